@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class EmbenchError(Exception):
-    """A fault that a user can act on; base of all errors that embench raises on purpose.
+    """Base class of all errors that embench raises on purpose; a user can act on each.
 
     Args:
         what: what is wrong, in one sentence.
@@ -87,14 +87,14 @@ class WorkerKilled(MachineError):
 
 
 class Unfinished(EmbenchError):
-    """Finished with failures: missing results are named, finished work is kept."""
+    """Some parts of a job failed. The message names the missing results; finished parts are kept."""
 
     exit_code = 6
     label = "finished with failures"
 
 
 class Fault(NamedTuple):
-    """A fault in one field, with its name in the file: `split.by`; empty for a fault of the whole."""
+    """A fault of one field of a file, named like `split.by`; without a name if the whole file is at fault."""
 
     field: str
     what: str
@@ -104,7 +104,7 @@ class Fault(NamedTuple):
 
 
 def faults(error: Any) -> list[Fault]:
-    """Return the faults of a `pydantic.ValidationError`; pydantic is not imported here, since every command imports
+    """Return the faults in a `pydantic.ValidationError`. Pydantic is not imported here, since every command imports
     this module."""
     return [
         Fault(".".join(map(str, fault["loc"])), "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"])
@@ -113,5 +113,5 @@ def faults(error: Any) -> list[Fault]:
 
 
 def breaks_schema(what: str, found: Sequence[Fault]) -> str:
-    """Return a sentence that names every fault of a file once."""
+    """Return a sentence that names all faults of a file (`what`), without repetitions."""
     return f"{what} breaks the schema: {'; '.join(dict.fromkeys(map(str, found)))}"

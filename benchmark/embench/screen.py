@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from embench.records import wording
-from embench.records.wording import format_duration, format_value
+from embench.records.wording import format_duration, format_value, grouped
 from embench.system import ProgressCallback
-from embench.vocabulary import visible
+from embench.vocabulary import escape_control
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -27,14 +27,10 @@ if TYPE_CHECKING:
 
 # Tables of plain text; columns define heads and cells.
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column of a table: `title` is its head, `text` gives the cell of a row; cells of a `whole` column are not
-    wrapped."""
+    """A column of a table: its head, and a function from a row to the cell. `whole`: whether cells stay unwrapped."""
 
     title: str
     text: Callable[[Any], str]
@@ -58,16 +54,16 @@ def field(name: str, title: str | None = None, spec: str = ".3f", missing: str =
 
 
 def fields(*names: str) -> list[TableColumn]:
-    """Return the columns of several values of rows, titled by their names."""
+    """Return a `field` for each name."""
     return [field(name) for name in names]
 
 
-def table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int) -> str:
-    """Return a table of at most `width` characters as text; empty without rows. Cells are wrapped, never cut, so that
-    only long words make it wider. Long paths break after a slash.
+def format_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int) -> str:
+    """Return a table of at most `width` characters as text; empty without rows. Cells are wrapped, long paths after a
+    slash; a table with longer words is wider.
 
     Args:
-        columns: default: those of rows that are mappings, title -> cell.
+        columns: default: a column for each key of the rows, which are mappings from title to cell.
     """
     from tabulate import tabulate
 
@@ -77,85 +73,73 @@ def table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int
     if columns is None:
         columns = [field(name, name) for name in dict.fromkeys(name for row in rows for name in row)]
     columns = list(columns)
-    heads = [visible(column.title) for column in columns]
-    cells = [[visible(column.text(row)) for row in rows] for column in columns]
+    heads = [escape_control(column.title) for column in columns]
+    cells = [[escape_control(column.text(row)) for row in rows] for column in columns]
     widths = [max(len(head) + _PAD, *map(len, own)) for head, own in zip(heads, cells, strict=True)]
-    least = [_least(column, own) for column, own in zip(columns, cells, strict=True)]
+    least = [_least_width(column, own) for column, own in zip(columns, cells, strict=True)]
     word = _WORD
-    if not _fit(least, width):
+    if not _fits(least, width):
         word = _STEP
-        least = [_least(column, own, word) for column, own in zip(columns, cells, strict=True)]
+        least = [_least_width(column, own, word) for column, own in zip(columns, cells, strict=True)]
     rigid = [max(low, *map(len, own)) for low, own in zip(least, cells, strict=True)]
-    while not _fit(widths, width):
-        heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # costs only one line, that of the head
+    while not _fits(widths, width):
+        heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # narrower, only the head is wrapped
         wide = heads_only or [k for k in range(len(widths)) if widths[k] > least[k]]
         if not wide:
             break
         widths[max(wide, key=lambda k: widths[k])] -= 1
     folded = [
-        [_folded(cell, space, word).replace("\xa0", " ") for cell in own]
+        [_fold_cell(cell, space, word).replace("\xa0", " ") for cell in own]
         for own, space in zip(cells, widths, strict=True)
     ]
-    heads = [_folded(head, space - _PAD, _NAME) for head, space in zip(heads, widths, strict=True)]
+    heads = [_fold_cell(head, space - _PAD, _NAME) for head, space in zip(heads, widths, strict=True)]
     return tabulate(list(zip(*folded, strict=True)), heads, "simple", disable_numparse=True)
 
 
 def fitting_columns(
     rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str], width: int
 ) -> list[TableColumn]:
-    """Return the columns that fit into `width` characters with wrapped cells; columns titled as in `spare` are dropped
-    as needed, the first ones first."""
+    """Return the columns that fit into `width` characters with wrapped cells. Columns whose titles are in `spare` are
+    dropped as necessary, in the order of `spare`."""
     rows, kept = list(rows), list(columns)
     for title in spare:
-        least = [_least(column, [visible(column.text(row)) for row in rows]) for column in kept]
-        if _fit(least, width):
+        least = [_least_width(column, [escape_control(column.text(row)) for row in rows]) for column in kept]
+        if _fits(least, width):
             break
         kept = [column for column in kept if column.title != title]
     return kept
 
 
-def _fit(widths: Sequence[int], width: int) -> bool:
+def _fits(widths: Sequence[int], width: int) -> bool:
     """Return True if columns of these widths fit side by side."""
     return sum(widths) + 2 * (len(widths) - 1) <= width
-
-
-def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
-    """Group the second items of pairs by the first, in order of first appearance.
-
-    >>> grouped([("no label", "s1"), ("too short", "s2"), ("no label", "s3")])
-    {'no label': ['s1', 's3'], 'too short': ['s2']}
-    """
-    groups: dict[K, list[V]] = {}
-    for key, value in pairs:
-        groups.setdefault(key, []).append(value)
-    return groups
 
 
 _PAD = 2
 """Blanks that tabulate adds to a head."""
 
 _WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))[\S\xa0])*")
-"""A piece of a cell that is never cut: it ends at a blank that may break, or with a hyphen inside a word."""
+"""A piece of a cell that is never split: it ends at a blank, unless that is non-breaking, or after a hyphen."""
 
 _STEP = re.compile(r"\S(?:(?!(?:(?<=[^\W\d][-/.=])|(?<=\w_))(?=\w))[\S\xa0])*")
-"""A piece of a cell that has no room for its longest path or name, which ends where one of their parts does, too; a
-number has no parts."""
+"""A piece of a cell in a table without room for paths and long names: it also ends after `/`, `.`, `=`, `-` and `_`,
+but not inside a number."""
 
 _NAME = re.compile(r"[^\s_-]*[_-]+|[^\s_-]+")
-"""A piece of a head, which may also end with a hyphen or an underscore: heads are long names over short numbers."""
+"""A piece of a head: it ends after a hyphen or an underscore, too, since heads are longer than the numbers below."""
 
 
-def _least(column: TableColumn, cells: Sequence[str], word: re.Pattern[str] = _WORD) -> int:
-    """Return the characters that a column needs with wrapped cells."""
-    head = _longest(visible(column.title), _NAME) + _PAD
-    return max(head, *(len(cell) if column.whole else _longest(cell, word) for cell in cells))
+def _least_width(column: TableColumn, cells: Sequence[str], word: re.Pattern[str] = _WORD) -> int:
+    """Return the smallest width of a column with wrapped cells, in characters."""
+    head = _longest_word(escape_control(column.title), _NAME) + _PAD
+    return max(head, *(len(cell) if column.whole else _longest_word(cell, word) for cell in cells))
 
 
-def _longest(cell: str, word: re.Pattern[str] = _WORD) -> int:
+def _longest_word(cell: str, word: re.Pattern[str] = _WORD) -> int:
     return max(map(len, word.findall(cell)), default=0)
 
 
-def _folded(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
+def _fold_cell(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
     """Wrap a cell into lines of at most `width` characters, or the length of its longest word; unchanged if it fits."""
     if len(cell) <= width:
         return cell
@@ -170,14 +154,14 @@ def _folded(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
     return "\n".join(lines)
 
 
-# Plans in `--dry-run`: parts that commands print and Python functions return as text.
+# Plans of `--dry-run` as parts, which commands print and Python functions return as text.
 
 SYNTHETIC_WARNING = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
 _WIDTH = 100
 
 
 class PlanPart(NamedTuple):
-    """A part of a plan: a text, a warning, a command, or a table whose title is the text."""
+    """A part of a plan: a sentence, a warning, a command line, or a table (`rows`, `columns`) with the title `text`."""
 
     kind: Literal["text", "warning", "command", "table"]
     text: str
@@ -186,7 +170,7 @@ class PlanPart(NamedTuple):
 
 
 def plan_text(parts: Iterable[PlanPart]) -> str:
-    """Return parts as plain text, in lines of at most 100 characters."""
+    """Return the parts of a plan as plain text, in lines of at most 100 characters."""
     lines: list[str] = []
     for part in parts:
         if part.kind == "command":
@@ -194,32 +178,35 @@ def plan_text(parts: Iterable[PlanPart]) -> str:
         else:
             lines += textwrap.wrap(part.text, _WIDTH, break_long_words=False, break_on_hyphens=False)
         if part.kind == "table":
-            lines += [table(part.rows, part.columns, _WIDTH), ""]
+            lines += [format_table(part.rows, part.columns, _WIDTH), ""]
     return "\n".join(lines)
 
 
 def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
-    """Yield the plan of a run: facts as lines, lists of mappings as tables."""
+    """Yield the plan of a run from its description: key -> fact, or a list of mappings, which becomes a table."""
     for key, item in description.items():
         name = _WORDS.get(key, key.replace("_", " "))
         if key == "folds":
-            yield PlanPart("text", f"folds: {_folds_in_words(item)}")
+            yield PlanPart("text", f"folds: {_describe_folds(item)}")
         elif key == "cannot_answer":
             yield from unanswerable_parts(item)
         elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             heads = dict.fromkeys(head for row in item for head in row)
             yield PlanPart("table", name, item, [field(head, head, ".4g") for head in heads])
         elif key == "smallest_difference":
-            low, high = (_value(key, end) for end in description[f"{key}_range"])
+            low, high = (_format_item(key, end) for end in description[f"{key}_range"])
             note = description[f"{key}_note"]
-            yield PlanPart("text", f"{name}: {low} to {high}, median {_value(key, item)} ({note})")
+            yield PlanPart("text", f"{name}: {low} to {high}, median {_format_item(key, item)} ({note})")
         elif not key.startswith("smallest_difference") and (item or key != "assumed"):
-            yield PlanPart("text", f"{name}: {_value(key, item)}")
+            yield PlanPart("text", f"{name}: {_format_item(key, item)}")
 
 
 def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]:
-    """Yield for each target why a study cannot give an answer, and remedies. `found`: see `Unanswerable.as_json`; with
-    `command`, the command that gives enough comparisons."""
+    """Yield for each target why a study cannot give an answer, and the remedy.
+
+    Args:
+        found: see `Unanswerable.as_json`; `command` is a command line after which there are enough comparisons.
+    """
     for each in found:
         yield PlanPart("warning", f"{each['target']}: {each['answer']}. {each['reason']}")
         if command := each.get("command"):
@@ -233,17 +220,12 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
     """Yield the plan of a baseline set, from the document of `embench.sets.running`."""
     if document["synthetic"]:
         yield PlanPart("warning", SYNTHETIC_WARNING)
-    rows = [
-        {
-            "": number,
-            "row": row["row"],
-            "level": row["level"],
-            "time": _time(row),
-            "memory": f"{row['memory_mb'] / 1000:.1f} GB",
-            "disk": f"{row['disk_mb']:.0f} MB",
-        }
-        for number, row in enumerate(document["rows"], 1)
-    ]
+    rows = []
+    for number, row in enumerate(document["rows"], 1):
+        expected = format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
+        sizes = {"memory": f"{row['memory_mb'] / 1000:.1f} GB", "disk": f"{row['disk_mb']:.0f} MB"}
+        about = {"": number, "row": row["row"], "level": row["level"]}
+        rows.append({**about, "time": "done" if row["done"] else expected, **sizes})
     draft = " (draft)" if document["draft"] else ""
     yield PlanPart("table", f"{document['set']}{draft}, {document['level']}, on {document['dataset']}", rows)
     if document["does_not_fit"]:
@@ -268,15 +250,8 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
         yield PlanPart("text", f"Times are of this machine; those of {executor} were never measured.")
 
 
-def _time(row: Mapping[str, Any]) -> str:
-    """Return the cell for a row's time, as far as known."""
-    if row["done"]:
-        return "done"
-    return format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
-
-
-def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
-    """Describe the number and seeds of the folds, and the smallest and largest size of each part in units."""
+def _describe_folds(folds: Sequence[Mapping[str, Any]]) -> str:
+    """Describe the folds of a run: their number, their seeds, and the sizes of their parts in units of analysis."""
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(fold["seed"] for fold in folds))
     parts = {name for fold in folds for name in fold} - {"seed", "fold"}
     sizes = {name: [fold[name] for fold in folds if name in fold] for name in sorted(parts, reverse=True)}
@@ -285,7 +260,6 @@ def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
 
 
 _WORDS = {
-    "subjects": "subjects",
     "left_out": "excluded",
     "leaks_by": "protocol deviations",
     "calibration_split": "given and scored",
@@ -299,8 +273,8 @@ _WORDS = {
 }
 
 
-def _value(key: str, item: Any) -> str:
-    """Return a value of a plan in the form of a run's table."""
+def _format_item(key: str, item: Any) -> str:
+    """Return a fact of a plan in words; `key`: its name in the description."""
     if isinstance(item, bool):
         return "yes" if item else "no"
     if key in ("parameters", "flops") and not item:
@@ -334,18 +308,18 @@ _PROGRESS_WORDS = {
     "estimator": "fitting",
     "predict": "predicting",
 }
-"""Kind of stages -> word before their counter."""
+"""Kind of a stage -> word before the counter of such stages."""
 
-_OVER = ("stage_ended", "stage_failed")
+_ENDED = ("stage_ended", "stage_failed")
 
 _QUIET_S = 10.0
-"""Seconds between two plain lines of a counter, so that logs stay readable."""
+"""Shortest time between two lines of a counter in a log, in seconds."""
 
 _BASIS_S, _BASIS_PROPORTION = 10.0, 0.03
-"""Seconds and proportion of a job before which no remaining time is shown, since the start predicts too little."""
+"""Seconds, and proportion of a job, after which its remaining time is shown; a shorter start predicts it badly."""
 
 _LONG_S = 600.0
-"""Expected seconds above which a job warns before it begins."""
+"""Expected duration in seconds above which a warning is shown before a job."""
 
 
 class _Display:
@@ -371,46 +345,47 @@ class _Display:
         if self._bars is not None:
             self._bars.stop()
 
-    def _due(self) -> bool:
-        """Return True if enough time has passed since the last line for another unimportant one."""
+    def _is_due(self) -> bool:
+        """Return True if the last line is long enough ago for another line of a counter."""
         return flags.verbose or time.monotonic() - self._last >= _QUIET_S
 
-    def _line(self, text: str) -> None:
+    def line(self, text: str) -> None:
+        """Print a line on stderr, above the bars."""
         self._last = time.monotonic()
         if flags.quiet:
             return
         if self._bars is not None:
-            self._bars.console.print(visible(text), markup=False, highlight=False)
+            self._bars.console.print(escape_control(text), markup=False, highlight=False)
         else:
-            sys.stderr.write(f"{visible(text)}\n")
+            sys.stderr.write(f"{escape_control(text)}\n")
             sys.stderr.flush()
 
-    def _bar(self, bars: Bars, name: str, text: str, done: float, total: float | None, more: str = "") -> None:
-        """Draw the bar of a name."""
+    def _draw_bar(self, bars: Bars, name: str, text: str, done: float, total: float | None, more: str = "") -> None:
+        """Draw or update the bar called `name`, between `text` and `more`."""
         if name not in self._tasks:
             self._tasks[name] = bars.add_task("", more="")
-        task = self._tasks[name]
-        bars.update(task, description=visible(text), total=total or None, completed=done, more=visible(more))
+        texts = {"description": escape_control(text), "more": escape_control(more)}
+        bars.update(self._tasks[name], total=total or None, completed=done, **texts)
 
 
 class _Rate:
-    """Remaining time of a count, extrapolated from the rate since the first call."""
+    """Remaining time of a job that counts items, extrapolated from the rate since its first count."""
 
     def __init__(self) -> None:
         self._total: int | None = None
         self._first = self._done = 0
         self._began: float | None = None
 
-    def begins(self, done: int, total: int | None) -> bool:
-        """Record a count; return True for the first count of a part of the job."""
-        begins = self._began is None or total != self._total or done < self._done
-        if begins:  # existing and shared items do not show the rate of the rest
+    def record(self, done: int, total: int | None) -> bool:
+        """Record that `done` of `total` items are finished; return True for the first count of a part of the job."""
+        is_first = self._began is None or total != self._total or done < self._done
+        if is_first:  # items that were finished before do not show the rate of the others
             self._total, self._first, self._began = total, done, time.monotonic()
         self._done = done
-        return begins
+        return is_first
 
     def left(self) -> float | None:
-        """Return the remaining seconds; None if too little is known."""
+        """Return the remaining seconds; None if too few items are finished."""
         if self._began is None or not self._total or self._done >= self._total:
             return None
         took, since = time.monotonic() - self._began, self._done - self._first
@@ -423,16 +398,16 @@ class _Pace:
     """Remaining time of a run, estimated from finished stages of the same kind."""
 
     def __init__(self, stages: Sequence[Mapping[str, Any]]) -> None:
-        self._left = Counter(map(_like, stages))
-        self._took: dict[_Like, list[float]] = {}
-        self._began: dict[str, tuple[_Like, float]] = {}
+        self._left = Counter(map(_stage_type, stages))
+        self._took: dict[_StageType, list[float]] = {}
+        self._began: dict[str, tuple[_StageType, float]] = {}
         self._epochs: dict[str, tuple[_Epoch, _Epoch]] = {}
         self._at_once = 1
         self._first: float | None = None
 
     def begin(self, stage: Mapping[str, Any]) -> None:
         now = time.monotonic()
-        self._began[stage["id"]] = _like(stage), now
+        self._began[stage["id"]] = _stage_type(stage), now
         self._first = now if self._first is None else self._first
         self._at_once = max(self._at_once, len(self._began))
 
@@ -443,24 +418,24 @@ class _Pace:
             self._epochs[stage["id"]] = self._epochs.get(stage["id"], (now, now))[0], now
 
     def end(self, stage: Mapping[str, Any]) -> None:
-        like, began = self._began.pop(stage["id"], (_like(stage), time.monotonic()))
+        like, began = self._began.pop(stage["id"], (_stage_type(stage), time.monotonic()))
         self._epochs.pop(stage["id"], None)
         self._took.setdefault(like, []).append(time.monotonic() - began)
         self._left[like] -= 1
 
     def _whole(self, id_: str) -> float | None:
-        """Return the total seconds of a stage in training, from its epochs after the first, which includes loading;
-        None if there are no such epochs."""
+        """Return the expected duration of a running stage in seconds, from its epochs after the first, which includes
+        loading; None before the second epoch has ended."""
         (first, then), (last, now) = self._epochs.get(id_, ((0.0, 0.0), (0.0, 0.0)))
         if last <= first:
             return None
         return then - self._began[id_][1] + (now - then) * (1 - first) / (last - first)
 
     def estimate_left(self) -> float | None:
-        """Return the seconds until all stages have ended; None if too little is known."""
-        # The median of each, since the first one includes shared loading.
+        """Return the seconds until all stages have ended; None if too few have ended."""
+        # The median duration of each type, since the first stage includes loading for all.
         known = {like: sorted(took)[(len(took) - 1) // 2] for like, took in self._took.items()}
-        for id_, _ in sorted(self._epochs.items(), key=lambda item: item[1][1]):  # the most certain comes last
+        for id_, _ in sorted(self._epochs.items(), key=lambda item: item[1][1]):  # the most advanced stage wins
             like, whole = self._began[id_][0], self._whole(id_)
             if like not in self._took and whole is not None:
                 known[like] = whole
@@ -476,35 +451,35 @@ class _Pace:
 _Epoch = tuple[float, float]
 """Finished proportion of a stage's epochs, and its time."""
 
-_Like = tuple[str, str]
-"""Kind and modality; stages that share both take about as long."""
+_StageType = tuple[str, str]
+"""Kind and modality of a stage; stages that share both take about equally long."""
 
 
-def _like(stage: Mapping[str, Any]) -> _Like:
+def _stage_type(stage: Mapping[str, Any]) -> _StageType:
     return str(stage.get("kind")), str(stage.get("modality"))
 
 
-def _typical_seconds(known: Mapping[_Like, float], like: _Like) -> float:
-    """Return the expected seconds of a stage: the time of its modality, else the mean of its kind; 0 if no stage of the
-    kind has finished."""
+def _typical_seconds(known: Mapping[_StageType, float], like: _StageType) -> float:
+    """Return the expected duration of stages of a type in seconds. If it is not `known`, return the mean of the known
+    types of the same kind, or 0 if there are none."""
     times = [seconds for (kind, _), seconds in known.items() if kind == like[0]]
     return known.get(like, sum(times) / len(times) if times else 0.0)
 
 
-def _about(seconds: float | None) -> str:
+def _format_left(seconds: float | None) -> str:
     return "" if seconds is None else f", about {format_duration(max(seconds, 1))} left"
 
 
 def long_warning(seconds: float, smaller: Sequence[str]) -> str:
-    """Return the warning before a long job, with options that make it smaller; empty for a short one."""
+    """Return a warning if a job takes long, with options (`smaller`) that shorten it; empty otherwise."""
     if seconds <= _LONG_S:
         return ""
     ways = f"; to reduce the time: {', '.join(smaller)}" if smaller else ""
     return f"warning: this run takes about {format_duration(seconds)} on this machine{ways}"
 
 
-def smaller(request: Request) -> list[str]:
-    """Return options that make a run smaller than requested."""
+def suggest_smaller(request: Request) -> list[str]:
+    """Return command-line options that would make a requested run smaller."""
     ways = {
         "--recipe quick": request.recipe != "quick",
         "--seeds 0": request.seeds is None or len(request.seed_list) > 1,
@@ -514,7 +489,7 @@ def smaller(request: Request) -> list[str]:
 
 
 class Progress(_Display):
-    """Receives the events of a run, and shows one counter per kind of stage.
+    """Display of the progress of a run from its events, with a counter for each kind of stage.
 
     An event is a mapping with `event`: `forecast` (expected `seconds` of training, `core_hours` and `gpu_hours`),
     `plan` (`total` stages, the `stages`, of which `done` are finished), `stage_started`, `epoch_ended` (`epoch` from 1,
@@ -541,49 +516,45 @@ class Progress(_Display):
         if name == "note":
             self._note(str(event.get("text", "")))
         elif name == "forecast":
-            self._foretell(event)
+            self._keep_forecast(event)
         elif name == "plan":
             self._plan(event.get("stages", ()))
             expected = self._forecast if event["total"] else ""
-            self._line(f"{event['total']} stages to run, {event['done']} already done{expected}")
+            self.line(f"{event['total']} stages to run, {event['done']} already done{expected}")
         elif name == "scoring":
-            self._line(f"scoring {event['run']} and its confound-only models")
+            self.line(f"scoring {event['run']} and its confound-only models")
         elif name == "scored":
             for line in event["lines"]:
-                self._line(line)
+                self.line(line)
         elif name == "confounds":
             self._show_confounds(event)
         elif "stage" in event:
-            self._follow(name, event)
-
-    def line(self, text: str) -> None:
-        """Show a line above the bars."""
-        self._line(text)
+            self._count_event(name, event)
 
     def _note(self, text: str) -> None:
         """Show a note once, since several folds report the same."""
         if text not in self._noted:
             self._noted.add(text)
-            self._line(text)
+            self.line(text)
 
-    def _foretell(self, event: Mapping[str, Any]) -> None:
-        """Keep the expected time for the first line, and warn of a long job."""
+    def _keep_forecast(self, event: Mapping[str, Any]) -> None:
+        """Keep the expected time for the line on the plan, and warn of a long job."""
         seconds = float(event["seconds"])
         taken = {"on CPU cores": event.get("core_hours", 0.0), "on GPUs": event.get("gpu_hours", 0.0)}
         parts = [f"{format_duration(3600 * hours)} {where}" for where, hours in taken.items() if 3600 * hours > seconds]
         self._forecast = f", about {format_duration(seconds)}" + (f" ({', '.join(parts)})" if parts else "")
         if warning := long_warning(seconds, self._smaller):
-            self._line(warning)
+            self.line(warning)
 
     def _plan(self, stages: Sequence[Mapping[str, Any]]) -> None:
         self._pace = _Pace(stages)
-        self._totals, self._ended = Counter(map(_word, stages)), Counter[str]()
+        self._totals, self._ended = Counter(map(_get_word, stages)), Counter[str]()
         self._running: dict[str, tuple[str, float]] = {}  # stage -> its word, and the proportion of its epochs
 
-    def _follow(self, name: str, event: Mapping[str, Any]) -> None:
+    def _count_event(self, name: str, event: Mapping[str, Any]) -> None:
         """Count an event of a stage, and show it."""
         stage = event["stage"]
-        word, title = _word(stage), _title(stage)
+        word, title = _get_word(stage), _get_title(stage)
         epochs = event.get("epochs")
         if name == "stage_started":
             self._pace.begin(stage)
@@ -591,23 +562,23 @@ class Progress(_Display):
         elif name == "epoch_ended" and epochs:
             self._pace.epoch(stage, event["epoch"] / epochs)
             self._running[stage["id"]] = word, event["epoch"] / epochs
-        elif name in _OVER:
+        elif name in _ENDED:
             self._pace.end(stage)
             self._running.pop(stage["id"], None)
             self._ended[word] += 1
-        epoch = f"{title}: {_epoch(event)}" if name == "epoch_ended" else ""
+        epoch = f"{title}: {_describe_epoch(event)}" if name == "epoch_ended" else ""
         if name == "stage_failed":
-            self._line(f"failed {title}: {event['error']}")
+            self.line(f"failed {title}: {event['error']}")
         elif flags.verbose:
-            self._line(epoch or f"{'started' if name == 'stage_started' else 'finished'} {title}{self._left()}")
-        ends = name in _OVER and self._ended[word] == self._totals[word]
+            self.line(epoch or f"{'started' if name == 'stage_started' else 'finished'} {title}{self._left()}")
+        ends = name in _ENDED and self._ended[word] == self._totals[word]
         if self._bars is not None:
             self._draw(self._bars, word, epoch)
-        elif not flags.verbose and (ends or (name != "stage_started" and self._due())):
-            self._line(", ".join(self._counts(word)) + (f" ({epoch})" if epoch else "") + self._left())
+        elif not flags.verbose and (ends or (name != "stage_started" and self._is_due())):
+            self.line(", ".join(self._counts(word)) + (f" ({epoch})" if epoch else "") + self._left())
 
     def _counts(self, last: str) -> list[str]:
-        """Return the counters of the running kinds of stages, and of the last event's kind."""
+        """Return the counters of all running kinds of stages, and of the kind `last`."""
         active = {last, *(word for word, _ in self._running.values())}
         return [self._count(word) for word in dict.fromkeys(_PROGRESS_WORDS.values()) if word in active]
 
@@ -615,37 +586,37 @@ class Progress(_Display):
         return f"{word} {self._ended[word]}" + (f" of {self._totals[word]}" if self._totals[word] else "")
 
     def _left(self) -> str:
-        return _about(self._pace.estimate_left()) if self._ended.total() < self._totals.total() else ""
+        return _format_left(self._pace.estimate_left()) if self._ended.total() < self._totals.total() else ""
 
     def _draw(self, bars: Bars, word: str, epoch: str) -> None:
         ended, total = self._ended.total(), self._totals.total()
-        self._bar(bars, "stages", f"stages {ended} of {total}", ended, total, self._left()[2:])
+        self._draw_bar(bars, "stages", f"stages {ended} of {total}", ended, total, self._left()[2:])
         going_on = sum(proportion for each, proportion in self._running.values() if each == word)
-        self._bar(bars, word, self._count(word), self._ended[word] + going_on, self._totals[word], epoch)
+        self._draw_bar(bars, word, self._count(word), self._ended[word] + going_on, self._totals[word], epoch)
 
     def _show_confounds(self, event: Mapping[str, Any]) -> None:
         """Show the progress of the confound analysis."""
         done, total, what = int(event["done"]), event["total"], str(event.get("text", ""))
-        begins, ends = self._confounds.begins(done, total), done == total
+        is_first, ends = self._confounds.record(done, total), done == total
         if event.get("seconds") is not None:
             self._confounds_end = time.monotonic() + float(event["seconds"])
         left = self._confounds.left()
         if left is None and self._confounds_end is not None:
             left = self._confounds_end - time.monotonic()
-        remaining = "" if ends else _about(left)
+        remaining = "" if ends else _format_left(left)
         text = f"confound analysis: {what if total is None else f'{done} of {total}'}"
         if self._bars is not None:
-            self._bar(self._bars, "confounds", text, done, total, ", ".join(filter(None, (remaining[2:], what))))
-        elif begins or ends or self._due():
-            self._line(text + remaining)
+            self._draw_bar(self._bars, "confounds", text, done, total, ", ".join(filter(None, (remaining[2:], what))))
+        elif is_first or ends or self._is_due():
+            self.line(text + remaining)
 
 
 class Steps(_Display):
-    """Progress of one long job: a bar on a terminal, elsewhere a line now and then and one at the end.
+    """Display of the progress of a job that counts items: a bar on a terminal, elsewhere a line every 10 seconds.
 
     Args:
-        unit: what is counted; another total starts another part of the job. `MB`: counts are bytes.
-        verb: what is done to them; default: the text of each call.
+        unit: name of the items; `MB`: counts are bytes, printed in megabytes.
+        verb: what is done to them, such as `prepared`; default: the text of each call.
     """
 
     def __init__(self, unit: str = "subjects", verb: str = "") -> None:
@@ -653,19 +624,19 @@ class Steps(_Display):
         self._unit, self._verb, self._rate = unit, verb, _Rate()
 
     def __call__(self, done: int, total: int | None, what: str) -> None:
-        """Show the progress of `what` (`prepared`, `downloading x.zip`)."""
-        self._rate.begins(done, total)
+        """Show that `done` of `total` items are finished; `what` names the work (`prepared`, `downloading x.zip`)."""
+        self._rate.record(done, total)
         scale = 1e6 if self._unit == "MB" else 1
         out_of = f" of {total / scale:,.0f}" if total else ""
         text = f"{self._verb or what}: {done / scale:,.0f}{out_of} {self._unit}"
-        left = _about(self._rate.left())
+        left = _format_left(self._rate.left())
         if self._bars is not None:
-            self._bar(self._bars, "steps", text, done, total, left[2:])
-        elif done == total or self._due():
-            self._line(text + left)
+            self._draw_bar(self._bars, "steps", text, done, total, left[2:])
+        elif done == total or self._is_due():
+            self.line(text + left)
 
     def part(self, unit: str, verb: str) -> ProgressCallback:
-        """Return a callback for another part of the job, which counts something else."""
+        """Return a progress callback for another part of the job, with its own unit and verb."""
 
         def show(done: int, total: int | None, what: str) -> None:
             if (unit, verb) != (self._unit, self._verb):
@@ -675,19 +646,19 @@ class Steps(_Display):
         return show
 
 
-def _word(stage: Mapping[str, Any]) -> str:
+def _get_word(stage: Mapping[str, Any]) -> str:
     """Return the word before the counter of a stage's kind."""
     return _PROGRESS_WORDS.get(str(stage.get("kind")), "running")
 
 
-def _title(stage: Mapping[str, Any]) -> str:
+def _get_title(stage: Mapping[str, Any]) -> str:
     parts = [str(stage.get("kind", "stage"))]
     parts += [str(stage[key]) for key in ("modality", "target") if stage.get(key) is not None]
     parts += [f"{key} {stage[key]}" for key in ("fold", "seed") if stage.get(key) is not None]
     return " ".join(parts)
 
 
-def _epoch(event: Mapping[str, Any]) -> str:
+def _describe_epoch(event: Mapping[str, Any]) -> str:
     epochs, loss = event.get("epochs"), event.get("loss")
     total = f" of {epochs}" if epochs else ""
     return f"epoch {event['epoch']}{total}" + (f", loss {loss:.4f}" if isinstance(loss, float | int) else "")

@@ -10,20 +10,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Texts of others: their control characters, and names of files among the values of a record.
+# Texts from other people's files and records: control characters, markup, formulas, and names of files in them.
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""Characters that control a terminal, or turn the direction of a line; not a tab or the end of a line."""
+"""Characters that control a terminal or the direction of text, except the tab and the end of a line."""
 
 _FILE_CODE = re.compile(r"\.py:\s*[^\W\d]")
 _OBJECT = re.compile(r"\bobject:[0-9a-f]{20}:")
 _PLACE = re.compile(r"(?:^|[\s=:,;'\"(\[])(?:/[^\s/]|~[\w.-]*[/\\]|\.{1,2}[/\\]|[A-Za-z]:[\\/][^/]|\\\\)")
 
 
-def visible(text: str) -> str:
-    """The text with its control characters written out, so that a terminal shows them and does nothing else.
+def escape_control(text: str) -> str:
+    """Escape control characters, so that a terminal prints them instead of obeying them.
 
-    >>> print(visible("score" + chr(27) + "[2J"))
+    >>> print(escape_control("score" + chr(27) + "[2J"))
     score\\x1b[2J
     """
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
@@ -33,42 +33,42 @@ _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\\": "\\\\", "`": "\\`", "*"
 
 
 def markdown(text: str) -> str:
-    """The text for a line or a cell of a Markdown file, in which it is nothing but text.
+    """Escape a text for a line or a table cell of a Markdown file, so that none of it is markup.
 
     >>> print(markdown("lda<img src=x>" + chr(10) + "# [a](b)"))
     lda&lt;img src=x&gt; # \\[a\\](b)
     """
-    line = " ".join(visible(text).split())
+    line = " ".join(escape_control(text).split())
     return "".join(_MARKUP.get(letter, letter) for letter in line).replace("://", ":&#47;&#47;")
 
 
 def table_in_markdown(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
-    """A table of a Markdown file. Cells are not padded: a changed cell changes its own line only."""
+    """Return a table in Markdown. Cells are not padded, so that a changed cell changes only its own line."""
     safe = [[cell.replace("|", "\\|") for cell in line] for line in (heads, *lines)]
     head, *body = [f"| {' | '.join(line)} |" for line in safe]
     return "\n".join([head, "|" + " --- |" * len(heads), *body])
 
 
 def has_control(text: str) -> bool:
-    """True if a text holds a control character other than a tab or the end of a line."""
+    """Return True if a text has a control character other than a tab or the end of a line."""
     return _CONTROL.search(text) is not None
 
 
 FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
-"""Beginnings of cells that a spreadsheet runs; the last four are the wide forms of the first."""
+"""Characters that make a spreadsheet run a cell; the last four are full-width forms of the first four."""
 
 
-def harmless(text: str) -> str:
-    """The text for a cell of a CSV file: one that a spreadsheet would run as a formula gets an apostrophe before it.
+def escape_formula(text: str) -> str:
+    """Escape the text of a CSV cell with an apostrophe, if a spreadsheet would run it as a formula.
 
-    >>> harmless("=1+1"), harmless("cnn_tf")
+    >>> escape_formula("=1+1"), escape_formula("cnn_tf")
     ("'=1+1", 'cnn_tf')
     """
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def names_code(text: str) -> bool:
-    """True if a text names a class in a file, or one that was given from Python.
+    """Return True if a text names a class in a Python file, or an object that was passed to a Python function.
 
     >>> names_code("eeg=./mine.py:Net"), names_code("embench_plugins/cnn_tf")
     (True, False)
@@ -77,7 +77,7 @@ def names_code(text: str) -> bool:
 
 
 def names_file_code(text: str) -> bool:
-    """True if a text names a class in a file.
+    """Return True if a text names a class in a Python file.
 
     >>> names_file_code("eeg=./mine.py:Net"), names_file_code("object:0123456789abcdef0123:Net")
     (True, False)
@@ -85,30 +85,31 @@ def names_file_code(text: str) -> bool:
     return _FILE_CODE.search(text) is not None
 
 
-def names_place(text: str) -> bool:
-    """True if a text names a place on somebody's machine: by a full path, from a home folder, or from where it stood.
+def names_path(text: str) -> bool:
+    """Return True if a text contains a path on somebody's machine: absolute, or from `~`, `.` or `..`.
 
-    >>> names_place("encoder.build.weights=/home/alice/w.pt"), names_place("https://embench.org/w"), names_place("a/b")
+    >>> names_path("encoder.build.weights=/home/alice/w.pt"), names_path("https://embench.org/w"), names_path("a/b")
     (True, False, False)
     """
     return _PLACE.search(text) is not None
 
 
-def texts_in(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """(field, text) of all texts in plain values, keys too; fields are called as `config.request.encoders.0`."""
+def iterate_texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (field, text) of all strings in nested mappings and lists, including keys; `field` is the path, such as
+    `config.request.encoders.0`."""
     if isinstance(value, str):
         yield field, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
             inside = f"{field}.{key}" if field else str(key)
             yield inside, str(key)
-            yield from texts_in(item, inside)
+            yield from iterate_texts(item, inside)
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
-            yield from texts_in(item, f"{field}.{position}")
+            yield from iterate_texts(item, f"{field}.{position}")
 
 
-# The words of embench: label, definition and search synonyms of each id, and the forms that each word replaces.
+# The terms of embench: label, definition and search synonyms of each id, and the forms that each term replaces.
 
 _FILE = Path(__file__).with_name("vocabulary.yaml")
 _BUNDLED = "embench_plugins/"
@@ -116,11 +117,12 @@ _BUNDLED = "embench_plugins/"
 
 @dataclass(frozen=True)
 class BannedForm:
-    """A form that a term replaces: a regular expression that ignores case.
+    """A wording that a term replaces, as a regular expression that ignores case.
 
     Args:
-        hit: a sentence that it finds. `non_hit`: a similar sentence that it does not.
-        only_in: beginnings of the places where it is banned; empty where it is banned everywhere.
+        hit: a sentence that it matches.
+        non_hit: a similar sentence that it does not match.
+        only_in: beginnings of the paths of files in which it is banned; empty: in all files.
     """
 
     form: str
@@ -131,14 +133,14 @@ class BannedForm:
 
 @dataclass(frozen=True)
 class Term:
-    """A word of embench.
+    """A term of embench, such as a metric, a plugin or a concept.
 
     Args:
-        section: its part of the vocabulary, such as `metrics`.
-        label: what readers see. `short`: the same for the head of a column.
+        section: section of vocabulary.yaml, such as `metrics`.
+        label: its name in texts; `short`: in the head of a column.
         definition: one line.
-        synonyms: what a reader may search for instead.
-        aliases: other names of it in records.
+        synonyms: words that a reader may search for instead.
+        aliases: other ids of it in records.
     """
 
     id: str
@@ -153,35 +155,26 @@ class Term:
 
 @cache
 def sections() -> Mapping[str, Mapping[str, Term]]:
-    """Section -> id -> term, in the file's order."""
+    """Return section -> id -> term, in the order of vocabulary.yaml."""
     import yaml  # not for `--help`
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     read = yaml.load(_FILE.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe loader
     return {
-        section: {name: _term(name, section, fields) for name, fields in known.items()}
+        section: {name: _make_term(name, section, **fields) for name, fields in known.items()}
         for section, known in read.items()
     }
 
 
-def _term(name: str, section: str, fields: Mapping[str, Any]) -> Term:
-    found = {key: fields.get(key) or () for key in ("synonyms", "aliases", "banned")}
-    label = str(fields["label"])
-    return Term(
-        id=name,
-        section=section,
-        label=label,
-        definition=str(fields["definition"]),
-        short=str(fields.get("short") or label),
-        synonyms=tuple(found["synonyms"]),
-        aliases=tuple(found["aliases"]),
-        banned=tuple(BannedForm(**form) for form in found["banned"]),
-    )
+def _make_term(name: str, section: str, label: str, definition: str, short: str = "", **lists: Any) -> Term:
+    synonyms, aliases, banned = (tuple(lists.get(key) or ()) for key in ("synonyms", "aliases", "banned"))
+    forms = tuple(BannedForm(**form) for form in banned)
+    return Term(name, section, label, definition, short or label, synonyms, aliases, forms)
 
 
 @cache
 def terms(section: str = "") -> Mapping[str, Term]:
-    """Id or alias -> term, of all sections or of one; of two terms with one id the one of the earlier section."""
+    """Return id or alias -> term, of one section or of all; the earlier section wins where two have the same id."""
     chosen = [known for name, known in sections().items() if section in ("", name)]
     found: dict[str, Term] = {}
     for term in (term for known in chosen for term in known.values()):
@@ -191,7 +184,7 @@ def terms(section: str = "") -> Mapping[str, Term]:
 
 
 def label(id: str, section: str = "") -> str:  # noqa: A002 - what the vocabulary calls it
-    """What readers see for an id; the id with spaces for underscores where the vocabulary lacks it.
+    """Return the label of an id; the id with spaces for underscores where the vocabulary lacks it.
 
     >>> label("protocol_phase"), label("rating_high"), label("mae", "pretrainers")
     ('phase of the protocol, inferred from movement', 'rating high', 'masked autoencoder')
@@ -201,13 +194,13 @@ def label(id: str, section: str = "") -> str:  # noqa: A002 - what the vocabular
 
 
 def definition(id: str, section: str = "") -> str:  # noqa: A002 - as above
-    """The definition of an id in one line; empty where the vocabulary lacks it."""
+    """Return the definition of an id in one line; empty where the vocabulary lacks it."""
     term = _find(id, section)
     return "" if term is None else term.definition
 
 
 def in_sentence(id: str, section: str = "") -> str:  # noqa: A002 - as above
-    """The label of an id inside a sentence.
+    """Return the label of an id as it is written inside a sentence.
 
     >>> in_sentence("auroc_within"), in_sentence("brier")
     ('within-subject AUROC', 'Brier score')
@@ -244,22 +237,22 @@ SYNONYMS: dict[str, str | tuple[str, ...]] = {
     **dict.fromkeys(("xgboost", "lightgbm", "gradient_boosting", "histgradientboostingclassifier"), "boosting"),
     "histgradientboostingregressor": "boosting",
 }
-"""Terms of other projects -> the beginning of our names for them, or several, the likeliest first."""
+"""Name in other projects -> the beginning of embench's name for the same thing, or several, the likeliest first."""
 
 
-def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """At most three known names that `name` is a synonym of or resembles, the nearest first."""
+def find_nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return at most three of the `known` names that are synonyms of `name` or resemble it, the nearest first."""
     by_shape = {_shape(k): k for k in known}
-    for begins in our_words(name):
+    for begins in find_synonyms(name):
         if meant := [k for shape, k in by_shape.items() if shape == begins or shape.startswith(f"{begins}_")]:
             return meant[:3]
     return [by_shape[shape] for shape in get_close_matches(_shape(name), by_shape, n=3, cutoff=0.55)]
 
 
-def our_words(name: str) -> tuple[str, ...]:
-    """The beginnings here of what researchers call `name`, the likeliest first; empty where no other word is known.
+def find_synonyms(name: str) -> tuple[str, ...]:
+    """Return the beginnings of embench's names for what others call `name`, the likeliest first; empty if unknown.
 
-    >>> our_words("LogisticRegression"), our_words("tcn")
+    >>> find_synonyms("LogisticRegression"), find_synonyms("tcn")
     (('logreg',), ())
     """
     meant = SYNONYMS.get(_shape(name), ())
@@ -267,8 +260,8 @@ def our_words(name: str) -> tuple[str, ...]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """A sentence that offers the nearest names, or None where nothing comes near."""
-    near = nearest(name, known)
+    """Return a question that offers the nearest of the `known` names; None where none resembles `name`."""
+    near = find_nearest(name, known)
     return f"did you mean {' or '.join(near)}?" if near else None
 
 

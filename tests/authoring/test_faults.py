@@ -5,7 +5,7 @@ import json
 import pytest
 
 from embench import registry
-from embench.authoring import look_through
+from embench.authoring import check_plugins
 from embench.cli import main
 from embench.errors import UsageError
 from embench.planning import plan
@@ -83,7 +83,7 @@ def test_every_plugin_of_the_package_is_expected_here():
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_found_with_its_remedy(name):
     check, fault, remedy = FAULTS[name]
-    (found,) = [one for one in look_through(f"embench_faulty/{name}") if one.fault]
+    (found,) = [one for one in check_plugins(f"embench_faulty/{name}") if one.fault]
     assert found.check == check, found
     assert fault in found.fault
     assert remedy in found.remedy
@@ -93,7 +93,7 @@ def test_a_fault_is_found_with_its_remedy(name):
 @pytest.mark.usefixtures("faulty")
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_plugin_beside_them_passes(name):
-    assert not [one for one in look_through(f"embench_faulty/{name}") if one.fault or one.skipped]
+    assert not [one for one in check_plugins(f"embench_faulty/{name}") if one.fault or one.skipped]
 
 
 @pytest.mark.usefixtures("faulty")
@@ -163,7 +163,7 @@ def test_what_a_network_raises_is_named_with_its_line_the_modality_and_the_shape
 def test_a_network_that_needs_several_channels_says_so_and_meets_no_fewer(tmp_path, bench):
     path = tmp_path / "mine.py"
     path.write_text(WANTS_TWO.replace("    accepts =", "    min_channels = 3\n    accepts ="))
-    assert not [one for one in look_through(str(path)) if one.fault]
+    assert not [one for one in check_plugins(str(path)) if one.fault]
     encoder = f"{path}:Spatial"
     with pytest.raises(UsageError, match=r"requires 3 channels, but eda of .* has [12]"):
         plan.make(bench.request(encoder, modalities="eda"))
@@ -193,7 +193,7 @@ def test_a_package_that_cannot_be_read(files, said, site, installing, capsys):
         for name, text in files.items():
             (site / "embench_other" / name).write_text(text)
     registry.refresh()
-    (found,) = look_through("embench_other")
+    (found,) = check_plugins("embench_other")
     assert said in found.fault
     assert found.remedy
     for arguments in (["list"], ["list", "encoder"]):

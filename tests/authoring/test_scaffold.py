@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from embench import registry
-from embench.authoring import look_through, write_package
+from embench.authoring import check_plugins, write_package
 from embench.cli import main
 from embench.testing import check
 
@@ -45,7 +45,7 @@ def test_the_guide_shows_the_class_that_is_written(kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_package_passes_its_checks(kind, write):
     made = write(kind, "mine")
-    found = list(look_through(made.package))
+    found = list(check_plugins(made.package))
     assert [one.check for one in found] == ["registry.yaml", "import", "conformance"]
     assert not [one for one in found if one.fault or one.skipped]
     assert "Ada Lovelace" in (made.folder / "LICENSE").read_text()

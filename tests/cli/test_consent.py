@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from embench.cli.consent import ask_consent
+from embench.cli.leaderboard import ask_consent
 from embench.errors import CheckFailed, UsageError
 from embench.leaderboard import entries
 from embench.leaderboard.pull_request import list_packages

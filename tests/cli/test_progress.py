@@ -7,7 +7,7 @@ import pytest
 
 from embench import screen
 from embench.cli import console
-from embench.screen import Progress, Steps, format_duration, smaller
+from embench.screen import Progress, Steps, format_duration, suggest_smaller
 
 STAGE = {"id": "a", "kind": "unimodal", "fold": 1, "seed": 0, "modality": "eda", "target": "arousal"}
 EVENTS = [
@@ -278,4 +278,4 @@ def test_a_long_job_is_foretold_with_ways_to_make_it_smaller(capsys):
 def test_ways_to_make_a_run_smaller_are_those_that_it_has_left(options, ways):
     from embench.planning.request import make_request
 
-    assert smaller(make_request(dataset="deap", encoder="tcn", **options)) == ways
+    assert suggest_smaller(make_request(dataset="deap", encoder="tcn", **options)) == ways

@@ -24,7 +24,7 @@ def test_tables_fit_the_terminal_and_cut_no_word(monkeypatch, width, terminal):
     monkeypatch.setenv("COLUMNS", str(width))
     why = "the release hides when units were recorded, and no accelerometer was worn by any of its subjects at all"
     hidden = {**SCORES["confound_only"], "movement": {"arousal": {"undefined": why}}}
-    show.result(a_result({**SCORES, "confound_only": hidden}), every=True)
+    show.print_run(a_result({**SCORES, "confound_only": hidden}), every=True)
     text = re.sub(r"\x1b\[\d*m", "", stream.getvalue())
     assert max(map(len, text.splitlines())) <= width
     assert "0.61 (0.55 to 0.67)" in text
@@ -32,10 +32,12 @@ def test_tables_fit_the_terminal_and_cut_no_word(monkeypatch, width, terminal):
 
 
 def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
-    show.result(a_result(SCORES), every=True)
+    show.print_run(a_result(SCORES), every=True)
     assert "stimulus_mean" not in capsys.readouterr().out
     knows = {"arousal": {"auroc": {**NUMBER, "mean": 0.913}, "auroc_within": {**NUMBER, "mean": 0.925}}}
-    show.result(a_result({**SCORES, "confound_only": {**SCORES["confound_only"], "stimulus_mean": knows}}), every=True)
+    show.print_run(
+        a_result({**SCORES, "confound_only": {**SCORES["confound_only"], "stimulus_mean": knows}}), every=True
+    )
     lines = capsys.readouterr().out.splitlines()
     assert "stimulus_mean" in next(line for line in lines if line.startswith("metric (* primary)"))
     assert "0.913" in next(line for line in lines if line.startswith("auroc "))
@@ -48,19 +50,19 @@ def test_a_plan_says_how_long_clock_and_movement_take_the_first_time(capsys):
 
 
 def test_real_data_are_not_called_generated(capsys):
-    show.result(a_result(SCORES, synthetic=False))
+    show.print_run(a_result(SCORES, synthetic=False))
     assert "SYNTHETIC" not in capsys.readouterr().out
 
 
 def test_scores_of_a_protocol_that_leaks_are_said_to_be_ranked_by_no_board(capsys):
     made = a_result(SCORES, synthetic=False)
-    show.result(made)
+    show.print_run(made)
     assert "LEAKS" not in capsys.readouterr().out
     leaks = {"split.by": {"subjects": [12, 12], "recordings": [0, 96]}}
     rules = {"rules": load_protocol("epic2023-time").content(), "leaks": True, "leaks_by": leaks}
     made.manifest["protocol"] |= {"name": "epic2023-time", **rules}
     trained = "are trained on: 12 of 12 subjects and 0 of 96 recordings"
-    for shown in (show.result, lambda found: show.results([found])):
+    for shown in (show.print_run, lambda found: show.print_runs([found])):
         shown(made)
         out = capsys.readouterr().out.replace("\n", " ")
         assert "epic2023-time LEAKS: other units" in " ".join(out.split())
@@ -105,7 +107,7 @@ def fixed_order(scores):
 
 def test_a_model_that_cannot_win_and_is_high_within_subjects_stands_beside_the_method(capsys):
     found = fixed_order(CROSSED)
-    show.result(found, every=True)
+    show.print_run(found, every=True)
     out = capsys.readouterr().out
     assert "0.50 always" in out
     assert "0.56 (0.55 to 0.67)" in out
@@ -116,7 +118,7 @@ def test_a_model_that_cannot_win_and_is_high_within_subjects_stands_beside_the_m
 def test_the_headline_of_several_runs_is_a_column_where_it_is_one(capsys):
     one, other = a_result(SCORES, synthetic=False), fixed_order(CROSSED)
     for found, heads in (([one], ["Within-subject"]), ([one, other], ["primary", "score"])):
-        show.results(found)
+        show.print_runs(found)
         head = capsys.readouterr().out.splitlines()[0].split()
         assert [name for name in ("primary", "score", "Within-subject") if name in head] == heads
 
@@ -126,7 +128,7 @@ def test_where_the_headline_is_undefined_the_reason_stands_in_its_place(capsys):
     clock = {"elapsed_time": {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 1.0}}}}
     own = {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 0.7}}}
     found = fixed_order({**CROSSED, "scores": own, "confound_only": clock})
-    show.result(found)
+    show.print_run(found)
     text = " ".join(capsys.readouterr().out.split())
     shown = " ".join(re.sub(r"<[^>]+>", " ", found._repr_html_()).split())
     for told in (text, " ".join(str(found).split()), shown):
@@ -145,7 +147,7 @@ def test_a_clock_that_is_always_right_within_subjects_is_not_so_by_construction(
 
 
 def test_a_control_at_chance_needs_no_explanation(capsys):
-    show.result(a_result(SCORES, synthetic=False))
+    show.print_run(a_result(SCORES, synthetic=False))
     out = capsys.readouterr().out
     assert "majority class" in out
     assert "0.50 always" in out
@@ -155,7 +157,9 @@ def test_a_score_whose_sd_is_over_folds_has_the_t_interval_of_papers_beside_it(c
     number = {**NUMBER, "mean": 0.81, "std": 0.015, "over": "folds"}
     folds = [{"method": "model", "target": "arousal", "seed": seed, "fold": f} for seed in (0, 1) for f in range(10)]
     scores = {**SCORES, "primary_metrics": {"arousal": "f1_macro"}, "scores": {"arousal": {"f1_macro": number}}}
-    show.result(a_result({**scores, "folds": folds}), every=True)
+    show.print_run(a_result({**scores, "folds": folds}), every=True)
     assert "0.810 ± 0.0107" in capsys.readouterr().out  # 2.262 x .015 / sqrt(10)
-    show.result(a_result({**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "subjects"}}}}), every=True)
+    show.print_run(
+        a_result({**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "subjects"}}}}), every=True
+    )
     assert "over folds" not in capsys.readouterr().out

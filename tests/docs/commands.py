@@ -16,7 +16,7 @@ import typer
 
 from bench.markdown import table
 from embench import cli, errors
-from embench.cli.console import folded_command
+from embench.cli.console import fold_command
 from embench.cli.options import EXAMPLES
 
 from .pages import ROOT
@@ -88,7 +88,7 @@ def _command(name: str, command: Any) -> str:
     if rows:
         text.append(table(["argument or option", "meaning"], rows) + "\n")
     if examples := EXAMPLES.get(name):
-        text.append("```text\n" + "\n".join(f"$ {folded_command(line, 110)}" for line in examples) + "\n```\n")
+        text.append("```text\n" + "\n".join(f"$ {fold_command(line, 110)}" for line in examples) + "\n```\n")
     return "\n".join(text)
 
 

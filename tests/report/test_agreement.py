@@ -158,7 +158,7 @@ def test_terminal_python_and_papers_agree(
     folder = place(what)
     result = Result.read(folder)
     assert result.forms
-    short, long = (printed(capsys, lambda every=every: show.result(result, every=every)) for every in (False, True))
+    short, long = (printed(capsys, lambda every=every: show.print_run(result, every=every)) for every in (False, True))
     record = read_record(folder)
     methods = folded(latex.methods_section([record]))
     python, notebook = folded(str(result)), of_html(result._repr_html_())

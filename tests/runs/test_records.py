@@ -73,7 +73,7 @@ def test_a_result_says_what_share_of_the_labelled_units_it_is_of(mixed, tmp_path
     # Of p01, p02 and p04 to p06, who rated arousal four times each: nothing of p01, one recording less of p02.
     assert result.scores["coverage"] == {"arousal": 15 / 20}
     assert result.manifest["time_context"] == "unit"
-    show.result(result)
+    show.print_run(result)
     assert "75.0 % of the labelled units are predicted" in capsys.readouterr().out
     page = report.write_report(result.folder, tmp_path / "report.html", trust_code=True)
     assert "75.0 % of the labelled units are predicted" in page.read_text().lower()

@@ -31,21 +31,23 @@ from embench.registry.loading import FILE_MODULES, classes_in, find_kind, reload
 from embench.system import explain_missing_library, in_fresh_process
 from embench.vocabulary import did_you_mean
 
-# Writing a package with a first plugin, which can be installed, tested and run at once.
+# Writing a package with a first plugin that can be installed, tested and run.
 
 NO_AUTHOR = "TODO: your name"
-"""Placeholder for the author where neither an option nor git knows one."""
+"""Name of the author in new packages if neither the option nor git names one."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_MADE = "embench data synthesize amigos --out data/amigos --subjects 18 --length-s 30"  # enough for a primary metric
+_SYNTHESIZE = (
+    "embench data synthesize amigos --out data/amigos --subjects 18 --length-s 30"  # enough for a primary metric
+)
 _SHORT = "--recipe quick --seeds 0 --data-root data"
 _RUN = f"embench run --dataset amigos --target arousal {_SHORT} --modalities"
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """Parts of a new package that depend on its kind, except the class: the kind in `registry.yaml`, its summary and
-    other fields, and commands for trying it."""
+    """Parts of a new package that depend on the kind of its plugin: kind, summary and other fields in `registry.yaml`,
+    and commands for trying it."""
 
     registered_as: str
     summary: str
@@ -61,23 +63,23 @@ _KINDS = {
     ),
     "encoder": _Kind(
         "encoder", "One token per second of a signal.", "modalities: [ecg, ppg, eda, resp, temp]",
-        (_MADE, f"{_RUN} eda --encoder $name"),
+        (_SYNTHESIZE, f"{_RUN} eda --encoder $name"),
     ),
     "pretrainer": _Kind(
         "pretrainer", "Detects time-reversed windows.", "",
-        (_MADE, f"{_RUN} eda --encoder cnn_tf --pretrainer $name"),
+        (_SYNTHESIZE, f"{_RUN} eda --encoder cnn_tf --pretrainer $name"),
     ),
     "fusion": _Kind(
         "fusion", "The mean of the available modalities.", "",
-        (_MADE, f"{_RUN} ecg,eda --encoder tcn --fusion $name"),
+        (_SYNTHESIZE, f"{_RUN} ecg,eda --encoder tcn --fusion $name"),
     ),
     "estimator": _Kind(
         "fusion", "Gaussian naive Bayes on features.", "",
-        (_MADE, f"{_RUN} ecg,eda --encoder handcrafted --fusion $name"),
+        (_SYNTHESIZE, f"{_RUN} ecg,eda --encoder handcrafted --fusion $name"),
     ),
-    "metric": _Kind("metric", "Youden's J.", "", (_MADE, f"{_RUN} eda --encoder handcrafted --fusion logreg")),
+    "metric": _Kind("metric", "Youden's J.", "", (_SYNTHESIZE, f"{_RUN} eda --encoder handcrafted --fusion logreg")),
     "observer": _Kind(
-        "observer", "Writes one line per epoch.", "", (_MADE, f"{_RUN} eda --encoder tcn --observer $name")
+        "observer", "Writes one line per epoch.", "", (_SYNTHESIZE, f"{_RUN} eda --encoder tcn --observer $name")
     ),
 }  # fmt: skip
 
@@ -90,7 +92,7 @@ _FILES = {
     "$package/__init__.py": "init.py",
     "$package/registry.yaml": "registry.yaml",
 }
-"""File -> its template; the plugin's module and its tests come in addition."""
+"""File of a new package -> its template; the plugin's module and its tests are added."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class NewPackage:
 
 
 def write_package(kind: str, name: str, folder: Path | None = None, author: str | None = None) -> NewPackage:
-    """Write the package `embench_NAME` with one plugin of a kind: class, entry, tests, README, licence, workflow.
+    """Write the package `embench_NAME` with one plugin: class, registry entry, tests, README, licence, CI workflow.
 
     Args:
         kind: a kind of plugin, or `estimator`, a fusion without gradients.
@@ -122,14 +124,13 @@ def write_package(kind: str, name: str, folder: Path | None = None, author: str 
     package, project = f"embench_{name}", f"embench-{name.replace('_', '-')}"
     folder = folder or Path(project)
     if folder.exists() or folder.is_symlink():
-        raise UsageError(
-            f"{folder} exists already, and embench does not overwrite it", hint="choose another folder with --out"
-        )
+        what = f"{folder} exists already, and embench does not overwrite it"
+        raise UsageError(what, hint="choose another folder with --out")
     of_kind = _KINDS[kind]
-    plugin = _template(f"{kind}.py")
+    plugin = _read_template(f"{kind}.py")
     texts = {
         "name": name,
-        "cls": _class_name(kind, name, plugin),
+        "cls": _make_class_name(kind, name, plugin),
         "title": name.replace("_", " ").capitalize(),
         "package": package,
         "project": project,
@@ -138,18 +139,18 @@ def write_package(kind: str, name: str, folder: Path | None = None, author: str 
         "summary": of_kind.summary,
         "registry_kind": of_kind.registered_as,
         "more": "\n".join(f"    {line}" for line in of_kind.fields.splitlines()),
-        "try_it": "\n".join(f"$ {_filled(line, {'name': name})}" for line in of_kind.commands),
+        "try_it": "\n".join(f"$ {_fill_in(line, {'name': name})}" for line in of_kind.commands),
     }
-    tests = _template("test_dataset.py" if kind == "dataset" else "test.py")
-    files = {_filled(path, texts): _filled(_template(template), texts) for path, template in _FILES.items()}
-    files |= {f"{package}/{name}.py": _filled(plugin, texts), f"tests/test_{name}.py": _filled(tests, texts)}
+    tests = _read_template("test_dataset.py" if kind == "dataset" else "test.py")
+    files = {_fill_in(path, texts): _fill_in(_read_template(template), texts) for path, template in _FILES.items()}
+    files |= {f"{package}/{name}.py": _fill_in(plugin, texts), f"tests/test_{name}.py": _fill_in(tests, texts)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary(aside(folder)) as whole:
         for path, text in files.items():
             (whole / path).parent.mkdir(parents=True, exist_ok=True)
             (whole / path).write_text(f"{text.rstrip()}\n", encoding="utf-8")
         whole.rename(folder)
-    return NewPackage(folder, tuple(files), package, tuple(_filled(line, texts) for line in of_kind.commands))
+    return NewPackage(folder, tuple(files), package, tuple(_fill_in(line, texts) for line in of_kind.commands))
 
 
 def _check_name(name: str) -> None:
@@ -164,17 +165,17 @@ def _check_name(name: str) -> None:
         raise UsageError(f"a package with the name embench_{name} exists already", hint="choose another name")
 
 
-def _class_name(kind: str, name: str, text: str) -> str:
-    """Convert `my_encoder` to `MyEncoder`; append the kind if the module uses that name otherwise."""
+def _make_class_name(kind: str, name: str, text: str) -> str:
+    """Convert `my_encoder` to `MyEncoder`; append the kind if the template `text` contains that name already."""
     camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
     return f"{camel}{kind.capitalize()}" if re.search(rf"\b{camel}\b", text) else camel
 
 
-def _template(name: str) -> str:
+def _read_template(name: str) -> str:
     return (resources.files("embench.authoring") / "templates" / f"{name}.txt").read_text(encoding="utf-8")
 
 
-def _filled(text: str, values: dict[str, str]) -> str:
+def _fill_in(text: str, values: dict[str, str]) -> str:
     return Template(text).substitute(values)
 
 
@@ -186,16 +187,14 @@ def _git_author() -> str | None:
     return done.stdout.strip() or None
 
 
-# Checks of installed packages and single files: entry, import and conformance of every plugin.
-#
-# Each plugin is imported and checked in its own process, so that it cannot affect others or this process.
+# Checks of installed packages and single files: registry entry, import and conformance of every plugin. Each plugin has
+# its own process, so that it cannot affect others.
 
 LONG_IMPORT_S = 1.0
-"""Import time in seconds from which on it is a fault, since every command and every worker that use the plugin wait for
-it."""
+"""Longest import in seconds that is not a fault; every command and worker that uses the plugin waits for the import."""
 
 _LIBRARIES = "embench.testing"
-"""Package that processes import before they import a plugin."""
+"""Package that a process imports before a plugin, so that its libraries do not count as the plugin's."""
 
 _LENGTH_S = 30.0
 _SUBJECTS = 4
@@ -212,7 +211,7 @@ class PluginCheck:
         fault: the fault, or None.
         where: place of the fault in the plugin.
         remedy: what was expected, or what to do.
-        skipped: why it was not checked, or None.
+        skipped: why the check was skipped, or None.
         seconds: duration of the check.
         trace: traceback of the plugin's exception, or None.
     """
@@ -227,20 +226,20 @@ class PluginCheck:
     trace: str | None = None
 
 
-def look_through(target: str, data_root: Path | None = None) -> Iterator[PluginCheck]:
-    """Yield the results of checks of plugins, one by one.
+def check_plugins(target: str, data_root: Path | None = None) -> Iterator[PluginCheck]:
+    """Check one or several plugins, and yield the results one by one.
 
     Args:
         target: a plugin's name, a package, the folder of an installed package, `package/name`, `FILE.py` or
             `FILE.py:CLASS`.
-        data_root: folder of the datasets; a dataset without files is checked on synthetic ones.
+        data_root: folder of the datasets; a reader without files is checked on synthetic data.
 
     Raises:
-        UsageError: the package or file does not exist; the message says how to install a missing package.
+        UsageError: the package or file does not exist, or the package is not installed.
     """
     path, _, cls = target.rpartition(":") if ".py:" in target else (target, "", "")
     try:
-        found = _in_file(Path(path), cls) if path.endswith(".py") else _installed(target)
+        found = _find_in_file(Path(path), cls) if path.endswith(".py") else _find_installed(target)
     except PluginError as error:
         yield PluginCheck(path, "import", error.what, error.where, error.hint or error.expected)
         return
@@ -248,20 +247,20 @@ def look_through(target: str, data_root: Path | None = None) -> Iterator[PluginC
         yield from _check_entry(entry, data_root)
 
 
-def _installed(target: str) -> list[Entry]:
+def _find_installed(target: str) -> list[Entry]:
     if Path(target).is_dir() and (package := _find_by_folder(Path(target))):
         return list(package.entries)
     name, _, plugin = target.partition("/")
-    package = installed().get(name) or _find_by_distribution(name)
+    distributed = {p.distribution.name: p for p in installed().values() if p.distribution}  # may have other names
+    package = installed().get(name) or distributed.get(name)
     if package is None and (named := [entry for entry in registry.entries() if entry.name == target]):
         return named
     if package is None:
         known = [offered for offered in installed() if offered != registry.BUNDLED]
-        hint = (
-            did_you_mean(name, [*known, *(entry.name for entry in registry.entries())])
-            or "install the package first: pip install -e FOLDER"
-        )
-        raise UsageError(f"no installed package `{name}` offers plugins", expected=_expected(known), hint=hint)
+        near = did_you_mean(name, [*known, *(entry.name for entry in registry.entries())])
+        expected = f"{', '.join(known) or 'an installed package'}, the name of a plugin, a folder or FILE.py:CLASS"
+        hint = near or "install the package first: pip install -e FOLDER"
+        raise UsageError(f"no installed package `{name}` offers plugins", expected=expected, hint=hint)
     if not plugin:
         return list(package.entries)
     found = [entry for entry in package.entries if entry.name == plugin]
@@ -271,36 +270,25 @@ def _installed(target: str) -> list[Entry]:
     return found
 
 
-def _expected(known: list[str]) -> str:
-    return f"{', '.join(known) or 'an installed package'}, the name of a plugin, a folder or FILE.py:CLASS"
-
-
-def _find_by_distribution(name: str) -> Package | None:
-    """Return the package of a distribution; pip may write embench_mine as embench-mine."""
-    same = (p for p in installed().values() if p.distribution and p.distribution.name == name)
-    return next(same, None)
-
-
 def _find_by_folder(folder: Path) -> Package | None:
-    """Return the installed package with modules in a folder. Raises UsageError where there is none and the folder is a
-    project."""
+    """Return the installed package whose modules are in a folder; None if there is none. Raises UsageError if the
+    folder is a project that is not installed."""
     inside = folder.resolve()
     for package in installed().values():
         if any(inside in (place.resolve(), *place.resolve().parents) for place in folders(package.name)):
             return package
     if (folder / "pyproject.toml").is_file():
-        raise UsageError(
-            f"the package in {folder} is not installed, so commands cannot find its plugins",
-            expected='an entry point in the group "embench" of its pyproject.toml, with the package as value',
-            hint=f"pip install -e {folder if folder.is_absolute() else f'./{folder.as_posix()}'}",
-        )
+        what = f"the package in {folder} is not installed, so commands cannot find its plugins"
+        expected = 'an entry point in the group "embench" of its pyproject.toml, with the package as value'
+        hint = f"pip install -e {folder if folder.is_absolute() else f'./{folder.as_posix()}'}"
+        raise UsageError(what, expected=expected, hint=hint)
     return None
 
 
-def _in_file(path: Path, cls: str) -> list[Entry]:
+def _find_in_file(path: Path, cls: str) -> list[Entry]:
     if not path.is_file():
         raise UsageError(f"the file {path} does not exist", expected="FILE.py or FILE.py:CLASS")
-    listed = in_fresh_process(f"while importing {path}", _classes, path, module=_LIBRARIES)
+    listed = in_fresh_process(f"while importing {path}", _list_classes, path, module=_LIBRARIES)
     found = [(kind, name) for kind, name in listed if cls in ("", name)]
     if not found:
         what = f"class {cls} in {path} is not a plugin" if cls else f"no class in {path} is a plugin"
@@ -309,35 +297,35 @@ def _in_file(path: Path, cls: str) -> list[Entry]:
     return [registry.find(kind, f"{path}:{name}") for kind, name in found]
 
 
-def _classes(path: Path) -> list[tuple[str, str]]:
-    """Return kind and name of every plugin that a file defines. Raises PluginError where it cannot be imported."""
-    with _captured():
+def _list_classes(path: Path) -> list[tuple[str, str]]:
+    """Return (kind, name) of the plugins that a file defines. Raises PluginError if it cannot be imported."""
+    with _capture_stdout():
         return [(kind, cls.__name__) for cls in classes_in(path) if (kind := find_kind(cls))]
 
 
 def _check_entry(entry: Entry, data_root: Path | None) -> Iterator[PluginCheck]:
-    plugin = _title(entry)
+    plugin = _get_title(entry)
     if entry.broken:
         remedy = "correct the file as shown in docs/guide/plugins/package.md"
         yield PluginCheck(plugin, "registry.yaml", entry.broken, str(entry.source), remedy)
         return
     if entry.package:
-        yield _clash(entry, plugin)
+        yield _check_name_clash(entry, plugin)
     root = data_folder(entry, data_root) if entry.kind == "dataset" else None
     root = root if root is not None and root.is_dir() else None
     try:
         yield from in_fresh_process(
-            f"while trying {plugin}", _try, entry.kind, entry.full_name, root, module=_LIBRARIES
+            f"while trying {plugin}", _check, entry.kind, entry.full_name, root, module=_LIBRARIES
         )
     except MachineError as error:
         yield PluginCheck(plugin, "import", error.what, None, "code that does not end the process")
 
 
-def _title(entry: Entry) -> str:
+def _get_title(entry: Entry) -> str:
     return f"{entry.kind} {entry.name if entry.package else entry.target.rpartition(':')[2]}"
 
 
-def _clash(entry: Entry, plugin: str) -> PluginCheck:
+def _check_name_clash(entry: Entry, plugin: str) -> PluginCheck:
     others = [e for e in registry.entries(entry.kind) if e.name == entry.name and e.package != entry.package]
     if not others or entry.package == registry.BUNDLED:
         return PluginCheck(plugin, "registry.yaml")
@@ -347,11 +335,11 @@ def _clash(entry: Entry, plugin: str) -> PluginCheck:
     return PluginCheck(plugin, "registry.yaml", fault, str(entry.source), remedy)
 
 
-def _try(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
-    """Check import and conformance of one plugin, in a process in which no other plugin was imported."""
+def _check(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
+    """Check import and conformance of one plugin; it runs in a process of its own."""
     entry = registry.find(kind, name)
-    plugin, findings = _title(entry), list[PluginCheck]()
-    for check, work in (("import", _import), ("conformance", _conformance)):
+    plugin, findings = _get_title(entry), list[PluginCheck]()
+    for check, work in (("import", _check_import), ("conformance", _check_conformance)):
         began = time.perf_counter()
         fault = where = remedy = skipped = trace = None
         try:
@@ -361,7 +349,7 @@ def _try(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
             remedy = "; ".join(part for part in (error.hint, error.expected and f"expected {error.expected}") if part)
             trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else None
         except BaseException as error:  # the plugin boundary, sys.exit too
-            if explain_missing_library(error):  # nothing can be checked here
+            if explain_missing_library(error):  # this installation lacks a library, so nothing can be checked
                 raise
             fault, trace = f"the plugin raised {type(error).__name__}: {error}", traceback.format_exc()
         seconds = time.perf_counter() - began
@@ -371,18 +359,18 @@ def _try(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
     return findings
 
 
-def _import(entry: Entry, _: Path | None) -> None:
+def _check_import(entry: Entry, _: Path | None) -> None:
     from embench.testing.require import random_states, set_seeds
 
     where, before = registry.origin(entry), random_states()
-    with _captured() as printed:
+    with _capture_stdout() as printed:
         began = time.perf_counter()
         registry.load(entry.kind, entry.full_name)
         seconds = time.perf_counter() - began
     if text := printed.getvalue().strip():
         raise CheckFailed(f"the import prints: {text[:200]}", where=where, expected="an import that prints nothing")
     after = random_states()
-    if after != before:  # libraries may draw when they are imported; a seed leads to the same state from any other
+    if after != before:  # libraries may draw numbers during import; only a set seed leads to one state from any other
         set_seeds(1)
         _import_again(entry)
         same = [name for name, state in random_states().items() if state == after[name]]
@@ -390,16 +378,14 @@ def _import(entry: Entry, _: Path | None) -> None:
         if same:
             raise CheckFailed(what, where=where, expected="no global seed; embench seeds every stage of a run")
     if seconds > LONG_IMPORT_S and (own := _import_again(entry)) > LONG_IMPORT_S:
-        raise CheckFailed(
-            f"the import takes {own:.1f} s without the libraries that it imports",
-            where=where,
-            expected=f"less than {LONG_IMPORT_S:g} s, because every command and worker that uses the plugin waits",
-            hint="load files in `build` or at first use, not at import",
-        )
+        what = f"the import takes {own:.1f} s without the libraries that it imports"
+        expected = f"less than {LONG_IMPORT_S:g} s, because every command and worker that uses the plugin waits"
+        hint = "load files in `build` or at first use, not at import"
+        raise CheckFailed(what, where=where, expected=expected, hint=hint)
 
 
 def _import_again(entry: Entry) -> float:
-    """Import the plugin's own modules once more, without libraries; return the seconds."""
+    """Import the plugin's own modules again, while its libraries stay imported; return the seconds."""
     top = entry.package.partition(".")[0]
     own = {
         name: module for name, module in sys.modules.items()
@@ -409,14 +395,14 @@ def _import_again(entry: Entry) -> float:
         del sys.modules[name]
     began = time.perf_counter()
     try:
-        with _captured(), contextlib.suppress(EmbenchError):
+        with _capture_stdout(), contextlib.suppress(EmbenchError):
             reload_entry(entry)
     finally:
         sys.modules.update(own)
     return time.perf_counter() - began
 
 
-def _conformance(entry: Entry, root: Path | None) -> str | None:
+def _check_conformance(entry: Entry, root: Path | None) -> str | None:
     from embench.testing import check
 
     cls = registry.load(entry.kind, entry.full_name)
@@ -439,7 +425,7 @@ def _conformance(entry: Entry, root: Path | None) -> str | None:
 
 
 @contextlib.contextmanager
-def _captured() -> Iterator[io.StringIO]:
+def _capture_stdout() -> Iterator[io.StringIO]:
     """Capture stdout within the context."""
     with contextlib.redirect_stdout(io.StringIO()) as text:
         yield text

@@ -18,22 +18,21 @@ from embench.planning.parts import parse_encoder_setting
 from embench.planning.plan import Plan
 from embench.planning.request import Request, make_request
 from embench.protocols import label_units
-from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
+from embench.records.wording import grouped
 from embench.statistics import comparison
 from embench.statistics.gains import Each
 from embench.statistics.intervals import ALPHA, EQUIVALENCE_MARGIN, LEVEL, corrected_error, t_test
 from embench.studies.study import RunStudy, correct_p
 from embench.system import EventCallback
 
-# Verdicts on a claim from an interval: whether its direction is right, and whether its size is the published one.
+# Verdicts on a claim from an interval: whether the direction, and whether the size of the difference is as published.
 
 Verdict = Literal[
     "supported", "contradicted", "equivalent", "undecided", "one seed", "two seeds", "no overlap correction"
 ]
 MIN_SEEDS = 3
-"""Minimum number of seeds for a verdict; fewer hardly show how a difference varies with initial weights and training
-subjects."""
+"""Smallest number of seeds for a verdict, since differences vary with initial weights and training subjects."""
 Size = Literal["agrees", "smaller", "larger", "opposite"]
 
 
@@ -49,17 +48,19 @@ def direction_verdict(
     """Return the verdict on the direction of a difference, a minus b.
 
     Args:
-        low, high: its 95 % interval; None where nothing can vary.
+        low, high: its 95 % interval; None where it cannot be computed.
         p: p value of the primary test, corrected for the claims that are tested together.
         direction: the claimed position of a's score relative to b's.
-        seeds: number of seeds that both sides have. `allowance`: whether the interval has the training-overlap
-            correction.
+        seeds: number of seeds that both sides have.
+        allowance: whether the interval has the training-overlap correction.
 
     Returns:
-        `supported`: the interval lies on the claim's side of 0, and the corrected p is at most .05; `contradicted`: the
-            same on the other side; else `equivalent`: the interval lies within .02 of 0; else `undecided`. Instead of
-            the first three: `one seed` or `two seeds` where there are no more; `no overlap correction` where it is
-            missing.
+        `supported`: the interval lies on the claimed side of 0, and the corrected p is at most .05.
+        `contradicted`: the same on the other side.
+        `equivalent`: the interval lies within .02 of 0.
+        `one seed`, `two seeds`, `no overlap correction`: one of these would hold, but with too few seeds, or without
+            the correction.
+        `undecided`: none of these holds.
     """
     if low is None or high is None:
         return "undecided"
@@ -77,9 +78,9 @@ def direction_verdict(
 
 
 def size_verdict(published: float, low: float | None, high: float | None) -> Size | None:
-    """Compare the measured 95 % interval with the published difference: it contains the difference (`agrees`), or lies
-    nearer to 0 (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). None without an
-    interval."""
+    """Compare the measured 95 % interval with the published difference. The interval contains the difference
+    (`agrees`), or lies nearer to 0 (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). Return
+    None without an interval."""
     if low is None or high is None:
         return None
     if low <= published <= high:
@@ -97,11 +98,12 @@ def size_verdict(published: float, low: float | None, high: float | None) -> Siz
 def claimed_request(
     dataset: str, stated: Mapping[str, Any], targets: Sequence[str], options: Mapping[str, Any]
 ) -> Request:
-    """Return the request of a run on a dataset with these targets; without targets, with a run's default targets.
+    """Return the request of a run on a dataset.
 
     Args:
-        stated: the claim's statements on the run, by the names of options, with its protocol.
-        options: further fields of a request, used where the claim states nothing. Settings of an encoder
+        stated: option -> value that the claim states, with its protocol.
+        targets: targets of the run; empty: the default targets.
+        options: further fields of a request, for options that the claim does not state. Settings of an encoder
             (`encoder[eeg:NAME]`) apply only if the run reads that modality with that encoder.
     """
     ours = [text for setting in options.get("settings") or () if (text := _strip_encoder(setting, stated)) is not None]
@@ -117,7 +119,7 @@ def targets_there(wanted: Sequence[str], dataset: str, protocol: str, data_root:
 
 
 def _strip_encoder(setting: str, stated: Mapping[str, Any]) -> str | None:
-    """Return the setting without the encoder's name, as a run takes it; None where it does not apply to this run."""
+    """Return a setting `encoder[eeg:NAME]...` as `encoder[eeg]...`; None if the run does not use that encoder."""
     place = parse_encoder_setting(setting)
     if place is None:
         return setting
@@ -135,14 +137,16 @@ def _strip_encoder(setting: str, stated: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured value that a claim expects above its reference, or near it; or why there is none.
+    """A measured value that a claim expects above its reference, or near it; or the reason why there is none.
 
     Args:
-        what: the measured quantity, in words. `mean`, `low`, `high`: its value with the 95 % interval over the `count`
-            seeds and folds (corrected resampled t), or subjects or stimuli, as named by `over`.
-        p, corrected: p value of the difference from the reference, or from the nearer edge of the claim's margin; after
-            Holm's correction over the measured values of the paper.
-        published, size: see `MeasuredClaim.published_value`; the size only on the paper's own data.
+        what: the measured quantity, in words.
+        mean, low, high: its value with the 95 % interval.
+        count, over: number and kind of what the interval is over: folds (corrected resampled t), subjects or stimuli.
+        p: p value of the difference from the reference, or from the nearer edge of the claim's margin.
+        corrected: p after Holm's correction over the measured values of the paper.
+        published: see `MeasuredClaim.published_value`.
+        size: see `size_verdict`; only on the paper's own data.
         leaks: leaking protocol -> the leak, in words.
     """
 
@@ -174,7 +178,7 @@ class Measured:
         return self.low is not None and self.high is not None and self.low <= self.claim.reference <= self.high
 
     def json(self) -> dict[str, Any]:
-        """Return the row for `embench claims --json`, without empty fields."""
+        """Return the fields that `embench claims --json` prints, without empty ones."""
         values = {name: value for name, value in vars(self).items() if name != "claim"}
         if self.mean is not None:
             values["holds_reference"] = self.holds_reference or None
@@ -184,7 +188,7 @@ class Measured:
 
 
 def measured_requests(claim: MeasuredClaim, dataset: str, options: Mapping[str, Any]) -> dict[str, Request]:
-    """Return run name -> request, for each run of a claim. `options` are further fields of a request."""
+    """Return name -> request of each run of a claim; `options`: further fields of a request."""
     place, found = claim.datasets.get(dataset), {}
     for name, run in claim.runs.items():
         own = {option: value for option, value in run.stated.items() if option != "target"}
@@ -203,8 +207,14 @@ def examine_measured(
     dry_run: bool = False,
     study: RunStudy | None = None,
 ) -> list[Measured]:
-    """Run what the claims need, as one grid for each paper, and return a row for each measured value. Datasets are
-    those of the claims, or `datasets`; a finished `study` replaces the runs. With `dry_run`, only plan."""
+    """Run what the claims need, as one grid for each paper, and return the measured values.
+
+    Args:
+        datasets: datasets; default: those of the claims.
+        options: further fields of a request.
+        dry_run: whether to plan only.
+        study: finished runs, which replace new ones.
+    """
     rows = []
     for paper in dict.fromkeys(claim.paper for claim in claims):
         wanted = [(c, name) for c in claims if c.paper == paper for name in datasets or c.datasets]
@@ -226,7 +236,12 @@ def _measure_paper(
     *,
     dry_run: bool,
 ) -> list[Measured]:
-    requests = [_requests_or_error(claim, dataset, options) for claim, dataset in wanted]
+    requests: list[dict[str, Request] | EmbenchError] = []
+    for claim, dataset in wanted:
+        try:
+            requests.append(measured_requests(claim, dataset, options))
+        except EmbenchError as error:
+            requests.append(error)
     study = study or RunStudy(request for own in requests if isinstance(own, dict) for request in own.values())
     requests = [study.refusal(own.values()) or own if isinstance(own, dict) else own for own in requests]
     able = [request for own in requests if isinstance(own, dict) for request in own.values()]
@@ -239,38 +254,27 @@ def _measure_paper(
         if isinstance(own, EmbenchError):
             rows.append(_missing_measure(claim, dataset, own))
         elif dry_run:
-            rows.append(Measured(claim, dataset, status="can be run", leaks=_leaks(map(study.plan, own.values()))))
+            rows.append(Measured(claim, dataset, status="can be run", leaks=_list_leaks(map(study.plan, own.values()))))
         else:
             rows += _measure_claim(claim, dataset, {name: finished[request] for name, request in own.items()})
     return rows
 
 
-def _requests_or_error(
-    claim: MeasuredClaim, dataset: str, options: Mapping[str, Any]
-) -> dict[str, Request] | EmbenchError:
-    try:
-        return measured_requests(claim, dataset, options)
-    except EmbenchError as error:
-        return error
-
-
 def _get_finished(request: Request, study: RunStudy) -> _Finished | EmbenchError:
-    """Return the finished run of a request, or why it failed."""
+    """Return the finished run of a request, or the error with which it failed."""
     result = study.result(request)
     if isinstance(result, EmbenchError):
         return result
     record = read_record(result.folder)
-    own = record.predictions.take(
-        record.predictions.rows_with(method=MODEL)
-    )  # confound-only models are most of a record
-    return _Finished(study.plan(request), result.folder, replace(record, predictions=own))
+    own = replace(record, predictions=record.predictions.own)  # confound-only models are most of a record
+    return _Finished(study.plan(request), result.folder, own)
 
 
 def _missing_measure(claim: MeasuredClaim, dataset: str, error: EmbenchError) -> Measured:
     return Measured(claim, dataset, status="missing", reason=error.what, what_to_do=error.hint or "")
 
 
-def _leaks(plans: Iterable[Plan]) -> dict[str, str]:
+def _list_leaks(plans: Iterable[Plan]) -> dict[str, str]:
     rules = [plan.protocol for plan in plans]
     return {rule.name: "; ".join(rule.deviations.values()) for rule in rules if rule.leaks}
 
@@ -285,21 +289,16 @@ def _measure_claim(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finis
     place = claim.datasets.get(dataset)
     about: dict[str, Any] = {
         "runs": tuple(str(run.folder) for run in done.values()),
-        "leaks": _leaks(run.plan for run in done.values()),
+        "leaks": _list_leaks(run.plan for run in done.values()),
     }
     rows = []
     for target in (place.targets if place else ()) or [t.name for t in first.test.targets]:
         try:
-            runs_of_target = {
-                name: ClaimRun(
-                    run.record,
-                    run.folder,
-                    claim.runs[name].target or target,
-                    claim.metric,
-                    _labels(run.plan.test, claim.by) if claim.by else {},
-                )
-                for name, run in done.items()
-            }
+            runs_of_target = {}
+            for name, run in done.items():
+                by = _read_labels(run.plan.test, claim.by) if claim.by else {}
+                own = claim.runs[name].target or target
+                runs_of_target[name] = ClaimRun(run.record, run.folder, own, claim.metric, by)
             for what, values in MEASURES[claim.measure][0](runs_of_target).items():
                 row = Measured(claim, dataset, target, what, **about)
                 rows.append(_with_interval(row, values, first))
@@ -308,8 +307,8 @@ def _measure_claim(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finis
     return rows
 
 
-def _labels(cohort: Cohort, name: str) -> dict[str, float]:
-    """Return unit -> its label of any target on the card; NaN where it has none."""
+def _read_labels(cohort: Cohort, name: str) -> dict[str, float]:
+    """Return unit -> label of the target `name` on the dataset's card; NaN without a label."""
     (target,) = choose_targets(cohort.card, name)
     _, labels = label_units(cohort.units, cohort.store.labels()[target.label], target.rule)
     return dict(zip((unit.id for unit in cohort.units), labels.tolist(), strict=True))
@@ -333,19 +332,10 @@ def _with_interval(row: Measured, values: np.ndarray | Each, plan: Plan) -> Meas
     half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
     low, high = mean - half, mean + half
     published = claim.published_value if row.dataset in claim.datasets else None
-    return replace(
-        row,
-        mean=mean,
-        low=low,
-        high=high,
-        count=count,
-        over=over,
-        p=t_test(abs(mean - claim.reference) - (claim.margin or 0.0), error, df),
-        published=published,
-        size=None if synthetic or published is None else size_verdict(published, low, high),
-        seeds=len(plan.folds),
-        synthetic=synthetic,
-    )
+    p = t_test(abs(mean - claim.reference) - (claim.margin or 0.0), error, df)
+    size = None if synthetic or published is None else size_verdict(published, low, high)
+    about: dict[str, Any] = {"p": p, "published": published, "size": size, "synthetic": synthetic}
+    return replace(row, mean=mean, low=low, high=high, count=count, over=over, seeds=len(plan.folds), **about)
 
 
 def _correct_measures(rows: Sequence[Measured]) -> list[Measured]:
@@ -363,7 +353,8 @@ def _correct_measures(rows: Sequence[Measured]) -> list[Measured]:
 
 
 def _bound_inside(claim: MeasuredClaim, low: float, high: float) -> tuple[float, float]:
-    """Return the ends of the interval relative to the reference, or inside the nearer edge of its margin."""
+    """Return the ends of an interval relative to the claim's reference; with a margin, the distances by which they lie
+    inside it (negative outside)."""
     low, high = low - claim.reference, high - claim.reference
     if claim.margin is None:
         return low, high
@@ -373,7 +364,7 @@ def _bound_inside(claim: MeasuredClaim, low: float, high: float) -> tuple[float,
 # Runs for comparing claims, under the fixed protocol and the papers' own, and a verdict on each.
 
 FIXED_PROTOCOL = Request.protocol
-"""The protocol for all methods; its primary metric is compared."""
+"""The default protocol, under which primary metrics are compared; papers have protocols of their own."""
 
 Leg = Literal["fixed", "own"]
 Status = Literal["compared", "can be run", "missing", "does not apply"]
@@ -396,21 +387,22 @@ class ComparedPair:
 
     @property
     def metric(self) -> str | None:
-        """The paper's metric under its own protocol; else None, for the primary metric."""
+        """The paper's metric under the paper's protocol; None, the primary metric, under the fixed one."""
         return self.claim.metric if self.leg == "own" else None
 
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """The result of a comparison, or why there is none.
+    """The result of a comparison, or the reason why there is none.
 
     Args:
-        status: `compared`; `can be run` (in a plan); `missing` (data, a plugin or a run); `does not apply` (a requested
-            dataset, not the claim's own, lacks a modality).
-        p, corrected: p value of the primary test, and after Holm's correction over the comparisons of this paper and
-            leg.
-        seeds: number of seeds that both sides have. `allowance`: see `direction_verdict`.
-        published, size: only under the paper's own protocol and on its own data, where a number was published.
+        status: `compared`; `can be run` (in a plan); `missing` (data, a plugin or a run); `does not apply` (a dataset
+            that the claim does not name lacks a modality).
+        p: p value of the primary test.
+        corrected: p after Holm's correction over the comparisons of this paper under this kind of protocol.
+        seeds: number of seeds that both sides have.
+        allowance: see `direction_verdict`.
+        published, size: only under the paper's own protocol and on its own data, if it published a number.
         cost: wall time of each side in s; shared stages count fully on both sides.
     """
 
@@ -440,7 +432,7 @@ class ClaimResult:
     cost: Mapping[str, float] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
-        """Return the row for `embench claims --json`, without empty fields."""
+        """Return the fields that `embench claims --json` prints, without empty ones."""
         values = {name: value for name, value in vars(self).items() if name not in ("claim", "difference")}
         values |= {side: self.claim.options(side, self.dataset) for side in ("a", "b")}
         if self.status != "compared":
@@ -452,32 +444,34 @@ class ClaimResult:
 def claim_pairs(
     claims: Sequence[Claim], datasets: Sequence[str], legs: Sequence[Leg], options: Mapping[str, Any]
 ) -> list[ComparedPair]:
-    """Return the pairs that the claims compare, on their own datasets or on `datasets`.
+    """Return the pairs of runs that the claims compare.
 
     Args:
-        options: further fields of `Request`.
+        datasets: datasets; default: those of the claims.
+        legs: `fixed` for the default protocol, `own` for the papers' protocols.
+        options: further fields of a request.
     """
     found = []
     for claim in claims:
         for dataset in datasets or claim.datasets:
             for leg in legs:
                 protocol = FIXED_PROTOCOL if leg == "fixed" else claim.protocol
-                targets = _targets(claim, dataset, protocol, options.get("data_root"))
+                targets = _list_targets(claim, dataset, protocol, options.get("data_root"))
                 if claim.place(dataset).targets and not targets:
-                    continue  # classes that only the paper's protocol makes
+                    continue  # the classes exist under the paper's protocol only
                 stated = [{"protocol": protocol} | claim.options(side, dataset) for side in ("a", "b")]
                 a, b = (claimed_request(dataset, own, targets, options) for own in stated)
                 found.append(ComparedPair(claim, dataset, leg, a, b))
     return found
 
 
-def _targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) -> list[str]:
+def _list_targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) -> list[str]:
     """Return the claim's targets that a dataset has under a protocol."""
     wanted = claim.place(dataset).targets
     try:
         return targets_there(wanted, dataset, protocol, data_root)
     except EmbenchError:
-        if dataset in claim.datasets:  # planning will say what is wrong, of this claim alone
+        if dataset in claim.datasets:  # planning reports the error for this claim only
             return list(wanted)
         raise
 
@@ -485,8 +479,8 @@ def _targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) 
 def examine_claims(
     wanted: Sequence[ComparedPair], progress: EventCallback | None = None, study: RunStudy | None = None
 ) -> list[ClaimResult]:
-    """Run all possible comparisons, as one grid for each paper, and return a row for each target of each pair; a
-    finished `study` replaces the runs."""
+    """Run the comparisons that are possible, as one grid for each paper, and return a result for each target of each
+    pair. `study`: finished runs, which replace new ones."""
     rows = []
     for paper in dict.fromkeys(pair.claim.paper for pair in wanted):
         rows += _examine_paper([pair for pair in wanted if pair.claim.paper == paper], progress, study)
@@ -494,48 +488,48 @@ def examine_claims(
 
 
 def preview_claims(wanted: Sequence[ComparedPair]) -> list[ClaimResult]:
-    """Return a row for each pair: `can be run`, or the reason why it cannot. Nothing is trained."""
+    """Return a result for each pair without training: `can be run`, or the reason why it cannot."""
     study = RunStudy(request for pair in wanted for request in pair.sides.values())
-    return [_refusal(pair, study) or _row(pair, "can be run") for pair in wanted]
+    return [_find_refusal(pair, study) or _make_row(pair, "can be run") for pair in wanted]
 
 
-def _refusal(pair: ComparedPair, study: RunStudy) -> ClaimResult | None:
-    """Return the row of a pair with a side that cannot be run; None where both can."""
+def _find_refusal(pair: ComparedPair, study: RunStudy) -> ClaimResult | None:
+    """Return the result of a pair if one of its sides cannot be run; None if both can."""
     if pair.dataset not in pair.claim.datasets and (lacking := _list_lacking(pair)):
-        return _row(pair, "does not apply", f"{pair.dataset} has no {', '.join(lacking)}")
+        return _make_row(pair, "does not apply", f"{pair.dataset} has no {', '.join(lacking)}")
     error = study.refusal(pair.sides.values())
-    return _missing(pair, error) if error else None
+    return _make_missing(pair, error) if error else None
 
 
 def _examine_paper(
     wanted: Sequence[ComparedPair], progress: EventCallback | None, study: RunStudy | None
 ) -> list[ClaimResult]:
     study = study or RunStudy(request for pair in wanted for request in pair.sides.values())
-    refused = [(pair, _refusal(pair, study)) for pair in wanted]
+    refused = [(pair, _find_refusal(pair, study)) for pair in wanted]
     study.run((request for pair, row in refused if row is None for request in pair.sides.values()), progress)
     return _add_verdicts([each for pair, row in refused for each in ([row] if row else _compare_pair(pair, study))])
 
 
 def _list_lacking(pair: ComparedPair) -> list[str]:
-    """Return the modalities and channels that a claim reads and a dataset lacks."""
+    """Return the modalities and channels that a claim reads and the pair's dataset lacks."""
     card = pair.a.source.card
     named = [m.strip() for side in (pair.a, pair.b) for m in (side.modalities or "").split(",") if m.strip()]
     try:
         read = {part: parse_modality(part)[0] for m in named for part in m.split("+")}
     except ValueError:
-        return []  # no modality: planning says so
+        return []  # planning reports an invalid modality
     has = {name: (None, *modality.channels) for name, modality in card.modalities.items()}
     return [part for part, (name, channel) in read.items() if channel not in has.get(name, ())]
 
 
-def _row(pair: ComparedPair, status: Status, reason: str = "", what_to_do: str = "") -> ClaimResult:
+def _make_row(pair: ComparedPair, status: Status, reason: str = "", what_to_do: str = "") -> ClaimResult:
     return ClaimResult(pair.claim, pair.dataset, pair.leg, pair.a.protocol, status, reason, what_to_do)
 
 
-def _missing(pair: ComparedPair, error: EmbenchError, side: str = "") -> ClaimResult:
-    """Return the row of a pair that could not be compared because of `error`."""
+def _make_missing(pair: ComparedPair, error: EmbenchError, side: str = "") -> ClaimResult:
+    """Return the result of a pair that could not be compared because of `error`."""
     where = f" ({error.where})" if isinstance(error, DataError) and error.where else ""
-    return _row(pair, "missing", f"{side}{error.what}{where}", error.hint or "")
+    return _make_row(pair, "missing", f"{side}{error.what}{where}", error.hint or "")
 
 
 def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
@@ -543,7 +537,7 @@ def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
     for side, request in pair.sides.items():
         result = study.result(request)
         if isinstance(result, EmbenchError):
-            return [_missing(pair, result, f"side {side} failed: ")]
+            return [_make_missing(pair, result, f"side {side} failed: ")]
         results[side] = result
     a, b = (read_record(result.folder) for result in results.values())
     published = pair.claim.place(pair.dataset).published if pair.leg == "own" else {}
@@ -557,63 +551,45 @@ def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
         try:
             found = comparison.compare(a, b, target, pair.metric)
         except EmbenchError as error:
-            # Advice on what to do is for comparisons by users; a claim fixes its score.
-            rows.append(replace(_missing(pair, error), what_to_do="", target=target, **about))
+            # The error's advice is for users who choose what to compare, which a claim fixes.
+            rows.append(replace(_make_missing(pair, error), what_to_do="", target=target, **about))
             continue
         gap = found.difference
         size = size_verdict(published[target], gap.low, gap.high) if target in published else None
-        rows.append(
-            replace(
-                _row(pair, "compared"),
-                target=target,
-                metric=found.metric,
-                difference=gap,
-                p=found.p,
-                smallest=found.smallest,
-                seeds=len(found.seeds),
-                allowance=found.over == "folds" or gap.shared is not None,
-                published=published.get(target),
-                size=None if about["synthetic"] else size,
-                people=found.subjects,
-                units=found.units,
-                **about,
-            )
-        )
+        allowed = found.over == "folds" or gap.shared is not None
+        row = replace(_make_row(pair, "compared"), target=target, difference=gap, allowance=allowed, **about)
+        row = replace(row, published=published.get(target), size=None if row.synthetic else size)
+        row = replace(row, seeds=len(found.seeds), people=found.subjects, units=found.units)
+        rows.append(replace(row, metric=found.metric, p=found.p, smallest=found.smallest))
     return rows
 
 
 def _add_verdicts(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """Return the rows with their verdicts; p values are corrected over the comparisons of each leg. Claims with the
-    same runs and the same comparison count once."""
+    """Return the results with their verdicts. p values are corrected over the comparisons under each kind of protocol;
+    claims with the same runs and the same comparison count once."""
     corrected: dict[Any, float] = {}
     for leg in ("fixed", "own"):
-        corrected |= correct_p({_question(row): row.p for row in rows if row.status == "compared" and row.leg == leg})
+        corrected |= correct_p({_pair_key(row): row.p for row in rows if row.status == "compared" and row.leg == leg})
     decided = []
     for row in rows:
         if row.status == "compared":
-            p, gap = corrected.get(_question(row)), row.difference
-            verdict = direction_verdict(
-                gap.low, gap.high, p, row.claim.direction, seeds=row.seeds, allowance=row.allowance
-            )
+            p, gap = corrected.get(_pair_key(row)), row.difference
+            about: dict[str, Any] = {"seeds": row.seeds, "allowance": row.allowance}
+            verdict = direction_verdict(gap.low, gap.high, p, row.claim.direction, **about)
             row = replace(row, corrected=p, verdict=verdict)
         decided.append(row)
     return decided
 
 
-def _question(row: ClaimResult) -> tuple[str, ...]:
+def _pair_key(row: ClaimResult) -> tuple[str, ...]:
     return (row.leg, row.runs["a"], row.runs["b"], row.target, row.metric)
 
 
 def check_all_compared(rows: Sequence[ClaimResult | Measured]) -> None:
-    """Raise Unfinished where a comparison or a measured value is missing; the message names each reason with its
-    claims."""
+    """Raise Unfinished if a comparison or measured value is missing; the message names reasons and claims."""
     missing = [row for row in rows if row.status == "missing"]
     if missing:
-        concerned: dict[str, dict[str, None]] = {}
-        for row in missing:
-            concerned.setdefault(row.reason, {})[row.claim.id] = None
-        reasons = [f"{', '.join(ids)}: {reason}" for reason, ids in concerned.items()]
-        raise Unfinished(
-            f"{len(missing)} of {len(rows)} comparisons are missing. {'; '.join(reasons)}",
-            hint="fix the missing comparisons, then rerun the command to resume",
-        )
+        concerned = grouped((row.reason, row.claim.id) for row in missing)
+        reasons = [f"{', '.join(dict.fromkeys(ids))}: {reason}" for reason, ids in concerned.items()]
+        what = f"{len(missing)} of {len(rows)} comparisons are missing. {'; '.join(reasons)}"
+        raise Unfinished(what, hint="fix the missing comparisons, then rerun the command to resume")

@@ -1,4 +1,4 @@
-"""Claims of papers as YAML files: comparisons, measurements and printed numbers."""
+"""Claims of papers as YAML files: comparisons, measurements and printed numbers; and the measures of finished runs."""
 
 from __future__ import annotations
 
@@ -31,21 +31,20 @@ from embench.statistics.gains import (
     units_by_seed,
 )
 from embench.statistics.intervals import Jackknife
-from embench.vocabulary import did_you_mean, has_control, names_code, names_place, texts_in
+from embench.vocabulary import did_you_mean, has_control, iterate_texts, names_code, names_path
 
 # A finished run of a claim, with the quantities that are measured.
 
 SeedAndFold = tuple[int, int]
-"""Seed of a run and number of a fold, which identify the networks trained on the same subjects."""
+"""Seed and number of a fold, in which all runs trained on the same subjects."""
 
 
 class ClaimRun(Scored):
-    """A finished run of a claim. `by` contains the labels of the target that the claim names."""
+    """A finished run of a claim; `by`: unit -> label of the target that divides the units, if the claim names one."""
 
     @property
     def labels(self) -> dict[tuple[int, str], float]:
-        """(seed, unit) -> label; the seed is `ANY_SEED` where all seeds share it. Raises DataError where the record has
-        none."""
+        """(seed, unit) -> label; seed `ANY_SEED`: equal in all seeds. Raises DataError if the record has no labels."""
         table = self.record.labels
         if table is None:
             raise DataError("the record contains no labels", where=str(self.folder))
@@ -54,7 +53,7 @@ class ClaimRun(Scored):
         return dict(zip(keys, table["label"][own].tolist(), strict=True))
 
     def right(self) -> dict[SeedAndFold, dict[str, bool]]:
-        """Return (seed, fold) -> labelled unit -> whether the method's decision is right."""
+        """Return (seed, fold) -> labelled unit -> whether the method's decision is correct."""
         rows, known = self.predictions, self.labels
         found: dict[SeedAndFold, dict[str, bool]] = defaultdict(dict)
         columns = (rows[name].tolist() for name in ("seed", "fold", "unit", "decision"))
@@ -64,12 +63,12 @@ class ClaimRun(Scored):
         return found
 
     def scores(self) -> dict[SeedAndFold, float]:
-        """Return (seed, fold) -> score of the claim; folds with an undefined score are omitted."""
+        """Return (seed, fold) -> score by the claim's metric; folds with an undefined score are omitted."""
         rows = [r for r in self.record.scores.folds if (r["method"], r["target"]) == (MODEL, self.target)]
         return {(r["seed"], r["fold"]): r[self.metric] for r in rows if r.get(self.metric) is not None}
 
     def curves(self, kind: str) -> dict[SeedAndFold, list[Mapping[str, Any]]]:
-        """Return (seed, fold) -> the epochs of stages of a kind, for this target or for none."""
+        """Return (seed, fold) -> rows of the training history of stages of a kind, for this target or for all."""
         found: dict[SeedAndFold, list[Mapping[str, Any]]] = defaultdict(list)
         for row in self.record.history:
             if row["kind"] == kind and (not row["target"] or self.target in row["target"].split(",")):
@@ -78,7 +77,7 @@ class ClaimRun(Scored):
 
 
 def get_label(labels: Mapping[tuple[int, str], float], seed: int, unit: str) -> float:
-    """Return the label of a unit under a seed, or under all seeds; NaN without a label."""
+    """Return the label of a unit in a seed; NaN without a label."""
     return labels.get((seed, unit), labels.get((ANY_SEED, unit), np.nan))
 
 
@@ -90,7 +89,7 @@ Runs = Mapping[str, ClaimRun]
 
 
 def score_by_subject(runs: Runs) -> Mapping[str, Each]:
-    """Return the score of each subject; and of each stimulus, if there are several."""
+    """Return the run's score in each subject, and in each stimulus if there are several."""
     ((_, run),) = runs.items()
     found = {f"{run.metric}, over subjects": subject_scores(run)}
     films = [replace(units, subject=units.stimulus) for _, units in units_by_seed(run)]
@@ -102,13 +101,12 @@ def score_by_subject(runs: Runs) -> Mapping[str, Each]:
 
 
 def gap_by_subject(runs: Runs) -> Mapping[str, Each]:
-    """Return the first run's score minus the second's in each subject, each on its own units and target."""
+    """Return the first run's score minus the second's in each subject; each run has its own units and target."""
     return {"difference": subject_gap(*runs.values())}
 
 
 def gap_by_label(runs: Runs) -> Mapping[str, Each]:
-    """Return a run's score in each subject on the units of the positive class of the target `by`, minus that on the
-    negative class."""
+    """Return the score in each subject on units of the positive class of `by`, minus that on the negative class."""
     ((_, run),) = runs.items()
     positive, negative = [], []
     for ids, units in units_by_seed(run):
@@ -119,8 +117,8 @@ def gap_by_label(runs: Runs) -> Mapping[str, Each]:
 
 
 def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
-    """Return, for each subject, the first run's score on the second run's target, minus the second run's score. The
-    first run's classes are parts of the second run's classes; the score of a class is the sum over its parts.
+    """Return in each subject the first run's score on the second run's target, minus the second run's score. Each class
+    of the first run is a part of a class of the second run, whose probability is the sum over its parts.
 
     Raises:
         DataError: units of one class of the first run belong to several classes of the second.
@@ -133,11 +131,9 @@ def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
         pairs = np.unique(np.stack([parts.y_true, units.y_true]).astype(int), axis=1)
         part, whole = pairs
         if len(np.unique(part)) < len(part):
-            raise DataError(
-                f"classes of {fine.target} each cover several classes of {coarse.target}",
-                where=str(fine.folder),
-                expected="classes that each belong to one class of the other target",
-            )
+            what = f"classes of {fine.target} each cover several classes of {coarse.target}"
+            expected = "classes that each belong to one class of the other target"
+            raise DataError(what, where=str(fine.folder), expected=expected)
         score = np.zeros_like(units.score)
         np.add.at(score.T, whole, parts.score.T[part])
         merged.append(replace(units, score=score, decision=score.argmax(1).astype(float)))
@@ -151,26 +147,24 @@ SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, Each]], int]]
     "gap_by_label": (gap_by_label, 1),
     "gap_of_merged": (gap_of_merged, 2),
 }
-"""Measures with a value for each subject or stimulus, in the form of `MEASURES`."""
+"""Name -> measure with a value for each subject or stimulus, and the number of runs that it takes."""
 
 
 def _gap(runs: Sequence[ClaimRun], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, Each]:
-    """Return the difference of scores in each subject, on the units of both in each seed."""
+    """Return in each subject the difference of the scores on the units `first` and `second` of each seed."""
     return {"difference": of_subjects(runs, names_of([*first, *second]), first, second)}
 
 
-# Measures of finished runs besides scores: cases, epochs, accuracy of pretext tasks, distances between classes.
-#
-# Each measure returns values for each seed and fold, (J,), or for each subject or stimulus. A claim is supported by
-# larger values, or where it has a margin, by values nearer to its reference.
+# Measures with a value for each seed and fold (J,). Larger values support a claim, or if it has a margin, values nearer
+# to its reference.
 
 Values = Mapping[str, np.ndarray]
-"""Measure in words -> its values (J,) in the seeds and folds where it is defined."""
+"""Measure in words -> its values (J,), for the seeds and folds in which it is defined."""
 
 
 def cases(runs: Runs) -> Values:
-    """Return, for each run but the last, the proportion of the units that it alone gets right that the last run gets
-    right too."""
+    """Return for each run except the last: of the units that only this run predicts correctly (among these runs), the
+    proportion that the last run predicts correctly, too."""
     *alone, joined = runs
     right = {name: run.right() for name, run in runs.items()}
     found = {}
@@ -186,7 +180,7 @@ def cases(runs: Runs) -> Values:
 
 
 def disagreements(runs: Runs) -> Values:
-    """Return, among units that exactly one of two runs gets right, the proportion that the first gets right."""
+    """Return, of the units that exactly one of two runs predicts correctly, the proportion that the first one does."""
     (one, first), (other, second) = runs.items()
     ours, theirs, shares = first.right(), second.right(), []
     for at in _find_common([ours, theirs]):
@@ -204,8 +198,7 @@ def pretext_accuracy(runs: Runs) -> Values:
 
 
 def sooner(runs: Runs) -> Values:
-    """Return the number of epochs by which the minimum of the first run's validation loss precedes that of the
-    second."""
+    """Return by how many epochs the first run's validation loss reaches its minimum earlier than the second's."""
     best = []
     for run in runs.values():
         curves = run.curves("unimodal") or run.curves("fusion")
@@ -218,9 +211,9 @@ def sooner(runs: Runs) -> Values:
 
 
 def separation(runs: Runs) -> Values:
-    """Return differences between two runs, first minus second, in the proportion of the last hidden layer's variance
-    between classes, and in its silhouette."""
-    between, silhouettes = zip(*(_layers(run) for run in runs.values()), strict=True)
+    """Return the differences between two runs in how well their last hidden layers separate classes: proportion of
+    variance between classes, and silhouette."""
+    between, silhouettes = zip(*(_measure_layers(run) for run in runs.values()), strict=True)
     return {
         f"{what}, more": np.array([one[at] - other[at] for at in _find_common([one, other])])
         for what, (one, other) in {"variance between classes": between, "silhouette": silhouettes}.items()
@@ -228,7 +221,7 @@ def separation(runs: Runs) -> Values:
 
 
 def imbalance(runs: Runs) -> Values:
-    """Return the proportion of the more frequent class among the labels."""
+    """Return the proportion of labels in the more frequent of two classes."""
     ((_, run),) = runs.items()
     known = run.labels
     by_fold = [[get_label(known, seed, unit) for unit in units] for (seed, _), units in run.right().items()]
@@ -243,8 +236,7 @@ def gap(runs: Runs) -> Values:
 
 
 def gap_of_gaps(runs: Runs) -> Values:
-    """Return the difference between the first two runs' scores minus the difference between the last two runs'
-    scores."""
+    """Return the difference between the scores of the first two runs, minus that of the last two."""
     found = [run.scores() for run in runs.values()]
     values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _find_common(found)]
     return {"difference of differences": np.array(values)}
@@ -261,7 +253,7 @@ MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, Each]], int]
     "gap_of_gaps": (gap_of_gaps, 4),
     **SUBJECT_MEASURES,
 }
-"""Name -> function of finished runs, in the order of the claim, and the number of runs it takes."""
+"""Name -> measure, and the number of runs that it takes, in the order of the claim."""
 
 
 def _find_common(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAndFold]:
@@ -270,9 +262,8 @@ def _find_common(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedA
     return [at for at in every[0] if all(at in other for other in every)]
 
 
-def _layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
-    """Return (seed, fold) -> proportion of a hidden layer's variance between classes, and the same for the
-    silhouette."""
+def _measure_layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
+    """Return (seed, fold) -> variance between classes in the last hidden layer, a proportion; and its silhouette."""
     from sklearn.metrics import silhouette_score  # slow to import
 
     layers, known = read_embeddings(run.folder), run.labels
@@ -297,13 +288,12 @@ def _layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, 
 # Claims of papers as small YAML files: the two sides of a comparison, the rules, and the published numbers.
 
 
-def _as_texts(value: Any) -> Any:
-    """Return a text or a list of texts as a tuple of texts; other values are returned unchanged, for the schema to
-    refuse."""
+def _as_tuple(value: Any) -> Any:
+    """Return a string, or a list of strings, as a tuple; the schema refuses other values."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 
 
@@ -338,8 +328,13 @@ else:
 
 
 class ClaimDataset(Strict):
-    """A dataset of a claim: its targets (none: the default targets of a run), its differing options, and the published
-    difference of each target, a minus b, as a proportion (.05 for 5 points)."""
+    """A dataset of a claim.
+
+    Args:
+        targets: default: the default targets of a run.
+        both, a, b: options on this dataset, of both sides and of each.
+        published: target -> published difference, a minus b, as a proportion (.05 for 5 points).
+    """
 
     targets: Texts = ()
     both: Configuration = Configuration()
@@ -355,11 +350,13 @@ class ClaimDataset(Strict):
 
 
 class Claim(Strict):
-    """A comparison of two configurations; `direction` is the claimed position of a's score relative to b's.
+    """A claim that compares two configurations of a run, the sides a and b.
 
-    `protocol` and `metric` are the paper's own, `datasets` are the paper's. `elsewhere` holds the differing options on
-    other datasets, where the claim is tested on request only. A configuration combines `both`, the dataset's `both`,
-    the side, and the dataset's side; later fields replace earlier ones.
+    Args:
+        both, a, b: options of both sides and of each. Those of a dataset replace them.
+        direction: the claimed position of a's score relative to b's.
+        protocol, metric, datasets: those of the paper.
+        elsewhere: further datasets, on which the claim is tested on request only.
     """
 
     id: Identity
@@ -376,7 +373,7 @@ class Claim(Strict):
     remarks: str = ""
 
     @model_validator(mode="after")
-    def _two_that_differ(self) -> Self:
+    def _check_sides(self) -> Self:
         for dataset in (*self.datasets, *self.elsewhere):
             one, other = (self.options(side, dataset) for side in ("a", "b"))
             if not one.get("encoder") or not other.get("encoder"):
@@ -388,18 +385,18 @@ class Claim(Strict):
         return self
 
     def place(self, dataset: str) -> ClaimDataset:
-        """Return the claim's options for a dataset; empty options if the claim file does not name the dataset."""
+        """Return the options on a dataset; empty ones if the claim does not name it."""
         return self.datasets.get(dataset) or self.elsewhere.get(dataset) or ClaimDataset()
 
     def options(self, side: Literal["a", "b"], dataset: str) -> dict[str, Any]:
-        """Return the stated options of one side on a dataset."""
+        """Return the options that the claim states for one side on a dataset."""
         place = self.place(dataset)
         own, local = (self.a, place.a) if side == "a" else (self.b, place.b)
         return self.both.stated | place.both.stated | own.stated | local.stated
 
 
 class MeasuredRun(Configuration):
-    """Options of a run that a claim measures, with its own protocol or target if these differ from the claim's."""
+    """Options of a run that a claim measures, with a protocol or target if these differ from the claim's."""
 
     protocol: str | None = None
     target: str | None = None
@@ -413,16 +410,17 @@ class MeasuredDataset(Strict):
 
 
 class MeasuredClaim(Strict):
-    """A claim that finished runs can test by something other than a comparison of two scores.
+    """A claim on a measured value of finished runs. It is right if the value is above `reference`, or if there is a
+    `margin`, not further than this from `reference`.
 
     Args:
-        measure: a measure of runs, see `embench.claims.files`. `runs` are in the order of its arguments. The claim is
-            right where the measured value is above `reference`, or no further than `margin` from it.
-        by: the target whose two classes divide the units, for `gap_by_label`; other measures of subjects exclude units
+        measure: name of a measure, see `MEASURES`.
+        runs: name -> options of each run, in the order of the measure's arguments.
+        by: target whose two classes divide the units, for `gap_by_label`; other measures of subjects exclude units
             without its label.
-        metric: the score of measures of scores.
-        published: printed numbers with their names, as proportions: one, or two whose difference, first minus second,
-            is the measured quantity.
+        metric: metric of measures that use scores.
+        published: name -> printed number, as a proportion: one number, or two whose difference (first minus second) is
+            the measured value.
     """
 
     id: Identity
@@ -440,13 +438,12 @@ class MeasuredClaim(Strict):
     remarks: str = ""
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _check_measure(self) -> Self:
         if self.measure not in MEASURES:
             raise ValueError(f"`measure` is {self.measure}, expected one of {', '.join(MEASURES)}")
         if len(self.runs) != MEASURES[self.measure][1]:
-            raise ValueError(
-                f"{self.measure} takes {MEASURES[self.measure][1]} runs, but the claim has {len(self.runs)}"
-            )
+            what = f"{self.measure} takes {MEASURES[self.measure][1]} runs, but the claim has {len(self.runs)}"
+            raise ValueError(what)
         if self.by and self.measure not in SUBJECT_MEASURES:
             raise ValueError(f"`by` applies only to {', '.join(SUBJECT_MEASURES)}, but the measure is {self.measure}")
         if self.measure == "gap_by_label" and not self.by:
@@ -457,7 +454,7 @@ class MeasuredClaim(Strict):
 
     @property
     def published_value(self) -> float | None:
-        """The published value of the measure; None where none was published."""
+        """The published value of the measure, if there is one."""
         first, *second = self.published.values() or (None,)
         return first - second[0] if first is not None and second else first
 
@@ -476,17 +473,18 @@ class UntestedClaim(Strict):
 
 S = TypeVar("S", bound=Strict)
 _PROSE = frozenset({"claim", "remarks", "not_tested", "row", "what", "why"})
-"""Fields with sentences, in which a file name is harmless."""
+"""Fields with sentences, which may contain names of files."""
 
 
 def read_stated(path: Path, what: str, choose_schema: Callable[[Mapping[str, Any]], type[S]]) -> S:
-    """Read a file of a package; its texts must not name files.
+    """Read a YAML file of a package, which must not name files on this machine.
 
     Args:
-        what: the kind of file, for messages. choose_schema: returns the schema for a content.
+        what: the kind of file, for messages.
+        choose_schema: function from the content to its schema.
 
     Raises:
-        UsageError: the file cannot be read, or breaks the schema.
+        UsageError: the file cannot be read, breaks the schema, or names files.
     """
     try:
         content = parse_yaml(read_text(path, MOST_YAML))
@@ -497,12 +495,11 @@ def read_stated(path: Path, what: str, choose_schema: Callable[[Mapping[str, Any
         raise UsageError(
             f"the file of {what} is not a YAML mapping (`key: value` lines)", where=str(path), expected=expected
         )
-    named = [(field, text) for field, text in texts_in(content) if field.rpartition(".")[2] not in _PROSE]
-    if wrong := [field for field, text in named if names_code(text) or names_place(text)]:
-        raise UsageError(
-            f"{what} names a file: {', '.join(wrong)}", where=str(path), expected="names of installed plugins"
-        )
-    if wrong := [field for field, text in texts_in(content) if has_control(text)]:
+    named = [(field, text) for field, text in iterate_texts(content) if field.rpartition(".")[2] not in _PROSE]
+    if wrong := [field for field, text in named if names_code(text) or names_path(text)]:
+        expected = "names of installed plugins"
+        raise UsageError(f"{what} names a file: {', '.join(wrong)}", where=str(path), expected=expected)
+    if wrong := [field for field, text in iterate_texts(content) if has_control(text)]:
         raise UsageError(
             f"{what} contains control characters: {', '.join(wrong)}", where=str(path), expected="plain text"
         )
@@ -516,22 +513,15 @@ def read_stated(path: Path, what: str, choose_schema: Callable[[Mapping[str, Any
 
 
 def read_claim(path: Path) -> AnyClaim | UntestedClaim:
-    """Read the claim in a file; its folder is the paper, its name the id.
-
-    Raises:
-        UsageError: the file cannot be read, or breaks the schema.
-    """
+    """Read a claim from `<paper>/<id>.yaml`. Raises UsageError if the file is invalid or has another name."""
 
     def choose_schema(content: Mapping[str, Any]) -> type[Claim | MeasuredClaim | UntestedClaim]:
         return UntestedClaim if "not_tested" in content else MeasuredClaim if "measure" in content else Claim
 
     claim = read_stated(path, "a claim", choose_schema)
     if (claim.paper, claim.id) != (path.parent.name, path.stem):
-        raise UsageError(
-            f"this is claim {claim.id} of {claim.paper}",
-            where=str(path),
-            expected=f"{claim.paper}/{claim.id}.yaml",
-        )
+        expected = f"{claim.paper}/{claim.id}.yaml"
+        raise UsageError(f"this is claim {claim.id} of {claim.paper}", where=str(path), expected=expected)
     return claim
 
 
@@ -547,7 +537,7 @@ def installed_claims() -> list[AnyClaim | UntestedClaim]:
 
 
 def _get_numeric_key(text: str) -> list[tuple[int, str]]:
-    """Return a sort key that places S2 before S10."""
+    """Return a sort key by which S2 comes before S10."""
     return [(int(part or 0), rest) for rest, part in re.findall(r"(\D*)(\d*)", text)]
 
 
@@ -575,22 +565,20 @@ def select_claims(paper: str | None, ids: tuple[str, ...]) -> list[AnyClaim | Un
     return [claim for claim in claims if paper in (None, claim.paper) and (not ids or claim.id in ids)]
 
 
-# Numbers in the tables of papers, each with its run, or why it could not be read.
-#
-# Any package can provide some, as `printed/<paper>.yaml` next to its `registry.yaml`.
+# Numbers in the tables of papers, each with its run. Any package can provide them, as `printed/<paper>.yaml` next to
+# its `registry.yaml`.
 
 
-def _with_spread(value: Any) -> Any:
+def _as_figures(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
-Figures = Annotated[tuple[float] | tuple[float, float], BeforeValidator(_with_spread)]
+Figures = Annotated[tuple[float] | tuple[float, float], BeforeValidator(_as_figures)]
 """A printed number, with its spread if there is one."""
 
 
 class PrintedRow(Strict):
-    """A row of a paper's tables: the options of its run, with its own protocol where this differs from the paper's, and
-    target -> metric -> printed number."""
+    """A row of a paper's tables: options of its run, a protocol if not the paper's, and target -> metric -> number."""
 
     tables: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     row: str
@@ -615,7 +603,7 @@ class UnreadTable(Strict):
 
 
 class Printed(Strict):
-    """The tables of a paper. `unit`: measurement unit of scores that are proportions; `spread`: meaning of ±."""
+    """The tables of a paper; `unit`: how it prints proportions; `spread`: what its ± means, such as `SD over folds`."""
 
     paper: Identity
     protocol: str
@@ -625,25 +613,24 @@ class Printed(Strict):
     unread: Annotated[tuple[UnreadTable, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
-    def _says_what_spreads_are(self) -> Self:
+    def _check_spread(self) -> Self:
         if not self.spread and any(len(figures) > 1 for row in self.rows for _, _, figures in row.numbers()):
             raise ValueError("a number has a spread, but `spread` does not say what the spread is")
         return self
 
     def in_words(self, figures: Sequence[float]) -> str:
-        """Format a number as the paper does, a proportion with its unit."""
+        """Format a printed number, with its spread and unit."""
         text = " ± ".join(f"{figure:g}" for figure in figures)
         return f"{text} %" if self.unit == "percent" else text
 
 
 def printed_tables(paper: str | None = None) -> list[Printed]:
-    """Return the tables of all papers, or of one, by name. Raises UsageError where a file cannot be read or breaks the
-    schema."""
-    found = [_read(path) for path in registry.find_shipped_files("printed/*.yaml") if paper in (None, path.stem)]
+    """Return the tables of all papers, or of one, sorted by paper. Raises UsageError for an invalid file."""
+    found = [_read_table(path) for path in registry.find_shipped_files("printed/*.yaml") if paper in (None, path.stem)]
     return sorted(found, key=lambda printed: printed.paper)
 
 
-def _read(path: Path) -> Printed:
+def _read_table(path: Path) -> Printed:
     printed = read_stated(path, "a table", lambda _: Printed)
     if printed.paper != path.stem:
         raise UsageError(f"these are the tables of {printed.paper}", where=str(path), expected=f"{printed.paper}.yaml")

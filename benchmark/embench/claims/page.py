@@ -10,7 +10,7 @@ from embench.claims.examine import ClaimResult, Measured, claimed_request, targe
 from embench.claims.files import AnyClaim, Claim, MeasuredClaim, Printed, PrintedRow, UntestedClaim, printed_tables
 from embench.planning.request import Request
 from embench.records.scores import Score
-from embench.records.wording import format_figure, format_score
+from embench.records.wording import format_figure, format_score, grouped
 from embench.statistics.result import Result
 from embench.studies.study import RunStudy
 from embench.vocabulary import markdown, table_in_markdown
@@ -19,8 +19,7 @@ from embench.vocabulary import markdown, table_in_markdown
 
 
 class PrintedRequests(NamedTuple):
-    """A row with the requests of its run: under the paper's protocol, and under the fixed one if it has such
-    targets."""
+    """A row of a paper's tables with its requests: by the paper's protocol, and the fixed one if it has the targets."""
 
     tables: Printed
     row: PrintedRow
@@ -29,12 +28,11 @@ class PrintedRequests(NamedTuple):
 
 
 def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> list[PrintedRequests]:
-    """Return the rows of a paper's tables on this dataset, with their requests. `options` are further fields of a
-    request."""
+    """Return the rows of a paper's tables on a dataset, with their requests; `options`: further fields of a request."""
     found = []
     for tables in printed_tables(paper):
         for row in (row for row in tables.rows if row.dataset == dataset):
-            # The name from claims, so that equal runs have equal requests.
+            # Named as in claims, so that equal runs have equal requests.
             stated, targets = {"fusion": "single"} | row.run.stated, list(row.printed)
             own = claimed_request(dataset, {"protocol": row.protocol or tables.protocol} | stated, targets, options)
             left = targets_there(targets, dataset, Request.protocol, own.data_root)
@@ -46,8 +44,13 @@ def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> 
 
 @dataclass(frozen=True)
 class PrintedResult:
-    """A printed number next to the result of its run under the paper's protocol, and the primary metric under the fixed
-    one; a result is None for the `reason`, or for `why_not_fixed`."""
+    """A number in a paper's tables next to results of its run.
+
+    Args:
+        figures: the printed number, with its spread if there is one.
+        obtained: the same score under the paper's protocol; None for a `reason`.
+        fixed: the primary metric under the fixed protocol; None for the reason `why_not_fixed`.
+    """
 
     tables: Printed
     row: PrintedRow
@@ -63,7 +66,7 @@ class PrintedResult:
 
     @property
     def cells(self) -> dict[str, str]:
-        """Return column title -> text, for a table."""
+        """Title -> text of the cells in a table."""
         fixed = format_score(self.fixed) if self.fixed else self.why_not_fixed
         return {
             "table": ", ".join(self.row.tables),
@@ -78,20 +81,20 @@ class PrintedResult:
 
 def notes_on_tables(paper: str, dataset: str) -> list[str]:
     """Return notes on a paper's tables for a dataset: the meaning of ±, remarks, and missing tables and rows."""
-    notes, elsewhere = [], dict[str, list[str]]()
-    for tables in printed_tables(paper):
+    notes, papers = [], printed_tables(paper)
+    for tables in papers:
         own = [row for row in tables.rows if row.dataset == dataset]
         spread = any(len(figures) > 1 for row in own for _, _, figures in row.numbers())
         notes += [f"± is the {tables.spread}."] if spread else []
         notes += [f"{row.row}: {row.remarks}." for row in own if row.remarks]
-        for row in (row for row in tables.rows if row.dataset != dataset):
-            elsewhere.setdefault(row.dataset, []).append(row.row)
         notes += [f"Not read: table {unread.table}, {unread.what}: {unread.why}." for unread in tables.unread]
+    others = [row for tables in papers for row in tables.rows if row.dataset != dataset]
+    elsewhere = grouped((row.dataset, row.row) for row in others)
     return notes + [f"For {name}, with `--dataset {name}`: {'; '.join(rows)}." for name, rows in elsewhere.items()]
 
 
 def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: RunStudy) -> list[PrintedResult]:
-    """Return each number in a paper's tables on this dataset, with its result in a finished `study`."""
+    """Return the numbers in a paper's tables on a dataset, each with its results from the finished runs of `study`."""
     results = []
     for each in requests_of_tables(paper, dataset, options):
         own, fixed = (_get_finished(request, study) for request in (each.by_paper, each.fixed))
@@ -106,11 +109,8 @@ def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: 
                 about["why_not_fixed"] = fixed
             elif primary_metric := fixed.scores.primary_metrics.get(target):
                 score = fixed.scores.score(target, primary_metric)
-                about |= {
-                    "fixed": score,
-                    "primary_metric": primary_metric,
-                    "why_not_fixed": "" if score else "not estimable",
-                }
+                about |= {"fixed": score, "primary_metric": primary_metric}
+                about["why_not_fixed"] = "" if score else "not estimable"
             else:
                 about["why_not_fixed"] = "no such target"
             results.append(PrintedResult(each.tables, each.row, target, metric, figures, **about))
@@ -118,7 +118,7 @@ def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: 
 
 
 def _get_finished(request: Request | None, study: RunStudy) -> Result | str:
-    """Return the finished run of a request, or why there is none."""
+    """Return the finished run of a request, or a text on why there is none."""
     if request is None:
         return "no such target"
     found = study.result(request)
@@ -136,11 +136,11 @@ MEANING = (
 
 
 OBTAINED = ("compared", "measured")
-"""States of rows with a result."""
+"""Status of rows that have a result."""
 
 
 def options_line(options: Mapping[str, Any]) -> str:
-    """Format options as on a command line."""
+    """Format options of a run as on a command line."""
     parts = []
     for name, value in options.items():
         values = [value] if isinstance(value, str) else value
@@ -156,8 +156,8 @@ def claims_page(
     printed: Sequence[PrintedResult],
     notes: Sequence[str],
 ) -> str:
-    """Return a Markdown page with printed numbers and results side by side, number by number, then claim by claim;
-    missing results come with the reason."""
+    """Return a Markdown page with printed numbers next to results: first of tables, then of each claim. Missing results
+    come with the reason. See `embench.cli.studies.print_claims` for the arguments."""
     parts = ["# Printed and obtained\n"]
     every: list[ClaimResult | Measured | PrintedResult] = [*rows, *values, *printed]
     if any(row.synthetic for row in every):
@@ -169,7 +169,7 @@ def claims_page(
         parts += [table_in_markdown(lines, list(cells[0])), ""]
     parts += [f"{markdown(note)}\n" for note in (*reasons, *notes)]
     for claim, own in rows_by_claim(tested, rows, values):
-        parts += _section(claim, own)
+        parts += _write_section(claim, own)
     if untested:
         lines = [[markdown(claim.id), markdown(claim.claim), markdown(claim.not_tested)] for claim in untested]
         parts += ["## Not yet tested in embench\n", table_in_markdown(lines, ["id", "statement", "reason"]), ""]
@@ -179,14 +179,14 @@ def claims_page(
 def rows_by_claim(
     tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured]
 ) -> list[tuple[AnyClaim, list[ClaimResult | Measured]]]:
-    """Return each comparing claim, then each measured claim, with its rows."""
+    """Return each comparing claim, then each measured claim, with its results."""
     claims: list[AnyClaim] = [*tested, *{(row.claim.paper, row.claim.id): row.claim for row in values}.values()]
     every: list[ClaimResult | Measured] = [*rows, *values]
     return [(claim, [row for row in every if row.claim is claim]) for claim in claims]
 
 
 def run_lines(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> dict[str, str]:
-    """Return run name -> options, for each run of a claim."""
+    """Return name -> options of each run of a claim, as on a command line."""
     if isinstance(claim, MeasuredClaim):
         return {name: options_line(run.stated) for name, run in claim.runs.items()}
     dataset = rows[0].dataset if rows else next(iter(claim.datasets))
@@ -194,13 +194,13 @@ def run_lines(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> dict[s
 
 
 def claim_cells(rows: Sequence[ClaimResult | Measured]) -> list[dict[str, str]]:
-    """Return column title -> text, for each row with a result."""
+    """Return the cells, title -> text, of each row that has a result."""
     done = [row for row in rows if row.status in OBTAINED]
     return [compared_cells(row) if isinstance(row, ClaimResult) else measured_cells(row) for row in done]
 
 
-def _section(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> list[str]:
-    """Return the lines on a claim: its runs, a table of results, and the reasons for missing ones."""
+def _write_section(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> list[str]:
+    """Return the Markdown lines on a claim: its runs, a table of results, and the reasons for missing ones."""
     lines = [f"- {name}: {markdown(line)}" for name, line in run_lines(claim, rows).items()]
     parts = [f"## {markdown(f'{claim.paper} {claim.id}: {claim.claim}')}\n", *lines, ""]
     if cells := claim_cells(rows):
@@ -214,7 +214,7 @@ def _section(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> list[st
 
 
 def printed_cells(printed: Sequence[PrintedResult]) -> tuple[list[dict[str, str]], list[str]]:
-    """Return the cells of numbers in tables, title -> text, and the reasons below a table, by their marks in it."""
+    """Return the cells of printed numbers, title -> text, and footnotes with long reasons."""
     reasons = [text for row in printed for text in (row.reason, row.why_not_fixed) if len(text) > _SHORT]
     marks = {text: f"({k})" for k, text in enumerate(dict.fromkeys(reasons), 1)}
     cells = [{name: marks.get(text, text) for name, text in row.cells.items()} for row in printed]
@@ -222,11 +222,11 @@ def printed_cells(printed: Sequence[PrintedResult]) -> tuple[list[dict[str, str]
 
 
 _SHORT = 20
-"""Maximum number of characters of a reason in a cell."""
+"""Number of characters above which a reason becomes a footnote."""
 
 
 def measured_cells(row: Measured) -> dict[str, str]:
-    """Return the cells of a measured value, title -> text."""
+    """Return the cells, title -> text, of a measured value."""
     about = row.claim
     claimed = f"above {about.reference:.3g}" if about.margin is None else f"{about.reference:.3g} ± {about.margin:g}"
     verdict = str(row.verdict)
@@ -249,7 +249,7 @@ def measured_cells(row: Measured) -> dict[str, str]:
 
 
 def compared_cells(row: ClaimResult) -> dict[str, str]:
-    """Return the cells of a comparison, title -> text."""
+    """Return the cells, title -> text, of a comparison."""
     has_smallest = row.verdict == "undecided" and row.smallest is not None
     return {
         "dataset": row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)",

@@ -1,5 +1,4 @@
-"""The command line: parses arguments, calls functions and prints results; turns any error into an exit code and one
-message."""
+"""The command line: parses arguments, calls functions, prints results; errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ import embench
 from embench.cli import console, data, leaderboard, listing, machine, options, results, run, studies
 from embench.errors import EmbenchError
 from embench.system import KEPT, explain_missing_library, killed_worker, out_of_memory
-from embench.vocabulary import visible
+from embench.vocabulary import escape_control
 
 app = typer.Typer(
     name="embench",
@@ -68,7 +67,7 @@ options.add_examples(app)
 
 
 def _evaluate_hints(app: typer.Typer) -> None:
-    """Evaluate the type hints of all commands once; typer would evaluate hints that are texts repeatedly."""
+    """Evaluate the type hints of all commands once, since typer evaluates hints that are strings repeatedly."""
     for command in app.registered_commands:
         if command.callback is not None:
             command.callback.__annotations__ = get_type_hints(command.callback, include_extras=True)
@@ -83,10 +82,10 @@ _evaluate_hints(app)
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
 _INTERRUPTED = 130
 _TERMINATED = 128 + signal.SIGTERM
-_DIED = {"BrokenProcessPool", "TerminatedWorkerError"}
+_DEAD = {"BrokenProcessPool", "TerminatedWorkerError"}
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"embench {embench.__version__}")
         raise typer.Exit
@@ -95,7 +94,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _global(
     version: Annotated[
-        bool, Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Print results and errors only: no progress.")] = False,
     verbose: Annotated[
@@ -111,16 +110,16 @@ _ANYWHERE = {"-q": "--quiet", "-v": "--verbose", "--quiet": "", "--verbose": "",
 """Flags that may be placed anywhere before `--` -> their long form."""
 
 
-def _take_flags(arguments: Sequence[str]) -> tuple[list[str], set[str]]:
-    """Return the arguments without the flags that may be placed anywhere, and those flags."""
+def _split_flags(arguments: Sequence[str]) -> tuple[list[str], set[str]]:
+    """Split a command line into other arguments and the set of flags from `_ANYWHERE`, in their long form."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     flags = {_ANYWHERE[argument] or argument for argument in arguments[:end] if argument in _ANYWHERE}
     return [a for k, a in enumerate(arguments) if k >= end or a not in _ANYWHERE], flags
 
 
 def _import_help() -> None:
-    """Import the modules that render the help, without those that render Markdown and tracebacks. No help needs these,
-    and their import takes as long as all others."""
+    """Import typer's renderer of help. Empty modules stand in for two parts of rich (Markdown, tracebacks), which no
+    help needs and whose import takes as long as all others."""
     unused = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
     empty = {name: ModuleType(name) for name in unused if name not in sys.modules}
     for name, module in empty.items():
@@ -137,37 +136,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if sys.platform == "win32" and isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # a pipe there has 256 characters otherwise, and no bars among them
+            stream.reconfigure(encoding="utf-8")  # a pipe on Windows cannot encode the characters of bars otherwise
     raw = list(sys.argv[1:] if arguments is None else arguments)
-    parsed, flags = _take_flags(raw)
+    parsed, flags = _split_flags(raw)
     debug = "--debug" in flags
     output = console.mode(quiet="--quiet" in flags, verbose="--verbose" in flags, colour="--no-color" not in flags)
-    with output, warnings.catch_warnings(), _terminable() as terminated:
-        warnings.showwarning = _show_once()  # a line for users, not for programmers
+    with output, warnings.catch_warnings(), _interruptible() as terminated:
+        warnings.showwarning = _warn_once()  # a line for users, not for programmers
         try:
-            if not parsed and "_EMBENCH_COMPLETE" not in os.environ:  # what a shell asks has no arguments either
+            if not parsed and "_EMBENCH_COMPLETE" not in os.environ:  # a shell's completion has no arguments either
                 machine.start()
                 return 0
             if {"--help", "-h"} & set(parsed):
                 _import_help()
             code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
-            if code == _INTERRUPTED:  # typer keeps the interrupt to itself and hands back its code
+            if code == _INTERRUPTED:  # typer handles the interrupt and returns its exit code
                 raise KeyboardInterrupt
             return code if isinstance(code, int) else 0
         except SystemExit as error:
             return error.code if isinstance(error.code, int) else 1
-        except BaseException as error:  # noqa: BLE001  # the one place where nothing may get past
+        except BaseException as error:  # noqa: BLE001  # every error becomes a message and an exit code here
             if debug:
                 traceback.print_exc()
-            if terminated:  # whatever it broke on its way out
+            if terminated:  # the error is a consequence of the signal
                 return _fail(f"terminated; {KEPT}", _TERMINATED)
             return _explain(error, parsed)
 
 
 @contextmanager
-def _terminable() -> Iterator[list[int]]:
-    """Make SIGTERM interrupt like SIGINT within the context: workers end, and finished work is kept. The yielded list
-    then contains the signal. Nothing changes if the signal is handled already or this is not the main thread."""
+def _interruptible() -> Iterator[list[int]]:
+    """Treat SIGTERM like Ctrl-C within the context: workers end, and finished work is kept.
+
+    The yielded list is empty until SIGTERM arrives, and then contains its number. The context does nothing where
+    SIGTERM has a handler already, and outside the main thread.
+    """
     terminated: list[int] = []
 
     def interrupt(number: int, _: object) -> None:
@@ -186,14 +188,14 @@ def _terminable() -> Iterator[list[int]]:
 
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
-    """Print an error and return its exit code."""
+    """Print an error of a command line, with its remedy, and return the exit code."""
     if isinstance(error, typer.Abort) and isinstance(error.__cause__, EOFError):
-        error = error.__cause__  # typer takes it for the end of what the user types
-    error = killed_worker(error) if type(error).__name__ in _DIED else explain_missing_library(error) or error
+        error = error.__cause__  # typer mistakes any EOFError for the end of the user's input
+    error = killed_worker(error) if type(error).__name__ in _DEAD else explain_missing_library(error) or error
     if isinstance(error, EmbenchError):
         command = console.suggest_after_error(error, arguments, typer.main.get_command(app))
         return _fail(f"{error.label}: {error}" + (f"\n  command: {command}" if command else ""), error.exit_code)
-    if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
+    if format_message := getattr(error, "format_message", None):  # an error of typer: arguments cannot be parsed
         context = getattr(error, "ctx", None)
         text = console.suggest_for_option(getattr(error, "option_name", "")) or format_message()
         if not text:  # a group alone, whose help was printed
@@ -206,40 +208,40 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
         return _fail(f"interrupted; {KEPT}", _INTERRUPTED)
     if out_of_memory(error):
         hint = "use a smaller --recipe, fewer --workers or a machine with more memory"
-        return _fail(f"machine: out of memory ({_one_line(error)})\n  what to do: {hint}", 5)
+        return _fail(f"machine: out of memory ({_in_one_line(error)})\n  what to do: {hint}", 5)
     if isinstance(error, OSError) and error.errno in _MACHINE:
         where = f"\n  where: {error.filename}" if error.filename else ""
         hint = "free some disk space, or choose a folder that you can write to"
         return _fail(f"machine: {error.strerror}{where}\n  what to do: {hint}", 5)
-    return _fail(_bug(error, arguments), 70)
+    return _fail(_describe_bug(error, arguments), 70)
 
 
-def _bug(error: BaseException, arguments: Sequence[str]) -> str:
+def _describe_bug(error: BaseException, arguments: Sequence[str]) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     line = shlex.join(["embench", *arguments])
     return (
-        f"embench has a bug: {_one_line(error)}{place}\n  command: {line}\n"
+        f"embench has a bug: {_in_one_line(error)}{place}\n  command: {line}\n"
         f"  machine: Python {platform.python_version()}, {platform.platform()}\n"
         f"  what to do: report this message and the output of `embench --debug {shlex.join(arguments)}`"
     )
 
 
-def _one_line(error: BaseException) -> str:
+def _in_one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _fail(message: str, code: int) -> int:
-    first, _, rest = visible(message).partition("\n")
+    first, _, rest = escape_control(message).partition("\n")
     console.echo(first, colour="red", err=True)
     if rest:
         typer.echo(rest, err=True)
     return code
 
 
-def _show_once() -> Callable[..., None]:
-    """Return a function that shows each distinct warning once for each command line."""
+def _warn_once() -> Callable[..., None]:
+    """Return a replacement of `warnings.showwarning` that prints each distinct warning once, in one line."""
     shown: set[str] = set()
 
     def show(message: Warning | str, *_: object) -> None:

@@ -19,19 +19,19 @@ import typer
 
 from embench import screen
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
-from embench.screen import PlanPart, TableColumn, field, fields, flags, grouped
-from embench.vocabulary import visible
+from embench.screen import PlanPart, TableColumn, flags
+from embench.vocabulary import escape_control
 
 # Printing: lines and paragraphs that fit the terminal, and one JSON document with `--json`.
 
-_kept = contextlib.ExitStack()
+_restore = contextlib.ExitStack()
 """Restores stdout, which `--json` reserves for its document."""
 
 
 @contextlib.contextmanager
 def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
-    """Set the verbosity, in `flags`, within the context; without `colour`, also set NO_COLOR, which libraries and
-    workers follow."""
+    """Set the verbosity (`embench.screen.flags`) within the context. Without `colour`, also set NO_COLOR, which
+    libraries and worker processes respect."""
     before = os.environ.get("NO_COLOR")
     flags.quiet, flags.verbose = quiet, verbose
     if not colour:
@@ -39,24 +39,24 @@ def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        _kept.close()
+        _restore.close()
         flags.quiet = flags.verbose = False
         if not colour and before is None:
             del os.environ["NO_COLOR"]
 
 
 def echo(text: str = "", *, bold: bool = False, colour: str | None = None, err: bool = False) -> None:
-    """Print a line on stdout, or on stderr."""
+    """Print a line on stdout, or on stderr with `err`."""
     if os.environ.get("NO_COLOR") or not (bold or colour):
-        typer.echo(visible(text), err=err)
+        typer.echo(escape_control(text), err=err)
     else:
-        typer.secho(visible(text), bold=bold or None, fg=colour, err=err)
+        typer.secho(escape_control(text), bold=bold or None, fg=colour, err=err)
 
 
 def note(text: str) -> None:
-    """Print a line on stderr that is not part of the result."""
+    """Print a remark, which is not part of the result, on stderr; nothing with `--quiet`."""
     if not flags.quiet:
-        typer.echo(visible(text), err=True)
+        typer.echo(escape_control(text), err=True)
 
 
 LINE_WIDTH = 100
@@ -65,43 +65,38 @@ LINE_WIDTH = 100
 
 def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent: str = "") -> None:
     """Print text on stdout in lines that fit the terminal, at most 100 characters long; no word is split."""
-    lines = textwrap.wrap(
-        visible(text),
-        min(LINE_WIDTH, room()),
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  " if indent else "",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    for line in lines:
+    further = f"{indent}  " if indent else ""
+    for line in _wrap(escape_control(text), min(LINE_WIDTH, line_width()), further, initial_indent=indent):
         echo(line, bold=bold, colour=colour)
+
+
+def _wrap(text: str, width: int, further: str, **options: str) -> list[str]:
+    return textwrap.wrap(
+        text, width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False, **options
+    )
 
 
 def command(line: str, indent: str = "  ") -> None:
     """Print a command on stdout in lines that fit the terminal and can be copied."""
-    for part in folded_command(line, min(LINE_WIDTH, room()) - len(indent)).splitlines():
+    for part in fold_command(line, min(LINE_WIDTH, line_width()) - len(indent)).splitlines():
         echo(f"{indent}{part}")
 
 
-def folded_command(line: str, width: int) -> str:
-    """Fold a command into lines that end with a backslash, except the last. No word is split, so a line may exceed
-    `width`."""
+def fold_command(line: str, width: int) -> str:
+    """Fold a command into lines that end with a backslash. No word is split, so lines may exceed `width`."""
     if len(line) <= width:
         return line
-    further = "    "
-    return " \\\n".join(
-        textwrap.wrap(line, width - 2, subsequent_indent=further, break_long_words=False, break_on_hyphens=False)
-    )
+    return " \\\n".join(_wrap(line, width - 2, "    "))
 
 
-def room() -> int:
-    """Return the number of characters in a line: of the terminal, or $COLUMNS if it is set, else 100."""
+def line_width() -> int:
+    """Return the number of characters in a line: the width of the terminal or $COLUMNS if known, else 100."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     return shutil.get_terminal_size((LINE_WIDTH, 24)).columns if known else LINE_WIDTH
 
 
 def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
-    """Print the result of a command: with `--json` as one document, else by `show`."""
+    """Print the result of a command: `value` as a JSON document with `--json`, else by calling `show`."""
     if as_json:
         document(value)
     else:
@@ -109,9 +104,9 @@ def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
 
 
 def document(value: Any) -> None:
-    """Print the JSON document of `--json`; numbers that JSON lacks become null."""
-    _kept.close()
-    json.dump(_json(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
+    """Print `value` as the JSON document of `--json` on stdout; NaN and infinity become null."""
+    _restore.close()
+    json.dump(_as_json(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
     sys.stdout.flush()
 
@@ -119,26 +114,26 @@ def document(value: Any) -> None:
 def keep_stdout() -> None:
     """Send all output, including that of plugins, libraries and workers, to stderr until `document` is called."""
     sys.stdout.flush()
-    _kept.enter_context(contextlib.redirect_stdout(sys.stderr))
-    if _is_descriptor(sys.__stdout__, 1) and _is_descriptor(sys.__stderr__, 2):
+    _restore.enter_context(contextlib.redirect_stdout(sys.stderr))
+    if _has_descriptor(sys.__stdout__, 1) and _has_descriptor(sys.__stderr__, 2):
         copy = os.dup(1)
-        _kept.callback(os.close, copy)
+        _restore.callback(os.close, copy)
         os.dup2(2, 1)
-        _kept.callback(os.dup2, copy, 1)
+        _restore.callback(os.dup2, copy, 1)
 
 
-def _is_descriptor(stream: Any, number: int) -> bool:
+def _has_descriptor(stream: Any, number: int) -> bool:
     try:
         return bool(stream is not None and stream.fileno() == number)
     except (OSError, ValueError):
         return False
 
 
-def _json(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _json(item) for key, item in value.items()}
+        return {str(key): _as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
+        return [_as_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -146,31 +141,27 @@ def _json(value: Any) -> Any:
 
 # Tables on the terminal.
 
-__all__ = ["TableColumn", "field", "fields", "fitting", "grouped", "show_parts", "show_table"]
-
 
 def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None, *, title: str | None = None) -> None:
     """Print a table that fits the terminal; print nothing without rows.
 
     Args:
-        columns: default: the keys of rows that are mappings, title -> cell.
+        columns: default: a column for each key of the rows, which are mappings from title to cell.
     """
-    if text := screen.table(rows, columns, room()):
+    if text := screen.format_table(rows, columns, line_width()):
         if title:
             wrapped(title, bold=True)
-        # Its cells have control characters written out already, and lines of their own.
-        typer.echo(text)
+        typer.echo(text)  # its lines and control characters are escaped already
         echo()
 
 
-def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str]) -> list[TableColumn]:
-    """Return the columns of a table that fits the terminal with folded cells. Columns titled as in `spare` are omitted
-    as necessary, the first ones first."""
-    return screen.fitting_columns(rows, columns, spare, room())
+def fit_columns(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str]) -> list[TableColumn]:
+    """Return the columns that fit the terminal, after dropping titles in `spare` as necessary, in their order."""
+    return screen.fitting_columns(rows, columns, spare, line_width())
 
 
 def show_parts(parts: Iterable[PlanPart]) -> None:
-    """Print the parts of a plan."""
+    """Print the texts, warnings, commands and tables of a plan."""
     for part in parts:
         if part.kind == "command":
             command(part.text)
@@ -184,7 +175,7 @@ def show_parts(parts: Iterable[PlanPart]) -> None:
 # Suggested commands: the complete corrected command, where an error message names the correction.
 
 _MODELS = ("--model", "--classifier", "--estimator", "--network", "--algorithm")
-_MEANT = re.compile(r"did you mean (\S+?)(?: or .*)?\?")
+_SUGGESTION = re.compile(r"did you mean (\S+?)(?: or .*)?\?")
 _QUOTED = re.compile(r"[`']([^`']+)[`']")
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 _PLACEHOLDER = re.compile(r"--|\.\.\.|(.*[=:/])?[A-Z]+([:.].*)?$|.*=\.\.$", re.DOTALL)
@@ -192,26 +183,27 @@ _PLACEHOLDER = re.compile(r"--|\.\.\.|(.*[=:/])?[A-Z]+([:.].*)?$|.*=\.\.$", re.D
 
 
 def suggest_after_error(error: EmbenchError, arguments: Sequence[str], root: Any) -> str | None:
-    """Return the command to run after an error; None where the message names one already, or none is known.
+    """Return the command line to try after an error; None where the message names one already, or none is known.
 
     Args:
-        root: the group of all commands.
+        arguments: the failed command line, without `embench`.
+        root: typer's group of all commands.
     """
     command, called = _resolve_command(arguments, root)
     hint = error.hint or ""
     if "embench " in hint:
         return None
-    if meant := _MEANT.search(hint):
-        return _with_word(arguments, _QUOTED.findall(error.what), meant[1])
+    if meant := _SUGGESTION.search(hint):
+        return _replace_word(arguments, _QUOTED.findall(error.what), meant[1])
     if wanted := _parse_options(hint):
-        return _with_options(arguments, wanted, called)
+        return _replace_options(arguments, wanted, called)
     if isinstance(error, PluginError) and not hint:  # its author needs the traceback
         return shlex.join(["embench", "--debug", *arguments])
     return f"{command} --help" if isinstance(error, UsageError | DataError) and not hint else None
 
 
 def suggest_for_option(option: str) -> str | None:
-    """Return a message with the counterpart of an option that other programs have; None where there is none."""
+    """Return a message that names embench's options for an option of other programs, such as `--model`; else None."""
     if option not in _MODELS:
         return None
     return (
@@ -221,19 +213,23 @@ def suggest_for_option(option: str) -> str | None:
 
 
 def suggest_for_command(message: str, root: Any) -> str | None:
-    """Return the commands with this name in a group `root` or its groups, for an unknown command; None where there are
-    none."""
+    """Return where a command exists that typer did not find, such as `embench data verify --help`; None if nowhere.
+
+    Args:
+        message: typer's message, `No such command 'verify'`.
+        root: typer's group of all commands.
+    """
     found = re.match(r"No such command '([^']+)'", message)
     if not found:
         return None
-    name = found[1]
-    groups = {"embench": root, **{f"embench {group}": command for group, command in root.commands.items()}}
-    places = [f"{of} {name}" for of, command in groups.items() if name in getattr(command, "commands", {})]
-    return " or ".join(f"{place} --help" for place in places) or None
+    groups = {"embench": root, **{f"embench {name}": command for name, command in root.commands.items()}}
+    places = [name for name, command in groups.items() if found[1] in getattr(command, "commands", {})]
+    return " or ".join(f"{place} {found[1]} --help" for place in places) or None
 
 
-def _with_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> str | None:
-    """Return the command with `right` in place of a wrong word, if exactly one argument contains it."""
+def _replace_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> str | None:
+    """Return the command line with `right` in place of the first of the `wrong` words that exactly one argument
+    contains; None where there is no such word."""
     for word in wrong:
         whole = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
         holding = [k for k, argument in enumerate(arguments) if whole.search(argument)]
@@ -245,7 +241,7 @@ def _with_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> st
 
 
 def _resolve_command(arguments: Sequence[str], root: Any) -> tuple[str, Any]:
-    """Return the command that the arguments call, such as `embench data labels`, and its object."""
+    """Return the name of the command that the arguments call, such as `embench data labels`, and typer's object."""
     words, called = ["embench"], root
     for word in arguments:
         if word not in getattr(called, "commands", {}):
@@ -256,8 +252,8 @@ def _resolve_command(arguments: Sequence[str], root: Any) -> tuple[str, Any]:
 
 
 def _parse_options(hint: str) -> list[tuple[str, str]]:
-    """Return (name, value) of the options in a hint, after words that end with a colon and before `; `; empty where the
-    hint contains anything else, or a value is a placeholder."""
+    """Return (name, value) of each option in a hint such as `use fewer: --seeds 0; or ...`. The options follow a colon
+    and end before `; `. Return nothing where the hint has another form, or a value is a placeholder."""
     before, dashes, after = hint.partition("--")
     if before and not before.endswith(": "):
         return []
@@ -270,20 +266,20 @@ def _parse_options(hint: str) -> list[tuple[str, str]]:
     return pairs if whole and not any(_PLACEHOLDER.match(value) for _, value in pairs) else []
 
 
-def _with_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]], called: Any) -> str | None:
-    """Return the command with these options replacing the existing ones; None where it does not accept them, or has one
-    of them several times, so that any may be meant."""
+def _replace_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]], called: Any) -> str | None:
+    """Return the command line with the `wanted` options, (name, value), in place of its own ones. Return None where the
+    command does not accept them, or the command line has one of them several times."""
     known = {name: option for option in called.params for name in option.opts}
     if any(name not in known or (name == "--set" and not known[name].multiple) for name, _ in wanted):
         return None  # the --set of baselines names a set
-    names, keys = dict(wanted), {_key(*pair) for pair in wanted}
+    names, keys = dict(wanted), {_option_key(*pair) for pair in wanted}
     kept: list[str] = []
     replaced = set()
     words = iter(arguments)
     for word in words:
         name, equals, value = word.partition("=")
         pair = [word] if equals or name not in names else [word, *islice(words, 1)]
-        key = _key(name, value if equals else pair[-1])
+        key = _option_key(name, value if equals else pair[-1])
         if key not in keys:
             kept += pair
         elif key in replaced:
@@ -292,6 +288,6 @@ def _with_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]], c
     return shlex.join(["embench", *kept, *(word for pair in wanted for word in pair)])
 
 
-def _key(name: str, value: str) -> tuple[str, str]:
-    """Return the key of an option that may be given once: each setting of --set has its own key."""
+def _option_key(name: str, value: str) -> tuple[str, str]:
+    """Return what identifies an option that occurs once: its name, and for --set also the path of the setting."""
     return name, value.partition("=")[0] if name == "--set" else ""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 # `embench data status` and `data verify`: available datasets, whether their files are usable, and how to obtain others.
 
-_CARD = (
+_CARD_FIELDS = (
     *("title", "targets", "modalities", "licence", "labels_public", "citation", "doi", "address", "availability"),
     *("obtain", "download", "hours", "prepared", "verified_on_real"),
 )
@@ -56,31 +56,31 @@ def status(
     usable = True
     if dataset:
         source = find_source(dataset, data_root)
-        facts = [_status(source.entry, source.folder, dataset)]
+        facts = [_get_status(source.entry, source.folder, dataset)]
         usable = facts[0]["state"] not in ("missing", "broken")
         if usable:
             facts[0]["subjects"] = len(source.owners_reader().subjects())
     else:
         named = registry.entries("dataset")
-        facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
+        facts = [_get_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
         own = [find_source(folder.name, data_root) for folder in find_recording_folders(data_root)]
-        facts += [_status_or_fault(each.entry, each.folder, each.name) for each in own]
+        facts += [_get_status_or_fault(each.entry, each.folder, each.name) for each in own]
     if (wrong := describe_root_fault(data_root)) and usable:
         console.note(wrong)
-    console.answer(as_json, facts, lambda: _show(facts, card=dataset is not None))
+    console.answer(as_json, facts, lambda: _print_status(facts, card=dataset is not None))
     if not usable:
         with reader_faults(str(dataset), "subjects"):
-            source.owners_reader().subjects()  # raises: where it was searched for, and what to do
+            source.owners_reader().subjects()  # raises the error that says where files were expected
 
 
-def _show(facts: list[dict[str, Any]], card: bool) -> None:
+def _print_status(facts: list[dict[str, Any]], card: bool) -> None:
     show_table(facts, fields("dataset", "state", "verified", "labels_public", "licence", *(["folder"] if card else [])))
     if card:  # one that is named ends with its own error
         own = facts[0]
-        show_table({"card": key.replace("_", " "), "": str(own[key])} for key in _CARD if own[key])
+        show_table({"card": key.replace("_", " "), "": str(own[key])} for key in _CARD_FIELDS if own[key])
         if "subjects" in own:
             console.echo(f"{own['subjects']} subjects")
-        _show_open(facts)
+        _print_open(facts)
         return
     console.echo(f"data root: {Path(facts[0]['folder']).parent}")
     for fact in facts:
@@ -90,21 +90,19 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
     for get, names in missing.items():  # variants share a download
         console.wrapped(f"{', '.join(names)}: {get}")
     console.echo()
-    _show_open(facts)
+    _print_open(facts)
 
 
-def _show_open(facts: Sequence[Mapping[str, Any]]) -> None:
-    """Print the open datasets with the same targets as missing ones that must be requested."""
+def _print_open(facts: Sequence[Mapping[str, Any]]) -> None:
+    """Print, for each missing dataset that must be requested, up to three open datasets with the same targets."""
     families = {fact["dataset"].partition("/")[0]: fact for fact in reversed(facts) if fact["state"] == "missing"}
-    rows = [
-        {"in place of": name, **each} for name, fact in sorted(families.items()) for each in fact["open_instead"][:3]
-    ]
+    rows = [{"in place of": name, **each} for name, own in sorted(families.items()) for each in own["open_instead"][:3]]
     show_table(rows, title="open datasets for the same questions (targets and signals that both have)")
 
 
 def _find_open_alternatives(entry: Entry) -> list[dict[str, str]]:
-    """Return the open datasets with the targets and signals of a dataset, sorted by equal origin of labels, then by the
-    number of its signals. Each family of variants occurs once."""
+    """Return open datasets that share targets and signals with a dataset, one for each family of variants. Those whose
+    labels have the same origin come first, then those that share most signals."""
     asked, family = dict(entry.asks), entry.name.partition("/")[0]
     found: dict[str, tuple[tuple[Any, ...], dict[str, str]]] = {}
     for other in registry.entries("dataset"):
@@ -134,9 +132,8 @@ def _describe_access(entry: Entry) -> str:
     return f"embench data status {name}" if card.labels_public == "yes" else ""
 
 
-def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
-    """Return the folder and state of a dataset, and facts from its card for a new user; `name` is the user's name for
-    it."""
+def _get_status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
+    """Return what `data status` prints of a dataset: folder, state, card. `name`: as the user wrote it."""
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
@@ -166,64 +163,52 @@ def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
         "found": found,
         "generated": found and not fault and generated,
         "broken": fault,
-        "verified": _verified(record) if found and not fault else None,
+        "verified": _when_verified(record) if found and not fault else None,
         "verification": record,
         "modalities": ", ".join(card.default_modalities),
         "targets": ", ".join(target.name for target in card.targets),
-        "licence": card.licence,
-        "labels_public": card.labels_public,
-        "citation": card.citation,
-        "doi": card.doi,
-        "address": entry.address,
-        "availability": entry.availability,
+        **{name: getattr(card, name) for name in ("licence", "labels_public", "citation", "doi")},
+        **{name: getattr(entry, name) for name in ("address", "availability")},
         "obtain": card.obtain,
-        "download": entry.download,
-        "hours": entry.hours,
-        "prepared": _prepared_size(card, entry.hours),
+        **{name: getattr(entry, name) for name in ("download", "hours")},
+        "prepared": _estimate_size(card, entry.hours),
         "get": f"embench data fetch {entry.name}" if card.downloads else card.obtain,
         "open_instead": [] if found or _describe_access(entry) else _find_open_alternatives(entry),
         "verified_on_real": read if isinstance(read, str) else f"{read['date']}, by {read['by']}",
     }
 
 
-def _prepared_size(card: Card, hours: float | None) -> str | None:
+def _estimate_size(card: Card, hours: float | None) -> str | None:
     """Estimate the size of a dataset's prepared signals under the default protocol."""
-    from embench.planning.request import Request
     from embench.protocols import load_protocol
 
     if hours is None:
         return None
     most = load_protocol(Request.protocol).rate_hz
-    values = sum(
-        len(own.channels) * (most if math.isnan(own.rate) else min(own.rate, most))
-        for m, own in card.modalities.items()
-        if m not in ("video", "face_au")
-    )
-    size = hours * 3600 * values * _SAMPLE_BYTES
+    signals = [own for m, own in card.modalities.items() if m not in ("video", "face_au")]
+    values = sum(len(own.channels) * (most if math.isnan(own.rate) else min(own.rate, most)) for own in signals)
+    size = hours * 3600 * values * 4  # bytes of a sample
     return f"about {size / 1e9:.1f} GB in the cache for all signals; video frames and features need more"
 
 
-_SAMPLE_BYTES = 4
-
-
-def _verified(record: Any) -> str:
+def _when_verified(record: Any) -> str:
     if not record:
         return "not verified"
     found = [f"{record[kind]} {kind}" for kind in ("errors", "warnings") if record[kind]]
     return f"{record['date'][:10]}, {' and '.join(found) or 'no findings'}"
 
 
-def _status_or_fault(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
-    """Return `_status`, or the error under `broken`, so that a faulty plugin does not hide the others."""
+def _get_status_or_fault(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
+    """Return the status of a dataset; of one whose plugin fails only its name, folder and error (`broken`)."""
     try:
-        return _status(entry, folder, name)
-    except (EmbenchError, AttributeError) as error:  # an AttributeError: the class has no card, or one of other fields
+        return _get_status(entry, folder, name)
+    except (EmbenchError, AttributeError) as error:  # AttributeError: the class has no card, or fields are missing
         fault = str(error).partition("\n")[0]
         known = {"dataset": name, "folder": str(folder), "state": "broken", "found": False, "generated": False}
         return {**known, "broken": fault}
 
 
-_SHOWN = 50
+_MOST_FINDINGS = 50
 """Maximum number of printed findings; `--json` has all."""
 
 
@@ -271,30 +256,22 @@ def verify_data(
                 headers.append(strip_samples(recording))
 
             checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
-    except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
+    except (DataError, PluginError) as error:  # the report helps those who repair the reader
         if share and source.folder.is_dir():
-            _write_report(
-                share,
-                report.document(
-                    name, code, made_by, card, report_unreadable(source.folder, error.what), synthetic=False
-                ),
-            )
+            unread = report_unreadable(source.folder, error.what)
+            _write_report(share, report.document(name, code, made_by, card, unread, synthetic=False))
         raise
     shared = report.document(name, code, made_by, card, checked, synthetic=generated)
     remember(reader, code, checked, cache_root(), shared)
     if share:
         _write_report(share, shared)
     cannot_answer = [] if checked.errors else _list_unanswerable(source, reader, headers)
-    document = {**_document(dataset, checked, generated), "cannot_answer": cannot_answer}
-    console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked, cannot_answer))
+    document = {**_as_json(dataset, checked, generated), "cannot_answer": cannot_answer}
+    console.answer(as_json, document, lambda: _print_checked(reader.root, reader.card, checked, cannot_answer))
     if checked.errors:
-        raise CheckFailed(
-            f"{checked.errors} of {len(checked.findings)} findings are errors",
-            where=str(reader.root),
-            hint=f"repair the files, or exclude the faulty ones: embench data verify {dataset} --exclude-faulty"
-            if is_folder(dataset)
-            else None,
-        )
+        hint = f"repair the files, or exclude the faulty ones: embench data verify {dataset} --exclude-faulty"
+        what = f"{checked.errors} of {len(checked.findings)} findings are errors"
+        raise CheckFailed(what, where=str(reader.root), hint=hint if is_folder(dataset) else None)
 
 
 def _write_report(path: Path, content: dict[str, Any]) -> None:
@@ -302,7 +279,7 @@ def _write_report(path: Path, content: dict[str, Any]) -> None:
     console.note(f"{path}: read the file before you share it; it contains no samples, labels, names or paths")
 
 
-def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str, Any]:
+def _as_json(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str, Any]:
     found = Counter(finding.where for finding in checked.findings)
     return {
         "dataset": dataset,
@@ -320,10 +297,9 @@ def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str,
 
 
 def _list_unanswerable(source: Source, reader: Dataset, headers: Sequence[Recording]) -> list[Mapping[str, Any]]:
-    """Return the targets that the study cannot answer under the default protocol, whatever is trained."""
+    """Return the targets that no method can answer on these recordings under the default protocol, with reasons."""
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import header_store
-    from embench.planning.request import Request
     from embench.protocols import load_protocol
     from embench.statistics.answerable import find_unanswerable, without_repeats
 
@@ -340,17 +316,12 @@ def _list_unanswerable(source: Source, reader: Dataset, headers: Sequence[Record
         return []
 
 
-_PARTICULAR = re.compile(r"`[^`]*`|\([^()]*\)|\S*\d\S*")
+_VARYING = re.compile(r"`[^`]*`|\([^()]*\)|\S*\d\S*")
 """Parts in which findings of one cause differ: quotations, brackets, and words with a digit."""
 
 
-def _get_cause(finding: Finding) -> tuple[str, str]:
-    what = finding.what.replace(finding.where, "")
-    return finding.severity, _PARTICULAR.sub("#", what)
-
-
-def _as_row(findings: Sequence[Finding]) -> dict[str, str]:
-    """Return the table row of findings with one cause: their number, the first two places, and the first text."""
+def _join_findings(findings: Sequence[Finding]) -> dict[str, str]:
+    """Join findings with one cause into a table row: their number, the first two places, and the first text."""
     first, places = findings[0], list(dict.fromkeys(finding.where for finding in findings))
     more = len(findings) - min(len(places), 2)
     where = ", ".join(places[:2]) + (f" and {more} more" if more else "")
@@ -358,7 +329,7 @@ def _as_row(findings: Sequence[Finding]) -> dict[str, str]:
     return {"severity": first.severity, "where": where, "what": what}
 
 
-def _show_checked(
+def _print_checked(
     root: Path, card: Card, checked: CheckedFiles, cannot_answer: Sequence[Mapping[str, Any]] = ()
 ) -> None:
     channels = {name: str(len(own.channels)) for name, own in card.modalities.items()}
@@ -368,10 +339,10 @@ def _show_checked(
     )
     labels = ({"label": name, **vars(count)} for name, count in checked.labels.items())
     show_table(labels, fields("label", "kind", "recordings", "values", "missing"))
-    groups = grouped((_get_cause(finding), finding) for finding in checked.findings)
-    show_table(map(_as_row, list(groups.values())[:_SHOWN]), fields("severity", "where", "what"))
-    if len(groups) > _SHOWN:
-        console.echo(f"{len(groups) - _SHOWN} more findings; --json prints all")
+    groups = grouped(((f.severity, _VARYING.sub("#", f.what.replace(f.where, ""))), f) for f in checked.findings)
+    show_table(map(_join_findings, list(groups.values())[:_MOST_FINDINGS]), fields("severity", "where", "what"))
+    if len(groups) > _MOST_FINDINGS:
+        console.echo(f"{len(groups) - _MOST_FINDINGS} more findings; --json prints all")
     megabytes = sum(file.size for file in checked.files) / 1e6
     files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
     console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")
@@ -384,9 +355,9 @@ def _show_checked(
 
 data_app = typer.Typer(help="List, download, check, synthesize and prepare datasets.", no_args_is_help=True)
 
-_OPEN = re.compile(r"(\s*)(\w+): TODO  # (.*)")
+_TODO = re.compile(r"(\s*)(\w+): TODO  # (.*)")
 """A line of a description that a person must fill in: indentation, key, and question."""
-_LISTED = 5
+_MOST_ADDRESSES = 5
 """Maximum number of addresses that `fetch` prints; with more files, it prints the host only."""
 
 data_app.command("status")(status)
@@ -409,7 +380,7 @@ def fetch(
     entry = registry.find("dataset", dataset)
     card, folder = registry.load("dataset", entry.full_name).card, data_folder(entry, data_root)
     if card.downloads:
-        sources = _sources(chosen(card, names))
+        sources = _list_sources(chosen(card, names))
         console.echo(f"{card.title}\nlicence: {card.licence}\ncite: {card.citation}")
         for source in sources:
             console.echo(f"from {source}")
@@ -489,9 +460,9 @@ def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your 
 
 
 def _ask_for_value(line: str) -> str:
-    """Ask for the value of a TODO line of a description; return the line with the answer, or unchanged where it is
-    empty."""
-    found = _OPEN.fullmatch(line)
+    """Ask the user for the value of a TODO line in a dataset.yaml, and return the line with it. Other lines, and lines
+    without an answer, are returned unchanged."""
+    found = _TODO.fullmatch(line)
     if found is None:
         return line
     answer = typer.prompt(f"{found[2]} ({found[3]})", default="", show_default=False).strip()
@@ -539,26 +510,22 @@ def pseudonyms(dataset: DatasetName, data_root: DataRoot = None, as_json: Json =
 
     reader = find_source(dataset, data_root).pseudonymous
     if reader is None:
-        raise UsageError(
-            "this dataset has no pseudonyms: only your own recordings have them",
-            where=f"embench data pseudonyms {dataset}",
-            expected="a folder with dataset.yaml and recordings that are not synthetic, such as ./FOLDER",
-        )
+        what = "this dataset has no pseudonyms: only your own recordings have them"
+        expected = "a folder with dataset.yaml and recordings that are not synthetic, such as ./FOLDER"
+        raise UsageError(what, where=f"embench data pseudonyms {dataset}", expected=expected)
     rows = [row._asdict() for row in reader.pseudonyms()]
     console.answer(as_json, rows, lambda: show_table(rows, fields(*PseudonymRow._fields)))
 
 
 def _print_store(store: Store) -> None:
-    rows = (
-        {
-            "modality": name,
-            "channels": len(m.channels),
-            "rate": "as recorded" if name == "video" else f"{m.rate:g} Hz",
-            "unit": m.unit,
-        }
-        for name, m in store.modalities.items()
+    rates = {name: "as recorded" if name == "video" else f"{m.rate:g} Hz" for name, m in store.modalities.items()}
+    show_table(
+        (
+            {"modality": n, "channels": len(m.channels), "rate": rates[n], "unit": m.unit}
+            for n, m in store.modalities.items()
+        ),
+        title=store.name,
     )
-    show_table(rows, title=store.name)
     lacking = grouped((e["modality"], e["reason"]) for e in store.excluded if e["modality"] not in store.modalities)
     nowhere = {modality: reasons[0] for modality, reasons in lacking.items() if len(set(reasons)) == 1}
     excluded = (item for item in store.excluded if item["modality"] not in nowhere)
@@ -569,9 +536,9 @@ def _print_store(store: Store) -> None:
     console.echo(f"files: {store.path}")
 
 
-def _sources(downloads: Sequence[Download]) -> list[str]:
-    """Return the addresses of a download, with the size from each."""
-    if len(downloads) <= _LISTED:
+def _list_sources(downloads: Sequence[Download]) -> list[str]:
+    """Return the addresses of files to download with their sizes; only the hosts if there are many files."""
+    if len(downloads) <= _MOST_ADDRESSES:
         return [f"{download.url}{_megabytes([download])}" for download in downloads]
     by_host = grouped((urlsplit(download.url).netloc, download) for download in downloads)
     return [f"{host}: {len(files)} files{_megabytes(files)}" for host, files in by_host.items()]

@@ -11,7 +11,7 @@ from typer import Option
 
 from embench import vocabulary
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fields, fitting, grouped, show_parts, show_table
+from embench.cli.console import TableColumn, field, fields, fit_columns, grouped, show_parts, show_table
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.errors import UsageError
 from embench.planning.request import Request
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from embench.interfaces.dataset import Card
     from embench.interfaces.units import Target
     from embench.protocols import Protocol
-    from embench.records.scores import ConfoundOnlyModel, Score, Scores
+    from embench.records.scores import ConfoundOnlyModel, Scores
     from embench.store import Store
 
 
@@ -75,35 +75,35 @@ def labels(
         console.document(report)
         return
     for described in report:
-        _show(described)
+        _print_target(described)
     for kind, judged in quality.items() if store.modalities else ():
-        _show_quality(judged, next(described for described in report if described.get("label_kind") == kind))
+        _print_quality(judged, next(described for described in report if described.get("label_kind") == kind))
     if figure:
         console.echo(f"figure: {figure}")
     if units:
         console.echo(f"units: {units}")
 
 
-def _show(described: Mapping[str, Any]) -> None:
+def _print_target(described: Mapping[str, Any]) -> None:
     console.wrapped(f"{described['target']} ({described['kind']}, from {described['label']})", bold=True)
     if described["units"]:
         dropped = ", ".join(f"{reason}: {count}" for reason, count in described["dropped"].items())
-        counts = f"{described['units']} {_unit(described)}, {described['labelled']} with a label"
+        counts = f"{described['units']} {_unit_text(described)}, {described['labelled']} with a label"
         console.wrapped(f"{counts} ({dropped})" if dropped else counts)
-        _subjects(described)
-        console.wrapped(_variance(described["variance"]))
+        _print_subjects(described)
+        console.wrapped(_describe_variance(described["variance"]))
         for found in described["agreement"]:
-            _agreement(found)
+            _print_agreement(found)
     for warning in described["warnings"]:
         console.wrapped(f"warning: {warning}", colour="yellow")
     console.echo()
 
 
-def _unit(described: Mapping[str, Any]) -> str:
+def _unit_text(described: Mapping[str, Any]) -> str:
     return "whole recordings" if described["unit_s"] is None else f"units of {described['unit_s']:g} s"
 
 
-def _show_quality(judged: Sequence[Mapping[str, Any]], described: Mapping[str, Any]) -> None:
+def _print_quality(judged: Sequence[Mapping[str, Any]], described: Mapping[str, Any]) -> None:
     columns = [
         *fields("modality", "units"),
         field("low", "lower quartile", ".2f"),
@@ -112,14 +112,14 @@ def _show_quality(judged: Sequence[Mapping[str, Any]], described: Mapping[str, A
         field("poor", "poor (below 0.5)", ".1%"),
     ]
     known = [one for one in judged if "undefined" not in one]
-    show_table(known, columns, title=f"signal quality, 0 to 1, {_unit(described)}")
+    show_table(known, columns, title=f"signal quality, 0 to 1, {_unit_text(described)}")
     for one in judged:
         if "undefined" in one:
             console.wrapped(f"{one['modality']}: no quality index: {one['undefined']}")
     console.echo()
 
 
-def _subjects(described: Mapping[str, Any]) -> None:
+def _print_subjects(described: Mapping[str, Any]) -> None:
     rows = [*described["per_person"], {**described, "subject": f"{described['subjects']} subjects *"}]
     columns = [field("subject"), field("labelled", "units")]
     if "values" in described:
@@ -127,15 +127,13 @@ def _subjects(described: Mapping[str, Any]) -> None:
         low, high = (rows[-1][end] if rows else 0.0 for end in ("low", "high"))  # those of all subjects
         mean = TableColumn("mean", lambda row: f"{round(row['mean'], 9) + 0.0:.3g}")  # of centred values not -1e-17
         columns += [mean, field("sd", "SD", ".3g")]
-        columns += [TableColumn(f"{low:.3g} to {high:.3g}", lambda row: _mark(row["mean"], low, high))]
+        columns += [TableColumn(f"{low:.3g} to {high:.3g}", lambda row: _draw_mark(row["mean"], low, high))]
     else:
         names = [c["name"] for c in described["classes"]]
         rows = [{**row, "shares": [c["share"] for c in row["classes"]]} for row in rows]
         legend = " ".join(f"{_shade(k)} {name}" for k, name in enumerate(names))
-        columns += [
-            *(_share(k, name) for k, name in enumerate(names)),
-            TableColumn(legend, lambda row: _bar(row["shares"])),
-        ]
+        columns += [TableColumn(name, lambda row, k=k: f"{row['shares'][k]:.2f}") for k, name in enumerate(names)]
+        columns += [TableColumn(legend, lambda row: _draw_bar(row["shares"]))]
     show_table(rows, columns)
     for key, what in (("one_class_only", "constant labels"), ("without_any_label", "without any label")):
         if described[key]:
@@ -145,16 +143,12 @@ def _subjects(described: Mapping[str, Any]) -> None:
         console.wrapped(f"at the threshold of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
 
 
-def _share(k: int, name: str) -> TableColumn:
-    return TableColumn(name, lambda row: f"{row['shares'][k]:.2f}")
-
-
 def _shade(k: int) -> str:
     return SHADES[k % len(SHADES)]
 
 
-def _bar(shares: Sequence[float]) -> str:
-    """Draw proportions as stretches of one bar; each ends at the rounded cumulative sum."""
+def _draw_bar(shares: Sequence[float]) -> str:
+    """Draw proportions of classes as one bar of text, with a shade for each class."""
     text, done = "", 0.0
     for k, share in enumerate(shares):
         done += share
@@ -162,19 +156,19 @@ def _bar(shares: Sequence[float]) -> str:
     return text
 
 
-def _mark(value: float, low: float, high: float) -> str:
+def _draw_mark(value: float, low: float, high: float) -> str:
     at = round((WIDTH - 1) * (value - low) / (high - low)) if high > low else 0
     return "·" * at + "█" + "·" * (WIDTH - 1 - at)
 
 
-def _variance(variance: Mapping[str, Any]) -> str:
+def _describe_variance(variance: Mapping[str, Any]) -> str:
     if "undefined" in variance:
         return f"proportions of variance: undefined: {variance['undefined']}"
     shares = ", ".join(f"{name} {share:.0%}" for name, share in variance.items() if name != "method")
     return f"proportions of variance: {shares} ({variance['method']})"
 
 
-def _agreement(found: Mapping[str, Any]) -> None:
+def _print_agreement(found: Mapping[str, Any]) -> None:
     alpha = format_figure(found["alpha"], missing=found.get("undefined", "-"))
     console.wrapped(f"agreement of {', '.join(found['labels'])} on {found['units']} units:")
     console.echo(f"Krippendorff's alpha ({found['metric']}): {alpha}")
@@ -185,7 +179,7 @@ _SCORES = (
     *("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro"),
     *("concordance_within", "concordance_crossed", "ccc", "ccc_pooled", "rmse"),
 )
-"""Scores besides the primary metric, if the target's kind has them; `--json` has all."""
+"""Metrics that are printed besides the primary metric, if they apply to the target; `--json` has all."""
 
 
 def confounds(
@@ -212,10 +206,10 @@ def confounds(
     show.warn_of_synthetic(found["synthetic"])
     scored = Scores.none(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
     for name in scored.primary_metrics:
-        _show_controls(name, scored, found)
+        _print_models(name, scored, found)
 
 
-def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> None:
+def _print_models(target: str, scored: Scores, found: Mapping[str, Any]) -> None:
     from embench.cli.show import show_not_applicable
     from embench.statistics import metric_facts
     from embench.statistics.answers import undefined_in_words
@@ -235,10 +229,10 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
         console.wrapped(_describe_predictive(target, metric, applicable, metric == primary))
     columns = [
         TableColumn("model", lambda control: vocabulary.label(control.name)),
-        *(_scored(metric, interval=metric == metrics[0]) for metric in metrics),
+        *(_score_column(metric, interval=metric == metrics[0]) for metric in metrics),
     ]
     heads = [metric_facts(metric).short for metric in metrics]
-    columns_shown = fitting(applicable, columns, heads[:0:-1])
+    columns_shown = fit_columns(applicable, columns, heads[:0:-1])
     show_table(applicable, columns_shown)
     if left := [head for head in heads if head not in {column.title for column in columns_shown}]:
         console.wrapped(f"Columns hidden for lack of space: {', '.join(left)}. --json prints all scores.")
@@ -250,8 +244,8 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
     show_not_applicable(scored, target, found["dataset"])
 
 
-def _scored(metric: str, *, interval: bool) -> TableColumn:
-    """Return the column of a metric, with 95 % intervals if `interval`."""
+def _score_column(metric: str, *, interval: bool) -> TableColumn:
+    """Return the table column of a metric of confound-only models, with 95 % intervals if `interval`."""
     from embench.statistics import metric_facts
 
     def cell(control: ConfoundOnlyModel) -> str:
@@ -262,31 +256,28 @@ def _scored(metric: str, *, interval: bool) -> TableColumn:
 
 
 def _describe_predictive(target: str, metric: str, models: Sequence[ConfoundOnlyModel], is_primary: bool) -> str:
-    """Return a sentence on the models that predict a target better than chance, by their intervals."""
+    """Return a sentence that names the models whose interval of `metric` is above chance."""
     from embench.statistics import metric_facts
 
     facts = metric_facts(metric)
     title = facts.title if is_primary else f"{facts.title}, as the primary metric is undefined"
-    better = [
-        (control.scores[metric].mean, vocabulary.label(control.name))
-        for control in models
-        if _is_above(control.scores.get(metric), facts.chance)
-    ]
+    scores = [(score, model.name) for model in models if (score := model.scores.get(metric)) and score.low is not None]
+    above = [(score, name) for score, name in scores if facts.chance is not None and score.low > facts.chance]
+    better = [(score.mean, vocabulary.label(name)) for score, name in above]
     if not better:
         return f"No confound-only model predicts {target} better than chance ({title})."
     named = join_with_and([f"{name} ({mean:.2f})" for mean, name in sorted(better, reverse=True)])
     return f"Without any physiological signal, {target} is predicted by {named} ({title}; chance {facts.chance:g})."
 
 
-def _is_above(score: Score | None, chance: float | None) -> bool:
-    return score is not None and score.low is not None and chance is not None and score.low > chance
-
-
 def _prepare(
     dataset: str, data_root: Path | None, protocol: str, target: str | None, *, every: bool = False
 ) -> tuple[Store, Card, Protocol, Sequence[Target]]:
-    """Return the prepared data of a dataset, its card, the protocol, and the named targets; by default the targets of
-    the card, or with `every` all."""
+    """Return the prepared data of a dataset, its card, the protocol, and the targets.
+
+    Args:
+        target: names of targets, comma-separated; default: the card's default targets, or all its targets if `every`.
+    """
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import find_source
     from embench.protocols import load_protocol
@@ -317,7 +308,7 @@ def look(
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import CORPUS, OWN, find_source
     from embench.protocols import load_protocol
-    from embench.report.look import LookedAt, write_look
+    from embench.report.look import LookContent, write_look
     from embench.statistics.answerable import find_unanswerable, without_repeats
     from embench.statistics.power import find_power
 
@@ -329,17 +320,14 @@ def look(
     chosen = choose_targets(card, target) if card.targets or target else ()
     with Steps("subjects", "prepared") as steps:
         store = source.prepared(rules, 1, steps)
-        people = (
-            list(store.subjects)
-            if subjects is None
-            else list(dict.fromkeys(name.strip() for name in subjects.split(",")))
-        )
+        named = store.subjects if subjects is None else (name.strip() for name in subjects.split(","))
+        people = list(dict.fromkeys(named))
         for name in people:
             if name not in store.subjects:
                 hint = did_you_mean(name, list(store.subjects))
                 raise UsageError(f"subject `{name}` does not exist in this dataset", where="--subjects", hint=hint)
         own = source.entry.name in (OWN, CORPUS)
-        content = LookedAt(source.reader, store, card, rules, chosen, people, own)
+        content = LookContent(source.reader, store, card, rules, chosen, people, own)
         cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
         power = find_power(store, card, chosen)
         path = write_look(replace(content, cannot_answer=cannot_answer, power=power), out, steps.part)

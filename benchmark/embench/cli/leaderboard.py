@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
@@ -15,8 +16,8 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fitting, show_table
-from embench.cli.options import Boards, DataRoot, Json, completes
+from embench.cli.console import TableColumn, field, fit_columns, show_table
+from embench.cli.options import Boards, DataRoot, Json, complete
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records.wording import format_figure
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from embench.leaderboard.columns import Row
     from embench.leaderboard.pull_request import EntryCheck
     from embench.leaderboard.tables import BoardSection
+    from embench.records.manifest import Manifest
     from embench.runs.reproduce import Reproduction
 
 
@@ -37,7 +39,7 @@ _SPARE = (*("suspicious", "subjects", "recipe", "access", "evidence", "signals",
 """Titles of columns that a narrow terminal omits, the first ones first."""
 _ABOVE = "above every entry"
 DAGGER = "\N{DAGGER}"
-"""Mark of an answer that depends on another condition than its interval."""
+"""Mark of an answer whose interval is above 0, but which fails another condition."""
 _FOLDED = {
     "access": "",
     "modalities": "on {}",
@@ -46,7 +48,7 @@ _FOLDED = {
     "evidence": "evidence {}",
     "suspicious": "suspicious: {}",
 }
-"""Columns that are named once below a table if they are equal in all rows -> the words for it."""
+"""Column -> sentence below the table that replaces the column where all rows are equal."""
 
 
 class Format(StrEnum):
@@ -64,12 +66,12 @@ def show(
         Argument(
             metavar="[DATASET]",
             help="Name of a dataset, to see its leaderboards; default: a line for each leaderboard.",
-            autocompletion=completes("dataset"),
+            autocompletion=complete("dataset"),
         ),
     ] = None,
     dataset_option: Annotated[str | None, Option("--dataset", help="The same as DATASET.")] = None,
     protocol: Annotated[
-        str | None, Option(help="Leaderboards of this protocol.", autocompletion=completes("protocol"))
+        str | None, Option(help="Leaderboards of this protocol.", autocompletion=complete("protocol"))
     ] = None,
     target: Annotated[str | None, Option(help="Leaderboards of this target.")] = None,
     metric: Annotated[str | None, Option(help="Show this score instead of the primary metric; sort by it.")] = None,
@@ -100,7 +102,7 @@ def show(
         return
     several = [(section, [(tables.row_fields(section, row), row) for row in section.rows]) for section in chosen]
     known = list(several[0][1][0][0]) if several else []
-    wanted = _columns(columns, known, output) if known else []
+    wanted = _parse_columns(columns, known, output) if known else []
     if metric is not None and known:
         scored = [name.removesuffix("_low") for name in known if name.endswith("_low")]
         tables.check_field(metric, scored[1:], "--metric")
@@ -117,13 +119,13 @@ def show(
         typer.echo(tables.as_csv([fields for _, rows in selected for fields, _ in rows], wanted), nl=False)
     else:
         for section, rows in selected:
-            _print_board(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
+            _print_section(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
         if not selected:
             console.echo("no entry matches" if found else f"no published entries in {boards}")
 
 
 def _print_summary(sections: Sequence[BoardSection]) -> None:
-    """Print a line for each ranking leaderboard under the default protocol, and how to show a whole one."""
+    """Print a line for each leaderboard of the default protocol, and the command that shows a whole leaderboard."""
     from embench.leaderboard.tables import ANSWERS, BY_CHANCE, best_supported, summarise
 
     usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
@@ -146,7 +148,7 @@ def _print_summary(sections: Sequence[BoardSection]) -> None:
     console.command(f"embench leaderboard show {usual[0].dataset}")
 
 
-def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str]:
+def _parse_columns(text: str | None, known: Sequence[str], output: Format) -> list[str]:
     from embench.leaderboard.tables import check_field
 
     if text is None or text.strip() == "all":
@@ -155,7 +157,7 @@ def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str
     return [check_field(name.strip(), [*known, *more], "--columns") for name in text.split(",")]
 
 
-def _print_board(
+def _print_section(
     section: BoardSection,
     rows: Sequence[tuple[dict[str, Any], Row]],
     chosen: Sequence[str] | None,
@@ -169,24 +171,26 @@ def _print_board(
     methods = [each for each in rows if each[1].is_method]
     scored = metric or section.metric
     heads, same = (list(chosen), "") if chosen else _fold([row for _, row in methods], ranked=scored == section.metric)
-    above, below = _sentences(section, methods, metric, whole=whole, plain=not chosen)
+    above, below = _write_sentences(section, methods, metric, whole=whole, plain=not chosen)
     below = [f"All methods: {same}.", *below] if same else below
-    columns = [_column(name, scored, whole=bool(chosen)) for name in heads]
+    columns = [_get_column(name, scored, whole=bool(chosen)) for name in heads]
     if output is Format.table and methods and not chosen:
         columns, left = _fit_columns(methods, columns)
-        below += (
-            [f"Columns without room here: {', '.join(left)}; --columns prints those that it names."] if left else []
-        )
+        if left:
+            below.append(f"Columns without room here: {', '.join(left)}; --columns prints those that it names.")
     if "entry" in heads:
         below.append(f"Entries are in {section.dataset}/{section.protocol}/; `entry` is the end of a folder's name.")
     models = list_models(section) if len(methods) < len(rows) else []
     lines = [{"model": m.names, "score": m.score, **({"": _ABOVE} if m.above else {})} for m in models]
     if output is Format.markdown:
-        _print_markdown(section, methods, columns, [*above, *below])
+        typer.echo(f"## {markdown(_get_title(section))}\n")
+        heads = [column.title for column in columns]
+        _echo_markdown([heads, *([column.text(row) for column in columns] for row in methods)])
+        typer.echo("\n".join(map(markdown, [*above, *below])) + "\n")
         if lines:
             _echo_markdown([["model", "score", ""], *([m.names, m.score, _ABOVE * m.above] for m in models)])
         return
-    console.wrapped(_title(section), bold=True)
+    console.wrapped(_get_title(section), bold=True)
     for sentence in above:
         console.wrapped(sentence)
     show_table(methods, columns)
@@ -196,10 +200,17 @@ def _print_board(
     console.echo()
 
 
-def _sentences(
+def _write_sentences(
     section: BoardSection, methods: Sequence[tuple[Any, Row]], metric: str | None, *, whole: bool, plain: bool
 ) -> tuple[list[str], list[str]]:
-    """Return the sentences above the entries and below them; `plain`: whether the default columns are shown."""
+    """Return the sentences above the table of a leaderboard, and those below it.
+
+    Args:
+        methods: (fields, row) of each entry in the table.
+        metric: the metric that the user chose instead of the primary metric.
+        whole: whether all entries are in the table.
+        plain: whether the table has the default columns.
+    """
     from embench.leaderboard.tables import CORRECTED, list_notes, summarise
 
     above = [summarise(section).sentence] if whole else []
@@ -209,38 +220,28 @@ def _sentences(
     if not plain:
         return above, []
     below = list_notes(section) if whole else []
-    if failed := [name for name in ("movement", "protocol_phase") if any(_fails(row, name) for _, row in methods)]:
+    found = {name: [row.answers.get(name) for _, row in methods] for name in ("movement", "protocol_phase")}
+    if failed := [name for name, answers in found.items() if any(a and ", but " in a.evidence for a in answers)]:
         below.append(f"{DAGGER} the interval is above 0, but another condition fails: --columns {','.join(failed)}.")
     if any(row.corrected and row.word("movement") == "yes" for _, row in methods):
         below.append(CORRECTED + ".")
     if any(row.floors for _, row in methods):
         below.append("Gain from pretraining:")
-        below += [f"{_method_on(each)}: {each[1].floors.words}." for each in methods if each[1].floors]
+        below += [f"{_name_method(each)}: {each[1].floors.words}." for each in methods if each[1].floors]
     return above, below
 
 
 def _fit_columns(
     methods: Sequence[tuple[Any, Row]], columns: Sequence[TableColumn]
 ) -> tuple[list[TableColumn], list[str]]:
-    """Return the columns that fit the terminal, and the titles of the others. Without a column, signals are shown after
-    the method."""
-    fitted = fitting(methods, columns, _SPARE)
+    """Return the columns that fit the terminal, and the titles of the others. Where the column of signals does not fit,
+    the column of methods names the signals."""
+    fitted = fit_columns(methods, columns, _SPARE)
     left = [column.title for column in columns if column not in fitted]
     if "signals" in left:
-        fitted = [TableColumn("method", _method_on) if each.title == "method" else each for each in fitted]
+        fitted = [TableColumn("method", _name_method) if each.title == "method" else each for each in fitted]
         left.remove("signals")
     return fitted, left
-
-
-def _print_markdown(
-    section: BoardSection,
-    rows: Sequence[tuple[dict[str, Any], Row]],
-    columns: Sequence[TableColumn],
-    sentences: Sequence[str],
-) -> None:
-    typer.echo(f"## {markdown(_title(section))}\n")
-    _echo_markdown([[column.title for column in columns], *([column.text(row) for column in columns] for row in rows)])
-    typer.echo("\n".join(map(markdown, sentences)) + "\n")
 
 
 def _echo_markdown(lines: Sequence[Sequence[str]]) -> None:
@@ -248,7 +249,7 @@ def _echo_markdown(lines: Sequence[Sequence[str]]) -> None:
     typer.echo(table_in_markdown(body, heads) + "\n")
 
 
-def _title(section: BoardSection) -> str:
+def _get_title(section: BoardSection) -> str:
     other = f", trained on {section.trained_on}" if section.trained_on else ""
     other += f", {section.people} subjects" if section.people else ""
     leaks = ", leaks" if section.leaks else ""
@@ -256,12 +257,12 @@ def _title(section: BoardSection) -> str:
 
 
 def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
-    """Return the default columns, and in words those that are equal for all methods. Ranks and answers are omitted
-    where another score is shown, since they refer to the primary metric."""
+    """Return the names of the default columns, and a text in place of columns that are equal for all methods. Ranks and
+    answers refer to the primary metric, and are omitted unless the table is `ranked` by it."""
     from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
     from embench.leaderboard.tables import answered_questions
 
-    texts = {name: {_plain(columns()[name].text(row)) for row in methods} for name in _FOLDED}
+    texts = {name: {_as_text(columns()[name].text(row)) for row in methods} for name in _FOLDED}
     same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
     words = [_FOLDED[name].format(value) for name, value in same.items() if value]
     answered = answered_questions(methods) if ranked and any(row.score for row in methods) else []
@@ -271,9 +272,13 @@ def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     return [*heads, "entry"], "; ".join(filter(None, words))
 
 
-def _column(name: str, scored: str, *, whole: bool) -> TableColumn:
-    """Return the terminal column for a name, from (fields, row); with `whole`, answers are complete. The column of
-    scores is titled by the score."""
+def _get_column(name: str, scored: str, *, whole: bool) -> TableColumn:
+    """Return a table column for rows that are pairs (fields, row).
+
+    Args:
+        name: the column's name; `score` is titled by the metric `scored`.
+        whole: whether answers are printed in full instead of as a number.
+    """
     from embench.leaderboard.columns import COST_FIELDS, columns
     from embench.leaderboard.tables import QUESTIONS
 
@@ -287,14 +292,14 @@ def _column(name: str, scored: str, *, whole: bool) -> TableColumn:
     if known and name == "rank":
         return TableColumn(name, lambda each: known.text(each[1]) if each[1].rank else "", whole=True)
     if known and name in ("movement", "protocol_phase") and not whole:
-        return TableColumn(known.title, lambda each: _number(each[1], name))
+        return TableColumn(known.title, lambda each: _get_answer(each[1], name))
     if known and name in (*COST_FIELDS, "modalities", *QUESTIONS, "adjusted", "gain", "repaired"):
         return TableColumn(known.title, lambda each: _join_intervals(known.text(each[1])))
-    return TableColumn(known.title if known else name, lambda each: _plain(each[0][name]))
+    return TableColumn(known.title if known else name, lambda each: _as_text(each[0][name]))
 
 
-def _number(row: Row, question: str) -> str:
-    """Return an answer with its number; the entry's page names the failed condition."""
+def _get_answer(row: Row, question: str) -> str:
+    """Return the answer to a question as a number with its interval, marked where another condition fails."""
     from embench.leaderboard.columns import columns
 
     text = columns()[question].text(row)
@@ -302,22 +307,17 @@ def _number(row: Row, question: str) -> str:
     return _join_intervals(answer.replace("partial r ", "")) + (f" {DAGGER}" if but else "")
 
 
-def _fails(row: Row, question: str) -> bool:
-    found = row.answers.get(question)
-    return found is not None and ", but " in found.evidence
-
-
 def _join_intervals(text: str) -> str:
-    """Return a text with unbreakable intervals."""
+    """Return a text in which no line break can split an interval."""
     return re.sub(r"\([^()]*\d\)", lambda found: found[0].replace(" ", "\xa0"), text)
 
 
-def _method_on(each: tuple[Any, Row]) -> str:
+def _name_method(each: tuple[Any, Row]) -> str:
     row = each[1]
     return row.name + (f" on {row.signals}" if row.signals else "")
 
 
-def _plain(value: Any) -> str:
+def _as_text(value: Any) -> str:
     from embench.leaderboard.columns import as_text
     from embench.leaderboard.entries import LEVEL_NAMES
 
@@ -332,6 +332,68 @@ def _plain(value: Any) -> str:
 leaderboard_app = typer.Typer(help="Show, send, check and reproduce published entries.", no_args_is_help=True)
 
 leaderboard_app.command("show")(show)
+
+# Questions before results on own data are published.
+
+_LONGEST = 200
+_ALWAYS = (
+    "run.yaml: the dataset's name, pseudonyms of participants, durations of sessions, reasons for exclusion",
+    "run.yaml also: label rules and classes, the method, its cost, versions, the approval",
+    "shared/folds: which pseudonyms each fold tests, and which pseudonyms form a group",
+    "audit.json: findings of the audit",
+)
+_SEALED = (
+    "scores.json: scores over all participants, rounded to three digits",
+    "shared/control_scores: the primary metric of each confound-only model, rounded to three digits",
+    "labels.hmac: a keyed hash of the labels",
+)
+_OPEN = (
+    "predictions.npz, summands.json, scores.json: the prediction for each unit, and all scores",
+    "shared/rows, shared/labels, shared/controls, shared/control_scores: the stimulus, time and label of each unit",
+)
+_STAYS = "not published: signals, names of participants, devices, files and folders, dates"
+_STAYS_SEALED = f"{_STAYS}, labels, predictions, and scores of single participants"
+
+
+def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) -> str | None:
+    """Ask for the participants' consent and the ethics approval before results on own data are published.
+
+    Args:
+        consent: whether the command line states the participants' consent.
+        ethics: approval from the command line.
+
+    Returns:
+        The approval; None where no run is on own data.
+
+    Raises:
+        UsageError: a statement is missing and there is no terminal to ask at; or nothing requires consent.
+    """
+    from embench.records.record import is_own
+
+    own = sorted({run.dataset.name for run in runs if is_own(run.dataset.name)})
+    if not own:
+        if consent or ethics is not None:
+            what = "consent is for your own data only, and no run here uses your own data"
+            expected = "runs on your own dataset; runs on public datasets need neither option"
+            raise UsageError(what, where="--consent" if consent else "--ethics", expected=expected)
+        return None
+    public = any(run.card.labels_public == "yes" for run in runs if is_own(run.dataset.name))
+    console.echo(f"own data: {', '.join(own)}. An entry is public and cannot be withdrawn. It contains:")
+    for line in (*_ALWAYS, *(_OPEN if public else _SEALED)):
+        console.wrapped(f"  {line}")
+    console.wrapped(_STAYS if public else _STAYS_SEALED)
+    if not (consent and ethics) and not sys.stdin.isatty():
+        what = "consent and ethics approval are required, and this is not a terminal where you could answer"
+        expected = "an answer on a terminal, or --consent and --ethics 'COMMITTEE, NUMBER'"
+        hint = "if participants consented and a committee approved: --consent --ethics 'COMMITTEE, NUMBER'"
+        raise UsageError(what, where="embench leaderboard submit", expected=expected, hint=hint)
+    if not consent:
+        typer.confirm("Have all participants consented to the publication of this entry?", default=False, abort=True)
+    approval = (typer.prompt("Ethics committee and approval number") if ethics is None else ethics).strip()
+    if not approval or len(approval) > _LONGEST or not approval.isprintable():
+        expected = f"ethics committee and approval number, on one line of at most {_LONGEST} characters"
+        raise UsageError("the ethics approval is missing or not valid", where="--ethics", expected=expected)
+    return str(approval)
 
 
 @leaderboard_app.command()
@@ -388,7 +450,6 @@ def submit(
         _submit_folder(runs[0], boards, data_root, leaking=leaking)
         return
     from embench import audits
-    from embench.cli.consent import ask_consent
     from embench.data.find import raw_digests
     from embench.leaderboard.pull_request import other_subjects, refuse, submit_runs, why_not_submitted
     from embench.records.audit import read_audit
@@ -405,10 +466,10 @@ def submit(
     new = submit_runs(runs, boards, raw_digests(data_root), data_root, approval)
     for note in filter(None, (other_subjects(read_manifest(run), boards) for run in runs)):
         console.note(f"note: {note}")
-    _print_new(new)
+    _print_written(new)
 
 
-def _print_new(new: Sequence[Path]) -> None:
+def _print_written(new: Sequence[Path]) -> None:
     console.echo("verified; commit these files on a branch of your own:")
     for path in new:
         console.echo(f"  {shlex.quote(str(path))}")
@@ -416,7 +477,7 @@ def _print_new(new: Sequence[Path]) -> None:
 
 
 def _submit_folder(folder: Path, boards: Path, data_root: Path | None, *, leaking: bool) -> None:
-    """Submit the entries in a folder of `embench baselines` one by one."""
+    """Submit each entry in a folder of `embench baselines`; print refused ones, and exit with 1 if there are any."""
     from embench.leaderboard.pull_request import submit_entry
     from embench.sets.folder import list_set_entries
 
@@ -431,7 +492,7 @@ def _submit_folder(folder: Path, boards: Path, data_root: Path | None, *, leakin
             console.echo(f"{'there already' if written is None else 'written'}: {entry.name}")
             new += written or []
     if new:
-        _print_new(new)
+        _print_written(new)
     if refused:
         raise typer.Exit(1)
 
@@ -470,8 +531,7 @@ def verify_entry(
 
 
 def _print_checks(checks: Sequence[EntryCheck]) -> None:
-    """Print all checks of one entry; for several entries only failed checks, and for each other check the number of
-    entries."""
+    """Print all checks of a single entry. Of several entries, print the failed checks, and a count of each result."""
     from embench.leaderboard.pull_request import failures
 
     names = dict.fromkeys(check.entry for check in checks)
@@ -486,12 +546,11 @@ def _print_checks(checks: Sequence[EntryCheck]) -> None:
             for (check, status, reason), count in counts.items()
         )
     wrong = len({check.entry for check in failures(checks)})
-    console.echo(
-        f"{len(names)} entries, {wrong} with a check that did not pass" if len(names) > 1 else _summary(checks)
-    )
+    summary = f"{len(names)} entries, {wrong} with a check that did not pass"
+    console.echo(summary if len(names) > 1 else _count_by_status(checks))
 
 
-def _summary(checks: Sequence[EntryCheck]) -> str:
+def _count_by_status(checks: Sequence[EntryCheck]) -> str:
     from embench.leaderboard.pull_request import CheckStatus
 
     counts = Counter(check.status for check in checks)
@@ -550,10 +609,8 @@ def reproduce(
             console.note(f"attested by {by} already: {entry_name(folder)}")
             continue
         try:
-            with Progress() as progress:
-                found = reproduce_entry(
-                    folder, data_root, runs=runs, stages=stages, nonce=nonce, progress=progress.event
-                )
+            with Progress() as bar:
+                found = reproduce_entry(folder, data_root, runs=runs, stages=stages, nonce=nonce, progress=bar.event)
         except EmbenchError as error:
             if len(folders) == 1:
                 raise

@@ -16,7 +16,7 @@ from typer import Argument, Option
 from embench import registry
 from embench.cli import console
 from embench.cli.console import TableColumn, field, fields, grouped, show_table
-from embench.cli.options import DataRoot, Json, completes
+from embench.cli.options import DataRoot, Json, complete
 from embench.errors import CheckFailed, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records import context_of
@@ -55,25 +55,22 @@ def list_plugins(
     if kind == "protocol":
         from embench.cli import show
 
-        console.answer(as_json, show.listed() if as_json else None, show.print_listed)
+        console.answer(as_json, show.list_protocols() if as_json else None, show.print_protocols)
         return
     if kind == "baselines":
         from embench.cli import studies
 
-        console.answer(as_json, studies.listed_sets() if as_json else None, studies.print_sets)
+        console.answer(as_json, studies.list_sets() if as_json else None, studies.print_sets)
         return
     if kind is not None and kind not in _KINDS:
-        raise UsageError(
-            f"`{kind}` is not a kind of plugin",
-            expected=f"one of {', '.join(_KINDS)}",
-            hint=did_you_mean(kind, _KINDS),
-        )
+        what = f"`{kind}` is not a kind of plugin"
+        raise UsageError(what, expected=f"one of {', '.join(_KINDS)}", hint=did_you_mean(kind, _KINDS))
     found = registry.entries(kind)
     modalities = registry.modalities() if kind in (None, registry.MODALITY) else []
     if kind is not None:  # a package that can't be read may have offered some
         found += [entry for entry in registry.entries() if entry.kind == registry.BROKEN_PACKAGE]
     if as_json:
-        console.document([*map(_facts, found), *map(_facts_of_modality, modalities)])
+        console.document([*map(_get_facts, found), *map(_modality_facts, modalities)])
         return
     if not found and not modalities:
         console.echo(f"no {kind or 'plugin'} is installed")
@@ -100,14 +97,14 @@ def info(
         Argument(
             metavar="NAME",
             help="Name of a plugin or protocol, package/name, or the folder of your own data.",
-            autocompletion=completes(None),
+            autocompletion=complete(None),
         ),
     ],
     dataset: Annotated[
-        str | None, Option(autocompletion=completes("dataset"), help="Also show how an encoder reads this dataset.")
+        str | None, Option(autocompletion=complete("dataset"), help="Also show how an encoder reads this dataset.")
     ] = None,
     protocol: Annotated[
-        str, Option(autocompletion=completes("protocol"), help="Protocol whose filters apply.")
+        str, Option(autocompletion=complete("protocol"), help="Protocol whose filters apply.")
     ] = Request.protocol,
     data_root: DataRoot = None,
     as_yaml: Annotated[
@@ -117,9 +114,9 @@ def info(
 ) -> None:
     """Describe a plugin: paper, licence, source, recipes, settings; or the rules of a protocol."""
     if as_yaml:
-        from embench.cli import show
+        from embench.protocols import load_protocol
 
-        console.echo(show.protocol_yaml(name).rstrip())
+        console.echo(load_protocol(name).yaml().rstrip())
         return
     known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]
@@ -134,46 +131,39 @@ def info(
         raise UsageError(f"{name} is a {kind}; only encoders read datasets", where="--dataset")
     documents = [_describe(entry, dataset, protocol, data_root) for entry in found]
     if as_json:
-        console.document([*documents, *map(_facts_of_modality, defined)])
+        console.document([*documents, *map(_modality_facts, defined)])
         return
     for entry, document in zip(found, documents, strict=True):
         _print_plugin(entry, document, dataset)
     for modality in defined:
-        _print_facts(_facts_of_modality(modality), modality.name)
+        _print_facts(_modality_facts(modality), modality.name)
 
 
 def _print_folder(name: str, *, as_json: bool) -> bool:
-    """Print the card of a folder of own recordings; return whether `name` is one."""
-    from embench.data.find import is_folder
+    """Print the card of the user's own recordings in words; return False if `name` is not their folder."""
+    from embench.data.find import find_source, is_folder
 
     if not is_folder(name):
         return False
-    facts = _facts_of_folder(name)
-    console.answer(as_json, [facts], lambda: _print_facts({k: format_value(v, "g") for k, v in facts.items()}, name))
-    return True
-
-
-def _facts_of_folder(name: str) -> dict[str, Any]:
-    """Return the card of own recordings, in words."""
-    from embench.data.find import find_source
-
     card = find_source(name, None).card
     modalities = {m: f"{', '.join(own.channels)}; {own.unit}" for m, own in card.modalities.items()}
     labels = {"targets": {t.name: f"{t.kind} from `{t.label}`" for t in card.targets}}
     silent = ("obtain", "downloads", "verified_on_real", "raters", "targets", "modalities")
     rest = {key: value for key, value in asdict(card).items() if key not in silent and value not in ("", (), None)}
     rates = rate_facts(card, Request.protocol)
-    return {"kind": "dataset", **rest, "modalities": modalities, "rates": rates, **labels}
+    facts = {"kind": "dataset", **rest, "modalities": modalities, "rates": rates, **labels}
+    console.answer(as_json, [facts], lambda: _print_facts({k: format_value(v, "g") for k, v in facts.items()}, name))
+    return True
 
 
 def _print_protocol(name: str, *, as_json: bool) -> bool:
-    """Print the rules of the protocol with this name; return whether there is one."""
+    """Print the rules of a protocol; return False if no protocol has this name."""
     from embench.cli import show
     from embench.protocols import protocol_names
 
     if name not in protocol_names() and not name.endswith((".yaml", ".yml")):
         return False
-    facts = show.described(name)
+    facts = show.describe_protocol(name)
     console.answer(
         as_json, [facts], lambda: _print_facts({show.DISPLAY_NAMES.get(k, k): v for k, v in facts.items()}, name)
     )
@@ -199,15 +189,14 @@ def _print_facts(facts: Mapping[str, object], title: str) -> None:
     show_table(rows, [field("field"), field("value", spec="")], title=title)
 
 
-def _facts_of_modality(modality: ModalityDefinition) -> dict[str, object]:
+def _modality_facts(modality: ModalityDefinition) -> dict[str, object]:
     about = {name: getattr(modality, name) for name in ("name", "package", "version", "summary")}
     return {"kind": "modality", **about, **modality.definition(), "source": str(modality.source)}
 
 
 def _describe(entry: Entry, dataset: str | None, protocol: str, data_root: Path | None) -> dict[str, Any]:
-    """Return all facts on a plugin: from its registry file and, for kinds with recipes, from its class."""
-
-    document: dict[str, Any] = {**_facts(entry), "origin": registry.origin(entry)}
+    """Return the facts that `embench info` prints of a plugin, from its registry file and its class."""
+    document: dict[str, Any] = {**_get_facts(entry), "origin": registry.origin(entry)}
     if entry.kind == "dataset" and not entry.broken:
         with suppress(EmbenchError, ImportError):  # of a reader that cannot be loaded the rest is shown
             card = registry.load("dataset", entry.full_name).card
@@ -222,7 +211,7 @@ def _describe(entry: Entry, dataset: str | None, protocol: str, data_root: Path 
         document["time_context"] = context_of(recipe.view for recipe in plugin.recipes.values())
     document["recipes"] = recipe_facts(entry.kind, plugin.recipes, dataset)
     if entry.kind == "encoder" and (known := plugin.known_weights()):
-        document["weights"] = [_facts_of_weights(name, data) for name, data in known.items()]
+        document["weights"] = [_weights_facts(name, data) for name, data in known.items()]
     if dataset and entry.kind == "encoder":
         preset = "small" if "small" in plugin.recipes else next(iter(plugin.recipes))
         document["reading"] = reading_facts(plugin, preset, dataset, data_root, protocol)
@@ -230,7 +219,6 @@ def _describe(entry: Entry, dataset: str | None, protocol: str, data_root: Path 
 
 
 def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -> None:
-
     apart = ("recipes", "weights", "reading", "not_loaded")
     facts = {key: value for key, value in document.items() if key not in apart}
     _print_facts(facts, entry.full_name)
@@ -245,14 +233,14 @@ def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -
         print_reading(document["reading"])
 
 
-def _facts_of_weights(name: str, data: PretrainingData) -> dict[str, str]:
+def _weights_facts(name: str, data: PretrainingData) -> dict[str, str]:
     saw = [f"{dataset} {what}" for dataset, what in data.saw.items()]
     saw.append(f"other sets {data.others}" if saw else data.others)
     declared = " (declared)" if data.declared and data.others != "undisclosed" else ""
     return {"weights": name, "licence": data.licence, "saw": ", ".join(saw) + declared, "source": data.source}
 
 
-def _facts(entry: Entry) -> dict[str, object]:
+def _get_facts(entry: Entry) -> dict[str, object]:
     facts = {name: getattr(entry, name) for name in _FACTS}
     sites = {m: " and ".join(found) for m, found in entry.sites}
     asks = {target: f"{about.question} Labels: {about.labels}" for target, about in entry.asks}
@@ -274,32 +262,32 @@ _NOT_SET = ("assumed", "datasets")
 
 
 def recipe_facts(kind: str, recipes: Mapping[str, Recipe], dataset: str | None = None) -> dict[str, dict[str, Any]]:
-    """Return preset -> path of `--set` -> value, for a dataset if one is named."""
+    """Return preset -> setting as `--set` names it -> value; with the changes for `dataset` if it is named."""
     known = {preset: recipe.on(dataset) if dataset else recipe for preset, recipe in recipes.items()}
-    return {preset: dict(_settings(kind, recipe)) for preset, recipe in known.items()}
+    return {preset: dict(_iterate_settings(kind, recipe)) for preset, recipe in known.items()}
 
 
 def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
-    """Print a table of the settings that are specific to a recipe, and a sentence with the others if the plugin is
-    trained by gradients."""
+    """Print a table of settings that differ from the defaults. Of a plugin that is trained by gradients, also print a
+    sentence with its default settings."""
     from embench.interfaces.fusion import Estimator
     from embench.interfaces.recipe import Recipe
 
     facts = recipe_facts(kind, plugin.recipes, dataset)
-    usual = dict(_settings(kind, Recipe()))
+    usual = dict(_iterate_settings(kind, Recipe()))
     paths = list(dict.fromkeys(path for settings in facts.values() for path in settings))
     own = [p for p in paths if p not in usual or any(settings.get(p) != usual[p] for settings in facts.values())]
-    rows = [{"--set": path, **{name: _as_set(facts[name], path) for name in facts}} for path in own]
+    rows = [{"--set": path, **{name: _format_setting(facts[name], path) for name in facts}} for path in own]
     where = f" on {dataset}" if dataset else ""
     show_table(rows, title=f"recipes{where}")
     if not issubclass(plugin, Estimator) and (rest := [path for path in paths if path not in own]):
-        same = ", ".join(f"{path}={_as_set(usual, path)}" for path in rest)
+        same = ", ".join(f"{path}={_format_setting(usual, path)}" for path in rest)
         console.wrapped(f"The settings {same} are equal in {'all' if len(facts) > 2 else 'these'} recipes.")
     elif not rows:
         console.wrapped("recipes: none changes a setting")
     if rows:
         example = next((path for path in own if path.endswith((".lr", ".epochs"))), own[0])
-        value = _as_set(next(settings for settings in facts.values() if example in settings), example)
+        value = _format_setting(next(settings for settings in facts.values() if example in settings), example)
         of_one = (
             f" {kind}[eda].{example.partition('.')[2]} changes the setting for eda only." if kind == "encoder" else ""
         )
@@ -312,20 +300,20 @@ def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
 
 
 def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: Path | None, protocol: str) -> Any:
-    """Return how an encoder reads a dataset under a protocol: a row for each accepted modality, and the modalities that
-    the dataset lacks or the encoder does not read."""
+    """Return how an encoder reads a dataset: rates, band and channels of each modality that it accepts, and the
+    modalities that the dataset lacks or the encoder does not read."""
     from embench.data.find import find_source
     from embench.protocols import load_protocol
 
     rules, card = load_protocol(protocol), find_source(dataset, data_root).card
     recipe = encoder.recipes[preset].on(card.name)
     read = [m for m in card.modalities if m in encoder.accepts]
-    wired = {m: _wiring(m, card.modalities[m].channels, encoder(recipe)) for m in read}
+    wired = {m: _get_wiring(m, card.modalities[m].channels, encoder(recipe)) for m in read}
     return {
         "dataset": card.name,
         "protocol": rules.name,
         "recipe": preset,
-        "modalities": {m: _reading(m, card.modalities[m], encoder(recipe), rules) for m in read},
+        "modalities": {m: _describe_reading(m, card.modalities[m], encoder(recipe), rules) for m in read},
         "channels": {m: known for m, known in wired.items() if known},
         "lacking": sorted(encoder.accepts - set(card.modalities)),
         "not_read": [m for m in card.modalities if m not in encoder.accepts],
@@ -333,15 +321,12 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
 
 
 def rate_facts(card: Card, protocol: str) -> dict[str, str]:
-    """Return modality -> recorded rate, and the rate for encoders without their own rate."""
+    """Return modality -> text with the recorded rate, and the rate at which encoders read it by default."""
     from embench.protocols import load_protocol
 
     rules = load_protocol(protocol)
-    return {
-        m: f"{_describe_recorded(own)} (read at {_prepared_hz(m, rules):g} Hz)"
-        for m, own in card.modalities.items()
-        if m != "video"
-    }
+    signals = [(m, own) for m, own in card.modalities.items() if m != "video"]
+    return {m: f"{_describe_recorded(own)} (read at {_prepared_hz(m, rules):g} Hz)" for m, own in signals}
 
 
 def print_reading(facts: Mapping[str, Any]) -> None:
@@ -357,20 +342,18 @@ def print_reading(facts: Mapping[str, Any]) -> None:
         made = [name if source == name else f"{name} ({source})" for name, source in wired["read"].items()]
         left = f"; not used: {', '.join(wired['left_out'])}" if wired["left_out"] else ""
         console.wrapped(f"channels of {m} in the order of the network: {', '.join(made)}{left}")
-    if facts["not_read"]:
-        console.wrapped(
-            f"modalities of {facts['dataset']} that the encoder does not read: {', '.join(facts['not_read'])}"
-        )
-    if facts["lacking"]:
-        console.wrapped(
-            f"modalities that the encoder accepts and {facts['dataset']} lacks: {', '.join(facts['lacking'])}"
-        )
+    texts = {
+        "not_read": f"modalities of {facts['dataset']} that the encoder does not read",
+        "lacking": f"modalities that the encoder accepts and {facts['dataset']} lacks",
+    }
+    for key in (key for key in texts if facts[key]):
+        console.wrapped(f"{texts[key]}: {', '.join(facts[key])}")
     console.echo()
 
 
-def _wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[str, Any]:
-    """Return the inputs of an encoder's network with the channels that each is made of, and the unused channels of the
-    dataset; or why the encoder refuses them; empty where it reads all channels directly."""
+def _get_wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[str, Any]:
+    """Return how channels of a dataset become inputs of an encoder's network: `read` (input -> channels) and `left_out`
+    (unused channels), or `refused` (the reason). Empty where the inputs are the channels."""
     try:
         wired = encoder.network_channels(modality, channels)
     except UsageError as error:
@@ -384,7 +367,7 @@ def _wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[
     }
 
 
-def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Protocol) -> dict[str, str]:
+def _describe_reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Protocol) -> dict[str, str]:
     from embench.signals.preprocess import LINEAR, band_after
 
     count = len(card.channels)
@@ -408,18 +391,18 @@ def _describe_recorded(card: ModalityCard) -> str:
 
 
 def _prepared_hz(modality: str, protocol: Protocol) -> float:
-    """Return the rate of a prepared signal in Hz, which encoders read unless their recipe sets another."""
+    """Return the rate of a prepared signal in Hz; encoders read it unless their recipe sets another rate."""
     from embench.signals.preprocess import VIDEO_FEATURES_HZ
 
     return VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
 
 
-def _settings(kind: str, recipe: Recipe) -> Iterator[tuple[str, Any]]:
+def _iterate_settings(kind: str, recipe: Recipe) -> Iterator[tuple[str, Any]]:
     return _flatten(kind, {name: value for name, value in vars(recipe).items() if name not in _NOT_SET})
 
 
 def _flatten(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a recipe under their `--set` names; those of `view`, `prepare` and `build` one by one."""
+    """Yield (path, value) of each field of a recipe, as `--set` names it: `encoder.lr`, `encoder.build.layers`."""
     for name, value in fields.items():
         parts = asdict(value) if name == "view" and value is not None else value
         if isinstance(parts, Mapping):
@@ -428,12 +411,12 @@ def _flatten(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"{kind}.{name}", value
 
 
-def _as_set(settings: Mapping[str, Any], path: str) -> str:
+def _format_setting(settings: Mapping[str, Any], path: str) -> str:
     return _text(settings[path]) if path in settings else "-"
 
 
 def _text(value: Any) -> str:
-    """Format a value as YAML without spaces, at which a shell would split it."""
+    """Format a value as YAML without spaces, so that a shell does not split it."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_text, value))}]"
     if value is None or isinstance(value, bool):
@@ -475,7 +458,7 @@ def new_plugin(
 
 
 @plugin_app.command("check")
-def check_plugins(
+def check_packages(
     target: Annotated[
         str,
         Argument(
@@ -487,22 +470,22 @@ def check_plugins(
     as_json: Json = False,
 ) -> None:
     """Check plugins: registry entry, import and conformance; exit with 1 on a failure."""
-    from embench.authoring import look_through
+    from embench.authoring import check_plugins
 
-    found = list(look_through(target, data_root))
+    found = list(check_plugins(target, data_root))
     failed = [one for one in found if one.fault]
     if as_json:
         console.document({"target": target, "passed": not failed, "checks": [asdict(one) for one in found]})
     else:
         check = TableColumn("check", lambda one: one.check, whole=True)
-        show_table(found, [field("plugin"), check, TableColumn("result", _result)], title=f"checks of {target}")
+        show_table(found, [field("plugin"), check, TableColumn("result", _get_result)], title=f"checks of {target}")
     if failed:
         names = ", ".join(dict.fromkeys(one.plugin for one in failed))
         traces = "".join(f"\n{one.trace}" for one in failed if one.trace)  # which --debug prints
         raise CheckFailed(f"{len(failed)} of {len(found)} checks failed: {names}") from RuntimeError(traces)
 
 
-def _result(one: PluginCheck) -> str:
+def _get_result(one: PluginCheck) -> str:
     if one.skipped:
         return f"not checked: {one.skipped}"
     if not one.fault:

@@ -19,6 +19,7 @@ from embench.cli.console import TableColumn, field, show_table
 from embench.cli.options import DataRoot, Json
 from embench.data import data_folder, default_data_root, describe_root_fault
 from embench.errors import CheckFailed, EmbenchError, MachineError, UsageError
+from embench.files import cache_root
 from embench.registry import Entry
 from embench.system import INSTALL_TRAINING, cores, explain_missing_library, installed_version, processor_name
 from embench.vocabulary import did_you_mean
@@ -27,13 +28,13 @@ from embench.vocabulary import did_you_mean
 
 _BESIDE = (Path("data"), Path(".embench/demo"))
 """Folders of datasets that the commands in the documentation write, relative to the working folder."""
-_CHEAP = ("eda", "ppg", "ecg", "resp", "temp")
+_FAST = ("eda", "ppg", "ecg", "resp", "temp")
 """Modalities with the fastest features; the first one in a dataset is suggested."""
 
 
 def start() -> None:
     """Print the data and runs found, and commands for them."""
-    root, found = _datasets()
+    root, found = _find_datasets()
     studies = sorted(path.parent for path in Path().glob("*/dataset.yaml"))
     runs = sorted(Path("runs").glob("*/*/run.yaml"), key=lambda path: path.stat().st_mtime)
     console.wrapped(
@@ -55,7 +56,7 @@ def start() -> None:
         console.command(line)
 
 
-def _datasets() -> tuple[Path, list[Entry]]:
+def _find_datasets() -> tuple[Path, list[Entry]]:
     """Return the first folder that contains datasets, and these datasets."""
     known = [entry for entry in registry.entries("dataset") if "/" not in entry.name and not entry.broken]
     for root in (default_data_root(), *_BESIDE):
@@ -65,7 +66,7 @@ def _datasets() -> tuple[Path, list[Entry]]:
 
 
 def _suggest_with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str]]:
-    """Yield commands for the runs in these folders, the newest last."""
+    """Yield (purpose, command line) for runs in these folders, which are sorted from old to new."""
     newest = runs[-1]
     yield "show the newest run in a browser", f"embench report {newest.as_posix()}"
     if sum(run.parent == newest.parent for run in runs) > 1:
@@ -76,14 +77,14 @@ def _suggest_with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[
 
 
 def _suggest_with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
-    """Yield commands for a first result, with this program or, without torch, by other code."""
+    """Yield (purpose, command line) for a first result on the data found; without torch, by the user's own code."""
     name = found[0].name if found else f"./{studies[0].as_posix()}"
     where = f" --data-root {root.as_posix()}" if found and root != default_data_root() else ""
     if not found:
         yield "check your recordings", f"embench data verify {name}"
     yield "score the confound-only models that a method must beat", f"embench data confounds {name}{where}"
     if find_spec("torch"):
-        has = [m for m in _CHEAP if found and m in found[0].modalities]
+        has = [m for m in _FAST if found and m in found[0].modalities]
         method = "--encoder handcrafted --fusion logreg" + (f" --modalities {has[0]}" if has else "")
         yield "run a first method", f"embench run --dataset {name} {method} --seeds 0{where}"
     else:
@@ -104,7 +105,7 @@ def _suggest_without_data(*, boards: bool) -> Iterator[tuple[str, str]]:
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pydantic", "soxr")
 _TRAINING_LIBRARIES = ("torch", "torchvision", "transformers", "neurokit2")
-_LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
+_LEAST_FREE = 1 << 30  # bytes; less free space than this will not hold prepared data
 
 
 class Diagnosis(NamedTuple):
@@ -118,8 +119,8 @@ class Diagnosis(NamedTuple):
 def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
     """Check versions, device, disk, data and plugins; exit with 1 on a fault."""
     light = _is_light()
-    training = [] if light else [*_device(), *_networks()]
-    found = [*_versions(light), *training, *_disk(), *_data(data_root), *_plugins(light)]
+    training = [] if light else [*_check_device(), *_check_networks()]
+    found = [*_check_versions(light), *training, *_check_disk(), *_check_data(data_root), *_check_plugins(light)]
     if as_json:
         console.document([f._asdict() for f in found])
     else:
@@ -131,7 +132,7 @@ def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
 
 
 def _is_light() -> bool:
-    """True for the light installation, without torch; an installation with a broken torch is not light."""
+    """Return True if torch is not installed (the light installation); False also if torch is broken."""
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
@@ -141,7 +142,7 @@ def _is_light() -> bool:
     return False
 
 
-def _versions(light: bool) -> Iterator[Diagnosis]:
+def _check_versions(light: bool) -> Iterator[Diagnosis]:
     from importlib.metadata import PackageNotFoundError, version
 
     yield Diagnosis("embench", embench.__version__)
@@ -150,32 +151,30 @@ def _versions(light: bool) -> Iterator[Diagnosis]:
     yield Diagnosis("Python", f"{platform.python_version()} on {platform.platform()}")
     for library in _LIBRARIES if light else (*_TRAINING_LIBRARIES, *_LIBRARIES):
         try:
-            yield Diagnosis(library, f"{version(library)}, {_megabytes(_size(library))}")
+            yield Diagnosis(library, f"{version(library)}, {_megabytes(_measure(library))}")
         except PackageNotFoundError:
             yield Diagnosis(library, "not installed", broken=True)
 
 
-def _device() -> Iterator[Diagnosis]:
+def _check_device() -> Iterator[Diagnosis]:
     try:
         import torch
     except (ImportError, OSError) as error:
         yield Diagnosis("device", f"cannot import torch: {error}", broken=True)
         return
-    if torch.cuda.is_available():
-        for number in range(torch.cuda.device_count()):
-            card = torch.cuda.get_device_properties(number)
-            yield Diagnosis("device", f"cuda:{number}: {card.name}, {card.total_memory / 2**30:.0f} GB")
-    elif torch.backends.mps.is_available():
-        yield Diagnosis("device", "cpu; MPS is available but untested: --device mps")
-    else:
-        yield Diagnosis("device", "cpu; no CUDA device")
-
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    for number in range(torch.cuda.device_count() if has_cuda else 0):
+        card = torch.cuda.get_device_properties(number)
+        yield Diagnosis("device", f"cuda:{number}: {card.name}, {card.total_memory / 2**30:.0f} GB")
+    if not has_cuda:
+        why = "MPS is available but untested: --device mps" if has_mps else "no CUDA device"
+        yield Diagnosis("device", f"cpu; {why}")
     threads = f"{cores()} processors ({processor_name()}); torch uses {torch.get_num_threads()} threads"
     yield Diagnosis("threads", threads)
 
 
-def _networks() -> Iterator[Diagnosis]:
-    """Build each encoder that needs further libraries once, since most import them only then; yield the faults."""
+def _check_networks() -> Iterator[Diagnosis]:
+    """Build each encoder that needs further libraries, since many import them only then; yield the results."""
     from embench.testing import require
 
     for entry in registry.entries("encoder"):
@@ -190,7 +189,7 @@ def _networks() -> Iterator[Diagnosis]:
             if encoder.reads != "features":
                 encoder.build(rows.spec)
         except EmbenchError:
-            continue  # `_plugins` tells what cannot be loaded, and a run which weights are missing
+            continue  # `_check_plugins` reports what cannot be loaded, and a run reports missing weights
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             text = f"cannot be built with {', '.join(libraries)}: {' '.join(str(error).split())[:200]}"
             yield Diagnosis(f"encoder {entry.name}", text, broken=True)
@@ -198,8 +197,8 @@ def _networks() -> Iterator[Diagnosis]:
             yield Diagnosis(f"encoder {entry.name}", f"can be built with {', '.join(libraries)}")
 
 
-def _size(library: str) -> int:
-    """Return the size of an installed library's files in bytes."""
+def _measure(library: str) -> int:
+    """Return the size of an installed library in bytes."""
     from importlib.metadata import files
 
     paths = (Path(str(file.locate())) for file in files(library) or ())
@@ -210,8 +209,7 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"
 
 
-def _disk() -> Iterator[Diagnosis]:
-    from embench.store import cache_root
+def _check_disk() -> Iterator[Diagnosis]:
     from embench.store.store import damaged_folders
 
     cache = cache_root()
@@ -227,17 +225,17 @@ def _disk() -> Iterator[Diagnosis]:
     yield Diagnosis("cache folder", f"{cache}, {_megabytes(size)}")
     damaged = [f"{fault.where}: {fault.what}; delete its folder" for fault in damaged_folders(cache)]
     yield Diagnosis("prepared data", "; ".join(damaged) or "intact", broken=bool(damaged))
-    yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free for the cache", broken=free < _LITTLE)
+    yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free for the cache", broken=free < _LEAST_FREE)
 
 
-def _data(chosen: Path | None) -> Iterator[Diagnosis]:
+def _check_data(chosen: Path | None) -> Iterator[Diagnosis]:
     datasets = [e for e in registry.entries("dataset") if data_folder(e, chosen).is_dir()]
     names = ", ".join(e.name for e in datasets) or "none found"
     wrong = describe_root_fault(chosen)
     yield Diagnosis("data", wrong or f"{default_data_root(chosen)}: {names}", broken=wrong is not None)
 
 
-def _plugins(light: bool) -> Iterator[Diagnosis]:
+def _check_plugins(light: bool) -> Iterator[Diagnosis]:
     working = training = 0
     for entry in registry.entries():
         try:
@@ -247,24 +245,23 @@ def _plugins(light: bool) -> Iterator[Diagnosis]:
             registry.load(entry.kind, entry.full_name)
             working += 1
         except EmbenchError as error:
-            if light and isinstance(error, MachineError):  # what it imports is not installed
+            if light and isinstance(error, MachineError):  # it needs the training installation
                 training += 1
             else:
                 yield Diagnosis(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
-    yield Diagnosis(
-        "plugins", f"{working} usable" + (f", {training} require the training installation" if training else "")
-    )
+    more = f", {training} require the training installation" if training else ""
+    yield Diagnosis("plugins", f"{working} usable{more}")
 
 
 # `embench clean`: stored files, their sizes, and their deletion.
 
 
-class _Kept(NamedTuple):
-    """A kind of stored files: name, description, paths, and the cost of deleting them."""
+class _Stored(NamedTuple):
+    """A kind of stored files: name, description, function from the runs folder to paths, and cost of a deletion."""
 
     name: str
     what: str
-    paths: Callable[[Path], Iterator[Path]]
+    paths: Callable[[Path], Sequence[Path]]
     cost: str
 
 
@@ -278,17 +275,17 @@ def clean(
     as_json: Json = False,
 ) -> None:
     """List what embench stores on this machine, with sizes; delete what is named."""
-    known = {item.name: item for item in _KEPT}
+    known = {item.name: item for item in _STORED}
     for name in names or ():
         if name not in known:
             hint = did_you_mean(name, known)
             raise UsageError(f"`{name}` is not stored by embench", expected=", ".join(known), hint=hint)
     chosen = [known[name] for name in dict.fromkeys(names or known)]
-    rows = [_row(item, runs) for item in chosen]
+    rows = [_get_row(item, runs) for item in chosen]
     deleted = bool(names and yes)
     if deleted:
         for item in chosen:
-            for path in list(item.paths(runs)):
+            for path in item.paths(runs):
                 _delete(path)
     if as_json:
         console.document([{**row, "deleted": deleted} for row in rows])
@@ -304,15 +301,11 @@ def clean(
         console.wrapped("To delete some of it: embench clean NAME --yes")
 
 
-def _row(item: _Kept, runs: Path) -> dict[str, Any]:
+def _get_row(item: _Stored, runs: Path) -> dict[str, Any]:
     paths = [path for path in item.paths(runs) if path.exists()]
-    return {
-        "name": item.name,
-        "what": item.what,
-        "bytes": sum(map(_bytes_below, paths)),
-        "where": str(paths[0] if len(paths) == 1 else paths[0].parent) if paths else "",
-        "if deleted": item.cost,
-    }
+    where = str(paths[0] if len(paths) == 1 else paths[0].parent) if paths else ""
+    about = {"name": item.name, "what": item.what, "bytes": sum(map(_bytes_below, paths))}
+    return {**about, "where": where, "if deleted": item.cost}
 
 
 def _bytes_below(path: Path) -> int:
@@ -335,38 +328,32 @@ def _delete(path: Path) -> None:
         raise MachineError(f"cannot delete: {error.strerror}", where=error.filename or str(path)) from error
 
 
-def _in_cache(*names: str) -> Callable[[Path], Iterator[Path]]:
-    def found(_: Path) -> Iterator[Path]:
-        from embench.files import cache_root
-
-        yield from (cache_root() / name for name in names)
-
-    return found
+def _cached(*names: str) -> Callable[[Path], list[Path]]:
+    return lambda _: [cache_root() / name for name in names]
 
 
-def _run_folders(runs: Path) -> Iterator[Path]:
-    """Yield the records in a runs folder, `DATASET/RUN`, and the files next to them, without stages."""
-    for record in sorted(runs.glob("*/*/run.yaml")):
-        yield record.parent
-
-
-def _log(_: Path) -> Iterator[Path]:
+def _find_log(_: Path) -> list[Path]:
     from embench.records.ledger import ledger_home
 
-    yield ledger_home()
+    return [ledger_home()]
 
 
-_KEPT = (
-    _Kept("data", "prepared data, windows and features", _in_cache("store", "derived"), "prepared again when needed"),
-    _Kept("objects", "methods given from Python", _in_cache("objects"), "stored again by the next run"),
-    _Kept(
+_STORED = (
+    _Stored("data", "prepared data, windows and features", _cached("store", "derived"), "prepared again when needed"),
+    _Stored("objects", "methods given from Python", _cached("objects"), "stored again by the next run"),
+    _Stored(
         "checks",
         "results of checks and forecasts",
-        _in_cache("conformance", "verified", "boards", "forecasts", "finished", "file-hashes.sqlite"),
+        _cached("conformance", "verified", "boards", "forecasts", "finished", "file-hashes.sqlite"),
         "computed again",
     ),
-    _Kept("stages", "trained stages of runs", lambda runs: iter([runs / "stages"]), "runs train again; results stay"),
-    _Kept("runs", "records of runs, with results", _run_folders, "the results are lost"),
-    _Kept("log", "evaluation log: how often test labels were used", _log, "reports count too few evaluations"),
+    _Stored("stages", "trained stages of runs", lambda runs: [runs / "stages"], "runs train again; results stay"),
+    _Stored(
+        "runs",
+        "records of runs, with results",
+        lambda runs: [f.parent for f in sorted(runs.glob("*/*/run.yaml"))],
+        "the results are lost",
+    ),
+    _Stored("log", "evaluation log: how often test labels were used", _find_log, "reports count too few evaluations"),
 )
 """Kinds of files that embench stores. Keys of pseudonyms, which some machines store in the cache, are never deleted."""

@@ -22,13 +22,14 @@ from embench.errors import UsageError
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.planning.hub import offline
 from embench.planning.request import OF_THE_MACHINE, OPTIONS, Option, Request
+from embench.records.wording import grouped
 from embench.vocabulary import did_you_mean
 
 # Options shared by several commands, and `--config FILE`, which reads options from a file.
 
 
 class Preset(StrEnum):
-    """Sizes of a method, explained in `embench.interfaces.recipe.PRESETS`."""
+    """Presets of a recipe, explained in `embench.interfaces.recipe.PRESETS`."""
 
     paper = "paper"
     small = "small"
@@ -47,35 +48,37 @@ def _keep_stdout(context: typer.Context, as_json: bool) -> bool:
     return as_json
 
 
-def _devices(incomplete: str) -> list[str]:
+def _complete_device(incomplete: str) -> list[str]:
     return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
 
 
-def completes(kind: str | None) -> Callable[[str], list[str]]:
-    """Return a completion function for plugin names of a kind (None: all), including after `eeg=`, or for protocols."""
+def complete(kind: str | None) -> Callable[[str], list[str]]:
+    """Return a function that completes names of one kind of plugin, also after `eeg=`, or names of protocols.
 
-    def offered(incomplete: str) -> list[str]:
-        if kind == "protocol":  # found without their package, which needs pydantic
+    Args:
+        kind: kind of plugin, or `protocol`; None: all kinds of plugins.
+    """
+
+    def list_matches(incomplete: str) -> list[str]:
+        if kind == "protocol":  # `embench.protocols` would import pydantic, which is slow
             files = (Path(embench.__file__).parent / "protocols").glob("*.yaml")
             known = sorted(path.stem for path in files)
         else:
-            with warnings.catch_warnings(action="ignore"):  # the line that is being written has no place for them
+            with warnings.catch_warnings(action="ignore"):  # they would disturb the line that the user types
                 known = embench.names(kind) if kind else sorted({e.name for e in registry.entries()})
         before = incomplete[: incomplete.rfind("=") + 1]
         return [before + name for name in known if (before + name).startswith(incomplete)]
 
-    return offered
+    return list_matches
 
 
-_KINDS: dict[str, Any] = {**get_type_hints(Request), "recipe": Preset | None, "seeds": str | None}
-"""Types of fields; the command line reads some fields more strictly than `Request`."""
-_MORE: dict[str, dict[str, Any]] = {
-    "device": {"callback": _check_device, "autocompletion": _devices},
+_TYPES: dict[str, Any] = {**get_type_hints(Request), "recipe": Preset | None, "seeds": str | None}
+"""Field of a request -> its type on the command line, which is stricter than in `Request` for some fields."""
+_EXTRA: dict[str, dict[str, Any]] = {
+    "device": {"callback": _check_device, "autocompletion": _complete_device},
     "workers": {"min": 1},
-    "train-dataset": {"autocompletion": completes("dataset")},
-    **{
-        kind: {"autocompletion": completes(kind)} for kind in ("dataset", "encoder", "pretrainer", "fusion", "protocol")
-    },
+    "train-dataset": {"autocompletion": complete("dataset")},
+    **{kind: {"autocompletion": complete(kind)} for kind in ("dataset", "encoder", "pretrainer", "fusion", "protocol")},
 }
 
 
@@ -85,10 +88,11 @@ def with_options(
     before: Mapping[str, str] | None = None,
     points: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that gives a command options of `embench.planning.request.OPTIONS`, by default all, besides
-    its own. The command receives them as keywords with the field names of a request.
+    """Return a decorator that adds options of `embench.planning.request.OPTIONS` to a command. The command receives
+    them as keywords with the field names of a request.
 
     Args:
+        names: names of the options; default: all.
         help_texts: option -> its help in this command, where it differs.
         before: parameter of the command -> the option that follows it in the help; otherwise it comes last.
         points: whether options that a grid may vary are lists of values.
@@ -101,13 +105,13 @@ def with_options(
         order = []
         for option in (o for o in OPTIONS if not names or o.name in names):
             order += [p for p in own if (before or {}).get(p.name) == option.name]
-            order.append(_parameter(option, (help_texts or {}).get(option.name), points))
+            order.append(_make_parameter(option, (help_texts or {}).get(option.name), points))
         order += [p for p in own if p.name not in (before or {})]
-        order = order if names else [_in_panel(p) for p in order]  # few options need no panels
+        order = order if names else [_put_in_panel(p) for p in order]  # few options need no panels
 
         @wraps(command)
         def wrapper(**values: Any) -> None:
-            command(**{name: _simplify_annotation(value) for name, value in values.items()})
+            command(**{name: _unwrap_enum(value) for name, value in values.items()})
 
         wrapper.__signature__ = Signature(order)  # type: ignore[attr-defined]  # what typer reads
         wrapper.__annotations__ = {p.name: p.annotation for p in order}
@@ -116,7 +120,7 @@ def with_options(
     return decorate
 
 
-def cluster_options(texts: Sequence[str]) -> dict[str, str]:
+def parse_cluster(texts: Sequence[str]) -> dict[str, str]:
     """Parse `["partition=gpu"]` into `{"partition": "gpu"}`. Raises UsageError where an item has no value."""
     chosen = {}
     for text in texts:
@@ -127,8 +131,8 @@ def cluster_options(texts: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
-def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter:
-    hint = _KINDS[option.field]
+def _make_parameter(option: Option, help_text: str | None, points: bool) -> Parameter:
+    hint = _TYPES[option.field]
     default: Any = Parameter.empty if option.required else getattr(Request, option.field)
     text = help_text or option.help
     if points and option.points is not None:
@@ -137,7 +141,7 @@ def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter
         hint, default = (list[str], default) if option.required else (list[str] | None, None)
     text = text.replace("[", "\\[")  # rich would take it for markup
     flag = f"--{option.name}/--no-{option.name}" if default is True else f"--{option.name}"
-    info = typer.Option(flag, help=text, **_MORE.get(option.name, {}))
+    info = typer.Option(flag, help=text, **_EXTRA.get(option.name, {}))
     return Parameter(option.field, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info])
 
 
@@ -149,8 +153,8 @@ _PANELS = {option.field: option.panel for option in OPTIONS} | {
 }
 
 
-def _in_panel(parameter: Parameter) -> Parameter:
-    """Return the parameter in its help panel, for commands with all options."""
+def _put_in_panel(parameter: Parameter) -> Parameter:
+    """Return the parameter with the title of its panel in the help, for commands with all options."""
     title = _PANELS.get(parameter.name)
     hint, *infos = get_args(parameter.annotation)
     if title is None or not infos or not isinstance(infos[0], OptionInfo):
@@ -160,14 +164,14 @@ def _in_panel(parameter: Parameter) -> Parameter:
     return parameter.replace(annotation=Annotated[hint, info])
 
 
-def _simplify_annotation(value: Any) -> Any:
-    return [_simplify_annotation(item) for item in value] if isinstance(value, list) else getattr(value, "value", value)
+def _unwrap_enum(value: Any) -> Any:
+    return [_unwrap_enum(item) for item in value] if isinstance(value, list) else getattr(value, "value", value)
 
 
 _HELP = {option.name: option.help for option in OPTIONS}
 DatasetName = Annotated[str, Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")]
 ProtocolName = Annotated[
-    str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Name of a protocol, or a YAML file.")
+    str, typer.Option("--protocol", autocompletion=complete("protocol"), help="Name of a protocol, or a YAML file.")
 ]
 Boards = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
 DataAt = Annotated[
@@ -175,7 +179,7 @@ DataAt = Annotated[
     typer.Option(
         "--dataset",
         help="Dataset of the runs: for your own data, its folder.",
-        autocompletion=completes("dataset"),
+        autocompletion=complete("dataset"),
     ),
 ]
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help=_HELP["data-root"])]
@@ -248,9 +252,8 @@ def _read_request(context: typer.Context, path: Path | None) -> Path | None:
         run = read_manifest(path)
         request = run.config.get("request")
         if request is None:
-            raise UsageError(
-                "the record contains submitted predictions, so embench cannot repeat the run", where=str(path)
-            )
+            what = "the record contains submitted predictions, so embench cannot repeat the run"
+            raise UsageError(what, where=str(path))
         stated = {**request, "recipe": run.recipe.preset, "seeds": run.seeds}
         if request.get("tuned"):
             stated["tuned"] = str(path / request["tuned"])
@@ -286,9 +289,9 @@ def read_options(path: Path) -> Mapping[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def texts(value: Any) -> list[str]:
-    """Return the values of a repeatable option from a file: `{eeg: tcn}` gives `eeg=tcn`, a list its items, any other
-    value itself."""
+def as_texts(value: Any) -> list[str]:
+    """Return the values of a repeatable option from a YAML file: `{eeg: tcn}` becomes `["eeg=tcn"]`, a list its items
+    as strings, any other value a list of one string."""
     if isinstance(value, Mapping):
         return [f"{key}={item}" for key, item in value.items()]
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
@@ -296,15 +299,15 @@ def texts(value: Any) -> list[str]:
 
 def _as_option(parameter: Any, value: Any) -> Any:
     if getattr(parameter, "multiple", False):
-        return texts(value)
-    return value if isinstance(value, bool) or value is None else ",".join(texts(value))
+        return as_texts(value)
+    return value if isinstance(value, bool) or value is None else ",".join(as_texts(value))
 
 
-def named_runs(runs: Sequence[Path] | None, dataset: str | None, command: str) -> list[Path]:
-    """Return the folders of runs that a user names; where none is named, all finished runs of `dataset` in runs/.
+def find_runs(runs: Sequence[Path] | None, dataset: str | None, command: str) -> list[Path]:
+    """Return the folders of runs that a user named; if none, of all finished runs of `dataset` in runs/.
 
     Raises:
-        UsageError: neither is named, or the dataset has no finished run there.
+        UsageError: neither runs nor dataset are named, or the dataset has no finished run there.
     """
     if runs:
         return list(runs)
@@ -321,118 +324,95 @@ def named_runs(runs: Sequence[Path] | None, dataset: str | None, command: str) -
 
 # Examples below the options in each command's help.
 
-EXAMPLES = {
-    "run": (
-        "embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick --dry-run",
-        "embench run --dataset stress_predict --encoder handcrafted --fusion logreg --modalities eda --seeds 0",
-        "embench run --dataset deap --encoder eeg=tcn --encoder eda=cnn_tf --fusion late --set encoder.lr=1e-4",
-        "embench run --from leaderboards/stress_predict/subject-independent-v3/unet_se-single-5a285baaad",
-    ),
-    "grid": (
-        "embench grid --dataset deap --encoder tcn --encoder cnn_tf --modalities eda --recipe quick",
-        "embench grid status runs",
-    ),
-    "tune": (
-        "embench tune --dataset wesad --encoder tcn --modalities eda --search encoder.lr=log:1e-4..1e-2 --trials 30",
-        "embench tune --dataset wesad --encoder handcrafted --fusion logreg --search fusion.build.C=log:1e-3..10",
-    ),
-    "predict": (
-        "embench predict runs/amigos/tcn-single-0123456789 --dataset ./study --out new.csv",
-        "embench predict runs/study/handcrafted-ridge-0123456789 --dataset ./new_people",
-    ),
-    "pretrain": (
-        "embench pretrain --corpus wearable_stress --encoder cnn_tf --pretrainer masked_value",
-        "embench pretrain --corpus case --encoder tcn --pretrainer signal_transform --modalities eda --recipe quick",
-    ),
-    "list": ("embench list", "embench list encoder", "embench list protocol"),
-    "info": (
-        "embench info cnn_tf",
-        "embench info cnn_tf --dataset stress_predict",
-        "embench info subject-independent-v3",
-    ),
-    "doctor": ("embench doctor", "embench doctor --data-root ~/data"),
-    "clean": ("embench clean", "embench clean data stages --yes"),
-    "audit": ("embench audit runs/deap/tcn-single-0123456789", "embench audit predictions.csv --dataset deap"),
-    "baselines": (
-        "embench baselines --dataset stress_predict --seeds 0",
-        "embench baselines --dataset amigos --modalities ecg,eda --target arousal",
-        "embench baselines --dataset amigos --set standard-v1 --level extended --hours 8 --dry-run",
-    ),
-    "score": (
-        "embench score predictions.csv --dataset stress_predict",
-        "embench score predictions.csv --dataset stress_predict --name ours --out scored/ours",
-    ),
-    "export": (
-        "embench export runs/deap/* --latex",
-        "embench export runs/deap/* --methods --bibtex",
-        "embench export runs/deap/* --table ratings.csv",
-    ),
-    "compare": ("embench compare runs/deap/*", "embench compare runs/a runs/b --metric auroc --all"),
-    "claims": (
-        "embench claims",
-        "embench claims vazquez2022 --dry-run",
-        "embench claims woo2023 --claim W1 --recipe quick --seeds 0",
-    ),
-    "report": (
-        "embench report runs/deap/tcn-single-0123456789",
-        "embench report runs/deap/tcn-single-0123456789 --share --out report.html",
-    ),
-    "data status": ("embench data status", "embench data status deap --data-root ~/data"),
-    "data fetch": (
-        "embench data fetch stress_predict --data-root ~/data",
-        "embench data fetch faced --subjects sub-004,sub-036,sub-061",
-    ),
-    "data verify": ("embench data verify deap --data-root ~/data", "embench data verify ./study"),
-    "data labels": ("embench data labels deap --target arousal", "embench data labels deap --units units.csv"),
-    "data confounds": (
-        "embench data confounds stress_predict",
-        "embench data confounds amigos --target arousal --data-root ~/data",
-    ),
-    "data look": (
-        "embench data look stress_predict --out look.html",
-        "embench data look ./study --subjects S02,S07 --out two.html",
-    ),
-    "data synthesize": (
-        "embench data synthesize amigos --out demo/amigos --subjects 18",
-        "embench data synthesize stress_predict --out demo/stress_predict",
-    ),
-    "data new": ("embench data new ./study", "embench data new ~/recordings/second_study"),
-    "data prepare": ("embench data prepare deap --workers 4", "embench data prepare ./study"),
-    "data pseudonyms": ("embench data pseudonyms ./study", "embench data pseudonyms ./study --json"),
-    "weights convert": (
-        "embench weights convert best_model.pth --out weights/case",
-        "embench weights convert checkpoints/encoder_last.pt --out weights/encoder --json",
-    ),
-    "plugin new": ("embench plugin new encoder my_net", "embench plugin new dataset my_study --out ~/my_study"),
-    "plugin check": ("embench plugin check embench_my_net", "embench plugin check ./my_net.py:MyNet"),
-    "leaderboard show": (
-        "embench leaderboard show",
-        "embench leaderboard show stress_predict --filter modalities~eda --sort -auroc_within",
-        "embench leaderboard show --target stress --format csv",
-    ),
-    "leaderboard build": ("embench leaderboard build", "embench leaderboard build --from runs"),
-    "leaderboard site": (
-        "embench leaderboard site --out pages",
-        "embench leaderboard site --out pages --notes docs/boards",
-        "embench leaderboard site --runs runs --out pages",
-    ),
-    "leaderboard submit": (
-        "embench leaderboard submit runs/deap/tcn-single-0123456789",
-        "embench leaderboard submit runs/study/tcn-single-0123456789 --data-root . --consent --ethics 'IRB, no. 17'",
-    ),
-    "leaderboard draw": (
-        "embench leaderboard draw --commit",
-        "embench leaderboard draw --boards leaderboards",
-    ),
-    "leaderboard verify": (
-        "embench leaderboard verify leaderboards",
-        "embench leaderboard verify leaderboards/eegmat/subject-independent-v3/ENTRY --data-root ~/data",
-    ),
-    "leaderboard reproduce": (
-        "embench leaderboard reproduce leaderboards/eegmat/ENTRY --by 'A. Name' --stages 2",
-        "embench leaderboard reproduce leaderboards/eegmat --by 'A. Name' --data-root ~/data",
-    ),
-}
+_GROUPS = ("data", "weights", "plugin", "leaderboard")
+_EXAMPLES = """
+embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick --dry-run
+embench run --dataset stress_predict --encoder handcrafted --fusion logreg --modalities eda --seeds 0
+embench run --dataset deap --encoder eeg=tcn --encoder eda=cnn_tf --fusion late --set encoder.lr=1e-4
+embench run --from leaderboards/stress_predict/subject-independent-v3/unet_se-single-5a285baaad
+embench grid --dataset deap --encoder tcn --encoder cnn_tf --modalities eda --recipe quick
+embench grid status runs
+embench tune --dataset wesad --encoder tcn --modalities eda --search encoder.lr=log:1e-4..1e-2 --trials 30
+embench tune --dataset wesad --encoder handcrafted --fusion logreg --search fusion.build.C=log:1e-3..10
+embench predict runs/amigos/tcn-single-0123456789 --dataset ./study --out new.csv
+embench predict runs/study/handcrafted-ridge-0123456789 --dataset ./new_people
+embench pretrain --corpus wearable_stress --encoder cnn_tf --pretrainer masked_value
+embench pretrain --corpus case --encoder tcn --pretrainer signal_transform --modalities eda --recipe quick
+embench list
+embench list encoder
+embench list protocol
+embench info cnn_tf
+embench info cnn_tf --dataset stress_predict
+embench info subject-independent-v3
+embench doctor
+embench doctor --data-root ~/data
+embench clean
+embench clean data stages --yes
+embench audit runs/deap/tcn-single-0123456789
+embench audit predictions.csv --dataset deap
+embench baselines --dataset stress_predict --seeds 0
+embench baselines --dataset amigos --modalities ecg,eda --target arousal
+embench baselines --dataset amigos --set standard-v1 --level extended --hours 8 --dry-run
+embench score predictions.csv --dataset stress_predict
+embench score predictions.csv --dataset stress_predict --name ours --out scored/ours
+embench export runs/deap/* --latex
+embench export runs/deap/* --methods --bibtex
+embench export runs/deap/* --table ratings.csv
+embench compare runs/deap/*
+embench compare runs/a runs/b --metric auroc --all
+embench claims
+embench claims vazquez2022 --dry-run
+embench claims woo2023 --claim W1 --recipe quick --seeds 0
+embench report runs/deap/tcn-single-0123456789
+embench report runs/deap/tcn-single-0123456789 --share --out report.html
+embench data status
+embench data status deap --data-root ~/data
+embench data fetch stress_predict --data-root ~/data
+embench data fetch faced --subjects sub-004,sub-036,sub-061
+embench data verify deap --data-root ~/data
+embench data verify ./study
+embench data labels deap --target arousal
+embench data labels deap --units units.csv
+embench data confounds stress_predict
+embench data confounds amigos --target arousal --data-root ~/data
+embench data look stress_predict --out look.html
+embench data look ./study --subjects S02,S07 --out two.html
+embench data synthesize amigos --out demo/amigos --subjects 18
+embench data synthesize stress_predict --out demo/stress_predict
+embench data new ./study
+embench data new ~/recordings/second_study
+embench data prepare deap --workers 4
+embench data prepare ./study
+embench data pseudonyms ./study
+embench data pseudonyms ./study --json
+embench weights convert best_model.pth --out weights/case
+embench weights convert checkpoints/encoder_last.pt --out weights/encoder --json
+embench plugin new encoder my_net
+embench plugin new dataset my_study --out ~/my_study
+embench plugin check embench_my_net
+embench plugin check ./my_net.py:MyNet
+embench leaderboard show
+embench leaderboard show stress_predict --filter modalities~eda --sort -auroc_within
+embench leaderboard show --target stress --format csv
+embench leaderboard build
+embench leaderboard build --from runs
+embench leaderboard site --out pages
+embench leaderboard site --out pages --notes docs/boards
+embench leaderboard site --runs runs --out pages
+embench leaderboard submit runs/deap/tcn-single-0123456789
+embench leaderboard submit runs/study/tcn-single-0123456789 --data-root . --consent --ethics 'IRB, no. 17'
+embench leaderboard draw --commit
+embench leaderboard draw --boards leaderboards
+embench leaderboard verify leaderboards
+embench leaderboard verify leaderboards/eegmat/subject-independent-v3/ENTRY --data-root ~/data
+embench leaderboard reproduce leaderboards/eegmat/ENTRY --by 'A. Name' --stages 2
+embench leaderboard reproduce leaderboards/eegmat --by 'A. Name' --data-root ~/data
+"""
+EXAMPLES = grouped(
+    (" ".join(words[1:3] if words[1] in _GROUPS else words[1:2]), line)
+    for line in _EXAMPLES.split("\n")[1:-1]
+    for words in [line.split()]
+)
 """Command -> example command lines."""
 
 _WIDTH = 78
@@ -444,7 +424,7 @@ def add_examples(app: typer.Typer, group: str = "") -> None:
     for command in app.registered_commands:
         name = command.name or getattr(command.callback, "__name__", "")
         if lines := EXAMPLES.get(f"{group}{name}"):
-            command.epilog = "\n".join(["Examples:", *(console.folded_command(line, _WIDTH) for line in lines)])
+            command.epilog = "\n".join(["Examples:", *(console.fold_command(line, _WIDTH) for line in lines)])
     for inner in app.registered_groups:
         if inner.typer_instance is not None:
             add_examples(inner.typer_instance, f"{inner.name} ")

@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.console import TableColumn, field, fields, grouped, show_table
-from embench.cli.options import Confounds, DataAt, DataRoot, Every, Json, ProtocolName, TrustCode, completes, named_runs
+from embench.cli.options import Confounds, DataAt, DataRoot, Every, Json, ProtocolName, TrustCode, complete, find_runs
 from embench.errors import UsageError
 from embench.files import saving, write_text
 from embench.planning.request import Request
@@ -20,7 +20,7 @@ from embench.records import TimeContext
 from embench.records.wording import format_figure, format_score, join_with_and
 from embench.screen import Progress, Steps
 from embench.statistics import metric_facts
-from embench.vocabulary import visible
+from embench.vocabulary import escape_control
 
 if TYPE_CHECKING:
     from embench.interfaces.units import Target
@@ -58,13 +58,13 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs in pairs, on the units that all of them predicted."""
-    from embench.cli.show import as_document, show_gaps
+    from embench.cli.show import gaps_as_json, show_gaps
     from embench.data.find import checked_dataset
     from embench.records import record
     from embench.records.ledger import scored_and_whose
     from embench.statistics import comparison, gains
 
-    folders = named_runs(runs, dataset, "embench compare")
+    folders = find_runs(runs, dataset, "embench compare")
     records, targets = [record.read_record(folder) for folder in folders], target.split(",") if target else None
     if dataset:
         checked_dataset(dataset, None, [each.manifest.dataset.name for each in records])
@@ -74,28 +74,33 @@ def compare(
             console.document({"curves": [table.as_json() for table in curves]})
             return
         for curve in curves:
-            _show_curves(curve)
+            _print_curves(curve)
         return
     tables = comparison.compare_all(records, targets, metric)
     gaps = gains.gaps_of(records, metric, [table.target for table in tables])
     if as_json:
-        found = {"floors": [as_document(*each) for each in gaps]} if gaps else {}
+        found = {"floors": [gaps_as_json(*each) for each in gaps]} if gaps else {}
         console.document({"targets": [table.as_json() for table in tables], **found})
         return
     whose = {record.run["id"]: scored_and_whose(record.manifest) for record in records}
     for table in tables:
-        _show_table(table, whose, max(each.manifest.cohort.size for each in records), every=every)
+        _print_table(table, whose, max(each.manifest.cohort.size for each in records), every=every)
     show_gaps([each for each in gaps if each[2].gaps], records, metric)
 
 
-def _show_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: bool) -> None:
-    """Print a table, and notes for reading it. `whose`: run -> number of scored methods, and their author. `cohort`:
-    number of scored subjects."""
+def _print_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: bool) -> None:
+    """Print the scores of runs, their comparisons in pairs, and notes for reading them.
+
+    Args:
+        whose: id of a run -> text on the number of scored methods and their author.
+        cohort: number of scored subjects.
+        every: whether all tests are printed.
+    """
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
         listed = join_with_and([str(seed) for seed in more.seeds])
         console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
     facts = metric_facts(table.metric)
-    score = TableColumn(facts.title, lambda standing: _figures(standing.score, facts.chance))
+    score = TableColumn(facts.title, lambda standing: _format(standing.score, facts.chance))
     columns = [field("name", "method"), score, field("group"), field("methods_evaluated", missing="-"), field("run")]
     title = f"target {table.target}, {facts.title} ({table.metric})"
     show_table(table.standings, columns, title=title)
@@ -111,10 +116,10 @@ def _show_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: b
     pairs = table.comparisons
     columns = [
         *fields("one", "other"),
-        TableColumn("difference", lambda pair: _figures(pair.difference, 0.0)),
+        TableColumn("difference", lambda pair: _format(pair.difference, 0.0)),
         field("holm", "p, Holm", ".4f"),
         *([field("smallest", "detectable", missing="-")] if every else []),
-        TableColumn("verdict", _verdict),
+        TableColumn("verdict", _get_verdict),
     ]
     show_table(pairs, columns)
     over = "folds" if pairs[0].over == "folds" else "subjects"
@@ -143,7 +148,7 @@ def _show_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: b
     console.echo()
 
 
-def _show_curves(table: CurveTable) -> None:
+def _print_curves(table: CurveTable) -> None:
     """Print the scores of methods at each amount of calibration data, each method's gain, and differences of gains."""
     names = dict.fromkeys(name for _, name in table.scores)
     rows = [
@@ -156,11 +161,8 @@ def _show_curves(table: CurveTable) -> None:
         field("holm", "p, Holm", ".4f"),
     )
     shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
-    show_table(
-        table.gains,
-        [field("one", "method"), field("calibration_data"), *figures, shown],
-        title="gain over nothing given",
-    )
+    columns = [field("one", "method"), field("calibration_data"), *figures, shown]
+    show_table(table.gains, columns, title="gain over nothing given")
     differs = [field("one", "gain of"), field("other", "minus gain of"), field("calibration_data"), *figures, shown]
     show_table(table.differences, differs, title="difference of gains")
     for gap in (*table.gains, *table.differences):
@@ -169,15 +171,15 @@ def _show_curves(table: CurveTable) -> None:
     console.echo()
 
 
-def _figures(score: Estimate, null: float | None) -> str:
-    """Format a score or a difference with its interval."""
-    from embench.records.scores import Score  # takes as long as the rest of the command line
+def _format(score: Estimate, null: float | None) -> str:
+    """Format a score or a difference with its interval; `null`: its value by chance."""
+    from embench.records.scores import Score  # slow to import
     from embench.statistics.answers import figures
 
     return figures(Score(mean=score.mean, low=score.low, high=score.high), null)
 
 
-def _verdict(pair: Comparison) -> str:
+def _get_verdict(pair: Comparison) -> str:
     verdict = "different" if pair.different else "equivalent" if pair.equivalent else "not told apart"
     return f"{verdict}, unequal tuning" if pair.unequal_tuning else verdict
 
@@ -229,12 +231,12 @@ def export(
     for option, value in (("--columns", columns), ("--rows", rows)):
         if value is not None and not latex:
             raise UsageError(f"{option} applies to --latex only", where=option, expected="--latex")
-    folders = named_runs(runs, dataset, where)
+    folders = find_runs(runs, dataset, where)
     if table is not None:
         _write_table(folders, dataset, table, trust_code=trust_code)
     if not any(texts.values()):
         return
-    made = _export_texts(folders, dataset, texts, _names(columns), _names(rows), trust_code=trust_code, ranked=not runs)
+    made = _export_texts(folders, dataset, texts, _split(columns), _split(rows), trust_code=trust_code, ranked=not runs)
     if out is None:
         _write(None, "\n".join(made.values()))
         return
@@ -243,7 +245,7 @@ def export(
         _write(files[option] if k else out, text)
 
 
-def _names(text: str | None) -> list[str] | None:
+def _split(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -257,7 +259,13 @@ def _export_texts(
     trust_code: bool,
     ranked: bool,
 ) -> dict[str, str]:
-    """Return option -> exported text. `ranked`: sort runs, the best first; otherwise they keep their order."""
+    """Return option (`--latex`, `--methods`, `--bibtex`) -> exported text.
+
+    Args:
+        chosen: option -> whether it was used.
+        columns: columns of the LaTeX table; `rows`: its confound-only models.
+        ranked: whether to sort runs, the best first.
+    """
     from embench.data.find import data_at
     from embench.records import record
     from embench.records.record import names_resolved
@@ -281,7 +289,7 @@ def _export_texts(
 
 
 def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust_code: bool) -> None:
-    """Write labels and scores by unit, and print lines of R that read them."""
+    """Write labels and scores by unit to a CSV file, and print lines of R that fit a mixed model to it."""
     from embench.data.find import data_at
     from embench.records.record import format_csv, names_resolved, read_record
     from embench.report.facts import UNIT_COLUMNS, WHY_DIFFERENT, mixed_model, score_columns, unit_rows
@@ -300,7 +308,7 @@ def _write_table(runs: Sequence[Path], dataset: str | None, path: Path, *, trust
 
 def _write(path: Path | None, text: str) -> None:
     if path is None:
-        typer.echo(visible(text), nl=False)
+        typer.echo(escape_control(text), nl=False)
         return
     with saving("the text", path):
         write_text(path, text)
@@ -330,23 +338,15 @@ def report(
     from embench.audits import audit_record
 
     with Steps("subjects", "prepared") as steps:
-        path = reports.write_report(
-            run,
-            out or Path(f"{run.resolve().name}.html"),
-            singles=beside or (),
-            dataset=dataset,
-            data_root=data_root,
-            trust_code=trust_code,
-            progress=steps,
-            audit=audit_record,
-            share=share,
-        )
+        place: dict[str, Any] = {"dataset": dataset, "data_root": data_root, "trust_code": trust_code}
+        path = out or Path(f"{run.resolve().name}.html")
+        reports.write_report(run, path, singles=beside or (), progress=steps, audit=audit_record, share=share, **place)
     _print_summary(run)
     console.echo(str(path))
 
 
 def _print_summary(run: Path) -> None:
-    """Print a line for each target before the file's name: the primary metric and whether it is above chance."""
+    """Print a line for each target of a run: its primary metric and whether it is above chance."""
     from embench.cli import show
     from embench.statistics.result import Result
 
@@ -356,14 +356,14 @@ def _print_summary(run: Path) -> None:
     for target, answers in found.answers.items():
         chance = answers.answer("chance")
         above = f"; more than by chance: {chance.answer}" if chance and answers.score else ""
-        console.note(f"{target}: {answers.title} {show.in_cell(answers)}{above}")
+        console.note(f"{target}: {answers.title} {show.format_primary(answers)}{above}")
     console.note("report, to open in a browser:")
 
 
 # `embench audit`: faults of a run.
 
 _COLOURS = {"severe": "red", "warning": "yellow", "note": None}
-_LONG = 200
+_MOST_CHARACTERS = 200
 """Maximum number of printed characters of a long list or mapping in the evidence."""
 
 
@@ -381,11 +381,18 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Check a run or predictions for faults; exit with 1 if a finding is severe."""
-    if out and out.exists() and not out.is_dir():  # said now, not after minutes
+    if out and out.exists() and not out.is_dir():  # checked before the audit, which takes minutes
         raise UsageError(f"{out} is not a folder", where="--out", expected="a folder; embench creates a missing one")
     from embench import audits
 
-    folder = run if run.is_dir() else _score_file(run, dataset, data_root)
+    folder = run
+    if not run.is_dir():
+        from embench.runs import external
+
+        if dataset is None:
+            expected = "the folder of a run, or a file of predictions with --dataset"
+            raise UsageError(f"{run} is not the folder of a run", where="embench audit", expected=expected)
+        folder = external.score(run, dataset, data_root=data_root).folder
     with Progress() as progress:
         result = audits.audit_run(
             folder,
@@ -393,7 +400,7 @@ def audit(
             data_root=data_root,
             retrained=retrain,
             out=out,
-            trust_code=trust_code or folder != run,  # names in a record that was made just now are the user's own
+            trust_code=trust_code or folder != run,  # the user just named the files in the new record
             progress=progress.event,
         )
     console.answer(as_json, result.json(), lambda: print_audit(result))
@@ -401,21 +408,8 @@ def audit(
         raise typer.Exit(1)
 
 
-def _score_file(file: Path, dataset: str | None, data_root: Path | None) -> Path:
-    """Score a file as `embench score` does; return the folder of the record."""
-    from embench.runs import external
-
-    if dataset is None:
-        raise UsageError(
-            f"{file} is not the folder of a run",
-            where="embench audit",
-            expected="the folder of a run, or a file of predictions with --dataset",
-        )
-    return external.score(file, dataset, data_root=data_root).folder
-
-
 def print_audit(result: Audit, *, skipped: bool = True) -> None:
-    """The findings, the severe ones first, and the `skipped` checks, or how many they are."""
+    """Print the findings of an audit, severe ones first, and the skipped checks; only their number if not `skipped`."""
     from embench.records.audit import format_counts
 
     for name, finding in result.findings:
@@ -455,7 +449,7 @@ def _format_evidence(value: object) -> str:
 
 def _join_first(parts: Sequence[str], between: str) -> str:
     lengths = accumulate(len(part) + len(between) for part in parts)
-    count = max(1, sum(length <= _LONG for length in lengths))
+    count = max(1, sum(length <= _MOST_CHARACTERS for length in lengths))
     more = [f"and {len(parts) - count} more"] if parts[count:] else []
     return between.join([*parts[:count], *more])
 
@@ -468,7 +462,7 @@ def score(
         Path, Argument(metavar="FILE", help="CSV file (may be gzipped): subject, recording, unit, target, score.")
     ],
     dataset: Annotated[
-        str, Option(autocompletion=completes("dataset"), help="Dataset that FILE predicts; see `embench list dataset`.")
+        str, Option(autocompletion=complete("dataset"), help="Dataset that FILE predicts; see `embench list dataset`.")
     ],
     name: Annotated[str | None, Option(help="Name of the method; default: the name of FILE.")] = None,
     protocol: ProtocolName = Request.protocol,
@@ -497,25 +491,28 @@ def score(
             file, dataset, name=name, protocol=protocol, targets=target, calibration_data=calibration_data,
             time_context=time_context,
             data_root=data_root, out=out, progress=steps, on_fold=steps.part("folds", "confound-only models fitted"),
-            on_scored=_show_first, on_confounds=steps.part("models", "confound analysis, once for this dataset"),
+            on_scored=_print_first, on_confounds=steps.part("models", "confound analysis, once for this dataset"),
             confounds=confounds, placebo=every,
         )  # fmt: skip
-    # The user chose their names.
+    # Records name only code that the user wrote on this command line, so it is trusted.
     audited = [audits.audit_run(each.folder, dataset=dataset, data_root=data_root, trust_code=True) for each in results]
     if as_json:
-        documents = [_document(result, found) for result, found in zip(results, audited, strict=True)]
+        documents = [
+            {**result.json(), "submission": result.manifest["submission"], "audit": found.json()}
+            for result, found in zip(results, audited, strict=True)
+        ]
         console.document(documents if len(documents) > 1 else documents[0])
         return
     if len(results) == 1:
-        _show_score(results[0], audited[0], dataset, data_root, every=every)
+        _print_score(results[0], audited[0], dataset, data_root, every=every)
         return
-    _show_several(results, out)
+    _print_scores(results, out)
     for result, found in zip(results, audited, strict=True):
         console.wrapped(f"audit of {result.id}: {audit_status(found.json())}")
 
 
-def _show_first(result: Result) -> None:
-    """Print on stderr the results that are known before the confound analysis."""
+def _print_first(result: Result) -> None:
+    """Print the results that are known before the confound analysis, on stderr."""
     from embench.statistics.form import first_lines
 
     for form in result.forms.values():
@@ -523,17 +520,13 @@ def _show_first(result: Result) -> None:
             console.note(line)
 
 
-def _document(result: Result, audited: Audit) -> dict[str, Any]:
-    return {**result.json(), "submission": result.manifest["submission"], "audit": audited.json()}
-
-
-def _show_score(result: Result, audited: Audit, dataset: str, data_root: Path | None, *, every: bool) -> None:
+def _print_score(result: Result, audited: Audit, dataset: str, data_root: Path | None, *, every: bool) -> None:
     from embench.cli import show
     from embench.data.find import find_source
     from embench.records.record import read_manifest
 
     run = read_manifest(result.folder)
-    show.result(result, every=every)
+    show.print_run(result, every=every)
     for known in find_source(dataset, data_root).card.targets:
         if known.name in result.scores.primary_metrics:
             _warn_of_scale(result, known)
@@ -542,20 +535,20 @@ def _show_score(result: Result, audited: Audit, dataset: str, data_root: Path | 
     print_audit(audited, skipped=console.flags.verbose)
 
 
-def _show_several(results: Sequence[Result], out: Path | None) -> None:
-    """Print a row for each amount of calibration data, and the curve; `out`: the folder of records, if named."""
+def _print_scores(results: Sequence[Result], out: Path | None) -> None:
+    """Print a table with a row for each amount of calibration data, and draw their curve below the folder `out`."""
     from embench.cli import show
     from embench.report.axis_curves import write_curves
     from embench.runs.external import LEDGER
 
-    show.results(results)
+    show.print_runs(results)
     scored = [(each.manifest, each.scores) for each in results]
     for curve, files in write_curves(scored, (out or LEDGER) / "curves"):
-        show.curve(curve, files)
+        show.print_curve(curve, files)
 
 
 def _warn_of_scale(result: Result, target: Target) -> None:
-    """Warn of predicted values that no label can have."""
+    """Warn of predictions outside the scale of a continuous target."""
     from embench.records.predictions import MODEL
 
     if target.traits.has_classes or target.scale is None:
@@ -569,7 +562,11 @@ def _warn_of_scale(result: Result, target: Target) -> None:
 
 
 def _print_submission(run: Manifest, *, counted: bool) -> None:
-    """Print notes on a submission; `counted`: whether units without a prediction count."""
+    """Print notes on submitted predictions: subjects, folds, and units without a prediction.
+
+    Args:
+        counted: whether units without a prediction count in the score.
+    """
     from embench.runs.external import NOT_IN_FILE
 
     submission = run.submission or {}
@@ -585,16 +582,15 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
         line += f"; {missing['labelled']} of these units have a label"
         console.wrapped(f"{line}; by subject: {by_subject}", colour="yellow")
     for reason, names in grouped((row["reason"], row["subject"]) for row in run.cohort.left_out).items():
-        console.wrapped(
-            f"{'lost' if counted and reason == NOT_IN_FILE else 'not scored'}: {_shorten_list(names)}: {reason}"
-        )
+        state = "lost" if counted and reason == NOT_IN_FILE else "not scored"
+        console.wrapped(f"{state}: {_shorten_list(names)}: {reason}")
     if run.protocol.leaks:
         console.wrapped(f"{run.protocol.name} leaks: {'; '.join(run.protocol.leaks_in_words())}")
     console.wrapped("submission: its author declared the training data; embench has not checked them")
 
 
 def _describe_seeds(missing: Mapping[str, Any], seeds: int) -> str:
-    """Return the seeds in which units have no prediction, in words; empty where there is one seed."""
+    """Describe in how many of the seeds units have no prediction; empty where there is one seed."""
     if seeds == 1:
         return ""
     if missing["predictions"] == seeds * missing["units"]:
@@ -603,8 +599,12 @@ def _describe_seeds(missing: Mapping[str, Any], seeds: int) -> str:
 
 
 def _shorten_list(items: Sequence[str]) -> str:
-    """Return the first items of a list and their total number, for one line."""
-    return ", ".join(items) if len(items) <= _SHOWN else f"{', '.join(items[: _SHOWN - 1])} ... ({len(items)} in all)"
+    """Join the first items of a list, and add their total number if there are more."""
+    return (
+        ", ".join(items)
+        if len(items) <= _MOST_ITEMS
+        else f"{', '.join(items[: _MOST_ITEMS - 1])} ... ({len(items)} in all)"
+    )
 
 
-_SHOWN = 6
+_MOST_ITEMS = 6

@@ -26,16 +26,16 @@ from embench.cli.options import (
     Json,
     TrustCode,
     WithFloors,
-    cluster_options,
-    completes,
+    as_texts,
+    complete,
+    parse_cluster,
     read_options,
-    texts,
     with_options,
 )
 from embench.errors import UsageError
 from embench.planning.request import AXES, Request, format_command, make_request
 from embench.records.wording import format_duration, format_figure
-from embench.screen import Progress, long_warning, smaller
+from embench.screen import Progress, long_warning, suggest_smaller
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
@@ -62,35 +62,33 @@ def run(
 
     request = make_request(**options)
     if floors:
-        from embench.cli.show import run_with_floors
-
-        run_with_floors([request], dry_run=dry_run, as_json=as_json)
+        show.run_with_floors([request], dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
         from embench.runs.run import describe_plans
 
         (document,) = describe_plans([request])
     else:
-        with Progress(smaller(request)) as progress:
-            result = _finished_or_run(request, every, progress)
+        with Progress(suggest_smaller(request)) as progress:
+            result = _load_or_run(request, every, progress)
         document = result.json()
     if as_json:
         console.document(document)
     elif dry_run:
         show.print_plan(document)
-        if warning := long_warning(document["expected_s"], smaller(request)):
+        if warning := long_warning(document["expected_s"], suggest_smaller(request)):
             console.note(warning)
     else:
-        show.result(result, every=every)
+        show.print_run(result, every=every)
 
 
-def _finished_or_run(request: Request, every: bool, progress: Progress) -> Result:
-    """Return the result of a run; run it unless it is finished."""
+def _load_or_run(request: Request, every: bool, progress: Progress) -> Result:
+    """Return the result of a run from its record, or run it if there is none."""
     from embench.runs.again import find_finished
 
     if found := find_finished(request, every, progress.event):
         return found
-    from embench.runs import run as runner  # imports torch, which a run that is done does not need
+    from embench.runs import run as runner  # imports torch, which a finished run does not need
 
     return runner.run(request, progress=progress.event, placebo=every)
 
@@ -136,30 +134,27 @@ def grid(
         raise UsageError(f"what is `{words[1]}`?", where="embench grid", expected="one file, or status FOLDER")
     file = Path(words[0]) if words else None
     line = {name: options.pop(field) for name, field in AXES.items()}
-    axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
+    axes = _read_axes(file, options) | {name: list(values) for name, values in line.items() if values}
     from embench.planning.parts import check_names
     from embench.planning.request import grid_points
 
-    chosen = cluster_options(cluster or ())
+    chosen = parse_cluster(cluster or ())
     requested = [make_request(**options, **point) for point in grid_points(axes)]
     check_names(requested)
     from embench.engine import executors
 
     executors.find_executor(executor)
-    from embench.cli import show  # these import torch, which takes longer than to refuse what is wrong
+    from embench.cli import show  # imports torch, which is slow, so wrong arguments are refused before
     from embench.planning.weights import expand_axes
     from embench.runs import run as runner
 
     requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
     if floors:
-        from embench.cli.show import run_with_floors
-
-        run_with_floors(requests, executor=executor, options=chosen, dry_run=dry_run, as_json=as_json)
+        show.run_with_floors(requests, executor=executor, options=chosen, dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
         show.print_plans(requests, as_json=as_json)
         return
-    from embench.cli.show import print_board
     from embench.report import axis_curves  # slow to import, and a dry run draws nothing
     from embench.sets.table import board_rows
 
@@ -169,18 +164,14 @@ def grid(
     drawn = axis_curves.write_curves(scored, requests[0].runs_folder / "curves")
     board = board_rows(done.results, reference="first")
     if as_json:
-        console.document([{**result.json(), "board": _select_run_rows(board, result.id)} for result in done.results])
+        rows = {result.id: [row for row in board if row.get("run") == result.id] for result in done.results}
+        console.document([{**result.json(), "board": rows[result.id]} for result in done.results])
     else:
-        named = print_board(board, varied=_list_varied_options(done.results))
-        show.run_folders(done.results, named=named)
+        named = show.print_board(board, varied=_list_varied_options(done.results))
+        show.print_folders(done.results, named=named)
         for curve, files in drawn:
-            show.curve(curve, files)
+            show.print_curve(curve, files)
     done.check()
-
-
-def _select_run_rows(board: Sequence[Mapping[str, Any]], run: str) -> list[Mapping[str, Any]]:
-    """Select the rows of a run, one for each target."""
-    return [row for row in board if row.get("run") == run]
 
 
 _PARTS = ("dataset", "encoder", "fusion", "modalities", "pretrainer", "set", "target", "protocol")
@@ -188,18 +179,18 @@ _PARTS = ("dataset", "encoder", "fusion", "modalities", "pretrainer", "set", "ta
 
 
 def _list_varied_options(results: Sequence[Result]) -> dict[str, dict[str, str]]:
-    """Return run -> its values of the other options in which runs differ."""
+    """Return id of a run -> option -> value, for the options in which runs differ and which tables do not show."""
     from embench.cli import show
 
-    options = show.varied([result.manifest for result in results])
+    options = show.find_varied([result.manifest for result in results])
     return {
         result.id: {name: value for name, value in own.items() if name not in (*_PARTS, "tuned")}
         for result, own in zip(results, options, strict=True)
     }
 
 
-def _from_file(path: Path | None, common: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the axes in a grid file; values that all points share are added to `common`."""
+def _read_axes(path: Path | None, common: dict[str, Any]) -> dict[str, list[str]]:
+    """Return option -> values from a grid file; settings that all points share are added to `common`."""
     if path is None:
         return {}
     axes: dict[str, list[str]] = {}
@@ -207,20 +198,20 @@ def _from_file(path: Path | None, common: dict[str, Any]) -> dict[str, list[str]
     for key, value in read_options(path).items():
         name = key.replace("_", "-")
         if name in shared:
-            common[name] = ",".join(texts(value))
+            common[name] = ",".join(as_texts(value))
         elif name in AXES:
-            axes[name] = _axis(name, value)
+            axes[name] = _parse_axis(name, value)
         else:
             raise UsageError(f"unknown option `{key}`", where=str(path), hint=did_you_mean(name, [*AXES, *shared]))
     return axes
 
 
-def _axis(name: str, value: Any) -> list[str]:
+def _parse_axis(name: str, value: Any) -> list[str]:
     if name == "set" and isinstance(value, Mapping):  # {fusion.lr: [1e-4, 1e-3]}
-        return [f"{path}={item}" for path, items in value.items() for item in texts(items)]
+        return [f"{path}={item}" for path, items in value.items() for item in as_texts(items)]
     if isinstance(value, list):  # a point may be a mapping or a list itself: [{eeg: tcn, ecg: cnn_tf}]
-        return [",".join(texts(item)) for item in value]
-    return [",".join(texts(value))]
+        return [",".join(as_texts(item)) for item in value]
+    return [",".join(as_texts(value))]
 
 
 def _show_or_cancel(verb: str, words: Sequence[str], *, as_json: bool) -> None:
@@ -300,30 +291,26 @@ def tune(
         found = tuning.tune(
             make_request(**options), Search(space=tuple(search), trials=trials, seed=sampler_seed), progress.event
         )
-    document = _json(found)
-    console.answer(as_json, document, lambda: _show(found, document))
+    document = _as_json(found)
+    console.answer(as_json, document, lambda: _print_tuned(found, document))
 
 
-def _json(found: Tuned) -> dict[str, Any]:
+def _as_json(found: Tuned) -> dict[str, Any]:
     choices = found.tuning.choices
     folders = {"--data-root": found.request.data_root, "--runs": found.request.runs}
     words = [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
     command = " ".join([format_command(asdict(found.request)), *([shlex.join(words)] if words else [])])
     scores = ", ".join(dict.fromkeys(choice.score for choice in choices))
-    return {
-        "score": scores,
-        "choices": len(choices),
-        "trials": found.trials,
-        "file": str(found.file),
-        "command": command,
-    }
+    files = {"file": str(found.file), "command": command}
+    return {"score": scores, "choices": len(choices), "trials": found.trials, **files}
 
 
-def _show(found: Tuned, document: dict[str, Any]) -> None:
+def _print_tuned(found: Tuned, document: dict[str, Any]) -> None:
+    default = dict.fromkeys((text.partition("=")[0].strip() for text in found.tuning.search.space), "default")
     rows = [
         {
             "trial": row["trial"],
-            **(dict(setting.split("=", 1) for setting in row["settings"]) or dict.fromkeys(_paths(found), "default")),
+            **(dict(setting.split("=", 1) for setting in row["settings"]) or default),
             **{target: "-" if mean is None else format_figure(mean) for target, mean in row["means"].items()},
             "chosen": f"{row['chosen']} of {document['choices']}",
         }
@@ -337,10 +324,6 @@ def _show(found: Tuned, document: dict[str, Any]) -> None:
         "was selected. Test the selected settings (this counts as a test-set evaluation):"
     )
     console.command(document["command"])
-
-
-def _paths(found: Tuned) -> list[str]:
-    return [text.partition("=")[0].strip() for text in found.tuning.search.space]
 
 
 # `embench predict`: prediction of new recordings with a trained run.
@@ -357,7 +340,6 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict new recordings with what a run has trained; print the answers and limits of the run."""
-    from embench.errors import UsageError
     from embench.files import saving
     from embench.runs.reproduce import predict_with
 
@@ -398,13 +380,13 @@ def predict(
 def pretrain(
     *,
     pretrainer: Annotated[
-        str, Option(autocompletion=completes("pretrainer"), help="Name of a pretrainer; see `embench list pretrainer`.")
+        str, Option(autocompletion=complete("pretrainer"), help="Name of a pretrainer; see `embench list pretrainer`.")
     ],
     corpus: Annotated[
         str,
         Option(
             metavar="NAME|DIR",
-            autocompletion=completes("dataset"),
+            autocompletion=complete("dataset"),
             help="A dataset, or a folder with a dataset.yaml; join several with plus signs.",
         ),
     ],
@@ -412,7 +394,7 @@ def pretrain(
     protocol: Annotated[
         str,
         Option(
-            autocompletion=completes("protocol"),
+            autocompletion=complete("protocol"),
             help="Protocol for the preprocessing and the units: a name, or a YAML file.",
         ),
     ] = Request.protocol,

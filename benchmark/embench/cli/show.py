@@ -1,17 +1,16 @@
-"""`embench show`, and printing of results and protocols for other commands."""
+"""Printing of results, plans and protocols, for several commands."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embench import protocols, vocabulary
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fields, fitting, grouped, show_parts, show_table
+from embench.cli.console import TableColumn, field, fields, fit_columns, grouped, show_parts, show_table
 from embench.interfaces.kinds import KindName
 from embench.protocols import Design, PersonalRules, Protocol, describe_leaks, recorded_protocol
 from embench.records import wording
@@ -26,7 +25,7 @@ from embench.statistics.answers import TargetAnswers, figures, plain_reason
 from embench.statistics.form import lines
 
 if TYPE_CHECKING:
-    from embench.planning.pretraining import FloorRow, Floors
+    from embench.planning.pretraining import FloorRow
     from embench.planning.request import Request
     from embench.records.record import Record
     from embench.report.axis_curves import Curve
@@ -34,17 +33,17 @@ if TYPE_CHECKING:
     from embench.statistics.result import Result
 
 
-# `embench show`: a single result, tables of several, and plans.
+# A single result, tables of several, and plans.
 
 
 def warn_of_synthetic(synthetic: bool) -> None:
-    """Warn where scores are on synthetic data."""
+    """Print a warning if scores are on synthetic data."""
     if synthetic:
         console.wrapped(SYNTHETIC_WARNING, bold=True, colour="yellow")
 
 
 def _warn_of_leaks(run: Mapping[str, Any]) -> None:
-    """Warn where a protocol trains on test data."""
+    """Print a warning if a run's protocol trains on test data."""
     rules = run["protocol"]
     if rules["leaks"]:
         leaks = describe_leaks(recorded_protocol(rules), rules.get("leaks_by") or {})
@@ -52,15 +51,15 @@ def _warn_of_leaks(run: Mapping[str, Any]) -> None:
         console.wrapped(f"{rules['name']} LEAKS: {why}. No leaderboard ranks these scores.", bold=True, colour="yellow")
 
 
-def result(found: Result, *, every: bool = False) -> None:
-    """Print one run; with `every`, all computed scores."""
+def print_run(found: Result, *, every: bool = False) -> None:
+    """Print the result of one run; with `every`, all computed scores."""
     warn_of_synthetic(found.synthetic)
     for target, form in found.forms.items():
-        for line in lines(form, min(console.LINE_WIDTH, console.room()), every=every):
+        for line in lines(form, min(console.LINE_WIDTH, console.line_width()), every=every):
             console.echo(line, bold=line == form.question)
         console.echo()
         if every:
-            _scores(found.answers[target], found.scores)
+            _print_scores(found.answers[target], found.scores)
             show_not_applicable(found.scores, target, found.manifest["dataset"]["name"])
     console.wrapped(f"cost: {', '.join(wording.measured_costs(found.manifest['cost'])) or wording.NOT_MEASURED}")
     console.echo(f"files: {found.folder}")
@@ -70,17 +69,17 @@ def result(found: Result, *, every: bool = False) -> None:
     warn_of_synthetic(found.synthetic)
 
 
-def results(found: Sequence[Result]) -> None:
+def print_runs(found: Sequence[Result]) -> None:
     """Print a row for each run and target: differing options, primary metric, answers, and time."""
     several = len({target for each in found for target in each.scores.primary_metrics}) > 1
     metrics = {answers.metric for each in found for answers in each.answers.values()}
-    differing = varied([each.manifest for each in found])
+    differing = find_varied([each.manifest for each in found])
     show_table(
         {
             **(options or {"method": each.id}),
             **({"target": answers.target} if several else {}),
             **({"primary metric": answers.title} if len(metrics) > 1 else {}),
-            "score" if len(metrics) > 1 else answers.title: in_cell(answers),
+            "score" if len(metrics) > 1 else answers.title: format_primary(answers),
             "above chance": answers.word("chance"),
             "given time and movement": answers.word("movement"),
             "time": wording.format_cost(each.manifest["cost"])["time"],
@@ -89,18 +88,18 @@ def results(found: Sequence[Result]) -> None:
         for each, options in zip(found, differing, strict=True)
         for answers in each.answers.values()
     )
-    run_folders(found)
+    print_folders(found)
 
 
-def in_cell(answers: TargetAnswers) -> str:
+def format_primary(answers: TargetAnswers) -> str:
     """Return the primary metric with its interval, or why there is none."""
     if answers.score is None:
         return answers.problem.answer if answers.problem else "not estimable"
     return figures(answers.score, metric_facts(answers.metric).chance)
 
 
-def run_folders(found: Sequence[Result], *, named: bool = True) -> None:
-    """Print the folders of runs, and notes for reading a table of them; `named`: whether the table has their names."""
+def print_folders(found: Sequence[Result], *, named: bool = True) -> None:
+    """Print the folders of runs, and warnings on their scores; `named`: whether a table above has the column `run`."""
     for folder in dict.fromkeys(each.folder.parent for each in found):
         console.echo(f"runs: {folder}" + (", in folders whose names end as in the column run" if named else ""))
     for leaking in {each.manifest["protocol"]["name"]: each.manifest for each in found}.values():
@@ -108,8 +107,8 @@ def run_folders(found: Sequence[Result], *, named: bool = True) -> None:
     warn_of_synthetic(any(each.synthetic for each in found))
 
 
-def varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the values of each run for the options in which runs differ, by their names on the command line."""
+def find_varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return option -> value of each run, for the command-line options in which the runs differ."""
     from embench.planning.request import AXES
     from embench.records.manifest import tuned_trials
 
@@ -125,9 +124,9 @@ def varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     return [{name: values[k] for name, values in differ.items()} for k in range(len(runs))]
 
 
-def curve(found: Curve, files: Sequence[Path]) -> None:
-    """Print a grid along one axis: a table for each dataset and target, a row for each place, a column for each
-    method."""
+def print_curve(found: Curve, files: Sequence[Path]) -> None:
+    """Print scores along one axis of a grid: for each dataset and target a table with a row for each position on the
+    axis and a column for each method, and a table of gains."""
     from embench.report.axis_curves import AXIS_TITLES
 
     for title, points in found.panels():
@@ -138,13 +137,8 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
         lines = dict.fromkeys(point.line for point in points)
         show_table(rows.values(), [field(head, head) for head in (AXIS_TITLES[found.axis], *lines)], title=title)
         gain = TableColumn("gain above best model without a signal", lambda point: format_score(point.score, "+.3f"))
-        heads = (
-            field("at", AXIS_TITLES[found.axis]),
-            field("line", ""),
-            gain,
-            field("above", "best model without a signal"),
-        )
-        show_table(found.gains(title), heads)
+        where, above = field("at", AXIS_TITLES[found.axis]), field("above", "best model without a signal")
+        show_table(found.gains(title), (where, field("line", ""), gain, above))
     if found.note:
         console.wrapped(found.note)
     console.echo(f"files: {', '.join(map(str, files))}")
@@ -177,9 +171,9 @@ def show_not_applicable(scores: Scores, target: str, dataset: str) -> None:
     console.echo()
 
 
-def _scores(found_on: TargetAnswers, scores: Scores) -> None:
-    """Print every score of the method, and the score of a prediction from the stimulus alone."""
-    found, folds = scores.of(found_on.target), _folds(scores, found_on.target)
+def _print_scores(found_on: TargetAnswers, scores: Scores) -> None:
+    """Print all scores of the method, next to those of the model that predicts from the stimulus alone."""
+    found, folds = scores.of(found_on.target), _count_folds(scores, found_on.target)
     stimulus = scores.confound_only_scores(found_on.target, "stimulus_mean")
     knows = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
     over_folds = TableColumn("over folds", lambda name: format_over_folds(found[name], folds))
@@ -201,8 +195,8 @@ def _scores(found_on: TargetAnswers, scores: Scores) -> None:
         console.echo()
 
 
-def _folds(scores: Scores, target: str) -> int:
-    """Return the number of folds in which the method was scored, in the seed with fewest."""
+def _count_folds(scores: Scores, target: str) -> int:
+    """Return the number of folds in which the method was scored, of the seed with the fewest."""
     own = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
     return min(Counter(own).values(), default=0)
 
@@ -213,11 +207,14 @@ def _folds(scores: Scores, target: str) -> int:
 def print_board(
     rows: Sequence[Mapping[str, Any]], title: str = "", varied: Mapping[str, Mapping[str, str]] | None = None
 ) -> bool:
-    """Print a table for each dataset, protocol and target, with its notes and confound-only models; return whether each
-    table names the runs.
+    """Print a table of methods for each dataset, protocol and target, with notes and confound-only models.
 
     Args:
-        rows: see `board_rows`. `varied`: run -> differing options besides its parts.
+        rows: see `board_rows`.
+        varied: id of a run -> option -> value, for further columns.
+
+    Returns:
+        Whether all tables have the column `run`.
     """
     panels, named = board_panels(rows), True
     for panel in panels:
@@ -225,7 +222,7 @@ def print_board(
         by_run = {run.rpartition("-")[2]: options for run, options in (varied or {}).items()}
         cells = [_with_options(row, by_run.get(row["run"], {})) for row in cells]
         columns = [field(name, name) for name in cells[0]]
-        kept = fitting(cells, columns, ["run", "p", "p (Holm)"])
+        kept = fit_columns(cells, columns, ["run", "p", "p (Holm)"])
         named &= "run" in {column.title for column in kept}
         about = [name_without_package(panel[0]["dataset"]), panel[0]["protocol"], panel[0]["target"]]
         show_table(cells, kept, title=", ".join(filter(None, [title, *about])))
@@ -238,7 +235,7 @@ def print_board(
 
 
 def _with_options(cells: Mapping[str, str], options: Mapping[str, str]) -> dict[str, str]:
-    """Return the cells of a row with the options after the sensors."""
+    """Return the cells of a row with those of `options` inserted after `sensors`, or after `method` without sensors."""
     found: dict[str, str] = {}
     for name, cell in cells.items():
         if name == "sensors" or (name == "method" and "sensors" not in cells):
@@ -248,7 +245,8 @@ def _with_options(cells: Mapping[str, str], options: Mapping[str, str]) -> dict[
     return found
 
 
-# `--floors` of `embench run` and `embench grid`: pretrained runs with their floors, as one grid, and the gaps.
+# `--floors` of `embench run` and `embench grid`: pretrained runs and their comparison runs (the same network trained
+# from scratch, and handcrafted features), as one grid, and the gaps between the scores.
 
 
 def run_with_floors(
@@ -259,11 +257,10 @@ def run_with_floors(
     dry_run: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Run requests and the floors of pretrained ones; print all rows and the gap to each floor, or with `dry_run` the
-    plans.
+    """Run pretrained methods and their comparison runs, and print the gaps; with `dry_run`, print the plans only.
 
     Raises:
-        UsageError: nothing is pretrained.
+        UsageError: no request is pretrained.
     """
     from embench.planning.pretraining import split_pretrained
     from embench.records.record import read_record
@@ -272,7 +269,8 @@ def run_with_floors(
 
     found, every = split_pretrained(requests)
     for floors in found:
-        _print_floors(floors)
+        show_table(floors.rows, [field("title", "row"), TableColumn("method", _name_method)])
+        console.wrapped(f"{floors.training[:1].upper()}{floors.training[1:]}.")
     if dry_run:
         print_plans(every, as_json=as_json)
         return
@@ -282,25 +280,15 @@ def run_with_floors(
     gaps = gaps_of(records)
     if as_json:
         console.document(
-            {"runs": [result.json() for result in done.results], "floors": [as_document(*each) for each in gaps]}
+            {"runs": [result.json() for result in done.results], "floors": [gaps_as_json(*each) for each in gaps]}
         )
     else:
-        alone = [result for result in done.results if result.id not in _list_run_ids(gaps)]
-        if alone:
-            results(alone)
+        in_gaps = {id_ for record, _, floors in gaps for id_ in (record.run["id"], *(each.run for each in floors.gaps))}
+        if alone := [result for result in done.results if result.id not in in_gaps]:
+            print_runs(alone)
         show_gaps(gaps, records)
-        run_folders(done.results)
+        print_folders(done.results)
     done.check()
-
-
-def _list_run_ids(gaps: Sequence[Gaps]) -> set[str]:
-    return {id_ for record, _, floors in gaps for id_ in (record.run["id"], *(each.run for each in floors.gaps))}
-
-
-def _print_floors(floors: Floors) -> None:
-    """Print the rows of a request with its floors, and how they are trained."""
-    show_table(floors.rows, [field("title", "row"), TableColumn("method", _name_method)])
-    console.wrapped(f"{floors.training[:1].upper()}{floors.training[1:]}.")
 
 
 def _name_method(row: FloorRow) -> str:
@@ -315,7 +303,7 @@ def _name_method(row: FloorRow) -> str:
 
 
 def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | None = None) -> None:
-    """Print a table for each pretrained run and target: its score, the scores of its floors, and the gap to each."""
+    """Print a table for each pretrained run and target: its score, those of its comparison runs, and the gaps."""
     from embench.records.wording import method_name
     from embench.statistics.gains import shown_metric
 
@@ -326,7 +314,7 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
         columns = [
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: method_name(row[1].run)),
-            TableColumn(name, partial(_score, target, name)),
+            TableColumn(name, lambda row, on=target, of=name: format_score(row[1].scores.of(on).get(of))),
             TableColumn("gap", lambda row: row[2]),
             TableColumn("run", lambda row: row[1].run["id"].rpartition("-")[2]),
         ]
@@ -346,24 +334,14 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
         console.echo()
 
 
-def _score(target: str, metric: str, row: tuple[str, Record, str]) -> str:
-    return format_score(row[1].scores.of(target).get(metric))
-
-
-def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:
-    """Return the gaps of a run for `--json`."""
+def gaps_as_json(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:
+    """Return the gaps of a pretrained run to its comparison runs, as `--json` prints them."""
     return {
         "run": record.run["id"],
         "target": target,
         "epochs_at_most": floors.epochs,
         "floors": [
-            {
-                "kind": gap.kind,
-                "method": gap.name,
-                "run": gap.run,
-                "gap": gap.gap.as_json() if gap.gap else None,
-                "why": gap.why,
-            }
+            {"kind": gap.kind, "method": gap.name, "run": gap.run, "gap": gap.gap and gap.gap.as_json(), "why": gap.why}
             for gap in floors.gaps
         ],
     }
@@ -372,7 +350,7 @@ def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any
 # Protocols for `embench list` and `embench info`: names, and rules in words.
 
 KIND = "protocol"
-_KEPT_APART = {
+_FOLDED = {
     "group": "subjects; subjects of one group share a fold",
     "recording": "recordings",
     "segment": "segments",
@@ -399,35 +377,25 @@ DISPLAY_NAMES = {
     "test subjects give first": "calibration data",
     "shown beside the confound-only models": "shown next to the confound-only models",
 }
-"""Keys of `described` -> different name on the screen."""
+"""Key of `describe_protocol` -> its name on the screen."""
 
 
-def listed() -> list[dict[str, Any]]:
-    """Return name, summary and leakage of each protocol that a new run may use."""
-    loaded = map(protocols.load_protocol, protocols.protocol_names())
-    return [
-        {
-            "kind": KIND,
-            "name": protocol.name,
-            "summary": re.split(r"(?<=\.) (?=[A-Z])", protocols.about_protocol(protocol.name))[0],
-            "leaks": "yes" if protocol.leaks else "no",
-        }
-        for protocol in loaded
-    ]
+def list_protocols() -> list[dict[str, Any]]:
+    """Return name, summary and leakage of each protocol, as `embench list protocol` prints them."""
+    names = protocols.protocol_names()
+    firsts = [re.split(r"(?<=\.) (?=[A-Z])", protocols.about_protocol(name))[0] for name in names]
+    leaks = ["yes" if protocols.load_protocol(name).leaks else "no" for name in names]
+    rows = zip(names, firsts, leaks, strict=True)
+    return [{"kind": KIND, "name": name, "summary": summary, "leaks": leak} for name, summary, leak in rows]
 
 
-def print_listed() -> None:
+def print_protocols() -> None:
     """Print the protocols as a table."""
-    show_table(listed(), fields("name", "summary", "leaks"), title=KIND)
+    show_table(list_protocols(), fields("name", "summary", "leaks"), title=KIND)
 
 
-def protocol_yaml(name: str) -> str:
-    """Return the rules of a protocol as a YAML file, including those of the protocol that it extends."""
-    return protocols.load_protocol(name).yaml()
-
-
-def described(name: str) -> dict[str, Any]:
-    """Return the rules of a protocol, published or in a file, in words."""
+def describe_protocol(name: str) -> dict[str, Any]:
+    """Return the rules of a protocol in words, as `embench info` prints them; `name`: its name, or a YAML file."""
     protocol, published = protocols.load_protocol(name), name in protocols.protocol_names()
     split, unit = protocol.split, protocol.unit
     count = "one fold for each of the" if split.folds == "each" else f"{split.folds} folds of"
@@ -441,11 +409,11 @@ def described(name: str) -> dict[str, Any]:
         "datasets": sorted({*(protocol.labels or {}), *(protocol.stimuli or {}), *(protocol.people or {})}),
         "folds": f"one, of the last of {split.folds} segments of each recording, trained on the earlier segments"
         if split.tests
-        else f"{count} {_KEPT_APART[split.by]}{within}",
+        else f"{count} {_FOLDED[split.by]}{within}",
         "validation": f"{held_out:.0%} of the training subjects" if held_out else "none",
         "unit": f"{rated}; {unit.continuous_s:g} s for continuous ratings; {unit.condition_s:g} s of a condition",
-        "primary_metric": _headline(protocol),
-        "a method reads of test subjects": _access(protocol),
+        "primary_metric": _describe_primary(protocol),
+        "a method reads of test subjects": _describe_access(protocol),
         **({"test subjects give first": _describe_calibration(protocol.personal)} if protocol.personal else {}),
         **({"shown beside the confound-only models": ", ".join(protocol.references)} if protocol.references else {}),
         "preprocessing": protocol.preprocess,
@@ -456,7 +424,7 @@ def described(name: str) -> dict[str, Any]:
     }
 
 
-def _access(protocol: Protocol) -> str:
+def _describe_access(protocol: Protocol) -> str:
     known, _, trained_on = protocol.target_access.partition(", ")
     if trained_on:
         return f"{_ACCESS[known]}; and labelled {trained_on.removeprefix('labelled ')}"
@@ -464,7 +432,7 @@ def _access(protocol: Protocol) -> str:
 
 
 def _describe_calibration(rules: PersonalRules) -> str:
-    """Describe the calibration data of test subjects, and the gap between these and the scored units."""
+    """Describe which units of test subjects are calibration data, and which later units are scored."""
     later = f"units at least one block and {rules.guard_s:g} s later are scored"
     if rules.gives == "session":
         return "their first session, with labels, for training; later sessions are scored"
@@ -476,17 +444,17 @@ def _describe_calibration(rules: PersonalRules) -> str:
     )
 
 
-def _headline(protocol: Protocol) -> str:
+def _describe_primary(protocol: Protocol) -> str:
     primary_metrics = {
-        "class targets": _describe_kind_headline(protocol, "binary"),
-        "continuous targets": _describe_kind_headline(protocol, "value"),
+        "class targets": _describe_primary_for(protocol, "binary"),
+        "continuous targets": _describe_primary_for(protocol, "value"),
     }
     if len(set(primary_metrics.values())) == 1:
         return primary_metrics["class targets"]
     return "; ".join(f"for {words}: {scores}" for words, scores in primary_metrics.items())
 
 
-def _describe_kind_headline(protocol: Protocol, kind: KindName) -> str:
+def _describe_primary_for(protocol: Protocol, kind: KindName) -> str:
     designs: Mapping[str, tuple[Design, bool]] = {
         "for tasks in one fixed order": ("fixed_order", False),
         "for stimuli that subjects share": ("shared_stimuli", False),

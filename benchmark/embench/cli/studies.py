@@ -1,4 +1,4 @@
-"""`embench baselines` and `embench claims`: several runs, planned, run and compared together."""
+"""`embench baselines` and `embench claims`: sets of runs that are planned, executed and compared together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fields, fitting, grouped, show_parts, show_table
-from embench.cli.options import Cluster, DryRunOption, ExecutorName, Json, cluster_options, completes, with_options
+from embench.cli.console import TableColumn, field, fields, fit_columns, grouped, show_parts, show_table
+from embench.cli.options import Cluster, DryRunOption, ExecutorName, Json, complete, parse_cluster, with_options
 from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.files import snapshot
@@ -36,7 +36,7 @@ SETS = "baselines"
 _DEFAULT = "features-v1"
 
 
-def _names(incomplete: str) -> list[str]:
+def _complete_set(incomplete: str) -> list[str]:
     return [path.stem for path in registry.find_shipped_files("baselines/*.yaml") if path.stem.startswith(incomplete)]
 
 
@@ -57,7 +57,10 @@ def _names(incomplete: str) -> list[str]:
 def baselines(
     *,
     named: Annotated[
-        str, Option("--set", autocompletion=_names, help="Baseline set, or a YAML file; see `embench list baselines`.")
+        str,
+        Option(
+            "--set", autocompletion=_complete_set, help="Baseline set, or a YAML file; see `embench list baselines`."
+        ),
     ] = _DEFAULT,
     level: Annotated[
         Literal["core", "extended", "full"], Option(help="Rows of the set to run; each level holds those before it.")
@@ -88,9 +91,10 @@ def baselines(
     from embench.sets.folder import write_folder
     from embench.sets.rows import baseline_rows
     from embench.sets.table import board_rows, write_figures
+    from embench.site import build_site
 
     find_executor(executor)
-    chosen = cluster_options(cluster or ())
+    chosen = parse_cluster(cluster or ())
     found, dataset = find_set(named), options.pop("dataset")
     given = [text for text in own or () if running.is_scored(text)]
     rows = running.build_user_rows([text for text in own or () if text not in given], dataset, options)
@@ -113,51 +117,39 @@ def baselines(
         return
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     every = [*finished, *done.results]
-    board = _select_targets(board_rows(every, mine), options["targets"])
+    targets = [name.strip() for name in (options["targets"] or "").split(",") if name.strip()]
+    board = [row for row in board_rows(every, mine) if not targets or row["target"] in targets]
     document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
-    console.answer(as_json, document, lambda: _print_board(_title(found, level), board, every))
+    console.answer(as_json, document, lambda: _print_board(_get_title(found, level), board, every))
     folder = able[0].plan.folder.parent
     if found.paper:
-        _paper_page(found.paper, dataset, options, (done, unfit), folder, show=not as_json)
+        _write_paper(found.paper, dataset, options, (done, unfit), folder, show=not as_json)
     figures = write_figures(board, folder, found.name) if mine & {result.id for result in every} else []
     with Progress() as progress:
-        place = write_folder(found, level, options, able, unfit, report, _write_site, progress.event)
+        place = write_folder(found, level, options, able, unfit, report, build_site, progress.event)
     if not as_json:
         left = f"; {len(unfit)} more need what {dataset} or these options lack: --dry-run names it" if unfit else ""
-        _print_end(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}", figures, place, board)
+        _print_end(f"{_get_title(found, level)}: {len(done.results)} of {len(able)} rows{left}", figures, place, board)
     done.check()
 
 
-def _write_site(entries: Path, out: Path, notes: Path) -> None:
-    from embench.site import build_site
-
-    build_site(entries, out, notes_folder=notes)
-
-
 def _note_warnings(report: Mapping[str, Any], dataset: str, data_root: Path | None) -> None:
-    """State how many warnings there are on the files that will be used."""
+    """Print the number of warnings on a dataset's files, and the command that lists them."""
     if count := sum(each["times"] for each in report["findings"] if each["severity"] == "warning"):
         console.note(f"{count} warning{'s' if count > 1 else ''} on the files; all files are used. To list them:")
         root = ["--data-root", str(data_root)] if data_root else []
         console.note(f"  {shlex.join(['embench', 'data', 'verify', dataset, *root])}")
 
 
-def _select_targets(board: Sequence[Mapping[str, Any]], target: str | None) -> list[Mapping[str, Any]]:
-    """Select the rows of the requested targets; by default all."""
-    targets = [name.strip() for name in (target or "").split(",") if name.strip()]
-    return [row for row in board if not targets or row["target"] in targets]
-
-
 def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[Result]) -> None:
-    """Print the rows of a table, and notes for reading them."""
+    """Print the table of a baseline set, the folders of its runs, and warnings."""
     from embench.cli import show
-    from embench.cli.show import print_board
 
     show.warn_of_synthetic(any(each.synthetic for each in runs))
-    show.run_folders(runs, named=print_board(board, title))
+    show.print_folders(runs, named=show.print_board(board, title))
 
 
-def _paper_page(
+def _write_paper(
     paper: str,
     dataset: str,
     options: Mapping[str, Any],
@@ -166,8 +158,11 @@ def _paper_page(
     *,
     show: bool,
 ) -> None:
-    """Write a page with a paper's printed numbers next to the results; with `show`, also print it. `rows`: finished
-    rows, and rows that do not fit."""
+    """Write a page with the numbers that a paper printed next to the results; with `show`, also print them.
+
+    Args:
+        rows: results of the finished rows, and the rows that do not apply to the dataset.
+    """
     from embench.claims.page import claims_page
     from embench.files import make_folder, write_text
     from embench.sets.rows import examine_paper
@@ -182,8 +177,7 @@ def _paper_page(
 
 
 def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: Sequence[Mapping[str, Any]]) -> None:
-    """Print the number of rows, the places of figures and of the set's folder, the next command, and whether the user's
-    own method is better."""
+    """Print the end of a baseline set: `count` of rows, files, next command, whether the user's method is better."""
     console.wrapped(count)
     if figures:
         console.wrapped(f"figures: {', '.join(map(str, figures))}")
@@ -201,29 +195,24 @@ def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: 
             console.wrapped(row["answer"], bold=True)
 
 
-def listed_sets() -> list[dict[str, Any]]:
-    """Return name, summary, number of rules up to each level, and state of each installed baseline set."""
+def list_sets() -> list[dict[str, Any]]:
+    """Return name, summary, state, number of rules of each level, and hash of all installed baseline sets."""
     from embench.sets.files import SET_LEVELS, installed_sets
 
-    return [
-        {
-            "kind": SETS,
-            "name": each.name,
-            "summary": each.summary,
-            "state": "draft" if each.draft else "fixed",
-            "rules": None if each.paper else {level: len(each.rules(level)) for level in SET_LEVELS},
-            "hash": each.hash,
-        }
-        for each in installed_sets().values()
-    ]
+    rows = []
+    for each in installed_sets().values():
+        rules = None if each.paper else {level: len(each.rules(level)) for level in SET_LEVELS}
+        about = {"kind": SETS, "name": each.name, "summary": each.summary, "state": "draft" if each.draft else "fixed"}
+        rows.append({**about, "rules": rules, "hash": each.hash})
+    return rows
 
 
 def print_sets() -> None:
     """Print the baseline sets as a table."""
-    show_table(listed_sets(), fields("name", "summary", "state"), title=SETS)
+    show_table(list_sets(), fields("name", "summary", "state"), title=SETS)
 
 
-def _title(found: BaselineSet, level: str) -> str:
+def _get_title(found: BaselineSet, level: str) -> str:
     return f"{found.name}{' (draft)' if found.draft else ''}, {level}"
 
 
@@ -253,7 +242,7 @@ def claims(
     ] = False,
     dataset: Annotated[
         list[str] | None,
-        Option(autocompletion=completes("dataset"), help="Dataset to use instead of the claim's datasets; repeatable."),
+        Option(autocompletion=complete("dataset"), help="Dataset to use instead of the claim's datasets; repeatable."),
     ] = None,
     under: Annotated[
         Literal["both", "fixed", "own"], Option(help="Use the fixed protocol, the papers' protocols, or both.")
@@ -268,12 +257,12 @@ def claims(
     if printed:
         from embench.claims.files import printed_tables
 
-        files.select_claims(None if paper == ALL else paper, ())  # refuses a paper that nobody knows
-        _list_printed(printed_tables(None if paper == ALL else paper), options["data_root"], as_json=as_json)
+        files.select_claims(None if paper == ALL else paper, ())  # raises if the paper is unknown
+        _print_numbers(printed_tables(None if paper == ALL else paper), options["data_root"], as_json=as_json)
         return
     chosen = files.select_claims(None if paper == ALL else paper, tuple(claim or ()))
     if not (paper or claim or dry_run):
-        _list(chosen, options["data_root"], as_json=as_json)
+        _print_claims(chosen, options["data_root"], as_json=as_json)
         return
     from embench.claims import examine  # with torch, which a list does not need
 
@@ -289,14 +278,14 @@ def claims(
             rows = examine.examine_claims(pairs, progress.event)
             values = examine.examine_measured(measurable, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, files.UntestedClaim)]
-    document = _document([*tested, *measurable], [*rows, *values], untested)
+    document = _as_json([*tested, *measurable], [*rows, *values], untested)
     console.answer(as_json, document, lambda: print_claims(tested, rows, values, untested))
     if not dry_run:
         examine.check_all_compared([*rows, *values])
 
 
-def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, as_json: bool) -> None:
-    """Print the claims of each paper, and the available datasets for testing them; nothing is run or planned."""
+def _print_claims(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, as_json: bool) -> None:
+    """Print the claims of each paper, and the datasets here with which they can be tested."""
     available = {name: _is_available(name, data_root) for claim in found for name in getattr(claim, "datasets", ())}
 
     def place(claim: AnyClaim | UntestedClaim) -> str:
@@ -320,8 +309,8 @@ def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, 
     console.command(f"embench claims {next(iter(able), found[0].paper if found else ALL)} --recipe quick --dry-run")
 
 
-def _list_printed(papers: Sequence[Printed], data_root: Path | None, *, as_json: bool) -> None:
-    """Print each number in the tables of papers, with the data for its run, or why it could not be read."""
+def _print_numbers(papers: Sequence[Printed], data_root: Path | None, *, as_json: bool) -> None:
+    """Print each number in the tables of papers, with the dataset that its run requires, or why it cannot be run."""
     rows: list[dict[str, Any]] = []
     for tables in papers:
         for row in tables.rows:
@@ -349,17 +338,17 @@ def _list_printed(papers: Sequence[Printed], data_root: Path | None, *, as_json:
 
 
 def _is_available(dataset: str, data_root: Path | None) -> bool:
-    """True where a folder of the dataset exists; planning checks its content."""
+    """Return True if the folder of the dataset exists; its content is not checked."""
     try:
         return data_folder(registry.find("dataset", dataset), data_root).is_dir()
-    except EmbenchError:  # of a package that is not installed
+    except EmbenchError:  # the dataset's package is not installed
         return False
 
 
-def _document(
+def _as_json(
     tested: Sequence[AnyClaim], rows: Sequence[ClaimResult | Measured], untested: Sequence[UntestedClaim]
 ) -> dict[str, Any]:
-    """The document of `--json`."""
+    """Return tested claims with their results, and untested claims, as `--json` prints them."""
     names = {"id", "paper", "claim", "direction", "measure", "by", "margin", "published", "protocol"}
     names |= {"metric", "remarks"}
     described = [
@@ -377,8 +366,13 @@ def print_claims(
     printed: Sequence[PrintedResult] = (),
     notes: Sequence[str] = (),
 ) -> None:
-    """Print the results for numbers in tables, then comparisons and measurements claim by claim, then the claims that
-    cannot be tested yet."""
+    """Print results next to a paper's tables (`printed`, with `notes`), then the results of each claim, then the claims
+    that cannot be tested yet.
+
+    Args:
+        tested: claims with two compared methods, whose results are `rows`.
+        values: results of claims on one measured value.
+    """
     from embench.claims.page import MEANING, OBTAINED, claim_cells, rows_by_claim, run_lines
     from embench.cli.show import warn_of_synthetic
 
@@ -415,12 +409,12 @@ def print_claims(
 
 
 def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> None:
-    """Print the results for numbers in tables, and notes for reading them."""
+    """Print results next to the numbers in a paper's tables, and notes on both."""
     from embench.claims.page import printed_cells
 
     cells, reasons = printed_cells(printed)
     columns = [field(name, name) for name in (cells[0] if cells else ())]
-    show_table(cells, fitting(cells, columns, ["table"]), title="tables")
+    show_table(cells, fit_columns(cells, columns, ["table"]), title="tables")
     for note in (*reasons, *notes):
         console.wrapped(note)
     if reasons or notes:
@@ -428,8 +422,8 @@ def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> No
 
 
 def _show_cells(rows: Sequence[Mapping[str, str]]) -> None:
-    """Print a table for each dataset and protocol, without empty columns; cost and sizes only where they fit."""
+    """Print a table of claims' results for each dataset and protocol, without empty columns."""
     for place, own in grouped((f"{row['dataset']}, {row['protocol']}", row) for row in rows).items():
         filled = {name for row in own for name, text in row.items() if text != "-"} - {"dataset", "protocol"}
         columns = [field(name, name) for name in own[0] if name in filled]
-        show_table(own, fitting(own, columns, ["recipe", "cost", "of", "size"]), title=place)
+        show_table(own, fit_columns(own, columns, ["recipe", "cost", "of", "size"]), title=place)

@@ -21,7 +21,7 @@ from embench.files import folder_mode, make_folder, sha256
 from embench.interfaces.dataset import Card, Download
 from embench.store.fingerprint import synthetic
 from embench.system import BytesCallback, DownloadCallback, locked
-from embench.vocabulary import did_you_mean, has_control, visible
+from embench.vocabulary import did_you_mean, escape_control, has_control
 
 if TYPE_CHECKING:
     import requests
@@ -129,7 +129,7 @@ def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
 def _inside(archive: Path, name: str) -> PurePosixPath:
     """Return the member's path. Raises DataError if it leads out of the folder, or is not a valid file name."""
     if has_control(name) or "\n" in name or "\t" in name:
-        raise _refused(archive, visible(repr(name)[1:-1]), "a name with control characters")
+        raise _refused(archive, escape_control(repr(name)[1:-1]), "a name with control characters")
     parts = _parts(name)
     if len(name) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in parts.parts):
         raise _refused(archive, f"{name[:40]}..", "a name that is too long")

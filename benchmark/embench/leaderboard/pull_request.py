@@ -73,7 +73,7 @@ from embench.records.record import (
 from embench.registry.catalogue import installed
 from embench.registry.fragments import installed_only
 from embench.system import ProgressCallback
-from embench.vocabulary import names_code, names_place, texts_in
+from embench.vocabulary import iterate_texts, names_code, names_path
 
 # Checks that leaderboards only grow: published entries are unchanged, and new entries are consistent with them.
 
@@ -229,8 +229,8 @@ _Found = Iterable[str] | Undefined
 
 def _check_texts(checked: _Subject) -> Iterator[str]:
     """Check the texts of run.yaml before they are used."""
-    for field, text in texts_in(read_run(checked.folder)):
-        if names_code(text) or names_place(text):
+    for field, text in iterate_texts(read_run(checked.folder)):
+        if names_code(text) or names_path(text):
             yield f"run.yaml: {field} names a file that nobody else has: {text[:60]}"
 
 

@@ -43,7 +43,7 @@ from embench.statistics import metric_facts
 from embench.statistics.answers import Unanswerable, design_of, unranked
 from embench.statistics.form import ModelLine, model_lines
 from embench.statistics.intervals import ManyRows, Ranking, count_positive, holds_corrected
-from embench.vocabulary import did_you_mean, harmless, markdown, table_in_markdown
+from embench.vocabulary import did_you_mean, escape_formula, markdown, table_in_markdown
 
 # Sections of leaderboards: the rows of a dataset, protocol and target, from entries or from the cache.
 #
@@ -368,7 +368,7 @@ def _csv_cell(value: Any) -> str:
     """Format a cell. Texts that a spreadsheet would run as a formula are neutralised; negative numbers are not
     formulas."""
     text = as_text(value, "; ")
-    return text if isinstance(value, int | float) else harmless(text)
+    return text if isinstance(value, int | float) else escape_formula(text)
 
 
 def sorted_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Fields, Row]]:

@@ -50,7 +50,7 @@ from embench.statistics.gains import headline_summands
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.statistics.scores import compute_scores
 from embench.system import ProgressCallback
-from embench.vocabulary import FORMULA, texts_in
+from embench.vocabulary import FORMULA, iterate_texts
 
 # Checks of the calibration data that a record states.
 
@@ -213,7 +213,7 @@ def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iter
             yield f"{AUDIT_FILE}: counts.{severity} is not the number of {severity} findings"
     for i, finding in enumerate(findings):
         yield from _wrong_finding(finding, f"findings.{i}")
-    for field, text in texts_in(audit.get("measured", {}), "measured"):
+    for field, text in iterate_texts(audit.get("measured", {}), "measured"):
         if not _PLAIN.fullmatch(text):
             yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
     yield from _wrong_reasons(audit.get("skipped", {}))
@@ -229,7 +229,7 @@ def _wrong_finding(finding: Mapping[str, Any], place: str) -> Iterator[str]:
     if more := sorted(finding.keys() ^ _OF_FINDING):
         yield f"{AUDIT_FILE}: {place}.{more[0]}: expected the fields {', '.join(sorted(_OF_FINDING))}"
         return
-    for field, text in texts_in(finding["evidence"], f"{place}.evidence"):
+    for field, text in iterate_texts(finding["evidence"], f"{place}.evidence"):
         if not _PLAIN.fullmatch(text):
             yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
     if wrong := wrong_field(finding):
@@ -502,7 +502,7 @@ def wrong_fields(record: Record) -> Iterator[str]:
             what = f"{methods[target]} methods, more than the {most} test-set evaluations"
             yield f"run.yaml: methods_evaluated.{target}: {what}"
     yield from _wrong_words(run)
-    for field, text in texts_in({name: part for name, part in record.run.items() if name not in _IN_NO_TABLE}):
+    for field, text in iterate_texts({name: part for name, part in record.run.items() if name not in _IN_NO_TABLE}):
         if text.startswith(FORMULA):
             yield f"run.yaml: {field}: a spreadsheet would run `{text[:30]}`; expected no = + - or @ before a text"
 

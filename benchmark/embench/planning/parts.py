@@ -22,7 +22,7 @@ from embench.planning.request import Request
 from embench.protocols import NORMALISE, Given, Protocol, load_protocol
 from embench.records import TimeContext, context_of
 from embench.records.manifest import Inputs, Joins
-from embench.vocabulary import did_you_mean, nearest
+from embench.vocabulary import did_you_mean, find_nearest
 
 # Parts of a plan: the method with resolved plugins and recipes, and its pretraining steps.
 
@@ -137,7 +137,7 @@ def apply_settings(method: Method, settings: Sequence[str]) -> Method:
         found = _SETTING.match(path.strip())
         if not equals or not found:
             kind, dot, rest = path.strip().partition(".")
-            near = nearest(kind, _KINDS) if dot else []
+            near = find_nearest(kind, _KINDS) if dot else []
             raise UsageError(
                 f"cannot read `{setting}`",
                 where=f"--set {setting}",
@@ -215,7 +215,7 @@ def _meant(path: str, wrong: str, recipe: Recipe) -> str | None:
         parts = asdict(value) if isinstance(value, View) else value
         known += [f"{name}.{key}" for key in parts] if isinstance(parts, Mapping) else [name]
     fields = {each: each.rpartition(".")[2] for each in known}
-    near = nearest(wrong.rpartition(".")[2], fields.values())[:1]
+    near = find_nearest(wrong.rpartition(".")[2], fields.values())[:1]
     meant = [path.removesuffix(wrong) + each for each, field in fields.items() if field in near]
     return f"did you mean {' or '.join(meant)}?" if meant else None
 

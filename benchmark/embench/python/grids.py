@@ -18,11 +18,11 @@ from embench.planning.request import AXES, Request, grid_points, make_request
 from embench.planning.tuning import Search
 from embench.planning.weights import expand_axes
 from embench.python.records import from_python, predictions_file, remember_own
-from embench.python.running import DryRun, plugin_name, request_with, watcher
+from embench.python.running import DryRun, make_watcher, plugin_name, request_with
 from embench.records.pretraining_comparison import RowFloors
 from embench.records.record import read_record
 from embench.records.wording import name_without_package
-from embench.screen import Progress, Steps, run_plan, set_plan, table
+from embench.screen import Progress, Steps, format_table, run_plan, set_plan
 from embench.sets.files import SetLevel, find_set
 from embench.sets.rows import baseline_rows
 from embench.sets.running import (
@@ -64,10 +64,12 @@ class BaselineBoard:
     """Methods next to each other and to confound-only models, as returned by `embench.baselines` and `embench.grid`.
 
     Args:
-        rows: see `to_pandas`. `results`: results of all runs, the user's own first.
-        failures: run -> why it failed. `unfit`: row of the set -> why it does not fit the dataset.
-        floors: for `embench.grid(floors=True)`, pretrained run and target -> the gaps to the same network from scratch
-            and at random, and to handcrafted features: `gaps`, and `texts`.
+        rows: see `to_pandas`.
+        results: results of all runs, those of the user's methods first.
+        failures: run -> why it failed.
+        unfit: row of the set -> why it cannot be run on the dataset.
+        floors: for `embench.grid(floors=True)`, (pretrained run, target) -> the `gaps` to the same network from scratch
+            and to handcrafted features, and their `texts`.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -114,7 +116,7 @@ class BaselineBoard:
         paths = dict.fromkeys(path for row in self.rows for path in row.get("varied", ()))
         frame = pd.DataFrame([row | row.get("varied", {}) for row in self.rows]).drop(columns="varied", errors="ignore")
         for path in paths:
-            with suppress(TypeError, ValueError):  # not a number, as of `encoder.view.kind`
+            with suppress(TypeError, ValueError):  # settings such as `encoder.view.kind` are not numbers
                 frame[path] = pd.to_numeric(frame[path])
         return frame
 
@@ -137,8 +139,8 @@ class BaselineBoard:
         for rows in board_panels(self.rows):
             title = ", ".join([name_without_package(rows[0]["dataset"]), rows[0]["protocol"], rows[0]["target"]])
             cells = [{name: cell for name, cell in row.items() if name != "run"} for row in board_cells(rows)]
-            parts += [f"{title}\n{table(cells, None, _WIDTH)}", *board_notes(rows)]
-            parts.append(table(model_cells(rows), None, _WIDTH))
+            parts += [f"{title}\n{format_table(cells, None, _WIDTH)}", *board_notes(rows)]
+            parts.append(format_table(model_cells(rows), None, _WIDTH))
         return "\n\n".join(filter(None, [*parts, *self._notes]))
 
     def _repr_html_(self) -> str:
@@ -153,12 +155,8 @@ class BaselineBoard:
         compared = [f"{run}, {target}: {found.words}" for (run, target), found in self.floors.items()]
         failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
         generated = ["synthetic data: these numbers say nothing about real subjects"]
-        return [
-            *self._sentences,
-            *compared,
-            *failed,
-            *(generated if any(row["synthetic"] for row in self.rows) else []),
-        ]
+        is_synthetic = any(row["synthetic"] for row in self.rows)
+        return [*self._sentences, *compared, *failed, *(generated if is_synthetic else [])]
 
 
 @from_python
@@ -213,13 +211,14 @@ def baselines(
     options = {name: getattr(request, name) for name in ("targets", *names) if name != "target"}
     found = find_set(set)
     scored = [method for method in given if _is_scored(method)]
-    methods = [_name_method(method) for method in given if not _is_scored(method)]
+    plugins = [("encoder" if hasattr(each, "accepts") else "fusion", each) for each in given if not _is_scored(each)]
+    methods = [str(plugin_name(kind, each)) for kind, each in plugins]  # objects are stored for worker processes
     rows = [*build_user_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
     with Steps("subjects", "verified") if progress else nullcontext() as steps:
         check_readable(dataset, request.data_root, steps)
-    finished = [] if dry_run else [_scored(method, dataset, options) for method in scored]
+    finished = [] if dry_run else [_load_scored(method, dataset, options) for method in scored]
     with snapshot(), Progress() if progress else nullcontext() as bar, offline() if dry_run else nullcontext():
-        watch = watcher(bar)
+        watch = make_watcher(bar)
         able, unfit = forecast_rows(rows, watch)
         if dry_run:
             document = plan_document(found, level, dataset, able, unfit)
@@ -233,30 +232,24 @@ def baselines(
 
 
 def _as_html(cells: Sequence[Mapping[str, str]]) -> str:
-    """Format the cells of rows as an HTML table; empty where there is no row."""
+    """Format the cells of rows, as title -> text, as an HTML table; empty without rows."""
     rows = [list(cells[0]), *(list(row.values()) for row in cells)] if cells else []
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>{body}</table>" if body else ""
 
 
 def _is_scored(method: Any) -> bool:
-    """True for predictions or a finished run, which need no training."""
+    """Return True for predictions and finished runs, which need no training."""
     if isinstance(method, str | Path):
         return is_scored(str(method))
     return isinstance(method, Result) or hasattr(method, "to_csv")
 
 
-def _scored(method: Any, dataset: str, options: Mapping[str, Any]) -> Result:
+def _load_scored(method: Any, dataset: str, options: Mapping[str, Any]) -> Result:
     if isinstance(method, Result):
         return load_user_result(method, dataset, options)
     with predictions_file(method) as path:
         return remember_own(load_user_result(str(path), dataset, options))
-
-
-def _name_method(method: Any) -> str:
-    """Return the name of a method for the rows; objects are stored for worker processes."""
-    kind = "encoder" if hasattr(method, "accepts") else "fusion"
-    return str(plugin_name(kind, method))
 
 
 # `embench.grid` and `embench.tune`: a run for each combination of values, and settings that each fold chooses.
@@ -320,16 +313,16 @@ def grid(
         UsageError, DataError: a run cannot be planned; nothing was trained.
     """
     given_values = dict(locals())
-    axes = {name: _axis(name, given_values[name.replace("-", "_")]) for name in AXES}
+    axes = {name: _list_values(name, given_values[name.replace("-", "_")]) for name in AXES}
     shared = {name: given_values[name] for name in _SHARED}
     asked = [make_request(**shared, **point) for point in grid_points({k: v for k, v in axes.items() if v})]
     check_names(asked)
     points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
     requests = split_pretrained(points)[1] if floors else points
-    from embench.runs import run as runner  # imports torch, which takes longer than to refuse what is wrong
+    from embench.runs import run as runner  # imports torch, which is slow, so wrong arguments are refused before
 
     with Progress(()) if progress else nullcontext() as bar:
-        watch = watcher(bar)
+        watch = make_watcher(bar)
         if dry_run:
             with offline():
                 documents = runner.describe_plans(requests, watch)
@@ -344,16 +337,16 @@ def grid(
 _SHARED = ("seeds", "partitions", "device", "data_root", "runs", "dev", "confounds", "workers", "observer")
 
 
-def _axis(name: str, value: Any) -> list[str]:
-    """Return the values of an option for the points of a grid, as texts; empty where it is not used."""
+def _list_values(name: str, value: Any) -> list[str]:
+    """Return the values of an option in a grid as strings; empty where it is not used."""
     if name == "set":
-        return _settings(value)
+        return _list_settings(value)
     if value is None or value == ():
         return []
-    return [_text(name, each) for each in (value if isinstance(value, list | tuple) else [value])]
+    return [_format_value(name, each) for each in (value if isinstance(value, list | tuple) else [value])]
 
 
-def _text(name: str, value: Any) -> str:
+def _format_value(name: str, value: Any) -> str:
     if value is None:
         return "none"
     if name == "encoder" and isinstance(value, Mapping):
@@ -361,7 +354,7 @@ def _text(name: str, value: Any) -> str:
     return str(plugin_name(name, value) if name in _PLUGINS else value)
 
 
-def _settings(settings: Texts | Mapping[str, Any]) -> list[str]:
+def _list_settings(settings: Texts | Mapping[str, Any]) -> list[str]:
     if isinstance(settings, Mapping):
         pairs = ((path, each if isinstance(each, list | tuple) else [each]) for path, each in settings.items())
         return [setting for path, values in pairs for setting in request_settings(path, values)]
@@ -369,7 +362,7 @@ def _settings(settings: Texts | Mapping[str, Any]) -> list[str]:
 
 
 def request_settings(path: str, values: Iterable[Any]) -> tuple[str, ...]:
-    """Return the settings of one path in the form of `--set`."""
+    """Return one setting with several values in the form of `--set`: `("encoder.lr=0.0001", ..)`."""
     return tuple(each for value in values for each in make_request(dataset="", set={path: value}).settings)
 
 
@@ -423,9 +416,9 @@ def tune(
     else:
         space = [search] if isinstance(search, str) else list(search)
     from embench.planning.tuning import parse_space
-    from embench.runs import tuning  # imports torch, which takes longer than to refuse what is wrong
+    from embench.runs import tuning  # imports torch, which is slow, so wrong arguments are refused before
 
     parse_space(space)
     request = request_with(values)
     with Progress(()) if progress else nullcontext() as bar:
-        return tuning.tune(request, Search(space=tuple(space), trials=trials, seed=sampler_seed), watcher(bar))
+        return tuning.tune(request, Search(space=tuple(space), trials=trials, seed=sampler_seed), make_watcher(bar))

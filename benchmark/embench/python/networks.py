@@ -1,11 +1,11 @@
-"""A torch network as an encoder, and a scikit-learn estimator as a fusion."""
+"""Encoders from torch networks, and fusions from scikit-learn estimators."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 from weakref import WeakSet
 
 import numpy as np
@@ -62,52 +62,48 @@ class GivenEstimator(Estimator):
             return
         self._known = np.isfinite(X).any(0)
         model = clone(self.given)
-        seeds = [name for name, value in model.get_params().items() if _is_open_seed(name, value)]
+        unset = [name for name, value in model.get_params().items() if value is None]
+        seeds = [name for name in unset if name.rpartition("__")[2] == "random_state"]
         model.set_params(**dict.fromkeys(seeds, self.seed))
         if needs_imputing(model):
             model = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), model)
         named = weight_parameter(model) if np.ptp(weight) > 0 else None
         labels = y if self.kind == "value" else y.astype(int)
         try:
-            self._model = model.fit(self._filled(X), labels, **({named: weight} if named else {}))
+            self._model = model.fit(self._fill(X), labels, **({named: weight} if named else {}))
         except ValueError as error:
             if "NaN" not in str(error):
                 raise
-            raise PluginError(
-                f"{type(self).__name__} does not accept missing values, but the features contain some: {error}",
-                hint="start the pipeline with SimpleImputer(strategy='median', keep_empty_features=True)",
-            ) from error
+            what = f"{type(self).__name__} does not accept missing values, but the features contain some: {error}"
+            hint = "start the pipeline with SimpleImputer(strategy='median', keep_empty_features=True)"
+            raise PluginError(what, hint=hint) from error
 
     def score(self, X: np.ndarray) -> np.ndarray:
         """Return predictions for `X` (n, features); see `Estimator.score`. Raises RuntimeError before `fit`."""
         if self._model is None and self._only is None:
             raise RuntimeError("score was called before fit")
         if self.kind == "value":
-            return (
-                np.full(len(X), self._only)
-                if self._model is None
-                else np.asarray(self._model.predict(self._filled(X)), float)
-            )
-        share = np.zeros((len(X), self.classes))  # a class that no training row has keeps a probability of 0
+            only = self._model is None
+            return np.full(len(X), self._only) if only else np.asarray(self._model.predict(self._fill(X)), float)
+        share = np.zeros((len(X), self.classes))  # classes without a training row have a probability of 0
         if self._model is None:
             share[:, int(self._only or 0)] = 1.0
         else:
-            share[:, self._model.classes_.astype(int)] = self._model.predict_proba(self._filled(X))
+            share[:, self._model.classes_.astype(int)] = self._model.predict_proba(self._fill(X))
         return share if self.kind == "classes" else share[:, 1]
 
-    def _filled(self, X: np.ndarray) -> np.ndarray:
+    def _fill(self, X: np.ndarray) -> np.ndarray:
         return np.where(self._known, X, 0.0)
 
 
 def is_estimator(value: Any) -> bool:
-    """True if an object has the methods of a scikit-learn estimator."""
-    return not isinstance(value, type) and all(
-        hasattr(value, name) for name in ("fit", "predict", "get_params", "set_params")
-    )
+    """Return True if an object has the methods of a scikit-learn estimator."""
+    names = ("fit", "predict", "get_params", "set_params")
+    return not isinstance(value, type) and all(hasattr(value, name) for name in names)
 
 
 def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]:
-    """Make a fusion from a scikit-learn classifier (for targets with classes) or regressor (for values).
+    """Make a fusion from a scikit-learn classifier (for targets with classes) or regressor (for continuous targets).
 
     Args:
         name: name in tables and ids; by default the classes of all steps.
@@ -116,40 +112,36 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
         UsageError: the object is neither; a classifier has no `predict_proba`; a part of it is fitted already; or the
             name is not valid.
     """
-    title = _get_last_step(given).__class__.__name__
+    last = given
+    while isinstance(last, Pipeline) and isinstance(last.steps[-1][1], BaseEstimator):
+        last = last.steps[-1][1]
+    title = type(last).__name__
     if not (is_classifier(given) or is_regressor(given)):
-        raise UsageError(
-            f"{title} is neither a classifier nor a regressor",
-            where="fusion=",
-            expected="a scikit-learn estimator, or a Pipeline that ends with one",
-        )
+        expected = "a scikit-learn estimator, or a Pipeline that ends with one"
+        raise UsageError(f"{title} is neither a classifier nor a regressor", where="fusion=", expected=expected)
     if is_classifier(given) and not hasattr(given, "predict_proba"):
         raise UsageError(
             f"{title} has no predict_proba, and embench requires probabilities",
             where="fusion=",
             expected="a classifier with predict_proba",
-            hint=(
-                f"use sklearn.calibration.CalibratedClassifierCV({title}(...)), or probability=True if the class "
-                "supports it"
-            ),
+            hint=f"use sklearn.calibration.CalibratedClassifierCV({title}(...)), or probability=True if the class "
+            "supports it",
         )
-    estimator = clone(given)  # what it has learned so far stays behind
+    estimator = clone(given)  # without anything that it has learned
     parts = [estimator, *estimator.get_params().values()]
     if any(isinstance(part, FrozenEstimator) or getattr(part, "cv", None) == "prefit" for part in parts):
-        raise UsageError(
-            f"a part of {title} is fitted already, perhaps on test subjects",
-            where="fusion=",
-            expected="an estimator that is not fitted, so that each fold can fit it",
-        )
+        what = f"a part of {title} is fitted already, perhaps on test subjects"
+        expected = "an estimator that is not fitted, so that each fold can fit it"
+        raise UsageError(what, where="fusion=", expected=expected)
     kinds = frozenset({"binary", "classes"} if is_classifier(given) else {"value"})
     named = _compose_name(given) if name is None else checked_name(name)
     return type(named, (GivenEstimator,), {"given": estimator, "kinds": kinds, "__module__": __name__})
 
 
 def needs_imputing(model: Any) -> bool:
-    """True if NaN would reach a step that does not accept it, by scikit-learn's tags; False where the model imputes."""
+    """Return True if NaN would reach a step that does not accept it, and the model does not impute."""
     if any(type(part).__module__.startswith("sklearn.impute") for part in model.get_params().values()):
-        return False  # its author decides how
+        return False
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     return any(not get_tags(step).input_tags.allow_nan for step in steps if step not in (None, "passthrough"))
 
@@ -163,12 +155,8 @@ def weight_parameter(model: Any) -> str | None:
     return "sample_weight" if has_fit_parameter(model, "sample_weight") else None
 
 
-def _is_open_seed(name: str, value: Any) -> bool:
-    return value is None and name.rpartition("__")[2] == "random_state"
-
-
 def _compose_name(estimator: Any) -> str:
-    """Return the classes of an estimator's steps, joined by `-`; a long name has only the initials of all but the last.
+    """Return the classes of an estimator's steps, joined by `-`; in a long name, all but the last are abbreviated.
 
     >>> from sklearn.decomposition import PCA
     >>> from sklearn.ensemble import RandomForestClassifier
@@ -178,42 +166,35 @@ def _compose_name(estimator: Any) -> str:
     >>> _compose_name(make_pipeline(SimpleImputer(), StandardScaler(), PCA(), RandomForestClassifier()))
     'SI-SS-PCA-RandomForestClassifier'
     """
-    *before, last = [type(step).__name__ for step in _steps(estimator)]
+    *before, last = [type(step).__name__ for step in _iterate_steps(estimator)]
     whole = "-".join([*before, last])
     if len(whole) > LONGEST_NAME:
         whole = "-".join([*("".join(filter(str.isupper, name)) or name[:3] for name in before), last])
     return whole[-LONGEST_NAME:].lstrip("-")
 
 
-def _steps(estimator: Any) -> Iterator[Any]:
-    """Yield the steps of an estimator in order, including those of inner pipelines; a wrapped estimator follows its
-    wrapper."""
+def _iterate_steps(estimator: Any) -> Iterator[Any]:
+    """Yield the steps of an estimator in order, including those of inner pipelines and wrapped estimators."""
     if isinstance(estimator, Pipeline):
         for _, step in estimator.steps:
             if step is not None and step != "passthrough":
-                yield from _steps(step)
+                yield from _iterate_steps(step)
         return
     yield estimator
     if isinstance(inside := estimator.get_params(deep=False).get("estimator"), BaseEstimator):
-        yield from _steps(inside)
-
-
-def _get_last_step(estimator: Any) -> Any:
-    while isinstance(estimator, Pipeline) and isinstance(estimator.steps[-1][1], BaseEstimator):
-        estimator = estimator.steps[-1][1]
-    return estimator
+        yield from _iterate_steps(inside)
 
 
 # A torch network over windows of a signal as an encoder.
 
 MakeNetwork = Callable[[int, int], nn.Module]
 
-_USUAL = (32, 1280)
-"""Channels and samples with which a network is made to learn its class name only."""
+_TYPICAL_SHAPE = (32, 1280)
+"""Channels and samples with which a network is made only to find its class name."""
 
 
 class AtRate(Encoder):
-    """Base of encoders whose networks read the signal at `rate_hz`, if their recipe resamples it."""
+    """Base of encoders that resample signals to the `rate_hz` in their recipe."""
 
     @property
     def reads(self) -> Literal["signal", "stream"]:
@@ -227,41 +208,36 @@ class AtRate(Encoder):
 
 
 class GivenNetwork(AtRate):
-    """Base of the classes of `embench.network`: `make(channels, samples)` returns the network for windows; its output
-    is one token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
+    """Base of the classes of `embench.network`: `make(channels, samples)` returns a network that maps windows to one
+    token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
 
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
     make: ClassVar[MakeNetwork]
     _made: ClassVar[WeakSet[nn.Module]] = WeakSet()
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """Build a new network for windows of `spec.shape`. Raises PluginError where `make` does not return a module, or
-        returns an earlier one again."""
+        """Build a network for windows of `spec.shape`. Raises PluginError unless `make` returns a new module."""
         channels, samples = spec.shape
         network = type(self).make(channels, samples)
         title = type(self).__name__
         if not isinstance(network, nn.Module):
-            raise PluginError(
-                f"{title}: make({channels}, {samples}) returned a {type(network).__name__}",
-                expected="a torch.nn.Module that maps (B, channels, samples) to (B, D) or (B, L, D)",
-            )
+            what = f"{title}: make({channels}, {samples}) returned a {type(network).__name__}"
+            expected = "a torch.nn.Module that maps (B, channels, samples) to (B, D) or (B, L, D)"
+            raise PluginError(what, expected=expected)
         if any(part in self._made for part in network.modules()):
-            raise PluginError(
-                f"{title}: make({channels}, {samples}) returned a network, or a part of one, for the second time",
-                expected="a new network each time, so that every fold and seed starts from new weights",
-            )
+            what = f"{title}: make({channels}, {samples}) returned a network, or a part of one, for the second time"
+            expected = "a new network each time, so that every fold and seed starts from new weights"
+            raise PluginError(what, expected=expected)
         self._made.update(network.modules())
         for name, parameter in network.named_parameters():
             if parameter.dtype not in (torch.float32, torch.float64):
-                raise PluginError(
-                    f"{title}: the weights of layer `{name.rpartition('.')[0] or name}` are {parameter.dtype}",
-                    expected="torch.float32",
-                )
+                what = f"{title}: the weights of layer `{name.rpartition('.')[0] or name}` are {parameter.dtype}"
+                raise PluginError(what, expected="torch.float32")
         return GivenWindows(network.to(torch.float32), title)
 
 
 class GivenWindows(nn.Module):
-    """Module that maps x (B, C, T) and mask (B, T) or None to the Tokens of the inner network."""
+    """Module that applies a network to windows x (B, C, T) with a mask (B, T) or None, and returns Tokens."""
 
     def __init__(self, network: nn.Module, title: str) -> None:
         super().__init__()
@@ -272,16 +248,12 @@ class GivenWindows(nn.Module):
         out = self.network(hide(x, mask))
         if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != len(x):
             found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-            raise PluginError(
-                f"{self.title} maps {tuple(x.shape)} to {found}",
-                expected=f"({len(x)}, D), or ({len(x)}, L, D) for L tokens",
-            )
+            expected = f"({len(x)}, D), or ({len(x)}, L, D) for L tokens"
+            raise PluginError(f"{self.title} maps {tuple(x.shape)} to {found}", expected=expected)
         if not out.is_floating_point():
-            raise PluginError(
-                f"{self.title} returns {out.dtype}, from layer `{self._find_layer(out.dtype, x, mask)}`",
-                expected="torch.float32",
-                hint="return `out.float()`, and no classes: embench adds the classification head",
-            )
+            what = f"{self.title} returns {out.dtype}, from layer `{self._find_layer(out.dtype, x, mask)}`"
+            hint = "return `out.float()`, and no classes: embench adds the classification head"
+            raise PluginError(what, expected="torch.float32", hint=hint)
         out = out.float() if out.dtype == torch.float64 else out
         return Tokens(out[:, None] if out.ndim == 2 else out)
 
@@ -348,15 +320,15 @@ def network(
     """
     if isinstance(make, nn.Module) or not callable(make):
         found = f"a network that exists already ({type(make).__name__})" if callable(make) else type(make).__name__
-        raise UsageError(
-            f"{found}: every fold and seed must start from new weights",
-            where="make=",
-            expected="a function make(channels, samples) that returns a new torch.nn.Module",
-            hint=f"embench.network(lambda channels, samples: {type(make).__name__}(...))",
-        )
-    title = _network_name(make) if name is None else checked_name(name)
+        what = f"{found}: every fold and seed must start from new weights"
+        expected = "a function make(channels, samples) that returns a new torch.nn.Module"
+        hint = f"embench.network(lambda channels, samples: {type(make).__name__}(...))"
+        raise UsageError(what, where="make=", expected=expected, hint=hint)
+    if class_weight not in ("balanced", "none"):
+        raise UsageError(f"class_weight is {class_weight!r}", where="class_weight=", expected="'balanced' or 'none'")
+    title = _find_name(make) if name is None else checked_name(name)
     recipe = Recipe(
-        lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_weighing(class_weight),
+        lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=cast("Any", class_weight),
         view=view_of_lengths(window_s, step_s, context_s), prepare={} if rate_hz is None else {"rate_hz": rate_hz},
     )  # fmt: skip
     recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}
@@ -409,13 +381,13 @@ def encoder(
 
 
 def _takes_rate(base: type[Encoder], recipe: Recipe) -> bool:
-    """True if an encoder resamples signals to the rate in its recipe."""
+    """Return True if an encoder resamples signals to the rate in its recipe."""
     read = base(recipe.but(prepare={"rate_hz": 1})).reads
     return read == "stream" and ("rate_hz" in recipe.prepare or base(recipe).reads == "signal")
 
 
 def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Recipe:
-    """Return a recipe with this view and rate on every dataset; None keeps the recipe's own."""
+    """Return a recipe with this view and rate on every dataset; None keeps those of the recipe."""
     changes: dict[str, Any] = {} if view is None else {"view": view}
     prepare = {} if rate_hz is None else {"rate_hz": rate_hz}
     datasets = {
@@ -426,8 +398,8 @@ def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Rec
 
 
 def view_of_lengths(window_s: float | None, step_s: float | None, context_s: float | None) -> View:
-    """Return the view of windows of `window_s`, by default 10 s, every `step_s`; or of `context_s` before a unit's end.
-    Raises UsageError where both are given, or a length is not above 0."""
+    """Return the view of windows of `window_s` (default: 10) seconds every `step_s`, or of the last `context_s` seconds
+    before a unit's end. Raises UsageError for both together, and for lengths of 0 or less."""
     for name, value in (("window_s", window_s), ("step_s", step_s), ("context_s", context_s)):
         if value is not None and not value > 0:
             raise UsageError("a length is not above 0", where=f"{name}={value}", expected="seconds, above 0")
@@ -435,27 +407,19 @@ def view_of_lengths(window_s: float | None, step_s: float | None, context_s: flo
         length = float(window_s or 10.0)
         return View("window", length, float(step_s or length))
     if window_s is not None or step_s is not None:
-        raise UsageError(
-            "windows and context are two ways to cut a unit",
-            where=f"context_s={context_s}",
-            expected="either `window_s` and `step_s`, or `context_s`",
-        )
+        what = "windows and context are two ways to cut a unit"
+        expected = "either `window_s` and `step_s`, or `context_s`"
+        raise UsageError(what, where=f"context_s={context_s}", expected=expected)
     return View("context", float(context_s))
 
 
-def _network_name(make: MakeNetwork) -> str:
+def _find_name(make: MakeNetwork) -> str:
     """Return the name of `make`, or the class of the network that it returns; `network` where neither is specific."""
     name = getattr(make, "__name__", None)
     if name not in (None, "<lambda>", "make"):
         return str(name)
-    with fork_rng(devices=[]), suppress(Exception):  # it is made again with the shape of the data, where it may fail
-        network = type(make(*_USUAL))
+    with fork_rng(devices=[]), suppress(Exception):  # an error is reported when the network is made for the data
+        network = type(make(*_TYPICAL_SHAPE))
         if not network.__module__.startswith("torch.nn."):
             return network.__name__
     return "network"
-
-
-def _weighing(class_weight: str) -> Any:
-    if class_weight not in ("balanced", "none"):
-        raise UsageError(f"class_weight is {class_weight!r}", where="class_weight=", expected="'balanced' or 'none'")
-    return class_weight

@@ -42,8 +42,8 @@ _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (?=[^\s,;:.]))?")
 _SETTING = re.compile(r"(?<![\w-])--set ([\w.+\[\]]+)=([^\s,;:]+)")
 
 _METHODS = ("model", "classifier", "clf", "estimator", "network")
-"""Argument names in other libraries for which embench has two arguments."""
-_OURS = (
+"""Arguments of other libraries for which embench has two arguments: encoder and fusion."""
+_TWO_ARGUMENTS = (
     'a network is an `encoder`, a classifier a `fusion`: embench.{}(dataset=.., encoder="handcrafted", '
     'fusion="logreg"); or embench.benchmark(model, dataset)'
 )
@@ -58,11 +58,9 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
         for name in named:
             if name not in known:
                 is_method = name in _METHODS and "encoder" in known
-                raise UsageError(
-                    f"embench.{function.__name__} has no argument `{name}`",
-                    expected=", ".join(known),
-                    hint=_OURS.format(function.__name__) if is_method else did_you_mean(name, known),
-                )
+                what = f"embench.{function.__name__} has no argument `{name}`"
+                hint = _TWO_ARGUMENTS.format(function.__name__) if is_method else did_you_mean(name, known)
+                raise UsageError(what, expected=", ".join(known), hint=hint)
         try:
             return function(*arguments, **named)
         except EmbenchError as error:
@@ -70,15 +68,15 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
             error.where, error.expected, error.hint = map(in_python, (error.where, error.expected, error.hint))
             raise
         except KeyboardInterrupt:
-            raise _in_one_sentence() from None
+            raise _make_interrupt() from None
 
     return called
 
 
-def _in_one_sentence() -> KeyboardInterrupt:
+def _make_interrupt() -> KeyboardInterrupt:
     """Return an interrupt that scripts and notebooks print as one sentence instead of a traceback."""
     error = KeyboardInterrupt(f"interrupted; {KEPT}")
-    error._render_traceback_ = lambda: [str(error)]  # type: ignore[attr-defined]  # the name that IPython looks for
+    error._render_traceback_ = lambda: [str(error)]  # type: ignore[attr-defined]  # IPython calls it
     before = sys.excepthook
 
     def hook(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
@@ -93,7 +91,7 @@ def _in_one_sentence() -> KeyboardInterrupt:
 
 
 def in_python(text: str | None) -> str | None:
-    """Replace the options in a message by arguments; commands are unchanged.
+    """Replace command-line options in a message by arguments of Python; messages with whole commands are unchanged.
 
     >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("--with"), in_python("embench run --dev")
     ('seeds=0,x', 'another protocol=', 'with_=', 'embench run --dev')
@@ -106,7 +104,7 @@ def in_python(text: str | None) -> str | None:
     return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}{'_' * iskeyword(found[1])}=", text)
 
 
-# Storage of the user's classes, for example from a notebook, for worker processes, which load them by name.
+# Storage of the user's classes, for example from a notebook: worker processes load them by name.
 
 LONGEST_NAME = 48
 """Maximum number of characters of an object's name in ids and tables."""
@@ -118,22 +116,24 @@ def store_plugin(kind: str, cls: type[Any], *, text: str, source: str | None = N
     """Store a user's class as a plugin of a kind, for worker processes; return its name.
 
     Args:
-        text: description for the record: the `repr` of the user's object. `source`: its code, if known.
+        text: description for the record: the `repr` of the user's object.
+        source: its code, if known.
 
     Raises:
-        UsageError: it cannot be stored, or holds an existing network. MachineError: the cache cannot be written.
+        UsageError: the class cannot be stored, or contains an existing network.
+        MachineError: the cache cannot be written.
     """
     content = inspect_object(cls)
     title = re.sub(r"[^\w-]", "_", cls.__name__)
     name = object_name(content.digest, title if title[:1].isidentifier() else "Given")
     about: dict[str, Any] = {"kind": kind, "repr": text, "source": source, "files": list(content.files)}
-    about |= {"place": _defined_at(cls), "python": PYTHON, "installed": content.installed}
+    about |= {"place": _locate(cls), "python": PYTHON, "installed": content.installed}
     _store(content.digest, cls, about, content.loose)
     keep_object(name, cls)
     return name
 
 
-def _defined_at(cls: type[Any]) -> str | None:
+def _locate(cls: type[Any]) -> str | None:
     """Return file and line of a class, or of the function that makes its networks; None where they are unknown."""
     source = getattr(cls, "make", cls)
     try:
@@ -145,11 +145,8 @@ def _defined_at(cls: type[Any]) -> str | None:
 def checked_name(name: str) -> str:
     """Return the user's name for an object. Raises UsageError where it is not valid in ids and tables."""
     if not _TITLE.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise UsageError(
-            f"`{name}` is not a valid name",
-            where="name=",
-            expected=f"at most {LONGEST_NAME} letters, digits, `_` and `-`, with a letter first",
-        )
+        expected = f"at most {LONGEST_NAME} letters, digits, `_` and `-`, with a letter first"
+        raise UsageError(f"`{name}` is not a valid name", where="name=", expected=expected)
     return name
 
 
@@ -158,12 +155,12 @@ def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[s
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         if hashlib.sha256(path.with_suffix(".pkl").read_bytes()).hexdigest() == known["sha256"]:
-            if {**known, **about} != known:  # the same code stands elsewhere now
+            if {**known, **about} != known:  # the same code is in another place now
                 write_text(path, json.dumps({**known, **about}, indent=1) + "\n")
             return
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # it is stored now
-    data = _pickled(cls, loose)
+        pass  # not stored yet, or damaged
+    data = _pickle(cls, loose)
     text = json.dumps({**about, "sha256": hashlib.sha256(data).hexdigest()}, indent=1)
     try:
         make_folder(path.parent, PRIVATE)
@@ -173,23 +170,21 @@ def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[s
         raise MachineError(f"cannot store the object: {error.strerror}", where=str(path)) from error
 
 
-def _pickled(cls: type[Any], loose: Sequence[str]) -> bytes:
+def _pickle(cls: type[Any], loose: Sequence[str]) -> bytes:
     import cloudpickle
 
-    with _by_value(loose):
+    with _pickle_by_value(loose):
         try:
             return bytes(cloudpickle.dumps(cls, protocol=5))
         except Exception as error:
-            raise UsageError(
-                f"cannot store {cls.__name__} for worker processes: {error}",
-                hint="create parts that cannot be stored inside the functions that need them",
-            ) from error
+            hint = "create parts that cannot be stored inside the functions that need them"
+            raise UsageError(f"cannot store {cls.__name__} for worker processes: {error}", hint=hint) from error
 
 
 @contextmanager
-def _by_value(loose: Sequence[str]) -> Iterator[None]:
-    """Within this context, store loose modules with the object as they are in memory, since their files may have
-    changed."""
+def _pickle_by_value(loose: Sequence[str]) -> Iterator[None]:
+    """Make cloudpickle store the content of these modules within the context, instead of their names. The modules are
+    not installed, so their files may be changed or missing later."""
     import cloudpickle
 
     ours = [m for m in loose if m in sys.modules and m not in cloudpickle.list_registry_pickle_by_value()]
@@ -205,11 +200,11 @@ def _by_value(loose: Sequence[str]) -> Iterator[None]:
 # Records of runs and entries, leaderboards and datasets, opened by the functions of the commands.
 
 _OWN: set[Path] = set()
-"""Folders of records that this process made; the user chose the names in them."""
+"""Folders of records that this process made; the code that they name is the user's own and trusted."""
 
 
 def remember_own(result: Result) -> Result:
-    """Return the result; from now on, its record may name the user's own code."""
+    """Trust the code that a result's record names from now on; return the result."""
     _OWN.add(result.folder.resolve())
     return result
 
@@ -295,21 +290,14 @@ def score(
         DataError: the file cannot be read, or contains names that the dataset lacks. CheckFailed: its folds differ from
             those of the protocol. UsageError: names do not fit.
     """
-    return score_options(
-        file,
-        dataset,
-        name=name,
-        protocol=protocol,
-        targets=target,
-        calibration_data=None if calibration_data is None else str(calibration_data),
-        time_context=time_context,
-        data_root=_path(data_root),
-        out=_path(out),
-    )
+    amount = None if calibration_data is None else str(calibration_data)
+    about: dict[str, Any] = {"calibration_data": amount, "time_context": time_context, "out": _as_path(out)}
+    about |= {"protocol": protocol, "data_root": _as_path(data_root)}
+    return score_options(file, dataset, name=name, targets=target, **about)
 
 
 def score_options(file: str | Path | DataFrame, dataset: str, **about: Any) -> Result:
-    """Score predictions with these options; see `external.score`."""
+    """Score predictions with the options of `external.score`."""
     from embench.runs import external
 
     with predictions_file(file) as path:
@@ -318,7 +306,7 @@ def score_options(file: str | Path | DataFrame, dataset: str, **about: Any) -> R
 
 @contextmanager
 def predictions_file(predictions: str | Path | DataFrame) -> Iterator[Path]:
-    """Yield the CSV file of predictions; a table of pandas is written to a temporary file."""
+    """Yield the path of a CSV file of predictions; a DataFrame is written to a temporary file."""
     if isinstance(predictions, str | Path):
         yield Path(predictions)
         return
@@ -357,8 +345,8 @@ def predict(
 
     from embench.runs.reproduce import predict_with
 
-    folder = _folder(run)
-    found = predict_with(folder, dataset, _path(data_root), trust_code=trust_code or _is_own(folder))
+    folder = _find_folder(run)
+    found = predict_with(folder, dataset, _as_path(data_root), trust_code=trust_code or _is_own(folder))
     frame = pd.DataFrame(found.rows)
     frame.attrs.update(run=found.run, answers=list(found.answers), limits=list(found.limits))
     return frame
@@ -386,10 +374,10 @@ def write_report(
     from embench import report
     from embench.audits import audit_record
 
-    folder = _folder(run)
+    folder = _find_folder(run)
     path = Path(out) if out is not None else Path(f"{folder.resolve().name}.html")
     trusted = trust_code or _is_own(folder)
-    return report.write_report(folder, path, data_root=_path(data_root), trust_code=trusted, audit=audit_record)
+    return report.write_report(folder, path, data_root=_as_path(data_root), trust_code=trusted, audit=audit_record)
 
 
 @from_python
@@ -414,8 +402,8 @@ def audit(
     """
     from embench.audits import audit_run
 
-    folder = _folder(run)
-    return audit_run(folder, data_root=_path(data_root), retrained=retrain, trust_code=trust_code or _is_own(folder))
+    folder = _find_folder(run)
+    return audit_run(folder, data_root=_as_path(data_root), retrained=retrain, trust_code=trust_code or _is_own(folder))
 
 
 @from_python
@@ -442,11 +430,8 @@ def board(
     from embench.leaderboard.tables import row_fields, select_sections
 
     if not Path(boards).is_dir():
-        raise UsageError(
-            "the folder of leaderboards does not exist",
-            where=f"boards={boards}",
-            expected="a folder of published entries, such as `leaderboards` in a clone of the repository",
-        )
+        expected = "a folder of published entries, such as `leaderboards` in a clone of the repository"
+        raise UsageError("the folder of leaderboards does not exist", where=f"boards={boards}", expected=expected)
     sections = select_sections(leaderboard_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
     return pd.DataFrame([row_fields(section, row) for section in sections for row in section.rows])
 
@@ -465,14 +450,14 @@ def dataset(name: str, *, data_root: str | Path | None = None) -> Dataset:
     """
     from embench.data.find import find_source
 
-    return find_source(name, _path(data_root)).reader
+    return find_source(name, _as_path(data_root)).reader
 
 
-def _path(value: str | Path | None) -> Path | None:
+def _as_path(value: str | Path | None) -> Path | None:
     return None if value is None else Path(value)
 
 
-def _folder(run: Result | str | Path) -> Path:
+def _find_folder(run: Result | str | Path) -> Path:
     folder = run.folder if isinstance(run, Result) else Path(run)
     if not folder.is_dir():
         raise DataError("the folder does not exist", where=str(folder), expected="the folder of a finished run")

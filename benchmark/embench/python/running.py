@@ -17,7 +17,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,7 +27,7 @@ from embench.errors import UsageError
 from embench.planning.hub import offline
 from embench.planning.request import Request, make_request
 from embench.python.records import from_python, in_python, remember_own, store_plugin
-from embench.screen import PlanPart, Progress, plan_text, run_plan, smaller
+from embench.screen import PlanPart, Progress, plan_text, run_plan, suggest_smaller
 from embench.system import EventCallback
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ class DryRun:
         return plan_text(self.parts)
 
 
-def watcher(bar: Progress | None) -> EventCallback:
-    """Return the callback that prints events; without progress, it prints notes on objects and on conflicts with
-    leaderboards only."""
+def make_watcher(bar: Progress | None) -> EventCallback:
+    """Return a callback that prints the events of a run; without `bar`, only notes on objects and leaderboards."""
 
     def watch(event: Mapping[str, Any]) -> None:
         if bar:
@@ -75,7 +74,7 @@ def watcher(bar: Progress | None) -> EventCallback:
     return watch
 
 
-_BASES = {
+_INTERFACES = {
     "encoder": ("embench.interfaces.encoder", ("Encoder",)),
     "pretrainer": ("embench.interfaces.pretrainer", ("Pretrainer",)),
     "fusion": ("embench.interfaces.fusion", ("Fusion", "Estimator")),
@@ -161,25 +160,26 @@ def run(
 
 
 def _run(values: Mapping[str, Any], *, dry_run: bool, progress: bool) -> Result | DryRun:
-    """Run the options `values` of `run`, or plan them."""
-    from embench.runs import run as runner  # imports torch, which nobody needs before
+    """Run, or only plan, the options `values` of `run`."""
+    from embench.runs import run as runner  # imports torch, which is slow
 
     request = request_with(values)
-    with Progress(map(str, map(in_python, smaller(request)))) if progress else nullcontext() as bar:
+    with Progress(map(str, map(in_python, suggest_smaller(request)))) if progress else nullcontext() as bar:
         if not dry_run:
-            return remember_own(runner.run(request, progress=watcher(bar)))
+            return remember_own(runner.run(request, progress=make_watcher(bar)))
         with offline():
-            (document,) = runner.describe_plans([request], watcher(bar))
+            (document,) = runner.describe_plans([request], make_watcher(bar))
         return DryRun(document, tuple(run_plan(document)))
 
 
 def request_with(values: Mapping[str, Any]) -> Request:
     """Return the request for the options `values` of `run`, whose methods may be objects."""
-    # Options are first checked as texts; names of objects, which no text may contain, are inserted afterwards.
+    pretrainers = values["pretrainer"] if isinstance(values["pretrainer"], list | tuple) else [values["pretrainer"]]
+    # Options are first checked as strings. Names of objects, which users may not type, are inserted afterwards.
     return replace(
         make_request(**{**values, "encoder": (), "pretrainer": (), "fusion": None}),
-        encoders=_encoders(values["encoder"]),
-        pretrainers=_pretrainers(values["pretrainer"]),
+        encoders=_name_encoders(values["encoder"]),
+        pretrainers=tuple(str(plugin_name("pretrainer", each)) for each in pretrainers if each is not None),
         fusion=plugin_name("fusion", values["fusion"]),
     )
 
@@ -228,21 +228,17 @@ def benchmark(
         wanted = [m for m in card.default_modalities if m in enough and registry.known_as(accepts, m)]
         if not wanted:
             read = [m for m in sorted(card.modalities) if registry.known_as(accepts, m)]
-            raise UsageError(
-                f"{card.name} has no default modality that the encoder reads",
-                where="modalities=",
-                expected=f"some of {', '.join(read) or 'another encoder'}",
-            )
+            what = f"{card.name} has no default modality that the encoder reads"
+            raise UsageError(what, where="modalities=", expected=f"some of {', '.join(read) or 'another encoder'}")
         modalities = wanted[:1] if is_encoder else wanted
     return run(encoder=encoder, fusion=None if is_encoder else model, modalities=modalities, **rest)
 
 
 def _rename_model(model: Any, name: str) -> type[Any]:
-    """Return the model under another name. Raises UsageError where it has a name already, or the name is not valid."""
+    """Return the model under another name. Raises UsageError for a plugin, which has a name, and for invalid names."""
     if isinstance(model, str):
-        raise UsageError(
-            f"{model} is a plugin and already has a name", where="name=", expected="a model given as an object"
-        )
+        what = f"{model} is a plugin and already has a name"
+        raise UsageError(what, where="name=", expected="a model given as an object")
     from embench.python.networks import estimator_class
     from embench.python.records import checked_name
 
@@ -251,38 +247,37 @@ def _rename_model(model: Any, name: str) -> type[Any]:
     return estimator_class(model, name)
 
 
-def _encoders(encoder: Any) -> tuple[str, ...]:
+def _name_encoders(encoder: Any) -> tuple[str, ...]:
     if isinstance(encoder, Mapping):
         return tuple(f"{modality}={plugin_name('encoder', each)}" for modality, each in encoder.items())
     several = encoder if isinstance(encoder, list | tuple) else [encoder]
     return tuple(str(plugin_name("encoder", each)) for each in several)
 
 
-def _pretrainers(pretrainer: Any) -> tuple[str, ...]:
-    several = pretrainer if isinstance(pretrainer, list | tuple) else [pretrainer]
-    return tuple(str(plugin_name("pretrainer", each)) for each in several if each is not None)
-
-
 def plugin_name(kind: str, value: Any) -> str | None:
-    """Return the name of a plugin from its name or object; an object is stored for worker processes.
+    """Return the name of a plugin; an object is stored for worker processes and gets a name.
+
+    Args:
+        kind: `encoder`, `pretrainer` or `fusion`.
+        value: name, path or object; None: no plugin.
 
     Raises:
-        UsageError: it cannot be run.
+        UsageError: the object is not a plugin of this kind.
     """
     if value is None or isinstance(value, str | Path):
         return None if value is None else str(value)
-    module, names = _BASES[kind]
+    module, names = _INTERFACES[kind]
     interface = __import__(module, fromlist=names)
     bases = tuple(getattr(interface, name) for name in names)
     where = f"{kind}="
     if isinstance(value, type) and issubclass(value, bases):
-        return store_plugin(kind, value, text=_describe_object(value), source=_source(getattr(value, "make", value)))
+        source = None
+        with suppress(OSError, TypeError):
+            source = inspect.getsource(getattr(value, "make", value))
+        return store_plugin(kind, value, text=_describe_object(value), source=source)
     if isinstance(value, bases):
-        raise UsageError(
-            f"this is an object of the class {type(value).__name__}",
-            where=where,
-            expected="the class itself; each fold creates its own object",
-        )
+        what = f"this is an object of the class {type(value).__name__}"
+        raise UsageError(what, where=where, expected="the class itself; each fold creates its own object")
     if kind == "fusion":
         from embench.python.networks import estimator_class, is_estimator
 
@@ -304,14 +299,11 @@ def plugin_name(kind: str, value: Any) -> str | None:
     if kind == "encoder" and is_estimator_class(cls):
         way = f'encoder="handcrafted", fusion={cls.__name__}(..)'
         raise UsageError(f"{cls.__name__} is a fusion", where=where, expected="an encoder", hint=way)
-    if callable(value):  # `benchmark` takes what is no encoder for a fusion
+    if callable(value):  # `benchmark` passes everything that is not an encoder as a fusion
         called = getattr(value, "__name__", type(value).__name__)
-        raise UsageError(
-            f"{called} is not a {kind}",
-            where=where,
-            expected=f"a name, or a subclass of {module}.{names[0]}",
-            hint=f"if it makes networks, pass embench.network({called}) as the encoder or to embench.benchmark",
-        )
+        expected = f"a name, or a subclass of {module}.{names[0]}"
+        hint = f"if it makes networks, pass embench.network({called}) as the encoder or to embench.benchmark"
+        raise UsageError(f"{called} is not a {kind}", where=where, expected=expected, hint=hint)
     raise UsageError(
         f"a {type(value).__name__} is not a {kind}",
         where=where,
@@ -321,13 +313,13 @@ def plugin_name(kind: str, value: Any) -> str | None:
 
 
 def is_estimator_class(value: type[Any]) -> bool:
-    """True for a class of scikit-learn estimators."""
+    """Return True for a class of scikit-learn estimators."""
     return all(hasattr(value, name) for name in ("fit", "predict", "get_params"))
 
 
 def _describe_object(value: Any) -> str:
-    """Return the text of the user's object for the record."""
-    value = getattr(value, "given", value)  # the estimator of a class that was made of it
+    """Return a text on the user's object for the record: its `repr`, or its class and bases."""
+    value = getattr(value, "given", value)  # the user's estimator, if embench made a class from it
     if not isinstance(value, type):
         try:
             text = value.__repr__(N_CHAR_MAX=100_000)
@@ -338,10 +330,3 @@ def _describe_object(value: Any) -> str:
     else:
         text = f"class {value.__qualname__}({', '.join(base.__name__ for base in value.__bases__)})"
     return re.sub(r" at 0x[0-9a-f]+", "", text)
-
-
-def _source(value: Any) -> str | None:
-    try:
-        return inspect.getsource(value)
-    except (OSError, TypeError):
-        return None

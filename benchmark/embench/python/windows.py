@@ -1,5 +1,4 @@
-"""`embench.windows`, `embench.features` and `embench.splitter`: what a run reads and how it splits, for code of one's
-own.
+"""`embench.windows`, `embench.features` and `embench.splitter`: inputs and folds of a run, for the user's own code.
 
 >>> import embench
 >>> windows = embench.windows("amigos", modalities="eda", target="arousal", rate_hz=16)
@@ -61,7 +60,7 @@ class _Parts(NamedTuple):
 
 
 class FoldRows(_Parts):
-    """Positions of the windows of a fold: `train` and `validation`, with labels, and `test`, all scored windows."""
+    """Positions of the windows of a fold: labelled windows for `train` and `validation`, and all windows for `test`."""
 
     units: np.ndarray
     """Positions of the training units in the cohort."""
@@ -78,7 +77,7 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True)
 class _Study:
-    """A dataset under a protocol, as a run on one target sees it."""
+    """A dataset under a protocol, with the units and labels of one target."""
 
     request: Request
     protocol: Protocol
@@ -95,12 +94,12 @@ class _Study:
         return StoreSource.from_spec(source_spec(self.protocol, cohort), data_places(cohort), all_units(cohort))
 
     def labels(self, train: np.ndarray) -> np.ndarray:
-        """Return the labels of all units, for a method that is fitted on the units at `train`."""
+        """Return the labels of all units; `train`: positions of training units, which may determine a threshold."""
         return self.cohort.labels(self.target, train)
 
     @property
     def decided(self) -> bool:
-        """True if labels do not depend on the training units."""
+        """True if labels are the same in all folds, since no training units determine the threshold."""
         return self.target.rule.cut != "training_mean"
 
     def units(self, fold: Fold) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -150,11 +149,8 @@ class Splitter:
         study, count = self._study, len(X)
         unit = self._rows if groups is None else self._positions(groups)
         if unit is None or len(unit) != count:
-            raise UsageError(
-                f"{count} rows, but {'no units' if unit is None else f'{len(unit)} units'}",
-                where="groups=",
-                expected='the unit of each row, such as `windows.meta["unit"]`',
-            )
+            what = f"{count} rows, but {'no units' if unit is None else f'{len(unit)} units'}"
+            raise UsageError(what, where="groups=", expected='the unit of each row, such as `windows.meta["unit"]`')
         labelled = np.ones(count, bool) if y is None else ~np.isnan(np.asarray(y, np.float64))
         for fold in study.cohort.folds(study.protocol, self._seed):
             train, _, test = study.units(fold)
@@ -165,9 +161,8 @@ class Splitter:
         names = [str(name) for name in np.asarray(groups).tolist()]
         unknown = next((name for name in names if name not in known), None)
         if unknown is not None:
-            raise UsageError(
-                f"there is no unit `{unknown}`", where="groups=", expected=f"units such as {next(iter(known))}"
-            )
+            expected = f"units such as {next(iter(known))}"
+            raise UsageError(f"there is no unit `{unknown}`", where="groups=", expected=expected)
         return np.array([known[name] for name in names], np.int64)
 
 
@@ -196,12 +191,12 @@ class Windows:
     def X(self) -> Samples:  # noqa: N802  as scikit-learn calls it
         """(N, C, T) float32, memory-mapped; one for each modality if there are several. Normalised by the protocol,
         except for modalities in `scaled_per_fold`, which `arrays` and `to_torch` scale."""
-        return self._one_or_all({m: own.x for m, own in self._stored.items()})
+        return self._unwrap_single({m: own.x for m, own in self._stored.items()})
 
     @property
     def mask(self) -> Samples:
         """(N, T) bool, memory-mapped: True for recorded samples; one for each modality if there are several."""
-        return self._one_or_all({m: own.mask for m, own in self._stored.items()})
+        return self._unwrap_single({m: own.mask for m, own in self._stored.items()})
 
     @property
     def scaled_per_fold(self) -> tuple[str, ...]:
@@ -248,7 +243,7 @@ class Windows:
 
     @cached_property
     def _bounds(self) -> dict[int, tuple[int, int]]:
-        """Unit -> its first window, and the one after its last."""
+        """Unit -> (position of its first window, position after its last)."""
         first = np.flatnonzero(np.diff(self._unit, prepend=-1))
         last = np.append(first[1:], len(self._unit))
         return dict(zip(self._unit[first].tolist(), zip(first.tolist(), last.tolist(), strict=True), strict=True))
@@ -270,8 +265,11 @@ class Windows:
         index, scales = self._index(fold, role), self._scales(fold)
         x, mask = {}, {}
         for m, own in self._stored.items():
-            x[m], mask[m] = _scale(np.array(own.x[index]), own.mask[index], scales.get(m)), np.array(own.mask[index])
-        return Arrays(self._one_or_all(x), self._one_or_all(mask), self._labels(fold, role)[index])
+            x[m], mask[m] = (
+                _apply_scale(np.array(own.x[index]), own.mask[index], scales.get(m)),
+                np.array(own.mask[index]),
+            )
+        return Arrays(self._unwrap_single(x), self._unwrap_single(mask), self._labels(fold, role)[index])
 
     def to_torch(self, fold: FoldRows, role: Role) -> TorchWindows:
         """Return the windows of `arrays` as a torch dataset with items `(x, mask, y)`, read from disk one by one.
@@ -320,9 +318,8 @@ class Windows:
         columns, shape = self._study.target.columns, values.shape
         wanted = (len(self), len(columns)) if len(columns) > 1 else (len(self),)
         if shape != wanted and not (len(columns) == 1 and shape == (len(self), 1)):
-            raise UsageError(
-                f"predictions have the shape {shape}", where="predictions=", expected=f"{wanted}, a row for each window"
-            )
+            what = f"predictions have the shape {shape}"
+            raise UsageError(what, where="predictions=", expected=f"{wanted}, a row for each window")
         tested = np.concatenate([fold.test for fold in self.folds(seed)])
         table = values.reshape(len(self), -1)
         tested = np.sort(tested[np.isfinite(table[tested]).all(1)])
@@ -340,11 +337,8 @@ class Windows:
         if not self._study.protocol.leaks:
             group = self.meta["group"].to_numpy()
             if shared := sorted(set(group[fold.train]) & set(group[fold.test])):
-                raise CheckFailed(
-                    f"{shared[0]} is in the training and in the test part",
-                    where="fold=",
-                    expected="one of `folds(seed)`",
-                )
+                what = f"{shared[0]} is in the training and in the test part"
+                raise CheckFailed(what, where="fold=", expected="one of `folds(seed)`")
         return np.asarray(getattr(fold, role), np.int64)
 
     def _labels(self, fold: FoldRows, role: str) -> np.ndarray:
@@ -353,7 +347,7 @@ class Windows:
         return self._study.labels(fold.units)[self._unit].astype(np.float32)
 
     def _scales(self, fold: FoldRows) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return modality -> mean and gain (C, 1) for scaling it in this fold."""
+        """Return modality -> mean and gain (C, 1) with which this fold scales it."""
         study, found = self._study, {}
         for m in self.scaled_per_fold:
             units = fold.units[np.isfinite(study.labels(fold.units)[fold.units])]
@@ -361,13 +355,13 @@ class Windows:
             found[m] = level["mean"][:, None], (1.0 / level["std"])[:, None]
         return found
 
-    def _one_or_all(self, arrays: dict[str, np.ndarray]) -> Samples:
+    def _unwrap_single(self, arrays: dict[str, np.ndarray]) -> Samples:
         return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
 
-def _scale(x: np.ndarray, mask: np.ndarray, scale: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Scale windows (..., C, T): subtract the mean, multiply by the gain, and set values outside the mask (..., T) to
-    zero; unchanged without a scale."""
+def _apply_scale(x: np.ndarray, mask: np.ndarray, scale: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """Subtract the mean from windows (..., C, T), multiply them by the gain, and set values outside the mask (..., T)
+    to zero; without `scale`, which is (mean, gain), return them unchanged."""
     if scale is None:
         return x
     return np.where(mask[..., None, :], (x - scale[0]) * scale[1], np.float32(0))
@@ -389,15 +383,12 @@ class TorchWindows(Dataset[Any]):
         return len(self._index)
 
     def __getitem__(self, position: int) -> tuple[Any, Any, Tensor]:
-        """Return `x` (C, T), `mask` (T,) and `y` of a window; `x` and `mask` are mappings if there are several
-        modalities."""
+        """Return `x` (C, T), `mask` (T,) and `y` of a window; `x` and `mask` are mappings for several modalities."""
         i, x, mask = self._index[position], {}, {}
         for m, own in self._stored.items():
             seen = np.array(own.mask[i])
-            x[m], mask[m] = (
-                torch.from_numpy(_scale(np.array(own.x[i]), seen, self._scales.get(m))),
-                torch.from_numpy(seen),
-            )
+            mask[m] = torch.from_numpy(seen)
+            x[m] = torch.from_numpy(_apply_scale(np.array(own.x[i]), seen, self._scales.get(m)))
         (first, *others) = self._stored
         return (x, mask, self._y[i]) if others else (x[first], mask[first], self._y[i])
 
@@ -436,10 +427,10 @@ def windows(
         UsageError: a name does not exist, a window is longer than all units, or the protocol uses calibration data.
             DataError: the data are missing or damaged.
     """
-    encoder = network(
-        _refuse_network, window_s=window_s, step_s=step_s, context_s=context_s, rate_hz=rate_hz, name="windows"
-    )
-    study, parts = _plan_study(plugin_name("encoder", encoder), dataset, modalities, target, protocol, data_root)
+    lengths = {"window_s": window_s, "step_s": step_s, "context_s": context_s}
+    encoder = network(_refuse_network, **lengths, rate_hz=rate_hz, name="windows")
+    request = _make_request(dataset, modalities, target, protocol, data_root)
+    study, parts = _plan_study(plugin_name("encoder", encoder), request)
     for m, part in parts.items():
         check_length(part, m, study.cohort)
     view, own = view_of_lengths(window_s, step_s, context_s), study.cohort.arrays(study.positions)
@@ -472,7 +463,7 @@ def features(
     """
     import pandas as pd
 
-    study, parts = _plan_study(encoder, dataset, modalities, target, protocol, data_root)
+    study, parts = _plan_study(encoder, _make_request(dataset, modalities, target, protocol, data_root))
     if any(load_encoder(part).reads != "features" for part in parts.values()):
         raise UsageError(f"{encoder} computes no features", where="encoder=", expected="such as handcrafted")
     own = study.cohort.arrays(study.positions)
@@ -510,14 +501,14 @@ def splitter(
     Raises:
         UsageError: a name does not exist. DataError: the data are missing or damaged.
     """
-    return Splitter(_study(_request(dataset, None, target, protocol, data_root), None), seed)
+    return Splitter(_make_study(_make_request(dataset, None, target, protocol, data_root), None), seed)
 
 
-def _refuse_network(channels: int, samples: int) -> nn.Module:  # windows alone are made of it
+def _refuse_network(channels: int, samples: int) -> nn.Module:  # the encoder only determines windows
     raise UsageError(f"no network is made for {channels} channels of {samples} samples")
 
 
-def _request(
+def _make_request(
     dataset: str, modalities: Texts | None, target: str | None, protocol: str, data_root: str | Path | None
 ) -> Request:
     return make_request(
@@ -525,33 +516,22 @@ def _request(
     )
 
 
-def _plan_study(
-    encoder: str | None,
-    dataset: str,
-    modalities: Texts | None,
-    target: str | None,
-    protocol: str,
-    data_root: str | Path | None,
-) -> tuple[_Study, dict[str, Part]]:
-    """Return a dataset for custom code, and the encoder of each modality, which determines the windows."""
-    request = _request(dataset, modalities, target, protocol, data_root)
+def _plan_study(encoder: str | None, request: Request) -> tuple[_Study, dict[str, Part]]:
+    """Return a dataset for the user's own code, and modality -> encoder, which determines the windows."""
     _, rules, card = resolve_rules(request)
     available = list(request.source.prepared(rules, default_workers({"cpu"})).modalities)
     parts = {}
     for m in chosen_modalities(request, card, available):
         alone = make_request(**{**vars(request), "modalities": m, "encoders": (str(encoder),)})
         parts[m] = resolve_method(alone, card, available, "cpu").encoders[m]
-    return _study(request, tuple(parts)), parts
+    return _make_study(request, tuple(parts)), parts
 
 
-def _study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
+def _make_study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
     _, rules, card = resolve_rules(request)
     if rules.personal:
-        raise UsageError(
-            f"test subjects give calibration data under {rules.name}",
-            where=f"--protocol {rules.name}",
-            expected="a protocol without personalisation",
-        )
+        what = f"test subjects give calibration data under {rules.name}"
+        raise UsageError(what, where=f"--protocol {rules.name}", expected="a protocol without personalisation")
     targets = choose_targets(card, request.targets)
     if request.targets and len(targets) > 1:
         raise UsageError("windows have the labels of one target", where=f"--target {request.targets}", expected="one")

@@ -26,7 +26,7 @@ from embench.interfaces.kinds import KindName
 from embench.interfaces.pretraining_data import Saw
 from embench.protocols import describe_leaks, recorded_protocol
 from embench.records import TimeContext
-from embench.vocabulary import has_control, texts_in
+from embench.vocabulary import has_control, iterate_texts
 
 # Upper bounds on the numbers of a record, for any method: larger ones cannot have been measured.
 
@@ -504,7 +504,7 @@ def as_model(kind: type[M], content: Any, what: str, where: str, expected: str |
 
 def check_texts(content: Any, where: str) -> None:
     """Raises DataError where a text of a record's file, or a key, has a control character."""
-    if field := next((field for field, text in texts_in(content) if has_control(text)), None):
+    if field := next((field for field, text in iterate_texts(content) if has_control(text)), None):
         raise DataError("a text has control characters", where=f"{where}, {field}", expected="plain text")
 
 

@@ -67,7 +67,7 @@ from embench.records.predictions import (
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.scores import Scores
 from embench.registry.fragments import HINT, installed_only
-from embench.vocabulary import has_control, names_code, names_file_code, names_place, texts_in
+from embench.vocabulary import has_control, iterate_texts, names_code, names_file_code, names_path
 
 # The files of a published entry: its own numbers in its folder, and beside it, once, what entries of a board share.
 #
@@ -668,7 +668,7 @@ def names_resolved(
         CheckFailed: without `trust_code`, a field names a class in a file.
     """
     for folder, record in () if trust_code else records:
-        named = (found for found in texts_in(record.run) if names_file_code(found[1]))
+        named = (found for found in iterate_texts(record.run) if names_file_code(found[1]))
         if found := next(named, None):
             raise CheckFailed(
                 f"the record names code in a file, which is not run: {found[1]}",
@@ -700,7 +700,7 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
         if "protocol" in kept:
             kept["protocol"] = run["protocol"]["name"]
         for option, part in (("dataset", "dataset"), ("train_dataset", "trained_on")):
-            if names_place(str(kept.get(option))):
+            if names_path(str(kept.get(option))):
                 kept[option] = run[part]["name"]
         config["request"] = kept
     return {**run, "config": config}
@@ -708,7 +708,7 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def private_fields(content: Any) -> list[str]:
     """Return the fields of a record's file that name a class in a file, or a path on this machine."""
-    return [field for field, text in texts_in(content) if names_code(text) or names_place(text)]
+    return [field for field, text in iterate_texts(content) if names_code(text) or names_path(text)]
 
 
 def strip_variant(dataset: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from embench.records.scores import CalibrationGain, Gap, Score, Scores
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 # The cost of a method as tables show it.
@@ -442,3 +445,15 @@ def _gains(found: CalibrationGain, metric: str) -> str:
 
 def _helps(gaps: Mapping[str, Gap]) -> bool:
     return any(gap.above_zero for gap in gaps.values())
+
+
+def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """Group the second items of pairs by the first, in order of first appearance.
+
+    >>> grouped([("no label", "s1"), ("too short", "s2"), ("no label", "s3")])
+    {'no label': ['s1', 's3'], 'too short': ['s2']}
+    """
+    groups: dict[K, list[V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups

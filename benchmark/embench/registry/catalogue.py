@@ -31,7 +31,7 @@ from embench.registry.fragments import (
     refuse_file,
 )
 from embench.system import others_can_write
-from embench.vocabulary import did_you_mean, our_words
+from embench.vocabulary import did_you_mean, find_synonyms
 
 if TYPE_CHECKING:
     from embench.interfaces.dataset import Card
@@ -290,7 +290,7 @@ def _warn_once(text: str) -> None:
 def _unknown(kind: str, name: str) -> UsageError:
     known = names(kind)
     hint = did_you_mean(name, [*known, *(e.full_name for e in entries(kind) if "/" in name)])
-    elsewhere = [e for e in entries() if e.name in (name, *our_words(name)) and e.kind in PLUGIN_KINDS]
+    elsewhere = [e for e in entries() if e.name in (name, *find_synonyms(name)) and e.kind in PLUGIN_KINDS]
     if elsewhere and kind not in {e.kind for e in elsewhere}:
         own, other = elsewhere[0].name, elsewhere[0].kind
         hint = f"`{own}` is {'an' if other[0] in 'eo' else 'a'} {other}"

@@ -1,4 +1,4 @@
-"""A run as one HTML file that works offline: `embench report`. See `write_report`."""
+"""The report of a run, one HTML file that works offline: `embench report`. See `write_report`."""
 
 from __future__ import annotations
 
@@ -51,45 +51,45 @@ def write_report(
     """Write the report of a run, of scored predictions, or of a leaderboard entry to `out`.
 
     Args:
-        singles: runs of single modalities to compare a fusion with; by default the runs next to `folder`.
-        dataset: name or folder of the data; by default the one in the record.
+        singles: folders of runs of single modalities to compare a fusion with; default: the runs next to `folder`.
+        dataset: name or folder of the data; default: the one in the record.
         data_root: folder of the datasets; without data, no signals are drawn.
         trust_code: whether to import classes in files that the record names.
         progress: called while data are prepared, as in `store.prepare`.
+        audit: function that audits a record without an audit, see `audits.audit_record`; default: none is made.
         share: whether the report is for others: without signals and, unless labels are public, without content that
-            reveals labels or single subjects, as in an entry with withheld labels.
-        audit: audits a record without an audit, see `audits.audit_record`; by default none is made.
+            reveals labels or single subjects.
 
     Raises:
-        DataError: the folder holds no record, or a damaged one. UsageError: a run of `singles` does not fit.
-            MachineError: the file cannot be written. CheckFailed: the record names code in a file, or the shared scores
-            would reveal labels.
+        DataError: the folder holds no record, or a damaged one.
+        UsageError: a run of `singles` does not match the run.
+        MachineError: the file cannot be written.
+        CheckFailed: the record names code in a file, or the shared scores would reveal labels.
     """
     record = read_record(folder)
     with (
         names_resolved([(Path(folder), record)], trust_code=trust_code, given=dataset),
         data_at(dataset, data_root, [record.manifest.dataset.name]),
     ):
-        run = _for_others(record, Path(folder)) if share else _for_owner(record, Path(folder), data_root, progress)
+        run = _redact(record, Path(folder)) if share else _open_run(record, Path(folder), data_root, progress)
         if audit and run.audit is None and not share:
-            run = replace(run, audited=_audited(Path(folder), record, audit))
-        html = _page(run, singles)
+            run = replace(run, audited=_make_audit(Path(folder), record, audit))
+        html = _render(run, singles)
     with saving("the report", out):
         write_text(Path(out), html)
     return Path(out)
 
 
-def _for_owner(record: Record, folder: Path, data_root: Path | None, progress: ProgressCallback | None) -> RunFacts:
-    """Return a run with its recordings, where they are available."""
-    store = _store(record, data_root, progress)
+def _open_run(record: Record, folder: Path, data_root: Path | None, progress: ProgressCallback | None) -> RunFacts:
+    """Return the facts of a run, with its recordings if they are available."""
+    store = _find_store(record, data_root, progress)
     if isinstance(store, Undefined):
         return RunFacts(record, folder, store)
     return RunFacts(record, folder, store, folder_card=find_source(record.manifest.dataset.name, data_root).card)
 
 
-def _for_others(record: Record, folder: Path) -> RunFacts:
-    """Return the part of a run that others may see, as if read from its entry. Raises CheckFailed where it would reveal
-    labels."""
+def _redact(record: Record, folder: Path) -> RunFacts:
+    """Return the facts of a run that others may see. Raises CheckFailed where they would reveal labels."""
     public = replace(record, run=public_run(record.run))
     if record.manifest.card.labels_public != "yes":
         reason = withheld.why_labels_show(record.predictions, record.labels) if record.labels else ""
@@ -100,49 +100,42 @@ def _for_others(record: Record, folder: Path) -> RunFacts:
     return RunFacts(public, folder, Undefined("the report was written to be shared"), for_others=True)
 
 
-def _page(run: RunFacts, singles: Sequence[Path]) -> str:
-    sections = [
-        Section("Result", "Result", headline_section(run)),
-        Section("Subjects", "Scores by subject", by_labelled_target(run, scores_by_subject, narrow=True)),
-        Section("ROC", "ROC curve", by_labelled_target(run, figures.roc_or_values, narrow=True)),
-        Section("Probabilities", "Probabilities and alarms", by_labelled_target(run, probability_checks)),
-        Section("Decisions", "Decisions", by_labelled_target(run, figures.decisions, narrow=True)),
-        Section("Training", "Learning curves", figures.training_section(run)),
-        Section("Embeddings", "Embeddings", figures.embeddings_section(run)),
-        Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
-        *(
-            [Section("Pretraining", "From-scratch and feature comparison", comparison)]
-            if (comparison := floors_section(run))
-            else []
-        ),
-        *(
-            [Section("Calibration data", "Scores by calibration data", by)]
-            if (by := axis_curves.calibration_data_section(run))
-            else []
-        ),
-        Section("Scores", "All scores", scores_section(run)),
-        Section("Quality", "Scores by the quality of signals", quality_section(run)),
-        Section("Groups", "Scores by group of subjects", people_section(run)),
-        Section("Audit", "Audit", audit_section(run)),
-        Section("Cost", "Cost", cost_section(run)),
-        Section("The run", "Details of the run", facts_section(run)),
-    ]
+def _render(run: RunFacts, singles: Sequence[Path]) -> str:
+    parts = (
+        ("Result", "Result", headline_section(run)),
+        ("Subjects", "Scores by subject", by_labelled_target(run, scores_by_subject, narrow=True)),
+        ("ROC", "ROC curve", by_labelled_target(run, figures.roc_or_values, narrow=True)),
+        ("Probabilities", "Probabilities and alarms", by_labelled_target(run, probability_checks)),
+        ("Decisions", "Decisions", by_labelled_target(run, figures.decisions, narrow=True)),
+        ("Training", "Learning curves", figures.training_section(run)),
+        ("Embeddings", "Embeddings", figures.embeddings_section(run)),
+        ("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
+        ("Pretraining", "From-scratch and feature comparison", floors_section(run)),
+        ("Calibration data", "Scores by calibration data", axis_curves.calibration_data_section(run)),
+        ("Scores", "All scores", scores_section(run)),
+        ("Quality", "Scores by the quality of signals", quality_section(run)),
+        ("Groups", "Scores by group of subjects", people_section(run)),
+        ("Audit", "Audit", audit_section(run)),
+        ("Cost", "Cost", cost_section(run)),
+        ("The run", "Details of the run", facts_section(run)),
+    )
+    sections = [Section(short, title, body) for short, title, body in parts if body is not None]
     footer = f"Written by embench report from the record {run.manifest.id}. This file is self-contained."
     if run.record.labels is not None and run.manifest.card.labels_public != "yes":
         footer += " It is not for others, as the labels are not public; for them, write one with --share."
     return render_page(f"{run.name}: {run.manifest.dataset.name}", page_header(run), sections, footer)
 
 
-def _audited(folder: Path, record: Record, audit: Callable[[Path, Record], Audit]) -> Mapping[str, Any] | Undefined:
-    """Return the findings of `audit`, or the reason why there are none."""
+def _make_audit(folder: Path, record: Record, audit: Callable[[Path, Record], Audit]) -> Mapping[str, Any] | Undefined:
+    """Audit a record with the function `audit`; return the findings, or the reason why there are none."""
     try:
         return audit(folder, record).json()
     except EmbenchError as error:
         return Undefined(f"the record can't be audited: {error.what}")
 
 
-def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:
-    """Return the recordings that the run was made on, or the reason why they are not available."""
+def _find_store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:
+    """Return the prepared recordings of the run, or the reason why they are not available."""
     rules = recorded_protocol(record.manifest.protocol.content())
     if rules is None:
         return Undefined("the protocol's file is not available")
@@ -152,7 +145,7 @@ def _store(record: Record, data_root: Path | None, progress: ProgressCallback | 
     except EmbenchError as error:
         return Undefined(error.what)
     data = record.manifest.dataset
-    if data.files is None:  # a record of before: of these data if their recordings are all here
+    if data.files is None:  # older records have no digest of files: their recordings must all be here
         here = {recording.id for recording in store.recordings}
         same = store.key == data.fingerprint or set(record.predictions.texts("recording").names.tolist()) <= here
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,13 +10,12 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from embench.errors import EmbenchError
 from embench.files import digest, saving, write_text
 from embench.protocols import CALIBRATION_NORMALISED, NO_CALIBRATION, Given, recorded_given
-from embench.records.manifest import Manifest, but_for_given
-from embench.records.record import format_csv, read_manifest, read_record
+from embench.records.manifest import but_for_given
+from embench.records.record import format_csv
 from embench.records.scores import Score, Scores
-from embench.records.wording import format_figure, format_score, least_gain, name_without_package
+from embench.records.wording import format_figure, format_score, grouped, least_gain, name_without_package
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, scatter, score_bars
 from embench.report.facts import RunFacts
 from embench.report.page import figure_row, figure_with_table, html_table, join_parts, paragraph
@@ -37,13 +37,13 @@ CURVE_FIELDS = (
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a curve: the primary metric of a run on a target, of a confound-only model, or a gain.
+    """A point of a curve: the primary metric of a run or a confound-only model on a target, or a gain.
 
     Args:
-        line: differences of the run from the others, except along the axis; or the name of a confound-only model. `at`:
-            place on the axis.
-        kind: what the score belongs to; a `gain` is the difference from the best confound-only model, named by `above`.
-        of: the method with its own panel; empty where methods share one.
+        line: name of the line: the settings in which the run differs from others, or the confound-only model.
+        at: position on the axis.
+        kind: a `gain` is the difference from the best confound-only model, which `above` names.
+        of: the method, if each method has its own panel; else empty.
     """
 
     dataset: str
@@ -63,17 +63,20 @@ class Point:
         return self.kind == "control"
 
     def fields(self) -> dict[str, Any]:
-        """Return `CURVE_FIELDS` -> value; without scores where these are undefined."""
-        score = self.score
-        own = {**vars(self), "mean": score.mean if score.defined else None, "low": score.low, "high": score.high}
-        own["subjects"] = score.subjects
+        """Return `CURVE_FIELDS` -> value; None for an undefined score."""
+        own = {**vars(self.score), **vars(self), "mean": self.score.mean if self.score.defined else None}
         return {name: own[name] for name in CURVE_FIELDS}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Runs along one axis of `AXIS_TITLES`. `places`: the values on the axis, in order; `note`: permitted conclusions,
-    where they need words."""
+    """Scores of runs along an axis.
+
+    Args:
+        axis: key of `AXIS_TITLES`.
+        places: positions on the axis, in order.
+        note: what may be concluded from the curve; empty if nothing needs to be said.
+    """
 
     axis: str
     places: tuple[str, ...]
@@ -93,19 +96,15 @@ class Curve:
         ).strip()
 
     def panels(self) -> list[tuple[str, list[Point]]]:
-        """Return (title, points) for each dataset, target and metric, and for each method with its own panels."""
-        found: dict[str, list[Point]] = {}
-        for point in self.points:
-            if point.kind != "gain":
-                found.setdefault(self._panel(point), []).append(point)
-        return list(found.items())
+        """Return (title, points) of each panel: one for each dataset, target and metric (and method, if it has one)."""
+        return list(grouped((self._panel(point), point) for point in self.points if point.kind != "gain").items())
 
     def gains(self, title: str) -> list[Point]:
-        """Return the gains of the panel with this title."""
+        """Return the gains that belong to the panel with this title."""
         own = [point for point in self.points if point.kind == "gain" and self._panel(point) == title]
         return sorted(own, key=lambda point: (self.places.index(point.at), point.line))
 
-    def along(self, points: list[Point], line: str) -> list[Point]:
+    def points_of(self, points: list[Point], line: str) -> list[Point]:
         """Return the points of a line with defined scores, in the order of the axis."""
         own = [point for point in points if point.line == line and point.score.defined]
         return sorted(own, key=lambda point: self.places.index(point.at))
@@ -133,17 +132,18 @@ _GAIN = "Gain over the best confound-only model"
 
 
 def get_place(given: Given) -> str:
-    """Return the place of an amount of calibration data on the axis, labelled or not."""
+    """Return the position of an amount of calibration data on the axis, which ignores whether it is labelled."""
     return _SESSION if given.session else str(given.units)
 
 
 def build_calibration_curve(
     runs: Sequence[tuple[Mapping[str, Any], Scores]], points: Sequence[Sequence[Point]]
 ) -> Curve | None:
-    """Build the curve over the amount of calibration data; None where runs do not differ in it.
+    """Build the curve over the amount of calibration data; None where the runs have the same amount.
 
     Args:
-        points: points of each run, as for any other axis: their `line` names the method.
+        runs: content of run.yaml and scores of each run.
+        points: points of each run, one for each target; their `line` names the method.
     """
     found: dict[tuple[Any, ...], Point] = {}
     amounts: dict[str, Given] = {}
@@ -152,11 +152,10 @@ def build_calibration_curve(
             continue
         amounts[given.text] = given
         for primary_metric in primary_metrics:
-            for point in _calibration_points(
-                given, replace(primary_metric, of=primary_metric.line, at=get_place(given)), scores
-            ):
+            own = replace(primary_metric, of=primary_metric.line, at=get_place(given))
+            for point in _calibration_points(given, own, scores):
                 key = point.of, point.dataset, point.target, point.metric, point.kind == "gain", point.line, point.at
-                if key not in found or (found[key].control and not point.control):  # the run itself, where there is one
+                if key not in found or (found[key].control and not point.control):  # a method's own score wins
                     found[key] = point
     if len(amounts) < 2:
         return None
@@ -168,11 +167,11 @@ def build_calibration_curve(
 
 
 def _calibration_points(given: Given, primary_metric: Point, scores: Scores) -> Iterator[Point]:
-    """Yield the points of a run on a target: the method, the confound-only models, and the gain."""
+    """Yield the points of a run on a target: the method (`primary_metric`), the confound-only models, the gain."""
     own = _OFFLINE if given.session else _LABELLED if given.labelled else _UNLABELLED
     yield replace(primary_metric, line=own)
     if not given.to_record():
-        yield replace(primary_metric, line=_UNLABELLED)  # of nothing, there is nothing to label
+        yield replace(primary_metric, line=_UNLABELLED)  # both lines start without calibration data
         return
     for name in COMPARED:
         score = scores.confound_only_scores(primary_metric.target, name).get(primary_metric.metric, Score())
@@ -190,31 +189,20 @@ def draw_calibration_curve(curve: Curve) -> Figure:
     places, drawn = Axis(AXIS_TITLES["calibration_data"], names=curve.places), []
     for title, points in curve.panels():
         metric = points[0].metric
-        marks: list[Mark] = []
+        marks = [*_draw_controls(curve, points), *_draw_methods(curve, points)]
         if (chance := metric_facts(metric).chance) is not None:
-            marks.append(rule(y=chance, label="chance"))
-        drawn.append(
-            Panel(title, [*marks, *_draw_controls(curve, points), *_draw_methods(curve, points)], places, Axis(metric))
-        )
+            marks.insert(0, rule(y=chance, label="chance"))
+        drawn.append(Panel(title, marks, places, Axis(metric)))
         if gains := curve.gains(title):
-            zero = rule(y=0.0, label="no gain")
-            gained = Axis("gain")
-            drawn.append(
-                Panel(
-                    _GAIN,
-                    [zero, *_draw_methods(curve, gains)],
-                    places,
-                    gained,
-                    height=130,
-                )
-            )
+            marks = [rule(y=0.0, label="no gain"), *_draw_methods(curve, gains)]
+            drawn.append(Panel(_GAIN, marks, places, Axis("gain"), height=130))
     return figure(drawn, curve.title, curve.about)
 
 
 def _draw_methods(curve: Curve, points: list[Point]) -> Iterator[Mark]:
-    """Draw lines with intervals, side by side at each place."""
+    """Draw scores with labelled and unlabelled calibration data as lines with intervals, side by side."""
     for k, name in enumerate((_LABELLED, _UNLABELLED, _OFFLINE)):
-        own = curve.along(points, name)
+        own = curve.points_of(points, name)
         if not own:
             continue
         at = [curve.places.index(point.at) + 0.16 * (k - 1) * (name != _OFFLINE) for point in own]
@@ -228,9 +216,9 @@ def _draw_methods(curve: Curve, points: list[Point]) -> Iterator[Mark]:
 
 
 def _draw_controls(curve: Curve, points: list[Point]) -> Iterator[Mark]:
-    """Draw thin lines without intervals; models without calibration data are level over all places."""
+    """Draw confound-only models as thin lines without intervals; the one without calibration data is horizontal."""
     for k, name in enumerate(name for name in COMPARED if name != CALIBRATION_NORMALISED):
-        own = [point for point in curve.along(points, name) if point.control]
+        own = [point for point in curve.points_of(points, name) if point.control]
         if own and name == NO_CALIBRATION:
             yield rule(y=own[0].score.mean, label=name, colour="ink")
         elif own:
@@ -245,29 +233,23 @@ def _draw_controls(curve: Curve, points: list[Point]) -> Iterator[Mark]:
 
 
 def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve]:
-    """Build a curve for each axis along which some runs differ. Each run is given as the content of run.yaml and its
-    scores."""
+    """Build a curve for each axis along which runs differ; `runs`: content of run.yaml and scores of each run."""
     found = []
     for axis in AXIS_TITLES:
+        differing = _list_differences([run for run, _ in runs], axis)
+        points = [_grid_points(axis, run, scores, differing) for run, scores in runs]
         if axis == "calibration_data":
-            if all(run.get("calibration_data") is None for run, _ in runs):
-                continue
-            differing = _list_differences([run for run, _ in runs], axis)
-            if curve := build_calibration_curve(
-                runs, [_grid_points(axis, run, scores, differing) for run, scores in runs]
-            ):
+            if curve := build_calibration_curve(runs, points):
                 found.append(curve)
             continue
-        places = {_find_place(axis, run): _order(axis, run) for run, _ in runs}
+        places = {_find_place(axis, run): _get_order(axis, run) for run, _ in runs}
         if len(places) > 1:
-            differing = _list_differences([run for run, _ in runs], axis)
-            points = [point for run, scores in runs for point in _grid_points(axis, run, scores, differing)]
-            found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), tuple(points)))
+            found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), tuple(itertools.chain(*points))))
     return found
 
 
 def draw_curve(curve: Curve) -> Figure:
-    """Draw a panel for each dataset and target: removed modalities from top to bottom, all other axes as lines."""
+    """Draw a panel for each dataset and target: lines over the axis, or for removed modalities horizontal bars."""
     if curve.axis == "calibration_data":
         return draw_calibration_curve(curve)
     lying = curve.axis == "drop"
@@ -279,7 +261,7 @@ def draw_curve(curve: Curve) -> Figure:
         if (chance := metric_facts(metric.label).chance) is not None:
             marks.append(rule(x=chance, label="chance") if lying else rule(y=chance, label="chance"))
         for k, name in enumerate(lines):
-            own = curve.along(points, name)
+            own = curve.points_of(points, name)
             at = [curve.places.index(point.at) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for point in own]
             scores = [point.score for point in own]
             if not lying:
@@ -295,7 +277,7 @@ def draw_curve(curve: Curve) -> Figure:
 
 
 def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write the figure to `name`.svg and its numbers to `name`.csv; return both paths. Raises MachineError."""
+    """Write a curve to `name`.svg and its numbers to `name`.csv; return both paths. Raises MachineError."""
     picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
     with saving("the curve", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -327,29 +309,26 @@ def _grid_points(axis: str, run: Mapping[str, Any], scores: Scores, differing: S
 
 
 def _list_differences(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
-    """Return the parts in which some runs differ, except the axis."""
+    """Return the names of the settings, except the axis, in which some runs differ."""
     parts = [_describe_parts(run, axis) for run in runs]
     return [name for name in parts[0] if len({part[name] for part in parts}) > 1]
 
 
 def _describe_parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
-    """Describe a run in words; without its dataset, which has its own panel."""
+    """Return setting -> value in words, for all settings of a run except its dataset and the axis."""
     method, config = run["method"], run["config"]
     encoders = list(dict.fromkeys(map(name_without_package, method["encoders"].values())))
+    named = " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + ")
+    trained_on, weights = config.get("train_dataset"), config.get("pretrained") or {}
     parts = {
-        "method": method.get("submission")
-        or " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + "),
+        "method": method.get("submission") or named,
         "pretrainers": f"after {', '.join(method['pretrainers'])}" if method["pretrainers"] else "",
         "modalities": ", ".join(method["modalities"]),
         "protocol": run["protocol"]["name"],
         "recipe": run["recipe"]["preset"],
         "settings": " ".join(run["recipe"].get("settings", ())),
-        "trained on": f"trained on {name_without_package(config['train_dataset'])}"
-        if config.get("train_dataset")
-        else "",
-        "weights": "started from " + ", ".join(d[:8] for d in config["pretrained"].values())
-        if config.get("pretrained")
-        else "",
+        "trained on": f"trained on {name_without_package(trained_on)}" if trained_on else "",
+        "weights": f"started from {', '.join(d[:8] for d in weights.values())}" if weights else "",
         "label_subjects": f"labels of {_find_place('label_subjects', run)} subjects",
         "label_fraction": f"{_find_place('label_fraction', run)} of the labels",
         "calibration_data": ""
@@ -370,7 +349,7 @@ def _find_place(axis: str, run: Mapping[str, Any]) -> str:
     return "all" if value is None else str(value)
 
 
-def _order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
+def _get_order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
     value = run["config"].get(axis)
     if axis == "drop":
         return (len(value or ()), *(run["method"]["modalities"].index(m) for m in value or ()))
@@ -386,47 +365,27 @@ _ABOUT_GIVEN = (
 
 
 def calibration_data_section(run: RunFacts) -> Markup | None:
-    """Return the curve over this run and the runs next to its folder that differ only in calibration data; None where
-    there are none, or others may see the report."""
+    """Return the curve over this run and the runs next to its folder that differ only in calibration data. Return None
+    where there are none, and in a report for others."""
     if run.manifest.calibration_data is None or run.for_others:
         return None
-    found = _read_comparable_runs(run)
-    curves = [curve for curve in build_curves(found) if curve.axis == "calibration_data"] if len(found) > 1 else []
-    return describe_curve(curves[0]) if curves else None
+    own = [run.manifest.seeds, *but_for_given(run.manifest)]
+    alike = run.read_siblings(lambda other: [other.seeds, *but_for_given(other)] == own)
+    curves = build_curves([(record.run, record.scores) for record in alike])
+    return next((describe_curve(curve) for curve in curves if curve.axis == "calibration_data"), None)
 
 
-def _build_comparison_key(about: Manifest) -> list[Any]:
-    """Return the facts that all runs of one curve share."""
-    return [about.seeds, *but_for_given(about)]
-
-
-def _read_comparable_runs(run: RunFacts) -> list[tuple[Mapping[str, Any], Scores]]:
-    """Read run.yaml and scores of the run and of the runs that differ from it only in calibration data."""
-    found, own = [], _build_comparison_key(run.manifest)
-    for path in sorted(run.folder.resolve().parent.glob("*/run.yaml")) if run.folder else ():
-        try:
-            if _build_comparison_key(read_manifest(path.parent)) == own:
-                record = read_record(path.parent)
-                found.append((record.run, record.scores))
-        except EmbenchError:  # another run's record that cannot be read
-            continue
-    return found
+def _get_ends(score: Score) -> tuple[float | None, ...]:
+    return score.mean, score.low, score.high
 
 
 def describe_curve(curve: Curve) -> Markup:
     """Return the figure of a curve with its numbers, and a table of gains if there are any."""
     head = ("target", "score", "of", AXIS_TITLES[curve.axis], "mean", "from", "to")
-    rows = [
-        (point.target, point.metric, point.line, point.at, point.score.mean, point.score.low, point.score.high)
-        for _, points in curve.panels()
-        for point in points
-    ]
+    panels = curve.panels()
+    rows = [(p.target, p.metric, p.line, p.at, *_get_ends(p.score)) for _, points in panels for p in points]
     drawn = figure_with_table(draw_curve(curve), head, rows, _ABOUT_GIVEN)
-    gains = [
-        (point.target, point.line, point.at, point.above, point.score.mean, point.score.low, point.score.high)
-        for title, _ in curve.panels()
-        for point in curve.gains(title)
-    ]
+    gains = [(p.target, p.line, p.at, p.above, *_get_ends(p.score)) for title, _ in panels for p in curve.gains(title)]
     columns = ("target", "calibration_data", AXIS_TITLES[curve.axis], "above", "gain", "from", "to")
     parts = [html_table(columns, gains, "Gain over the best confound-only model")] if gains else []
     return join_parts([paragraph(curve.note), figure_row([drawn]), *parts])

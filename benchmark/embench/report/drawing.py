@@ -1,4 +1,11 @@
-"""Charts as SVG that follow the reader's light or dark mode, and the same shapes as PNG or PDF."""
+"""Charts as SVG that follow the reader's light or dark mode, and the same shapes as PNG or PDF.
+
+A chart is made of marks (`line`, `scatter`, `error_bars`, `score_bars`, `bars`, `heat`, `rule`) on the axes of a
+`Panel`; `figure` arranges panels in columns. Colours are names (`ink`, `muted`, `grid`, `paper`) or numbers of series.
+
+    panel = Panel("AUROC", [line(x, y, low, high, label="tcn")], Axis("subjects"), Axis(low=0, high=1))
+    figure([panel], "What this shows").save(Path("curve.svg"))
+"""
 
 from __future__ import annotations
 
@@ -27,13 +34,13 @@ SYMBOLS = ("circle", "square", "diamond", "triangle")
 Anchor = Literal["start", "middle", "end"]
 
 
-def _variables(colours: Sequence[str]) -> str:
+def _colour_variables(colours: Sequence[str]) -> str:
     return "".join(f"--d-{name}:{colour};" for name, colour in zip(_NAMES, colours, strict=True))
 
 
 STYLE = (
-    f":root{{{_variables([*_LIGHT.values(), *_SERIES])}}}"
-    f"@media(prefers-color-scheme:dark){{:root{{{_variables([*_DARK.values(), *_SERIES_DARK])}}}}}"
+    f":root{{{_colour_variables([*_LIGHT.values(), *_SERIES])}}}"
+    f"@media(prefers-color-scheme:dark){{:root{{{_colour_variables([*_DARK.values(), *_SERIES_DARK])}}}}}"
     ".drawing{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}"
     + "".join(f".drawing .f{n}{{fill:var(--d-{n})}}.drawing .s{n}{{stroke:var(--d-{n});fill:none}}" for n in _NAMES)
 )
@@ -42,7 +49,8 @@ STYLE = (
 
 @dataclass(frozen=True)
 class Shape:
-    """A primitive at `at`, (n, 2) pixels from the top left corner; a rectangle has two corners."""
+    """A primitive of a drawing at the points `at` (n, 2), in pixels from the top left corner: a line or an area through
+    the points, a rectangle between two corners, a dot, a cloud of dots, or a text."""
 
     kind: Literal["line", "area", "rect", "dot", "cloud", "text"]
     at: np.ndarray
@@ -61,13 +69,13 @@ class Shape:
 
 
 def colour_name(colour: int | str) -> str:
-    """Return the name of a colour: for the number of a series, which wraps around, or the name itself."""
+    """Return the name of a colour, which may be the number of a series; numbers wrap around."""
     return str(colour % len(_SERIES)) if isinstance(colour, int) else colour
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A finished drawing, with a description for readers who cannot see it."""
+    """A finished drawing of `width` by `height` pixels; `about` describes it for readers who cannot see it."""
 
     title: str
     about: str
@@ -76,8 +84,7 @@ class Figure:
     shapes: Sequence[Shape]
 
     def svg(self, *, alone: bool = True) -> str:
-        """Return an SVG element. With `alone`, it has its own style and background; otherwise the page around it holds
-        `STYLE`."""
+        """Return an SVG element; unless it stands `alone`, the page around it must contain `STYLE`."""
         text = f"{self.title}. {self.about}" if self.about else self.title
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" role="img" aria-label={quoteattr(text)} '
@@ -86,26 +93,26 @@ class Figure:
         )
         about = f"<desc>{escape(self.about)}</desc>" if self.about else ""
         style = f'<style>{STYLE}</style><rect class="fpaper" width="100%" height="100%"/>' if alone else ""
-        return "\n".join([head + about + style, *map(_svg, self.shapes), "</svg>"])
+        return "\n".join([head + about + style, *map(_element, self.shapes), "</svg>"])
 
     def save(self, path: Path) -> None:
-        """Write .svg, or .png and .pdf in the light colours. Equal shapes give equal bytes."""
+        """Write an .svg file, or in light colours a .png or .pdf file. Equal shapes give equal bytes."""
         path = Path(path)
         if path.suffix.lower() == ".svg":
             path.write_text(self.svg() + "\n", encoding="utf-8", newline="\n")
         else:
-            _print(self, path)
+            _save_matplotlib(self, path)
 
 
 def check_path(path: Path, where: str) -> None:
-    """Raise UsageError where no figure can be written to `path`; `where` is the option that named it."""
+    """Raise UsageError if no figure can be written to `path`; `where` is the option that named it."""
     if path.suffix.lower() not in FIGURE_FORMATS:
         raise UsageError(f"no format for {path.name}", where=where, expected=f"a name in {', '.join(FIGURE_FORMATS)}")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", where=where)
 
 
-def _outline(symbol: str, x: float, y: float, r: float) -> list[tuple[float, float]]:
+def _get_outline(symbol: str, x: float, y: float, r: float) -> list[tuple[float, float]]:
     if symbol == "square":
         return [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)]
     if symbol == "diamond":
@@ -113,11 +120,11 @@ def _outline(symbol: str, x: float, y: float, r: float) -> list[tuple[float, flo
     return [(x, y - 1.2 * r), (x + 1.15 * r, y + r), (x - 1.15 * r, y + r)]
 
 
-def _path(points: Any, close: bool = False) -> str:
+def _path_data(points: Any, close: bool = False) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) + ("Z" if close else "")
 
 
-def _svg(shape: Shape) -> str:
+def _element(shape: Shape) -> str:
     faint = f' opacity="{shape.opacity:g}"' if shape.opacity < 1 else ""
     fill = f'class="f{shape.colour}"{faint}'
     if shape.kind == "text":
@@ -133,9 +140,9 @@ def _svg(shape: Shape) -> str:
         return f'<path class="s{shape.colour}" {width} stroke-opacity="{shape.opacity:g}" d="{dots}"/>'
     if shape.kind == "line":
         dashes = ' stroke-dasharray="4 3"' if shape.dashed else ""
-        drawn = f'path class="s{shape.colour}"{faint} stroke-width="{shape.size:g}"{dashes} d="{_path(shape.at)}"'
+        drawn = f'path class="s{shape.colour}"{faint} stroke-width="{shape.size:g}"{dashes} d="{_path_data(shape.at)}"'
     elif shape.kind == "area":
-        drawn = f'path {fill} d="{_path(shape.at, close=True)}"'
+        drawn = f'path {fill} d="{_path_data(shape.at, close=True)}"'
     elif shape.kind == "rect":
         (x, y), (w, h) = shape.at.min(0), np.ptp(shape.at, axis=0)
         drawn = f'rect {fill} x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"'
@@ -144,11 +151,11 @@ def _svg(shape: Shape) -> str:
         drawn = f'circle {fill} cx="{x:.1f}" cy="{y:.1f}" r="{shape.size:g}"'
     else:
         ((x, y),) = shape.at
-        drawn = f'path {fill} d="{_path(_outline(shape.symbol, x, y, shape.size), close=True)}"'
+        drawn = f'path {fill} d="{_path_data(_get_outline(shape.symbol, x, y, shape.size), close=True)}"'
     return f"<{drawn}><title>{escape(shape.text)}</title></{drawn.split()[0]}>" if shape.text else f"<{drawn}/>"
 
 
-def _print(figure: Figure, path: Path) -> None:
+def _save_matplotlib(figure: Figure, path: Path) -> None:
     """Write a figure with matplotlib. A pixel becomes a point, so that texts and lines keep their sizes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Sheet
@@ -159,13 +166,13 @@ def _print(figure: Figure, path: Path) -> None:
         axes = sheet.add_axes((0, 0, 1, 1), xlim=(0, figure.width), ylim=(figure.height, 0))
         axes.set_axis_off()
         for k, shape in enumerate(figure.shapes):
-            _put(axes, shape, {"color": colours[shape.colour], "alpha": shape.opacity, "zorder": k})
+            _draw_shape(axes, shape, {"color": colours[shape.colour], "alpha": shape.opacity, "zorder": k})
         # No date: the same shapes give the same bytes.
         about: dict[str, Any] = {"Title": figure.title, **({"CreationDate": None} if path.suffix == ".pdf" else {})}
         sheet.savefig(path, metadata=about, dpi=150)
 
 
-def _put(axes: Any, shape: Shape, look: Mapping[str, Any]) -> None:
+def _draw_shape(axes: Any, shape: Shape, look: Mapping[str, Any]) -> None:
     x, y = shape.at[:, 0], shape.at[:, 1]
     if shape.kind == "text":
         about = {
@@ -174,7 +181,7 @@ def _put(axes: Any, shape: Shape, look: Mapping[str, Any]) -> None:
             "rotation": -shape.turn,
             "rotation_mode": "anchor",
             "fontweight": "bold" if shape.bold else "normal",
-            "fontsize": 0.88 * shape.size,  # its letters are wider than a browser's
+            "fontsize": 0.88 * shape.size,  # letters of matplotlib are wider than a browser's
         }
         axes.text(x[0], y[0], shape.text, **about, **look)
     elif shape.kind == "line":
@@ -193,12 +200,18 @@ def _put(axes: Any, shape: Shape, look: Mapping[str, Any]) -> None:
 Colour = int | str
 NOWHERE = np.empty((0, 2))
 Frame = Callable[[Any, Any], np.ndarray]
-"""Data (n,), (n,) -> (n, 2) pixels."""
+"""Function from data x (n,) and y (n,) to pixels (n, 2)."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark on a panel: data range (NaN where it sets no limits), shapes, and the text and sample in the legend."""
+    """A mark on a panel, such as a line.
+
+    Args:
+        x, y: values that the axes must cover; NaN is ignored.
+        shapes: function that draws the mark once the scales of the axes are known.
+        legend: text in the legend; `key`: the sample beside it.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -207,12 +220,12 @@ class Mark:
     key: tuple[Shape, ...] = ()
 
 
-def _floats(*columns: Any) -> list[np.ndarray]:
+def _as_columns(*columns: Any) -> list[np.ndarray]:
     return [np.asarray(column, np.float64).reshape(-1) for column in columns]
 
 
-def _unbroken(at: np.ndarray) -> list[np.ndarray]:
-    """Return the stretches of at least two points between NaN."""
+def _split_at_nan(at: np.ndarray) -> list[np.ndarray]:
+    """Split points (n, 2) at NaN; return the parts with at least two points."""
     finite = np.isfinite(at).all(1)
     ends = np.flatnonzero(np.diff(np.concatenate([[False], finite, [False]]).astype(int)))
     return [at[a:b] for a, b in zip(ends[::2], ends[1::2], strict=True) if b - a > 1]
@@ -231,19 +244,18 @@ def line(
     symbol: str = "",
     opacity: float = 1.0,
 ) -> Mark:
-    """Draw a line, broken where `y` is NaN, with an optional band from `low` to `high` and optional `symbol` at each
-    point."""
-    x, y = _floats(x, y)
-    edges = _floats(low, high) if low is not None else []
+    """Draw a line, broken where `y` is NaN, with an optional band from `low` to `high`, and symbols at the points."""
+    x, y = _as_columns(x, y)
+    edges = _as_columns(low, high) if low is not None else []
     name = colour_name(colour)
 
     def shapes(frame: Frame) -> list[Shape]:
         drawn = []
         if edges:
             down, up = (frame(x, np.where(np.isfinite(sum(edges)), edge, np.nan)) for edge in edges)
-            for one, other in zip(_unbroken(down), _unbroken(up), strict=True):
+            for one, other in zip(_split_at_nan(down), _split_at_nan(up), strict=True):
                 drawn.append(Shape("area", np.concatenate([other, one[::-1]]), name, opacity=0.18))
-        drawn += [Shape("line", part, name, width, opacity, dashed) for part in _unbroken(frame(x, y))]
+        drawn += [Shape("line", part, name, width, opacity, dashed) for part in _split_at_nan(frame(x, y))]
         if symbol:
             drawn += [Shape("dot", at[None], name, 3.5, symbol=symbol) for at in frame(x, y) if np.isfinite(at).all()]
         return drawn
@@ -258,9 +270,8 @@ def scatter(
     x: Any, y: Any, *, colour: Colour = 0, label: str = "", symbol: str = "circle", size: float = 3.0,
     opacity: float = 0.75, tips: Sequence[str] = (),
 ) -> Mark:  # fmt: skip
-    """Draw a scatter plot; `tips` are the tooltips of the points. Circles without tooltips are one path, which keeps
-    files small."""
-    x, y = _floats(x, y)
+    """Draw a scatter plot; `tips`: tooltips of the points. Without them, circles become one path, for small files."""
+    x, y = _as_columns(x, y)
     name = colour_name(colour)
 
     def shapes(frame: Frame) -> list[Shape]:
@@ -280,7 +291,7 @@ def error_bars(
     symbol: str = "circle", tips: Sequence[str] = (),
 ) -> Mark:  # fmt: skip
     """Draw points with whiskers from `low` to `high`: vertical at x = `at`, or horizontal at y = `at` if `across`."""
-    at, mean, low, high = _floats(at, mean, low, high)
+    at, mean, low, high = _as_columns(at, mean, low, high)
     name = colour_name(colour)
     x, y = np.tile(at, 3), np.concatenate([mean, low, high])
 
@@ -311,8 +322,8 @@ def bars(
     width: Any = 0.72, opacity: float = 1.0,
 ) -> Mark:  # fmt: skip
     """Draw bars from `base` to `value`: vertical at x = `at`, or horizontal at y = `at` if `across`. `width`: one for
-    all, or one each."""
-    at, value = _floats(at, value)
+    all bars, or one for each (n,)."""
+    at, value = _as_columns(at, value)
     base = np.broadcast_to(np.asarray(base, np.float64), value.shape)
     name = colour_name(colour)
 
@@ -328,22 +339,20 @@ def bars(
 
 
 def heat(values: Any, texts: Sequence[Sequence[str]] = (), *, colour: Colour = 0, top: float | None = None) -> Mark:
-    """Draw a table of cells (rows, columns), each with its text; colours become stronger up to `top`, by default the
-    largest value. Row 0 is at y = 0."""
+    """Draw cells (rows, columns) that are the more intense, the larger their values; `texts` are written on them. Row 0
+    is at y = 0. The value `top`, by default the largest one, has the full colour."""
     table = np.asarray(values, np.float64)
     rows, columns = table.shape
     largest = top if top is not None else (np.nanmax(table) if np.isfinite(table).any() else 1.0)
-    share = np.clip(np.nan_to_num(table / (largest or 1.0)), 0, 1)
+    share, name = np.clip(np.nan_to_num(table / (largest or 1.0)), 0, 1), colour_name(colour)
 
     def shapes(frame: Frame) -> list[Shape]:
         drawn = []
         for i in range(rows):
             for k in range(columns):
                 cell = frame([k - 0.48, k + 0.48], [i - 0.48, i + 0.48])
-                drawn.append(
-                    Shape("rect", cell, colour_name(colour), opacity=round(0.05 + 0.5 * float(share[i, k]), 3))
-                )
-                if texts:  # on half of a colour ink can be read, on light and on dark
+                drawn.append(Shape("rect", cell, name, opacity=round(0.05 + 0.5 * float(share[i, k]), 3)))
+                if texts:  # readable in light and dark mode, since no cell has more than about half of its colour
                     drawn.append(Shape("text", cell.mean(0)[None] + [0, 4], "ink", 12, text=texts[i][k]))
         return drawn
 
@@ -351,29 +360,29 @@ def heat(values: Any, texts: Sequence[Sequence[str]] = (), *, colour: Colour = 0
 
 
 def rule(*, x: float = math.nan, y: float = math.nan, label: str = "", colour: Colour = "muted") -> Mark:
-    """Draw a dashed line over the whole panel, at `x` or at `y`."""
+    """Draw a dashed line across the whole panel: vertical at `x` or horizontal at `y`."""
 
     def shapes(frame: Frame) -> list[Shape]:
         ends = frame([-np.inf, np.inf], [y, y]) if math.isnan(x) else frame([x, x], [-np.inf, np.inf])
         return [Shape("line", ends, colour_name(colour), 1.2, dashed=True)]
 
-    return Mark(
-        np.array([x]), np.array([y]), shapes, label, (Shape("line", NOWHERE, colour_name(colour), 1.2, dashed=True),)
-    )
+    key = Shape("line", NOWHERE, colour_name(colour), 1.2, dashed=True)
+    return Mark(np.array([x]), np.array([y]), shapes, label, (key,))
 
 
 # Axes with ticks, titles and legends, and the arrangement of panels.
 
 SMALL, TITLE = 11.0, 13.0
 _LETTER = 0.56
-"""Mean width of a letter, relative to its height; no font is measured."""
+"""Assumed mean width of a letter, relative to its height."""
 _MARGIN = 16.0
-"""Margin right of a plot, in pixels: half of the last number on its axis."""
+"""Margin right of a plot, in pixels, for half of the last number on its axis."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A scale; with `names`, each name has one place at 0, 1, ..; a y-axis has the first name on top."""
+    """An axis from `low` to `high`, by default the range of the data. An axis of categories has `names` at 0, 1, ..; on
+    a y-axis, the first name is at the top."""
 
     label: str = ""
     low: float | None = None
@@ -402,8 +411,13 @@ def figure(
     width: float = 720.0,
     heading: bool = False,
 ) -> Figure:
-    """Arrange panels in rows of `columns`, `width` pixels wide in all. `about` describes the figure for readers who
-    cannot see it; `heading` writes the title on top."""
+    """Arrange panels in rows.
+
+    Args:
+        about: description for readers who cannot see the figure.
+        columns: number of panels in a row; `width`: width of a row in pixels.
+        heading: whether to write the title above the panels.
+    """
     shapes: list[Shape] = []
     top, each = 4.0, width / columns
     if heading:
@@ -412,9 +426,9 @@ def figure(
     lefts = [max(map(_left, panels[k::columns])) for k in range(min(columns, len(panels)))]  # one under the other
     for start in range(0, len(panels), columns):
         row = panels[start : start + columns]
-        plot, foot = top + max(_head(panel, each) for panel in row), top
+        plot, foot = top + max(_head_height(panel, each) for panel in row), top
         for k, panel in enumerate(row):
-            drawn, end = _panel(panel, k * each, top, each - _MARGIN, k * each + lefts[k], plot)
+            drawn, end = _draw(panel, k * each, top, each - _MARGIN, k * each + lefts[k], plot)
             shapes += drawn
             foot = max(foot, end)
         top = foot + 10
@@ -422,7 +436,7 @@ def figure(
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return round numbers from `low` to `high`, at most `most` steps."""
+    """Return round numbers from `low` to `high`, at equal steps, of which there are at most `most`."""
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
     step = power * next(s for s in (1, 2, 2.5, 5, 10) if s * power >= raw * (1 - 1e-9))
@@ -430,8 +444,8 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(k * step, 12) for k in range(first, last + 1)]
 
 
-def _numbers(places: Sequence[float]) -> list[str]:
-    """Format numbers with as few decimals as all of them need."""
+def _format_numbers(places: Sequence[float]) -> list[str]:
+    """Format numbers with the fewest decimals that show all of them exactly."""
     decimals = next((d for d in range(7) if all(abs(round(p, d) - p) < 1e-9 for p in places)), 7)
     return [f"{place:.{decimals}f}" for place in places]
 
@@ -440,11 +454,11 @@ def _text(x: float, y: float, text: str, *, size: float = SMALL, colour: str = "
     return Shape("text", np.array([[x, y]], float), colour, size, text=text, **about)
 
 
-def _wide(text: str, size: float = SMALL) -> float:
+def _text_width(text: str, size: float = SMALL) -> float:
     return _LETTER * size * len(text)
 
 
-def _domain(axis: Axis, spans: Sequence[np.ndarray]) -> tuple[float, float]:
+def _get_range(axis: Axis, spans: Sequence[np.ndarray]) -> tuple[float, float]:
     if axis.names:
         return -0.5, len(axis.names) - 0.5
     values = np.concatenate([*spans, np.empty(0)])
@@ -456,20 +470,20 @@ def _domain(axis: Axis, spans: Sequence[np.ndarray]) -> tuple[float, float]:
     return float(low), float(high if high > low else low + 1)
 
 
-def _places(axis: Axis, domain: tuple[float, float], most: int) -> tuple[list[float], list[str]]:
+def _get_ticks(axis: Axis, domain: tuple[float, float], most: int) -> tuple[list[float], list[str]]:
     if axis.names:
         return list(range(len(axis.names))), list(axis.names)
     found = ticks(*domain, most) if axis.ticks else []
-    return found, _numbers(found)
+    return found, _format_numbers(found)
 
 
-def _legend(panel: Panel, width: float) -> list[list[tuple[Mark, float]]]:
-    """Return lines of (mark, x position), in pixels."""
+def _arrange_legend(panel: Panel, width: float) -> list[list[tuple[Mark, float]]]:
+    """Return the lines of a legend of at most `width` pixels: (mark, x position in pixels) of each entry."""
     lines: list[list[tuple[Mark, float]]] = []
     at = width
     for mark in panel.marks:
         if mark.legend:
-            wide = 26 + _wide(mark.legend) + 10
+            wide = 26 + _text_width(mark.legend) + 10
             if at + wide > width:
                 lines.append([])
                 at = 0.0
@@ -478,49 +492,54 @@ def _legend(panel: Panel, width: float) -> list[list[tuple[Mark, float]]]:
     return lines
 
 
-def _head(panel: Panel, width: float) -> float:
-    return (20 if panel.title else 6) + 17 * len(_legend(panel, width - _MARGIN)) + 4
+def _head_height(panel: Panel, width: float) -> float:
+    return (20 if panel.title else 6) + 17 * len(_arrange_legend(panel, width - _MARGIN)) + 4
 
 
 def _left(panel: Panel) -> float:
-    _, names = _places(panel.y, _domain(panel.y, [m.y for m in panel.marks]), 5)
-    return (20 if panel.y.label else 4) + max([_wide(name) for name in names], default=0) + 8
+    _, names = _get_ticks(panel.y, _get_range(panel.y, [m.y for m in panel.marks]), 5)
+    return (20 if panel.y.label else 4) + max([_text_width(name) for name in names], default=0) + 8
 
 
-def _panel(panel: Panel, x0: float, top: float, width: float, left: float, plot: float) -> tuple[list[Shape], float]:
-    """Return the shapes of a panel with its plot at (`left`, `plot`), and its lower end."""
+def _draw(panel: Panel, x0: float, top: float, width: float, left: float, plot: float) -> tuple[list[Shape], float]:
+    """Return the shapes of a panel, and the y position of its lower end, in pixels.
+
+    Args:
+        x0, top, width: upper left corner and width of the panel.
+        left, plot: upper left corner of the plot inside the axes.
+    """
     right, bottom = x0 + width, plot + panel.height
-    across = _domain(panel.x, [m.x for m in panel.marks])
-    up = _domain(panel.y, [m.y for m in panel.marks])
+    across = _get_range(panel.x, [m.x for m in panel.marks])
+    up = _get_range(panel.y, [m.y for m in panel.marks])
     if panel.y.names:
         up = up[::-1]
-    frame = _frame(across, up, (left, right), (bottom, plot))
+    frame = _make_frame(across, up, (left, right), (bottom, plot))
     shapes = [_text(x0 + 4, top + 14, panel.title, size=TITLE, anchor="start", bold=True)] if panel.title else []
-    for k, entries in enumerate(_legend(panel, width)):
+    for k, entries in enumerate(_arrange_legend(panel, width)):
         for mark, at in entries:
-            shapes += _key(mark, x0 + 4 + at, top + (20 if panel.title else 6) + 17 * k)
-    axes, end = _axes(panel, frame, across, up, x0)
+            shapes += _draw_key(mark, x0 + 4 + at, top + (20 if panel.title else 6) + 17 * k)
+    axes, end = _draw_axes(panel, frame, across, up, x0)
     shapes += axes
     for mark in panel.marks:
         shapes += mark.shapes(frame)
     return shapes, end
 
 
-def _frame(
+def _make_frame(
     across: tuple[float, float], up: tuple[float, float], columns: tuple[float, float], rows: tuple[float, float]
 ) -> Frame:
     def frame(x: object, y: object) -> np.ndarray:
         at = np.stack(np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64)), -1)
         start, stop = np.array([across[0], up[0]]), np.array([across[1], up[1]])
         low, high = np.minimum(start, stop), np.maximum(start, stop)
-        share = (np.clip(at, low, high) - start) / (stop - start)  # what lies beyond the axes stands on their edge
+        share = (np.clip(at, low, high) - start) / (stop - start)  # points outside the axes are drawn on the edge
         origin, end = np.array([columns[0], rows[0]]), np.array([columns[1], rows[1]])
         return origin + share * (end - origin)
 
     return frame
 
 
-def _key(mark: Mark, x: float, y: float) -> list[Shape]:
+def _draw_key(mark: Mark, x: float, y: float) -> list[Shape]:
     shapes = []
     for key in mark.key:
         if key.kind == "line":
@@ -533,12 +552,12 @@ def _key(mark: Mark, x: float, y: float) -> list[Shape]:
     return [*shapes, _text(x + 26, y + 11, mark.legend, anchor="start")]
 
 
-def _axes(
+def _draw_axes(
     panel: Panel, frame: Frame, across: tuple[float, float], up: tuple[float, float], x0: float
 ) -> tuple[list[Shape], float]:
     (left, plot), (right, bottom) = frame(across[0], up[1]), frame(across[1], up[0])
     shapes = [Shape("line", np.array([[left, bottom], [right, bottom]]), "muted")]
-    places, names = _places(panel.y, up if not panel.y.names else (0, 1), max(3, int(panel.height // 40)))
+    places, names = _get_ticks(panel.y, up if not panel.y.names else (0, 1), max(3, int(panel.height // 40)))
     for place, name in zip(places, names, strict=True):
         y = frame(across[0], place)[1]
         if not panel.y.names:
@@ -546,69 +565,39 @@ def _axes(
         shapes.append(_text(left - 6, y + 4, name, colour="muted", anchor="end"))
     if panel.y.label:
         shapes.append(_text(x0 + 13, (plot + bottom) / 2, panel.y.label, colour="muted", turn=-90))
-    places, names = _places(panel.x, across, max(2, int((right - left) // 60)))
+    places, names = _get_ticks(panel.x, across, max(2, int((right - left) // 60)))
     room = (right - left) / max(1, len(names))
-    turned = bool(panel.x.names) and max(map(_wide, names)) + 4 > room
+    turned = bool(panel.x.names) and max(map(_text_width, names)) + 4 > room
     for place, name in zip(places, names, strict=True):
         x = frame(place, up[0])[0]
         if not panel.x.names:
             shapes.insert(0, Shape("line", np.array([[x, plot], [x, bottom]]), "grid"))
         about: dict[str, Any] = {"turn": -40.0, "anchor": "end"} if turned else {}
         shapes.append(_text(x + (4 if turned else 0), bottom + 15, name, colour="muted", **about))
-    end = bottom + (0.7 * max(map(_wide, names)) + 16 if turned else 20 if names else 6)
+    end = bottom + (0.7 * max(map(_text_width, names)) + 16 if turned else 20 if names else 6)
     if panel.x.label:
         shapes.append(_text((left + right) / 2, end + 11, panel.x.label, colour="muted"))
         end += 17
     return shapes, end
 
 
-# Charts as SVG that follow the reader's light or dark, and the same shapes as PNG or PDF.
-#
-# panel = Panel("AUROC", [line(x, y, low, high, label="tcn")], Axis("subjects"), Axis(low=0, high=1)) figure([panel],
-# "What this shows").save(Path("curve.svg"))
-#
-# A chart is made of marks (`line scatter error_bars score_bars bars heat rule`) on the axes of a `Panel`; `figure` lays
-# panels out in columns. Colours are names ("ink", "muted", "grid", "paper") or the number of a series.
-
-__all__ = [
-    "FIGURE_FORMATS",
-    "STYLE",
-    "SYMBOLS",
-    "Axis",
-    "Figure",
-    "Mark",
-    "Panel",
-    "bars",
-    "check_path",
-    "error_bars",
-    "figure",
-    "heat",
-    "line",
-    "rule",
-    "scatter",
-    "score_bars",
-]
-
-
 # The labels of a dataset as a figure: one panel for each target, one bar for each subject.
 
 
 def draw_labels(title: str, targets: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw the per-subject part of `label_report.report`."""
-    panels = [_label_panel(target) for target in targets if target.get("per_person")]
+    """Draw the labels of each subject, from the descriptions of targets by `embench.data.describe.describe_labels`."""
+    panels = [_draw_target(target) for target in targets if target.get("per_person")]
     return figure(panels, f"{title}: labels of each subject", width=640, heading=True)
 
 
-def _label_panel(target: Mapping[str, Any]) -> Panel:
+def _draw_target(target: Mapping[str, Any]) -> Panel:
     rows = target["per_person"]
     at = np.arange(len(rows))
     marks: list[Mark]
     if "values" in target:
         mean, sd = (np.array([row["values"][key] for row in rows]) for key in ("mean", "sd"))
-        marks, x = (
-            [error_bars(at, mean, mean - sd, mean + sd, across=True)],
-            Axis(f"{target['label']}, mean and SD of units"),
-        )
+        marks = [error_bars(at, mean, mean - sd, mean + sd, across=True)]
+        x = Axis(f"{target['label']}, mean and SD of units")
     else:
         marks, x, done = [], Axis("proportion of units", 0, 1), np.zeros(len(rows))
         for k, about in enumerate(target["classes"]):

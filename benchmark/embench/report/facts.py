@@ -1,8 +1,9 @@
-"""Facts of a finished run for everything that describes one, and its units as a table."""
+"""Facts of a finished run, from which reports and texts are written, and its units of analysis as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from embench.records import audit, wording
 from embench.records.ledger import scored_and_whose
 from embench.records.manifest import Manifest, RulePart, method_kind
 from embench.records.predictions import MODEL, Labels, Predictions
-from embench.records.record import Record, is_own
+from embench.records.record import Record, is_own, read_manifest, read_record
 from embench.records.scores import Scores
 from embench.records.wording import bare_name, format_value, in_words, join_with_and, method_name
 from embench.statistics.answers import TargetAnswers, answers_of
@@ -75,11 +76,11 @@ _GIVEN = {
     "ones",
     "blocks": f", but for its first blocks; a test subject was trained on in the first half of its blocks {_LATER}",
 }
-"""Value of the protocol's `personal` -> calibration data of test subjects, in words."""
+"""Kind of calibration data under a protocol -> what a test subject gives, in words."""
 
 
 def access_in_words(about: Manifest) -> str:
-    """Describe the data of a test subject that a method used."""
+    """Describe the data of a test subject, besides the predicted unit, that a method used."""
     known, _, trained_on = about.target_access.partition(", ")
     if trained_on:
         return f"{_ACCESS.get(known, known)}; and its {trained_on.removeprefix('labelled ')}, with labels"
@@ -113,12 +114,15 @@ def rule_in_words(rule: RulePart) -> str:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A finished run, with all facts that descriptions need.
+    """A finished run with the facts that reports and texts need. Facts from plugins, protocols and audits are empty or
+    None where these are missing.
 
-    `folder`: folder of its record, None where it does not matter; `store`: its recordings, or the reason why they are
-    not available; `audited`: an audit made just now; `for_others`: whether anybody may read the description;
-    `folder_card`: the dataset's card in its folder, if available. Facts from packages, protocols and audits are empty
-    or None where these are missing.
+    Args:
+        folder: folder of the record; None if unknown.
+        store: the recordings, or the reason why they are not available.
+        audited: audit that was made for this description.
+        for_others: whether people without access to the data may read the description.
+        folder_card: the dataset's card as read from its folder, if available.
     """
 
     record: Record
@@ -129,8 +133,8 @@ class RunFacts:
     folder_card: Card | None = None
 
     @property
-    def sealed(self) -> bool:
-        """True where only the owner of the run may see content that reveals labels."""
+    def withholds_labels(self) -> bool:
+        """True if the description must not reveal labels."""
         return self.for_others and self.manifest.card.labels_public != "yes"
 
     @property
@@ -145,12 +149,12 @@ class RunFacts:
 
     @property
     def submission(self) -> bool:
-        """True if other code made the predictions, of which nothing more is known."""
+        """True if the predictions came from a file of other code."""
         return bool(self.manifest.method.submission)
 
     @property
     def synthetic(self) -> bool:
-        """True for generated data."""
+        """True if the data are synthetic."""
         return self.manifest.dataset.synthetic is not None
 
     @property
@@ -191,7 +195,7 @@ class RunFacts:
         found = audit.read_audit(self.folder) if self.folder else None
         if found is None:
             return None
-        return seal_audit(found) if self.sealed else found
+        return seal_audit(found) if self.withholds_labels else found
 
     @cached_property
     def answers(self) -> dict[str, TargetAnswers]:
@@ -205,7 +209,7 @@ class RunFacts:
 
     @property
     def without_prediction(self) -> str:
-        """The name of units without a prediction: a run predicts all that have a signal, a file may omit any."""
+        """Words for units without a prediction: a run predicts all units with a signal, a file may omit any."""
         return "units without a prediction" if self.submission else "units without any of the modalities"
 
     @property
@@ -214,8 +218,7 @@ class RunFacts:
         return sum(self.scores.get("absent", {}).values())
 
     def list_applicable_controls(self, head: TargetAnswers) -> list[str]:
-        """Return the confound-only models that apply to a target, compared or not; without variants of the method
-        itself, which read signals."""
+        """Return the confound-only models that apply to a target, without those made of the method itself."""
         applied = (control.name for control in self.scores.confound_only(head.target) if not control.reason)
         return [name for name in applied if name not in MADE_BY_METHOD]
 
@@ -268,9 +271,8 @@ class RunFacts:
             return ""
         split = self.rules.split
         if split.tests:
-            return (
-                f"the last of {split.folds} stretches of each recording was tested, and those before it were trained on"
-            )
+            tested = f"the last of {split.folds} stretches of each recording was tested"
+            return f"{tested}, and those before it were trained on"
         gives = self.rules.personal.gives if self.rules.personal else "nothing"
         return _SPLIT[split.by].format(how="in their order" if split.deal else "at random") + _GIVEN[gives]
 
@@ -302,7 +304,7 @@ class RunFacts:
         return access_in_words(self.manifest)
 
     def why_no_network(self, part: str) -> str:
-        """The reason why the record has no `part`, such as `history`, of a network."""
+        """Return the reason why the record has no part of a network such as `history`."""
         if self.submission:
             return "the predictions are a submission, of whose method nothing more is known"
         if method_kind(self.manifest.method) == "features":
@@ -313,12 +315,12 @@ class RunFacts:
 
     @property
     def overlap(self) -> str:
-        """The overlap of pretraining with the test subjects."""
+        """What pretraining saw of the test subjects, in words."""
         return in_words(self.manifest.pretraining_overlap)
 
     @property
     def weights(self) -> list[str]:
-        """Pretrained weights of the encoders: name, licence, and the data of test subjects that they saw."""
+        """Sentences on the pretrained weights of encoders: name, licence, and what they saw of the test subjects."""
         return [
             f"{m}: {about.name} ({about.licence}), saw of the test subjects: {about.saw}"
             f"{', as its authors declare' if about.declared else ''}, {about.source}"
@@ -336,9 +338,8 @@ class RunFacts:
         return wording.measured_costs(self.record.run["cost"])
 
     @property
-    def opened(self) -> str:
-        """A sentence on the number of methods that were scored on the test subjects; empty where it was not
-        recorded."""
+    def evaluations_sentence(self) -> str:
+        """A sentence on the number of methods that were scored on the test subjects; empty if not recorded."""
         sentence = scored_and_whose(self.manifest)
         return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
@@ -347,8 +348,15 @@ class RunFacts:
         """The targets that were scored."""
         return recorded_targets(self.record)
 
+    def read_siblings(self, matches: Callable[[Manifest], bool]) -> Iterator[Record]:
+        """Yield the readable records next to the run's folder, including its own, whose run.yaml `matches`."""
+        for path in sorted(self.folder.resolve().parent.glob("*/run.yaml")) if self.folder else ():
+            with suppress(EmbenchError):
+                if matches(read_manifest(path.parent)):
+                    yield read_record(path.parent)
+
     def joined_units(self, target: Target) -> dict[str, Joined]:
-        """Return method -> its labelled units; empty where the record has no labels."""
+        """Return method -> its predictions with labels; empty where the record has no labels."""
         if self.record.labels is None:
             return {}
         if target.name not in self._joined:
@@ -362,7 +370,7 @@ class RunFacts:
         return {}
 
     def classes(self, target: Target) -> list[str]:
-        """Return the names of the classes: from the dataset's labels if the data are available, else general names."""
+        """Return the names of a target's classes, from the data if available, else general ones such as `high`."""
         raw = None
         if not isinstance(self.store, Undefined):
             raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
@@ -372,13 +380,13 @@ class RunFacts:
         """Return the label of each scored unit (n,); None where the record has none."""
         if self.record.labels is None:
             return None
-        own = self.record.predictions.own  # without the confound-only models, which are most of the rows
+        own = self.record.predictions.own  # without confound-only models
         joined = join(own, self.record.labels, target, self.record.groups, np.nan).get(MODEL, Joined({}))
         found = [units.y_true for seed, _, units in joined if seed == min(joined.seeds)]
         return np.concatenate(found) if found else None
 
     def frequencies(self) -> list[str]:
-        """For each labelled target, the number of units in each class, or mean and SD of values."""
+        """Return a text for each labelled target: the number of units in each class, or mean and SD of values."""
         texts = []
         for target in self.targets:
             if (labels := self.tested_labels(target)) is None:
@@ -392,7 +400,7 @@ class RunFacts:
 
 
 def row_names(runs: Sequence[RunFacts]) -> dict[str, str]:
-    """Return run -> name of its method, with the settings that distinguish it from runs of the same parts."""
+    """Return id of a run -> name of its method, with the settings that distinguish it from runs of the same method."""
     once = list({run.manifest.id: run for run in runs}.values())
     names = names_apart([run.row_name for run in once], [run.record.run for run in once])
     return dict(zip((run.manifest.id for run in once), names, strict=True))
@@ -401,7 +409,7 @@ def row_names(runs: Sequence[RunFacts]) -> dict[str, str]:
 # Labels and scores of runs by unit, as a table for a mixed model.
 
 UNIT_COLUMNS = ("target", "subject", "stimulus", "recording", "unit", "start_s", "rating")
-"""Columns of a unit; the columns of scores follow."""
+"""First columns of the table; a column of scores for each run follows."""
 WHY_DIFFERENT = (
     "Its result may differ from that of embench: it assumes one slope, also compares subjects, adjusts for neither "
     "time nor movement, and takes scores as independent, although the models that made them share training subjects."
@@ -409,35 +417,33 @@ WHY_DIFFERENT = (
 
 
 def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return a row for each target and labelled unit of runs on one dataset: `UNIT_COLUMNS`, then the mean score over
-    seeds of each run (named `score` for a single run). A label is blank where the unit's class depends on the seed; a
-    score is blank where the run did not predict the unit.
+    """Return a row for each target and labelled unit of runs on one dataset: `UNIT_COLUMNS`, and the mean score over
+    seeds of each run under its name of `score_columns`. A rating is empty where the unit's class depends on the seed;
+    a score is missing where the run did not predict the unit.
 
     Raises:
-        UsageError: the runs have several datasets or protocols, or a target has several classes. DataError: the labels
-            of a record are withheld.
+        UsageError: the runs have several datasets or protocols, or a target has several classes.
+        DataError: the labels of a record are withheld.
     """
     if len({(record.manifest.dataset.name, record.manifest.protocol.hash) for record in records}) > 1:
-        raise UsageError(
-            "the runs have several datasets or protocols", where="--table", expected="runs with the same units"
-        )
+        what = "the runs have several datasets or protocols"
+        raise UsageError(what, where="--table", expected="runs with the same units")
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for name, record in zip(score_columns(records), records, strict=True):
         if record.labels is None:
             raise DataError("the labels of this record are withheld", where=record.manifest.id, expected="a run")
         for target in recorded_targets(record):
             if target.kind not in ("binary", "value"):
-                raise UsageError(
-                    f"{target.name} has several classes", where="--table", expected="binary or continuous targets"
-                )
+                what = f"{target.name} has several classes"
+                raise UsageError(what, where="--table", expected="binary or continuous targets")
             for key, row, score in _score_units(record.predictions.own, record.labels, target):
                 rows.setdefault(key, row)[name] = score
     return [rows[key] for key in sorted(rows)]
 
 
 def score_columns(records: Sequence[Record]) -> list[str]:
-    """Return the name of each run's column: its sensors, encoders and fusion, with the end of its id where two share
-    these."""
+    """Return the name of each run's column of scores: sensors, encoders and fusion, with the end of its id where two
+    are equal; `score` for a single run."""
     if len(records) == 1:
         return ["score"]
     names = [_name_method(record.run) for record in records]
@@ -446,7 +452,12 @@ def score_columns(records: Sequence[Record]) -> list[str]:
 
 
 def mixed_model(path: Path, rows: Sequence[Mapping[str, Any]], column: str) -> tuple[str, str]:
-    """Return the two lines of R that fit the mixed model of the first target's ratings to the table in `path`."""
+    """Return two lines of R that fit a mixed model of the first target's ratings to the table in the file `path`.
+
+    Args:
+        rows: the rows of the table, see `unit_rows`.
+        column: name of the column of scores.
+    """
     targets = list(dict.fromkeys(row["target"] for row in rows))
     binary = all(row["rating"] in (0, 1, "") for row in rows if row["target"] == targets[0])
     call, family = ("glmer", ", family = binomial") if binary else ("lmer", "")
@@ -470,12 +481,10 @@ def _name_method(run: Mapping[str, Any]) -> str:
 def _score_units(
     predictions: Predictions, labels: Labels, target: Target
 ) -> Iterator[tuple[tuple[str, str], dict[str, Any], Any]]:
-    """Yield the key, the row and the mean score of each labelled unit of a target."""
+    """Yield (target, id), row and mean score of each labelled unit; the score is empty without a prediction."""
     predictions = predictions.take(predictions.rows_with(target=target.name))
-    label, columns = (
-        labels_of(predictions, labels, target),
-        dict(predictions.columns),
-    )  # a column of texts is made at each access
+    label = labels_of(predictions, labels, target)
+    columns = dict(predictions.columns)  # each access to `predictions` would decode a column of texts again
     unit, predicted = columns["unit"], columns["method"] == MODEL
     order = np.argsort(unit, kind="stable")
     ends = np.flatnonzero(unit[order][1:] != unit[order][:-1]) + 1
@@ -488,12 +497,12 @@ def _score_units(
         start = float(columns["start_s"][first])
         row |= {
             "target": target.name,
-            "start_s": _number(start) if np.isfinite(start) else "",
-            "rating": _number(known[0]) if len(known) == 1 else "",
+            "start_s": _round(start) if np.isfinite(start) else "",
+            "rating": _round(known[0]) if len(known) == 1 else "",
         }
-        yield (target.name, row["unit"]), row, _number(scores.mean()) if len(scores) else ""
+        yield (target.name, row["unit"]), row, _round(scores.mean()) if len(scores) else ""
 
 
-def _number(value: float) -> float | int:
+def _round(value: float) -> float | int:
     """Round a number to nine significant digits; return whole numbers as int."""
     return int(value) if float(value).is_integer() else float(f"{value:.9g}")

@@ -17,7 +17,7 @@ from embench.interfaces.ranking import mean_of_known, one_against_rest
 from embench.interfaces.units import Target
 from embench.records.manifest import MethodPart
 from embench.records.predictions import MODEL, Embeddings, Labels, Predictions, read_embeddings
-from embench.records.wording import counted, format_figure, format_interval, join_with_and
+from embench.records.wording import counted, format_figure, format_interval, grouped, join_with_and
 from embench.report.drawing import SYMBOLS, Axis, Figure, Panel, bars, error_bars, figure, heat, line, rule, scatter
 from embench.report.facts import RunFacts
 from embench.report.page import SectionBody, figure_row, figure_with_table, join_named, paragraph, with_reasons
@@ -32,26 +32,26 @@ from embench.vocabulary import label
 CURVE_WIDTH = 420.0
 NO_UNIT = Undefined("no labelled unit was predicted")
 RATE_GRID = np.linspace(0, 1, 51)
-CALIBRATION_BINS = 10
+N_BINS = 10
 MIN_UNITS_IN_BIN = 5
-"""Minimum number of a fold's units in a bin of the calibration curve; fewer do not allow estimating the proportion of
-positives."""
+"""Smallest number of a fold's units in a bin of the calibration curve; the proportion of positives among fewer units is
+too uncertain."""
 
 
 def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean, 10th and 90th percentile of curves (n, places) at each place; NaN is excluded."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a place where no curve is known stays NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # the result is NaN where all curves are
         low, high = np.nanquantile(curves, [0.1, 0.9], axis=0)
     return mean_of_known(curves), low, high
 
 
 def roc_or_values(run: RunFacts, target: Target) -> Markup | Undefined:
-    """Return the ROC curve of a target, or for a continuous target the labels against the predictions."""
+    """Return the ROC curve of a target; for a continuous target, true values against predictions."""
     joined = run.joined_units(target)
     if MODEL not in joined:
         return NO_UNIT
-    drawn = _roc(run, target, joined) if target.traits.has_classes else _values(target, joined[MODEL])
+    drawn = _draw_roc(run, target, joined) if target.traits.has_classes else _draw_values(target, joined[MODEL])
     return figure_row([drawn])
 
 
@@ -61,21 +61,21 @@ def _folds(joined: Joined) -> str:
 
 
 def roc_curves(joined: Joined, k: int) -> np.ndarray:
-    """Return the true positive rates (curves, 51) of class `k` at the false positive rates `RATE_GRID`: one curve for
-    each fold and seed with units of this and other classes."""
+    """Return the true positive rates (curves, 51) of class `k` at the false positive rates `RATE_GRID`, one curve for
+    each fold and seed that has units of this and of other classes."""
     curves = []
     for _, _, units in joined:
         positive, score = one_against_rest(units)[k]
         if 0 < positive.sum() < len(positive):
             x, y, _ = roc_curve(positive, score, drop_intermediate=False)
             curves.append(np.interp(RATE_GRID, x, y))
-    # All curves begin at the corner (0, 0), even where a positive rate is reached without any false positive.
+    # All curves begin at the corner (0, 0), even those that rise before the first false positive.
     table = np.array(curves).reshape(-1, len(RATE_GRID))
     table[:, 0] = 0.0
     return table
 
 
-def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
+def _draw_roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
     names = run.classes(target)
     marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
     head, columns = ["false positive rate"], [RATE_GRID]
@@ -90,15 +90,8 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
             columns += [mean, low, high]
     control, _ = run.scores.strongest(target.name, "auroc") or (None, None)
     if not several and control in joined and len(table := roc_curves(joined[control], 0)):
-        marks.append(
-            line(
-                RATE_GRID,
-                table.mean(0),
-                colour=1,
-                dashed=True,
-                label=f"strongest model without a signal: {label(control)}",
-            )
-        )
+        name = f"strongest model without a signal: {label(control)}"
+        marks.append(line(RATE_GRID, table.mean(0), colour=1, dashed=True, label=name))
         head.append(label(control))
         columns.append(table.mean(0))
     score = run.scores.score(target.name, "auroc")
@@ -114,41 +107,29 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
 
 
 def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the mean probability, the observed proportion, and the proportion of units in each bin (curves, 10), for
-    the most probable class. NaN where a fold has fewer than `MIN_UNITS_IN_BIN` units in the bin."""
+    """Return three arrays (curves, 10) for the most probable class: mean probability, observed frequency, and
+    proportion of units in each bin. The first two are NaN in bins with fewer than `MIN_UNITS_IN_BIN` units."""
     predicted, true, share = [], [], []
     for _, _, units in joined:
         p, y = units.score.max(1), units.score.argmax(1) == units.y_true
-        code = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-        n = np.bincount(code, minlength=CALIBRATION_BINS)
+        code = np.minimum((p * N_BINS).astype(int), N_BINS - 1)
+        n = np.bincount(code, minlength=N_BINS)
         enough = np.where(n >= MIN_UNITS_IN_BIN, n, np.nan)
-        predicted.append(np.bincount(code, p, CALIBRATION_BINS) / enough)
-        true.append(np.bincount(code, y, CALIBRATION_BINS) / enough)
+        predicted.append(np.bincount(code, p, N_BINS) / enough)
+        true.append(np.bincount(code, y, N_BINS) / enough)
         share.append(n / max(1, len(p)))
     return np.array(predicted), np.array(true), np.array(share)
 
 
-def calibration_of_classes(run: RunFacts, target: Target) -> Markup | Undefined:
-    """Return the calibration of a target with several classes."""
-    joined = run.joined_units(target).get(MODEL)
-    return NO_UNIT if joined is None else figure_row([_calibration(run, target, joined)])
-
-
-def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
+def _draw_calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     predicted, true, share = calibration_curves(joined)
     x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
     known = np.isfinite(x)
+    middle = (np.arange(N_BINS) + 0.5) / N_BINS
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
-        bars(
-            (np.arange(CALIBRATION_BINS) + 0.5) / CALIBRATION_BINS,
-            used,
-            colour="muted",
-            width=0.08,
-            opacity=0.25,
-            label="proportion of units",
-        ),
+        bars(middle, used, colour="muted", width=0.08, opacity=0.25, label="proportion of units"),
         line(x[known], y[known], low[known], high[known], symbol="circle", label="model"),
     ]
     note = (
@@ -159,21 +140,18 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
         if score := run.scores.score(target.name, metric):
             note += f" {called.capitalize()} {format_figure(score.mean)}."
     panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("observed frequency", 0, 1), 300)
-    edges = [f"{k / CALIBRATION_BINS:.1f} to {(k + 1) / CALIBRATION_BINS:.1f}" for k in range(CALIBRATION_BINS)]
-    rows = [
-        (edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(CALIBRATION_BINS)
-    ]
+    edges = [f"{k / N_BINS:.1f} to {(k + 1) / N_BINS:.1f}" for k in range(N_BINS)]
+    rows = [(edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(N_BINS)]
     head = ("bin", "mean probability", "observed frequency", "10 %", "90 %", "proportion of units", "folds and seeds")
-    return figure_with_table(
-        figure([panel], f"Calibration of {target.name}", note, width=CURVE_WIDTH), head, rows, note
-    )
+    drawn = figure([panel], f"Calibration of {target.name}", note, width=CURVE_WIDTH)
+    return figure_with_table(drawn, head, rows, note)
 
 
-def _values(target: Target, joined: Joined) -> Markup:
-    """Return predicted against true values: the mean true value in each tenth of a fold's predictions."""
+def _draw_values(target: Target, joined: Joined) -> Markup:
+    """Draw true against predicted values: their means in each tenth of a fold's predictions."""
     predicted, true = [], []
     for _, _, units in joined:
-        parts = np.array_split(np.argsort(units.score, kind="stable"), CALIBRATION_BINS)
+        parts = np.array_split(np.argsort(units.score, kind="stable"), N_BINS)
         predicted.append([units.score[p].mean() if len(p) else np.nan for p in parts])
         true.append([units.y_true[p].mean() if len(p) else np.nan for p in parts])
     x, (y, low, high) = mean_of_known(np.array(predicted)), mean_and_band(np.array(true))
@@ -194,7 +172,7 @@ def _values(target: Target, joined: Joined) -> Markup:
     if len(truth) > len(some):
         note += f" {len(some):,} of {len(truth):,} units, from all folds, are drawn behind them."
     panel = Panel("Predicted and true values", marks, Axis("predicted"), Axis("true"), 300)
-    rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(CALIBRATION_BINS)]
+    rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(N_BINS)]
     drawn = figure([panel], f"Predicted and true values of {target.name}", note, width=CURVE_WIDTH)
     return figure_with_table(drawn, ("decile", "predicted", "true", "10 %", "90 %"), rows, note)
 
@@ -204,12 +182,12 @@ def decisions(run: RunFacts, target: Target) -> Markup | Undefined:
     joined = run.joined_units(target).get(MODEL)
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no decisions")
-    return NO_UNIT if joined is None else figure_row([_confusion(run, target, joined)])
+    return NO_UNIT if joined is None else figure_row([_draw_confusion(run, target, joined)])
 
 
 def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
-    """Return the proportions of decisions (columns) in each true class (rows), (K, K), averaged over seeds, then folds;
-    and the number of units (K, K), summed over folds and averaged over seeds."""
+    """Return two arrays (true classes, decided classes): proportions in each true class, averaged over seeds, then over
+    folds; and numbers of units, summed over folds and averaged over seeds."""
     counts = {(s, f): confusion_by_subject(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
     with np.errstate(invalid="ignore"):
         shares = {at: table / table.sum(1, keepdims=True) for at, table in counts.items()}
@@ -218,7 +196,7 @@ def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     return mean_of_known(by_fold), sum(counts.values()) / len(joined.seeds)
 
 
-def _confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
+def _draw_confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
     share, units = confusion_matrix(joined)
     names = run.classes(target)
     cells = [[format_figure(v, ".0%").replace("%", " %") for v in row] for row in share]
@@ -229,9 +207,8 @@ def _confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
         f"Proportion of the units of each true class, averaged over {_folds(joined)}. The table also gives the "
         "number of units, summed over folds."
     )
-    rows = [
-        (names[i], names[k], float(share[i, k]), float(units[i, k])) for i in range(target.n) for k in range(target.n)
-    ]
+    places = np.ndindex(target.n, target.n)
+    rows = [(names[i], names[k], float(share[i, k]), float(units[i, k])) for i, k in places]
     drawn = figure([panel], f"Confusion matrix of {target.name}", note, width=CURVE_WIDTH)
     return figure_with_table(drawn, ("true", "decided", "proportion", "units, mean over seeds"), rows, note)
 
@@ -243,21 +220,21 @@ LOSSES = {"loss": ("training subjects", False), "val_loss": ("validation subject
 
 
 def training_section(run: RunFacts) -> Markup | Undefined:
-    """Return the section of learning curves, with a figure for each kind of stage, modality and target."""
+    """Return the section of learning curves: a figure for each kind of stage, modality and target."""
     if not run.record.history:
         return Undefined(run.why_no_network("history"))
     kinds: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in run.record.history:
         kind = tuple(str(row[key]) for key in ("kind", "modality", "target") if row.get(key))
         kinds[kind][str(row["stage"])].append(dict(row))
-    return figure_row([_learning(", ".join(kind), list(stages.values())) for kind, stages in kinds.items()])
+    return figure_row([_draw_learning(", ".join(kind), list(stages.values())) for kind, stages in kinds.items()])
 
 
-def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
+def _draw_learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     last = max(int(row["epoch"]) for rows in stages for row in rows)
     epochs = np.arange(last + 1)
     few = tuple(map(str, epochs + 1)) if last < 10 else ()  # no half epochs
-    at = epochs if few else epochs + 1  # an axis of names counts from 0
+    at = epochs if few else epochs + 1  # names of an axis are at 0, 1, ..
     marks, head, columns = [], ["epoch", "networks"], []
     for k, (name, (title, dashed)) in enumerate(LOSSES.items()):
         curves = np.full((len(stages), last + 1), np.nan)
@@ -274,56 +251,43 @@ def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     note += ". At each epoch, only networks still in training count." if trained[-1] < len(stages) else "."
     panel = Panel(title, marks, Axis("epoch", names=few), Axis("loss"), 200)
     cells = [(int(e) + 1, int(trained[e]), *(float(c[e]) for c in columns)) for e in epochs]
-    return figure_with_table(
-        figure([panel], f"Learning curves: {title}", note, width=TRAINING_WIDTH), head, cells, note
-    )
+    drawn = figure([panel], f"Learning curves: {title}", note, width=TRAINING_WIDTH)
+    return figure_with_table(drawn, head, cells, note)
 
 
 # Calibration and decision curve of a method's probabilities; see `statistics.calibration`.
 
 _BIN_COLUMNS = (
-    "from",
-    "to",
-    "mean probability",
-    "proportion positive",
-    "low",
-    "high",
-    "units, mean over seeds",
-    "subjects",
+    *("from", "to", "mean probability", "proportion positive", "low", "high", "units, mean over seeds", "subjects"),
 )
 _DECISION_COLUMNS = ("threshold", "cost of a false alarm", "model", "low", "high", "always", "shown above both")
 
 
 def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
-    """Return the calibration of a target's probabilities; for two classes also the net benefit of alarms based on
-    them."""
+    """Return the calibration of a target's probabilities, and for two classes the net benefit of alarms."""
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no probabilities")
     if target.traits.several:
-        return calibration_of_classes(run, target)
+        joined = run.joined_units(target).get(MODEL)
+        return NO_UNIT if joined is None else figure_row([_draw_calibration(run, target, joined)])
     found = recorded_calibration(run.record, target)
     return found if isinstance(found, Undefined) else describe_probabilities(found, target.name, run.manifest.method)
 
 
 def describe_probabilities(found: Calibration, target: str, method: MethodPart) -> Markup:
-    """Return both curves with a sentence on each."""
-    pictures = [_reliability(found, target), _decision_curve(found, target)]
-    return paragraph(_on_prevalence(found, bool(method.submission))) + figure_row(pictures)
-
-
-def _on_prevalence(found: Calibration, outside: bool) -> str:
+    """Return the reliability diagram and the decision curve, with notes."""
     text = (
         f"The proportion of positive units is the lab's: {_percent(found.positive)} here. In daily life it is another, "
         "so that neither the calibration nor the net benefit carries over."
     )
-    if outside:
+    if method.submission:
         text += (
             " Its file's scores are taken as the probabilities that the format asks for; nothing more is known of them."
         )
-    return text
+    return paragraph(text) + figure_row([_draw_reliability(found, target), _draw_decisions(found, target)])
 
 
-def _reliability(found: Calibration, target: str) -> Markup:
+def _draw_reliability(found: Calibration, target: str) -> Markup:
     bins = found.bins
     at, share = [b.predicted for b in bins], [b.observed for b in bins]
     marks = [
@@ -332,7 +296,7 @@ def _reliability(found: Calibration, target: str) -> Markup:
         error_bars(at, share, [b.low for b in bins], [b.high for b in bins], label="model", tips=[*map(_tip, bins)]),
     ]
     axes = Axis("mean predicted probability", 0, 1), Axis("proportion of positive units", 0, 1)
-    note = f"{_bins_in_words(found)} {_error_in_words(found)}"
+    note = f"{_describe_bins(found)} {_describe_error(found)}"
     title = f"Reliability of {target}"
     drawn = figure([Panel("Reliability", marks, *axes, 300)], title, note, width=CURVE_WIDTH)
     rows = [(b.lowest, b.highest, b.predicted, b.observed, b.low, b.high, b.units, b.subjects) for b in bins]
@@ -344,7 +308,7 @@ def _tip(one: Bin) -> str:
     return f"predicted {one.predicted:.3f}, positive {one.observed:.3f}{ends}, {counted(one.subjects, 'subject')}"
 
 
-def _bins_in_words(found: Calibration) -> str:
+def _describe_bins(found: Calibration) -> str:
     known = [(b.low, b.predicted, b.high) for b in found.bins if b.low is not None and b.high is not None]
     off_diagonal = sum(not low <= predicted <= high for low, predicted, high in known)
     return (
@@ -355,7 +319,7 @@ def _bins_in_words(found: Calibration) -> str:
     )
 
 
-def _error_in_words(found: Calibration) -> str:
+def _describe_error(found: Calibration) -> str:
     text = f"Expected calibration error {format_figure(found.error)}"
     if found.by_chance is not None:
         text += f"; calibrated probabilities would have {format_figure(found.by_chance)} by chance, with these subjects"
@@ -364,12 +328,12 @@ def _error_in_words(found: Calibration) -> str:
     return f"{text}. The mean probability is {mean:.3f}, and {found.positive:.3f} of units are positive: {gap}."
 
 
-def _decision_curve(found: Calibration, target: str) -> Markup:
+def _draw_decisions(found: Calibration, target: str) -> Markup:
     gained = found.benefits
     model, always = (np.array([getattr(b, name) for b in gained]) for name in ("model", "always"))
     top = max(model.max(), always.max(), 0.05)
     foot = max(-top, min(-0.1 * top, 1.3 * model.min()))
-    odds = (found.positive - foot) / max(1 - found.positive, 1e-9)  # where the line of `always` leaves the panel
+    odds = (found.positive - foot) / max(1 - found.positive, 1e-9)  # at which the line of `always` leaves the panel
     at = np.linspace(THRESHOLDS[0], max(THRESHOLDS[0], min(THRESHOLDS[-1], odds / (1 + odds))))
     marks = [
         rule(y=0, label="never"),
@@ -383,7 +347,7 @@ def _decision_curve(found: Calibration, target: str) -> Markup:
         "Net benefit: right alarms for each unit, less false ones, each of which costs threshold / (1 - threshold) "
         "of a right one: at 0.2 a quarter, at 0.5 as much. The band is the 95 % interval over subjects at each "
         f"threshold that has {_percent(RARE)} of predictions or more on either side. "
-        f"{_gains_in_words(found)}"
+        f"{_describe_gains(found)}"
     )
     axes = Axis("threshold of the alarm", 0, 1), Axis("net benefit", foot, 1.08 * top)
     drawn: Figure = figure([Panel("Decision curve", marks, *axes, 300)], f"Decision curve of {target}", note,
@@ -392,7 +356,7 @@ def _decision_curve(found: Calibration, target: str) -> Markup:
     return figure_with_table(drawn, _DECISION_COLUMNS, rows, note)
 
 
-def _gains_in_words(found: Calibration) -> str:
+def _describe_gains(found: Calibration) -> str:
     thresholds = [b.threshold for b in found.benefits if b.is_shown]
     if not thresholds:
         return "At no threshold is the model shown to gain more than both: an alarm for every unit, and none."
@@ -412,38 +376,39 @@ MAX_POINTS = 800
 
 UNLABELLED = "no label"
 MAX_NAMED = 8
-"""Maximum number of values in the legend of a map; more colours cannot be distinguished."""
+"""Maximum number of values in the legend of a map; more colours are hard to distinguish."""
 
 
 def embeddings_section(run: RunFacts) -> SectionBody | Undefined:
-    """Return the section on embeddings: a map of a fold's test units and linear probes for each network, which may
-    predict several targets."""
-    embeddings = read_embeddings(run.folder) if run.folder and not run.sealed else None
+    """Return the section on embeddings: for each network, a map of one fold's test units, and linear probes."""
+    embeddings = read_embeddings(run.folder) if run.folder and not run.withholds_labels else None
     if embeddings is None:
         return Undefined(run.why_no_network("embeddings"))
-    return join_named({_names(targets): _network(run, targets, embeddings) for targets in _networks(run, embeddings)})
+    return join_named(
+        {_join_names(targets): _describe_network(run, targets, embeddings) for targets in _networks(run, embeddings)}
+    )
 
 
 def _networks(run: RunFacts, embeddings: Embeddings) -> list[list[Target]]:
     """Group the targets that one network predicts: those with the same embeddings."""
-    found: dict[bytes, list[Target]] = {}
-    for target in run.targets:
+
+    def digest(target: Target) -> bytes:
         ours = embeddings.take(embeddings.target == target.name)
         ours = ours.take(np.lexsort((ours.unit, ours.fold, ours.seed)))
-        key = hashlib.sha256(b"".join(part.tobytes() for part in (ours.seed, ours.fold, ours.unit, ours.x))).digest()
-        found.setdefault(key, []).append(target)
-    return list(found.values())
+        return hashlib.sha256(b"".join(part.tobytes() for part in (ours.seed, ours.fold, ours.unit, ours.x))).digest()
+
+    return list(grouped((digest(target), target) for target in run.targets).values())
 
 
-def _names(targets: Sequence[Target]) -> str:
+def _join_names(targets: Sequence[Target]) -> str:
     return join_with_and([target.name for target in targets])
 
 
-def _network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
+def _describe_network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
     ours = embeddings.take(embeddings.target == targets[0].name)
     if not len(ours):
         return Undefined("the record has none of this target")
-    mapped, probed = _map(run, targets, ours), _probes(run, targets, embeddings)
+    mapped, probed = _draw_map(run, targets, ours), _draw_probes(run, targets, embeddings)
     if isinstance(mapped, Undefined) and isinstance(probed, Undefined):
         return mapped
     markups = [one for one in (mapped, probed) if not isinstance(one, Undefined)]
@@ -453,8 +418,7 @@ def _network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -
 
 
 def tsne_map(x: np.ndarray) -> np.ndarray:
-    """Compute a t-SNE (n, 2) of standardised hidden layers (n, H), initialised by their principal components, with a
-    fixed seed."""
+    """Compute t-SNE positions (n, 2) of standardised embeddings (n, H), from principal components and a fixed seed."""
     from sklearn.manifold import TSNE
     from sklearn.preprocessing import StandardScaler
 
@@ -465,12 +429,11 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
     return np.asarray(positions)
 
 
-def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup | Undefined:
+def _draw_map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup | Undefined:
     seed, fold = int(ours.seed.min()), int(ours.fold[ours.seed == ours.seed.min()].min())
     rows = run.record.predictions
-    rows = rows.take(
-        rows.rows_with(method=MODEL, target=targets[0].name) & (rows["seed"] == seed) & (rows["fold"] == fold)
-    )
+    own = rows.rows_with(method=MODEL, target=targets[0].name)
+    rows = rows.take(own & (rows["seed"] == seed) & (rows["fold"] == fold))
     embeddings = ours.take((ours.seed == seed) & (ours.fold == fold))
     _, at, place = np.intersect1d(rows["unit"], embeddings.unit, return_indices=True)
     some = np.sort(np.random.default_rng(0).permutation(len(at))[:MAX_POINTS])
@@ -482,15 +445,10 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
     flat = tsne_map(x)
     marks = {"subject": rows["subject"], "stimulus": rows["stimulus"]}
     if run.record.labels is not None:
-        marks = {**_labels(run, targets, rows, run.record.labels), **marks}
+        marks = {**_name_labels(run, targets, rows, run.record.labels), **marks}
+    axes = Axis("t-SNE 1", ticks=False), Axis("t-SNE 2", ticks=False)
     panels = [
-        Panel(
-            f"Coloured by {what}",
-            _coloured(flat, values),
-            Axis("t-SNE 1", ticks=False),
-            Axis("t-SNE 2", ticks=False),
-            230,
-        )
+        Panel(f"Coloured by {what}", _draw_points(flat, values), *axes, 230)
         for what, values in marks.items()
         if len(np.unique(values)) > 1
     ]
@@ -501,25 +459,23 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
     )
     if many := [what for what, values in marks.items() if len(np.unique(values)) > MAX_NAMED]:
         note += f" More than {MAX_NAMED} values have no legend ({join_with_and(many)}): the table has them."
-    drawn = figure(panels, f"Embedding map of {_names(targets)}", note, columns=len(panels), width=1000)
+    drawn = figure(panels, f"Embedding map of {_join_names(targets)}", note, columns=len(panels), width=1000)
     head = ("unit", *marks, "t-SNE 1", "t-SNE 2")
-    cells = zip(
-        rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(flat, 2).T.tolist(), strict=True
-    )
-    return figure_with_table(drawn, head, list(cells), note, wide=True)
+    columns = [rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(flat, 2).T.tolist()]
+    return figure_with_table(drawn, head, list(zip(*columns, strict=True)), note, wide=True)
 
 
-def _labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:
-    """Return colouring variable -> labels of the units (n,), for each target."""
+def _name_labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:
+    """Return target (`label` if there is only one) -> names of the units' classes (n,), which colour the map."""
     variables = {}
     for target in targets:
         label, classes = labels_of(rows, labels, target), run.classes(target)
-        named = [classes[int(v)] if np.isfinite(v) else UNLABELLED for v in label] if classes else _thirds(label)
+        named = [classes[int(v)] if np.isfinite(v) else UNLABELLED for v in label] if classes else _name_thirds(label)
         variables["label" if len(targets) == 1 else target.name] = np.array(named)
     return variables
 
 
-def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
+def _draw_points(flat: np.ndarray, values: np.ndarray) -> list[Any]:
     names = np.unique(values).tolist()
     marks = []
     for k, name in enumerate(name for name in names if name != UNLABELLED):
@@ -530,14 +486,14 @@ def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
     return marks
 
 
-def _thirds(values: np.ndarray) -> list[str]:
-    """Label values as low, middle or high, in equal parts."""
+def _name_thirds(values: np.ndarray) -> list[str]:
+    """Return low, middle or high third for each value (n,)."""
     edges = np.nanquantile(values, [1 / 3, 2 / 3])
     names = ("low third", "middle third", "high third")
     return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else UNLABELLED for v in values]
 
 
-def _probes(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
+def _draw_probes(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
     probed = {"subject": (SUBJECT, targets[0]), "stimulus": (STIMULUS, targets[0])}
     for target in targets:
         if run.record.labels is not None and target.traits.has_classes:
@@ -565,4 +521,4 @@ def _probes(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) ->
         note += f" Skipped: {silent}."
     rows = [(n, p.metric, p.score, p.chance, p.std, p.folds, p.units) for n, p in known.items()]
     head = ("probe", "metric", "score", "chance", "SD", "folds and seeds", "units")
-    return figure_with_table(figure([panel], f"Probes of {_names(targets)}", note, width=560), head, rows, note)
+    return figure_with_table(figure([panel], f"Probes of {_join_names(targets)}", note, width=560), head, rows, note)

@@ -1,5 +1,4 @@
-"""Recordings that several modalities together predict correctly and one of them alone does not, with signals and
-scores."""
+"""The gain from fusion: recordings that all modalities together predict better than one alone."""
 
 from __future__ import annotations
 
@@ -28,15 +27,16 @@ from embench.statistics.joined import labels_of
 
 N_DRAWN, N_LISTED = 3, 12
 PIXELS = 700
-"""Number of columns in a signal's picture; each shows the minimum and the maximum of its samples."""
+"""Number of columns of a drawn signal; each shows the minimum and the maximum of its samples."""
 
 
 def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Record]:
-    """Return modality -> the run on it alone: from `singles`, or else next to this run's folder, with the same
-    protocol, data and seeds. Of several runs, the most similar one is chosen.
+    """Return modality -> the most similar run on this modality alone, with the same protocol, data and seeds. Runs are
+    taken from the folders `singles`, or without these from the folders next to this run's.
 
     Raises:
-        UsageError: a run of `singles` does not fit. DataError: it has no record.
+        UsageError: a run of `singles` does not match the run.
+        DataError: a folder of `singles` has no record.
     """
     ours, modalities = run.record.manifest, _list_parts(run.record)
     found: dict[str, list[Record]] = {}
@@ -45,51 +45,40 @@ def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Re
         check_same([run.record, other])
         alone = _list_parts(other)
         if len(alone) != 1 or alone[0] not in modalities:
-            raise UsageError(
-                f"{folder} is not a run of a single modality of this run",
-                where="--beside",
-                expected=", ".join(modalities),
-            )
+            what = f"{folder} is not a run of a single modality of this run"
+            raise UsageError(what, where="--beside", expected=", ".join(modalities))
         found.setdefault(alone[0], []).append(other)
     if singles or not run.folder or len(modalities) < 2:
-        return {
-            m: min(found[m], key=lambda other: _get_dissimilarity(ours, other.manifest, m))
-            for m in modalities
-            if m in found
-        }
+        given = [m for m in modalities if m in found]
+        return {m: min(found[m], key=lambda other: _get_dissimilarity(ours, other.manifest, m)) for m in given}
     siblings = _find_comparable_runs(ours, run.folder.resolve().parent)
     first = {}
     for m in modalities:
         folders = [folder for folder, other in siblings.items() if other.method.modalities == [m]]
-        if record := _read_first_comparable(
-            run.record, sorted(folders, key=lambda folder: _get_dissimilarity(ours, siblings[folder], m))
-        ):
+        folders.sort(key=lambda folder: _get_dissimilarity(ours, siblings[folder], m))
+        if record := _read_first_comparable(run.record, folders):
             first[m] = record
     return first
 
 
 def _list_parts(record: Record) -> list[str]:
-    """Return the modalities of a record, or single channels of them, including those that one encoder reads
-    together."""
+    """Return the modalities, or single channels of them, that the method of a record reads."""
     return list(dict.fromkeys(part for m in record.manifest.method.modalities for part in m.split("+")))
 
 
 def _find_comparable_runs(ours: Manifest, place: Path) -> dict[Path, Manifest]:
-    """Return the runs in the folder `place` that are not development runs and have the same labels and data."""
-    found = {}
+    """Return folder -> run.yaml of the scored runs in the folder `place` that have the same labels and data."""
+    found, same = {}, ("label_subjects", "label_fraction", "train_dataset", "drop")
     for folder in sorted(path.parent for path in place.glob("*/run.yaml")):
         with suppress(EmbenchError):
-            found[folder] = read_manifest(folder)
-    same = ("label_subjects", "label_fraction", "train_dataset", "drop")
-    return {
-        folder: other
-        for folder, other in found.items()
-        if not other.dev and all(ours.config.get(key) == other.config.get(key) for key in same)
-    }
+            other = read_manifest(folder)
+            if not other.dev and all(ours.config.get(key) == other.config.get(key) for key in same):
+                found[folder] = other
+    return found
 
 
 def _read_first_comparable(ours: Record, folders: Sequence[Path]) -> Record | None:
-    """Return the first readable and comparable record; reading a record takes long."""
+    """Return the first record that can be read and compared; None if there is none. Reading a record is slow."""
     for folder in folders:
         with suppress(EmbenchError):
             other = read_record(folder)
@@ -98,29 +87,30 @@ def _read_first_comparable(ours: Record, folders: Sequence[Path]) -> Record | No
     return None
 
 
-_LIKE = ("with another encoder", "with other pretraining", "with another preset")
+_WAYS = ("with another encoder", "with other pretraining", "with another preset")
 
 
 def _get_dissimilarity(one: Manifest, two: Manifest, modality: str) -> tuple[bool, bool, bool, str]:
-    """Return the sort key by which the most similar run comes first."""
+    """Return a key that sorts runs by dissimilarity to `one`: other encoder, other pretraining, other preset, id."""
     encoder = one.method.encoders.get(modality) != two.method.encoders.get(modality)
     preset = one.recipe.preset != two.recipe.preset
     return encoder, one.method.pretrainers != two.method.pretrainers, preset, two.id
 
 
 def _describe_other_run(ours: Record, other: Record, modality: str) -> str:
-    """Return the id of the run `other`, followed by the parts of its method that differ from the run `ours`."""
+    """Return the id of the run `other`, and in words how its method differs from that of `ours`."""
     unlike = _get_dissimilarity(ours.manifest, other.manifest, modality)
-    return ", ".join([other.manifest.id, *(what for what, is_other in zip(_LIKE, unlike, strict=False) if is_other)])
+    return ", ".join([other.manifest.id, *(what for what, is_other in zip(_WAYS, unlike, strict=False) if is_other)])
 
 
 @dataclass(frozen=True)
 class MethodPredictions:
-    """Predictions of several methods for the same units; the first method is the fusion.
+    """Predictions of several methods for the same n units, averaged over seeds; the first method is the fusion.
 
-    `score` (methods, n): probability of the true class, or predicted value. `good` (methods, n): 1 where the decision
-    is right, or minus the absolute error; means over seeds. `start`, `stop` (n,): seconds in the recording; `label`
-    (n,).
+    Args:
+        start, stop: seconds in the recording (n,).
+        score: probability of the true class, or predicted value (methods, n).
+        good: 1 where the decision is correct, else 0; for continuous targets minus the absolute error (methods, n).
     """
 
     recording: np.ndarray
@@ -133,8 +123,7 @@ class MethodPredictions:
 
 
 def method_predictions(records: Sequence[Record], target: Target) -> MethodPredictions:
-    """Return predictions for the labelled units that all methods predict. Raises DataError if there are no such
-    units."""
+    """Return the predictions for the labelled units that all methods predict. Raises DataError without such units."""
     tables = []
     for record in records:
         rows = record.predictions
@@ -166,8 +155,7 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
 
 
 def fusion_section(run: RunFacts, singles: Sequence[Path]) -> SectionBody | Undefined:
-    """Return the section on the gain from fusion: recordings that all modalities together predict correctly and one
-    alone does not."""
+    """Return the section on recordings that all modalities together predict better than one alone."""
     modalities = _list_parts(run.record)
     if len(modalities) < 2:
         return Undefined("the method reads only one modality, so there is no fusion")
@@ -184,13 +172,13 @@ def fusion_section(run: RunFacts, singles: Sequence[Path]) -> SectionBody | Unde
     note = f"Runs of single modalities: {named}."
     if lacking:
         note += f" There is no run of {', '.join(lacking)} alone."
-    body = by_target(run, lambda run, target: _fusion(run, target, others), paragraph(note))
+    body = by_target(run, lambda run, target: _describe_gain(run, target, others), paragraph(note))
     if isinstance(body, SectionBody) and isinstance(run.store, Undefined):
         return replace(body, missing={**body.missing, "signals": run.store.reason})
     return body
 
 
-def _fusion(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Markup | Undefined:
+def _describe_gain(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Markup | Undefined:
     try:
         predictions = method_predictions([run.record, *others.values()], target)
     except DataError as error:
@@ -206,22 +194,18 @@ def _fusion(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Mark
         f"{len(names)} recordings."
         for m, g in zip(others, gain, strict=True)
     )
-    rows = [
-        (
-            names[k],
-            str(predictions.subject[predictions.recording == names[k]][0]),
-            *(float(sign * v) for v in good[:, k]),
-        )
-        for k in better[:N_LISTED]
-    ]
+    rows = []
+    for k in better[:N_LISTED]:
+        subject = str(predictions.subject[predictions.recording == names[k]][0])
+        rows.append((names[k], subject, *(float(sign * v) for v in good[:, k])))
     head = ("recording", "subject", "fusion", *(f"{m} alone" for m in others))
     listed = html_table(head, rows, f"{measure.capitalize()}, largest gains of the fusion") if rows else Markup()
     intro = paragraph(f"{summary} Those below were selected because they favour it: they are examples, not evidence.")
-    drawings = [_recording(run, target, predictions, names[k], list(others)) for k in better[:N_DRAWN]]
+    drawings = [_draw_recording(run, target, predictions, names[k], list(others)) for k in better[:N_DRAWN]]
     return intro + listed + figure_row(drawings)
 
 
-def _recording(
+def _draw_recording(
     run: RunFacts, target: Target, predictions: MethodPredictions, name: str, modalities: Sequence[str]
 ) -> Markup:
     rows = np.flatnonzero(predictions.recording == name)
@@ -229,8 +213,8 @@ def _recording(
     start, stop, label = predictions.start[rows], predictions.stop[rows], predictions.label[rows]
     ends = (float(start.min()), float(stop.max()))
     panels = [
-        *_signals(run, name, _list_parts(run.record), ends),
-        _scores(run, target, predictions, rows, modalities, ends),
+        *_draw_signals(run, name, _list_parts(run.record), ends),
+        _draw_scores(run, target, predictions, rows, modalities, ends),
     ]
     measure, sign, marks = ("Correct units", 100, " %") if target.traits.has_classes else ("Mean error", -1, "")
     right = ", ".join(
@@ -247,7 +231,7 @@ def _recording(
     return figure_with_table(drawn, head, table, note, wide=True)
 
 
-def _scores(
+def _draw_scores(
     run: RunFacts,
     target: Target,
     predictions: MethodPredictions,
@@ -273,17 +257,14 @@ def _scores(
         marks.append(rule(y=0.5))
     breaks = np.flatnonzero(start[1:] > stop[:-1] + 0.5 * long) + 1  # lines break where nothing was scored
     for k, variant in enumerate(("fusion", *(f"{m} alone" for m in modalities))):
-        x, score = (
-            (at, predictions.score[k, rows])
-            if len(rows) > 1
-            else (np.array(ends), predictions.score[k, rows].repeat(2))
-        )
+        score = predictions.score[k, rows]
+        x, score = (at, score) if len(rows) > 1 else (np.array(ends), score.repeat(2))
         x, score = np.insert(x, breaks, np.nan), np.insert(score, breaks, np.nan)
         marks.append(line(x, score, colour=k, width=1.2 if k else 2.2, dashed=k > 0, label=variant))
     return Panel(f"{title} over time", marks, Axis("time in the recording (s)", *ends), y, 170)
 
 
-def _signals(run: RunFacts, name: str, modalities: Sequence[str], ends: tuple[float, float]) -> list[Panel]:
+def _draw_signals(run: RunFacts, name: str, modalities: Sequence[str], ends: tuple[float, float]) -> list[Panel]:
     if isinstance(run.store, Undefined):
         return []
     panels = []
@@ -305,8 +286,8 @@ def _signals(run: RunFacts, name: str, modalities: Sequence[str], ends: tuple[fl
 
 
 def min_max_envelope(data: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return (seconds, values) that look like `data` (samples,) when drawn: the minimum and the maximum in each of
-    `PIXELS` columns."""
+    """Return (seconds, values) of a curve that looks like `data` (samples,) with fewer points: the minimum and the
+    maximum in each of `PIXELS` columns."""
     if len(data) <= 2 * PIXELS:
         return np.arange(len(data)) / rate, data
     edges = np.linspace(0, len(data), PIXELS + 1).astype(int)[:-1]

@@ -39,11 +39,11 @@ from embench.store import RecordingEntry, Store
 from embench.store.prepare import recordings
 from embench.system import ProgressCallback
 
-# Curves of recordings, small enough for a page: the minimum and the maximum of each channel in each column, as an SVG
-# path that stretches to any width; with faults, beats, and labels over time.
+# Curves of recordings as SVG paths that scale to any width: the minimum and the maximum of each channel in each column,
+# with faults, beats, and labels over time.
 
 _ROW, _STACKED_ROW = 100, 24
-"""Height of a channel's row in SVG units, alone and stacked; curves use whole units."""
+"""Height of the row of overlaid channels, and of a stacked channel, in SVG units; curves use integers."""
 _OVERLAID = 3
 """Maximum number of channels in one row; with more, each channel has its own row."""
 _CLOSE_S = 10.0
@@ -64,8 +64,15 @@ _NO_VALUE = -1e30
 
 @dataclass(frozen=True)
 class Track:
-    """The picture of a modality. `curves` and `beats` are paths on `width` by `height` of `rows`, `faults` pairs of a
-    name and a path. `share`: percent of the recording's length. `found`: (fault, proportion of samples)."""
+    """The picture of a signal.
+
+    Args:
+        width, height, rows: size of the picture in SVG units, and its number of rows of channels.
+        share: duration of the signal in percent of the recording.
+        curves: an SVG path for each channel; `beats`: a path with a tick for each heart beat.
+        faults: (name, path) of each kind of fault.
+        found: (name, proportion of samples) of each kind of fault.
+    """
 
     name: str
     about: str
@@ -82,8 +89,7 @@ class Track:
 
 @dataclass(frozen=True)
 class LabelTrack:
-    """A label over time. `stretches`: (left and width in percent, class number, class name) for classes; `track` for
-    values."""
+    """A label over time: (left, width in percent, number, name) of each stretch of a class, or a `track` of values."""
 
     name: str
     stretches: tuple[tuple[float, float, int, str], ...] = ()
@@ -91,7 +97,7 @@ class LabelTrack:
 
 
 def close_up(modality: str, rate: float) -> bool:
-    """True if ten seconds of a signal show details that the whole signal does not."""
+    """Return True if ten seconds of a signal show details that a picture of the whole signal does not."""
     return not rate < _CLOSE_RATE_HZ and modality not in _NOT_CLOSE
 
 
@@ -103,17 +109,17 @@ def draw_signal(
     beats: np.ndarray,
     channels: int = 1000,
 ) -> tuple[list[Track], list[Track], np.ndarray]:
-    """Draw a whole signal, and ten seconds from its middle unless it is short or slow.
-
-    Where there are many beats, the heart rate is drawn too. The third result is the number of sound samples, and of
-    samples with each of the `FAULTS`.
+    """Draw a signal.
 
     Args:
         duration_s: duration of the recording, which spans the page's width.
-        columns: number of columns for the whole signal and for the ten seconds, two values in each; 0 omits the ten
-            seconds.
-        beats: times of beats in s, (n,).
+        columns: number of columns for the whole signal and for ten seconds, two values in each; 0 omits the latter.
+        beats: times of heart beats in s, (n,).
         channels: maximum number of drawn channels, evenly chosen.
+
+    Returns:
+        Pictures of the whole signal, and of the heart rate if there are many beats; pictures of ten seconds from the
+        middle, unless the signal is short or slow; and the number of samples without a fault and with each of `FAULTS`.
     """
     x = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
     x = np.where(np.isfinite(x), x, np.nan)
@@ -129,7 +135,7 @@ def draw_signal(
     at = beats * signal.rate
     share = min(100.0, 100 * signal.duration_s / duration_s)
     many = len(beats) > _BEATS_SHOWN
-    whole = _draw(modality, signal, about, x, codes, columns[0], at[: 0 if many else None])
+    whole = _draw_channels(modality, signal, about, x, codes, columns[0], at[: 0 if many else None])
     tracks = [replace(whole, share=share, found=found)]
     if many:
         times, gaps = intervals(beats, 1.0)
@@ -143,16 +149,16 @@ def draw_signal(
     part = slice(middle - length // 2, middle - length // 2 + length)
     inside = at[(at >= part.start) & (at < part.stop)] - part.start
     about = f"{_CLOSE_S:g} s from {clock(part.start / signal.rate)}"
-    return tracks, [_draw(modality, signal, about, x[:, part], codes[:, part], columns[1], inside)], counts
+    return tracks, [_draw_channels(modality, signal, about, x[:, part], codes[:, part], columns[1], inside)], counts
 
 
-def _draw(
+def _draw_channels(
     name: str, signal: Signal, about: str, x: np.ndarray, codes: np.ndarray, columns: int, beats: np.ndarray
 ) -> Track:
-    """Draw channels `x` (C, T), with their faults (C, T) and beats at positions (n,)."""
+    """Draw channels `x` (C, T), with codes of their faults (C, T) and beats at sample positions (n,)."""
     samples, stacked = x.shape[1], len(x) > _OVERLAID
     if stacked and np.isfinite(x).any():
-        with warnings.catch_warnings(action="ignore"):  # a channel may be lost as a whole
+        with warnings.catch_warnings(action="ignore"):  # a channel may have no sample
             x = x - np.nan_to_num(_percentile(x, 50, axis=1))[:, None]
     low, high = _compute_scale(x)
     row = _STACKED_ROW if stacked else _ROW
@@ -169,7 +175,7 @@ def _draw(
                 inside = np.logical_or.reduceat((group == number).any(axis=0), starts)
                 faults.append((fault, _draw_areas(inside, k * row, row, width / len(starts))))
     at = np.unique((beats / max(1, samples) * width).astype(int)).tolist()
-    spread = f"±{_short((high - low) / 2)}" if stacked else f"{_short(low)} to {_short(high)}"
+    spread = f"±{_format_short((high - low) / 2)}" if stacked else f"{_format_short(low)} to {_format_short(high)}"
     rows = len(x) if stacked else 1
     return Track(
         name, f"{about}, {spread} {signal.unit}".strip(), signal.channels, width, row * rows, rows, 100.0, curves,
@@ -178,39 +184,38 @@ def _draw(
 
 
 def _envelope(x: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return places (n,) and values (C, n) of a curve for `x` (C, T): all samples if there are few, else the minimum
-    and the maximum of each column, in the order of their times."""
+    """Return x positions (n,) and values (C, n) of curves for the samples `x` (C, T): all samples if they are few, else
+    the minimum and the maximum in each column, in the order in which they occur."""
     samples = x.shape[1]
     if samples <= 2 * columns:
         return np.arange(samples), x
     starts = np.arange(columns) * samples // columns
     low, high = (reduce.reduceat(x, starts, axis=1) for reduce in (np.fmin, np.fmax))
-    rising = x[:, starts] - low <= high - x[:, starts]  # which of the two is near to the column's begin
-    return np.arange(2 * columns), np.stack([np.where(rising, low, high), np.where(rising, high, low)], 2).reshape(
-        len(x), -1
-    )
+    rising = x[:, starts] - low <= high - x[:, starts]  # the first sample of the column is nearer to the minimum
+    ends = np.stack([np.where(rising, low, high), np.where(rising, high, low)], 2)
+    return np.arange(2 * columns), ends.reshape(len(x), -1)
 
 
 def _percentile(x: np.ndarray, q: float | list[float], axis: int | None = None) -> np.ndarray:
-    """Compute percentiles from a subset of the finite samples; NaN where there are none."""
+    """Compute percentiles of `x` (C, T) from a subset of the finite samples; NaN where there are none."""
     some = x[:, :: max(1, x.shape[1] // _SAMPLED)]
     return np.asarray(np.nanpercentile(some, q, axis=axis)) if np.isfinite(some).any() else np.full(np.shape(q), np.nan)
 
 
 def _compute_scale(x: np.ndarray) -> tuple[float, float]:
-    """Return the value range of a picture; the few samples outside it are clipped at its edge."""
+    """Return the range of values in a picture; the few samples outside it are drawn at its edge."""
     low, high = np.nan_to_num(_percentile(x, [0.3, 99.7])).tolist()
     pad = 0.12 * (high - low) or 0.5 * abs(high) or 1.0
     return low - pad, high + pad
 
 
 def _draw_path(places: np.ndarray, heights: np.ndarray) -> str:
-    """Draw a line through the heights (n,), broken where they are NaN."""
+    """Return the SVG path of a line through heights (n,) at x positions (n,), broken where heights are NaN."""
     parts: list[str] = []
     for a, b in zip(*find_stretches(np.isfinite(heights)), strict=True):
         line, at = heights[a:b].astype(int), places[a:b]
         level = np.diff(line) == 0
-        corners = np.concatenate([[True], ~(level[:-1] & level[1:]), [True]])[: b - a]  # a level stretch is one step
+        corners = np.concatenate([[True], ~(level[:-1] & level[1:]), [True]])[: b - a]  # skips points on a flat line
         line, at = line[corners], at[corners]
         steps = zip(np.diff(at).tolist(), np.diff(line).tolist(), strict=True)
         rest = "".join(f" {dx}{dy}" if dy < 0 else f" {dx} {dy}" for dx, dy in steps)
@@ -219,7 +224,7 @@ def _draw_path(places: np.ndarray, heights: np.ndarray) -> str:
 
 
 def _draw_areas(inside: np.ndarray, top: int, height: int, scale: float) -> str:
-    """Draw rectangles over stretches of columns, widened until they are visible."""
+    """Return the SVG path of rectangles over the columns (n,) that are `inside`, widened until they are visible."""
     least = math.ceil(len(inside) / _NARROWEST)
     starts, stops = find_stretches(inside)
     ends = np.minimum(np.maximum(stops, starts + least), len(inside) + least)
@@ -228,7 +233,7 @@ def _draw_areas(inside: np.ndarray, top: int, height: int, scale: float) -> str:
 
 
 def find_beats(store: Store, recording: str, modality: str) -> np.ndarray:
-    """Return the times (n,) in s of heart beats in the first channel of a recording's prepared ECG or PPG."""
+    """Return the times (n,) in s of heart beats in a recording's ECG or PPG; empty for other modalities."""
     find = {"ecg": ecg_peaks, "ppg": ppg_peaks}.get(modality)
     known = {entry.id: entry for entry in store.recordings}.get(recording) if find else None
     span = known.spans.get(modality) if known else None
@@ -241,8 +246,8 @@ def find_beats(store: Store, recording: str, modality: str) -> np.ndarray:
 
 
 def label_tracks(recording: Recording, first: Sequence[str]) -> tuple[list[str], list[LabelTrack]]:
-    """Return the constant labels of a recording as text, and the changing labels as tracks; labels named in `first`
-    come first."""
+    """Return a text for each constant label of a recording, and a track for each label that changes over time. Labels
+    that are named in `first` come first."""
     whole, tracks = [], []
     for name in sorted(recording.labels, key=lambda name: (name not in first, name)):
         label = recording.labels[name]
@@ -279,21 +284,21 @@ def _draw_label(name: str, label: Label, values: np.ndarray, duration_s: float) 
 def _draw_steps(
     name: str, about: str, times: np.ndarray, values: np.ndarray, ends: np.ndarray, duration_s: float, unit: str = ""
 ) -> Track:
-    """Draw values (n,), each valid from its time to the next one, at most to its end."""
+    """Draw values (n,) as steps. Each value lasts from its time (n,) to the next one, but not beyond its end (n,)."""
     grid = np.linspace(0, duration_s, _STEP_POINTS, endpoint=False)
     at = np.searchsorted(times, grid, side="right") - 1
     there = (at >= 0) & (ends[at] > grid) if len(times) else np.zeros(_STEP_POINTS, bool)
     x = np.full((1, _STEP_POINTS), np.nan, np.float32)
     x[0, there] = values[at[there]]
     signal = Signal(x, _STEP_POINTS / duration_s, (name,), unit)
-    drawn = _draw(name, signal, about, x, np.zeros((1, _STEP_POINTS), np.uint8), _STEP_POINTS, np.zeros(0))
+    drawn = _draw_channels(name, signal, about, x, np.zeros((1, _STEP_POINTS), np.uint8), _STEP_POINTS, np.zeros(0))
     known = x[np.isfinite(x)]
-    spread = f"{_short(known.min())} to {_short(known.max())} {unit}".strip() if known.size else "none"
+    spread = f"{_format_short(known.min())} to {_format_short(known.max())} {unit}".strip() if known.size else "none"
     return replace(drawn, about=f"{about}, {spread}")
 
 
 def time_ticks(duration_s: float) -> list[tuple[float, str]]:
-    """Return the ticks below a recording: position in percent of its length, and text."""
+    """Return (position in percent, text) of each tick on the time axis of a recording."""
     unit = 3600 if duration_s > 4 * 3600 else 60 if duration_s > 150 else 1
     places = [unit * place for place in ticks(0, duration_s / unit, 6)]
     return [(100 * place / duration_s, clock(place)) for place in places if place < 0.97 * duration_s]
@@ -309,44 +314,47 @@ def clock(seconds: float) -> str:
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
-def _short(value: float) -> str:
+def _format_short(value: float) -> str:
     return format_size(value).replace("-", "\N{MINUS SIGN}")
 
 
-# A dataset as one HTML page to look at before anything is trained: `embench data look`. See `write_look`.
-#
-# The page shows signals, so it hides the subjects' identities as far as possible. Pseudonyms are assigned at random and
-# not stored, recordings are numbered, and names of stimuli and sessions are shown only if they belong to the design.
+# The page. It shows signals, so it hides the subjects' identities as far as possible: pseudonyms are random and not
+# stored, recordings are numbered, and names of stimuli and sessions are shown only if they belong to the design.
 
 _PAGE_BYTES = 13_000_000
 """Approximate maximum size of a page in bytes; with many recordings, curves have fewer columns."""
 _BYTES_OF_RECORDING, _BYTES_OF_TRACK, _BYTES_OF_COLUMN = 900, 600, 9
 _COLUMNS = (2400, 1600, 1000, 800, 600, 500, 400, 300, 240, 200, 160, 120, 90, 60)
 _CLOSE_COLUMNS, _FEWEST_CLOSE = 320, 200
-"""Columns of a ten-second picture, and the minimum number of columns of whole signals for which every recording gets
-one; with fewer, only each subject's first recording does."""
+"""Columns of a ten-second picture; and the number of columns of whole signals below which only the first recording of
+each subject has a ten-second picture."""
 _CHANNELS = {1000: 200, 16: 200, 8: 160, 4: 120, 2: 60}
-"""Maximum number of drawn channels of a modality -> minimum number of columns of whole signals; if these do not fit,
-fewer channels are drawn."""
+"""Maximum number of drawn channels of a modality -> number of columns below which fewer channels are drawn instead."""
 _MOST_OPEN = 80
-"""Maximum number of recordings that are all unfolded; with more, only those of the first subject are."""
+"""Maximum number of recordings that are all shown unfolded; with more, only those of the first subject are."""
 _FAULTS_IN_WORDS = {
     "lost": "no sample", "clipped": "cut off at the limit of the sensor", "flat": "no change for 5\N{NO-BREAK SPACE}s",
     "outside": "no contact, or beyond what a body gives",
 }  # fmt: skip
 _DIFFERENCE = 0.05
 _DATE = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}|\d{1,2}[.]\d{1,2}[.]\d{2,4}")
+_TEMPLATE = "look"
 NOT_FOR_SHARING = "This page contains participants' signals: not for sharing"
 
 PartProgress = Callable[[str, str], ProgressCallback]
-"""Creates the progress callback of the next part of the job, from the counted things and the action on them."""
+"""Function from a unit and a verb, such as `folds` and `fitted`, to the progress callback of a part of the job."""
 
 
 @dataclass(frozen=True)
-class LookedAt:
-    """The content of a page. `people`: subjects whose signals are drawn. `is_own`: whether the data are the user's own.
-    `cannot_answer`: targets that the study cannot answer, see `Unanswerable.as_json`. `power`: see
-    `embench.statistics.power.announced_power`."""
+class LookContent:
+    """The content of a page.
+
+    Args:
+        people: subjects whose signals are drawn.
+        is_own: whether the data are the user's own.
+        cannot_answer: targets that the study cannot answer, see `Unanswerable.as_json`.
+        power: see `embench.statistics.power.find_power`.
+    """
 
     dataset: Dataset
     store: Store
@@ -360,8 +368,9 @@ class LookedAt:
 
 
 @dataclass
-class _Sums:
-    """Totals of a modality: unit, rates, size of each recording, samples by fault, subjects and hours."""
+class _Totals:
+    """Totals of a modality: measurement unit, rates, typical size of values in each recording, number of samples by
+    fault, subjects, and hours."""
 
     unit: str
     channels: int
@@ -384,27 +393,30 @@ class _Drawn:
     ticks: list[tuple[float, str]]
 
 
-def write_look(content: LookedAt, out: Path, part: PartProgress) -> Path:
-    """Write the page. Where the data may not be shared, only the file's owner can read it.
+def write_look(content: LookContent, out: Path, part: PartProgress) -> Path:
+    """Write the page to the file `out`. Where the data may not be shared, only the file's owner can read it.
 
     Raises:
-        DataError: files cannot be read. MachineError: the page cannot be written.
+        DataError: files of the dataset cannot be read.
+        MachineError: the page cannot be written.
     """
     names = deal_pseudonyms(content.store.subjects)
-    quality = _quality(content, part("modalities", "judged"))
-    confound_only = _controls(content, part("folds", "confound-only models fitted"))
+    quality = _measure_quality(content, part("modalities", "judged"))
+    confound_only = _render_models(content, part("folds", "confound-only models fitted"))
     sums, drawn = _draw_people(content, names, part("subjects", "drawn"))
     faults = [text for m, one in sums.items() if (text := unit_fault(m, one.unit, one.sizes))]
+    unfolded = sum(len(made) for _, _, made in drawn) <= _MOST_OPEN
+    signals = render_macro("signals", drawn, _FAULTS_IN_WORDS, unfolded, of_template=_TEMPLATE)
     sections = [
-        Section("Modalities", "Modalities", _modalities(sums, quality)),
-        Section("People", "People", _people(content, names, quality)),
+        Section("Modalities", "Modalities", _render_modalities(sums, quality)),
+        Section("People", "People", _render_people(content, names, quality)),
         Section("Controls", "What clock, stimulus and movement reach alone", confound_only),
-        Section("How many", "What this many people can show", _power(content)),
-        Section("Signals", "Signals", _signals(drawn)),
+        Section("How many", "What this many people can show", _render_power(content)),
+        Section("Signals", "Signals", signals),
     ]
     title = "Own recordings" if content.is_own else content.card.title
     footer = "Written by embench data look. This file is self-contained, and asks no network for anything."
-    html = render_page(f"{title}: a look", _header(content, title, faults), sections, footer, _TEMPLATE)
+    html = render_page(f"{title}: a look", _render_header(content, title, faults), sections, footer, _TEMPLATE)
 
     def put(path: Path) -> None:
         path.touch(0o600 if content.is_own or content.card.labels_public != "yes" else 0o666)
@@ -415,9 +427,6 @@ def write_look(content: LookedAt, out: Path, part: PartProgress) -> Path:
     except OSError as error:
         raise MachineError(f"the page cannot be written: {error.strerror}", where=str(out)) from error
     return Path(out)
-
-
-_TEMPLATE = "look"
 
 
 def deal_pseudonyms(subjects: Iterable[str]) -> dict[str, str]:
@@ -431,23 +440,22 @@ def deal_pseudonyms(subjects: Iterable[str]) -> dict[str, str]:
 
 
 def find_design_names(of_subject: Iterable[tuple[str, str]], subjects: Iterable[str]) -> set[str]:
-    """Return the names, from (subject, name) pairs, that do not identify anybody: at least two subjects share them, and
-    they contain no subject's id, date or path."""
+    """Return the names of stimuli or sessions that do not identify anybody: at least two subjects share them, and they
+    contain no subject's id, date or path.
+
+    Args:
+        of_subject: pairs (subject, name).
+    """
     who: dict[str, set[str]] = {}
     for subject, name in of_subject:
         who.setdefault(name, set()).add(subject)
-    ids = [subject.casefold() for subject in subjects if len(subject) > 2]  # "1" may well be a film's number
-    return {
-        name
-        for name, having in who.items()
-        if len(having) > 1
-        and not _DATE.search(name)
-        and not re.search(r"[/\\]", name)
-        and not any(id_ in name.casefold() for id_ in ids)
-    }
+    ids = [subject.casefold() for subject in subjects if len(subject) > 2]  # "1" may be the number of a stimulus
+    shared = [name for name, having in who.items() if len(having) > 1]
+    plain = [name for name in shared if not (_DATE.search(name) or re.search(r"[/\\]", name))]
+    return {name for name in plain if not any(id_ in name.casefold() for id_ in ids)}
 
 
-def _header(content: LookedAt, title: str, faults: Sequence[str]) -> Markup:
+def _render_header(content: LookContent, title: str, faults: Sequence[str]) -> Markup:
     if content.is_own or content.card.labels_public != "yes":
         marks = [
             (True, NOT_FOR_SHARING, "It has no names and no dates, but who has the signals can tell whose they are.")
@@ -466,8 +474,8 @@ def _header(content: LookedAt, title: str, faults: Sequence[str]) -> Markup:
     return render_macro("look_header", title, about, marks, of_template=_TEMPLATE)
 
 
-def _quality(content: LookedAt, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
-    """Return modality -> subject -> proportion of sound seconds, or the reason why it is not known."""
+def _measure_quality(content: LookContent, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
+    """Return modality -> subject -> mean signal quality (0 to 1), or the reason why it is undefined."""
     entries = {str(UnitId.from_seconds(r.id, 0.0, r.duration_s)): r for r in content.store.recordings}
     found: dict[str, dict[str, float] | str] = {}
     for judged in describe_quality(content.store, list(entries), progress):
@@ -482,7 +490,7 @@ def _quality(content: LookedAt, progress: ProgressCallback) -> dict[str, dict[st
     return found
 
 
-def _modalities(sums: Mapping[str, _Sums], quality: Mapping[str, Any]) -> Markup:
+def _render_modalities(sums: Mapping[str, _Totals], quality: Mapping[str, Any]) -> Markup:
     rows = []
     for name, one in sums.items():
         shares = one.samples / max(1, one.samples.sum())
@@ -503,7 +511,7 @@ def _modalities(sums: Mapping[str, _Sums], quality: Mapping[str, Any]) -> Markup
     return render_macro("modalities", heads, rows, of_template=_TEMPLATE)
 
 
-def _people(content: LookedAt, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
+def _render_people(content: LookContent, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
     known = {m: good for m, good in quality.items() if not isinstance(good, str)}
     silent = [f"{m}: {why}" for m, why in quality.items() if isinstance(why, str)]
     described = describe_labels(content.store, content.card, content.targets, content.rules)
@@ -527,7 +535,7 @@ def _balance(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"values_of": text, "classes": row.get("classes", ()), "labelled": row["labelled"]}
 
 
-def _controls(content: LookedAt, progress: ProgressCallback) -> Markup:
+def _render_models(content: LookContent, progress: ProgressCallback) -> Markup:
     if not content.targets:
         return paragraph("The data have no targets, only recordings.")
     parts = []
@@ -535,10 +543,10 @@ def _controls(content: LookedAt, progress: ProgressCallback) -> Markup:
         try:
             found = describe_confound_only(content.store, content.card, [target], content.rules, [0], progress)
         except EmbenchError as error:
-            parts.append(paragraph(f"{target.name}: not scored: {_without_names(error.what, content.store)}."))
+            parts.append(paragraph(f"{target.name}: not scored: {_hide_names(error.what, content.store)}."))
             continue
         scored = Scores.none(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
-        confound_only = {control.name: control for control in scored.confound_only(target.name)}
+        confound_only = {model.name: model for model in scored.confound_only(target.name)}
         metrics_wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within])
         known = {
             m: {control.why_undefined(m) for control in confound_only.values() if m in control.scores}
@@ -549,18 +557,15 @@ def _controls(content: LookedAt, progress: ProgressCallback) -> Markup:
         rows = []
         for name in sorted(confound_only, key=[*CONFOUND_ONLY, *confound_only].index):
             control, called = confound_only[name], in_words(name)
-            cells = [(text := _cell(control, m, content.store), name == best[m] and "[" in text) for m in metrics]
-            why = (
-                f"not applicable: {_without_names(plain_reason(control.reason, content.store.name), content.store)}"
-                if control.reason
-                else ""
-            )
+            cells = [
+                (text := _format_cell(control, m, content.store), name == best[m] and "[" in text) for m in metrics
+            ]
+            why = control.reason and _hide_names(plain_reason(control.reason, content.store.name), content.store)
+            why = f"not applicable: {why}" if why else ""
             rows.append((f"({called})" if name in FOR_COMPARISON else called, why, cells))
         caption = f"{target.name}, {found['subjects'][target.name]} people"
         none = {
-            m: _without_names(
-                undefined_in_words(min(why), len(content.store.subjects), content.store.name), content.store
-            )
+            m: _hide_names(undefined_in_words(min(why), len(content.store.subjects), content.store.name), content.store)
             for m, why in known.items()
             if why and m not in metrics
         }
@@ -569,10 +574,10 @@ def _controls(content: LookedAt, progress: ProgressCallback) -> Markup:
     return join_parts([note, render_macro("columns", parts)])
 
 
-def _cell(control: ConfoundOnlyModel, metric: str, store: Store) -> str:
+def _format_cell(control: ConfoundOnlyModel, metric: str, store: Store) -> str:
     why = control.why_undefined(metric)
     words = undefined_in_words(why, len(store.subjects), store.name)
-    return _without_names(words, store) if why else format_control(control.scores[metric])
+    return _hide_names(words, store) if why else format_control(control.scores[metric])
 
 
 _CONTROLS_NOTE = (
@@ -581,11 +586,10 @@ _CONTROLS_NOTE = (
 )
 
 
-def _without_names(reason: str, store: Store) -> str:
-    """Return a reason without its list if that names a subject, a recording, or a stimulus that not all subjects
-    had."""
+def _hide_names(reason: str, store: Store) -> str:
+    """Return a reason only up to its colon if it names a subject, a recording or a stimulus."""
     ids = {text for entry in store.recordings for text in (entry.subject, entry.id, entry.stimulus, entry.group)}
-    ids = {id_ for id_ in ids if len(id_) > 2}  # shorter ones may well be numbers of something else
+    ids = {id_ for id_ in ids if len(id_) > 2}  # shorter ones may be other numbers
     named = any(re.search(rf"(?<!\w){re.escape(id_)}(?!\w)", reason) for id_ in ids)
     return reason.partition(":")[0] if named else reason
 
@@ -601,7 +605,7 @@ def _describe_power(row: Mapping[str, Any]) -> str:
     )
 
 
-def _power(content: LookedAt) -> Markup:
+def _render_power(content: LookContent) -> Markup:
     groups = len(set(connected_groups(content.store.recordings).values()))
     spread = published_spread("features", name_without_package(content.store.name))
     few, many = (subjects_needed(_DIFFERENCE, sd) for sd in (spread.low, spread.high))
@@ -616,9 +620,8 @@ def _power(content: LookedAt) -> Markup:
         f"The smallest detectable difference of these {groups} people, or groups recorded together, is {low:.3f} to "
         f"{high:.3f}, median {median:.3f}."
     )
-    sentences = [
-        f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in content.cannot_answer
-    ]
+    silent = content.cannot_answer
+    sentences = [f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in silent]
     alone = "One subject, or one group recorded together, says nothing about others."
     found = [_describe_power(row) for row in content.power]
     parts = [*sentences, *found, needs, shows if groups > 1 else alone]
@@ -626,23 +629,22 @@ def _power(content: LookedAt) -> Markup:
 
 
 def _draw_people(
-    content: LookedAt, names: Mapping[str, str], progress: ProgressCallback
-) -> tuple[dict[str, _Sums], list[tuple[str, str, list[_Drawn]]]]:
+    content: LookContent, names: Mapping[str, str], progress: ProgressCallback
+) -> tuple[dict[str, _Totals], list[tuple[str, str, list[_Drawn]]]]:
     """Return the totals of each modality, and (pseudonym, facts, recordings) of each subject."""
     entries = content.store.recordings
     detail = _choose_detail(content.card, [entry for entry in entries if entry.subject in content.people])
     public_names = find_design_names(
         ((e.subject, name) for e in entries for name in (e.stimulus, e.session)), content.store.subjects
     )
-    sums: dict[str, _Sums] = {}
-    people, labels = [], content.store.labels()  # also those that are made of several raters'
+    sums: dict[str, _Totals] = {}
+    people, labels = [], content.store.labels()  # including those that are computed from several raters
     for done, who in enumerate(content.people):
-        made = [
-            _recording(
-                content, replace(recording, labels=_labels_in(recording.id, labels)), number, public_names, detail, sums
-            )
-            for number, recording in enumerate(recordings(content.dataset, content.store.name, who), 1)
-        ]
+        made: list[_Drawn] = []
+        for number, recording in enumerate(recordings(content.dataset, content.store.name, who), 1):
+            known = {name: own[recording.id] for name, own in labels.items() if recording.id in own}
+            labelled = replace(recording, labels=known)
+            made.append(_draw_recording(content, labelled, number, public_names, detail, sums))
         hours = sum(e.duration_s for e in entries if e.subject == who) / 3600
         people.append((names[who], f"{len(made)} recording{'s' * (len(made) != 1)}, {hours:.2f} hours", made))
         progress(done + 1, len(content.people), "drawn")
@@ -650,8 +652,8 @@ def _draw_people(
 
 
 class _Detail(NamedTuple):
-    """Amount of detail: columns of whole signals, channels, and ten-second pictures of `every` recording or only of
-    each subject's first."""
+    """Amount of detail: columns of whole signals, channels of a modality, and whether `every` recording or only each
+    subject's first one has ten-second pictures."""
 
     columns: int
     channels: int
@@ -659,7 +661,7 @@ class _Detail(NamedTuple):
 
 
 def _choose_detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
-    """Return the greatest amount of detail that fits on the page."""
+    """Return the greatest amount of detail with which the page is not larger than `_PAGE_BYTES`."""
     first = {entry.subject: entry.id for entry in reversed(entries)}
 
     def size(detail: _Detail) -> float:
@@ -683,22 +685,13 @@ def _choose_detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
     return next((detail for detail in found if size(detail) <= _PAGE_BYTES), found[-1])
 
 
-def _signals(people: Sequence[tuple[str, str, list[_Drawn]]]) -> Markup:
-    every = sum(len(made) for _, _, made in people) <= _MOST_OPEN
-    return render_macro("signals", people, _FAULTS_IN_WORDS, every, of_template=_TEMPLATE)
-
-
-def _labels_in(recording: str, table: Mapping[str, Mapping[str, Label]]) -> dict[str, Label]:
-    return {name: own[recording] for name, own in table.items() if recording in own}
-
-
-def _recording(
-    content: LookedAt,
+def _draw_recording(
+    content: LookContent,
     recording: Recording,
     number: int,
     public_names: set[str],
     detail: _Detail,
-    sums: dict[str, _Sums],
+    sums: dict[str, _Totals],
 ) -> _Drawn:
     tracks, close = [], []
     columns = (detail.columns, _CLOSE_COLUMNS if detail.every or number == 1 else 0)
@@ -707,16 +700,15 @@ def _recording(
         whole, part, counts = draw_signal(modality, signal, recording.duration_s, columns, beats, detail.channels)
         tracks += whole
         close += part
-        one = sums.setdefault(modality, _Sums(signal.unit, len(signal.channels)))
+        one = sums.setdefault(modality, _Totals(signal.unit, len(signal.channels)))
         one.rates.add(signal.rate)
         one.sizes.append(signal_size(modality, signal))
         one.samples += counts
         one.people.add(recording.subject)
         one.hours += signal.duration_s / 3600
     constant, bands = label_tracks(recording, [target.label for target in content.targets])
-    stimuli, sessions = (
-        {getattr(entry, name) for entry in content.store.recordings} for name in ("stimulus", "session")
-    )
+    entries = content.store.recordings
+    stimuli, sessions = ({getattr(entry, name) for entry in entries} for name in ("stimulus", "session"))
     parts = [f"Recording {number}"]
     parts += [f"stimulus {recording.stimulus}"] if recording.stimulus in public_names and len(stimuli) > 1 else []
     parts += [f"session {recording.session}"] if recording.session in public_names and len(sessions) > 1 else []

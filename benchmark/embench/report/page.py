@@ -1,6 +1,6 @@
-"""HTML parts of reports: sections, tables, and figures with their tables, in one file without scripts.
+"""HTML of reports: sections, tables, and figures with their tables, in one file without scripts.
 
-The HTML is in `templates/`, which escapes texts of runs. These functions return `Markup`, which is not escaped again.
+Templates in `templates/` escape all texts. These functions return `Markup`, which is not escaped again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.records.wording import format_figure, join_with_and
+from embench.records.wording import format_figure, grouped, join_with_and
 from embench.report.drawing import STYLE, Figure
 from embench.report.facts import NO_LABELS, RunFacts
 
@@ -26,19 +26,19 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def _code_spans(text: str) -> Markup:
-    """Escape the text, and format text in backticks as code."""
+    """Escape a text, and mark the parts in backticks as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
 
 
 _TEMPLATES.filters["code"] = _code_spans
 
 LONG_CELL = 30
-"""Number of letters from which a cell gets more room on a narrow screen."""
+"""Number of characters above which a table cell gets a wider column on a narrow screen."""
 
 
 @dataclass(frozen=True)
 class SectionBody:
-    """The content of a section; `missing`: target or part that cannot be shown -> the reason."""
+    """The content of a section; `missing`: target, or another part, that cannot be shown -> the reason."""
 
     markup: Markup
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Section:
 
     @property
     def id(self) -> str:
-        """The target of links within the page."""
+        """The anchor of the section in links within the page."""
         return self.short.lower().replace(" ", "-")
 
     @property
@@ -66,7 +66,7 @@ class Section:
 
     @property
     def missing(self) -> dict[str, str]:
-        """Part that cannot be shown, in words -> the reason."""
+        """The section or a part of it that cannot be shown, in words -> the reason."""
         name = self.title[:1].lower() + self.title[1:] if self.title[1:2].islower() else self.title
         if isinstance(self.body, Undefined):
             return {name: self.body.reason}
@@ -75,7 +75,7 @@ class Section:
 
 
 def render_macro(name: str, *values: Any, of_template: str = "parts") -> Markup:
-    """Render the macro `name` of `templates/parts.html`, or of another template, with `values`."""
+    """Render the macro `name` of a template, `templates/parts.html` by default, with `values` as its arguments."""
     markup: Markup = getattr(_TEMPLATES.get_template(f"{of_template}.html").module, name)(*values)
     return markup
 
@@ -88,22 +88,27 @@ def join_parts(parts: Iterable[Markup]) -> Markup:
 def by_target(
     run: RunFacts, part: Callable[[RunFacts, Target], Markup | Undefined], *before: Markup, narrow: bool = False
 ) -> SectionBody | Undefined:
-    """Return the body of a section with a part for each target, below its name where there are several targets;
-    `before` comes first. `narrow` parts are placed side by side."""
+    """Return the body of a section with a part for each target.
+
+    Args:
+        part: function from the run and a target to the part, or to the reason why there is none.
+        before: content above the parts.
+        narrow: whether parts are narrow enough to be placed side by side.
+    """
     return join_named({target.name: part(run, target) for target in run.targets}, *before, narrow=narrow)
 
 
 def by_labelled_target(
     run: RunFacts, part: Callable[[RunFacts, Target], Markup | Undefined], *, narrow: bool = False
 ) -> SectionBody | Undefined:
-    """Return the body of a section by target; undefined where the record holds no labels."""
+    """Return `by_target` for parts that need labels; undefined where the record has no labels."""
     return by_target(run, part, narrow=narrow) if run.record.labels is not None else NO_LABELS
 
 
 def join_named(
     parts_by_name: Mapping[str, Markup | Undefined], *before: Markup, narrow: bool = False
 ) -> SectionBody | Undefined:
-    """Return the body of a section with named parts; names are shown where there are several. See `by_target`."""
+    """Return the body of a section with named parts; their names are shown if there are several. See `by_target`."""
     missing = {name: one.reason for name, one in parts_by_name.items() if isinstance(one, Undefined)}
     if len(missing) == len(parts_by_name) and len(set(missing.values())) == 1:
         return Undefined(next(iter(missing.values())))
@@ -119,13 +124,13 @@ def join_named(
 
 
 def as_sentence(text: str) -> str:
-    """Add a full stop and a capital letter; names such as `auroc_within` stay in lower case."""
+    """Return a text with a capital letter, except in names such as `auroc_within`, and a full stop."""
     first = text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
     return first if first.endswith(".") else f"{first}."
 
 
 def paragraph(text: str) -> Markup:
-    """A paragraph."""
+    """Return a text as an HTML paragraph."""
     return render_macro("text", text)
 
 
@@ -135,14 +140,12 @@ def with_reasons(reasons: Mapping[str, str]) -> str:
     >>> with_reasons({"map": "too few units", "training": "no history", "probes": "too few units"})
     'map and probes (too few units); training (no history)'
     """
-    named: dict[str, list[str]] = {}
-    for what, reason in reasons.items():
-        named.setdefault(reason, []).append(what)
-    return "; ".join(f"{join_with_and(what)} ({reason})" for reason, what in named.items())
+    named = grouped((reason, part) for part, reason in reasons.items())
+    return "; ".join(f"{join_with_and(parts)} ({reason})" for reason, parts in named.items())
 
 
 def format_cell(value: Any) -> str:
-    """Format a cell: three decimals, thousands separated, a dash for nothing."""
+    """Format the value of a table cell: fractions with three decimals, integers with thousands separators."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -151,19 +154,16 @@ def format_cell(value: Any) -> str:
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Markup:
-    """An HTML table whose first column names the row."""
-    cells = [
-        (
-            format_cell(first) if isinstance(first, float) else str(first),
-            [(_kind(cell), format_cell(cell)) for cell in others],
-        )
-        for first, *others in rows
-    ]
+    """Return an HTML table whose first column has the names of the rows."""
+    cells = []
+    for first, *others in rows:
+        name = format_cell(first) if isinstance(first, float) else str(first)
+        cells.append((name, [(_get_class(cell), format_cell(cell)) for cell in others]))
     return render_macro("table", head, cells, caption)
 
 
-def _kind(cell: Any) -> str:
-    """Return the CSS class of a cell: for a number or a long text, else empty."""
+def _get_class(cell: Any) -> str:
+    """Return the CSS class of a cell: `n` for a number, `long` for a long text, else empty."""
     counted = isinstance(cell, int | float) and not isinstance(cell, bool)
     return "n" if counted else "long" if len(str(cell)) > LONG_CELL else ""
 
@@ -171,7 +171,7 @@ def _kind(cell: Any) -> str:
 def figure_with_table(
     figure: Figure, head: Sequence[str], rows: Sequence[Sequence[Any]], note: str, *, wide: bool = False
 ) -> Markup:
-    """Return a figure with its note and a table of its numbers."""
+    """Return a figure with a note and a table of its numbers (`head`, `rows`)."""
     drawn = Markup(figure.svg(alone=False))  # noqa: S704  drawing escapes its own texts
     return render_macro("picture", drawn, figure.title, html_table(head, rows, figure.title), note, wide)
 
@@ -182,13 +182,16 @@ def figure_row(figures: Sequence[Markup]) -> Markup:
 
 
 def fact_list(pairs: Sequence[tuple[str, str]]) -> Markup:
-    """A list of names and values."""
+    """Return an HTML list of (name, value) pairs."""
     return render_macro("facts", pairs)
 
 
 def render_page(title: str, header: Markup, sections: Sequence[Section], footer: str, style: str = "") -> str:
-    """Render the whole file; sections without content are named in one line at its end. `style` names an additional
-    stylesheet in `templates/`."""
+    """Render a whole HTML file; sections without content are named in one line at its end.
+
+    Args:
+        style: name of an additional stylesheet in `templates/`.
+    """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
         header=header,

@@ -12,15 +12,14 @@ import numpy as np
 from markupsafe import Markup
 
 from embench.data.quality import TERCILES, quality_of_units, terciles
-from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
 from embench.records.predictions import MODEL, Predictions
-from embench.records.pretraining_comparison import FloorGap, floor_keys, matching
-from embench.records.record import Record, read_manifest, read_record
+from embench.records.pretraining_comparison import floor_keys, matching
+from embench.records.record import Record
 from embench.records.scores import Score
 from embench.records.wording import (
     bare_name,
@@ -67,8 +66,8 @@ HEADLINE_WIDTH = 520.0
 
 def headline_section(run: RunFacts) -> SectionBody | Undefined:
     """Return the section with the primary metric next to the confound-only models, as a figure and in words. Remarks
-    that apply to all targets come once, at its end."""
-    drawings = {target.name: _drawing(run, target) for target in run.targets}
+    on all targets come once, at the end."""
+    drawings = {target.name: _describe_headline(run, target) for target in run.targets}
     texts = [texts for _, texts in drawings.values()]
     shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
     own = {
@@ -80,11 +79,11 @@ def headline_section(run: RunFacts) -> SectionBody | Undefined:
     body = join_named(own)
     if isinstance(body, Undefined):
         return body
-    return replace(body, markup=join_parts([body.markup, *map(paragraph, shared), _exploratory(run)]))
+    return replace(body, markup=join_parts([body.markup, *map(paragraph, shared), _list_exploratory(run)]))
 
 
-def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
-    """Return the figure of a target, and remarks on it."""
+def _describe_headline(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
+    """Return the figure of a target's primary metric, and remarks on it."""
     scores, name = run.scores, target.name
     metric, model = run.answers[name].metric, run.answers[name].score
     if model is None:
@@ -97,7 +96,7 @@ def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
         else:
             silent[label(control.name)] = control.why_undefined(metric)
     height = 30.0 * (1 + len(applied))
-    drawn = _headlines(run, name, metric, {"model": model, **applied}, height)
+    drawn = _draw_headline(run, name, metric, {"model": model, **applied}, height)
     notes = [
         f"Models without a physiological signal that do not apply: {with_reasons(silent)}." if silent else "",
         f"Excluded from the primary metric: {'; '.join(model.left_out)}." if model.left_out else "",
@@ -105,8 +104,8 @@ def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
     return figure_row([drawn]), [*filter(None, notes)]
 
 
-def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
-    """Draw the method, first of `scores`, and the confound-only models."""
+def _draw_headline(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
+    """Draw the primary metric of the method, which is first in `scores`, and of the confound-only models."""
     marks = []
     if (chance := metric_facts(metric).chance) is not None:
         marks.append(rule(x=chance, label="chance"))
@@ -121,14 +120,14 @@ def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Sco
     about = f"With {run.level} intervals: {listed}."
     head = ("method", metric, "low", "high", "SD", "over", "subjects")
     rows = [(name, s.mean, s.low, s.high, s.std, s.over, s.subjects) for name, s in named]
-    note = f"The primary metric with {run.level} intervals: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
+    note = f"The primary metric with {run.level} intervals: {_DEFINITIONS[str(next(iter(scores.values())).over)]}."
     drawn = figure([panel], f"{title} of {target}", about, width=HEADLINE_WIDTH)
     return figure_with_table(drawn, head, rows, note)
 
 
-def _exploratory(run: RunFacts) -> Markup:
-    """Return the exploratory scores of the method and the confound-only models; empty without such scores. A model with
-    the same scores on all targets is shown once."""
+def _list_exploratory(run: RunFacts) -> Markup:
+    """Return a table of the exploratory scores of the method and the confound-only models; empty without such scores. A
+    model with equal scores on all targets has one row."""
     targets = [name for name, found in run.answers.items() if found.exploratory]
     metrics = list(dict.fromkeys(each.metric for name in targets for each in run.answers[name].exploratory))
     cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
@@ -151,45 +150,32 @@ def _exploratory(run: RunFacts) -> Markup:
     return html_table(("", *titles), rows, "Other scores: no rank and no answer rests on them.")
 
 
-_OF_WHAT = {
+_DEFINITIONS = {
     "subjects": "the mean over subjects, with a t interval over groups of subjects",
     "subjects and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
     "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
     "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
 }
-"""What the SD of a score is taken over -> the definition of the score."""
+"""Value of `over` in a score -> how the score and its interval are computed."""
 
 
 def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
-    """Return the within-subject scores, with the range over seeds and the strongest confound-only model."""
+    """Return a figure of each subject's score, with the range over seeds and the strongest confound-only model."""
     joined = run.joined_units(target)
     metric = target.traits.within
     model = _compute_within_subject(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
         return Undefined(f"{metric} is undefined for all subjects: no subject has labels that vary")
     names = leave_one_out(joined[MODEL].tested_subjects(), {}).subjects
-    seeds = np.array(
-        [
-            _fill_missing(_compute_within_subject(run, target, Joined({s: f})), len(names))
-            for s, f in joined[MODEL].seeds.items()
-        ]
-    )
+    by_seed = [_compute_within_subject(run, target, Joined({s: f})) for s, f in joined[MODEL].seeds.items()]
+    seeds = np.array([np.full(len(names), np.nan) if values is None else values for values in by_seed])
     known = np.flatnonzero(np.isfinite(model))
     order = known[np.argsort(-model[known], kind="stable")]
     low, high = seeds[:, order].min(0), seeds[:, order].max(0)
     at = np.arange(len(order))
     chance = metric_facts(metric).chance or 0.0
-    marks = [
-        rule(x=chance, label="chance"),
-        error_bars(
-            at,
-            model[order],
-            low,
-            high,
-            across=True,
-            label="model, lowest and highest seed" if len(seeds) > 1 else "model",
-        ),
-    ]
+    named = "model, lowest and highest seed" if len(seeds) > 1 else "model"
+    marks = [rule(x=chance, label="chance"), error_bars(at, model[order], low, high, across=True, label=named)]
     head, columns = ["subject", "model", "lowest seed", "highest seed"], [model[order], low, high]
     control, _ = run.scores.strongest(target.name, metric) or (None, None)
     theirs = _compute_within_subject(run, target, joined[control]) if control in joined else None
@@ -217,10 +203,6 @@ def _compute_within_subject(run: RunFacts, target: Target, joined: Joined) -> np
     groups = run.record.groups
     found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups))
     return found.subject_values if isinstance(found, Estimate) else None
-
-
-def _fill_missing(values: np.ndarray | None, size: int) -> np.ndarray:
-    return np.full(size, np.nan) if values is None else values
 
 
 def scores_section(run: RunFacts) -> Markup:
@@ -261,11 +243,11 @@ OVERLAPS = {
     "labelled_target": "it saw labels of the test subjects",
     "unknown": "the subjects that it saw are unknown",
 }
-"""Overlaps of pretraining that exclude a row from the ranking."""
+"""Overlap of pretraining with test subjects that excludes a run from the ranking -> its meaning."""
 
 
 def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
-    """Return (is severe, title, text) of each warning at the top of the page."""
+    """Return (is severe, title, text) of each warning at the top of a report."""
     about, outside = run.manifest, run.submission
     recipe, protocol = about.recipe, about.protocol
     leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.leaks_in_words()])
@@ -293,16 +275,16 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
 
 
 def page_header(run: RunFacts) -> Markup:
-    """Return the top of the page: dataset, protocol, subjects, seeds, important remarks, and primary metrics."""
+    """Return the top of a report: dataset, protocol, subjects, seeds, warnings, and primary metrics."""
     about = run.manifest
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
     line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"
     line += f", {len(run.excluded)} excluded" if run.excluded else ""
     listed = [(bad, called, as_sentence(text)) for bad, called, text in notices(run)]
-    return render_macro("header", run.name, line, about.id, listed, [*map(_card, run.answers.values())])
+    return render_macro("header", run.name, line, about.id, listed, [*map(_make_card, run.answers.values())])
 
 
-def _card(found: TargetAnswers) -> dict[str, str]:
+def _make_card(found: TargetAnswers) -> dict[str, str]:
     word = found.problem.answer if found.problem else "not estimable"
     return {
         "target": found.target,
@@ -314,7 +296,7 @@ def _card(found: TargetAnswers) -> dict[str, str]:
 
 
 def cost_section(run: RunFacts) -> Markup:
-    """Return the section on time, parameters, operations, memory and energy."""
+    """Return the section on the run's costs: time, parameters, operations, memory and energy."""
     note = (
         "Time: the sum over all stages. Parameters and FLOPs: the method of one fold, for the prediction of one row. "
         "Memory: the highest use of a stage. Energy: that of the GPU."
@@ -323,87 +305,80 @@ def cost_section(run: RunFacts) -> Markup:
 
 
 def audit_section(run: RunFacts) -> Markup | Undefined:
-    """Return the section on the audit: its findings, and the checks that were skipped."""
+    """Return the section on the audit: findings, and skipped checks."""
     content = run.audit or run.audited
     if content is None:
         return Undefined("this run has not been audited; run `embench audit RUN`")
     if isinstance(content, Undefined):
         return content
     found = [
-        (f.severity, f.check, f.what, _recorded(_short(f.evidence)), f.todo) for f in audits.shown_findings(content)
+        (f.severity, f.check, f.what, _format_recorded(_shorten(f.evidence)), f.todo)
+        for f in audits.shown_findings(content)
     ]
     found_of = {severity: n for severity, n in content["counts"].items() if n}
     status = audits.format_counts(found_of).capitalize() or "Nothing found"
-    summary = paragraph(f"{status}.{'' if run.audit else _audited_now(content)}")
-    listed = (
-        html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
+    now = (
+        ""
+        if run.audit
+        else (
+            f" Audited for this report by {counted(len(content['measured']), 'check')} that need the record alone. "
+            "`embench audit RUN` makes all checks, with the data, and keeps what it found with the run."
+        )
     )
+    summary = paragraph(f"{status}.{now}")
+    heads = ("severity", "check", "finding", "evidence", "what to do")
+    listed = html_table(heads, found, "Findings") if found else Markup()
     skipped = with_reasons({name: ", ".join(reasons) for name, reasons in audits.skipped_reasons(content).items()})
     return join_parts([summary, listed, paragraph(f"Skipped checks: {skipped}.") if skipped else Markup()])
-
-
-def _audited_now(content: Mapping[str, Any]) -> str:
-    """Return the note on an audit that was made for this report."""
-    return (
-        f" Audited for this report by {counted(len(content['measured']), 'check')} that need the record alone. "
-        "`embench audit RUN` makes all checks, with the data, and keeps what it found with the run."
-    )
 
 
 def facts_section(run: RunFacts) -> Markup:
     """Return the section on the settings of the run: data, protocol, cohort, method, versions."""
     about = run.manifest
     subjects = "" if isinstance(about.cohort.subjects, int) else f": {', '.join(about.cohort.subjects)}"
+    recipe = [
+        ("recipe", about.recipe.preset),
+        ("assumed settings that the paper leaves open", ", ".join(about.recipe.assumed) or "nothing"),
+        ("changed settings", ", ".join(about.changed_settings) or "none"),
+    ]
+    dropped = [f"{m}: {name} ({why})" for m, features in about.dropped.items() for name, why in features.items()]
     rows = [
         *([("command", f"`{run.command}`")] if run.command else []),
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
-        ("reader verified on real data", _recorded(about.dataset.verified_on_real)),
+        ("reader verified on real data", _format_recorded(about.dataset.verified_on_real)),
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
         ("protocol deviations", "; ".join(about.protocol.leaks_in_words()) or "none"),
         ("subjects", f"{about.cohort.size}{subjects}"),
         ("units that rest on bridged or missing samples", format_share(about.cohort.repaired, "not recorded")),
         ("excluded", "; ".join(run.excluded) or "none"),
-        (run.without_prediction, _recorded(run.scores.get("absent", "not recorded"))),
+        (run.without_prediction, _format_recorded(run.scores.get("absent", "not recorded"))),
         ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),
         ("fusion", METHOD_UNKNOWN if run.submission else about.method.fusion or "none"),
         ("pretraining", METHOD_UNKNOWN if run.submission else ", ".join(about.method.pretrainers) or "none"),
         ("overlap of pretraining with test subjects", run.overlap),
         *([("weights", "; ".join(run.weights))] if run.weights else []),
         ("what the method saw of a test subject", run.access),
-        *([] if run.submission else _recipe(run)),
+        *([] if run.submission else recipe),
         ("seeds", ", ".join(map(str, about.seeds))),
-        ("submission", _recorded(run.record.run.get("submission", "no"))),
-        ("evaluations on the test labels, including this one", _recorded(about.test_evaluations)),
-        ("methods scored on these test subjects", run.opened or "not recorded"),
-        ("scorings of validation subjects", _recorded(about.dev_evaluations)),
-        *([("plugins that are not bundled", _recorded(about.conformance))] if about.conformance else []),
-        *([("features dropped", _dropped(about.dropped))] if about.dropped else []),
+        ("submission", _format_recorded(run.record.run.get("submission", "no"))),
+        ("evaluations on the test labels, including this one", _format_recorded(about.test_evaluations)),
+        ("methods scored on these test subjects", run.evaluations_sentence or "not recorded"),
+        ("scorings of validation subjects", _format_recorded(about.dev_evaluations)),
+        *([("plugins that are not bundled", _format_recorded(about.conformance))] if about.conformance else []),
+        *([("features dropped", "; ".join(dropped))] if about.dropped else []),
         ("embench", about.embench_version),
-        ("versions", _recorded(about.versions)),
-        ("device", _recorded(about.device)),
+        ("versions", _format_recorded(about.versions)),
+        ("device", _format_recorded(about.device)),
         ("signals available for this report", f"no: {run.store.reason}" if isinstance(run.store, Undefined) else "yes"),
     ]  # fmt: skip
-    rules = [
-        (rule.name, rule.kind, rule.label, rule_in_words(rule.rule) or "as it is") for rule in about.card.label_rules
-    ]
-    return (
-        fact_list(rows)
-        + _folds(run)
-        + html_table(("target", "kind", "made from", "label rule"), rules, "Label rules of the dataset")
-    )
+    made = about.card.label_rules
+    rules = [(rule.name, rule.kind, rule.label, rule_in_words(rule.rule) or "as it is") for rule in made]
+    listed = html_table(("target", "kind", "made from", "label rule"), rules, "Label rules of the dataset")
+    return fact_list(rows) + _count_subjects(run) + listed
 
 
-def _recipe(run: RunFacts) -> list[tuple[str, str]]:
-    recipe = run.manifest.recipe
-    return [
-        ("recipe", recipe.preset),
-        ("assumed settings that the paper leaves open", ", ".join(recipe.assumed) or "nothing"),
-        ("changed settings", ", ".join(run.manifest.changed_settings) or "none"),
-    ]
-
-
-def _folds(run: RunFacts) -> Markup:
-    """Return the numbers of subjects in each fold; folds with equal numbers share a row."""
+def _count_subjects(run: RunFacts) -> Markup:
+    """Return a table with the numbers of training, validation and test subjects, and of the folds that have them."""
     subjects: dict[tuple[str, str], dict[str, set[str]]] = {}
     for row in run.record.folds:
         if row["fold"] != "":
@@ -415,20 +390,16 @@ def _folds(run: RunFacts) -> Markup:
     return html_table(head, rows, f"Subjects in the folds of {counted(len(run.manifest.seeds), 'seed')}")
 
 
-def _dropped(dropped: Mapping[str, Mapping[str, str]]) -> str:
-    return "; ".join(f"{m}: {name} ({why})" for m, features in dropped.items() for name, why in features.items())
-
-
-def _short(evidence: Any) -> Any:
-    """Return evidence with each score as its mean and interval."""
+def _shorten(evidence: Any) -> Any:
+    """Return the evidence of a finding, with scores formatted as mean and interval."""
     if isinstance(evidence, Mapping) and "mean" in evidence:
         return format_score(Score.model_validate(evidence))
     if isinstance(evidence, Mapping):
-        return {name: _short(value) for name, value in evidence.items()}
-    return [_short(value) for value in evidence] if isinstance(evidence, list) else evidence
+        return {name: _shorten(value) for name, value in evidence.items()}
+    return [_shorten(value) for value in evidence] if isinstance(evidence, list) else evidence
 
 
-def _recorded(value: Any) -> str:
+def _format_recorded(value: Any) -> str:
     return format_value(value, missing="not recorded")
 
 
@@ -463,8 +434,7 @@ def quality_section(run: RunFacts) -> Markup | Undefined:
 def _quality_table(
     run: RunFacts, store: Store, target: Target, modalities: Sequence[str]
 ) -> tuple[Markup, dict[str, str]]:
-    """Return a target's table of scores by tercile of signal quality. Also return modality -> the reason why its signal
-    quality has no terciles."""
+    """Return a table of a target's scores by tercile of signal quality, and modality -> why it has no terciles."""
     ours = select_labelled_predictions(run, target)
     ids = np.unique(ours["unit"])
     rows: list[tuple[Any, ...]] = []
@@ -499,7 +469,7 @@ def _quality_table(
 
 
 def score_cells(score: Estimate | Undefined) -> tuple[Any, ...]:
-    """Return mean, interval and remarks of a score, as the cells of a table."""
+    """Return the cells of a score in a table: mean, lower and upper bound, remarks."""
     if isinstance(score, Undefined):
         return None, None, None, f"undefined: {score.reason}"
     return score.mean, score.low, score.high, "; ".join(score.left_out)
@@ -515,9 +485,10 @@ def select_labelled_predictions(run: RunFacts, target: Target) -> Predictions:
 def score_of_part(
     run: RunFacts, target: Target, metric: str, some: Predictions, length_s: float
 ) -> Estimate | Undefined | None:
-    """Compute a score from some of a run's `select_labelled_predictions`; None where the metric does not apply.
+    """Compute a score with its interval from some of a run's predictions; None where the metric does not apply.
 
     Args:
+        some: a part of `select_labelled_predictions`.
         length_s: length of the run's units in s, see `unit_length`.
     """
     record = run.record
@@ -530,7 +501,7 @@ def score_of_part(
 # Scores of groups of subjects, by recorded facts (sex, age band).
 
 SMALLEST_GROUP = 5
-"""Minimum number of subjects in a group: a score of fewer does not generalise, and reveals too much about each."""
+"""Smallest number of subjects in a scored group. Scores of smaller groups reveal too much about single subjects."""
 
 _GROUPS_NOTE = (
     "Descriptive: each score is of one group of test subjects alone, by models that were trained on subjects of all "
@@ -542,10 +513,8 @@ _GROUPS_NOTE = (
 
 
 class GroupScore(NamedTuple):
-    """The score of a group of subjects, or the difference between two groups.
-
-    `fact`: a recorded fact, such as `sex`; `group`: its value; `subjects`: number of tested subjects with this value.
-    """
+    """The score of a group of subjects, or the difference between two groups: a recorded fact such as `sex`, its value,
+    the number of tested subjects with this value, metric and score."""
 
     fact: str
     group: str
@@ -564,10 +533,10 @@ def people_section(run: RunFacts) -> SectionBody | Undefined:
     known = run.store.subjects
     if not any(known.values()):
         return Undefined("the dataset records nothing of its subjects, such as sex or age band")
-    return by_target(run, lambda run, target: _table(run, target, known), paragraph(_GROUPS_NOTE))
+    return by_target(run, lambda run, target: _make_group_table(run, target, known), paragraph(_GROUPS_NOTE))
 
 
-def _table(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Markup | Undefined:
+def _make_group_table(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Markup | Undefined:
     rows = [
         (f"{one.fact}: {one.group}", one.subjects, one.metric, *score_cells(one.score))
         for one in group_scores(run, target, known)
@@ -579,9 +548,8 @@ def _table(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]
 
 
 def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Iterator[GroupScore]:
-    """Yield the primary metric and the within-subject score of each group of enough subjects.
-
-    If a fact has two such groups, the difference between them follows.
+    """Yield the primary metric and the within-subject score of each group of at least `SMALLEST_GROUP` subjects. If a
+    fact has two such groups, the difference between them follows.
 
     Args:
         known: subject -> recorded facts.
@@ -601,12 +569,12 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
                 if score is not None:
                     found.append(GroupScore(fact, group, len(members), metric, score))
             yield from found
-            if len(found) == 2 and (difference := _difference(*found)):
+            if len(found) == 2 and (difference := _subtract(*found)):
                 yield difference
 
 
-def _difference(one: GroupScore, other: GroupScore) -> GroupScore | None:
-    """Return `one` minus `other`; None where one of them has no score or no standard error."""
+def _subtract(one: GroupScore, other: GroupScore) -> GroupScore | None:
+    """Return the difference between the scores of two groups; None where one has no score or no standard error."""
     a, b = one.score, other.score
     if isinstance(a, Undefined) or isinstance(b, Undefined) or a.error is None or b.error is None:
         return None
@@ -616,7 +584,7 @@ def _difference(one: GroupScore, other: GroupScore) -> GroupScore | None:
     return GroupScore(one.fact, name, subjects, one.metric, gap, is_difference=True)
 
 
-# Gaps of a pretrained run to its floors, which are searched next to its folder.
+# Gains of a pretrained run over its comparison runs, which are searched next to its folder.
 
 _HEAD = ("comparison", "method", "score", "gain over it", "run")
 _ABOUT = (
@@ -628,34 +596,23 @@ _NONE = "No from-scratch or feature run lies beside the folder of this run."
 
 
 def floors_section(run: RunFacts) -> Markup | None:
-    """Return the floors of a pretrained run on each target; None where nothing is pretrained, or others may see the
-    report."""
+    """Return the gains of a pretrained run over the same network from scratch and over handcrafted features, on each
+    target. Return None where nothing is pretrained, and in a report for others."""
     if run.for_others or run.submission or not floor_keys(run.manifest).wants:
         return None
-    records = {other.run["id"]: other for other in _read_comparison_runs(run)}
+    keys, seeds = floor_keys(run.manifest), run.manifest.seeds
+    found = run.read_siblings(lambda other: matching(keys, seeds, floor_keys(other), other.seeds))
+    records = {other.run["id"]: other for other in found}
     parts = [_pretraining_section(run, records, target) for target in run.record.scores.primary_metrics]
     return join_parts([paragraph(_ABOUT), *parts]) if records else paragraph(_NONE)
-
-
-def _read_comparison_runs(run: RunFacts) -> Iterator[Record]:
-    keys = floor_keys(run.manifest)
-    for path in sorted(run.folder.resolve().parent.glob("*/run.yaml")) if run.folder else ():
-        try:
-            about = read_manifest(path.parent)
-            if matching(keys, run.manifest.seeds, floor_keys(about), about.seeds):
-                yield read_record(path.parent)
-        except EmbenchError:  # another run's record that cannot be read
-            continue
 
 
 def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str) -> Markup:
     metric = shown_metric(run.record, target)
     found = floors_of(run.record, records.values(), target, metric)
-    rows = [_row(gap, records[gap.run], target, metric) for gap in (found.gaps if found else ())]
+    rows = []
+    for gap in found.gaps if found else ():
+        score = format_score(records[gap.run].scores.of(target).get(metric))
+        rows.append((gap.floor, method_name(records[gap.run].run), score, gap.text, gap.run))
     note = f"Networks were trained for at most {found.epochs} epochs." if found and found.epochs else ""
     return html_table(_HEAD, rows, f"{target}: {metric}") + (paragraph(note) if note else Markup())
-
-
-def _row(gap: FloorGap, other: Record, target: str, metric: str) -> tuple[str, ...]:
-    score = format_score(other.scores.of(target).get(metric))
-    return gap.floor, method_name(other.run), score, gap.text, gap.run

@@ -50,7 +50,7 @@ from embench.statistics.evaluation import (
 )
 from embench.statistics.joined import units_of
 from embench.system import EventCallback
-from embench.vocabulary import visible
+from embench.vocabulary import escape_control
 
 # Scoring of a plan's predictions: the only place where `run` reads test labels.
 
@@ -347,8 +347,8 @@ def _objects(planned: Plan) -> dict[str, Any]:
     found = {}
     for name in {part.name for _, part in planned.method.parts() if registry.is_object(part.name)}:
         facts = registry.object_facts(name)
-        source = visible(facts["source"] or "").splitlines()
-        found[name] = {"repr": visible(facts["repr"]), **({"source": source} if source else {})}
+        source = escape_control(facts["source"] or "").splitlines()
+        found[name] = {"repr": escape_control(facts["repr"]), **({"source": source} if source else {})}
     return {"objects": found} if found else {}
 
 

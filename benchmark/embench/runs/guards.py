@@ -36,7 +36,7 @@ from embench.records.scores import TOLERANCE
 from embench.registry.catalogue import display_name
 from embench.store import cache_root
 from embench.system import EventCallback, in_fresh_process
-from embench.vocabulary import visible
+from embench.vocabulary import escape_control
 
 # Checks of plugins that are not bundled: conformance before training, and repeated predictions in a fresh process.
 # Bundled plugins are tested, and a changed one changes the record.
@@ -180,7 +180,7 @@ def _outcome(check: Callable[[], None], *, remedy: bool = False) -> str:
     except CheckFailed as error:
         what = error.hint or f"expected {error.expected}"
         text = f"{error.what}. What to do: {what}" if remedy and "the plugin raised" not in error.what else error.what
-        return "failed: " + " ".join(visible(text).split())[:1000]
+        return "failed: " + " ".join(escape_control(text).split())[:1000]
     return PASSED
 
 

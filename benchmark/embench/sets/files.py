@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from embench import registry
-from embench.claims.files import select_claims
+from embench.claims.files import Strict, Texts, select_claims
 from embench.errors import Fault, UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, digest, parse_yaml, read_text
 from embench.planning.tuning import parse_space
@@ -24,17 +24,13 @@ from embench.vocabulary import did_you_mean
 
 SetLevel = Literal["core", "extended", "full"]
 SET_LEVELS: tuple[SetLevel, ...] = get_args(SetLevel)
-"""Levels of a set; each contains the previous ones."""
+"""Levels of a set; each contains the rows of the levels before it."""
 EACH_ALONE, ALL_TOGETHER, ALL_BUT_ONE, NO_PART = "each", "all", "all but one", "none"
-"""Words in a rule: every modality of the dataset by itself, all together, all without each one; no such part."""
+"""Words in a rule: each modality by itself, all together, all but one for each; and no pretrainer or fusion."""
 
 
-def _choices(value: Any) -> Any:
-    """Turn a single text into a list."""
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-
-
-def _searched(text: str) -> str:
+def _parsable(text: str) -> str:
+    """Check a searched setting, `encoder.lr=log:1e-4..1e-2`. Raises ValueError, as pydantic expects."""
     try:
         parse_space([text])
     except UsageError as error:
@@ -43,24 +39,20 @@ def _searched(text: str) -> str:
     return text
 
 
-Choices = Annotated[tuple[str, ...], BeforeValidator(_choices), Field(min_length=1)]
+Choices = Annotated[Texts, Field(min_length=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class RowRule(_Strict):
-    """Rows of a set: one for each combination of encoder, pretrainer, fusion and modalities, as in a grid file.
+class RowRule(Strict):
+    """A rule that generates rows of a set: one for each combination of encoder, pretrainer, fusion and modalities.
 
     Args:
-        encoder: `NAME` for all modalities, or `eeg=NAME,ecg=NAME`. `pretrainer`, `fusion`: names, or `none`.
-        modalities: `each` modality of the dataset that the encoder reads, `all` of them together, or `all but one`, for
-            each; the name of a modality, which includes all that are read as it; or several, as in `ecg,eeg` or
-            `ppg+eda`.
-        targets: kind of targets that the rows are for; by default any kind that their parts predict.
-        recipe: by default that of a run.
-        set: settings of all of the rows, such as `encoder.lr=1e-4`.
+        encoder: `NAME` for all modalities, or `eeg=NAME,ecg=NAME`.
+        pretrainer, fusion: names, or `none`.
+        modalities: `each` modality of the dataset that the encoder reads, `all` of them together, `all but one` for
+            each; the name of a modality, which includes those that are read alike; or several, `ecg,eeg` or `ppg+eda`.
+        targets: kind of targets that the rows are for; default: any kind that the method predicts.
+        recipe: default: that of `embench run`.
+        set: settings of all rows, such as `encoder.lr=1e-4`.
     """
 
     encoder: Choices
@@ -69,12 +61,15 @@ class RowRule(_Strict):
     modalities: Choices = (EACH_ALONE,)
     targets: Literal["classes", "values"] | None = None
     recipe: Literal["paper", "small", "quick"] | None = None
-    set: Annotated[tuple[str, ...], BeforeValidator(_choices)] = ()
+    set: Texts = ()
 
 
-class BaselineSet(_Strict):
-    """A set of baseline methods: rules at nested levels, or the methods of a `paper` as its claims state them.
-    `search`: name of an encoder, fusion or pretrainer -> its tuned settings with their values."""
+class BaselineSet(Strict):
+    """A set of baseline methods: rules at three levels, or the methods of a `paper` as its claims state them.
+
+    Args:
+        search: name of an encoder, fusion or pretrainer -> the settings that tuning searches, with their values.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     summary: str
@@ -83,7 +78,7 @@ class BaselineSet(_Strict):
     core: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     extended: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     full: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
-    search: dict[str, Annotated[tuple[Annotated[str, AfterValidator(_searched)], ...], Field(strict=False)]] = {}
+    search: dict[str, Annotated[tuple[Annotated[str, AfterValidator(_parsable)], ...], Field(strict=False)]] = Field({})
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -94,22 +89,23 @@ class BaselineSet(_Strict):
         return self
 
     def rules(self, level: SetLevel) -> list[tuple[SetLevel, RowRule]]:
-        """Return the rules up to a level, each with its own level."""
+        """Return (level, rule) of all rules up to a level."""
         upto = SET_LEVELS[: SET_LEVELS.index(level) + 1]
         return [(each, rule) for each in upto for rule in getattr(self, each)]
 
     @property
     def hash(self) -> str:
-        """The digest of everything that determines the rows, including the claims of its paper."""
+        """Digest of everything that determines the rows, including the claims of the paper."""
         claims = [claim.model_dump(mode="json") for claim in select_claims(self.paper, ())] if self.paper else []
         return digest([self.model_dump(mode="json", exclude={"summary", "draft"}, exclude_defaults=True), *claims])
 
 
 def read_set(path: Path) -> BaselineSet:
-    """Read a set from its file; both have the same name.
+    """Read a set from its file.
 
     Raises:
-        UsageError: the file cannot be read, or breaks the schema; the message names fields and lines.
+        UsageError: the file cannot be read, breaks the schema (the message names fields and lines), or its name is not
+            that of the set.
     """
     try:
         text = read_text(path, MOST_YAML)
@@ -118,14 +114,13 @@ def read_set(path: Path) -> BaselineSet:
         raise UsageError(f"cannot read a baseline set: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
         expected = ", ".join(BaselineSet.model_fields)
-        raise UsageError(
-            "the file of a baseline set is not a YAML mapping (`key: value` lines)", where=str(path), expected=expected
-        )
+        what = "the file of a baseline set is not a YAML mapping (`key: value` lines)"
+        raise UsageError(what, where=str(path), expected=expected)
     try:
         found = BaselineSet.model_validate(content)
     except ValidationError as error:
         top = yaml.compose(text, yaml.SafeLoader)
-        lines = [_line(top, fault["loc"]) for fault in error.errors()]
+        lines = [_find_line(top, fault["loc"]) for fault in error.errors()]
         named = [
             Fault(f"line {n}, {f.field}" if f.field else "", f.what) for n, f in zip(lines, faults(error), strict=True)
         ]
@@ -139,8 +134,12 @@ def read_set(path: Path) -> BaselineSet:
     return found
 
 
-def _line(node: yaml.Node | None, place: Sequence[Any]) -> int:
-    """Return the line of a field in a file, or of its nearest existing parent."""
+def _find_line(node: yaml.Node | None, place: Sequence[Any]) -> int:
+    """Return the line number of a field in a YAML file, or of its nearest parent that exists.
+
+    Args:
+        place: keys and positions from the root to the field, as in pydantic's errors.
+    """
     line = 1
     for part in place:
         if isinstance(node, yaml.MappingNode):
@@ -168,7 +167,7 @@ def installed_sets() -> dict[str, BaselineSet]:
 
 
 def find_set(name: str) -> BaselineSet:
-    """Return the set of this name, or the set in this YAML file.
+    """Return the installed set with this name, or the set in this YAML file.
 
     Raises:
         UsageError: there is no such set, or its file is invalid.
@@ -176,14 +175,10 @@ def find_set(name: str) -> BaselineSet:
     if name.endswith((".yaml", ".yml")):
         refuse_file("baseline set", name)
         return read_set(Path(name))
-    # bundled ones come first
-    paths = {path.stem: path for path in reversed(registry.find_shipped_files("baselines/*.yaml"))}
+    paths = {path.stem: path for path in reversed(registry.find_shipped_files("baselines/*.yaml"))}  # bundled ones win
     if name in paths:
         return read_set(paths[name])
     known = sorted(paths)
-    raise UsageError(
-        f"no baseline set has the name `{name}`",
-        where=f"--set {name}",
-        expected=f"one of {', '.join(known)}, or a path to a YAML file",
-        hint=did_you_mean(name, known) or "embench list baselines",
-    )
+    expected = f"one of {', '.join(known)}, or a path to a YAML file"
+    hint = did_you_mean(name, known) or "embench list baselines"
+    raise UsageError(f"no baseline set has the name `{name}`", where=f"--set {name}", expected=expected, hint=hint)

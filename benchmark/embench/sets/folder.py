@@ -1,7 +1,7 @@
-"""The result folder of a set: finished rows as tables, entries, a site, and texts for a paper and a pull request.
+"""The result folder of a baseline set: tables, entries, a site, and texts for a paper and a pull request.
 
-The folder is written anew, in one step, from the records and their audits, and the same rows give the same bytes. It
-contains nothing beyond entries, exports and shared reports, so that it can be shared.
+The folder is replaced as a whole, and equal rows give equal bytes. It contains only what entries, exports and shared
+reports contain, so that it can be shared.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ from embench.planning.request import format_command
 from embench.records.audit import AUDIT_FILE, read_audit, shown_findings
 from embench.records.predictions import MODEL
 from embench.records.record import Record, board_name, is_own, names_resolved, read_manifest, read_record
+from embench.records.wording import grouped
 from embench.report import latex
 from embench.report.latex.bibliography import load_templates
 from embench.sets.files import BaselineSet, SetLevel
@@ -58,10 +59,10 @@ from embench.sets.rows import BaselineRow
 from embench.sets.running import RowForecast, apply_tuning, why_failed
 from embench.statistics import metric_facts
 from embench.system import EventCallback
-from embench.vocabulary import markdown, names_place
+from embench.vocabulary import markdown, names_path
 
 SET_FILE = "baselines.json"
-"""File that identifies the folder: its set, and digests of the files for submission."""
+"""Name of the file with the set of the folder, and digests of the files for submission."""
 _ENTRIES = "entries"
 _COLUMNS = ("method", "modalities", "score", "chance", "movement", "protocol_phase", "audit")
 _TEMPLATES = load_templates("embench.sets", html=False)
@@ -75,24 +76,23 @@ def write_folder(
     able: Sequence[RowForecast],
     unfit: Sequence[BaselineRow],
     report: Mapping[str, Any],
-    write_site: Callable[[Path, Path, Path], object],
+    write_site: Callable[..., object],
     progress: EventCallback | None = None,
 ) -> Path | None:
-    """Write the folder of a set's finished rows, replacing an earlier one; return its path, or None where no row is
-    finished.
-
-    Rows without an audit are audited. Rows on synthetic data and rows that no leaderboard accepts get no entry. Names
-    and labels appear as in entries: see `docs/guide/privacy.md`.
+    """Write the folder of a set's finished rows, replacing an earlier one, and return its path; None if no row is
+    finished. Rows without an audit are audited. Rows on synthetic data, and rows that no leaderboard accepts, get no
+    entry. Names and labels appear as in entries: see `docs/guide/privacy.md`.
 
     Args:
-        options: fields of a request that were given for all rows.
-        able, unfit: from `forecast_rows`. `report`: from `check_readable`.
-        write_site: writes the site from (folder of entries, folder of the site, folder of notes), as `build_site` does.
+        options: fields of a request that are the same for all rows.
+        able, unfit: rows that can and cannot be run, from `forecast_rows`.
+        report: shareable report on the dataset's files, from `check_readable`.
+        write_site: `embench.site.build_site`, which this package may not import.
 
     Raises:
         MachineError: the folder cannot be written.
     """
-    able = sorted(map(apply_tuning, able), key=lambda row: row.plan.id)  # so far in the order of forecast times
+    able = sorted(map(apply_tuning, able), key=lambda row: row.plan.id)  # not in the order of forecast times
     done = {row.plan.id: row for row in able if row.done}
     if not done:
         return None
@@ -105,8 +105,8 @@ def write_folder(
     own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
     command = ["embench", "baselines", "--dataset", "FOLDER" if own else _hide_paths(one.request.dataset)]
     command += ["--set", found.name, "--level", level, *words]
-    unaudited = {} if synthetic else dict(_audit(done, progress))
-    records, hidden = _records(done)
+    unaudited = {} if synthetic else dict(_audit_rows(done, progress))
+    records, hidden = _read_records(done)
     public = {record.manifest.card.labels_public for record in records.values()}
     with saving("the folder of the set", out), temporary(aside(out)) as whole:
         make_folder(whole, folder_mode(*public or {"no"}))
@@ -123,36 +123,35 @@ def write_folder(
             "count": f"{len(done)} of {len(able)} rows",
             "command": shlex.join(command),
             "runs": [entry.run for entry in shown.values()],
-            "sections": [_section(section, {entry.name for entry in entries}) for section in sections],
+            "sections": [_describe_section(section, {entry.name for entry in entries}) for section in sections],
             "entries": [folder.relative_to(whole).as_posix() for folder in entries],
-            **_remarks(able, unfit, shown, refused),
+            **_collect_remarks(able, unfit, shown, refused),
         }
-        write_text(whole / "README.md", _text("README.md", facts))
-        write_text(
-            whole / "table.csv", as_csv([row_fields(section, row) for section in sections for row in section.rows])
-        )
+        write_text(whole / "README.md", _render("README.md", facts))
+        rows = [row_fields(section, row) for section in sections for row in section.rows]
+        write_text(whole / "table.csv", as_csv(rows))
         write_text(whole / "data.json", json.dumps(report, indent=1) + "\n")
-        _write_paper(whole / "paper", done, records, _text("head.tex", facts))
+        _write_paper(whole / "paper", done, records, _render("head.tex", facts))
         if entries:
-            write_text(whole / "pull-request.md", _text("pull-request.md", facts))
+            write_text(whole / "pull-request.md", _render("pull-request.md", facts))
             with TemporaryDirectory() as notes:
-                write_text(Path(notes) / f"{board}.md", _text("note.md", facts))
-                write_site(whole / _ENTRIES, whole / "site", Path(notes))
-        submitted = ["README.md", *(_files(whole) if entries else ())]
+                write_text(Path(notes) / f"{board}.md", _render("note.md", facts))
+                write_site(whole / _ENTRIES, whole / "site", notes_folder=Path(notes))
+        submitted = ["README.md", *(_list_files(whole) if entries else ())]
         about = {"set": found.name, "hash": found.hash, "level": level, "files": checksum_files(whole, submitted)}
         write_text(whole / SET_FILE, sealed_json({"version": 1, **about}) + "\n")
         replace_folder(out, whole)
     return out
 
 
-def _remarks(
+def _collect_remarks(
     able: Sequence[RowForecast],
     unfit: Sequence[BaselineRow],
     entries: Mapping[str, LeaderboardEntry],
     refused: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    """Return findings of audits, and the reasons why rows have no entry, are missing or do not fit, each with its
-    rows."""
+    """Return the texts of README.md on rows, as text -> rows: `findings` of audits, and the reasons why rows are
+    `refused` as entries, `missing`, or `unfit` for the dataset."""
     done = {row.plan.id: row.row for row in able if row.done}
     return {
         "findings": _group_reasons(
@@ -179,7 +178,7 @@ def list_set_entries(folder: Path) -> list[Path]:
     try:
         known = read_sealed_json(folder / SET_FILE)["files"]
         check_files(folder, known, whole=True)
-        if more := sorted({*_files(folder)} - {*known}):
+        if more := sorted({*_list_files(folder)} - {*known}):
             raise DamagedError(f"{more[0]} was added", where=str(folder / more[0]))
     except DamagedError as error:
         what = f"the folder differs from the one that `embench baselines` wrote: {error.what}"
@@ -191,19 +190,19 @@ def list_set_entries(folder: Path) -> list[Path]:
     raise CheckFailed("the folder contains no entries", where=str(folder), expected="see its README.md for the reasons")
 
 
-def _files(folder: Path) -> list[str]:
-    """Return the names of all files of a folder's entries."""
+def _list_files(folder: Path) -> list[str]:
+    """Return the paths of all files of entries, relative to the folder of the set."""
     return [path.relative_to(folder).as_posix() for path in sorted((folder / _ENTRIES).rglob("*")) if path.is_file()]
 
 
 def _list_row_options(options: Mapping[str, Any]) -> list[str]:
-    """Return the words of a command that determine the rows, without paths on this machine."""
+    """Return the options of a command that determine its rows, without paths on this machine."""
     public = {name: _hide_paths(value) if isinstance(value, str) else value for name, value in options.items()}
     return shlex.split(format_command({**public, "dataset": "DATASET", "device": None}))[4:]
 
 
-def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> Iterator[tuple[str, str]]:
-    """Audit the rows without an audit; yield the rows that cannot be audited, each with the reason."""
+def _audit_rows(done: Mapping[str, RowForecast], progress: EventCallback | None) -> Iterator[tuple[str, str]]:
+    """Audit the rows without an audit; yield (id, reason) of rows that cannot be audited."""
     for id_, row in done.items():
         if not (row.plan.folder / AUDIT_FILE).is_file():
             request = row.plan.request
@@ -214,9 +213,9 @@ def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> I
                 yield id_, f"its audit failed: {error.what}"
 
 
-def _records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[str, list[str]]]:
-    """Return the records of rows, without labels where these are not public and without predictions of confound-only
-    models; and the rows with changed records, or with scores that would reveal withheld labels, with the reason."""
+def _read_records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[str, list[str]]]:
+    """Return id -> record of rows, without predictions of confound-only models and without labels that are not public;
+    and id -> reasons of rows whose record is damaged, or whose scores would reveal withheld labels."""
     records, hidden = dict[str, Record](), dict[str, list[str]]()
     for id_, row in done.items():
         try:
@@ -239,7 +238,7 @@ def _records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[s
 
 
 def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapping[str, str]) -> dict[str, list[str]]:
-    """Write the entries of rows that can be submitted; return the other rows, with the reasons."""
+    """Write the entries of rows that can be submitted; return id -> reasons of the other rows."""
     refused = {}
     for id_, row in rows.items():
         folder, root = row.plan.folder, row.plan.request.data_root
@@ -252,8 +251,8 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
     return refused
 
 
-def _section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
-    """Return a leaderboard in words and as a table."""
+def _describe_section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
+    """Return a leaderboard as texts and a table for README.md."""
     several = f", {section.people} subjects" if section.people else ""
     metric = section.metric
     return {
@@ -270,7 +269,7 @@ def _section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
 
 
 def _format_best(rows: Sequence[Row], metric: str) -> str:
-    """Return the best of some rows by a metric, in words; empty where none has the metric."""
+    """Return a text on the row with the best value of a metric; empty where no row has it."""
     higher = metric_facts(metric).higher
     scored = [(score.mean if higher else -score.mean, row) for row in rows if (score := row.get_score(metric))]
     if not scored:
@@ -281,24 +280,22 @@ def _format_best(rows: Sequence[Row], metric: str) -> str:
 
 
 def _group_reasons(rows: Iterable[tuple[str, BaselineRow]], count: int | None = None) -> dict[str, list[str]]:
-    """Return reason -> its rows, in words; `all` where it applies to `count` rows."""
-    found: dict[str, list[str]] = {}
-    for reason, row in rows:
-        found.setdefault(markdown(_hide_paths(reason)), []).append(markdown(_hide_paths(row.title)))
+    """Return reason -> titles of its rows in Markdown, or `all` where it applies to `count` rows."""
+    found = grouped((markdown(_hide_paths(reason)), markdown(_hide_paths(row.title))) for reason, row in rows)
     return {reason: ["all"] if len(titles) == count else titles for reason, titles in found.items()}
 
 
 def _hide_paths(text: str) -> str:
-    """Return the text with paths on this machine replaced by file names."""
-    return " ".join(re.split(r"[/\\]", word)[-1] if names_place(word) else word for word in text.split(" "))
+    """Return a text in which paths on this machine are replaced by names of files."""
+    return " ".join(re.split(r"[/\\]", word)[-1] if names_path(word) else word for word in text.split(" "))
 
 
-def _text(template: str, facts: Mapping[str, Any]) -> str:
+def _render(template: str, facts: Mapping[str, Any]) -> str:
     return _TEMPLATES.get_template(template).render(facts)
 
 
 def _write_paper(place: Path, done: Mapping[str, RowForecast], records: Mapping[str, Record], head: str) -> None:
-    """Write the texts of `embench export`."""
+    """Write the texts of `embench export` for all rows, below the comment `head`."""
     named, every = [(done[id_].plan.folder, record) for id_, record in records.items()], list(records.values())
     if not every:
         return

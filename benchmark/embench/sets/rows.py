@@ -39,8 +39,8 @@ from embench.system import installed_version
 
 
 class PaperClaims(NamedTuple):
-    """The claims of a paper on a dataset, under its own protocols and the fixed one: comparisons with their results,
-    measured values, and untested claims; the numbers of its tables, and notes on reading these."""
+    """The claims of a paper on a dataset: comparisons (`tested`) with their results (`rows`), measured `values`, and
+    claims that cannot be tested yet; the numbers `printed` in its tables next to results, and notes on these."""
 
     tested: Sequence[Claim]
     rows: Sequence[ClaimResult]
@@ -51,13 +51,13 @@ class PaperClaims(NamedTuple):
 
 
 def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
-    """Yield the requests for all numbers in a paper's tables and all its claims, under its own protocols and the fixed
-    one.
+    """Yield the requests for all numbers in a paper's tables and all its claims, under the paper's own protocols and
+    the fixed one.
 
     Args:
-        options: further fields of a request; modalities, targets and protocol are still those of the paper.
+        options: further fields of a request, except modalities, targets and protocol, which the paper states.
     """
-    own, (compared, measured, _) = _select_unstated(options), _claims(paper)
+    own, (compared, measured, _) = _select_unstated(options), _split_claims(paper)
     for row in requests_of_tables(paper, dataset, own):
         yield from (request for request in (row.by_paper, row.fixed) if request)
     for pair in claim_pairs(compared, [dataset], _LEGS, own):
@@ -69,10 +69,14 @@ def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> I
 def examine_paper(
     paper: str, dataset: str, options: Mapping[str, Any], done: GridResult, unfit: Iterable[tuple[Request, str]] = ()
 ) -> PaperClaims:
-    """Examine the claims of a paper on its finished requests, without running anything. `unfit` requests come with the
-    reason."""
+    """Examine the claims of a paper on finished runs.
+
+    Args:
+        done: results of `requests_of_paper`.
+        unfit: requests that could not be run, with the reason.
+    """
     study = RunStudy(requests_of_paper(paper, dataset, options), done, dict(unfit))
-    own, (compared, measured, untested) = _select_unstated(options), _claims(paper)
+    own, (compared, measured, untested) = _select_unstated(options), _split_claims(paper)
     rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), study=study)
     values = examine_measured(measured, [dataset], own, study=study)
     printed = examine_tables(paper, dataset, own, study)
@@ -82,14 +86,14 @@ def examine_paper(
 _LEGS: tuple[Leg, ...] = ("own", "fixed")
 
 
-def _claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[UntestedClaim]]:
-    """Return the claims of a paper: comparisons, measurements, and claims that cannot be tested yet."""
+def _split_claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[UntestedClaim]]:
+    """Return the claims of a paper in three lists: comparisons, measurements, and claims that cannot be tested yet."""
     found = select_claims(paper, ())
-    return (
-        [claim for claim in found if isinstance(claim, Claim)],
-        [claim for claim in found if isinstance(claim, MeasuredClaim)],
-        [claim for claim in found if isinstance(claim, UntestedClaim)],
+    compared, measured = (
+        [c for c in found if isinstance(c, Claim)],
+        [c for c in found if isinstance(c, MeasuredClaim)],
     )
+    return compared, measured, [claim for claim in found if isinstance(claim, UntestedClaim)]
 
 
 def _select_unstated(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,17 +102,21 @@ def _select_unstated(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in stated and value is not None}
 
 
-# Rows of a baseline set on a dataset: rules are resolved by its card and by the declarations of plugins.
+# Rows of a baseline set on a dataset: rules are expanded by the dataset's card and by what plugins declare to accept.
 
 RowLevel = SetLevel | Literal["own"]
-"""Level of a row: the level of its rule in the set, or `own` for the user's methods, which no set contains."""
+"""Level of a row: that of its rule in the set, or `own` for the user's methods."""
 
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """A row of a set on a dataset, or of the user's own method, with its `search` where it is tuned. `reason` is why
-    the row does not fit, else empty. `by_target`: other rows have the same method with other targets, so that the title
-    names them."""
+    """A row of a set: a method of the set, or the user's own, on a dataset.
+
+    Args:
+        reason: why the row cannot be run; else empty.
+        search: the search of its settings, if it is tuned.
+        by_target: whether the title names the targets, since other rows have the same method with other targets.
+    """
 
     level: RowLevel
     request: Request
@@ -134,16 +142,16 @@ class BaselineRow:
 def baseline_rows(
     found: BaselineSet, level: SetLevel, dataset: str, options: Mapping[str, Any], trials: int | None = None
 ) -> list[BaselineRow]:
-    """Return the rows of a set up to a level on a dataset, each once, including rows that do not fit.
+    """Return the rows of a set up to a level on a dataset, each once, including rows that cannot be run.
 
     Args:
-        trials: number of tuning trials; if set, each fitting row is followed by a tuned one.
         options: further fields of a request. `modalities` replace the card's defaults, and a recipe replaces those of
             the set; the rows of a paper keep its modalities, targets and protocol.
+        trials: number of tuning trials; if set, a tuned row follows each row that can be run.
 
     Raises:
-        UsageError: the dataset lacks a target or modality, or does not fit the protocol; or validation subjects would
-            both choose settings and be scored.
+        UsageError: the dataset lacks a target or modality, or the protocol is not for it; or `trials` and `dev` are
+            combined, which would score the validation subjects that chose the settings.
     """
     if trials and options.get("dev"):
         raise UsageError("a method tuned on validation subjects cannot be scored on them", where="--tune with --dev")
@@ -168,16 +176,16 @@ def rows_of_rules(
 
 
 def _deduplicate(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
-    """Return each row once, with the reason why it does not fit."""
+    """Return each row once, with the reason if it cannot be run."""
     once = dict[Request, BaselineRow]()
     for row in rows:
-        if not row.reason or row.request not in once:  # two rules may name it, one of them for other targets
+        if not row.reason or row.request not in once:  # of two rules for it, one may be for other targets
             once[row.request] = row
     return [_check_fit(row) for row in once.values()]
 
 
 def _tune_row(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
-    """Return the tuned version of a row, or the row with a reason if its parts have no search space."""
+    """Return the tuned version of a row; with a reason if there is nothing to tune."""
     request = row.request
     card = request.card
     method = resolve_method(request, card, list(card.modalities), "cpu")
@@ -213,7 +221,7 @@ def _expand_rule(
     if rule.targets and has_classes != {rule.targets == "classes"}:
         unfit = f"for {'class' if rule.targets == 'classes' else 'continuous'} targets only"
     for encoder, pretrainer, fusion in product(rule.encoder, rule.pretrainer, rule.fusion):
-        for modalities, reason in _modalities(rule.modalities, encoder, pool, every):
+        for modalities, reason in _expand_modalities(rule.modalities, encoder, pool, every):
             fields = {
                 **options,
                 "encoders": tuple(encoder.split(",")),
@@ -226,23 +234,28 @@ def _expand_rule(
             yield BaselineRow(level, Request(dataset, **fields), unfit or reason)
 
 
-def _modalities(
+def _expand_modalities(
     wanted: Sequence[str], encoder: str, pool: Sequence[str], every: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the values of `--modalities` for the words of a rule, each with the reason why it does not fit, if any.
-    `each` and `all` refer to the modalities in `pool`, names to those in `every`."""
+    """Yield the values of `--modalities` for the words of a rule, each with the reason if the encoder cannot read it.
+
+    Args:
+        wanted: words of the rule.
+        pool: modalities to which `each` and `all` refer.
+        every: modalities to which names refer.
+    """
     texts = [text.rpartition("=") for text in encoder.split(",")]
     if reasons := [reason for _, _, name in texts if (reason := _why_unavailable("encoder", name))]:
         yield from ((word, reasons[0]) for word in wanted)
         return
-    accepted = {m: registry.load("encoder", name).accepts for m, _, name in texts}  # under "" of all others
+    accepted = {m: registry.load("encoder", name).accepts for m, _, name in texts}  # "": for all other modalities
     own = [m for m in pool if registry.known_as(accepted.get(m, accepted.get("", frozenset())), m)]
     for word in wanted:
         if word == EACH_ALONE and own:
             yield from ((m, "") for m in own)
         elif word == ALL_TOGETHER and len(own) > 1:
             yield ",".join(own), ""
-        elif word == ALL_BUT_ONE and len(own) > 2:  # of two it is each
+        elif word == ALL_BUT_ONE and len(own) > 2:  # with two modalities it equals `each`
             yield from ((",".join(name for name in own if name != m), "") for m in own)
         elif word == EACH_ALONE or (word == ALL_TOGETHER and EACH_ALONE not in wanted):
             yield word, f"{encoder} reads {(f'{own[0]} only' if own else 'none')} of {', '.join(pool)}"
@@ -252,7 +265,7 @@ def _modalities(
 
 
 def _why_unavailable(kind: str, name: str) -> str:
-    """Return the reason why a plugin cannot be used here; empty where it can."""
+    """Return the reason why a plugin cannot be used on this machine; empty where it can."""
     try:
         plugin = registry.load(kind, name)
     except UsageError:
@@ -264,7 +277,7 @@ def _why_unavailable(kind: str, name: str) -> str:
 
 
 def _check_fit(row: BaselineRow) -> BaselineRow:
-    """Return the row, with the reason if its dataset and its parts do not fit together."""
+    """Return a row, with the reason if its method cannot be run on its dataset."""
     request = row.request
     if row.reason:
         return row

@@ -1,4 +1,4 @@
-"""Forecast and run the methods of a set, bundled ones and the user's own."""
+"""Forecast and run the rows of a baseline set, and the user's own methods next to them."""
 
 from __future__ import annotations
 
@@ -71,25 +71,23 @@ from embench.store.fingerprint import synthetic
 from embench.system import EventCallback, ProgressCallback, installed_version, limited_threads
 from embench.vocabulary import did_you_mean, label
 
-# Cost forecast for features and estimators: computing the features of one recording, and fitting an estimator to random
-# numbers of a fold's training shape, are timed on this machine. Only the times are cached.
+# Forecast for features and estimators: embench measures how long this machine needs for the features of one recording,
+# and for fitting an estimator to random numbers in the shape of a fold's training data. Only times are cached.
 
 _MOST_ROWS, _FIRST_ROWS = 2000, 200
-"""Maximum number of training rows in a trial; more are extrapolated from this number and its half. The second number is
-that of a fit before it, which loads libraries."""
+"""Maximum number of training rows in a timed fit; larger fits are extrapolated from this number and its half. Second:
+number of rows in a fit before it, which loads libraries."""
 
 
 class FeaturesCost(NamedTuple):
-    """Seconds that one process needs to compute a modality's features of all units, and the number of features of a
-    unit."""
+    """Seconds that one process needs for a modality's features of all units, and the number of features of a unit."""
 
     seconds: float
     width: int
 
 
 def features_cost(plan: Plan, modality: str) -> FeaturesCost:
-    """Return the cost of a modality's features, extrapolated from one recording; computed once for plans on the same
-    data."""
+    """Return the cost of a modality's features, extrapolated from one recording and cached for the same data."""
     part, store = plan.method.encoders[modality], plan.fit.store
     key = (features_cost, store.key, modality, part.name, part.code, digest(part.recipe.mapping()))
     return cached_call(key, lambda: _features_cost(plan, store, modality, part))
@@ -107,23 +105,22 @@ def _features_cost(plan: Plan, store: Store, modality: str, part: Part) -> Featu
 
 
 def training_rows(plan: Plan, *, validation: bool = False) -> int:
-    """Return the number of rows that a method is fitted to in its first fold; with `validation`, plus its validation
-    rows."""
+    """Return the number of training rows in a method's first fold, with its validation rows if `validation`."""
     stage = next(stage for stage in plan.graph.stages.values() if "role" in stage.task)
-    return len(_rows(stage, (0, 1) if validation else (0,)))
+    return len(_row_positions(stage, (0, 1) if validation else (0,)))
 
 
-def _rows(stage: Stage[Any], roles: Sequence[int] = (0,)) -> np.ndarray:
-    """Return the positions (n,) of a stage's units with these roles, repeated by their numbers of rows."""
+def _row_positions(stage: Stage[Any], roles: Sequence[int] = (0,)) -> np.ndarray:
+    """Return the positions (n,) of the units of a stage's rows with these roles (0: training, 1: validation)."""
     train = np.flatnonzero(np.isin(stage.task["role"], roles))
     where = (stage.task[name][train] for name in ("recording", "start", "stop"))
     return train[build_grid(stage.params.modalities, stage.params.recipe.view, *where).unit]
 
 
 def estimator_seconds(plan: Plan, width: int) -> float:
-    """Return the seconds for fitting a plan's estimator in its first fold to rows of `width` numbers. The time is
-    measured once for plans with the same estimator, labels and width. 0 where the trial fails; the run will report the
-    failure."""
+    """Return the seconds for fitting a plan's estimator to the rows of its first fold, each of `width` numbers. The
+    time is cached for equal estimators, labels and widths. It is 0 where the timed fit fails; the run will report the
+    error."""
     stage = next(stage for stage in plan.graph.stages.values() if stage.kind == "estimator")
     part = plan.method.fusion
     about = (part.name, part.code, digest(part.recipe.mapping()), digest(stage.task["y"]), width)
@@ -132,14 +129,14 @@ def estimator_seconds(plan: Plan, width: int) -> float:
     with suppress(Exception):
         if known := read_checked(place):
             return float(known)
-        seconds = _fit_s(plan, stage, width)
+        seconds = _time_fit(plan, stage, width)
         write_checked(place, repr(seconds).encode())
         return seconds
     return 0.0
 
 
-def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
-    at = _rows(stage)
+def _time_fit(plan: Plan, stage: Stage[Any], width: int) -> float:
+    at = _row_positions(stage)
     y, target, rng = stage.task["y"][at, 0], plan.test.targets[0], np.random.default_rng(0)
     at, y = at[np.isfinite(y)], y[np.isfinite(y)]
     kind: type[Estimator] = registry.load("fusion", plan.method.fusion.name)
@@ -152,7 +149,7 @@ def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
 
         def work() -> None:
             estimator.fit(X, y[part], subjects, np.ones(len(part)))
-            for row in range(min(SINGLE_ROWS, len(X))):  # as is checked of every stage that predicts
+            for row in range(min(SINGLE_ROWS, len(X))):  # stages also score single rows, as a check
                 estimator.score(X[row : row + 1])
 
         return work
@@ -168,11 +165,11 @@ def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
 
 
 def _measure_time(work: Callable[[], Any], first: Callable[[], Any] | None = None) -> tuple[float, Any]:
-    """Measure the CPU seconds of this process for `work` with one thread, as in stages; return them with its result.
-    `first` is called before, by default `work` itself, since the first call loads libraries."""
+    """Return the CPU seconds of `work` with one thread, and its result. The function `first`, by default `work` itself,
+    is called before, since a first call loads libraries."""
     with limited_threads(1):
         (first or work)()
-    with limited_threads(1):  # of what was loaded, too
+    with limited_threads(1):  # again, for the libraries that were loaded
         began = time.process_time()
         result = work()
         return time.process_time() - began, result
@@ -181,10 +178,9 @@ def _measure_time(work: Callable[[], Any], first: Callable[[], Any] | None = Non
 # Forecast of the rows of a set on this machine: hours, memory and disk.
 
 SCORED_S, AUDITED_S = 0.03, 0.08
-"""CPU seconds of one process for scoring, and for auditing, one hour of sessions, for each seed and target;
-measured."""
+"""Measured CPU seconds for scoring, and for auditing, one hour of sessions in one seed and target."""
 PROCESS_MB, PREDICT_S = 500.0, 0.1
-"""Memory in MB of a stage process before it reads data, and seconds of a stage that trains nothing."""
+"""Memory of a stage's process without data, in MB; and seconds of a stage that only predicts."""
 
 
 @dataclass(frozen=True)
@@ -192,11 +188,12 @@ class RowForecast:
     """A row that can be run, with its plan and its forecast costs.
 
     Args:
-        seconds: stage id -> seconds; measured for finished stages. `once`: seconds of parts that rows share, by name:
-            features and confound models; and of its audit.
-        scored_s: seconds for scoring. `memory_mb`: memory of all processes together, measured for finished rows.
+        seconds: stage id -> seconds; measured for finished stages.
+        once: name -> seconds of work that rows may share (features, confound models), and of the audit.
+        scored_s: seconds for scoring.
+        memory_mb: memory of all processes together; measured for finished rows.
         disk_mb: size that the row adds to the runs folder.
-        trials: number of trials if its settings are still to be tuned, when `plan` is the default; else 0.
+        trials: number of trials if the row is still to be tuned, and `plan` has the default settings; else 0.
     """
 
     row: BaselineRow
@@ -210,43 +207,40 @@ class RowForecast:
 
     @property
     def done(self) -> bool:
-        """True if its record exists."""
+        """True if the row has a record."""
         return not self.trials and (self.plan.folder / RUN_FILE).is_file()
 
     @property
     def measured(self) -> bool:
-        """False for a GPU without a finished run in this runs folder: its times are extrapolated from a few steps."""
+        """False if times are extrapolated from a few steps on a GPU, without any finished run in the runs folder."""
         device, runs = self.plan.setting.device, self.plan.request.runs_folder
         return device == "cpu" or cached_call((has_finished, runs, device), lambda: has_finished(runs, device))
 
     def left_s(self, counted: Collection[str] = ()) -> float:
-        """Return the seconds until the row is finished, without stages and parts that are already `counted`."""
+        """Return the seconds until the row is finished, without the `counted` stages and shared parts of other rows."""
         if self.done:
             return 0.0
-        if self.trials:
-            once = sum(seconds for name, seconds in self.once.items() if name not in counted)
-            own = total_seconds(self.seconds.values(), _workers(self.plan)) + self.scored_s
-            return self.trials * own + once
-        todo = find_pending_stages(
-            (s for s in self.plan.graph.stages.values() if s.id not in counted), _root(self.plan)
-        )
+        workers, stages = _get_workers(self.plan), self.plan.graph.stages.values()
         once = sum(seconds for name, seconds in self.once.items() if name not in counted)
-        return total_seconds((self.seconds[stage.id] for stage in todo), _workers(self.plan)) + once + self.scored_s
+        if self.trials:
+            return self.trials * (total_seconds(self.seconds.values(), workers) + self.scored_s) + once
+        todo = find_pending_stages((stage for stage in stages if stage.id not in counted), _get_root(self.plan))
+        return total_seconds((self.seconds[stage.id] for stage in todo), workers) + once + self.scored_s
 
     @property
     def parts(self) -> set[str]:
-        """Names of all stages and parts that `left_s` counts."""
+        """Ids of stages and names of shared parts that `left_s` counts."""
         return {*self.seconds, *self.once}
 
 
 def has_finished(runs: Path, device: str) -> bool:
-    """True if a runs folder has the record of a run on this device."""
+    """Return True if the folder `runs` has the record of a run on this device."""
     name = device_name(device)
     return any(read_manifest(path.parent).device == name for path in runs.glob(f"*/*/{RUN_FILE}"))
 
 
 def forecast_times(rows: Sequence[RowForecast]) -> Iterator[float]:
-    """Yield the seconds that each row adds to the rows before it."""
+    """Yield the seconds that each row takes after the rows before it, with which it shares stages and parts."""
     counted: set[str] = set()
     for row in rows:
         yield row.left_s(counted)
@@ -254,15 +248,14 @@ def forecast_times(rows: Sequence[RowForecast]) -> Iterator[float]:
 
 
 def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
-    """Return the plan with the settings that a row's search has chosen, for its default `plan`; None where nothing is
-    chosen yet."""
+    """Return the plan with the settings that a row's search has chosen for its default `plan`; None if none are."""
     if row.search and (file := tuning_file(plan, row.search)).is_file():
         return make(replace(row.request, tuned=file), progress)
     return None
 
 
 def apply_tuning(row: RowForecast) -> RowForecast:
-    """Return the row with the plan of the settings that its search has chosen since."""
+    """Return a row with the plan of the settings that its search has chosen since the forecast."""
     chosen = tuned_plan(row.row, row.plan) if row.trials else None
     return replace(row, plan=chosen, trials=0) if chosen else row
 
@@ -271,11 +264,11 @@ def apply_tuning(row: RowForecast) -> RowForecast:
 def forecast_rows(
     rows: Sequence[BaselineRow], progress: EventCallback | None = None
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
-    """Return the rows that can be run, with their costs, and the other rows, with the reason.
+    """Return the rows that can be run, with their costs, and the other rows, with the reason. Data are prepared, and a
+    few steps of networks are run, if necessary.
 
-    The user's own methods come first, then methods on features, then networks; shorter rows come before longer ones,
-    and defaults before tuned rows. Requests for the same run give one row. Data are prepared and networks tried, if
-    necessary.
+    The user's own methods come first, then methods on features, then networks; within these, shorter rows come first,
+    and defaults come before tuned rows. Requests for the same run give one row.
 
     Raises:
         UsageError: no row can be run.
@@ -291,15 +284,14 @@ def forecast_rows(
             trials = row.search.trials if row.search and not chosen else 0
             plan = chosen or plan
             if (plan.id, trials) not in found:
-                made = _forecast(row, plan)
+                made = _forecast_row(row, plan)
                 found[plan.id, trials] = replace(made, trials=trials, disk_mb=made.disk_mb * (trials or 1))
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
     if not found:
         reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
-        raise UsageError(
-            f"no row of the set fits this dataset: {reasons or 'it has none'}", hint="embench list baselines"
-        )
+        what = f"no row of the set fits this dataset: {reasons or 'it has none'}"
+        raise UsageError(what, hint="embench list baselines")
     defaults = {f.row.request: sum(f.seconds.values()) for f in found.values() if not f.row.search}
 
     def place(each: RowForecast) -> tuple[bool, bool, float, bool]:
@@ -309,8 +301,8 @@ def forecast_rows(
     return sorted(found.values(), key=place), unfit
 
 
-def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
-    root, stages = _root(plan), list(plan.graph.stages.values())
+def _forecast_row(row: BaselineRow, plan: Plan) -> RowForecast:
+    root, stages = _get_root(plan), list(plan.graph.stages.values())
     todo = find_pending_stages(stages, root)
     waiting = {stage.id for stage in todo}
     seconds = {s.id: Folder(root, s.id).seconds() or 0.0 for s in stages if s.id not in waiting}
@@ -320,7 +312,7 @@ def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
         computed = any(stage.kind == "estimator" and stage.id not in waiting for stage in stages)
         for m, part in plan.method.encoders.items():
             cost = features_cost(plan, m)
-            once |= {} if computed else {f"features {part.name} {m}": cost.seconds / _workers(plan)}
+            once |= {} if computed else {f"features {part.name} {m}": cost.seconds / _get_workers(plan)}
             width += cost.width
         fit_s = estimator_seconds(plan, width)
         seconds |= {stage.id: PREDICT_S + fit_s for stage in todo if stage.kind == "predict"}
@@ -334,34 +326,39 @@ def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
         once |= _forecast_nuisances(plan) if row.request.confounds else {}
         if plan.test.store.synthetic is None:
             once[f"audit of {plan.id}"] = AUDITED_S * size
-    sizes = _memory_mb(plan, width, parameters), _disk_mb(todo, plan, width, parameters)
+    sizes = _estimate_memory(plan, width, parameters), _estimate_disk(todo, plan, width, parameters)
     return RowForecast(row, plan, seconds, once, SCORED_S * size, *sizes)
 
 
 def _forecast_nuisances(plan: Plan) -> dict[str, float]:
-    """Return the seconds for fitting confound models to the labels, for each seed; rows share these."""
+    """Return name -> seconds for fitting the confound models of each seed, which rows share."""
     seeds, targets = plan.request.seed_list, ",".join(target.name for target in plan.test.targets)
     about = f"{plan.protocol.hash} {plan.test.store.key} {targets}"
     whole = cached_call((seconds_to_fit, about, seeds), lambda: seconds_to_fit(plan.test, plan.protocol, seeds))
     return {f"nuisances {about} {seed}": whole / len(seeds) for seed in seeds}
 
 
-def _memory_mb(plan: Plan, width: int, parameters: int) -> float:
-    """Return the memory of all processes in MB: measured for a finished row, else estimated from the data of a stage
-    and, for a network, its weights, gradients and two moments."""
+def _estimate_memory(plan: Plan, width: int, parameters: int) -> float:
+    """Return the memory of all processes in MB: as measured for a finished row, else estimated from the data of a stage
+    and the weights, gradients and moments of a network.
+
+    Args:
+        width: number of features of a row; 0 for a network.
+        parameters: number of parameters of the network.
+    """
     if (plan.folder / RUN_FILE).is_file() and (measured := read_manifest(plan.folder).cost.peak_memory_mb):
-        return measured * _workers(plan)
+        return measured * _get_workers(plan)
     if width:
         own = 3 * 8 * training_rows(plan) * width
     else:
         modalities = [m for name in plan.method.modalities for m in name.split("+")]
         names = [m.partition("[")[0] for m in modalities]
         own = sum(plan.fit.store.array(m).nbytes for m in names if m != "video") + 16 * parameters
-    return (PROCESS_MB + own / 1e6) * _workers(plan)
+    return (PROCESS_MB + own / 1e6) * _get_workers(plan)
 
 
-def _disk_mb(todo: Sequence[Stage[Any]], plan: Plan, width: int, parameters: int) -> float:
-    """Return the size in MB of the files that stages will write: rows of estimators, weights, predictions."""
+def _estimate_disk(todo: Sequence[Stage[Any]], plan: Plan, width: int, parameters: int) -> float:
+    """Return the size in MB of the files that stages will write: features or weights, and predictions."""
     size = 0
     for stage in todo:
         if stage.kind == "predict":
@@ -371,11 +368,11 @@ def _disk_mb(todo: Sequence[Stage[Any]], plan: Plan, width: int, parameters: int
     return size / 1e6
 
 
-def _root(plan: Plan) -> Path:
+def _get_root(plan: Plan) -> Path:
     return stage_folder(plan.request.runs_folder)
 
 
-def _workers(plan: Plan) -> int:
+def _get_workers(plan: Plan) -> int:
     return plan.request.workers or default_workers({plan.setting.device})
 
 
@@ -385,7 +382,7 @@ def _workers(plan: Plan) -> int:
 def plan_document(
     found: BaselineSet, level: str, dataset: str, able: Sequence[RowForecast], unfit: Sequence[BaselineRow]
 ) -> dict[str, Any]:
-    """Return the document of `--dry-run`: rows in their order, with the hours that each adds."""
+    """Return the plan of a set as `--dry-run --json` prints it: its rows in order, with the time that each adds."""
     rows: list[dict[str, Any]] = [
         {
             "row": each.row.title,
@@ -418,7 +415,7 @@ def plan_document(
 
 
 def _get_command(each: RowForecast) -> str:
-    """Return the command for a row, or for choosing its settings where that is still to be done."""
+    """Return the command that runs a row, or that tunes it if it is still to be tuned."""
     search = each.row.search
     if not each.trials or search is None:
         return format_command(vars(each.plan.request if search else each.row.request))
@@ -427,19 +424,20 @@ def _get_command(each: RowForecast) -> str:
     return f"{command} {shlex.join([*words, '--trials', str(search.trials)])}"
 
 
-# The user's own methods next to the rows of a set: plugins by name or in files, predictions, and finished runs.
+# The user's own methods (`--with`): plugins by name or in files, predictions, and finished runs.
 
 WHERE = "--with"
 _EXPECTED = "the name of an encoder, fusion or estimator, FILE.py:Class, a CSV file of predictions, or a run's folder"
 _FEATURES, _NETWORK = "handcrafted", "cnn_tf"
-"""Default encoders below the user's own estimator, and below the user's own fusion."""
+"""Encoder that is combined with the user's own estimator, and with the user's own fusion."""
 
 
 def build_user_rows(names: Sequence[str], dataset: str, options: Mapping[str, Any]) -> list[BaselineRow]:
-    """Build the rows of the user's own methods: plugins, files or objects; see `build_user_rules`.
+    """Build the rows of the user's own methods, which are named as in `--with`; see `build_user_rules`.
 
     Raises:
-        UsageError: there is no such method, or it fits nothing in this dataset. PluginError: it cannot be imported.
+        UsageError: a method does not exist, or reads nothing in this dataset.
+        PluginError: it cannot be imported.
     """
     rows = []
     for name in names:
@@ -452,11 +450,12 @@ def build_user_rows(names: Sequence[str], dataset: str, options: Mapping[str, An
 
 
 def build_user_rules(name: str) -> list[RowRule]:
-    """Build the rules for the rows of the user's own method, as a set would write them.
+    """Build the rules for the rows of the user's own method.
 
-    An estimator gets handcrafted features, as in the sets, of each modality and of all together. An encoder reads each
-    modality by itself, and all together: with linear estimators if it computes features, else as a network, with the
-    fusion `late` for all. A fusion joins the default networks of `embench run`.
+    - An estimator is fitted to handcrafted features of each modality, and of all together.
+    - An encoder that computes features is combined with linear estimators, on each modality and on all together.
+    - An encoder that is a network reads each modality, and all together with the fusion `late`.
+    - A fusion joins networks of the encoder `cnn_tf`.
     """
     kind, plugin = _find_method(name)
     both, late = (EACH_ALONE, ALL_TOGETHER), (ALL_TOGETHER,)
@@ -473,16 +472,16 @@ def build_user_rules(name: str) -> list[RowRule]:
 
 
 def is_scored(text: str) -> bool:
-    """True if a text names predictions or a finished run, which need no training."""
+    """Return True if a text names a file of predictions or the folder of a run, which need no training."""
     return text.endswith((".csv", ".csv.gz")) or Path(text, RUN_FILE).is_file()
 
 
 def load_user_result(source: str | Result, dataset: str, options: Mapping[str, Any]) -> Result:
-    """Return a finished run, or score predictions in a CSV file with these options as `embench score` does.
+    """Return a finished run, or the score of predictions in a CSV file with these options.
 
     Raises:
-        UsageError: the run is on another dataset. UsageError, DataError, CheckFailed: see `embench.score` and
-            `embench.open`.
+        UsageError: the run is on another dataset.
+        UsageError, DataError, CheckFailed: see `embench.score` and `embench.open`.
     """
     if isinstance(source, str) and not Path(source, RUN_FILE).is_file():
         if options.get("dev"):
@@ -493,9 +492,8 @@ def load_user_result(source: str | Result, dataset: str, options: Mapping[str, A
     result = source if isinstance(source, Result) else Result.read(Path(source))
     named, wanted = result.manifest["dataset"]["name"], find_source(dataset, options.get("data_root")).full_name
     if named != wanted:
-        raise UsageError(
-            f"{result.id} is a run on {named}", where=f"{WHERE} {result.folder}", expected=f"one on {wanted}"
-        )
+        what = f"{result.id} is a run on {named}"
+        raise UsageError(what, where=f"{WHERE} {result.folder}", expected=f"one on {wanted}")
     return result
 
 
@@ -509,16 +507,14 @@ def check_user_methods(rows: Sequence[RowForecast], progress: EventCallback) -> 
         if row.row.level == "own":
             for part, found in guards.conformance(row.plan, progress).items():
                 if found != guards.PASSED and not part.startswith("dataset"):
-                    raise CheckFailed(
-                        f"{row.row.title}: its {part} {found.removeprefix('failed: ')}",
-                        where=WHERE,
-                        expected="a method that passes its checks, before hours of training its baselines",
-                        hint="for details: embench plugin check; embench.run runs the method without this check",
-                    )
+                    what = f"{row.row.title}: its {part} {found.removeprefix('failed: ')}"
+                    expected = "a method that passes its checks, before hours of training its baselines"
+                    hint = "for details: embench plugin check; embench.run runs the method without this check"
+                    raise CheckFailed(what, where=WHERE, expected=expected, hint=hint)
 
 
 def _find_method(name: str) -> tuple[str, type[Any]]:
-    """Return kind and class of an encoder, fusion or estimator."""
+    """Return kind and class of an encoder, fusion or estimator that `--with` names."""
     file, _, cls = name.rpartition(":")
     if is_object(name):
         kinds = [str(object_facts(name)["kind"])]
@@ -528,36 +524,29 @@ def _find_method(name: str) -> tuple[str, type[Any]]:
         found = next((each for each in classes_in(Path(file)) if each.__name__ == cls), object)
         kinds = ["fusion"] if issubclass(found, Fusion | Estimator) else ["encoder"]
     else:
-        kinds = [kind for kind in ("encoder", "fusion") if _known(kind, name)]
+        kinds = []
+        for kind in ("encoder", "fusion"):
+            with suppress(UsageError):
+                registry.find(kind, name)
+                kinds.append(kind)
     if not kinds:
         known = [each for kind in ("encoder", "fusion") for each in registry.names(kind)]
-        raise UsageError(
-            f"no method has the name `{name}`",
-            where=f"{WHERE} {name}",
-            expected=_EXPECTED,
-            hint=did_you_mean(name, known) or "to list the methods: embench list encoder; embench list fusion",
-        )
+        hint = did_you_mean(name, known) or "to list the methods: embench list encoder; embench list fusion"
+        raise UsageError(f"no method has the name `{name}`", where=f"{WHERE} {name}", expected=_EXPECTED, hint=hint)
     return kinds[0], registry.load(kinds[0], name)
 
 
-def _known(kind: str, name: str) -> bool:
-    with suppress(UsageError):
-        registry.find(kind, name)
-        return True
-    return False
-
-
-# Runs of the rows of a set, after a check of the data: a printed line for each row, and a file for each failed row.
+# Runs of the rows of a set, after a check of the data, with a line for each row and a file for each failed row.
 
 TUNED = "-tuned"
-"""End of the name of a file with the reason why a row could not be tuned."""
+"""Suffix in the name of a file that says why a row could not be tuned."""
 
 
 def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallback | None = None) -> Mapping[str, Any]:
-    """Verify a dataset's files, unless the same files were verified before; return the shareable report.
+    """Return the shareable report on a dataset's files; verify the files unless the same ones were verified before.
 
     Raises:
-        DataError: there are no files, or unusable ones, whose scores would be meaningless.
+        DataError: there are no files, or some are unusable.
     """
     source = find_source(dataset, data_root)
     name, reader = source.entry.full_name, source.owners_reader()
@@ -592,11 +581,10 @@ def run_rows(
     """Run rows in order, or load them if they are finished; a failed row does not stop the others.
 
     Args:
-        hours: time limit. Rows are then run one by one, as where some are to be tuned; a row is not started if its
-            forecast exceeds the limit, and no row is interrupted.
+        hours: time limit; rows are then run one by one, and a row is not started if its forecast exceeds the limit.
+        print_line: function that is called with a line for each row: its primary metric next to the best confound-only
+            model, why it failed, or that it was not started.
         executor, cluster: executor of the stages, and its options; see `embench.runs.run.grid`.
-        print_line: called with a line for each row: its primary metric next to the best confound-only model, why it
-            failed, or that it was not started.
 
     Raises:
         MachineError: a worker was killed, or nothing can be written. Repeat the call to resume.
@@ -648,8 +636,8 @@ def run_rows(
 
 
 def why_failed(row: RowForecast) -> str:
-    """Return the reason of a row's last failure in a sentence; for own data the kind of error only, since messages may
-    quote files. Empty where it was not run."""
+    """Return why a row failed; empty where it was not run. For the user's own data, return only the kind of error,
+    since messages may quote files."""
     with suppress(OSError, IndexError):
         file = _failure_file(row.plan, TUNED if row.trials else "")
         label, _, what = read_text(file).splitlines()[2].partition(": ")
@@ -662,7 +650,7 @@ def _failure_file(plan: Plan, mark: str) -> Path:
 
 
 def _format_result(result: Result, found: TargetAnswers) -> str:
-    """Return the primary metric of a target next to the best confound-only model, in words."""
+    """Return a text with the primary metric of a target, and that of the best confound-only model."""
     name, best = found.shown, best_control(result, found.target, found.shown)
     score = format_score(result.scores.score(found.target, name), missing="not estimable")
     text = f"{found.target}: {metric_facts(name).title} {score}"

@@ -1,5 +1,5 @@
-"""The table of several runs: the user's methods, baseline methods and confound-only models as rows, with differences
-from the best or first method, and a sentence on whether the user's methods are better."""
+"""The table of several runs, with the user's methods, baseline methods and confound-only models as rows, and
+differences from the best or the first method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from embench.interfaces.recording import names_in
 from embench.records.manifest import tuned_trials
 from embench.records.record import read_record
 from embench.records.scores import ConfoundOnlyModel, Score
-from embench.records.wording import bare_name, is_by_construction, method_name
+from embench.records.wording import bare_name, grouped, is_by_construction, method_name
 from embench.statistics import metric_facts
 from embench.statistics.answers import figures, two_decimals
 from embench.statistics.comparison import compare, compare_with_best, compare_with_first, method_names
@@ -31,16 +31,19 @@ if TYPE_CHECKING:
     from embench.statistics.comparison import Comparison
 
 
-_ALIKE = ("dataset", "protocol", "target")
-"""Fields that all rows of one table share."""
+_SHARED = ("dataset", "protocol", "target")
+"""Fields that are equal in all rows of one table."""
 
 
 def board_rows(
     results: Sequence[Result], user_runs: Collection[str] = (), reference: Literal["best", "first"] = "best"
 ) -> list[dict[str, Any]]:
-    """Return the rows of the leaderboard for each dataset, protocol and target: first the user's methods (`user_runs`),
-    then baseline methods, then the confound-only models from the first of these methods. Each group is sorted by score,
-    best first. Differences are from the best method, or in a grid from the first of `results`.
+    """Return the rows of a table for each dataset, protocol and target: first the user's methods, then baseline
+    methods, then the confound-only models of the first of these runs. Each group is sorted by score, best first.
+
+    Args:
+        user_runs: ids of the runs of the user's methods.
+        reference: whether differences are from the best method, or (in a grid) from the first of `results`.
 
     All rows have these fields:
 
@@ -59,14 +62,14 @@ def board_rows(
       than the best baseline method; its p values are Holm-corrected over all of the user's methods and targets.
     - `over_baseline`: the paired difference from the best baseline method, on the units of both.
     """
-    panels = list(_panels(results, user_runs, reference))
+    panels = list(_make_panels(results, user_runs, reference))
     pairs = _compare_with_baselines(panels)
     varied = _varied_settings(results)
-    return [row for panel in panels for row in chain(_methods(panel, pairs, varied), _controls(panel))]
+    return [row for panel in panels for row in chain(_method_rows(panel, pairs, varied), _control_rows(panel))]
 
 
 def _varied_settings(results: Sequence[Result]) -> dict[str, dict[str, str | None]]:
-    """Return run -> the settings in which runs differ, with its values; None where it lacks a setting."""
+    """Return id of a run -> setting -> value, for settings in which runs differ; None where a run lacks a setting."""
     settings = {result.id: dict(_split(text) for text in result.manifest["recipe"]["settings"]) for result in results}
     paths = dict.fromkeys(path for own in settings.values() for path in own)
     differ = [path for path in paths if len({own.get(path) for own in settings.values()}) > 1]
@@ -79,17 +82,15 @@ def _split(setting: str) -> tuple[str, str]:
 
 
 def board_panels(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Group the rows by dataset, protocol and target."""
-    panels: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        panels.setdefault(tuple(row[name] for name in _ALIKE), []).append(row)
-    return list(panels.values())
+    """Group rows by dataset, protocol and target."""
+    return list(grouped((tuple(row[name] for name in _SHARED), row) for row in rows).values())
 
 
 def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the table cells of methods, sorted by the metric. Empty columns are omitted, and dataset, protocol and
-    target where they are equal in all rows."""
-    methods = sorted((row for row in rows if row["role"] != "control"), key=lambda row: -_rank_row(row))
+    """Return the cells of methods, as title -> text for each row, sorted by the metric. Empty columns are omitted, and
+    so are dataset, protocol and target if they are equal in all rows."""
+    methods = [row for row in rows if row["role"] != "control"]
+    methods.sort(key=lambda row: -_rank(row["mean"], row["metric"]))
     metrics, cells = {(row["metric"], row["exploratory"]) for row in methods}, []
     heads = _short_paths(methods)
     p = "p (Holm)" if any(row["comparisons"] > 1 for row in methods) else "p"
@@ -101,9 +102,9 @@ def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 "method": row["label"],
                 "sensors": row["sensors"],
                 **{heads[path]: value or "own" for path, value in row["varied"].items()},
-                **{name: row[name] for name in _ALIKE},
+                **{name: row[name] for name in _SHARED},
                 **({"metric": title} if len(metrics) > 1 else {}),
-                title if len(metrics) == 1 else "score": _score(row),
+                title if len(metrics) == 1 else "score": _format_score(row),
                 "above chance": row["above_chance"],
                 "given time and movement": row["finding"],
                 "difference": _format_difference(row),
@@ -112,20 +113,19 @@ def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             }
         )
     texts = {name: {cell[name] for cell in cells} for name in (cells[0] if cells else ())}
-    columns = [name for name, own in texts.items() if (len(own) > 1 if name in _ALIKE else any(own))]
+    columns = [name for name, own in texts.items() if (len(own) > 1 if name in _SHARED else any(own))]
     return [{name: cell[name] for name in columns} for cell in cells]
 
 
 def _short_paths(methods: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return path of a varied setting -> its last part, or the whole path where last parts are equal."""
+    """Return setting in which methods differ -> its last part, or the whole name where two have the same last part."""
     paths = list(methods[0]["varied"]) if methods else []
     last = [path.rpartition(".")[2] for path in paths]
     return {path: short if last.count(short) == 1 else path for path, short in zip(paths, last, strict=True)}
 
 
 def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the table cells of confound-only models from best to worst; models with equal scores by construction share
-    the last line."""
+    """Return the cells of confound-only models from best to worst; those with constant scores share the last line."""
     models = [row for row in rows if row["role"] == "control"]
     cells, fixed = [], dict[str, list[str]]()
     for row in models:
@@ -133,7 +133,7 @@ def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             fixed.setdefault(f"{two_decimals(row['mean'])} always", []).append(label(row["method"]))
         else:
             title = metric_facts(row["metric"]).title
-            cells.append({"model without any physiological signal": label(row["method"]), title: _score(row)})
+            cells.append({"model without any physiological signal": label(row["method"]), title: _format_score(row)})
     for value, names in fixed.items():
         title = metric_facts(models[0]["metric"]).title
         cells.append({"model without any physiological signal": ", ".join(names), title: value})
@@ -141,23 +141,20 @@ def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def sensor_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the answer to "which sensor?" for one dataset, protocol and target: for each set of sensors and each
-    method, whether its scores are associated with the label given time and movement, with the evidence. Empty where all
-    methods read the same sensors, or the question is not asked."""
-    methods = sorted((row for row in rows if row["role"] != "control" and row["finding_evidence"]), key=_sensor_order)
+    """Return the cells of a table on the question which sensors are associated with the label given time and movement,
+    for one dataset, protocol and target. Empty where all methods read the same sensors, or the question does not
+    apply."""
+    methods = [row for row in rows if row["role"] != "control" and row["finding_evidence"]]
+    methods.sort(key=lambda row: (row["sensors"].count(","), row["sensors"], row["label"]))
     if len({row["sensors"] for row in methods}) < 2:
         return []
     answers = [(row["sensors"], row["label"], row["finding"], row["finding_evidence"]) for row in methods]
     only = len({name for _, name, _, _ in answers}) == 1
     heads = ("sensors", "method", "given time and movement", "evidence")
-    if len({each[2:] for each in answers}) == 1:  # such as one reason why nothing can be told
+    if len({each[2:] for each in answers}) == 1:  # for example, the same reason why nothing can be said
         return [{heads[0]: "all rows", heads[2]: answers[0][2], heads[3]: answers[0][3]}]
     cells = [dict(zip(heads, each, strict=True)) for each in answers]
     return [{name: text for name, text in cell.items() if not (only and name == "method")} for cell in cells]
-
-
-def _sensor_order(row: Mapping[str, Any]) -> tuple[int, str, str]:
-    return row["sensors"].count(","), row["sensors"], row["label"]
 
 
 def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -179,14 +176,13 @@ def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """Draw the rows of one protocol and target with their 95 % intervals: the user's methods in bold and colour, then
-    baseline methods, then confound-only models, hollow. Without `ax`, make new axes with a height that fits the
-    rows."""
+    """Draw the scores of one protocol and target with 95 % intervals: the user's methods in bold and colour, then
+    baseline methods, then confound-only models as hollow points. Without `ax`, make new axes of a suitable height."""
     scored = [row for row in rows if row["mean"] is not None]
     if ax is None:
         from matplotlib import pyplot as plt
 
-        _, ax = plt.subplots(figsize=_size(scored), layout="constrained")
+        _, ax = plt.subplots(figsize=_get_size(scored), layout="constrained")
     for k, row in enumerate(scored):
         colour = {"own": "C0", "baseline": "0.2", "method": "0.2"}.get(row["role"], "0.5")
         ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["low"] is not None else None
@@ -210,11 +206,9 @@ def write_figures(rows: Sequence[Mapping[str, Any]], folder: Path, name: str) ->
     """Draw each protocol and target of a table into a PNG file in `folder`; return the paths. Raises MachineError."""
     from matplotlib.figure import Figure
 
-    panels: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        panels.setdefault(f"{name}-{row['protocol']}-{row['target']}.png", []).append(row)
+    panels = grouped((f"{name}-{row['protocol']}-{row['target']}.png", row) for row in rows)
     for file, own in panels.items():
-        figure = Figure(figsize=_size(own), layout="constrained")
+        figure = Figure(figsize=_get_size(own), layout="constrained")
         draw_board(own, figure.subplots())
         with saving("a figure", folder / file):
             write_whole(folder / file, partial(figure.savefig, format="png", dpi=150))
@@ -225,22 +219,20 @@ _NAME_WIDTH = 48
 """Maximum number of characters in a line of a method's name in figures."""
 
 
-def _size(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+def _get_size(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     return 8.5, 1.5 + 0.3 * len(rows) + 0.17 * sum(len(row["method"]) // _NAME_WIDTH for row in rows)
 
 
 def best_control(result: Result, target: str, metric: str) -> ConfoundOnlyModel | None:
-    """Return the confound-only model with the best score on a target, the first of equals; None where none has a
-    score."""
-    known = [
-        control for control in result.scores.confound_only(target) if _mean(control.scores.get(metric)) is not None
-    ]
-    return max(known, key=lambda control: _rank(control.scores[metric], metric), default=None)
+    """Return the confound-only model with the best score on a target; None where none has a score."""
+    models = result.scores.confound_only(target)
+    known = [model for model in models if _mean(model.scores.get(metric)) is not None]
+    return max(known, key=lambda model: _rank(_mean(model.scores[metric]), metric), default=None)
 
 
 class _Panel(NamedTuple):
-    """The runs of a dataset and protocol with a target, each group best first. `first`: in a grid, the run that
-    differences are from; else empty, and differences are from the best."""
+    """The runs of a dataset, protocol and target, each group sorted from best to worst. Differences are from the run
+    `first` in a grid; else it is empty, and they are from the best run."""
 
     dataset: str
     protocol: str
@@ -252,16 +244,15 @@ class _Panel(NamedTuple):
 
     @property
     def about(self) -> dict[str, str]:
-        """The fields of all rows."""
-        return {name: getattr(self, name) for name in (*_ALIKE, "metric")}
+        """The fields that all rows of the panel share."""
+        return {name: getattr(self, name) for name in (*_SHARED, "metric")}
 
 
 _Pairs = Mapping[tuple[str, str, str, str], "Comparison | EmbenchError"]
-"""Run of the user, dataset, protocol and target -> its comparison with the best baseline method, or why there is
-none."""
+"""(user's run, dataset, protocol, target) -> its comparison with the best baseline method, or why there is none."""
 
 
-def _panels(
+def _make_panels(
     results: Sequence[Result], user_runs: Collection[str], reference: Literal["best", "first"]
 ) -> Iterator[_Panel]:
     groups = dict[tuple[str, str, str], dict[str, Result]]()
@@ -271,7 +262,7 @@ def _panels(
             groups.setdefault((run["dataset"].get("name", ""), run["protocol"]["name"], target), {})[result.id] = result
     for (dataset, protocol, target), found in groups.items():
         metric = min(found.values(), key=lambda r: r.id not in user_runs).answers[target].shown
-        ordered = sorted(found.values(), key=lambda r: -_rank(r.scores.score(target, metric), metric))
+        ordered = sorted(found.values(), key=lambda r: -_rank(_mean(r.scores.score(target, metric)), metric))
         mine, others = ([r for r in ordered if (r.id in user_runs) == is_own] for is_own in (True, False))
         first = next(iter(found)) if reference == "first" else ""
         yield _Panel(dataset, protocol, target, metric, mine, others, first)
@@ -292,38 +283,32 @@ def _compare_with_baselines(panels: Sequence[_Panel]) -> _Pairs:
     return found | settled
 
 
-def _name(result: Result) -> str:
-    """Return the method's name in a row, with its settings and the number of tuning trials."""
-    return ", ".join([method_name(result.manifest) or result.id, *_settings(result)])
+def _name_method(result: Result) -> str:
+    """Return the name of a run's method, with its settings and the number of tuning trials."""
+    return ", ".join([method_name(result.manifest) or result.id, *_list_settings(result)])
 
 
-def _settings(result: Result, varied: Collection[str] = ()) -> list[str]:
-    """Return a run's settings except the paths `varied`, and the number of tuning trials."""
+def _list_settings(result: Result, varied: Collection[str] = ()) -> list[str]:
+    """Return a run's settings, except those in `varied`, and the number of tuning trials."""
     trials, settings = tuned_trials(result.manifest["config"]), result.manifest["recipe"]["settings"]
     texts = [text for text in settings if _split(text)[0] not in varied]
     return [*texts, *([f"tuned ({trials} trials)"] if trials else [])]
 
 
-def _label(result: Result, varied: Collection[str]) -> str:
-    """Return the method's label without modalities and without the settings with the paths `varied`."""
+def _label_method(result: Result, varied: Collection[str]) -> str:
+    """Return the label of a run's method without its modalities and without the settings in `varied`."""
     method = result.manifest["method"]
     if method.get("submission") or not method.get("encoders"):
-        return ", ".join([method_name(result.manifest) or result.id, *_settings(result, varied)])
+        return ", ".join([method_name(result.manifest) or result.id, *_list_settings(result, varied)])
     encoders = dict.fromkeys(label(bare_name(name)) for name in method["encoders"].values())
     parts = [" and ".join(encoders), *([label(bare_name(method["fusion"]))] if method.get("fusion") else [])]
     if pretrainers := method.get("pretrainers"):
         parts.append(f"pretrained by {' and '.join(label(bare_name(name.partition(':')[0])) for name in pretrainers)}")
-    return ", ".join(["; ".join(parts), *_settings(result, varied)])
-
-
-def _sensors(result: Result) -> str:
-    """Return the labels of the modalities that a method reads."""
-    read = [name for each in result.manifest["method"].get("modalities") or () for name in names_in(each)]
-    return ", ".join(dict.fromkeys(label(name, "modalities") for name in read))
+    return ", ".join(["; ".join(parts), *_list_settings(result, varied)])
 
 
 def _compare_panel(panel: _Panel) -> Mapping[str, Comparison] | str:
-    """Return run -> its paired comparison with the best method, or in a grid with the first; or why there is none."""
+    """Return id of a run -> its comparison with the best (in a grid: first) run; or why there are no comparisons."""
     both = [*panel.user_runs, *panel.baselines]
     scored = {result.id: result for result in both if result.scores.score(panel.target, panel.metric)}
     if panel.metric != both[0].answers[panel.target].metric:
@@ -341,17 +326,17 @@ def _compare_panel(panel: _Panel) -> Mapping[str, Comparison] | str:
     except EmbenchError as error:
         return error.what
     if panel.first:
-        names = {run: _name(result) for run, result in scored.items()}
+        names = {run: _name_method(result) for run, result in scored.items()}
         named = [replace(pair, other=names[panel.first]) for pair in pairs]
         return {run: replace(pair, one=names[run]) for run, pair in zip(order[1:], named, strict=True)}
     runs = dict(zip(method_names(records), order, strict=True))
     return {runs[pair.other]: pair for pair in pairs}
 
 
-def _difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, result: Result) -> dict[str, Any]:
-    """Return the fields of a row on its difference from the reference."""
+def _describe_difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, result: Result) -> dict[str, Any]:
+    """Return the fields of a row on the difference of its run from the reference."""
     best = [*panel.user_runs, *panel.baselines][0].id
-    none = {**_interval(None, "from_reference"), "p": None, "comparisons": 0, "not_compared": ""}
+    none = {**_get_interval(None, "from_reference"), "p": None, "comparisons": 0, "not_compared": ""}
     is_reference = {"reference": result.id == (panel.first or best)}
     if isinstance(gaps, str):
         return {**is_reference, **none, "not_compared": gaps}
@@ -360,29 +345,32 @@ def _difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, result: Res
         return {**is_reference, **none}
     gap = pair.difference
     mean, low, high = gap.mean, gap.low, gap.high
-    if not panel.first:  # the best less this one
+    if not panel.first:  # the comparison is of the best run with this one
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
     values = {"from_reference": mean, "from_reference_low": low, "from_reference_high": high}
     about = {"p": pair.holm, "comparisons": pair.together, "not_compared": "", "over": pair.over}
     return {**is_reference, **values, **about, **({"answer": pair.sentence} if panel.first else {})}
 
 
-def _methods(panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str | None]]) -> Iterator[dict[str, Any]]:
+def _method_rows(
+    panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str | None]]
+) -> Iterator[dict[str, Any]]:
     target, metric, gaps = panel.target, panel.metric, _compare_panel(panel)
     for role, results in (("own", panel.user_runs), ("method" if panel.first else "baseline", panel.baselines)):
         for k, result in enumerate(results):
+            read = [name for each in result.manifest["method"].get("modalities") or () for name in names_in(each)]
             row = {
                 "role": role,
                 "best": k == 0,
-                "method": _name(result),
+                "method": _name_method(result),
                 "varied": varied[result.id],
-                "sensors": _sensors(result),
-                "label": _label(result, varied[result.id]),
+                "sensors": ", ".join(dict.fromkeys(label(name, "modalities") for name in read)),
+                "label": _label_method(result, varied[result.id]),
                 **panel.about,
                 "exploratory": metric != result.answers[target].metric,
-                **_interval(result.scores.score(target, metric)),
+                **_get_interval(result.scores.score(target, metric)),
                 "above_chance": result.answers[target].word("chance"),
-                **_difference(gaps, panel, result),
+                **_describe_difference(gaps, panel, result),
                 "finding": result.answers[target].word("movement"),
                 "finding_evidence": answer.evidence if (answer := result.answers[target].answer("movement")) else "",
                 "run": result.id,
@@ -391,25 +379,25 @@ def _methods(panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str
             }
             if role == "own":
                 pair = pairs.get((result.id, panel.dataset, panel.protocol, target))
-                row |= _interval(getattr(pair, "difference", None), "over_baseline")
-                row["answer"] = _answer(result, panel, pair)
+                row |= _get_interval(getattr(pair, "difference", None), "over_baseline")
+                row["answer"] = _write_answer(result, panel, pair)
             yield row
 
 
-def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
+def _control_rows(panel: _Panel) -> Iterator[dict[str, Any]]:
     first = [*panel.user_runs, *panel.baselines][0]
     known = [(c.name, score) for c in first.scores.confound_only(panel.target) if (score := c.scores.get(panel.metric))]
-    known = sorted((each for each in known if each[1].defined), key=lambda each: -_rank(each[1], panel.metric))
+    known = sorted((each for each in known if each[1].defined), key=lambda each: -_rank(_mean(each[1]), panel.metric))
     for k, (name, score) in enumerate(known):
         about = {"role": "control", "best": k == 0, "method": name, **panel.about}
-        yield {**about, **_interval(score), "constant": is_by_construction(score), "synthetic": first.synthetic}
+        yield {**about, **_get_interval(score), "constant": is_by_construction(score), "synthetic": first.synthetic}
 
 
-def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
-    """Return a sentence on whether a method is better than the best baseline method, and on its answer given time and
-    movement."""
-    found, name = result.answers[panel.target], _name(result)
-    best = _name(panel.baselines[0]) if panel.baselines else ""
+def _write_answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
+    """Return a sentence on whether the user's method is better than the best baseline method, and whether its scores
+    are associated with the label given time and movement."""
+    found, name = result.answers[panel.target], _name_method(result)
+    best = _name_method(panel.baselines[0]) if panel.baselines else ""
     if pair is None:
         first = "has no baseline beside it"
     elif isinstance(pair, EmbenchError):
@@ -425,19 +413,18 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
     return f"{panel.target}: {name} {first}; {second}."
 
 
-def _interval(score: Any, name: str = "") -> dict[str, float | None]:
-    """Return mean and interval of a score as fields of a row; None without an interval."""
-    keys = _keys(name)
+def _get_interval(score: Any, name: str = "") -> dict[str, float | None]:
+    """Return mean, lower and upper bound of a score as fields of a row; None values for an undefined score."""
     values = (None, None, None) if _mean(score) is None else (score.mean, score.low, score.high)
-    return dict(zip(keys, values, strict=True))
+    return dict(zip(_get_keys(name), values, strict=True))
 
 
-def _keys(name: str) -> tuple[str, str, str]:
+def _get_keys(name: str) -> tuple[str, str, str]:
     return (name, f"{name}_low", f"{name}_high") if name else ("mean", "low", "high")
 
 
-def _score(row: Mapping[str, Any]) -> str:
-    """Return the cell of a score."""
+def _format_score(row: Mapping[str, Any]) -> str:
+    """Return the cell of a row's score."""
     if row["mean"] is None:
         return "not estimable"
     score = Score(mean=row["mean"], low=row["low"], high=row["high"], metric=row["metric"])
@@ -445,24 +432,17 @@ def _score(row: Mapping[str, Any]) -> str:
 
 
 def _format_difference(row: Mapping[str, Any]) -> str:
-    """Return the cell of a difference."""
+    """Return the cell of a row's difference from the reference."""
     if row["from_reference"] is None:
         return "reference" if row["reference"] and not row["not_compared"] else ""
-    mean, low, high = (row[name] for name in _keys("from_reference"))
+    mean, low, high = (row[name] for name in _get_keys("from_reference"))
     return figures(Score(mean=mean, low=low, high=high), 0.0)
-
-
-def _rank_row(row: Mapping[str, Any]) -> float:
-    """Return a number that increases with the quality of a row's score; minus infinity without a score."""
-    mean = row["mean"]
-    return -float("inf") if mean is None else mean if metric_facts(row["metric"]).higher else -mean
 
 
 def _mean(score: Any) -> float | None:
     return None if score is None or score.mean is None or score.mean != score.mean else float(score.mean)
 
 
-def _rank(score: Any, metric: str) -> float:
-    """Return a number that increases with the quality of a score; minus infinity without a score."""
-    mean = _mean(score)
+def _rank(mean: float | None, metric: str) -> float:
+    """Return a number that increases with the quality of a score; minus infinity for None."""
     return -float("inf") if mean is None else mean if metric_facts(metric).higher else -mean

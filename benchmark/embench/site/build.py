@@ -21,7 +21,7 @@ from embench.records.record import board_name, format_csv, read_manifest
 from embench.records.wording import counted, join_with_and
 from embench.report.axis_curves import describe_curve
 from embench.report.drawing import STYLE
-from embench.site.entry_page import EntryPages, flips_script, placed_rows
+from embench.site.entry_page import EntryPages, find_places, flips_script
 from embench.site.leaderboards import (
     Board,
     CalibrationCurve,
@@ -35,9 +35,9 @@ from embench.site.leaderboards import (
     write_calibration_curves,
     write_method_pages,
 )
-from embench.site.pages import notice, private_pages, read, render, style_texts, write_page
+from embench.site.pages import notice, private_pages, read_note, render, style_texts, write_page
 from embench.system import ProgressCallback
-from embench.vocabulary import harmless
+from embench.vocabulary import escape_formula
 
 # Data of the pages as CSV and JSON: all entries, and the entries of each dataset.
 
@@ -64,29 +64,29 @@ _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j"
 
 
 def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
-    """Write `data/rows.csv` and `data/rows.json` for all entries, and the same for each dataset. Raises OSError."""
-    plain = [_section(section) for section in sections]
+    """Write all entries, and those of each dataset, as CSV and JSON files to the folder `data`. Raises OSError."""
+    plain = [_describe_section(section) for section in sections]
     chosen = {"rows": plain}
     for dataset, of_dataset in groupby(plain, key=lambda section: section["dataset"]):
         chosen[dataset] = list(of_dataset)
     for name, some in chosen.items():
-        write_page(whole / "data" / f"{name}.csv", _csv(some))
+        write_page(whole / "data" / f"{name}.csv", _format_csv(some))
         with (whole / "data" / f"{name}.json").open("w", encoding="utf-8", newline="\n") as file:
-            json.dump(some, file, indent=1)  # in parts, for the memory
+            json.dump(some, file, indent=1)  # without the whole text in memory
             file.write("\n")
 
 
-def _section(section: BoardSection) -> dict[str, Any]:
+def _describe_section(section: BoardSection) -> dict[str, Any]:
     rankings = {access: vars(ranking) for access, ranking in section.rankings.items()}
-    rows = [_row(row) for row in section.rows]
+    rows = [_describe_row(row) for row in section.rows]
     about = {name: value for name, value in vars(section).items() if name not in ("counts", "source")}
     about |= {"fixed_order": section.fixed_order, "adding": section.adding and vars(section.adding)}
     about["answers"] = {question: vars(count) for question, count in section.counts.items()}
     return {**about, "rows": rows, "rankings": rankings}
 
 
-def _row(row: Row) -> dict[str, Any]:
-    """Return a row under the original field names of the files."""
+def _describe_row(row: Row) -> dict[str, Any]:
+    """Return a row with the field names of the files."""
     numbers = {
         "subjects": row.subjects,
         "primary_metric": row.primary_metric,
@@ -115,16 +115,15 @@ def _row(row: Row) -> dict[str, Any]:
         **{name: value(row) for name, value in _GAIN.items()},
         "audit": row.audit,
         "cost": row.cost and row.cost.model_dump(),
-        "test_evaluations": row.test_evaluations,
-        "methods_evaluated": row.methods_evaluated,
-        "dev_evaluations": row.dev_evaluations,
+        **{name: getattr(row, name) for name in ("test_evaluations", "methods_evaluated", "dev_evaluations")},
         "looks_known": row.looks_known,
         **seeds,
     }
 
 
 def _describe_association(row: Row) -> dict[str, Any]:
-    """Return the recorded answer at the deciding confound level; None values where it is not asked."""
+    """Return whether scores are associated with the label given the confounds, with partial r; None values where the
+    question does not apply."""
     at = row.adjusted and row.adjusted.decides
     effect = at.partial_r if at else None
     return {
@@ -137,12 +136,13 @@ def _describe_association(row: Row) -> dict[str, Any]:
     }
 
 
-def _csv(sections: Sequence[Mapping[str, Any]]) -> str:
-    lines = [line for section in sections for line in _lines(section)]
-    return format_csv([{name: _make_harmless(value) for name, value in line.items()} for line in lines], list(lines[0]))
+def _format_csv(sections: Sequence[Mapping[str, Any]]) -> str:
+    lines = [line for section in sections for line in _iterate_lines(section)]
+    safe = [{k: escape_formula(v) if isinstance(v, str) else v for k, v in line.items()} for line in lines]
+    return format_csv(safe, list(lines[0]))
 
 
-def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _iterate_lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for row in section["rows"]:
         line = {name: section[name] for name in _ABOUT} | {name: row.get(name) for name in _PLAIN}
         line["encoders"] = "; ".join(f"{m}={name}" for m, name in row.get("encoders", {}).items())
@@ -159,14 +159,10 @@ def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield line
 
 
-def _make_harmless(value: Any) -> Any:
-    return harmless(value) if isinstance(value, str) else value
-
-
 # All pages of the site, and the folder that they are written to.
 
 MARK = "embench-site.json"
-"""File that identifies a folder as an earlier site."""
+"""Name of the file by which a folder is recognised as an earlier site."""
 ASSETS = ("site.css", "common.js", "board.js", "compare.js", "statistics.js", "charts.js")
 
 _PRIVATE: Mapping[str, Callable[[Sequence[Board]], str]] = {"index": overview_page, "transfer": transfer_page}
@@ -176,18 +172,20 @@ _PAGES = {**_PRIVATE, "add": add_page, "published": published_page}
 def build_site(
     boards: Path, out: Path, *, notes_folder: Path | None = None, progress: ProgressCallback | None = None
 ) -> Path:
-    """Write the site of the entries below `boards` to the folder `out`, replacing an earlier site; return the path of
-    its first page. Equal entries give equal bytes.
+    """Write the site of published entries, and return the path of its first page. Equal entries give equal bytes.
 
     Args:
-        notes_folder: Markdown files `<dataset>.md` to show on the pages of datasets.
+        boards: folder of the entries.
+        out: folder of the site; an earlier site there is replaced.
+        notes_folder: folder of Markdown files `<dataset>.md`, which are shown on the pages of datasets.
         progress: called with (number of processed entries, number of entries, current step).
 
     Raises:
-        DataError: there are no entries, or one is damaged. UsageError: `out` is a file or holds something other than an
-            earlier site, or the folder of notes does not exist. MachineError: the site cannot be written.
+        DataError: there are no entries, or one is damaged.
+        UsageError: `out` is a file or has other content than an earlier site, or the folder of notes does not exist.
+        MachineError: the site cannot be written.
     """
-    _check_place(Path(out).resolve())
+    _check_out(Path(out).resolve())
     if notes_folder is not None and not Path(notes_folder).is_dir():
         raise UsageError("there is no such folder of notes", where=f"--notes {notes_folder}")
     entries = load_entry_summaries(Path(boards))
@@ -197,29 +195,22 @@ def build_site(
 
 
 def build_private_site(runs: Path, out: Path, *, progress: ProgressCallback | None = None) -> Path:
-    """Write a site of the finished runs below `runs`/<dataset>/ for colleagues; return the path of its first page. Runs
-    of any seeds and on synthetic data are included, and every page says that nobody has verified them.
-
-    Args:
-        progress: see `build_site`.
-
-    Raises:
-        The errors of `build_site`.
-    """
-    _check_place(Path(out).resolve())
+    """Write a site of the finished runs in `runs`/<dataset>/ for colleagues, and return the path of its first page.
+    Runs of any seeds and on synthetic data are included; every page says that nobody has verified them. Arguments and
+    errors are those of `build_site`."""
+    _check_out(Path(out).resolve())
     entries = load_run_summaries(Path(runs))
     if not entries:
         raise DataError("no finished runs found", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
-    with private_pages(_notice(entries)):
+    with private_pages(_write_notice(entries)):
         return _write_site(out, entries, partial(load_run, sealed=False), None, progress)
 
 
-def _notice(entries: Sequence[EntrySummary]) -> str:
-    """Return the sentences that readers of unpublished runs must know."""
+def _write_notice(entries: Sequence[EntrySummary]) -> str:
+    """Return the notice on pages of unpublished runs: that nobody has checked them, and which labels are not public."""
     cards = {entry.dataset: read_manifest(entry.folder).card for entry in entries}
-    withheld = sorted(
-        board_name(name).removeprefix("own-") for name, card in cards.items() if card.labels_public != "yes"
-    )
+    names = [name for name, card in cards.items() if card.labels_public != "yes"]
+    withheld = sorted(board_name(name).removeprefix("own-") for name in names)
     count = counted(len(entries), "unpublished run").capitalize()
     text = f"{count}. Nobody but their author has run or checked anything here."
     if withheld:
@@ -236,7 +227,7 @@ def _write_site(
 ) -> Path:
     out, sections, pages = Path(out).resolve(), build_sections(entries, load), EntryPages(load)
     all_boards = build_boards(sections, entries, pages.compute_pairs(entries, progress))
-    placed, curves = placed_rows(all_boards), build_calibration_curves(entries, load)
+    placed, curves = find_places(all_boards), build_calibration_curves(entries, load)
     with saving("the site", out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary(aside(out)) as whole:
@@ -257,15 +248,12 @@ def _write_site(
     return out / "index.html"
 
 
-def _check_place(out: Path) -> None:
+def _check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError("the site needs a folder, and this is a file", where=f"--out {out}", expected="a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
-        raise UsageError(
-            "the folder contains other files than an earlier site, which a new one would replace",
-            where=f"--out {out}",
-            expected="a new folder, an empty one, or an earlier site",
-        )
+        what = "the folder contains other files than an earlier site, which a new one would replace"
+        raise UsageError(what, where=f"--out {out}", expected="a new folder, an empty one, or an earlier site")
 
 
 def _write_assets(whole: Path) -> None:
@@ -286,7 +274,7 @@ def _write_boards(
         boards = list(of_dataset)
         counts = sorted({len(pair["contributions"]) for board in boards for pair in board.pairs if pair})
         groups |= set(counts)
-        note = read(notes_folder, dataset, {board.section.dataset for board in all_boards})
+        note = read_note(notes_folder, dataset, {board.section.dataset for board in all_boards})
         scripts = [f"assets/flips-{count}.js" for count in counts if flips_script(count)]
         drawn = [(each.name, style_texts(describe_curve(each.curve))) for each in curves if each.board == dataset]
         about = {"dataset": dataset, "label": dataset_label(dataset), "by_chance": BY_CHANCE}

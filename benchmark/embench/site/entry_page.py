@@ -9,7 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,10 @@ from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leader
 from embench.leaderboard.rows import describe_differences, find_cache_file
 from embench.leaderboard.tables import dataset_label
 from embench.planning.request import command_again
-from embench.records.audit import ShownFinding, audit_status, shown_findings
+from embench.records.audit import audit_status, shown_findings
 from embench.records.predictions import MODEL, Predictions, nine_digits
 from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
-from embench.records.wording import format_cost, format_share, format_value
+from embench.records.wording import format_cost, format_share, format_value, grouped
 from embench.report.axis_curves import Curve, describe_curve
 from embench.report.figures import describe_probabilities
 from embench.report.page import paragraph
@@ -50,16 +50,18 @@ from embench.statistics.intervals import (
 from embench.statistics.joined import Joined, joined_on_common, recorded_targets
 from embench.system import ProgressCallback
 
-# Predictions of entries, joined with labels. Most entries of a leaderboard predict the same units in the same folds;
-# these are joined once, with row numbers instead of scores.
+# Predictions of entries, joined with labels. Most entries of a leaderboard predict the same units in the same folds, so
+# these are joined once, with row numbers in place of scores.
 
 
 @dataclass(frozen=True)
 class JoinedRows:
-    """The labelled units of a target in the rows of entries, with row numbers as scores. Unpredicted units are
-    included.
+    """The labelled units of a target that entries share, with numbers of rows in place of scores.
 
-    `groups`: subject -> group. `rows`: number of rows in an entry's file.
+    Args:
+        joined: the units by seed and fold, including those without a prediction.
+        groups: subject -> group of subjects recorded together.
+        rows: number of rows in an entry's file.
     """
 
     joined: Joined
@@ -68,8 +70,7 @@ class JoinedRows:
     rows: int
 
     def attach_scores(self, entry: LeaderboardEntry) -> Joined:
-        """Return the units with the scores of an entry; not finite where it has no prediction. Raises DataError where
-        its file is damaged."""
+        """Return the units with an entry's scores, NaN without a prediction. Raises DataError for a damaged file."""
         path = entry.folder / PREDICTIONS_FILE
         numbers = read_numbers(path)
         if "score" not in numbers or len(numbers["score"]) != self.rows:
@@ -83,66 +84,64 @@ class JoinedRows:
 
 
 class JoinedEntries:
-    """A cache of the joined rows of entries."""
+    """A cache of `JoinedRows`."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, ...], JoinedRows | None] = {}
 
     def join(self, entry: LeaderboardEntry, target: str) -> JoinedRows | None:
-        """Join an entry's rows of a target with labels. None where the entry lacks predictions or labels, or the target
-        has several classes. Raises DataError where files are damaged."""
+        """Return an entry's units of a target with labels. Return None where the entry has no predictions or labels, or
+        the target has several classes. Raises DataError where files are damaged."""
         parts = entry.run.entry
         if parts is None or not (parts.rows and parts.labels):
             return None
         key = (entry.board, parts.rows, parts.labels, parts.folds, target)
         if key not in self._made:
-            self._made[key] = _joined(entry, target)
+            self._made[key] = _join_rows(entry, target)
         return self._made[key]
 
 
-def _joined(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
+def _join_rows(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
     record = read_record(entry.folder)
     model = record.predictions.own
     target = next((each for each in recorded_targets(record) if each.name == name), None)
     if target is None or "score_0" in model.columns:
         return None
-    model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))  # as the shared rows lie
+    model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))  # the order of shared files
     number, n = np.arange(len(model), dtype=float), len(model)
     numbered = Predictions({**model.columns, "method": np.full(n, MODEL), "score": number, "decision": np.zeros(n)})
     [joined] = joined_on_common([replace(record, predictions=numbered)], target, record.groups)
     return JoinedRows(joined, target, record.groups, len(model))
 
 
-# Data for comparing two rows by subject on a page, as `embench compare` does.
-#
-# p values come from the contributions in entries. The interval of a difference is computed as in
-# `statistics.intervals`: a jackknife over groups of subjects, or a t interval over subjects. It needs the score without
-# each group, or the values of subjects; both are computed here from the entries' predictions.
+# Data with which a page compares two entries as `embench compare` does. p values are computed from the contributions of
+# groups of subjects. The interval of a difference is a jackknife over groups, which needs the score without each group,
+# or a t interval over subjects, which needs the values of subjects.
 
 _DIGITS = 9
 
 
 def pairings(entries: Sequence[LeaderboardEntry], joined: JoinedEntries) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return (run id, target) -> data for comparing the row with others; rows without contributions are omitted.
+    """Return (run id, target) -> data with which a page compares the entry with others; entries without contributions
+    are omitted.
 
-    `contributions`, `by_seed`: contributions of groups of subjects to the primary metric. `without`: the score without
-        each group; or
-    `values`: the scores of subjects. `fits`: equal for rows that can be compared; these have the same `shared` data.
-    `seeds`: the compared seeds, where a row has more.
+    - `contributions`, `by_seed`: contributions of groups of subjects to the primary metric.
+    - `without` (the score without each group) or `values` (the scores of subjects).
+    - `fits`: equal for entries that can be compared; these have the same `shared` data.
+    - `seeds`: the compared seeds, where an entry has more.
 
     Raises:
         DataError: an entry's predictions or shared files are damaged.
     """
-    found = {}
-    for entry in entries:
-        for target, summands in entry.summands.items():
-            pair = _pairing(entry, target, summands, joined.join(entry, target))
-            if pair:
-                found[entry.run.id, target] = pair
-    return found
+    pairs = {
+        (entry.run.id, target): _make_pair(entry, target, summands, joined.join(entry, target))
+        for entry in entries
+        for target, summands in entry.summands.items()
+    }
+    return {key: pair for key, pair in pairs.items() if pair}
 
 
-def _pairing(
+def _make_pair(
     entry: LeaderboardEntry, target: str, summands: Summands, rows: JoinedRows | None
 ) -> dict[str, Any] | None:
     if rows is None:
@@ -155,8 +154,8 @@ def _pairing(
     groups, trained = len(summands.contributions), summands.trained.astype(int)
     pair: dict[str, Any] = {
         "fits": summands.fits,
-        "contributions": _listed(summands.contributions),
-        "by_seed": [_listed(seed) for seed in summands.by_seed],
+        "contributions": _round(summands.contributions),
+        "by_seed": [_round(seed) for seed in summands.by_seed],
         **({"seeds": list(joined.seeds)} if len(joined.seeds) < len(entry.run.seeds) else {}),
         "shared": {
             "trained": [["".join(map(str, row)) for row in seed] for seed in trained.tolist()],
@@ -165,20 +164,19 @@ def _pairing(
         },
     }
     if score.subject_values is not None:
-        return pair | {"values": _listed(score.subject_values)}
+        return pair | {"values": _round(score.subject_values)}
     if score.without is not None:
-        return pair | {"without": _listed(score.without)}
+        return pair | {"without": _round(score.without)}
     return None
 
 
-def _listed(values: np.ndarray) -> list[float | None]:
+def _round(values: np.ndarray) -> list[float | None]:
     return [None if x != x else round(float(x), _DIGITS) for x in values]
 
 
 @cache
 def _quantiles(groups: int) -> Mapping[str, list[float]]:
-    """Return degrees of freedom -> the 97.5 % quantile of t, and the smallest difference that is detected with 80 %
-    power, in standard errors."""
+    """Return degrees of freedom -> 97.5 % quantile of t, and smallest detectable difference in standard errors."""
     from scipy.special import stdtrit
 
     return {
@@ -188,7 +186,7 @@ def _quantiles(groups: int) -> Mapping[str, list[float]]:
 
 
 def flips_script(groups: int) -> str:
-    """Return a script with random sign flips for this many groups; empty where the page enumerates all flips."""
+    """Return a script with random sign flips for the permutation test; empty where a page can enumerate all flips."""
     if 2**groups <= MAX_PERMUTATIONS:
         return ""
     bits = np.packbits(group_permutations(groups), axis=None)
@@ -199,11 +197,11 @@ def flips_script(groups: int) -> str:
 # The page of an entry: its result, its record, and how to repeat it.
 
 COPIED = ("run.yaml", "scores.json")
-"""Files that are copied next to the page, so that its links work."""
+"""Files of an entry that are copied next to its page, which links to them."""
 
 
 class EntryPages:
-    """Writes pages of entries; their figures are cached by all of their inputs."""
+    """Writer of the pages of entries. Their content is cached under a digest of everything that it depends on."""
 
     def __init__(self, load: LoadEntry = load_leaderboard_entry) -> None:
         self._joined, self._load = JoinedEntries(), load
@@ -211,11 +209,10 @@ class EntryPages:
     def compute_pairs(
         self, entries: Sequence[EntrySummary], progress: ProgressCallback | None
     ) -> dict[tuple[str, str], dict[str, Any]]:
-        """Return the figures for comparing rows (see `pairings`), from the cache or computed. Raises DataError where an
-        entry is damaged."""
+        """Return `pairings` of the entries, from the cache or computed. Raises DataError where an entry is damaged."""
         found, shared = {}, dict[str, Any]()
         for done, entry in enumerate(entries, 1):
-            for target, pair in self._figures(entry)["pairs"].items():
+            for target, pair in self._load_figures(entry)["pairs"].items():
                 found[entry.id, target] = pair | {"shared": shared.setdefault(pair["fits"], pair["shared"])}
             if progress:
                 progress(done, len(entries), "compared")
@@ -224,8 +221,16 @@ class EntryPages:
     def write(
         self, whole: Path, entry: EntrySummary, placed: Sequence[Mapping[str, Any]], curve: Curve | None = None
     ) -> None:
-        """Write the page of an entry, with its calibration curve if any, and copy `COPIED` to a folder with its name.
-        Raises OSError, and DataError where the entry is damaged."""
+        """Write the page of an entry, and copy the files `COPIED` to a folder with its name.
+
+        Args:
+            placed: places of the entry on leaderboards, see `find_places`.
+            curve: its curve over calibration data, if it has one.
+
+        Raises:
+            OSError: the page cannot be written.
+            DataError: the entry is damaged.
+        """
         on_boards = [(at["board"].key, at["board"].metric, at["row"], at["ranked"]) for at in placed]
         place = find_cache_file(
             "pages", entry.content, repr(on_boards), repr(addresses()), notice(), *([repr(curve)] if curve else [])
@@ -233,7 +238,7 @@ class EntryPages:
         page = read_checked(place)
         if page is None:
             loaded = self._load(entry.folder)
-            page = _page(loaded, entry.board, placed, self._figures(entry)["curves"], curve).encode()
+            page = _render_page(loaded, entry.board, placed, self._load_figures(entry)["curves"], curve).encode()
             write_checked(place, page)
         folder = whole / entry.board / entry.protocol
         write_page(folder / f"{entry.id}.html", page.decode())
@@ -241,32 +246,30 @@ class EntryPages:
         for file in COPIED:
             shutil.copyfile(entry.folder / file, folder / entry.id / file)
 
-    def _figures(self, summary: EntrySummary) -> Any:
-        """Return the `pairs` and `curves` of each target, as read from JSON."""
+    def _load_figures(self, summary: EntrySummary) -> Any:
+        """Return `pairs` (see `pairings`) and `curves` (HTML) of each target, from the cache or computed."""
         place = find_cache_file("figures", summary.content)
         content = read_checked(place)
         if content is None:
             entry = self._load(summary.folder)
             pairs = {target: pair for (_, target), pair in pairings([entry], self._joined).items()}
-            curves = {target: _probabilities(entry, target, self._joined) for target in entry.targets}
+            curves = {target: _draw_probabilities(entry, target, self._joined) for target in entry.targets}
             content = json.dumps({"pairs": pairs, "curves": curves}).encode()
             write_checked(place, content)
         return json.loads(content)
 
 
-def placed_rows(boards: Sequence[Board]) -> dict[str, list[dict[str, Any]]]:
-    """Return entry id -> its places on leaderboards."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for board in boards:
-        ranked = sum(1 for row in board.rows if row.rank)
-        for row in board.rows:
-            found.setdefault(row.id, []).append({
-                "board": board, "row": row, "rank": rank_text(row), "ranked": ranked,
-            })  # fmt: skip
-    return found
+def find_places(boards: Sequence[Board]) -> dict[str, list[dict[str, Any]]]:
+    """Return id of an entry -> its places on leaderboards: `board`, `row`, `rank` and number of `ranked` entries."""
+    ranked = [(board, sum(1 for row in board.rows if row.rank)) for board in boards]
+    return grouped(
+        (row.id, {"board": board, "row": row, "rank": rank_text(row), "ranked": count})
+        for board, count in ranked
+        for row in board.rows
+    )
 
 
-def _page(
+def _render_page(
     entry: LeaderboardEntry,
     board: str,
     placed: Sequence[Mapping[str, Any]],
@@ -287,20 +290,20 @@ def _page(
         suspicious=row.suspicious,
         differences=describe_differences(run),
         placed=placed,
-        targets=[_target(entry, target, curves[target]) for target in entry.targets],
+        targets=[_describe_target(entry, target, curves[target]) for target in entry.targets],
         curve=style_texts(describe_curve(curve)) if curve else "",
-        findings=_findings(entry.audit),
+        findings=None if entry.audit is None else shown_findings(entry.audit),
         audit_status=audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
-        facts=_facts(entry),
-        commands=_commands(entry),
-        files=_files(entry.folder),
+        facts=_list_facts(entry),
+        commands=_list_commands(entry),
+        files=_list_files(entry.folder),
         run_yaml=read_text(entry.folder / "run.yaml"),
     )
 
 
-def _probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> Markup:
-    """Return the probability curves of a target with two classes and public predictions; else empty."""
+def _draw_probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> Markup:
+    """Return the reliability and decision curves of a target; empty unless it has two classes and public labels."""
     rows = joined.join(entry, target)
     if rows is None or rows.target.kind != "binary":
         return Markup()
@@ -311,7 +314,7 @@ def _probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) 
     return style_texts(describe_probabilities(found, target, method))
 
 
-def _target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]:
+def _describe_target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]:
     primary_metric = entry.scores.primary_metrics[target]
     ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != primary_metric, not pair[1].defined))
     about = {"name": target, "primary_metric": primary_metric, "headline_name": metric_facts(primary_metric).title}
@@ -326,20 +329,16 @@ def _target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]
 
 
 def _find_shared_reason(reasons: Sequence[str | None]) -> str:
-    """Return the reason that several undefined scores share, to be shown once above them; empty where there is none."""
+    """Return the reason that most of several undefined scores share; empty where no two have the same reason."""
     (reason, times), *_ = Counter(filter(None, reasons)).most_common(1) or [("", 0)]
     return reason if times > 1 else ""
 
 
-def _findings(audit: Mapping[str, Any] | None) -> list[ShownFinding] | None:
-    """The findings of an audit, whatever its file has in their place; None where there was no audit."""
-    return None if audit is None else shown_findings(audit)
-
-
-def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
+def _list_facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
     run = entry.run
     out = run.cohort.left_out
     excluded = [f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in out]
+    recorded = partial(format_value, missing="not recorded")
     return [
         ("dataset", f"{entry.board}, data {run.dataset.fingerprint}"),
         ("protocol", f"{run.protocol.name}, version {run.protocol.version}"),
@@ -356,20 +355,17 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
         ("assumed settings that the paper leaves open", ", ".join(run.recipe.assumed) or "none"),
         ("changed settings", ", ".join(run.changed_settings) or "none"),
         ("seeds", ", ".join(map(str, run.seeds))),
-        ("test-set evaluations", format_value(run.test_evaluations, missing="not recorded")),
-        (
-            "methods evaluated on these test subjects, including this one",
-            format_value(run.methods_evaluated, missing="not recorded"),
-        ),
-        ("evaluations on validation subjects", format_value(run.dev_evaluations, missing="not recorded")),
+        ("test-set evaluations", recorded(run.test_evaluations)),
+        ("methods evaluated on these test subjects, including this one", recorded(run.methods_evaluated)),
+        ("evaluations on validation subjects", recorded(run.dev_evaluations)),
         ("embench", run.embench_version),
-        ("versions", format_value(run.versions, missing="not recorded")),
-        ("device", format_value(run.device, missing="not recorded")),
+        ("versions", recorded(run.versions)),
+        ("device", recorded(run.device)),
     ]
 
 
-def _commands(entry: LeaderboardEntry) -> dict[str, str]:
-    """Return commands that repeat the run, check it and write its report, in a clone of the repository."""
+def _list_commands(entry: LeaderboardEntry) -> dict[str, str]:
+    """Return commands that repeat the run, audit it and write its report, in a clone of the repository."""
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
     place = "/".join(("runs", *entry.folder.parts[-2:])) if notice() else place
     return {
@@ -380,7 +376,7 @@ def _commands(entry: LeaderboardEntry) -> dict[str, str]:
     }
 
 
-def _files(folder: Path) -> list[tuple[str, int, str]]:
+def _list_files(folder: Path) -> list[tuple[str, int, str]]:
     """Return name, size in bytes and SHA-256 of each file of an entry."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     return [(path.name, path.stat().st_size, sha256(path)) for path in files]

@@ -33,7 +33,7 @@ from embench.protocols import load_protocol, protocol_names
 from embench.records.manifest import but_for_given
 from embench.records.record import format_csv, read_manifest
 from embench.records.scores import Score
-from embench.records.wording import inside_subjects, method_name
+from embench.records.wording import grouped, inside_subjects, method_name
 from embench.registry import Question
 from embench.report.axis_curves import CURVE_FIELDS, Curve, build_curves
 from embench.site.pages import in_one_style, link, render, write_page
@@ -55,10 +55,13 @@ class Board:
     """A leaderboard: the entries of one table.
 
     Args:
-        summary: the result in words. `asks`: the target's question; None where the dataset has none.
-        table_rows: the table row of each entry, (R,). `pairs`: data for comparing each entry, (R,), None where there
-            are none (see `pairings`). `fits`: the data that comparable entries share.
-        models: the confound-only models from best to worst. `notes`: sentences on ranks.
+        summary: the result in words.
+        asks: the question behind the target, if the dataset states it.
+        table_rows: row of each entry for the page's script.
+        pairs: data for comparing each entry with others (see `pairings`), None where there are none.
+        fits: data that comparable entries share.
+        models: the confound-only models from best to worst.
+        notes: sentences on ranks.
     """
 
     section: BoardSection
@@ -84,22 +87,21 @@ class Board:
     def key(self) -> str:
         """The leaderboard's name in page addresses."""
         section = self.section
-        parts = [section.target, section.protocol, section.trained_on and f"from {section.trained_on}"]
-        return "/".join(filter(None, [*parts, f"{section.people} subjects" if section.people else None]))
+        subjects = section.people and f"{section.people} subjects"
+        trained_on = section.trained_on and f"from {section.trained_on}"
+        return "/".join(filter(None, [section.target, section.protocol, trained_on, subjects]))
 
     @property
     def title(self) -> str:
         """The title of the leaderboard among those of its dataset."""
         section = self.section
-        parts = [
-            f"{section.target}, {section.protocol}",
-            section.trained_on and f"trained on {dataset_label(section.trained_on)}",
-        ]
-        return ", ".join(filter(None, [*parts, f"{section.people} subjects" if section.people else None]))
+        subjects = section.people and f"{section.people} subjects"
+        trained_on = section.trained_on and f"trained on {dataset_label(section.trained_on)}"
+        return ", ".join(filter(None, [section.target, section.protocol, trained_on, subjects]))
 
     @property
     def data(self) -> dict[str, Any]:
-        """Data for the page's scripts."""
+        """The data that the page's scripts read."""
         facts = metric_facts(self.metric)
         others = [name for name in SECONDARY_METRICS if name != self.metric]
         needed = {"floors"} if any(row.floors for row in self.rows) else set()
@@ -128,14 +130,15 @@ class Board:
 def build_boards(
     sections: Sequence[BoardSection], entries: Sequence[EntrySummary], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
-    """Build the leaderboards, grouped by dataset. Within a dataset, ranking ones come first, sorted by support; then
-    those trained on other datasets, then leaking ones."""
+    """Build the leaderboards, sorted by dataset. Within a dataset, those with ranks come first, sorted by support, then
+    those trained on other datasets, then those of leaking protocols.
+
+    Args:
+        paired: data for comparing entries, see `pairings`.
+    """
     by_id = {entry.id: entry for entry in entries}
     found = [_build_board(section, by_id, paired) for section in sorted(sections, key=best_supported)]
-    return sorted(
-        found,
-        key=lambda b: (b.section.dataset, b.section.leaks, bool(b.section.trained_on)),
-    )
+    return sorted(found, key=lambda b: (b.section.dataset, b.section.leaks, bool(b.section.trained_on)))
 
 
 def _build_board(
@@ -157,13 +160,12 @@ def _build_board(
 
 
 def rank_text(row: Row) -> str:
-    """Format the possible ranks of an entry; a dash where it has none."""
+    """Format the range of an entry's possible ranks; a dash where it has no rank."""
     return columns()["rank"].text(row).replace("-", "\N{EN DASH}") if row.rank else "—"
 
 
 def format_answer(row: Row, question: str) -> list[str]:
-    """Return the parts of an answer's cell: the word, its number, and the full evidence; empty where it is not
-    asked."""
+    """Return the answer to a question, its number, and its full evidence; empty where the question does not apply."""
     found = row.answers.get(question)
     if found is None:
         return []
@@ -172,7 +174,7 @@ def format_answer(row: Row, question: str) -> list[str]:
 
 
 def describe_evidence(row: Row) -> dict[str, Any]:
-    """Return the evidence of an entry: level, explanation, person and date."""
+    """Return how an entry was verified: level, its label and explanation, person and date."""
     level, by, on = row.evidence.level, row.evidence.by, row.evidence.on
     return {"level": level, "label": row.evidence.name, "text": EVIDENCE[level], "by": by, "on": on}
 
@@ -183,7 +185,7 @@ def entry_link(dataset: str, protocol: str, id_: str) -> str:
 
 
 def _build_table_row(row: Row, metric: str, entry: EntrySummary, section: BoardSection) -> dict[str, Any]:
-    """Build the table row of an entry; `cells`: value and text of the columns that are not drawn."""
+    """Build the row of an entry for the page's script; its `cells` are (value, text) of plain columns."""
     others = [name for name in SECONDARY_METRICS if name not in (metric, row.primary_metric)]
     columns_shown = {name: columns()[name] for name in PAGE_COLUMNS}
     score = row.get_score(metric)
@@ -212,7 +214,7 @@ def _build_table_row(row: Row, metric: str, entry: EntrySummary, section: BoardS
 
 
 def _list_interval(score: Score | None) -> list[float | None] | None:
-    """Return mean and interval, rounded."""
+    """Return mean, lower and upper bound of a score, rounded; None without a score."""
     if not score:
         return None
     return [None if end is None else round(end, 6) for end in (score.mean, *(score.ends or (None, None)))]
@@ -223,20 +225,20 @@ def _list_interval(score: Score | None) -> list[float | None] | None:
 
 def overview_page(boards: Sequence[Board]) -> str:
     """Render the start page of the site."""
-    lines = _lines(boards)
+    lines = _select_boards(boards)
     others = [board for board in boards if board not in lines]
-    grouped = {name: list(group) for name, group in groupby(others, key=lambda board: board.section.dataset)}
+    by_dataset = grouped((board.section.dataset, board) for board in others)
     words = {"heads": HEADS, "answers": ANSWERS, "by_chance": BY_CHANCE}
-    return render("index.html", 0, boards=lines, others=grouped, evidence=EVIDENCE, **words)
+    return render("index.html", 0, boards=lines, others=by_dataset, evidence=EVIDENCE, **words)
 
 
 def add_page(boards: Sequence[Board]) -> str:
-    """Render the page on submitting a method, with the first leaderboard as an example."""
-    board = (_lines(boards) or boards)[0]
+    """Render the page on how to submit a method, with the first leaderboard as an example."""
+    board = (_select_boards(boards) or boards)[0]
     return render("add.html", 0, board=board, row=board.rows[0])
 
 
-def _lines(boards: Sequence[Board]) -> list[Board]:
+def _select_boards(boards: Sequence[Board]) -> list[Board]:
     """Return one leaderboard for each question, sorted by support."""
     questions: dict[tuple[str, str, str], Board] = {}
     for board in boards:
@@ -246,17 +248,17 @@ def _lines(boards: Sequence[Board]) -> list[Board]:
     return sorted(questions.values(), key=lambda board: best_supported(board.section))
 
 
-# Numbers published in papers, under other protocols: never in one table with rows of leaderboards.
+# Numbers published in papers, under other protocols: never in one table with entries of leaderboards.
 
 
-def published_page(boards: Sequence[Board]) -> str:  # noqa: ARG001  all pages of the site are made alike
+def published_page(boards: Sequence[Board]) -> str:  # noqa: ARG001  all pages have the same signature
     """Render the page of published numbers, from the claims of installed packages."""
-    rows = [row for claim in installed_claims() for row in _rows(claim)]
+    rows = [row for claim in installed_claims() for row in _list_published(claim)]
     papers = [(paper, list(group)) for paper, group in groupby(rows, key=lambda row: row["paper"])]
     return render("published.html", 0, papers=papers)
 
 
-def _rows(claim: Claim | MeasuredClaim | UntestedClaim) -> list[dict[str, Any]]:
+def _list_published(claim: Claim | MeasuredClaim | UntestedClaim) -> list[dict[str, Any]]:
     """Return one row for each published number."""
     if isinstance(claim, UntestedClaim):
         return []
@@ -277,19 +279,15 @@ def _rows(claim: Claim | MeasuredClaim | UntestedClaim) -> list[dict[str, Any]]:
 
 def write_method_pages(whole: Path, boards: Sequence[Board]) -> None:
     """Write `methods/index.html` and a page for each method. Raises OSError."""
-    methods: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for board in boards:
-        for row in board.rows:
-            methods.setdefault(row.parts, []).append(_describe_place(row, board))
-    listed = sorted(methods.items())
-    pages = [(method_label(parts), method_slug(parts), rows) for parts, rows in listed]
+    methods = grouped((row.parts, _describe_place(row, board)) for board in boards for row in board.rows)
+    pages = [(method_label(parts), method_slug(parts), rows) for parts, rows in sorted(methods.items())]
     write_page(whole / "methods" / "index.html", render("methods.html", 1, pages=pages))
     for name, slug, rows in pages:
         write_page(whole / "methods" / f"{slug}.html", render("method.html", 1, name=name, rows=rows))
 
 
 def method_slug(parts: Sequence[str]) -> str:
-    """Return the file name of a method's page: its parts where these are plain, else with a digest.
+    """Return the file name of a method's page: its parts, with a digest if they contain special characters.
 
     >>> method_slug(["cnn_tf", "late"])
     'cnn_tf-late'
@@ -317,11 +315,11 @@ def _describe_place(row: Row, board: Board) -> dict[str, Any]:
 
 def transfer_page(boards: Sequence[Board]) -> str:
     """Render the page of entries trained on another dataset, next to entries trained on the tested dataset."""
-    return render("transfer.html", 0, tables=_tables(boards))
+    return render("transfer.html", 0, tables=_build_tables(boards))
 
 
-def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    """Return a table for each target and tested dataset, of the latest protocol with such entries."""
+def _build_tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
+    """Return a table for each target and tested dataset, under the latest protocol that has transfer entries."""
     tables = []
     latest: dict[tuple[str, str], tuple[bool, str]] = {}
     for board in boards:
@@ -329,14 +327,15 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
             place = (board.section.target, board.section.dataset)
             latest[place] = max(latest.get(place, (False, "")), (not board.section.leaks, board.section.protocol))
     for (target, dataset), (_, protocol) in sorted(latest.items()):
-        chosen = [board for board in boards if _place(board) == (target, protocol, dataset)]
+        same = [board for board in boards if (board.section.target, board.section.protocol) == (target, protocol)]
+        chosen = [board for board in same if board.section.dataset == dataset]
         chosen.sort(key=lambda board: (bool(board.section.trained_on), board.section.trained_on or ""))
         primary_metric = chosen[0].rows[0].primary_metric
         metric = primary_metric if all(b.metric == primary_metric for b in chosen) else inside_subjects(primary_metric)
         sources = [board.section.trained_on or dataset for board in chosen]
-        slugs = {_method(row): method_slug(row.parts) for b in chosen if b.section.trained_on for row in b.rows}
+        slugs = {_method_key(row): method_slug(row.parts) for b in chosen if b.section.trained_on for row in b.rows}
         rows = [
-            (", ".join(filter(None, method)), slug, [_cell(board, method, metric) for board in chosen])
+            (", ".join(filter(None, method)), slug, [_make_cell(board, method, metric) for board in chosen])
             for method, slug in sorted(slugs.items())
         ]
         about: dict[str, Any] = {"target": target, "protocol": protocol, "dataset": dataset}
@@ -346,20 +345,16 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
     return tables
 
 
-def _place(board: Board) -> tuple[str, str, str]:
-    return board.section.target, board.section.protocol, board.section.dataset
-
-
-def _cell(board: Board, method: tuple[str, str, str], metric: str) -> dict[str, Any] | None:
-    row = next((row for row in board.rows if _method(row) == method), None)
+def _make_cell(board: Board, method: tuple[str, str, str], metric: str) -> dict[str, Any] | None:
+    row = next((row for row in board.rows if _method_key(row) == method), None)
     if row is None:
         return None
     href = entry_link(board.section.dataset, board.section.protocol, row.id)
     return {"score": row.format_metric(metric, ""), "href": href}
 
 
-def _method(row: Row) -> tuple[str, str, str]:
-    """Return the key of a method, independent of its training set: name, signals and other differences."""
+def _method_key(row: Row) -> tuple[str, str, str]:
+    """Return what identifies a method apart from its training set: name, signals and other settings."""
     plain = "; ".join(text for text in row.apart if not text.startswith("trained on "))
     return method_label(row.parts, row.pretrainers), row.signals, plain
 
@@ -369,7 +364,7 @@ def _method(row: Row) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class CalibrationCurve:
-    """A curve over the amount of calibration data. `name`: method and protocol. `runs`: the ids of its rows."""
+    """A curve over the amount of calibration data: dataset, method and protocol, ids of its entries, and the curve."""
 
     board: str
     name: str
@@ -380,23 +375,23 @@ class CalibrationCurve:
 def build_calibration_curves(
     entries: Sequence[EntrySummary], load: LoadEntry = load_leaderboard_entry
 ) -> list[CalibrationCurve]:
-    """Build the curve of each method with published entries at several amounts of calibration data. Raises DataError
-    where an entry is damaged.
+    """Build the curve of each method with entries at several amounts of calibration data. Raises DataError where an
+    entry is damaged.
 
     Args:
-        load: loads an entry from its folder.
+        load: function that loads an entry from its folder.
     """
     personal = {name for name in protocol_names() if load_protocol(name).personal}
-    groups: dict[tuple[str, str], list[EntrySummary]] = {}
-    for entry in entries:
-        if entry.protocol in personal:
-            run = read_manifest(entry.folder)
-            key = repr([run.seeds, *but_for_given(run)])
-            groups.setdefault((entry.board, key), []).append(entry)
-    return [found for (board, _), those in sorted(groups.items()) for found in _curves(board, those, load)]
+
+    def key(entry: EntrySummary) -> tuple[str, str]:
+        run = read_manifest(entry.folder)
+        return entry.board, repr([run.seeds, *but_for_given(run)])
+
+    groups = grouped((key(entry), entry) for entry in entries if entry.protocol in personal)
+    return [found for (board, _), those in sorted(groups.items()) for found in _build_curves(board, those, load)]
 
 
-def _curves(board: str, entries: Sequence[EntrySummary], load: LoadEntry) -> Iterator[CalibrationCurve]:
+def _build_curves(board: str, entries: Sequence[EntrySummary], load: LoadEntry) -> Iterator[CalibrationCurve]:
     if len(entries) < 2:
         return
     loaded = [load(entry.folder) for entry in entries]
@@ -408,7 +403,7 @@ def _curves(board: str, entries: Sequence[EntrySummary], load: LoadEntry) -> Ite
 
 
 def find_curve(curves: Sequence[CalibrationCurve], run: str) -> Curve | None:
-    """Return the curve that contains a row; None where there is none."""
+    """Return the curve that contains the entry with the id `run`; None where there is none."""
     return next((each.curve for each in curves if run in each.runs), None)
 
 

@@ -1,4 +1,4 @@
-"""Pages from templates: shared parts, links, number format, and notes on leaderboards."""
+"""Rendering of pages from templates: shared parts, links, format of numbers, and notes on leaderboards."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from embench.statistics import metric_facts
 
 @cache
 def addresses() -> dict[str, str]:
-    """Return the addresses `documentation`, `repository` and `rows` (how to submit an entry), without unknown ones. If
-    only the repository is known, the documentation is its folder `docs`."""
+    """Return the known addresses among `documentation`, `repository` and `rows` (how to submit an entry). If only the
+    repository is known, the documentation is its folder `docs`."""
     try:
         named = metadata(embench.DISTRIBUTION).get_all("Project-URL") or []
     except PackageNotFoundError:
@@ -69,17 +69,17 @@ def style_texts(html: Markup) -> Markup:
 
 
 def styled_figure(value: float | None, spec: str = ".3f") -> str:
-    """Format a number; a dash where there is none."""
+    """Format a number in the style of the site; a dash for None."""
     return in_one_style(format_figure(value, spec, missing="—"))
 
 
 def styled_interval(score: Any, template: str = "[{}, {}]", spec: str = ".3f") -> str:
-    """Format the interval of a score; empty where it has none."""
+    """Format the interval of a score in the style of the site; empty where it has none."""
     return in_one_style(format_interval(score, template, spec))
 
 
 def styled_score(value: Score | None) -> str:
-    """Format a score with its interval, as in tables."""
+    """Format a score with its interval in the style of the site; a dash for None."""
     return in_one_style(format_score(value, missing="—"))
 
 
@@ -90,7 +90,7 @@ _NOTICE: ContextVar[str] = ContextVar("notice", default="")
 
 @contextmanager
 def private_pages(notice: str) -> Iterator[None]:
-    """Within this context, pages show unpublished runs and begin with this notice."""
+    """Show a notice on all pages within the context, since they have unpublished runs."""
     token = _NOTICE.set(notice)
     try:
         yield
@@ -104,7 +104,7 @@ def notice() -> str:
 
 
 def render(template: str, depth: int, **values: Any) -> str:
-    """Render a page that lies `depth` folders below the site's first page."""
+    """Render a page in a folder that is `depth` levels below the site's first page."""
     shared = {"root": "../" * depth, "addresses": addresses(), "notice": notice()}
     return _TEMPLATES.get_template(template).render(**shared, **values)
 
@@ -116,16 +116,16 @@ def write_page(path: Path, text: str) -> None:
 
 
 def link(*parts: str) -> str:
-    """Return a relative address from names of folders and files, which may contain any character."""
+    """Return a relative address from names of folders and files, with special characters escaped."""
     return "/".join(quote(part, safe="") for part in parts)
 
 
 def script_json(value: Any) -> Markup:
-    """Return `value` as JSON for a script element; texts in it cannot end the element."""
+    """Return `value` as JSON for a script element, which texts in it cannot end."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)  # noqa: S704  nothing is left in it that HTML could read
+    return Markup(text)  # noqa: S704  no character is left that has a meaning in HTML
 
 
 _TEMPLATES = load_templates("embench.site", html=True)
@@ -142,11 +142,11 @@ _TEMPLATES.globals |= {"link": link, "metric_facts": metric_facts}
 # Notes about a leaderboard, written in Markdown by maintainers, as a part of its page.
 
 
-def read(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> Markup:
-    """Render the file `<dataset>.md` of a folder as HTML, without its title; empty where there is none.
+def read_note(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> Markup:
+    """Render the note on a dataset, `<dataset>.md` in a folder, as HTML without its title; empty if there is none.
 
-    Headings are one level below those of the page. Links to notes of other `datasets` lead to their pages. Other links
-    inside the folder, and pictures, are replaced by their text. HTML in a note is shown as text.
+    Headings become one level lower. Links to notes of other `datasets` lead to their pages. Other links inside the
+    folder, and pictures, are replaced by their text. HTML in a note is shown as text.
 
     Raises:
         DataError: the file cannot be read.
@@ -159,7 +159,7 @@ def read(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> Marku
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"a note cannot be read: {error}", where=str(path)) from error
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    # Marks of generated tables are comments, which readers of Markdown don't see.
+    # Comments mark generated tables and are not part of the text.
     tokens = markdown.parse("\n".join(line for line in text.splitlines() if not line.startswith("<!--")))
     if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
         tokens = tokens[3:]
@@ -174,12 +174,12 @@ def read(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> Marku
 
 
 def _filter_tokens(tokens: list[Token], datasets: AbstractSet[str]) -> list[Token]:
-    """Return the parts of a line without pictures and without links that lead nowhere."""
+    """Replace pictures, and links that are not part of the site, by their text."""
     out: list[Token] = []
     dropped = []
     for token in tokens:
         if token.type == "link_open":
-            href = _target(str(token.attrs["href"]), datasets)
+            href = _resolve_link(str(token.attrs["href"]), datasets)
             dropped.append(href is None)
             if href is not None:
                 token.attrs["href"] = href
@@ -194,8 +194,8 @@ def _filter_tokens(tokens: list[Token], datasets: AbstractSet[str]) -> list[Toke
     return out
 
 
-def _target(href: str, datasets: AbstractSet[str]) -> str | None:
-    """Return the target of a link, from a dataset's page; None where it is not part of the site."""
+def _resolve_link(href: str, datasets: AbstractSet[str]) -> str | None:
+    """Return the address for a link on a dataset's page; None where its target is not part of the site."""
     place = urlsplit(href)
     if place.scheme in ("http", "https"):
         return href

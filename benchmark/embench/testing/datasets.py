@@ -21,13 +21,13 @@ from embench.signals.video import probe
 from embench.testing.require import Check, leaves_no_trace
 
 _OVERHANG_S = 1.0
-"""Tolerance in s, since devices do not stop all channels at the same sample."""
+"""Seconds by which a signal may be longer than its recording, since devices do not stop all channels at once."""
 
-_ENOUGH = 8
-"""Minimum number of labelled recordings for concluding that a channel that follows a label is not a coincidence."""
+_LEAST_RECORDINGS = 8
+"""Smallest number of labelled recordings in which a correlation of a channel with a label is not a coincidence."""
 
 _SAME = 0.999
-"""Correlation of a label and a statistic of a channel that no recorded signal reaches."""
+"""Correlation between a label and a statistic of a channel from which on the channel must contain the label."""
 
 _SUBJECTS = 3
 """Number of subjects whose recordings are read, so that checks of large datasets end in time."""
@@ -50,19 +50,16 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
-    check.that(
-        issubclass(cls, Dataset),
-        "the class is not a Dataset",
-        expected="a subclass of embench.interfaces.dataset.Dataset",
-    )
+    expected = "a subclass of embench.interfaces.dataset.Dataset"
+    check.that(issubclass(cls, Dataset), "the class is not a Dataset", expected=expected)
     card = getattr(cls, "card", None)
     check.that(isinstance(card, Card), "the class has no `card`", expected="a `Card`")
-    _card(check, cls.card)
-    _refuses(check, cls)
+    _check_card(check, cls.card)
+    _check_empty_folder(check, cls)
     with check.during(f"folder {root}"):
         reader = cls(root)
         if reader.card is not cls.card:
-            _card(check, reader.card)
+            _check_card(check, reader.card)
         subjects = reader.subjects()
         check.that(bool(subjects), "the dataset has no subjects", expected="subjects, or DataError")
         fine = len(set(subjects)) == len(subjects) and subjects == cls(root).subjects()
@@ -73,24 +70,25 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
             with check.during(f"subject {subject}"):
                 _check_subject(check, reader, subject, seen)
         both = ", ".join(sorted(seen.levels.keys() & reader.card.raters.keys()))
+        what = f"recordings contain the label {both}, but the dataset card derives it from raters"
         expected = "only the labels of each rater; embench combines them when it prepares the data"
-        check.that(
-            not both,
-            f"recordings contain the label {both}, but the dataset card derives it from raters",
-            expected=expected,
-        )
+        check.that(not both, what, expected=expected)
         for target in reader.card.targets:
             what = f"no recording has the label `{target.label}` of target {target.name}"
             raters = reader.card.raters.get(target.label)
             there = any(name in seen.levels for name in (raters.labels if raters else (target.label,)))
             check.that(there, what, expected="the labels that the targets of the dataset card require")
-        _no_label_among_signals(check, seen)
+        _check_hidden_labels(check, seen)
 
 
 @dataclass
 class _Seen:
-    """Statistics of all recordings so far. `levels`: label -> its mean in each recording; `summaries`: (modality,
-    channel, statistic) -> its value in each recording; NaN where a recording lacks it."""
+    """Statistics of the recordings that were read.
+
+    Args:
+        levels: label -> its mean in each recording; NaN where it is missing.
+        summaries: (modality, channel, statistic) -> its value in each recording; NaN where the channel is missing.
+    """
 
     ids: set[str] = field(default_factory=set)
     signals: SeenSignals = field(default_factory=SeenSignals)
@@ -126,15 +124,15 @@ def _mean(values: np.ndarray) -> float:
     return float(there.mean()) if there.size else np.nan
 
 
-def _no_label_among_signals(check: Check, seen: _Seen) -> None:
-    """Check that no statistic of a channel follows a label as only the label itself does."""
-    if len(seen.ids) < _ENOUGH:
+def _check_hidden_labels(check: Check, seen: _Seen) -> None:
+    """Check that no channel contains a label: no statistic of a channel correlates almost perfectly with a label."""
+    if len(seen.ids) < _LEAST_RECORDINGS:
         return
     for name, levels in seen.levels.items():
         for (modality, channel, figure), values in seen.summaries.items():
             pair = np.array([levels, values])
             pair = pair[:, np.isfinite(pair).all(0)]
-            if pair.shape[1] < _ENOUGH or (pair.std(1) == 0).any():
+            if pair.shape[1] < _LEAST_RECORDINGS or (pair.std(1) == 0).any():
                 continue
             follows = abs(float(np.corrcoef(pair)[0, 1]))
             what = (
@@ -154,7 +152,7 @@ def _check_pickling(check: Check, what: str, content: object) -> None:
         check.that(False, f"cannot send {what} to a worker process: {error}", expected=expected)
 
 
-def _card(check: Check, card: Card) -> None:
+def _check_card(check: Check, card: Card) -> None:
     for name in ("name", "title", "citation", "licence", "obtain"):
         check.that(bool(getattr(card, name)), f"`{name}` of the dataset card is empty", expected="text")
     try:
@@ -162,10 +160,8 @@ def _card(check: Check, card: Card) -> None:
     except PluginError as error:
         raise CheckFailed(error.what, where=check.where, expected=error.expected) from error
     parts = {part for name in card.default_modalities for part in name.split("+")}
-    fine = bool(parts) and parts <= set(card.modalities)
-    check.that(
-        fine, f"`default_modalities` is {card.default_modalities}", expected="some modalities of the dataset card"
-    )
+    what = f"`default_modalities` is {card.default_modalities}"
+    check.that(bool(parts) and parts <= set(card.modalities), what, expected="some modalities of the dataset card")
     names = [target.name for target in card.targets]
     check.that(len(set(names)) == len(names), f"targets are {names}", expected="each once")
     fine = set(card.default_targets) <= set(names)
@@ -175,7 +171,7 @@ def _card(check: Check, card: Card) -> None:
     check.that(card.labels_public in known, f"`labels_public` is {card.labels_public!r}", expected=", ".join(known))
 
 
-def _refuses(check: Check, cls: type[Dataset]) -> None:
+def _check_empty_folder(check: Check, cls: type[Dataset]) -> None:
     with tempfile.TemporaryDirectory() as empty:
         try:
             subjects = cls(Path(empty)).subjects()
@@ -198,52 +194,40 @@ def _check_subject(check: Check, reader: Dataset, subject: str, seen: _Seen) -> 
             seen.add(recording)
             fine = recording.subject == subject
             check.that(fine, f"its subject is {recording.subject}", expected="the requested subject")
-            _recording(check, reader.card, recording)
+            _check_recording(check, reader.card, recording)
             if recording.video is not None:
                 with check.during("video"):
-                    _video(check, reader, recording, recording.video)
-            _same(check, recording, next(second, None))
+                    _check_video(check, reader, recording, recording.video)
+            _check_same_recording(check, recording, next(second, None))
             for modality, signal in recording.signals.items():
                 twin = seen.signals.twin(subject, recording.id, modality, signal)
                 what = f"its {modality} equals that of recording {twin}, of another subject, in every sample"
-                check.that(
-                    twin is None,
-                    what,
-                    expected="separate files for each subject; check whether one file is read under two names",
-                )
+                expected = "separate files for each subject; check whether one file is read under two names"
+                check.that(twin is None, what, expected=expected)
             _check_pickling(check, "it", (recording.labels, reader.subject_info(subject)))
-    check.that(
-        len(seen.ids) > before,
-        "`subjects` lists the subject, but the subject has no recordings",
-        expected="subjects with recordings",
-    )
+    what = "`subjects` lists the subject, but the subject has no recordings"
+    check.that(len(seen.ids) > before, what, expected="subjects with recordings")
     check.that(next(second, None) is None, "a second reading gives more recordings", expected="the same recordings")
 
 
-def _recording(check: Check, card: Card, recording: Recording) -> None:
+def _check_recording(check: Check, card: Card, recording: Recording) -> None:
     fine = 0 < recording.duration_s <= card.longest_s + 1e-6
-    check.that(
-        fine,
-        f"the recording lasts {recording.duration_s} s",
-        expected=f"at most {card.longest_s} s, the limit of the dataset card",
-    )
+    expected = f"at most {card.longest_s} s, the limit of the dataset card"
+    check.that(fine, f"the recording lasts {recording.duration_s} s", expected=expected)
     for name in ("stimulus", "session", "group"):
         check.that(bool(getattr(recording, name)), f"its `{name}` is empty", expected="text")
     for modality, signal in recording.signals.items():
         promised = card.modalities.get(modality)
-        check.that(
-            promised is not None,
-            f"the recording has {modality}, but the dataset card does not",
-            expected="modalities of the dataset card",
-        )
+        what = f"the recording has {modality}, but the dataset card does not"
+        check.that(promised is not None, what, expected="modalities of the dataset card")
         with check.during(modality):
-            _signal(check, signal, promised, recording.duration_s)
+            _check_signal(check, signal, promised, recording.duration_s)
     for name, label in recording.labels.items():
         with check.during(f"label {name}"):
-            _label(check, label)
+            _check_label(check, label)
 
 
-def _signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> None:
+def _check_signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> None:
     fine = signal.data.dtype == np.float32 and signal.data.ndim == 2
     check.that(fine, f"the data are {signal.data.dtype} {signal.data.shape}", expected="float32 (channels, samples)")
     fine = signal.channels == promised.channels and len(signal.channels) == signal.data.shape[0]
@@ -254,26 +238,19 @@ def _signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> N
     fine = signal.duration_s <= duration_s + _OVERHANG_S
     what = f"the signal lasts {signal.duration_s} s, but the recording lasts {duration_s} s"
     check.that(fine, what, expected=f"at most {_OVERHANG_S:g} s longer than the recording")
-    check.that(
-        not np.isinf(signal.data).any(), "the signal contains infinity", expected="numbers, and NaN for lost samples"
-    )
+    expected = "numbers, and NaN for lost samples"
+    check.that(not np.isinf(signal.data).any(), "the signal contains infinity", expected=expected)
     there = signal.data[np.isfinite(signal.data)]
-    check.that(
-        bool(there.size and there.any()),
-        "the signal contains only zeros or NaN",
-        expected="no such signal if nothing was recorded",
-    )
+    fine, expected = bool(there.size and there.any()), "no such signal if nothing was recorded"
+    check.that(fine, "the signal contains only zeros or NaN", expected=expected)
 
 
-def _video(check: Check, reader: Dataset, recording: Recording, video: Video) -> None:
+def _check_video(check: Check, reader: Dataset, recording: Recording, video: Video) -> None:
     promised = reader.card.modalities.get("video")
     check.that(promised is not None, "the dataset card has no video", expected="modalities of the dataset card")
     fine = promised is not None and promised.channels == VIDEO_CHANNELS
-    check.that(
-        fine,
-        f"the video channels of the dataset card are {promised and promised.channels}",
-        expected=f"{VIDEO_CHANNELS}",
-    )
+    what = f"the video channels of the dataset card are {promised and promised.channels}"
+    check.that(fine, what, expected=f"{VIDEO_CHANNELS}")
     read = {path.resolve() for path in reader.files(recording.subject)}
     unnamed = [str(path) for path in (video.path, video.boxes) if path is not None and path.resolve() not in read]
     check.that(not unnamed, f"`files` does not name {unnamed}", expected="all files that the reader uses")
@@ -289,15 +266,12 @@ def _video(check: Check, reader: Dataset, recording: Recording, video: Video) ->
         read_boxes(video.boxes, video.path)
 
 
-def _label(check: Check, label: Label) -> None:
+def _check_label(check: Check, label: Label) -> None:
     known = ("rating", "continuous", "condition")
     check.that(label.kind in known, f"its kind is {label.kind!r}", expected=", ".join(known))
     values = np.asarray(label.values)
-    check.that(
-        values.ndim == 1 and len(values) > 0,
-        f"its values have shape {values.shape}",
-        expected="(n,) with n of at least 1",
-    )
+    fine = values.ndim == 1 and len(values) > 0
+    check.that(fine, f"its values have shape {values.shape}", expected="(n,) with n of at least 1")
     if label.times is not None:
         fine = np.shape(label.times) == values.shape and bool((np.diff(label.times) >= 0).all())
         check.that(fine, "the times do not match the values", expected="one ascending time per value")
@@ -307,7 +281,7 @@ def _label(check: Check, label: Label) -> None:
         check.that(fine, "some values belong to no class", expected=f"0 to {len(label.classes) - 1}, or NaN")
 
 
-def _same(check: Check, one: Recording, other: Recording | None) -> None:
+def _check_same_recording(check: Check, one: Recording, other: Recording | None) -> None:
     fine = other is not None and other.video == one.video
     check.that(fine, "a second reading gives another video", expected="the same file and span")
     second = other.signals if other is not None and other.id == one.id else {}

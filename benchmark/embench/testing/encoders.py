@@ -39,11 +39,8 @@ def check_encoder(cls: type[Encoder]) -> None:
         CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
-    check.that(
-        issubclass(cls, Encoder),
-        "the class is not an Encoder",
-        expected="a subclass of embench.interfaces.encoder.Encoder",
-    )
+    expected = "a subclass of embench.interfaces.encoder.Encoder"
+    check.that(issubclass(cls, Encoder), "the class is not an Encoder", expected=expected)
     accepts = getattr(cls, "accepts", None)
     known = list(dict.fromkeys(modality.name for modality in registry.modalities()))
     fine = isinstance(accepts, frozenset) and bool(accepts) and accepts <= {*known, *ANY_SIGNAL}
@@ -51,33 +48,32 @@ def check_encoder(cls: type[Encoder]) -> None:
     recipes = check.recipes()
     readable = [m for m in known if m in cls.accepts or (cls.accepts >= ANY_SIGNAL and m != "video")]
     readable = [m for m in readable if len(require.channels(m)) >= cls.min_channels]
-    check.that(
-        bool(readable), f"`min_channels` is {cls.min_channels}", expected="at most the number of channels of a modality"
-    )
+    expected = "at most the number of channels of a modality"
+    check.that(bool(readable), f"`min_channels` is {cls.min_channels}", expected=expected)
     for preset, recipe in recipes.items():
         if preset == "paper" and cls(recipe).reads == "clips":
             continue
         for modality in readable if preset == "quick" else readable[:1]:
             with check.during(f"preset {preset}, {modality}"), torch.random.fork_rng(devices=[]):
-                _check(check, cls(recipe), modality)
+                _check_on_modality(check, cls(recipe), modality)
 
 
 @lets_print
 def check_encoder_input(
     cls: type[Encoder], recipe: Recipe, modality: str, channels: tuple[str, ...], rate_hz: float
 ) -> None:
-    """Check an encoder as `check_encoder` does, with one recipe on one modality with these channels at `rate_hz`; the
-    encoder may print. Raises CheckFailed."""
+    """Check an encoder as `check_encoder` does, but with one recipe, and one modality with these channels and this
+    rate; the encoder may print. Raises CheckFailed."""
     check = Check(cls)
     with require.recorded_with(modality, channels, rate_hz), check.during(f"{modality} of this run"):
-        _check(check, cls(recipe), modality)
+        _check_on_modality(check, cls(recipe), modality)
 
 
-def _check(check: Check, encoder: Encoder, modality: str) -> None:
+def _check_on_modality(check: Check, encoder: Encoder, modality: str) -> None:
     fine = (encoder.reads == "clips") == (modality == "video")
     check.that(fine, f"the encoder reads {encoder.reads} of {modality}", expected="only clips of video")
     if encoder.reads == "features":
-        _features(check, encoder, modality)
+        _check_features(check, encoder, modality)
     if encoder.reads == "stream":
         whole = require.signal_for(encoder, modality, 40.0)
         with check.untouched("`stream`", whole.data):
@@ -96,14 +92,14 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.S
     with check.untouched("`fit_stats`", sample.x, sample.mask):
         encoder.fit_stats(sample.x, sample.mask)
     spec = require.with_fitted_stats(encoder, sample)
-    _stats(check, encoder, sample, spec)
+    _check_stats(check, encoder, sample, spec)
     module = check.repeats(lambda: encoder.build(spec))
     x, mask = sample.tensors()
     module.eval()
     with torch.no_grad():
         with check.untouched("the network", x, mask):
-            alone = _run_one_by_one(check, module, x, mask)  # before it has seen a batch
-            tokens = _shapes(check, module(x, mask), len(x))
+            alone = _run_one_by_one(check, module, x, mask)  # before the network could remember a batch
+            tokens = _check_tokens(check, module(x, mask), len(x))
         check.sets_no_seed(lambda: module(x, mask), "the network in eval mode")
         repeated = module(x, mask).pooled()
         expected = "the same output in eval mode, independent of earlier calls"
@@ -111,12 +107,12 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.S
         what = "the output of a row depends on the other rows of its batch"
         check.equal(alone, tokens.pooled(), what, expected="rows that are independent of each other")
         if mask is not None:
-            _masked(check, module, x, mask, tokens)
+            _check_masks(check, module, x, mask, tokens)
             check.finite(module(x, None).pooled(), "the output without a mask")
         if encoder.reads in ("signal", "stream"):
-            _picks(check, module, x, mask, spec.channels)
-    _head(check, encoder, tokens)
-    _personal(check, encoder, modality, module, tokens)
+            _check_picks(check, module, x, mask, spec.channels)
+    _check_head(check, encoder, tokens)
+    _check_personal(check, encoder, modality, module, tokens)
     module.train()
     with check.untouched("the network in training mode", x, mask):
         trained = module(x, mask)
@@ -133,7 +129,7 @@ def _pool(tokens: Any) -> Tensor:
     return pooled
 
 
-def _shapes(check: Check, tokens: Any, size: int) -> Tokens:
+def _check_tokens(check: Check, tokens: Any, size: int) -> Tokens:
     check.that(isinstance(tokens, Tokens), f"forward gave {type(tokens).__name__}", expected="Tokens")
     made: Tokens = tokens
     fine = made.x.ndim == 3 and len(made.x) == size and made.x.shape[1] > 0
@@ -146,9 +142,8 @@ def _shapes(check: Check, tokens: Any, size: int) -> Tokens:
         check.that(bool(made.mask.any(1).all()), "a row with samples has no valid token", expected="at least one")
     if made.summary is not None:
         fine = made.summary.shape == (size, made.x.shape[2])
-        check.that(
-            fine, f"the summary has shape {tuple(made.summary.shape)}", expected="(B, D), with D as in the tokens"
-        )
+        what = f"the summary has shape {tuple(made.summary.shape)}"
+        check.that(fine, what, expected="(B, D), with D as in the tokens")
     check.finite(made.pooled(), "the pooled output")
     return made
 
@@ -157,10 +152,10 @@ def _run_one_by_one(check: Check, module: nn.Module, x: Tensor, mask: Tensor | N
     """Return the pooled output (B, D) of each row, computed one by one."""
     rows = [slice(row, row + 1) for row in range(len(x))]
     outputs = (module(x[row], None if mask is None else mask[row]) for row in rows)
-    return torch.cat([_shapes(check, output, 1).pooled() for output in outputs])
+    return torch.cat([_check_tokens(check, output, 1).pooled() for output in outputs])
 
 
-def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
+def _check_masks(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
     changed = module(require.masked_noise(x, mask, seed=3), mask)
     about = {
         "expected": "an output that masked samples do not change",
@@ -173,11 +168,11 @@ def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: To
         check.equal(changed.x[counts], tokens.x[counts], "the tokens depend on masked samples", **about)
 
 
-def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
-    """Check that exactly the channels in `picks` change the output; without `picks`, all channels."""
+def _check_picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
+    """Check that the output depends on exactly the channels in the module's `picks`; without `picks`, on all."""
     picks = getattr(module, "picks", None)
-    picked = list(range(len(channels))) if picks is None else _positions(check, picks, len(channels))
-    rows = x[:1].repeat(len(channels) + 1, 1, 1)  # another channel is noise in each but the last
+    picked = list(range(len(channels))) if picks is None else _check_positions(check, picks, len(channels))
+    rows = x[:1].repeat(len(channels) + 1, 1, 1)  # row k has noise in channel k; the last row has none
     noise = torch.randn(x.shape[2], generator=torch.Generator().manual_seed(5))
     for k in range(len(channels)):
         rows[k, k] += 10 * noise
@@ -185,21 +180,18 @@ def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, chan
     output = torch.cat([part.flatten(1) for part in (tokens.x, tokens.summary) if part is not None], 1)
     responds = (output - output[-1]).abs().amax(1) > CLOSE_ENOUGH * max(1.0, output[-1].abs().max().item())
     read = np.flatnonzero(responds.numpy()).tolist()
-    if not read:  # of a network whose last layer starts at zero, nothing can be concluded
+    if not read:  # nothing can be concluded if the last layer starts at zero
         return
     silent = ", ".join(channels[k] for k in picked if k not in read)
     more = ", ".join(channels[k] for k in read if k not in picked)
     named = " " if picks is None else ", as named by `picks` of its module, "
-    what = (
-        f"channel {silent}{named}changes nothing"
-        if silent
-        else f"the network reads channel {more}, which `picks` does not name"
-    )
+    extra = f"the network reads channel {more}, which `picks` does not name"
+    what = f"channel {silent}{named}changes nothing" if silent else extra
     expected = "a module with `picks`: the positions of the channels that the module reads, in order"
     check.that(not silent and not more, what, expected=expected)
 
 
-def _positions(check: Check, picks: Any, channels: int) -> list[int]:
+def _check_positions(check: Check, picks: Any, channels: int) -> list[int]:
     fine = isinstance(picks, Tensor) and picks.ndim == 1 and picks.dtype in (torch.int32, torch.int64)
     picked: list[int] = picks.tolist() if fine else []
     fine = bool(picked) and set(picked) <= set(range(channels)) and len(set(picked)) == len(picked)
@@ -208,7 +200,7 @@ def _positions(check: Check, picks: Any, channels: int) -> list[int]:
     return picked
 
 
-def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
+def _check_head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
     outputs = require.targets("binary", "classes")
     spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
     with check.during("the head"):
@@ -223,7 +215,7 @@ def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
         check.gradients(head, projected(output.logits, output.hidden))
 
 
-def _personal(check: Check, encoder: Encoder, modality: str, module: nn.Module, tokens: Tokens) -> None:
+def _check_personal(check: Check, encoder: Encoder, modality: str, module: nn.Module, tokens: Tokens) -> None:
     spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
     head = seeded(lambda: encoder.head(spec, require.targets("binary")))
     model = Model({modality: module}, {modality: spec}, head=head)
@@ -235,7 +227,7 @@ def _personal(check: Check, encoder: Encoder, modality: str, module: nn.Module, 
     check_personalises(check, encoder, model, units)
 
 
-def _stats(check: Check, encoder: Encoder, sample: require.SampleRows, spec: InputSpec) -> None:
+def _check_stats(check: Check, encoder: Encoder, sample: require.SampleRows, spec: InputSpec) -> None:
     """Check that statistics are plain arrays, are reproducible, and use recorded samples only."""
     for name, value in spec.stats.items():
         check.that(bool(np.isfinite(value).all()), f"`fit_stats` gives a {name} that is not finite", expected="numbers")
@@ -248,7 +240,7 @@ def _stats(check: Check, encoder: Encoder, sample: require.SampleRows, spec: Inp
         check.that(same, f"`fit_stats` uses masked samples for {name}", expected="recorded samples only")
 
 
-def _features(check: Check, encoder: Encoder, modality: str) -> None:
+def _check_features(check: Check, encoder: Encoder, modality: str) -> None:
     """Check that features of a span do not depend on the other requested spans, and that an empty span has none."""
     whole = require.signal_for(encoder, modality, 40.0)
     spans = np.array([[0.0, 10.0], [5.0, 15.0], [12.0, 40.0]])
@@ -256,9 +248,8 @@ def _features(check: Check, encoder: Encoder, modality: str) -> None:
         found = np.asarray(encoder.features(whole, spans))
     check.sets_no_seed(lambda: encoder.features(whole, spans), "`features`")
     check.that(found.ndim >= 2 and len(found) == 3, f"features have shape {found.shape}", expected="(n, *shape)")
-    check.that(
-        bool(np.isfinite(found).any()), "features contain only NaN", expected="finite values for ten seconds of signal"
-    )
+    expected = "finite values for ten seconds of signal"
+    check.that(bool(np.isfinite(found).any()), "features contain only NaN", expected=expected)
     check.that(not np.isinf(found).any(), "features contain infinity", expected="numbers, or NaN without a signal")
     for row in range(3):
         one = np.asarray(encoder.features(whole, spans[row : row + 1].copy()))[0]
@@ -302,29 +293,26 @@ def check_pretrainer(cls: type[Pretrainer]) -> None:
 def _check_pretrainer(check: Check, pretrainer: Pretrainer, names: tuple[str, ...]) -> None:
     inputs = {m: InputSpec(m, (len(_CHANNELS[m]), _LENGTH), _CHANNELS[m], 32.0) for m in names}
     labelled = pretrainer.labels == "source"
-    model = seeded(lambda: _model(inputs, fused=pretrainer.scope == "model"))
+    model = seeded(lambda: _make_model(inputs, fused=pretrainer.scope == "model"))
     objective = check.repeats(lambda: pretrainer.objective(model, inputs, _OUTPUTS if labelled else None))
-    check.that(
-        getattr(objective, "model", None) is model,
-        "the task does not hold the model as `.model`",
-        expected="the model that was passed in",
-    )
-    batch = _batch(inputs, labelled)
+    fine = getattr(objective, "model", None) is model
+    check.that(fine, "the task does not hold the model as `.model`", expected="the model that was passed in")
+    batch = _make_batch(inputs, labelled)
     with check.untouched("the objective", *batch.x.values(), *batch.mask.values(), batch.y, batch.weight):
-        loss, figures = _loss(check, objective, batch)
+        loss, figures = _get_loss(check, objective, batch)
     check.sets_no_seed(lambda: objective(batch), "the objective")
     check.that(isinstance(figures, Mapping), f"the figures are {type(figures).__name__}", expected="{name: figure}")
     for name, figure in figures.items():
         check.finite(torch.as_tensor(figure).detach(), f"figure {name}")
-    check.equal(
-        _loss(check, objective, batch)[0], loss, "two calls with one seed differ", expected="torch's generator only"
-    )
-    noisy = replace(batch, x={m: _noise(x, batch.mask[m]) for m, x in batch.x.items()})
+    what = "two calls with one seed differ"
+    check.equal(_get_loss(check, objective, batch)[0], loss, what, expected="torch's generator only")
+    noisy = replace(batch, x={m: _add_noise(x, batch.mask[m]) for m, x in batch.x.items()})
     expected = "no effect of samples with a False mask"
-    check.equal(_loss(check, objective, noisy)[0], loss, "the loss depends on masked samples", expected=expected)
-    check.finite(_loss(check, objective, _without(batch, names[0]))[0], "the loss of a row without one modality")
+    what = "the loss depends on masked samples"
+    check.equal(_get_loss(check, objective, noisy)[0], loss, what, expected=expected)
+    check.finite(_get_loss(check, objective, _drop(batch, names[0]))[0], "the loss of a row without one modality")
     objective.train()
-    loss = _loss(check, objective, batch)[0]
+    loss = _get_loss(check, objective, batch)[0]
     check.that(loss.requires_grad, "the loss has no gradient", expected="a differentiable loss")
     loss.backward()
     for m, encoder in model.encoders.items():
@@ -334,7 +322,7 @@ def _check_pretrainer(check: Check, pretrainer: Pretrainer, names: tuple[str, ..
         check.finite(p.grad, f"the gradient of `{name}`")
 
 
-def _loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, object]]:
+def _get_loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, object]]:
     output = seeded(lambda: objective(batch), seed=3)
     fine = isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Tensor) and output[0].ndim == 0
     check.that(fine, "the call did not return a loss and figures", expected="(loss of shape (), {name: figure})")
@@ -343,7 +331,7 @@ def _loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Map
     return loss, figures
 
 
-def _batch(inputs: Mapping[str, InputSpec], labelled: bool) -> Batch:
+def _make_batch(inputs: Mapping[str, InputSpec], labelled: bool) -> Batch:
     generator = torch.Generator().manual_seed(0)
     x, mask = {}, {}
     for m, spec in inputs.items():
@@ -355,7 +343,7 @@ def _batch(inputs: Mapping[str, InputSpec], labelled: bool) -> Batch:
     return Batch(x, mask, {m: torch.arange(_SIZE) for m in inputs}, _SIZE, y, torch.ones(_SIZE))
 
 
-def _without(batch: Batch, modality: str) -> Batch:
+def _drop(batch: Batch, modality: str) -> Batch:
     """Return the batch with a modality absent in the last row."""
     mask = batch.mask[modality]
     return replace(
@@ -366,13 +354,13 @@ def _without(batch: Batch, modality: str) -> Batch:
     )
 
 
-def _noise(x: Tensor, mask: Tensor | None) -> Tensor:
+def _add_noise(x: Tensor, mask: Tensor | None) -> Tensor:
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(4)) * 10
     return x if mask is None else torch.where(mask[:, None], x, noise)
 
 
 class _Encoder(nn.Module):
-    """An encoder with one token for each sample and a summary, which serves any pretext task."""
+    """An encoder with a token for each sample and a summary, so that any pretext task can use it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -384,7 +372,7 @@ class _Encoder(nn.Module):
 
 
 class _Fusion(nn.Module):
-    """A fusion that averages modalities with one token each: its summary, mixed with those of the others."""
+    """A fusion with one token for each modality: the modality's summary, mixed with those of the others."""
 
     width = _DIM
 
@@ -404,7 +392,7 @@ class _Fusion(nn.Module):
         return Output(output.logits, output.hidden, mixed)
 
 
-def _model(inputs: Mapping[str, InputSpec], *, fused: bool) -> Model:
+def _make_model(inputs: Mapping[str, InputSpec], *, fused: bool) -> Model:
     specs = {m: TokenSpec(_LENGTH, _DIM, summary=True) for m in inputs}
     encoders = {m: _Encoder(spec.shape[0]) for m, spec in inputs.items()}
     return Model(encoders, specs, _Fusion(specs) if fused else None, None if fused else Head(_DIM, _OUTPUTS.size))

@@ -8,7 +8,7 @@ import secrets
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, get_args
 
@@ -35,13 +35,12 @@ _ALONE = "the same result for a subject, independent of earlier subjects"
 
 
 def check_personalises(check: Check, plugin: Personalised, model: Model, units: Callable[[int], Batch]) -> None:
-    """Check the `personalise` of an encoder or fusion, if it has its own.
-
-    It must change what `personalises` names, to finite numbers, with and without labels, also from a single unit. It
-    must be reproducible from one seed, independent of earlier subjects, and leave its inputs unchanged.
+    """Check the method `personalise` of an encoder or fusion, if it overrides it. The method must change what
+    `personalises` names, to finite numbers, with and without labels. It must be reproducible from one seed, independent
+    of earlier subjects, and leave its inputs unchanged.
 
     Args:
-        units: returns units of a subject for a seed; the number of rows is the same each time.
+        units: function from a seed to the units of a subject, always with the same number of rows.
     """
     if type(plugin).personalise is Personalised.personalise:
         return
@@ -52,7 +51,7 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
     for with_labels in (True, False):
         with check.during(f"`personalise` {'with' if with_labels else 'without'} labels"):
             first, second = units(11), units(12)
-            labels = _labels(first.size) if with_labels else None
+            labels = (torch.arange(first.size) % 2).float()[:, None] if with_labels else None
 
             def adapted(batch: Batch, labels: Tensor | None = labels, seed: int = 1) -> dict[str, Tensor]:
                 return seeded(lambda: personalised(plugin, model, batch, labels), seed)
@@ -66,10 +65,6 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             check.sets_no_seed(partial(personalised, plugin, model, second, labels), "`personalise`")
 
 
-def _labels(rows: int) -> Tensor:
-    return (torch.arange(rows) % 2).float()[:, None]
-
-
 def _same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: str, expected: str) -> None:
     check.that(one.keys() == other.keys(), what, expected=expected)
     for name, tensor in one.items():
@@ -79,13 +74,13 @@ def _same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: 
 def check_estimator_personalises(
     check: Check, make: Callable[[], Estimator], rows: TrainingRows, X: np.ndarray
 ) -> None:
-    """Check the `personalise` of an estimator that is fitted to rows, if it has its own.
-
-    It must return an estimator with finite scores, with and without labels, also from a single unit. It must be
-    reproducible, independent of earlier subjects, and leave itself and the training rows unchanged.
+    """Check the method `personalise` of a fitted estimator, if it overrides it. The method must return an estimator
+    with finite scores, with and without labels, also from a single unit. It must be reproducible, independent of
+    earlier subjects, and leave the estimator and the training rows unchanged.
 
     Args:
-        X: (n, features) rows to score; one half is calibration data of each of two subjects.
+        rows: training rows.
+        X: rows (n, features) to score; each half is also the calibration data of a subject.
     """
     fitted = make()
     if type(fitted).personalise is Estimator.personalise:
@@ -109,33 +104,22 @@ def check_estimator_personalises(
                     return found
 
                 alone = scores(slice(half, None))
-                _check_near(
-                    check,
-                    scores(slice(half, None)),
-                    alone,
-                    "two personalised estimators of one subject differ",
-                    "one result per seed",
-                )
+                what = "two personalised estimators of one subject differ"
+                check.that(_are_near(scores(slice(half, None)), alone), what, expected="one result per seed")
                 scores(slice(0, 1))
-                _check_near(
-                    check, scores(slice(half, None)), alone, "the units of another subject change the scores", _ALONE
-                )
-                unchanged = "an unchanged original estimator"
-                _check_near(
-                    check, fitted.score(X.copy()), before, "`personalise` changes the original estimator", unchanged
-                )
+                what = "the units of another subject change the scores"
+                check.that(_are_near(scores(slice(half, None)), alone), what, expected=_ALONE)
+                what = "`personalise` changes the original estimator"
+                fine = _are_near(fitted.score(X.copy()), before)
+                check.that(fine, what, expected="an unchanged original estimator")
 
 
 def _copy(rows: TrainingRows) -> TrainingRows:
     return TrainingRows(rows.X.copy(), rows.y.copy(), rows.subjects.copy(), rows.weight.copy(), rows.val)
 
 
-def _check_near(check: Check, one: np.ndarray, other: np.ndarray, what: str, expected: str) -> None:
-    check.that(bool(np.allclose(one, other, rtol=0, atol=CLOSE_ENOUGH)), what, expected=expected)
-
-
 class Passed(nn.Module):
-    """An encoder that returns tokens (b, L, D) unchanged, with their summary where the fusion expects one."""
+    """An encoder that returns tokens (b, L, D) unchanged, and their mean as a summary if `summary` is set."""
 
     def __init__(self, summary: bool) -> None:
         super().__init__()
@@ -150,7 +134,7 @@ class Passed(nn.Module):
 
 _CLASSES = 3
 _ROWS = 12
-"""Rows of a subject."""
+"""Number of rows of each subject."""
 
 
 class _Table(NamedTuple):
@@ -169,12 +153,11 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
     - probabilities (for each of several classes, even if training rows lack one), or values, for rows with missing
       values and for a feature without any value;
     - equal scores from one seed; rows that do not depend on their batch; unchanged inputs;
-    - higher scores for the right class where classes are separable; no memory of labels from another fit;
+    - higher scores for the true class if classes are separable; no memory of labels from another fit;
     - `personalise`: it leaves the estimator unchanged, and does not depend on earlier subjects.
 
     Args:
-        nonce: text that determines rows and labels for detecting a memory; by default random, so that no plugin has met
-            them before. A failure message contains it.
+        nonce: text that determines the rows and labels for detecting a memory; default: random. A failure names it.
 
     Raises:
         CheckFailed: with the expected and the found behaviour.
@@ -193,19 +176,21 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
         checked.append(recipe)
         for kind in KINDS:
             if kind in cls.kinds:
-                make = partial(cls, recipe, 1, kind, _classes(kind))
+                make = partial(cls, recipe, 1, kind, _n_classes(kind))
                 with check.during(f"preset {preset}, {kind} targets"):
                     _check_estimator(check, make, kind, cls.reads)
                     with check.during(f"nonce {nonce}"):
-                        _check_memory(check, make, _decisions if cls.reads == "decisions" else _table, kind, nonce)
+                        _check_memory(
+                            check, make, _make_decisions if cls.reads == "decisions" else _make_table, kind, nonce
+                        )
 
 
-def _classes(kind: KindName) -> int:
+def _n_classes(kind: KindName) -> int:
     return _CLASSES if KINDS[kind].several else 2
 
 
 def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName, reads: str) -> None:
-    made = _decisions if reads == "decisions" else _table
+    made = _make_decisions if reads == "decisions" else _make_table
     table, val, test = made(8, 0, kind), made(3, 1, kind), made(3, 2, kind)
     before = [part.copy() for part in table]
     one, other, without_val = make(), make(), make()
@@ -213,26 +198,20 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
         estimator.fit(*table, val=(val.X, val.y))
     untouched = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(table, before, strict=True))
     check.that(untouched, "fitting changed the inputs", expected="unchanged arrays")
-    # Single rows come first, so that no batch is remembered. Rows are copies, as in a run, since scikit-learn's imputer
-    # fills them in place.
+    # Single rows come first, before the estimator could remember a batch. scikit-learn's imputer fills rows in place,
+    # so they are copied, as in a run.
     alone = np.concatenate([np.asarray(one.score(test.X[[row]])) for row in range(len(test.X))])
-    score = _scored(check, one, test, kind)
-    check.that(
-        _are_near(other.score(test.X.copy()), score),
-        "two fits with one seed differ",
-        expected="one result per seed; use `self.seed`, for example as `random_state`",
-    )
+    score = _check_scores(check, one, test, kind)
+    expected = "one result per seed; use `self.seed`, for example as `random_state`"
+    check.that(_are_near(other.score(test.X.copy()), score), "two fits with one seed differ", expected=expected)
     other.fit(*val, val=(test.X, test.y))
     other.fit(*table, val=(val.X, val.y))
     what = "scores depend on an earlier fit to other rows"
     check.that(_are_near(other.score(test.X.copy()), score), what, expected="a fit that is independent of earlier fits")
     check.sets_no_seed(lambda: make().fit(*val, val=(test.X, test.y)), "`fit`")
     check.sets_no_seed(lambda: one.score(test.X.copy()), "`score`")
-    check.that(
-        _are_near(alone, score),
-        "the score of a row depends on the other rows of its batch",
-        expected="rows that are independent of each other",
-    )
+    what = "the score of a row depends on the other rows of its batch"
+    check.that(_are_near(alone, score), what, expected="rows that are independent of each other")
     _check_separation(check, score, test.y, kind)
     rows = TrainingRows(*table, val=(val.X, val.y))
     check_estimator_personalises(check, make, rows, test.X[:_ROWS])
@@ -242,14 +221,14 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
     if KINDS[kind].several:
         lacking, there = make(), table.y != 1
         lacking.fit(*(part[there] for part in table))
-        _scored(check, lacking, test, kind)
+        _check_scores(check, lacking, test, kind)
 
 
 def _check_memory(
     check: Check, make: Callable[[], Estimator], made: Callable[..., _Table], kind: KindName, nonce: str
 ) -> None:
-    """Check that the scores of subjects do not change after another fit with their labels, like the fit of another
-    fold. The same holds for an estimator that is fitted to permuted labels."""
+    """Check that scores do not change after another fit, which has the labels of the scored rows, as in another fold.
+    This is checked for an estimator that is fitted to labels, and for one that is fitted to permuted labels."""
     random = np.random.default_rng(list(nonce.encode()))
     train, test = (made(count, int(random.integers(2**32)), kind) for count in (4, 3))
     permuted, told = (of._replace(y=random.permuted(of.y.reshape(-1, _ROWS), axis=1).ravel()) for of in (train, test))
@@ -262,11 +241,8 @@ def _check_memory(
 
     before = scores()
     make().fit(*_Table(*map(np.concatenate, zip(train, told, strict=True))))
-    what, expected = (
-        "the estimator remembers labels of another fit",
-        "scores that depend only on the rows of the estimator's own fit",
-    )
-    check.that(_are_near(scores(), before), what, expected=expected)
+    expected = "scores that depend only on the rows of the estimator's own fit"
+    check.that(_are_near(scores(), before), "the estimator remembers labels of another fit", expected=expected)
 
 
 def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -> None:
@@ -282,9 +258,8 @@ def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: Kind
         check.that(high > low, f"{what} scores {high:.3f}, the other {low:.3f}", expected=f"{what} higher")
 
 
-def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
-    """Return the scores of the test rows; check that they are finite, have the right shape and, for classes, are
-    probabilities."""
+def _check_scores(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
+    """Return the scores of the test rows, after a check of shape and values (probabilities for classes)."""
     score = np.asarray(estimator.score(test.X.copy()))
     shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
     check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
@@ -303,12 +278,12 @@ def _are_near(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.allclose(one, other, rtol=0, atol=CLOSE_ENOUGH))
 
 
-def _table(subjects: int, seed: int, kind: KindName) -> _Table:
-    """Return rows of subjects with all classes: two features separate the classes, some values are missing, and one
+def _make_table(subjects: int, seed: int, kind: KindName) -> _Table:
+    """Return synthetic rows of subjects: two of six features separate the classes, some values are missing, and one
     feature has no values."""
     random = np.random.default_rng(seed)
     n = subjects * _ROWS
-    y = np.tile(np.arange(_ROWS) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)
+    y = np.tile(np.arange(_ROWS) % (_n_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)
     if not KINDS[kind].has_classes:
         y = y + random.normal(0, 0.2, n)
     X = random.standard_normal((n, 6)).astype(np.float32)
@@ -320,10 +295,10 @@ def _table(subjects: int, seed: int, kind: KindName) -> _Table:
     return _Table(X, y, np.repeat([f"p{seed}{i}" for i in range(subjects)], _ROWS), np.ones(n))
 
 
-def _decisions(subjects: int, seed: int, kind: KindName) -> _Table:
-    """Return the labels of `_table` as predicted by three networks; each network is absent from some rows, never
-    all."""
-    like, random = _table(subjects, seed, kind), np.random.default_rng([seed, 1])
+def _make_decisions(subjects: int, seed: int, kind: KindName) -> _Table:
+    """Return rows with the decisions of three networks for the labels of `_make_table`. Each network lacks some rows,
+    but no row lacks all."""
+    like, random = _make_table(subjects, seed, kind), np.random.default_rng([seed, 1])
     scores = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].several else 1))
     if KINDS[kind].several:
         scores[np.arange(len(scores)), :, like.y.astype(int)] += 2
@@ -331,7 +306,7 @@ def _decisions(subjects: int, seed: int, kind: KindName) -> _Table:
     else:
         scores += 2 * (like.y - like.y.mean())[:, None, None]
         scores = scores if not KINDS[kind].has_classes else 1 / (1 + np.exp(-scores))
-    some = np.arange(len(scores)) % 4  # 3: all are there
+    some = np.arange(len(scores)) % 4  # the network that lacks the row; 3: none
     scores[np.arange(len(scores))[some < 3], some[some < 3]] = np.nan
     return like._replace(X=scores.reshape(len(scores), -1))
 
@@ -368,40 +343,45 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
         if cls.inputs != "unimodal":
             for count in sorted({least, min(most or 3, 3)}):
                 with check.during(f"preset {preset}, {count} modalities"), torch.random.fork_rng(devices=[]):
-                    _check(check, cls(recipe), _NAMES[:count])
+                    _check_on_modalities(check, cls(recipe), _NAMES[:count])
 
 
 @lets_print
 def check_fusion_arity(cls: type[Fusion | Estimator], recipe: Recipe, modalities: int) -> None:
-    """Check a fusion or estimator as `check_fusion` does, with one recipe and number of modalities; the class may
-    print. Raises CheckFailed."""
+    """Check a fusion as `check_fusion` does, but with one recipe and number of modalities; it may print."""
     if issubclass(cls, Estimator):
         inspect.unwrap(check_estimator)(cls)
         return
     check = Check(cls)
     if cls.inputs != "unimodal":
         with check.during(f"{modalities} modalities"):
-            _check(check, cls(recipe), tuple(f"{_NAMES[i % len(_NAMES)]}{i}" for i in range(modalities)))
+            _check_on_modalities(check, cls(recipe), tuple(f"{_NAMES[i % len(_NAMES)]}{i}" for i in range(modalities)))
 
 
-def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
-    specs, module = _build(check, fusion, names)
+def _check_on_modalities(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
+    specs, module = _build_network(check, fusion, names)
     check.that(hasattr(module, "head"), "the network has no `.head`", expected="the read-out layer under `.head`")
-    tokens, present = _inputs(specs)
+    tokens, present = _make_inputs(specs)
     module.eval()
     parts = [part for t in tokens.values() for part in (t.x, t.mask, t.summary)]
     with torch.no_grad():
         with check.untouched("the network", *parts, *present.values()):
-            rows = [_rows(tokens, present, slice(row, row + 1)) for row in range(_SIZE)]
-            alone = torch.cat([_shapes(check, module(*row), 1).logits for row in rows])  # before it has seen a batch
-            output = _shapes(check, module(tokens, present), _SIZE)
+            rows = [
+                (
+                    {m: require.take_rows(t, at) for m, t in tokens.items()},
+                    {m: there[at] for m, there in present.items()},
+                )
+                for at in (slice(row, row + 1) for row in range(_SIZE))
+            ]
+            alone = torch.cat([_checked(check, module(*row), 1).logits for row in rows])  # before it has seen a batch
+            output = _checked(check, module(tokens, present), _SIZE)
         check.sets_no_seed(lambda: module(tokens, present), "the network in eval mode")
         repeated = module(tokens, present).logits
         expected = "the same output in eval mode, independent of earlier calls"
         check.equal(repeated, output.logits, "two calls differ", expected=expected)
         what = "the output of a row depends on the other rows of its batch"
         check.equal(alone, output.logits, what, expected="rows that are independent of each other")
-        noisy = module(_noise(tokens), present).logits
+        noisy = module(_add_noise(tokens), present).logits
         check.equal(
             noisy,
             output.logits,
@@ -411,9 +391,10 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
             "or replace absent modalities by a learned token: `embench.nn.FillAbsent`",
         )
         if "mixed_tokens" in fusion.offers:
-            _mixed(check, module, tokens, present)
-    check_personalises(check, fusion, _model(seeded(lambda: fusion.build(specs, require.targets("binary"))), specs),
-                       partial(_units, specs))  # fmt: skip
+            _check_mixed(check, module, tokens, present)
+    network = seeded(lambda: fusion.build(specs, require.targets("binary")))
+    model = Model({m: Passed(spec.summary) for m, spec in specs.items()}, specs, fusion=network)
+    check_personalises(check, fusion, model, partial(_make_units, specs))
     module.train()
     trained = module(tokens, present)
     check.gradients(module, projected(trained.logits, trained.hidden))
@@ -424,22 +405,21 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
     check.on_another_device(lambda: fusion.build(specs, _OUTPUTS), lambda m: _logits(m(away, there)))
 
 
-def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
-    """Check the requirements on `mixed_tokens`: `embench.interfaces.fusion.MixesTokens`."""
+def _check_mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
+    """Check the method `mix` of a network that offers `mixed_tokens`, see `embench.interfaces.fusion.MixesTokens`."""
     mixed = module.mix(tokens, present)
     check.that(set(mixed) == set(tokens), f"`mix` returned {', '.join(mixed)}", expected=", ".join(tokens))
     for m, t in mixed.items():
         fine = t.x.ndim == 3 and len(t.x) == _SIZE and t.x.shape[2] == module.width
-        check.that(
-            fine, f"`mix` returned {m} with the shape {tuple(t.x.shape)}", expected=f"({_SIZE}, L, {module.width})"
-        )
+        what = f"`mix` returned {m} with the shape {tuple(t.x.shape)}"
+        check.that(fine, what, expected=f"({_SIZE}, L, {module.width})")
         check.finite(t.pooled(), f"the mixed {m}")
         there = t.mask is None or bool(t.mask.any(1).all())
         check.that(there, f"`mix` leaves a row of {m} without a valid token", expected="at least one")
 
 
-def _build(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:
-    """Return the token specs and the network for modalities that differ in width, or only in length if the fusion
+def _build_network(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:
+    """Return token specs of modalities and a network for them. The modalities differ in width, unless the fusion
     requires equal widths."""
     if fusion.inputs == "hidden":
         specs = {m: TokenSpec(1, 16 + 8 * i, head=16 + 8 * i) for i, m in enumerate(names)}
@@ -452,8 +432,8 @@ def _build(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mappin
     return specs, check.repeats(lambda: fusion.build(specs, _OUTPUTS))
 
 
-def _inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-    """Return tokens of a batch in which each of several modalities is absent from some row, and no row lacks all."""
+def _make_inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
+    """Return tokens and presence (B,) of each modality; each of several modalities is absent from one row."""
     tokens, present = {}, {}
     for i, (m, spec) in enumerate(specs.items()):
         there = torch.ones(_SIZE, dtype=torch.bool)
@@ -464,20 +444,16 @@ def _inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str
     return tokens, present
 
 
-def _model(module: nn.Module, specs: Mapping[str, TokenSpec]) -> Model:
-    return Model({m: Passed(spec.summary) for m, spec in specs.items()}, specs, fusion=module)
-
-
-def _units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
-    """Return rows of a subject with all modalities, already as tokens."""
+def _make_units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
+    """Return a batch with all modalities of a subject, as tokens."""
     there = torch.ones(_SIZE, dtype=torch.bool)
     tokens = {m: require.tokens(spec, there, seed=seed + i) for i, (m, spec) in enumerate(specs.items())}
     rows = {m: torch.arange(_SIZE) for m in specs}
     return Batch({m: t.x for m, t in tokens.items()}, {m: t.mask for m, t in tokens.items()}, rows, _SIZE)
 
 
-def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
-    """Return a copy of the tokens with noise in all masked places."""
+def _add_noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
+    """Return a copy of the tokens with noise in place of masked tokens."""
     generator = torch.Generator().manual_seed(5)
     noisy = {}
     for m, t in tokens.items():
@@ -490,19 +466,12 @@ def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
     return noisy
 
 
-def _rows(
-    tokens: Mapping[str, Tokens], present: Mapping[str, Tensor], rows: slice
-) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-    cut = {m: require.take_rows(t, rows) for m, t in tokens.items()}
-    return cut, {m: there[rows] for m, there in present.items()}
-
-
 def _logits(output: Any) -> Tensor:
     logits: Tensor = output.logits
     return logits
 
 
-def _shapes(check: Check, output: Any, size: int) -> Output:
+def _checked(check: Check, output: Any, size: int) -> Output:
     check.that(isinstance(output, Output), f"forward gave {type(output).__name__}", expected="Output")
     made: Output = output
     wanted = (size, _OUTPUTS.size)
@@ -530,9 +499,8 @@ def check_metric(cls: type[Metric]) -> None:
         CheckFailed: with the expected and the found behaviour.
     """
     check = Check(cls)
-    check.that(
-        issubclass(cls, Metric), "the class is not a Metric", expected="a subclass of embench.interfaces.metric.Metric"
-    )
+    expected = "a subclass of embench.interfaces.metric.Metric"
+    check.that(issubclass(cls, Metric), "the class is not a Metric", expected=expected)
     low, high = cls.range
     check.that(low < high, f"`range` is {cls.range!r}", expected="(least, greatest)")
     fine = cls.direction in ("higher", "lower")
@@ -542,79 +510,62 @@ def check_metric(cls: type[Metric]) -> None:
     for kind in KINDS:
         if kind in cls.kinds:
             with check.during(f"{kind} targets"):
-                _check_metric(check, cls(), _scorable(cls(), kind))
+                _check_metric(check, cls(), _make_units_for(cls(), kind))
 
 
-def _scorable(metric: Metric, kind: KindName) -> Units:
-    """Return synthetic units of a kind; ratings for a metric of values that accepts whole numbers only."""
+def _make_units_for(metric: Metric, kind: KindName) -> Units:
+    """Return synthetic units for a metric; whole numbers as labels if it accepts no others."""
     units = require.units(kind)
     return require.ratings() if kind == "value" and isinstance(metric(units), Undefined) else units
 
 
 def _check_metric(check: Check, metric: Metric, units: Units) -> None:
-    before = replace(
-        units, **{f.name: getattr(units, f.name).copy() for f in fields(units) if _is_array(units, f.name)}
-    )
-    score = _value(check, metric, units)
-    check.that(
-        score is not None, "the metric is undefined for units of six subjects with all labels", expected="a number"
-    )
-    same = all(
-        np.array_equal(getattr(units, f.name), getattr(before, f.name))
-        for f in fields(units)
-        if _is_array(units, f.name)
-    )
+    before = {name: value.copy() for name, value in vars(units).items() if isinstance(value, np.ndarray)}
+    score = _compute_value(check, metric, units)
+    what = "the metric is undefined for units of six subjects with all labels"
+    check.that(score is not None, what, expected="a number")
+    same = all(np.array_equal(getattr(units, name), value) for name, value in before.items())
     check.that(same, "scoring changed the inputs", expected="unchanged arrays")
     check.sets_no_seed(lambda: metric(units), "scoring")
-    shuffled = _value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
-    check.that(
-        _check_values_near(shuffled, score),
-        f"the score in another order is {shuffled}, not {score}",
-        expected="a score that does not depend on the order of units",
-    )
-    best = _value(check, metric, _predict_correctly(units))
-    better = (
-        best is not None and score is not None and (best >= score if metric.direction == "higher" else best <= score)
-    )
-    check.that(
-        better, f"perfect predictions score {best}, noisy ones {score}", expected=f"{metric.direction} is better"
-    )
+    shuffled = _compute_value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
+    what = f"the score in another order is {shuffled}, not {score}"
+    check.that(_are_equal(shuffled, score), what, expected="a score that does not depend on the order of units")
+    best = _compute_value(check, metric, _predict_correctly(units))
+    sign = 1 if metric.direction == "higher" else -1
+    better = best is not None and score is not None and sign * best >= sign * score
+    what = f"perfect predictions score {best}, noisy ones {score}"
+    check.that(better, what, expected=f"{metric.direction} is better")
     _check_attributes(check, metric, units, score)
     if KINDS[units.kind].has_classes:
-        one_class = units.take(units.y_true == units.y_true[0])
-        _value(check, metric, one_class)
+        _compute_value(check, metric, units.take(units.y_true == units.y_true[0]))
     _check_resampling(check, metric, units, score)
 
 
 def _check_attributes(check: Check, metric: Metric, units: Units, score: float | None) -> None:
-    """Check the attributes that leaderboards use for ranking."""
+    """Check the attributes `chance_level` and `depends_on_cut`, and the chance level of units."""
     chance = float(metric.chance(units))
-    _in_range(check, metric, chance, "chance")
+    _check_range(check, metric, chance, "chance")
     level = metric.chance_level
-    fine = level is None or _check_values_near(level, chance)
+    fine = level is None or _are_equal(level, chance)
     check.that(fine, f"`chance_level` is {level}, but `chance` gives {chance}", expected="the same value, or None")
     if not metric.depends_on_cut:
-        other = _value(check, metric, replace(units, decision=units.decision[::-1].copy()))
-        same = _check_values_near(other, score)
-        check.that(
-            same, "the metric depends on decisions but does not declare this", expected="`depends_on_cut = True`"
-        )
+        other = _compute_value(check, metric, replace(units, decision=units.decision[::-1].copy()))
+        what = "the metric depends on decisions but does not declare this"
+        check.that(_are_equal(other, score), what, expected="`depends_on_cut = True`")
 
 
 def _check_resampling(check: Check, metric: Metric, units: Units, score: float | None) -> None:
     subjects = np.unique(units.subject)
-    counts = np.ones((3, len(subjects)), int)
-    counts[1, 0], counts[1, 1] = 0, 2
-    counts[2] = 0
-    counts[2, 0] = len(subjects)
+    counts = np.ones((3, len(subjects)), int)  # all once; the second twice instead of the first; the first only
+    counts[1, :2] = 0, 2
+    counts[2] = np.where(np.arange(len(subjects)) == 0, len(subjects), 0)
     scores = np.asarray(metric.resampled(units, subjects, counts))
     check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score per sample")
-    fine = _check_values_near(float(scores[0]), score)
-    check.that(
-        fine, f"with each subject once, `resampled` gives {scores[0]}, but the score is {score}", expected="the same"
-    )
+    fine = _are_equal(float(scores[0]), score)
+    what = f"with each subject once, `resampled` gives {scores[0]}, but the score is {score}"
+    check.that(fine, what, expected="the same")
     for value in scores[np.isfinite(scores)]:
-        _in_range(check, metric, float(value), "a sample's score")
+        _check_range(check, metric, float(value), "a sample's score")
 
 
 def _predict_correctly(units: Units) -> Units:
@@ -624,29 +575,25 @@ def _predict_correctly(units: Units) -> Units:
     return replace(units, score=units.y_true.copy(), decision=units.y_true.copy())
 
 
-def _value(check: Check, metric: Metric, units: Units) -> float | None:
+def _compute_value(check: Check, metric: Metric, units: Units) -> float | None:
     found = metric(units)
     if isinstance(found, Undefined):
         check.that(bool(found.reason), "the metric is undefined without a reason", expected="Undefined(reason)")
         return None
     fine = isinstance(found, float)
     check.that(fine, f"the result has the type {type(found).__name__}", expected="a float, or Undefined(reason)")
-    _in_range(check, metric, found, "a score")
+    _check_range(check, metric, found, "a score")
     return found
 
 
-def _in_range(check: Check, metric: Metric, value: float, what: str) -> None:
+def _check_range(check: Check, metric: Metric, value: float, what: str) -> None:
     low, high = metric.range
     fine = bool(np.isfinite(value)) and low - 1e-9 <= value <= high + 1e-9
     check.that(fine, f"{what} of {value}", expected=f"a number from {low} to {high}, or Undefined(reason)")
 
 
-def _check_values_near(one: float | None, other: float | None) -> bool:
+def _are_equal(one: float | None, other: float | None) -> bool:
     return one is not None and other is not None and abs(one - other) <= 1e-9
-
-
-def _is_array(units: Units, name: str) -> bool:
-    return isinstance(getattr(units, name), np.ndarray)
 
 
 # Conformance of observers.
@@ -662,8 +609,8 @@ _SCORES = {
 
 @leaves_no_trace
 def check_observer(cls: type[Any]) -> None:
-    """Check that an observer can be created without arguments, uses existing hooks, and survives a run. The check runs
-    in an empty folder, which is deleted afterwards.
+    """Check that an observer can be created without arguments, has only known hooks, and raises in none of them during
+    a run. The check runs in an empty folder, which is deleted afterwards.
 
     Raises:
         CheckFailed: with the expected and the found behaviour.
@@ -674,12 +621,12 @@ def check_observer(cls: type[Any]) -> None:
             observers = Observers([cls()])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            check.sets_no_seed(lambda: _watch(observers), "watching")
+            check.sets_no_seed(lambda: _run_hooks(observers), "watching")
     if caught:
         raise CheckFailed(str(caught[0].message), where=check.where, expected="hooks that do not raise")
 
 
-def _watch(observers: Observers) -> None:
+def _run_hooks(observers: Observers) -> None:
     observers.tell("run_started", run=_RUN)
     observers.tell("stage_started", stage=_STAGE)
     observers.tell("epoch_ended", stage=_STAGE, epoch=1, figures={"loss": 0.7})

@@ -1,4 +1,4 @@
-"""Requirements and sample inputs that all conformance checks share."""
+"""Requirements and synthetic inputs that all conformance checks share."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from embench.signals.plausible import PLAUSIBLE_SIZES
 _T = TypeVar("_T")
 _Checks = TypeVar("_Checks", bound=Callable[..., None])
 CLOSE_ENOUGH = 1e-5
-"""Maximum difference between two predictions of the same row, as in a run."""
+"""Largest difference between two predictions of the same row that counts as none; runs use the same."""
 
 
 class Check:
-    """A check of one class; it reports faults with the class's name and place."""
+    """Requirements on a plugin class. A requirement that is not met raises CheckFailed with the class and its file."""
 
     def __init__(self, cls: type[Any]) -> None:
         self.cls = cls
@@ -64,12 +64,8 @@ class Check:
         if one is None or other is None:
             self.that(one is other, what, expected=expected, hint=hint)
             return
-        self.that(
-            one.shape == other.shape,
-            f"{what}: the shapes are {tuple(one.shape)} and {tuple(other.shape)}",
-            expected=expected,
-            hint=hint,
-        )
+        shapes = f"{what}: the shapes are {tuple(one.shape)} and {tuple(other.shape)}"
+        self.that(one.shape == other.shape, shapes, expected=expected, hint=hint)
         if one.numel():
             gap = (one.double() - other.double()).abs().max().item()
             scale = max(1.0, other.double().abs().max().item())
@@ -82,16 +78,15 @@ class Check:
 
     @contextlib.contextmanager
     def during(self, step: str) -> Iterator[None]:
-        """Within this context, faults name the step, and exceptions of the class become CheckFailed."""
+        """Name the step in faults within the context, and turn exceptions of the class into CheckFailed."""
         before, self.of = self.of, f"{self.of}, {step}"
         try:
             yield
         except EmbenchError as error:
             if isinstance(error, CheckFailed):
                 raise
-            raise CheckFailed(
-                f"the plugin raised: {error}", where=f"{self.where}{self.of}", expected="no error"
-            ) from error
+            what = f"the plugin raised: {error}"
+            raise CheckFailed(what, where=f"{self.where}{self.of}", expected="no error") from error
         except (Exception, SystemExit) as error:  # the plugin boundary
             what = f"the plugin raised {type(error).__name__}: {error}{self._line(error)}"
             raise CheckFailed(what, where=f"{self.where}{self.of}", expected="no error", hint=self.hint) from error
@@ -99,7 +94,7 @@ class Check:
             self.of = before
 
     def _line(self, error: BaseException) -> str:
-        """Return the line in the file of the class where an error was raised; empty where the file took no part."""
+        """Return a text with the line in the class's file that raised an error; empty if another file did."""
         with contextlib.suppress(OSError, TypeError):
             file = inspect.getsourcefile(self.cls)
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
@@ -107,26 +102,17 @@ class Check:
         return ""
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """The class's recipes, one for each preset."""
-        recipes = getattr(self.cls, "recipes", None)
-        self.that(
-            isinstance(recipes, Mapping),
-            "the class has no `recipes`",
-            expected=f"a Recipe for each of {', '.join(PRESETS)}",
-        )
+        """Return preset -> recipe of the class, after a check of all."""
+        recipes, expected = getattr(self.cls, "recipes", None), f"a Recipe for each of {', '.join(PRESETS)}"
+        self.that(isinstance(recipes, Mapping), "the class has no `recipes`", expected=expected)
         found: Mapping[str, Recipe] = recipes or {}
         for preset in PRESETS:
             fine = isinstance(found.get(preset), Recipe)
-            self.that(
-                fine, f"the class has no recipe `{preset}`", expected=f"a Recipe for each of {', '.join(PRESETS)}"
-            )
+            self.that(fine, f"the class has no recipe `{preset}`", expected=expected)
             with self.during(f"recipe {preset}"):
-                read_back = Recipe.from_mapping(found[preset].mapping())
-                self.that(
-                    read_back == found[preset],
-                    "the values of the recipe change in a round trip through plain values",
-                    expected="plain values",
-                )
+                fine = Recipe.from_mapping(found[preset].mapping()) == found[preset]
+                what = "the values of the recipe change in a round trip through plain values"
+                self.that(fine, what, expected="plain values")
         return found
 
     def repeats(self, make: Callable[[], nn.Module]) -> nn.Module:
@@ -134,21 +120,16 @@ class Check:
         first, second = seeded(make), seeded(make)
         self.sets_no_seed(make, "`build`")
         one, other = first.state_dict(), second.state_dict()
-        self.that(
-            one.keys() == other.keys(),
-            "two builds with one seed have different weights",
-            expected="one network per seed",
-        )
+        what = "two builds with one seed have different weights"
+        self.that(one.keys() == other.keys(), what, expected="one network per seed")
         for name, weight in one.items():
-            same = torch.equal(weight, other[name])
-            self.that(
-                same, f"weight `{name}` differs between two builds of one seed", expected="torch's generator only"
-            )
+            what = f"weight `{name}` differs between two builds of one seed"
+            self.that(torch.equal(weight, other[name]), what, expected="torch's generator only")
         return first
 
     def sets_no_seed(self, work: Callable[[], object], what: str) -> None:
-        """Raise CheckFailed where `work` resets a global generator: its state afterwards does not depend on the state
-        before."""
+        """Raise CheckFailed if `work` sets the seed of a global generator: its state after `work` is then the same for
+        different states before."""
         ends = []
         for seed in (11, 12):
             set_seeds(seed)
@@ -160,7 +141,7 @@ class Check:
 
     @contextlib.contextmanager
     def untouched(self, what: str, *inputs: Tensor | np.ndarray | None) -> Iterator[None]:
-        """Raise CheckFailed where an input's values change within this context."""
+        """Raise CheckFailed if values of the inputs change within the context."""
         arrays = [np.asarray(x) for x in inputs if x is not None]  # they share the memory of tensors
         before = [array.copy() for array in arrays]
         yield
@@ -169,24 +150,22 @@ class Check:
         self.that(same, f"{what} changes its input", expected=expected)
 
     def on_another_device(self, make: Callable[[], nn.Module], output_of: Callable[[nn.Module], Tensor]) -> None:
-        """Raise CheckFailed where a module on another device combines its tensors with tensors on the CPU.
+        """Raise CheckFailed if a module on another device combines its tensors with tensors on the CPU.
 
-        The device is torch's `meta`, which has shapes but no values; code that needs values is not checked.
+        The other device is torch's `meta`, which has shapes but no values. A network that needs values is not checked.
         """
         expected = "tensors on the device of the input, or buffers: `torch.zeros(3, device=x.device)`"
         try:
             output = output_of(make().eval().to("meta"))
-        except Exception as error:  # noqa: BLE001  whatever asks for values raises something else
+        except Exception as error:  # noqa: BLE001  code that needs values raises other errors
             mixed = "meta" in str(error) and "cpu" in str(error) and "device" in str(error)
-            self.that(
-                not mixed, f"the network fails on another device than the CPU: {_first_line(error)}", expected=expected
-            )
+            what = f"the network fails on another device than the CPU: {_first_line(error)}"
+            self.that(not mixed, what, expected=expected)
             return
         self.that(output.device.type == "meta", "the output is on the CPU even if the input is not", expected=expected)
 
     def survives_saving(self, module: nn.Module, other: nn.Module, output_of: Callable[[nn.Module], Tensor]) -> None:
-        """Raise CheckFailed unless weights that are saved and loaded into `other`, a separately built module, give the
-        same output."""
+        """Raise CheckFailed unless `other` gives the same output as `module` after loading its saved weights."""
         state = {name: weight.detach().clone().contiguous() for name, weight in module.state_dict().items()}
         other.load_state_dict(unpack(pack(state)))
         expected = "all state that decides the output in parameters and buffers"
@@ -211,13 +190,13 @@ class Check:
 
 
 def leaves_no_trace(checked: _Checks) -> _Checks:
-    """Decorate a conformance check: it restores the global random states, and the class must not print."""
+    """Decorate a conformance check so that it restores the global random states, and fails if the class prints."""
 
     @functools.wraps(checked)
     def check(cls: type[Any], *args: Any, **named: Any) -> None:
         printed = io.StringIO()
         try:
-            with _random_state_kept(), contextlib.redirect_stdout(printed):
+            with _keep_random_state(), contextlib.redirect_stdout(printed):
                 checked(cls, *args, **named)
         finally:
             sys.stdout.write(printed.getvalue())
@@ -229,19 +208,19 @@ def leaves_no_trace(checked: _Checks) -> _Checks:
 
 
 def lets_print(checked: _Checks) -> _Checks:
-    """Decorate a check of a class that only its user runs: it restores the global random states, and discards what the
-    class prints."""
+    """Decorate a check of a class that only its user runs, so that it restores the global random states, and discards
+    what the class prints."""
 
     @functools.wraps(checked)
     def check(cls: type[Any], *args: Any, **named: Any) -> None:
-        with _random_state_kept(), contextlib.redirect_stdout(io.StringIO()):
+        with _keep_random_state(), contextlib.redirect_stdout(io.StringIO()):
             checked(cls, *args, **named)
 
     return cast("_Checks", check)
 
 
 @contextlib.contextmanager
-def _random_state_kept() -> Iterator[None]:
+def _keep_random_state() -> Iterator[None]:
     numpy, python = np.random.get_state(), random.getstate()  # noqa: NPY002  what plugins may have drawn from
     with torch.random.fork_rng(devices=[]):
         try:
@@ -256,13 +235,13 @@ def _first_line(text: object) -> str:
 
 
 def seeded(make: Callable[[], _T], seed: int = 1) -> _T:
-    """Return the result of `make`, with torch's generator started from `seed` and restored afterwards."""
+    """Return the result of `make` with torch's global generator started from `seed`."""
     torch.manual_seed(seed)
     return make()
 
 
 def set_seeds(seed: int) -> None:
-    """Start all global generators from `seed`."""
+    """Start the global generators of torch, NumPy and Python from `seed`."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  the very generator that a plugin must leave alone
     torch.manual_seed(seed)
@@ -279,7 +258,7 @@ def random_states() -> dict[str, object]:
 
 
 def projected(*tensors: Tensor | None) -> Tensor:
-    """Return a weighted sum of all values, with a different weight for each, so that no gradients cancel."""
+    """Return a weighted sum of all values of the tensors, with random weights, so that gradients do not cancel."""
     generator = torch.Generator().manual_seed(7)
     parts = [(t * torch.randn(t.shape, generator=generator)).sum() for t in tensors if t is not None]
     return torch.stack(parts).sum()
@@ -289,12 +268,12 @@ def projected(*tensors: Tensor | None) -> Tensor:
 
 RATE_HZ = 128.0
 VIEW_S = 10.0
-"""Length of a row in s, where an encoder's recipe does not set it."""
+"""Length of a row in seconds if an encoder's recipe does not set it."""
 
 TEN_TWENTY = (
     "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
 )  # fmt: skip
-"""Electrodes of the 10-20 system, for encoders that cannot read the default ones."""
+"""Electrodes of the 10-20 system, for encoders that cannot read the channels of `_CHANNELS`."""
 
 _CHANNELS = {
     "eeg": ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4"),
@@ -311,7 +290,7 @@ _RECORDED: dict[str, tuple[tuple[str, ...], float]] = {}
 
 @contextmanager
 def recorded_with(modality: str, names: tuple[str, ...], rate_hz: float) -> Iterator[None]:
-    """Within this context, synthetic signals of a modality have these channels and this rate."""
+    """Give synthetic signals of a modality these channels and this rate within the context."""
     _RECORDED[modality] = names, rate_hz
     try:
         yield
@@ -327,8 +306,8 @@ def channels(modality: str) -> tuple[str, ...]:
 
 
 def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
-    """Return a z-scored synthetic signal at the protocol's rate, or at the modality's own: slow waves, noise and, where
-    applicable, heart beats.
+    """Return a z-scored synthetic signal of slow waves, noise and, for ECG and PPG, heart beats. Its rate is 128 Hz
+    unless the modality has another one.
 
     >>> signal("ecg", seconds=2.0).data.shape
     (2, 256)
@@ -351,8 +330,8 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
 
 
 def signal_for(encoder: Encoder, modality: str, seconds: float, seed: int = 0) -> Signal:
-    """Return a synthetic signal as an encoder receives it: with the default channels, or those of the 10-20 system if
-    it refuses these; in the usual amplitude and unit if the encoder keeps these."""
+    """Return a synthetic signal as an encoder receives it: with channels of the 10-20 system if the encoder refuses the
+    usual ones, and in the modality's measurement unit if the encoder keeps it."""
     made = signal(modality, seconds, seed)
     try:
         encoder.network_channels(modality, made.channels)
@@ -381,7 +360,7 @@ def without_values(tokens: Tokens) -> Tokens:
 
 @dataclass(frozen=True)
 class SampleRows:
-    """Rows as in a batch: `x` (n, *shape) float32 (uint8 for clips), `mask` (n, T) bool or None, and their spec."""
+    """Rows of a batch: `x` (n, *shape) float32 (uint8 for clips), `mask` (n, T) bool or None, and their spec."""
 
     x: np.ndarray
     mask: np.ndarray | None
@@ -393,7 +372,7 @@ class SampleRows:
 
 
 def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> SampleRows:
-    """Return rows of a modality as an encoder reads it; the second signal starts late and the third ends early."""
+    """Return n rows of a modality as an encoder reads it. The second row starts late, and the third ends early."""
     view = encoder.recipe.view
     length_s = (view.length_s if view else None) or VIEW_S
     if encoder.reads == "clips":
@@ -420,8 +399,7 @@ def _mask(n: int, length: int) -> np.ndarray:
 
 
 def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) -> SampleRows:
-    """Return clips with a bright spot that moves over a plain background, with another place and other colours in each
-    row."""
+    """Return clips with a bright spot that moves over a plain background; its place and colours differ between rows."""
     rate, size = float(encoder.recipe.prepare["frames_hz"]), int(encoder.recipe.prepare["size"])
     length, random = round(length_s * rate), np.random.default_rng(seed)
     mask, at = _mask(n, length), np.linspace(-1, 1, size)
@@ -477,7 +455,8 @@ def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
 
 
 def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
-    """Return units of subjects with every label, with scores slightly better than chance.
+    """Return units of subjects who have all labels, with scores slightly better than chance; `each`: units of a
+    subject.
 
     >>> len(units("binary"))
     72

@@ -1,4 +1,4 @@
-"""Citations of a run with their BibTeX, and text as LaTeX needs it."""
+"""Citations of a run with their BibTeX, and rendering of LaTeX templates."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from embench.files import parse_yaml
 from embench.records.record import Record
 from embench.records.wording import counted, in_words, join_with_and, number_in_words
 from embench.report.facts import RunFacts, dataset_card
-from embench.vocabulary import label, visible
+from embench.vocabulary import escape_control, label
 
 # LaTeX from `templates/`, and escaping of text.
 
-_GOES_ON = re.compile(r"(?:[ \t]*\n[ \t]+)+")
+_CONTINUED = re.compile(r"(?:[ \t]*\n[ \t]+)+")
 _MINUS = re.compile(r"(?<![^\s(\[])-(?=\d)")
 _ENDS = re.compile(r"^ +| +$", re.MULTILINE)
 
@@ -33,16 +33,16 @@ _SPECIAL = {
 
 
 def escape(text: object) -> str:
-    """Return the text on one line, with LaTeX's special characters escaped, and with minus signs.
+    """Return a text in one line, with LaTeX's special characters escaped and minus signs before numbers.
 
     >>> escape("r = -0.03 [-0.1, 0.04], subject-independent-v3")
     'r = $-$0.03 [$-$0.1, 0.04], subject-independent-v3'
     """
-    return _MINUS.sub("$-$", _escaped(text))
+    return _MINUS.sub("$-$", _escape_special(text))
 
 
-def _escaped(text: object) -> str:
-    return "".join(_SPECIAL.get(letter, letter) for letter in visible(str(text)).replace("\n", " "))
+def _escape_special(text: object) -> str:
+    return "".join(_SPECIAL.get(letter, letter) for letter in escape_control(str(text)).replace("\n", " "))
 
 
 def in_apa(text: str) -> str:
@@ -55,18 +55,18 @@ def in_apa(text: str) -> str:
 
 
 def code(text: object) -> str:
-    """Return the text escaped and in a fixed-width font."""
-    return rf"\texttt{{{_escaped(text)}}}"
+    """Return an escaped text in a fixed-width font."""
+    return rf"\texttt{{{_escape_special(text)}}}"
 
 
 def cite(*keys: str | None) -> str:
-    """` \\cite{a,b}`, with the space that keeps it on the line before; nothing where there is no key."""
+    """Return `~\\cite{a,b}` for the keys of papers that are known; empty without any."""
     known = list(dict.fromkeys(key for key in keys if key))
     return rf"~\cite{{{','.join(known)}}}" if known else ""
 
 
 def load_templates(package: str, *, html: bool) -> Environment:
-    """Return the template environment of a package: an undefined name is an error, and blocks leave no empty lines."""
+    """Return the Jinja environment of a package's templates. Undefined names are errors; blocks leave no lines."""
     return Environment(
         loader=PackageLoader(package),
         autoescape=html,  # noqa: S701  LaTeX and Markdown have no HTML
@@ -93,9 +93,9 @@ _TEMPLATES.globals["cite"] = cite
 
 
 def render_text(template: str, **values: Any) -> str:
-    """Return the rendered template; indented lines are joined to the line before."""
+    """Render a template; indented lines are joined to the line before."""
     text = _TEMPLATES.get_template(template).render(values)
-    return _ENDS.sub("", _GOES_ON.sub(" ", text))
+    return _ENDS.sub("", _CONTINUED.sub(" ", text))
 
 
 # Citations of a run and their BibTeX, from the packages' `papers.bib`, the datasets' cards and CITATION.cff.
@@ -117,7 +117,7 @@ class Paper:
 
 @cache
 def papers() -> dict[str, Paper]:
-    """Return key -> entry for all packages; where two share a key, the bundled package's entry comes first."""
+    """Return key -> bibliography entry of all installed packages; the bundled package wins where two share a key."""
     found: dict[str, Paper] = {}
     for path in registry.find_shipped_files("papers.bib"):
         for paper in parse_bibtex(path.read_text(encoding="utf-8")):
@@ -140,8 +140,7 @@ def parse_bibtex(text: str) -> Iterator[Paper]:
 
 
 def find_paper_key(text: str | None) -> str | None:
-    """Return the bibliography key for a registry entry's `paper` field, which holds a key or a DOI; None where no
-    package has it."""
+    """Return the bibliography key of a paper, from a key or a DOI in a registry file; None if it is unknown."""
     if not text:
         return None
     if text in papers():
@@ -155,8 +154,8 @@ def _find_key_by_doi(doi: str) -> str | None:
 
 
 def dataset_paper(name: str) -> Paper | None:
-    """Return the citation of a dataset: the bibliography entry with its card's DOI, else an entry made from the card;
-    None where its package is not installed."""
+    """Return the bibliography entry of a dataset: that with its card's DOI, else one made from the card. Return None
+    where its package is not installed."""
     card = dataset_card(name)
     if card is None:
         return None
@@ -203,17 +202,16 @@ def find_plugin_paper(kind: str, name: str) -> str | None:
 
 
 def find_protocol_paper(name: str) -> str | None:
-    """Return the paper of a protocol's rules, by the protocol's name: `wu2023`, `wu2023-last`."""
+    """Return the key of the paper whose rules a protocol follows, from a name such as `wu2023` or `wu2023-last`."""
     return find_paper_key(name) or find_paper_key(name.partition("-")[0])
 
 
 INTERVALS_PAPER = "efron1981"
-"""The paper on the jackknife, from which intervals come."""
+"""Key of the paper on the jackknife, by which intervals are computed."""
 
 
 def cited_papers(records: Sequence[Record]) -> list[Paper]:
-    """Return the papers on datasets, methods, protocols, primary metrics and intervals of runs, and on embench; each
-    once."""
+    """Return the papers on datasets, methods, protocols, metrics and intervals of runs, and on embench, each once."""
     found: dict[str, Paper] = {}
     for run in map(RunFacts, records):
         for paper in filter(None, map(dataset_paper, run.datasets)):

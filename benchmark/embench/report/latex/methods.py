@@ -18,13 +18,14 @@ from embench.errors import EmbenchError
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import MODALITIES, names_in
-from embench.records.manifest import RuleOfTargetPart, method_kind
+from embench.records.manifest import Manifest, RuleOfTargetPart, method_kind
 from embench.records.predictions import MODEL
 from embench.records.record import Record, is_own
 from embench.records.wording import (
     bare_name,
     counted,
     describe_added_modalities,
+    grouped,
     in_words,
     join_with_and,
     number_in_words,
@@ -83,13 +84,12 @@ def format_number(value: float) -> str:
 
 
 def describe_settings(settings: Mapping[str, Any], modalities: Sequence[str]) -> list[str]:
-    """Describe the settings of a method on these modalities for LaTeX, such as `kernels 9, 5 and 3`; disabled settings
-    are omitted."""
-    return [text for name, value in settings.items() if (text := _setting(name, value, modalities))]
+    """Describe the enabled settings of a method for these modalities in LaTeX, such as `kernels 9, 5 and 3`."""
+    return [text for name, value in settings.items() if (text := _describe_setting(name, value, modalities))]
 
 
-def _setting(name: str, value: Any, modalities: Sequence[str]) -> str:
-    if value is None or value is False or value in ("", [], {}) or not _applies(name, modalities):
+def _describe_setting(name: str, value: Any, modalities: Sequence[str]) -> str:
+    if value is None or value is False or value in ("", [], {}) or not _is_applicable(name, modalities):
         return ""
     words = escape(_WORDS.get(name, in_words(name)))
     if value is True:
@@ -97,23 +97,23 @@ def _setting(name: str, value: Any, modalities: Sequence[str]) -> str:
     if isinstance(value, Mapping):
         inner = describe_settings(value, modalities)
         return f"{words} ({', '.join(inner)})" if inner else ""
-    return f"{words} {_value(value)}"
+    return f"{words} {_format_value(value)}"
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return join_with_and([_value(each) for each in value])
+        return join_with_and([_format_value(each) for each in value])
     return format_number(value) if isinstance(value, int | float) else escape(value)
 
 
-def _applies(name: str, modalities: Sequence[str]) -> bool:
-    """Return True unless a setting is for a modality that the method does not read, such as `face_kernels` or `eeg`."""
+def _is_applicable(name: str, modalities: Sequence[str]) -> bool:
+    """Return False if a setting, such as `eeg` or `face_kernels`, is for a modality that the method does not read."""
     matching = [m for m in MODALITIES if name == m or name.startswith((f"{m}_", f"{m.partition('_')[0]}_"))]
     return not matching or any(m in each for m in matching for each in modalities)
 
 
 def describe_view(view: Mapping[str, Any] | None) -> str:
-    """Describe the part of a unit that a stage reads."""
+    """Describe the part of a unit that a method reads at a time: a window, a context window, or the whole unit."""
     about = view or {}
     kind, length, step = about.get("kind", "unit"), about.get("length_s"), about.get("step_s")
     if kind == "context" and length:
@@ -124,15 +124,15 @@ def describe_view(view: Mapping[str, Any] | None) -> str:
 
 
 def describe_training(recipe: Mapping[str, Any], kinds: Sequence[str]) -> str:
-    """Describe optimiser, learning rate, batch, epochs, the selection of an epoch, and the loss for targets of these
-    kinds."""
-    return "; ".join([", ".join(_steps(recipe)), _selection(recipe), *_losses(recipe, kinds)])
+    """Describe optimiser, learning rate, batches, epochs, and the loss for targets of these kinds."""
+    return "; ".join([", ".join(_steps(recipe)), _describe_epochs(recipe), *_describe_losses(recipe, kinds)])
 
 
 def _steps(recipe: Mapping[str, Any]) -> Iterator[str]:
     optimiser = recipe["optimiser"]
     decay = f"weight decay {format_number(recipe['weight_decay'])}"
-    moments = f"momentum {recipe['momentum']:g}" if optimiser == "sgd" else _betas(recipe["betas"])
+    betas = rf"$\beta$ = {join_with_and([f'{beta:g}' for beta in recipe['betas']])}"
+    moments = f"momentum {recipe['momentum']:g}" if optimiser == "sgd" else betas
     yield f"{_OPTIMISERS.get(optimiser, escape(optimiser))} ({moments}, {decay})"
     schedule = _SCHEDULES.get(recipe["schedule"], f"times {recipe['factor']:g} every {recipe['every']} epochs")
     warmup = recipe.get("warmup")
@@ -145,11 +145,7 @@ def _steps(recipe: Mapping[str, Any]) -> Iterator[str]:
         yield f"gradient norm at most {recipe['clip']:g}"
 
 
-def _betas(betas: Sequence[float]) -> str:
-    return rf"$\beta$ = {join_with_and([f'{beta:g}' for beta in betas])}"
-
-
-def _selection(recipe: Mapping[str, Any]) -> str:
+def _describe_epochs(recipe: Mapping[str, Any]) -> str:
     epochs, patience = recipe["epochs"], recipe.get("patience", 0)
     if recipe["selection"] == "early_stop":
         stop = f", and training stopped after {patience} epochs without a lower one" if patience < epochs else ""
@@ -159,7 +155,7 @@ def _selection(recipe: Mapping[str, Any]) -> str:
     return f"{epochs} epochs, of which the last was kept; the held-out validation subjects were not used for that"
 
 
-def _losses(recipe: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
+def _describe_losses(recipe: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
     found = dict.fromkeys(kinds)
     balanced = ", classes weighted inversely to their frequency" if recipe.get("class_weight") == "balanced" else ""
     if "binary" in found:
@@ -177,12 +173,12 @@ _CONTAINERS = frozenset({"Module", "ModuleDict", "ModuleList", "Parameter", "Seq
 _TRAINED: Mapping[str, Sequence[str]] = {
     "tokens": ("fusion",), "unimodal": ("encoder",), "hidden": ("encoder", "fusion"), "estimator": ("encoder",),
 }  # fmt: skip
-"""How modalities are joined -> the parts whose recipes trained networks; none for estimators on features."""
+"""How a fusion joins modalities -> the parts of the method whose recipes trained networks."""
 
 
 def describe_parts(run: RunFacts) -> list[str]:
     """Return sentences on encoders, fusion and training."""
-    return [*_encoders(run), *_fusion(run), *_size(run), *_training(run)]
+    return [*_describe_encoders(run), *_describe_fusion(run), *_describe_size(run), *_describe_trained(run)]
 
 
 def signals_in_words(modalities: Sequence[str]) -> str:
@@ -191,8 +187,8 @@ def signals_in_words(modalities: Sequence[str]) -> str:
     return escape(join_with_and(list(dict.fromkeys(names))))
 
 
-def _encoders(run: RunFacts) -> Iterator[str]:
-    """Yield sentences on each encoder, once for all modalities that it treats alike."""
+def _describe_encoders(run: RunFacts) -> Iterator[str]:
+    """Yield sentences on each encoder, once for all modalities with the same settings."""
     groups: dict[str, list[str]] = {}
     for modality, name in run.manifest.method.encoders.items():
         if recipe := run.parts.get(f"encoder[{modality}]"):
@@ -206,11 +202,11 @@ def _encoders(run: RunFacts) -> Iterator[str]:
             if settings := describe_settings(recipe.get("prepare", {}), modalities):
                 yield f"Settings: {'; '.join(settings)}."
         else:
-            yield from _network(run, name, recipe, modalities)
+            yield from _describe_network(run, name, recipe, modalities)
 
 
-def _network(run: RunFacts, name: str, recipe: Mapping[str, Any], modalities: Sequence[str]) -> Iterator[str]:
-    """Yield sentences on the input of a network and its layers."""
+def _describe_network(run: RunFacts, name: str, recipe: Mapping[str, Any], modalities: Sequence[str]) -> Iterator[str]:
+    """Yield sentences on the input and the layers of a network."""
     prepare, view = dict(recipe.get("prepare", {})), recipe.get("view") or {}
     rate = prepare.pop("rate_hz", None) or prepare.pop("frames_hz", None) or (run.rules.rate_hz if run.rules else None)
     how = f"in {describe_view(view)}"
@@ -235,7 +231,7 @@ def _network(run: RunFacts, name: str, recipe: Mapping[str, Any], modalities: Se
 
 
 def layers_in(source: str) -> list[str]:
-    """Return the layers of `torch.nn` that code creates, in its order; empty where the code cannot be parsed.
+    """Return the layers of `torch.nn` that Python code creates, in the order of the code; empty if it cannot be parsed.
 
     >>> layers_in("net = nn.Sequential(nn.Conv1d(channels, 8, kernel_size=9), nn.ReLU())")
     ['Conv1d(channels, 8, kernel_size=9)', 'ReLU()']
@@ -256,7 +252,7 @@ def layers_in(source: str) -> list[str]:
     ]
 
 
-def _fusion(run: RunFacts) -> Iterator[str]:
+def _describe_fusion(run: RunFacts) -> Iterator[str]:
     method, recipe = run.manifest.method, run.parts.get("fusion")
     if not method.fusion or recipe is None or _get_joins(run) == "unimodal":
         return
@@ -267,16 +263,15 @@ def _fusion(run: RunFacts) -> Iterator[str]:
         return
     fitted_to = {"hidden": "the hidden layers of these networks", "decisions": "the decisions of these networks"}
     rows = fitted_to.get(method.inputs or "", "these features")
-    balanced = recipe.get("class_weight") == "balanced" and "value" not in _kinds(run)
+    balanced = recipe.get("class_weight") == "balanced" and "value" not in _get_kinds(run)
     settings += ["classes weighted inversely to their frequency"] if balanced else []
     yield f"{named} was fitted to {rows}{', with ' * bool(settings)}{'; '.join(settings)}."
     if about := run.manifest.objects.get(method.fusion):
-        yield from _pipeline(str(about.get("repr", "")))
+        yield from _describe_pipeline(str(about.get("repr", "")))
 
 
-def _pipeline(text: str) -> Iterator[str]:
-    """Yield sentences on the hyperparameters of a scikit-learn estimator and on missing values, from its recorded
-    `repr`."""
+def _describe_pipeline(text: str) -> Iterator[str]:
+    """Yield sentences on the hyperparameters of a scikit-learn estimator and on missing values, from its `repr`."""
     if not (steps := recorded_hyperparameters(text)):
         return
     defaults = "hyperparameters that are not named have the defaults of scikit-learn"
@@ -288,7 +283,7 @@ def _pipeline(text: str) -> Iterator[str]:
         )
 
 
-def _size(run: RunFacts) -> Iterator[str]:
+def _describe_size(run: RunFacts) -> Iterator[str]:
     cost = run.manifest.cost
     if cost.parameters and method_kind(run.manifest.method) == "network":
         each = " of each fold" if run.manifest.protocol.folds else ""
@@ -298,14 +293,14 @@ def _size(run: RunFacts) -> Iterator[str]:
         yield f"The networks{each} had {round(cost.parameters):,} parameters in all{added}."
 
 
-def _training(run: RunFacts) -> list[str]:
-    """Return a sentence for each group of parts with the same training."""
+def _describe_trained(run: RunFacts) -> list[str]:
+    """Return a sentence on training for each group of parts of the method that were trained alike."""
     method, groups = run.manifest.method, dict[str, list[str]]()
     trained = {*(() if method_kind(method) == "features" else _TRAINED.get(_get_joins(run), ())), "pretrainer"}
     for part, recipe in run.parts.items():
         kind = part.partition("[")[0]
-        if kind in trained and "optimiser" in recipe:  # a record may hold parts of another form
-            how = describe_training(recipe, [] if kind == "pretrainer" else _kinds(run))
+        if kind in trained and "optimiser" in recipe:  # not all parts are trained by gradients
+            how = describe_training(recipe, [] if kind == "pretrainer" else _get_kinds(run))
             groups.setdefault(how, []).append(_name_part(run, part, recipe))
     sentences = []
     for how, those in groups.items():
@@ -316,7 +311,7 @@ def _training(run: RunFacts) -> list[str]:
 
 
 def _get_joins(run: RunFacts) -> str:
-    """Return how modalities are joined; where an early record does not state it, ask the installed fusion."""
+    """Return how the fusion joins modalities, from the record, or for early records from the installed fusion."""
     method = run.manifest.method
     if method.joins or not method.fusion:
         return method.joins or ""
@@ -336,7 +331,7 @@ def _name_part(run: RunFacts, part: str, recipe: Mapping[str, Any]) -> str:
     return f"The pretext task {named}" if part.startswith("pretrainer") else named
 
 
-def _kinds(run: RunFacts) -> list[str]:
+def _get_kinds(run: RunFacts) -> list[str]:
     return [rule.kind for rule in run.manifest.card.label_rules if rule.name in run.answers]
 
 
@@ -371,19 +366,18 @@ def describe_machine(run: RunFacts) -> str:
 
 
 def describe_sample(run: RunFacts) -> list[str]:
-    """Return sentences on sex and age of scored participants, from their table, and on stimuli, orders and signals;
-    none for published datasets."""
+    """Return sentences on participants and stimuli of the user's own study; none for published datasets."""
     if not is_own(run.manifest.dataset.name):
         return []
-    return [*_participants(run), *_design(run)]
+    return [*_describe_participants(run), *_describe_design(run)]
 
 
-def _participants(run: RunFacts) -> list[str]:
+def _describe_participants(run: RunFacts) -> list[str]:
     subjects = run.manifest.cohort.subjects
     try:
         reader = find_source(run.manifest.dataset.name, None).reader
         known = [] if isinstance(subjects, int) else [reader.subject_info(subject) for subject in subjects]
-    except EmbenchError:  # the folder is not named
+    except EmbenchError:  # the folder of the recordings is unknown
         known = []
     sentences = []
     if sexes := Counter(facts["sex"] for facts in known if facts.get("sex")):
@@ -393,28 +387,25 @@ def _participants(run: RunFacts) -> list[str]:
     ]
     if len(ages) > 1:
         spread = f"M = {np.mean(ages):.1f}, SD = {np.std(ages, ddof=1):.1f}, range {min(ages):g} to {max(ages):g}"
-        sentences.append(
-            f"Age in years: {spread}{'' if len(ages) == len(known) else f', of {len(ages)} participants'}."
-        )
+        of_some = "" if len(ages) == len(known) else f", of {len(ages)} participants"
+        sentences.append(f"Age in years: {spread}{of_some}.")
     return sentences
 
 
-def _design(run: RunFacts) -> list[str]:
+def _describe_design(run: RunFacts) -> list[str]:
     own = run.record.predictions.own
     rows = own.take(own["seed"] == own["seed"].min()) if len(own) else own
-    shown_stimuli: dict[str, dict[str, float]] = {}
+    shown: dict[str, dict[str, float]] = {}
     for subject, stimulus, start in zip(rows["subject"], rows["stimulus"], rows["start_s"], strict=True):
-        starts = shown_stimuli.setdefault(str(subject), {})
+        starts = shown.setdefault(str(subject), {})
         starts[str(stimulus)] = min(float(start), starts.get(str(stimulus), np.inf))
-    if not shown_stimuli:
+    if not shown:
         return []
-    counts = [len(starts) for starts in shown_stimuli.values()]
+    counts = [len(starts) for starts in shown.values()]
     each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    text = (
-        f"Each participant had {each} of {len({name for starts in shown_stimuli.values() for name in starts})} stimuli"
-    )
-    if all(np.isfinite(list(starts.values())).all() for starts in shown_stimuli.values()):
-        orders = {tuple(sorted(starts, key=starts.__getitem__)) for starts in shown_stimuli.values()}
+    text = f"Each participant had {each} of {len({name for starts in shown.values() for name in starts})} stimuli"
+    if all(np.isfinite(list(starts.values())).all() for starts in shown.values()):
+        orders = {tuple(sorted(starts, key=starts.__getitem__)) for starts in shown.values()}
         text += f", in {len(orders)} different orders" if len(orders) > 1 else ", in one order"
     return [f"{text}."]
 
@@ -424,7 +415,7 @@ def _design(run: RunFacts) -> list[str]:
 
 def describe_features(runs: Sequence[RunFacts]) -> list[str]:
     """Return a sentence for each encoder and modality with the names of the features that an estimator was fitted to,
-    and of dropped features. Requires the installed plugin and the dataset's card."""
+    and of dropped features; none where the plugin or the dataset's card is not installed."""
     sentences: dict[str, None] = {}
     for run in runs:
         if run.submission or method_kind(run.manifest.method) != "features":
@@ -432,7 +423,7 @@ def describe_features(runs: Sequence[RunFacts]) -> list[str]:
         for modality, name in run.manifest.method.encoders.items():
             if listed := _list_features(run, modality, name):
                 dropped = run.manifest.dropped.get(modality, {})
-                sentences[f"{code(bare_name(name))} of {listed}.{_dropped(dropped)}"] = None
+                sentences[f"{code(bare_name(name))} of {listed}.{_describe_dropped(dropped)}"] = None
     return list(sentences)
 
 
@@ -445,7 +436,7 @@ def _list_features(run: RunFacts, modality: str, name: str) -> str:
     try:
         settings = {key: value for key, value in recipe.items() if key not in ("plugin", "code")}
         names = registry.load("encoder", name)(Recipe.from_mapping(settings)).feature_names("+".join(parts), channels)
-    except (EmbenchError, TypeError):  # not installed here, or its recipes have other fields now
+    except (EmbenchError, TypeError):  # the plugin is not installed, or another version with other settings
         return ""
     if not names:
         return ""
@@ -454,8 +445,8 @@ def _list_features(run: RunFacts, modality: str, name: str) -> str:
 
 
 def _without_channels(names: Sequence[str], channels: Sequence[str]) -> tuple[list[str], str]:
-    """Return the names of features without channels, and the number of channels, if all channels have the same
-    features; else all names."""
+    """Return the names of features without channels, and a text on the channels, if all channels have the same
+    features; else all names and an empty text."""
     first = f"{channels[0]}_" if channels else ""
     base = [name.removeprefix(first) for name in names if name.startswith(first)]
     every = {f"{channel}_{name}" for channel in channels for name in base}
@@ -464,15 +455,10 @@ def _without_channels(names: Sequence[str], channels: Sequence[str]) -> tuple[li
     return list(names), ""
 
 
-def _dropped(dropped: Mapping[str, str]) -> str:
-    if not dropped:
-        return ""
-    reasons: dict[str, list[str]] = {}
-    for name, why in dropped.items():
-        reasons.setdefault(why, []).append(name)
-    return (
-        " Dropped in some fold: " + "; ".join(f"{escape(', '.join(n))} ({escape(w)})" for w, n in reasons.items()) + "."
-    )
+def _describe_dropped(dropped: Mapping[str, str]) -> str:
+    reasons = grouped((why, name) for name, why in dropped.items())
+    texts = [f"{escape(', '.join(names))} ({escape(why)})" for why, names in reasons.items()]
+    return f" Dropped in some fold: {'; '.join(texts)}." if texts else ""
 
 
 # The methods section of a paper, in LaTeX, from the records of runs and their protocols.
@@ -481,36 +467,36 @@ _JACKKNIFE = r"with 95~\% $t$ intervals from the jackknife over groups of subjec
 
 
 def methods_section(records: Sequence[Record]) -> str:
-    """Return a paragraph on shared data, protocol and scores (whatever the seeds), a paragraph for each run, and a
-    supplement on the features of estimators."""
-    groups: dict[str, list[RunFacts]] = {}
-    for record in records:
-        run = record.manifest
-        cohort = run.cohort.model_copy(update={"repaired": None})  # which depends on the method's modalities
-        alike = [run.dataset.name, run.protocol.hash, cohort, run.targets, run.dev]
-        groups.setdefault(str(alike), []).append(RunFacts(record))
-    groups = {key: _update_counts(some) for key, some in groups.items()}
+    """Return the methods section on some runs, in LaTeX: for each group of runs on the same data a paragraph on data,
+    protocol and scores, a paragraph for each method, and a supplement on the features of estimators."""
+
+    def shared_facts(run: Manifest) -> str:
+        cohort = run.cohort.model_copy(update={"repaired": None})  # `repaired` depends on the method's modalities
+        return str([run.dataset.name, run.protocol.hash, cohort, run.targets, run.dev])
+
+    alike = grouped((shared_facts(record.manifest), RunFacts(record)) for record in records)
+    groups = [_update_counts(some) for some in alike.values()]
     return render_text(
         "methods.tex",
-        groups=list(groups.values()),
-        variants=_variants,
+        groups=groups,
+        variants=_group_variants,
         described=_describe_method,
-        labels=_labels,
-        names={run: name for some in groups.values() for run, name in row_names(some).items()},
+        labels=_describe_labels,
+        names={run: name for some in groups for run, name in row_names(some).items()},
         versions=sorted({record.manifest.embench_version for record in records}),
         added=describe_added_modalities,
         costs=lambda run: [text for text in run.measured if not text.startswith("processor ")],
-        dataset_key=_dataset_key,
+        dataset_key=_get_dataset_key,
         left_out=_describe_exclusions,
         find_plugin_paper=bibliography.find_plugin_paper,
         find_protocol_paper=bibliography.find_protocol_paper,
         predicted=_describe_targets,
-        primary_metric=_primary_metric,
+        primary_metric=_describe_metric,
         list_controls=_list_controls,
         variant_name=_variant_name,
         sample=describe_sample,
-        averages=_averages_windows,
-        bands=_bands,
+        averages=_reads_windows,
+        bands=_describe_bands,
         features=describe_features,
         machines=lambda some: dict.fromkeys(describe_machine(run) for run in some if not run.submission),
         shared_notes=_list_shared_notes,
@@ -518,36 +504,30 @@ def methods_section(records: Sequence[Record]) -> str:
 
 
 def _update_counts(some: Sequence[RunFacts]) -> list[RunFacts]:
-    """Update all unpublished runs to the evaluation counts of the latest one, since the text is written after it;
-    published entries keep their own counts."""
+    """Give unpublished runs the evaluation counts of the latest one, after which the text is written."""
     unpublished = [run.manifest for run in some if run.manifest.entry is None]
     last = max(unpublished, key=lambda run: run.most_of("methods_evaluated"), default=None)
-    counts = (
-        {}
-        if last is None
-        else {name: getattr(last, name) for name in ("methods_evaluated", "test_evaluations", "ledger")}
-    )
+    names = ("methods_evaluated", "test_evaluations", "ledger") if last else ()
+    counts = {name: getattr(last, name) for name in names}
     return [
         run if run.manifest.entry else RunFacts(replace(run.record, run={**run.record.run, **counts})) for run in some
     ]
 
 
-def _variants(some: Sequence[RunFacts]) -> list[list[RunFacts]]:
-    """Group runs of the same parts, which differ in settings only."""
-    found: dict[str, list[RunFacts]] = {}
-    for run in some:
-        key = (
-            [run.manifest.id] if run.submission else [run.row_name, run.manifest.method, run.manifest.calibration_data]
-        )
-        found.setdefault(str(key), []).append(run)
-    return list(found.values())
+def _group_variants(some: Sequence[RunFacts]) -> list[list[RunFacts]]:
+    """Group runs of the same method, which differ in settings only."""
+
+    def key(run: RunFacts) -> str:
+        about = run.manifest
+        return str([about.id] if run.submission else [run.row_name, about.method, about.calibration_data])
+
+    return list(grouped((key(run), run) for run in some).values())
 
 
 def _describe_method(variant: Sequence[RunFacts], names: Mapping[str, str]) -> list[str]:
-    """Return LaTeX sentences on a method, from its runs: one run for each variant of its settings. With several
-    variants, the sentences that all share come first; one text per variant follows, with the variant's name and its
-    other sentences."""
-    texts = [_sentences(run) for run in variant]
+    """Return LaTeX sentences on a method, whose runs are variants of its settings. With several variants, the sentences
+    on all variants come first; a text on each variant follows."""
+    texts = [_write_sentences(run) for run in variant]
     shared = [text for text in texts[0] if all(text in each for each in texts)]
     if len(variant) == 1:
         return shared
@@ -559,7 +539,7 @@ def _describe_method(variant: Sequence[RunFacts], names: Mapping[str, str]) -> l
 
 
 def _variant_name(run: RunFacts, names: Mapping[str, str]) -> str:
-    """Return the settings that distinguish a run from others of the same parts."""
+    """Return the settings that distinguish a run from other runs of the same method."""
     return names[run.manifest.id].removeprefix(run.row_name).lstrip(", ") or run.row_name
 
 
@@ -569,21 +549,21 @@ def _list_shared_notes(variant: Sequence[RunFacts]) -> list[str]:
     return [note for note in dict.fromkeys(notes[0]) if all(note in each for each in notes)]
 
 
-def _sentences(run: RunFacts) -> list[str]:
-    """Return sentences on the parts of a method, its sources, settings and pretraining."""
+def _write_sentences(run: RunFacts) -> list[str]:
+    """Return sentences on the parts of a method, their papers, settings and pretraining."""
     recipe = run.manifest.recipe
     made_here = all(name.startswith("object:") for name in run.manifest.method.encoders.values())
     texts = [] if made_here else [f"Settings not named here are those of embench's recipe {code(recipe.preset)}."]
-    texts += [*describe_parts(run), *_sources(run)]
+    texts += [*describe_parts(run), *_cite_sources(run)]
     if recipe.settings:
         texts.append(f"Changed settings: {join_with_and([code(each) for each in recipe.settings])}.")
     if recipe.assumed:
         texts.append(f"Assumed (left open by the paper): {join_with_and([code(each) for each in recipe.assumed])}.")
-    return [*texts, *_pretraining(run)]
+    return [*texts, *_describe_pretraining(run)]
 
 
-def _labels(run: RunFacts) -> list[str]:
-    """Return sentences on the definition of labels, and on the number of units in each class."""
+def _describe_labels(run: RunFacts) -> list[str]:
+    """Return a sentence for each target on the definition of its labels and the number of units in each class."""
     sentences = []
     for target in run.targets:
         about = Subject.of(run.record.run, target.name)
@@ -592,15 +572,14 @@ def _labels(run: RunFacts) -> list[str]:
         labels = run.tested_labels(target)
         if labels is not None and about.higher:
             high = int((labels == 1).sum())
-            text += (
-                f": {high:,} labelled units of {escape(about.higher)}, {len(labels) - high:,} of {escape(about.lower)}"
-            )
+            low = len(labels) - high
+            text += f": {high:,} labelled units of {escape(about.higher)}, {low:,} of {escape(about.lower)}"
         sentences.append(f"{text}.")
     return sentences
 
 
 def _describe_targets(run: RunFacts) -> list[str]:
-    """Return each target with its labels and units."""
+    """Return a text for each target: its name, kind, and number and length of units."""
     rules = {rule.name: rule for rule in run.manifest.card.label_rules}
     units, target, method = (run.record.predictions[name] for name in ("unit", "target", "method"))
     texts = []
@@ -608,13 +587,13 @@ def _describe_targets(run: RunFacts) -> list[str]:
         ids = np.unique(units[(method == MODEL) & (target == head.target)])
         length = unit_length(ids)
         what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
-        how_many = f"; {len(ids):,} {what}" if len(ids) else ""  # entries whose labels are not public hold no units
-        kind = _kind(rules[head.target]) if head.target in rules else ""
+        how_many = f"; {len(ids):,} {what}" if len(ids) else ""  # entries without public labels have no units
+        kind = _describe_rule(rules[head.target]) if head.target in rules else ""
         texts.append(f"{escape(in_words(head.target))} ({kind}{how_many})")
     return texts
 
 
-def _kind(about: RuleOfTargetPart) -> str:
+def _describe_rule(about: RuleOfTargetPart) -> str:
     rule, parts = about.rule, [KINDS[about.kind].words_of_one.format(n=number_in_words(about.n))]
     if rule.centred:
         parts.append("minus the subject's mean")
@@ -631,9 +610,8 @@ def _kind(about: RuleOfTargetPart) -> str:
     return ", ".join(parts)
 
 
-def _bands(some: Sequence[RunFacts]) -> str:
-    """Return the passband of each modality after filtering and resampling; empty where the dataset's card is not
-    available."""
+def _describe_bands(some: Sequence[RunFacts]) -> str:
+    """Return a text with the passband of each prepared modality; empty without the dataset's card."""
     run = some[0]
     card, rules = run.folder_card or run.card, run.rules
     if card is None or rules is None or rules.preprocess not in RULES:
@@ -647,8 +625,8 @@ def _bands(some: Sequence[RunFacts]) -> str:
     return f"; passbands: {', '.join(bands)}" if bands else ""
 
 
-def _averages_windows(some: Sequence[RunFacts]) -> bool:
-    """Return True if a network reads windows, so that predictions of a unit's windows are averaged."""
+def _reads_windows(some: Sequence[RunFacts]) -> bool:
+    """Return True if a network reads windows of units, whose predictions are averaged."""
     recipes = [recipe for run in some for recipe in run.parts.values() if method_kind(run.manifest.method) == "network"]
     return any((recipe.get("view") or {}).get("kind") == "window" for recipe in recipes)
 
@@ -662,7 +640,7 @@ def _describe_exclusions(run: RunFacts) -> str:
     return f"{who[0].upper()}{who[1:]} {'was' if counts.total() == 1 else 'were'} excluded."
 
 
-def _primary_metric(metric: str) -> str:
+def _describe_metric(metric: str) -> str:
     """Return sentences on the meaning of a primary metric and on its interval."""
     facts = metric_facts(metric)
     meaning = re.sub(r"(?<=\d) (?=s\b)", "~", escape(facts.about.partition(". ")[0].removesuffix(".")))
@@ -677,41 +655,30 @@ def _primary_metric(metric: str) -> str:
 
 
 def _list_controls(some: Sequence[RunFacts]) -> list[str]:
-    """Return the confound-only models that apply where scores are adjusted for confounds."""
-    return sorted(
-        {
-            name
-            for run in some
-            for head in run.answers.values()
-            if head.adjusted
-            for name in run.list_applicable_controls(head)
-        }
-    )
+    """Return the confound-only models that apply to targets whose scores are adjusted for confounds."""
+    adjusted = [(run, head) for run in some for head in run.answers.values() if head.adjusted]
+    return sorted({name for run, head in adjusted for name in run.list_applicable_controls(head)})
 
 
-def _sources(run: RunFacts) -> list[str]:
-    """Return sentences that attribute the parts of a method; a paper describes a part, not this combination of
-    parts."""
-    parts_by_paper: dict[str, list[str]] = {}
-    for kind, name in run.plugins:
-        if paper := bibliography.find_plugin_paper(kind, name):
-            parts_by_paper.setdefault(paper, []).append(code(bare_name(name)))
+def _cite_sources(run: RunFacts) -> list[str]:
+    """Return a sentence for each paper that describes parts of a method."""
+    found = [(bibliography.find_plugin_paper(kind, name), code(bare_name(name))) for kind, name in run.plugins]
     sentences = []
-    for paper, parts in parts_by_paper.items():
+    for paper, parts in grouped(found).items():
         distinct = list(dict.fromkeys(parts))
         follows = "follows" if len(distinct) == 1 else "follow"
-        sentences.append(f"{join_with_and(distinct)} {follows}{cite(paper)}.")
+        sentences += [f"{join_with_and(distinct)} {follows}{cite(paper)}."] if paper else []
     return sentences
 
 
-def _pretraining(run: RunFacts) -> list[str]:
-    """Return sentences on the data of pretraining."""
+def _describe_pretraining(run: RunFacts) -> list[str]:
+    """Return sentences on the datasets and weights of pretraining, and its overlap with test subjects."""
     about = run.manifest
     named = [source.get("dataset") for source in about.pretraining]
-    sources = [f"{escape(bare_name(str(name)))}{cite(_dataset_key(name)) if name else ''}" for name in named]
+    sources = [f"{escape(bare_name(str(name)))}{cite(_get_dataset_key(name)) if name else ''}" for name in named]
     sentences = [f"Pretraining used {join_with_and(sources)}."] if sources else []
     own = (about.trained_on or about.dataset).name
-    if any(_in_each_fold(text, own) for text in about.method.pretrainers):
+    if any(_is_in_each_fold(text, own) for text in about.method.pretrainers):
         sentences.append("It was pretrained separately in each fold, on the training subjects of that fold.")
     sentences += [f"Weights of {escape(words)}." for words in run.weights]
     if about.pretraining_overlap != "none":
@@ -719,15 +686,15 @@ def _pretraining(run: RunFacts) -> list[str]:
     return sentences
 
 
-def _in_each_fold(pretrainer: str, dataset: str) -> bool:
-    """Return True if a pretrainer reads training subjects of the run's own dataset: it names no source, or names the
-    dataset among several."""
+def _is_in_each_fold(pretrainer: str, dataset: str) -> bool:
+    """Return True if a pretrainer reads the training subjects of each fold: it names no source dataset, or the run's
+    own `dataset` among several."""
     sources = pretrainer.rpartition(":")[2].split("+") if ":" in pretrainer else []
     return not sources or (
         len(sources) > 1 and any(source in (dataset, dataset.split("/", 1)[-1]) for source in sources)
     )
 
 
-def _dataset_key(name: str) -> str | None:
+def _get_dataset_key(name: str) -> str | None:
     paper = bibliography.dataset_paper(name)
     return paper.key if paper else None

@@ -23,15 +23,15 @@ from embench.vocabulary import did_you_mean, label
 DEFAULT_COLUMNS = (
     "difference", "subjects", "seeds", "auroc_within", "concordance_within", "ccc", "ccc_pooled", "rmse",
 )  # fmt: skip
-"""Columns besides method and primary metric. Metrics are shown where any run of the table has them; subjects and seeds
-where runs differ in them, else in the caption. The width is that of a journal page."""
+"""Default columns after method and primary metric. Metrics that no run has are omitted, and so are subjects and seeds
+if they are the same for all runs: the caption names these."""
 _COSTS = {name.lower(): name for name in wording.COST_COLUMNS}
 _COUNTS = ("subjects", "seeds")
 _DIFFERENCE = "difference"
 EN_DASH = "--"
 _INTERVAL = "{} [{}, {}]"
 _ANSWERS = {"chance": "above chance", "movement": "given movement", "protocol_phase": "given phase"}
-"""Question -> header of its column; a question that no run is asked gets no column."""
+"""Question -> header of its column; questions without an answer have no column."""
 _ASKED = {
     "chance": "more than by chance",
     "movement": "after adjustment for time and movement within 10~min",
@@ -40,7 +40,7 @@ _ASKED = {
 _TIME_ALONE = "after adjustment for the time since the start (movement was not recorded)"
 NO_ROWS = "none"
 _LINE, _GAP, _NAMES = 345, 6, 70
-"""Widths in pt: a line of LaTeX's article, the space between two columns, and the minimum for names of methods."""
+"""Widths in pt: a line of LaTeX's article, the space between two columns, and the smallest column of methods."""
 _NARROW, _SMALL, _MINUS = 2.8, 4.4, 6.6
 """Widths in pt at footnotesize: of points and brackets, of other characters, and of a minus sign."""
 
@@ -48,28 +48,28 @@ _NARROW, _SMALL, _MINUS = 2.8, 4.4, 6.6
 def latex_tables(
     records: Sequence[Record], columns: Sequence[str] | None = None, rows: Sequence[str] | None = None
 ) -> str:
-    """Return the tables of some runs, with the answers to whether scores are associated with the label; the best score
-    of a column is bold.
+    """Return LaTeX tables of runs, one for each dataset, protocol and target. They have columns for method, primary
+    metric, and the answers to the questions of embench; the best score of a column is bold.
 
     Args:
-        columns: columns besides method, primary metric and answers: `difference` (from the best method on features, or
-            without one from the first), `subjects`, `seeds`, metrics of the runs, `time`, `parameters`, `flops`,
-            `memory`, `energy`. Default: the columns of `DEFAULT_COLUMNS` that fit on a line.
-        rows: confound-only models below the methods, `none` for none; by default all, with constant scores in a note.
+        columns: further columns: `difference` (from the best method on features, or without one from the first run),
+            `subjects`, `seeds`, metrics of the runs, `time`, `parameters`, `flops`, `memory`, `energy`. Default: the
+            columns of `DEFAULT_COLUMNS` that fit on a line.
+        rows: confound-only models below the methods, `none` for none; default: all, with constant scores in a note.
 
     Raises:
         UsageError: a column or a row is unknown.
     """
     runs = [RunFacts(record) for record in records]
-    rows = None if rows is None else [_row(name) for name in rows]
-    _check(runs, columns or (), rows or ())
+    rows = None if rows is None else [_model_id(name) for name in rows]
+    _check_names(runs, columns or (), rows or ())
     groups: dict[tuple[str, str, str], list[RunFacts]] = {}
     for run in runs:
         for target in run.scores.primary_metrics:
             groups.setdefault((run.manifest.dataset.name, run.manifest.protocol.name, target), []).append(run)
     if _DIFFERENCE in (columns or ()) and all(len(some) < 2 for some in groups.values()):
         raise UsageError("one run has no difference", where="--columns", expected="several runs of one dataset")
-    tables = [_table(target, some, columns, rows) for (_, _, target), some in groups.items()]
+    tables = [_render(target, some, columns, rows) for (_, _, target), some in groups.items()]
     return "% needs \\usepackage{booktabs}\n" + "\n".join(tables)
 
 
@@ -86,37 +86,33 @@ def best_first(records: Sequence[Record]) -> list[Record]:
     return sorted(records, key=rank)
 
 
-def _check(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequence[str]) -> None:
-    metrics = {name for run in runs for target in run.scores.primary_metrics for name in run.scores.of(target)}
-    models = {
-        _row(model.name) for run in runs for target in run.scores.primary_metrics for model in _models(run, target)
-    }
+def _check_names(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequence[str]) -> None:
+    places = [(run, target) for run in runs for target in run.scores.primary_metrics]
+    metrics = {name for run, target in places for name in run.scores.of(target)}
+    models = {_model_id(model.name) for run, target in places for model in _list_models(run, target)}
     for option, named, known in (
         ("column", columns, [_DIFFERENCE, *_COUNTS, *sorted(metrics), *_COSTS]),
         ("row", rows, [NO_ROWS, *sorted(models)]),
     ):
         for name in named:
             if name not in known:
-                raise UsageError(
-                    f"unknown {option} `{name}`",
-                    where=f"--{option}s",
-                    expected=f"one of: {', '.join(known)}",
-                    hint=did_you_mean(name, known),
-                )
+                what = f"unknown {option} `{name}`"
+                expected = f"one of: {', '.join(known)}"
+                raise UsageError(what, where=f"--{option}s", expected=expected, hint=did_you_mean(name, known))
 
 
-def _row(name: str) -> str:
-    """Return the name of a confound-only model in `rows`, as in the glossary; records have aliases."""
+def _model_id(name: str) -> str:
+    """Return the id of a confound-only model in the vocabulary, from its id or an alias."""
     term = vocabulary.terms("models").get(name)
     return term.id if term else name
 
 
-def _models(run: RunFacts, target: str) -> list[ConfoundOnlyModel]:
-    """The confound-only models that apply to a target."""
+def _list_models(run: RunFacts, target: str) -> list[ConfoundOnlyModel]:
+    """Return the confound-only models that apply to a target."""
     return [model for model in run.scores.confound_only(target) if not model.reason and model.name not in COMPARED]
 
 
-def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None, rows: Sequence[str] | None) -> str:
+def _render(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None, rows: Sequence[str] | None) -> str:
     primary_metric = runs[0].scores.primary_metrics[target]
     questions = [name for name in _ANSWERS if any(run.answers[target].answer(name) for run in runs)]
     chosen = _choose_columns(runs, target, questions) if columns is None else columns
@@ -128,38 +124,41 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None,
     best = {name: _format_best(runs, target, name) for name in metrics if name not in _COSTS}
     methods, names = [], row_names(runs)
     for run in runs:
-        first, *others = _scores(run.scores.of(target), metrics, run.costs, best)
+        first, *others = _format_scores(run.scores.of(target), metrics, run.costs, best)
         words = [escape(run.answers[target].word(name)) for name in questions]
         apart = [gaps[run.manifest.id]] if gaps else []
-        methods.append([*_about(escape(names[run.manifest.id]), run, counts), first, *apart, *words, *others])
-    largest = max(runs, key=lambda run: tuple(_counts(run).values()))
-    constants = _constants(largest, target, metrics) if rows is None else {}
+        methods.append([*_first_cells(escape(names[run.manifest.id]), run, counts), first, *apart, *words, *others])
+    largest = max(runs, key=lambda run: tuple(_get_counts(run).values()))
+    constants = _find_constants(largest, target, metrics) if rows is None else {}
     noted = [name for names in constants.values() for name in names]
     models = []
-    for model in _models(largest, target):
-        if _row(model.name) in (rows or []) or (rows is None and model.name not in noted):
-            first, *others = _scores(model.scores, metrics, {}, {}, fixed=True)
-            about = _about(rf"\emph{{{escape(label(model.name))}}}", largest, counts)
+    for model in _list_models(largest, target):
+        if _model_id(model.name) in (rows or []) or (rows is None and model.name not in noted):
+            first, *others = _format_scores(model.scores, metrics, {}, {}, fixed=True)
+            about = _first_cells(rf"\emph{{{escape(label(model.name))}}}", largest, counts)
             models.append([*about, first, *([""] * (bool(gaps) + len(questions))), *others])
     heads = _build_headers(counts, metrics, questions, apart=bool(gaps))
     facts = [metric_facts(name) for name in metrics if name not in _COSTS]
     decides = [each.decisive_level for run in runs if (each := run.answers[target].adjusted)]
-    place = (bare_name(runs[0].manifest.dataset.name), target, runs[0].manifest.protocol.name)
+    place, form = (
+        (bare_name(runs[0].manifest.dataset.name), target, runs[0].manifest.protocol.name),
+        runs[0].forms[target],
+    )
     return render_text(
         "table.tex",
         run=runs[0],
         target=target,
         counts=counts,
-        **_counts(runs[0]),
+        **_get_counts(runs[0]),
         heads=list(zip(*heads, strict=True)),
-        questions={_ANSWERS[name]: _ASKED[name] for name in questions} | _without_movement(runs, target, questions),
+        questions={_ANSWERS[name]: _ASKED[name] for name in questions} | _explain_time_alone(runs, target, questions),
         phase_decides="protocol_phase" in decides and "protocol_phase" in questions,
         names_width=max(_NAMES, round(_compute_room(heads, [*methods, *models]))),
         place=re.sub(r"[^A-Za-z0-9]+", "-", "-".join(place)),
         named=[rf"\emph{{{escape(each.short)}}}: {escape(each.title)}" for each in facts if each.short != each.title],
         synthetic=any(run.synthetic for run in runs),
         dev=any(run.manifest.dev for run in runs),
-        about=_caption(runs, target),
+        about=escape(in_apa(form.sentence) if form.problem else form.explanation),
         baseline=escape(names[baseline.manifest.id]) if baseline else "",
         on_features=strongest is not None,
         bold=any(best.values()),
@@ -175,45 +174,45 @@ def _build_headers(
     """Return the header of each column, in two lines."""
     first, *others = [_COSTS.get(name) or metric_facts(name).short for name in metrics]
     answers = [_ANSWERS[name] for name in questions]
-    return [_two_lines(head) for head in ("method", *counts, first, *([_DIFFERENCE] * apart), *answers, *others)]
+    return [_split_header(head) for head in ("method", *counts, first, *([_DIFFERENCE] * apart), *answers, *others)]
 
 
-def _two_lines(head: str) -> tuple[str, str]:
-    """Split a header so that its longer line is shortest; a single word goes on the second line."""
+def _split_header(head: str) -> tuple[str, str]:
+    """Split a header into two lines of about equal length; a single word goes on the second line."""
     words = escape(head).split(" ")
     cuts = [(" ".join(words[:k]), " ".join(words[k:])) for k in range(len(words))]
     return min(cuts[1:] or cuts, key=lambda cut: max(map(len, cut)))
 
 
 def _compute_room(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> float:
-    """Return the width that remains for the first column, in pt."""
+    """Return the width in pt that the other columns leave for the first one."""
     columns = list(zip(*rows, strict=True))
     return _LINE - sum(
-        _GAP + max(map(_width, (*head, *cells))) for head, cells in zip(heads[1:], columns[1:], strict=True)
+        _GAP + max(map(_estimate_width, (*head, *cells))) for head, cells in zip(heads[1:], columns[1:], strict=True)
     )
 
 
-def _width(cell: str) -> float:
+def _estimate_width(cell: str) -> float:
     """Estimate the width of a cell in LaTeX, in pt."""
     bare = re.sub(r"\\[a-z]+\b|[{}\\]", "", cell.replace("$-$", "-"))
     narrow = sum(map(bare.count, " .,[]()"))
     return narrow * _NARROW + bare.count("-") * _MINUS + (len(bare) - narrow - bare.count("-")) * _SMALL
 
 
-def _without_movement(runs: Sequence[RunFacts], target: str, questions: Sequence[str]) -> dict[str, str]:
-    """Return the meaning of the answer given movement where no movement was recorded."""
+def _explain_time_alone(runs: Sequence[RunFacts], target: str, questions: Sequence[str]) -> dict[str, str]:
+    """Return the explanation of the column `given movement` if no movement was recorded; else empty."""
     recorded = [adjusted.has_movement for run in runs if (adjusted := run.answers[target].adjusted)]
     return {_ANSWERS["movement"]: _TIME_ALONE} if "movement" in questions and recorded and not any(recorded) else {}
 
 
-def _about(name: str, run: RunFacts, counts: Sequence[str]) -> list[str]:
-    return [name, *(str(_counts(run)[count]) for count in counts)]
+def _first_cells(name: str, run: RunFacts, counts: Sequence[str]) -> list[str]:
+    return [name, *(str(_get_counts(run)[count]) for count in counts)]
 
 
-def _constants(run: RunFacts, target: str, metrics: Sequence[str]) -> dict[str, list[str]]:
-    """Return score by construction -> the confound-only models without any other score in the table."""
+def _find_constants(run: RunFacts, target: str, metrics: Sequence[str]) -> dict[str, list[str]]:
+    """Return score -> the confound-only models that have only this score in the table, by construction."""
     found: dict[str, list[str]] = {}
-    for model in _models(run, target):
+    for model in _list_models(run, target):
         scores = [model.scores.get(name) for name in metrics if name not in _COSTS]
         known = [score for score in scores if score is not None and score.defined]
         values = {two_decimals(score.mean) for score in known if is_by_construction(score)}
@@ -223,8 +222,7 @@ def _constants(run: RunFacts, target: str, metrics: Sequence[str]) -> dict[str, 
 
 
 def _find_strongest(runs: Sequence[RunFacts], target: str, primary_metric: str) -> RunFacts | None:
-    """Return the method on features with the best primary metric, if there are several methods; None where there is
-    none."""
+    """Return the method on features with the best primary metric; None where there is none, or only one run."""
     scored = [run for run in runs if (score := run.scores.of(target).get(primary_metric)) and score.defined]
     simple = [run for run in scored if not run.submission and method_kind(run.manifest.method) == "features"]
     if len(runs) < 2 or not simple:
@@ -234,7 +232,7 @@ def _find_strongest(runs: Sequence[RunFacts], target: str, primary_metric: str) 
 
 
 def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, primary_metric: str) -> dict[str, str]:
-    """Return run -> its paired difference from the baseline method, with the interval."""
+    """Return id of a run -> its paired difference from the baseline run, with the interval."""
     found = {baseline.manifest.id: "baseline"}
     for run in runs:
         if run is not baseline:
@@ -248,7 +246,7 @@ def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, prim
 
 
 def _format_best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
-    """Return the best score of a metric as formatted in the table; empty for a single method."""
+    """Return the best score of a metric, formatted as in the table; empty for a single run."""
     scores = [score for run in runs if (score := run.scores.of(target).get(metric)) and score.defined]
     if len(runs) < 2 or not scores:
         return ""
@@ -256,15 +254,9 @@ def _format_best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
     return two_decimals(best(score.mean for score in scores))
 
 
-def _caption(runs: Sequence[RunFacts], target: str) -> str:
-    """Return the sentences of a caption: the meaning of the primary metric, or why it cannot be estimated."""
-    form = runs[0].forms[target]
-    return escape(in_apa(form.sentence) if form.problem else form.explanation)
-
-
 def _choose_columns(runs: Sequence[RunFacts], target: str, questions: Sequence[str]) -> list[str]:
-    """Return the columns of `DEFAULT_COLUMNS` that these runs have and that fit on a line."""
-    differ = {name for name in _COUNTS if len({_counts(run)[name] for run in runs}) > 1}
+    """Return the default columns that these runs have and that fit on a line."""
+    differ = {name for name in _COUNTS if len({_get_counts(run)[name] for run in runs}) > 1}
     defined = {name for run in runs for name, score in run.scores.of(target).items() if score.defined}
     apart, primary_metric = len(runs) > 1, runs[0].scores.primary_metrics[target]
     counts = [name for name in _COUNTS if name in differ]
@@ -278,7 +270,7 @@ def _choose_columns(runs: Sequence[RunFacts], target: str, questions: Sequence[s
     return [*([_DIFFERENCE] * apart), *counts, *metrics]
 
 
-def _scores(
+def _format_scores(
     scores: Mapping[str, Score],
     metrics: Sequence[str],
     costs: Mapping[str, str],
@@ -286,9 +278,13 @@ def _scores(
     *,
     fixed: bool = False,
 ) -> list[str]:
-    """Return the cells of scores: the primary metric, first of `metrics`, with its interval; the other metrics without;
-    and known costs. The `best` score of each metric is bold. `fixed`: scores without spread are constant by
-    construction."""
+    """Return the cells of a row, one for each metric or cost in `metrics`. The first one has its interval.
+
+    Args:
+        costs: cost -> text.
+        best: metric -> the best score, which is bold.
+        fixed: whether to mark scores that are constant by construction.
+    """
     cells = []
     for name in metrics:
         score = scores.get(name)
@@ -306,5 +302,5 @@ def _scores(
     return cells
 
 
-def _counts(run: RunFacts) -> dict[str, int]:
+def _get_counts(run: RunFacts) -> dict[str, int]:
     return {"subjects": run.manifest.cohort.size, "seeds": len(run.manifest.seeds)}
