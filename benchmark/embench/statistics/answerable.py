@@ -59,11 +59,11 @@ FoldsOf = Callable[[int], Sequence[Fold]]
 
 @dataclass(frozen=True)
 class UnanswerableTarget(Unanswerable):
-    """Why a study cannot answer whether scores are associated with the label `target`.
+    """Reason why a study cannot answer whether scores are associated with the label `target`.
 
     Args:
-        seeds: seeds that give enough comparisons; `subjects`: about how many do. Empty and 0 where none is known.
-    """
+        seeds: seeds that give enough comparisons; empty if unknown.
+        subjects: roughly how many subjects give enough; 0 if unknown."""
 
     target: str = ""
     seeds: tuple[int, ...] = ()
@@ -77,11 +77,10 @@ class UnanswerableTarget(Unanswerable):
 def why_unanswerable(
     cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int], folds_of: FoldsOf | None = None
 ) -> UnanswerableTarget | None:
-    """Return why these seeds of a protocol cannot answer for a target; None where they can. No signal is read.
+    """Return why a protocol with these seeds cannot answer for a target; None if it can. No signal is read.
 
     Args:
-        folds_of: the folds of a seed; default: those of the protocol.
-    """
+        folds_of: returns the folds of a seed; by default those of the protocol."""
     study = _Study(cohort, protocol, target, folds_of or (lambda seed: cohort.folds(protocol, seed)))
     joined = study.joined(seeds)
     if not joined.seeds:
@@ -107,8 +106,8 @@ def why_unanswerable(
 
 
 def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return how much data would give enough comparisons for a defined primary metric: `seeds` -> a list of seeds, or
-    `subjects` -> about how many subjects. Empty if the given seeds suffice, or if no such number is known."""
+    """Return how much data makes the primary metric estimable: `seeds` -> a list of seeds, or `subjects` -> roughly how
+    many subjects. Empty if the given seeds suffice, or if no such number is known."""
     study = _Study(cohort, protocol, target, lambda seed: cohort.folds(protocol, seed))
     metric = choose_primary_metric(target, protocol, cohort.design, study.joined(seeds))
     why = study.why_undefined(metric, seeds) if conditioned.is_conditioned(metric) else None
@@ -121,8 +120,8 @@ def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Seque
 def find_unanswerable(
     store: Store, card: Card, targets: Sequence[Target], protocol: Protocol, seeds: Sequence[int] = TRIED_SEEDS
 ) -> list[UnanswerableTarget]:
-    """Return the targets of a dataset for which these seeds give no answer. A target without a cohort is omitted, since
-    a run reports more about it."""
+    """Return the targets of a dataset for which these seeds give no answer. Targets without a cohort are omitted: a run
+    says more about them."""
     found = []
     for target in targets:
         with suppress(EmbenchError):
@@ -133,7 +132,7 @@ def find_unanswerable(
 
 @dataclass(frozen=True)
 class _Study:
-    """The labelled units of a target, and how a protocol deals them."""
+    """The labelled units of a target, and the folds in which a protocol tests them."""
 
     cohort: Cohort
     protocol: Protocol
@@ -141,8 +140,7 @@ class _Study:
     folds_of: FoldsOf
 
     def joined(self, seeds: Sequence[int], score: np.ndarray | None = None) -> Joined:
-        """Return the tested units of each seed with these scores (n, K) of the cohort's units; default: constant
-        ones."""
+        """Return the tested units of each seed with scores (n, K) of the cohort's units, by default constant scores."""
         units = np.array(self.cohort.eligible)
         known = tested_units(self.cohort, self.target, units, self.protocol.rules)
         values = np.zeros((len(units), len(self.target.columns))) if score is None else score[units]
@@ -153,8 +151,8 @@ class _Study:
         return Joined({seed: folds for seed, folds in seeds_made.items() if folds}, self.protocol.rules)
 
     def _parts(self, seed: int, known: LabelledUnits) -> tuple[Parts, LabelledUnits]:
-        """Return each fold's tested units as positions among the eligible ones, and the units with the labels that they
-        have in the fold that tests them."""
+        """Return the tested units of each fold, as positions in `cohort.eligible`, and the units with the labels that
+        the fold which tests them gives them."""
         place = {self.cohort.units[i].id: k for k, i in enumerate(self.cohort.eligible)}
         scored = np.isin(self.cohort.eligible, self.cohort.tested)
         y, parts = np.full(len(place), np.nan), []
@@ -170,8 +168,8 @@ class _Study:
         return parts, replace(known, y=np.where(scored, y, np.nan))
 
     def why_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
-        """Return why a conditioned score is undefined in all of these seeds, or under scoring 4 in all together; None
-        where it is defined."""
+        """Return why a conditioned score is undefined in each of these seeds, and under scoring 4 in all seeds
+        together; None if it is defined."""
         joined = self.joined(seeds)
         made = [conditioned.over_folds(metric, folds.values(), self._subjects) for folds in joined.seeds.values()]
         known = [tables for tables in made if not isinstance(tables, Undefined)]
@@ -186,7 +184,7 @@ class _Study:
 
     @cached_property
     def _labels(self) -> np.ndarray:
-        """(n,) the labels of the cohort's units, cut at the mean of all where training subjects decide it."""
+        """(n,) labels of the cohort's units. If training subjects decide a cut, it is here the mean of all units."""
         return self.cohort.labels(self.target, self.cohort.eligible)
 
     @property
@@ -202,8 +200,8 @@ class _Study:
         return Joined({0: {0: first.join(*rest)}})
 
     def confounded(self) -> UnanswerableTarget | None:
-        """Return the reason why a target is unanswerable if the order of tasks, the time or the stimulus predicts the
-        label almost fully. If all subjects had one class first, any rising score separates the classes within
+        """Return why the order of tasks, the time or the stimulus makes a target unanswerable; None if none predicts
+        the label almost fully. If all subjects had one class first, any rising score separates the classes within
         subjects."""
         name = self.target.name
         asked = registry.find_questions(self.cohort.store.name).get(name)
@@ -240,7 +238,8 @@ class _Study:
         return (negative, positive) if found == {0} else (positive, negative)
 
     def _reached(self, name: str, within: str) -> float | None:
-        """Return the score within subjects of a model of time alone, in the folds of the first seed."""
+        """Return the within-subject score `within` of the confound-only model `name` in the folds of seed 0; None if it
+        has none."""
         cohort, target = self.cohort, self.target
         score = np.full((len(cohort.units), len(target.columns)), np.nan)
         place = {unit.id: i for i, unit in enumerate(cohort.units)}
@@ -272,8 +271,8 @@ class _Study:
         return UnanswerableTarget("cannot be told", reason, "", self.target.name)
 
     def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:
-        """Return seeds that give enough comparisons: one seed that suffices by itself, or under scoring 4 several
-        balanced partitions together. Without such seeds, return about how many subjects are needed."""
+        """Return seeds that give enough comparisons, or no seeds and roughly how many subjects would. The seeds are one
+        that suffices by itself, or under scoring 4 all balanced partitions together."""
         if self.protocol.rules > 3:
             balanced = tuple(range(self.cohort.partitions(self.protocol)))
             enough = set(seeds) < set(balanced) and not self.why_undefined(metric, balanced)
@@ -286,8 +285,8 @@ class _Study:
         return (), self._enough_subjects(metric)
 
     def enough_stimuli(self, factor: float) -> int:
-        """Return about how many similar stimuli give `factor` times as many comparisons, which grow with the pairs of
-        stimuli. 0 if subjects share no stimuli, or if more comparisons do not help."""
+        """Return roughly how many similar stimuli give `factor` times as many comparisons, whose number grows with the
+        pairs of stimuli. 0 if subjects share no stimuli, or if more comparisons do not help."""
         shown = {self.cohort.units[i].stimulus for i in self.cohort.tested}
         if self.cohort.design != "shared_stimuli" or not math.isfinite(factor):
             return 0
@@ -340,8 +339,8 @@ _KINDS = {"features": "feature methods", "network": "networks"}
 
 
 class PairSpread(NamedTuple):
-    """Standard deviation over subjects of the paired difference of AUROC of two published methods of a kind: the bounds
-    of the middle 80 % of pairs, and the median. `source`: their number, kind and dataset, in words."""
+    """Standard deviation, over subjects, of the paired AUROC difference between two published methods: the bounds of
+    the middle 80 % of pairs of methods, and the median. `source`: number, kind and dataset of these pairs, in words."""
 
     low: float
     median: float
@@ -351,12 +350,10 @@ class PairSpread(NamedTuple):
 
 @cache
 def published_spread(kind: MethodKind, dataset: str = OTHER_DATASETS) -> PairSpread:
-    """Return the spread of published pairs on a dataset, by its name without the package; of all datasets if it has no
-    pairs.
+    """Return the spread of published pairs of methods on a dataset, named without its package. A dataset without pairs
+    gets that of all datasets.
 
-    >>> published_spread("features", "mine") == published_spread("features")
-    True
-    """
+    >>> published_spread("features", "mine") == published_spread("features") True"""
     published = parse_yaml(PUBLISHED_PAIRS.read_text(encoding="utf-8"))[kind]
     place = dataset if dataset in published else OTHER_DATASETS
     low, median, high, pairs = published[place]

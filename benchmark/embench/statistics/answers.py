@@ -1,9 +1,8 @@
-"""Whether a method's scores are associated with the label: the answers to each question, with their evidence.
+"""Answers to the questions about a result: is the score associated with the label, more than by chance and given
+confounds?
 
-Nine answers, no others (`ANSWERS`). An answer rests on an interval, never on a point; it is *too few data* or *cannot
-be told* where the primary metric, which holds constant what the design confounds with the label, cannot be estimated.
-`statistics/form.py` prints them.
-"""
+There are nine answers, see `AnswerWord`. Each rests on an interval, never on a point estimate. If the primary metric
+cannot be estimated, the answer is *too few data* or *cannot be told*. `statistics/form.py` prints them."""
 
 from __future__ import annotations
 
@@ -93,14 +92,13 @@ _MOST_SEEDS = 10
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one question.
+    """Answer to one question.
 
     Args:
-        question: its id: `chance`, `held`, `models`, `movement`, `protocol_phase`, or any other of a later rule.
+        question: its id: `chance`, `held`, `order`, `movement`, `protocol_phase`, or another of a later version.
         text: the question as printed, after "Is the score associated with the label".
         answer: one of the nine. `evidence`: an effect with its interval, or the reason.
-        effect: the number that decides; None where there is none.
-    """
+        effect: the number that decides; None if there is none."""
 
     question: str
     text: str
@@ -111,13 +109,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Unanswerable:
-    """Why a target has no primary metric.
+    """Reason why the primary metric of a target can't be estimated.
 
     Args:
-        answer: *cannot be told* where the design is the reason, *too few data* where more data would do.
-        reason: sentences. `remedy`: a sentence and a command; empty where there is none.
-        confound: what the design cannot separate from the label; empty where that is not the reason.
-    """
+        answer: *cannot be told* if the design is the reason, *too few data* if more data would help.
+        reason: sentences. `remedy`: a sentence and a command; empty if there is none.
+        confound: what the design cannot separate from the label; empty if that is not the reason."""
 
     answer: Literal["cannot be told", "too few data", "not computed"]
     reason: str
@@ -127,8 +124,11 @@ class Unanswerable:
 
 @dataclass(frozen=True)
 class Exploratory:
-    """A score besides the primary metric. `varies`: what it does not hold constant; `control`: the confound-only model
-    with the highest such score, the first by name of equals, and its score; None where none has one."""
+    """A score besides the primary metric.
+
+    Args:
+        varies: the confounds that it does not hold constant.
+        control: name and score of the confound-only model with the highest such score; None if no model has one."""
 
     metric: str
     score: Score
@@ -138,19 +138,18 @@ class Exploratory:
 
 @dataclass(frozen=True, repr=False)
 class TargetAnswers:
-    """The answers of a run on one target; it prints as the primary metric and the answers.
+    """The answers of a run on one target. It prints as the primary metric and the answers.
 
     Args:
-        metric: the primary metric. `score`: None where it is undefined, for the reason `why`; then `problem` says what
+        metric: the primary metric. `score`: None if it is undefined, for the reason `why`; `problem` then says what
             that means.
-        answers: one a question, in the order of printing.
+        answers: one per question, in the order of printing.
         models: the confound-only models that apply.
         exploratory: other scores that this design allows.
-        adjusted: the recorded confound analysis; None where the protocol does not ask for it, or it was not computed.
+        adjusted: the recorded confound analysis; None if the protocol does not ask for it, or it was not run.
         calibration_gain: the gain from calibration data, in sentences.
         reads_session: whether the method reads the test subject's whole session. `reads`: its modalities.
-        borderline: which answers have an interval that ends within `NEAR_BOUND` of the null value.
-    """
+        borderline: names of the intervals that end within `NEAR_BOUND` of the null value."""
 
     target: str
     metric: str
@@ -168,16 +167,17 @@ class TargetAnswers:
 
     @property
     def shown(self) -> str:
-        """The score to draw: the primary metric, or the first exploratory score where it is undefined."""
+        """Name of the score to draw: the primary metric, or the first exploratory score if the primary metric is
+        undefined."""
         return self.metric if self.score or not self.exploratory else self.exploratory[0].metric
 
     @property
     def title(self) -> str:
-        """The display name of the primary metric."""
+        """Display name of the primary metric."""
         return metric_facts(self.metric).title
 
     def answer(self, question: str) -> Answer | None:
-        """The answer to a question, by its id; None where it is not asked."""
+        """Return the answer to a question, by its id; None if it is not asked."""
         return next((each for each in self.answers if each.question == question), None)
 
     def __repr__(self) -> str:
@@ -185,13 +185,13 @@ class TargetAnswers:
         return "; ".join([f"{self.title} {score}", *(f"{a.text} {a.answer} ({a.evidence})" for a in self.answers)])
 
     def word(self, question: str) -> str:
-        """The answer in a table's cell; a dash where the question is not asked."""
+        """Return the answer as a table's cell; a dash if the question is not asked."""
         found = self.answer(question)
         return found.answer if found else "—"
 
 
 def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswers]:
-    """Target -> the answers, of a run whose run.yaml has the content `run`."""
+    """Return target -> the answers, for a run whose run.yaml has the content `run`."""
     design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
     asked = not run.get("protocol", {}).get("leaks")
     # How the signals behind a file of predictions were normalised is not known.
@@ -257,7 +257,7 @@ def _answers(
 
 
 def _by_design(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
-    """The answer that the order of stimuli is excluded by design, where models of order alone are at chance."""
+    """Yield the answer that the design excludes the order of stimuli, if models of order alone are at chance."""
     found = {name: score for name in _CHANCE_ALONE if (score := scores.score(target, metric, name))}
     chance = metric_facts(metric).chance or 0.0
     if len(found) < len(_CHANCE_ALONE) or any(against(score, chance) != "not shown" for score in found.values()):
@@ -267,7 +267,8 @@ def _by_design(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
 
 
 def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str, Score] | None:
-    """The confound-only model of time with the highest primary metric, and its score; None where none has one."""
+    """Return the confound-only model of time with the highest primary metric, and its score; None if no model has
+    one."""
     known = [(name, score) for name in _TIME_MODELS if (score := scores.score(target, metric, name))]
     return max(known, key=lambda pair: pair[1].mean, default=None)
 
@@ -275,12 +276,11 @@ def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str
 def _given(
     adjusted: Adjusted | None, metric: str, score: Score, timed: tuple[str, Score] | None, dataset: str
 ) -> Iterator[Answer]:
-    """The answers of the confound analysis.
+    """Yield the answers of the confound analysis.
 
     Args:
-        timed: the strongest model of time, where the metric does not hold time constant. The interval of the method
-            must then lie above what that model reaches, since the analysis alone does not stop a sharper clock.
-    """
+        timed: the strongest model of time, if the metric does not hold time constant. The interval of the method must
+            then lie above that model's score, since the analysis alone does not stop a sharper clock."""
     text = "given time and movement within 10 min?"
     if adjusted is None:
         yield Answer("movement", text, "not computed", "the confound analysis was not run")
@@ -311,7 +311,8 @@ def _given(
 
 
 def _of_small_study(adjusted: Adjusted, beside: Sequence[str], metric: str, score: Score) -> Answer:
-    """The answer of a small study, given few columns."""
+    """Return the answer of a small study, which is adjusted for few columns. `beside`: what else is adjusted for, in
+    words."""
     at = adjusted.levels["small_study"]
     order = ["position", "previous stimulus"] if "crossed" in metric and "matched" not in metric else []
     given = join_with_and(["time", *order, *(["movement"] if adjusted.has_movement else []), *beside])
@@ -335,7 +336,8 @@ def _of_small_study(adjusted: Adjusted, beside: Sequence[str], metric: str, scor
 def _at(
     adjusted: Adjusted, level: str, question: str, text: str, metric: str, score: Score, smallest: float | None = None
 ) -> Answer:
-    """The answer at a level of confounds. A condition that fails although the interval excludes 0 is named."""
+    """Return the answer at a confound level. If the interval excludes 0 but a condition fails, the evidence names
+    it."""
     at = adjusted.levels[level]
     evidence = f"partial r {_figures(at.partial_r, 0.0)}"
     word = against(at.partial_r, 0.0, smallest)
@@ -347,7 +349,8 @@ def _at(
 
 
 def _above_time(answer: Answer, score: Score, timed: tuple[str, Score] | None) -> Answer:
-    """The answer, which is *yes* only if the method's interval lies above what the model of time reaches."""
+    """Return the answer, with *yes* changed to *not shown* unless the method's interval lies above the score of the
+    model of time."""
     if answer.answer != "yes" or timed is None or (score.low is not None and score.low > timed[1].mean):
         return answer
     reached = f"{label(timed[0])} alone reaches {two_decimals(timed[1].mean)}, which the metric does not hold constant"
@@ -355,7 +358,7 @@ def _above_time(answer: Answer, score: Score, timed: tuple[str, Score] | None) -
 
 
 def _failed_condition(adjusted: Adjusted, at: AdjustedAt, metric: str, score: Score) -> str:
-    """The condition that fails besides the interval of the partial correlation."""
+    """Return a clause on the condition that fails although the interval of the partial correlation excludes 0."""
     chance = metric_facts(metric).chance or 0.0
     if against(score, chance) != "yes":
         return f"{metric_family(metric)} is not above chance"
@@ -371,21 +374,19 @@ def _failed_condition(adjusted: Adjusted, at: AdjustedAt, metric: str, score: Sc
 
 
 def metric_family(metric: str) -> str:
-    """The family of a metric in a cell, which needs no more words: AUROC, C-index, or its short name.
+    """Return the family of a metric, as a table's cell names it: AUROC, C-index, or the metric's short name.
 
-    >>> metric_family("auroc_crossed_matched"), metric_family("concordance_within")
-    ('AUROC', 'C-index')
-    """
+    >>> metric_family("auroc_crossed_matched"), metric_family("concordance_within") ('AUROC', 'C-index')"""
     known = {"auroc": "AUROC", "concordance": "C-index"}
     return known.get(metric.partition("_")[0]) or metric_facts(metric).short
 
 
 def against(score: Score | None, null: float, smallest: float | None = None) -> AnswerWord:
-    """The answer that an interval gives against a null value, and the smallest effect of interest where there is one.
+    """Return the answer that an interval gives: `null` is the value to exclude, `smallest` the smallest effect of
+    interest.
 
     >>> against(Score(mean=0.52, low=0.49, high=0.54), 0.5), against(Score(mean=0.52, low=0.49, high=0.54), 0.5, 0.55)
-    ('not shown', 'no larger than δ')
-    """
+    ('not shown', 'no larger than δ')"""
     if score is None or not score.defined or score.low is None or score.high is None:
         return "too few data"
     if score.low > null:
@@ -396,16 +397,16 @@ def against(score: Score | None, null: float, smallest: float | None = None) -> 
 
 
 def _figures(score: Score | None, null: float) -> str:
-    """A number with its interval; see `figures`."""
+    """Return a number with its interval, as `figures`, or "not estimable"."""
     return "not estimable" if score is None or not score.defined else figures(score, null)
 
 
 def figures(score: Score, null: float | None = None, template: str = "{} ({} to {})") -> str:
-    """A number with its interval, in two decimals; in more where an end would round to the null value that it excludes.
+    """Return a number with its interval in two decimals. There are more decimals if an end of the interval excludes
+    `null` but would round to it.
 
     >>> figures(Score(mean=0.621, low=0.56, high=0.675), 0.5), figures(Score(mean=0.53, low=0.5003, high=0.56), 0.5)
-    ('0.62 (0.56 to 0.68)', '0.5300 (0.5003 to 0.5600)')
-    """
+    ('0.62 (0.56 to 0.68)', '0.5300 (0.5003 to 0.5600)')"""
     ends = score.ends
     if ends is None:
         return two_decimals(score.mean)
@@ -416,13 +417,17 @@ def figures(score: Score, null: float | None = None, template: str = "{} ({} to 
 
 
 def two_decimals(value: float, digits: int = 2) -> str:
-    """A number with so many decimals, without a negative zero."""
+    """Return a number with this many decimals, without a negative zero."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 
 def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int, dataset: str = "") -> Unanswerable:
-    """Why the primary metric of a target can't be estimated, what that means, and what helps."""
+    """Return why the primary metric of a target can't be estimated, what that means, and what helps.
+
+    Args:
+        subjects: a record's subjects, or how many there are. `seeds`: how many seeds the run has.
+        dataset: the dataset's full name."""
     metric, why = scores.primary_metrics[target], scores.why_undefined(target, scores.primary_metrics[target])
     within = inside_subjects(metric)
     for control, what in CONFOUNDING.items():
@@ -441,13 +446,13 @@ def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int, dataset
 
 
 def cannot_separate(target: str, confound: str, evidence: str) -> str:
-    """A sentence on a design in which a confound tells the label."""
+    """Return a sentence on a design in which a confound predicts the label."""
     return f"This design cannot separate {target} from {confound} ({evidence})."
 
 
 def more_data(seeds: Sequence[int], subjects: int, stimuli: int = 0) -> str:
-    """A sentence on what gives enough comparisons: seeds, with the option, or about how many subjects or stimuli; empty
-    where none is known."""
+    """Return a sentence on what gives enough comparisons: these seeds, with the option to type, or roughly so many
+    subjects or stimuli. Empty if none is known."""
     if seeds:
         listed = ",".join(map(str, seeds))
         if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
@@ -458,8 +463,13 @@ def more_data(seeds: Sequence[int], subjects: int, stimuli: int = 0) -> str:
 
 
 def too_few(why: Reason, size: int) -> tuple[str, float]:
-    """A sentence on what is missing, of the recorded reason `why` of a primary metric without a number, in a study of
-    `size` subjects; and how many times as many comparisons are needed, infinite where more of them do not help."""
+    """Return a sentence on the missing data, and the factor by which the number of comparisons must grow.
+
+    Args:
+        why: the recorded reason why the primary metric is undefined. `size`: how many subjects the study has.
+
+    Returns:
+        The factor is infinite if more comparisons of the same subjects do not help."""
     found = why.values
     if why.id == "few_comparisons":
         if found["subjects"] < found["least_subjects"]:
@@ -478,18 +488,19 @@ def too_few(why: Reason, size: int) -> tuple[str, float]:
 
 
 def _sharing(involved: int, size: int) -> str:
-    """How many of all subjects can be compared; `size` may leave out those without a prediction, who count as wrong."""
+    """Return a clause on how many subjects can be compared. `size` may leave out subjects without a prediction, who
+    count as wrong."""
     return f"{involved} of {max(size, involved)} subjects share a test fold with a subject of opposite labels"
 
 
 def undefined_in_words(why: Reason, size: int, dataset: str = "") -> str:
-    """The recorded reason `why` a score of `size` subjects has no number, in plain words."""
+    """Return the recorded reason why a score of `size` subjects is undefined, in plain words."""
     return too_few(why, size)[0].removesuffix(".") if why.id in FEW else plain_reason(why, dataset)
 
 
 def _more_seeds(factor: float, seeds: int) -> str:
-    """A sentence on what may give enough comparisons, of records that do not say what does. A partition counts where it
-    has enough by itself."""
+    """Return a sentence on what may give enough comparisons, for records that do not say what does. A partition counts
+    only if it has enough comparisons by itself."""
     if seeds >= _MOST_SEEDS or factor == float("inf"):
         return "More subjects are needed, or stimuli on which subjects disagree."
     return f"Other partitions may give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1} --dry-run"
@@ -503,8 +514,8 @@ _DESCRIPTION = (
 
 
 def plain_reason(why: Reason, dataset: str = "") -> str:
-    """A recorded reason in plain words. `dataset` is the full name, of records or stores: where times are missing, it
-    tells whose own recordings these are."""
+    """Return a recorded reason in plain words. `dataset`: its full name, which tells whether missing times are those of
+    a published dataset or of the user's own recordings."""
     if why.id == "hidden_times":
         return _DESCRIPTION if re.search(r"^own/|/own$", dataset) else _RELEASE
     if why.id == "time_decides":
@@ -513,12 +524,11 @@ def plain_reason(why: Reason, dataset: str = "") -> str:
 
 
 def unranked(metric: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]) -> str:
-    """Text for a leaderboard without a single primary metric: why it has no ranks, and what the score is worth that
-    orders its entries.
+    """Return the text of a leaderboard whose primary metric is undefined: why it has no ranks, and what the score means
+    by which its entries are ordered.
 
     Args:
-        best: the confound-only model with the highest such score. `scores`: those of the methods.
-    """
+        best: name and score of the confound-only model with the highest such score. `scores`: those of the methods."""
     title = metric_facts(metric).title
     text = f"{title}, the primary metric, cannot be estimated for any entry, so that no entry has a rank"
     inside = inside_subjects(metric)
@@ -534,7 +544,7 @@ def unranked(metric: str, design: Design | None, best: tuple[str, Score] | None,
 
 
 def borderline(scores: Scores, target: str) -> Iterator[str]:
-    """The figures that decide on a target by a lower end within `NEAR_BOUND` of the null value."""
+    """Yield the names of the deciding intervals whose lower end lies within `NEAR_BOUND` of the null value."""
     metric = scores.primary_metrics[target]
     known: list[tuple[str, Score | None, float | None]] = [
         ("chance", scores.score(target, metric), metric_facts(metric).chance)
@@ -549,5 +559,6 @@ def borderline(scores: Scores, target: str) -> Iterator[str]:
 
 
 def design_of(recorded: Design | None, *, fixed_order: bool) -> Design | None:
-    """The design of a study: that of the record, or what the card of an early one tells; None where neither does."""
+    """Return the recorded design of a study. An early record has none: its dataset card may tell it; None if it does
+    not."""
     return recorded or ("fixed_order" if fixed_order else None)

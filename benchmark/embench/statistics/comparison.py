@@ -70,12 +70,11 @@ BETWEEN_SUBJECTS = "auroc_within_stimulus"
 
 
 def per_subject_contributions(name: str, joined: Joined, target: Target, subjects: np.ndarray) -> np.ndarray | None:
-    """(P,) what each of `subjects` adds to a method's score `name`, 0 where nothing; None where the score is no sum
-    over subjects.
+    """Return (P,) the part that each of `subjects` adds to a method's score `name`, 0 if none; None if the score is not
+    a sum over subjects.
 
-    The crossed scores are one: their comparisons lie inside subjects, and how many there are of each is up to the
-    labels.
-    """
+    Crossed scores are sums over subjects: each comparison lies within one subject, and labels alone decide their
+    number."""
     if is_inside_subjects(name, target):
         values = mean_of_known(subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, subjects)))
         return np.nan_to_num(values / max(1, np.isfinite(values).sum()))
@@ -92,16 +91,17 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, subject
 
 
 def permuted_differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(R,) the difference of scores that are no sums, after each permutation.
+    """Return (R,) the difference of two methods' scores after each permutation, for a score that is not a sum over
+    subjects.
 
     Args:
-        one, other: the same units. `subjects` (P,): those tested. `codes` (P,): their groups, from 0 on.
-    """
+        one, other: the same units. `subjects` (P,): the tested ones. `codes` (P,): their groups, from 0."""
     return _differences(name, one, other, subjects, group_permutations(int(codes.max()) + 1)[:, codes])
 
 
 def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(G,) half of what swapping each group alone takes away from such a difference; nearly adds up to it."""
+    """Return (G,) the parts that groups of subjects add to such a difference: half of the loss if one group is swapped.
+    Their sum is nearly the difference."""
     groups = int(codes.max()) + 1
     ways = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
     values = _differences(name, one, other, subjects, ways[:, codes])
@@ -109,7 +109,7 @@ def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndar
 
 
 def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """(R,) differences when the predictions for the subjects of `ways` (R, P) are swapped."""
+    """Return (R,) the differences if the predictions for the subjects marked in `ways` (R, P) are swapped."""
     both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
     if name == BETWEEN_SUBJECTS:
@@ -127,8 +127,8 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
 
 
 def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """(R,) shares of comparisons of different subjects won; over the seeds and classes that the labels make
-    estimable."""
+    """Return (R,) proportions of comparisons won between different subjects, over the seeds and classes with enough
+    labels."""
     plain, doubled = [], []
     for seed, folds in one.seeds.items():
         tables = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), subjects)
@@ -147,8 +147,8 @@ def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, 
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
-    """The units of a fold with the predictions of both methods; each subject is there once per method. A metric gets
-    those with a prediction."""
+    """Return the units of a fold with the predictions of both methods: each subject appears once per method. For a
+    metric, units without a prediction are left out."""
     if metric is not None:
         one, other = (units.take(is_predicted(units)) for units in (one, other))
     ranked = _ranked(one), _ranked(other)
@@ -159,7 +159,7 @@ def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
 
 
 def _ranked(units: Units) -> Units:
-    """The units with ranks in place of scores, class by class; scores that are tied have one rank."""
+    """Return the units with ranks in place of scores, class by class. Tied scores get the same rank."""
     columns = units.score if units.score.ndim == 2 else units.score[:, None]
     known, ranks = is_predicted(units), columns.astype(float)
     ranks[known] = np.stack([_ranks(column[known], tie_width(units.score)) for column in columns.T], axis=1)
@@ -184,22 +184,22 @@ _KEYS = {"subjects": "subjects"}
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Two methods on one target; it prints as its sentence.
+    """Two methods compared on one target. It prints as a sentence.
 
     Args:
         one, other: the methods' names; `scores`: theirs, on the common units.
         difference: `one` less `other`, paired, with its 95 % interval.
-        p: of the primary test; `holm`: the same, corrected for the `together` comparisons made at once.
-        tests: name -> p, of the primary test and the further ones that apply. `equivalence` tests whether the
-            difference lies within .02.
-        subjects, units: how many it rests on. `over`: what was paired.
-        smallest: the smallest detectable difference: the true one that this cohort would show with 80 % power, from
-            the differences' own spread; None where nothing can vary.
-        unequal_tuning: more than twice as many methods were scored on the test subjects when one was as for the other.
-        higher_is_better, bounded: of the metric.
-        seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
-        these_stimuli: all subjects had the same stimuli, and the interval does not cover others.
-    """
+        p: of the primary test. `holm`: p corrected for the `together` comparisons that were made at once.
+        tests: name -> p, for the primary test and further ones. `equivalence` tests whether the difference is within
+            .02.
+        subjects, units: their numbers. `over`: what was paired.
+        smallest: the smallest detectable difference: the true difference that this cohort would show with 80 % power,
+            given the spread of the observed differences; None if nothing varies.
+        unequal_tuning: whether more than twice as many methods were scored on the test subjects before one as before
+            the other.
+        higher_is_better, bounded: facts about the metric.
+        seeds: the compared seeds, which all methods have. `more_seeds`: whether a method has others.
+        these_stimuli: whether all subjects had the same stimuli and the interval does not cover other stimuli."""
 
     target: str
     metric: str
@@ -234,7 +234,7 @@ class Comparison:
 
     @property
     def better(self) -> str | None:
-        """The name of the better method; None where they can't be told apart."""
+        """Name of the better method; None if the difference is not significant."""
         if not self.different:
             return None
         return self.one if (self.difference.mean > 0) == self.higher_is_better else self.other
@@ -248,7 +248,7 @@ class Comparison:
         return self.sentence
 
     def as_json(self) -> dict[str, Any]:
-        """The comparison as `embench compare --json` prints it."""
+        """Return the comparison as `embench compare --json` prints it."""
         apart = ("scores", "difference", "tests")
         return {
             **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
@@ -266,8 +266,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Standing:
-    """A method among others: those that share a letter of `group` can't be told apart. `methods_evaluated`: how many
-    methods were scored on the test subjects when it was, itself included; None where that was not counted."""
+    """A method among others. Methods that share a letter of `group` do not differ significantly. `methods_evaluated`:
+    how many methods had been scored on the test subjects by then, this one included; None if not counted."""
 
     name: str
     run: str
@@ -276,13 +276,13 @@ class Standing:
     methods_evaluated: int | None
 
     def as_json(self) -> dict[str, Any]:
-        """The standing as `embench compare --json` prints it."""
+        """Return the standing as `embench compare --json` prints it."""
         return {**vars(self), "score": self.score.as_json()}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Several methods on one target, best first, and every two of them compared."""
+    """Several methods on one target, best first, with all pairwise comparisons."""
 
     target: str
     metric: str
@@ -290,7 +290,7 @@ class Table:
     comparisons: tuple[Comparison, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The table as `embench compare --json` prints it."""
+        """Return the table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,
@@ -300,8 +300,8 @@ class Table:
 
 
 def _sentence(c: Comparison) -> str:
-    """A sentence on the better method, with the difference, interval, p and subjects; or on the lack of evidence, with
-    the smallest detectable difference."""
+    """Return a sentence on the better method with difference, interval, p and subjects. If no method is better, it
+    states the smallest detectable difference."""
     gap, first, second = c.difference, c.one, c.other
     mean, low, high = gap.mean, gap.low, gap.high
     if c.better == c.other or (c.better is None and (mean < 0) == c.higher_is_better):
@@ -337,7 +337,7 @@ def _sentence(c: Comparison) -> str:
 
 
 def _unit(c: Comparison) -> str:
-    """Unit of a difference: hundredths of a score that has bounds, else the score's own unit."""
+    """Return the unit of a difference: points (hundredths) of a bounded score, else the score's own unit."""
     name = vocabulary.in_sentence(c.metric, "metrics") if c.metric in vocabulary.terms("metrics") else c.metric
     return f"points of {name}" if c.bounded else f"of {name}"
 
@@ -365,10 +365,10 @@ def compare(
     target: str | None = None,
     metric: str | None = None,
 ) -> Comparison:
-    """Compares two runs: results of `embench.run` (see its example), records, or folders of records.
+    """Compare two runs: results of `embench.run` (see its example), records, or folders of records.
 
     Args:
-        target: optional where the two have exactly one in common.
+        target: optional if the two have exactly one in common.
         metric: by default the target's primary metric.
 
     Returns:
@@ -377,8 +377,7 @@ def compare(
 
     Raises:
         UsageError: the two differ in what makes scores comparable, or several targets leave a choice.
-        DataError: there are no labels, no common units, or the score is undefined on them.
-    """
+        DataError: there are no labels, no common units, or the score is undefined on them."""
     records = [_record(source) for source in (one, other)]
     check_same(records, but=["seeds"])
     targets = [target] if target else common_targets(records)
@@ -389,12 +388,11 @@ def compare(
 
 
 def paired_gap(one: Record, other: Record, target: str, metric: str | None = None) -> Estimate:
-    """The difference of two runs on a target, `one` less `other`, with the interval that `compare` gives it, and
-    without its tests, which take longer.
+    """Return the difference of two runs on a target, `one` less `other`, with the same interval as `compare`. The
+    tests, which take longer, are not run.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     check_same([one, other], but=["seeds"])
     methods = {id(method.record): method for method in methods_on_common([one, other], target, metric)}
     pair = methods[id(one)], methods[id(other)]
@@ -404,12 +402,11 @@ def paired_gap(one: Record, other: Record, target: str, metric: str | None = Non
 def compare_all(
     records: Sequence[Record], targets: Sequence[str] | None = None, metric: str | None = None
 ) -> list[Table]:
-    """Compares any number of runs, two by two, on the units that all predict: a table for each target. Holm's
-    correction is over all comparisons of all targets.
+    """Compare runs pairwise on the units that all of them predict. Return a table per target. Holm's correction is over
+    all comparisons of all targets.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     check_same(records, but=["seeds"])
     methods = {target: methods_on_common(records, target, metric) for target in targets or common_targets(records)}
     pairs = {target: [_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
@@ -434,13 +431,12 @@ def compare_all(
 
 
 def compare_with_best(records: Sequence[Record], target: str, metric: str | None = None) -> list[Comparison]:
-    """Compare the best of several runs with each of the others, on the units that all predict: `one` is the best.
+    """Compare the best of several runs with each of the others, on the units that all predict. `one` is the best run.
 
-    Holm's correction is over every two of the runs, since any of them could have been the best.
+    Holm's correction is over all pairs of runs, since any run could have been the best.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     check_same(records, but=["seeds"])
     best, *others = methods_on_common(records, target, metric)
     pairs = [_pair(best, other) for other in others]
@@ -450,13 +446,12 @@ def compare_with_best(records: Sequence[Record], target: str, metric: str | None
 
 
 def compare_with_first(records: Sequence[Record], target: str, metric: str | None = None) -> list[Comparison]:
-    """Compare each of several runs with the first, on the units that all predict: `other` is the first.
+    """Compare each of several runs with the first, on the units that all predict. `other` is the first run.
 
-    Holm's correction is over these comparisons, since the first was named before anything was scored.
+    Holm's correction is over these comparisons, since the first run was named before anything was scored.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     check_same(records, but=["seeds"])
     methods = {id(method.record): method for method in methods_on_common(records, target, metric)}
     first, *others = (methods[id(record)] for record in records)
@@ -467,7 +462,7 @@ def compare_with_first(records: Sequence[Record], target: str, metric: str | Non
 
 @dataclass(frozen=True)
 class SharedFacts:
-    """Facts that the methods of a comparison share. `group` (P,): those of its subjects. `trained`: see
+    """Facts that all methods of a comparison share. `group` (P,): the groups of its subjects. `trained`: see
     `Joined.trained`."""
 
     target: str
@@ -487,7 +482,7 @@ class SharedFacts:
 
 @dataclass(frozen=True)
 class ComparedMethod:
-    """A method on the units that all methods of a comparison predict; `about`: facts that they share."""
+    """A method on the units that all methods of a comparison predict. `about`: the facts that these methods share."""
 
     name: str
     record: Record
@@ -499,16 +494,15 @@ class ComparedMethod:
 
     @property
     def told(self) -> Estimate:
-        """The score with the interval that a record has."""
+        """The score, with the interval that records report."""
         return with_interval_of(self.about.metric, self.score)
 
 
 def methods_on_common(records: Sequence[Record], target: str, metric: str | None) -> list[ComparedMethod]:
-    """The methods of records on the units that all of them predict, best first.
+    """Return the methods of records, scored on the units that all of them predict, best first.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     rule = recorded_target(records[0], target)
     name = metric or records[0].scores.primary_metrics[target]
     facts = metric_facts(name)
@@ -590,7 +584,8 @@ freedom."""
 
 
 def gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estimate, float | None]:
-    """The difference, and the variance that shared training subjects add, which is in its interval."""
+    """Return the difference of two methods, and the variance from shared training subjects, which its interval
+    includes."""
     about = one.about
     gap = paired_difference(one.score, other.score, about.group)
     if isinstance(gap, Undefined):
@@ -624,7 +619,7 @@ def _over_subjects(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray
 
 
 def _over_folds(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -> TestResults:
-    """Test over folds where a method is tested on its training subjects, so that no subject is a new one."""
+    """Test over folds. This is for protocols that test on training subjects, so that no subject is new."""
     about = one.about
     if about.folds < 2 or len(apart) < 2:
         raise DataError(
@@ -640,7 +635,7 @@ def _over_folds(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -
 
 
 def _apart(one: ComparedMethod, other: ComparedMethod) -> np.ndarray:
-    """(J,) the differences of folds and seeds in which both have a score."""
+    """Return (J,) the differences in the folds and seeds in which both methods have a score."""
     both = ((value, other.by_fold.get(at)) for at, value in one.by_fold.items())
     return np.array([a - b for a, b in both if a is not None and b is not None])
 
@@ -652,8 +647,8 @@ def _record(source: Record | FinishedRun | Path | str) -> Record:
 
 
 def _unequal(one: ComparedMethod, other: ComparedMethod, among: Sequence[ComparedMethod], target: str) -> bool:
-    """True if one of two methods had many more tries before it than the other, without the runs that are compared with
-    both, whatever their order."""
+    """Return True if many more methods were scored on the test subjects before one method than before the other. Runs
+    of the same comparison do not count, whatever their order."""
     low, high = sorted(_tried(m.record, target) or 0 for m in (one, other))
     between = [m for m in among if m.record.run.get("entry") is None and low < (_tried(m.record, target) or 0) < high]
     return low > 0 and high - len(between) > UNEQUAL_TUNING_RATIO * low
@@ -665,6 +660,6 @@ def _tried(of: Record, target: str) -> int | None:
 
 
 def method_names(records: Sequence[Record]) -> list[str]:
-    """The names of records' methods: by their parts; where several have the same, by the settings that differ, or else
-    by the run."""
+    """Return the names of records' methods: their parts. Equal names are told apart by differing settings, or else by
+    the run."""
     return names_apart([method_name(r.run) for r in records], [r.run for r in records])

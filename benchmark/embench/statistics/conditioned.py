@@ -1,4 +1,4 @@
-"""Scores within a subject, a stimulus or a time, which these cannot explain."""
+"""Scores that hold a confound constant: units are compared only within a subject, a stimulus or a time."""
 
 from __future__ import annotations
 
@@ -30,19 +30,18 @@ IN_MEMORY = 2_000_000
 
 
 def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False) -> Pairs:
-    """Return quadruples of subjects p, q and cells i, j, where the label is higher at i for p and at j for q. The value
-    of each is the mean of p's comparison of i with j and q's comparison of j with i. Each quadruple is counted twice:
-    with p's comparison in row p, and with q's in row q. Both subjects met i before j, or both j before i, so that a
-    score that rises or falls throughout a session wins nothing, whatever the order of stimuli. If the release has no
-    times, any order is allowed.
+    """Return matched comparisons of labels with an order: subjects p, q and cells i, j, where the label is higher at i
+    for p and at j for q. The value of each is the mean of p's comparison of i with j and q's comparison of j with i. It
+    is counted twice: with p's comparison in row p, and with q's in row q. Both subjects met i before j, or both j
+    before i, so that a score that rises or falls throughout a session wins nothing. If the release has no times, any
+    order is allowed.
 
     With a table (orders, cells, cells) of each subject's comparisons, two subjects have the sum of one table times the
     other's transpose. Tables are made for some rows at a time.
 
     Args:
-        cell: (n,) from 0 on, what is held constant.
-        graded: whether a comparison is won by the difference of scores, not by 1.
-    """
+        cell: (n,) codes from 0 of the condition that is held constant.
+        graded: whether a comparison is won by the difference of the two scores instead of by 1."""
     tie, cells = None if graded else tie_width(units.score), 1 + int(np.max(cell, initial=0))
     owners = group_positions(subject_codes(units, subjects))
     wins, pairs = np.zeros((2, len(owners), len(owners)))
@@ -78,7 +77,7 @@ def order_by_subject(units: Units, subjects: np.ndarray, *, graded: bool = False
 
 
 def order_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
-    """Return (K, P) the share without the units of each of `stimuli` (K,)."""
+    """Return (K, P) the proportions of `order_by_subject` without the units of each of `stimuli` (K,)."""
     names, cell = np.unique(units.stimulus, return_inverse=True)
     values = np.full((len(names), len(subjects)), np.nan)
     for p, rows in group_positions(subject_codes(units, subjects)):
@@ -94,8 +93,8 @@ def order_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
 def _table(
     units: Units, rows: np.ndarray, cell: np.ndarray, cells: int, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sums of wins and the numbers of comparisons, both (cells, cells), among the units of one subject; rows
-    have the higher label."""
+    """Return sums of wins and numbers of comparisons among the units of one subject, both (cells, cells). Rows are the
+    cells of the higher label."""
     won, number = np.zeros((2, cells * cells))
     for here in np.array_split(np.arange(len(rows)), 1 + len(rows) ** 2 // IN_MEMORY):
         higher, _, ahead = _compared(units, rows, here, tie)
@@ -107,7 +106,7 @@ def _table(
 
 
 def _counted(place: np.ndarray, chosen: np.ndarray, ahead: np.ndarray, places: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (places,) sums of `ahead`, and the number, of the `chosen` comparisons at each `place`; all three (m,
+    """Return (places,) the sums of `ahead`, and the numbers, of the `chosen` comparisons at each `place`; all (m,
     n)."""
     at = place[chosen]
     return np.bincount(at, ahead[chosen], places), np.bincount(at, minlength=places)
@@ -117,8 +116,8 @@ def _compared(
     units: Units, rows: np.ndarray, here: np.ndarray, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare some of a subject's units, `rows[here]` (m,), with all of them, `rows` (n,). Return three arrays (m, n):
-    whether the label is higher, whether it is lower, and what the score wins: 1, 0.5 for ties, or the difference. The
-    first two are False if two models predicted the units."""
+    whether the label is higher, whether it is lower, and the win of the score: 1, 0.5 for ties, or the difference. The
+    first two are False if different models predicted the two units."""
     y, score, fold = (of[rows] for of in (units.y_true, np.asarray(units.score, np.float64), units.fold))
     gap, least = np.subtract.outer(y[here], y), units.step * (1 - ROUNDED)
     apart = np.equal.outer(fold[here], fold) & (np.abs(gap) >= least)
@@ -149,7 +148,7 @@ APART = 0.1
 
 
 class Hurdle(NamedTuple):
-    """The least number of comparisons, of subjects in them, and, of matched sessions, of pairs of subjects."""
+    """Minimum numbers of comparisons, of subjects in them, and of pairs of subjects with sessions of similar length."""
 
     comparisons: int = 200
     subjects: int = 10
@@ -171,7 +170,7 @@ def pooled_hurdle(name: str) -> Hurdle:
 
 
 def is_conditioned(name: str) -> bool:
-    """Return True if the score with this name consists of comparisons with a constant nuisance."""
+    """Return True if a score consists of comparisons that hold a confound constant."""
     return name in (*CONDITIONED, *OF_VALUES, *BY_MOMENT)
 
 
@@ -183,12 +182,11 @@ def is_of(name: str, target: Target) -> bool:
 def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool = False) -> list[Pairs] | Undefined:
     """Return the comparisons of a conditioned score, one table (P, P) per class, or the reason why none is possible.
 
-    A table of `auroc_within_stimulus` has the positive unit's subject in its rows. In those of the crossed scores each
-    quadruple stands twice: in the row of each of its two subjects, with the comparison inside that subject.
+    A table of `auroc_within_stimulus` has the subject of the positive unit in its rows. Crossed scores count each
+    matched comparison twice: in the row of each of its two subjects, with the wins within that subject.
 
     Args:
-        graded: whether comparisons of a crossed score are won by how much higher the positive unit scores, not by 1.
-    """
+        graded: whether a crossed comparison is won by the difference of the two scores instead of by 1."""
     cell = cells(name, units)
     if isinstance(cell, Undefined):
         return cell
@@ -244,7 +242,7 @@ def _moments(units: Units) -> np.ndarray | Undefined:
 
 
 def _of_like_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
-    """Return the comparisons of subjects whose sessions differ in length by at most `MATCHED_S`."""
+    """Return only the comparisons of subjects whose sessions differ in length by at most `MATCHED_S`."""
     length = length_by_subject(units, subject, len(table.pairs))
     close = np.abs(np.subtract.outer(length, length)) <= MATCHED_S  # never where a length is NaN
     return Pairs(np.where(close, table.wins, 0.0), np.where(close, table.pairs, 0.0))
@@ -258,7 +256,7 @@ def length_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.nd
 
 
 def share_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> float | Undefined:
-    """Return the mean over classes of the share of comparisons won; classes with too few comparisons are excluded."""
+    """Return the proportion of comparisons won, mean over classes. Classes with too few comparisons are left out."""
     if kept := estimable(name, tables, hurdle):
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
@@ -276,8 +274,8 @@ def share_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> fl
 
 
 def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray, hurdle: Hurdle = HURDLE) -> np.ndarray:
-    """Return (R,) the mean of `share_won` over the same classes, if sample r contains subject p `counts[r, p]`
-    times."""
+    """Return (R,) the proportion won, mean over the classes of `share_won`, in samples of subjects. Sample r contains
+    subject p `counts[r, p]` times."""
     return mean_of_known([tables[k].resampled(counts) for k in estimable(name, tables, hurdle)])
 
 
@@ -289,7 +287,7 @@ def estimable(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> li
 
 
 def distinct(by_seed: Sequence[Sequence[Pairs]]) -> list[Pairs]:
-    """Return the comparisons of several seeds, a table a class, each counted once."""
+    """Return the comparisons that any of several seeds contains, each counted once, as one table per class."""
     return [Pairs(*(np.max(of, axis=0) for of in zip(*tables, strict=True))) for tables in zip(*by_seed, strict=True)]
 
 
@@ -305,7 +303,7 @@ def plain_share(tables: Sequence[Pairs]) -> float | None:
 
 
 def comparison_counts(name: str, table: Pairs) -> tuple[int, int]:
-    """Return the number of distinct comparisons, and of subjects who take part in any."""
+    """Return the number of distinct comparisons, and the number of subjects in them."""
     total = table.pairs.sum() / (1 if name == "auroc_within_stimulus" else 2)
     return round(total), int(((table.pairs.sum(0) + table.pairs.sum(1)) > 0).sum())
 
@@ -319,13 +317,14 @@ def is_even(tables: Sequence[Pairs]) -> bool:
 def over_folds(
     name: str, folds: Iterable[Units], subjects: np.ndarray, *, graded: bool = False
 ) -> list[Pairs] | Undefined:
-    """Return the comparisons of all folds of a seed, one table (P, P) per class over `subjects` (P,), or the reason why
-    there are none."""
+    """Return the comparisons of all folds of a seed, one table (P, P) per class over `subjects` (P,), or why there are
+    none."""
     return sum_of_known([comparisons(name, units, subjects, graded=graded) for units in folds])
 
 
 def sum_of_known(made: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
-    """Return the sum of the tables that exist, or the reason why none does; at most one fold's tables are in memory."""
+    """Return the sum of the defined tables, or the first reason if none is defined. At most one fold's tables are in
+    memory."""
     total: list[Pairs] | None = None
     reasons = []
     for tables in made:
@@ -347,7 +346,7 @@ def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:
 def _within_cell(
     score: np.ndarray, positive: np.ndarray, subject: np.ndarray, cell: np.ndarray, subjects: int, tie: float
 ) -> Pairs:
-    """Return comparisons of two subjects at one stimulus: each positive unit of one with each negative unit of the
+    """Return comparisons between two subjects at one stimulus: each positive unit of one with each negative unit of the
     other."""
     wins, pairs = np.zeros((subjects, subjects)), np.zeros((subjects, subjects))
     for _, rows in group_positions(cell):
@@ -360,9 +359,10 @@ def _within_cell(
 
 
 class OwnComparisons(NamedTuple):
-    """Comparisons within a subject, predicted by one fold's model: the cells of the positive units (h,) and of the
-    negative units (l,). The wins (h, l) of each positive unit over each negative unit are 0.5 for ties; units in the
-    same cell are not compared."""
+    """Comparisons within a subject, predicted by one fold's model.
+
+    `high` (h,) and `low` (l,): cells of the positive and the negative units. `won` (h, l): the win of each positive
+    unit over each negative unit, 0.5 for ties. Units in the same cell are not compared."""
 
     subject: int
     high: np.ndarray
@@ -370,8 +370,8 @@ class OwnComparisons(NamedTuple):
     won: np.ndarray
 
     def mirrored_by(self, other: OwnComparisons) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return the comparisons for which `other` has comparisons with exchanged labels (m,): the cells of the
-        positive and of the negative unit, the number of comparisons in `other`, and the wins."""
+        """Return those comparisons (m,) that `other` contains with exchanged labels: the cells of the positive and the
+        negative unit, how often `other` contains them, and the wins."""
         cells = 1 + max(int(np.max(part, initial=0)) for part in (self.high, self.low, other.high, other.low))
         at_high = np.bincount(other.low, minlength=cells)[self.high]
         at_low = np.bincount(other.high, minlength=cells)[self.low]
@@ -385,8 +385,7 @@ class OwnComparisons(NamedTuple):
 def own_comparisons(
     units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False
 ) -> list[list[OwnComparisons]]:
-    """Return for each class the comparisons of one subject's units in different cells (n,), predicted by one fold's
-    model."""
+    """Return for each class the comparisons within each subject, between units in different cells (n,) of one fold."""
     tie, folds = None if graded else tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
     owners = group_positions(subject_codes(units, subjects) * (folds.max() + 1) + folds)
     return [
@@ -409,13 +408,12 @@ def _compare_subject(
 
 
 def _crossed(own: Sequence[OwnComparisons], subjects: int) -> Pairs:
-    """Return quadruples of subjects p, q and cells s, t, where p has labels 1, 0 and q has 0, 1. The value of each is
-    the mean of p's comparison of s with t and q's comparison of t with s. One model scores both units of a comparison:
-    units of two folds are not compared.
+    """Return matched comparisons of two classes: subjects p, q and cells s, t, where p has labels 1, 0 and q has 0, 1.
+    The value of each is the mean of p's comparison of s with t and q's comparison of t with s. One model scores both
+    units of a comparison: units of two folds are not compared.
 
     A comparison of p counts as often as q has a negative unit in the cell of its positive one and a positive unit in
-    the cell of its negative one. All sums are of halves, and so are exact in any order.
-    """
+    the cell of its negative one. All sums are of halves, and so are exact in any order."""
     cells = 1 + max(int(np.max(part, initial=0)) for of in own for part in (of.high, of.low))
     high, low = (
         np.array([np.bincount(part, minlength=cells) for part in parts], float)

@@ -30,10 +30,11 @@ CODE = [sha256(Path(file)) for file in (__file__, binning.__file__)]
 
 
 class BalancedTrees:
-    """`HistGradientBoostingClassifier(class_weight="balanced")` of the installed scikit-learn, to the bit."""
+    """Boosted trees equal to `HistGradientBoostingClassifier(class_weight="balanced")` to the bit, fitted four times as
+    fast."""
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> BalancedTrees:
-        """Fits the trees to `x` (n, features), NaN where unknown, and whole `y` (n,)."""
+        """Fit the trees to `x` (n, features), NaN if unknown, and integer classes `y` (n,)."""
         from sklearn.ensemble import HistGradientBoostingClassifier  # takes a second
         from sklearn.utils.class_weight import compute_sample_weight
 
@@ -44,7 +45,7 @@ class BalancedTrees:
         return self
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """(n, classes) probabilities."""
+        """Return (n, classes) probabilities."""
         return np.asarray(self._trees.predict_proba(bin_numbers(x, self._thresholds)))
 
 
@@ -61,24 +62,22 @@ Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
 
 
 def made_anew(_: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Makes the array without keeping it."""
+    """Return the array that `make` computes, without keeping it."""
     return make()
 
 
 @dataclass(frozen=True)
 class ConfoundTask:
-    """Task of the confound-only models of one fold: what they must predict, and what they may know.
+    """Input of the confound-only models of one fold.
 
     Args:
-        units: of all subjects. `y` (n,): their labels, NaN where there is none; of `test` it is read only whether
-            there is one.
-        train, test: positions; the training units are those with a label.
+        units: of all subjects. `y` (n,): their labels, NaN if there is none. Of a test unit, only whether it has a
+            label is read.
+        train, test: positions in `units`; all training units have a label.
         durations: recording -> seconds. `sessions`: subject -> length of the session in s.
-        movement: (n, features) statistics of the accelerometer in each unit, NaN where it is missing; None where the
-            dataset has none.
+        movement: (n, features) accelerometer statistics of each unit, NaN if missing; None if the dataset has none.
         seed: for the random decisions of `prior`.
-        keep: returns the array that the function makes, or has made before for these plain values.
-    """
+        keep: returns the array that a function makes, or made before for the same key of plain values."""
 
     target: Target
     units: Sequence[Unit]
@@ -93,48 +92,48 @@ class ConfoundTask:
 
     @cached_property
     def known(self) -> np.ndarray:
-        """(k,) the labels of the training units: classes as whole numbers, or values."""
+        """(k,) labels of the training units: classes as integers, or values."""
         y = self.y[self.train]
         return y.astype(int) if self.target.traits.has_classes else y
 
     @cached_property
     def shares(self) -> np.ndarray:
-        """(K,) the share of each class among the training units."""
+        """(K,) proportion of each class among the training units."""
         return np.bincount(self.known, minlength=self.target.n) / len(self.known)
 
     def column(self, of: Callable[[Unit], float]) -> np.ndarray:
-        """(n,) a number of each unit."""
+        """Return (n,) a number for each unit, as the function `of` gives it."""
         return np.fromiter(map(of, self.units), float, len(self.units))
 
     @cached_property
     def start(self) -> np.ndarray:
-        """(n,) the time since the session's start in s, NaN where the release hides it."""
+        """(n,) time since the start of the session in s, NaN if the release hides it."""
         return self.column(lambda unit: unit.start_s)
 
     @cached_property
     def order(self) -> np.ndarray:
-        """(n,) the place of the unit's recording in the session, NaN where the release hides it."""
+        """(n,) position of the unit's recording in the session, NaN if the release hides it."""
         return self.column(lambda unit: unit.order)
 
     @cached_property
     def length(self) -> np.ndarray:
-        """(n,) the length of the session in s, NaN where it is not known."""
+        """(n,) length of the session in s, NaN if unknown."""
         return self.column(lambda unit: self.sessions.get(unit.subject, np.nan))
 
     @cached_property
     def subject(self) -> np.ndarray:
-        """(n,) the place of each unit's subject among the names of all."""
+        """(n,) index of each unit's subject among all sorted names."""
         place = {name: k for k, name in enumerate(sorted({unit.subject for unit in self.units}))}
         return self.column(lambda unit: place[unit.subject])
 
     @property
     def of_one_subject(self) -> bool:
-        """True if training and test are of one subject, so that differences between subjects carry no information."""
+        """True if training and test units are of one subject, so that nothing differs between subjects."""
         return len({self.units[i].subject for i in (*self.train.tolist(), *self.test.tolist())}) == 1
 
     def stimuli(self) -> np.ndarray | Undefined:
-        """(n,) index of each unit's stimulus; undefined where a labelled test unit has a stimulus that no training unit
-        has."""
+        """Return (n,) the index of each unit's stimulus; undefined if a labelled test unit has a stimulus without
+        training units."""
         stimulus = np.array([unit.stimulus for unit in self.units])
         names, codes = np.unique(stimulus, return_inverse=True)
         if len(names) < 2:
@@ -161,8 +160,9 @@ def predict_confound_only(
     moments: bool = False,
     order: bool = False,
 ) -> dict[str, ConfoundPrediction]:
-    """Control -> its predictions for the test units, in the order of `test` (m,); arguments are those of a
-    `ConfoundTask`. `moments`: whether `STIMULUS_MOMENT` is one of them; `order`: whether `PREVIOUS_STIMULUS` is."""
+    """Return model -> its predictions for the test units, in the order of `test` (m,). Arguments are those of
+    `ConfoundTask`. `moments`: whether to add the model `STIMULUS_MOMENT`; `order`: whether to add
+    `PREVIOUS_STIMULUS`."""
     train = np.asarray(train)[np.isfinite(y[train])]
     confound_only = {**CONFOUND_ONLY, STIMULUS_MOMENT: _stimulus_moment} if moments else CONFOUND_ONLY
     confound_only = {**confound_only, PREVIOUS_STIMULUS: _previous_stimulus} if order else confound_only
@@ -173,7 +173,7 @@ def predict_confound_only(
 
 
 def _majority(q: ConfoundTask) -> ConfoundPrediction:
-    """The commonest class of the training units."""
+    """Predict the most frequent class of the training units."""
     if not q.target.traits.has_classes:
         return Undefined("no_common_class")
     chosen = np.full(len(q.test), q.shares.argmax())
@@ -181,7 +181,7 @@ def _majority(q: ConfoundTask) -> ConfoundPrediction:
 
 
 def _prior(q: ConfoundTask) -> ConfoundPrediction:
-    """The share of each class, decisions drawn by it; of values their mean."""
+    """Predict the proportions of classes, and draw decisions from them; for a continuous target, predict the mean."""
     if not q.target.traits.has_classes:
         return _same_twice(np.full(len(q.test), q.known.mean()))
     drawn = np.random.default_rng(q.seed).choice(q.target.n, len(q.test), p=q.shares)
@@ -189,15 +189,15 @@ def _prior(q: ConfoundTask) -> ConfoundPrediction:
 
 
 def _stimulus_mean(q: ConfoundTask) -> ConfoundPrediction:
-    """The share of each class among the training units of the same stimulus; of values their mean there. Of a stimulus
-    at which nobody has a label, so that no unit is scored there, those of all training units."""
+    """Predict the proportions of classes, or the mean label, among training units of the same stimulus. A stimulus
+    without any label gets those of all training units; none of its units is scored."""
     codes = q.stimuli()
     return codes if isinstance(codes, Undefined) else _mean_at(q, codes)
 
 
 def _stimulus_moment(q: ConfoundTask) -> ConfoundPrediction:
-    """Label statistics of the training units at the same moment of the stimulus: bins of a unit's length, from the
-    start of the recording on."""
+    """Predict from the training units at the same moment of the same stimulus: bins as long as a unit, from the start
+    of the recording."""
     codes = q.stimuli()
     if isinstance(codes, Undefined):
         return codes
@@ -214,7 +214,8 @@ def _stimulus_moment(q: ConfoundTask) -> ConfoundPrediction:
 
 
 def _previous_stimulus(q: ConfoundTask) -> ConfoundPrediction:
-    """Label statistics of the training units after the same stimulus; of those in a first recording, of all first."""
+    """Predict from the training units after the same previous stimulus. First recordings are predicted from first
+    recordings."""
     when = np.where(np.isnan(q.start).all(), q.order, q.start)
     if np.isnan(when).any():
         return Undefined("hidden_times")
@@ -225,11 +226,11 @@ def _previous_stimulus(q: ConfoundTask) -> ConfoundPrediction:
 def order_codes(
     units: Sequence[Unit], of_subjects: Sequence[np.ndarray], when: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes (n,) of the stimulus before each unit's recording, 0 before the first, and of the recording's place.
+    """Return (n,) codes of the previous stimulus of each unit's recording, 0 before the first, and (n,) the recording's
+    position in the session.
 
     Args:
-        of_subjects: the positions of each subject's units. `when`: (n,) in whose order they were recorded.
-    """
+        of_subjects: the positions of each subject's units. `when`: (n,) times or numbers by which they are ordered."""
     names = {name: 1 + k for k, name in enumerate(sorted({unit.stimulus for unit in units}))}
     previous, place = np.zeros((2, len(units)), int)
     for rows in of_subjects:
@@ -242,7 +243,7 @@ def order_codes(
 
 
 def _mean_at(q: ConfoundTask, codes: np.ndarray) -> ConfoundPrediction:
-    """The share of each class among the training units with the same code (n,); of values their mean there."""
+    """Predict the proportions of classes, or the mean label, among the training units with the same code (n,)."""
     sizes = np.bincount(codes[q.train], minlength=codes.max() + 1)
     if not q.target.traits.has_classes:
         sums = np.bincount(codes[q.train], q.known, len(sizes))
@@ -255,7 +256,7 @@ def _mean_at(q: ConfoundTask, codes: np.ndarray) -> ConfoundPrediction:
 
 
 def _elapsed_time(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the time since the session's start, or the order of recordings."""
+    """Predict from the time since the start of the session, or the order of recordings."""
     clock = np.stack([q.start, q.order], axis=1)
     if np.isnan(clock).all():
         return Undefined("hidden_times")
@@ -263,8 +264,8 @@ def _elapsed_time(q: ConfoundTask) -> ConfoundPrediction:
 
 
 def _session_position(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the place in the session: the time since its start, to its end and as a share of it, and its
-    length; or, where the release hides times, the order of recordings and its share."""
+    """Predict from the position in the session: time since its start, time to its end, proportion elapsed, and its
+    length. If the release hides times, the order of recordings and its proportion take their place."""
     if q.of_one_subject:
         return Undefined("one_subject_elapsed_time")
     start, order, length, subject = q.start, q.order, q.length, q.subject.astype(int)
@@ -278,8 +279,8 @@ def _session_position(q: ConfoundTask) -> ConfoundPrediction:
 
 
 def _study_drift(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the time since the session's start, its length and the subject's number: subjects are often
-    numbered as they came, and a study changes while it runs."""
+    """Predict from the time since the start of the session, its length and the subject's number. Subjects are often
+    numbered in the order of recording, and a study changes while it runs."""
     if q.of_one_subject:
         return Undefined("one_subject")
     if np.isnan(q.start).all():
@@ -288,13 +289,13 @@ def _study_drift(q: ConfoundTask) -> ConfoundPrediction:
 
 
 def _recording_length(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the length of the recording."""
+    """Predict from the length of the recording."""
     length = q.column(lambda unit: q.durations[unit.recording])[:, None]
     return Undefined("equal_lengths") if np.ptp(length) < 1e-3 else boosted(q, length)
 
 
 def _movement(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the accelerometer."""
+    """Predict from accelerometer statistics of the unit."""
     if q.movement is None:
         return Undefined("no_accelerometer")
     if np.isnan(q.movement[q.train]).all() or np.isnan(q.movement[q.test]).all():
@@ -327,7 +328,7 @@ primary metric holds constant."""
 
 
 def boosted(q: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
-    """Prediction of boosted trees from `x` (n, features) of the units."""
+    """Predict with boosted trees from `x` (n, features) of the units."""
     train, test, has_classes = q.train, q.test, q.target.traits.has_classes
     if has_classes and (q.shares == 1).any():
         return Undefined("one_training_class")
@@ -343,7 +344,7 @@ def boosted(q: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
 
 
 def _fitted(q: ConfoundTask, x: np.ndarray) -> np.ndarray:
-    """(m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
+    """Return (m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
     from sklearn.ensemble import HistGradientBoostingRegressor  # takes a second
 
     # Without early stopping, which would hold out units of training subjects at random. One thread, so that sums are
@@ -359,13 +360,13 @@ def _fitted(q: ConfoundTask, x: np.ndarray) -> np.ndarray:
 
 
 def from_shares(target: Target, share: np.ndarray) -> ConfoundPrediction:
-    """The prediction of probabilities (n, K)."""
+    """Return the score and the decision that follow from class probabilities (n, K)."""
     score = _score(target, share)
     return score, target.traits.decide(score, 0.5)
 
 
 def _score(target: Target, share: np.ndarray) -> np.ndarray:
-    """The score of predictions from probabilities (n, K): those of all classes, or that of class 1 alone."""
+    """Return the score of class probabilities (n, K): all columns, or for a binary target that of class 1."""
     return share if target.traits.several else share[:, 1]
 
 
@@ -388,13 +389,12 @@ def reference_scores(
     train: np.ndarray,
     test: np.ndarray,
 ) -> dict[str, ConfoundPrediction]:
-    """Reference -> its predictions for the test units (m,), or why it does not apply: it knows nothing of most of them.
-    The others get the mean of the training labels.
+    """Return reference -> its predictions for the test units (m,), or the reason why it does not apply: it knows fewer
+    than half of them. Unknown units get the mean of the training labels.
 
     Args:
-        units: of all subjects. `y` (n,): their values, NaN where there is none; those of test units are not read.
-        train, test: positions.
-    """
+        units: of all subjects. `y` (n,): their values, NaN if there is none; those of test units are not read.
+        train, test: positions in `units`."""
     train = train[np.isfinite(y[train])]
     if target.traits.has_classes:
         return dict.fromkeys(names, Undefined("only_values"))
@@ -413,7 +413,7 @@ def reference_scores(
 
 
 def _others_curve(task: ConfoundTask) -> np.ndarray:
-    """(m,) the mean label of other subjects at the same moment of the same stimulus, to the nearest unit."""
+    """Return (m,) the mean label of other subjects at the same moment of the same stimulus, to the nearest unit."""
     length = float(np.median(task.column(lambda unit: unit.stop - unit.start)))
     moment = np.round(task.column(lambda unit: unit.start) / length)
     _, stimulus = np.unique([unit.stimulus for unit in task.units], return_inverse=True)
@@ -423,12 +423,12 @@ def _others_curve(task: ConfoundTask) -> np.ndarray:
 
 
 def _subject_mean(task: ConfoundTask) -> np.ndarray:
-    """(m,) the mean of the subject's own training labels."""
+    """Return (m,) the mean of the subject's own training labels."""
     return _divided(*_sums(task, task.subject[None]))
 
 
 def _last_value(task: ConfoundTask) -> np.ndarray:
-    """(m,) the last training label before the unit in its recording."""
+    """Return (m,) the last training label before the unit in its recording."""
     _, recording = np.unique([unit.recording for unit in task.units], return_inverse=True)
     start = task.column(lambda unit: unit.start)
     order = task.train[np.lexsort((start[task.train], recording[task.train]))]
@@ -442,7 +442,7 @@ def _last_value(task: ConfoundTask) -> np.ndarray:
 
 
 def _sums(task: ConfoundTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each test unit (m,) the sum of the training labels with the same `keys` (k, n), and how many there are."""
+    """Return for each test unit (m,) the sum and the number of the training labels with the same `keys` (k, n)."""
     _, code = np.unique(keys, axis=1, return_inverse=True)
     code = code.ravel()
     size = code.max() + 1
@@ -451,7 +451,7 @@ def _sums(task: ConfoundTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _divided(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The means, NaN of none."""
+    """Return the means, NaN if the count is 0."""
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 

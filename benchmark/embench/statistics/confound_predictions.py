@@ -37,8 +37,8 @@ def has_predictions(dataset: str, key: str) -> bool:
 
 
 def published_predictions(dataset: str, key: str, names: Sequence[str]) -> dict[str, np.ndarray] | None:
-    """Return the out-of-fold predictions (n, K) of each model that is published under this key; None where there are
-    none. Raises ValueError where they are of another number of models: a change of the models needs a new version."""
+    """Return the out-of-fold predictions (n, K) of each model published under this key; None if there are none. Raises
+    ValueError if the number of models differs: a change of the models needs a new version."""
     path = published_file(dataset)
     if path is None:
         return None
@@ -50,5 +50,5 @@ def published_predictions(dataset: str, key: str, names: Sequence[str]) -> dict[
 
 
 def packed(predictions: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return predictions (n, K) of M models as a file holds them, float32 (n, M, K)."""
+    """Return predictions (n, K) of M models as published files hold them, float32 (n, M, K)."""
     return np.stack(list(predictions.values()), 1).astype(np.float32)

@@ -1,4 +1,5 @@
-"""The confound test: whether scores are associated with the label, given time and movement."""
+"""The confound test: whether scores are associated with the label, given measured confounds such as time and
+movement."""
 
 from __future__ import annotations
 
@@ -65,24 +66,23 @@ MOST_BLOCKS = 8
 
 @dataclass(frozen=True)
 class Held:
-    """Nuisances in one seed, in blocks of columns.
+    """Confound columns of the units in one seed, in named blocks, which are regressed out of scores and labels.
 
     Args:
         blocks: name -> (n, k).
-        parts: of each fold, the positions of its training units and of those it predicts.
-    """
+        parts: for each fold, the positions of its training units and of the units that it predicts."""
 
     blocks: Mapping[str, np.ndarray]
     parts: Parts
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """(n, k) of all blocks."""
+        """(n, k) columns of all blocks."""
         return np.hstack(list(self.blocks.values()))
 
     @cached_property
     def _products(self) -> list[np.ndarray]:
-        """Z'Z over the training units of each fold."""
+        """Z'Z over the training units of each fold, where Z are the columns."""
         trains = np.zeros((len(self._columns), len(self.parts)), bool)
         for fold, (train, _) in enumerate(self.parts):
             trains[train, fold] = True
@@ -99,8 +99,8 @@ class Held:
         return slice(ends[min(at)], ends[max(at) + 1])
 
     def left(self, values: np.ndarray, names: Sequence[str], penalty: float = PENALTY) -> np.ndarray:
-        """(n, m) `values` (n, m) less what the blocks of these names, which are neighbours, predict of them; NaN in
-        units that no fold tests."""
+        """Return (n, m) the residuals of `values` (n, m) after ridge regression on these blocks, which must be
+        neighbours. NaN in units that no fold tests."""
         used = self._slice(names)
         x, width = self._columns[:, used], values.shape[1]
         of_folds = np.zeros((len(values), len(self.parts) * width))  # side by side, as `x` is large
@@ -116,8 +116,12 @@ class Held:
 
 
 class Variant(NamedTuple):
-    """A variant of the rule: the penalty of the ridge regressions on the confounds, and whether the residual scores are
-    tested by their mean `difference` over the primary metric's comparisons or by the primary metric itself."""
+    """A variant of the rule.
+
+    Args:
+        penalty: of the ridge regressions on the confounds.
+        difference: whether residual scores are tested by their mean difference over the comparisons of the primary
+            metric, or else by the primary metric itself."""
 
     penalty: float = PENALTY
     difference: bool = True
@@ -134,15 +138,14 @@ VARIANTS: Mapping[str, Variant] = {
 
 @dataclass(frozen=True)
 class LabelledUnits:
-    """The n units of a target with their known facts.
+    """The n units of a target, with known facts about each.
 
     Args:
         subject, stimulus, group: (n,) names. `start_s`: (n,). `session_s`: (n,) length of the session.
-        y: (n,) labels, NaN where there is none.
-        unit_s: the length of a unit in s.
-        moment_s: (n,) the time since its recording began, in s; None where it is not known.
-        scoring: the version of the rules by which scores are judged.
-    """
+        y: (n,) labels, NaN if there is none.
+        unit_s: length of a unit in s.
+        moment_s: (n,) time since the recording began in s; None if unknown.
+        scoring: version of the rules by which scores are judged."""
 
     target: Target
     subject: np.ndarray
@@ -156,8 +159,8 @@ class LabelledUnits:
     scoring: int = 3
 
     def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], *, whole: bool = False) -> Joined:
-        """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; without those that are not
-        finite, unless the `whole` is asked for."""
+        """Return the labelled units that each fold tests, with `values` (seed -> (n, K)) as their scores. Units without
+        a finite score are left out unless `whole`."""
         seeds = {}
         for seed, of_seed in values.items():
             known = np.isfinite(self.y) & (whole | np.isfinite(of_seed[:, 0]))
@@ -189,17 +192,16 @@ class LabelledUnits:
 
 @dataclass(frozen=True)
 class Association:
-    """The rest of a method's scores, given the nuisances of one level.
+    """Association of a method's scores with the label, after adjustment for the confounds of one level.
 
     Args:
-        partial_r: the partial correlation of score and label, -1 to 1, mean over subjects.
-        score: the mean difference of residual scores between positive and negative units over the comparisons of the
-            primary metric, in SDs of a subject's scores; the primary metric itself where it has no comparisons.
+        partial_r: partial correlation of score and label, -1 to 1, mean over subjects.
+        score: mean difference of residual scores between positive and negative units, over the comparisons of the
+            primary metric, in SDs of a subject's scores; the primary metric itself if it has no comparisons.
         share: proportion of the scores' variance that the confounds leave.
         associated: whether all conditions hold.
         by_group: (G,) contribution of each group of subjects to the partial correlation.
-        tasks: task -> the effect over its units and all negative ones, where there are several.
-    """
+        tasks: task -> partial correlation over its units and all negative units, if there are several tasks."""
 
     partial_r: Estimate | Undefined
     score: ScoreOrReason
@@ -219,20 +221,20 @@ def measure_association(
     jackknife: Jackknife,
     by: Variant = RULE,
 ) -> Association:
-    """The rest of a method's scores, less the nuisances in `blocks`, and whether it adds to them.
+    """Return the association of a method's scores with the label, given the confounds in `blocks`.
 
     Args:
-        values: seed -> (n, K) its out-of-fold scores, NaN where it has none.
-        own: its primary metric.
-    """
+        values: seed -> (n, K) its out-of-fold scores, NaN if it has none.
+        held: seed -> the confounds. `own`: the method's primary metric.
+        by: the variant of the rule."""
     found = {seed: _residuals(of_seed, tested, held[seed], blocks, by.penalty) for seed, of_seed in values.items()}
     parts = {seed: held[seed].parts for seed in values}
     return _associate(found, parts, tested, primary_metric, own, jackknife, by)
 
 
 class _Residuals(NamedTuple):
-    """Scores (n, K) and labels (n, K) of one seed less what nuisances predict, NaN for a unit without a score; and the
-    mean square of the scores `before`."""
+    """Residual scores (n, K) and labels (n, K) of one seed, NaN for units without a score. `before`: the mean square of
+    the scores before the adjustment."""
 
     scores: np.ndarray
     labels: np.ndarray
@@ -242,7 +244,7 @@ class _Residuals(NamedTuple):
 def _residuals(
     values: np.ndarray, tested: LabelledUnits, held: Held, blocks: Sequence[str], penalty: float = PENALTY
 ) -> _Residuals:
-    """Regress the nuisances in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
+    """Regress the confounds in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
     raw = np.where(np.isfinite(tested.y)[:, None], values, np.nan)  # nothing hangs on units without a label
     x = standardised_scores(raw, tested.subject, held.parts)
@@ -283,7 +285,7 @@ def _associate(
 
 
 def scored(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
-    """A score with the interval of version 3."""
+    """Return the estimate of a metric, with the interval of scoring version 3."""
     found, _ = estimate(metric, joined, target, jackknife)
     if found is None:
         return Undefined("metric_of_other_targets", metric=metric)
@@ -295,7 +297,7 @@ def _low(value: ScoreOrReason) -> float:
 
 
 def _products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]) -> np.ndarray:
-    """(S, n) residual of the score times residual of the label, over the root of their mean squares; mean over
+    """Return (S, n) products of residual score and residual label over the root of their mean squares, mean over
     classes."""
     x, y = np.stack(list(scores.values())), np.stack(list(labels.values()))
     scale = np.sqrt(np.nanmean(x**2, axis=(0, 1)) * np.nanmean(y**2, axis=(0, 1)))
@@ -303,7 +305,7 @@ def _products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]
 
 
 def _by_subject(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
-    """(S, P) the mean over each subject's units, NaN for one without any."""
+    """Return (S, P) means over each subject's units, NaN for a subject without units."""
     by_subject = np.full((len(products), len(jackknife.subjects)), np.nan)
     for p, name in enumerate(jackknife.subjects.tolist()):
         mine = products[:, tested.subject == name]
@@ -313,7 +315,7 @@ def _by_subject(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknif
 
 
 def _of_subjects(by_subject: np.ndarray) -> np.ndarray:
-    """(P,) what subjects add to the mean over seeds and subjects."""
+    """Return (P,) contributions of subjects to the mean over seeds and subjects."""
     values = mean_of_known(by_subject)
     return np.nan_to_num(values / np.isfinite(values).sum())
 
@@ -327,9 +329,10 @@ def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Est
 
 
 def _tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
-    """Task -> (n,) bool, its units and all negative ones: each stimulus that has positive units alone, or, where all is
-    one session, each block of positive units, if most subjects have as many; none where there are not two tasks, or
-    several classes."""
+    """Return task -> (n,) bool, its units and all negative units. Empty for several classes, or fewer than two tasks.
+
+    A task is a stimulus that has only positive units. If everything is one session, a task is a block of positive
+    units, in subjects with as many blocks as most subjects have."""
     positive, negative = tested.y == 1, tested.y == 0
     if tested.target.kind != "binary":
         return {}
@@ -341,7 +344,8 @@ def _tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
 
 
 def _blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
-    """Positive units by the block of neighbours that they are in, of subjects with as many blocks as most have."""
+    """Return block -> (n,) bool, the positive units in this run of neighbours, for subjects with the usual number of
+    blocks."""
     block, counts = np.zeros(len(tested.y), int), {}
     for name in np.unique(tested.subject).tolist():
         rows = np.flatnonzero((tested.subject == name) & np.isfinite(tested.y))
@@ -383,17 +387,16 @@ def run_confound_test(
     progress: ProgressCallback | None = None,
     placebo_seeds: Sequence[int] = (),
 ) -> dict[str, dict[str, Any]]:
-    """Target -> what the method adds at each of `CONFOUND_LEVELS`, or in a small study (`is_small`) given few columns;
-    or why nothing can be said.
+    """Return the confound analysis: target -> the part `adjusted` of `scores.json`, or why the target cannot be
+    analysed. A large study is analysed at each of `CONFOUND_LEVELS`, a small one (`is_small`) given few columns.
 
     Args:
-        values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite where there is none.
-        folds: target -> seed -> (N, 1) the fold that tests each unit, NaN where none does.
-        studies: of the seeds of these values, of large studies. `decisive`: the level that decides there.
-        progress: called with (models of confounds begun, all of them, the target): each takes up to a minute, once for
-            a dataset.
-        placebo_seeds: seeds in which the placebo is computed, which does not depend on the method.
-    """
+        values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite if there is none.
+        folds: target -> seed -> (N, 1) the fold that tests each unit, NaN if none does.
+        studies: the large studies in the seeds of these values. `decisive`: the level that decides there.
+        progress: called with (models of confounds begun, all of them, the target). A model takes up to a minute, once
+            per dataset.
+        placebo_seeds: seeds in which the placebo, which does not depend on the method, is computed."""
     found, begun = {}, 0
     total = sum(_steps(of_target, placebo_seeds) for of_target in studies.values())
 
@@ -416,8 +419,7 @@ def run_confound_test(
 
 
 def is_small(cohort: Cohort, protocol: Protocol, target: Target) -> bool:
-    """True if scoring 4 adjusts a study for few columns, since it has too few labelled units for models of
-    confounds."""
+    """Return True if scoring 4 adjusts the target for few columns: models of confounds need more labelled units."""
     labelled = np.isfinite(cohort.label[target.name][list(cohort.eligible)]).sum()
     return protocol.rules > 3 and (cohort.design == "shared_stimuli" or bool(labelled < LARGE_STUDY))
 
@@ -429,7 +431,8 @@ SMALL_STUDY = "small_study"
 def _of_small_study(
     values: Mapping[int, np.ndarray], folds: Mapping[int, np.ndarray], target: Target, cohort: Cohort, scores: Scores
 ) -> dict[str, Any] | Undefined:
-    """The answer of a small study: the partial correlation given few columns, and whether it shows an association."""
+    """Return the analysis of a small study: the partial correlation given few columns, and whether it shows an
+    association."""
     metric = _metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
@@ -479,12 +482,13 @@ def _of_small_study(
 
 
 def _tested_parts(fold: np.ndarray) -> Parts:
-    """Return for each fold no training units and those that it tests; `fold` (n,) is NaN where none tests a unit."""
+    """Return for each fold no training units, and the units that it tests. `fold` (n,) is NaN for units that no fold
+    tests."""
     return [(np.empty(0, int), np.flatnonzero(fold == number)) for number in np.unique(fold[np.isfinite(fold)])]
 
 
 def _cells(metric: str, tested: LabelledUnits) -> np.ndarray:
-    """(n,) codes of the stimulus, or its moment, that a metric holds constant; 0 where it holds none."""
+    """Return (n,) codes of the stimulus, or its moment, that a metric holds constant; 0 if it holds none constant."""
     if "crossed" not in metric or "matched" in metric:
         return np.zeros(len(tested.y), int)
     known = [np.unique(tested.stimulus, return_inverse=True)[1]]
@@ -494,13 +498,14 @@ def _cells(metric: str, tested: LabelledUnits) -> np.ndarray:
 
 
 def was_analysed(studies: Studies) -> bool:
-    """True if all models of confounds that an analysis needs were fitted before."""
+    """Return True if all models of confounds that an analysis needs are already fitted and cached."""
     each = (study for of in studies.values() if not isinstance(of, Undefined) for study in of.values())
     return all(study.fitted.is_cached(name) for study in each for name in BLOCKS)
 
 
 def _steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
-    """The steps of the analysis of one target: blocks of nuisances in each seed, then axes of the placebo."""
+    """Return the number of steps in the analysis of one target: blocks of confounds in each seed, then axes of the
+    placebo."""
     if isinstance(studies, Undefined):
         return 0
     return len(studies) * len(BLOCKS) + (len(axes_of(next(iter(studies.values())))) if placebo_seeds else 0)
@@ -569,8 +574,8 @@ def _of_target(
 def _placebo(
     studies: Mapping[int, Study], tested: LabelledUnits, metric: str, begin: Begin
 ) -> dict[str, dict[str, Any] | list[int]]:
-    """The part `placebo`, axis of the accelerometer -> what it adds to the other axes and the clock, whatever the
-    method predicts; where it is asked for, with its `placebo_seeds`."""
+    """Return the part `placebo`: the partial correlation of each accelerometer axis with the label, given the other
+    axes and the time. It does not depend on the method. Seeds, if any, are added as `placebo_seeds`."""
     if not studies:
         return {"placebo": {}}
     first = next(iter(studies.values()))
@@ -600,7 +605,7 @@ def _placebo(
 def _own(
     metric: str, tested: LabelledUnits, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], cohort: Cohort
 ) -> ScoreOrReason:
-    """The method's own score, in which units without a prediction count."""
+    """Return the method's own score, in which units without a prediction count."""
     joined = tested.joined(values, parts, whole=True)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
     return scored(metric, joined, tested.target, jackknife)
@@ -619,7 +624,7 @@ MODEL_PARTITIONS = 3
 
 
 def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
-    """The studies of these `seeds` of each target that is not small."""
+    """Return the studies of these `seeds`, for each target whose study is large."""
     observed, large = Observed(cohort), [t for t in cohort.targets if not is_small(cohort, protocol, t)]
     return {target.name: _studies(observed, target, protocol, seeds[target.name]) for target in large}
 
@@ -645,8 +650,8 @@ def _studies(
 
 
 def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
-    """Folds that test all units of test subjects, scored or not, and learn from none: nuisances are of whole
-    sessions, and of other subjects."""
+    """Return folds that test all units of test subjects, scored or not, and train on none of them. Confounds describe
+    whole sessions, and are modelled on other subjects."""
     if cohort.slices is None:
         return folds
     units, found = cohort.select_units(cohort.eligible), []
@@ -660,7 +665,7 @@ def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
 
 @joblib_workers(_FITTING)
 def held_constant(study: Study, begin: Begin) -> Held:
-    """Return the nuisances of a seed's units. `begin`: called with the target as each block begins."""
+    """Return the confound columns of a seed's units. `begin`: called with the target when a block begins."""
     blocks = {}
     for name in BLOCKS:
         begin(study.target.name)
@@ -669,8 +674,8 @@ def held_constant(study: Study, begin: Begin) -> Held:
 
 
 def predict_protocol_phases(cohort: Cohort, studies: Studies) -> dict[str, dict[int, np.ndarray] | Undefined]:
-    """Target -> seed -> (N, K) what the control `protocol_phase` predicts for the cohort's N units, NaN where it
-    predicts nothing; or why it does not apply."""
+    """Return target -> seed -> (N, K) predictions of the model `protocol_phase` for the cohort's N units, NaN if it
+    predicts nothing; or why the model does not apply."""
     return {name: of if isinstance(of, Undefined) else _clocks(cohort, of) for name, of in studies.items()}
 
 
@@ -687,8 +692,8 @@ def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarra
 
 
 def _metric(scores: Scores, target: Target) -> str | Undefined:
-    """The primary metric; undefined where it can't be estimated. No other score takes its place, since it alone holds
-    constant what the design confounds with the label."""
+    """Return the primary metric, or why it can't be estimated. No other score takes its place: only the primary metric
+    holds constant what the design confounds with the label."""
     primary_metric = scores.primary_metrics[target.name]
     if scores.score(target.name, primary_metric):
         return primary_metric
@@ -703,7 +708,7 @@ def _metric(scores: Scores, target: Target) -> str | Undefined:
 
 
 def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring: int) -> LabelledUnits:
-    """The units at `positions` (n,) of a cohort, as scores by the rules of this version need them."""
+    """Return the units at `positions` (n,) of a cohort, in the form that the given version of scoring takes."""
     units = cohort.select_units(positions.tolist())
     subject = np.array([unit.subject for unit in units])
     return LabelledUnits(
@@ -737,8 +742,10 @@ def _number(value: ScoreOrReason) -> dict[str, Any]:
 def laid_out(
     cohort: Cohort, predictions: Sequence[tuple[Target, int, np.ndarray, np.ndarray]]
 ) -> dict[str, dict[int, np.ndarray]]:
-    """Target -> seed -> (N, K) scores of the cohort's N units, NaN where there is none, of (target, seed, positions
-    (n,), scores (n,) or (n, K)), as precise as a record holds them."""
+    """Return target -> seed -> (N, K) scores of the cohort's N units, NaN if there is none, in a record's precision.
+
+    Args:
+        predictions: (target, seed, positions (n,), scores (n,) or (n, K))."""
     out: dict[str, dict[int, np.ndarray]] = {target.name: {} for target in cohort.targets}
     for target, seed, positions, score in predictions:
         table = score if score.ndim == 2 else score[:, None]

@@ -1,4 +1,4 @@
-"""A method's scores on one target: within subjects, matched, and every metric plugin."""
+"""A method's scores on one target: within-subject scores, conditioned scores, and every metric plugin."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def _ccc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[
 
 
 def _predicted(units: Units) -> Units:
-    """The units with a prediction: agreement is no share of comparisons, of which others could lose theirs."""
+    """Return the units with a prediction. Agreement is not a proportion of comparisons, of which others could be
+    lost."""
     return units.take(is_predicted(units))
 
 
@@ -87,18 +88,18 @@ NOTHING_INSIDE = {
 
 
 def is_inside_subjects(name: str, target: Target) -> bool:
-    """True if the score of this name is one inside subjects, and of targets of this kind."""
+    """Return True if this is a within-subject score that applies to targets of this kind."""
     return name in (target.traits.within, f"{target.traits.share}_within")
 
 
 def subject_scores_by_fold(name: str, joined: Joined, subjects: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
-    """(seed, fold) -> the score of this name inside each subject (P,), NaN where there is none."""
+    """Return (seed, fold) -> the score within each subject (P,), NaN if there is none."""
     inside = WITHIN_SUBJECT_SCORES[name]
     return {(seed, fold): inside(units, subjects) for seed, fold, units in joined}
 
 
 def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
-    """(S, P) the same, mean over a seed's folds."""
+    """Return (S, P) the scores of `subject_scores_by_fold`, mean over the folds of a seed."""
     seeds = [mean_of_known([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
     return np.stack(seeds)
 
@@ -115,11 +116,10 @@ MINUTE_S = 60.0
 
 
 def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Undefined) -> Estimate | Undefined:
-    """The balanced score, over all folds and seeds; undefined where the `matched` one is.
+    """Return the balanced score over all folds and seeds; undefined if the `matched` score is.
 
-    In each pair of minutes, with n1 and n2 comparisons in the halves, the mean of both halves counts
-    n1 n2 / (n1 + n2) times.
-    """
+    In each pair of minutes, with n1 and n2 comparisons in the halves, the mean of both halves counts n1 n2 / (n1 + n2)
+    times."""
     if isinstance(matched, Undefined):
         return matched
     minutes = 1 + int(max(units.start_s.max() for _, _, units in joined) // MINUTE_S)
@@ -144,7 +144,7 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
 
 
 def _balance(won: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """(R,) the score of samples, from what is won and the number of comparisons (R, 2 * cells) in both halves."""
+    """Return (R,) scores of samples, from the wins and the numbers of comparisons (R, 2 * cells) in both halves."""
     (won1, won2), (n1, n2) = np.split(won, 2, axis=1), np.split(number, 2, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = np.nan_to_num(n1 * n2 / (n1 + n2))
@@ -153,9 +153,11 @@ def _balance(won: np.ndarray, number: np.ndarray) -> np.ndarray:
 
 
 def _halves(units: Units, subjects: np.ndarray, minutes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The comparisons of a fold in quadruples whose first subject has the longer session, for each class: the numbers
-    of its pairs of subjects, P * first + second (n,), the half and the pair of minutes (n,) that it belongs to, (n, 2)
-    what it adds to the quadruples won and to their number."""
+    """Return the matched comparisons of a fold whose first subject has the longer session, for each class as three
+    arrays.
+
+    They are the code of the pair of subjects, P * first + second (n,); the half and the pair of minutes (n,); and the
+    wins and numbers of comparisons (n, 2)."""
     cell = cells(BALANCED, units)
     if isinstance(cell, Undefined):
         return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in one_against_rest(units)]
@@ -196,8 +198,8 @@ Tables = list[Pairs] | Undefined
 def estimate_all(
     joined: Joined, target: Target, primary_metric: str, jackknife: Jackknife, took: dict[str, float]
 ) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
-    """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined).
-    `took` is added to: metric -> seconds."""
+    """Return metric -> its estimate, and for each seed and fold a row with the value of each metric, None if undefined.
+    The seconds that each metric takes are added to `took`."""
     scores: dict[str, ScoreOrReason] = {}
     folds: list[dict[str, Any]] = [
         {"seed": seed, "fold": fold, "units": len(units), "subjects": len(units.subjects[0])}
@@ -221,7 +223,8 @@ def estimate_all(
 
 
 def _names(target: Target, primary_metric: str) -> list[str]:
-    """The scores to be made, in order. Those of version 3 are made where one of them is the primary metric."""
+    """Return the names of the scores to compute, in order. Scores of version 3 are computed if one is the primary
+    metric."""
     made = [target.traits.within, *conditioned.CONDITIONED]
     if primary_metric.startswith(KINDS["value"].share):
         made += ["concordance_within", *conditioned.OF_VALUES]
@@ -234,8 +237,8 @@ ByFold = dict[tuple[int, int], float | None]
 
 
 def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[ScoreOrReason | None, ByFold]:
-    """One score, and its value in each seed and fold; None where it does not score targets of this kind. A metric of
-    another package that fails is undefined, see `metric_of`."""
+    """Return one score, and its value in each seed and fold; None if it does not apply to targets of this kind. A
+    failing metric of another package is undefined, see `metric_of`."""
     try:
         return _over_seeds(name, joined, target, jackknife)
     except PluginError as error:
@@ -256,7 +259,8 @@ def _over_seeds(name: str, joined: Joined, target: Target, jackknife: Jackknife)
 def _estimate(
     name: str, joined: Joined, target: Target, jackknife: Jackknife, tables: list[Tables]
 ) -> tuple[ScoreOrReason | None, ByFold]:
-    """The estimate without what seeds share; `tables` gets the comparisons of each seed, where it is made of some."""
+    """Return the estimate without the training-overlap correction. The comparisons of each seed, if any, are added to
+    `tables`."""
     if is_inside_subjects(name, target):
         return _within_subjects(name, joined, jackknife)
     if conditioned.is_conditioned(name):
@@ -268,8 +272,9 @@ def _estimate(
 
 
 def metric_of(name: str) -> Metric | Undefined:
-    """The metric; one of another package that can't be loaded is undefined, so that it does not cost a run whose test
-    labels have been opened. The reason goes into published scores, so what failed and where is left to the warning."""
+    """Return a metric plugin. If one of another package can't be loaded, return an undefined value: it must not cost a
+    run whose test labels have been used. The reason enters published scores, so that only the warning says what failed
+    where."""
     try:
         made: Metric = _guarded(name, registry.load("metric", name))
     except EmbenchError as error:
@@ -278,11 +283,10 @@ def metric_of(name: str) -> Metric | Undefined:
 
 
 def name_slow(took: Mapping[str, float]) -> None:
-    """Warns of metrics that took long because they leave `Metric.resampled` as it is.
+    """Warn of metrics that took long because they do not define `Metric.resampled`.
 
     Args:
-        took: metric -> seconds.
-    """
+        took: metric -> seconds."""
     whole = sum(took.values())
     for name in [name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.names("metric")]:
         if getattr(type(metric_of(name)), "resampled", None) is Metric.resampled:
@@ -294,7 +298,8 @@ def name_slow(took: Mapping[str, float]) -> None:
 
 
 def _left_out(name: str, error: EmbenchError, what: str) -> Undefined:
-    """Replaces a score of a metric of another package; a bundled one raises."""
+    """Return an undefined value, with a warning, for a failed metric of another package; raise the error of a bundled
+    one."""
     entry = registry.find("metric", name)
     if entry.package == registry.BUNDLED:
         raise error
@@ -303,7 +308,7 @@ def _left_out(name: str, error: EmbenchError, what: str) -> Undefined:
 
 
 def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[ScoreOrReason, ByFold]:
-    """The score inside each subject, a subject's folds and seeds averaged first, then subjects."""
+    """Return a within-subject score: each subject's folds and seeds are averaged first, then subjects."""
     subjects = jackknife.subjects
     by_fold = subject_scores_by_fold(name, joined, subjects)
     values = {at: _finite(mean_of_known(scores)) for at, scores in by_fold.items()}
@@ -321,7 +326,7 @@ def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[S
 
 
 def _without_each_stimulus(name: str, joined: Joined, jackknife: Jackknife) -> np.ndarray:
-    """(K,) the score inside subjects without the units of each stimulus."""
+    """Return (K,) the within-subject scores without the units of each stimulus."""
     inside = WITHOUT_STIMULUS[name]
     seeds = [
         mean_of_known([inside(units, jackknife.subjects, jackknife.stimuli) for units in folds.values()])
@@ -333,7 +338,8 @@ def _without_each_stimulus(name: str, joined: Joined, jackknife: Jackknife) -> n
 def _conditioned(
     name: str, joined: Joined, jackknife: Jackknife, by_seed: list[Tables]
 ) -> tuple[ScoreOrReason, ByFold]:
-    """The share of comparisons won over all folds and seeds."""
+    """Return the proportion of comparisons won over all folds and seeds. The comparisons of each seed are added to
+    `by_seed`."""
     kept: list[list[Pairs]] = []
     missing: list[str] = []
     values: ByFold = {}
@@ -373,7 +379,7 @@ def _conditioned(
 def _compared(
     name: str, seed: int, folds: Mapping[int, Units], jackknife: Jackknife, values: ByFold
 ) -> Iterator[Tables]:
-    """The comparisons of each fold of a seed; `values` gets the share won in each."""
+    """Yield the comparisons of each fold of a seed. The proportion won in each fold is added to `values`."""
     for fold, units in folds.items():
         tables = conditioned.comparisons(name, units, jackknife.subjects)
         values[seed, fold] = None if isinstance(tables, Undefined) else conditioned.plain_share(tables)
@@ -381,10 +387,9 @@ def _compared(
 
 
 def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> tuple[ScoreOrReason, ByFold]:
-    """A metric averaged over seeds, then folds; what is undefined is excluded.
+    """Return a metric averaged over seeds, then folds. Undefined values are excluded.
 
-    Without a group of subjects, a fold weighs as much as it has subjects left, relative to their number.
-    """
+    In a sample without one group of subjects, a fold's weight is the proportion of its subjects that are left."""
     folds = sorted({fold for _, fold, _ in joined})
     shape = (len(joined.seeds), len(folds))
     value = np.full(shape, np.nan)
@@ -416,7 +421,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
 
 
 def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(R,) means over seeds, then folds, of `sample` (S, F, R), NaN left out."""
+    """Return (R,) means over seeds, then folds, of `sample` (S, F, R); NaN is excluded."""
     weight = np.where(np.isnan(sample), 0.0, weight)
     drawn = weight.sum(0)
     with np.errstate(invalid="ignore"):
@@ -427,8 +432,8 @@ def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def contributions(
     name: str, joined: Joined, target: Target, jackknife: Jackknife, tables: Sequence[Tables] = ()
 ) -> np.ndarray:
-    """(S, G) what each group of subjects adds to a score in each seed, for `training_overlap`; NaN in seeds without a
-    score. `tables` are the comparisons of each seed, where they are known."""
+    """Return (S, G) the contribution of each group of subjects to a score in each seed, for `training_overlap`; NaN in
+    seeds without a score. `tables`: the comparisons of each seed, if they are known."""
     if conditioned.is_conditioned(name) and not tables:
         tables = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
     none = np.full(len(jackknife.counts), np.nan)
@@ -452,12 +457,11 @@ def contributions(
 
 
 def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife, mates: Sequence[Tables]) -> list[np.ndarray]:
-    """Contributions (G,) of subjects' own comparisons to a crossed score, for each seed.
+    """Return for each seed the contributions (G,) of groups of subjects to a crossed score.
 
-    A partition also decides who is compared with whom, whoever trained. So a subject's own
-    comparisons, which one model answers, are weighted here by partners of all folds: the same in all seeds. `mates` are
-    the tables of each seed.
-    """
+    A partition also decides who is compared with whom, not only who trains. So a subject's own comparisons, which one
+    model scores, are here weighted by partners of all folds, which are the same in all seeds. `mates`: the tables of
+    each seed."""
     if all(isinstance(tables, Undefined) or conditioned.is_even(tables) for tables in mates):
         return [np.zeros(len(jackknife.counts)) for _ in mates]  # whoever trained: it can't differ from chance
     by_seed = []
@@ -474,8 +478,8 @@ def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife, mates: Seq
 
 
 def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
-    """Contributions (G,) of groups to a metric's mean over folds, for each seed: the pseudo-values of their fold. A
-    group of folds without a score adds what the others add."""
+    """Return for each seed the contributions (G,) of groups to a metric's mean over folds: the pseudo-values in their
+    fold. A group in folds without a score gets the mean of the others."""
     by_seed = []
     for folds, tested_in in zip(joined.seeds.values(), joined.tested_subjects(), strict=True):
         values = np.full((len(folds), len(jackknife.counts)), np.nan)
@@ -491,16 +495,16 @@ def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -
 
 
 def _pseudo_values(values: np.ndarray) -> np.ndarray:
-    """(G,) what each group adds to a score, from the score of all and without each (1 + G,): the jackknife's
-    pseudo-values over G (Efron & Stein 1981, doi 10.1214/aos/1176345462). Where there is no score without a group, it
-    adds the mean."""
+    """Return (G,) the contribution of each group to a score, from the score of all and without each group (1 + G,). It
+    is the jackknife's pseudo-value over G (Efron & Stein 1981, doi 10.1214/aos/1176345462). A group without which there
+    is no score gets the mean."""
     whole, without = values[0], values[1:]
     pseudo = len(without) * whole - (len(without) - 1) * without
     return np.asarray(np.where(np.isfinite(pseudo), pseudo, whole) / len(without))
 
 
 def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:
-    """The call's result; whatever a plugin raises becomes a PluginError."""
+    """Return the result of the call; whatever a plugin raises becomes a PluginError."""
     try:
         return call(*args)
     except Exception as error:
@@ -508,7 +512,7 @@ def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:
 
 
 def _value(name: str, metric: Metric, units: Units) -> float | Undefined:
-    """The score of some units: a number in the metric's range."""
+    """Return the score of some units: undefined, or a number in the metric's range."""
     found = _guarded(name, metric, units)
     if isinstance(found, Undefined):
         return found
@@ -520,7 +524,7 @@ def _value(name: str, metric: Metric, units: Units) -> float | Undefined:
 
 
 def _resampled(name: str, metric: Metric, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(R,) the scores of samples of subjects; each NaN or in the metric's range."""
+    """Return (R,) scores of samples of subjects, each NaN or in the metric's range."""
     found = _guarded(name, metric.resampled, units, subjects, counts)
     if np.shape(found) != (len(counts),):
         raise _fault(name, f"gave scores of shape {np.shape(found)}", f"shape ({len(counts)},), one for each sample")
@@ -551,13 +555,13 @@ def _finite(value: float | np.ndarray) -> float | None:
 
 
 def has_difference(metric: str) -> bool:
-    """True if a score is a share of comparisons won, so that there is a mean difference over them."""
+    """Return True if a score is a proportion of comparisons won, so that scores have a mean difference over them."""
     return metric in BY_SUBJECT or (conditioned.is_conditioned(metric) and metric != "auroc_within_stimulus")
 
 
 def mean_difference(metric: str, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
-    """The mean difference over the comparisons of `metric`, in units of the scores; mean over classes, each against
-    the rest."""
+    """Return the mean difference over the comparisons of `metric`, in units of the scores; mean over classes, each
+    against the rest."""
     made = _inside(metric, joined, jackknife) if metric in BY_SUBJECT else _crossed(metric, joined, jackknife)
     if isinstance(made, Undefined) or len(joined.seeds) < 2:
         return made if isinstance(made, Undefined) else made[0]
@@ -566,7 +570,7 @@ def mean_difference(metric: str, joined: Joined, jackknife: Jackknife) -> Estima
 
 
 def _inside(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
-    """The mean over subjects, and what each group adds in each seed (S, G)."""
+    """Return the mean within-subject difference, and each group's contribution in each seed (S, G)."""
     by_fold = {(seed, fold): BY_SUBJECT[metric](units, jackknife.subjects) for seed, fold, units in joined}
     seeds = subject_scores_by_seed(joined, by_fold)
     values = mean_of_known(seeds)
@@ -577,7 +581,7 @@ def _inside(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate
 
 
 def _by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """(P,) the difference inside each subject, NaN for one with one class only or without units."""
+    """Return (P,) the difference within each subject, NaN for a subject with one class only or without units."""
     subject, n, by_class = subject_codes(units, subjects), len(subjects), []
     for positive, score in one_against_rest(units):
         with np.errstate(invalid="ignore"):
@@ -597,8 +601,8 @@ BY_SUBJECT: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
 
 
 def _crossed(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
-    """The mean over quadruples, and what each group adds in each seed (S, G), with partners of all folds: who shares a
-    fold changes between seeds."""
+    """Return the mean difference over matched comparisons, and each group's contribution in each seed (S, G).
+    Contributions use partners of all folds, since seeds differ in who shares a fold."""
     subjects, whole, by_seed = jackknife.subjects, [], []
     for folds in joined.seeds.values():
         mates = conditioned.over_folds(metric, folds.values(), subjects, graded=True)

@@ -59,8 +59,8 @@ _MASS_NOUNS = frozenset({"Bayes", "LDA", "fusion", "regression"})
 
 @dataclass(frozen=True)
 class ModelLine:
-    """A confound-only model, or several that score the same by construction: names, score, and whether it is above the
-    method."""
+    """A confound-only model, or several that get the same score by construction. `above`: whether its score is above
+    the method's."""
 
     names: str
     score: str
@@ -72,14 +72,13 @@ class ResultForm:
     """A result on one target, in words.
 
     Args:
-        question: in the dataset's words. `sample`: how many subjects, scored by which models. `about`: the label and
-            the method, a line each.
-        metric: the display name of the score shown; `score`: with its interval; `explanation`: what it compares.
-        problem: why the primary metric can't be estimated; `remedy`: what to do; empty where it can be.
+        question: in the dataset's words. `sample`: how many subjects, and which models scored them. `about`: a line on
+            the label and one on the method.
+        metric: display name of the score; `score`: with its interval; `explanation`: what it compares.
+        problem: why the primary metric can't be estimated; `remedy`: what to do; both empty if it can be.
         answers, models: see `Answer`, `ModelLine`; models from best to worst.
-        sentence: complete by itself, for a paper.
-        notes: what must be known to read the result. `more`: what `--all` adds.
-    """
+        sentence: sentences for a paper, complete by themselves.
+        notes: what a reader must know. `more`: what `--all` adds."""
 
     target: str
     question: str
@@ -98,7 +97,7 @@ class ResultForm:
 
 
 def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm]:
-    """Target -> the form of a run whose run.yaml has the content `run`."""
+    """Return target -> the form of a run, whose run.yaml has the content `run`."""
     return {target: _form(run, scores, found) for target, found in answers_of(run, scores).items()}
 
 
@@ -126,7 +125,8 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
 
 
 def _coverage(run: Mapping[str, Any]) -> str:
-    """How many of the balanced partitions a score rests on; empty where it rests on all, or the protocol has none."""
+    """Return a clause on how many of the balanced partitions a score rests on; empty if on all, or if there are
+    none."""
     if run.get("protocol", {}).get("rules", {}).get("split", {}).get("deal") != "balanced":
         return ""
     subjects = run["cohort"].get("subjects")
@@ -136,7 +136,8 @@ def _coverage(run: Mapping[str, Any]) -> str:
 
 
 def _with_variants(found: TargetAnswers) -> Iterator[Answer]:
-    """The answers; a *yes* of the confound analysis that some variants of its rule do not give says so."""
+    """Yield the answers. If some variants of the rule do not give the *yes* of the confound analysis, its evidence says
+    so."""
     adjusted = found.adjusted
     judged = (
         "movement"
@@ -153,13 +154,12 @@ def _with_variants(found: TargetAnswers) -> Iterator[Answer]:
 
 @dataclass(frozen=True)
 class Subject:
-    """The subject of a target, in the dataset's words.
+    """What a target asks, in the dataset's words.
 
     Args:
-        higher, lower: the states that are told apart, of two classes; empty where there is no such pair.
-        origin: of the labels, see `registry.question.LABEL_ORIGINS`; empty where the dataset does not say.
-        kind: of the target.
-    """
+        higher, lower: the two states that are told apart; empty if there is no such pair.
+        origin: where the labels come from, see `registry.question.LABEL_ORIGINS`; empty if the dataset does not say.
+        kind: of the target. `order`: the order of tasks in words; empty if the dataset does not state it."""
 
     dataset: str
     target: str
@@ -173,7 +173,7 @@ class Subject:
 
     @classmethod
     def of(cls, run: Mapping[str, Any], target: str) -> Subject:
-        """Returns the subject of a target of the run whose run.yaml has the content `run`."""
+        """Return what a target of a run asks. The run's run.yaml has the content `run`."""
         full_name = str(run["dataset"]["name"])
         name, words = name_without_package(full_name), in_words(target)
         asked: Question | None = registry.find_questions(full_name).get(target)
@@ -192,7 +192,7 @@ class Subject:
         return cls(name, target, question, label, "", "", "", kind)
 
     def explanation(self, metric: str) -> str:
-        """Sentences on what a metric compares; empty where none is needed."""
+        """Return sentences on what a metric compares; empty if none is needed."""
         share, _, kind = metric.partition("_")
         share_of = "how often"
         null = "A score that depends on {} alone gets 0.50."
@@ -221,7 +221,8 @@ class Subject:
         return metric_facts(metric).about
 
     def order_sentence(self, found: TargetAnswers) -> str:
-        """The reason why nothing can be answered, with the order of tasks where the dataset states it."""
+        """Return why nothing can be answered, with the order of tasks if the dataset states it; empty if there is no
+        problem."""
         reason = found.problem.reason if found.problem else ""
         if self.order and found.problem and found.problem.answer == "cannot be told":
             return f"This design cannot separate {self.higher} from the time since the start: {self.order}."
@@ -229,7 +230,7 @@ class Subject:
 
 
 def _cut(rule: Mapping[str, Any]) -> str:
-    """A clause on how ratings become classes; empty where they do not."""
+    """Return a clause on how ratings become classes; empty if they do not."""
     cut = (rule.get("rule") or {}).get("cut")
     if cut == "training_mean":
         return ", high above the mean of the training subjects' labels"
@@ -237,7 +238,7 @@ def _cut(rule: Mapping[str, Any]) -> str:
 
 
 def _sample(run: Mapping[str, Any]) -> str:
-    """How many subjects, and which models scored them."""
+    """Return a clause on how many subjects there are, and which models scored them."""
     subjects = run["cohort"]["subjects"]
     n = f"{subjects if isinstance(subjects, int) else len(subjects)} subjects"
     if run.get("dev"):
@@ -253,13 +254,11 @@ def _sample(run: Mapping[str, Any]) -> str:
 
 
 def method_in_words(run: Mapping[str, Any]) -> str:
-    """The method: encoders with their modalities, fusion or estimator, pretraining. Of a submission, the name that its
-    author gave it.
+    """Return the method in words: encoders with their modalities, fusion or estimator, pretraining. A submission has
+    the name that its author gave it.
 
-    >>> method_in_words({"method": {"encoders": {"ppg": "embench_plugins/handcrafted"}, "modalities": ["ppg"],
-    ...     "fusion": "embench_plugins/svm", "pretrainers": []}})
-    'handcrafted features of PPG; SVM'
-    """
+    >>> method_in_words({"method": {"encoders": {"ppg": "embench_plugins/handcrafted"}, "modalities": ["ppg"], ...
+    "fusion": "embench_plugins/svm", "pretrainers": []}}) 'handcrafted features of PPG; SVM'"""
     method = run["method"]
     if method.get("submission"):
         return str(method["submission"])
@@ -278,24 +277,24 @@ def method_in_words(run: Mapping[str, Any]) -> str:
 
 
 def _signals(modality: str) -> list[str]:
-    """The labels of a modality, or of those that it joins."""
+    """Return the display names of the modalities that a joined name, such as "ecg+eda", contains."""
     return [vocabulary.label(name, "modalities") for name in names_in(modality)]
 
 
 def _score(score: Score, chance: float | None) -> str:
-    """A score with interval and chance level."""
+    """Return a score with its interval and the chance level."""
     over = {"subjects and stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
     shown = figures(score, chance, "{}   95 % CI {} to {}, over " + over)
     return f"{shown}; chance {two_decimals(chance)}" if chance is not None else shown
 
 
 def _varies(found: TargetAnswers) -> str:
-    """A sentence on what an exploratory score does not hold constant."""
+    """Return a sentence on the confounds that the first exploratory score does not hold constant; empty without one."""
     return f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
 
 
 def _alone(found: TargetAnswers) -> str:
-    """A clause on the strongest confound-only model beside an exploratory score; empty where there is none."""
+    """Return a clause on the strongest confound-only model next to an exploratory score; empty if there is none."""
     if found.score or not found.exploratory or not (control := found.exploratory[0].control):
         return ""
     return f"; {vocabulary.label(control[0])} alone: {two_decimals(control[1].mean)}"
@@ -304,12 +303,11 @@ def _alone(found: TargetAnswers) -> str:
 def model_lines(
     models: Iterable[tuple[str, Score | None]], metric: str, own: Score | None = None
 ) -> Iterator[ModelLine]:
-    """The confound-only models with a score, from best to worst; those that cannot score anything else share the last
-    line.
+    """Yield the confound-only models with a score, from best to worst. Models with the same score by construction share
+    a last line.
 
     Args:
-        models: names and scores of `metric`. `own`: that of the method.
-    """
+        models: names and scores of `metric`. `own`: the method's score."""
     higher = metric_facts(metric).higher
     known = [(name, score) for name, score in models if score and score.defined]
     known.sort(key=lambda pair: -pair[1].mean if higher else pair[1].mean)
@@ -325,7 +323,7 @@ def model_lines(
 
 
 def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> str:
-    """The sentences for a paper, complete by themselves."""
+    """Return the sentences for a paper, complete by themselves."""
     subjects = run["cohort"]["subjects"]
     n = subjects if isinstance(subjects, int) else len(subjects)
     dataset = _title(about.dataset)
@@ -346,7 +344,7 @@ def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> s
 
 
 def _tested(run: Mapping[str, Any]) -> str:
-    """A clause on whom the method was trained and tested on."""
+    """Return a clause on the data that the method was trained and tested on."""
     if run.get("protocol", {}).get("leaks"):
         return "tested on data of which part was seen in training"
     tested = "tested on participants not used for training"
@@ -359,18 +357,16 @@ def _tested(run: Mapping[str, Any]) -> str:
 
 
 def _title(dataset: str) -> str:
-    """The display name of a dataset; of an unknown one its name as it is.
+    """Return the display name of a dataset; the name as it is if the dataset is unknown.
 
-    >>> _title("amigos/long"), _title("my_study")
-    ('AMIGOS (long)', 'my_study')
-    """
+    >>> _title("amigos/long"), _title("my_study") ('AMIGOS (long)', 'my_study')"""
     name, _, variant = dataset.partition("/")
     known = vocabulary.terms("datasets").get(name)
     return dataset if known is None else f"{known.label} ({variant})" if variant else known.label
 
 
 def _did(found: TargetAnswers, about: Subject) -> str:
-    """The verb of the first sentence."""
+    """Return the predicate of the paper's first sentence, such as "distinguished stress from rest"."""
     chance = found.answer("chance")
     word = chance.answer if chance else ""
     if about.higher and about.lower:
@@ -383,7 +379,8 @@ def _did(found: TargetAnswers, about: Subject) -> str:
 
 
 def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
-    """The sentence on the adjustment for confounds; empty where the protocol asks for none, or it tells nothing."""
+    """Return the paper's sentence on the adjustment for confounds; empty if the protocol asks for none, or it has no
+    answer."""
     local, phase = found.answer("movement"), found.answer("protocol_phase")
     if local and local.answer == "not computed":
         return "The scores were not adjusted for confounds."
@@ -421,8 +418,8 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
 
 
 def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, tested: str) -> str:
-    """The sentences for a paper where the primary metric can't be estimated. Too few data show nothing: no other metric
-    is quoted, since none holds the same constant."""
+    """Return the sentences for a paper if the primary metric can't be estimated. With too few data no other metric is
+    quoted, since none holds the same confounds constant."""
     problem, title = found.problem, metric_facts(found.metric).title
     if problem is None or problem.answer != "cannot be told" or not found.exploratory:
         reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.why}."
@@ -444,7 +441,7 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
 
 
 def _method_for_paper(run: Mapping[str, Any]) -> str:
-    """The method as the subject of a sentence: the estimator or network with its article, then its inputs."""
+    """Return the method as the subject of a sentence: the estimator or network with its article, then its inputs."""
     method = run["method"]
     if method.get("submission") or not method.get("encoders"):
         return f"the method {method_in_words(run)}"
@@ -460,21 +457,18 @@ def _method_for_paper(run: Mapping[str, Any]) -> str:
 
 
 def _with_kind(name: str, kind: str) -> str:
-    """A part with its article; one without a display name by its own name, after what it is.
+    """Return the display name of a part with its article; without a display name, its own name after its kind.
 
-    >>> _with_kind("tcn", "network"), _with_kind("my_net", "network")
-    ('a TCN', 'the network my_net')
-    """
+    >>> _with_kind("tcn", "network"), _with_kind("my_net", "network") ('a TCN', 'the network my_net')"""
     known = vocabulary.label(name)
     return with_article(known) if name in vocabulary.terms("methods") else f"the {kind} {name}"
 
 
 def with_article(noun: str) -> str:
-    """A noun with its indefinite article; without one where it is plural or a mass noun.
+    """Return a noun with its indefinite article; plural and mass nouns have none.
 
-    >>> with_article("SVM"), with_article("random forest"), with_article("boosted trees"), with_article("U-Net")
-    ('an SVM', 'a random forest', 'boosted trees', 'a U-Net')
-    """
+    >>> with_article("SVM"), with_article("random forest"), with_article("boosted trees"), with_article("U-Net") ('an
+    SVM', 'a random forest', 'boosted trees', 'a U-Net')"""
     head = noun.rsplit(maxsplit=1)[-1]
     if (head.endswith("s") and not head.endswith("ss") and head != "Bayes") or head in _MASS_NOUNS:
         return noun
@@ -484,28 +478,27 @@ def with_article(noun: str) -> str:
 
 
 def _lower(title: str) -> str:
-    """A display name inside a sentence: its first letter is small unless it is an abbreviation."""
+    """Return a display name for the inside of a sentence: its first letter is small unless it is an abbreviation."""
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _count(counted: Any, target: str) -> int:
-    """A number of a record that holds one, or one a target; 0 where it is not known."""
+    """Return a count of a record, which holds one number or one per target; 0 if it is unknown."""
     return int((counted.get(target, 0) if isinstance(counted, Mapping) else counted) or 0)
 
 
 def robustness(r: float) -> float:
-    """The proportion of the remaining variance of both score and label that an unmeasured confound must explain to
-    reduce a partial correlation `r` to 0 (robustness value, Cinelli & Hazlett 2020, doi 10.1111/rssb.12348).
+    """Return the robustness value of a partial correlation `r` (Cinelli & Hazlett 2020, doi 10.1111/rssb.12348): the
+    proportion of the remaining variance of both score and label that an unmeasured confound must explain to reduce `r`
+    to 0.
 
-    >>> round(robustness(0.09), 2)
-    0.09
-    """
+    >>> round(robustness(0.09), 2) 0.09"""
     f2 = r * r / (1 - r * r)
     return float(((f2 * f2 + 4 * f2) ** 0.5 - f2) / 2)
 
 
 def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iterator[str]:
-    """Sentences that must be known to read the result."""
+    """Yield sentences that a reader of the result must know."""
     local = found.answer("movement")
     if local and local.answer == "yes" and local.effect:
         explained = f"{100 * robustness(local.effect.mean):.0f} %"
@@ -525,7 +518,7 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
 
 
 def _why_phase_decides(run: Mapping[str, Any]) -> str:
-    """A clause on what a method may read beyond a unit, as far as its record tells."""
+    """Return a clause on how far a method reads beyond a unit, as far as its record says."""
     views = [part.get("view") or {} for part in ((run.get("config") or {}).get("parts") or {}).values()]
     contexts = [float(view["length_s"]) for view in views if view.get("kind") == "context" and view.get("length_s")]
     if not contexts:
@@ -537,7 +530,7 @@ def _why_phase_decides(run: Mapping[str, Any]) -> str:
 
 
 def _more(found: TargetAnswers) -> Iterator[str]:
-    """Further sentences, for `--all`."""
+    """Yield further sentences, for `--all`."""
     if found.adjusted and found.score and not found.adjusted.undefined and found.adjusted.metric == found.metric:
         yield from _details(found.adjusted, found.reads)
     if found.borderline:
@@ -555,7 +548,7 @@ def _more(found: TargetAnswers) -> Iterator[str]:
 
 
 def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
-    """Sentences on the stability of the confound analysis: signal quality, seeds, variants, placebo, tasks."""
+    """Yield sentences on the stability of the confound analysis: signal quality, seeds, variants, placebo, tasks."""
     for level in ("movement_signal_quality", "protocol_phase_signal_quality"):
         if at := adjusted.levels.get(level):
             yield f"Given {vocabulary.label(level, 'levels')}: partial r {figures(at.partial_r, 0.0)}."
@@ -594,7 +587,8 @@ _LEAST = 26
 
 
 def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[str]:
-    """The form in lines of at most `width` characters; no word is torn. `every`: with what `--all` adds."""
+    """Return the form as lines of at most `width` characters; words are not broken. `every`: include what `--all`
+    adds."""
     out = _side_by_side(form.question, form.sample, width)
     for text in form.about:
         out += _wrap(text, width, hanging=2)
@@ -612,14 +606,14 @@ def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[st
 
 
 def first_lines(form: ResultForm, width: int = 100, *, follows: bool = False) -> list[str]:
-    """The scores known before the confound analysis, in lines of at most `width` characters: the primary metric and the
-    models without a signal. `follows`: whether that analysis is still to come."""
+    """Return the scores known before the confound analysis as lines of at most `width` characters: the primary metric
+    and the models without a signal. `follows`: whether that analysis is still to come."""
     models = _without_signal(form, width) if form.models else []
     return [form.question, *_scored(form, width), *models, *(_wrap(_FOLLOWS, width, indent=2) if follows else ())]
 
 
 def answer_lines(form: ResultForm, width: int = 100) -> list[str]:
-    """The scores and all answers, in lines of at most `width` characters."""
+    """Return the scores and all answers as lines of at most `width` characters."""
     first, models = [form.question, *_scored(form, width)], _without_signal(form, width) if form.models else []
     return [*first, *(_answered(form, width) if form.answers else ()), *models]
 
@@ -630,7 +624,7 @@ def _answered(form: ResultForm, width: int) -> list[str]:
 
 
 def _scored(form: ResultForm, width: int) -> list[str]:
-    """The primary metric, or why there is none."""
+    """Return lines on the primary metric, or on why there is none."""
     out = []
     if form.problem:
         out += [*_wrap(form.problem, width, indent=2), *_wrap(form.remedy, width, indent=2), ""]
@@ -657,7 +651,7 @@ def _side_by_side(left: str, right: str, width: int) -> list[str]:
 
 
 def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
-    """Rows of three cells; the first and the last are folded where they do not fit."""
+    """Return rows of three cells as lines; the first and the last cell are wrapped if they do not fit."""
     middle = max(len(row[1]) for row in rows)
     left, right = (max(len(row[k]) for row in rows) for k in (0, 2))
     room = width - 2 - middle - 4
@@ -676,7 +670,7 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
 
 
 def as_html(form: ResultForm, *, every: bool = False) -> str:
-    """The form as HTML, with the same words as on the terminal."""
+    """Return the form as HTML, with the same words as on the terminal."""
     about = "<br>".join(map(_marked, (form.sample, *form.about)))
     parts = [f"<h3>{escape(form.question)}</h3>", f"<p>{about}</p>"]
     if form.problem:
@@ -697,7 +691,7 @@ def as_html(form: ResultForm, *, every: bool = False) -> str:
 
 
 def _marked(text: str) -> str:
-    """A text as HTML; what stands between backticks is code."""
+    """Return a text as HTML; text between backticks becomes code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 

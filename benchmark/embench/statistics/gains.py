@@ -1,4 +1,4 @@
-"""Differences between protocols, from calibration data and from pretraining, subject by subject."""
+"""Differences per subject: between protocols, gains from calibration data, and gains from pretraining."""
 
 from __future__ import annotations
 
@@ -61,11 +61,12 @@ from embench.statistics.joined import (
 
 @dataclass(frozen=True)
 class Scored:
-    """A record, where it lies, the target that is looked at and its score.
+    """A record, its folder, and the target and the score that are read.
 
-    `by`: unit -> its label of another target, NaN where there is none: units without one do not count; empty where all
-    count. `method`: whose predictions count, by default the run's own; or a control of the record.
-    """
+    Args:
+        by: unit -> its label of another target, NaN if there is none. Only units with such a label count; empty if all
+            do.
+        method: whose predictions count: by default the run's own method, or a confound-only model of the record."""
 
     record: Record
     folder: Path
@@ -83,14 +84,13 @@ class Scored:
 
 @dataclass(frozen=True)
 class Each:
-    """A value of each subject, or of each stimulus.
+    """One value per subject, or per stimulus.
 
     Args:
-        over: whose values they are.
-        values: (S, P) in each seed, NaN where there is none.
+        over: what the values belong to.
+        values: (S, P) in each seed, NaN if there is none.
         jackknife: their names and groups.
-        trained: (S, G, G) in each seed, whether a group (column) trained the models that predict another (row).
-    """
+        trained: (S, G, G) in each seed, whether a group (column) trained the models that predict another (row)."""
 
     over: Literal["subjects", "stimuli"]
     values: np.ndarray
@@ -98,8 +98,8 @@ class Each:
     trained: np.ndarray
 
     def estimate(self) -> Estimate | Undefined:
-        """The mean, with a t interval over groups. Where they train each other's models, the variance has the allowance
-        for that, which is the variance itself where seeds do not show it."""
+        """Return the mean with a t interval over groups. If groups train each other's models, the interval has the
+        training-overlap correction; if seeds do not show its size, the correction doubles the variance."""
         found = mean_over_subjects(mean_of_known(self.values), self.jackknife.codes)
         if isinstance(found, Undefined) or found.error is None or not self.trained.any():
             return found
@@ -109,19 +109,19 @@ class Each:
 
 
 def subject_scores(run: Scored) -> Each:
-    """The score of each subject."""
+    """Return the score of each subject."""
     seeds = [units for _, units in units_by_seed(run)]
     return of_subjects([run], names_of(seeds), seeds)
 
 
 def subject_gap(first: Scored, second: Scored) -> Each:
-    """The score of the first less that of the second in each subject, each on its own units and target."""
+    """Return each subject's score in the first run less that in the second, each on its own units and target."""
     sides = [[units for _, units in units_by_seed(run)] for run in (first, second)]
     return of_subjects([first, second], names_of([*sides[0], *sides[1]]), *sides)
 
 
 def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Units]) -> Each:
-    """The scores (S, P) of the units of the first side, less those of the second where there is one."""
+    """Return the scores (S, P) of the first side's units, less those of a second side if there is one."""
     values = scores_of(runs[0], sides[0], names)
     for side in sides[1:]:
         values = values - scores_of(runs[-1], side, names)
@@ -133,7 +133,8 @@ def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Unit
 
 
 def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
-    """Ids (n,) of the labelled units, and the units, for each seed in order. Raises DataError: there are none."""
+    """Return for each seed, in order, the ids (n,) of the labelled units and the units. Raises DataError if there are
+    none."""
     if run.record.labels is None:
         raise DataError("the record contains no labels", where=str(run.folder))
     target, rows = recorded_target(run.record, run.target), run.predictions
@@ -150,12 +151,12 @@ def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
 
 
 def names_of(seeds: Sequence[Units]) -> np.ndarray:
-    """(P,) the subjects of all units."""
+    """Return (P,) the names of all subjects, sorted."""
     return np.unique(np.concatenate([units.subjects[0] for units in seeds]))
 
 
 def scores_of(run: Scored, seeds: Sequence[Units], names: np.ndarray) -> np.ndarray:
-    """(S, P) the run's score of each subject on its units in each seed."""
+    """Return (S, P) the run's score of each subject on its units in each seed."""
     metric = metric_of(run.metric)
     if isinstance(metric, Undefined):
         raise DataError(metric.reason, where=run.metric)
@@ -166,8 +167,8 @@ def scores_of(run: Scored, seeds: Sequence[Units], names: np.ndarray) -> np.ndar
 
 
 def _trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
-    """(S, G, G) in each seed, whether a group (column) trained, or chose the epoch of, models that predict another
-    (row)."""
+    """Return (S, G, G) for each seed whether a group (column) trained, or chose the epoch of, models that predict
+    another group (row)."""
     at = {name: k for k, name in enumerate(jackknife.subjects.tolist())}
     rows = [row for row in run.record.folds if row["subject"] in at and row["role"] in ("train", "val", "test")]
     every = sorted({int(row["seed"]) for row in rows})
@@ -185,13 +186,14 @@ def _trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
 
 
 def headline_summands(record: Record, target: str) -> Summands | None:
-    """The parts that groups of subjects add to the primary metric of a target, in the partitions of `shared_part`; None
-    where it is undefined or no sum over subjects, where subjects are tested by models that they trained, or where an
-    old record does not hold the label's rule.
+    """Return the contributions of groups of subjects to the primary metric of a target, in the partitions of
+    `shared_part`.
+
+    None if the metric is undefined or not a sum over subjects, if models are tested on their training subjects, or if
+    an old record does not hold the label's rule.
 
     Raises:
-        DataError: the record holds no labels.
-    """
+        DataError: the record holds no labels."""
     metric = record.scores.primary_metrics[target]
     groups = record.groups
     rule = next((each for each in recorded_targets(record) if each.name == target), None)
@@ -213,13 +215,12 @@ def headline_summands(record: Record, target: str) -> Summands | None:
 
 
 def chance_contributions(record: Record, target: str) -> list[float] | None:
-    """The contributions of groups of subjects to the primary metric of a constant score, in the partitions of
-    `shared_part`: what each of a method's `headline_summands` is on average if the method predicts nothing. None where
-    a method has none.
+    """Return the contributions of groups of subjects to the primary metric of a constant score, in the partitions of
+    `shared_part`. They are the average of a method's `headline_summands` if the method predicts nothing. None if a
+    method has no such contributions.
 
     Raises:
-        DataError: the record holds no labels.
-    """
+        DataError: the record holds no labels."""
     metric = record.scores.primary_metrics[target]
     rule = next((each for each in recorded_targets(record) if each.name == target), None)
     if rule is None or has_shared_subjects(record):
@@ -250,14 +251,14 @@ def shared_part(joined: Joined) -> Joined:
 
 @dataclass(frozen=True)
 class CurveGap:
-    """A gain of a method over nothing given, or by how much `one` gains more than the `other`.
+    """The gain of a method from calibration data, or the difference of two methods' gains.
 
     Args:
-        given: what test subjects give, as `--calibration-data` says it.
-        one: the method's name; `other`: the other's, empty where it is the gain of one.
-        difference: paired, with its 95 % interval; p of a t test with the same error, and `holm`, the same corrected
-            for all that were tested at once.
-    """
+        calibration_data: the amount, as `--calibration-data` takes it.
+        one: the method's name; `other`: the name of the method whose gain is subtracted, empty for the gain of one
+            method.
+        difference: paired, with its 95 % interval. `p`: of a t test with the same error. `holm`: p corrected for all
+            tests that were made at once."""
 
     calibration_data: str
     one: str
@@ -289,14 +290,14 @@ class CurveGap:
         return f"With {data}, a change of {self.one} is not shown: {figures}."
 
     def as_json(self) -> dict[str, Any]:
-        """The gap as `embench compare --json` prints it."""
+        """Return the gap as `embench compare --json` prints it."""
         return {**vars(self), "difference": self.difference.as_json(), "sentence": self.sentence}
 
 
 @dataclass(frozen=True)
 class CurveTable:
-    """The gains of methods on a target at each amount, and the differences between these. `scores`: (amount, method)
-    -> the score there; `0` is nothing given."""
+    """The gains of methods on a target for each amount of calibration data, and the differences between these gains.
+    `scores`: (amount, method) -> score; the amount `0` is no calibration data."""
 
     target: str
     metric: str
@@ -305,7 +306,7 @@ class CurveTable:
     differences: tuple[CurveGap, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The table as `embench compare --json` prints it."""
+        """Return the table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,
@@ -319,7 +320,7 @@ class CurveTable:
 
 
 def are_curves(records: Sequence[Record]) -> bool:
-    """True if records differ in what test subjects give."""
+    """Return True if records differ in the amount of calibration data."""
     asked = [recorded_given(record.run.get("calibration_data")) for record in records]
     return None not in asked and len(set(asked)) > 1
 
@@ -330,17 +331,16 @@ def compare_curves(
     targets: Sequence[str] | None = None,
     metric: str | None = None,
 ) -> list[CurveTable]:
-    """Compares the gains of one method or several over nothing given: a table for each target. Holm's correction is
-    over all tests of all targets.
+    """Compare the gains of one method or several over no calibration data. Return a table per target. Holm's correction
+    is over all tests of all targets.
 
     Args:
-        given: the amount, as `--calibration-data` says it, with commas between several; by default all that every
-            method has.
+        given: the amount, as `--calibration-data` takes it, or several with commas; by default all that every method
+            has.
 
     Raises:
-        UsageError: runs differ in more than method and amount, are of protocols to which nobody gives anything, or have
-            no amount in common. DataError: as `compare`.
-    """
+        UsageError: runs differ in more than method and amount, are of protocols without calibration data, or have no
+            amount in common. DataError: as `compare`."""
     methods, amounts = _methods(records, given)
     tables = []
     for target in targets or common_targets(records):
@@ -363,7 +363,7 @@ _Amounts = dict[Given, Record]
 
 
 def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _Amounts], list[Given]]:
-    """Name of a method -> amount -> its run, and the amounts to compare at."""
+    """Return name of a method -> amount -> its run, and the amounts at which methods are compared."""
     _check_given(records)
     if len(records) > 1:
         check_same(records, but=["seeds", "calibration data", "target access"])
@@ -411,7 +411,7 @@ def _check_given(records: Sequence[Record]) -> None:
 
 
 def _at(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str | None) -> CurveTable:
-    """The table of one amount, uncorrected."""
+    """Return the table for one amount, with uncorrected p values."""
     pairs = {name: (runs[given], _nothing_given(runs, given)) for name, runs in methods.items()}
     every = [record for pair in pairs.values() for record in pair]
     found = {id(method.record): method for method in methods_on_common(every, target, metric)}
@@ -449,7 +449,8 @@ def _less(one: Estimate, other: Estimate, method: ComparedMethod, where: str) ->
 
 
 def _nothing_given(runs: _Amounts, given: Given) -> Record:
-    """The method's run with nothing given, else what its run with more holds of it, as such a run."""
+    """Return the method's run without calibration data. If there is none, its predictions `no_calibration` in the run
+    with calibration data take its place."""
     if Given() in runs:
         return runs[Given()]
     record = runs[given]
@@ -472,7 +473,7 @@ Gaps = tuple[Record, str, RowFloors]
 
 
 def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None) -> list[Gaps]:
-    """The floors of each pretrained run among these runs, target by target."""
+    """Return the from-scratch and feature comparisons of each pretrained run among these runs, target by target."""
     return [
         (record, target, floors)
         for record in records
@@ -482,11 +483,11 @@ def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Seque
 
 
 def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | None = None) -> RowFloors | None:
-    """The floors of a run among others, on a target; None where it is not pretrained, or has no such target.
+    """Return the from-scratch and feature comparisons of a pretrained run with others; None if the run is not
+    pretrained or lacks the target.
 
     Args:
-        metric: by default `shown_metric`.
-    """
+        metric: by default `shown_metric`."""
     keys = floor_keys(row.manifest)
     if not keys.wants or target not in row.scores.primary_metrics:
         return None
@@ -502,7 +503,8 @@ def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | 
 def gap_to_floor(
     kind: FloorKind, name: str, row: Record, floor: Record, target: str, metric: str | None = None
 ) -> FloorGap:
-    """The gap of a run to one of its floors, a method of this name; `metric` as in `floors_of`."""
+    """Return the gap between a run and the method called `name` with which it is compared. `metric`: as in
+    `floors_of`."""
     try:
         gap = paired_gap(row, floor, target, metric or shown_metric(row, target))
     except EmbenchError as error:
@@ -511,7 +513,7 @@ def gap_to_floor(
 
 
 def shown_metric(row: Record, target: str) -> str:
-    """The primary metric or, where the run has none, the score inside subjects."""
+    """Return the primary metric, or the within-subject score if the run has no primary metric."""
     primary_metric, scores = row.scores.primary_metrics[target], row.scores.of(target)
     known = (
         metric

@@ -31,12 +31,11 @@ _MOST = 4
 
 
 def names_apart(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of methods; where several are the same, with the settings in which these runs differ, such as `context
-    60 s`, and with the run where they differ in none.
+    """Return unique names of methods. Equal names get the settings in which their runs differ, such as `context 60 s`,
+    or the run's id if they differ in none.
 
     Args:
-        runs: the content of each run.yaml.
-    """
+        runs: the content of each run.yaml."""
     found = list(names)
     for name in {name for name in names if name and names.count(name) > 1}:
         at = [i for i, each in enumerate(names) if each == name]
@@ -50,7 +49,7 @@ def names_apart(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list
 
 
 def _settings_apart(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Each run's settings that not all of the runs share."""
+    """Return for each run the settings that not all of the runs share."""
     recipes = [str((run.get("recipe") or {}).get("preset", "")) for run in runs]
     found = [_settings(run) for run in runs]
     keys = [key for key in dict.fromkeys(key for each in found for key in each) if len({e.get(key) for e in found}) > 1]
@@ -63,7 +62,7 @@ def _settings_apart(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _settings(run: Mapping[str, Any]) -> dict[str, str]:
-    """Each setting of a run in words, under its path."""
+    """Return path -> setting in words, for all settings of a run."""
     config = run.get("config") or {}
     parts, asked = config.get("parts") or {}, config.get("request") or {}
     found = {path: text for part, recipe in parts.items() for path, text in _of_part(part, recipe)}
@@ -81,7 +80,7 @@ def _settings(run: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _of_part(part: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The settings of a part: path -> words. One of several modalities has the same words for each."""
+    """Yield path and words for each setting of a part. Equal parts of several modalities get the same words."""
     kind = re.sub(r"\[.*?\]", "", part)
     for name, value in recipe.items():
         if name == "view":
@@ -93,7 +92,7 @@ def _of_part(part: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _view(view: Mapping[str, Any]) -> str:
-    """Words for the view of a part, as a name holds them."""
+    """Return the words for the view of a part, as names of methods contain them."""
     kind, length, step = view.get("kind") or "unit", view.get("length_s"), view.get("step_s")
     every = f" every {step:g} s" if step and kind == "window" else ""
     return f"{kind} {length:g} s{every}" if length and kind != "unit" else f"whole {kind}s"
@@ -109,21 +108,21 @@ def _value(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Joined:
-    """One method's labelled units of one target: seed -> fold -> units. `scoring`: the version of the rules by which
-    they are scored, see `embench.protocols.Protocol`."""
+    """One method's labelled units of one target: seed -> fold -> units. `scoring`: the version of the rules of scoring,
+    see `embench.protocols.Protocol`."""
 
     seeds: dict[int, dict[int, Units]]
     scoring: int = 3
 
     def __iter__(self) -> Iterator[tuple[int, int, Units]]:
-        """(seed, fold, units)."""
+        """Yield seed, fold and units."""
         for seed, folds in self.seeds.items():
             for fold, units in folds.items():
                 yield seed, fold, units
 
     @cached_property
     def predicted(self) -> Joined:
-        """The units with a prediction alone; itself where all have one."""
+        """The same without units that lack a prediction."""
         known = [is_predicted(units) for _, _, units in self]
         if all(each.all() for each in known):
             return self
@@ -135,16 +134,17 @@ class Joined:
 
     @property
     def hurdle_of_seed(self) -> Hurdle:
-        """The hurdle of comparisons that each seed takes by itself; under scoring 4 all seeds take one together."""
+        """Minimum numbers of comparisons that each seed needs by itself. Under scoring 4 only all seeds together need a
+        minimum."""
         return HURDLE if self.scoring == 3 else ANY
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
-        """Tested subjects (P,) of each fold, for each seed."""
+        """Return for each seed: fold -> tested subjects (P,)."""
         return [{fold: units.subjects[0] for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def trained(self, jackknife: Jackknife) -> np.ndarray:
-        """(S, G, G) in each seed, whether a group of subjects (column) was free to train the models that predict
-        another (row): no fold tests both."""
+        """Return (S, G, G) for each seed whether a group of subjects (column) may have trained the models that predict
+        another group (row): no fold tests both."""
         together = []
         for folds in self.tested_subjects():
             tested = np.stack([np.isin(jackknife.subjects, members) for members in folds.values()])
@@ -154,28 +154,28 @@ class Joined:
 
 
 def is_predicted(units: Units) -> np.ndarray:
-    """(n,) whether each unit has a prediction."""
+    """Return (n,) whether each unit has a prediction."""
     return finite_rows(units.score)
 
 
 def finite_rows(score: np.ndarray) -> np.ndarray:
-    """(n,) whether each row of scores (n,) or (n, K) is finite.
+    """Return (n,) whether each row of scores (n,) or (n, K) is finite.
 
-    >>> finite_rows(np.zeros(0)).tolist(), finite_rows(np.array([[1.0, np.nan], [0.0, 1.0]])).tolist()
-    ([], [False, True])
-    """
+    >>> finite_rows(np.zeros(0)).tolist(), finite_rows(np.array([[1.0, np.nan], [0.0, 1.0]])).tolist() ([], [False,
+    True])"""
     known = np.isfinite(score)
     return np.asarray(known.all(1) if known.ndim > 1 else known)
 
 
 def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
-    """The stimuli of a study in which subjects share them, where there are several; else none."""
+    """Return the stimuli of a study in which subjects share several stimuli; empty for other studies."""
     stimuli = {name for _, _, units in joined for name in units.stimulus.tolist()}
     return sorted(stimuli) if design == "shared_stimuli" and len(stimuli) > 1 else []
 
 
 def varies_within_stimuli(joined: Joined) -> bool:
-    """True if a subject has different labels, of values a step apart, at one stimulus with several units."""
+    """Return True if a subject has different labels within one stimulus. Values differ if they are at least a step
+    apart."""
     return any(np.isfinite(units.length_s) and _varies(units) for _, _, units in joined)
 
 
@@ -200,15 +200,14 @@ def join(
     whole: bool = False,
     scoring: int = 3,
 ) -> dict[str, Joined]:
-    """Method -> its labelled units; a control's are limited to those of the model.
+    """Return method -> its labelled units. Those of a confound-only model are limited to the units of the run's method.
 
     Args:
-        groups: subject -> group. `sessions`: subject -> length of the session in s, where known.
-        whole: whether units that the model should have predicted, and did not, are among them.
+        groups: subject -> group. `sessions`: subject -> length of the session in s, if known.
+        whole: whether to include units for which the method owes a prediction.
 
     Raises:
-        DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`.
-    """
+        DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`."""
     chosen = predictions.rows_with(target=target.name)
     ours = predictions if chosen.all() else predictions.take(chosen)
     y = labels_of(ours, labels, target)
@@ -237,8 +236,8 @@ def join(
 
 
 def unit_length(ids: np.ndarray) -> float:
-    """The nominal length in seconds of the units with these ids (n,), which hold recording, start and stop; NaN where
-    no recording holds several, so that units are whole recordings."""
+    """Return the nominal length in s of the units with these ids (n,), which contain recording, start and stop. NaN if
+    no recording has several units, so that units are whole recordings."""
     spans = [UnitId.read(id_) for id_ in set(ids.tolist())]
     if len({span.recording for span in spans}) == len(spans):
         return float("nan")
@@ -246,7 +245,7 @@ def unit_length(ids: np.ndarray) -> float:
 
 
 def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.ndarray:
-    """(n,) the label of each row, NaN where there is none."""
+    """Return (n,) the label of each row, NaN if there is none."""
     y = np.full(len(predictions), np.nan)
     units = predictions.texts("unit")
     for seed in np.unique(labels["seed"][labels["target"] == target.name]).tolist():
@@ -262,7 +261,7 @@ def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.nd
 
 
 def _split(units: Units, seed_of: np.ndarray) -> Joined:
-    """The units (n,) by seed and fold, in the order of which they are; `seed_of` (n,)."""
+    """Return units (n,), ordered by seed and fold, as seed -> fold -> units. `seed_of` (n,)."""
     seeds: dict[int, dict[int, Units]] = {}
     ends = [*(np.flatnonzero(np.diff(seed_of) | np.diff(units.fold)) + 1).tolist(), len(units)]
     for start, end in pairwise([0, *ends] if len(units) else []):
@@ -279,11 +278,10 @@ def units_of(
     unit_length_s: float,
     sessions: Mapping[str, float] | None = None,
 ) -> Units:
-    """Rows of predictions of one target with their labels `y` (n,), as metrics read them.
+    """Return rows of predictions of one target, with their labels `y` (n,), in the form that metrics take.
 
     Raises:
-        DataError: a score is missing or not finite, or subjects are unknown to `groups`.
-    """
+        DataError: a score is missing or not finite, or subjects are unknown to `groups`."""
     score = rows["score"]
     if target.traits.several:
         if rows.classes < len(target.columns):
@@ -323,8 +321,8 @@ def units_of(
 
 
 def _places(rows: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) the number of the recording of each row's unit, and the time since that began, in s: a recording is one
-    stimulus."""
+    """Return (n,) the number of the recording of each row's unit, and the time since that recording began, in s. A
+    recording is one stimulus."""
     units = rows.texts("unit")
     ids = [UnitId.read(unit) for unit in units.names.tolist()]
     number = np.unique(np.array([id_.recording for id_ in ids], np.str_), return_inverse=True)[1]
@@ -352,7 +350,7 @@ _HINTS = {
 
 
 def common_targets(records: Sequence[Record]) -> list[str]:
-    """The targets that all records have. Raises UsageError where there is none."""
+    """Return the targets that all records have. Raises UsageError if there is none."""
     named = [list(r.run["targets"]) for r in records]
     common = [target for target in named[0] if all(target in others for others in named)]
     if not common:
@@ -361,7 +359,8 @@ def common_targets(records: Sequence[Record]) -> list[str]:
 
 
 def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
-    """Raises UsageError where the records differ in what makes their scores comparable, `but` in these things."""
+    """Raise UsageError if records differ in something that makes their scores comparable, except the things listed in
+    `but`."""
     if len(records) < 2:
         raise UsageError("a comparison needs several runs", expected="two runs at least")
     for what, path in _SAME.items():
@@ -390,7 +389,7 @@ def _told(value: Any) -> str:
 
 
 def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
-    """The seeds that all records have, in order. Raises UsageError where there is none."""
+    """Return the seeds that all records have, in order. Raises UsageError if there is none."""
     named = [list(r.run["seeds"]) for r in records]
     common = set(named[0]).intersection(*named)
     if not common:
@@ -404,7 +403,7 @@ def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
 
 
 def recorded_target(of: Record, name: str) -> Target:
-    """The target of this name. Raises UsageError where the record has none."""
+    """Return the target of this name. Raises UsageError if the record has none."""
     for target in recorded_targets(of):
         if target.name == name:
             return target
@@ -412,7 +411,7 @@ def recorded_target(of: Record, name: str) -> Target:
 
 
 def recorded_targets(of: Record) -> list[Target]:
-    """The targets that were scored, from the label rules in the record."""
+    """Return the scored targets of a record, from its label rules."""
     card = of.run["card"]
     rules, steps = {row["name"]: row for row in card.get("label_rules", [])}, card.get("steps", {})
     return [
@@ -427,8 +426,8 @@ def _tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
-    """The labelled units that all methods predict or, under protocols of version 3, should have predicted. Raises
-    DataError where there are none, or they don't fit."""
+    """Return for each record the labelled units that all methods predict or, since scoring 3, owe a prediction for.
+    Raises DataError if there are none, or if folds or labels differ."""
     rows = [_labelled_predictions(r, target.name) for r in records]
     keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
     common = reduce(set.intersection, map(set, keys))
@@ -457,7 +456,7 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
 
 
 def _labelled_predictions(of: Record, target: str) -> Predictions:
-    """The method's own rows of units that have a label."""
+    """Return the method's own rows of units that have a label."""
     if of.labels is None:
         raise DataError(
             "the record contains no labels, as those of this dataset are not public",
@@ -476,12 +475,12 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
 
 
 def has_shared_stimuli(of: Record) -> bool:
-    """True if all subjects of the study had the same stimuli; False in records that don't say so."""
+    """Return True if all subjects of the study had the same stimuli; False if the record does not say so."""
     return bool(of.run["cohort"].get("design") == "shared_stimuli")
 
 
 def has_shared_subjects(of: Record) -> bool:
-    """True if a subject is in both the training and the test part of a fold."""
+    """Return True if a subject is in both the training and the test part of a fold."""
     rows = {(r["seed"], r["fold"], r["subject"], r["role"]) for r in of.folds}
     return any((seed, fold, subject, "train") in rows for seed, fold, subject, role in rows if role == "test")
 

@@ -1,4 +1,4 @@
-"""Nuisances as columns of a cohort's units, in blocks that are held constant together."""
+"""Confounds as columns of a cohort's units, in blocks that are adjusted for together."""
 
 from __future__ import annotations
 
@@ -56,14 +56,10 @@ SHARP, SOFT, FLAT = 0.08, 0.05, 10.0
 
 
 class Cells:
-    """Sessions in cells of time of a unit's length, where their units lie in them.
-
-    Args:
-        sessions: of P subjects.
-    """
+    """Sessions of P subjects on a grid of time: each cell is as long as a unit and contains at most one unit."""
 
     def __init__(self, sessions: Sessions) -> None:
-        """Cells begin with the session."""
+        """Lay a grid over each session, from its start."""
         self.sessions = sessions
         self.cell = np.floor(sessions.start / sessions.unit_s + 1e-6).astype(int)
         self.shape = len(sessions.rows), int(self.cell.max()) + 1
@@ -71,15 +67,15 @@ class Cells:
         self.shifts = np.arange(-self.most, self.most + 1)
 
     def laid(self, values: np.ndarray) -> np.ndarray:
-        """(P, M) `values` (n,) of units in the cells of their subject, NaN in those without a unit."""
+        """Return (P, M) `values` (n,) of units in the cells of their subject, NaN in cells without a unit."""
         out = np.full(self.shape, np.nan)
         for p, rows in enumerate(self.sessions.rows):
             out[p, self.cell[rows]] = values[rows]
         return out
 
     def likeness(self, traces: Sequence[np.ndarray]) -> np.ndarray:
-        """(P, P, 2 K + 1) the mean over `traces` (n,) of the correlation of one subject (row) with another (column),
-        later by 0 to K cells to each side; -1 where they share too little."""
+        """Return (P, P, 2 K + 1) correlations of one subject (row) with another (column) that is shifted by -K to K
+        cells, mean over `traces` (n,); -1 if the two overlap too little."""
         return np.mean([self._correlations(self.laid(trace)) for trace in traces], axis=0)
 
     def _correlations(self, trace: np.ndarray) -> np.ndarray:
@@ -93,7 +89,7 @@ class Cells:
             mine = [part[p] for part in parts]
 
             def shared(own: int, other: int, mine: list[np.ndarray] = mine) -> np.ndarray:
-                """(P, 2 K + 1) sums of products of what overlaps."""
+                """Return (P, 2 K + 1) sums of products over the overlap, for each shift."""
                 return fft.irfft(mine[own] * parts[other].conj(), size, axis=1)[:, self.shifts]
 
             count = np.maximum(shared(0, 0), 0.5)
@@ -105,15 +101,16 @@ class Cells:
         return out
 
     def clocks(self, likeness: np.ndarray, labels: np.ndarray, train: Sequence[np.ndarray]) -> np.ndarray:
-        """(n, 3 K) what each of K `labels` is expected to be when sessions are aligned.
+        """Return (n, 3 K) expected values of K `labels`, read from training subjects whose sessions are aligned with
+        the subject's.
 
-        Subjects are aligned by their best shift, and those more alike count more (`SHARP`) or all equally (`FLAT`); or
-        by all shifts, those more alike counting more (`SOFT`).
+        The three values per label differ in the weights. Subjects are aligned by their best shift, and similar ones
+        count more (`SHARP`) or all count equally (`FLAT`); or all shifts are used, and similar ones count more
+        (`SOFT`).
 
         Args:
-            likeness: see there. `labels`: (n, K), NaN where there is none.
-            train: of each subject, the positions of the training units of the model that predicts them.
-        """
+            likeness: see `Cells.likeness`. `labels`: (n, K), NaN if there is none.
+            train: for each subject, the positions of the training units of the model that predicts it."""
         subject = self.sessions.subject
         best = likeness.argmax(2)
         top = likeness.max(2)
@@ -140,7 +137,7 @@ class Cells:
 
 
 def _softened(likeness: np.ndarray, warmth: float) -> np.ndarray:
-    """Weights that add up to 1."""
+    """Return weights that add up to 1, from the softmax of `likeness` / `warmth`."""
     weight = np.exp((likeness - likeness.max()) / warmth)
     return np.asarray(weight / weight.sum())
 
@@ -157,7 +154,7 @@ BLOCKS = ("registered", "local", "contact")
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """The eligible units of a cohort, and what follows from them alone: all seeds and targets share it."""
+    """The eligible units of a cohort, and the arrays that depend on them alone. All seeds and targets share them."""
 
     cohort: Cohort
 
@@ -177,15 +174,15 @@ class Observed:
         return Sessions(subject, start, length[subject], unit_s)
 
     def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array that `make` gives, or gave before for these units."""
+        """Return the array that `make` computes for these units, from the cache if it was computed before."""
         return cache_array(self.cohort.store, self.about(name), make)
 
     def is_cached(self, name: str) -> bool:
-        """True if the array of this name was made before."""
+        """True if the array of this name is in the cache."""
         return is_cached(self.cohort.store, self.about(name))
 
     def about(self, name: str) -> list[object]:
-        """All that decides an array of this name beside the prepared data."""
+        """Return the key of an array in the cache: everything that decides it, besides the prepared data."""
         return ["nuisance", name, _CODE, *self._about]
 
     @cached_property
@@ -195,7 +192,7 @@ class Observed:
 
     @cached_property
     def moved(self) -> Moved | None:
-        """The columns of the accelerometer, where any unit has some."""
+        """The columns of the accelerometer; None if no unit has any."""
         store = self.cohort.store
         if "acc" not in store.modalities:
             return None
@@ -217,13 +214,13 @@ class Observed:
 
     @cached_property
     def behaviour(self) -> np.ndarray:
-        """(n, k) what other modalities show of muscles, eyes and breathing; no column where there is none."""
+        """(n, k) features of muscles, eyes and breathing from other modalities; no column if there are none."""
         return self.kept("behaviour", lambda: behaviour_of(self.cohort, self.units))
 
     @cached_property
     def contact(self) -> np.ndarray:
-        """(n, k) signs of how well sensors sat: the quality of each signal, its gaps, and size and roughness of the
-        pulse wave; no column where there is none."""
+        """(n, k) features of signal quality: the quality of each signal, its gaps, and size and roughness of the pulse
+        wave; no column if there are none."""
         return self.kept("contact of sensors", self._contact)
 
     def _contact(self) -> np.ndarray:
@@ -240,17 +237,17 @@ class Observed:
 
     @cached_property
     def cells(self) -> Cells:
-        """The sessions as they are aligned."""
+        """The sessions on the grid on which they are aligned."""
         return Cells(self.sessions)
 
     @cached_property
     def likeness(self) -> list[np.ndarray]:
-        """`Cells.likeness` of each trace of the accelerometer; empty without an accelerometer."""
+        """`Cells.likeness` for each trace of the accelerometer; empty without an accelerometer."""
         return [self.cells.likeness(each) for each in self.moved.traces()] if self.moved else []
 
     @cached_property
     def local(self) -> tuple[list[np.ndarray], Members, Smoothed]:
-        """Columns of time and movement, models on them, and which predictions are smoothed."""
+        """Columns of time and movement, models on them, and the models whose predictions are smoothed."""
         sessions = self.sessions
         places = nuisance_models.places(sessions)
         columns = [np.ones((len(self.units), 1)), nuisance_models.basis(sessions)]
@@ -276,13 +273,12 @@ class Observed:
 
 @dataclass(frozen=True)
 class Study:
-    """The units that nuisances are columns of, in one seed.
+    """The units of a target in the folds of one seed, whose confounds become columns.
 
     Args:
-        observed: n units. `y`: (n,) labels, NaN where there is none.
-        parts: of each fold, training units and those it predicts, as positions in `units`.
-        models: the study whose models of confounds it shares; None where it has its own.
-    """
+        observed: the n units. `y`: (n,) labels, NaN if there is none.
+        parts: for each fold, training units and the units that it predicts, as positions in `units`.
+        models: the study whose models of confounds it shares; None if it has its own."""
 
     observed: Observed
     target: Target
@@ -293,7 +289,7 @@ class Study:
 
     @property
     def fitted(self) -> Study:
-        """The study in whose folds its models of confounds are fitted."""
+        """The study in whose folds the models of confounds are fitted."""
         return self.models or self
 
     @property
@@ -312,11 +308,11 @@ class Study:
         return self.observed.sessions
 
     def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array that `make` gives, or gave before for this study."""
+        """Return the array that `make` computes for this study, from the cache if it was computed before."""
         return cache_array(self.cohort.store, self._about(name), make)
 
     def is_cached(self, name: str) -> bool:
-        """True if the array of this name was made before."""
+        """True if the array of this name is in the cache."""
         return is_cached(self.cohort.store, self._about(name))
 
     def _about(self, name: str) -> list[object]:
@@ -325,8 +321,8 @@ class Study:
 
 
 def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
-    """The units of a cohort that folds deal out; undefined where the release hides when they were recorded,
-    and where each fold has labels of its own."""
+    """Return a cohort's units in these folds. Undefined if the release hides when units were recorded, or if each fold
+    has labels of its own."""
     if target.rule.cut == "training_mean":
         return Undefined(OWN_CUTS)
     cohort, units = observed.cohort, observed.units
@@ -342,7 +338,7 @@ def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: in
 
 
 def block(name: str, study: Study) -> np.ndarray:
-    """(n, k) the columns of one of `BLOCKS`."""
+    """Return (n, k) the columns of one of `BLOCKS`."""
     study = study.fitted
     make: Mapping[str, Callable[[Study], np.ndarray]] = {
         "local": partial(_with_models, "local"),
@@ -353,13 +349,15 @@ def block(name: str, study: Study) -> np.ndarray:
 
 
 def confound_models(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoothed]:
-    """Columns of a block, `local` or `contact`, models on them, and which predictions are smoothed."""
+    """Return the columns of the block `local` or `contact`, the models on them, and the models whose predictions are
+    smoothed."""
     observed = study.observed
     return observed.local if name == "local" else surrounded(observed.contact, study.sessions, name)
 
 
 def _with_models(name: str, study: Study) -> np.ndarray:
-    """Columns, the predictions of models on them, and of some their means over seconds before and after."""
+    """Return the columns of a block and the predictions of models on them. Some predictions are also averaged over
+    seconds before and after."""
     columns, members, smoothed = confound_models(name, study)
     made = published_predictions(study.cohort.store.name, published_key(name, study), list(members))
     made = made or predictions(members, study.y, study.target, study.parts, study.seed)
@@ -372,13 +370,13 @@ def _with_models(name: str, study: Study) -> np.ndarray:
 
 
 def is_published(name: str, study: Study) -> bool:
-    """Return True if the predictions of a block's models are published, so that none is fitted."""
+    """Return True if the predictions of a block's models are published, so that no model is fitted."""
     return has_predictions(study.cohort.store.name, published_key(name, study))
 
 
 def published_key(name: str, study: Study) -> str:
-    """Return the key under which the predictions of a block's models are published: units, labels and folds, whatever
-    code and libraries prepared them."""
+    """Return the key of a block's published predictions. It depends on units, labels and folds, not on code and
+    libraries."""
     units = study.cohort.select_units(study.units.tolist())
     about = [MODELS_VERSION, name, repr(study.target), study.seed, [unit.id for unit in units]]
     folds = [[digest(train), digest(test)] for train, test in study.parts]
@@ -386,7 +384,8 @@ def published_key(name: str, study: Study) -> str:
 
 
 def _registered(study: Study) -> np.ndarray:
-    """Clocks registered by channels and summaries of the accelerometer; no column where there is none."""
+    """Return labels read from aligned sessions, one alignment per accelerometer trace and one for their mean; no column
+    without an accelerometer."""
     likeness = study.observed.likeness
     if not likeness:
         return np.zeros((len(study.units), 0))
@@ -397,8 +396,8 @@ def _registered(study: Study) -> np.ndarray:
 
 
 def predict_protocol_phase(study: Study) -> np.ndarray | Undefined:
-    """(n, k) the labels of training subjects at the time at which all that their accelerometers show fits the subject's
-    best, from 0 to 1 for each class; undefined where there is no accelerometer."""
+    """Return (n, k) labels of training subjects at the time at which their movement fits the subject's best, from 0 to
+    1 for each class; undefined without an accelerometer."""
     observed = study.observed
     if observed.moved is None:
         return Undefined("no_accelerometer")
@@ -411,7 +410,7 @@ def predict_protocol_phase(study: Study) -> np.ndarray | Undefined:
 
 
 def _training_of_subjects(study: Study) -> list[np.ndarray]:
-    """Training units of the fold that predicts each subject's first unit."""
+    """Return for each subject the training units of the fold that predicts its first unit."""
     fold = np.zeros(len(study.units), int)
     for k, (_, test) in enumerate(study.parts):
         fold[test] = k
@@ -419,7 +418,7 @@ def _training_of_subjects(study: Study) -> list[np.ndarray]:
 
 
 def _contact(study: Study) -> np.ndarray:
-    """Signs of how well sensors sat, and models on them."""
+    """Return the features of signal quality, and the predictions of models on them."""
     values = study.observed.contact
     if not values.shape[1]:
         return values
@@ -427,7 +426,8 @@ def _contact(study: Study) -> np.ndarray:
 
 
 def _pulse(windows: np.ndarray) -> np.ndarray:
-    """(n, 6) SD, range and maximum (log), share of flat samples, roughness and kurtosis of pulse waves (n, C, T)."""
+    """Return (n, 6) SD, range and maximum (log), proportion of flat samples, roughness and kurtosis of pulse waves (n,
+    C, T)."""
     x = windows[:, 0].astype(np.float64)
     spread = x.std(1)
     change = np.abs(np.diff(x, axis=1))
@@ -449,14 +449,14 @@ def _pulse(windows: np.ndarray) -> np.ndarray:
 
 
 def axes_of(study: Study) -> list[str]:
-    """The names of the accelerometer's axes; none where there are not two, or no accelerometer."""
+    """Return the names of the accelerometer's axes; empty with fewer than two axes."""
     acc = study.cohort.store.modalities.get("acc")
     return list(acc.channels) if acc and len(acc.channels) > 1 else []
 
 
 def placebo(study: Study, axis: str) -> tuple[np.ndarray, np.ndarray]:
-    """(n, K) what trees predict from one axis with its context, out of fold, and (n, k) nuisances of the clock and the
-    other axes: as `local`, but for most of its members."""
+    """Return the out-of-fold predictions (n, K) of trees on one axis with its context, and the confound columns (n, k)
+    of time and the other axes. These are the block `local` with fewer models."""
     made = study.kept(f"placebo {axis}", lambda: _made(study, axes_of(study).index(axis)))
     classes = made.shape[1] - int(made[0, -1]) - 1
     return made[:, :classes], made[:, classes:-1]
@@ -484,7 +484,7 @@ def _made(study: Study, axis: int) -> np.ndarray:
 
 
 def _apart(study: Study, axis: int) -> tuple[Moved, Moved]:
-    """The movement along one axis in each unit, and along the others."""
+    """Return the movement in each unit along one axis, and along the others."""
     windows, rate = windows_of(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
     one, others = (
         Moved(movement_of(windows[:, axes], rate, convolutions=0), study.sessions)

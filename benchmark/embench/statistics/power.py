@@ -1,4 +1,4 @@
-"""Power of a study before anything is trained: how often simulated studies of its design and size find an effect."""
+"""Power of a study before anything is trained: the proportion of simulated studies like it that find an effect."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIMULATED_PROTOCOL = "subject-independent-v4"
 
 
 def find_power(store: Store, card: Card, targets: Sequence[Target]) -> list[dict[str, Any]]:
-    """Return the power of a dataset's targets with all balanced partitions; a target without a cohort is left out."""
+    """Return the power for a dataset's targets with all balanced partitions. Targets without a cohort are left out."""
     found, protocol = [], load_protocol(SIMULATED_PROTOCOL)
     for target in targets:
         with suppress(EmbenchError):
@@ -45,12 +45,11 @@ def _simulated() -> Mapping[str, Any]:
 
 
 def announced_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """Return for each of `ANNOUNCED` the percentages of studies of this design and size that find it, more than by
-    chance and given confounds; none where no such study was simulated.
+    """Return, for each effect in `ANNOUNCED`, the percentages of similar simulated studies that find it: above chance,
+    and given confounds. Empty if no study of this design was simulated.
 
     Args:
-        seeds: those of the run; with less than the balanced partitions, the power is that of one partition.
-    """
+        seeds: the seeds of the run. Without all balanced partitions, the power is that of one partition."""
     design, groups = _design_of(cohort, target), len(set(cohort.groups.values()))
     known = _simulated().get(design or "", {}).get("continuous" if target.kind == "value" else "binary")
     if protocol.rules < 4 or not known or target.kind == "classes":
@@ -70,7 +69,8 @@ def announced_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: S
 
 
 def _design_of(cohort: Cohort, target: Target) -> str | None:
-    """The simulated design that a study resembles, see bench/confound_rule/plan.md; None where it resembles none."""
+    """Return the simulated design that the study resembles, such as "D1" (bench/confound_rule/plan.md); None if none
+    does."""
     units = cohort.select_units(cohort.eligible)
     several = len({unit.recording for unit in units}) < len(units)
     if cohort.design == "shared_stimuli":
@@ -82,7 +82,7 @@ def _design_of(cohort: Cohort, target: Target) -> str | None:
 
 
 def _vary(recordings: Sequence[str], labels: np.ndarray) -> bool:
-    """True if labels vary within a recording."""
+    """Return True if labels vary within a recording."""
     _, code = np.unique(recordings, return_inverse=True)
     known = np.isfinite(labels)
     least, most = np.full(code.max() + 1, np.inf), np.full(code.max() + 1, -np.inf)

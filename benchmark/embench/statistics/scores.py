@@ -1,4 +1,4 @@
-"""The content of a run's `scores.json`, from predictions and labels alone."""
+"""Compute the content of a run's `scores.json` from predictions and labels alone."""
 
 from __future__ import annotations
 
@@ -83,14 +83,16 @@ def gains(
     is_better: Callable[[Any, str], bool],
     absent: Collection[str] = (),
 ) -> dict[str, Any] | None:
-    """The part of a target in `calibration_gain` of `scores.json`: what the `model` among the `methods` gains over each
-    of `COMPARED` that was predicted, and normalisation over nothing, where it is by what is given; None where nothing
-    was.
+    """Return the part `calibration_gain` of `scores.json` for a target; None if nothing in `COMPARED` was predicted.
+
+    It holds the gain of the run's method over each of `COMPARED` that was predicted, and of normalisation by
+    calibration data over no calibration data.
 
     Args:
-        gain: see `Gain`; of the names of methods, `model` among them. `is_better`: of a gain and its score.
-        absent: methods of which it is known why they are not there.
-    """
+        methods: the names of the methods that were scored, among them `model`, the run's own.
+        gain: returns the difference of two methods in a score, see `Gain`.
+        is_better: returns whether the difference in a score is an improvement.
+        absent: methods that were not scored for a known reason."""
     compared = [name for name in COMPARED if name in methods]
     if not compared:
         return None
@@ -128,9 +130,9 @@ def gains(
 def predict_from_calibration_data(
     task: ConfoundTask, slices: Slices, placed: Placed, given: Given | None
 ) -> dict[str, ConfoundPrediction]:
-    """The confound-only models that read labels and times alone, of the test units of a fold: none where nothing is
-    given.
-    `given`: None where all that subjects may give is trained on."""
+    """Return predictions of the confound-only models that read only labels and times of calibration data, for the test
+    units of a fold; empty without calibration data. `given`: the calibration data; None if all that subjects may give
+    is used in training."""
     if given is not None and not given.units:
         return {}
     first = slices.rank > 0 if given is None else slices.select_given(given.units)
@@ -147,7 +149,8 @@ def predict_from_calibration_data(
 
 
 def _seconds_since(placed: Placed, first: np.ndarray) -> np.ndarray:
-    """(n,) the seconds from the end of what its subject gave to a unit's start, NaN where they are not known."""
+    """Return (n,) the seconds from the end of a subject's calibration data to the unit's start, NaN if unknown. `first`
+    (n,) marks the units of calibration data."""
     found = np.full(len(first), np.nan)
     for own in placed.by_subject.values():
         times, mine = placed.times(own), first[own]
@@ -159,7 +162,8 @@ def _seconds_since(placed: Placed, first: np.ndarray) -> np.ndarray:
 
 
 def _share_of_slice(task: ConfoundTask, placed: Placed, first: np.ndarray) -> ConfoundPrediction:
-    """The share of each class in what the unit's subject gave, or the mean of its values."""
+    """Predict the proportions of classes, or the mean label, in the subject's calibration data. `first` (n,) marks its
+    units."""
     subject = task.subject.astype(int)
     count = int(subject.max()) + 1
     known = np.flatnonzero(first & np.isfinite(placed.y))
@@ -180,11 +184,11 @@ class PrimaryMetricRule(Protocol):
 
     @property
     def rules(self) -> int:
-        """The version of the rules by which results are judged."""
+        """Version of the rules by which results are judged."""
 
     def primary_metric_for(self, kind: KindName, design: Design, moments: bool) -> str:
-        """The metric that ranks runs on targets of a kind in a study of this design; `moments`: whether labels vary
-        while a stimulus lasts."""
+        """Return the metric that ranks runs on targets of this kind in a study of this design. `moments`: whether
+        labels vary within a stimulus."""
 
 
 def compute_scores(
@@ -199,24 +203,24 @@ def compute_scores(
     sessions: Mapping[str, float] | None = None,
     not_applicable: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Scores:
-    """Scores of the model and of every control, each number with its interval or the reason why there is none.
+    """Return the scores of the method and of every confound-only model, each with its interval or the reason why it is
+    undefined.
 
     Args:
-        groups: subject -> subjects recorded together with them.
-        unit_length_s: nominal length of a unit, for all targets or each; NaN where units are whole recordings.
-        sessions: subject -> length of the session in s, where known.
-        not_applicable: target -> control -> why it was not scored.
+        groups: subject -> group of subjects recorded together.
+        unit_length_s: nominal length of a unit, for all targets or each; NaN if units are whole recordings.
+        sessions: subject -> length of the session in s, if known.
+        not_applicable: target -> confound-only model -> why it was not scored.
 
     Returns:
-        Their content: `primary_metrics` {target: metric}; `scores` {target: {metric: number}} of the model;
-        `confound_only` {control: {target: {metric: number}}}, or {target: {"undefined": Reason.make(reason).json()}}
-        where it does not apply; `folds`, every method, seed and fold by itself. A number is {mean, std, low, high,
-        subjects, over, left_out} or {"undefined": Reason.make(reason).json()}, see `Estimate`.
+        Their content: `primary_metrics` {target: metric}; `scores` {target: {metric: number}} of the method;
+        `confound_only` {model: {target: {metric: number}}}, or {target: {"undefined": reason}} if it does not apply;
+        `folds`, every method, seed and fold by itself. A number is {mean, std, low, high, subjects, over, left_out} or
+        {"undefined": reason}, see `Estimate`.
 
     Raises:
         DataError: predictions do not fit together or with `groups`.
-        PluginError: a metric raised.
-    """
+        PluginError: a metric raised."""
     primary_metrics: dict[str, str] = {}
     out: dict[str, Any] = {
         "schema": SCHEMA,
@@ -247,18 +251,17 @@ def compute_scores(
 
 
 def choose_primary_metric(target: Target, protocol: PrimaryMetricRule, design: Design, joined: Joined | None) -> str:
-    """The score that ranks a method with these units, or one without any.
+    """Return the metric that ranks a method with these units, or a method without units if `joined` is None.
 
-    Where tasks came in one order and a unit is a whole task, bins of time cannot be compared; the task holds the clock
-    constant, as a stimulus would.
-    """
+    If tasks came in one order and a unit is a whole task, bins of time cannot be compared. The task then holds time
+    constant, as a stimulus would."""
     tasks = design == "fixed_order" and joined is not None and _are_whole(joined)
     moments = joined is not None and varies_within_stimuli(joined)
     return protocol.primary_metric_for(target.kind, "shared_stimuli" if tasks else design, moments)
 
 
 def _are_whole(joined: Joined) -> bool:
-    """True if units are whole recordings, of several tasks."""
+    """Return True if units are whole recordings, of several tasks."""
     stimuli = {name for _, _, units in joined for name in units.stimulus.tolist()}
     return len(stimuli) > 1 and not any(np.isfinite(units.length_s) for _, _, units in joined)
 
@@ -282,8 +285,8 @@ def _add_target(
     took: dict[str, float],
     absent: Mapping[str, str],
 ) -> None:
-    """Adds the scores of the model and of every control on a target.
-    `absent`: control -> why it is not there."""
+    """Add the scores of the method and of every confound-only model on a target to `out`. `took`: metric -> seconds,
+    which is added to. `absent`: confound-only model -> why it was not scored."""
     primary_metric = out["primary_metrics"][target.name]
     scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():
@@ -307,8 +310,8 @@ def _add_target(
 def _estimated(
     joined: Joined, target: Target, primary_metric: str, jackknife: Jackknife, took: dict[str, float]
 ) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
-    """`estimate_all`, or what it made of the same content in this process: the methods of a split share the
-    confound-only models, and an audit computes again what stands in a record that was just written."""
+    """Return `estimate_all`, from memory if this process computed it before. Methods of a split share the confound-only
+    models, and an audit scores a record again that was just written."""
     metrics = [metric_of(name) for name in registry.names("metric")]
     about = [repr(target), primary_metric, digest(jackknife.subjects), digest(jackknife.codes), jackknife.stimuli]
     content = digest([about, [[seed, fold, _plain(units)] for seed, fold, units in joined]])
@@ -321,7 +324,7 @@ def _estimated(
 
 
 def _plain(units: Units) -> list[str]:
-    """Short texts that identify the content."""
+    """Return short texts that identify the content of units."""
     values = [getattr(units, field.name) for field in fields(units)]
     return [digest(value) if isinstance(value, np.ndarray) else repr(value) for value in values]
 
@@ -331,7 +334,8 @@ _MOST_ESTIMATED = 64
 
 
 def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Reason]]:
-    """The methods that predict every unit of the model, and why the others can't be compared with it."""
+    """Return the methods that predict every unit that the run's method predicts; and for the others, the reason why
+    they can't be compared with it."""
     sizes = {name: sum(len(units) for _, _, units in joined) for name, joined in methods.items()}
     all_of_them = sizes.get(MODEL, 0)
     partial = {
@@ -345,9 +349,8 @@ def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Rea
 def _gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained: np.ndarray) -> ScoreOrReason:
     """Return the paired difference of two scores.
 
-    Where nothing was learned, subjects who train each other's models about double the variance: that much is allowed
-    for where seeds do not show how much it is.
-    """
+    If nothing was learned, subjects who train each other's models about double the variance. This correction is used if
+    seeds do not show its size."""
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
     gap = paired_difference(one, other, jackknife.codes)
@@ -358,7 +361,7 @@ def _gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained
 
 
 def _is_better(gap: Estimate, primary_metric: str) -> bool:
-    """True if the interval of a difference lies wholly where the primary metric is better: below 0 for an error."""
+    """Return True if the interval of a difference lies wholly on the better side of 0, which is below 0 for errors."""
     if gap.low is None or gap.high is None:
         return False
     return gap.low > 0 if metric_facts(primary_metric).higher else gap.high < 0

@@ -2,9 +2,8 @@
 
 A study of two dozen subjects has a few hundred units, too few for models of time and movement. Scores and labels are
 adjusted by least squares for the subject, the stimulus, the position in the session, the previous stimulus and the
-recorded movement with its lags, some of them with a slope for each subject. The rule was chosen by a simulation that
-was written down first: `bench/confound_rule` has the plan, the alternatives and the error rates.
-"""
+recorded movement with its lags. Some columns have a slope for each subject. The rule was chosen by a simulation whose
+plan was written first: `bench/confound_rule` has the plan, the alternatives and the error rates."""
 
 from __future__ import annotations
 
@@ -39,29 +38,31 @@ _MOST_BEHAVIOUR = 4
 
 @dataclass(frozen=True)
 class ConfoundColumns:
-    """Columns of n units: (n, k) those with a coefficient for each subject, (n, c) those with one for all, and (n, f)
-    further ones, which are too many to adjust for: if the label follows them, nothing can be told."""
+    """Confound columns of n units.
+
+    Args:
+        own: (n, k) columns with a coefficient for each subject. `common`: (n, c) columns with one coefficient for all.
+        further: (n, f) columns that are too many to adjust for. If the label follows them, there is no answer."""
 
     own: np.ndarray
     common: np.ndarray
     further: np.ndarray
 
     def take(self, rows: np.ndarray) -> ConfoundColumns:
-        """Return the columns of some rows."""
+        """Return the columns of these rows."""
         return ConfoundColumns(self.own[rows], self.common[rows], self.further[rows])
 
 
 def confound_columns(cohort: Cohort, cell: np.ndarray, *, by_time: bool = False) -> ConfoundColumns | Undefined:
-    """Return the columns of the cohort's eligible units.
+    """Return the confound columns of the cohort's eligible units.
 
     Own: 1, time, exp(-place / 2), movement, its mean over five units, its sum so far. Common: dummies of the cell, the
     place and the previous stimulus; powers, lags, means, sums and leaky sums of movement, also movement within each
-    cell; posture; principal components of what muscles, eyes and breathing show. Further: products of two lags.
+    cell; posture; principal components of the features of muscles, eyes and breathing. Further: products of two lags.
 
     Args:
-        cell: (n,) codes of the stimulus, or its moment, that the primary metric holds constant; all 0 where it holds
-        none. by_time: whether places are those of units in time, whatever recordings they are of.
-    """
+        cell: (n,) codes of the stimulus, or its moment, that the primary metric holds constant; all 0 if it holds none.
+        by_time: whether places are those of units in time, whatever their recordings."""
     positions = np.array(cohort.eligible)
     units = cohort.select_units(positions)
     when = np.array([unit.start_s for unit in units], float)
@@ -92,8 +93,9 @@ def confound_columns(cohort: Cohort, cell: np.ndarray, *, by_time: bool = False)
 
 
 def _places(units: Sequence[Unit], sessions: Sessions, *, by_time: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) codes of the unit's place in its session and of the stimulus before: of its recording where the subject has
-    several, else, and `by_time`, of the unit itself. The first place has no stimulus before."""
+    """Return (n,) codes of the place in the session, and of the previous stimulus. Both are those of the recording if a
+    subject has several recordings and `by_time` is False, else those of the unit. The first place has no previous
+    stimulus."""
     previous, place = order_codes(units, sessions.rows, sessions.start)
     for rows in sessions.rows:
         if by_time or not place[rows].any():
@@ -102,14 +104,14 @@ def _places(units: Sequence[Unit], sessions: Sessions, *, by_time: bool) -> tupl
 
 
 def _dummies(code: np.ndarray) -> np.ndarray:
-    """(n, K) columns of codes (n,), one for each that occurs."""
+    """Return (n, K) indicator columns of codes (n,), one per code that occurs."""
     _, code = np.unique(code, return_inverse=True)
     return np.eye(int(code.max()) + 1)[code]
 
 
 def _of_movement(m: np.ndarray, sessions: Sessions) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
-    """(n, c) columns of movement (n,) that all subjects share, those with a slope for each subject, and (n, f) further
-    ones."""
+    """Return (n, c) columns of movement `m` (n,) that all subjects share, a list of (n,) columns with a slope for each
+    subject, and (n, f) further ones."""
     lagged = {lag: np.empty_like(m) for lag in (-2, -1, 0, 1, 2)}
     so_far, growth = np.empty_like(m), np.empty_like(m)
     memory = np.zeros((len(m), len(_MEMORIES)))
@@ -131,7 +133,8 @@ def _of_movement(m: np.ndarray, sessions: Sessions) -> tuple[np.ndarray, list[np
 
 
 def _components(values: np.ndarray) -> np.ndarray:
-    """(n, up to 4) principal components of columns (n, k), of about unit scale; no label decides them."""
+    """Return (n, up to 4) principal components of columns (n, k), of about unit scale, which do not depend on
+    labels."""
     u, size, _ = np.linalg.svd(values - values.mean(0), full_matrices=False)
     kept = min(_MOST_BEHAVIOUR, int((size > 1e-9 * size[0]).sum()))
     return np.asarray(u[:, :kept] * np.sqrt(len(values)))
@@ -139,8 +142,12 @@ def _components(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Residuals:
-    """The residual maker of columns: (n, k) orthonormal within each of `rows` (a subject's units), and (n, c) common
-    ones, orthonormal and orthogonal to the others."""
+    """Projection that returns the residuals of values on columns.
+
+    Args:
+        rows: the positions of each subject's units.
+        own: (n, k) columns, orthonormal within each subject. `common`: (n, c) columns, orthonormal and orthogonal to
+    `own`."""
 
     rows: Sequence[np.ndarray]
     own: np.ndarray
@@ -148,7 +155,7 @@ class Residuals:
 
     @classmethod
     def of_columns(cls, columns: ConfoundColumns, rows: Sequence[np.ndarray]) -> Residuals:
-        """Return the residual maker; columns that others determine are left out."""
+        """Return the projection on these columns. Linearly dependent columns are left out."""
         own = np.zeros_like(columns.own)
         for of in rows:
             u, size, _ = np.linalg.svd(columns.own[of], full_matrices=False)
@@ -178,25 +185,24 @@ class Residuals:
 
     @cached_property
     def freedom(self) -> int:
-        """Units less the columns of each subject's own and the common ones."""
+        """Degrees of freedom: the number of units less that of each subject's own columns and of the common columns."""
         return len(self.own) - round(float((self.own**2).sum())) - self.common.shape[1]
 
     @property
     def factor(self) -> float:
-        """Units less own columns, over these less common ones."""
+        """Variance correction for the common columns: degrees of freedom without them over those with them."""
         return (self.freedom + self.common.shape[1]) / max(self.freedom, 1)
 
 
 @dataclass(frozen=True)
 class FewColumns:
-    """The partial correlation of score and label.
+    """The partial correlation of score and label, given few columns.
 
     Args:
-        effect: partial r with its interval. `by_group`: (G,) what each group of subjects adds to it.
-        score_left, label_left: proportions of the variances within subjects that the columns leave.
-        further_p: p of the F test whether the label follows the further columns; 1 where there are none.
-        whole: whether any two groups share a test fold in some partition.
-    """
+        effect: partial r with its interval. `by_group`: (G,) contributions of groups of subjects.
+        score_left, label_residual_proportion: proportions of the variances within subjects that the columns leave.
+        extra_movement_p: p of the F test whether the label follows the further columns; 1 if there are none.
+        whole: whether any two groups share a test fold in some partition."""
 
     effect: Estimate | Undefined
     by_group: np.ndarray
@@ -208,13 +214,12 @@ class FewColumns:
 
 @dataclass(frozen=True)
 class Sample:
-    """The n units that a small study is judged by, and who is compared with whom.
+    """The n units of a small study that are analysed, and who is compared with whom.
 
     Args:
-        columns: of these units. `group`: (n,) codes of groups of subjects, from 0 on. `subject`: (n,) codes.
-        stimulus: (n,) codes of the stimuli that subjects share; None where they share none.
-        fold: (S, G) the test fold of each group in each partition; -1 where none tests it.
-    """
+        columns: of these units. `group`: (n,) codes of groups of subjects, from 0. `subject`: (n,) codes.
+        stimulus: (n,) codes of the stimuli that subjects share; None if they share none.
+        fold: (S, G) the test fold of each group in each partition; -1 if none tests it."""
 
     columns: ConfoundColumns
     subject: np.ndarray
@@ -226,12 +231,11 @@ class Sample:
 def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> FewColumns:
     """Return the partial correlation of standardised scores (S, n, K) and labels (n, K), given the columns.
 
-    r = sum of x y / root of (sum of x^2 times sum of y^2) of the residuals x, averaged over partitions, and y. Where
-    any two groups share a test fold, products of residuals in which a label meets the score of a model that was trained
-    on it are replaced by those of partitions in which it was not (`_paired`). The variance is that over groups and
+    r = sum of x y / root of (sum of x^2 times sum of y^2) of the residuals x, averaged over partitions, and y. If any
+    two groups share a test fold, some products of residuals join a label and the score of a model that was trained on
+    it. They are replaced by those of partitions in which it was not (`_paired`). The variance is that over groups and
     stimuli, V_group + V_stimulus - V_both, at least the larger one, with the training-overlap correction; with one
-    partition this is V_group.
-    """
+    partition this is V_group."""
     partitions, n, k = scores.shape
     residuals = Residuals.of_columns(sample.columns, [rows for _, rows in group_positions(sample.subject)])
     x_all = residuals(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
@@ -272,7 +276,7 @@ def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> FewColumns
 
 
 def _follows(labels: np.ndarray, sample: Sample, residuals: Residuals) -> float:
-    """p of the F test whether labels (n, K), adjusted for the columns, follow the further ones."""
+    """Return p of the F test whether labels (n, K), adjusted for the columns, follow the further columns."""
     columns = sample.columns
     both = replace(columns, common=np.hstack([columns.common, columns.further]))
     wide = Residuals.of_columns(both, residuals.rows)
@@ -285,7 +289,7 @@ def _follows(labels: np.ndarray, sample: Sample, residuals: Residuals) -> float:
 
 
 def _left(residual: np.ndarray, values: np.ndarray, residuals: Residuals, subject: np.ndarray) -> float:
-    """The variance of residuals (n, K) per degree of freedom, over that of values within subjects."""
+    """Return the variance of residuals (n, K) per degree of freedom, over that of values within subjects."""
     around = values - np.stack([_sums(of, subject) / np.bincount(subject) for of in values.T], axis=1)[subject]
     total = (around**2).sum() / max(len(values) - len(residuals.rows), 1)
     return float((residual**2).sum() / max(residuals.freedom, 1) / (total + 1e-12))
@@ -296,7 +300,8 @@ def _sums(values: np.ndarray, code: np.ndarray, size: int = 0) -> np.ndarray:
 
 
 def _clustered(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
-    """The two-way variance of the sum of u (n,), the one over groups, and the least number of clusters of a kind."""
+    """Return the two-way variance of the sum of u (n,), the variance over groups, and the smaller number of
+    clusters."""
 
     def over(code: np.ndarray) -> tuple[float, int]:
         sums = _sums(u, np.unique(code, return_inverse=True)[1])
@@ -314,11 +319,11 @@ def _clustered(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
 def _paired(
     scores: np.ndarray, labels: np.ndarray, residuals: Residuals, group: np.ndarray, mates: np.ndarray
 ) -> np.ndarray:
-    """(G,) summands of the sum of products of residuals in which no label meets the score of a model that saw it.
+    """Return (G,) contributions of groups to the sum of products of residuals, in which no label meets the score of a
+    model that was trained on it.
 
     x'My = sum over g of x_g y_g - sum over g, h of (C_g'x_g)(C_h'y_h), with orthonormal common columns C of groups g
-    and h. In the second sum x_g is of the partitions in which g and h share a test fold (`mates` (S, G, G)).
-    """
+    and h. In the second sum x_g is of the partitions in which g and h share a test fold (`mates` (S, G, G))."""
     partitions, n, k = scores.shape
     groups = mates.shape[1]
     weights = mates / mates.sum(0)
@@ -336,8 +341,8 @@ def _paired(
 
 
 def standardised_scores(values: np.ndarray, subject: np.ndarray, parts: Parts) -> np.ndarray:
-    """(n, K) scores in standard deviations from the subject's mean, cut at 4; first by fold, so that no scale of a
-    model matters. 0 where `values` (n, K) are NaN or do not vary."""
+    """Return (n, K) scores in standard deviations from the subject's mean, limited to +- 4. They are first standardised
+    by fold, so that the scale of a model does not matter. 0 if `values` (n, K) are NaN or constant."""
     out = np.zeros(values.shape)
     for _, test in parts:
         part = _z(values[test])
