@@ -38,7 +38,7 @@ from embench.records.scores import Score
 from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
 from embench.statistics.gains import subject_gap, subject_scores
-from embench.statistics.intervals import Estimate, holm, mean_and_error, rank_methods, spread_of
+from embench.statistics.intervals import Estimate, holm, mean_and_error, measure_spread, rank_methods
 from embench.statistics.joined import recorded_target
 
 DOCS = ROOT / "docs"
@@ -241,7 +241,7 @@ def noise(boards: Sequence[Board] = EVERY) -> str:
     lines = []
     for board in boards:
         rows = board.best_first
-        spread = spread_of([row.score() for row in rows], [row.summands for row in rows if row.summands])
+        spread = measure_spread([row.score() for row in rows], [row.summands for row in rows if row.summands])
         cells = ["—" if each is None else figure(each) for each in vars(spread).values()]
         lines.append([board.title, f"`{board.metric}`", str(len(rows)), *cells])
     heads = ["board", "score", "rows", "SD between rows", "half an interval", "SD between seeds"]

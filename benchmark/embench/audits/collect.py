@@ -25,7 +25,7 @@ from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
 from embench.runs.again import other_versions, rebuild_plan
-from embench.statistics.evaluation import wrongly_owed
+from embench.statistics.evaluation import find_miscounted_units
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.store import Store
 
@@ -85,7 +85,7 @@ def collect_evidence(
         missing_sources=missing,
         stages=stages,
         baselines=_baselines(folder, manifest),
-        owed=wrongly_owed(known.predictions, cohort, manifest.seeds) if _owes(known, manifest) else (),
+        owed=find_miscounted_units(known.predictions, cohort, manifest.seeds) if _owes(known, manifest) else (),
         seal=_seal(folder, labels, source) if known.labels is None else None,
     )
 

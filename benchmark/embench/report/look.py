@@ -32,7 +32,7 @@ from embench.runs.external import describe_confound_only
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
 from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
 from embench.statistics.answerable import published_spread, smallest_difference, subjects_needed
-from embench.statistics.answers import plain_reason, undefined_in_words
+from embench.statistics.answers import describe_undefined, plain_reason
 from embench.statistics.confound_only import CONFOUND_ONLY, FOR_COMPARISON
 from embench.statistics.power import SIMULATED_PROTOCOL
 from embench.store import RecordingEntry, Store
@@ -346,7 +346,7 @@ PartProgress = Callable[[str, str], ProgressCallback]
 class LookedAt:
     """The content of a page. `people`: subjects whose signals are drawn. `is_own`: whether the data are the user's own.
     `cannot_answer`: targets that the study cannot answer, see `Unanswerable.as_json`. `power`: see
-    `embench.statistics.power.announced_power`."""
+    `embench.statistics.power.simulated_power`."""
 
     dataset: Dataset
     store: Store
@@ -559,7 +559,7 @@ def _controls(content: LookedAt, progress: ProgressCallback) -> Markup:
         caption = f"{target.name}, {found['subjects'][target.name]} people"
         none = {
             m: _without_names(
-                undefined_in_words(min(why), len(content.store.subjects), content.store.name), content.store
+                describe_undefined(min(why), len(content.store.subjects), content.store.name), content.store
             )
             for m, why in known.items()
             if why and m not in metrics
@@ -571,7 +571,7 @@ def _controls(content: LookedAt, progress: ProgressCallback) -> Markup:
 
 def _cell(control: ConfoundOnlyModel, metric: str, store: Store) -> str:
     why = control.why_undefined(metric)
-    words = undefined_in_words(why, len(store.subjects), store.name)
+    words = describe_undefined(why, len(store.subjects), store.name)
     return _without_names(words, store) if why else format_control(control.scores[metric])
 
 

@@ -53,7 +53,7 @@ class MetricFacts:
 
 
 @cache
-def _facts(name: str, needs: str) -> MetricFacts:
+def _vocabulary_facts(name: str, needs: str) -> MetricFacts:
     """Return the facts of a score that no plugin computes. `needs`: a clause on the ten subjects that it requires."""
     term = vocabulary.terms("metrics")[name]
     wanted = f"It needs at least ten subjects {needs}." if needs else ""
@@ -82,14 +82,14 @@ CONDITIONED_NEEDS = {
 ten subjects each takes."""
 
 
-_ERROR = "the primary metric is an error, which also rewards knowledge of the subject"
+_LESS_IS_BETTER = "the primary metric is an error, which also rewards knowledge of the subject"
 """Reason why rows are not ranked by a score of which less is better."""
 
 
 def metric_facts(name: str) -> MetricFacts:
     """Return the facts of a score, in the words of the vocabulary. A metric that is not installed has only its name."""
     if name in CONDITIONED_NEEDS:
-        return _facts(name, CONDITIONED_NEEDS[name])
+        return _vocabulary_facts(name, CONDITIONED_NEEDS[name])
     words = name.rpartition("/")[2].replace("_", " ")
     try:
         metric = registry.load("metric", name)
@@ -108,5 +108,9 @@ def metric_facts(name: str) -> MetricFacts:
         metric.chance_level,
         higher,
         metric.range,
-        "the primary metric depends on a decision threshold" if metric.depends_on_cut else "" if higher else _ERROR,
+        "the primary metric depends on a decision threshold"
+        if metric.depends_on_cut
+        else ""
+        if higher
+        else _LESS_IS_BETTER,
     )

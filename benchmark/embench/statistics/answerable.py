@@ -25,16 +25,16 @@ from embench.reasons import Reason
 from embench.records.manifest import MethodKind
 from embench.statistics import conditioned, metric_facts
 from embench.statistics.answers import (
-    CLOCK_TELLS_ALL,
     CONFOUNDING,
-    FEW,
+    TIME_PREDICTS_LABEL,
+    TOO_FEW_REASONS,
     Unanswerable,
-    cannot_separate,
+    describe_missing_data,
+    format_decimals,
     metric_family,
-    more_data,
     plain_reason,
-    too_few,
-    two_decimals,
+    say_not_separable,
+    suggest_more_data,
 )
 from embench.statistics.confound_only import CONFOUND_ONLY, ConfoundTask
 from embench.statistics.confound_test import LabelledUnits, tested_units
@@ -50,11 +50,11 @@ from embench.vocabulary import label
 
 TRIED_SEEDS = tuple(range(10))
 """Seeds that are tried where those that were asked for give too few comparisons."""
-_MOST_SUBJECTS = 1000
+_MAX_SUBJECTS = 1000
 """Most subjects that are named as enough."""
-_FEW = 5
+_CHANCE_SUBJECTS = 5
 """Subjects who may have one order by chance."""
-FoldsOf = Callable[[int], Sequence[Fold]]
+GetFolds = Callable[[int], Sequence[Fold]]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class UnanswerableTarget(Unanswerable):
 
 
 def why_unanswerable(
-    cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int], folds_of: FoldsOf | None = None
+    cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int], folds_of: GetFolds | None = None
 ) -> UnanswerableTarget | None:
     """Return why a protocol with these seeds cannot answer for a target; None if it can. No signal is read.
 
@@ -96,12 +96,12 @@ def why_unanswerable(
         return UnanswerableTarget("cannot be told", alone, "--protocol subject-independent-v3", target.name)
     if found := study.confounded():
         return found
-    if why.id not in FEW:
+    if why.id not in TOO_FEW_REASONS:
         reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why, cohort.store.name)}."
         return UnanswerableTarget("cannot be told", reason, "", target.name)
     enough, subjects = study.enough(metric, seeds)
-    reason, factor = too_few(why, len(cohort.subjects))
-    remedy = more_data(enough, subjects, study.enough_stimuli(factor))
+    reason, factor = describe_missing_data(why, len(cohort.subjects))
+    remedy = suggest_more_data(enough, subjects, study.enough_stimuli(factor))
     return UnanswerableTarget("too few data", reason, remedy, target.name, enough, subjects)
 
 
@@ -111,7 +111,7 @@ def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Seque
     study = _Study(cohort, protocol, target, lambda seed: cohort.folds(protocol, seed))
     metric = choose_primary_metric(target, protocol, cohort.design, study.joined(seeds))
     why = study.why_undefined(metric, seeds) if conditioned.is_conditioned(metric) else None
-    if why is None or why.id not in FEW:
+    if why is None or why.id not in TOO_FEW_REASONS:
         return {}
     enough, subjects = study.enough(metric, seeds)
     return {"seeds": list(enough)} if enough else {"subjects": subjects} if subjects else {}
@@ -137,7 +137,7 @@ class _Study:
     cohort: Cohort
     protocol: Protocol
     target: Target
-    folds_of: FoldsOf
+    folds_of: GetFolds
 
     def joined(self, seeds: Sequence[int], score: np.ndarray | None = None) -> Joined:
         """Return the tested units of each seed with scores (n, K) of the cohort's units, by default constant scores."""
@@ -174,9 +174,9 @@ class _Study:
         made = [conditioned.over_folds(metric, folds.values(), self._subjects) for folds in joined.seeds.values()]
         known = [tables for tables in made if not isinstance(tables, Undefined)]
         if joined.scoring > 3 and known:
-            known = [conditioned.distinct(known)]
+            known = [conditioned.merge_seeds(known)]
         hurdle = conditioned.HURDLE if joined.scoring == 3 else conditioned.pooled_hurdle(metric)
-        found = [conditioned.share_won(metric, tables, hurdle) for tables in known]
+        found = [conditioned.proportion_won(metric, tables, hurdle) for tables in known]
         if any(not isinstance(share, Undefined) for share in found):
             return None
         reasons = [each.reason for each in (*found, *made) if isinstance(each, Undefined)]
@@ -213,9 +213,9 @@ class _Study:
         within = f"{self.target.traits.share}_within"
         for control, what in CONFOUNDING.items():
             reached = self._reached(control, within)
-            if reached is not None and reached >= CLOCK_TELLS_ALL:
-                alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(reached)}"
-                return UnanswerableTarget("cannot be told", cannot_separate(name, what, alone), "", name)
+            if reached is not None and reached >= TIME_PREDICTS_LABEL:
+                alone = f"{metric_family(within)} of {label(control)} alone {format_decimals(reached)}"
+                return UnanswerableTarget("cannot be told", say_not_separable(name, what, alone), "", name)
         return None
 
     def _order(self) -> tuple[str, str] | None:
@@ -232,7 +232,7 @@ class _Study:
             if all(len(each) and np.isfinite(each).all() for each in times):
                 ordered += 1
                 found.add(0 if times[0].max() < times[1].min() else 1 if times[1].max() < times[0].min() else -1)
-        if len(found) != 1 or -1 in found or (ordered < _FEW and not self.cohort.card.fixed_order):
+        if len(found) != 1 or -1 in found or (ordered < _CHANCE_SUBJECTS and not self.cohort.card.fixed_order):
             return None
         negative, positive = class_words(self.cohort, self.target)
         return (negative, positive) if found == {0} else (positive, negative)
@@ -302,7 +302,7 @@ class _Study:
         number, taking_part = max(conditioned.comparison_counts(metric, table) for table in tables)
         together = self.protocol.rules > 3 and self.protocol.split.deal == "balanced"
         hurdle = conditioned.pooled_hurdle(metric) if together else conditioned.HURDLE
-        for more in range(n + 1, _MOST_SUBJECTS):
+        for more in range(n + 1, _MAX_SUBJECTS):
             pairs = more * (more - 1 if together else more / folds - 1) / 2
             enough = pairs * number / (n * (n - 1) / 2) >= hurdle.comparisons
             if enough and taking_part / n * more >= hurdle.subjects:
@@ -321,7 +321,7 @@ def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
     return negative, positive
 
 
-def without_repeats(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
+def unique_as_json(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
     """Return unanswerable targets as plain values, without repetitions."""
     unique = {(each.target, each.answer, each.reason): each for each in found}
     return [each.as_json() for each in unique.values()]

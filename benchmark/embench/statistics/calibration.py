@@ -19,12 +19,12 @@ from embench.records.record import Record
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
-    add_one,
     jackknife_error,
     jackknife_estimate,
     leave_one_out,
     training_overlap,
     widen,
+    with_add_one_interval,
 )
 from embench.statistics.joined import Joined, join
 
@@ -135,7 +135,7 @@ def calibration(joined: Joined, groups: Mapping[str, str], method: MethodPart | 
         return Undefined("its scores only rank units: they are not calibrated probabilities")
     if score.min() < 0 or score.max() > 1:
         return Undefined("its scores are not probabilities: some lie outside 0 to 1")
-    return _of(_Pooled.of(joined.predicted, score, groups))
+    return _calibrate(_Pooled.of(joined.predicted, score, groups))
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class _Pooled:
         return widen(found, training_overlap(by_seed, self.trained) if self.seeds > 1 else None)
 
 
-def _of(pooled: _Pooled) -> Calibration:
+def _calibrate(pooled: _Pooled) -> Calibration:
     every = np.zeros(len(pooled.score), int)
     [units], [positive] = pooled.sums(every, 1), pooled.sums(every, 1, pooled.positive)
     [probability] = pooled.sums(every, 1, pooled.score)
@@ -210,7 +210,7 @@ def _bins(pooled: _Pooled) -> tuple[tuple[Bin, ...], float, float | None]:
     probability = pooled.sums(cell, N_BINS, pooled.score)
     bins, gaps, errors = [], [], []
     for k in np.unique(cell).tolist():
-        observed, mine = add_one(pooled.share(positive[k], units[k])), pooled.score[cell == k]
+        observed, mine = with_add_one_interval(pooled.share(positive[k], units[k])), pooled.score[cell == k]
         share = units[k].sum() / len(pooled.score)
         gap = pooled.share(probability[k] - positive[k], units[k])
         gaps.append(share * abs(gap.mean))

@@ -19,7 +19,7 @@ from embench.records import record
 from embench.records.record import Record
 from embench.records.wording import format_p, format_points, join_with_and, method_name
 from embench.statistics import conditioned, intervals, metric_facts
-from embench.statistics.answers import undefined_in_words
+from embench.statistics.answers import describe_undefined
 from embench.statistics.estimates import (
     ByFold,
     estimate,
@@ -50,7 +50,7 @@ from embench.statistics.joined import (
     has_shared_subjects,
     is_predicted,
     joined_on_common,
-    names_apart,
+    make_names_unique,
     recorded_target,
     shared_stimuli,
 )
@@ -113,7 +113,7 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
     both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
     if name == BETWEEN_SUBJECTS:
-        values = _across(one, other, subjects, both, samples)
+        values = _differences_across_subjects(one, other, subjects, both, samples)
     else:
         metric = registry.load("metric", name)()
         by_fold: dict[int, list[np.ndarray]] = {}
@@ -126,7 +126,9 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
     return first - second
 
 
-def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, samples: np.ndarray) -> np.ndarray:
+def _differences_across_subjects(
+    one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, samples: np.ndarray
+) -> np.ndarray:
     """Return (R,) proportions of comparisons won between different subjects, over the seeds and classes with enough
     labels."""
     plain, doubled = [], []
@@ -151,14 +153,14 @@ def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
     metric, units without a prediction are left out."""
     if metric is not None:
         one, other = (units.take(is_predicted(units)) for units in (one, other))
-    ranked = _ranked(one), _ranked(other)
+    ranked = _rank_scores(one), _rank_scores(other)
     if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
         one, other = ranked
     subject = [f"{m}:{name}" for m, units in enumerate((one, other)) for name in units.subject.tolist()]
     return replace(one.join(other), subject=np.array(subject, dtype=np.str_))
 
 
-def _ranked(units: Units) -> Units:
+def _rank_scores(units: Units) -> Units:
     """Return the units with ranks in place of scores, class by class. Tied scores get the same rank."""
     columns = units.score if units.score.ndim == 2 else units.score[:, None]
     known, ranks = is_predicted(units), columns.astype(float)
@@ -308,7 +310,7 @@ def _sentence(c: Comparison) -> str:
         first, second = second, first
     if mean < 0:
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
-    size = f"{format_points(mean, c.bounded)} {_unit(c)}{' on these stimuli' if c.these_stimuli else ''}"
+    size = f"{format_points(mean, c.bounded)} {_difference_unit(c)}{' on these stimuli' if c.these_stimuli else ''}"
     interval = (
         "no interval"
         if low is None or high is None
@@ -322,7 +324,7 @@ def _sentence(c: Comparison) -> str:
     else:
         text = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
         if c.smallest is not None:
-            smallest = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _unit(c)}"
+            smallest = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _difference_unit(c)}"
             text += f"; the smallest detectable difference is {smallest} ({POWER:.0%} power)".replace("%", " %")
     if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
         text += f"; with the training-overlap correction {format_p(c.tests[SHARED_TRAINING])}"
@@ -336,7 +338,7 @@ def _sentence(c: Comparison) -> str:
     return text + "."
 
 
-def _unit(c: Comparison) -> str:
+def _difference_unit(c: Comparison) -> str:
     """Return the unit of a difference: points (hundredths) of a bounded score, else the score's own unit."""
     name = vocabulary.in_sentence(c.metric, "metrics") if c.metric in vocabulary.terms("metrics") else c.metric
     return f"points of {name}" if c.bounded else f"of {name}"
@@ -378,13 +380,13 @@ def compare(
     Raises:
         UsageError: the two differ in what makes scores comparable, or several targets leave a choice.
         DataError: there are no labels, no common units, or the score is undefined on them."""
-    records = [_record(source) for source in (one, other)]
+    records = [_as_record(source) for source in (one, other)]
     check_same(records, but=["seeds"])
     targets = [target] if target else common_targets(records)
     if len(targets) > 1:
         raise UsageError("the runs have several targets in common", where="target", expected=f"one of {targets}")
     methods = {id(method.record): method for method in methods_on_common(records, targets[0], metric)}
-    return _pair(*(methods[id(r)] for r in records))  # in the caller's order, whichever is better
+    return _compare_pair(*(methods[id(r)] for r in records))  # in the caller's order, whichever is better
 
 
 def paired_gap(one: Record, other: Record, target: str, metric: str | None = None) -> Estimate:
@@ -396,7 +398,11 @@ def paired_gap(one: Record, other: Record, target: str, metric: str | None = Non
     check_same([one, other], but=["seeds"])
     methods = {id(method.record): method for method in methods_on_common([one, other], target, metric)}
     pair = methods[id(one)], methods[id(other)]
-    return _over_folds(*pair, _apart(*pair))[1] if pair[0].about.over == "folds" else gap_over_subjects(*pair)[0]
+    return (
+        _over_folds(*pair, _fold_differences(*pair))[1]
+        if pair[0].about.over == "folds"
+        else gap_over_subjects(*pair)[0]
+    )
 
 
 def compare_all(
@@ -409,13 +415,15 @@ def compare_all(
         UsageError, DataError: as `compare`."""
     check_same(records, but=["seeds"])
     methods = {target: methods_on_common(records, target, metric) for target in targets or common_targets(records)}
-    pairs = {target: [_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
+    pairs = {target: [_compare_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
     every = [pair.p for those in pairs.values() for pair in those]
     corrected = iter(intervals.holm(every))
     tables = []
     for target, those in methods.items():
         settled = [
-            replace(pair, holm=next(corrected), together=len(every), unequal_tuning=_unequal(a, b, those, target))
+            replace(
+                pair, holm=next(corrected), together=len(every), unequal_tuning=_tuned_unequally(a, b, those, target)
+            )
             for pair, (a, b) in zip(pairs[target], combinations(those, 2), strict=True)
         ]
         different = np.zeros((len(those), len(those)), bool)
@@ -423,7 +431,7 @@ def compare_all(
             different[a, b] = different[b, a] = pair.different
         groups = intervals.rank_groups(different)
         standings = [
-            Standing(m.name, m.record.run["id"], m.told, group, _tried(m.record, target))
+            Standing(m.name, m.record.run["id"], m.told, group, _methods_evaluated(m.record, target))
             for m, group in zip(those, groups, strict=True)
         ]
         tables.append(Table(target, those[0].about.metric, tuple(standings), tuple(settled)))
@@ -439,7 +447,7 @@ def compare_with_best(records: Sequence[Record], target: str, metric: str | None
         UsageError, DataError: as `compare`."""
     check_same(records, but=["seeds"])
     best, *others = methods_on_common(records, target, metric)
-    pairs = [_pair(best, other) for other in others]
+    pairs = [_compare_pair(best, other) for other in others]
     every = len(records) * len(others) // 2
     corrected = intervals.holm([*(pair.p for pair in pairs), *[1.0] * (every - len(pairs))])
     return [replace(pair, holm=p, together=every) for pair, p in zip(pairs, corrected, strict=False)]
@@ -455,7 +463,7 @@ def compare_with_first(records: Sequence[Record], target: str, metric: str | Non
     check_same(records, but=["seeds"])
     methods = {id(method.record): method for method in methods_on_common(records, target, metric)}
     first, *others = (methods[id(record)] for record in records)
-    pairs = [_pair(other, first) for other in others]
+    pairs = [_compare_pair(other, first) for other in others]
     corrected = intervals.holm([pair.p for pair in pairs])
     return [replace(pair, holm=p, together=len(pairs)) for pair, p in zip(pairs, corrected, strict=True)]
 
@@ -535,7 +543,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
             )
         if isinstance(score, Undefined):
             other = next((m for m, found in r.scores.of(target).items() if found.defined), None)
-            why = undefined_in_words(score.reason, len(jackknife.subjects))
+            why = describe_undefined(score.reason, len(jackknife.subjects))
             what = f"{facts.title} ({name}) of {target} is undefined: {why}"
             raise DataError(what, where=method, hint=other and f"--metric {other}")
         summands = per_subject_contributions(name, joined, rule, jackknife.subjects)
@@ -543,16 +551,16 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
     return sorted(made, key=lambda m: -m.score.mean if facts.higher else m.score.mean)
 
 
-def _pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
+def _compare_pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
     about = one.about
-    apart = _apart(one, other)
+    apart = _fold_differences(one, other)
     tests, gap, error, df = (
         _over_folds(one, other, apart) if about.over == "folds" else _over_subjects(one, other, apart)
     )
     p = next(iter(tests.values()))
     if about.bounded and error is not None:
         tests["equivalence"] = intervals.equivalence_test(gap.mean, error, df)
-    tried = [_tried(m.record, about.target) for m in (one, other)]
+    tried = [_methods_evaluated(m.record, about.target) for m in (one, other)]
     known = [count for count in tried if count is not None]
     return Comparison(
         target=about.target,
@@ -634,27 +642,31 @@ def _over_folds(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -
     return {"corrected resampled t": intervals.t_test(mean, error, df)}, gap, error, df
 
 
-def _apart(one: ComparedMethod, other: ComparedMethod) -> np.ndarray:
+def _fold_differences(one: ComparedMethod, other: ComparedMethod) -> np.ndarray:
     """Return (J,) the differences in the folds and seeds in which both methods have a score."""
     both = ((value, other.by_fold.get(at)) for at, value in one.by_fold.items())
     return np.array([a - b for a, b in both if a is not None and b is not None])
 
 
-def _record(source: Record | FinishedRun | Path | str) -> Record:
+def _as_record(source: Record | FinishedRun | Path | str) -> Record:
     if isinstance(source, Record):
         return source
     return record.read_record(Path(source if isinstance(source, str | Path) else source.folder))
 
 
-def _unequal(one: ComparedMethod, other: ComparedMethod, among: Sequence[ComparedMethod], target: str) -> bool:
+def _tuned_unequally(one: ComparedMethod, other: ComparedMethod, among: Sequence[ComparedMethod], target: str) -> bool:
     """Return True if many more methods were scored on the test subjects before one method than before the other. Runs
     of the same comparison do not count, whatever their order."""
-    low, high = sorted(_tried(m.record, target) or 0 for m in (one, other))
-    between = [m for m in among if m.record.run.get("entry") is None and low < (_tried(m.record, target) or 0) < high]
+    low, high = sorted(_methods_evaluated(m.record, target) or 0 for m in (one, other))
+    between = [
+        m
+        for m in among
+        if m.record.run.get("entry") is None and low < (_methods_evaluated(m.record, target) or 0) < high
+    ]
     return low > 0 and high - len(between) > UNEQUAL_TUNING_RATIO * low
 
 
-def _tried(of: Record, target: str) -> int | None:
+def _methods_evaluated(of: Record, target: str) -> int | None:
     tried = of.run["methods_evaluated"]
     return tried.get(target) if isinstance(tried, Mapping) else tried
 
@@ -662,4 +674,4 @@ def _tried(of: Record, target: str) -> int | None:
 def method_names(records: Sequence[Record]) -> list[str]:
     """Return the names of records' methods: their parts. Equal names are told apart by differing settings, or else by
     the run."""
-    return names_apart([method_name(r.run) for r in records], [r.run for r in records])
+    return make_names_unique([method_name(r.run) for r in records], [r.run for r in records])

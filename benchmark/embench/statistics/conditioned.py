@@ -23,9 +23,9 @@ from embench.interfaces.units import Target, Units
 # Comparisons of units whose labels are values: of two units of a subject, predicted by one fold's model, the one whose
 # label is higher, by a step at least, should score higher.
 
-ROUNDED = 1e-9
+STEP_TOLERANCE = 1e-9
 """The share of a step that rounding may take from a difference of labels."""
-IN_MEMORY = 2_000_000
+MAX_TABLE_SIZE = 2_000_000
 """Numbers of a table of comparisons that are in memory at once."""
 
 
@@ -45,17 +45,17 @@ def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, grade
     tie, cells = None if graded else tie_width(units.score), 1 + int(np.max(cell, initial=0))
     owners = group_positions(subject_codes(units, subjects))
     wins, pairs = np.zeros((2, len(owners), len(owners)))
-    at_once = max(1, IN_MEMORY // (2 * cells * max(1, len(owners))))
+    at_once = max(1, MAX_TABLE_SIZE // (2 * cells * max(1, len(owners))))
     for first in range(0, cells, at_once):
         size = min(at_once, cells - first)
         won, number, mirrored = np.zeros((3, len(owners), 2 * size * cells))
         for p, (_, rows) in enumerate(owners):
             at = cell[rows]
             here = np.flatnonzero((at >= first) & (at < first + size))
-            higher, lower, ahead = _compared(units, rows, here, tie)
+            higher, lower, ahead = _compare_units(units, rows, here, tie)
             start, apart = units.start_s[rows], np.not_equal.outer(at[here], at)
             place = np.add.outer((at[here] - first) * cells, at) + np.less.outer(start[here], start) * (size * cells)
-            won[p], number[p] = _counted(place, higher & apart, ahead, 2 * size * cells)
+            won[p], number[p] = _count_by_place(place, higher & apart, ahead, 2 * size * cells)
             mirrored[p] = np.bincount(place[lower & apart], minlength=2 * size * cells)
         wins += won @ mirrored.T
         pairs += number @ mirrored.T
@@ -71,7 +71,7 @@ def order_by_subject(units: Units, subjects: np.ndarray, *, graded: bool = False
     mean difference of their scores. NaN for a subject without units, or whose labels do not differ by a step."""
     tie, values = None if graded else tie_width(units.score), np.full(len(subjects), np.nan)
     for p, rows in group_positions(subject_codes(units, subjects)):
-        won, number = _table(units, rows, np.zeros(len(units), int), 1, tie)
+        won, number = _count_within_subject(units, rows, np.zeros(len(units), int), 1, tie)
         values[p] = won[0, 0] / number[0, 0] if number[0, 0] else np.nan
     return values
 
@@ -83,43 +83,45 @@ def order_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
     for p, rows in group_positions(subject_codes(units, subjects)):
         won, number = (
             of.sum() - of.sum(0) - of.sum(1) + np.diag(of)
-            for of in _table(units, rows, cell, len(names), tie_width(units.score))
+            for of in _count_within_subject(units, rows, cell, len(names), tie_width(units.score))
         )
         values[:, p] = np.divide(won, number, out=np.full(len(names), np.nan), where=number > 0)
     of_name, of_all = dict(zip(names.tolist(), values, strict=True)), order_by_subject(units, subjects)
     return np.stack([of_name.get(name, of_all) for name in stimuli])
 
 
-def _table(
+def _count_within_subject(
     units: Units, rows: np.ndarray, cell: np.ndarray, cells: int, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return sums of wins and numbers of comparisons among the units of one subject, both (cells, cells). Rows are the
     cells of the higher label."""
     won, number = np.zeros((2, cells * cells))
-    for here in np.array_split(np.arange(len(rows)), 1 + len(rows) ** 2 // IN_MEMORY):
-        higher, _, ahead = _compared(units, rows, here, tie)
+    for here in np.array_split(np.arange(len(rows)), 1 + len(rows) ** 2 // MAX_TABLE_SIZE):
+        higher, _, ahead = _compare_units(units, rows, here, tie)
         place = np.add.outer(cell[rows[here]] * cells, cell[rows])
-        of_some = _counted(place, higher, ahead, cells * cells)
+        of_some = _count_by_place(place, higher, ahead, cells * cells)
         won += of_some[0]
         number += of_some[1]
     return won.reshape(cells, cells), number.reshape(cells, cells)
 
 
-def _counted(place: np.ndarray, chosen: np.ndarray, ahead: np.ndarray, places: int) -> tuple[np.ndarray, np.ndarray]:
+def _count_by_place(
+    place: np.ndarray, chosen: np.ndarray, ahead: np.ndarray, places: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return (places,) the sums of `ahead`, and the numbers, of the `chosen` comparisons at each `place`; all (m,
     n)."""
     at = place[chosen]
     return np.bincount(at, ahead[chosen], places), np.bincount(at, minlength=places)
 
 
-def _compared(
+def _compare_units(
     units: Units, rows: np.ndarray, here: np.ndarray, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare some of a subject's units, `rows[here]` (m,), with all of them, `rows` (n,). Return three arrays (m, n):
     whether the label is higher, whether it is lower, and the win of the score: 1, 0.5 for ties, or the difference. The
     first two are False if different models predicted the two units."""
     y, score, fold = (of[rows] for of in (units.y_true, np.asarray(units.score, np.float64), units.fold))
-    gap, least = np.subtract.outer(y[here], y), units.step * (1 - ROUNDED)
+    gap, least = np.subtract.outer(y[here], y), units.step * (1 - STEP_TOLERANCE)
     apart = np.equal.outer(fold[here], fold) & (np.abs(gap) >= least)
     won = np.subtract.outer(score[here], score) if tie is None else outranks(score[here], score, tie)
     return apart & (gap > 0), apart & (gap < 0), won
@@ -143,7 +145,7 @@ BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balance
 MATCHED = ("auroc_crossed_matched", "concordance_crossed_matched")
 MATCHED_S = 60.0
 """Largest difference in s between sessions of similar length. At 120 s, an oracle of time and length scores .56."""
-APART = 0.1
+MAX_MOMENT_SPREAD = 0.1
 """Units at one moment of a stimulus begin within this share of their length."""
 
 
@@ -157,7 +159,7 @@ class Hurdle(NamedTuple):
 
 HURDLE = Hurdle()
 """The hurdle of one partition, by itself."""
-ANY = Hurdle(1, 1, 1)
+NO_HURDLE = Hurdle(1, 1, 1)
 SHARED_STIMULI_HURDLE = Hurdle(comparisons=25)
 """The hurdle of all partitions together for scores matched by stimulus under scoring 4: from it on, intervals hold the
 truth in at least 92 % of simulated studies (bench/confound_rule)."""
@@ -174,7 +176,7 @@ def is_conditioned(name: str) -> bool:
     return name in (*CONDITIONED, *OF_VALUES, *BY_MOMENT)
 
 
-def is_of(name: str, target: Target) -> bool:
+def applies_to(name: str, target: Target) -> bool:
     """Return True if the conditioned score applies to targets of this kind."""
     return name.startswith(target.traits.share)
 
@@ -196,12 +198,15 @@ def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool =
     subject = subject_codes(units, subjects)
     if name in (*OF_VALUES, "concordance_crossed_moment"):
         ordered = crossed_pairs(units, cell, subjects, graded=graded)
-        return [_of_like_length(units, subject, ordered) if name in MATCHED else ordered]
+        return [_match_session_length(units, subject, ordered) if name in MATCHED else ordered]
     if name == "auroc_within_stimulus":
         tie = tie_width(units.score)
-        return [_within_cell(s, positive, subject, cell, len(subjects), tie) for positive, s in one_against_rest(units)]
-    tables = [_crossed(own, len(subjects)) for own in own_comparisons(units, cell, subjects, graded=graded)]
-    return [_of_like_length(units, subject, table) for table in tables] if name in MATCHED else tables
+        return [
+            _compare_at_stimulus(s, positive, subject, cell, len(subjects), tie)
+            for positive, s in one_against_rest(units)
+        ]
+    tables = [_match_comparisons(own, len(subjects)) for own in own_comparisons(units, cell, subjects, graded=graded)]
+    return [_match_session_length(units, subject, table) for table in tables] if name in MATCHED else tables
 
 
 def cells(name: str, units: Units) -> np.ndarray | Undefined:
@@ -236,12 +241,12 @@ def _moments(units: Units) -> np.ndarray | Undefined:
     _, cell = np.unique(np.stack([stimulus, bins]), axis=1, return_inverse=True)
     cell = cell.reshape(-1)
     apart = max(float(np.ptp(units.moment_s[rows])) for _, rows in group_positions(cell))
-    if apart > APART * units.length_s:  # else what changes within a unit tells who is later
+    if apart > MAX_MOMENT_SPREAD * units.length_s:  # else what changes within a unit tells who is later
         return Undefined("moments_apart", apart=round(float(apart), 1))
     return np.asarray(cell)
 
 
-def _of_like_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
+def _match_session_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
     """Return only the comparisons of subjects whose sessions differ in length by at most `MATCHED_S`."""
     length = length_by_subject(units, subject, len(table.pairs))
     close = np.abs(np.subtract.outer(length, length)) <= MATCHED_S  # never where a length is NaN
@@ -255,7 +260,7 @@ def length_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.nd
     return length
 
 
-def share_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> float | Undefined:
+def proportion_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> float | Undefined:
     """Return the proportion of comparisons won, mean over classes. Classes with too few comparisons are left out."""
     if kept := estimable(name, tables, hurdle):
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
@@ -273,8 +278,11 @@ def share_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> fl
     return Undefined("few_comparisons", what=what, **counts)
 
 
-def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray, hurdle: Hurdle = HURDLE) -> np.ndarray:
-    """Return (R,) the proportion won, mean over the classes of `share_won`, in samples of subjects. Sample r contains
+def proportion_won_resampled(
+    name: str, tables: Sequence[Pairs], counts: np.ndarray, hurdle: Hurdle = HURDLE
+) -> np.ndarray:
+    """Return (R,) the proportion won, mean over the classes of `proportion_won`, in samples of subjects. Sample r
+        contains
     subject p `counts[r, p]` times."""
     return mean_of_known([tables[k].resampled(counts) for k in estimable(name, tables, hurdle)])
 
@@ -286,7 +294,7 @@ def estimable(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> li
     return [k for k in enough if name not in MATCHED or _count_compared_subjects(tables[k]) >= hurdle.matches]
 
 
-def distinct(by_seed: Sequence[Sequence[Pairs]]) -> list[Pairs]:
+def merge_seeds(by_seed: Sequence[Sequence[Pairs]]) -> list[Pairs]:
     """Return the comparisons that any of several seeds contains, each counted once, as one table per class."""
     return [Pairs(*(np.max(of, axis=0) for of in zip(*tables, strict=True))) for tables in zip(*by_seed, strict=True)]
 
@@ -296,7 +304,7 @@ def _count_compared_subjects(table: Pairs) -> int:
     return int((table.pairs > 0).sum()) // 2
 
 
-def plain_share(tables: Sequence[Pairs]) -> float | None:
+def proportion_won_of_any(tables: Sequence[Pairs]) -> float | None:
     """Return the mean over classes of the proportion won, even with few comparisons; None without comparisons."""
     shares = [table.wins.sum() / table.pairs.sum() for table in tables if table.pairs.any()]
     return float(np.mean(shares)) if shares else None
@@ -343,7 +351,7 @@ def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:
     ]
 
 
-def _within_cell(
+def _compare_at_stimulus(
     score: np.ndarray, positive: np.ndarray, subject: np.ndarray, cell: np.ndarray, subjects: int, tie: float
 ) -> Pairs:
     """Return comparisons between two subjects at one stimulus: each positive unit of one with each negative unit of the
@@ -407,7 +415,7 @@ def _compare_subject(
     return OwnComparisons(subject, high, low, won)
 
 
-def _crossed(own: Sequence[OwnComparisons], subjects: int) -> Pairs:
+def _match_comparisons(own: Sequence[OwnComparisons], subjects: int) -> Pairs:
     """Return matched comparisons of two classes: subjects p, q and cells s, t, where p has labels 1, 0 and q has 0, 1.
     The value of each is the mean of p's comparison of s with t and q's comparison of t with s. One model scores both
     units of a comparison: units of two folds are not compared.

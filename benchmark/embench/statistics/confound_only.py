@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Boosted trees of classes that weigh alike, in a quarter of the time: what confound-only models and nuisances predict
 # with.
 
-CODE = [sha256(Path(file)) for file in (__file__, binning.__file__)]
+TREES_CODE = [sha256(Path(file)) for file in (__file__, binning.__file__)]
 """Digests of the code of these trees that this process runs, whatever becomes of the files."""
 
 
@@ -54,14 +54,14 @@ class BalancedTrees:
 # A new control is a function here with its name in `CONFOUND_ONLY`, and a higher `REVISION` of scores; where it needs
 # other data than a `ConfoundTask` holds, `evaluation` puts them there.
 
-_CODE = [sha256(Path(__file__)), *CODE]
+_CODE = [sha256(Path(__file__)), *TREES_CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
 ConfoundPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 """(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
 Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
 
 
-def made_anew(_: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
+def compute_anew(_: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
     """Return the array that `make` computes, without keeping it."""
     return make()
 
@@ -88,7 +88,7 @@ class ConfoundTask:
     sessions: Mapping[str, float]
     movement: np.ndarray | None
     seed: int
-    keep: Keep = made_anew
+    keep: Keep = compute_anew
 
     @cached_property
     def known(self) -> np.ndarray:
@@ -156,7 +156,7 @@ def predict_confound_only(
     sessions: Mapping[str, float],
     movement: np.ndarray | None,
     seed: int,
-    keep: Keep = made_anew,
+    keep: Keep = compute_anew,
     moments: bool = False,
     order: bool = False,
 ) -> dict[str, ConfoundPrediction]:
@@ -177,22 +177,22 @@ def _majority(q: ConfoundTask) -> ConfoundPrediction:
     if not q.target.traits.has_classes:
         return Undefined("no_common_class")
     chosen = np.full(len(q.test), q.shares.argmax())
-    return _score(q.target, np.eye(q.target.n)[chosen]), chosen.astype(float)
+    return _score_of_proportions(q.target, np.eye(q.target.n)[chosen]), chosen.astype(float)
 
 
 def _prior(q: ConfoundTask) -> ConfoundPrediction:
     """Predict the proportions of classes, and draw decisions from them; for a continuous target, predict the mean."""
     if not q.target.traits.has_classes:
-        return _same_twice(np.full(len(q.test), q.known.mean()))
+        return _value_as_decision(np.full(len(q.test), q.known.mean()))
     drawn = np.random.default_rng(q.seed).choice(q.target.n, len(q.test), p=q.shares)
-    return _score(q.target, np.tile(q.shares, (len(q.test), 1))), drawn.astype(float)
+    return _score_of_proportions(q.target, np.tile(q.shares, (len(q.test), 1))), drawn.astype(float)
 
 
 def _stimulus_mean(q: ConfoundTask) -> ConfoundPrediction:
     """Predict the proportions of classes, or the mean label, among training units of the same stimulus. A stimulus
     without any label gets those of all training units; none of its units is scored."""
     codes = q.stimuli()
-    return codes if isinstance(codes, Undefined) else _mean_at(q, codes)
+    return codes if isinstance(codes, Undefined) else _predict_code_mean(q, codes)
 
 
 def _stimulus_moment(q: ConfoundTask) -> ConfoundPrediction:
@@ -210,7 +210,7 @@ def _stimulus_moment(q: ConfoundTask) -> ConfoundPrediction:
     np.maximum.at(most, own, q.known)
     if not (most > least).any():
         return Undefined("constant_within_stimuli")
-    return _mean_at(q, codes * (moments.max() + 1) + moments)
+    return _predict_code_mean(q, codes * (moments.max() + 1) + moments)
 
 
 def _previous_stimulus(q: ConfoundTask) -> ConfoundPrediction:
@@ -220,7 +220,7 @@ def _previous_stimulus(q: ConfoundTask) -> ConfoundPrediction:
     if np.isnan(when).any():
         return Undefined("hidden_times")
     codes, _ = order_codes(q.units, [np.flatnonzero(q.subject == name) for name in np.unique(q.subject)], when)
-    return _mean_at(q, codes)
+    return _predict_code_mean(q, codes)
 
 
 def order_codes(
@@ -242,17 +242,17 @@ def order_codes(
     return previous, place
 
 
-def _mean_at(q: ConfoundTask, codes: np.ndarray) -> ConfoundPrediction:
+def _predict_code_mean(q: ConfoundTask, codes: np.ndarray) -> ConfoundPrediction:
     """Predict the proportions of classes, or the mean label, among the training units with the same code (n,)."""
     sizes = np.bincount(codes[q.train], minlength=codes.max() + 1)
     if not q.target.traits.has_classes:
         sums = np.bincount(codes[q.train], q.known, len(sizes))
         means = np.where(sizes > 0, sums / np.maximum(sizes, 1), q.known.mean())
-        return _same_twice(means[codes[q.test]])
+        return _value_as_decision(means[codes[q.test]])
     counts = np.zeros((len(sizes), q.target.n))
     np.add.at(counts, (codes[q.train], q.known), 1)
     counts[sizes == 0] = q.shares
-    return from_shares(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
+    return predict_from_proportions(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
 
 
 def _elapsed_time(q: ConfoundTask) -> ConfoundPrediction:
@@ -260,7 +260,7 @@ def _elapsed_time(q: ConfoundTask) -> ConfoundPrediction:
     clock = np.stack([q.start, q.order], axis=1)
     if np.isnan(clock).all():
         return Undefined("hidden_times")
-    return boosted(q, clock)
+    return predict_with_trees(q, clock)
 
 
 def _session_position(q: ConfoundTask) -> ConfoundPrediction:
@@ -275,7 +275,7 @@ def _session_position(q: ConfoundTask) -> ConfoundPrediction:
     np.maximum.at(last, subject, np.nan_to_num(order))
     most = last[subject]
     share = np.divide(order, most, out=np.full(len(order), np.nan), where=most > 0)
-    return boosted(q, np.stack([start, start / length, length - start, length, order, share], axis=1))
+    return predict_with_trees(q, np.stack([start, start / length, length - start, length, order, share], axis=1))
 
 
 def _study_drift(q: ConfoundTask) -> ConfoundPrediction:
@@ -285,13 +285,13 @@ def _study_drift(q: ConfoundTask) -> ConfoundPrediction:
         return Undefined("one_subject")
     if np.isnan(q.start).all():
         return Undefined("hidden_times")
-    return boosted(q, np.stack([q.start, q.length, q.subject], axis=1))
+    return predict_with_trees(q, np.stack([q.start, q.length, q.subject], axis=1))
 
 
 def _recording_length(q: ConfoundTask) -> ConfoundPrediction:
     """Predict from the length of the recording."""
     length = q.column(lambda unit: q.durations[unit.recording])[:, None]
-    return Undefined("equal_lengths") if np.ptp(length) < 1e-3 else boosted(q, length)
+    return Undefined("equal_lengths") if np.ptp(length) < 1e-3 else predict_with_trees(q, length)
 
 
 def _movement(q: ConfoundTask) -> ConfoundPrediction:
@@ -300,7 +300,7 @@ def _movement(q: ConfoundTask) -> ConfoundPrediction:
         return Undefined("no_accelerometer")
     if np.isnan(q.movement[q.train]).all() or np.isnan(q.movement[q.test]).all():
         return Undefined("no_accelerometer_in_part")
-    return boosted(q, q.movement)
+    return predict_with_trees(q, q.movement)
 
 
 CONFOUND_ONLY: Mapping[str, Callable[[ConfoundTask], ConfoundPrediction]] = {
@@ -327,7 +327,7 @@ FOR_COMPARISON = frozenset({"study_drift", PROTOCOL_PHASE, STIMULUS_MOMENT, PREV
 primary metric holds constant."""
 
 
-def boosted(q: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
+def predict_with_trees(q: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
     """Predict with boosted trees from `x` (n, features) of the units."""
     train, test, has_classes = q.train, q.test, q.target.traits.has_classes
     if has_classes and (q.shares == 1).any():
@@ -339,11 +339,11 @@ def boosted(q: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
     libraries = [installed_version(name) for name in ("numpy", "scikit-learn")]
     known = [digest(np.ascontiguousarray(part)) for part in (x[train], q.known, x[test])]
     key: list[object] = ["trees", _CODE, libraries, q.target.kind, q.target.n, known]
-    predicted = q.keep(key, lambda: _fitted(q, x))
-    return from_shares(q.target, predicted) if has_classes else _same_twice(predicted)
+    predicted = q.keep(key, lambda: _fit_and_predict(q, x))
+    return predict_from_proportions(q.target, predicted) if has_classes else _value_as_decision(predicted)
 
 
-def _fitted(q: ConfoundTask, x: np.ndarray) -> np.ndarray:
+def _fit_and_predict(q: ConfoundTask, x: np.ndarray) -> np.ndarray:
     """Return (m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
     from sklearn.ensemble import HistGradientBoostingRegressor  # takes a second
 
@@ -359,18 +359,18 @@ def _fitted(q: ConfoundTask, x: np.ndarray) -> np.ndarray:
     return share
 
 
-def from_shares(target: Target, share: np.ndarray) -> ConfoundPrediction:
+def predict_from_proportions(target: Target, share: np.ndarray) -> ConfoundPrediction:
     """Return the score and the decision that follow from class probabilities (n, K)."""
-    score = _score(target, share)
+    score = _score_of_proportions(target, share)
     return score, target.traits.decide(score, 0.5)
 
 
-def _score(target: Target, share: np.ndarray) -> np.ndarray:
+def _score_of_proportions(target: Target, share: np.ndarray) -> np.ndarray:
     """Return the score of class probabilities (n, K): all columns, or for a binary target that of class 1."""
     return share if target.traits.several else share[:, 1]
 
 
-def _same_twice(values: np.ndarray) -> ConfoundPrediction:
+def _value_as_decision(values: np.ndarray) -> ConfoundPrediction:
     return values, values.copy()
 
 
@@ -417,14 +417,14 @@ def _others_curve(task: ConfoundTask) -> np.ndarray:
     length = float(np.median(task.column(lambda unit: unit.stop - unit.start)))
     moment = np.round(task.column(lambda unit: unit.start) / length)
     _, stimulus = np.unique([unit.stimulus for unit in task.units], return_inverse=True)
-    sums, counts = _sums(task, np.stack([stimulus, moment]))
-    own_sums, own_counts = _sums(task, np.stack([stimulus, moment, task.subject]))
-    return _divided(sums - own_sums, counts - own_counts)
+    sums, counts = _label_sums(task, np.stack([stimulus, moment]))
+    own_sums, own_counts = _label_sums(task, np.stack([stimulus, moment, task.subject]))
+    return _divide(sums - own_sums, counts - own_counts)
 
 
 def _subject_mean(task: ConfoundTask) -> np.ndarray:
     """Return (m,) the mean of the subject's own training labels."""
-    return _divided(*_sums(task, task.subject[None]))
+    return _divide(*_label_sums(task, task.subject[None]))
 
 
 def _last_value(task: ConfoundTask) -> np.ndarray:
@@ -441,7 +441,7 @@ def _last_value(task: ConfoundTask) -> np.ndarray:
     return values
 
 
-def _sums(task: ConfoundTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _label_sums(task: ConfoundTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return for each test unit (m,) the sum and the number of the training labels with the same `keys` (k, n)."""
     _, code = np.unique(keys, axis=1, return_inverse=True)
     code = code.ravel()
@@ -450,7 +450,7 @@ def _sums(task: ConfoundTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return sums[code[task.test]], counts[code[task.test]]
 
 
-def _divided(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _divide(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the means, NaN if the count is 0."""
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 

@@ -49,6 +49,6 @@ def published_predictions(dataset: str, key: str, names: Sequence[str]) -> dict[
     return dict(zip(names, np.moveaxis(table, 1, 0), strict=True))
 
 
-def packed(predictions: Mapping[str, np.ndarray]) -> np.ndarray:
+def pack_predictions(predictions: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return predictions (n, K) of M models as published files hold them, float32 (n, M, K)."""
     return np.stack(list(predictions.values()), 1).astype(np.float32)

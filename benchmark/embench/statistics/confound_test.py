@@ -22,7 +22,12 @@ from embench.interfaces.units import Target, Units
 from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
 from embench.statistics import intervals, metric_facts
-from embench.statistics.answers import CLOCK_TELLS_ALL, FURTHER_ALPHA, LEAST_LEFT, SHARE_LEFT
+from embench.statistics.answers import (
+    EXTRA_MOVEMENT_ALPHA,
+    LEAST_LABEL_RESIDUAL,
+    SCORE_RESIDUAL_BOUNDS,
+    TIME_PREDICTS_LABEL,
+)
 from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out, mean_over_subjects, training_overlap, widen
 from embench.statistics.joined import Joined, shared_stimuli
@@ -32,13 +37,13 @@ from embench.statistics.nuisance_columns import (
     Observed,
     Study,
     axes_of,
-    block,
+    make_block,
+    make_study,
     placebo,
     predict_protocol_phase,
-    study_of,
 )
 from embench.statistics.nuisance_models import Parts, label_columns
-from embench.statistics.nuisance_movement import modalities_held
+from embench.statistics.nuisance_movement import adjusted_modalities
 from embench.statistics.scores import with_interval_of
 from embench.statistics.small_studies import (
     LARGE_STUDY,
@@ -65,7 +70,7 @@ MOST_BLOCKS = 8
 
 
 @dataclass(frozen=True)
-class Held:
+class ConfoundBlocks:
     """Confound columns of the units in one seed, in named blocks, which are regressed out of scores and labels.
 
     Args:
@@ -214,7 +219,7 @@ class Association:
 def measure_association(
     values: Mapping[int, np.ndarray],
     tested: LabelledUnits,
-    held: Mapping[int, Held],
+    held: Mapping[int, ConfoundBlocks],
     blocks: Sequence[str],
     primary_metric: str,
     own: ScoreOrReason,
@@ -242,7 +247,7 @@ class _Residuals(NamedTuple):
 
 
 def _residuals(
-    values: np.ndarray, tested: LabelledUnits, held: Held, blocks: Sequence[str], penalty: float = PENALTY
+    values: np.ndarray, tested: LabelledUnits, held: ConfoundBlocks, blocks: Sequence[str], penalty: float = PENALTY
 ) -> _Residuals:
     """Regress the confounds in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
@@ -272,19 +277,26 @@ def _associate(
     if has_difference(primary_metric) and by.difference:
         score, none = mean_difference(primary_metric, joined, jackknife), 0.0
     else:
-        score, none = scored(primary_metric, joined, tested.target, jackknife), chance
-    products = _products(of_scores, of_labels)
-    by_subject = _by_subject(products, tested, jackknife)
-    effect = _effect(by_subject, joined, jackknife)
-    passed = [_low(own) > chance, _low(score) > none, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
+        score, none = estimate_metric(primary_metric, joined, tested.target, jackknife), chance
+    products = _residual_products(of_scores, of_labels)
+    by_subject = _subject_means(products, tested, jackknife)
+    effect = _mean_with_interval(by_subject, joined, jackknife)
+    passed = [
+        _lower_end(own) > chance,
+        _lower_end(score) > none,
+        _lower_end(effect) > 0,
+        SCORE_RESIDUAL_BOUNDS[0] <= share <= SCORE_RESIDUAL_BOUNDS[1],
+    ]
     tasks = {
-        name: _effect(_by_subject(np.where(units, products, np.nan), tested, jackknife), joined, jackknife)
-        for name, units in _tasks(tested).items()
+        name: _mean_with_interval(
+            _subject_means(np.where(units, products, np.nan), tested, jackknife), joined, jackknife
+        )
+        for name, units in _find_tasks(tested).items()
     }
-    return Association(effect, score, share, all(passed), jackknife.by_group(_of_subjects(by_subject)), tasks)
+    return Association(effect, score, share, all(passed), jackknife.by_group(_subject_contributions(by_subject)), tasks)
 
 
-def scored(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
+def estimate_metric(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
     """Return the estimate of a metric, with the interval of scoring version 3."""
     found, _ = estimate(metric, joined, target, jackknife)
     if found is None:
@@ -292,11 +304,11 @@ def scored(metric: str, joined: Joined, target: Target, jackknife: Jackknife) ->
     return with_interval_of(metric, found)
 
 
-def _low(value: ScoreOrReason) -> float:
+def _lower_end(value: ScoreOrReason) -> float:
     return value.low if isinstance(value, Estimate) and value.low is not None else -np.inf
 
 
-def _products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]) -> np.ndarray:
+def _residual_products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]) -> np.ndarray:
     """Return (S, n) products of residual score and residual label over the root of their mean squares, mean over
     classes."""
     x, y = np.stack(list(scores.values())), np.stack(list(labels.values()))
@@ -304,7 +316,7 @@ def _products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]
     return np.asarray((x * y / np.maximum(scale, 1e-12)).mean(2))
 
 
-def _by_subject(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
+def _subject_means(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
     """Return (S, P) means over each subject's units, NaN for a subject without units."""
     by_subject = np.full((len(products), len(jackknife.subjects)), np.nan)
     for p, name in enumerate(jackknife.subjects.tolist()):
@@ -314,13 +326,13 @@ def _by_subject(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknif
     return by_subject
 
 
-def _of_subjects(by_subject: np.ndarray) -> np.ndarray:
+def _subject_contributions(by_subject: np.ndarray) -> np.ndarray:
     """Return (P,) contributions of subjects to the mean over seeds and subjects."""
     values = mean_of_known(by_subject)
     return np.nan_to_num(values / np.isfinite(values).sum())
 
 
-def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
+def _mean_with_interval(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
     found = mean_over_subjects(mean_of_known(by_subject), jackknife.codes)
     if isinstance(found, Undefined) or len(by_subject) < 2:
         return found
@@ -328,7 +340,7 @@ def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Est
     return widen(found, training_overlap(by_seed, joined.trained(jackknife)))
 
 
-def _tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
+def _find_tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
     """Return task -> (n,) bool, its units and all negative units. Empty for several classes, or fewer than two tasks.
 
     A task is a stimulus that has only positive units. If everything is one session, a task is a block of positive
@@ -339,11 +351,11 @@ def _tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
     names = np.setdiff1d(tested.stimulus[positive], tested.stimulus[negative])
     tasks = {name: tested.stimulus == name for name in names.tolist()}
     if len(np.unique(tested.stimulus)) == 1:
-        tasks = _blocks(tested)
+        tasks = _positive_blocks(tested)
     return {name: negative | units for name, units in tasks.items()} if len(tasks) > 1 else {}
 
 
-def _blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
+def _positive_blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
     """Return block -> (n,) bool, the positive units in this run of neighbours, for subjects with the usual number of
     blocks."""
     block, counts = np.zeros(len(tested.y), int), {}
@@ -362,8 +374,8 @@ def _blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
 
 # The part `adjusted` of `scores.json`: what a method's predictions for a cohort add to clock, movement and contact.
 
-_OF_EFFECT = ("mean", "low", "high")
-_RULE = [sha256(Path(__file__)), sha256(Path(intervals.__file__))]
+_EFFECT_FIELDS = ("mean", "low", "high")
+_RULE_CODE = [sha256(Path(__file__)), sha256(Path(intervals.__file__))]
 """Digests of the code that makes effects of scores and nuisances."""
 _FITTING = "while fitting models of time and movement"
 CONFOUND_LEVELS: Mapping[str, tuple[str, ...]] = {
@@ -398,7 +410,7 @@ def run_confound_test(
             per dataset.
         placebo_seeds: seeds in which the placebo, which does not depend on the method, is computed."""
     found, begun = {}, 0
-    total = sum(_steps(of_target, placebo_seeds) for of_target in studies.values())
+    total = sum(_count_steps(of_target, placebo_seeds) for of_target in studies.values())
 
     def begin(what: str) -> None:
         nonlocal begun
@@ -408,9 +420,9 @@ def run_confound_test(
 
     for target in cohort.targets:
         if is_small(cohort, protocol, target):
-            made = _of_small_study(values[target.name], folds[target.name], target, cohort, scores)
+            made = _analyse_small_study(values[target.name], folds[target.name], target, cohort, scores)
         else:
-            made = _of_target(
+            made = _analyse_large_study(
                 values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds,
                 protocol.rules,
             )  # fmt: skip
@@ -428,26 +440,26 @@ SMALL_STUDY = "small_study"
 """The level of confounds of small studies, see `embench.statistics.small_studies`."""
 
 
-def _of_small_study(
+def _analyse_small_study(
     values: Mapping[int, np.ndarray], folds: Mapping[int, np.ndarray], target: Target, cohort: Cohort, scores: Scores
 ) -> dict[str, Any] | Undefined:
     """Return the analysis of a small study: the partial correlation given few columns, and whether it shows an
     association."""
-    metric = _metric(scores, target)
+    metric = _estimable_metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
     if target.rule.cut == "training_mean":
         return Undefined(OWN_CUTS)
     units = np.array(cohort.eligible)
     tested = tested_units(cohort, target, units, scoring=4)
-    cell = _cells(metric, tested)
+    cell = _condition_codes(metric, tested)
     columns = confound_columns(cohort, cell, by_time="matched" in metric)
     if isinstance(columns, Undefined):
         return columns
     of_units = {seed: of_seed[units] for seed, of_seed in values.items()}
     fold = np.stack([folds[seed][units, 0] for seed in values])
     parts = {seed: _tested_parts(of_seed) for seed, of_seed in zip(values, fold, strict=True)}
-    own = _own(metric, tested, of_units, parts, cohort)
+    own = _own_score(metric, tested, of_units, parts, cohort)
     known = np.isfinite(tested.y) & np.all([np.isfinite(of[:, 0]) for of in of_units.values()], axis=0)
     if not known.any():
         return Undefined("no_label_in_all_seeds")
@@ -462,20 +474,20 @@ def _of_small_study(
     found = adjust(np.stack(made), label_columns(tested.y[known], target), sample)
     chance = 0.5 if metric_facts(metric).is_like_auroc else 0.0
     at = {
-        "partial_r": _number(found.effect),
+        "partial_r": _as_json_number(found.effect),
         "residual_proportion": found.score_left,
         "label_residual_proportion": found.label_residual_proportion,
         "extra_movement_p": found.extra_movement_p,
-        "associated": _low(found.effect) > 0
-        and found.label_residual_proportion >= LEAST_LEFT
-        and found.extra_movement_p > FURTHER_ALPHA
-        and _low(own) > chance,
+        "associated": _lower_end(found.effect) > 0
+        and found.label_residual_proportion >= LEAST_LABEL_RESIDUAL
+        and found.extra_movement_p > EXTRA_MOVEMENT_ALPHA
+        and _lower_end(own) > chance,
         "by_group": dict(zip(names.tolist(), found.by_group.tolist(), strict=True)),
     }
     return {
         "metric": metric,
         "has_movement": "acc" in cohort.store.modalities,
-        "adjusted_for": modalities_held(cohort.store),
+        "adjusted_for": adjusted_modalities(cohort.store),
         "levels": {SMALL_STUDY: at},
         "decisive_level": SMALL_STUDY,
     }
@@ -487,7 +499,7 @@ def _tested_parts(fold: np.ndarray) -> Parts:
     return [(np.empty(0, int), np.flatnonzero(fold == number)) for number in np.unique(fold[np.isfinite(fold)])]
 
 
-def _cells(metric: str, tested: LabelledUnits) -> np.ndarray:
+def _condition_codes(metric: str, tested: LabelledUnits) -> np.ndarray:
     """Return (n,) codes of the stimulus, or its moment, that a metric holds constant; 0 if it holds none constant."""
     if "crossed" not in metric or "matched" in metric:
         return np.zeros(len(tested.y), int)
@@ -503,7 +515,7 @@ def was_analysed(studies: Studies) -> bool:
     return all(study.fitted.is_cached(name) for study in each for name in BLOCKS)
 
 
-def _steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
+def _count_steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
     """Return the number of steps in the analysis of one target: blocks of confounds in each seed, then axes of the
     placebo."""
     if isinstance(studies, Undefined):
@@ -511,7 +523,7 @@ def _steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int
     return len(studies) * len(BLOCKS) + (len(axes_of(next(iter(studies.values())))) if placebo_seeds else 0)
 
 
-def _of_target(
+def _analyse_large_study(
     values: Mapping[int, np.ndarray],
     studies: dict[int, Study] | Undefined,
     target: Target,
@@ -522,7 +534,7 @@ def _of_target(
     placebo_seeds: Sequence[int],
     scoring: int,
 ) -> dict[str, Any] | Undefined:
-    metric = _metric(scores, target)
+    metric = _estimable_metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
     if isinstance(studies, Undefined):
@@ -534,14 +546,14 @@ def _of_target(
     parts = {seed: study.parts for seed, study in studies.items()}
     joined = tested.joined(of_units, parts)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
-    own = _own(metric, tested, with_missing, parts, cohort)
+    own = _own_score(metric, tested, with_missing, parts, cohort)
     if isinstance(own, Undefined):
         return own
 
     wanted = {(level, PENALTY) for level in CONFOUND_LEVELS} | {(decisive, by.penalty) for by in VARIANTS.values()}
     found = {}  # of one seed after another, as the columns of each are large
     for seed, study in studies.items():
-        held = held_constant(study, begin)
+        held = make_confound_blocks(study, begin)
         found[seed] = {
             (level, penalty): _residuals(of_units[seed], tested, held, CONFOUND_LEVELS[level], penalty)
             for level, penalty in wanted
@@ -554,24 +566,24 @@ def _of_target(
 
     levels = {level: at(level, found, own) for level in CONFOUND_LEVELS}
     groups = np.unique([cohort.groups.get(name, name) for name in jackknife.subjects.tolist()]).tolist()
-    own_alone = {seed: _own(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in found}
+    own_alone = {seed: _own_score(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in found}
     return {
         "metric": metric,
         "mean_difference": has_difference(metric),
         "has_movement": "acc" in cohort.store.modalities,
-        "adjusted_for": modalities_held(cohort.store),
-        "levels": {level: _as_json(made, groups) for level, made in levels.items()},
+        "adjusted_for": adjusted_modalities(cohort.store),
+        "levels": {level: _association_as_json(made, groups) for level, made in levels.items()},
         "seeds": {str(seed): at(decisive, [seed], own_alone[seed]).associated for seed in found},
         "variants": {name: at(decisive, found, own, by).associated for name, by in VARIANTS.items()},
-        **_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
-        "tasks": {name: _number(effect) for name, effect in levels[decisive].tasks.items()},
+        **_measure_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
+        "tasks": {name: _as_json_number(effect) for name, effect in levels[decisive].tasks.items()},
         "decisive_level": decisive,
     }
 
 
 @snapshot()
 @joblib_workers(_FITTING)
-def _placebo(
+def _measure_placebo(
     studies: Mapping[int, Study], tested: LabelledUnits, metric: str, begin: Begin
 ) -> dict[str, dict[str, Any] | list[int]]:
     """Return the part `placebo`: the partial correlation of each accelerometer axis with the label, given the other
@@ -584,31 +596,31 @@ def _placebo(
     def effect(axis: str) -> np.ndarray:
         begin(first.target.name)
         if first.observed.moved is None:  # an accelerometer without a sample
-            return np.full((1, len(_OF_EFFECT)), np.nan)
+            return np.full((1, len(_EFFECT_FIELDS)), np.nan)
         made = {seed: placebo(study, axis) for seed, study in studies.items()}
         values = {seed: score for seed, (score, _) in made.items()}
-        others = {seed: Held({"others": columns}, studies[seed].parts) for seed, (_, columns) in made.items()}
+        others = {seed: ConfoundBlocks({"others": columns}, studies[seed].parts) for seed, (_, columns) in made.items()}
         joined = tested.joined(values, {seed: study.parts for seed, study in studies.items()})
         jackknife = leave_one_out(joined.tested_subjects(), first.cohort.groups)
         found = measure_association(
             values, tested, others, ["others"], metric, Undefined("not_computed"), jackknife
         ).partial_r
-        return np.array([[getattr(found, name, None) for name in _OF_EFFECT]], float)
+        return np.array([[getattr(found, name, None) for name in _EFFECT_FIELDS]], float)
 
     folds = digest([[seed, [digest(test) for _, test in study.parts]] for seed, study in studies.items()])
-    told = {axis: first.kept(f"placebo {axis} {_RULE} {folds}", partial(effect, axis))[0] for axis in axes}
+    told = {axis: first.kept(f"placebo {axis} {_RULE_CODE} {folds}", partial(effect, axis))[0] for axis in axes}
     known = {axis: values.tolist() for axis, values in told.items() if np.isfinite(values).all()}
-    effects = {axis: dict(zip(_OF_EFFECT, values, strict=True)) for axis, values in known.items()}
+    effects = {axis: dict(zip(_EFFECT_FIELDS, values, strict=True)) for axis, values in known.items()}
     return {"placebo": effects, "placebo_seeds": list(studies)}
 
 
-def _own(
+def _own_score(
     metric: str, tested: LabelledUnits, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], cohort: Cohort
 ) -> ScoreOrReason:
     """Return the method's own score, in which units without a prediction count."""
     joined = tested.joined(values, parts, whole=True)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
-    return scored(metric, joined, tested.target, jackknife)
+    return estimate_metric(metric, joined, tested.target, jackknife)
 
 
 Begin = Callable[[str], None]
@@ -623,20 +635,20 @@ MODEL_PARTITIONS = 3
 """Partitions of subjects in whose folds models of confounds are fitted: since version 4, all seeds share them."""
 
 
-def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
+def make_studies(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
     """Return the studies of these `seeds`, for each target whose study is large."""
     observed, large = Observed(cohort), [t for t in cohort.targets if not is_small(cohort, protocol, t)]
-    return {target.name: _studies(observed, target, protocol, seeds[target.name]) for target in large}
+    return {target.name: _make_target_studies(observed, target, protocol, seeds[target.name]) for target in large}
 
 
-def _studies(
+def _make_target_studies(
     observed: Observed, target: Target, protocol: Protocol, seeds: Sequence[int]
 ) -> dict[int, Study] | Undefined:
     cohort = observed.cohort
 
     @cache
     def of(seed: int) -> Study | Undefined:
-        return study_of(observed, target, _whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
+        return make_study(observed, target, _whole_session_folds(cohort, cohort.folds(protocol, seed)), seed)
 
     studies = {}
     for seed in seeds:
@@ -649,7 +661,7 @@ def _studies(
     return studies
 
 
-def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
+def _whole_session_folds(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
     """Return folds that test all units of test subjects, scored or not, and train on none of them. Confounds describe
     whole sessions, and are modelled on other subjects."""
     if cohort.slices is None:
@@ -664,23 +676,23 @@ def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
 
 
 @joblib_workers(_FITTING)
-def held_constant(study: Study, begin: Begin) -> Held:
+def make_confound_blocks(study: Study, begin: Begin) -> ConfoundBlocks:
     """Return the confound columns of a seed's units. `begin`: called with the target when a block begins."""
     blocks = {}
     for name in BLOCKS:
         begin(study.target.name)
-        blocks[name] = block(name, study)
-    return Held(blocks, study.parts)
+        blocks[name] = make_block(name, study)
+    return ConfoundBlocks(blocks, study.parts)
 
 
 def predict_protocol_phases(cohort: Cohort, studies: Studies) -> dict[str, dict[int, np.ndarray] | Undefined]:
     """Return target -> seed -> (N, K) predictions of the model `protocol_phase` for the cohort's N units, NaN if it
     predicts nothing; or why the model does not apply."""
-    return {name: of if isinstance(of, Undefined) else _clocks(cohort, of) for name, of in studies.items()}
+    return {name: of if isinstance(of, Undefined) else _predict_phase(cohort, of) for name, of in studies.items()}
 
 
 @joblib_workers(_FITTING)
-def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
+def _predict_phase(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
     found = {}
     for seed, study in studies.items():
         read = predict_protocol_phase(study)
@@ -691,7 +703,7 @@ def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarra
     return found
 
 
-def _metric(scores: Scores, target: Target) -> str | Undefined:
+def _estimable_metric(scores: Scores, target: Target) -> str | Undefined:
     """Return the primary metric, or why it can't be estimated. No other score takes its place: only the primary metric
     holds constant what the design confounds with the label."""
     primary_metric = scores.primary_metrics[target.name]
@@ -700,7 +712,7 @@ def _metric(scores: Scores, target: Target) -> str | Undefined:
     within = f"{target.traits.share}_within"
     for control in ("elapsed_time", "session_position"):
         known = scores.score(target.name, within, control)
-        if known and known.mean >= CLOCK_TELLS_ALL:
+        if known and known.mean >= TIME_PREDICTS_LABEL:
             reached = round(known.mean, 3)
             return Undefined("time_decides", metric=primary_metric, within=within, reached=reached)
     why = scores.why_undefined(target.name, primary_metric)
@@ -725,21 +737,21 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring:
     )
 
 
-def _as_json(made: Association, groups: Sequence[str]) -> dict[str, Any]:
+def _association_as_json(made: Association, groups: Sequence[str]) -> dict[str, Any]:
     return {
-        "partial_r": _number(made.partial_r),
-        "residual_score": _number(made.score),
+        "partial_r": _as_json_number(made.partial_r),
+        "residual_score": _as_json_number(made.score),
         "residual_proportion": made.share,
         "associated": made.associated,
         "by_group": dict(zip(groups, made.by_group.tolist(), strict=True)),
     }
 
 
-def _number(value: ScoreOrReason) -> dict[str, Any]:
+def _as_json_number(value: ScoreOrReason) -> dict[str, Any]:
     return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()
 
 
-def laid_out(
+def scores_by_seed(
     cohort: Cohort, predictions: Sequence[tuple[Target, int, np.ndarray, np.ndarray]]
 ) -> dict[str, dict[int, np.ndarray]]:
     """Return target -> seed -> (N, K) scores of the cohort's N units, NaN if there is none, in a record's precision.

@@ -40,9 +40,9 @@ from embench.statistics.conditioned import (
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
+    cover_other_stimuli,
     jackknife_estimate,
     mean_over_subjects,
-    over_stimuli_too,
     training_overlap,
     widen,
 )
@@ -79,7 +79,7 @@ WITHOUT_STIMULUS = {
 }
 """Functions that score without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
 
-NOTHING_INSIDE = {
+WHY_UNDEFINED = {
     "auroc_within": ("one_class", "no_subject_with_both_classes"),
     "ccc": ("constant_labels", "no_varying_subject"),
     "concordance_within": ("no_step_apart", "no_subject_with_step"),
@@ -123,7 +123,7 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
     if isinstance(matched, Undefined):
         return matched
     minutes = 1 + int(max(units.start_s.max() for _, _, units in joined) // MINUTE_S)
-    parts = [_halves(units, jackknife.subjects, minutes) for _, _, units in joined]
+    parts = [_split_by_order(units, jackknife.subjects, minutes) for _, _, units in joined]
     samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
     by_class = []
     for of_class in zip(*parts, strict=True):
@@ -133,7 +133,7 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
         counted = (samples[:, first] * samples[:, second]).astype(float)
         shape = len(each), 2 * minutes**2
         won, number = (counted @ sparse.csr_array((v, (row, columns)), shape=shape) for v in values.T)
-        by_class.append(_balance(won, number))
+        by_class.append(_balanced_mean(won, number))
     score, *without = mean_of_known(by_class)
     if not np.isfinite(score):
         return Undefined("no_pair_of_minutes")
@@ -143,7 +143,7 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
     return replace(widen(estimate, shared), comparisons=matched.comparisons)
 
 
-def _balance(won: np.ndarray, number: np.ndarray) -> np.ndarray:
+def _balanced_mean(won: np.ndarray, number: np.ndarray) -> np.ndarray:
     """Return (R,) scores of samples, from the wins and the numbers of comparisons (R, 2 * cells) in both halves."""
     (won1, won2), (n1, n2) = np.split(won, 2, axis=1), np.split(number, 2, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -152,7 +152,9 @@ def _balance(won: np.ndarray, number: np.ndarray) -> np.ndarray:
         return np.asarray((weight * mean).sum(1) / weight.sum(1))
 
 
-def _halves(units: Units, subjects: np.ndarray, minutes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _split_by_order(
+    units: Units, subjects: np.ndarray, minutes: int
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return the matched comparisons of a fold whose first subject has the longer session, for each class as three
     arrays.
 
@@ -205,7 +207,7 @@ def estimate_all(
         {"seed": seed, "fold": fold, "units": len(units), "subjects": len(units.subjects[0])}
         for seed, fold, units in joined
     ]
-    for name in _names(target, primary_metric):
+    for name in _scores_to_compute(target, primary_metric):
         began = time.perf_counter()
         score, by_fold = estimate(name, joined, target, jackknife)
         took[name] = took.get(name, 0.0) + time.perf_counter() - began
@@ -222,7 +224,7 @@ def estimate_all(
     return scores, folds
 
 
-def _names(target: Target, primary_metric: str) -> list[str]:
+def _scores_to_compute(target: Target, primary_metric: str) -> list[str]:
     """Return the names of the scores to compute, in order. Scores of version 3 are computed if one is the primary
     metric."""
     made = [target.traits.within, *conditioned.CONDITIONED]
@@ -238,14 +240,16 @@ ByFold = dict[tuple[int, int], float | None]
 
 def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[ScoreOrReason | None, ByFold]:
     """Return one score, and its value in each seed and fold; None if it does not apply to targets of this kind. A
-    failing metric of another package is undefined, see `metric_of`."""
+    failing metric of another package is undefined, see `load_metric`."""
     try:
-        return _over_seeds(name, joined, target, jackknife)
+        return _estimate_with_overlap(name, joined, target, jackknife)
     except PluginError as error:
-        return _left_out(name, error, "metric_fails"), {}
+        return _exclude_plugin_metric(name, error, "metric_fails"), {}
 
 
-def _over_seeds(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[ScoreOrReason | None, ByFold]:
+def _estimate_with_overlap(
+    name: str, joined: Joined, target: Target, jackknife: Jackknife
+) -> tuple[ScoreOrReason | None, ByFold]:
     tables: list[Tables] = []
     found, by_fold = _estimate(name, joined, target, jackknife, tables)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
@@ -264,32 +268,34 @@ def _estimate(
     if is_inside_subjects(name, target):
         return _within_subjects(name, joined, jackknife)
     if conditioned.is_conditioned(name):
-        return _conditioned(name, joined, jackknife, tables) if conditioned.is_of(name, target) else (None, {})
-    metric = metric_of(name)
+        return (
+            _conditioned_score(name, joined, jackknife, tables) if conditioned.applies_to(name, target) else (None, {})
+        )
+    metric = load_metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
-    return _over_folds(name, metric, joined.predicted, jackknife) if target.kind in metric.kinds else (None, {})
+    return _metric_over_folds(name, metric, joined.predicted, jackknife) if target.kind in metric.kinds else (None, {})
 
 
-def metric_of(name: str) -> Metric | Undefined:
+def load_metric(name: str) -> Metric | Undefined:
     """Return a metric plugin. If one of another package can't be loaded, return an undefined value: it must not cost a
     run whose test labels have been used. The reason enters published scores, so that only the warning says what failed
     where."""
     try:
-        made: Metric = _guarded(name, registry.load("metric", name))
+        made: Metric = _call_plugin(name, registry.load("metric", name))
     except EmbenchError as error:
-        return _left_out(name, error, "metric_not_loaded")
+        return _exclude_plugin_metric(name, error, "metric_not_loaded")
     return made
 
 
-def name_slow(took: Mapping[str, float]) -> None:
+def warn_of_slow_metrics(took: Mapping[str, float]) -> None:
     """Warn of metrics that took long because they do not define `Metric.resampled`.
 
     Args:
         took: metric -> seconds."""
     whole = sum(took.values())
     for name in [name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.names("metric")]:
-        if getattr(type(metric_of(name)), "resampled", None) is Metric.resampled:
+        if getattr(type(load_metric(name)), "resampled", None) is Metric.resampled:
             warnings.warn(
                 f"the metric {registry.find('metric', name).full_name} took {took[name]:.0f} of {whole:.0f} s of "
                 "scoring: define `resampled`, as docs/guide/plugins/metric.md shows",
@@ -297,7 +303,7 @@ def name_slow(took: Mapping[str, float]) -> None:
             )
 
 
-def _left_out(name: str, error: EmbenchError, what: str) -> Undefined:
+def _exclude_plugin_metric(name: str, error: EmbenchError, what: str) -> Undefined:
     """Return an undefined value, with a warning, for a failed metric of another package; raise the error of a bundled
     one."""
     entry = registry.find("metric", name)
@@ -311,17 +317,17 @@ def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[S
     """Return a within-subject score: each subject's folds and seeds are averaged first, then subjects."""
     subjects = jackknife.subjects
     by_fold = subject_scores_by_fold(name, joined, subjects)
-    values = {at: _finite(mean_of_known(scores)) for at, scores in by_fold.items()}
+    values = {at: _finite_or_none(mean_of_known(scores)) for at, scores in by_fold.items()}
     scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
     without = int(np.isnan(scores).sum())
-    why_some, why_all = NOTHING_INSIDE[name]
+    why_some, why_all = WHY_UNDEFINED[name]
     why = Reason.make(why_some)
     excluded = (Reason.make("subjects_left_out", n=without, of=len(subjects), why=why),) if without else ()
     estimate = mean_over_subjects(scores, jackknife.codes, excluded)
     if isinstance(estimate, Undefined):
         return Undefined(why_all), values
     if jackknife.stimuli:
-        estimate = over_stimuli_too(estimate, _without_each_stimulus(name, joined, jackknife))
+        estimate = cover_other_stimuli(estimate, _without_each_stimulus(name, joined, jackknife))
     return estimate, values
 
 
@@ -335,7 +341,7 @@ def _without_each_stimulus(name: str, joined: Joined, jackknife: Jackknife) -> n
     return mean_of_known(mean_of_known(seeds).T)
 
 
-def _conditioned(
+def _conditioned_score(
     name: str, joined: Joined, jackknife: Jackknife, by_seed: list[Tables]
 ) -> tuple[ScoreOrReason, ByFold]:
     """Return the proportion of comparisons won over all folds and seeds. The comparisons of each seed are added to
@@ -345,13 +351,13 @@ def _conditioned(
     values: ByFold = {}
     for seed, folds in joined.seeds.items():
         of_seed: ByFold = {}
-        summed = conditioned.sum_of_known(_compared(name, seed, folds, jackknife, of_seed))
+        summed = conditioned.sum_of_known(_compare_folds(name, seed, folds, jackknife, of_seed))
         by_seed.append(summed)
         if isinstance(summed, Undefined):
             missing.append(summed.reason)
             continue
         values |= of_seed
-        share = conditioned.share_won(name, summed, joined.hurdle_of_seed)
+        share = conditioned.proportion_won(name, summed, joined.hurdle_of_seed)
         if isinstance(share, Undefined):
             missing.append(share.reason)
             continue
@@ -359,34 +365,35 @@ def _conditioned(
     if not kept:
         return Undefined(missing[0]), values
     pooled = conditioned.sum_tables(kept)
-    share = conditioned.share_won(name, pooled, joined.hurdle_of_seed)
+    share = conditioned.proportion_won(name, pooled, joined.hurdle_of_seed)
     if joined.scoring > 3 and isinstance(
-        few := conditioned.share_won(name, conditioned.distinct(kept), conditioned.pooled_hurdle(name)), Undefined
+        few := conditioned.proportion_won(name, conditioned.merge_seeds(kept), conditioned.pooled_hurdle(name)),
+        Undefined,
     ):
         share = few
     if isinstance(share, Undefined):
         return share, values
     involved = np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in pooled], axis=0)
-    counted = [conditioned.distinct(kept)] if joined.scoring > 3 else kept
+    counted = [conditioned.merge_seeds(kept)] if joined.scoring > 3 else kept
     sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in counted]
     left_out = {"n": len(missing), "of": len(joined.seeds)}
     excluded = (Reason.make("seeds_left_out", why=missing[0], **left_out),) if missing else ()
-    without = conditioned.share_won_resampled(name, pooled, jackknife.counts, joined.hurdle_of_seed)
+    without = conditioned.proportion_won_resampled(name, pooled, jackknife.counts, joined.hurdle_of_seed)
     estimate = jackknife_estimate(share, jackknife.without_involved(without, involved), int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values
 
 
-def _compared(
+def _compare_folds(
     name: str, seed: int, folds: Mapping[int, Units], jackknife: Jackknife, values: ByFold
 ) -> Iterator[Tables]:
     """Yield the comparisons of each fold of a seed. The proportion won in each fold is added to `values`."""
     for fold, units in folds.items():
         tables = conditioned.comparisons(name, units, jackknife.subjects)
-        values[seed, fold] = None if isinstance(tables, Undefined) else conditioned.plain_share(tables)
+        values[seed, fold] = None if isinstance(tables, Undefined) else conditioned.proportion_won_of_any(tables)
         yield tables
 
 
-def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> tuple[ScoreOrReason, ByFold]:
+def _metric_over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> tuple[ScoreOrReason, ByFold]:
     """Return a metric averaged over seeds, then folds. Undefined values are excluded.
 
     In a sample without one group of subjects, a fold's weight is the proportion of its subjects that are left."""
@@ -399,7 +406,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
     values: ByFold = {}
     for i, ((seed, of_seed), tested_in) in enumerate(zip(joined.seeds.items(), joined.tested_subjects(), strict=True)):
         for fold, units in of_seed.items():
-            found = _value(name, metric, units)
+            found = _metric_value(name, metric, units)
             values[seed, fold] = None if isinstance(found, Undefined) else found
             if isinstance(found, Undefined):
                 reasons.append(found.reason)
@@ -408,7 +415,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
             tested = np.isin(jackknife.subjects, tested_in[fold])
             counts = jackknife.counts[:, tested]
             value[at] = found
-            sample[at] = _resampled(name, metric, units, jackknife.subjects[tested], counts)
+            sample[at] = _resampled_values(name, metric, units, jackknife.subjects[tested], counts)
             weight[at] = counts.mean(1)
     if np.isnan(value).all():
         return Undefined(reasons[0] if reasons else "no_units"), values
@@ -445,18 +452,22 @@ def contributions(
         by_seed = [
             none
             if isinstance(t, Undefined) or not conditioned.estimable(name, t, joined.hurdle_of_seed)
-            else _pseudo_values(conditioned.share_won_resampled(name, t, samples, joined.hurdle_of_seed))
+            else _pseudo_values(conditioned.proportion_won_resampled(name, t, samples, joined.hurdle_of_seed))
             for t in tables
         ]
     elif conditioned.is_conditioned(name):
-        by_seed = _own_comparisons(name, joined, jackknife, tables)
+        by_seed = _crossed_contributions(name, joined, jackknife, tables)
     else:
-        metric = metric_of(name)
-        by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined.predicted, jackknife)
+        metric = load_metric(name)
+        by_seed = (
+            [none] if isinstance(metric, Undefined) else _fold_contributions(name, metric, joined.predicted, jackknife)
+        )
     return np.stack(by_seed)
 
 
-def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife, mates: Sequence[Tables]) -> list[np.ndarray]:
+def _crossed_contributions(
+    name: str, joined: Joined, jackknife: Jackknife, mates: Sequence[Tables]
+) -> list[np.ndarray]:
     """Return for each seed the contributions (G,) of groups of subjects to a crossed score.
 
     A partition also decides who is compared with whom, not only who trains. So a subject's own comparisons, which one
@@ -477,7 +488,7 @@ def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife, mates: Seq
     return by_seed
 
 
-def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
+def _fold_contributions(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
     """Return for each seed the contributions (G,) of groups to a metric's mean over folds: the pseudo-values in their
     fold. A group in folds without a score gets the mean of the others."""
     by_seed = []
@@ -487,7 +498,7 @@ def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -
             tested = np.isin(jackknife.subjects, tested_in[fold])
             here = np.unique(jackknife.codes[tested])
             samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
-            pseudo = _pseudo_values(_resampled(name, metric, units, jackknife.subjects[tested], samples))
+            pseudo = _pseudo_values(_resampled_values(name, metric, units, jackknife.subjects[tested], samples))
             row[here] = pseudo * len(here) / len(jackknife.counts)
         added = mean_of_known(values)
         by_seed.append(np.where(np.isfinite(added), added, mean_of_known(added[:, None])))
@@ -503,47 +514,49 @@ def _pseudo_values(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(np.isfinite(pseudo), pseudo, whole) / len(without))
 
 
-def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:
+def _call_plugin(name: str, call: Callable[..., Any], *args: Any) -> Any:
     """Return the result of the call; whatever a plugin raises becomes a PluginError."""
     try:
         return call(*args)
     except Exception as error:
-        raise _fault(name, f"raised {type(error).__name__}: {error}") from error
+        raise _plugin_error(name, f"raised {type(error).__name__}: {error}") from error
 
 
-def _value(name: str, metric: Metric, units: Units) -> float | Undefined:
+def _metric_value(name: str, metric: Metric, units: Units) -> float | Undefined:
     """Return the score of some units: undefined, or a number in the metric's range."""
-    found = _guarded(name, metric, units)
+    found = _call_plugin(name, metric, units)
     if isinstance(found, Undefined):
         return found
     if not isinstance(found, Real):
-        raise _fault(name, f"gave {type(found).__name__}", "a number, or Undefined(reason)")
+        raise _plugin_error(name, f"gave {type(found).__name__}", "a number, or Undefined(reason)")
     if not np.isfinite(float(found)):
-        raise _fault(name, f"gave {float(found)}", "a finite number, or Undefined(reason)")
-    return float(_in_range(name, metric, np.array([found], np.float64))[0])
+        raise _plugin_error(name, f"gave {float(found)}", "a finite number, or Undefined(reason)")
+    return float(_check_range(name, metric, np.array([found], np.float64))[0])
 
 
-def _resampled(name: str, metric: Metric, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _resampled_values(name: str, metric: Metric, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return (R,) scores of samples of subjects, each NaN or in the metric's range."""
-    found = _guarded(name, metric.resampled, units, subjects, counts)
+    found = _call_plugin(name, metric.resampled, units, subjects, counts)
     if np.shape(found) != (len(counts),):
-        raise _fault(name, f"gave scores of shape {np.shape(found)}", f"shape ({len(counts)},), one for each sample")
-    return _in_range(name, metric, np.asarray(_guarded(name, np.asarray, found, np.float64)))
+        raise _plugin_error(
+            name, f"gave scores of shape {np.shape(found)}", f"shape ({len(counts)},), one for each sample"
+        )
+    return _check_range(name, metric, np.asarray(_call_plugin(name, np.asarray, found, np.float64)))
 
 
-def _in_range(name: str, metric: Metric, values: np.ndarray) -> np.ndarray:
+def _check_range(name: str, metric: Metric, values: np.ndarray) -> np.ndarray:
     low, high = metric.range
     if (off := values[(values < low - ROUNDING) | (values > high + ROUNDING)]).size:
-        raise _fault(name, f"gave {off[0]:g}", f"a number from {low:g} to {high:g}, the metric's range")
+        raise _plugin_error(name, f"gave {off[0]:g}", f"a number from {low:g} to {high:g}, the metric's range")
     return values
 
 
-def _fault(name: str, what: str, expected: str | None = None) -> PluginError:
+def _plugin_error(name: str, what: str, expected: str | None = None) -> PluginError:
     entry = registry.find("metric", name)
     return PluginError(f"the metric {entry.full_name} {what}", where=registry.origin(entry), expected=expected)
 
 
-def _finite(value: float | np.ndarray) -> float | None:
+def _finite_or_none(value: float | np.ndarray) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
@@ -556,31 +569,37 @@ def _finite(value: float | np.ndarray) -> float | None:
 
 def has_difference(metric: str) -> bool:
     """Return True if a score is a proportion of comparisons won, so that scores have a mean difference over them."""
-    return metric in BY_SUBJECT or (conditioned.is_conditioned(metric) and metric != "auroc_within_stimulus")
+    return metric in SUBJECT_DIFFERENCES or (conditioned.is_conditioned(metric) and metric != "auroc_within_stimulus")
 
 
 def mean_difference(metric: str, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
     """Return the mean difference over the comparisons of `metric`, in units of the scores; mean over classes, each
     against the rest."""
-    made = _inside(metric, joined, jackknife) if metric in BY_SUBJECT else _crossed(metric, joined, jackknife)
+    made = (
+        _within_subject_difference(metric, joined, jackknife)
+        if metric in SUBJECT_DIFFERENCES
+        else _crossed_difference(metric, joined, jackknife)
+    )
     if isinstance(made, Undefined) or len(joined.seeds) < 2:
         return made if isinstance(made, Undefined) else made[0]
     found, by_seed = made
     return widen(found, training_overlap(by_seed, joined.trained(jackknife)))
 
 
-def _inside(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
+def _within_subject_difference(
+    metric: str, joined: Joined, jackknife: Jackknife
+) -> tuple[Estimate, np.ndarray] | Undefined:
     """Return the mean within-subject difference, and each group's contribution in each seed (S, G)."""
-    by_fold = {(seed, fold): BY_SUBJECT[metric](units, jackknife.subjects) for seed, fold, units in joined}
+    by_fold = {(seed, fold): SUBJECT_DIFFERENCES[metric](units, jackknife.subjects) for seed, fold, units in joined}
     seeds = subject_scores_by_seed(joined, by_fold)
     values = mean_of_known(seeds)
     found = mean_over_subjects(values, jackknife.codes)
     if isinstance(found, Undefined):
-        return Undefined(NOTHING_INSIDE[metric][1])
+        return Undefined(WHY_UNDEFINED[metric][1])
     return found, jackknife.by_group(np.nan_to_num(seeds / np.isfinite(values).sum()))
 
 
-def _by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
+def _difference_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     """Return (P,) the difference within each subject, NaN for a subject with one class only or without units."""
     subject, n, by_class = subject_codes(units, subjects), len(subjects), []
     for positive, score in one_against_rest(units):
@@ -593,14 +612,14 @@ def _by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     return mean_of_known(by_class)
 
 
-BY_SUBJECT: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
-    "auroc_within": _by_subject,
+SUBJECT_DIFFERENCES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
+    "auroc_within": _difference_by_subject,
     "concordance_within": partial(order_by_subject, graded=True),
 }
 """Score inside subjects -> the function that makes the difference inside each."""
 
 
-def _crossed(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
+def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
     """Return the mean difference over matched comparisons, and each group's contribution in each seed (S, G).
     Contributions use partners of all folds, since seeds differ in who shares a fold."""
     subjects, whole, by_seed = jackknife.subjects, [], []

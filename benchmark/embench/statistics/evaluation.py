@@ -53,10 +53,10 @@ from embench.statistics.confound_only import (
 from embench.statistics.confound_test import (
     Studies,
     is_small,
-    laid_out,
+    make_studies,
     predict_protocol_phases,
     run_confound_test,
-    studies_of,
+    scores_by_seed,
     was_analysed,
 )
 from embench.statistics.joined import finite_rows
@@ -103,7 +103,7 @@ def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.nd
     return score, target.traits.decide(score, protocol.decision.threshold)
 
 
-def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
+def empty_predictions(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
     """Yield the folds of a method without predictions: the units to predict, and the units to learn from."""
     position, keep = {unit.id: i for i, unit in enumerate(cohort.units)}, set(cohort.positions)
     for seed in seeds:
@@ -114,7 +114,7 @@ def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Ite
                 yield FoldPredictions(target, seed, fold.index, np.array(test, np.int64), tuple(train), *nothing)
 
 
-def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
+def complete_folds(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
     """Return predictions that cover all tested units. Units without a prediction get missing scores, in the fold that
     tests their subject. If the folds are not the protocol's, these units are spread over the existing folds."""
     made = list(by_fold)
@@ -128,24 +128,24 @@ def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Prot
         fold_of = np.array([tested.get(cohort.units[i].id, -1) for i in outside.tolist()])
         if all(tested.get(cohort.units[i].id) == of.fold for of in own.values() for i in of.units.tolist()):
             known = {of.fold for of in own.values()}
-            made += [_nothing(target, seed, fold, cohort) for fold in folds if fold.index not in known]
+            made += [_empty_fold(target, seed, fold, cohort) for fold in folds if fold.index not in known]
             place = {of.fold: k for k, of in enumerate(made) if (of.target, of.seed) == (target, seed)}
         else:
             place = dict(enumerate(own))
             fold_of = np.where(fold_of >= 0, fold_of % len(own), -1)
         for fold, k in place.items():
-            made[k] = _with_units(made[k], outside[fold_of == fold])
-    return [replace(of, score=_silent_tied(of, cohort)) for of in made]
+            made[k] = _add_unpredicted(made[k], outside[fold_of == fold])
+    return [replace(of, score=_mark_silent(of, cohort)) for of in made]
 
 
-def _nothing(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredictions:
+def _empty_fold(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredictions:
     """Return a fold that predicts no unit."""
     train = tuple(cohort.find_positions(fold.train).tolist())
     score = np.empty((0, len(target.columns)) if target.traits.several else 0)
     return FoldPredictions(target, seed, fold.index, np.empty(0, np.int64), train, score, np.empty(0))
 
 
-def _with_units(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
+def _add_unpredicted(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
     """Return the predictions with the units `more` added, whose scores are missing."""
     nothing = np.full((len(more), *of.score.shape[1:]), np.nan)
     beside = {name: np.concatenate([score, nothing]) for name, score in of.beside.items()}
@@ -158,7 +158,7 @@ def _with_units(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
     )
 
 
-def _silent_tied(of: FoldPredictions, cohort: Cohort) -> np.ndarray:
+def _mark_silent(of: FoldPredictions, cohort: Cohort) -> np.ndarray:
     """Return the scores (n,) or (n, K), with inf for units that have neither a prediction nor a recorded signal."""
     if of.predicted.all():
         return of.score
@@ -178,7 +178,7 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
     return shares
 
 
-def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
+def find_miscounted_units(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
     """Return sentences on labelled, tested units of a record that are neither predicted nor counted correctly as
     unpredicted."""
     wrong = []
@@ -200,7 +200,7 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
     return wrong
 
 
-def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
+def unit_columns(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
     """Return the columns of a record that describe the units at `index`. They do not depend on the method."""
     units = cohort.select_units(index.tolist())
     n = len(units)
@@ -221,7 +221,7 @@ def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> 
 def prediction_rows(
     method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
-    """Return a method's predictions for the units of `about_units` as rows of a record."""
+    """Return a method's predictions for the units of `unit_columns` as rows of a record."""
     n = about.rows
     table = values.astype(np.float32).astype(np.float64)
     several = target.traits.several
@@ -295,7 +295,7 @@ class FoldConfounds:
     def rows(self, of_fold: FoldPredictions, index: np.ndarray, reasons: dict[str, str]) -> Iterator[Predictions]:
         """Yield the predictions of each model as rows of a record. If a model does not apply, the first reason is added
         to `reasons`."""
-        about = about_units(of_fold, self.cohort, index)
+        about = unit_columns(of_fold, self.cohort, index)
         for name, control in self.of(of_fold, index).items():
             if isinstance(control, Undefined):
                 reasons.setdefault(name, control.reason)
@@ -373,11 +373,11 @@ def score_predictions(
     Raises:
         DataError: there is no prediction."""
     asked = whole and not protocol.leaks
-    by_fold = completed(by_fold, cohort, protocol) if whole else by_fold
+    by_fold = complete_folds(by_fold, cohort, protocol) if whole else by_fold
     if not any(of_fold.predicted.any() for of_fold in by_fold):
         raise DataError("no unit was predicted", where=cohort.card.name)
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
-    studies = studies_of(cohort, protocol, seeds) if asked and confounds else {}
+    studies = make_studies(cohort, protocol, seeds) if asked and confounds else {}
     small = [target.name for target in cohort.targets if is_small(cohort, protocol, target)]
     reasons = {target.name: dict(absent or {}) for target in cohort.targets}
 
@@ -389,7 +389,7 @@ def score_predictions(
             elif not studies:
                 not_applicable[target.name][PROTOCOL_PHASE] = NO_CONFOUND_ANALYSIS
         confound_only = FoldConfounds(cohort, protocol, studies, given)
-        return _scored(by_fold, confound_only, not_applicable, progress, whole=whole)
+        return _score_with_confounds(by_fold, confound_only, not_applicable, progress, whole=whole)
 
     if method and confounds and confounds.first and not was_analysed(studies):
         found = evaluation({})
@@ -402,21 +402,24 @@ def score_predictions(
         return found
     more = _enough_data(cohort, protocol, seeds, found.scores)
     if confounds:
-        values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
-        folds = laid_out(cohort, [(a.target, a.seed, a.units, np.full(len(a.units), a.fold)) for a in by_fold])
-        decisive, placebo_seeds = "movement" if proved else "protocol_phase", _first(seeds) if confounds.placebo else ()
+        values = scores_by_seed(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
+        folds = scores_by_seed(cohort, [(a.target, a.seed, a.units, np.full(len(a.units), a.fold)) for a in by_fold])
+        decisive, placebo_seeds = (
+            "movement" if proved else "protocol_phase",
+            _first_seeds(seeds) if confounds.placebo else (),
+        )
         more["adjusted"] = run_confound_test(
             values, folds, studies, cohort, found.scores, decisive, protocol, confounds.progress, placebo_seeds
         )
     return replace(found, scores=Scores({**found.scores, **more}))
 
 
-def _first(seeds: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+def _first_seeds(seeds: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
     """Return the first seeds of all targets, each once."""
     return tuple(dict.fromkeys(of_target[0] for of_target in seeds.values() if of_target))
 
 
-def _scored(
+def _score_with_confounds(
     by_fold: Sequence[FoldPredictions],
     confound_only: FoldConfounds,
     not_applicable: dict[str, dict[str, str]],
@@ -438,7 +441,7 @@ def _scored(
         parts.append(_model_rows(of_fold, cohort, known))
         if not known[counted].all():
             parts.append(_unpredicted_rows(of_fold, cohort, counted & ~known))
-        parts += _beside_rows(of_fold, cohort, known)
+        parts += _comparison_rows(of_fold, cohort, known)
         parts += confound_only.rows(of_fold, of_fold.units[counted], not_applicable[target.name])
         if progress:
             progress(done, len(by_fold), target.name)
@@ -561,7 +564,7 @@ def run_circumstances(
 def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:
     """Return the folds of each seed as rows of a record: one row for each subject and its part in a fold."""
     units = cohort.select_units(cohort.eligible)
-    reasons = _reasons(cohort)
+    reasons = _exclusion_reasons(cohort)
     return [
         {**row._asdict(), "seed": seed, "reason": reasons.get(row.subject, "")}
         for seed, of_seed in folds.items()
@@ -571,14 +574,14 @@ def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[di
 
 def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return rows for the excluded subjects that do not occur in `rows`: they are in no fold, with the reason."""
-    groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _reasons(cohort)
+    groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _exclusion_reasons(cohort)
     return [
         {"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]}
         for s in sorted(reasons.keys() - {row["subject"] for row in rows})
     ]
 
 
-def _reasons(cohort: Cohort) -> dict[str, str]:
+def _exclusion_reasons(cohort: Cohort) -> dict[str, str]:
     return {row["subject"]: f"left out: {row['reason']}" for row in cohort.excluded}
 
 
@@ -595,21 +598,21 @@ def model_rows(by_fold: Sequence[FoldPredictions], cohort: Cohort) -> Prediction
     """Return a method's predictions, and its comparisons without calibration data, as rows of a record. Labels and
     confound-only models are left out."""
     parts = [_model_rows(of_fold, cohort, of_fold.predicted) for of_fold in by_fold]
-    parts += [rows for of_fold in by_fold for rows in _beside_rows(of_fold, cohort, of_fold.predicted)]
+    parts += [rows for of_fold in by_fold for rows in _comparison_rows(of_fold, cohort, of_fold.predicted)]
     return Predictions.concatenate(parts) if parts else Predictions.none()
 
 
 def _model_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> Predictions:
-    about = about_units(of_fold, cohort, of_fold.units[known])
+    about = unit_columns(of_fold, cohort, of_fold.units[known])
     return prediction_rows(MODEL, of_fold.target, about, of_fold.score[known], of_fold.decision[known])
 
 
-def _beside_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> list[Predictions]:
+def _comparison_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> list[Predictions]:
     """Return rows of the method's comparisons under protocols with calibration data, such as `no_calibration`."""
     rows = []
     for name, score in of_fold.beside.items():
         own = known & finite_rows(score)
-        about = about_units(of_fold, cohort, of_fold.units[own])
+        about = unit_columns(of_fold, cohort, of_fold.units[own])
         rows.append(
             prediction_rows(name, of_fold.target, about, score[own], of_fold.target.traits.decide(score[own], 0.5))
         )
@@ -618,7 +621,7 @@ def _beside_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) ->
 
 def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndarray) -> Predictions:
     """Return rows for the units marked in `missing` (n,), which lack a required prediction."""
-    about = about_units(of_fold, cohort, of_fold.units[missing])
+    about = unit_columns(of_fold, cohort, of_fold.units[missing])
     silent = np.isinf(of_fold.score[missing]).reshape(about.rows, -1).any(1)
     nothing = np.full((about.rows, of_fold.target.n) if of_fold.target.traits.several else about.rows, np.nan)
     rows = prediction_rows(UNPREDICTED, of_fold.target, about, nothing, np.full(about.rows, np.nan))

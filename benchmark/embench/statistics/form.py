@@ -30,11 +30,11 @@ from embench.statistics import metric_facts
 from embench.statistics.answers import (
     Answer,
     TargetAnswers,
-    against,
-    answers_of,
-    figures,
+    answer_questions,
+    format_decimals,
+    format_interval,
+    judge_interval,
     metric_family,
-    two_decimals,
 )
 
 _LABELS = {
@@ -98,11 +98,11 @@ class ResultForm:
 
 def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm]:
     """Return target -> the form of a run, whose run.yaml has the content `run`."""
-    return {target: _form(run, scores, found) for target, found in answers_of(run, scores).items()}
+    return {target: _form(run, scores, found) for target, found in answer_questions(run, scores).items()}
 
 
 def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> ResultForm:
-    about = Subject.of(run, found.target)
+    about = TargetQuestion.of(run, found.target)
     metric = found.metric if found.score or not found.exploratory else found.exploratory[0].metric
     score = scores.score(found.target, metric)
     facts = metric_facts(metric)
@@ -112,19 +112,20 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
         sample=_sample(run),
         about=(f"label: {about.label}", f"method: {method_in_words(run)}"),
         metric=facts.title + ("" if found.score else ", not the primary metric"),
-        score=(_score(score, facts.chance) + _coverage(run) if score else "not estimable") + _alone(found),
-        explanation=about.explanation(metric) if found.score else _varies(found),
+        score=(_score_in_words(score, facts.chance) + _partitions_clause(run) if score else "not estimable")
+        + _strongest_model_clause(found),
+        explanation=about.explanation(metric) if found.score else _what_varies(found),
         problem=about.order_sentence(found),
         remedy=found.problem.remedy if found.problem else "",
         answers=() if found.problem else tuple(_with_variants(found)),
         models=tuple(model_lines(((each.name, each.scores.get(metric)) for each in found.models), metric, score)),
         sentence=_sentence(run, found, about),
         notes=tuple(filter(None, _notes(run, scores, found))),
-        more=tuple(filter(None, _more(found))),
+        more=tuple(filter(None, _extra_sentences(found))),
     )
 
 
-def _coverage(run: Mapping[str, Any]) -> str:
+def _partitions_clause(run: Mapping[str, Any]) -> str:
     """Return a clause on how many of the balanced partitions a score rests on; empty if on all, or if there are
     none."""
     if run.get("protocol", {}).get("rules", {}).get("split", {}).get("deal") != "balanced":
@@ -153,7 +154,7 @@ def _with_variants(found: TargetAnswers) -> Iterator[Answer]:
 
 
 @dataclass(frozen=True)
-class Subject:
+class TargetQuestion:
     """What a target asks, in the dataset's words.
 
     Args:
@@ -172,7 +173,7 @@ class Subject:
     order: str = ""
 
     @classmethod
-    def of(cls, run: Mapping[str, Any], target: str) -> Subject:
+    def of(cls, run: Mapping[str, Any], target: str) -> TargetQuestion:
         """Return what a target of a run asks. The run's run.yaml has the content `run`."""
         full_name = str(run["dataset"]["name"])
         name, words = name_without_package(full_name), in_words(target)
@@ -185,7 +186,7 @@ class Subject:
             higher, lower = (asked.higher, asked.lower) if asked.higher else pair
             label = asked.detail or _LABELS[asked.labels]
             return cls(name, target, asked.question, label, higher, lower, asked.labels, kind, asked.order)
-        label = f"`{rule.get('label', target)}`{_cut(rule)}"
+        label = f"`{rule.get('label', target)}`{_cut_clause(rule)}"
         if kind == "binary":
             return cls(name, target, f"{words}, high or low?", label, f"high {words}", f"low {words}", "", kind)
         question = f"{words}, as a continuous target" if kind == "value" else f"which class of {words}?"
@@ -229,7 +230,7 @@ class Subject:
         return reason
 
 
-def _cut(rule: Mapping[str, Any]) -> str:
+def _cut_clause(rule: Mapping[str, Any]) -> str:
     """Return a clause on how ratings become classes; empty if they do not."""
     cut = (rule.get("rule") or {}).get("cut")
     if cut == "training_mean":
@@ -281,23 +282,23 @@ def _signals(modality: str) -> list[str]:
     return [vocabulary.label(name, "modalities") for name in names_in(modality)]
 
 
-def _score(score: Score, chance: float | None) -> str:
+def _score_in_words(score: Score, chance: float | None) -> str:
     """Return a score with its interval and the chance level."""
     over = {"subjects and stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
-    shown = figures(score, chance, "{}   95 % CI {} to {}, over " + over)
-    return f"{shown}; chance {two_decimals(chance)}" if chance is not None else shown
+    shown = format_interval(score, chance, "{}   95 % CI {} to {}, over " + over)
+    return f"{shown}; chance {format_decimals(chance)}" if chance is not None else shown
 
 
-def _varies(found: TargetAnswers) -> str:
+def _what_varies(found: TargetAnswers) -> str:
     """Return a sentence on the confounds that the first exploratory score does not hold constant; empty without one."""
     return f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
 
 
-def _alone(found: TargetAnswers) -> str:
+def _strongest_model_clause(found: TargetAnswers) -> str:
     """Return a clause on the strongest confound-only model next to an exploratory score; empty if there is none."""
     if found.score or not found.exploratory or not (control := found.exploratory[0].control):
         return ""
-    return f"; {vocabulary.label(control[0])} alone: {two_decimals(control[1].mean)}"
+    return f"; {vocabulary.label(control[0])} alone: {format_decimals(control[1].mean)}"
 
 
 def model_lines(
@@ -314,36 +315,37 @@ def model_lines(
     fixed: dict[str, list[str]] = {}
     for name, score in known:
         if is_by_construction(score):
-            fixed.setdefault(two_decimals(score.mean), []).append(vocabulary.label(name))
+            fixed.setdefault(format_decimals(score.mean), []).append(vocabulary.label(name))
             continue
         above = own is not None and (score.mean > own.mean if higher else score.mean < own.mean)
-        yield ModelLine(vocabulary.label(name), figures(score), above)
+        yield ModelLine(vocabulary.label(name), format_interval(score), above)
     for value, names in fixed.items():
         yield ModelLine(", ".join(names), f"{value} always")
 
 
-def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> str:
+def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: TargetQuestion) -> str:
     """Return the sentences for a paper, complete by themselves."""
     subjects = run["cohort"]["subjects"]
     n = subjects if isinstance(subjects, int) else len(subjects)
-    dataset = _title(about.dataset)
+    dataset = _dataset_title(about.dataset)
     method = _method_for_paper(run)
-    tested = _tested(run)
+    tested = _test_clause(run)
     if found.score is None:
-        return _unanswered(found, about, f"On {dataset} (n = {n})", method, tested)
+        return _unanswered_sentences(found, about, f"On {dataset} (n = {n})", method, tested)
     facts = metric_facts(found.metric)
-    chance = f"; chance {two_decimals(facts.chance)}" if facts.chance is not None else ""
+    chance = f"; chance {format_decimals(facts.chance)}" if facts.chance is not None else ""
     if found.metric.endswith(("_crossed", "_moment")):
         chance += ", as for any score that depends on the stimulus alone"
-    score = figures(found.score, facts.chance, "{}, 95 % CI {} to {}")
-    first = f"On {dataset} (n = {n}), {method}, {tested}, {_did(found, about)} ({_lower(facts.title)} {score}{chance})."
+    score = format_interval(found.score, facts.chance, "{}, 95 % CI {} to {}")
+    shown = f"{_lower_first(facts.title)} {score}{chance}"
+    first = f"On {dataset} (n = {n}), {method}, {tested}, {_predicate(found, about)} ({shown})."
     last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
     if found.adjusted and found.adjusted.decisive_level == "small_study" and found.adjusted.has_movement:
         last += " Nor are nonlinear effects of movement over several units."
-    return " ".join(filter(None, (first, _adjusted(run, found), last)))
+    return " ".join(filter(None, (first, _adjustment_sentence(run, found), last)))
 
 
-def _tested(run: Mapping[str, Any]) -> str:
+def _test_clause(run: Mapping[str, Any]) -> str:
     """Return a clause on the data that the method was trained and tested on."""
     if run.get("protocol", {}).get("leaks"):
         return "tested on data of which part was seen in training"
@@ -352,20 +354,20 @@ def _tested(run: Mapping[str, Any]) -> str:
         windows = f"trained outside embench on its folds and {tested}"
         return windows if submitted.get("windows") else "whose predictions were given in a file"
     if other := (run.get("config") or {}).get("train_dataset"):
-        return f"trained on {_title(name_without_package(str(other)))} alone and {tested}"
+        return f"trained on {_dataset_title(name_without_package(str(other)))} alone and {tested}"
     return tested
 
 
-def _title(dataset: str) -> str:
+def _dataset_title(dataset: str) -> str:
     """Return the display name of a dataset; the name as it is if the dataset is unknown.
 
-    >>> _title("amigos/long"), _title("my_study") ('AMIGOS (long)', 'my_study')"""
+    >>> _dataset_title("amigos/long"), _dataset_title("my_study") ('AMIGOS (long)', 'my_study')"""
     name, _, variant = dataset.partition("/")
     known = vocabulary.terms("datasets").get(name)
     return dataset if known is None else f"{known.label} ({variant})" if variant else known.label
 
 
-def _did(found: TargetAnswers, about: Subject) -> str:
+def _predicate(found: TargetAnswers, about: TargetQuestion) -> str:
     """Return the predicate of the paper's first sentence, such as "distinguished stress from rest"."""
     chance = found.answer("chance")
     word = chance.answer if chance else ""
@@ -378,7 +380,7 @@ def _did(found: TargetAnswers, about: Subject) -> str:
     return verbs.get(word, f"did not demonstrably predict {what}") if word else f"was tested on {what}"
 
 
-def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
+def _adjustment_sentence(run: Mapping[str, Any], found: TargetAnswers) -> str:
     """Return the paper's sentence on the adjustment for confounds; empty if the protocol asks for none, or it has no
     answer."""
     local, phase = found.answer("movement"), found.answer("protocol_phase")
@@ -392,13 +394,13 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
     given = f"time and {movement} within 10 min" if recorded else "the time since the start (movement was not recorded)"
     if found.adjusted is not None and found.adjusted.decisive_level == "small_study":
         given = local.text.removeprefix("given ").replace("?", "").replace("and movement", f"and {movement}")
-    tried = _count(run.get("methods_evaluated"), found.target)
+    tried = _recorded_count(run.get("methods_evaluated"), found.target)
     methods = (
         f"; not corrected for the {tried} methods evaluated on these labels"
         if tried > 1 and local.answer == "yes"
         else ""
     )
-    r = figures(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
+    r = format_interval(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
     if local.answer == "yes":
         text = f"The scores were associated with the label after adjustment for {given} ({r}{methods})"
     else:
@@ -410,30 +412,32 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
     model = next((control for control in found.models if control.name == "protocol_phase"), None)
     alone = model.scores.get(found.metric) if model else None
     short = metric_family(found.metric)
-    reach = f"; that phase alone: {short} {two_decimals(alone.mean)}" if alone and alone.defined else ""
-    of_phase = figures(phase.effect, 0.0, "{}, 95 % CI {} to {}")
+    reach = f"; that phase alone: {short} {format_decimals(alone.mean)}" if alone and alone.defined else ""
+    of_phase = format_interval(phase.effect, 0.0, "{}, 95 % CI {} to {}")
     yes, both = phase.answer == "yes", local.answer == phase.answer
     link = (", and" if both else ", but") if yes else (", nor" if both else ", but not demonstrably")
     return f"{text}{link} after adjustment for the protocol phase inferred from movement ({of_phase}{reach})."
 
 
-def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, tested: str) -> str:
+def _unanswered_sentences(found: TargetAnswers, about: TargetQuestion, start: str, method: str, tested: str) -> str:
     """Return the sentences for a paper if the primary metric can't be estimated. With too few data no other metric is
     quoted, since none holds the same confounds constant."""
     problem, title = found.problem, metric_facts(found.metric).title
     if problem is None or problem.answer != "cannot be told" or not found.exploratory:
         reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.why}."
-        return f"{start}, the {_lower(title)} of {method} could not be estimated: {reason}"
+        return f"{start}, the {_lower_first(title)} of {method} could not be estimated: {reason}"
     shown = found.exploratory[0]
     facts = metric_facts(shown.metric)
-    score = figures(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
-    separated = "separated" if against(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
+    score = format_interval(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
+    separated = (
+        "separated" if judge_interval(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
+    )
     pair = f"{about.higher} from {about.lower}" if about.higher else f"the labels of {in_words(about.target)}"
-    told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower(facts.title)} {score})."
+    told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower_first(facts.title)} {score})."
     if not shown.control or not problem.confound:
         return f"{told} {problem.reason}"
     confound = "elapsed time" if "time" in problem.confound else problem.confound
-    reached = f"{metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
+    reached = f"{metric_family(shown.metric)} {format_decimals(shown.control[1].mean)}"
     alone = f"{vocabulary.label(shown.control[0])} alone: {reached}"
     order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
@@ -477,12 +481,12 @@ def with_article(noun: str) -> str:
     return f"{'an' if vowel else 'a'} {noun}"
 
 
-def _lower(title: str) -> str:
+def _lower_first(title: str) -> str:
     """Return a display name for the inside of a sentence: its first letter is small unless it is an abbreviation."""
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
-def _count(counted: Any, target: str) -> int:
+def _recorded_count(counted: Any, target: str) -> int:
     """Return a count of a record, which holds one number or one per target; 0 if it is unknown."""
     return int((counted.get(target, 0) if isinstance(counted, Mapping) else counted) or 0)
 
@@ -504,7 +508,7 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
         explained = f"{100 * robustness(local.effect.mean):.0f} %"
         yield (
             f"An unmeasured confound that explains {explained} of the remaining variance of both score and label would "
-            f"reduce the partial r of {two_decimals(local.effect.mean)} to 0."
+            f"reduce the partial r of {format_decimals(local.effect.mean)} to 0."
         )
     if found.reads_session:
         yield "The method needs the test subject's whole session for normalisation, so it cannot run live."
@@ -513,7 +517,7 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
     yield from found.calibration_gain
     if text := format_coverage(scores.coverage(found.target)):
         yield f"{text[:1].upper()}{text[1:]}."
-    if looks := _count(run.get("test_evaluations"), found.target):
+    if looks := _recorded_count(run.get("test_evaluations"), found.target):
         yield f"{looks} evaluation{'s' if looks > 1 else ''} on these labels {'are' if looks > 1 else 'is'} recorded."
 
 
@@ -529,7 +533,7 @@ def _why_phase_decides(run: Mapping[str, Any]) -> str:
     return "as for all methods with a context, although this context is not longer than a unit"
 
 
-def _more(found: TargetAnswers) -> Iterator[str]:
+def _extra_sentences(found: TargetAnswers) -> Iterator[str]:
     """Yield further sentences, for `--all`."""
     if found.adjusted and found.score and not found.adjusted.undefined and found.adjusted.metric == found.metric:
         yield from _details(found.adjusted, found.reads)
@@ -537,9 +541,11 @@ def _more(found: TargetAnswers) -> Iterator[str]:
         yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.borderline))}."
     for each in found.exploratory:
         title = metric_facts(each.metric).title
-        text = f"Not the primary metric: {title} {figures(each.score)}, which does not hold {each.varies} constant"
+        text = (
+            f"Not the primary metric: {title} {format_interval(each.score)}, which does not hold {each.varies} constant"
+        )
         if each.control:
-            text += f"; {vocabulary.label(each.control[0])} alone reaches {two_decimals(each.control[1].mean)}"
+            text += f"; {vocabulary.label(each.control[0])} alone reaches {format_decimals(each.control[1].mean)}"
         yield f"{text}."
     if found.score and "crossed" in found.metric:
         yield "A matched metric does not hold constant drifts that differ between subjects."
@@ -551,7 +557,7 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
     """Yield sentences on the stability of the confound analysis: signal quality, seeds, variants, placebo, tasks."""
     for level in ("movement_signal_quality", "protocol_phase_signal_quality"):
         if at := adjusted.levels.get(level):
-            yield f"Given {vocabulary.label(level, 'levels')}: partial r {figures(at.partial_r, 0.0)}."
+            yield f"Given {vocabulary.label(level, 'levels')}: partial r {format_interval(at.partial_r, 0.0)}."
     level = vocabulary.label(adjusted.decisive_level, "levels")
     if len(adjusted.seeds) > 1:
         yield f"In {sum(adjusted.seeds.values())} of {len(adjusted.seeds)} seeds alone the answer given {level} is yes."
@@ -559,10 +565,10 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
         count = f"{sum(adjusted.variants.values())} of {len(adjusted.variants)}"
         yield f"Under {count} variants of the rule the answer is yes."
     if known := [score for score in adjusted.placebo.values() if score.defined]:
-        most = figures(max(known, key=lambda score: score.mean), 0.0)
+        most = format_interval(max(known, key=lambda score: score.mean), 0.0)
         yield f"Placebo: one axis of the accelerometer, given the other axes and time, has a partial r of up to {most}."
     if adjusted.tasks:
-        tasks = (f"{name}: {_known(effect)}" for name, effect in adjusted.tasks.items())
+        tasks = (f"{name}: {_interval_or_undefined(effect)}" for name, effect in adjusted.tasks.items())
         yield f"Partial r in each task: {'; '.join(tasks)}."
     if read := [
         vocabulary.label(name, "modalities") for name in adjusted.adjusted_for if name in reads and name != "acc"
@@ -570,19 +576,19 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
         yield f"The method reads {join_with_and(read)}, which the analysis also adjusts for."
 
 
-def _known(score: Score) -> str:
-    return figures(score, 0.0) if score.defined else "not estimable"
+def _interval_or_undefined(score: Score) -> str:
+    return format_interval(score, 0.0) if score.defined else "not estimable"
 
 
-_ASKED = "Is the score associated with the label ..."
-_WITHOUT = "Models without any physiological signal, same metric:"
+_QUESTIONS_HEAD = "Is the score associated with the label ..."
+_MODELS_HEAD = "Models without any physiological signal, same metric:"
 
 _FOLLOWS = (
     "The confound analysis follows. Where movement was recorded, it adds the model of the protocol phase, which may "
     "score higher."
 )
 
-_LEAST = 26
+_LEAST_FIRST_COLUMN = 26
 """Fewest characters of a table's first column beside a last one that is not folded."""
 
 
@@ -592,13 +598,13 @@ def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[st
     out = _side_by_side(form.question, form.sample, width)
     for text in form.about:
         out += _wrap(text, width, hanging=2)
-    out += ["", *_scored(form, width)]
+    out += ["", *_score_lines(form, width)]
     if form.explanation:
         out += _wrap(form.explanation, width, indent=2)
     if form.answers:
-        out += ["", *_answered(form, width)]
+        out += ["", *_answer_table(form, width)]
     if form.models:
-        out += ["", *_without_signal(form, width)]
+        out += ["", *_model_table(form, width)]
     out += ["", *_wrap(f'For a paper: "{form.sentence}"', width, indent=2)]
     for text in (*form.notes, *(form.more if every else ())):
         out += ["", *_wrap(text, width, indent=2)]
@@ -608,22 +614,22 @@ def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[st
 def first_lines(form: ResultForm, width: int = 100, *, follows: bool = False) -> list[str]:
     """Return the scores known before the confound analysis as lines of at most `width` characters: the primary metric
     and the models without a signal. `follows`: whether that analysis is still to come."""
-    models = _without_signal(form, width) if form.models else []
-    return [form.question, *_scored(form, width), *models, *(_wrap(_FOLLOWS, width, indent=2) if follows else ())]
+    models = _model_table(form, width) if form.models else []
+    return [form.question, *_score_lines(form, width), *models, *(_wrap(_FOLLOWS, width, indent=2) if follows else ())]
 
 
 def answer_lines(form: ResultForm, width: int = 100) -> list[str]:
     """Return the scores and all answers as lines of at most `width` characters."""
-    first, models = [form.question, *_scored(form, width)], _without_signal(form, width) if form.models else []
-    return [*first, *(_answered(form, width) if form.answers else ()), *models]
+    first, models = [form.question, *_score_lines(form, width)], _model_table(form, width) if form.models else []
+    return [*first, *(_answer_table(form, width) if form.answers else ()), *models]
 
 
-def _answered(form: ResultForm, width: int) -> list[str]:
-    rows = [(_ASKED, "answer", "evidence"), *((f"  {a.text}", a.answer, a.evidence) for a in form.answers)]
+def _answer_table(form: ResultForm, width: int) -> list[str]:
+    rows = [(_QUESTIONS_HEAD, "answer", "evidence"), *((f"  {a.text}", a.answer, a.evidence) for a in form.answers)]
     return _table(rows, width)
 
 
-def _scored(form: ResultForm, width: int) -> list[str]:
+def _score_lines(form: ResultForm, width: int) -> list[str]:
     """Return lines on the primary metric, or on why there is none."""
     out = []
     if form.problem:
@@ -633,9 +639,9 @@ def _scored(form: ResultForm, width: int) -> list[str]:
     return out
 
 
-def _without_signal(form: ResultForm, width: int) -> list[str]:
+def _model_table(form: ResultForm, width: int) -> list[str]:
     rows = [(f"  {m.names}", m.score, "above this method" if m.above else "") for m in form.models]
-    return [f"  {_WITHOUT}", *_table(rows, width)]
+    return [f"  {_MODELS_HEAD}", *_table(rows, width)]
 
 
 def _wrap(text: str, width: int, indent: int = 0, hanging: int = 0) -> list[str]:
@@ -656,7 +662,7 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
     left, right = (max(len(row[k]) for row in rows) for k in (0, 2))
     room = width - 2 - middle - 4
     if left + right > room:
-        left = min(left, room - right if room - right >= _LEAST else room // 2)
+        left = min(left, room - right if room - right >= _LEAST_FIRST_COLUMN else room // 2)
         right = room - left
     out = []
     for first, second, third in rows:
@@ -671,26 +677,26 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
 
 def as_html(form: ResultForm, *, every: bool = False) -> str:
     """Return the form as HTML, with the same words as on the terminal."""
-    about = "<br>".join(map(_marked, (form.sample, *form.about)))
+    about = "<br>".join(map(_markup, (form.sample, *form.about)))
     parts = [f"<h3>{escape(form.question)}</h3>", f"<p>{about}</p>"]
     if form.problem:
-        parts.append(f"<p><strong>{_marked(form.problem)}</strong> {_marked(form.remedy)}</p>")
+        parts.append(f"<p><strong>{_markup(form.problem)}</strong> {_markup(form.remedy)}</p>")
     if not form.problem or form.score != "not estimable":
         parts.append(f"<p><strong>{escape(form.metric)} {escape(form.score)}</strong></p>")
     if form.explanation:
         parts.append(f"<p>{escape(form.explanation)}</p>")
     if form.answers:
-        heads = (_ASKED, "answer", "evidence")
+        heads = (_QUESTIONS_HEAD, "answer", "evidence")
         parts.append(_html_table(heads, [(a.text, a.answer, a.evidence) for a in form.answers]))
     if form.models:
         rows = [(m.names, m.score, "above this method" if m.above else "") for m in form.models]
-        parts.append(_html_table((_WITHOUT, "", ""), rows))
+        parts.append(_html_table((_MODELS_HEAD, "", ""), rows))
     parts.append(f"<p>For a paper: <q>{escape(form.sentence)}</q></p>")
-    parts += [f"<p>{_marked(text)}</p>" for text in (*form.notes, *(form.more if every else ()))]
+    parts += [f"<p>{_markup(text)}</p>" for text in (*form.notes, *(form.more if every else ()))]
     return f'<div class="result">{"".join(parts)}</div>'
 
 
-def _marked(text: str) -> str:
+def _markup(text: str) -> str:
     """Return a text as HTML; text between backticks becomes code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 

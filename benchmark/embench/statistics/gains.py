@@ -30,7 +30,7 @@ from embench.statistics.comparison import (
     paired_gap,
     per_subject_contributions,
 )
-from embench.statistics.estimates import contributions, metric_of
+from embench.statistics.estimates import contributions, load_metric
 from embench.statistics.intervals import (
     ALPHA,
     Estimate,
@@ -83,7 +83,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Each:
+class ValuesBySeed:
     """One value per subject, or per stimulus.
 
     Args:
@@ -108,19 +108,19 @@ class Each:
         return widen(found, found.error**2 if shared is None else shared)
 
 
-def subject_scores(run: Scored) -> Each:
+def subject_scores(run: Scored) -> ValuesBySeed:
     """Return the score of each subject."""
     seeds = [units for _, units in units_by_seed(run)]
     return of_subjects([run], names_of(seeds), seeds)
 
 
-def subject_gap(first: Scored, second: Scored) -> Each:
+def subject_gap(first: Scored, second: Scored) -> ValuesBySeed:
     """Return each subject's score in the first run less that in the second, each on its own units and target."""
     sides = [[units for _, units in units_by_seed(run)] for run in (first, second)]
     return of_subjects([first, second], names_of([*sides[0], *sides[1]]), *sides)
 
 
-def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Units]) -> Each:
+def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Units]) -> ValuesBySeed:
     """Return the scores (S, P) of the first side's units, less those of a second side if there is one."""
     values = scores_of(runs[0], sides[0], names)
     for side in sides[1:]:
@@ -128,8 +128,8 @@ def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Unit
     groups = {subject: group for run in runs for subject, group in run.record.groups.items()}
     _, codes = np.unique([groups[name] for name in names.tolist()], return_inverse=True)
     jackknife = Jackknife(names, codes)
-    trained = np.any([_trained(run, jackknife) for run in runs], axis=0)
-    return Each("subjects", values, jackknife, trained)
+    trained = np.any([_who_trained(run, jackknife) for run in runs], axis=0)
+    return ValuesBySeed("subjects", values, jackknife, trained)
 
 
 def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
@@ -157,7 +157,7 @@ def names_of(seeds: Sequence[Units]) -> np.ndarray:
 
 def scores_of(run: Scored, seeds: Sequence[Units], names: np.ndarray) -> np.ndarray:
     """Return (S, P) the run's score of each subject on its units in each seed."""
-    metric = metric_of(run.metric)
+    metric = load_metric(run.metric)
     if isinstance(metric, Undefined):
         raise DataError(metric.reason, where=run.metric)
     if seeds[0].kind not in metric.kinds:
@@ -166,7 +166,7 @@ def scores_of(run: Scored, seeds: Sequence[Units], names: np.ndarray) -> np.ndar
     return np.stack([metric.resampled(units, names, alone) for units in seeds])
 
 
-def _trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
+def _who_trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
     """Return (S, G, G) for each seed whether a group (column) trained, or chose the epoch of, models that predict
     another group (row)."""
     at = {name: k for k, name in enumerate(jackknife.subjects.tolist())}
@@ -185,7 +185,7 @@ def _trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
 # predictions.
 
 
-def headline_summands(record: Record, target: str) -> Summands | None:
+def primary_metric_summands(record: Record, target: str) -> Summands | None:
     """Return the contributions of groups of subjects to the primary metric of a target, in the partitions of
     `shared_part`.
 
@@ -216,7 +216,8 @@ def headline_summands(record: Record, target: str) -> Summands | None:
 
 def chance_contributions(record: Record, target: str) -> list[float] | None:
     """Return the contributions of groups of subjects to the primary metric of a constant score, in the partitions of
-    `shared_part`. They are the average of a method's `headline_summands` if the method predicts nothing. None if a
+    `shared_part`. They are the average of a method's `primary_metric_summands` if the method predicts nothing. None if
+        a
     method has no such contributions.
 
     Raises:
@@ -341,10 +342,10 @@ def compare_curves(
     Raises:
         UsageError: runs differ in more than method and amount, are of protocols without calibration data, or have no
             amount in common. DataError: as `compare`."""
-    methods, amounts = _methods(records, given)
+    methods, amounts = _group_by_method(records, given)
     tables = []
     for target in targets or common_targets(records):
-        made = [_at(methods, amount, target, metric) for amount in amounts]
+        made = [_table_at_amount(methods, amount, target, metric) for amount in amounts]
         scores = {key: score for of in made for key, score in of.scores.items()}
         gaps = [gap for of in made for gap in of.gains], [gap for of in made for gap in of.differences]
         tables.append(CurveTable(target, made[0].metric, scores, tuple(gaps[0]), tuple(gaps[1])))
@@ -362,9 +363,9 @@ def compare_curves(
 _Amounts = dict[Given, Record]
 
 
-def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _Amounts], list[Given]]:
+def _group_by_method(records: Sequence[Record], given: str | None) -> tuple[dict[str, _Amounts], list[Given]]:
     """Return name of a method -> amount -> its run, and the amounts at which methods are compared."""
-    _check_given(records)
+    _check_calibration_recorded(records)
     if len(records) > 1:
         check_same(records, but=["seeds", "calibration data", "target access"])
     grouped: dict[str, _Amounts] = {}
@@ -400,7 +401,7 @@ def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _A
     return methods, wanted or common
 
 
-def _check_given(records: Sequence[Record]) -> None:
+def _check_calibration_recorded(records: Sequence[Record]) -> None:
     for record in records:
         if record.run.get("calibration_data") is None:
             raise UsageError(
@@ -410,9 +411,9 @@ def _check_given(records: Sequence[Record]) -> None:
             )
 
 
-def _at(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str | None) -> CurveTable:
+def _table_at_amount(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str | None) -> CurveTable:
     """Return the table for one amount, with uncorrected p values."""
-    pairs = {name: (runs[given], _nothing_given(runs, given)) for name, runs in methods.items()}
+    pairs = {name: (runs[given], _run_without_calibration(runs, given)) for name, runs in methods.items()}
     every = [record for pair in pairs.values() for record in pair]
     found = {id(method.record): method for method in methods_on_common(every, target, metric)}
     gains: dict[str, Estimate] = {}
@@ -420,7 +421,7 @@ def _at(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str 
     for name, (more, nothing) in pairs.items():
         with_it, without = found[id(more)], found[id(nothing)]
         scores |= {("0", name): without.told, (given.text, name): with_it.told}
-        gains[name] = _less(with_it.score, without.score, with_it, name)
+        gains[name] = _paired_gain(with_it.score, without.score, with_it, name)
     about = next(iter(found.values())).about
 
     def gap(one: str, other: str, difference: Estimate) -> CurveGap:
@@ -437,18 +438,18 @@ def _at(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str 
         about.metric,
         scores,
         tuple(gap(name, "", gain) for name, gain in gains.items()),
-        tuple(gap(a, b, _less(gains[a], gains[b], first, f"{a}, {b}")) for a, b in combinations(gains, 2)),
+        tuple(gap(a, b, _paired_gain(gains[a], gains[b], first, f"{a}, {b}")) for a, b in combinations(gains, 2)),
     )
 
 
-def _less(one: Estimate, other: Estimate, method: ComparedMethod, where: str) -> Estimate:
+def _paired_gain(one: Estimate, other: Estimate, method: ComparedMethod, where: str) -> Estimate:
     gap = paired_difference(one, other, method.about.group)
     if isinstance(gap, Undefined):
         raise DataError(f"the gain in {method.about.metric} is undefined: {gap.reason}", where=where)
     return gap
 
 
-def _nothing_given(runs: _Amounts, given: Given) -> Record:
+def _run_without_calibration(runs: _Amounts, given: Given) -> Record:
     """Return the method's run without calibration data. If there is none, its predictions `no_calibration` in the run
     with calibration data take its place."""
     if Given() in runs:

@@ -23,7 +23,7 @@ from embench.records.scores import Score
 # a group. All intervals are two-sided at 95 %.
 
 LEVEL = 0.95
-SHARED_AT_MOST = 2.0
+MAX_OVERLAP = 2.0
 """Bound on the variance added by subjects who train each other's models, as a multiple of the variance itself. Models
 of noise alone add it once; it may be underestimated by half."""
 
@@ -36,7 +36,7 @@ class Estimate:
         std: the standard deviation over what `over` names: subjects (`subjects`, `subjects and stimuli`), the
             `folds` of a seed (mean over seeds), or the `jackknife` (a standard error).
         low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom, or of the interval of
-            `add_one`; None if nothing can vary.
+            `with_add_one_interval`; None if nothing can vary.
         shared: the part of `error`^2 that is `training_overlap`; None if seeds do not show it.
         groups: the number of groups of subjects from which `error` comes.
         subjects: the number of subjects. `left_out`: reasons why some data are not included.
@@ -163,7 +163,7 @@ def with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
     return replace(estimate, low=estimate.mean - half, high=estimate.mean + half, error=error, df=df)
 
 
-def over_stimuli_too(estimate: Estimate, without: np.ndarray) -> Estimate:
+def cover_other_stimuli(estimate: Estimate, without: np.ndarray) -> Estimate:
     """Return an estimate over subjects with an interval that covers other stimuli too.
 
     The variance over stimuli, by the jackknife, is added to the variance over subjects. This errs on the safe side: the
@@ -187,7 +187,7 @@ def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Esti
         if isinstance(gap, Undefined):
             return gap
         if one.without_stimulus is not None and other.without_stimulus is not None:
-            gap = over_stimuli_too(gap, one.without_stimulus - other.without_stimulus)
+            gap = cover_other_stimuli(gap, one.without_stimulus - other.without_stimulus)
     elif one.without is None or other.without is None:
         return Undefined("other_subjects")
     else:
@@ -235,7 +235,7 @@ def widen(estimate: Estimate, shared: float | None) -> Estimate:
     unchanged if `shared` is None."""
     if estimate.error is None or shared is None:
         return estimate
-    shared = min(shared, SHARED_AT_MOST * estimate.error**2)
+    shared = min(shared, MAX_OVERLAP * estimate.error**2)
     return with_interval(replace(estimate, shared=shared), math.sqrt(estimate.error**2 + shared), estimate.df)
 
 
@@ -246,7 +246,7 @@ def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out
     return with_interval(replace(estimate, std=error, groups=df + 1), error, df) if df else estimate
 
 
-def add_one(estimate: Estimate) -> Estimate:
+def with_add_one_interval(estimate: Estimate) -> Estimate:
     """Return the estimate of a score in 0 to 1 with another interval, as if one more group of subjects scored .5 (after
     Agresti & Coull 1998, doi 10.1080/00031305.1998.10480550). Only the ends change; chance must be .5.
 
@@ -302,7 +302,7 @@ def shared_training_test(values: np.ndarray, shared: float) -> float:
     """Return the p of `permutation_test` with the training-overlap correction. The observed difference varies by
     `shared` (see `training_overlap`) more than the permuted values, so it is scaled down accordingly."""
     own = (values**2).mean()
-    more = min(shared / own, SHARED_AT_MOST) if own else 0.0
+    more = min(shared / own, MAX_OVERLAP) if own else 0.0
     return permutation_test(np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]]))
 
 
@@ -397,7 +397,7 @@ def _letter(number: int) -> str:
 
 DRAWS = 2**15
 _RANK_SEED = 20261121
-_AT_ONCE = 1024
+_FLIPS_AT_ONCE = 1024
 """Number of flips computed at once, to bound memory."""
 
 
@@ -466,12 +466,12 @@ def rank_methods(scores: Sequence[Score], summands: Sequence[Summands | None]) -
     known = [s for s, same in zip(summands, alike, strict=True) if same and s is not None]
     level = ALPHA
     if alike.all():
-        p, standardised, noise = _paired(known)
+        p, standardised, noise = _compare_paired(known)
     else:
-        p, standardised, noise = _unpaired(means, scores)
+        p, standardised, noise = _compare_unpaired(means, scores)
         if known:
             level, both = ALPHA / 2, np.ix_(alike, alike)
-            p[both], standardised[both], own_noise = _paired(known)
+            p[both], standardised[both], own_noise = _compare_paired(known)
             noise = noise[: len(own_noise)]
             noise[:, alike] = own_noise
     above = (p < level) & (standardised > 0)
@@ -495,44 +495,44 @@ _Compared = tuple[np.ndarray, np.ndarray, np.ndarray]
 of what equal methods score beyond what they should."""
 
 
-def _paired(summands: Sequence[Summands]) -> _Compared:
+def _compare_paired(summands: Sequence[Summands]) -> _Compared:
     """Compare methods by sign flips. Each flip turns all methods' contributions of a group of subjects at once, so that
     methods keep their correlation (Westfall & Young 1993). The first flip turns none: the observed value counts
     itself."""
     contributions = np.stack([s.contributions for s in summands])
     own = np.stack([((row - contributions) ** 2).sum(-1) for row in contributions])
-    error = np.sqrt(own + _shared(summands, own))
+    error = np.sqrt(own + _overlap_variances(summands, own))
     gaps = np.stack([(row - contributions).sum(-1) for row in contributions])
     standardised = np.divide(gaps, error, out=np.zeros_like(own), where=error > 0)
     signs = 1.0 - 2.0 * group_permutations(contributions.shape[1])
     turned, spread = (signs @ contributions.T).T.copy(), np.where(own > 0, np.sqrt(own), np.inf)
     greatest = np.zeros(len(signs))
-    for k in range(0, len(signs), _AT_ONCE):
-        some = turned[:, k : k + _AT_ONCE]
+    for k in range(0, len(signs), _FLIPS_AT_ONCE):
+        some = turned[:, k : k + _FLIPS_AT_ONCE]
         for m in range(len(some) - 1):
             values = np.abs(some[m + 1 :] - some[m])
             values /= spread[m, m + 1 :, None]
-            np.maximum(greatest[k : k + _AT_ONCE], values.max(0), out=greatest[k : k + _AT_ONCE])
-    return _corrected(standardised, greatest), standardised, signs @ _centred(summands, contributions).T
+            np.maximum(greatest[k : k + _FLIPS_AT_ONCE], values.max(0), out=greatest[k : k + _FLIPS_AT_ONCE])
+    return _corrected_p(standardised, greatest), standardised, signs @ _as_if_equal(summands, contributions).T
 
 
-def _shared(summands: Sequence[Summands], own: np.ndarray) -> np.ndarray:
+def _overlap_variances(summands: Sequence[Summands], own: np.ndarray) -> np.ndarray:
     """Return (M, M) the training-overlap variance of each difference."""
     shared = np.zeros_like(own)
     for a, b in combinations(range(len(summands)), 2):
         gap = summands[a].by_seed - summands[b].by_seed
-        shared[a, b] = shared[b, a] = _allowance(gap, summands[0].trained, own[a, b])
+        shared[a, b] = shared[b, a] = _overlap_variance(gap, summands[0].trained, own[a, b])
     return shared
 
 
-def _allowance(by_seed: np.ndarray, trained: np.ndarray, own: float) -> float:
+def _overlap_variance(by_seed: np.ndarray, trained: np.ndarray, own: float) -> float:
     """Return the training-overlap variance. If seeds do not show it, it equals the variance `own` without it, as it
     does if there is nothing to learn."""
     shared = training_overlap(by_seed, trained)
-    return own if shared is None else min(shared, SHARED_AT_MOST * own)
+    return own if shared is None else min(shared, MAX_OVERLAP * own)
 
 
-def _centred(summands: Sequence[Summands], contributions: np.ndarray) -> np.ndarray:
+def _as_if_equal(summands: Sequence[Summands], contributions: np.ndarray) -> np.ndarray:
     """Return (M, G) the contributions as if all methods were equal: less their means, scaled up by the training
     overlap."""
     beyond = contributions - contributions.mean(0)
@@ -540,12 +540,12 @@ def _centred(summands: Sequence[Summands], contributions: np.ndarray) -> np.ndar
     own = (beyond**2).sum(1)
     by_seed = np.stack([s.by_seed for s in summands])
     by_seed -= by_seed.mean(0)
-    shared = [_allowance(of, summands[0].trained, float(v)) for of, v in zip(by_seed, own, strict=True)]
+    shared = [_overlap_variance(of, summands[0].trained, float(v)) for of, v in zip(by_seed, own, strict=True)]
     ratio = np.divide(shared, own, out=np.zeros_like(own), where=own > 0)
     return np.asarray(beyond * np.sqrt(1 + ratio)[:, None])
 
 
-def _unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
+def _compare_unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
     """Compare methods by the range of independent means (Tukey & Kramer). This is conservative if methods err alike.
 
     The error of a score with an add-one interval is taken from half that interval, too, although its centre is nearer
@@ -562,10 +562,10 @@ def _unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
     drawn = rng.standard_normal((DRAWS, len(means)))
     greatest = np.ptp(drawn, axis=1) / np.sqrt(2 * rng.chisquare(df, DRAWS) / df)
     noise = drawn * errors
-    return _corrected(standardised, greatest), standardised, noise
+    return _corrected_p(standardised, greatest), standardised, noise
 
 
-def _corrected(standardised: np.ndarray, greatest: np.ndarray) -> np.ndarray:
+def _corrected_p(standardised: np.ndarray, greatest: np.ndarray) -> np.ndarray:
     """Return (M, M) p of differences, from draws (R,) of the greatest difference between equal methods."""
     below = np.searchsorted(np.sort(greatest), np.abs(standardised) - 1e-9)
     return np.asarray(1 - below / len(greatest))
@@ -581,7 +581,7 @@ _METHODS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class ManyRows:
+class PositiveCount:
     """Number of methods with the answer *yes*.
 
     Args:
@@ -601,7 +601,7 @@ class ManyRows:
         return self.by_luck is not None and self.adding > self.by_luck
 
 
-def count_positive(parts: Sequence[Mapping[str, float]], positive: int) -> ManyRows | None:
+def count_positive(parts: Sequence[Mapping[str, float]], positive: int) -> PositiveCount | None:
     """Return how many methods are positive, and how many would be by chance; None without methods.
 
     The contributions minus their mean change sign group by group, which simulates methods that predict nothing. Such a
@@ -616,7 +616,7 @@ def count_positive(parts: Sequence[Mapping[str, float]], positive: int) -> ManyR
 
     if not parts:
         return None
-    values = _matrix(parts)
+    values = _contribution_matrix(parts)
     n = np.isfinite(values).sum(1)
     around = np.nan_to_num(values - np.nanmean(values, axis=1, keepdims=True))
     counts = np.zeros((), int)
@@ -626,7 +626,7 @@ def count_positive(parts: Sequence[Mapping[str, float]], positive: int) -> ManyR
         variance = np.maximum((some**2).sum(1) - turned**2 / of, 1e-12) * of / np.maximum(of - 1, 1)
         counts = counts + (turned > stdtrit(np.maximum(of - 1, 1), (1 + LEVEL) / 2) * np.sqrt(variance)).sum(1)
     p = float(((counts >= positive).sum() + 1) / (len(counts) + 1))
-    return ManyRows(len(parts), positive, int(np.quantile(counts, LEVEL, method="higher")), p)
+    return PositiveCount(len(parts), positive, int(np.quantile(counts, LEVEL, method="higher")), p)
 
 
 def holds_corrected(parts: Sequence[Mapping[str, float]], effects: Sequence[Score]) -> list[bool]:
@@ -640,7 +640,7 @@ def holds_corrected(parts: Sequence[Mapping[str, float]], effects: Sequence[Scor
 
     if not parts:
         return []
-    values = _matrix(parts)
+    values = _contribution_matrix(parts)
     n = np.isfinite(values).sum(1)
     own = np.sqrt(np.maximum(np.nansum(values**2, axis=1), 1e-24))
     spread = np.nanstd(values, axis=1, ddof=1) * np.sqrt(n)
@@ -655,7 +655,7 @@ def holds_corrected(parts: Sequence[Mapping[str, float]], effects: Sequence[Scor
     return [bool(found) for found in 1 - below / len(greatest) < ALPHA]
 
 
-def _matrix(parts: Sequence[Mapping[str, float]]) -> np.ndarray:
+def _contribution_matrix(parts: Sequence[Mapping[str, float]]) -> np.ndarray:
     """Return (M, G) the contributions to M methods by group of subjects, NaN if a method has none."""
     names = sorted(set().union(*parts))
     return np.array([[of.get(name, np.nan) for name in names] for of in parts])
@@ -681,7 +681,7 @@ class Spread:
     difference: float | None
 
 
-def spread_of(scores: Sequence[Score], summands: Sequence[Summands]) -> Spread:
+def measure_spread(scores: Sequence[Score], summands: Sequence[Summands]) -> Spread:
     """Return the spread of the scores of at least two entries. `summands`: the contributions of the entries that have
     them."""
     halves = [(s.high - s.low) / 2 for s in scores if s.low is not None and s.high is not None]

@@ -19,18 +19,18 @@ from embench.records.manifest import scoring_of, tuned_in_words
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.records.wording import format_value, in_words, recorded_hyperparameters
-from embench.statistics.conditioned import ANY, HURDLE, Hurdle
+from embench.statistics.conditioned import HURDLE, NO_HURDLE, Hurdle
 from embench.statistics.intervals import Jackknife
 
 # Names of methods beside each other: those of the same parts are told apart by the settings that differ.
 
 _NOT_SETTINGS = frozenset({"assumed", "code", "datasets", "plugin"})
 """Keys of a recorded part that hold no setting of it."""
-_MOST = 4
+_MAX_SETTINGS = 4
 """Most settings that differ in a name; runs of other recipes differ in many, and the recipe names them."""
 
 
-def names_apart(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def make_names_unique(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return unique names of methods. Equal names get the settings in which their runs differ, such as `context 60 s`,
     or the run's id if they differ in none.
 
@@ -39,7 +39,7 @@ def names_apart(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list
     found = list(names)
     for name in {name for name in names if name and names.count(name) > 1}:
         at = [i for i, each in enumerate(names) if each == name]
-        for i, settings in zip(at, _settings_apart([runs[i] for i in at]), strict=True):
+        for i, settings in zip(at, _differing_settings([runs[i] for i in at]), strict=True):
             found[i] = ", ".join([name, *settings])
     plain = found.copy()
     return [
@@ -48,12 +48,12 @@ def names_apart(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list
     ]
 
 
-def _settings_apart(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def _differing_settings(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Return for each run the settings that not all of the runs share."""
     recipes = [str((run.get("recipe") or {}).get("preset", "")) for run in runs]
     found = [_settings(run) for run in runs]
     keys = [key for key in dict.fromkeys(key for each in found for key in each) if len({e.get(key) for e in found}) > 1]
-    if len(set(recipes)) > 1 and len(keys) > _MOST:
+    if len(set(recipes)) > 1 and len(keys) > _MAX_SETTINGS:
         asked = [{setting.partition("=")[0] for setting in (run["recipe"].get("settings") or ())} for run in runs]
         keys = [key for key in keys if any(key in each for each in asked)]
         found = [{"recipe": f"recipe {recipe}", **each} for recipe, each in zip(recipes, found, strict=True)]
@@ -65,7 +65,7 @@ def _settings(run: Mapping[str, Any]) -> dict[str, str]:
     """Return path -> setting in words, for all settings of a run."""
     config = run.get("config") or {}
     parts, asked = config.get("parts") or {}, config.get("request") or {}
-    found = {path: text for part, recipe in parts.items() for path, text in _of_part(part, recipe)}
+    found = {path: text for part, recipe in parts.items() for path, text in _part_settings(part, recipe)}
     for name, about in (run.get("objects") or {}).items():
         for text in recorded_hyperparameters(str(about.get("repr", ""))):
             found[f"{name.rpartition(':')[2]} {text.partition('(')[0]}"] = text
@@ -79,26 +79,28 @@ def _settings(run: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _of_part(part: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _part_settings(part: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield path and words for each setting of a part. Equal parts of several modalities get the same words."""
     kind = re.sub(r"\[.*?\]", "", part)
     for name, value in recipe.items():
         if name == "view":
-            yield f"{part}.view", _view(value or {})
+            yield f"{part}.view", _view_in_words(value or {})
         elif isinstance(value, Mapping):
-            yield from ((f"{part}.{name}.{key}", f"{in_words(key)} {_value(each)}") for key, each in value.items())
+            yield from (
+                (f"{part}.{name}.{key}", f"{in_words(key)} {_setting_in_words(each)}") for key, each in value.items()
+            )
         elif name not in _NOT_SETTINGS:
-            yield f"{part}.{name}", f"{kind} {in_words(name)} {_value(value)}"
+            yield f"{part}.{name}", f"{kind} {in_words(name)} {_setting_in_words(value)}"
 
 
-def _view(view: Mapping[str, Any]) -> str:
+def _view_in_words(view: Mapping[str, Any]) -> str:
     """Return the words for the view of a part, as names of methods contain them."""
     kind, length, step = view.get("kind") or "unit", view.get("length_s"), view.get("step_s")
     every = f" every {step:g} s" if step and kind == "window" else ""
     return f"{kind} {length:g} s{every}" if length and kind != "unit" else f"whole {kind}s"
 
 
-def _value(value: Any) -> str:
+def _setting_in_words(value: Any) -> str:
     words = {True: "on", False: "off", None: "none"}
     return words[value] if value is None or isinstance(value, bool) else format_value(value, "g")
 
@@ -136,7 +138,7 @@ class Joined:
     def hurdle_of_seed(self) -> Hurdle:
         """Minimum numbers of comparisons that each seed needs by itself. Under scoring 4 only all seeds together need a
         minimum."""
-        return HURDLE if self.scoring == 3 else ANY
+        return HURDLE if self.scoring == 3 else NO_HURDLE
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
         """Return for each seed: fold -> tested subjects (P,)."""
@@ -176,10 +178,10 @@ def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
 def varies_within_stimuli(joined: Joined) -> bool:
     """Return True if a subject has different labels within one stimulus. Values differ if they are at least a step
     apart."""
-    return any(np.isfinite(units.length_s) and _varies(units) for _, _, units in joined)
+    return any(np.isfinite(units.length_s) and _labels_differ(units) for _, _, units in joined)
 
 
-def _varies(units: Units) -> bool:
+def _labels_differ(units: Units) -> bool:
     stimuli, stimulus = np.unique(units.stimulus, return_inverse=True)
     at = units.subjects[1] * len(stimuli) + stimulus
     low, high = np.full((2, at.max() + 1), units.y_true[0])
@@ -230,7 +232,7 @@ def join(
         if not np.diff(np.sort(key[rows])).all():  # `np.unique` takes fifty times as long
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
         units_in_order = units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions)
-        split = _split(replace(units_in_order, step=step, whole_numbers=whole_numbers), ours["seed"][rows])
+        split = _split_by_fold(replace(units_in_order, step=step, whole_numbers=whole_numbers), ours["seed"][rows])
         methods[method] = replace(split, scoring=scoring)
     return methods
 
@@ -260,7 +262,7 @@ def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.nd
     return y
 
 
-def _split(units: Units, seed_of: np.ndarray) -> Joined:
+def _split_by_fold(units: Units, seed_of: np.ndarray) -> Joined:
     """Return units (n,), ordered by seed and fold, as seed -> fold -> units. `seed_of` (n,)."""
     seeds: dict[int, dict[int, Units]] = {}
     ends = [*(np.flatnonzero(np.diff(seed_of) | np.diff(units.fold)) + 1).tolist(), len(units)]
@@ -299,7 +301,7 @@ def units_of(
     unknown = sorted(set(subject.names.tolist()) - set(groups))
     if unknown:
         raise DataError(f"subjects without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
-    recording, moment = _places(rows)
+    recording, moment = _recordings_and_moments(rows)
     return Units(
         kind=target.kind,
         y_true=y,
@@ -320,7 +322,7 @@ def units_of(
     )
 
 
-def _places(rows: Predictions) -> tuple[np.ndarray, np.ndarray]:
+def _recordings_and_moments(rows: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Return (n,) the number of the recording of each row's unit, and the time since that recording began, in s. A
     recording is one stimulus."""
     units = rows.texts("unit")
@@ -372,7 +374,7 @@ def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
                 raise UsageError(
                     f"runs can't be compared: they differ in {what}",
                     where=f"{records[0].run['id']} and {r.run['id']}",
-                    expected=f"the same; found: {_told(values[0])} and {_told(value)}",
+                    expected=f"the same; found: {_found_in_words(values[0])} and {_found_in_words(value)}",
                     hint=_HINTS.get(what, "run both with the same settings"),
                 )
 
@@ -384,7 +386,7 @@ def _common_value(run: Mapping[str, Any], path: Sequence[str]) -> Any:
     return found
 
 
-def _told(value: Any) -> str:
+def _found_in_words(value: Any) -> str:
     return format_value(value, missing="nothing") or "nothing"
 
 
@@ -415,13 +417,15 @@ def recorded_targets(of: Record) -> list[Target]:
     card = of.run["card"]
     rules, steps = {row["name"]: row for row in card.get("label_rules", [])}, card.get("steps", {})
     return [
-        Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"], step=steps.get(name))
+        Target(
+            name, row["kind"], LabelRule(**_lists_to_tuples(row["rule"])), row["label"], row["n"], step=steps.get(name)
+        )
         for name in of.scores.primary_metrics
         if (row := rules.get(name))
     ]
 
 
-def _tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
+def _lists_to_tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in rule.items()}
 
 

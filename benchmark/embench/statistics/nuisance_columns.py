@@ -27,19 +27,19 @@ from embench.statistics.nuisance_models import (
     label_columns,
     linear,
     predictions,
-    standard,
+    standardise_all,
     trees,
 )
 from embench.statistics.nuisance_movement import (
     NEAR_S,
-    Moved,
     Movement,
+    MovementColumns,
     Smoothed,
-    behaviour_of,
+    accelerometer_features,
+    behaviour_features,
+    make_context_block,
     movement_features,
-    movement_of,
-    surrounded,
-    windows_of,
+    read_windows,
 )
 from embench.store.store import cache_array, is_cached
 from embench.system import installed_version
@@ -55,7 +55,7 @@ SHARP, SOFT, FLAT = 0.08, 0.05, 10.0
 """Increase of a correlation that multiplies the weight by e."""
 
 
-class Cells:
+class SessionGrid:
     """Sessions of P subjects on a grid of time: each cell is as long as a unit and contains at most one unit."""
 
     def __init__(self, sessions: Sessions) -> None:
@@ -109,7 +109,7 @@ class Cells:
         (`SOFT`).
 
         Args:
-            likeness: see `Cells.likeness`. `labels`: (n, K), NaN if there is none.
+            likeness: see `SessionGrid.likeness`. `labels`: (n, K), NaN if there is none.
             train: for each subject, the positions of the training units of the model that predicts it."""
         subject = self.sessions.subject
         best = likeness.argmax(2)
@@ -127,16 +127,16 @@ class Cells:
             aligned = np.clip(cells - self.shifts[best[p, others]][:, None], 0, self.shape[1] - 1)
             of_best = np.take_along_axis(read, aligned[:, :, None], axis=1)
             for k, warmth in enumerate((SHARP, FLAT)):
-                weight = _softened(top[p, others], warmth)
+                weight = _softmax(top[p, others], warmth)
                 out[rows, k] = np.einsum("q,qik->ik", weight, of_best)
-            weight = _softened(likeness[p, others], SOFT)
+            weight = _softmax(likeness[p, others], SOFT)
             for s, shift in enumerate(self.shifts):
                 here = read[:, np.clip(cells - shift, 0, self.shape[1] - 1)]
                 out[rows, 2] += np.einsum("q,qik->ik", weight[:, s], here)
         return out.reshape(len(subject), -1)
 
 
-def _softened(likeness: np.ndarray, warmth: float) -> np.ndarray:
+def _softmax(likeness: np.ndarray, warmth: float) -> np.ndarray:
     """Return weights that add up to 1, from the softmax of `likeness` / `warmth`."""
     weight = np.exp((likeness - likeness.max()) / warmth)
     return np.asarray(weight / weight.sum())
@@ -145,7 +145,7 @@ def _softened(likeness: np.ndarray, warmth: float) -> np.ndarray:
 # Nuisances as columns of a cohort's units: what the clock, the accelerometer, muscles, eyes and breathing, and the
 # contact of sensors tell, with models that read the label off them, fitted on the training subjects of each fold.
 
-_CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *confound_only.CODE]
+_CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *confound_only.TREES_CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
 OWN_CUTS = "cuts_of_folds"
 BLOCKS = ("registered", "local", "contact")
@@ -191,7 +191,7 @@ class Observed:
         return [libraries, {key: digest(column) for key, column in self.cohort.arrays(self.units).items()}]
 
     @cached_property
-    def moved(self) -> Moved | None:
+    def moved(self) -> MovementColumns | None:
         """The columns of the accelerometer; None if no unit has any."""
         store = self.cohort.store
         if "acc" not in store.modalities:
@@ -199,7 +199,7 @@ class Observed:
         names = [each.name for each in fields(Movement)]
 
         def make() -> np.ndarray:
-            made = movement_of(windows_of(self.cohort, "acc", self.units), store.modalities["acc"].rate)
+            made = accelerometer_features(read_windows(self.cohort, "acc", self.units), store.modalities["acc"].rate)
             parts = [getattr(made, name) for name in names]
             widths = np.zeros((1, len(names)))
             widths[0] = [part.shape[1] for part in parts]
@@ -210,12 +210,12 @@ class Observed:
         if np.isnan(table).all():
             return None
         parts = np.split(table, np.cumsum(widths)[:-1], axis=1)
-        return Moved(Movement(**dict(zip(names, parts, strict=True))), self.sessions)
+        return MovementColumns(Movement(**dict(zip(names, parts, strict=True))), self.sessions)
 
     @cached_property
     def behaviour(self) -> np.ndarray:
         """(n, k) features of muscles, eyes and breathing from other modalities; no column if there are none."""
-        return self.kept("behaviour", lambda: behaviour_of(self.cohort, self.units))
+        return self.kept("behaviour", lambda: behaviour_features(self.cohort, self.units))
 
     @cached_property
     def contact(self) -> np.ndarray:
@@ -232,25 +232,25 @@ class Observed:
             if not isinstance(index, Undefined):
                 columns.append(np.stack([index, np.isnan(index).astype(float)]))
         if "ppg" in store.modalities:
-            columns.append(_pulse(windows_of(self.cohort, "ppg", self.units)).T)
+            columns.append(_pulse_features(read_windows(self.cohort, "ppg", self.units)).T)
         return np.ascontiguousarray(np.vstack(columns).T)  # as sums over units have their order
 
     @cached_property
-    def cells(self) -> Cells:
+    def cells(self) -> SessionGrid:
         """The sessions on the grid on which they are aligned."""
-        return Cells(self.sessions)
+        return SessionGrid(self.sessions)
 
     @cached_property
     def likeness(self) -> list[np.ndarray]:
-        """`Cells.likeness` for each trace of the accelerometer; empty without an accelerometer."""
+        """`SessionGrid.likeness` for each trace of the accelerometer; empty without an accelerometer."""
         return [self.cells.likeness(each) for each in self.moved.traces()] if self.moved else []
 
     @cached_property
     def local(self) -> tuple[list[np.ndarray], Members, Smoothed]:
         """Columns of time and movement, models on them, and the models whose predictions are smoothed."""
         sessions = self.sessions
-        places = nuisance_models.places(sessions)
-        columns = [np.ones((len(self.units), 1)), nuisance_models.basis(sessions)]
+        places = nuisance_models.session_positions(sessions)
+        columns = [np.ones((len(self.units), 1)), nuisance_models.time_bumps(sessions)]
         members: Members = {
             "elapsed": (places[:, :1], trees),
             "position": (places, trees),
@@ -264,7 +264,7 @@ class Observed:
             around = [(s, s) for s in (*NEAR_S, 240.0)]
             smoothed = {**smoothed, "control": [*around, (120.0, 0.0), (0.0, 120.0), (60.0, 0.0), (0.0, 60.0)]}
         if np.isfinite(self.behaviour).any():
-            made, more, around_it = surrounded(self.behaviour, sessions, "behaviour")
+            made, more, around_it = make_context_block(self.behaviour, sessions, "behaviour")
             columns += made
             members = {**members, **more, "behaviour clock": (np.hstack([*made, places]), careful_trees)}
             smoothed = {**smoothed, **around_it}
@@ -320,7 +320,7 @@ class Study:
         return [*self.observed.about(name), repr(self.target), self.seed, digest(self.y), folds]
 
 
-def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
+def make_study(observed: Observed, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
     """Return a cohort's units in these folds. Undefined if the release hides when units were recorded, or if each fold
     has labels of its own."""
     if target.rule.cut == "training_mean":
@@ -337,12 +337,12 @@ def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: in
     return Study(observed, target, seed, y, parts)
 
 
-def block(name: str, study: Study) -> np.ndarray:
+def make_block(name: str, study: Study) -> np.ndarray:
     """Return (n, k) the columns of one of `BLOCKS`."""
     study = study.fitted
     make: Mapping[str, Callable[[Study], np.ndarray]] = {
         "local": partial(_with_models, "local"),
-        "registered": _registered,
+        "registered": _aligned_labels,
         "contact": _contact,
     }
     return study.kept(name, lambda: make[name](study).astype(np.float32)).astype(np.float64)
@@ -352,7 +352,7 @@ def confound_models(name: str, study: Study) -> tuple[list[np.ndarray], Members,
     """Return the columns of the block `local` or `contact`, the models on them, and the models whose predictions are
     smoothed."""
     observed = study.observed
-    return observed.local if name == "local" else surrounded(observed.contact, study.sessions, name)
+    return observed.local if name == "local" else make_context_block(observed.contact, study.sessions, name)
 
 
 def _with_models(name: str, study: Study) -> np.ndarray:
@@ -362,11 +362,11 @@ def _with_models(name: str, study: Study) -> np.ndarray:
     made = published_predictions(study.cohort.store.name, published_key(name, study), list(members))
     made = made or predictions(members, study.y, study.target, study.parts, study.seed)
     smooth = [
-        standard(study.sessions.mean(standard(made[name]), before, after))
+        standardise_all(study.sessions.mean(standardise_all(made[name]), before, after))
         for name, spans in smoothed.items()
         for before, after in spans
     ]
-    return np.hstack([*columns, *(standard(made[name]) for name in members), *smooth])
+    return np.hstack([*columns, *(standardise_all(made[name]) for name in members), *smooth])
 
 
 def is_published(name: str, study: Study) -> bool:
@@ -383,7 +383,7 @@ def published_key(name: str, study: Study) -> str:
     return digest([*about, digest(study.y), folds])
 
 
-def _registered(study: Study) -> np.ndarray:
+def _aligned_labels(study: Study) -> np.ndarray:
     """Return labels read from aligned sessions, one alignment per accelerometer trace and one for their mean; no column
     without an accelerometer."""
     likeness = study.observed.likeness
@@ -391,8 +391,8 @@ def _registered(study: Study) -> np.ndarray:
         return np.zeros((len(study.units), 0))
     labels, train = label_columns(study.y, study.target), _training_of_subjects(study)
     clocks = [study.observed.cells.clocks(each, labels, train) for each in (*likeness, np.mean(likeness, axis=0))]
-    first = [study.sessions.mean(standard(each), 60.0, 60.0) for each in (clocks[0], clocks[-1])]
-    return standard(np.hstack([*clocks, *first]))
+    first = [study.sessions.mean(standardise_all(each), 60.0, 60.0) for each in (clocks[0], clocks[-1])]
+    return standardise_all(np.hstack([*clocks, *first]))
 
 
 def predict_protocol_phase(study: Study) -> np.ndarray | Undefined:
@@ -425,7 +425,7 @@ def _contact(study: Study) -> np.ndarray:
     return _with_models("contact", study)
 
 
-def _pulse(windows: np.ndarray) -> np.ndarray:
+def _pulse_features(windows: np.ndarray) -> np.ndarray:
     """Return (n, 6) SD, range and maximum (log), proportion of flat samples, roughness and kurtosis of pulse waves (n,
     C, T)."""
     x = windows[:, 0].astype(np.float64)
@@ -457,16 +457,16 @@ def axes_of(study: Study) -> list[str]:
 def placebo(study: Study, axis: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the out-of-fold predictions (n, K) of trees on one axis with its context, and the confound columns (n, k)
     of time and the other axes. These are the block `local` with fewer models."""
-    made = study.kept(f"placebo {axis}", lambda: _made(study, axes_of(study).index(axis)))
+    made = study.kept(f"placebo {axis}", lambda: _compute_placebo(study, axes_of(study).index(axis)))
     classes = made.shape[1] - int(made[0, -1]) - 1
     return made[:, :classes], made[:, classes:-1]
 
 
-def _made(study: Study, axis: int) -> np.ndarray:
+def _compute_placebo(study: Study, axis: int) -> np.ndarray:
     # Seeds have the same units.
-    one, others = cached_call((_apart, study.cohort, axis), lambda: _apart(study, axis))
+    one, others = cached_call((_split_axes, study.cohort, axis), lambda: _split_axes(study, axis))
     sessions = study.sessions
-    places, of_time = nuisance_models.places(sessions), nuisance_models.basis(sessions)
+    places, of_time = nuisance_models.session_positions(sessions), nuisance_models.time_bumps(sessions)
     near = [np.hstack([each.wide, each.near(each.bands)]) for each in (one, others)]
     members: Members = {
         "one": (near[0], careful_trees),
@@ -476,18 +476,18 @@ def _made(study: Study, axis: int) -> np.ndarray:
         "position": (places, trees),
     }
     found = predictions(members, study.y, study.target, study.parts, study.seed)
-    score, *held = (standard(each) for each in found.values())
+    score, *held = (standardise_all(each) for each in found.values())
     smooth = [sessions.mean(each, s, s) for each in held[:3] for s in NEAR_S]
     nuisances = np.hstack([np.ones((len(study.units), 1)), of_time, *others.columns(), *held, *smooth])
     width = np.full((len(study.units), 1), float(nuisances.shape[1]))
     return np.hstack([score, nuisances, width])
 
 
-def _apart(study: Study, axis: int) -> tuple[Moved, Moved]:
+def _split_axes(study: Study, axis: int) -> tuple[MovementColumns, MovementColumns]:
     """Return the movement in each unit along one axis, and along the others."""
-    windows, rate = windows_of(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
+    windows, rate = read_windows(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
     one, others = (
-        Moved(movement_of(windows[:, axes], rate, convolutions=0), study.sessions)
+        MovementColumns(accelerometer_features(windows[:, axes], rate, convolutions=0), study.sessions)
         for axes in ([axis], np.delete(np.arange(windows.shape[1]), axis))
     )
     return one, others

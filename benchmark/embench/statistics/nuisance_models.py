@@ -97,7 +97,7 @@ class Sessions:
         return out
 
 
-def standard(values: np.ndarray) -> np.ndarray:
+def standardise_all(values: np.ndarray) -> np.ndarray:
     """Return (n, k) in standard deviations from the mean of all units, limited to +- `CLIP`; 0 if unknown."""
     known = np.where(np.isfinite(values), values, np.nan)
     with np.errstate(invalid="ignore"):
@@ -110,9 +110,9 @@ def standard(values: np.ndarray) -> np.ndarray:
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]
 """Positions in each fold of its training units, all with a label, and of those that it predicts."""
-Make = Callable[[int, bool], Any]
+MakeEstimator = Callable[[int, bool], Any]
 """An estimator from the seed, for classes or else for values."""
-Members = Mapping[str, tuple[np.ndarray, Make]]
+Members = Mapping[str, tuple[np.ndarray, MakeEstimator]]
 """Name -> columns (n, k) of the units, and the estimator that is fitted on them."""
 
 
@@ -193,7 +193,9 @@ def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, s
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
     jobs = [(name, i) for i in range(len(parts)) for name in members]  # after one of each, what they take is known
-    fit = [delayed(_fitted)(members[name][1], members[name][0], y, target, *parts[i], seed) for name, i in jobs]
+    fit = [
+        delayed(_fit_and_predict)(members[name][1], members[name][0], y, target, *parts[i], seed) for name, i in jobs
+    ]
     made: list[np.ndarray] = []
     took: list[float] = []
     while fit and not (len(took) >= len(members) and workers_pay(took, len(fit), cores())):
@@ -209,8 +211,8 @@ def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, s
     return out
 
 
-def _fitted(
-    make: Make, x: np.ndarray, y: np.ndarray, target: Target, train: np.ndarray, test: np.ndarray, seed: int
+def _fit_and_predict(
+    make: MakeEstimator, x: np.ndarray, y: np.ndarray, target: Target, train: np.ndarray, test: np.ndarray, seed: int
 ) -> np.ndarray:
     """Fit a model to the rows `train` of `x` (n, features) and `y` (n,), and return its predictions for the k rows
     `test`: log odds (k, classes), for binary targets log odds (k, 1) of class 1, for continuous targets values (k,
@@ -240,7 +242,7 @@ BUMP_WIDTH = 0.06
 """Width of the bumps, as a share of the longest session."""
 
 
-def basis(sessions: Sessions) -> np.ndarray:
+def time_bumps(sessions: Sessions) -> np.ndarray:
     """Return (n, 42) Gaussian bumps of height 1 over three clocks: since the start, as a proportion of the session, to
     the end."""
     start, length = sessions.start, sessions.length
@@ -249,7 +251,7 @@ def basis(sessions: Sessions) -> np.ndarray:
     return np.hstack([np.exp(-0.5 * ((clock[:, None] - KNOTS) / BUMP_WIDTH) ** 2) for clock in clocks])
 
 
-def places(sessions: Sessions) -> np.ndarray:
+def session_positions(sessions: Sessions) -> np.ndarray:
     """Return (n, 4): time since the start in s, its proportion of the session, time to the end in s, session length in
     s."""
     start, length = sessions.start, sessions.length

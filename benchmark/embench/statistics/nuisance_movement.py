@@ -23,7 +23,7 @@ from embench.statistics.nuisance_models import (
     kernel,
     linear,
     perceptron,
-    standard,
+    standardise_all,
     trees,
 )
 from embench.store import Store
@@ -63,15 +63,15 @@ class Movement:
     convolved: np.ndarray
 
 
-def movement_of(windows: np.ndarray, rate: float, convolutions: int = CONVOLUTIONS) -> Movement:
+def accelerometer_features(windows: np.ndarray, rate: float, convolutions: int = CONVOLUTIONS) -> Movement:
     """Return the features of `windows` (n, C, T), in g at `rate` Hz; NaN for a window of NaN."""
     some = np.array_split(windows, -(-len(windows) // UNITS_AT_ONCE) or 1)
-    parts = [_movement_of(part.astype(np.float64), rate, convolutions) for part in some]
+    parts = [_accelerometer_features(part.astype(np.float64), rate, convolutions) for part in some]
     names = [each.name for each in fields(Movement)]
     return Movement(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _movement_of(x: np.ndarray, rate: float, convolutions: int) -> Movement:
+def _accelerometer_features(x: np.ndarray, rate: float, convolutions: int) -> Movement:
     size = np.linalg.norm(x, axis=1)
     change, spread = np.abs(np.diff(size, axis=1)), size.std(1)
     jerk = np.abs(np.diff(x, axis=2)).mean((1, 2))
@@ -153,7 +153,7 @@ def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
     return np.ascontiguousarray(found.T)
 
 
-def windows_of(cohort: Cohort, modality: str, units: np.ndarray, channel: int | None = None) -> np.ndarray:
+def read_windows(cohort: Cohort, modality: str, units: np.ndarray, channel: int | None = None) -> np.ndarray:
     """Return (n, C, T) samples of a modality in the units at positions `units` (n,), with the median length T. Shorter
     units repeat their last sample; missing samples are NaN. With `channel`, a position, C is 1."""
     array = cohort.store.array(modality, slice(None) if channel is None else slice(channel, channel + 1))
@@ -216,13 +216,13 @@ _Features = Callable[[np.ndarray, float], np.ndarray]
 """Function of samples (n, T) of a subject's units and their rate in Hz: (n, k), NaN in units with a NaN sample."""
 
 
-def modalities_held(store: Store) -> list[str]:
+def adjusted_modalities(store: Store) -> list[str]:
     """Return the recorded modalities by which scores are adjusted for movement: `acc`, then those of this module."""
     own = [name for name, _, _ in _sources(store)]
     return [*(["acc"] if "acc" in store.modalities else []), *dict.fromkeys(own)]
 
 
-def behaviour_of(cohort: Cohort, units: np.ndarray) -> np.ndarray:
+def behaviour_features(cohort: Cohort, units: np.ndarray) -> np.ndarray:
     """Return (n, k) features of muscles, eyes and breathing in the units at positions `units` (n,), NaN if a recording
     is missing; no column without such a modality."""
     columns = [np.zeros((len(units), 0))]
@@ -232,7 +232,7 @@ def behaviour_of(cohort: Cohort, units: np.ndarray) -> np.ndarray:
     for name, channels, features in _sources(cohort.store):
         rate = cohort.store.modalities[name].rate
         for channel in channels:
-            samples = windows_of(cohort, name, units, channel)[:, 0].astype(np.float64)
+            samples = read_windows(cohort, name, units, channel)[:, 0].astype(np.float64)
             columns.append(np.concatenate([features(samples[rows], rate) for rows in own])[place])
     return np.hstack(columns)
 
@@ -257,7 +257,7 @@ def muscle(x: np.ndarray, rate: float) -> np.ndarray:
     power, frequencies = _power(x, rate)
     edges = [low for low in MUSCLE_HZ if low < rate / 2] + [np.inf]
     bands = [power[:, (frequencies >= low) & (frequencies < high)].sum(1) for low, high in pairwise(edges)]
-    return _log(np.abs(x).mean(1), x.std(1), _change(x), np.ptp(x, axis=1), *bands)
+    return _log(np.abs(x).mean(1), x.std(1), _rms_change(x), np.ptp(x, axis=1), *bands)
 
 
 def breath(x: np.ndarray, rate: float) -> np.ndarray:
@@ -270,7 +270,7 @@ def breath(x: np.ndarray, rate: float) -> np.ndarray:
     known = np.where(np.isnan(x).any(1), np.nan, 1.0)
     crossings = (np.diff(np.sign(around), axis=1) != 0).mean(1) * rate
     told = [BREATHS_HZ[power.argmax(1)], power.max(1) / power.sum(1), crossings]
-    return np.column_stack([_log(x.std(1), _change(x)), np.stack(told, axis=1) * known[:, None]])
+    return np.column_stack([_log(x.std(1), _rms_change(x)), np.stack(told, axis=1) * known[:, None]])
 
 
 def eyes(x: np.ndarray, rate: float) -> np.ndarray:
@@ -304,7 +304,7 @@ def _power(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     return np.abs(np.fft.rfft(tapered, axis=1)) ** 2, np.fft.rfftfreq(x.shape[1], 1 / rate)
 
 
-def _change(x: np.ndarray) -> np.ndarray:
+def _rms_change(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((np.diff(x, axis=1) ** 2).mean(1)))
 
 
@@ -334,7 +334,7 @@ Smoothed = Mapping[str, Sequence[tuple[float, float]]]
 
 
 @dataclass(frozen=True)
-class Moved:
+class MovementColumns:
     """Movement columns of n units, in the order of sessions, from an accelerometer of C axes."""
 
     movement: Movement
@@ -345,7 +345,7 @@ class Moved:
         """(n, 4 (5 + C)) movement and posture on a scale that subjects share, with context."""
         size = self.movement.size
         columns = [size[:, 1], np.log(size[:, 5] + 1e-3), size[:, [0, 2, 3]], self.movement.posture]
-        return self.sessions.context(standard(np.column_stack(columns)), NEAR_S)
+        return self.sessions.context(standardise_all(np.column_stack(columns)), NEAR_S)
 
     @cached_property
     def wide(self) -> np.ndarray:
@@ -397,7 +397,7 @@ class Moved:
         own = self.sessions.standardised(np.hstack([self.movement.size, self.movement.posture]))
         both = np.hstack([self.bands, self.oriented])
         near_both = np.hstack([self.near(self.bands), self.near(self.oriented)])
-        unscaled = standard(np.hstack([self.movement.bands, self.movement.shape]))
+        unscaled = standardise_all(np.hstack([self.movement.bands, self.movement.shape]))
         convolved = self.sessions.standardised(_components(self.movement.convolved))
         near_convolved = self.sessions.context(convolved[:, : COMPONENTS // 2], (60.0, 120.0))
         members: Members = {
@@ -452,7 +452,9 @@ class Moved:
         ]
 
 
-def surrounded(values: np.ndarray, sessions: Sessions, about: str) -> tuple[list[np.ndarray], Members, Smoothed]:
+def make_context_block(
+    values: np.ndarray, sessions: Sessions, about: str
+) -> tuple[list[np.ndarray], Members, Smoothed]:
     """Return columns of a subject's `values` (n, k) with their means over up to two minutes before and after, and the
     squares; models on them, with `about` in their names; and the models whose predictions are smoothed."""
     own = sessions.standardised(values)
@@ -470,5 +472,5 @@ def _components(convolved: np.ndarray) -> np.ndarray:
     """Return (n, 60) principal components, which do not depend on labels."""
     from sklearn.decomposition import PCA
 
-    known = standard(convolved)
+    known = standardise_all(convolved)
     return np.asarray(PCA(min(COMPONENTS, *known.shape), random_state=0).fit_transform(known))

@@ -34,24 +34,24 @@ def find_power(store: Store, card: Card, targets: Sequence[Target]) -> list[dict
     for target in targets:
         with suppress(EmbenchError):
             cohort = build_cohort(store, card, (target,), None, protocol)
-            found += announced_power(cohort, protocol, target, range(cohort.partitions(protocol)))
+            found += simulated_power(cohort, protocol, target, range(cohort.partitions(protocol)))
     return found
 
 
 @cache
-def _simulated() -> Mapping[str, Any]:
+def _read_simulated_power() -> Mapping[str, Any]:
     found: Mapping[str, Any] = parse_yaml(SIMULATED_POWER.read_text(encoding="utf-8"))
     return found
 
 
-def announced_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def simulated_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Return, for each effect in `ANNOUNCED`, the percentages of similar simulated studies that find it: above chance,
     and given confounds. Empty if no study of this design was simulated.
 
     Args:
         seeds: the seeds of the run. Without all balanced partitions, the power is that of one partition."""
-    design, groups = _design_of(cohort, target), len(set(cohort.groups.values()))
-    known = _simulated().get(design or "", {}).get("continuous" if target.kind == "value" else "binary")
+    design, groups = _simulated_design(cohort, target), len(set(cohort.groups.values()))
+    known = _read_simulated_power().get(design or "", {}).get("continuous" if target.kind == "value" else "binary")
     if protocol.rules < 4 or not known or target.kind == "classes":
         return []
     whole = len(set(seeds) & set(range(cohort.partitions(protocol)))) == cohort.partitions(protocol)
@@ -68,20 +68,20 @@ def announced_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: S
     return rows
 
 
-def _design_of(cohort: Cohort, target: Target) -> str | None:
+def _simulated_design(cohort: Cohort, target: Target) -> str | None:
     """Return the simulated design that the study resembles, such as "D1" (bench/confound_rule/plan.md); None if none
     does."""
     units = cohort.select_units(cohort.eligible)
     several = len({unit.recording for unit in units}) < len(units)
     if cohort.design == "shared_stimuli":
         labels = cohort.label[target.name][list(cohort.eligible)]
-        return "D6" if several and _vary([unit.recording for unit in units], labels) else "D1"
+        return "D6" if several and _labels_vary([unit.recording for unit in units], labels) else "D1"
     if cohort.design == "fixed_order":
         return None if several else "D2"
     return "D3" if several else "D5"
 
 
-def _vary(recordings: Sequence[str], labels: np.ndarray) -> bool:
+def _labels_vary(recordings: Sequence[str], labels: np.ndarray) -> bool:
     """Return True if labels vary within a recording."""
     _, code = np.unique(recordings, return_inverse=True)
     known = np.isfinite(labels)

@@ -58,7 +58,7 @@ def linear_probe(
     row = np.array([at.get(key, -1) for key in zip(ours.seed.tolist(), ours.unit.tolist(), strict=True)], np.int64)
     ours, about = ours.take(row >= 0), rows.take(row[row >= 0])
     if what == LABEL:
-        codes = _labels(about, labels, target)
+        codes = _label_codes(about, labels, target)
         known = codes >= 0
         ours, about, y = ours.take(known), about.take(known), codes[known].astype(str)
     else:
@@ -69,7 +69,7 @@ def linear_probe(
         here = np.sort(np.random.default_rng(0).permutation(here)[:MAX_UNITS])
         there = about.take(here)
         apart = _segments(there) if what == SUBJECT else there["subject"]
-        found = _read(ours.x[here], y[here], apart, binary=what == LABEL)
+        found = _cross_validate(ours.x[here], y[here], apart, binary=what == LABEL)
         if found is not None:
             scores.append(found[0])
             chances.append(found[1])
@@ -81,7 +81,7 @@ def linear_probe(
     return ProbeResult(what, metric, score, chance, std, len(scores), units)
 
 
-def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> tuple[float, float] | None:
+def _cross_validate(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> tuple[float, float] | None:
     """Return score and chance of reading `y` (n,) from `x` (n, H), cross-validated over the parts `apart` (n,). Values
     that occur in one part only are excluded; None if fewer than two are left."""
     several = [v for v in np.unique(y) if len(np.unique(apart[y == v])) > 1]
@@ -124,7 +124,7 @@ def _onset(unit: np.ndarray) -> np.ndarray:
     return np.array([UnitId.read(name).start_ms for name in unit.tolist()])
 
 
-def _labels(rows: Predictions, labels: Labels | None, target: str) -> np.ndarray:
+def _label_codes(rows: Predictions, labels: Labels | None, target: str) -> np.ndarray:
     """Return (n,) the label of each row as an integer, -1 if there is none."""
     if labels is None:
         return np.full(len(rows), -1)

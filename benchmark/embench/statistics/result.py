@@ -16,7 +16,7 @@ from embench.records.record import Record, read_record
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, is_by_construction
 from embench.statistics import metric_facts
-from embench.statistics.answers import TargetAnswers, answers_of
+from embench.statistics.answers import TargetAnswers, answer_questions
 from embench.statistics.form import ResultForm, as_html, lines, result_forms
 from embench.statistics.joined import recorded_target
 from embench.vocabulary import did_you_mean, label
@@ -34,7 +34,7 @@ _COLOUR, _GREY = "C0", "0.35"
 _METHOD = "this method"
 
 
-class _Row(NamedTuple):
+class _DrawnScore(NamedTuple):
     name: str
     score: Score
 
@@ -44,7 +44,7 @@ def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Ax
 
     Confound-only models whose score is fixed by construction are dashed lines, since nothing was measured. `ax` None
     makes new axes, with a height for all rows."""
-    rows, fixed = _rows(scores, target, metric)
+    rows, fixed = _split_fixed_scores(scores, target, metric)
     if ax is None:
         from matplotlib import pyplot as plt
 
@@ -65,24 +65,24 @@ def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Ax
     return ax
 
 
-def _rows(scores: Scores, target: str, metric: str) -> tuple[list[_Row], list[list[_Row]]]:
+def _split_fixed_scores(scores: Scores, target: str, metric: str) -> tuple[list[_DrawnScore], list[list[_DrawnScore]]]:
     """Return the measured scores, highest first, and the scores that hold by construction, equal ones together."""
     rows = [
-        _Row(control.name, score)
+        _DrawnScore(control.name, score)
         for control in scores.confound_only(target)
         if (score := control.scores.get(metric)) is not None and score.defined
     ]
-    fixed: dict[str, list[_Row]] = {}
+    fixed: dict[str, list[_DrawnScore]] = {}
     for row in rows:
         if is_by_construction(row.score):
             fixed.setdefault(format_figure(row.score.mean), []).append(row)
     measured = [row for row in rows if not is_by_construction(row.score)]
     if (own := scores.score(target, metric)) is not None:
-        measured.insert(0, _Row(MODEL, own))
+        measured.insert(0, _DrawnScore(MODEL, own))
     return sorted(measured, key=lambda row: -row.score.mean), list(fixed.values())
 
 
-def _draw_row(ax: Axes, k: int, row: _Row) -> None:
+def _draw_row(ax: Axes, k: int, row: _DrawnScore) -> None:
     mean = row.score.mean
     low, high = row.score.ends or (mean, mean)
     own = row.name == MODEL
@@ -150,7 +150,7 @@ class Result:
     @cached_property
     def answers(self) -> dict[str, TargetAnswers]:
         """Target -> the answers to each question, with their evidence."""
-        return answers_of(self.manifest, self.scores)
+        return answer_questions(self.manifest, self.scores)
 
     @cached_property
     def forms(self) -> dict[str, ResultForm]:

@@ -19,17 +19,22 @@ from embench.records.manifest import SCHEMA
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import metric_facts
-from embench.statistics.confound_only import ConfoundPrediction, ConfoundTask, boosted, from_shares
-from embench.statistics.estimates import ScoreOrReason, estimate_all, metric_of, name_slow
+from embench.statistics.confound_only import (
+    ConfoundPrediction,
+    ConfoundTask,
+    predict_from_proportions,
+    predict_with_trees,
+)
+from embench.statistics.estimates import ScoreOrReason, estimate_all, load_metric, warn_of_slow_metrics
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
     Jackknife,
-    add_one,
     leave_one_out,
     paired_difference,
     training_overlap,
     widen,
+    with_add_one_interval,
 )
 from embench.statistics.joined import Joined, join, shared_stimuli, varies_within_stimuli
 
@@ -75,7 +80,7 @@ Gain = Callable[[str, str, str], ScoreOrReason]
 """Of two methods and a score, the paired difference of the first, as `embench.statistics.scores` makes it."""
 
 
-def gains(
+def compute_calibration_gain(
     target: Target,
     primary_metric: str,
     methods: Mapping[str, object],
@@ -142,9 +147,9 @@ def predict_from_calibration_data(
     if not len(learned):
         made[TIME_SINCE_CALIBRATION] = Undefined("unknown_time_since_calibration")
     else:
-        made[TIME_SINCE_CALIBRATION] = boosted(replace(task, train=learned), since[:, None])
+        made[TIME_SINCE_CALIBRATION] = predict_with_trees(replace(task, train=learned), since[:, None])
     if given is None or given.labelled:
-        made[CALIBRATION_CLASS_PROPORTIONS] = _share_of_slice(task, placed, first)
+        made[CALIBRATION_CLASS_PROPORTIONS] = _predict_calibration_proportions(task, placed, first)
     return made
 
 
@@ -161,7 +166,7 @@ def _seconds_since(placed: Placed, first: np.ndarray) -> np.ndarray:
     return found
 
 
-def _share_of_slice(task: ConfoundTask, placed: Placed, first: np.ndarray) -> ConfoundPrediction:
+def _predict_calibration_proportions(task: ConfoundTask, placed: Placed, first: np.ndarray) -> ConfoundPrediction:
     """Predict the proportions of classes, or the mean label, in the subject's calibration data. `first` (n,) marks its
     units."""
     subject = task.subject.astype(int)
@@ -173,7 +178,7 @@ def _share_of_slice(task: ConfoundTask, placed: Placed, first: np.ndarray) -> Co
         return values, values.copy()
     shares = np.zeros((count, task.target.n))
     np.add.at(shares, (subject[known], placed.y[known].astype(int)), 1)
-    return from_shares(task.target, (shares / size[:, None])[subject[task.test]])
+    return predict_from_proportions(task.target, (shares / size[:, None])[subject[task.test]])
 
 
 # The content of a run's `scores.json`, from its predictions and labels alone.
@@ -233,7 +238,7 @@ def compute_scores(
     took: dict[str, float] = {}
     for target in targets:
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
-        methods, partial = _whole(
+        methods, partial = _comparable_methods(
             join(predictions, labels, target, groups, length, sessions, whole=True, scoring=protocol.rules)
         )
         absent = {**(not_applicable or {}).get(target.name, {}), **partial}
@@ -245,8 +250,8 @@ def compute_scores(
             _add_target(out, target, methods, jackknife, took, absent)
         else:
             nothing = Undefined("no_predicted_label")
-            out["scores"][target.name] = {primary_metrics[target.name]: _json(nothing)}
-    name_slow(took)
+            out["scores"][target.name] = {primary_metrics[target.name]: _as_json_number(nothing)}
+    warn_of_slow_metrics(took)
     return Scores(out)
 
 
@@ -255,12 +260,12 @@ def choose_primary_metric(target: Target, protocol: PrimaryMetricRule, design: D
 
     If tasks came in one order and a unit is a whole task, bins of time cannot be compared. The task then holds time
     constant, as a stimulus would."""
-    tasks = design == "fixed_order" and joined is not None and _are_whole(joined)
+    tasks = design == "fixed_order" and joined is not None and _are_whole_recordings(joined)
     moments = joined is not None and varies_within_stimuli(joined)
     return protocol.primary_metric_for(target.kind, "shared_stimuli" if tasks else design, moments)
 
 
-def _are_whole(joined: Joined) -> bool:
+def _are_whole_recordings(joined: Joined) -> bool:
     """Return True if units are whole recordings, of several tasks."""
     stimuli = {name for _, _, units in joined for name in units.stimulus.tolist()}
     return len(stimuli) > 1 and not any(np.isfinite(units.length_s) for _, _, units in joined)
@@ -271,9 +276,9 @@ def with_interval_of(name: str, score: Estimate) -> Estimate: ...
 @overload
 def with_interval_of(name: str, score: ScoreOrReason) -> ScoreOrReason: ...
 def with_interval_of(name: str, score: ScoreOrReason) -> ScoreOrReason:
-    """Return the score of this name with its interval: scores like AUROC have that of `add_one`."""
+    """Return the score of this name with its interval: scores like AUROC have that of `with_add_one_interval`."""
     if isinstance(score, Estimate) and metric_facts(name).is_like_auroc:
-        return add_one(score)
+        return with_add_one_interval(score)
     return score
 
 
@@ -290,31 +295,31 @@ def _add_target(
     primary_metric = out["primary_metrics"][target.name]
     scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():
-        scores, folds = _estimated(joined, target, primary_metric, jackknife, took)
+        scores, folds = _estimate_once(joined, target, primary_metric, jackknife, took)
         scored[method] = {name: with_interval_of(name, score) for name, score in scores.items()}
         out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
-    out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
+    out["scores"][target.name] = {name: _as_json_number(value) for name, value in scored[MODEL].items()}
     trained = methods[MODEL].trained(jackknife)
 
     def gain(one: str, other: str, score: str) -> ScoreOrReason:
         nothing = Undefined("metric_not_computed", metric=score)
-        return _gap(scored[one].get(score, nothing), scored[other].get(score, nothing), jackknife, trained)
+        return _paired_gap(scored[one].get(score, nothing), scored[other].get(score, nothing), jackknife, trained)
 
-    if (found := gains(target, primary_metric, scored, gain, _is_better, absent)) is not None:
+    if (found := compute_calibration_gain(target, primary_metric, scored, gain, _is_better, absent)) is not None:
         out.setdefault("calibration_gain", {})[target.name] = found
     for control in sorted(set(scored) - {MODEL}):
-        values = {name: _json(value) for name, value in scored[control].items()}
+        values = {name: _as_json_number(value) for name, value in scored[control].items()}
         out["confound_only"].setdefault(control, {})[target.name] = values
 
 
-def _estimated(
+def _estimate_once(
     joined: Joined, target: Target, primary_metric: str, jackknife: Jackknife, took: dict[str, float]
 ) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
     """Return `estimate_all`, from memory if this process computed it before. Methods of a split share the confound-only
     models, and an audit scores a record again that was just written."""
-    metrics = [metric_of(name) for name in registry.names("metric")]
+    metrics = [load_metric(name) for name in registry.names("metric")]
     about = [repr(target), primary_metric, digest(jackknife.subjects), digest(jackknife.codes), jackknife.stimuli]
-    content = digest([about, [[seed, fold, _plain(units)] for seed, fold, units in joined]])
+    content = digest([about, [[seed, fold, _content_digests(units)] for seed, fold, units in joined]])
     key = content, tuple(metric if isinstance(metric, Undefined) else type(metric) for metric in metrics)
     if key not in _ESTIMATED:
         if len(_ESTIMATED) == _MOST_ESTIMATED:
@@ -323,7 +328,7 @@ def _estimated(
     return _ESTIMATED[key]
 
 
-def _plain(units: Units) -> list[str]:
+def _content_digests(units: Units) -> list[str]:
     """Return short texts that identify the content of units."""
     values = [getattr(units, field.name) for field in fields(units)]
     return [digest(value) if isinstance(value, np.ndarray) else repr(value) for value in values]
@@ -333,7 +338,7 @@ _ESTIMATED: dict[object, tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]] 
 _MOST_ESTIMATED = 64
 
 
-def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Reason]]:
+def _comparable_methods(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Reason]]:
     """Return the methods that predict every unit that the run's method predicts; and for the others, the reason why
     they can't be compared with it."""
     sizes = {name: sum(len(units) for _, _, units in joined) for name, joined in methods.items()}
@@ -346,7 +351,7 @@ def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Rea
     return {n: joined for n, joined in methods.items() if sizes[n] and n not in partial}, partial
 
 
-def _gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained: np.ndarray) -> ScoreOrReason:
+def _paired_gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained: np.ndarray) -> ScoreOrReason:
     """Return the paired difference of two scores.
 
     If nothing was learned, subjects who train each other's models about double the variance. This correction is used if
@@ -367,5 +372,5 @@ def _is_better(gap: Estimate, primary_metric: str) -> bool:
     return gap.low > 0 if metric_facts(primary_metric).higher else gap.high < 0
 
 
-def _json(value: ScoreOrReason) -> dict[str, Any]:
+def _as_json_number(value: ScoreOrReason) -> dict[str, Any]:
     return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()

@@ -82,7 +82,7 @@ def confound_columns(cohort: Cohort, cell: np.ndarray, *, by_time: bool = False)
         axes = np.split(features[positions], 3, axis=1)
         shown = np.column_stack([np.log(np.linalg.norm(axes[1], axis=1) + 1e-3), axes[0]])
         series = np.clip(sessions.standardised(shown), -_SERIES_CLIP, _SERIES_CLIP)
-        of_movement, slopes, further = _of_movement(series[:, 0], sessions)
+        of_movement, slopes, further = _movement_columns(series[:, 0], sessions)
         own += slopes
         common += [of_movement, held * series[:, :1], series[:, 1:], series[:, 1:] ** 2]
     behaviour = Observed(cohort).behaviour
@@ -109,7 +109,7 @@ def _dummies(code: np.ndarray) -> np.ndarray:
     return np.eye(int(code.max()) + 1)[code]
 
 
-def _of_movement(m: np.ndarray, sessions: Sessions) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+def _movement_columns(m: np.ndarray, sessions: Sessions) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     """Return (n, c) columns of movement `m` (n,) that all subjects share, a list of (n,) columns with a slope for each
     subject, and (n, f) further ones."""
     lagged = {lag: np.empty_like(m) for lag in (-2, -1, 0, 1, 2)}
@@ -195,7 +195,7 @@ class Residuals:
 
 
 @dataclass(frozen=True)
-class FewColumns:
+class SmallStudyAssociation:
     """The partial correlation of score and label, given few columns.
 
     Args:
@@ -228,28 +228,29 @@ class Sample:
     fold: np.ndarray
 
 
-def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> FewColumns:
+def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> SmallStudyAssociation:
     """Return the partial correlation of standardised scores (S, n, K) and labels (n, K), given the columns.
 
     r = sum of x y / root of (sum of x^2 times sum of y^2) of the residuals x, averaged over partitions, and y. If any
     two groups share a test fold, some products of residuals join a label and the score of a model that was trained on
-    it. They are replaced by those of partitions in which it was not (`_paired`). The variance is that over groups and
+    it. They are replaced by those of partitions in which it was not (`_contributions_without_overlap`). The variance is
+        that over groups and
     stimuli, V_group + V_stimulus - V_both, at least the larger one, with the training-overlap correction; with one
     partition this is V_group."""
     partitions, n, k = scores.shape
     residuals = Residuals.of_columns(sample.columns, [rows for _, rows in group_positions(sample.subject)])
     x_all = residuals(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     x, y = x_all.mean(1), residuals(labels)
-    label_residual_proportion = _left(y, labels, residuals, sample.subject)
-    score_left = _left(x, scores.mean(0), residuals, sample.subject)
+    label_residual_proportion = _residual_proportion(y, labels, residuals, sample.subject)
+    score_left = _residual_proportion(x, scores.mean(0), residuals, sample.subject)
     groups, none = int(sample.group.max()) + 1, np.zeros(int(sample.group.max()) + 1)
     scale = float(np.sqrt((x**2).sum() * (y**2).sum()))
     if residuals.freedom < groups or groups < 2 or scale < 1e-9:
         few = Undefined("few_to_adjust", n=n, of=len(residuals.rows))
-        return FewColumns(few, none, score_left, label_residual_proportion, 1.0, whole=False)
+        return SmallStudyAssociation(few, none, score_left, label_residual_proportion, 1.0, whole=False)
     r = float((x * y).sum()) / scale
     u = ((x / scale) * (y - r * scale / (x**2).sum() * x)).sum(1)
-    variance, by_group, kinds = _clustered(u, sample)
+    variance, by_group, kinds = _clustered_variance(u, sample)
     variance, by_group = variance * residuals.factor, by_group * residuals.factor
     mates = (sample.fold[:, :, None] == sample.fold[:, None]) & (sample.fold[:, :, None] >= 0)
     whole = bool(mates.any(0).all()) and partitions > 1
@@ -258,24 +259,24 @@ def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> FewColumns
     added = by_group if shared is None else min(shared, by_group)
     summands = by_seed.mean(0)
     if whole:
-        paired = _paired(scores, labels, residuals, sample.group, mates) / scale
+        paired = _contributions_without_overlap(scores, labels, residuals, sample.group, mates) / scale
         variance += (paired.sum() - summands.sum()) ** 2
         summands = paired
     mean = float(summands.sum())
     made = Estimate(mean, None, None, None, len(residuals.rows), "subjects", groups=groups, shared=float(added))
     if sample.stimulus is not None:
         made = replace(made, over="subjects and stimuli")
-    return FewColumns(
+    return SmallStudyAssociation(
         with_interval(made, float(np.sqrt(variance + added)), kinds - 1),
         summands,
         score_left,
         label_residual_proportion,
-        _follows(labels, sample, residuals),
+        _extra_movement_test(labels, sample, residuals),
         whole,
     )
 
 
-def _follows(labels: np.ndarray, sample: Sample, residuals: Residuals) -> float:
+def _extra_movement_test(labels: np.ndarray, sample: Sample, residuals: Residuals) -> float:
     """Return p of the F test whether labels (n, K), adjusted for the columns, follow the further columns."""
     columns = sample.columns
     both = replace(columns, common=np.hstack([columns.common, columns.further]))
@@ -288,7 +289,7 @@ def _follows(labels: np.ndarray, sample: Sample, residuals: Residuals) -> float:
     return float(stats.f.sf((before - after) / more / (after / wide.freedom), more * kinds, wide.freedom * kinds))
 
 
-def _left(residual: np.ndarray, values: np.ndarray, residuals: Residuals, subject: np.ndarray) -> float:
+def _residual_proportion(residual: np.ndarray, values: np.ndarray, residuals: Residuals, subject: np.ndarray) -> float:
     """Return the variance of residuals (n, K) per degree of freedom, over that of values within subjects."""
     around = values - np.stack([_sums(of, subject) / np.bincount(subject) for of in values.T], axis=1)[subject]
     total = (around**2).sum() / max(len(values) - len(residuals.rows), 1)
@@ -299,7 +300,7 @@ def _sums(values: np.ndarray, code: np.ndarray, size: int = 0) -> np.ndarray:
     return np.bincount(code, values, size)
 
 
-def _clustered(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
+def _clustered_variance(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
     """Return the two-way variance of the sum of u (n,), the variance over groups, and the smaller number of
     clusters."""
 
@@ -316,7 +317,7 @@ def _clustered(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
     return max(by_group, of_stimuli, together), by_group, min(groups, stimuli)
 
 
-def _paired(
+def _contributions_without_overlap(
     scores: np.ndarray, labels: np.ndarray, residuals: Residuals, group: np.ndarray, mates: np.ndarray
 ) -> np.ndarray:
     """Return (G,) contributions of groups to the sum of products of residuals, in which no label meets the score of a
@@ -345,15 +346,15 @@ def standardised_scores(values: np.ndarray, subject: np.ndarray, parts: Parts) -
     by fold, so that the scale of a model does not matter. 0 if `values` (n, K) are NaN or constant."""
     out = np.zeros(values.shape)
     for _, test in parts:
-        part = _z(values[test])
+        part = _standardise(values[test])
         for name in np.unique(subject[test]):
             mine = subject[test] == name
-            part[mine] = _z(part[mine])
+            part[mine] = _standardise(part[mine])
         out[test] = np.clip(part, -CLIP, CLIP)
     return np.nan_to_num(out)
 
 
-def _z(values: np.ndarray) -> np.ndarray:
+def _standardise(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).any():
         return values
     around = values - np.nanmean(values, 0)
