@@ -1,4 +1,4 @@
-"""Collects the evidence of an audit from a run's folder and the data, recomputed from the data where possible."""
+"""Collect the evidence of an audit from a run's folder and the data, recomputed from the data if possible."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def collect_evidence(
     folder: Path, data_root: Path | None, known: record.Record | None = None, dataset: str | None = None
 ) -> Evidence:
-    """Evidence from the record `known`, by default the one in `folder`, and from the data that `dataset` names, by
-    default the record's. Raises DataError where it is incomplete, or the data are not there."""
+    """Return the evidence from the record `known`, by default the one in `folder`, and from the data that `dataset`
+    names, by default the record's. Raises DataError if the record is incomplete, or the data are missing."""
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = resolve_protocol(manifest)
@@ -91,8 +91,8 @@ def collect_evidence(
 
 
 def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
-    """Evidence of the record `known` alone. Raises DataError where it has no labels, UsageError where its protocol is
-    not here."""
+    """Return the evidence of the record `known` alone. Raises DataError if it has no labels, UsageError if its protocol
+    is missing here."""
     if known.labels is None:
         raise DataError("the record has no labels", where=str(folder))
     return RecordEvidence(
@@ -111,12 +111,12 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
 
 
 def _owes(known: record.Record, manifest: Manifest) -> bool:
-    """True if units that the record does not predict count."""
+    """Return True if units without a prediction count in this record."""
     return not manifest.dev and len(known.predictions) > 0
 
 
 def _recorded_source(run: Mapping[str, Any], root: Path | None) -> Source:
-    """A record's dataset, by its name, or by the folder of own recordings that are not below the data root."""
+    """Return a record's dataset, by its name, or by the folder of own recordings outside the data root."""
     named = str(run["dataset"]["name"])
     asked = str(run["config"].get("request", {}).get("dataset", named))
     try:
@@ -128,14 +128,14 @@ def _recorded_source(run: Mapping[str, Any], root: Path | None) -> Source:
 
 
 def _check_same(source: Source, manifest: Manifest) -> None:
-    """Refuses to audit a record on the data of another dataset."""
+    """Raise UsageError if the data are those of another dataset than the record's."""
     if (found := source.full_name) != manifest.dataset.name:
         raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {source.name}")
 
 
 def _redefined(manifest: Manifest) -> list[Reason]:
-    """The modalities that packages add and that are defined otherwise here. Raises PluginError where one is
-    not defined at all."""
+    """Return the modalities of other packages that are defined differently here. Raises PluginError if one is not
+    defined at all."""
     found = []
     for name, recorded in manifest.dataset.modalities.items():
         if not any(modality.name == name for modality in registry.modalities()):
@@ -150,7 +150,7 @@ def _redefined(manifest: Manifest) -> list[Reason]:
 
 
 def _seal(folder: Path, labels: Labels, source: Source) -> Literal["same", "other labels", "other files", "missing"]:
-    """The value of `Evidence.seal`."""
+    """Return the value of `Evidence.seal`."""
     path = folder / SEAL_FILE
     if not path.is_file():
         return "missing"
@@ -158,12 +158,12 @@ def _seal(folder: Path, labels: Labels, source: Source) -> Literal["same", "othe
 
 
 def _own_folds(run: Mapping[str, Any]) -> bool:
-    """True if a file of predictions came with folds of its own."""
+    """Return True if a file of predictions came with its own folds."""
     return any("own" in origin for origin in run.get("submission", {}).get("folds", {}).values())
 
 
 def _differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
-    """Reasons why the same request would not give the very same stages here; empty where it would."""
+    """Return the reasons why the same request would not give the identical stages here; empty if it would."""
     before = {k: v for k, v in run["config"].items() if k != "request"}
     now = planned.config
     others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
@@ -175,7 +175,7 @@ def _differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
 def _sources(
     run: Mapping[str, Any], planned: Plan | Undefined, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
-    """Name -> data of each other pretraining source, and the names of unavailable ones."""
+    """Return name -> data of each other pretraining source, and the names of unavailable ones."""
     steps = () if isinstance(planned, Undefined) else planned.method.pretraining
     names = [source.name for step in steps for source in step.sources]
     started = (run.get("initial_weights") or {}).get("manifest") or {}
@@ -194,12 +194,13 @@ def _sources(
 
 
 def _public_name(name: str) -> str:
-    """A source's name without the place where it lies."""
+    """Return a source's name without its location."""
     return Path(name).name if is_folder(name) or ":" in name else name
 
 
 def _baselines(folder: Path, manifest: Manifest) -> list[Path]:
-    """The folders of runs of handcrafted features next to this one, under the same protocol and on the same data."""
+    """Return the folders of runs with handcrafted features next to this one, under the same protocol and on the same
+    data."""
     found = []
     for path in sorted(folder.resolve().parent.glob("*/run.yaml")):
         other = record.read_manifest(path.parent)

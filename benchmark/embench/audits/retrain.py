@@ -1,5 +1,5 @@
-"""A run's plan, rebuilt: whether its stages and statistics are those of its training subjects, and what it learns
-from permuted labels."""
+"""Checks that rebuild a run's plan: stages, normalisation statistics, tuned settings, and training on permuted
+labels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCORE_APART = 1e-3
 
 
 def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | Undefined:
-    """Stages that a run's history names, and whether the plan has them."""
+    """Return the stages that a run's history names, and whether each is missing in the plan."""
     if not history:
         return Undefined("no_history")
     rows = {(row["stage"], row["kind"], row["fold"]) for row in history}
@@ -46,7 +46,7 @@ def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[
 
 
 def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | Undefined:
-    """Normalisation statistics of the networks of the first seed, from their weights and recomputed."""
+    """Return the normalisation statistics of the networks of the first seed, from their weights and recomputed."""
     if planned.method.pretraining or planned.started:
         return Undefined("pretrained_statistics")
     found, any_weights = [], False
@@ -63,7 +63,8 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | U
 
 
 def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(buffer, its value by the stage's training subjects, by all subjects) of encoders that keep statistics."""
+    """Yield buffer, its value for the stage's training subjects, and for all subjects, of encoders that keep
+    statistics."""
     having = [m for m, p in stage.params.modalities.items() if _keeps(load_encoder(p))]
     if not having:
         return
@@ -95,8 +96,8 @@ def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
 
 
 def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
-    """Fits all trials of a tuned run again in one seed and fold, drawn at random, and compares their scores on the
-    validation subjects with those in its record. Only of estimators on features, whose fits take seconds."""
+    """Fit all trials of a tuned run again in one random seed and fold, and compare their scores on the validation
+    subjects with those in its record. This is done only for estimators on features, whose fits take seconds."""
     tuning = planned.tuning
     if tuning is None:
         return Undefined("not_tuned")
@@ -127,9 +128,9 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
 
 
 def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
-    """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test subjects.
-    Its score is then at chance, unless test subjects' labels reach it by another way. Plugins that are not bundled are
-    also checked for remembered labels."""
+    """Train the run's request `count` times on permuted labels, and score it on the real labels of the test subjects.
+    The score is then at chance, unless test subjects' labels reach the method in another way. Plugins that are not
+    bundled are also checked for remembered labels."""
     # A primary metric that compares subjects may not be estimable; the score within subjects then tells as much of
     # labels.
     names = {t.name: e.rescored.primary_metrics[t.name] for t in e.targets}

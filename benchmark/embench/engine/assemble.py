@@ -79,7 +79,7 @@ from embench.system import (
 
 
 def list_sources(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
-    """Return the spec and task arrays of each dataset that a stage pretrains on, the main dataset first."""
+    """Return the spec and the task arrays of each dataset that a stage pretrains on, the main dataset first."""
     beside = stage.params.beside
     more = [
         {name.removeprefix(f"more{k}_"): array for name, array in stage.task.items() if name.startswith(f"more{k}_")}
@@ -90,8 +90,8 @@ def list_sources(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping
 
 @dataclass(frozen=True)
 class PlacedFeed:
-    """Signals (b, C, T) of a dataset whose channel order differs from the one that a network was built for. Channels at
-    positions `read` move to positions `at` of `channels`; all other channels are 0."""
+    """Signals (b, C, T) of a dataset whose channel order differs from that of the network. The channels at positions
+    `read` move to positions `at` of `channels`; all other channels are 0."""
 
     feed: RowFeed
     read: tuple[int, ...]
@@ -129,7 +129,7 @@ class PlacedFeed:
 
 @dataclass(frozen=True)
 class ChainedFeed:
-    """Rows of one modality from several datasets, concatenated; all rows have one shape."""
+    """Rows of one modality from several datasets, concatenated; all rows have the same shape."""
 
     parts: tuple[Feed, ...]
     device: str
@@ -256,7 +256,12 @@ def assemble(
 
 
 class _Part(NamedTuple):
-    """One modality of a stage: its encoder, the code identity, and the length in s that it reads at each anchor."""
+    """One modality of a stage and its encoder.
+
+    Args:
+        m: the modality. `code`: the identity of the encoder's code.
+        length_s: the seconds that the encoder reads at each anchor.
+        level: `mean` and `std` (C,) of the training units, if the modality keeps its physical unit; else None."""
 
     source: StoreSource
     m: str
@@ -269,15 +274,15 @@ class _Part(NamedTuple):
     level: Mapping[str, np.ndarray] | None = None
 
     def placed(self, spans: Mapping[str, Span]) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
-        """Return the place of each recording in a stored array and, if the grid needs the recording, (offset,
-        samples)."""
+        """Return each recording's span in a stored array (None if absent); and its (offset, samples), None if the grid
+        does not need the recording."""
         own = [spans.get(entry.id) for entry in self.source.store.recordings]
         needed = set(np.unique(self.grid.recording).tolist())
         return own, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(own)]
 
     def rows(self, rate: float, spans: Sequence[Span | None], offsets: Sequence[int | None] | None = None) -> Rows:
-        """Return the rows of the anchors in an array; `offsets` gives the recordings' new positions in a packed
-        array."""
+        """Return the rows of the anchors in an array. `offsets`: new positions of the recordings in a packed array;
+        None if they are unchanged."""
         if offsets is not None:
             both = zip(spans, offsets, strict=True)
             spans = [None if s is None or o is None else replace(s, offset=o) for s, o in both]
@@ -300,8 +305,8 @@ _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
 
 def _moments(source: StoreSource, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
-    """Return (R, C) mean and 1/std for each recording. The protocol decides the samples behind them: all recordings of
-    the subject, its rest, its calibration units, or the recording itself. NaN if there is no such sample."""
+    """Return (R, C) mean and 1/std for each recording; NaN without samples. The protocol decides on which samples: all
+    recordings of the subject, its rest, its calibration units, or the recording itself."""
 
     def owner(entry: RecordingEntry) -> str:
         return entry.id if source.normalise == "recording_unlabelled" else entry.subject
@@ -469,10 +474,11 @@ def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
 def recompute_derived(
     source: StoreSource, m: str, part: Part, params: FitParams, recording: int, spans: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Compute an encoder's output for one recording again, and load the stored output of the run for comparison. The
-    output is a stream (channels, samples), or the features (k, *shape) of up to `spans` segments: every second one, the
-    last first. The recording is processed alone. None if the encoder has no such output, or the recording lacks the
-    modality."""
+    """Compute an encoder's output for one recording again, and load the run's stored output for comparison; None if the
+    encoder has no such output, or the recording lacks the modality.
+
+    The output is a stream (channels, samples), or the features (k, *shape) of up to `spans` segments: every second one,
+    the last first. The recording is processed alone."""
     encoder, store, name = load_encoder(part), source.store, source.store.recordings[recording].id
     if encoder.reads == "stream":
         known = load_derived(store, m, encoder, part.code)
@@ -505,8 +511,8 @@ def compute_features(
     standardised: bool,
     make: derive.RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """Return recording id -> (k, *shape) features at its anchors. Features are computed once, by `make` if given, then
-    read from disk. Signals are z-scored by recording if `standardised`."""
+    """Return recording id -> (k, *shape) features at its anchors. They are computed once, by `make` if given, and then
+    read from disk. With `standardised`, signals are z-scored by recording."""
     seconds = make_spans(grid, view, length_s)
     spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
     return derive.derive_features(store, m, encoder, code, spans, standardised, make)
@@ -591,7 +597,8 @@ def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: Event
 def _compute_in_parallel(
     workers: int, step: ProgressCallback, rows: partial[np.ndarray | None], wanted: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray | None]:
-    """Return the rows of each recording. This process starts; `workers` processes join if the rest is large enough."""
+    """Return the rows of each recording. This process computes the first ones; `workers` processes join if enough are
+    left."""
     made: dict[str, np.ndarray | None] = {}
     took: list[float] = []
     left = list(wanted)

@@ -1,5 +1,5 @@
-"""Decide whether a network that was trained on some channels can read others, across datasets and for pretrained
-weights."""
+"""Decide whether a network that was trained on some channels can read others: those of another dataset, or of its own
+after pretraining elsewhere."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ class Channel(NamedTuple):
         return self.name if self.site in (None, self.name) else f"{self.name} ({self.site})"
 
     def fits(self, other: Channel) -> bool:
-        """Return True if weights learned on this channel apply to the other. The only channel of a modality fits that
-        of another release, with any names, if their sites are equal, unknown, or in `ELSEWHERE`. One of several
-        channels fits a channel of the same name. EMG fits EMG of the same muscle."""
+        """Return True if weights learned on this channel apply to the other.
+
+        The only channel of a modality fits the only channel of another release, whatever their names, if their sites
+        are equal, unknown, or the modality is in `ELSEWHERE`. One of several channels fits a channel of the same name.
+        EMG fits EMG of the same muscle."""
         known = self.site is not None and other.site is not None
         if self.modality != other.modality or (known and self.site != other.site and self.modality not in ELSEWHERE):
             return False
@@ -56,8 +58,7 @@ def find_channels(dataset: str, available: Mapping[str, Sequence[str]], modality
         available: modality -> its channels.
 
     Raises:
-        PluginError: it declares sites of other channels.
-    """
+        PluginError: the number of declared sites does not fit the number of channels."""
     found = []
     declared = registry.sites(dataset)
     for m, chosen in parse_modality(modality):
@@ -83,15 +84,12 @@ def all_fit(there: Sequence[Channel], here: Sequence[Channel]) -> bool:
 def check_fit(
     part: str, m: str, there: tuple[str, Sequence[Channel]], here: tuple[str, Sequence[Channel]], where: str
 ) -> None:
-    """Refuse channels that do not fit.
+    """Raise UsageError if an encoder would read channels that do not fit those that it learned from.
 
     Args:
-        part: the encoder that would read them, of modality `m`.
-        there: the dataset or weights that the encoder learned from, and the channels that it read; `here` likewise.
-
-    Raises:
-        UsageError: they do not fit.
-    """
+        part: the encoder, of modality `m`.
+        there: the dataset or weights that the encoder learned from, and their channels. `here`: the same for the data
+            that it would read."""
     (source, learned), (data, read) = there, here
     if all_fit(learned, read) or (source == data and tuple(learned) == tuple(read)):
         return  # channels of one dataset always fit, even if nothing is declared
@@ -115,8 +113,8 @@ def check_fit(
 
 
 def check_there(dataset: str, available: Mapping[str, Sequence[str]], modality: str, reader: str, where: str) -> None:
-    """Refuse a dataset that lacks a modality or its chosen channel; `reader` names the part that needs it. Raises
-    UsageError."""
+    """Raise UsageError if a dataset lacks a modality or its chosen channel. `reader`: a clause on the part that needs
+    it, such as "cnn reads"."""
     for m, channel in parse_modality(modality):
         if channel in (None, *available.get(m, ())) and m in available:
             continue

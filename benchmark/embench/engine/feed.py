@@ -192,7 +192,7 @@ class FeatureFeed:
     values: ClassVar[int] = 0
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Rows (b, *shape) at positions `index` (b,); features have no mask."""
+        """Return rows (b, *shape) at positions `index` (b,); features have no mask."""
         return self.array[send(torch.from_numpy(index), self.device)], None
 
 
@@ -251,8 +251,12 @@ _VALUES = 40_000_000
 
 @dataclass(frozen=True)
 class Data:
-    """All rows (n) of a stage: one feed per modality; `y` (n, targets) and `weight` (n,) for labelled stages;
-    `recording` (n,), positions in the store, if batches hold whole recordings."""
+    """All n rows of a stage.
+
+    Args:
+        feeds: modality -> its rows.
+        y, weight: (n, targets) and (n,); None for unlabelled stages.
+        recording: (n,) positions in the store, if batches hold whole recordings; else None."""
 
     feeds: Mapping[str, Feed]
     size: int
@@ -318,14 +322,13 @@ class Data:
 
 
 def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut row positions into batches of about `size` such that no batch has exactly one row, or exactly one row with
-    some modality, since batch statistics need two. Rows move to another batch if that helps, else batches are joined.
-    The only row of a modality in the whole stage stays alone.
+    """Cut row positions into batches of about `size`, such that no batch has exactly one row, or exactly one row with
+    some modality: batch statistics need two. Rows move to another batch if that helps, else batches are joined. If a
+    stage has only one row with a modality, that row stays alone.
 
     Args:
         order: (n,) row positions, shuffled.
-        present: (rows, modalities) bool, of all rows.
-    """
+        present: (rows, modalities) bool, of all rows."""
     parts = [order[i : i + size] for i in range(0, len(order), size)]
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [np.concatenate(parts[-2:])]

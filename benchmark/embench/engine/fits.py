@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenFeed(FeatureFeed):
-    """Tokens `array` (n, L, D) on the device, after the summary token if there is one, with their `mask` (n, L); None
-    if all count."""
+    """Tokens `array` (n, L, D) on the device. The first is the summary token, if there is one. `mask` (n, L) marks the
+    tokens that count; None if all do."""
 
     mask: Tensor | None = None
 
@@ -71,8 +71,8 @@ def hidden_data(data: Data, nets: Mapping[str, HiddenEncoder]) -> Data:
 
 
 def compute_tokens(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, pooled: bool = False) -> TokenFeed:
-    """Compute a network's tokens for all rows of a modality in evaluation mode, in float32; only the one `pooled` token
-    (n, 1, D) if requested. `spec` describes all tokens."""
+    """Compute a network's tokens for all rows of a modality in evaluation mode, in float32. With `pooled`, return one
+    pooled token (n, 1, D) per row. `spec` describes all tokens."""
     module.to(data.device).eval()
     feed = data.feeds[m]
     x = torch.zeros(data.size, *_shape(spec, pooled), device=data.device)
@@ -148,7 +148,8 @@ class SharedTokens:
         return TokenFeed(rows[..., : spec.dim].contiguous().to(device), present, device, mask)
 
     def _key(self, m: str, module: nn.Module, whole: Grid, pooled: bool) -> list[object]:
-        """Return everything that decides the tokens; weights count by their content, not their origin."""
+        """Return the cache key: everything that decides the tokens. Weights enter by their content, not their
+        origin."""
         part, spec, common = self.params.modalities[m], self.specs[m], self.params.common
         view = None if part.recipe.view is None else asdict(part.recipe.view)
         weights = {name: digest(tensor.float().cpu().numpy()) for name, tensor in module.state_dict().items()}
@@ -165,8 +166,9 @@ class SharedTokens:
 def find_shared_tokens(
     stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Grid, root: Path
 ) -> SharedTokens | None:
-    """Return the tokens that a stage may share with others: of encoders that start from files, or from a pretraining
-    that all folds share. Other encoders start at random, with different weights in each stage."""
+    """Return the tokens that a stage may share with others; None if there are none. They come from encoders that start
+    from files, or from a pretraining that all folds share. Other encoders start with random weights that differ between
+    stages."""
     params = stage.params
     known = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
     for role, stage_id in stage.inputs.items():
@@ -196,12 +198,11 @@ def _anchors(grid: Grid) -> Iterator[tuple[float, ...]]:
 def precompute_tokens(
     model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None, shared: SharedTokens | None
 ) -> tuple[Model, Data]:
-    """Replace `frozen` encoders by their precomputed tokens; return the model, which shares all other modules with
-    `model`, and the data with tokens. Returns both unchanged if the tokens do not fit in half of the memory (None: the
-    free memory).
+    """Replace `frozen` encoders by their precomputed tokens. Return the model, which shares all other modules with
+    `model`, and the data with tokens. Both are unchanged if the tokens do not fit in half of the memory (None: the free
+    memory).
 
-    The default head reads pooled tokens only; other heads read all.
-    """
+    The default head reads pooled tokens only; other heads read all."""
     pooled = model.fusion is None and type(model.head) in (Head, LinearHead)
     free = machine.free_bytes(data.device) if memory_bytes is None else memory_bytes
     size = 4 * data.size * sum(math.prod(_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
@@ -252,17 +253,16 @@ def load_unit_rows(
 
 
 def _training(task: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`recording`, `start` and `stop` (k,) of a task's training units or segments."""
+    """Return `recording`, `start` and `stop` (k,) of a task's training units or segments."""
     return {name: task[name][task["role"] == 0] for name in ("recording", "start", "stop")}
 
 
 def load_labelled_data(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
-    """Return data with labels, input specs, positions (k,) of training rows and (v,) of validation rows, and the
+    """Return data with labels, input specs, positions (k,) of training rows, positions (v,) of validation rows, and the
     anchors.
 
     Raises:
-        DataError: no training unit has any of the modalities, or most features of one of them tell nothing.
-    """
+        DataError: no training unit has any of the modalities, or most features of one of them carry no information."""
     params, task = stage.params, stage.task
     source = StoreSource.from_spec(params.common.source, stage.places, task)
     data, specs, grid = load_unit_rows(stage, params, source, training=_training(task))
@@ -315,8 +315,8 @@ def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
 
 
 def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
-    """Freeze the parts that recipes name: encoders, and all of a fusion outside its `.head`. Return the modules that
-    stay in evaluation mode."""
+    """Freeze the parts that recipes name: encoders, and everything of a fusion outside its `.head`. Return the modules
+    that stay in evaluation mode."""
     parts = [p for m, part in params.modalities.items() if part.recipe.frozen for p in model.encoders[m].modules()]
     if model.fusion is not None and isinstance(params, FusionParams) and params.fusion.recipe.frozen:
         parts += [part for name, part in model.fusion.named_modules() if "head" not in name.split(".")]
@@ -328,17 +328,16 @@ def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
 
 @dataclass(frozen=True)
 class PreparedFit:
-    """A network with its initial weights, and the rows that it is trained on.
+    """A network with its initial weights, and the rows on which it is trained.
 
     Args:
         module: the trained module: `model`, or one that reads precomputed tokens and shares the other parts with
             `model`.
-        data: what `module` reads; `rows`: what `model` reads.
+        data: the input of `module`; `rows`: the input of `model`.
         train, val: positions (k,), (v,) in both.
         unit: (n,) the unit of each row.
         feature_facts: facts on features for the result.
-        frozen: number of parameters of the frozen networks below it.
-    """
+        frozen: number of parameters of the frozen networks below it."""
 
     stage: Stage[FitParams]
     folder: Folder
@@ -355,7 +354,7 @@ class PreparedFit:
 
     @property
     def epoch_ended(self) -> Callable[[int], None] | None:
-        """Return a function that saves each epoch's weights, if the protocol selects an epoch afterwards."""
+        """Function that saves the weights of an epoch; None unless the protocol selects an epoch afterwards."""
         if not self.stage.params.every_epoch:
             return None
         return lambda epoch: network.save_weights(self.folder, self.model, epoch)
@@ -535,8 +534,8 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
 
 
 def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the facts `about` a pretraining with those of each dataset: hash, subjects, recordings, hours by
-    modality."""
+    """Yield for each dataset of a pretraining its hash, subjects, recordings and hours by modality, together with the
+    facts `about` the pretraining."""
     for k, (spec, task) in enumerate(list_sources(stage)):
         store = open_store(stage.places["stores"][spec.store])
         segments = [
@@ -567,7 +566,7 @@ def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) ->
 
 
 def _source_channel_names(store: Store, modality: str, names: list[str]) -> list[str]:
-    """Return a source's own channel names: a single channel may have another name than in the first source."""
+    """Return a dataset's own channel names: a single channel may have another name than in the first dataset."""
     own = store.modalities[modality].channels if modality in store.modalities else ()
     return list(own) if len(own) == len(names) == 1 else names
 
@@ -730,7 +729,7 @@ def _models(holder: object) -> Iterator[BaseEstimator]:
 
 
 def _trees(model: object) -> Iterator[tuple[int, int]]:
-    """(nodes, depth) of each tree of a model made of trees."""
+    """Yield (nodes, depth) of each tree of a model made of trees."""
     for rounds in getattr(model, "_predictors", ()):  # histogram gradient boosting has no public attribute for this
         for tree in rounds:
             yield len(tree.nodes), int(tree.get_max_depth())

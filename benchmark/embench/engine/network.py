@@ -112,7 +112,7 @@ class LinearHead(nn.Module):
         self.linear = nn.Linear(dim, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
-        """`logits` (B, n_out) and `hidden` (B, D), the standardised pooled tokens."""
+        """Return `logits` (B, n_out) and `hidden` (B, D), the standardised pooled tokens."""
         hidden = (tokens.pooled() - self.mean) / self.std
         return Output(self.linear(hidden), hidden)
 
@@ -132,9 +132,8 @@ def fit_head(
     turn decisions into logits. Values are fitted in standard scores.
 
     Args:
-        X, y, weight, subjects: pooled tokens (n, D), labels (n, targets), NaN where missing, weights (n,), and whose
-            rows they are (n,).
-    """
+        X, y, weight, subjects: pooled tokens (n, D), labels (n, targets), NaN if missing, weights (n,), and the subject
+            of each row (n,)."""
     X = X.astype(np.float64)
     mean, std = _moments(X, weight)
     Z = (X - mean) / std
@@ -277,13 +276,13 @@ class Decisions(nn.Module):
         self.outputs, self.scale = outputs, scale
 
     def forward(self, output: Output) -> Tensor:
-        """`logits` (B, n_out) -> (B, columns)."""
+        """Return (B, columns) probabilities or values, from `logits` (B, n_out)."""
         return probabilities(self.outputs, output.logits if self.scale is None else self.scale(output.logits))
 
 
 class HiddenEncoder(nn.Module):
-    """A fitted unimodal network as a frozen encoder without dropout. Its one token is the head's hidden layer, or
-    `read` (B, H) of its output."""
+    """A fitted unimodal network as a frozen encoder without dropout. Its single token is the head's hidden layer, or
+    what `read` returns for the output, (B, H)."""
 
     def __init__(
         self,
@@ -307,7 +306,7 @@ class HiddenEncoder(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
-        """`x` (B, *shape), `mask` (B, T) -> one token (B, 1, H)."""
+        """Return one token (B, 1, H), from `x` (B, *shape) and `mask` (B, T)."""
         return Tokens(self.read(self.head(self.encoder(x, mask))).unsqueeze(1))
 
 
@@ -319,7 +318,7 @@ class Precomputed(nn.Module):
         self.summary = summary
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
-        """`x` (B, L, D) and its mask (B, L), which are not changed."""
+        """Return the tokens `x` (B, L, D) with their mask (B, L), unchanged."""
         if not self.summary:
             return Tokens(x, mask)
         return Tokens(x[:, 1:], None if mask is None else mask[:, 1:], x[:, 0])
@@ -649,8 +648,8 @@ def channels_at(site: Site, m: str) -> tuple[Channel, ...]:
 
 
 def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] | None = None) -> tuple[Channel, ...]:
-    """Return the channels that an encoder's network picks of a modality at a site, or would pick of other `channels`;
-    all channels if it does not read signals. Raises DataError or PluginError as `input_spec` does."""
+    """Return the channels that an encoder's network picks of a modality at a site, or would pick of other `channels`.
+    If it does not read signals, these are all channels. Raises DataError or PluginError as `input_spec` does."""
     own, spec = channels_at(site, m), input_spec(site, m, part)
     channels = channels or own
     if spec.rate is None or spec.channels != _names(own):
@@ -661,11 +660,8 @@ def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] 
 
 
 def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> None:
-    """Refuse to continue at another site if the network's channels there do not fit those that it learned from.
-
-    Raises:
-        UsageError: they do not fit.
-    """
+    """Raise UsageError if a network can't continue at another site: its channels there do not fit those that it learned
+    from."""
     if all_fit(channels_at(one, m), channels_at(other, m)) or _same_features(one, other, m, part):
         return  # then every selection of them fits as well
     there, here = (channels_read(site, m, part) for site in (one, other))
@@ -673,11 +669,7 @@ def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> No
 
 
 def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
-    """Refuse to learn from rows of two sites at once if a modality's rows differ in rate or length.
-
-    Raises:
-        UsageError: they differ.
-    """
+    """Raise UsageError if a network can't learn from two sites at once: a modality's rows differ in rate or length."""
     specs = [input_spec(site, m, part) for site in (one, other)]
     leveled = keeps_level(one.source, m)  # scaled by the first dataset's level, channel by channel
     if specs[0].rate == specs[1].rate and specs[0].shape[not leveled :] == specs[1].shape[not leveled :]:
@@ -705,8 +697,8 @@ def _names(channels: Sequence[Channel]) -> tuple[str, ...]:
 
 
 def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part | None, where: str) -> None:
-    """Refuse to continue training encoders, and a fusion, at another site where their tensors have other shapes. Raises
-    UsageError."""
+    """Raise UsageError if encoders, and a fusion, can't continue training at another site: their tensors have other
+    shapes there."""
     there, here = ({m: input_spec(site, m, part) for m, part in parts.items()} for site in (one, other))
     if all(_sizes(there[m]) == _sizes(here[m]) for m in parts):
         return
@@ -722,8 +714,8 @@ def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part
 
 
 def check_file(file: Path, part: str, site: Site, parts: Mapping[str, Part], fusion: Part | None) -> None:
-    """Refuse a weights file that lacks a part of the networks at a site (`encoders.ecg` or `fusion`), or has other
-    shapes. Raises UsageError."""
+    """Raise UsageError if a weights file lacks a part of the networks at a site (`encoders.ecg` or `fusion`), or has
+    other shapes."""
     with safe_open(file, "pt") as opened:
         given = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118  no mapping
     specs = {m: input_spec(site, m, encoder) for m, encoder in parts.items()}

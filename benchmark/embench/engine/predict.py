@@ -52,7 +52,7 @@ Scorer = Callable[[np.ndarray], np.ndarray]
 
 
 class Person(NamedTuple):
-    """Row positions of a subject: its calibration rows, and the rows to be predicted or, for training subjects,
+    """Row positions of a subject: its calibration rows `given`, and its rows to be predicted or, for training subjects,
     scored."""
 
     given: np.ndarray
@@ -72,12 +72,12 @@ class Adapter(Protocol):
 
 @dataclass(frozen=True)
 class PersonalRows:
-    """All rows of a stage that predicts: rows to be predicted, and calibration and trial rows.
+    """All n rows of a stage that predicts: rows to be predicted, calibration rows and trial rows.
 
     Args:
-        subject: (n,) the subject of each row. `role`: (n,) -1 for a row to be predicted.
-        y, weight: (n,) labels, NaN without one, and the row's proportion of its unit.
-    """
+        subject: (n,) the subject of each row. `role`: (n,) -1 for a row to be predicted, else `GIVEN`, `TRIAL_GIVEN` or
+            `TRIAL_SCORED`.
+        y, weight: (n,) labels, NaN without one, and the row's proportion of its unit."""
 
     subject: np.ndarray
     role: np.ndarray
@@ -85,7 +85,7 @@ class PersonalRows:
     weight: np.ndarray
 
     def people(self, given: int, predicted: int, known: np.ndarray) -> dict[str, Person]:
-        """Return subject -> its rows of two roles, among the recorded rows `known` (k,)."""
+        """Return subject -> its rows with the roles `given` and `predicted`, among the recorded rows `known` (k,)."""
         found = {}
         for name in np.unique(self.subject[known]).tolist():
             own = known[self.subject[known] == name]
@@ -135,7 +135,7 @@ class AsFitted:
 @dataclass(frozen=True)
 class HeadAdapter:
     """A linear layer beside the head, on the last hidden layer. It is fitted to calibration data by gradient steps from
-    zero; the step length is one over the Lipschitz constant of the gradient."""
+    zero. The step length is 1 over the Lipschitz constant of the gradient."""
 
     target: Target
     rows: PersonalRows
@@ -175,7 +175,7 @@ class HeadAdapter:
 
 @dataclass(frozen=True)
 class EstimatorAdapter:
-    """An estimator per subject, made by `personalise` of a copy, so that no subject's data reach another. Trial
+    """One estimator per subject, which `personalise` makes from a copy, so that no subject's data reach another. Trial
     subjects are removed from the training rows."""
 
     estimator: Estimator
@@ -250,14 +250,14 @@ def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.nd
 
 @dataclass(frozen=True)
 class PersonalPredictions:
-    """Predictions of a stage whose test subjects give calibration units.
+    """Predictions of a stage whose test subjects have calibration units.
 
     Args:
-        features: function of positions (b,) to (b, H) features or hidden layers, which the calibration-only model is
-            fitted to.
+        features: function of positions (b,) to (b, H) features or hidden layers, to which the calibration-only model is
+            fitted.
         known: (k,) positions of rows with recorded data.
-        labelled: True if calibration units have labels; only plugins with their own `personalise` use unlabelled ones.
-    """
+        labelled: True if calibration units have labels. Only plugins with their own `personalise` use unlabelled
+    ones."""
 
     target: Target
     rows: PersonalRows
@@ -448,10 +448,11 @@ SINGLE_ROWS = 64
 
 
 def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Load a network, or fit an estimator to its rows, and write `predictions.npz`. `score` (units, columns) float64 is
-    NaN for units without any of the modalities. `epochs` (epochs, units, columns) holds the same for each epoch, if all
-    were saved. `hidden` (units, H) float32 is a network's last hidden layer, or the estimator's input from frozen
-    networks, averaged over a unit's rows."""
+    """Load a network, or fit an estimator to its rows, and write `predictions.npz`.
+
+    It holds `score` (units, columns) float64, NaN for units without any of the modalities; `epochs` (epochs, units,
+    columns), the score of each epoch, if all were saved; and `hidden` (units, H) float32, a network's last hidden
+    layer, or the estimator's input from frozen networks, averaged over a unit's rows."""
     setup = prepare_predictions(stage, root)
     data, grid = setup.data, setup.grid
     shuffled = np.random.default_rng(stage.seed).permutation(setup.rows)
@@ -482,9 +483,13 @@ def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> di
 
 @dataclass(frozen=True)
 class PredictionSetup:
-    """Everything needed to repeat the predictions of a stage. `rows` (n,) are the positions in `data` with recorded
-    data; `unit_ids` (units,) name the units; `predictor` loads the weights of an epoch, or the selected ones; `size`
-    holds the parameters and operations of an estimator; `subject` names the subject of each row of `data`."""
+    """Everything needed to repeat the predictions of a stage.
+
+    Args:
+        rows: (n,) the positions in `data` with recorded data. `unit_ids`: (units,) the names of the units.
+        predictor: loads the weights of an epoch, or with None the selected ones.
+        size: the parameters and operations of an estimator.
+        subject: the subject of each row of `data`."""
 
     params: FitParams
     source: StoreSource

@@ -36,8 +36,8 @@ T = TypeVar("T")
 
 
 class Plain:
-    """A record that is written as the values of `keys`, in this order. A key that ends in `?` is left out where its
-    value is None, False or empty."""
+    """A record that is written as the values of `keys`, in this order. A key that ends in `?` is left out if its value
+    is None, False or empty."""
 
     keys: ClassVar[str]
 
@@ -71,7 +71,7 @@ def read_plain(record: type[T], plain: Mapping[str, Any], **changed: Any) -> T:
 @dataclass(frozen=True)
 class Part(Plain):
     """A plugin in a method: full name, code identity, recipe. Encoders also have the versions of `libraries` and the
-    SHA-256 of `assets` (files), which affect their numbers."""
+    SHA-256 of `assets` (files), since these affect their numbers."""
 
     name: str
     code: str
@@ -102,8 +102,11 @@ class Part(Plain):
 
 @dataclass(frozen=True)
 class SourceSpec(Plain):
-    """A prepared store, the lengths of its dataset's units, and what normalises a subject: `rest` (start, stop) in s of
-    a recording, if only rest does. Modalities of `keep_level` are scaled by the training units instead."""
+    """A prepared store, the lengths of its dataset's units, and what normalises a subject.
+
+    Args:
+        rest: (start, stop) in s of a recording, if only rest normalises a subject.
+        keep_level: modalities that are scaled by the training units instead."""
 
     store: str
     longest_s: float
@@ -115,7 +118,8 @@ class SourceSpec(Plain):
 
     @property
     def filled(self) -> str | None:
-        """Side on which shorter units are padded (older runs: the front); None if all units have one length."""
+        """Side on which shorter units are padded ("behind"; in older runs the front); None if all units have one
+        length."""
         return "behind" if self.longest_s - self.shortest_s > 1e-6 else None
 
 
@@ -203,8 +207,12 @@ class FusionParams(FitParams):
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainParams(FitParams):
-    """Params of a pretraining step, with the fusion if the whole model is pretrained. `step` counts the earlier steps
-    that it continues; `beside` lists further sources, besides the first."""
+    """Params of a pretraining step.
+
+    Args:
+        fusion: the fusion, if the whole model is pretrained.
+        step: number of the earlier steps that it continues.
+        beside: further datasets, besides the first."""
 
     pretrainer: Part
     fusion: Part | None = None
@@ -274,8 +282,8 @@ class Stage(Generic[P_co]):
 
     @property
     def seed(self) -> int:
-        """Seeds torch, numpy and random: the first 8 hex digits of the SHA-256 of kind and `params.draws()` as compact
-        JSON with sorted keys. 32 bits are all that torch on the CPU and scikit-learn take."""
+        """Seed of torch, numpy and random: the first 8 hex digits of the SHA-256 of kind and `params.draws()` as
+        compact JSON with sorted keys. 32 bits are all that torch on the CPU and scikit-learn accept."""
         return int(digest({"kind": self.kind, **self.params.draws()})[:8], 16)
 
     @property

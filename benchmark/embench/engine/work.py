@@ -52,12 +52,11 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None = None) -> dict[str, Any]:
-    """Run a stage unless its undamaged result exists; processes that want the same stage share it. `on_event` is called
-    with each event, which is also written to the stage's events.
+    """Run a stage unless its undamaged result exists. Processes that want the same stage share it. `on_event` is called
+    with each event, which is also appended to the stage's events.
 
     Raises:
-        EmbenchError: of the kind that names the cause; the traceback is in the stage's `error.txt`.
-    """
+        EmbenchError: of the kind that names the cause; the traceback is in the stage's `error.txt`."""
     folder = Folder(root, stage.id, on_event)
     with naming_faults(stage, folder):
         make_folder(folder.path)
@@ -116,8 +115,8 @@ def _cpu_s() -> float:
 
 @contextmanager
 def _hearing_interrupts() -> Iterator[None]:
-    """Raise interrupts that libraries swallow: scikit-learn's perceptrons and skorch's networks stop training at an
-    interrupt and count as fitted."""
+    """Raise interrupts that libraries suppress: scikit-learn's perceptrons and skorch's networks only stop training at
+    an interrupt, and count as fitted."""
     heard = threading.Event()
 
     def hear(number: int, frame: FrameType | None) -> None:
@@ -149,7 +148,7 @@ def _keep(folder: Folder, trace: str) -> None:
 
 
 def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
-    """Return the error by its cause: the machine, a plugin (the innermost frame in one of the stage's plugins), or
+    """Return an error that names the cause: the machine, a plugin (if the innermost known frame is in its files), or
     embench."""
     if out_of_memory(error):
         hint = "a smaller batch takes less: --set encoder.batch=16 --set fusion.batch=16; or a machine with more memory"
@@ -229,15 +228,14 @@ SPANS = 8
 
 
 def check_alone(stages: Sequence[Stage[PredictParams]], root: Path) -> None:
-    """Compare predictions of finished stages with predictions of the same fitted plugins here, row by row. Call it in a
-    fresh process.
+    """Compare the predictions of finished stages with predictions of the same fitted plugins here, row by row. Call it
+    in a fresh process.
 
     First, features and streams of the last tested recording are computed again, without any recording before it. If
     methods adapt to subjects, the last subject comes first.
 
     Raises:
-        PluginError: some differ; names the plugins, and the units or the recording.
-    """
+        PluginError: some differ; it names the plugins, and the units or the recording."""
     last = max(stages, key=lambda stage: int(stage.task["recording"].max(initial=-1)))
     for stage in [last, *(stage for stage in stages if stage is not last)]:
         common, folder = stage.params.common, Folder(root, stage.id)
@@ -342,7 +340,7 @@ def _source(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Parent:
-    """Facts on the process that sends stages to a worker."""
+    """Facts about the process that sends stages to a worker: folders, environment and import path."""
 
     root: Path
     environment: Mapping[str, str] = field(default_factory=environment)
@@ -397,7 +395,7 @@ def prepare_for_transport(stage: Stage[Params]) -> Stage[Params]:
 
 
 def run_in_worker(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchError:
-    """Run a stage in a worker; an error is returned instead of raised, since every executor wraps exceptions
+    """Run a stage in a worker. An error is returned instead of raised, since every executor wraps exceptions
     differently."""
     try:
         parent.enter()

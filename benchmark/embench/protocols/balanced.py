@@ -29,9 +29,7 @@ def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:
     folds; subjects on different points share one. Test folds of one partition differ in size by at most three subjects.
 
     Args:
-        subjects: at least `FEWEST_GROUPS` distinct names, of subjects or of indivisible groups, in random order.
-        order.
-    """
+        subjects: at least `FEWEST_GROUPS` distinct names, of subjects or of indivisible groups, in random order."""
     lines = _lines(_SMALL if len(subjects) <= _MOST_IN_SMALL else _LARGE)
     order = len(lines) - 1
     rounds, rest = divmod(len(subjects), order**2)
@@ -49,7 +47,7 @@ def balanced_count(subjects: int) -> int:
 
 
 def _lines(order: int) -> np.ndarray:
-    """Return (q + 1, q^2) the line of each point in each parallel class."""
+    """Return (q + 1, q^2) the number of the line through each point, in each class of parallel lines."""
     a, b = np.divmod(np.arange(order**2), order)
     if order == _SMALL:
         sloped = [b ^ np.array(_TIMES_FOUR)[slope, a] for slope in range(order)]
@@ -62,8 +60,7 @@ def _lines(order: int) -> np.ndarray:
 def _spread(order: int, count: int) -> list[int]:
     """Return `count` points of a plane, spread over its lines as evenly as single exchanges allow.
 
-    A perfectly even spread is impossible: two points of a proper subset lie on a common line.
-    """
+    A perfectly even spread is impossible: two points of a proper subset lie on a common line."""
     lines, every = _lines(order), range(order**2)
 
     def unevenness(points: list[int]) -> int:

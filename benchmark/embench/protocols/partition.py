@@ -38,7 +38,8 @@ class Fold:
 
 
 class FoldRow(NamedTuple):
-    """One line of the record of folds; a subject with units in several parts has several lines."""
+    """One line of the record of folds: the role of a subject in a fold. A subject with units in several parts has
+    several lines."""
 
     subject: str
     group: str
@@ -55,13 +56,13 @@ def partition(
     Args:
         protocol: its split and validation rules.
         dataset: the dataset's registry name; datasets with one name have the same partition `k`.
-        units: all subjects with any of the card's targets, with any modalities, in any order. Their stimuli take part.
+        units: all subjects with any of the dataset card's targets, with any modalities, in any order, and their
+            stimuli.
         k: number of the partition.
         sessions: subject -> length of the session in s, if all subjects had the tasks in one order.
 
     Raises:
-        UsageError: there are fewer than two indivisible parts, or the protocol has `stimuli` of other datasets.
-    """
+        UsageError: there are fewer than two indivisible parts, or the protocol has `stimuli` of other datasets."""
     deal = _Deal(protocol, dataset, k)
     if protocol.split.within:
         by_subject: dict[str, list[Unit]] = {}
@@ -75,8 +76,8 @@ def partition(
 
 
 def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | None = None) -> list[Fold]:
-    """Return a fold for each part of the split units, which tests this part and trains on the others; with `tests:
-    last`, only the fold of the last part."""
+    """Return one fold for each part of the split units. It tests this part and trains on the others. With `tests:
+    last`, return only the fold of the last part."""
     split = deal.protocol.split
     atoms, sizes = _atoms(deal.protocol, units)
     blocks = deal.blocks(_find_longest_sessions(units, atoms, sessions)) if split.neighbours and sessions else {}
@@ -158,7 +159,8 @@ def _find_longest_sessions(
 
 @dataclass(frozen=True, slots=True)
 class _Deal:
-    """Deal names out by hashes, independent of the order of units and of random generators' versions."""
+    """Distribution of names to folds by hashes, which does not depend on the order of units or on versions of random
+    generators."""
 
     protocol: Protocol
     dataset: str
@@ -172,8 +174,9 @@ class _Deal:
         return sorted(names, key=lambda name: self.hash(purpose, name))
 
     def blocks(self, lengths: Mapping[str, float]) -> dict[str, str]:
-        """Return name -> its block of `neighbours` names with consecutive session lengths, fewer if there would be
-        fewer blocks than folds. The first block of partition k is k names shorter, so that all partitions differ."""
+        """Return name -> its block. A block is `neighbours` names with consecutive session lengths, fewer if there
+        would be fewer blocks than folds. The first block of partition k is k names shorter, so that all partitions
+        differ."""
         split = self.protocol.split
         size = split.neighbours or 1
         if split.folds != "each":
@@ -182,7 +185,7 @@ class _Deal:
         return {name: f"block {(rank + self.k % size) // size}" for rank, name in enumerate(order)}
 
     def stimuli(self, names: Collection[str]) -> dict[str, int]:
-        """Return stimulus -> part: the parts that the protocol lists, else parts by hash."""
+        """Return stimulus -> its part: one that the protocol lists, or if it lists none, a part chosen by hash."""
         rules = self.protocol.stimulus_rules(self.dataset)
         if rules is None:
             return self.folds(dict.fromkeys(names, 1), "stimulus")
@@ -191,13 +194,13 @@ class _Deal:
         return part_of
 
     def barred(self, part_of: Mapping[str, int], part: int) -> set[str]:
-        """Return the stimuli that no fold trains on if the stimuli of `part` are tested."""
+        """Return the stimuli on which no fold trains that tests the stimuli of `part`."""
         rules = self.protocol.stimulus_rules(self.dataset)
         apart = rules.separated_stimuli() if rules else {}
         return {other for name, own in part_of.items() if own == part for other in apart.get(name, (name,))}
 
     def stretches(self, units: Sequence[Unit]) -> dict[str, int]:
-        """Return unit -> fold: each recording is cut into as many consecutive parts as there are folds, with equally
+        """Return unit -> fold. Each recording is cut into as many consecutive parts as there are folds, with equally
         many units."""
         by_recording: dict[str, list[Unit]] = {}
         for unit in sorted(units, key=lambda unit: (unit.start, unit.id)):
@@ -241,7 +244,7 @@ class _Deal:
         return balanced_partitions(sorted(names, key=lambda name: deal.hash("balanced", name)))[at]
 
     def validation(self, sizes: Mapping[str, int], fold: int) -> set[str]:
-        """Return the training names used for validation: the protocol's proportion, at most half of them."""
+        """Return the training names used for validation: the protocol's proportion, at most half of all."""
         total, rule = sum(sizes.values()), self.protocol.validation
         wanted = max(math.floor(rule.fraction * total + 0.5), rule.at_least)
         taken: set[str] = set()
@@ -256,16 +259,16 @@ class _Deal:
 
 
 def _in_a_row(names: Sequence[str], folds: int | Literal["each"]) -> dict[str, int]:
-    """Return name -> fold: equally many consecutive names per fold; the last fold takes the rest."""
+    """Return name -> fold: each fold gets equally many consecutive names; the last fold also gets the remainder."""
     count = len(names) if folds == "each" else min(folds, len(names))
     return {name: min(rank // (len(names) // count), count - 1) for rank, name in enumerate(names)}
 
 
 def follow_recordings(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) -> list[Fold]:
-    """Return the folds of `units`, each in the part of its recording; `folds` divide `dealt`, one unit per recording.
+    """Return the folds of `units`, each unit in the part of its recording. `folds` divide `dealt`, one unit per
+    recording.
 
-    Folds without a test unit are dropped: their subjects have no such units.
-    """
+    Folds without a test unit are dropped: their subjects have no such units."""
     recording_of = {unit.id: unit.recording for unit in dealt}
     places: dict[str, list[int]] = {}  # recording -> the positions of its units
     for place, unit in enumerate(units):
@@ -284,8 +287,7 @@ def follow_recordings(folds: Sequence[Fold], dealt: Sequence[Unit], units: Seque
 def connected_groups(units: Iterable[Unit | RecordingTimes]) -> dict[str, str]:
     """Return subject -> its indivisible group: subjects who share a group in any recording are connected.
 
-    Its name is that of the largest recorded group in it (the first by name in a tie).
-    """
+    The name is that of the largest recorded group in it; in a tie, the first by name."""
     from scipy.sparse import coo_array  # slow to import, and leaderboards do not need it
     from scipy.sparse.csgraph import connected_components
 
@@ -311,13 +313,12 @@ def roles(
     *,
     given: bool = False,
 ) -> list[FoldRow]:
-    """Return the part of each subject in each fold, sorted by fold, subject and role; subjects without units in a fold
-    have none.
+    """Return the roles of each subject in each fold, sorted by fold, subject and role. Subjects without units in a fold
+    have no role there.
 
     Args:
         group_of: subject -> group, if more is known than in `units`.
-        given: True if training units of validation and test subjects are calibration data, with the role `GIVES`.
-    """
+        given: True if training units of validation and test subjects are calibration data, with the role `GIVES`."""
     group_of = connected_groups(units) if group_of is None else group_of
     subject_of = {unit.id: unit.subject for unit in units}
     rows = []
@@ -343,20 +344,18 @@ _PLURAL = {"subject": "subjects", "group": "groups", "recording": "recordings", 
 
 
 def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequence[Fold]) -> None:
-    """Check that folds satisfy the rules of the protocol.
+    """Raise CheckFailed, with the ids of the units, unless the folds satisfy the rules of the protocol.
 
-    Every unit is tested exactly once; with `tests: last` it is tested once or trained on. No unit and no raw sample is
-    in two parts of a fold. Without a leak, no subject, group or recording is in two parts; a leaking protocol keeps
-    apart the units that it splits by. Splits within subjects have folds of one subject. A split by stimulus trains on
-    no tested or related stimulus. Excluded stimuli are in no fold. There is validation wherever the protocol requires
-    it and training data suffice.
+    - Every unit is tested exactly once; with `tests: last` it is tested once or trained on.
+    - No unit and no raw sample is in two parts of a fold.
+    - Without a leak, no subject, group or recording is in two parts. A leaking protocol keeps apart the units by which
+      it
+      splits. Splits within subjects have folds of one subject.
+    - A split by stimulus trains on no tested or related stimulus. Excluded stimuli are in no fold.
+    - There is validation wherever the protocol requires it and training data suffice.
 
     Args:
-        dataset: its registry name, for which a protocol may have `stimuli`.
-
-    Raises:
-        CheckFailed: names the offending ids.
-    """
+        dataset: its registry name, for which a protocol may have `stimuli`."""
     by_id = {unit.id: unit for unit in units}
     if len(by_id) < len(units):
         raise _failed(protocol, "ids belong to several units", _more_than_once(unit.id for unit in units))
@@ -398,16 +397,16 @@ def prove_given(
     given: Collection[str],
     scored: Collection[str],
 ) -> None:
-    """Check that folds, checked by `prove` before calibration, satisfy the rules of a protocol with `personal`. Of test
-    and validation subjects, a fold trains on calibration data only, if the protocol allows it; and it tests and
+    """Check that the folds of a protocol with `personal`, which `prove` checked before calibration, satisfy its rules.
+    Of test and validation subjects, a fold trains on calibration data only, if the protocol allows it; and it tests and
     validates with scored units only.
 
     Args:
-        units: the units that take part. `given`, `scored`: their ids; `prove_slices` checks the gap between them.
+        units: the units that take part. `given`, `scored`: ids of calibration and scored units; `prove_slices` checks
+            the gap between them.
 
     Raises:
-        CheckFailed: names the offending ids.
-    """
+        CheckFailed: names the offending ids."""
     by_id, group_of = {unit.id: unit for unit in units}, connected_groups(units)
     overlapping = _recordings_with_overlap(units)
     for fold in folds:
@@ -433,7 +432,8 @@ many are tested; empty where that is not counted."""
 
 
 def count_leaks(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, dict[str, list[int]]]:
-    """Count the test subjects and recordings that a protocol that leaks trains on; empty where it does not leak."""
+    """Return the numbers of test subjects and recordings on which a leaking protocol trains; empty if it does not
+    leak."""
     deviations: dict[str, dict[str, list[int]]] = {field: {} for field in protocol.deviations}
     if "split.by" in deviations:
         by_id = {unit.id: unit for unit in units}
@@ -472,7 +472,7 @@ def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequen
 
 
 def _prove_later(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
-    """Check that no training unit lies after a tested one of its recording."""
+    """Check that no training unit lies after a test unit of its recording."""
     for fold in folds:
         first: dict[str, float] = {}
         for unit in map(by_id.__getitem__, fold.test):
@@ -492,7 +492,7 @@ def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]
 def _prove_unrelated(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], apart: Mapping[str, frozenset[str]]
 ) -> None:
-    """Check that no training stimulus must be separated from a tested one under the protocol."""
+    """Check that no training stimulus is one that the protocol keeps apart (`apart`) from a test stimulus."""
     held = {role: {unit.stimulus for unit in part} for role, part in parts.items()}
     related = {other for name in held["test"] for other in apart.get(name, ())}
     if shared := related & held["train"]:
@@ -596,12 +596,11 @@ def complete_folds(
     Args:
         dataset: its registry name.
         units: all that can be scored, those of `rows` among them.
-        groups: subject -> group, as the split keeps it together.
+        groups: subject -> group, which the split keeps together.
         seed, file: location of the rows, for errors.
 
     Raises:
-        CheckFailed: what the protocol keeps together is tested in two folds, or the folds are not what it declares.
-    """
+        CheckFailed: units that the protocol keeps together are tested in two folds, or the folds break its rules."""
     atom_of = {unit.id: _atom(protocol, unit, groups) for unit in units}
     fold_of = _find_tested_folds(protocol, atom_of, rows, seed, file)
     folds = []

@@ -35,11 +35,10 @@ class _Block(NamedTuple):
 def slices_in_words(
     rules: PersonalRules, placed: Placed, block: np.ndarray, rank: np.ndarray, scored: np.ndarray, most: int
 ) -> str:
-    """Describe calibration data and scored units; block by block if tasks came in one order.
+    """Return a description of calibration data and scored units; block by block if tasks came in one order.
 
     Args:
-        block, rank, scored: (n,) as of `Slices`.
-    """
+        block, rank, scored: (n,) as in `Slices`."""
     if rules.gives == "session":
         return "given the first session of each subject, scored on later ones"
     if rules.gives == "blocks":
@@ -137,12 +136,11 @@ _INSTEAD = {
 
 @dataclass(frozen=True)
 class Given:
-    """Calibration data that each test subject gives to a run: its first `units` of each class, labelled or not; or the
-    whole `session` without labels.
+    """Calibration data of each test subject in a run: its first `units` of each class, labelled or not; or the whole
+    `session` without labels.
 
-    >>> Given.read("unlabelled:5").to_record(), Given.read("2").access, Given.read("0").access
-    ({'unlabelled': 5}, '2 labelled units a class', 'none')
-    """
+    >>> Given.read("unlabelled:5").to_record(), Given.read("2").access, Given.read("0").access ({'unlabelled': 5}, '2
+    labelled units a class', 'none')"""
 
     units: int = 0
     labelled: bool = True
@@ -171,14 +169,14 @@ class Given:
         return cls(int(plain.get("labelled", plain.get("unlabelled", 0))), labelled="unlabelled" not in plain)
 
     def to_record(self) -> dict[str, int | str]:
-        """Return the amount of calibration data as in records: `labelled` or `unlabelled` -> number of units, or
+        """Return the amount of calibration data as records hold it: `labelled` or `unlabelled` -> number of units, or
         `unlabelled` -> `session`. Empty without calibration data."""
         if self.session:
             return {"unlabelled": "session"}
         return {"labelled" if self.labelled else "unlabelled": self.units} if self.units else {}
 
     def without(self) -> dict[str, Given]:
-        """Return the comparisons of a run with this calibration data: without any, and with the same data
+        """Return name -> calibration data of the comparisons of a run: without any, and with the same data
         unlabelled."""
         if not self.to_record():
             return {}
@@ -187,7 +185,7 @@ class Given:
 
     @property
     def text(self) -> str:
-        """Form in `--calibration-data`."""
+        """The value of `--calibration-data`."""
         return "session" if self.session else f"{'' if self.labelled else 'unlabelled:'}{self.units}"
 
     @property
@@ -199,7 +197,7 @@ class Given:
 
     @property
     def place(self) -> tuple[float, int]:
-        """Sort key on a curve: by amount, unlabelled first."""
+        """Key that sorts amounts along a curve, unlabelled first."""
         return (math.inf if self.session else self.units, int(self.labelled))
 
 
@@ -209,8 +207,8 @@ def recorded_given(plain: Mapping[str, int | str] | None) -> Given | None:
 
 
 def find_access(protocol: Protocol, given: Given | None) -> str:
-    """Return the access of a run to test subjects: its protocol's, or the run's own if runs request calibration
-    units."""
+    """Return the access of a run to test subjects: its protocol's, or the run's own if runs choose their calibration
+    data."""
     return protocol.target_access if given is None else given.access
 
 
@@ -251,7 +249,7 @@ class Slices:
 
 
 def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Sequence[str]) -> Slices:
-    """Return the slices of a dataset's subjects.
+    """Return the calibration and scored units of a dataset's subjects.
 
     With `gives: units`, subjects give the first units of each class; if tasks came in one order, only from the first
     block of each class. `most` is the rules' value or, if that is too large, the largest of `AMOUNTS` that two thirds
@@ -259,12 +257,10 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
     each class, at least as many in total. Other subjects take no part.
 
     Args:
-        subjects: subjects with labels; they decide `most`, and slices are cut for them only.
+        subjects: subjects with labels. They decide `most`, and only their units are cut.
 
     Raises:
-        UsageError: the design does not allow it: fewer than two thirds of the subjects can give units and still have
-            each class scored.
-    """
+        UsageError: fewer than two thirds of the subjects can give units and still have each class scored."""
     own = {name: at for name, at in placed.by_subject.items() if name in set(subjects)}
     blocks = {name: placed.blocks(at, rules.block_s) for name, at in own.items()}
     fewer = [most for most in AMOUNTS if most < rules.most] if rules.gives == "units" else []
@@ -338,8 +334,8 @@ def _givable(
 
 
 def _blocks_on(rules: PersonalRules) -> int:
-    """Return the number of blocks from the last calibration block to the first scored one: between sessions there is a
-    gap anyway."""
+    """Return how many blocks later than the last calibration block the first scored block may be. Sessions are
+    separated by a gap anyway."""
     return 1 if rules.gives == "session" else 2
 
 

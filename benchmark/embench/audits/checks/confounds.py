@@ -42,8 +42,12 @@ MOST_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Explained:
-    """How much of a target's scores a nuisance explains: the proportion `share` of the variance of their ranks, and the
-    same `inside` classes, None without classes. The last part is the AUROC of the nuisance alone, None if undefined."""
+    """Proportion of a target's scores that a confound explains.
+
+    Args:
+        share: proportion of the variance of the scores' ranks.
+        inside: the same within classes; None without classes.
+        area: AUROC of the confound alone; None if undefined."""
 
     share: float
     inside: float | None
@@ -51,7 +55,7 @@ class Explained:
 
     @property
     def predictive(self) -> bool:
-        """True if the explanation of the scores predicts the classes, in either direction."""
+        """True if what explains the scores also predicts the classes, in either direction."""
         return self.area is not None and abs(self.area - 0.5) > 0.05
 
     @property
@@ -85,12 +89,11 @@ def explained_share(
     one.
 
     Scores become ranks within fold and seed. A row's guess is the mean rank of the other rows of its subject (`own`),
-    or of other subjects' rows of the same seed: those with the very same value where there are `N_NEAREST` at least,
-    else as many with the nearest values. Nothing is fitted to the row itself, so that noise explains nothing, and
-    scores turned upside down are explained as well as they were. `values` are names (n,), or numbers (n,) or (n, d),
-    whose distance is Euclid's. Where a `label` (n,) is given, the mean rank of each label is subtracted from the
-    ranks, and rows without a label are excluded.
-    """
+    or of rows of other subjects in the same seed. These are the rows with the identical value, if there are at least
+    `N_NEAREST`, else as many with the nearest values. Nothing is fitted to the row itself, so that noise explains
+    nothing, and reversed scores are explained as well as the scores. `values` are names (n,), or numbers (n,) or (n, d)
+    with Euclidean distance. With a `label` (n,), the mean rank of each label is subtracted from the ranks, and rows
+    without a label are excluded."""
     rank, subject = ranks(rows, rows["score"]), rows.texts("subject").code
     guess = np.full(len(rows), np.nan)
     if label is not None:
@@ -162,8 +165,8 @@ def _nearest(rank: np.ndarray, points: np.ndarray, subject: np.ndarray) -> np.nd
 
 
 def _mean_of_others(rank: np.ndarray, subject: np.ndarray, near: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return (k,) the mean of the first `N_NEAREST` of each row's neighbours (k, reach) that are not of its `own`
-    subject (k,); NaN where there are fewer, unless all rows are neighbours."""
+    """Return (k,) the mean rank of the first `N_NEAREST` of each row's neighbours (k, reach) that belong to other
+    subjects than `own` (k,). NaN if there are fewer, unless all rows are neighbours."""
     other = subject[near] != own[:, None]
     other &= other.cumsum(1) <= N_NEAREST
     count = other.sum(1)
@@ -243,11 +246,10 @@ _LENGTH = "session_length"
 
 
 def check_explained_by_time(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
-    """Check whether other subjects' scores at the same place in their sessions explain the scores.
+    """Check whether scores are explained by other subjects' scores at the same place in their sessions.
 
-    How much is explained inside classes is information only: a clock that learned when the tasks are says little
-    within a class, and the better it learned the less.
-    """
+    The proportion explained within classes is information only: a model that learned the times of tasks explains little
+    within a class, and less the better it learned them."""
     figures: dict[str, Any] = {}
     findings, reasons = [], []
     for target in e.compared_targets():
@@ -291,7 +293,7 @@ def _of_target(target: Target, reason: str, /, **values: Any) -> Reason:
 
 
 def _places(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
-    """Return reading of the clock -> (n,) or (n, 2) values, NaN where unknown."""
+    """Return measure of time -> (n,) or (n, 2) values, NaN if unknown."""
     start = rows["start_s"]
     length = np.array([e.sessions.get(subject, np.nan) for subject in rows["subject"].tolist()])
     return {
@@ -317,8 +319,8 @@ def _round_evidence(found: Explained) -> dict[str, float | None]:
 
 
 def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
-    """Check that the matched score does not depend on which of two subjects is later in the session: it must be about
-    as high in comparisons that have a mirror image."""
+    """Check that the matched score does not depend on which of two subjects is later in the session. In comparisons
+    that have a mirror image it must be about as high."""
     figures: dict[str, Any] = {}
     findings = []
     for target in e.targets:
@@ -345,15 +347,18 @@ _VARIES = 1e-9
 
 @dataclass(frozen=True)
 class Followed:
-    """Correlations within subjects, mean over subjects: `followed`, of scores with the mean label of the stimulus;
-    `given`, the partial one of scores with the label, given the stimulus."""
+    """Correlations within subjects, mean over subjects.
+
+    Args:
+        followed: of scores with the mean label of the stimulus.
+        given: partial correlation of scores with the label, given the stimulus."""
 
     followed: Estimate
     given: Estimate
 
     @property
     def explains(self) -> bool:
-        """True if scores follow the mean label and no association with the label is shown given the stimulus."""
+        """True if scores follow the mean label, and no association with the label is shown given the stimulus."""
         return (self.followed.low or 0.0) > 0 >= (self.given.low or 0.0)
 
     @property
@@ -388,7 +393,8 @@ def follow_stimulus_mean(methods: Mapping[str, Joined]) -> Followed | Undefined:
 
 
 def _with_mean_label(folds: Mapping[int, Units], beside: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
-    """Return (P,) each subject's correlation of scores and mean labels of the stimuli, in one seed."""
+    """Return (P,) each subject's correlation, in one seed, of scores and mean labels of the stimuli (the scores of
+    `beside`)."""
     found = [np.full(len(subjects), np.nan)]
     for fold, units in folds.items():
         if fold in beside and len(beside[fold]) == len(units):
@@ -398,8 +404,9 @@ def _with_mean_label(folds: Mapping[int, Units], beside: Mapping[int, Units], su
 
 
 def _given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
-    """Return (P,) each subject's correlation of scores and labels in one seed, both minus their means over all subjects
-    at the stimulus. Scores are standardised within subjects first, since each fold has another model."""
+    """Return (P,) each subject's correlation of scores and labels in one seed, after the mean over all subjects at the
+    stimulus is subtracted from both. Scores are first standardised within subjects, since each fold has another
+    model."""
     subject, stimulus, score, label = (
         np.concatenate([np.asarray(getattr(units, name)) for units in folds.values()])
         for name in ("subject", "stimulus", "score", "y_true")
@@ -416,8 +423,8 @@ def _given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.n
 
 
 def _correlations(one: np.ndarray, other: np.ndarray, subject: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
-    """Return (P,) the correlation of two numbers of each unit (n,) within each subject: 0 where `one` does not vary,
-    NaN where `other` does not."""
+    """Return (P,) the correlation of two numbers of each unit (n,) within each subject: 0 if `one` is constant, NaN if
+    `other` is constant or there are few units."""
     found = np.full(len(subjects), np.nan)
     for p, name in enumerate(subjects):
         mine = (subject == name) & np.isfinite(one) & np.isfinite(other)
@@ -455,8 +462,8 @@ def check_explained_by_subject(e: RecordEvidence) -> CheckResult | Undefined | S
 
 
 def check_explained_by_stimulus(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
-    """Check whether other subjects' scores at the same stimulus explain the scores, or whether scores are associated
-    with the mean label of the stimulus only."""
+    """Check whether scores are explained by other subjects' scores at the same stimulus, or are associated with the
+    mean label of the stimulus only."""
     found = _explained(e, "stimulus", lambda rows: rows["stimulus"])
     figures, findings = _parts_of(found)
     for target in e.compared_targets() if e.manifest.cohort.design == "shared_stimuli" else ():
@@ -478,13 +485,13 @@ def _parts_of(found: CheckResult | Undefined | Skipped) -> tuple[dict[str, Any],
 
 
 def check_explained_by_length(e: Evidence) -> CheckResult | Undefined | Skipped:
-    """Check whether other subjects' scores in recordings of the same length explain the scores."""
+    """Check whether scores are explained by other subjects' scores in recordings of the same length."""
     seconds = {entry.id: entry.duration_s for entry in e.store.recordings}
     return _explained(e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()]))
 
 
 def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
-    """Check whether scores or labels follow the place of a unit in the dataset's files."""
+    """Check whether scores or labels follow the position of a unit in the dataset's files."""
     at = {entry.id: i for i, entry in enumerate(e.store.recordings)}
     first = {entry.subject: i for i, entry in reversed(list(enumerate(e.store.recordings)))}
 
@@ -527,13 +534,14 @@ def check_missing(e: Evidence) -> CheckResult | Undefined:
 
 
 def _follows(e: Evidence, areas: float, pairs: int) -> bool:
-    """Return True if labels follow a nuisance that has this AUROC within subjects."""
+    """Return True if labels follow a confound whose mean AUROC within subjects is `areas`, over this number of
+    pairs."""
     return areas >= 0.95 and pairs >= 200 and len({u.group for u in e.units.values()}) >= 5
 
 
 def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
-    """Return how well the place separates the classes, as a mean over subjects in one direction for all, and the number
-    of pairs of moments."""
+    """Return how well the place separates the classes (mean AUROC over subjects, in one direction for all), and the
+    number of pairs of units."""
     table = e.labels
     rows = [
         (s, where[u], y)
@@ -553,7 +561,7 @@ def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[flo
 def _explained(
     e: RecordEvidence, name: str, of: Callable[[Predictions], np.ndarray]
 ) -> CheckResult | Undefined | Skipped:
-    """Compare each target's scores with the scores that a nuisance alone would give."""
+    """Check whether a confound explains each target's scores. `of`: returns its value for each row."""
     figures: dict[str, Any] = {}
     findings, reasons = [], []
     for target in e.compared_targets():
@@ -589,7 +597,7 @@ _NUISANCES = {
 
 
 def check_confound_only(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
-    """Check that score and label stay associated given the measured confounds, from the values in the record; `embench
+    """Check that score and label stay associated given the measured confounds, from the values in the record. `embench
     leaderboard verify` recomputes these values."""
     asked = {t: found for t in e.record.scores.primary_metrics if (found := e.record.scores.adjusted(t))}
     adjusted = {target: found for target, found in asked.items() if found.decides}
@@ -633,7 +641,7 @@ _FEWEST_UNITS, _FEWEST_SUBJECTS = 5, 5
 
 
 def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
-    """Check that no statistic of one channel has the order of scores (mean over seeds) within each subject."""
+    """Check that no statistic of one channel orders units within subjects as the scores (mean over seeds) do."""
     units = list(e.units.values())
     names, tables = [], []
     for modality, entry in e.store.modalities.items():
@@ -663,7 +671,7 @@ def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
 
 def signal_statistics(store: Store, modality: str, units: Sequence[Unit]) -> np.ndarray:
     """Return (n, C S) the `STATISTICS` of each channel of a modality in n units, channel by channel; NaN for channels
-    with fewer than two samples. The slope is the slope of a straight line, per sample."""
+    with fewer than two samples. The slope is that of a straight line, per sample."""
     where = digest([[unit.recording, unit.start, unit.stop] for unit in units])
     key = ["one statistic", sha256(Path(__file__)), installed_version("numpy"), modality, where]
     return cache_array(store, key, partial(_signal_statistics, store, modality, units))

@@ -33,12 +33,11 @@ from embench.system import installed_version
 
 
 def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
-    """No subject is tested by a network that learned from it, or from a subject recorded together with it.
+    """Check that no subject is tested by a network that learned from it, or from a subject recorded together with it.
 
-    Folds list the training subjects; a subject (or group) whose units are tested in several folds of a seed was
-    trained on too, unless the protocol trains on what it gives. Subjects of another dataset are others, whatever their
-    names; `copies` and `pretraining` compare signals.
-    """
+    Folds list the training subjects. A subject (or group) whose units are tested in several folds of a seed was also
+    trained on, unless the protocol trains on calibration data. Subjects of another dataset are different ones, whatever
+    their names; `copies` and `pretraining` compare signals."""
     if e.manifest.dev:
         return Undefined("dev_run")
     severity: Severity = "note" if e.protocol.leaks else "severe"
@@ -77,7 +76,8 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def _several(e: RecordEvidence) -> set[str]:
-    """Subjects and groups who are tested in more than one fold of a seed, though the split is by them alone."""
+    """Return subjects and groups that are tested in more than one fold of a seed, although the split is by them
+    alone."""
     if e.protocol.split.by == "group+stimulus":
         return set()
     folds: dict[tuple[int, str], set[int]] = defaultdict(set)
@@ -88,7 +88,7 @@ def _several(e: RecordEvidence) -> set[str]:
 
 
 def check_partition(e: Evidence) -> CheckResult | Undefined:
-    """Folds are those that the protocol deals these subjects into."""
+    """Check that folds are those into which the protocol deals these subjects."""
     if not e.dealt:
         return Undefined("folds_not_determined")
     tested = {
@@ -107,8 +107,8 @@ def check_partition(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_samples(e: Evidence) -> CheckResult:
-    """Each unit is one of the data's, with its own subject and recording, predicted once a seed; no
-    sample lies in units of two folds of a seed; stimuli are kept apart where the protocol says so."""
+    """Check that each predicted unit exists in the data, with its own subject and recording, and is predicted once per
+    seed. No sample may lie in units of two folds of a seed, and stimuli must be kept apart as the protocol says."""
     findings = []
     rows = e.predictions
     predicted = rows.texts("unit").names.tolist()
@@ -156,8 +156,8 @@ def _overlapping(e: Evidence) -> set[str]:
 
 
 def _stimuli(e: Evidence) -> list[AuditFinding]:
-    """A fold of a split by stimuli tests stimuli that the fold, by the protocol, does not train on, nor on any that are
-    kept apart from them."""
+    """Return the findings for a split by stimuli: a fold must not train on the stimuli that it tests, nor on any that
+    the protocol keeps apart from them."""
     rules = e.protocol.stimulus_rules(e.card.name)
     apart = rules.separated_stimuli() if rules else {}
     learned = {
@@ -202,9 +202,12 @@ SHIFTED_S = 0.1
 
 @dataclass(frozen=True)
 class CutWindows:
-    """Windows of one modality: `x` (n, samples) as cut, `print_` (n, bins) unit vectors, `used` (n, bins) the bins with
-    power in them, `rich` (n,) whether these are enough for a fingerprint, which is 0 elsewhere, `subject`, `recording`
-    and `start` (n,), which is in seconds; all are `length_s` long."""
+    """Windows of one modality, all `length_s` long.
+
+    Args:
+        x: (n, samples) as cut. `start`: (n,) in s. `subject`, `recording`: (n,).
+        print_: (n, bins) fingerprints as unit vectors. `used`: (n, bins) the bins with power.
+        rich: (n,) whether these bins are enough for a fingerprint; other fingerprints are 0."""
 
     x: np.ndarray
     print_: np.ndarray
@@ -217,13 +220,13 @@ class CutWindows:
 
     @property
     def rate(self) -> float:
-        """Samples a second."""
+        """Samples per second."""
         return self.x.shape[1] / self.length_s
 
 
 @dataclass(frozen=True)
 class Match:
-    """Two subjects some of whose windows are the same signal."""
+    """Two subjects who share some windows of the same signal."""
 
     one: str
     other: str
@@ -233,7 +236,7 @@ class Match:
 
 
 def check_copies(e: Evidence) -> CheckResult | Undefined:
-    """No two subjects of the dataset have the same signals."""
+    """Check that no two subjects of the dataset have the same signals."""
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     wanted = e.manifest.method.modalities or list(e.store.modalities)
     modalities = list(dict.fromkeys(part for m in wanted for part in names_in(m) if part in e.store.modalities))
@@ -249,7 +252,7 @@ def check_copies(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_pretraining(e: Evidence) -> CheckResult | Undefined:
-    """Checks that pretraining data hold no test subjects, by the record, and by the signals that are available."""
+    """Check that pretraining data contain no test subjects, according to the record and to the available signals."""
     about = e.manifest
     if not (about.method.pretrainers or about.pretraining or about.weights or about.initial_weights) and (
         about.pretraining_overlap == "none"
@@ -277,11 +280,11 @@ def check_pretraining(e: Evidence) -> CheckResult | Undefined:
 def find_matches(
     store: Store, other: Store | None, modalities: Sequence[str], rates: Mapping[str, float]
 ) -> tuple[dict[str, int], list[Match]]:
-    """(modality -> windows compared, subjects with the same signals) inside a store, or of one with another.
+    """Return modality -> number of compared windows, and the subjects with the same signals, within a store or between
+    two.
 
     Args:
-        rates: modality -> the rate (Hz) at which it was recorded: nothing above half of it says anything.
-    """
+        rates: modality -> recording rate in Hz: frequencies above half of it carry no information."""
     n_compared, found = {}, []
     libraries = [installed_version(name) for name in ("numpy", "scipy")]
     for m in (m for m in modalities if m != "video"):  # frames are no signal, and decoded only where a run needs them
@@ -295,8 +298,8 @@ def find_matches(
 
 
 def _compared(store: Store, other: Store | None, m: str, rate: float) -> np.ndarray:
-    """JSON, as an array of one text: how many windows of a modality were compared, null where none could be; and the
-    matches."""
+    """Return JSON, as an array of one text: the number of compared windows of a modality, null if none could be
+    compared, and the matches."""
     length = _length(store, m, rate)
     if length is None or (other is not None and other.modalities[m].rate != store.modalities[m].rate):
         return np.array("[null, []]")
@@ -310,8 +313,8 @@ def _compared(store: Store, other: Store | None, m: str, rate: float) -> np.ndar
 
 
 def _length(store: Store, m: str, rate: float) -> float | None:
-    """Seconds of a window: long enough for many bins and not too many windows, short enough for most recordings; None
-    where recordings hold too little."""
+    """Return the length of a window in s: long enough for many bins and not too many windows, short enough for most
+    recordings. None if recordings are too short."""
     own = store.modalities[m].rate
     band = 0.45 * min(own, rate)
     seconds = np.array([e.spans[m].samples / own for e in store.recordings if m in e.spans])
@@ -323,7 +326,8 @@ def _length(store: Store, m: str, rate: float) -> float | None:
 
 
 def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> CutWindows | None:
-    """Windows of the first channel of a modality, half overlapping; flat ones are excluded. None where none is rich."""
+    """Return half-overlapping windows of the first channel of a modality, without flat ones. None if no window has
+    enough power for a fingerprint."""
     array, rate = store.array(m), store.modalities[m].rate
     n = round(length_s * rate)
     at = [
@@ -362,7 +366,8 @@ def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> CutWin
 
 
 def _fingerprints(table: np.ndarray) -> np.ndarray:
-    """Unit vectors of log power (n, bins), NaN where a bin has none, less what all windows share."""
+    """Return unit vectors of log power (n, bins), NaN if a bin has none, after subtraction of what all windows
+    share."""
     counts = np.isfinite(table).sum(0)
     table = table - np.where(counts > 0, np.nansum(table, 0) / np.maximum(counts, 1), 0)
     table = np.nan_to_num(table - np.nanmean(table, 1, keepdims=True))
@@ -370,7 +375,7 @@ def _fingerprints(table: np.ndarray) -> np.ndarray:
 
 
 def _steps(x: np.ndarray) -> np.ndarray:
-    """The window's differences, held within what most of them span: one spike looks like any other spike."""
+    """Return the window's differences, limited to the range of most of them, since one spike looks like any other."""
     steps = np.diff(np.asarray(x, np.float64))
     low, high = np.quantile(steps, [0.02, 0.98])
     return np.asarray(np.clip(steps, low, high))
@@ -405,8 +410,8 @@ def _matches(ours: CutWindows, theirs: CutWindows, m: str, *, inside: bool) -> l
 
 
 def _goes_on(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int, float]) -> bool:
-    """True if the signal before or after an aligned pair of windows is the same at the same shift, or if one of the two
-    recordings has nothing more to compare."""
+    """Return True if the signals before or after two aligned windows are also the same at the same shift, or if one of
+    the two recordings has no other window."""
     _, i, j, offset = row
     around, there = _others(ours, i), _others(theirs, j)
     if not len(around) or not len(there):
@@ -425,13 +430,13 @@ def _goes_on(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int, f
 
 
 def _others(windows: CutWindows, k: int) -> np.ndarray:
-    """The windows of the recording of window `k` that do not overlap with it, in order of time."""
+    """Return the windows of the recording of window `k` that do not overlap with it, in order of time."""
     own = windows.recording == windows.recording[k]
     return np.flatnonzero(own & (np.abs(windows.start - windows.start[k]) > 0.99 * windows.length_s))
 
 
 def _copies_among(aligned: Sequence[tuple[float, int, int, float]]) -> list[tuple[float, int, int, float]]:
-    """The copies among aligned windows, of which the most alike come first."""
+    """Return the copies among aligned windows, which are given most alike first."""
     peaks = np.array([peak for peak, *_ in aligned])
     share = np.cumsum(peaks > SAME) / np.arange(1, len(peaks) + 1)
     most = np.flatnonzero((peaks > SAME) & (share >= COPIED_SHARE))
@@ -440,8 +445,8 @@ def _copies_among(aligned: Sequence[tuple[float, int, int, float]]) -> list[tupl
 
 
 def _apart(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, theirs: CutWindows) -> int:
-    """Number of copied windows that do not overlap: those of one pair of recordings count if all are moved by the same
-    time, and a recording counts for one pair."""
+    """Return the number of copied windows that do not overlap. Those of a pair of recordings count if all have the same
+    shift, and a recording counts for one pair only."""
     of: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
     for row in same:
         of.setdefault((str(ours.recording[row[1]]), str(theirs.recording[row[2]])), []).append(row)
@@ -465,7 +470,7 @@ def _apart(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, thei
 
 
 def _apart_at_most(windows: CutWindows, subject: str) -> int:
-    """Number of windows of a subject that do not overlap."""
+    """Return the number of windows of a subject that do not overlap."""
     own = windows.rich & (windows.subject == subject)
     recordings = np.unique(windows.recording[own])
     spans = [np.ptp(windows.start[own & (windows.recording == r)]) for r in recordings]
@@ -473,9 +478,9 @@ def _apart_at_most(windows: CutWindows, subject: str) -> int:
 
 
 def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, int]:
-    """Phase correlation of two windows (n,) over some of their bins: the height of its peak, 1 for the same signal, and
-    how many samples earlier the second one has it. Where the windows overlap by half at least, the height is that of
-    what they have in common then: of a copy, the rest is something else."""
+    """Return the height of the phase correlation's peak between two windows (n,) over some bins, 1 for the same signal,
+    and by how many samples the second window has it earlier. If the windows overlap by at least half, the height is
+    that of their common part: in a copy, the rest is another signal."""
     n = len(one) - 1
     heights = _phase_correlation(one, other, used, n)
     at = int(heights.argmax())
@@ -486,13 +491,13 @@ def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, 
 
 
 def _common(one: np.ndarray, other: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """The parts of two windows (n,) that are of one signal if the second has it `lag` samples earlier."""
+    """Return the common parts of two windows (n,), if the second has the signal `lag` samples earlier."""
     return one[max(0, lag) : len(one) + min(0, lag)], other[max(0, -lag) : len(one) - max(0, lag)]
 
 
 def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: int) -> np.ndarray:
-    """(n,) heights at each lag, cyclic, for two windows of one length, at most n + 1; `used` are bins of windows as
-    long as that."""
+    """Return (n,) the phase correlation at each lag, cyclic, of two windows of equal length, at most n + 1. `used`:
+    bins of windows of length n."""
     taper = get_window("hann", len(one) - 1)
     spectra = [np.fft.rfft(_steps(x) * taper, n)[1 : len(used) + 1] for x in (one, other)]
     cross = spectra[0] * np.conj(spectra[1])
@@ -505,8 +510,8 @@ def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: 
 
 
 def check_tuning(e: RecordEvidence) -> CheckResult | Undefined:
-    """The settings of a tuned run are those that are best, by the scores in its record, on the validation subjects of
-    each fold. Scores themselves are computed again where the run is retrained."""
+    """Check that the settings of a tuned run are the best on the validation subjects of each fold, by the scores in its
+    record. These scores are recomputed only if the run is retrained."""
     stated = e.record.run["config"].get("tuned")
     if stated is None:
         return Undefined("not_tuned")

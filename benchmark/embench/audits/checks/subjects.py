@@ -1,4 +1,4 @@
-"""Checks of single subjects: spread of scores over subjects and seeds, and what embeddings tell of the subject."""
+"""Checks of single subjects: spread of scores over subjects and seeds, and information on the subject in embeddings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MAX_P_ALONE = 0.001
 
 
 def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
-    """Subjects (P,), and their AUROC in each seed (S, P), NaN where they have one class only."""
+    """Return the names of subjects (P,), and their AUROC in each seed (S, P), NaN for a subject with one class only."""
     subjects = np.unique(np.concatenate([units.subject for _, _, units in joined]))
     seeds = joined.seeds.values()
     return subjects, np.stack(
@@ -47,8 +47,8 @@ def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
-    """Circular-shift null: labels moved along each subject's own time, which keeps how long states last. A score that
-    rises and falls slowly is above chance more often than the number of moments suggests."""
+    """Check scores against a circular-shift null: labels are moved along each subject's own time, which keeps how long
+    states last. Slowly varying scores are above chance more often than the number of units suggests."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
@@ -76,7 +76,7 @@ def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def _shifted(units: Units) -> dict[str, np.ndarray]:
-    """Subject -> AUROC when their labels are shifted by 0, 1, .. units in time; subjects of one class are excluded."""
+    """Return subject -> AUROC for labels shifted by 0, 1, ... units in time; subjects of one class are excluded."""
     found = {}
     for name in np.unique(units.subject).tolist():
         own = np.flatnonzero(units.subject == name)
@@ -93,7 +93,7 @@ def _shifted(units: Units) -> dict[str, np.ndarray]:
 
 
 def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
-    """No single subject carries the effect: without it the effect is still there."""
+    """Check that no single subject carries the effect: the effect must remain without that subject."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
@@ -123,8 +123,8 @@ def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def find_outlier(z: np.ndarray) -> tuple[int, float]:
-    """The largest of `z` (n,), and how likely it is so far from the others by chance: its externally studentised
-    residual (at least as wide as what chance alone gives), times n."""
+    """Return the position of the largest of `z` (n,), and the probability that it is so far from the others by chance:
+    its externally studentised residual (at least as wide as by chance alone), corrected for n."""
     top = int(np.argmax(z))
     others = np.delete(z, top)
     far = (z[top] - others.mean()) / (max(float(others.std(ddof=1)), 1.0) * np.sqrt(1 + 1 / len(others)))
@@ -132,7 +132,7 @@ def find_outlier(z: np.ndarray) -> tuple[int, float]:
 
 
 def _errors(joined: Joined, subjects: np.ndarray) -> np.ndarray:
-    """(P,) the standard error of each subject's AUROC if scores say nothing (Mann and Whitney 1947)."""
+    """Return (P,) the standard error of each subject's AUROC for scores without information (Mann and Whitney 1947)."""
     counts = np.zeros((len(subjects), 2))
     folds = next(iter(joined.seeds.values())).values()
     for units in folds:
@@ -144,7 +144,7 @@ def _errors(joined: Joined, subjects: np.ndarray) -> np.ndarray:
 
 
 def check_seeds(e: RecordEvidence) -> CheckResult | Undefined:
-    """Partitions and initialisations agree, subject by subject."""
+    """Check that partitions and initialisations agree, subject by subject."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
@@ -173,7 +173,7 @@ def check_seeds(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def check_collapse(e: RecordEvidence) -> CheckResult:
-    """Scores differ, and all classes are decided."""
+    """Check that scores vary, and that every class is predicted for some units."""
     figures: dict[str, Any] = {}
     findings = []
     for target in e.targets:
@@ -197,8 +197,8 @@ def _commonest(decision: np.ndarray) -> float:
 
 
 def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
-    """Probabilities match observed frequencies. With few units a fold there is an error by chance: that of correct
-    probabilities is subtracted (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
+    """Check that probabilities match observed frequencies. With few units per fold even correct probabilities have an
+    error, which is subtracted (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
@@ -213,14 +213,15 @@ def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def _chance_error(units: Units) -> float:
-    """The calibration error of these probabilities when labels are drawn by them."""
+    """Return the calibration error if labels are drawn by these probabilities."""
     metric, rng = registry.load("metric", "ece")(), np.random.default_rng(0)
     drawn = [replace(units, y_true=(rng.random(len(units)) < units.score).astype(float)) for _ in range(100)]
     return float(np.mean([metric(one) for one in drawn]))
 
 
 def check_suspicious(e: Evidence) -> CheckResult | Undefined:
-    """The score is not too good to be true: so far above everything simple, the first thing to look for is a leak."""
+    """Check that the score is not too good to be true. If it is far above all simple methods, a leak is the likeliest
+    cause."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
@@ -246,8 +247,8 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
 
 @lru_cache(maxsize=512)
 def _of_baseline(folder: Path, _written: str, target: Target, unit_length_s: float) -> dict[str, float] | None:
-    """Scores of a run of features in each subject; None where it does not predict the target. Cached, because each run
-    of a board is compared with all of them; `_written` is the digest of its record."""
+    """Return the scores of a baseline run in each subject; None if it does not predict the target. Cached, because each
+    run of a leaderboard is compared with all baselines; `_written` is the digest of its record."""
     baseline = read_record(folder)
     if target.name not in baseline.run["targets"] or baseline.labels is None:
         return None
@@ -256,7 +257,7 @@ def _of_baseline(folder: Path, _written: str, target: Target, unit_length_s: flo
 
 
 def _by_subject(joined: Joined) -> dict[str, float]:
-    """Subject -> AUROC within it, the mean over seeds."""
+    """Return subject -> its AUROC, mean over seeds."""
     subjects, values = within_subject_auroc(joined)
     return dict(zip(subjects.tolist(), mean_of_known(values).tolist(), strict=True))
 
@@ -264,7 +265,8 @@ def _by_subject(joined: Joined) -> dict[str, float]:
 def _paired(
     model: np.ndarray, subjects: np.ndarray, rival: Mapping[str, float], e: RecordEvidence
 ) -> tuple[float, float] | None:
-    """(mean difference, in standard errors) over subjects, groups as one."""
+    """Return the mean difference over subjects, and the same in standard errors; groups count as one. None if
+    undefined."""
     gap = model - np.array([rival.get(p, np.nan) for p in subjects.tolist()])
     found = mean_over_subjects(gap, np.array([e.groups.get(p, p) for p in subjects.tolist()]))
     if isinstance(found, Undefined) or found.low is None or found.high is None:
@@ -278,7 +280,7 @@ def _paired(
 
 
 def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
-    """Measures how well a linear probe predicts the subject and the stimulus from the embeddings."""
+    """Measure how well a linear probe predicts the subject and the stimulus from the embeddings."""
     if e.embeddings is None:
         return Undefined("no_hidden_layer")
     from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, linear_probe  # takes long, and needs memory
@@ -305,8 +307,8 @@ def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def check_test_normalisation(e: RecordEvidence) -> CheckResult | Undefined:
-    """Embeddings are not standardised over the test subjects themselves: each dimension's mean over a
-    fold's test units is exactly 0, its SD exactly 1, only where the test part itself was normalised."""
+    """Check that embeddings are not standardised over the test subjects. Only then is each dimension's mean over a
+    fold's test units exactly 0, and its SD exactly 1."""
     if e.embeddings is None:
         return Undefined("no_embeddings")
     kept, n_checked, found = e.embeddings, 0, []

@@ -78,7 +78,11 @@ class Resources:
 
 @dataclass
 class Outcome:
-    """Outcome of a graph: results by stage id, errors by stage id, and stages that could not start."""
+    """Outcome of a graph of stages.
+
+    Args:
+        results, errors: by stage id.
+        held_up: stage id -> the failed or blocked input because of which it could not start."""
 
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     errors: dict[str, EmbenchError] = field(default_factory=dict)
@@ -165,7 +169,7 @@ def check_options(options: Mapping[str, str], known: Sequence[str]) -> None:
 
 
 class Events:
-    """Pass on a stage's events: called directly in this process, or read from the stage's folder."""
+    """Events of a stage, passed on to an observer: emitted in this process, or read from the stage's folder."""
 
     def __init__(self, stage: Stage[Params], root: Path, on_event: EventCallback) -> None:
         self.stage, self.on_event = stage, on_event
@@ -201,7 +205,7 @@ class Events:
                 self.emit(event)
 
     def end(self, outcome: Outcome, done: int, total: int) -> None:
-        """Report that the stage ended with its figures, or failed with the reason; `done` of `total` stages have
+        """Report that the stage ended with its figures, or failed with the reason. `done` of `total` stages have
         ended."""
         if self.stage.id in outcome.errors:
             event: dict[str, Any] = {"event": "stage_failed", "error": outcome.errors[self.stage.id].what}

@@ -76,9 +76,10 @@ def _side_by_side(
     on_event: EventCallback,
     outcome: Outcome,
 ) -> None:
-    """Run the stages from position `ended` on in parallel. If a worker is killed, the stages that were running are
-    retried one by one, so that the stage that kills workers is identified and the others finish. Stages that ran out of
-    memory are retried alone as well."""
+    """Run the stages from position `ended` on in parallel.
+
+    If a worker is killed, the stages that were running are retried one by one. So the stage that kills workers is
+    identified and the others finish. Stages that ran out of memory are also retried alone."""
     waiting = {stage.id: stage for stage in todo[ended:]}
     total, tries = len(todo), Counter[str]()
     while waiting:
@@ -168,7 +169,7 @@ def _take_in(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outc
 
 
 def _next(waiting: list[Stage[Params]], outcome: Outcome, count: int) -> list[Stage[Params]]:
-    """Return the first `count` stages whose inputs are done; stages that can never start leave the list."""
+    """Return the first `count` stages whose inputs are done, and remove stages that can never start from `waiting`."""
     ready: list[Stage[Params]] = []
     for stage in list(waiting):
         if blocker := outcome.blocker(stage):

@@ -23,16 +23,13 @@ _OPTIONS = ("address", "gpus", "memory_gb")
 def run_on_ray(
     todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, resources: Resources, on_event: EventCallback
 ) -> None:
-    """Run each stage as a Ray task with as many CPUs as it has threads. Options: `address` of an existing Ray (`auto`
-    on this machine); `gpus`, the proportion of a GPU per training stage, default 1; `memory_gb` per stage, default
-    none.
+    """Run each stage as a Ray task with as many CPUs as it has threads.
 
-    Options: `address` of a Ray that runs (`auto` for one on this machine); `gpus`, the share of a GPU of a stage that
-    trains on one, by default a whole; `memory_gb` that a stage asks for, by default none.
+    Options: `address` of an existing Ray (`auto` on this machine); `gpus`, the proportion of a GPU per training stage,
+    default 1; `memory_gb` per stage, default none.
 
     Raises:
-        MachineError: Ray is missing, can't be reached, or was killed. UsageError: an option is wrong.
-    """
+        MachineError: Ray is missing, can't be reached, or was killed. UsageError: an option is wrong."""
     check_options(resources.options, _OPTIONS)
     if "address" in resources.options and (Path.home() / ".ray" / "auth_token").is_file():
         # `ray start` then requires a token, and a Ray without one ignores it. Read when Ray is imported.

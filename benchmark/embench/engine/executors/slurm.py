@@ -41,7 +41,7 @@ _ENDED = frozenset(
 
 
 class JobKind(NamedTuple):
-    """Properties shared by all stages of a job; `tries` counts the workers that died while running them."""
+    """Requirements that all stages of a job share. `tries`: how many workers have died while running them."""
 
     device: str
     threads: int
@@ -332,8 +332,8 @@ class _Grid:
                     self._add(_Job(stages, name, index, JobState(number, "PENDING", "")))
 
     def _packed(self) -> dict[JobKind, list[list[Stage[Params]]]]:
-        """Return the stages that can start as jobs, by requirements: short stages share a job, each after its inputs. A
-        stage whose worker died gets its own job."""
+        """Return the stages that can start, as jobs grouped by requirements. Short stages share a job, each after its
+        inputs; a stage whose worker died gets its own job."""
         least, most = _JOB_S
         length = min(most, max(least, self._length(self.waiting.values()) / self.resources.workers))
         packed: dict[JobKind, list[list[Stage[Params]]]] = {}
