@@ -428,7 +428,7 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
 
 @contextmanager
 def remembering(path: Path) -> Iterator[None]:
-    """Record in the file `path` which files of its folder were compared in this context or within the last day, so that
+    """Store in the file `path` which files of its folder were compared in this context or within the last day, so that
     later processes do not read all results again."""
     before = _read_compared(path)
     _sound.update(before)
@@ -480,7 +480,8 @@ def sealed_yaml(text: str) -> str:
 
 
 def unsealed_yaml(text: str) -> tuple[str, bool | None]:
-    """Return the text without that line, and True if the digest is right; None without a digest, as in old files."""
+    """Return the text without its last line, the digest, and True if the digest is right; None if there is no digest,
+    as in old files."""
     body, found, seal = text.rpartition(f"\n{SEAL}: ")
     if not found:
         return text, None

@@ -28,7 +28,7 @@ class Head(nn.Module):
         self.norm, self.linear = nn.LayerNorm(dim), nn.Linear(dim, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
-        """`logits` (B, n_out) and `hidden` (B, D), the normalised pooled tokens."""
+        """Return `logits` (B, n_out) and `hidden` (B, D), the normalised pooled tokens."""
         hidden = self.norm(tokens.pooled())
         return Output(self.linear(hidden), hidden)
 
@@ -143,16 +143,15 @@ class ValueScale(nn.Module):
         self.register_buffer("std", torch.ones(outputs))
 
     def forward(self, logits: Tensor) -> Tensor:
-        """`logits` (B, n_out) times `std` plus `mean`, in the labels' unit."""
+        """Return `logits` (B, n_out) times `std` plus `mean`, in the labels' measurement unit."""
         return logits * self.std + self.mean
 
 
 class Model(nn.Module):
-    """Encoders and the module that combines them. `fusion` is a fusion's module, or None if a single encoder's head
-    predicts; `scale` exists if a target is continuous. An encoder receives only rows with its modality; absent rows
-    come back as zeros with an empty mask.
+    """Encoders and the module that combines them.
 
-    An encoder sees only rows that are there; absent rows come back as zeros with an empty mask.
+    `fusion` is a fusion's module, or None if a single encoder's head predicts; `scale` exists if a target is
+    continuous. An encoder receives only rows with its modality; absent rows come back as zeros with an empty mask.
 
     >>> class Encode(nn.Module):
     ...     def forward(self, x, mask):
@@ -313,14 +312,14 @@ def concordance_loss(predicted: Tensor, labels: Tensor, weight: Tensor, group: T
 
 
 class Supervised(nn.Module):
-    """`Batch -> (loss, figures)` on labels, for every labelled stage: the mean over labelled rows of each target's
-    loss, weighted by the row's proportion of its unit and its class's weight, summed over targets.
+    """Loss on labels, `Batch -> (loss, figures)`, for every labelled stage.
 
-    The loss of a continuous target is the recipe's `loss`, in SDs of the training labels: squared error (`mse`),
-    absolute error (`mae`), or `concordance_loss` of a batch (`ccc_batch`; Weninger et al. 2016, IJCAI, 2196) or of each
-    recording (`ccc_recording`, as in the baselines of the MuSe challenges). Atmaja & Akagi 2020 (arXiv 2003.10724)
-    compare them. `frozen` parts of the model stay in evaluation mode.
-    """
+    Each target's loss is the mean over labelled rows, weighted by the row's proportion of its unit and by the weight of
+    its class. These are summed over targets. The loss of a continuous target is the recipe's `loss`, in SDs of the
+    training labels: squared error (`mse`), absolute error (`mae`), or `concordance_loss` of a batch (`ccc_batch`;
+    Weninger et al. 2016, IJCAI, 2196) or of each recording (`ccc_recording`, as in the baselines of the MuSe
+    challenges). Atmaja & Akagi 2020 (arXiv 2003.10724) compare them. `frozen` parts of the model stay in evaluation
+    mode."""
 
     def __init__(self, model: Model, outputs: OutputSpec, frozen: Sequence[nn.Module] = ()) -> None:
         super().__init__()
@@ -341,9 +340,8 @@ class Supervised(nn.Module):
         """Return the loss (scalar) of a batch, and no figures.
 
         Raises:
-            ValueError: the batch has no labels, or no recordings where the loss is one by recording. PluginError: the
-                model gives another number of logits.
-        """
+            ValueError: the batch has no labels, or no recordings although the loss is computed by recording.
+                PluginError: the model gives another number of logits."""
         if batch.y is None or batch.weight is None:
             raise ValueError("a labelled stage got a batch without labels")
         logits = checked_logits(self.model(batch), self.outputs)

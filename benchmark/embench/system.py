@@ -51,14 +51,13 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     Disks without locks, such as some network disks, get a lease instead: a file beside `path` that names the machine
     and the process, touched every few seconds. Another machine takes it over `LEASE_S` after the last touch; the same
     machine as soon as the process has ended. A process that was paused for longer may find a second one at work. Files
-    under a lease therefore have to be written completely, and identically by any process.
+    under a lease must therefore be written completely, and identically by any process.
 
     Yields:
-        Whether it is held: False only where another process has it and this one does not wait.
+        True if the lock is held; False if another process has it and `wait` is False.
 
     Raises:
-        OSError: the file cannot be written.
-    """
+        OSError: the file cannot be written."""
     from filelock import FileLock, SoftFileLease, Timeout
 
     timeout = -1 if wait else 0
@@ -313,11 +312,10 @@ def _holding_interrupts() -> Iterator[None]:
 def named_workers(
     doing: str = "", where: str | None = None, processes: Mapping[int, BaseProcess] | None = None
 ) -> Iterator[None]:
-    """Raise an error that names the killed process, of `processes` or of a library's own.
+    """Replace the error of a broken pool by one that names the killed process, of `processes` or of a library's own.
 
     Raises:
-        WorkerKilled: in place of what a broken pool raises.
-    """
+        WorkerKilled: a process was killed."""
     from concurrent.futures.process import BrokenProcessPool
 
     try:

@@ -57,7 +57,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Card:
-    """Facts on a dataset for readers of its results.
+    """Facts about a dataset, for readers of its results.
 
     Args:
         targets: what can be predicted, each with its label rule; empty if recordings serve pretraining only.
@@ -71,9 +71,8 @@ class Card:
         verified_on_real: `never`, or who read real files with this reader, when, and their fingerprint.
         sessions: names of a subject's sessions in recording order; by default sorted by name, with numbers in numerical
             order.
-        raters: label made from several raters' labels -> these raters. The reader yields the raters' labels; the fused
-            label is made during preparation, from the ratings of all recordings.
-    """
+        raters: name of a fused label -> its raters. The reader yields the labels of single raters; the fused label is
+            made from the ratings of all recordings during preparation."""
 
     name: str
     title: str
@@ -178,12 +177,11 @@ class Synthesizer(Protocol):
         length_s: float | None = None,
         videos: bool = False,
     ) -> None:
-        """Writes below `out`, with `EMBENCH_SYNTHETIC.json` there, a JSON object that says what was generated.
+        """Write files below `out`, among them `EMBENCH_SYNTHETIC.json`, a JSON object that says what was generated.
 
         Args:
             subjects: number of subjects.
             effect: strength of the simulated effect, 0 to 1.
             length_s: length in s of the longest recording; None: a short default. A generator may omit this and
                 `videos`.
-            videos: True to write videos of faces, too.
-        """
+            videos: True to write videos of faces, too."""

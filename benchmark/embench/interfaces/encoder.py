@@ -133,13 +133,10 @@ class Encoder(Personalised, ABC):
     def build(self, spec: InputSpec) -> nn.Module:
         """Return a module `(x (B, *shape), mask (B, T) | None) -> Tokens`.
 
-        The module may have, and must have if it applies:
-
-        - `picks`, if it reads only some channels of a signal: an integer tensor (k,) of distinct positions in
-        `spec.channels`, in reading order, preferably a buffer with `persistent=False`. The manifest of its weights then
-        names these channels, weights can move to another dataset with them, and pretext tasks use only them. Without
-        `picks`, all channels are read.
-        """
+        If the network reads only some channels of a signal, the module needs an attribute `picks`: an integer tensor
+        (k,) of distinct positions in `spec.channels`, in reading order, preferably a buffer with `persistent=False`.
+        The manifest of its weights then names these channels, weights can move to another dataset with them, and
+        pretext tasks use only them. Without `picks`, all channels are read."""
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """Return the classifier of its paper, `Tokens -> Output`; by default LayerNorm and Linear on `pooled()`."""

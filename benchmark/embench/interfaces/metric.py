@@ -120,7 +120,7 @@ class ConfusionMetric(Metric):
         return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
 
     def why_undefined(self, confusion: np.ndarray) -> str:
-        """The fault in `confusion` (K, K), of which `of` made a NaN."""
+        """Return the reason why `score_confusion` is NaN for `confusion` (K, K)."""
         return "no_units" if not confusion.any() else "one_class"
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -157,7 +157,7 @@ class SubjectMetric(Metric):
     `by_subject`.
 
     Class attributes:
-        nobody: the reason where no subject has one, as `Undefined` takes it.
+        nobody: the reason if no subject has a score, as `Undefined` takes it.
 
     >>> class Bias(SubjectMetric):
     ...     range, kinds, chance_level = (-np.inf, np.inf), frozenset({"value"}), 0.0

@@ -1,10 +1,8 @@
-"""Several raters of one quantity: the one label that is made of theirs, from ratings alone.
+"""One label from the ratings of several raters.
 
-A label that several raters decide is a property of the dataset, fixed before anything is trained: neither a signal nor
-a prediction enters it, so that no method is nearer to it than the raters make it. A label into which a signal was
-mixed, as skin conductance into the arousal of MuSe-Physio (Baird et al. 2021, arXiv 2107.12964), is refused: a method
-that reads the signal would be scored on its own input.
-"""
+Such a label is a property of the dataset, fixed before anything is trained: neither a signal nor a prediction enters
+it. A label into which a signal was mixed, as skin conductance into the arousal of MuSe-Physio (Baird et al. 2021, arXiv
+2107.12964), is refused: a method that reads the signal would be scored on its own input."""
 
 from __future__ import annotations
 
@@ -21,11 +19,11 @@ RaterFusion = Literal["mean", "median", "ewe"]
 
 @dataclass(frozen=True, slots=True)
 class Raters:
-    """The raters of a label, by the raw labels that each gave, and how theirs become one.
+    """The raters of a label, and the rule that makes one label of theirs.
 
     Args:
         labels: names of the raw labels, one per rater; they are kept beside the fused one.
-        by: `mean` or `median` of the raters of a moment, or `ewe`: their mean weighted by `ewe_weights`.
+        by: `mean` or `median` over raters at each moment, or `ewe`: the mean weighted by `ewe_weights`.
 
     Raises:
         ValueError: fewer than two raters, or duplicates.

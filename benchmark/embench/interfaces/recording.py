@@ -108,13 +108,10 @@ class Video:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Label:
-    """A raw label, without any threshold. `values` has shape (n,); `times` (n,) are seconds from the recording's start,
-    or None for one value for the whole recording. `condition` values index `classes`; NaN marks a moment without a
-    label.
+    """A raw label, without any threshold.
 
-    `values` has shape (n,); `times` (n,) are seconds from the recording's start, or None for one value for the
-    whole recording. `condition` values index `classes`; NaN marks a moment without a label.
-    """
+    `values` has shape (n,); `times` (n,) are seconds from the recording's start, or None for one value for the whole
+    recording. `condition` values index `classes`; NaN marks a moment without a label."""
 
     kind: Literal["rating", "continuous", "condition"]
     values: np.ndarray

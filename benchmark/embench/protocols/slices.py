@@ -139,8 +139,9 @@ class Given:
     """Calibration data of each test subject in a run: its first `units` of each class, labelled or not; or the whole
     `session` without labels.
 
-    >>> Given.read("unlabelled:5").to_record(), Given.read("2").access, Given.read("0").access ({'unlabelled': 5}, '2
-    labelled units a class', 'none')"""
+    >>> Given.read("unlabelled:5").to_record(), Given.read("2").access, Given.read("0").access
+    ({'unlabelled': 5}, '2 labelled units a class', 'none')
+    """
 
     units: int = 0
     labelled: bool = True

@@ -35,8 +35,8 @@ class Frames:
 
 @dataclass(frozen=True)
 class Film:
-    """The stored part of a video: `frames` frames from number `first` (at first / frames_hz seconds of the recording)
-    as rows from `row`; time 0 of the recording is `zero_s` on the file's clock."""
+    """The part of a video that is stored: `frames` frames from number `first` (at first / frames_hz seconds of the
+    recording), as rows from `row`. Time 0 of the recording is `zero_s` on the file's clock."""
 
     recording: str
     path: Path
@@ -49,7 +49,8 @@ class Film:
 
 @dataclass(frozen=True)
 class Stored:
-    """Result of storing a video: frames stored, segments with and without a face, or the reason for storing nothing."""
+    """Result of storing a video: frames stored, and segments with and without a face; or the reason `why` nothing was
+    stored."""
 
     frames: int = 0
     segments: int = 0

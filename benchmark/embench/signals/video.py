@@ -41,13 +41,12 @@ class _Timeline:
     """Times of the frames of a file.
 
     Args:
-        stamps: (n,) in the stream's own unit, ascending; `seconds` (n,) the same from the first frame on.
+        stamps: (n,) in the stream's own unit, ascending. `seconds`: (n,) the same in s, from the first frame on.
         end_s: when the last frame ends.
         starts: (n,) the position in the file of the packet from which each frame can be decoded; `landing` (n,) that
             packet's stamp.
-        orderly: whether decoded frames carry these stamps, in order. Where they do not (AVI has no room for them), the
-            first frame decoded has the first stamp, and so on.
-    """
+        orderly: whether decoded frames carry these stamps, in order. If not (AVI has no room for them), stamps are
+            assigned to decoded frames in order."""
 
     stamps: np.ndarray
     seconds: np.ndarray
@@ -68,8 +67,7 @@ def probe(path: Path) -> Probe:
     """Return rate and duration of a video file, from all of its packets and its first decoded frames.
 
     Raises:
-        DataError: where nothing can be seen: no such file, no video, no frames, or none that can be decoded.
-    """
+        DataError: the file is missing, or has no frame that can be decoded."""
     line = _timeline(path)
     return Probe(len(line.seconds) / line.end_s, line.end_s)
 
@@ -84,8 +82,7 @@ def frames(path: Path, times_s: Iterable[float]) -> Iterator[np.ndarray]:
     the file's first frame: the last frame that is not later, or the first frame before that.
 
     Raises:
-        DataError: where the file cannot be read, or not up to the last of these times.
-    """
+        DataError: the file cannot be read, or not up to the last of these times."""
     times = np.asarray([*times_s], np.float64)
     yielded, rgb = 0, converter(path)
     for count, frame in pictures(path, times):
@@ -104,9 +101,8 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
     are covered if the file's end cannot be decoded.
 
     Raises:
-        DataError: where nothing can be seen.
-        ValueError: the times do not ascend.
-    """
+        DataError: no frame can be decoded.
+        ValueError: the times do not ascend."""
     if (np.diff(times_s) < 0).any():
         raise ValueError("times must ascend")
     line = _timeline(path)
@@ -158,8 +154,7 @@ def _from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator
     """Yield the frames at these ascending positions, each decoded from the last key frame before it.
 
     Raises:
-        _MistakenError: where a frame is not what a full decode would give, before it is handed out.
-    """
+        _MistakenError: a frame is not what a full decode would give; raised before the frame is yielded."""
     if not wanted:
         return
     todo = iter(wanted)
@@ -290,8 +285,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a container and its video stream, decoded on this thread only.
 
     Raises:
-        DataError: where there is none.
-    """
+        DataError: there is no video."""
     import av
 
     try:

@@ -353,7 +353,9 @@ def published_spread(kind: MethodKind, dataset: str = OTHER_DATASETS) -> PairSpr
     """Return the spread of published pairs of methods on a dataset, named without its package. A dataset without pairs
     gets that of all datasets.
 
-    >>> published_spread("features", "mine") == published_spread("features") True"""
+    >>> published_spread("features", "mine") == published_spread("features")
+    True
+    """
     published = parse_yaml(PUBLISHED_PAIRS.read_text(encoding="utf-8"))[kind]
     place = dataset if dataset in published else OTHER_DATASETS
     low, median, high, pairs = published[place]

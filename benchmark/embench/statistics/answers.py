@@ -378,7 +378,9 @@ def _failed_condition(adjusted: Adjusted, at: AdjustedAt, metric: str, score: Sc
 def metric_family(metric: str) -> str:
     """Return the family of a metric, as a table's cell names it: AUROC, C-index, or the metric's short name.
 
-    >>> metric_family("auroc_crossed_matched"), metric_family("concordance_within") ('AUROC', 'C-index')"""
+    >>> metric_family("auroc_crossed_matched"), metric_family("concordance_within")
+    ('AUROC', 'C-index')
+    """
     known = {"auroc": "AUROC", "concordance": "C-index"}
     return known.get(metric.partition("_")[0]) or metric_facts(metric).short
 
@@ -387,9 +389,10 @@ def judge_interval(score: Score | None, null: float, smallest: float | None = No
     """Return the answer that an interval gives: `null` is the value to exclude, `smallest` the smallest effect of
     interest.
 
-    >>> judge_interval(Score(mean=0.52, low=0.49, high=0.54), 0.5), judge_interval(Score(mean=0.52, low=0.49,
-        high=0.54), 0.5, 0.55)
-    ('not shown', 'no larger than δ')"""
+    >>> score = Score(mean=0.52, low=0.49, high=0.54)
+    >>> judge_interval(score, 0.5), judge_interval(score, 0.5, 0.55)
+    ('not shown', 'no larger than δ')
+    """
     if score is None or not score.defined or score.low is None or score.high is None:
         return "too few data"
     if score.low > null:
@@ -408,9 +411,9 @@ def format_interval(score: Score, null: float | None = None, template: str = "{}
     """Return a number with its interval in two decimals. There are more decimals if an end of the interval excludes
     `null` but would round to it.
 
-    >>> format_interval(Score(mean=0.621, low=0.56, high=0.675), 0.5), format_interval(Score(mean=0.53, low=0.5003,
-        high=0.56), 0.5)
-    ('0.62 (0.56 to 0.68)', '0.5300 (0.5003 to 0.5600)')"""
+    >>> [format_interval(Score(mean=0.621, low=low, high=0.675), 0.5) for low in (0.56, 0.5003)]
+    ['0.62 (0.56 to 0.68)', '0.6210 (0.5003 to 0.6750)']
+    """
     ends = score.ends
     if ends is None:
         return format_decimals(score.mean)

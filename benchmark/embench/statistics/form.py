@@ -258,8 +258,10 @@ def method_in_words(run: Mapping[str, Any]) -> str:
     """Return the method in words: encoders with their modalities, fusion or estimator, pretraining. A submission has
     the name that its author gave it.
 
-    >>> method_in_words({"method": {"encoders": {"ppg": "embench_plugins/handcrafted"}, "modalities": ["ppg"], ...
-    "fusion": "embench_plugins/svm", "pretrainers": []}}) 'handcrafted features of PPG; SVM'"""
+    >>> method_in_words({"method": {"encoders": {"ppg": "embench_plugins/handcrafted"}, "modalities": ["ppg"],
+    ...     "fusion": "embench_plugins/svm", "pretrainers": []}})
+    'handcrafted features of PPG; SVM'
+    """
     method = run["method"]
     if method.get("submission"):
         return str(method["submission"])
@@ -361,7 +363,9 @@ def _test_clause(run: Mapping[str, Any]) -> str:
 def _dataset_title(dataset: str) -> str:
     """Return the display name of a dataset; the name as it is if the dataset is unknown.
 
-    >>> _dataset_title("amigos/long"), _dataset_title("my_study") ('AMIGOS (long)', 'my_study')"""
+    >>> _dataset_title("amigos/long"), _dataset_title("my_study")
+    ('AMIGOS (long)', 'my_study')
+    """
     name, _, variant = dataset.partition("/")
     known = vocabulary.terms("datasets").get(name)
     return dataset if known is None else f"{known.label} ({variant})" if variant else known.label
@@ -463,7 +467,9 @@ def _method_for_paper(run: Mapping[str, Any]) -> str:
 def _with_kind(name: str, kind: str) -> str:
     """Return the display name of a part with its article; without a display name, its own name after its kind.
 
-    >>> _with_kind("tcn", "network"), _with_kind("my_net", "network") ('a TCN', 'the network my_net')"""
+    >>> _with_kind("tcn", "network"), _with_kind("my_net", "network")
+    ('a TCN', 'the network my_net')
+    """
     known = vocabulary.label(name)
     return with_article(known) if name in vocabulary.terms("methods") else f"the {kind} {name}"
 
@@ -471,8 +477,9 @@ def _with_kind(name: str, kind: str) -> str:
 def with_article(noun: str) -> str:
     """Return a noun with its indefinite article; plural and mass nouns have none.
 
-    >>> with_article("SVM"), with_article("random forest"), with_article("boosted trees"), with_article("U-Net") ('an
-    SVM', 'a random forest', 'boosted trees', 'a U-Net')"""
+    >>> with_article("SVM"), with_article("random forest"), with_article("boosted trees"), with_article("U-Net")
+    ('an SVM', 'a random forest', 'boosted trees', 'a U-Net')
+    """
     head = noun.rsplit(maxsplit=1)[-1]
     if (head.endswith("s") and not head.endswith("ss") and head != "Bayes") or head in _MASS_NOUNS:
         return noun
@@ -496,7 +503,9 @@ def robustness(r: float) -> float:
     proportion of the remaining variance of both score and label that an unmeasured confound must explain to reduce `r`
     to 0.
 
-    >>> round(robustness(0.09), 2) 0.09"""
+    >>> round(robustness(0.09), 2)
+    0.09
+    """
     f2 = r * r / (1 - r * r)
     return float(((f2 * f2 + 4 * f2) ** 0.5 - f2) / 2)
 

@@ -163,8 +163,9 @@ def is_predicted(units: Units) -> np.ndarray:
 def finite_rows(score: np.ndarray) -> np.ndarray:
     """Return (n,) whether each row of scores (n,) or (n, K) is finite.
 
-    >>> finite_rows(np.zeros(0)).tolist(), finite_rows(np.array([[1.0, np.nan], [0.0, 1.0]])).tolist() ([], [False,
-    True])"""
+    >>> finite_rows(np.zeros(0)).tolist(), finite_rows(np.array([[1.0, np.nan], [0.0, 1.0]])).tolist()
+    ([], [False, True])
+    """
     known = np.isfinite(score)
     return np.asarray(known.all(1) if known.ndim > 1 else known)
 

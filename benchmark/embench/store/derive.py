@@ -49,9 +49,13 @@ _ARRAY, _INDEX = "array.npy", "index.json"
 
 @dataclass(frozen=True)
 class Clips:
-    """Frames of all recordings with a video: `array` (total, 3, size, size) uint8 RGB, memory-mapped, `rate` per
-    second. `excluded`: recordings whose video could not be decoded, with reasons. `segments` were searched for a face;
-    `faceless` of them had none and show the frame's centre."""
+    """Frames of all recordings with a video.
+
+    Args:
+        array: (total, 3, size, size) uint8 RGB, memory-mapped, at `rate` frames per second.
+        excluded: recordings whose video could not be decoded, with reasons.
+        segments: number of segments that were searched for a face; `faceless`: those without one, which show the
+            frame's centre."""
 
     array: np.ndarray
     rate: float
@@ -77,9 +81,8 @@ def clips(
         progress: called with (recordings done, recordings in all, which).
 
     Raises:
-        UsageError: where the store has no such videos. DataError: where a file is no longer there. PluginError: where
-            the recipe does not say what frames it wants. MachineError: where the disk is full, or a worker was killed.
-    """
+        UsageError: the store has no such videos. DataError: a file is missing. PluginError: the recipe does not name
+            frames. MachineError: the disk is full, or a worker was killed."""
     wanted = _checked(store, modality, encoder)
     key = folder_digest([FORMAT, store.key, decoder_versions(), "clips", asdict(wanted)])
 
@@ -163,7 +166,7 @@ def _wanted_frames(encoder: Encoder) -> Frames:
 
 
 def decoder_versions() -> dict[str, str]:
-    """Return the other causes of decoded pixels: versions of the decoding libraries."""
+    """Return the versions of the libraries that decode frames, which affect pixels."""
     versions = {name: installed_version(name) for name in ("av", "opencv-python-headless")}
     return {"frames": str(video.FRAMES_REVISION), **versions}
 
@@ -240,12 +243,11 @@ class Derived:
 
 
 def joined(store: Store, modality: str) -> Derived:
-    """Return a modality, one channel of it (`ecg[left]`), or several joined by plus signs (`ecg+eda`) as channels over
-    the time that all of them cover; absent if any part is absent.
+    """Return a modality, one channel of it (`ecg[left]`), or several joined by plus signs (`ecg+eda`). Joined
+    modalities become channels over the time that all of them cover. A recording that lacks one of them is left out.
 
     Raises:
-        UsageError: where the store has no such modality or channel, it is a video, or their rates differ.
-    """
+        UsageError: the store has no such modality or channel, it is a video, or their rates differ."""
     parts = names_in(modality)
     if "video" in parts:
         raise UsageError("a video has no samples", where=f"modality {modality}", expected="an encoder that reads clips")
@@ -318,11 +320,10 @@ def _chosen(store: Store, part: str, channel: str | None) -> slice:
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
-    """Return outputs of `encoder.stream` for all recordings; `code` is the identity of the encoder's code.
+    """Return outputs of `encoder.stream` for all recordings. `code`: the identity of the encoder's code.
 
     Raises:
-        PluginError: where the encoder fails, or its streams differ in channels or rate.
-    """
+        PluginError: the encoder fails, or its streams differ in channels or rate."""
     source = joined(store, modality)
 
     def signals() -> Iterator[tuple[str, Signal, float]]:
@@ -361,16 +362,16 @@ def derive_features(
     standardised: bool = False,
     make: RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """Return outputs of `encoder.features` for `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape)
-    float32}, memory-mapped.
+    """Return outputs of `encoder.features`: recording id -> (n, *shape) float32, memory-mapped.
 
-    `standardised` signals have mean 0 and SD 1 per channel and recording. Spans are clipped to the recorded time; an
-    empty span gives a row of NaN. Recordings without the modality are missing. `make` replaces `features_in`, for
-    example in parallel processes.
+    Args:
+        spans: recording id -> (n, 2) in s. Spans are clipped to the recorded time; an empty span gives a row of NaN.
+            Recordings without the modality are missing in the result.
+        standardised: True to give each channel of a recording mean 0 and SD 1 first.
+        make: function that replaces `features_in`, for example to compute in parallel.
 
     Raises:
-        PluginError: where the encoder fails, or gives rows of another number or shape.
-    """
+        PluginError: the encoder fails, or gives rows of another number or shape."""
     source = joined(store, modality)
     wanted = {r: np.asarray(own, np.float64).reshape(-1, 2) for r, own in spans.items() if r in source.spans}
     spans_digest = hashlib.sha256()
@@ -445,8 +446,8 @@ def name_for(encoder: Encoder, modality: str) -> str:
 
 
 def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:
-    """Return the causes of an encoder's output besides the data: its code and settings, the contents of its files, and
-    versions of the computing libraries."""
+    """Return everything that affects an encoder's output besides the data: its code and settings, the contents of its
+    files, and versions of libraries."""
     libraries = {name: installed_version(name) for name in (*_LIBRARIES, *encoder.libraries)}
     with FileHashes(_cache(store)) as hashes:
         assets = [hashes(path) for path in encoder.assets()]

@@ -52,8 +52,8 @@ _FAILED = -1
 
 
 class Places:
-    """Start rows of the next subject in each modality's array, known once all earlier subjects have been read by any
-    worker."""
+    """Start rows of the next subject in each modality's array. They are known once all earlier subjects have been read,
+    by any worker."""
 
     def __init__(self, primitives: Any, modalities: Iterable[str]) -> None:
         self._modalities = tuple(modalities)
@@ -138,8 +138,8 @@ def prepare(
     """Return the prepared data of a dataset, prepared now if necessary.
 
     Args:
-        scratch: folder for temporary data of a plan: as prepared data, but with zeros as samples. Signals are read, but
-            neither filtered nor written.
+        scratch: folder for temporary data of a plan: like prepared data, but with zeros as samples. Signals are read,
+            but neither filtered nor written.
         name: the dataset's full registry name.
         code: identity of the reader's code.
         rate_hz: the common rate; unused if `filtered` is False: signals then keep their own.
@@ -150,11 +150,10 @@ def prepare(
         progress: called with (subjects done, subjects in all, who).
 
     Raises:
-        DataError: where files are missing, damaged or of another dataset.
-        PluginError: where the reader fails, or gives something else than its card says, or the card has a modality that
-            is not defined so.
-        MachineError: where the cache cannot be written, or a worker was killed.
-    """
+        DataError: files are missing, damaged or of another dataset.
+        PluginError: the reader fails, or differs from its dataset card, or a modality of the card is not defined like
+            that.
+        MachineError: the cache cannot be written, or a worker was killed."""
     with reader_faults(name, "subjects"):
         subjects = dataset.subjects()
         if not subjects:
@@ -244,8 +243,8 @@ class _Samples:
 
 @dataclass
 class _Content:
-    """Metadata of one subject, or of several; `rows` counts rows of the files. Spans of a single subject have no
-    offset."""
+    """Metadata of one subject, or of several. `rows` counts rows of the files. The spans of a single subject have no
+    offset yet."""
 
     recordings: list[RecordingEntry] = field(default_factory=list)
     modalities: dict[str, ModalityEntry] = field(default_factory=dict)
@@ -374,8 +373,8 @@ def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
 def _written(
     job: _Job, recording: Recording, modality: str, content: _Content, samples: _Samples
 ) -> tuple[Span, tuple[Stretch, ...]]:
-    """Pass on the signal's samples; return their place among the subject's, and the spans with lost samples. Raises
-    Unusable."""
+    """Append the signal's samples to `samples`. Return their span among the subject's samples, and the spans with lost
+    samples. Raises Unusable."""
     signal, rate, t0, lost = _ready(job, recording, modality)
     linear = is_linear(modality, job.added.get(modality))
     entry = ModalityEntry(signal.channels, float(rate), signal.unit, linear)
@@ -426,8 +425,8 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float, float, tuple[Stretch, ...]]:
-    """Return the signal to be stored, its rate (Hz) when read, its start in s, and the spans with lost samples. Raises
-    Unusable."""
+    """Return the signal as it will be stored, its rate (Hz) when it is read, its start in s, and the spans with lost
+    samples. Raises Unusable."""
     signal = recording.signals.get(modality)
     if signal is None:
         raise Unusable("not recorded")

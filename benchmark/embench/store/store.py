@@ -164,7 +164,7 @@ def check_folder(folder: Path, *, whole: bool = False) -> None:
 
 
 def damaged_folders(cache: Path) -> Iterator[DamagedError]:
-    """Read all of a cache completely and yield its faults."""
+    """Yield the faults of a cache, all of which is read."""
     for folder in stored_folders(cache):
         if not (folder / _SUMS).is_file():
             continue  # of a version without checksums, which nothing reads
@@ -288,8 +288,8 @@ _KEYS = {"excluded": "left_out"}
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Place of a recording's samples in an array: `samples` from `offset`; the first one was taken `t0` s after the
-    recording's start. `hz`: rate of the stored samples if lower than that of the array."""
+    """Place of a recording's samples in an array: `samples` samples from `offset`. The first was taken `t0` s after the
+    recording's start. `hz`: rate of the stored samples if it is lower than that of the array, else None."""
 
     offset: int
     samples: int
@@ -315,8 +315,12 @@ class ModalityEntry:
 
 @dataclass(frozen=True, slots=True)
 class VideoEntry:
-    """A video that belongs to a recording: `file` and `boxes` (the face's place, or None) below the dataset's folder,
-    `fps` and `duration_s` of the file, `span` (start, stop) of the recording on the file's clock."""
+    """A video of a recording.
+
+    Args:
+        file, boxes: paths below the dataset's folder; `boxes` has the positions of the face, None without such a file.
+        fps, duration_s: of the file.
+        span: start and stop of the recording on the file's clock."""
 
     file: str
     fps: float
@@ -332,8 +336,12 @@ class VideoEntry:
 
 @dataclass(frozen=True, slots=True)
 class RecordingEntry:
-    """A recording without samples and labels; absent modalities have no span. A video's span is its visible part; its
-    pixels are not stored. `lost`: modality -> spans, in s of the recording, in which samples were lost and bridged."""
+    """A recording without samples and labels.
+
+    Args:
+        spans: modality -> place of its samples; absent modalities have none. A video's span is its visible part; its
+            pixels are not stored.
+        lost: modality -> spans, in s of the recording, in which samples were lost and bridged."""
 
     id: str
     subject: str
@@ -433,8 +441,8 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Recordings in an array: `entry` of the modality, `spans`, the end of each at the modality's rate, and its first
-    row in the file."""
+    """Recordings in an array: the modality's `entry`, their `spans`, their `ends` at the modality's rate, and their
+    first `rows` in the file."""
 
     entry: ModalityEntry
     spans: Sequence[Span]
@@ -534,13 +542,12 @@ def _video(entry: Mapping[str, Any] | None) -> VideoEntry | None:
 
 
 def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the array from `make`, without objects, cached in the store's folder under `key`.
+    """Return the array that `make` computes, without objects, cached in the store's folder under `key`.
 
     If the cached file is missing, damaged or not writable, the array is computed.
 
     Args:
-        key: plain values that name all causes of the array besides the prepared data, including versions of code.
-    """
+        key: plain values that name all causes of the array besides the prepared data, including versions of code."""
     path = _path(store, key)
     with suppress(OSError, DataError, KeyError):
         return read_arrays(path)["array"]
