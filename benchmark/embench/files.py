@@ -155,10 +155,10 @@ def folder_mode(*labels_public: str) -> int:
 MOST_BYTES = 1 << 27
 """Most bytes of an unpacked table or document of a record; the longest real ones have some MB."""
 MOST_YAML = 1 << 22
-_KEPT = 1 << 16  # characters of a YAML text whose values are kept
+_CACHED_CHARACTERS = 1 << 16  # characters of a YAML text whose values are kept
 _MOST_DEPTH = 60
 _MOST_VALUES = 1_000_000
-_LONG = 64
+_VALUE_CHARACTERS = 64
 """Number of characters of a text that count as one value."""
 
 
@@ -255,7 +255,7 @@ def parse_yaml(text: str) -> Any:
 
     if len(text) > MOST_YAML:
         raise yaml.YAMLError(f"it has {len(text):,} characters; at most {MOST_YAML:,} are read")
-    return copy.deepcopy(_values(text)) if len(text) <= _KEPT else _values.__wrapped__(text)
+    return copy.deepcopy(_values(text)) if len(text) <= _CACHED_CHARACTERS else _values.__wrapped__(text)
 
 
 @lru_cache(maxsize=128)
@@ -290,7 +290,7 @@ def _check_extent(text: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             sizes[-1] += known.get(event.anchor or "", _MOST_VALUES)  # it contains itself, or is undefined
         elif isinstance(event, yaml.ScalarEvent):
-            size = 1 + len(event.value) // _LONG
+            size = 1 + len(event.value) // _VALUE_CHARACTERS
             sizes[-1] += size
             if event.anchor:
                 known[event.anchor] = size

@@ -191,7 +191,7 @@ class Model(nn.Module):
                 made = checked_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
                 tokens[m] = _scatter(made, rows, batch.size)
             else:
-                tokens[m] = _nothing(self.specs[m], batch.size, rows.device)
+                tokens[m] = _absent_tokens(self.specs[m], batch.size, rows.device)
         return tokens, Present(there, whole)
 
     def forward(self, batch: Batch) -> Output:
@@ -256,7 +256,7 @@ def _scatter(tokens: Tokens, rows: Tensor, size: int) -> Tokens:
     return Tokens(spread(tokens.x), full, None if tokens.summary is None else spread(tokens.summary))
 
 
-def _nothing(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
+def _absent_tokens(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
     x = torch.zeros(size, spec.length, spec.dim, device=device)
     mask = torch.zeros(size, spec.length, dtype=torch.bool, device=device)
     return Tokens(x, mask, torch.zeros(size, spec.dim, device=device) if spec.summary else None)

@@ -251,7 +251,7 @@ def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver" if copies else "spawn")
     if copies:
         context.set_forkserver_preload([module, *(name for name in _SLOW_TO_IMPORT if name in sys.modules)])
-    return ProcessPoolExecutor(most, mp_context=context, initializer=_start, initargs=(dict(os.environ),))
+    return ProcessPoolExecutor(most, mp_context=context, initializer=_start_worker, initargs=(dict(os.environ),))
 
 
 KEPT = "finished work is kept, rerun to resume"
@@ -379,7 +379,7 @@ def _await_end_of_server(at_most_s: float = 5.0) -> None:
             time.sleep(0.01)
 
 
-def _start(environment: dict[str, str]) -> None:
+def _start_worker(environment: dict[str, str]) -> None:
     os.environ.clear()  # a forked process has the environment of the first fork
     os.environ.update(environment)
     begin_worker()

@@ -9,7 +9,7 @@ import pytest
 
 from embench.data.cohort import Cohort
 from embench.planning import plan
-from embench.protocols import load_protocol, whole
+from embench.protocols import load_protocol, whole_recordings
 from embench.statistics import confound_test
 from embench.statistics.confound_test import make_studies
 from embench.statistics.nuisance_columns import BLOCKS
@@ -55,7 +55,7 @@ def recorded(tmp_path):
         cohort = study_over(
             store_of(folder, signals, axes), (random.random(SUBJECTS * UNITS) < 0.4).astype(float)
         ).cohort
-        return replace(cohort, roster=tuple(whole(cohort.store.recordings)))
+        return replace(cohort, roster=tuple(whole_recordings(cohort.store.recordings)))
 
     return recorded
 

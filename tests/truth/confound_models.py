@@ -28,7 +28,7 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.kinds import KindName
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.protocols import UnitId, load_protocol, whole
+from embench.protocols import UnitId, load_protocol, whole_recordings
 from embench.records.scores import Scores
 from embench.statistics import confound_test, evaluation
 from embench.statistics.answers import answer_questions
@@ -193,7 +193,7 @@ class Study:
         units = _units(drawn)
         store = _stored(rng, drawn, units, folder, accelerometer)
         every, labels = tuple(range(len(units))), {self.target.name: drawn.y}
-        length, roster = UNIT_S if self.design.cut else np.nan, tuple(whole(store.recordings))
+        length, roster = UNIT_S if self.design.cut else np.nan, tuple(whole_recordings(store.recordings))
         self.cohort = Cohort(store, card, targets, units, labels, labels, every, every, (), length, roster)
 
     @cached_property

@@ -42,17 +42,19 @@ def collect_evidence(
     manifest = Manifest.model_validate(known.run)
     protocol = resolve_protocol(manifest)
     root = data_root or recorded_root(known.run["config"])
-    redefined = _redefined(manifest)
+    redefined = _redefined_modalities(manifest)
     source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
     _check_same(source, manifest)
     cohort = source.cohort(protocol, ",".join(manifest.targets), manifest.method.modalities)
-    alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
+    alone = not known.run["config"].get("train_dataset") and not _has_own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     tested = set(cohort.tested)
     labels = cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
     scored = replace(known, labels=known.labels or labels)
     planned = rebuild_plan(known, folder, data_root, folder.parent.parent, source.name)
-    reasons = [planned.reason] if isinstance(planned, Undefined) else _differences(known.run, planned) + redefined
+    reasons = (
+        [planned.reason] if isinstance(planned, Undefined) else _request_differences(known.run, planned) + redefined
+    )
     statistics: Sequence[FittedStatistics] | Undefined | Skipped
     stages: Sequence[Mapping[str, Any]] | Undefined | Skipped
     statistics = stages = Skipped(tuple(reasons))
@@ -61,7 +63,7 @@ def collect_evidence(
 
         statistics = fitted_statistics(planned, folder)
         stages = compare_stages(planned, known.history)
-    sources, missing = _sources(known.run, planned, protocol, root)
+    sources, missing = _pretraining_sources(known.run, planned, protocol, root)
     return Evidence(
         folder=folder,
         record=known,
@@ -84,9 +86,11 @@ def collect_evidence(
         sources=sources,
         missing_sources=missing,
         stages=stages,
-        baselines=_baselines(folder, manifest),
-        owed=find_miscounted_units(known.predictions, cohort, manifest.seeds) if _owes(known, manifest) else (),
-        seal=_seal(folder, labels, source) if known.labels is None else None,
+        baselines=_find_baselines(folder, manifest),
+        owed=find_miscounted_units(known.predictions, cohort, manifest.seeds)
+        if _counts_unpredicted(known, manifest)
+        else (),
+        seal=_compare_withheld(folder, labels, source) if known.labels is None else None,
     )
 
 
@@ -110,7 +114,7 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
     )
 
 
-def _owes(known: record.Record, manifest: Manifest) -> bool:
+def _counts_unpredicted(known: record.Record, manifest: Manifest) -> bool:
     """Return True if units without a prediction count in this record."""
     return not manifest.dev and len(known.predictions) > 0
 
@@ -133,7 +137,7 @@ def _check_same(source: Source, manifest: Manifest) -> None:
         raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {source.name}")
 
 
-def _redefined(manifest: Manifest) -> list[Reason]:
+def _redefined_modalities(manifest: Manifest) -> list[Reason]:
     """Return the modalities of other packages that are defined differently here. Raises PluginError if one is not
     defined at all."""
     found = []
@@ -149,7 +153,9 @@ def _redefined(manifest: Manifest) -> list[Reason]:
     return found
 
 
-def _seal(folder: Path, labels: Labels, source: Source) -> Literal["same", "other labels", "other files", "missing"]:
+def _compare_withheld(
+    folder: Path, labels: Labels, source: Source
+) -> Literal["same", "other labels", "other files", "missing"]:
     """Return the value of `Evidence.seal`."""
     path = folder / SEAL_FILE
     if not path.is_file():
@@ -157,12 +163,12 @@ def _seal(folder: Path, labels: Labels, source: Source) -> Literal["same", "othe
     return compare_seal(path, labels, source.raw_digest())
 
 
-def _own_folds(run: Mapping[str, Any]) -> bool:
+def _has_own_folds(run: Mapping[str, Any]) -> bool:
     """Return True if a file of predictions came with its own folds."""
     return any("own" in origin for origin in run.get("submission", {}).get("folds", {}).values())
 
 
-def _differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
+def _request_differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
     """Return the reasons why the same request would not give the identical stages here; empty if it would."""
     before = {k: v for k, v in run["config"].items() if k != "request"}
     now = planned.config
@@ -172,7 +178,7 @@ def _differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
     return found + [Reason.make("other_version", name=name, then=then, here=here) for name, then, here in versions]
 
 
-def _sources(
+def _pretraining_sources(
     run: Mapping[str, Any], planned: Plan | Undefined, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
     """Return name -> data of each other pretraining source, and the names of unavailable ones."""
@@ -198,7 +204,7 @@ def _public_name(name: str) -> str:
     return Path(name).name if is_folder(name) or ":" in name else name
 
 
-def _baselines(folder: Path, manifest: Manifest) -> list[Path]:
+def _find_baselines(folder: Path, manifest: Manifest) -> list[Path]:
     """Return the folders of runs with handcrafted features next to this one, under the same protocol and on the same
     data."""
     found = []

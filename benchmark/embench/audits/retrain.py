@@ -30,7 +30,7 @@ from embench.runs.tuning import choose, predicted_tables
 from embench.statistics import metric_facts
 from embench.system import EventCallback
 
-SCORE_APART = 1e-3
+SCORE_TOLERANCE = 1e-3
 """How much a validation score may differ on another machine."""
 
 
@@ -56,16 +56,16 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | U
             continue
         any_weights = True
         state, place = load_file(path), (expected.seed, expected.fold)
-        for name, training, all_subjects in _recomputed(stage):
+        for name, training, all_subjects in _recompute_buffers(stage):
             if name in state:
                 found.append(FittedStatistics(*place, name, state[name].numpy(), training, all_subjects))
     return found if any_weights else Undefined("no_weights")
 
 
-def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _recompute_buffers(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield buffer, its value for the stage's training subjects, and for all subjects, of encoders that keep
     statistics."""
-    having = [m for m, p in stage.params.modalities.items() if _keeps(load_encoder(p))]
+    having = [m for m, p in stage.params.modalities.items() if _fits_statistics(load_encoder(p))]
     if not having:
         return
     everything = {k: stage.task[f"all_{k}"] for k in ("recording", "start", "stop")}
@@ -77,20 +77,20 @@ def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.n
     )
     for m in having:
         encoder = load_encoder(stage.params.modalities[m])
-        one, other = (_buffers(encoder, spec[m]) for spec in specs)
+        one, other = (_build_buffers(encoder, spec[m]) for spec in specs)
         # Which buffers hold statistics shows where others are handed over.
         moved = replace(specs[0][m], stats={k: v * 1.5 + 0.25 for k, v in specs[0][m].stats.items()})
-        changed = _buffers(encoder, moved)
+        changed = _build_buffers(encoder, moved)
         for name, value in one.items():
             if not np.array_equal(value, changed[name]):
                 yield f"encoders.{m}.{name}", value, other[name]
 
 
-def _keeps(encoder: Encoder) -> bool:
+def _fits_statistics(encoder: Encoder) -> bool:
     return type(encoder).fit_stats is not Encoder.fit_stats
 
 
-def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
+def _build_buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
     with torch.random.fork_rng(devices=[]):
         return {name: value.numpy().copy() for name, value in encoder.build(spec).named_buffers()}
 
@@ -116,7 +116,7 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
         now = choose(trials[0], expected, [list(tables.values())[k] for tables in made])
         (then,) = (c for c in tuning.choices if (c.seed, c.fold, c.target) == (now.seed, now.fold, now.target))
         for trial, (a, b) in enumerate(zip(then.scores, now.scores, strict=bool(then.scores))):
-            if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > SCORE_APART:
+            if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > SCORE_TOLERANCE:
                 apart.append(
                     f"seed {now.seed}, fold {now.fold}, {now.target}, trial {trial}: {a} in the record, {b} here"
                 )

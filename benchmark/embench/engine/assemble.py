@@ -18,7 +18,7 @@ from torch import Tensor
 from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.feed import (
-    AT_ONCE,
+    ROWS_AT_ONCE,
     Data,
     FeatureFeed,
     Feed,
@@ -238,7 +238,7 @@ def assemble(
         level = None
         if keeps_level(source, m) and encoder.reads in ("signal", "stream") and not encoder.keeps_unit:
             derived = load_derived(source.store, m, encoder, part.code)
-            level = specs[m].fitted if specs else _level(derived, source, training or {})
+            level = specs[m].fitted if specs else _training_level(derived, source, training or {})
         read = _Part(source, m, encoder, part.code, grid, view, length_s, device, level)
         if encoder.reads == "features":
             feed, found[m] = _feature_feed(read, all_view)
@@ -251,7 +251,7 @@ def assemble(
             feeds[m], found[m], used = (_clip_feed if encoder.reads == "clips" else _signal_feed)(read, budget)
             budget -= used
         if m in drop:
-            feeds[m] = _dropped(feeds[m])
+            feeds[m] = _mark_absent(feeds[m])
     return Data(feeds, len(grid), device), found
 
 
@@ -289,7 +289,7 @@ class _Part(NamedTuple):
         return anchor_rows(self.grid, self.view, self.length_s, rate, spans)
 
 
-def _dropped(feed: RowFeed | FeatureFeed) -> RowFeed | FeatureFeed:
+def _mark_absent(feed: RowFeed | FeatureFeed) -> RowFeed | FeatureFeed:
     if isinstance(feed, FeatureFeed):
         return replace(feed, present=np.zeros_like(feed.present))
     return replace(feed, rows=replace(feed.rows, high=feed.rows.low))
@@ -342,7 +342,7 @@ def _calibration_spans(source: StoreSource, given: np.ndarray) -> dict[int, list
     return found
 
 
-def _level(derived: Derived, source: StoreSource, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _training_level(derived: Derived, source: StoreSource, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return `mean` and `std` (C,) of an array over the training units."""
     found = Moments.from_samples(derived.array[:, :0])
     for r, start, stop in zip(*(training[name].tolist() for name in ("recording", "start", "stop")), strict=True):
@@ -376,7 +376,7 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
     size = 4 * derived.array.shape[0] * (sum(w[1] for w in needed if w) + 2 * length)
     spec = signal_spec(m, part.encoder, derived.channels, derived.rate, part.length_s, part.level)
     if size > budget:
-        derived = derive.mapped(source.store, m, derived)
+        derived = derive.to_memory_map(source.store, m, derived)
         spans, _ = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
         rows = part.rows(derived.rate, spans)
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
@@ -411,7 +411,7 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
             del _TABLES[next(iter(_TABLES))]
         _TABLES[key] = _feature_table(part, everything, stored)
     values, lookup = _TABLES[key]
-    index = np.array([lookup[at] for at in _in_ms(grid)], dtype=np.int64)
+    index = np.array([lookup[at] for at in _anchor_keys(grid)], dtype=np.int64)
     chosen = values[index]
     present = np.asarray(np.isfinite(chosen.reshape(len(chosen), -1)).any(1))
     spec = feature_spec(m, source.store, encoder, values.shape[1:])
@@ -462,10 +462,10 @@ def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarra
                 else _load_rest_features(source, m, encoder, part.code, part.length_s)
             )
             values = standardise(values, subject, known, owner, shared)
-    return _Table(values, {at: i for i, at in enumerate(_in_ms(everything))})
+    return _Table(values, {at: i for i, at in enumerate(_anchor_keys(everything))})
 
 
-def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
+def _anchor_keys(grid: Grid) -> Iterable[tuple[int, int, int]]:
     """Yield recording, start and stop of each anchor in whole milliseconds, which compare exactly."""
     start, stop = (np.rint(seconds * 1000).astype(np.int64).tolist() for seconds in (grid.start, grid.stop))
     return zip(grid.recording.tolist(), start, stop, strict=True)
@@ -574,10 +574,10 @@ def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCall
             made.add(key)
             # An error here recurs in the stage, which reports its cause without stopping others.
             with suppress(EmbenchError, MemoryError):
-                _make(stage, params, workers, on_event)
+                _make_stage_tables(stage, params, workers, on_event)
 
 
-def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: EventCallback) -> None:
+def _make_stage_tables(stage: Stage[Params], params: FitParams, workers: int, on_event: EventCallback) -> None:
     source = StoreSource.from_spec(params.common.source, stage.places, stage.task)
     views = {m: require_view(load_encoder(part), part.name) for m, part in params.modalities.items()}
     everything = all_anchors(source, stage_view(params.recipe.view, [*views.values()]))
@@ -585,7 +585,7 @@ def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: Event
         encoder, length_s = load_encoder(part), view_length(views[m], source.longest_s, source.shortest_s)
         if encoder.reads != "features":
             continue
-        rows = partial(_rows, str(source.store.path), m, part, stage.seed, params.common.threads)
+        rows = partial(_compute_features, str(source.store.path), m, part, stage.seed, params.common.threads)
         make = partial(_compute_in_parallel, workers, throttle_progress(f"computing {part.short} of {m}", on_event))
         read = (source.store, m, encoder, part.code, everything, views[m], length_s)
         standardised = standardises(source, m)
@@ -617,7 +617,7 @@ def _compute_in_parallel(
     return made
 
 
-def _rows(
+def _compute_features(
     store: str, m: str, part: Part, seed: int, threads: int, standardised: bool, recording: str, spans: np.ndarray
 ) -> np.ndarray | None:
     """Compute the features (n, *shape) of one recording's spans (n, 2), as a stage does."""
@@ -659,21 +659,21 @@ def stored_windows(source: StoreSource, m: str, part: Part, grid: Grid) -> Store
 
     def build(folder: Path) -> None:
         data, specs = assemble(plain, {m: part}, grid, "cpu")
-        _write(data, specs[m], m, folder)
+        _write_windows(data, specs[m], m, folder)
 
     folder = build_once(target, build, source.store.mode)
     x, mask, present = (np.load(folder / name, mmap_mode="r") for name in (_X, _MASK, _PRESENT))
     return StoredWindows(x, mask, np.asarray(present), level)
 
 
-def _write(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
+def _write_windows(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
     """Write the windows of one modality; absent rows stay 0."""
     feed, shape = data.feeds[m], (data.size, *spec.shape)
     x = np.lib.format.open_memmap(folder / _X, "w+", np.float32, shape)
     mask = np.lib.format.open_memmap(folder / _MASK, "w+", np.bool_, (data.size, shape[-1]))
     there = np.flatnonzero(feed.present)
-    for first in range(0, len(there), AT_ONCE):
-        index = there[first : first + AT_ONCE]
+    for first in range(0, len(there), ROWS_AT_ONCE):
+        index = there[first : first + ROWS_AT_ONCE]
         rows, seen = feed.batch_rows(index)
         x[index] = rows.numpy()
         mask[index] = True if seen is None else seen.numpy()

@@ -75,9 +75,9 @@ def compute_tokens(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, po
     pooled token (n, 1, D) per row. `spec` describes all tokens."""
     module.to(data.device).eval()
     feed = data.feeds[m]
-    x = torch.zeros(data.size, *_shape(spec, pooled), device=data.device)
+    x = torch.zeros(data.size, *_token_shape(spec, pooled), device=data.device)
     mask: Tensor | None = None
-    for at, made, counts in _chunks(module, feed, data.at_once, pooled):
+    for at, made, counts in _compute_batches(module, feed, data.at_once, pooled):
         x[at] = made
         if counts is not None:
             mask = torch.zeros(x.shape[:2], dtype=torch.bool, device=data.device) if mask is None else mask
@@ -85,22 +85,24 @@ def compute_tokens(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, po
     return TokenFeed(x, feed.present, data.device, mask)
 
 
-def _shape(spec: TokenSpec, pooled: bool) -> tuple[int, int]:
+def _token_shape(spec: TokenSpec, pooled: bool) -> tuple[int, int]:
     """Return (L, D) of tokens as one tensor."""
     return (1 if pooled else spec.length + spec.summary, spec.dim)
 
 
-def _chunks(module: nn.Module, feed: Feed, size: int, pooled: bool) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+def _compute_batches(
+    module: nn.Module, feed: Feed, size: int, pooled: bool
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Yield positions (b,) of the present rows, `size` at a time, with their tokens (b, L, D) and masks (b, L)."""
     there = np.flatnonzero(feed.present)
     with torch.no_grad():
         for i in range(0, len(there), size):
             index = there[i : i + size]
             tokens = module(*feed.batch_rows(index))
-            yield send(torch.from_numpy(index), feed.device), *_packed(tokens, pooled)
+            yield send(torch.from_numpy(index), feed.device), *_stack_tokens(tokens, pooled)
 
 
-def _packed(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
+def _stack_tokens(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
     """Return tokens as one tensor (b, L, D) with their mask: pooled, or after the summary token if there is one."""
     if pooled:
         return tokens.pooled().unsqueeze(1).float(), None
@@ -132,7 +134,7 @@ class SharedTokens:
         if m not in self.modalities:
             return None
         whole, device = all_anchors(self.source, self.all_view), self.params.common.device
-        at = _positions(self.grid, whole)
+        at = _anchor_positions(self.grid, whole)
         if at is None:
             return None
 
@@ -184,14 +186,14 @@ def find_shared_tokens(
     return SharedTokens(params, source, specs, grid, stage_view(params.recipe.view, views), known)
 
 
-def _positions(some: Grid, whole: Grid) -> np.ndarray | None:
+def _anchor_positions(some: Grid, whole: Grid) -> np.ndarray | None:
     """Return (n,) positions of the anchors of `some` in `whole`; None if an anchor is missing there."""
-    places = {row: i for i, row in enumerate(_anchors(whole))}
-    found = [places.get(row, -1) for row in _anchors(some)]
+    places = {row: i for i, row in enumerate(_anchor_rows(whole))}
+    found = [places.get(row, -1) for row in _anchor_rows(some)]
     return None if -1 in found else np.array(found, np.int64)
 
 
-def _anchors(grid: Grid) -> Iterator[tuple[float, ...]]:
+def _anchor_rows(grid: Grid) -> Iterator[tuple[float, ...]]:
     return zip(*(values.tolist() for values in (grid.recording, grid.start, grid.stop, grid.unit_start)), strict=True)
 
 
@@ -205,7 +207,7 @@ def precompute_tokens(
     The default head reads pooled tokens only; other heads read all."""
     pooled = model.fusion is None and type(model.head) in (Head, LinearHead)
     free = machine.free_bytes(data.device) if memory_bytes is None else memory_bytes
-    size = 4 * data.size * sum(math.prod(_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
+    size = 4 * data.size * sum(math.prod(_token_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
     if size > free // 2 and not pooled:
         return model, data
     encoders = {m: model.encoders[m] for m in model.encoders if m in frozen}
@@ -252,7 +254,7 @@ def load_unit_rows(
     return data, found, grid
 
 
-def _training(task: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _training_segments(task: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return `recording`, `start` and `stop` (k,) of a task's training units or segments."""
     return {name: task[name][task["role"] == 0] for name in ("recording", "start", "stop")}
 
@@ -265,7 +267,7 @@ def load_labelled_data(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSp
         DataError: no training unit has any of the modalities, or most features of one of them carry no information."""
     params, task = stage.params, stage.task
     source = StoreSource.from_spec(params.common.source, stage.places, task)
-    data, specs, grid = load_unit_rows(stage, params, source, training=_training(task))
+    data, specs, grid = load_unit_rows(stage, params, source, training=_training_segments(task))
     there = data.present.any(1)
     role = task["role"][grid.unit]
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
@@ -298,7 +300,7 @@ def _fit_output_spec(
     return replace(outputs, class_weights=classes, loss=recipe.loss)
 
 
-def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
+def _load_pretrained(model: Model, stage: Stage[FitParams], root: Path) -> None:
     """Load pretrained weights, in the order in which the stages were requested.
 
     Raises:
@@ -314,7 +316,7 @@ def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
         network.start_from(model, file, part if part == "fusion" else f"encoders.{part}")
 
 
-def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
+def _freeze_parts(model: Model, params: FitParams) -> list[nn.Module]:
     """Freeze the parts that recipes name: encoders, and everything of a fusion outside its `.head`. Return the modules
     that stay in evaluation mode."""
     parts = [p for m, part in params.modalities.items() if part.recipe.frozen for p in model.encoders[m].modules()]
@@ -413,8 +415,8 @@ def prepare_fit(stage: Stage[FitParams], folder: Folder, root: Path) -> Prepared
     else:
         model = network.build_unimodal(params.modalities, specs, outputs)
     feature_facts = report_dropped_features(specs, folder)
-    _start(model, stage, root)
-    frozen = _freeze(model, params)
+    _load_pretrained(model, stage, root)
+    frozen = _freeze_parts(model, params)
     outputs = _fit_output_spec(model, params, data, train, params.recipe)
     model.to(data.device)
     still = [m for m, part in params.modalities.items() if part.recipe.frozen]
@@ -461,7 +463,7 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     params, labels = stage.params, "y" in stage.task
     recipe = params.recipe
     pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
-    data, specs, train, val = load_labelled_data(stage)[:4] if labels else _windows(stage)
+    data, specs, train, val = load_labelled_data(stage)[:4] if labels else _load_windows(stage)
     outputs = network.make_output_spec(params)
     if params.fusion is not None:
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
@@ -469,7 +471,7 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
         model = network.build_unimodal(params.modalities, specs, outputs)
     else:
         model = Model(*network.build_encoders(params.modalities, specs))
-    _start(model, stage, root)
+    _load_pretrained(model, stage, root)
     outputs_of_source = _fit_output_spec(model, params, data, train, recipe) if labels else None
     objective = pretrainer.objective(model, specs, outputs_of_source)
     module = network.check_module(params.pretrainer, objective).to(data.device)
@@ -508,7 +510,7 @@ def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
     return found
 
 
-def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
+def _load_windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
     """Return unlabelled data in windows, specs, the training rows and the validation rows."""
     params, windows, memory = stage.params, window_grids(stage), stage.places.get("memory_bytes")
     parts: list[Data] = []
@@ -520,7 +522,7 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
             grid,
             params.common.device,
             specs=specs or None,
-            training=_training(task),
+            training=_training_segments(task),
             memory_bytes=memory and memory // len(windows),
         )
         parts.append(place_channels(data, found, specs, params.modalities) if specs else data)
@@ -623,7 +625,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
         modules, specs = frozen_networks(stage, params, root)
         data = hidden_data(data, modules)
     train, val = (_labelled_rows(data, part) for part in (train, val))
-    rows = _rows(stage, data, train, val, grid)
+    rows = _estimator_rows(stage, data, train, val, grid)
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -640,7 +642,7 @@ def _labelled_rows(data: Data, part: np.ndarray) -> np.ndarray:
     return part[np.isfinite(data.labels[0][:, 0].cpu().numpy()[part])]
 
 
-def _rows(
+def _estimator_rows(
     stage: Stage[FusionParams], data: Data, train: np.ndarray, val: np.ndarray, grid: Grid
 ) -> dict[str, np.ndarray]:
     """Return the arrays that an estimator is fitted to, from the rows at positions `train` (n,) and `val` (v,)."""
@@ -656,13 +658,13 @@ def _rows(
 def refit_estimator(stage: Stage[FusionParams]) -> tuple[Estimator, dict[str, InputSpec]]:
     """Fit the feature estimator of a stage without a stored file; also return the specs of its features."""
     data, specs, train, val, grid = load_labelled_data(stage)
-    rows = _rows(stage, data, _labelled_rows(data, train), _labelled_rows(data, val), grid)
-    return _fitted(stage.params, stage.seed, _as_rows(rows)), specs
+    rows = _estimator_rows(stage, data, _labelled_rows(data, train), _labelled_rows(data, val), grid)
+    return _fit(stage.params, stage.seed, _as_rows(rows)), specs
 
 
 def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
     """Fit the estimator of a finished stage to its stored rows, which hold exact float32 values."""
-    return _fitted(params, folder.result()["seed"], fitted_rows(folder))
+    return _fit(params, folder.result()["seed"], fitted_rows(folder))
 
 
 def fitted_rows(folder: Folder) -> TrainingRows:
@@ -676,7 +678,7 @@ def _as_rows(rows: Mapping[str, np.ndarray]) -> TrainingRows:
     return TrainingRows(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
 
 
-def _fitted(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
+def _fit(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
     (target,) = network.make_output_spec(params).targets
     kind = registry.load("fusion", params.fusion.name)
     machine.seed_everything(seed, params.common.threads, params.common.device)
@@ -697,19 +699,19 @@ def measure_size(estimator: object) -> tuple[int | None, int | None]:
     scikit-learn model.
     """
     parameters = operations = 0
-    for model in _models(estimator):
-        trees = list(_trees(model))
+    for model in _contained_models(estimator):
+        trees = list(_tree_sizes(model))
         if trees:
             parameters += sum(nodes for nodes, _ in trees)
             operations += sum(depth + 1 for _, depth in trees)
         else:
-            own = sum(array.size for array in _numbers(model))
+            own = sum(array.size for array in _float_arrays(model))
             support = getattr(model, "support_vectors_", np.empty(0)).size
             parameters, operations = parameters + own, operations + 2 * own + support
     return (parameters, operations) if parameters else (None, None)
 
 
-def _models(holder: object) -> Iterator[BaseEstimator]:
+def _contained_models(holder: object) -> Iterator[BaseEstimator]:
     """Yield the models that an object holds, at any depth, each once; a forest counts as one."""
     from sklearn.base import BaseEstimator  # not needed for networks
 
@@ -724,11 +726,11 @@ def _models(holder: object) -> Iterator[BaseEstimator]:
         elif isinstance(found, BaseEstimator) or found is holder:
             if isinstance(found, BaseEstimator):
                 yield found
-            if not any(True for _ in _trees(found)):
+            if not any(True for _ in _tree_sizes(found)):
                 waiting += vars(found).values()
 
 
-def _trees(model: object) -> Iterator[tuple[int, int]]:
+def _tree_sizes(model: object) -> Iterator[tuple[int, int]]:
     """Yield (nodes, depth) of each tree of a model made of trees."""
     for rounds in getattr(model, "_predictors", ()):  # histogram gradient boosting has no public attribute for this
         for tree in rounds:
@@ -740,7 +742,7 @@ def _trees(model: object) -> Iterator[tuple[int, int]]:
         yield int(model.tree_.node_count), int(model.tree_.max_depth)
 
 
-def _numbers(model: BaseEstimator) -> Iterator[np.ndarray]:
+def _float_arrays(model: BaseEstimator) -> Iterator[np.ndarray]:
     """Yield the arrays of floating-point numbers among a model's public attributes."""
     for name, value in vars(model).items():
         for array in value if isinstance(value, list) else (value,):

@@ -42,7 +42,7 @@ LEARNED = "learned"
 """Value if calibration data were already trained on, so that there is nothing left to adapt to."""
 STEPS = (0, 1, 3, 10, 30, 100)
 """Candidate numbers of gradient steps for a layer beside a head."""
-_LEAST = 1e-6
+_LEAST_PROBABILITY = 1e-6
 
 Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Function of row positions (b,) to `score`, probabilities or values (b, columns), and, for networks, the last hidden
@@ -51,7 +51,7 @@ Scorer = Callable[[np.ndarray], np.ndarray]
 """Function of row positions, or rows, (b, ...) to scores (b, columns)."""
 
 
-class Person(NamedTuple):
+class SubjectRows(NamedTuple):
     """Row positions of a subject: its calibration rows `given`, and its rows to be predicted or, for training subjects,
     scored."""
 
@@ -84,12 +84,12 @@ class PersonalRows:
     y: np.ndarray
     weight: np.ndarray
 
-    def people(self, given: int, predicted: int, known: np.ndarray) -> dict[str, Person]:
+    def people(self, given: int, predicted: int, known: np.ndarray) -> dict[str, SubjectRows]:
         """Return subject -> its rows with the roles `given` and `predicted`, among the recorded rows `known` (k,)."""
         found = {}
         for name in np.unique(self.subject[known]).tolist():
             own = known[self.subject[known] == name]
-            found[name] = Person(own[self.role[own] == given], own[self.role[own] == predicted])
+            found[name] = SubjectRows(own[self.role[own] == given], own[self.role[own] == predicted])
         return {name: person for name, person in found.items() if len(person.predicted)}
 
     def labelled(self, index: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ class PersonalRows:
         return index[np.isfinite(self.y[index])]
 
 
-def chosen_strength(adapter: Adapter, target: Target, rows: PersonalRows, trial: Mapping[str, Person]) -> float:
+def choose_strength(adapter: Adapter, target: Target, rows: PersonalRows, trial: Mapping[str, SubjectRows]) -> float:
     """Return the strength with the smallest mean loss over trial subjects; the weakest in case of a tie."""
     if len(adapter.strengths) == 1:
         return float(adapter.strengths[0])
@@ -117,7 +117,7 @@ def mean_loss(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarr
         return float(share @ (score[:, 0] - y) ** 2)
     shares = score if target.traits.several else np.hstack([1 - score, score])
     true = shares[np.arange(len(y)), y.astype(int)]
-    return float(-share @ np.log(np.clip(true, _LEAST, 1)))
+    return float(-share @ np.log(np.clip(true, _LEAST_PROBABILITY, 1)))
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class HeadAdapter:
             score, hidden = self.base(index)
             if layer is None:
                 return score
-            return _scores(self.target, _logits(self.target, score) + _with_one(hidden) @ layer)
+            return _scores_of_logits(self.target, _logits_of_scores(self.target, score) + _append_one(hidden) @ layer)
 
         return scores
 
@@ -160,15 +160,15 @@ class HeadAdapter:
         if not len(given) or not steps:
             return None
         score, hidden = self.base(given)
-        x, first = _with_one(hidden), _logits(self.target, score)
+        x, first = _append_one(hidden), _logits_of_scores(self.target, score)
         share = self.rows.weight[given] / self.rows.weight[given].sum()
         y = self.rows.y[given]
         truth = np.eye(self.target.n)[y.astype(int)] if self.target.traits.several else y[:, None]
         curve = float(np.linalg.eigvalsh((x * share[:, None]).T @ x).max())
-        step = 1 / max(_LEAST, curve * (0.25 if self.target.kind == "binary" else 1.0))
+        step = 1 / max(_LEAST_PROBABILITY, curve * (0.25 if self.target.kind == "binary" else 1.0))
         layer = np.zeros((x.shape[1], first.shape[1]))
         for _ in range(steps):
-            wrong = _scores(self.target, first + x @ layer) - truth
+            wrong = _scores_of_logits(self.target, first + x @ layer) - truth
             layer -= step * x.T @ (wrong * share[:, None])
         return layer
 
@@ -274,10 +274,10 @@ class PersonalPredictions:
         if not self.labelled:
             return self.adapter.strengths[-1]
         trial = self.rows.people(TRIAL_GIVEN, TRIAL_SCORED, self.known)
-        return chosen_strength(self.adapter, self.target, self.rows, trial)
+        return choose_strength(self.adapter, self.target, self.rows, trial)
 
     @cached_property
-    def _people(self) -> dict[str, Person]:
+    def _people(self) -> dict[str, SubjectRows]:
         return self.rows.people(GIVEN, -1, self.known)
 
     def _adapted(self, name: str) -> Scorer:
@@ -311,18 +311,18 @@ class PersonalPredictions:
         return table
 
 
-def _with_one(hidden: np.ndarray) -> np.ndarray:
+def _append_one(hidden: np.ndarray) -> np.ndarray:
     return np.hstack([hidden, np.ones((len(hidden), 1))]).astype(np.float64)
 
 
-def _logits(target: Target, score: np.ndarray) -> np.ndarray:
+def _logits_of_scores(target: Target, score: np.ndarray) -> np.ndarray:
     if not target.traits.has_classes:
         return score.astype(np.float64)
-    bounded = np.clip(score.astype(np.float64), _LEAST, 1 - _LEAST)
+    bounded = np.clip(score.astype(np.float64), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
     return np.asarray(log_softmax(np.log(bounded), 1) if target.traits.several else logit(bounded))
 
 
-def _scores(target: Target, logits: np.ndarray) -> np.ndarray:
+def _scores_of_logits(target: Target, logits: np.ndarray) -> np.ndarray:
     if not target.traits.has_classes:
         return logits
     return np.asarray(softmax(logits, 1) if target.traits.several else expit(logits))
@@ -331,7 +331,7 @@ def _scores(target: Target, logits: np.ndarray) -> np.ndarray:
 # The adaptation of a stage's fitted method to test subjects, and their calibration units.
 
 
-def with_slices(stage: Stage[PredictParams]) -> Stage[PredictParams]:
+def add_calibration_units(stage: Stage[PredictParams]) -> Stage[PredictParams]:
     """Return the stage with calibration and trial units appended to those to be predicted."""
     if "slice_role" not in stage.task:
         return stage
@@ -341,7 +341,7 @@ def with_slices(stage: Stage[PredictParams]) -> Stage[PredictParams]:
 
 
 def personal_rows(stage: Stage[PredictParams], source: StoreSource, grid: Grid) -> PersonalRows:
-    """Return the rows of a stage from `with_slices`, with the role of each."""
+    """Return the rows of a stage from `add_calibration_units`, with the role of each."""
     task = stage.task
     role, y = task.get("slice_role", np.empty(0, np.int64)), task.get("slice_y", np.empty((0, 1)))
     predicted = len(task["recording"]) - len(role)
@@ -461,7 +461,7 @@ def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> di
         if len(shuffled) == 0:
             made = {"score": np.zeros((0, setup.columns))}
         else:
-            made = _checked(setup, setup.predictor(epoch), shuffled)
+            made = _predict_checked(setup, setup.predictor(epoch), shuffled)
         units = len(stage.task["recording"])
         return {name: average_rows(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
@@ -522,7 +522,7 @@ class PredictionSetup:
 
 def prepare_predictions(stage: Stage[PredictParams], root: Path) -> PredictionSetup:
     """Return the rows of a stage's units as the fitted stage reads them; an estimator is fitted here."""
-    stage, fitted = with_slices(stage), stage.inputs["fitted"]
+    stage, fitted = add_calibration_units(stage), stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
     params, own = fitted_stage.params, fitted_stage.params.common.source
     # The network's lengths are those of its training data, possibly another dataset's.
@@ -534,16 +534,16 @@ def prepare_predictions(stage: Stage[PredictParams], root: Path) -> PredictionSe
     present, beside = np.flatnonzero(data.present.any(1)), personal_rows(stage, source, grid)
     rows, unit_ids = present[beside.role[present] < 0], _unit_ids(source, stage.task)
     size = dict[str, int | None]()
-    predictor: Callable[[int | None], Predictor] = partial(_network, root, fitted, data, channels)
+    predictor: Callable[[int | None], Predictor] = partial(_network_predictor, root, fitted, data, channels)
     if isinstance(params, FusionParams) and fitted_stage.kind == "estimator":
         estimator = fit_estimator(params, Folder(root, fitted))
         own_size, operations = measure_size(estimator)
         frozen = Folder(root, fitted).result()["frozen"]
         size = {"parameters": None if own_size is None else own_size + frozen, "flops": operations}
-        X = _rows_of_estimator(root, params, fitted_stage.inputs, data, channels)
+        X = _estimator_input(root, params, fitted_stage.inputs, data, channels)
 
         def predictor(_: int | None) -> Predictor:
-            made = _estimator(params, estimator, X)
+            made = _estimator_predictor(params, estimator, X)
             if not stage.params.given:
                 return made
             adapter: Adapter = AsFitted(made)
@@ -576,7 +576,7 @@ def _unit_ids(source: StoreSource, task: Mapping[str, np.ndarray]) -> np.ndarray
     return np.array([str(UnitId.from_seconds(recordings[r].id, a, b)) for r, a, b in spans])
 
 
-def _network(
+def _network_predictor(
     root: Path, fitted: str, data: Data, channels: Mapping[str, tuple[str, ...]], epoch: int | None
 ) -> Predictor:
     model, _, fitted_stage = network.load_model(root, fitted, epoch, channels)
@@ -605,7 +605,7 @@ def _adapting_network(
     """Return a network's predictor adapted to calibration data: by its plugin's own method, else, with labels, by a
     layer beside its head."""
     fitted, labelled = stage.inputs["fitted"], "unlabelled" not in stage.params.given
-    base, plugin = _network(root, fitted, data, channels, epoch), personalising_plugin(params)
+    base, plugin = _network_predictor(root, fitted, data, channels, epoch), personalising_plugin(params)
     if plugin is None and not labelled:
         return base
     there = np.zeros(len(beside.role), bool)
@@ -626,7 +626,7 @@ def _adapting_network(
     return personal_predictor(params, beside, adapter, features, present, base, labelled=labelled)
 
 
-def _rows_of_estimator(
+def _estimator_input(
     root: Path,
     params: FusionParams,
     nets: Mapping[str, str],
@@ -642,7 +642,7 @@ def _rows_of_estimator(
     return feature_rows(data)
 
 
-def _estimator(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Predictor:
+def _estimator_predictor(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Predictor:
     over_nets = params.inputs != "features"
     (target,) = network.make_output_spec(params).targets
 
@@ -661,7 +661,7 @@ def _estimator(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Pre
     return predictor
 
 
-def _checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) -> dict[str, np.ndarray]:
+def _predict_checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) -> dict[str, np.ndarray]:
     """Return the predictions of rows (n,) in this order. Raises PluginError if a prediction depends on other rows in
     the batch."""
     size, tolerance, unit = setup.data.at_once, setup.tolerance, setup.unit_ids[setup.grid.unit]
@@ -671,7 +671,7 @@ def _checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) ->
     most = SINGLE_ROWS if setup.data.device == "cpu" else SINGLE_ROWS // 8  # a forward pass takes milliseconds on a GPU
     sample = np.linspace(0, len(order) - 1, min(most, len(order))).astype(int)
     single = np.concatenate([predictor(order[i : i + 1])["score"] for i in sample])
-    gap = deviation(single, batched[sample])
+    gap = row_deviations(single, batched[sample])
     if not np.isfinite(batched).all():
         raise PluginError("a prediction is not a finite number", where=setup.names)
     if not (gap <= tolerance).all():
@@ -685,6 +685,6 @@ def _checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) ->
     return {name: part.astype(np.float64) for name, part in tables.items()}
 
 
-def deviation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def row_deviations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return (n,) the largest difference in each row of two tables (n, columns), relative for values above 1."""
     return np.asarray((np.abs(one - other) / np.maximum(1.0, np.abs(other))).max(1))

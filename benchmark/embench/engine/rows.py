@@ -214,9 +214,10 @@ def spec_with_stats(spec: InputSpec, encoder: Encoder, name: str, x: np.ndarray,
 
 # The dataset of a stage, as its params and places describe it, and the anchors of its units.
 
-TRAINED, TESTED = 1, 2
-"""Bits of `StoreSource.given`, per unit. Subjects are normalised by their `TESTED` units if they have any, else by
-their `TRAINED` units, which also define the spread of training subjects."""
+GIVEN_IN_TRAINING, GIVEN_BY_TESTED = 1, 2
+"""Bits of `StoreSource.given`, per unit. Subjects are normalised by their `GIVEN_BY_TESTED` units if they have any,
+    else by
+their `GIVEN_IN_TRAINING` units, which also define the spread of training subjects."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,8 @@ class StoreSource:
     Args:
         rest: (start, stop) in s of the rest in a recording, if only rest normalises a subject.
         keep_level: modalities that are scaled by the training units instead.
-        given: (n,) bits that mark units which normalise their subject: 0, `TRAINED`, `TESTED` or both."""
+        given: (n,) bits that mark units which normalise their subject: 0, `GIVEN_IN_TRAINING`, `GIVEN_BY_TESTED` or
+            both."""
 
     store: Store
     longest_s: float
@@ -259,8 +261,8 @@ class StoreSource:
 
 def normalising(given: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """Return (n,) bool: the units, or rows, by which their subject (n,) is normalised. `given`: see `StoreSource`."""
-    tested = np.isin(subject, np.unique(subject[(given & TESTED) > 0]))
-    return np.asarray((given & np.where(tested, TESTED, TRAINED)) > 0)
+    tested = np.isin(subject, np.unique(subject[(given & GIVEN_BY_TESTED) > 0]))
+    return np.asarray((given & np.where(tested, GIVEN_BY_TESTED, GIVEN_IN_TRAINING)) > 0)
 
 
 def build_grid(
@@ -313,8 +315,8 @@ def standardise_by_given(
     rows.
 
     Args:
-        given: (n,) 0 for other rows, else bits: `TRAINED` or `TESTED`."""
-    trained, chosen = (given & TRAINED) > 0, normalising(given, subject)
+        given: (n,) 0 for other rows, else bits: `GIVEN_IN_TRAINING` or `GIVEN_BY_TESTED`."""
+    trained, chosen = (given & GIVEN_IN_TRAINING) > 0, normalising(given, subject)
     moments = [_moments(values[trained & (subject == name)], shared) for name in np.unique(subject[trained])]
     usual = np.sum([spread for *_, spread in moments], axis=0) / np.maximum(sum(n for n, *_ in moments), 1)
     out = np.full(values.shape, np.nan)

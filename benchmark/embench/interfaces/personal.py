@@ -65,11 +65,11 @@ def personalised(plugin: Personalised, network: nn.Module, units: Batch, labels:
     wrong = [name for name, tensor in changed.items() if not torch.isfinite(tensor).all()]
     _refuse(wrong, "left numbers that are not finite in", "finite numbers, of one unit and of units without labels too")
     declared = f"`personalises = {plugin.personalises!r}`, or another value that says what it changes"
-    _refuse([name for name in changed if name not in _declared(plugin, network)], "changed", declared)
+    _refuse([name for name in changed if name not in _declared_tensors(plugin, network)], "changed", declared)
     return changed
 
 
-def _declared(plugin: Personalised, network: nn.Module) -> set[str]:
+def _declared_tensors(plugin: Personalised, network: nn.Module) -> set[str]:
     names = network.state_dict().keys()
     if plugin.personalises == "all":
         return set(names)

@@ -106,7 +106,7 @@ def weights_of_raters(recordings: Iterable[Mapping[str, Label]], raters: Raters)
     for `ewe`."""
     if raters.by != "ewe":
         return np.ones(len(raters.labels))
-    aligned = [_aligned(own, raters.labels)[0] for own in recordings]
+    aligned = [_align_ratings(own, raters.labels)[0] for own in recordings]
     return ewe_weights(np.concatenate([np.empty((len(raters.labels), 0)), *aligned], axis=1))
 
 
@@ -123,7 +123,7 @@ def fused_labels(
     for name, rule in raters.items():
         weights = weights_of_raters(labels.values(), rule)
         for recording, own in labels.items():
-            values, times = _aligned(own, rule.labels)
+            values, times = _align_ratings(own, rule.labels)
             fused = fuse_ratings(values, rule.by, weights)
             if np.isfinite(fused).any():
                 kind = next(own[rater].kind for rater in rule.labels if rater in own)
@@ -131,7 +131,7 @@ def fused_labels(
     return {**made}
 
 
-def _aligned(own: Mapping[str, Label], raters: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+def _align_ratings(own: Mapping[str, Label], raters: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the ratings (R, n) of one recording, one row per rater, NaN where missing, and their times (n,) in s, to
     the millisecond; None if they hold for the whole recording."""
     given = [(row, own[rater]) for row, rater in enumerate(raters) if rater in own]

@@ -50,7 +50,7 @@ from embench.protocols.units import (
     make_units,
     select_recordings,
     session_lengths,
-    whole,
+    whole_recordings,
 )
 
 __all__ = [
@@ -95,7 +95,7 @@ __all__ = [
     "roles",
     "select_recordings",
     "session_lengths",
-    "whole",
+    "whole_recordings",
     "without_lag",
     "without_variant",
 ]

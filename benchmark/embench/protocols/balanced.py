@@ -30,10 +30,10 @@ def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:
 
     Args:
         subjects: at least `FEWEST_GROUPS` distinct names, of subjects or of indivisible groups, in random order."""
-    lines = _lines(_SMALL if len(subjects) <= _MOST_IN_SMALL else _LARGE)
+    lines = _parallel_lines(_SMALL if len(subjects) <= _MOST_IN_SMALL else _LARGE)
     order = len(lines) - 1
     rounds, rest = divmod(len(subjects), order**2)
-    points = [*range(order**2)] * rounds + _spread(order, rest)
+    points = [*range(order**2)] * rounds + _spread_points(order, rest)
     return [dict(zip(subjects, folds[points].tolist(), strict=True)) for folds in lines]
 
 
@@ -46,7 +46,7 @@ def balanced_count(subjects: int) -> int:
     return 1 if subjects < FEWEST_GROUPS else 1 + (_SMALL if subjects <= _MOST_IN_SMALL else _LARGE)
 
 
-def _lines(order: int) -> np.ndarray:
+def _parallel_lines(order: int) -> np.ndarray:
     """Return (q + 1, q^2) the number of the line through each point, in each class of parallel lines."""
     a, b = np.divmod(np.arange(order**2), order)
     if order == _SMALL:
@@ -57,11 +57,11 @@ def _lines(order: int) -> np.ndarray:
 
 
 @cache
-def _spread(order: int, count: int) -> list[int]:
+def _spread_points(order: int, count: int) -> list[int]:
     """Return `count` points of a plane, spread over its lines as evenly as single exchanges allow.
 
     A perfectly even spread is impossible: two points of a proper subset lie on a common line."""
-    lines, every = _lines(order), range(order**2)
+    lines, every = _parallel_lines(order), range(order**2)
 
     def unevenness(points: list[int]) -> int:
         loads = np.stack([np.bincount(line_of_point[points], minlength=order) for line_of_point in lines])

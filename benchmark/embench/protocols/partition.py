@@ -79,7 +79,7 @@ def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | N
     """Return one fold for each part of the split units. It tests this part and trains on the others. With `tests:
     last`, return only the fold of the last part."""
     split = deal.protocol.split
-    atoms, sizes = _atoms(deal.protocol, units)
+    atoms, sizes = _indivisible_parts(deal.protocol, units)
     blocks = deal.blocks(_find_longest_sessions(units, atoms, sessions)) if split.neighbours and sessions else {}
     if len(set(blocks.values())) > 1:
         members: dict[str, int] = Counter()
@@ -137,7 +137,7 @@ def _fold(index: int, parts: Mapping[str, list[str]]) -> Fold:
     return Fold(index, *(tuple(parts[role]) for role in ROLES))
 
 
-def _atoms(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
+def _indivisible_parts(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
     """Return the indivisible part of each unit, by name, and the size of each part (subjects in a group; else 1)."""
     if protocol.split.by == "group":
         group_of = connected_groups(units)
@@ -207,7 +207,7 @@ class _Deal:
             by_recording.setdefault(unit.recording, []).append(unit)
         fold_of: dict[str, int] = {}
         for own in by_recording.values():
-            fold_of |= _in_a_row([unit.id for unit in own], self.protocol.split.folds)
+            fold_of |= _deal_in_order([unit.id for unit in own], self.protocol.split.folds)
         self._check_several(set(fold_of.values()), "time")
         return fold_of
 
@@ -226,7 +226,7 @@ class _Deal:
         self._check_several(sizes, what)
         wanted = self.protocol.split.folds
         if self.protocol.split.deal == "in_order":
-            return _in_a_row(sorted(sizes), wanted)
+            return _deal_in_order(sorted(sizes), wanted)
         if self.protocol.split.deal == "balanced" and what == "group" and len(sizes) >= FEWEST_GROUPS:
             return self._balanced(sizes)
         loads = [0] * (len(sizes) if wanted == "each" else min(wanted, len(sizes)))
@@ -258,7 +258,7 @@ class _Deal:
         return taken
 
 
-def _in_a_row(names: Sequence[str], folds: int | Literal["each"]) -> dict[str, int]:
+def _deal_in_order(names: Sequence[str], folds: int | Literal["each"]) -> dict[str, int]:
     """Return name -> fold: each fold gets equally many consecutive names; the last fold also gets the remainder."""
     count = len(names) if folds == "each" else min(folds, len(names))
     return {name: min(rank // (len(names) // count), count - 1) for rank, name in enumerate(names)}
@@ -358,13 +358,13 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
         dataset: its registry name, for which a protocol may have `stimuli`."""
     by_id = {unit.id: unit for unit in units}
     if len(by_id) < len(units):
-        raise _failed(protocol, "ids belong to several units", _more_than_once(unit.id for unit in units))
+        raise _check_failed(protocol, "ids belong to several units", _duplicates(unit.id for unit in units))
     included = protocol.included_stimuli(dataset)
     if included is not None and (outside := {unit.stimulus for unit in units} - included):
-        raise _failed(protocol, f"stimuli of {dataset} do not belong to the protocol", outside)
+        raise _check_failed(protocol, f"stimuli of {dataset} do not belong to the protocol", outside)
     _prove_tested_once(protocol, by_id, folds)
     if protocol.split.tests:
-        _prove_later(protocol, by_id, folds)
+        _prove_earlier_training(protocol, by_id, folds)
     rules = protocol.stimulus_rules(dataset)
     separated = _SEPARATED["group" if not protocol.leaks else protocol.split.by]
     group_of = connected_groups(units)
@@ -386,7 +386,7 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
         if protocol.split.within:
             _prove_one_subject(protocol, fold, parts)
         _prove_no_overlap(protocol, fold, parts, overlapping)
-        _prove_filled(protocol, fold, parts, held_together)
+        _prove_complete(protocol, fold, parts, held_together)
 
 
 def prove_given(
@@ -413,12 +413,14 @@ def prove_given(
         parts = {role: [by_id[id_] for id_ in getattr(fold, role)] for role in ROLES}
         evaluated = parts["test"] + (parts["val"] if protocol.trains_on_calibration else [])
         if wrong := [unit.id for unit in evaluated if unit.id not in scored]:
-            raise _failed(protocol, f"units of {dataset} are tested in fold {fold.index} but must not be scored", wrong)
+            raise _check_failed(
+                protocol, f"units of {dataset} are tested in fold {fold.index} but must not be scored", wrong
+            )
         allowed = given if protocol.trains_on_calibration else ()
         known = {group_of[unit.subject] for unit in evaluated}
         if wrong := [unit.id for unit in parts["train"] if group_of[unit.subject] in known and unit.id not in allowed]:
             what = f"units of test subjects are training units of fold {fold.index} but not calibration data"
-            raise _failed(protocol, what, wrong)
+            raise _check_failed(protocol, what, wrong)
         _prove_disjoint(protocol, fold, parts, "id", "units")
         _prove_no_overlap(protocol, fold, parts, overlapping)
         apart = {role: part for role, part in parts.items() if role != "train" or not protocol.trains_on_calibration}
@@ -462,16 +464,16 @@ def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequen
     known = by_id.keys()
     strangers = {id_ for fold in folds for role in ROLES for id_ in getattr(fold, role)} - known
     if strangers:
-        raise _failed(protocol, "ids in the folds are not units", strangers)
+        raise _check_failed(protocol, "ids in the folds are not units", strangers)
     tested = [id_ for fold in folds for id_ in fold.test]
-    if twice := _more_than_once(tested):
-        raise _failed(protocol, "units are tested more than once", twice)
+    if twice := _duplicates(tested):
+        raise _check_failed(protocol, "units are tested more than once", twice)
     learned = {id_ for fold in folds for id_ in (*fold.train, *fold.val)} if protocol.split.tests else set()
     if never := known - set(tested) - learned:
-        raise _failed(protocol, "units are never tested", never)
+        raise _check_failed(protocol, "units are never tested", never)
 
 
-def _prove_later(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
+def _prove_earlier_training(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
     """Check that no training unit lies after a test unit of its recording."""
     for fold in folds:
         first: dict[str, float] = {}
@@ -479,14 +481,14 @@ def _prove_later(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fol
             first[unit.recording] = min(unit.start, first.get(unit.recording, unit.start))
         learned = map(by_id.__getitem__, (*fold.train, *fold.val))
         if late := [unit.id for unit in learned if unit.start >= first.get(unit.recording, math.inf)]:
-            raise _failed(protocol, f"training units of fold {fold.index} lie after its test units", late)
+            raise _check_failed(protocol, f"training units of fold {fold.index} lie after its test units", late)
 
 
 def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], field: str, what: str) -> None:
     held = {role: set(map(attrgetter(field), part)) for role, part in parts.items()}
     for one, other in combinations(held, 2):
         if shared := held[one] & held[other]:
-            raise _failed(protocol, f"{what} are in both {one} and {other} of fold {fold.index}", shared)
+            raise _check_failed(protocol, f"{what} are in both {one} and {other} of fold {fold.index}", shared)
 
 
 def _prove_unrelated(
@@ -497,13 +499,13 @@ def _prove_unrelated(
     related = {other for name in held["test"] for other in apart.get(name, ())}
     if shared := related & held["train"]:
         what = f"training stimuli are related to test stimuli of fold {fold.index}, or in the same part"
-        raise _failed(protocol, what, shared)
+        raise _check_failed(protocol, what, shared)
 
 
 def _prove_one_subject(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]) -> None:
     subjects = {unit.subject for part in parts.values() for unit in part}
     if len(subjects) > 1:
-        raise _failed(protocol, f"subjects share fold {fold.index} of a split within subjects", subjects)
+        raise _check_failed(protocol, f"subjects share fold {fold.index} of a split within subjects", subjects)
 
 
 def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:
@@ -536,26 +538,26 @@ def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit
                 clashing.append(id_)
             reach[role] = max(reach.get(role, stop), stop)
     if clashing:
-        raise _failed(protocol, f"units share raw samples with another part of fold {fold.index}", clashing)
+        raise _check_failed(protocol, f"units share raw samples with another part of fold {fold.index}", clashing)
 
 
-def _prove_filled(
+def _prove_complete(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], held_together: Callable[[Unit], str]
 ) -> None:
     """Check that every fold has training and test units, and validation units where required and possible."""
     for role, name in (("train", "training"), ("test", "test")):
         if not parts[role]:
-            raise _failed(protocol, f"fold {fold.index} has no {name} units", [])
+            raise _check_failed(protocol, f"fold {fold.index} has no {name} units", [])
     to_spare = len({held_together(unit) for unit in parts["train"] + parts["val"]}) > 1
     if (protocol.validation.fraction or protocol.validation.at_least) and to_spare and not parts["val"]:
-        raise _failed(protocol, f"fold {fold.index} has no validation units", [])
+        raise _check_failed(protocol, f"fold {fold.index} has no validation units", [])
 
 
-def _more_than_once(ids: Iterable[str]) -> list[str]:
+def _duplicates(ids: Iterable[str]) -> list[str]:
     return [id_ for id_, count in Counter(ids).items() if count > 1]
 
 
-def _failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFailed:
+def _check_failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFailed:
     named = sorted(ids)
     examples = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
     declared = "leaks" if protocol.leaks else "does not leak"
@@ -601,7 +603,7 @@ def complete_folds(
 
     Raises:
         CheckFailed: units that the protocol keeps together are tested in two folds, or the folds break its rules."""
-    atom_of = {unit.id: _atom(protocol, unit, groups) for unit in units}
+    atom_of = {unit.id: _indivisible_part(protocol, unit, groups) for unit in units}
     fold_of = _find_tested_folds(protocol, atom_of, rows, seed, file)
     folds = []
     for index in sorted(set(fold_of.values())):
@@ -617,7 +619,7 @@ def complete_folds(
     return folds
 
 
-def _atom(protocol: Protocol, unit: Unit, groups: Mapping[str, str]) -> _Atom:
+def _indivisible_part(protocol: Protocol, unit: Unit, groups: Mapping[str, str]) -> _Atom:
     named = {
         "group": (groups[unit.subject],),
         "recording": (unit.recording,),

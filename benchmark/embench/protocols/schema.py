@@ -481,7 +481,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
         refuse_file("protocol", str(path))
-        return _refuse_impostor(_refuse_hidden_leak(_read(path), path), path)
+        return _refuse_impostor(_refuse_hidden_leak(_read_file(path), path), path)
     if str(name_or_path) not in protocol_names():
         raise UsageError(
             f"no protocol has the name '{name_or_path}'",
@@ -489,7 +489,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
             expected=f"one of {', '.join(protocol_names())}, or a path to a YAML file",
             hint=did_you_mean(str(name_or_path), protocol_names()),
         )
-    return _read(FOLDER / f"{name_or_path}.yaml")
+    return _read_file(FOLDER / f"{name_or_path}.yaml")
 
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
@@ -503,16 +503,16 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
         try:
             return Protocol.model_validate(part["rules"], strict=False)
         except ValidationError as error:
-            found = [_fault(dict(fault))[0] for fault in error.errors()]
+            found = [_to_fault(dict(fault))[0] for fault in error.errors()]
             what = breaks_schema("the record's protocol", found)
             raise DataError(what, where="run.yaml, protocol.rules", expected="rules as written by embench") from error
     known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
     return known if known is not None and known.hash == part.get("hash") else None
 
 
-def _read(path: Path) -> Protocol:
+def _read_file(path: Path) -> Protocol:
     try:
-        return _rules(read_text(path, MOST_YAML), path)
+        return _parse_rules(read_text(path, MOST_YAML), path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "the file is not UTF-8 text"
         raise UsageError(f"cannot read the protocol file: {reason}", where=str(path)) from error
@@ -526,7 +526,7 @@ def _read(path: Path) -> Protocol:
 
 
 @cache
-def _rules(text: str, path: Path) -> Protocol:
+def _parse_rules(text: str, path: Path) -> Protocol:
     """Parse the rules of a file with this text; the result is cached."""
     content = parse_yaml(text)
     if not isinstance(content, dict):
@@ -535,10 +535,10 @@ def _rules(text: str, path: Path) -> Protocol:
             where=str(path),
             expected=f"keys {', '.join(Protocol.model_fields)}",
         )
-    return Protocol.model_validate(_extended(content, path))
+    return Protocol.model_validate(_complete_rules(content, path))
 
 
-def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _complete_rules(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the rules in a file, completed by the published protocol that the file `extends`."""
     own = dict(content)
     base = own.pop("extends", None)
@@ -558,7 +558,7 @@ def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def _usage_error(error: ValidationError, path: Path) -> UsageError:
     """Return one error for all wrong fields: the first in the primary metric, the others below."""
-    found, expected = zip(*(_fault(dict(fault)) for fault in error.errors()), strict=True)
+    found, expected = zip(*(_to_fault(dict(fault)) for fault in error.errors()), strict=True)
     return UsageError(
         breaks_schema("the protocol", found),
         where=f"{path}, {', '.join(dict.fromkeys(fault.field for fault in found))}",
@@ -566,7 +566,7 @@ def _usage_error(error: ValidationError, path: Path) -> UsageError:
     )
 
 
-def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
+def _to_fault(fault: dict[str, Any]) -> tuple[Fault, str]:
     """Convert an error of pydantic to a fault in a protocol file and a text on the expected value."""
     place = [str(part) for part in fault["loc"]]
     parent: Any = Protocol

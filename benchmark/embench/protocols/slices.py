@@ -45,7 +45,7 @@ def slices_in_words(
         return "given the first half of each subject's blocks, scored on the second, a block later"
     what = "units" if placed.classes == 1 else "units of each class"
     designs = Counter(
-        tuple(_blocks(placed, own, block[own], rank[own] > 0, scored[own]))
+        tuple(_subject_blocks(placed, own, block[own], rank[own] > 0, scored[own]))
         for own in placed.by_subject.values()
         if scored[own].any()
     )
@@ -58,18 +58,18 @@ def slices_in_words(
     return f"given the first {what}{where}, up to {most}; scored on what comes {later}"
 
 
-def _blocks(
+def _subject_blocks(
     placed: Placed, own: np.ndarray, block: np.ndarray, given: np.ndarray, scored: np.ndarray
 ) -> Iterable[_Block]:
     """Yield the blocks of a subject whose units lie at `own` (k,), in temporal order."""
     first = [int(np.flatnonzero(block == number)[0]) for number in range(block.max(initial=-1) + 1)]
-    names = [_name(placed, int(own[k])) for k in first]
+    names = [_block_name(placed, int(own[k])) for k in first]
     for number, name in enumerate(names):
         at = block == number
         yield _Block(name, names[: number + 1].count(name), names.count(name), given[at].any(), scored[at].any())
 
 
-def _name(placed: Placed, i: int) -> str:
+def _block_name(placed: Placed, i: int) -> str:
     if placed.kind != "condition":
         return placed.units[i].stimulus
     value = int(placed.raw[i])
@@ -89,10 +89,10 @@ def _name_blocks(blocks: Sequence[_Block]) -> str:
         if some[0].total == 1:
             parts.append(some[0].name)
             continue
-        which = _listed([_ordinal(each.nth) for each in some])
+        which = _join_with_and([_ordinal(each.nth) for each in some])
         parts.append(f"the {which}{noun}{'s' if noun and len(some) > 1 else ''} of {some[0].name}")
         noun = ""
-    return _listed(parts)
+    return _join_with_and(parts)
 
 
 def _ordinal(n: int) -> str:
@@ -100,7 +100,7 @@ def _ordinal(n: int) -> str:
     return "first" if n == 1 else f"{n}{ending}"
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _join_with_and(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
@@ -123,11 +123,11 @@ MADE_BY_METHOD = (NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY)
 AMOUNTS = (5, 2, 1)
 """Numbers of calibration units per class to choose from if subjects cannot give the rules' `most`; few, so that one
 unit more or less excludes nobody."""
-LEAST_SHARE = 2 / 3
+LEAST_PROPORTION = 2 / 3
 """Proportion of subjects who must be able to give that many units and still have each class scored."""
 
 
-_INSTEAD = {
+_OTHER_PROTOCOLS = {
     "units": "for a protocol without calibration data: --protocol subject-independent-v3",
     "blocks": "for a protocol without calibration data: --protocol subject-independent-v3",
     "session": "for datasets with one session: --protocol later-block-v1",
@@ -268,15 +268,15 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
     for most in (rules.most, *fewer):
         cut = {name: _cut_subject(rules, placed, at, blocks[name], most) for name, at in own.items()}
         unusable = {name: why for name, (*_, why) in cut.items() if why}
-        if len(own) - len(unusable) >= max(2, LEAST_SHARE * len(own)):
-            return _laid_out(rules, placed, own, blocks, cut, most)
+        if len(own) - len(unusable) >= max(2, LEAST_PROPORTION * len(own)):
+            return _combine_slices(rules, placed, own, blocks, cut, most)
     (reason, count), *more = Counter(unusable.values()).most_common()
     raise UsageError(
         f"{dataset} cannot be split into calibration and test data: for {count} of {len(own)} subjects, {reason}"
         + "".join(f"; for {count}, {reason}" for reason, count in more),
         where="--protocol, which requires calibration data of test subjects",
         expected="subjects with every class in the calibration data and, at least one block later, in the test data",
-        hint=_INSTEAD[rules.gives],
+        hint=_OTHER_PROTOCOLS[rules.gives],
     )
 
 
@@ -301,7 +301,7 @@ def _cut_subject(
         rank[chosen] = np.arange(1, len(chosen) + 1)
     given = rank > 0
     last = block[given].max()
-    scored = inside & ~given & (block >= last + _blocks_on(rules)) & _after_guard(times, given, rules.guard_s)
+    scored = inside & ~given & (block >= last + _block_distance(rules)) & _after_guard(times, given, rules.guard_s)
     if rules.gives == "session":
         scored &= times[:, 0] > times[given, 0].max()
     lacking = set(range(placed.classes)) - set(code[scored].tolist())
@@ -334,7 +334,7 @@ def _givable(
     return inside
 
 
-def _blocks_on(rules: PersonalRules) -> int:
+def _block_distance(rules: PersonalRules) -> int:
     """Return how many blocks later than the last calibration block the first scored block may be. Sessions are
     separated by a gap anyway."""
     return 1 if rules.gives == "session" else 2
@@ -349,7 +349,7 @@ def _after_guard(times: np.ndarray, given: np.ndarray, guard_s: float) -> np.nda
     return np.asarray((times[:, 0] > session) | ((times[:, 0] == session) & late))
 
 
-def _laid_out(
+def _combine_slices(
     rules: PersonalRules,
     placed: Placed,
     own: Mapping[str, np.ndarray],
@@ -383,17 +383,19 @@ def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np
     Raises:
         CheckFailed: names the units.
     """
-    _refuse(given & slices.scored, placed, dataset, "are calibration data and scored")
+    _refuse_units(given & slices.scored, placed, dataset, "are calibration data and scored")
     for own in placed.by_subject.values():
         mine, scored = given[own], slices.scored[own]
         if not mine.any() or not scored.any():
             continue
         block, code = placed.blocks(own, rules.block_s), placed.code(own)
-        near = scored & (block < block[mine].max() + _blocks_on(rules))
-        _refuse(_to_mask(own[near], placed), placed, dataset, "are scored less than a block after the calibration data")
+        near = scored & (block < block[mine].max() + _block_distance(rules))
+        _refuse_units(
+            _to_mask(own[near], placed), placed, dataset, "are scored less than a block after the calibration data"
+        )
         early = scored & ~_after_guard(placed.times(own), mine, rules.guard_s)
         too_early = f"are scored less than {rules.guard_s:g} s after the calibration data"
-        _refuse(_to_mask(own[early], placed), placed, dataset, too_early)
+        _refuse_units(_to_mask(own[early], placed), placed, dataset, too_early)
         for k in np.unique(code[mine]).tolist():
             of_class = np.flatnonzero((code == k) & (block >= 0))
             first = of_class[: (mine & (code == k)).sum()]
@@ -410,7 +412,7 @@ def _to_mask(index: np.ndarray, placed: Placed) -> np.ndarray:
     return np.isin(np.arange(len(placed.units)), index)
 
 
-def _refuse(wrong: np.ndarray, placed: Placed, dataset: str, what: str) -> None:
+def _refuse_units(wrong: np.ndarray, placed: Placed, dataset: str, what: str) -> None:
     ids = [placed.units[i].id for i in np.flatnonzero(wrong).tolist()]
     if ids:
         raise CheckFailed(

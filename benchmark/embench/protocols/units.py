@@ -106,9 +106,9 @@ def make_units(
     in_session = cut.in_session and card.fixed_order
     units = []
     for recording in select_recordings(protocol, card, recordings):
-        pieces = _pieces(recording.duration_s, baseline)
+        pieces = _usable_parts(recording.duration_s, baseline)
         if kind == "rating" and protocol.unit.last_s:
-            pieces = _at_the_end(pieces, recording.duration_s, protocol.unit.last_s)
+            pieces = _last_seconds(pieces, recording.duration_s, protocol.unit.last_s)
         if kind == "rating" and (skip_s := protocol.unit.skip_s):
             pieces = [(max(start, skip_s), stop) for start, stop in pieces if stop > skip_s]
         if cut.length_s is None:
@@ -127,7 +127,7 @@ def select_recordings(protocol: Protocol, card: Card, recordings: Iterable[Recor
     return [recording for recording in recordings if included is None or recording.stimulus in included]
 
 
-def whole(recordings: Iterable[RecordingTimes]) -> list[Unit]:
+def whole_recordings(recordings: Iterable[RecordingTimes]) -> list[Unit]:
     """Return each recording as one unit, with its baseline, for dealing to folds."""
     return [_unit(recording, 0.0, recording.duration_s) for recording in recordings]
 
@@ -147,7 +147,7 @@ def session_lengths(roster: Iterable[Unit]) -> dict[str, float]:
     return lengths
 
 
-def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, float]]:
+def _usable_parts(duration_s: float, baseline: Baseline | None) -> list[tuple[float, float]]:
     """Return the parts (start, stop) of a recording that may hold units: all of it, or the parts around the
     baseline."""
     if baseline is None or baseline.in_unit:
@@ -156,7 +156,7 @@ def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, f
     return [(start, stop) for start, stop in around if start < stop]
 
 
-def _at_the_end(pieces: Sequence[tuple[float, float]], duration_s: float, last_s: float) -> list[tuple[float, float]]:
+def _last_seconds(pieces: Sequence[tuple[float, float]], duration_s: float, last_s: float) -> list[tuple[float, float]]:
     """Return the parts of the pieces in the last `last_s` seconds, counted from the recording's last whole millisecond,
     so that the expected number of segments fits."""
     first = math.floor(1000 * (duration_s + _TIME_TOLERANCE_S)) / 1000 - last_s
@@ -231,7 +231,7 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
             the
         rule must still be fitted."""
     known = rule.cut != "training_mean"
-    labels = _centred(units, labels) if rule.centred else labels
+    labels = _centre_labels(units, labels) if rule.centred else labels
     raw, made = np.full(len(units), np.nan), np.full(len(units), np.nan)
     rows: dict[str, list[int]] = {}
     for row, unit in enumerate(units):
@@ -239,14 +239,16 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
     for recording, where in rows.items():
         if recording not in labels:
             continue
-        for row, values in zip(where, _values([units[row] for row in where], labels[recording], rule), strict=True):
+        for row, values in zip(
+            where, _values_in_units([units[row] for row in where], labels[recording], rule), strict=True
+        ):
             summary, label = rule.summary(values), rule(values) if known else None
             raw[row] = np.nan if summary is None else summary
             made[row] = np.nan if label is None else label
     return raw, made
 
 
-def _centred(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[str, Label]:
+def _centre_labels(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[str, Label]:
     """Return the labels of the units' recordings minus the mean of all values of the same subject. Each rating, or
     moment of an annotation, counts once, however many units contain it."""
     subject = {unit.recording: unit.subject for unit in units if unit.recording in labels}
@@ -262,7 +264,7 @@ def _centred(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[str, La
     }
 
 
-def _values(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.ndarray]:
+def _values_in_units(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.ndarray]:
     """Return the raw values inside each of one recording's units, in temporal order."""
     values = np.asarray(label.values, np.float64)
     if label.times is None:

@@ -111,12 +111,12 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
     done = 0
     if line.orderly:
         try:
-            for frame in _from_key_frames(path, line, [position for position, _ in wanted]):
+            for frame in _decode_from_key_frames(path, line, [position for position, _ in wanted]):
                 yield wanted[done][1], frame
                 done += 1
         except _MistakenError:
             pass
-    for frame in _whole(path, line, [position for position, _ in wanted[done:]]):
+    for frame in _decode_all(path, line, [position for position, _ in wanted[done:]]):
         yield wanted[done][1], frame
         done += 1
 
@@ -150,7 +150,7 @@ def _upright(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture[::-1] if down_of_down < 0 else picture)
 
 
-def _from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
+def _decode_from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
     """Yield the frames at these ascending positions, each decoded from the last key frame before it.
 
     Raises:
@@ -188,7 +188,7 @@ def _from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator
     raise _MistakenError
 
 
-def _whole(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
+def _decode_all(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
     """Yield the frames at these ascending positions from a full decode; the previous one if a frame is missing."""
     todo, before = list(reversed(wanted)), None
     if not todo:
@@ -211,7 +211,7 @@ def _whole(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
 
 def _timeline(path: Path) -> _Timeline:
     table, known, unit, usual = _packet_table(path)
-    first = _trial(path)
+    first = _first_stamps(path)
     table = table[table[:, _STAMP] != _NONE]
     table = table[np.argsort(table[:, _STAMP], kind="stable")]
     visible, keys = table[table[:, _HIDDEN] == 0], table[table[:, _KEY] == 1]
@@ -255,7 +255,7 @@ def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
     return np.delete(table, 0 if known else 1, 1), known, unit, usual
 
 
-def _trial(path: Path) -> np.ndarray:
+def _first_stamps(path: Path) -> np.ndarray:
     """Return the stamps of the first decodable frames."""
     stamps: list[int] = []
     with _opened(path) as (container, stream):

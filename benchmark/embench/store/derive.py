@@ -83,11 +83,11 @@ def clips(
     Raises:
         UsageError: the store has no such videos. DataError: a file is missing. PluginError: the recipe does not name
             frames. MachineError: the disk is full, or a worker was killed."""
-    wanted = _checked(store, modality, encoder)
+    wanted = _check_frames(store, modality, encoder)
     key = folder_digest([FORMAT, store.key, decoder_versions(), "clips", asdict(wanted)])
 
     def build(folder: Path) -> None:
-        films, total = _listed(store, wanted)
+        films, total = _list_films(store, wanted)
         for film in films:
             if not film.path.is_file():
                 raise DataError(
@@ -96,9 +96,11 @@ def clips(
                     hint="restore the file, or name its folder with --data-root",
                 )
         array = folder / _ARRAY
-        start = _room(array, (total, 3, wanted.size, wanted.size))
+        start = _allocate(array, (total, 3, wanted.size, wanted.size))
         spans, excluded, segments, faceless = dict[str, Span](), [], 0, 0
-        for done, (film, stored) in enumerate(zip(films, _all(films, wanted, array, start, workers), strict=True)):
+        for done, (film, stored) in enumerate(
+            zip(films, _write_films(films, wanted, array, start, workers), strict=True)
+        ):
             if stored.why:
                 excluded.append({"recording": film.recording, "modality": modality, "reason": stored.why})
             else:
@@ -124,21 +126,21 @@ def clips(
 
 def blank_clips(store: Store, modality: str, encoder: Encoder) -> Clips:
     """Return the result of `clips` for black videos, without decoding. Raises the errors of `clips` before decoding."""
-    wanted = _checked(store, modality, encoder)
-    films, total = _listed(store, wanted)
+    wanted = _check_frames(store, modality, encoder)
+    films, total = _list_films(store, wanted)
     spans = {film.recording: Span(film.row, film.frames, film.first / wanted.frames_hz) for film in films}
     pictures = np.broadcast_to(np.uint8(0), (total, 3, wanted.size, wanted.size))
     return Clips(pictures, wanted.frames_hz, spans, (), 0, 0)
 
 
-def _checked(store: Store, modality: str, encoder: Encoder) -> Frames:
+def _check_frames(store: Store, modality: str, encoder: Encoder) -> Frames:
     wanted = _wanted_frames(encoder)
     if modality != "video" or "video" not in store.modalities:
         raise UsageError(f"{store.name} has no usable video", where=f"modality {modality}")
     return wanted
 
 
-def _listed(store: Store, wanted: Frames) -> tuple[list[Film], int]:
+def _list_films(store: Store, wanted: Frames) -> tuple[list[Film], int]:
     """Return the videos of a store, and their total number of frames."""
     films = [*_find_films(store, wanted)]
     total = films[-1].row + films[-1].frames if films else 0
@@ -171,7 +173,7 @@ def decoder_versions() -> dict[str, str]:
     return {"frames": str(video.FRAMES_REVISION), **versions}
 
 
-def _room(path: Path, shape: tuple[int, ...]) -> int:
+def _allocate(path: Path, shape: tuple[int, ...]) -> int:
     """Create a file of the array's final size, in which every worker writes its own part; return the byte at which the
     array begins."""
     with path.open("wb") as file:
@@ -201,7 +203,7 @@ def _film(store: Store, entry: RecordingEntry, held: VideoEntry, wanted: Frames,
     return Film(entry.id, root / held.file, boxes, held.span[0], first, frames, row)
 
 
-def _all(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
+def _write_films(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
     if workers <= 1 or len(films) <= 1:
         for film in films:
             yield write_film(film, wanted, array, start)
@@ -259,7 +261,7 @@ def joined(store: Store, modality: str) -> Derived:
                 expected=f"one of {', '.join(store.modalities)}",
             )
     entries = [store.modalities[part] for part in parts]
-    chosen = [_chosen(store, part, channel) for part, channel in parse_modality(modality)]
+    chosen = [_channel_slice(store, part, channel) for part, channel in parse_modality(modality)]
     channels = tuple(
         entry.channels[i]
         for entry, which in zip(entries, chosen, strict=True)
@@ -288,10 +290,10 @@ def joined(store: Store, modality: str) -> Derived:
                 yield entry.id, Signal(data, rate, channels, unit), start
 
     unit = "+".join(entry.unit for entry in entries)
-    return _stored(store, ["joined", modality], modality, signals)
+    return _store_signals(store, ["joined", modality], modality, signals)
 
 
-def mapped(store: Store, modality: str, derived: Derived) -> Derived:
+def to_memory_map(store: Store, modality: str, derived: Derived) -> Derived:
     """Return signals of a modality as a memory map, with fast random access: recordings stored at a lower rate are
     written at the modality's rate."""
     if not isinstance(derived.array, Resampled):
@@ -301,10 +303,10 @@ def mapped(store: Store, modality: str, derived: Derived) -> Derived:
         for recording, span in derived.spans.items():
             yield recording, derived.signal(recording), span.t0
 
-    return _stored(store, ["mapped", modality], modality, signals)
+    return _store_signals(store, ["mapped", modality], modality, signals)
 
 
-def _chosen(store: Store, part: str, channel: str | None) -> slice:
+def _channel_slice(store: Store, part: str, channel: str | None) -> slice:
     """Return the positions of the channels that are read: all, or the named one."""
     channels = store.modalities[part].channels
     if channel is None:
@@ -330,8 +332,8 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
         for recording, span in source.spans.items():
             yield recording, _streamed(source, modality, encoder, recording), span.t0
 
-    key = ["stream", modality, *_made_by(store, encoder, code)]
-    return _stored(store, key, modality, signals)
+    key = ["stream", modality, *_cache_causes(store, encoder, code)]
+    return _store_signals(store, key, modality, signals)
 
 
 def compute_stream(store: Store, modality: str, encoder: Encoder, recording: str) -> Signal:
@@ -340,14 +342,14 @@ def compute_stream(store: Store, modality: str, encoder: Encoder, recording: str
 
 
 def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) -> Signal:
-    with _encoder(encoder, recording):
+    with _encoder_faults(encoder, recording):
         streamed = encoder.stream(_private_copy(source.signal(recording), modality, encoder))
         data = np.moveaxis(np.asarray(streamed.data, np.float32), streamed.time_axis, -1)
         streamed = Signal(data, float(streamed.rate), tuple(streamed.channels), streamed.unit)
     if data.ndim != 2 or len(data) != len(streamed.channels):
         raise PluginError(
             f"a stream of shape {data.shape} with channels {streamed.channels}",
-            where=f"{_name(encoder)}, recording {recording}",
+            where=f"{_encoder_name(encoder)}, recording {recording}",
             expected="(channels, samples)",
         )
     return streamed
@@ -377,7 +379,7 @@ def derive_features(
     spans_digest = hashlib.sha256()
     for recording, own in wanted.items():
         spans_digest.update(f"{recording} {len(own)} ".encode() + own.tobytes())
-    key = ["features", modality, *_made_by(store, encoder, code), spans_digest.hexdigest()]
+    key = ["features", modality, *_cache_causes(store, encoder, code), spans_digest.hexdigest()]
     if standardised:
         key.append("standardised")
 
@@ -389,7 +391,7 @@ def derive_features(
         )
         shapes = {rows.shape[1:] for rows in rows_by_recording.values() if rows is not None}
         if len(shapes) > 1:
-            raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_name(encoder))
+            raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_encoder_name(encoder))
         shape = shapes.pop() if shapes else ()
         with RowWriter(folder / _ARRAY, shape) as writer:
             for recording, own in wanted.items():
@@ -422,12 +424,12 @@ def _rows(
         moments = Moments.from_samples(signal.data)
         data = ((signal.data - moments.mean[:, None]) / moments.std[:, None]).astype(np.float32)
         signal = replace(signal, data=data)
-    with _encoder(encoder, recording):
+    with _encoder_faults(encoder, recording):
         values = np.asarray(encoder.features(signal, inside[valid]), np.float32)
     if values.ndim == 0 or len(values) != valid.sum():
         raise PluginError(
             f"features of shape {values.shape} for {valid.sum()} spans",
-            where=f"{_name(encoder)}, recording {recording}",
+            where=f"{_encoder_name(encoder)}, recording {recording}",
         )
     rows = np.full((len(own), *values.shape[1:]), np.nan, np.float32)
     rows[valid] = values
@@ -445,13 +447,13 @@ def name_for(encoder: Encoder, modality: str) -> str:
     return known_as(encoder.accepts, modality) or without_channels(modality)
 
 
-def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:
+def _cache_causes(store: Store, encoder: Encoder, code: str) -> list[object]:
     """Return everything that affects an encoder's output besides the data: its code and settings, the contents of its
     files, and versions of libraries."""
     libraries = {name: installed_version(name) for name in (*_LIBRARIES, *encoder.libraries)}
     with FileHashes(_cache(store)) as hashes:
         assets = [hashes(path) for path in encoder.assets()]
-    return [_name(encoder), code, encoder.recipe.prepare, encoder.recipe.build, libraries, assets]
+    return [_encoder_name(encoder), code, encoder.recipe.prepare, encoder.recipe.build, libraries, assets]
 
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "neurokit2")
@@ -467,7 +469,7 @@ def _cache(store: Store) -> Path:
     return store.path.parent.parent
 
 
-def _stored(
+def _store_signals(
     store: Store,
     key: Sequence[object],
     modality: str,
@@ -506,7 +508,7 @@ def _stored(
 
 
 @contextmanager
-def _encoder(encoder: Encoder, recording: str) -> Iterator[None]:
+def _encoder_faults(encoder: Encoder, recording: str) -> Iterator[None]:
     """Turn all exceptions of an encoder into plugin errors."""
     try:
         yield
@@ -516,9 +518,10 @@ def _encoder(encoder: Encoder, recording: str) -> Iterator[None]:
         if out_of_memory(error):
             raise
         raise PluginError(
-            f"the encoder failed: {type(error).__name__}: {error}", where=f"{_name(encoder)}, recording {recording}"
+            f"the encoder failed: {type(error).__name__}: {error}",
+            where=f"{_encoder_name(encoder)}, recording {recording}",
         ) from error
 
 
-def _name(encoder: Encoder) -> str:
+def _encoder_name(encoder: Encoder) -> str:
     return f"{type(encoder).__module__}:{type(encoder).__qualname__}"

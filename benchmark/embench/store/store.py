@@ -42,7 +42,7 @@ from embench.system import locked
 
 # Arrays that grow on disk, so that memory holds only the added part.
 
-AGAIN = "rerun the same command: it makes missing and damaged files again"
+RERUN_HINT = "rerun the same command: it makes missing and damaged files again"
 
 
 class RowWriter:
@@ -106,7 +106,7 @@ def open_rows(path: Path) -> np.memmap:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
-        raise DataError(f"prepared data cannot be read: {error}", where=str(path), hint=AGAIN) from error
+        raise DataError(f"prepared data cannot be read: {error}", where=str(path), hint=RERUN_HINT) from error
 
 
 # Folders that are either complete or missing: written aside with checksums, then renamed.
@@ -135,7 +135,7 @@ def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
         if _is_sound(target):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
+        _remove_leftovers(target.parent)
         with _aside(target.parent, mode) as folder:
             build(folder)
             write_sums(folder, [path.name for path in folder.iterdir()])
@@ -232,7 +232,7 @@ def _aside(parent: Path, mode: int) -> Iterator[Path]:
         yield folder
 
 
-def _sweep(parent: Path) -> None:
+def _remove_leftovers(parent: Path) -> None:
     """Remove what killed processes left behind."""
     for lock in parent.glob(f"{_ASIDE}*.lock"):
         with contextlib.suppress(OSError), locked(lock, wait=False) as ownerless:
@@ -429,7 +429,9 @@ class Store:
     def _slow(self) -> Mapping[str, _Parts]:
         """Modalities with recordings that are stored at a lower rate."""
         slow = {m for entry in self.recordings for m, span in entry.spans.items() if span.hz is not None}
-        return {m: _parts(self.modalities[m], [e.spans[m] for e in self.recordings if m in e.spans]) for m in slow}
+        return {
+            m: _locate_parts(self.modalities[m], [e.spans[m] for e in self.recordings if m in e.spans]) for m in slow
+        }
 
     @cached_property
     def _by_id(self) -> Mapping[str, RecordingEntry]:
@@ -450,7 +452,7 @@ class _Parts:
     rows: np.ndarray
 
 
-def _parts(entry: ModalityEntry, spans: Sequence[Span]) -> _Parts:
+def _locate_parts(entry: ModalityEntry, spans: Sequence[Span]) -> _Parts:
     stored = [length_after(span.samples, entry.rate, span.hz or entry.rate) for span in spans]
     return _Parts(entry, spans, np.cumsum([span.samples for span in spans]), np.cumsum([0, *stored]))
 
@@ -512,7 +514,7 @@ def open_store(path: Path, root: Path | None = None) -> Store:
     try:
         check_folder(path)
     except DamagedError as error:
-        raise DataError(error.what, where=error.where, hint=AGAIN) from error
+        raise DataError(error.what, where=error.where, hint=RERUN_HINT) from error
     content = json.loads((path / INDEX).read_text())
     content["recordings"] = tuple(
         RecordingEntry(
@@ -548,7 +550,7 @@ def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np
 
     Args:
         key: plain values that name all causes of the array besides the prepared data, including versions of code."""
-    path = _path(store, key)
+    path = _cache_path(store, key)
     with suppress(OSError, DataError, KeyError):
         return read_arrays(path)["array"]
     array = make()
@@ -562,7 +564,7 @@ def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np
 
 def cache_array_once(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
     """Return `cache_array`; concurrent processes wait while one computes."""
-    path = _path(store, key)
+    path = _cache_path(store, key)
     with ExitStack() as held:
         with suppress(OSError):
             make_folder(path.parent, store.mode)
@@ -572,8 +574,8 @@ def cache_array_once(store: Store, key: object, make: Callable[[], np.ndarray]) 
 
 def is_cached(store: Store, key: object) -> bool:
     """Return True if an array with this `key` is cached."""
-    return _path(store, key).exists()
+    return _cache_path(store, key).exists()
 
 
-def _path(store: Store, key: object) -> Path:
+def _cache_path(store: Store, key: object) -> Path:
     return store.path / "kept" / f"{digest(key)}.npz"

@@ -68,7 +68,7 @@ class Explained:
         }
 
 
-def measure(
+def measure_explained(
     e: RecordEvidence, target: Target, rows: Predictions, values: np.ndarray, *, own: bool
 ) -> Explained | Undefined:
     """Return the proportion of the scores of `rows` that `values` explain, see `explained_share`."""
@@ -77,7 +77,7 @@ def measure(
         return Undefined("constant_scores")
     if not target.traits.has_classes:
         return Explained(share, None, None)
-    label = _labels(e, target, rows)
+    label = _row_labels(e, target, rows)
     inside = explained_share(rows, values, own=own, label=label)[0]
     return Explained(share, None if np.isnan(inside) else inside, _auroc_of_guess(rows, label, guess, known))
 
@@ -97,12 +97,16 @@ def explained_share(
     rank, subject = ranks(rows, rows["score"]), rows.texts("subject").code
     guess = np.full(len(rows), np.nan)
     if label is not None:
-        rank = _beside(rank, label)
+        rank = _subtract_label_means(rank, label)
     for seed in np.unique(rows["seed"]).tolist():
         here = np.flatnonzero((rows["seed"] == seed) & np.isfinite(rank))
         if len(here) < 2:
             continue
-        guess[here] = _own(rank[here], values[here]) if own else _others(rank[here], values[here], subject[here])
+        guess[here] = (
+            _subject_guess(rank[here], values[here])
+            if own
+            else _neighbour_guess(rank[here], values[here], subject[here])
+        )
     known = np.isfinite(guess)
     if known.sum() < 10:
         return float("nan"), guess, known
@@ -110,7 +114,7 @@ def explained_share(
     return float(1 - rest), guess, known
 
 
-def _own(rank: np.ndarray, subject: np.ndarray) -> np.ndarray:
+def _subject_guess(rank: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """Return (n,) the mean rank of the other rows of the same subject."""
     _, code = np.unique(subject, return_inverse=True)
     total, count = np.bincount(code, rank)[code], np.bincount(code)[code]
@@ -121,36 +125,36 @@ def _own(rank: np.ndarray, subject: np.ndarray) -> np.ndarray:
 def ranks(rows: Predictions, values: np.ndarray) -> np.ndarray:
     """Return (n,) ranks of values within fold and seed, from 0 to 1; NaN if all values of a fold and seed are equal."""
     rank = np.full(len(rows), np.nan)
-    for here in _parts(rows):
+    for here in _fold_rows(rows):
         if np.ptp(values[here]) > 0:
             rank[here] = (stats.rankdata(values[here]) - 0.5) / len(here)
     return rank
 
 
-def _parts(rows: Predictions) -> list[np.ndarray]:
+def _fold_rows(rows: Predictions) -> list[np.ndarray]:
     """Return the positions of the rows of each seed and fold, in order."""
-    return [here for _, here in group_positions(_codes(rows["seed"], rows["fold"]))]
+    return [here for _, here in group_positions(_row_codes(rows["seed"], rows["fold"]))]
 
 
-def _others(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.ndarray:
+def _neighbour_guess(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """Return (n,) the mean rank of other subjects' rows with the same or the nearest values; NaN for unknown values."""
     if values.dtype.kind == "U":
-        return _same(rank, values, subject, at_least=1)
+        return _identical_guess(rank, values, subject, at_least=1)
     points = values.reshape(len(values), -1)
     known = np.isfinite(points).all(1)
     guess = np.full(len(rank), np.nan)
     if known.any():
-        guess[known] = _nearest(rank[known], points[known], subject[known])
+        guess[known] = _nearest_guess(rank[known], points[known], subject[known])
     return guess
 
 
-def _nearest(rank: np.ndarray, points: np.ndarray, subject: np.ndarray) -> np.ndarray:
+def _nearest_guess(rank: np.ndarray, points: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """Return (n,) the mean rank of other subjects' rows at the same point (n, d), if enough rows are there, else at the
     nearest points."""
-    guess = _same(rank, points, subject, at_least=N_NEAREST)
+    guess = _identical_guess(rank, points, subject, at_least=N_NEAREST)
     # Rows of one subject at one point have the same neighbours.
     open_ = np.flatnonzero(np.isnan(guess))
-    _, first, alike = np.unique(_codes(points[open_], subject[open_]), return_index=True, return_inverse=True)
+    _, first, alike = np.unique(_row_codes(points[open_], subject[open_]), return_index=True, return_inverse=True)
     asked = open_[first]
     found = np.full(len(asked), np.nan)
     tree, left, reach = cKDTree(points), np.arange(len(asked)), N_NEAREST
@@ -176,16 +180,16 @@ def _mean_of_others(rank: np.ndarray, subject: np.ndarray, near: np.ndarray, own
     return mean
 
 
-def _same(rank: np.ndarray, values: np.ndarray, subject: np.ndarray, at_least: int) -> np.ndarray:
+def _identical_guess(rank: np.ndarray, values: np.ndarray, subject: np.ndarray, at_least: int) -> np.ndarray:
     """Return (n,) for each row the mean `rank` of other subjects' rows with the identical value; NaN if fewer than
     `at_least` such rows exist."""
-    value, both = _codes(values), _codes(values, subject)
+    value, both = _row_codes(values), _row_codes(values, subject)
     total = np.bincount(value, rank)[value] - np.bincount(both, rank)[both]
     count = np.bincount(value)[value] - np.bincount(both)[both]
     return np.asarray(np.where(count >= at_least, total / np.maximum(count, 1), np.nan))
 
 
-def _codes(*columns: np.ndarray) -> np.ndarray:
+def _row_codes(*columns: np.ndarray) -> np.ndarray:
     """Return (n,) a number for each row of the columns (n,) or (n, d); rows with identical values in all columns have
     the same number."""
     code = np.zeros(len(columns[0]), np.int64)
@@ -195,7 +199,7 @@ def _codes(*columns: np.ndarray) -> np.ndarray:
     return code
 
 
-def _beside(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
+def _subtract_label_means(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Return (n,) ranks minus the mean rank of rows with the same label; NaN without a label."""
     out = np.full(len(rank), np.nan)
     for value in np.unique(label[np.isfinite(label)]):
@@ -204,7 +208,7 @@ def _beside(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
     return out
 
 
-def _labels(e: RecordEvidence, target: Target, rows: Predictions) -> np.ndarray:
+def _row_labels(e: RecordEvidence, target: Target, rows: Predictions) -> np.ndarray:
     """Return (n,) the label of each row from the data, NaN without one."""
     own = e.labels["target"] == target.name
     label = dict(zip(e.labels["unit"][own].tolist(), e.labels["label"][own].tolist(), strict=True))
@@ -214,7 +218,7 @@ def _labels(e: RecordEvidence, target: Target, rows: Predictions) -> np.ndarray:
 def _auroc_of_guess(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndarray) -> float | None:
     """Return the AUROC of the guesses alone on labelled rows, averaged over folds and seeds."""
     areas = []
-    for part in _parts(rows):
+    for part in _fold_rows(rows):
         here = part[known[part] & np.isfinite(y[part])]
         if 0 < y[here].sum() < len(here):
             areas.append(area_under_curve(y[here], guess[here]))
@@ -255,32 +259,32 @@ def check_explained_by_time(e: RecordEvidence) -> CheckResult | Undefined | Skip
     for target in e.compared_targets():
         rows = e.model_rows(target.name)
         if np.isnan(rows["start_s"]).all():
-            reasons.append(_of_target(target, "hidden_times"))
+            reasons.append(_target_reason(target, "hidden_times"))
             continue
         read: dict[str, Explained] = {}
-        for name, values in _places(e, rows).items():
+        for name, values in _session_places(e, rows).items():
             correlation = None if values.ndim > 1 else _rank_correlation(rows, values)
             if name == _LENGTH and correlation is not None:
                 # It is one number a subject, and folds may be blocks of like lengths: neighbours say nothing there.
                 found: Explained | Undefined = Explained(correlation**2, None, None)
             else:
-                found = measure(e, target, rows, values, own=False)
+                found = measure_explained(e, target, rows, values, own=False)
             if not isinstance(found, Undefined):
                 read[name] = found
                 rounded = {**_round_evidence(found), "rank_correlation": correlation}
                 figures.setdefault(target.name, {})[name] = rounded
         if not read:
-            reasons.append(_of_target(target, "unknown_places"))
+            reasons.append(_target_reason(target, "unknown_places"))
             continue
         telling = {name: found for name, found in read.items() if found.share >= MAX_EXPLAINED and found.predictive}
         name, found = max((telling or read).items(), key=lambda item: item[1].share)
         if found.share >= SUSPECT_EXPLAINED:
             evidence = {"target": target.name, "place": name, **found.evidence}
             findings.append(AuditFinding("severe" if telling else "warning", "explained_by_time", evidence))
-    return _checked(figures, findings, reasons)
+    return _check_result(figures, findings, reasons)
 
 
-def _checked(
+def _check_result(
     figures: Mapping[str, Any], findings: Sequence[AuditFinding], reasons: Sequence[Reason]
 ) -> CheckResult | Undefined | Skipped:
     if figures:
@@ -288,11 +292,11 @@ def _checked(
     return Skipped(tuple(reasons)) if reasons else Undefined("no_scored_target")
 
 
-def _of_target(target: Target, reason: str, /, **values: Any) -> Reason:
+def _target_reason(target: Target, reason: str, /, **values: Any) -> Reason:
     return Reason.make("of_target", target=target.name, why=Reason.make(reason, **values))
 
 
-def _places(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
+def _session_places(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
     """Return measure of time -> (n,) or (n, 2) values, NaN if unknown."""
     start = rows["start_s"]
     length = np.array([e.sessions.get(subject, np.nan) for subject in rows["subject"].tolist()])
@@ -340,13 +344,13 @@ def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
 
 # Scores that follow the mean label of the stimulus among training subjects, and nothing else of the label.
 
-_LEAST = 4
+_FEWEST_CORRELATED = 4
 """Fewest units of a subject."""
 _VARIES = 1e-9
 
 
 @dataclass(frozen=True)
-class Followed:
+class StimulusFollowing:
     """Correlations within subjects, mean over subjects.
 
     Args:
@@ -373,37 +377,39 @@ class Followed:
         }
 
 
-def follow_stimulus_mean(methods: Mapping[str, Joined]) -> Followed | Undefined:
+def follow_stimulus_mean(methods: Mapping[str, Joined]) -> StimulusFollowing | Undefined:
     """Correlate a method's scores with the predictions of the confound-only model `stimulus_mean`, which knows the
     labels of training subjects at the same stimulus. `methods`: the joined units of each."""
     if "stimulus_mean" not in methods:
         return Undefined("unknown_stimulus_means")
     model, control = methods[MODEL], methods["stimulus_mean"]
-    subjects, groups = _subjects(model)
+    subjects, groups = _subject_groups(model)
     found = [
         mean_over_subjects(mean_of_known([one(seed) for seed in model.seeds]), groups)
         for one in (
-            lambda seed: _with_mean_label(model.seeds[seed], control.seeds.get(seed, {}), subjects),
-            lambda seed: _given_stimulus(model.seeds[seed], subjects),
+            lambda seed: _correlate_with_means(model.seeds[seed], control.seeds.get(seed, {}), subjects),
+            lambda seed: _correlate_given_stimulus(model.seeds[seed], subjects),
         )
     ]
     if isinstance(found[0], Undefined) or isinstance(found[1], Undefined):
         return Undefined("constant_within_subjects")
-    return Followed(found[0], found[1])
+    return StimulusFollowing(found[0], found[1])
 
 
-def _with_mean_label(folds: Mapping[int, Units], beside: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
+def _correlate_with_means(
+    folds: Mapping[int, Units], beside: Mapping[int, Units], subjects: Sequence[str]
+) -> np.ndarray:
     """Return (P,) each subject's correlation, in one seed, of scores and mean labels of the stimuli (the scores of
     `beside`)."""
     found = [np.full(len(subjects), np.nan)]
     for fold, units in folds.items():
         if fold in beside and len(beside[fold]) == len(units):
             scores, means = (np.asarray(each.score, float) for each in (units, beside[fold]))
-            found.append(_correlations(scores, means, units.subject, subjects))
+            found.append(_correlate_within(scores, means, units.subject, subjects))
     return mean_of_known(found)
 
 
-def _given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
+def _correlate_given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
     """Return (P,) each subject's correlation of scores and labels in one seed, after the mean over all subjects at the
     stimulus is subtracted from both. Scores are first standardised within subjects, since each fold has another
     model."""
@@ -419,22 +425,22 @@ def _given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.n
     _, code = np.unique(stimulus, return_inverse=True)
     count = np.bincount(code)
     score, label = (each - (np.bincount(code, each) / count)[code] for each in (score, label.astype(float)))
-    return _correlations(score, label, subject, subjects)
+    return _correlate_within(score, label, subject, subjects)
 
 
-def _correlations(one: np.ndarray, other: np.ndarray, subject: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
+def _correlate_within(one: np.ndarray, other: np.ndarray, subject: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
     """Return (P,) the correlation of two numbers of each unit (n,) within each subject: 0 if `one` is constant, NaN if
     `other` is constant or there are few units."""
     found = np.full(len(subjects), np.nan)
     for p, name in enumerate(subjects):
         mine = (subject == name) & np.isfinite(one) & np.isfinite(other)
-        if mine.sum() >= _LEAST and np.ptp(other[mine]) > _VARIES:
+        if mine.sum() >= _FEWEST_CORRELATED and np.ptp(other[mine]) > _VARIES:
             varies = np.ptp(one[mine]) > _VARIES
             found[p] = np.corrcoef(one[mine], other[mine])[0, 1] if varies else 0.0
     return found
 
 
-def _subjects(joined: Joined) -> tuple[list[str], np.ndarray]:
+def _subject_groups(joined: Joined) -> tuple[list[str], np.ndarray]:
     """Return the names of all subjects, and the group of each."""
     group_of = {
         name: group
@@ -458,14 +464,14 @@ MAX_EXPLAINED_IN_CLASS = 0.5
 
 def check_explained_by_subject(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
     """Check whether scores are constant within a subject, so that they do not separate moments."""
-    return _explained(e, "subject", lambda rows: rows["subject"])
+    return _check_explained(e, "subject", lambda rows: rows["subject"])
 
 
 def check_explained_by_stimulus(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
     """Check whether scores are explained by other subjects' scores at the same stimulus, or are associated with the
     mean label of the stimulus only."""
-    found = _explained(e, "stimulus", lambda rows: rows["stimulus"])
-    figures, findings = _parts_of(found)
+    found = _check_explained(e, "stimulus", lambda rows: rows["stimulus"])
+    figures, findings = _split_result(found)
     for target in e.compared_targets() if e.manifest.cohort.design == "shared_stimuli" else ():
         follows = follow_stimulus_mean(e.joined[target.name])
         if isinstance(follows, Undefined):
@@ -477,7 +483,7 @@ def check_explained_by_stimulus(e: RecordEvidence) -> CheckResult | Undefined | 
     return CheckResult(figures, tuple(findings)) if figures else found
 
 
-def _parts_of(found: CheckResult | Undefined | Skipped) -> tuple[dict[str, Any], list[AuditFinding]]:
+def _split_result(found: CheckResult | Undefined | Skipped) -> tuple[dict[str, Any], list[AuditFinding]]:
     """Return the figures of each target, and the findings; empty if the check was skipped."""
     if not isinstance(found, CheckResult):
         return {}, []
@@ -487,7 +493,9 @@ def _parts_of(found: CheckResult | Undefined | Skipped) -> tuple[dict[str, Any],
 def check_explained_by_length(e: Evidence) -> CheckResult | Undefined | Skipped:
     """Check whether scores are explained by other subjects' scores in recordings of the same length."""
     seconds = {entry.id: entry.duration_s for entry in e.store.recordings}
-    return _explained(e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()]))
+    return _check_explained(
+        e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()])
+    )
 
 
 def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
@@ -499,14 +507,14 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
         units = [e.units.get(unit) for unit in rows["unit"].tolist()]
         return np.array([np.nan if u is None else at[u.recording] - first[u.subject] + u.start / 1e6 for u in units])
 
-    found = _explained(e, "order", place)
-    figures, findings = _parts_of(found)
+    found = _check_explained(e, "order", place)
+    figures, findings = _split_result(found)
     for target, _ in e.binary_targets():
         rows = e.model_rows(target.name)
         where = dict(zip(rows["unit"].tolist(), place(rows).tolist(), strict=True))
-        areas, pairs = _by_place(e, target, where)
+        areas, pairs = _class_separation(e, target, where)
         figures.setdefault(target.name, {})["auroc_of_position_for_labels"] = round(areas, 3)
-        if _follows(e, areas, pairs):
+        if _labels_follow(e, areas, pairs):
             evidence = {"target": target.name, "auroc": areas, "n_pairs": pairs}
             if e.card.fixed_order:
                 findings.append(AuditFinding("note", "labels_follow_task_order", evidence))
@@ -525,21 +533,21 @@ def check_missing(e: Evidence) -> CheckResult | Undefined:
             continue
         share = {id_: e.store.recorded_share(u.recording, m, u.start, u.stop) for id_, u in e.units.items()}
         for target, _ in e.binary_targets():
-            areas, pairs = _by_place(e, target, share)
+            areas, pairs = _class_separation(e, target, share)
             figures.setdefault(target.name, {})[m] = round(areas, 3)
-            if _follows(e, areas, pairs):
+            if _labels_follow(e, areas, pairs):
                 evidence = {"target": target.name, "modality": m, "auroc": areas, "n_pairs": pairs}
                 findings.append(AuditFinding("severe", "labels_follow_missing", evidence))
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no_two_class_target")
 
 
-def _follows(e: Evidence, areas: float, pairs: int) -> bool:
+def _labels_follow(e: Evidence, areas: float, pairs: int) -> bool:
     """Return True if labels follow a confound whose mean AUROC within subjects is `areas`, over this number of
     pairs."""
     return areas >= 0.95 and pairs >= 200 and len({u.group for u in e.units.values()}) >= 5
 
 
-def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
+def _class_separation(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
     """Return how well the place separates the classes (mean AUROC over subjects, in one direction for all), and the
     number of pairs of units."""
     table = e.labels
@@ -558,7 +566,7 @@ def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[flo
     return max(mean, 1 - mean), pairs
 
 
-def _explained(
+def _check_explained(
     e: RecordEvidence, name: str, of: Callable[[Predictions], np.ndarray]
 ) -> CheckResult | Undefined | Skipped:
     """Check whether a confound explains each target's scores. `of`: returns its value for each row."""
@@ -568,11 +576,11 @@ def _explained(
         rows = e.model_rows(target.name)
         values = of(rows)
         if len(np.unique(values[values == values])) < 3:
-            reasons.append(_of_target(target, "few_values", what=_NUISANCES[name]))
+            reasons.append(_target_reason(target, "few_values", what=_NUISANCES[name]))
             continue
-        found = measure(e, target, rows, values, own=name == "subject")
+        found = measure_explained(e, target, rows, values, own=name == "subject")
         if isinstance(found, Undefined):
-            reasons.append(_of_target(target, found.reason))
+            reasons.append(_target_reason(target, found.reason))
             continue
         figures[target.name] = _round_evidence(found)
         # Where labels themselves follow the nuisance, so does a method that is right; but not inside a class.
@@ -585,7 +593,7 @@ def _explained(
                 predictive = predictive and everywhere > 0.5 >= within
             evidence = {"target": target.name, **found.evidence}
             findings.append(AuditFinding("severe" if predictive else "warning", f"explained_by_{name}", evidence))
-    return _checked(figures, findings, reasons)
+    return _check_result(figures, findings, reasons)
 
 
 _NUISANCES = {
@@ -634,7 +642,7 @@ def _partial_r(found: Adjusted) -> dict[str, Any]:
 
 # Scores that order the moments of a subject as one statistic of one signal does, such as the SD of an axis.
 
-SAME_ORDER = 0.95
+FOLLOWS_STATISTIC = 0.95
 """Rank correlation inside subjects, in either direction, from which on scores are said to follow a statistic."""
 _FEWEST_UNITS, _FEWEST_SUBJECTS = 5, 5
 """Fewer units of a subject, or fewer subjects, show nothing: few moments are in some statistic's order by chance."""
@@ -662,7 +670,7 @@ def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
         (modality, channel, statistic), correlation = names[best], float(found[best])
         evidence = {"signal": modality, "channel": channel, "statistic": statistic, "rank_correlation": correlation}
         figures[target.name] = {**evidence, "rank_correlation": round(correlation, 3)}
-        if abs(correlation) > SAME_ORDER:
+        if abs(correlation) > FOLLOWS_STATISTIC:
             findings.append(AuditFinding("note", "follows_statistic", {"target": target.name, **evidence}))
     if figures:
         return CheckResult(figures, tuple(findings))

@@ -148,7 +148,7 @@ def first_names(names: Sequence[str] | set[str], most: int = 8) -> list[str]:
 def check_labels(e: Evidence) -> CheckResult | Undefined:
     """Check that the run was scored against the labels that the rules of the dataset card make from the data."""
     recorded, public = e.record.labels, e.card.labels_public == "yes"
-    if (recorded is None or (e.manifest.entry and not public)) and (unsealed := _unsealed(e, public)):
+    if (recorded is None or (e.manifest.entry and not public)) and (unsealed := _withholding_fault(e, public)):
         return CheckResult({}, (unsealed,))
     fitted = any(target.rule.cut == "training_mean" for target in e.targets)
     config = e.record.run["config"]
@@ -157,7 +157,7 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
         return Undefined("cut_at_training_mean")
     if recorded is None:
         return _check_seal(e)
-    made, ours = _table(e.labels), _table(recorded)
+    made, ours = _label_table(e.labels), _label_table(recorded)
     differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > TOLERANCE]
     predicted = set(e.predictions.distinct("target", "unit"))
     extra = ours.keys() - made.keys()
@@ -172,7 +172,7 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, (AuditFinding(severity, "other_labels", evidence),))
 
 
-def _unsealed(e: Evidence, public: bool) -> AuditFinding | None:
+def _withholding_fault(e: Evidence, public: bool) -> AuditFinding | None:
     """Return the fault of a record that lacks labels, or must not have them; None if there is none."""
     if public:
         fault = "labels_missing"
@@ -195,7 +195,7 @@ def _check_seal(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, (AuditFinding("severe", "other_withheld_labels", figures),))
 
 
-def _table(table: Labels) -> dict[tuple[str, str, int], float]:
+def _label_table(table: Labels) -> dict[tuple[str, str, int], float]:
     """Return (target, unit, seed) -> label."""
     keys = zip(*(table[name].tolist() for name in ("target", "unit", "seed")), strict=True)
     return dict(zip(keys, table["label"].tolist(), strict=True))

@@ -69,13 +69,13 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
     if strangers:
         evidence = {"n": len(strangers), "subjects": first_names(strangers)}
         findings.append(AuditFinding("severe", "untested_subjects", evidence))
-    several = _several(e)
+    several = _tested_twice(e)
     if several:
         findings.append(AuditFinding(severity, "several_folds", {"n": len(several), "subjects": first_names(several)}))
     return CheckResult({"folds": len(sides), "subjects": len({p for _, _, p in rows})}, tuple(findings))
 
 
-def _several(e: RecordEvidence) -> set[str]:
+def _tested_twice(e: RecordEvidence) -> set[str]:
     """Return subjects and groups that are tested in more than one fold of a seed, although the split is by them
     alone."""
     if e.protocol.split.by == "group+stimulus":
@@ -114,31 +114,31 @@ def check_samples(e: Evidence) -> CheckResult:
     predicted = rows.texts("unit").names.tolist()
     unknown = {u for u in predicted if u not in e.units}
     if unknown:
-        findings.append(AuditFinding("severe", "unknown_units", _units(unknown)))
+        findings.append(AuditFinding("severe", "unknown_units", _units_evidence(unknown)))
     given = set(predicted) & e.untested
     if given:
-        findings.append(AuditFinding("severe", "calibration_units", _units(given)))
+        findings.append(AuditFinding("severe", "calibration_units", _units_evidence(given)))
     wrong = {
         unit
         for unit, *about in rows.distinct("unit", "subject", "recording", "stimulus")
         if unit in e.units and about != [e.units[unit].subject, e.units[unit].recording, e.units[unit].stimulus]
     }
     if wrong:
-        findings.append(AuditFinding("severe", "other_units", _units(wrong)))
-    overlapping = _overlapping(e)
+        findings.append(AuditFinding("severe", "other_units", _units_evidence(wrong)))
+    overlapping = _overlapping_units(e)
     if overlapping:
         severity: Severity = "note" if e.protocol.leaks else "severe"
-        findings.append(AuditFinding(severity, "shared_samples", _units(overlapping)))
+        findings.append(AuditFinding(severity, "shared_samples", _units_evidence(overlapping)))
     if "stimulus" in e.protocol.split.by:
-        findings += _stimuli(e)
+        findings += _shared_stimuli(e)
     return CheckResult({"units": len(predicted)}, tuple(findings))
 
 
-def _units(names: set[str]) -> dict[str, Any]:
+def _units_evidence(names: set[str]) -> dict[str, Any]:
     return {"n": len(names), "units": first_names(names)}
 
 
-def _overlapping(e: Evidence) -> set[str]:
+def _overlapping_units(e: Evidence) -> set[str]:
     if e.protocol.split.by == "group+stimulus":
         return set()
     placed: dict[tuple[int, str], set[tuple[float, float, int, str]]] = defaultdict(set)
@@ -155,7 +155,7 @@ def _overlapping(e: Evidence) -> set[str]:
     return found
 
 
-def _stimuli(e: Evidence) -> list[AuditFinding]:
+def _shared_stimuli(e: Evidence) -> list[AuditFinding]:
     """Return the findings for a split by stimuli: a fold must not train on the stimuli that it tests, nor on any that
     the protocol keeps apart from them."""
     rules = e.protocol.stimulus_rules(e.card.name)
@@ -186,8 +186,8 @@ def _stimuli(e: Evidence) -> list[AuditFinding]:
 
 BINS, FEWEST = 512, 100
 MAX_WINDOWS = 4000
-CANDIDATES, EACH = 800, 12
-ALIKE, SAME = 0.25, 0.5
+CANDIDATES, CANDIDATES_PER_PAIR = 800, 12
+SIMILAR, COPIED = 0.25, 0.5
 """Correlation of fingerprints from which on windows are aligned; phase correlation from which on they are copies."""
 POWER_FLOOR = 1e-3
 """Share of a window's strongest power below which a bin is filtered noise."""
@@ -290,17 +290,17 @@ def find_matches(
     for m in (m for m in modalities if m != "video"):  # frames are no signal, and decoded only where a run needs them
         rate = rates.get(m, np.inf)
         key = ["copies", sha256(Path(__file__)), libraries, None if other is None else other.key, m, rate]
-        windows, matches = json.loads(str(cache_array(store, key, partial(_compared, store, other, m, rate))))
+        windows, matches = json.loads(str(cache_array(store, key, partial(_compare_windows, store, other, m, rate))))
         if windows is not None:
             n_compared[m] = windows
             found += [Match(**match) for match in matches]
     return n_compared, found
 
 
-def _compared(store: Store, other: Store | None, m: str, rate: float) -> np.ndarray:
+def _compare_windows(store: Store, other: Store | None, m: str, rate: float) -> np.ndarray:
     """Return JSON, as an array of one text: the number of compared windows of a modality, null if none could be
     compared, and the matches."""
-    length = _length(store, m, rate)
+    length = _window_length(store, m, rate)
     if length is None or (other is not None and other.modalities[m].rate != store.modalities[m].rate):
         return np.array("[null, []]")
     band = 0.45 * min(store.modalities[m].rate, rate)
@@ -312,7 +312,7 @@ def _compared(store: Store, other: Store | None, m: str, rate: float) -> np.ndar
     return np.array(json.dumps([windows, [vars(match) for match in _matches(ours, theirs, m, inside=other is None)]]))
 
 
-def _length(store: Store, m: str, rate: float) -> float | None:
+def _window_length(store: Store, m: str, rate: float) -> float | None:
     """Return the length of a window in s: long enough for many bins and not too many windows, short enough for most
     recordings. None if recordings are too short."""
     own = store.modalities[m].rate
@@ -345,7 +345,7 @@ def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> CutWin
     bins = slice(1, int(band_hz * (n - 1) / rate))
     kept, prints, used = [], [], []
     for k, (_, _, first, _) in enumerate(at):
-        x = _steps(array[0, first : first + n])
+        x = _clipped_differences(array[0, first : first + n])
         if (x == 0).mean() > 0.5 or not np.isfinite(x).all():
             continue
         power = np.abs(np.fft.rfft(x * taper)[bins]) ** 2
@@ -374,7 +374,7 @@ def _fingerprints(table: np.ndarray) -> np.ndarray:
     return np.asarray(table / (np.linalg.norm(table, axis=1, keepdims=True) + 1e-12))
 
 
-def _steps(x: np.ndarray) -> np.ndarray:
+def _clipped_differences(x: np.ndarray) -> np.ndarray:
     """Return the window's differences, limited to the range of most of them, since one spike looks like any other."""
     steps = np.diff(np.asarray(x, np.float64))
     low, high = np.quantile(steps, [0.02, 0.98])
@@ -387,14 +387,14 @@ def _matches(ours: CutWindows, theirs: CutWindows, m: str, *, inside: bool) -> l
         like = ours.print_[start : start + 500] @ theirs.print_.T
         if inside:
             like[ours.subject[start : start + 500, None] == theirs.subject[None]] = 0
-        rows, columns = np.nonzero(like > ALIKE)
+        rows, columns = np.nonzero(like > SIMILAR)
         candidates += zip(like[rows, columns].tolist(), (rows + start).tolist(), columns.tolist(), strict=True)
     candidates = [c for c in candidates if not inside or c[1] < c[2]]
     pairs: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
     tried: Counter[tuple[str, str]] = Counter()
     for _, i, j in sorted(candidates, reverse=True):
         pair = (str(ours.subject[i]), str(theirs.subject[j]))
-        if tried[pair] == EACH or tried.total() == CANDIDATES:
+        if tried[pair] == CANDIDATES_PER_PAIR or tried.total() == CANDIDATES:
             continue
         tried[pair] += 1
         peak, lag = align(ours.x[i], theirs.x[j], ours.used[i] & theirs.used[j])
@@ -402,18 +402,18 @@ def _matches(ours: CutWindows, theirs: CutWindows, m: str, *, inside: bool) -> l
         pairs.setdefault(pair, []).append((peak, i, j, offset))
     found = []
     for (one, other), aligned in sorted(pairs.items()):
-        same = [row for row in _copies_among(aligned) if _goes_on(ours, theirs, row)]
-        apart = _apart(same, ours, theirs)
-        if same and apart >= min(MIN_COPIED_WINDOWS, _apart_at_most(ours, one), _apart_at_most(theirs, other)):
+        same = [row for row in _select_copies(aligned) if _continues(ours, theirs, row)]
+        apart = _count_separate(same, ours, theirs)
+        if same and apart >= min(MIN_COPIED_WINDOWS, _most_separate(ours, one), _most_separate(theirs, other)):
             found.append(Match(one, other, m, apart, float(np.median([peak for peak, *_ in same]))))
     return found
 
 
-def _goes_on(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int, float]) -> bool:
+def _continues(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int, float]) -> bool:
     """Return True if the signals before or after two aligned windows are also the same at the same shift, or if one of
     the two recordings has no other window."""
     _, i, j, offset = row
-    around, there = _others(ours, i), _others(theirs, j)
+    around, there = _other_windows(ours, i), _other_windows(theirs, j)
     if not len(around) or not len(there):
         return True
     apart = np.abs(ours.start[around][:, None] - offset - theirs.start[there])
@@ -422,29 +422,29 @@ def _goes_on(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int, f
     after = np.searchsorted(ours.start[pairs[:, 0]], ours.start[i])
     for one, other in (*pairs[after - 1 : after], *pairs[after : after + 1]):
         lag = round((offset - ours.start[one] + theirs.start[other]) * ours.rate)
-        common = _common(ours.x[one], theirs.x[other], lag)
+        common = _common_parts(ours.x[one], theirs.x[other], lag)
         heights = _phase_correlation(*common, ours.used[one] & theirs.used[other], ours.x.shape[1] - 1)
-        if np.roll(heights, reach)[: 2 * reach + 1].max() > SAME:
+        if np.roll(heights, reach)[: 2 * reach + 1].max() > COPIED:
             return True
     return False
 
 
-def _others(windows: CutWindows, k: int) -> np.ndarray:
+def _other_windows(windows: CutWindows, k: int) -> np.ndarray:
     """Return the windows of the recording of window `k` that do not overlap with it, in order of time."""
     own = windows.recording == windows.recording[k]
     return np.flatnonzero(own & (np.abs(windows.start - windows.start[k]) > 0.99 * windows.length_s))
 
 
-def _copies_among(aligned: Sequence[tuple[float, int, int, float]]) -> list[tuple[float, int, int, float]]:
+def _select_copies(aligned: Sequence[tuple[float, int, int, float]]) -> list[tuple[float, int, int, float]]:
     """Return the copies among aligned windows, which are given most alike first."""
     peaks = np.array([peak for peak, *_ in aligned])
-    share = np.cumsum(peaks > SAME) / np.arange(1, len(peaks) + 1)
-    most = np.flatnonzero((peaks > SAME) & (share >= COPIED_SHARE))
+    share = np.cumsum(peaks > COPIED) / np.arange(1, len(peaks) + 1)
+    most = np.flatnonzero((peaks > COPIED) & (share >= COPIED_SHARE))
     among = np.arange(len(peaks)) <= most.max(initial=-1)
-    return [row for row, copied in zip(aligned, (peaks > CERTAIN) | ((peaks > SAME) & among), strict=True) if copied]
+    return [row for row, copied in zip(aligned, (peaks > CERTAIN) | ((peaks > COPIED) & among), strict=True) if copied]
 
 
-def _apart(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, theirs: CutWindows) -> int:
+def _count_separate(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, theirs: CutWindows) -> int:
     """Return the number of copied windows that do not overlap. Those of a pair of recordings count if all have the same
     shift, and a recording counts for one pair only."""
     of: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
@@ -469,7 +469,7 @@ def _apart(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, thei
     return total
 
 
-def _apart_at_most(windows: CutWindows, subject: str) -> int:
+def _most_separate(windows: CutWindows, subject: str) -> int:
     """Return the number of windows of a subject that do not overlap."""
     own = windows.rich & (windows.subject == subject)
     recordings = np.unique(windows.recording[own])
@@ -486,11 +486,11 @@ def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, 
     at = int(heights.argmax())
     lag = at if at <= n // 2 else at - n
     if 0 < 2 * abs(lag) <= len(one):
-        heights = _phase_correlation(*_common(one, other, lag), used, n)
+        heights = _phase_correlation(*_common_parts(one, other, lag), used, n)
     return float(heights.max()), lag
 
 
-def _common(one: np.ndarray, other: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
+def _common_parts(one: np.ndarray, other: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the common parts of two windows (n,), if the second has the signal `lag` samples earlier."""
     return one[max(0, lag) : len(one) + min(0, lag)], other[max(0, -lag) : len(one) - max(0, lag)]
 
@@ -499,7 +499,7 @@ def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: 
     """Return (n,) the phase correlation at each lag, cyclic, of two windows of equal length, at most n + 1. `used`:
     bins of windows of length n."""
     taper = get_window("hann", len(one) - 1)
-    spectra = [np.fft.rfft(_steps(x) * taper, n)[1 : len(used) + 1] for x in (one, other)]
+    spectra = [np.fft.rfft(_clipped_differences(x) * taper, n)[1 : len(used) + 1] for x in (one, other)]
     cross = spectra[0] * np.conj(spectra[1])
     whole = np.zeros(n // 2 + 1, complex)
     whole[1 : len(used) + 1] = np.where(used, cross / np.maximum(np.abs(cross), 1e-30), 0)
@@ -519,7 +519,7 @@ def check_tuning(e: RecordEvidence) -> CheckResult | Undefined:
         tuning = read_tuning(e.folder / TUNING_FILE)
     except EmbenchError as error:
         return CheckResult({}, (AuditFinding("severe", "unreadable_choices", {"reason": error.what}),))
-    wrong = list(_wrong(e, tuning))
+    wrong = list(_wrong_choices(e, tuning))
     if tuning.summary != stated:
         wrong.insert(0, "the choices are not those that the run was made with")
     figures = {"trials": tuning.search.trials, "choices_made": len(tuning.choices), "wrong": len(wrong)}
@@ -528,20 +528,20 @@ def check_tuning(e: RecordEvidence) -> CheckResult | Undefined:
     return CheckResult(figures, (AuditFinding("severe", "wrong_choices", {**figures, "statements": wrong[:8]}),))
 
 
-def _wrong(e: RecordEvidence, tuning: Tuning) -> Iterator[str]:
+def _wrong_choices(e: RecordEvidence, tuning: Tuning) -> Iterator[str]:
     members: dict[tuple[int, int, str], set[str]] = {}
     for row in e.record.folds:
         if row["role"]:
             members.setdefault((int(row["seed"]), int(row["fold"]), row["role"]), set()).add(row["subject"])
     for choice in tuning.choices:
         train, val, test = (members.get((choice.seed, choice.fold, role), set()) for role in ("train", "val", "test"))
-        if reason := _why_wrong(
+        if reason := _choice_fault(
             choice, val, test - train if e.record.run["config"].get("train_dataset") is None else set()
         ):
             yield f"seed {choice.seed}, fold {choice.fold}, {choice.target}: {reason}"
 
 
-def _why_wrong(choice: Choice, val: set[str], test: set[str]) -> str:
+def _choice_fault(choice: Choice, val: set[str], test: set[str]) -> str:
     subjects = set(choice.subjects)
     if tested := subjects & test:
         return f"the setting was chosen on {min(tested)}, who is also a test subject of that fold"

@@ -52,7 +52,7 @@ def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
-        tables = [_shifted(units) for _, _, units in joined]
+        tables = [_shifted_auroc(units) for _, _, units in joined]
         by_subject: dict[str, list[np.ndarray]] = {}
         for table in tables:
             for name, values in table.items():
@@ -75,7 +75,7 @@ def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no_subject_with_both_classes")
 
 
-def _shifted(units: Units) -> dict[str, np.ndarray]:
+def _shifted_auroc(units: Units) -> dict[str, np.ndarray]:
     """Return subject -> AUROC for labels shifted by 0, 1, ... units in time; subjects of one class are excluded."""
     found = {}
     for name in np.unique(units.subject).tolist():
@@ -103,7 +103,7 @@ def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
         if known.sum() < 5:
             continue
         subjects, value = subjects[known], value[known]
-        z = (value - 0.5) / _errors(joined, subjects)
+        z = (value - 0.5) / _null_errors(joined, subjects)
         top, p = find_outlier(z)
         rest = np.delete(value, top)
         effect, without = float(value.mean() - 0.5), float(rest.mean() - 0.5)
@@ -131,7 +131,7 @@ def find_outlier(z: np.ndarray) -> tuple[int, float]:
     return top, min(1.0, len(z) * float(stats.t.sf(far, len(others) - 1)))
 
 
-def _errors(joined: Joined, subjects: np.ndarray) -> np.ndarray:
+def _null_errors(joined: Joined, subjects: np.ndarray) -> np.ndarray:
     """Return (P,) the standard error of each subject's AUROC for scores without information (Mann and Whitney 1947)."""
     counts = np.zeros((len(subjects), 2))
     folds = next(iter(joined.seeds.values())).values()
@@ -181,7 +181,7 @@ def check_collapse(e: RecordEvidence) -> CheckResult:
             continue
         parts = [units for _, _, units in e.joined[target.name][MODEL]]
         constant = [np.ptp(np.asarray(u.score, np.float64), axis=0).max(initial=0.0) < 1e-6 for u in parts]
-        one = [_commonest(u.decision) >= 0.98 for u in parts if target.traits.has_classes]
+        one = [_largest_proportion(u.decision) >= 0.98 for u in parts if target.traits.has_classes]
         counts = {"folds": len(parts), "constant": int(sum(constant)), "one_class": int(sum(one))}
         figures[target.name], evidence = counts, {"target": target.name, **counts}
         if counts["constant"] > len(parts) / 2:
@@ -192,7 +192,7 @@ def check_collapse(e: RecordEvidence) -> CheckResult:
     return CheckResult(figures, tuple(findings))
 
 
-def _commonest(decision: np.ndarray) -> float:
+def _largest_proportion(decision: np.ndarray) -> float:
     return float(np.unique(decision, return_counts=True)[1].max() / len(decision))
 
 
@@ -205,14 +205,14 @@ def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
         ece = e.rescored.score(target.name, "ece")
         if ece is None:
             continue
-        luck = float(np.mean([_chance_error(units) for _, _, units in joined]))
+        luck = float(np.mean([_expected_ece(units) for _, _, units in joined]))
         figures[target.name] = {"ece": ece.mean, "low": ece.low, "expected_by_chance": luck}
         if (ece.low or 0) - luck > MISCALIBRATED:
             findings.append(AuditFinding("warning", "miscalibrated", {"target": target.name, **figures[target.name]}))
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no_two_class_target")
 
 
-def _chance_error(units: Units) -> float:
+def _expected_ece(units: Units) -> float:
     """Return the calibration error if labels are drawn by these probabilities."""
     metric, rng = registry.load("metric", "ece")(), np.random.default_rng(0)
     drawn = [replace(units, y_true=(rng.random(len(units)) < units.score).astype(float)) for _ in range(100)]
@@ -227,11 +227,13 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
     for target, joined in e.binary_targets():
         subjects, values = within_subject_auroc(joined)
         model = mean_of_known(values)
-        rivals = {n: _by_subject(j) for n, j in e.joined[target.name].items() if n not in (MODEL, *MADE_BY_METHOD)}
+        rivals = {
+            n: _auroc_of_subjects(j) for n, j in e.joined[target.name].items() if n not in (MODEL, *MADE_BY_METHOD)
+        }
         for folder in e.baselines:
-            if found := _of_baseline(folder, sha256(folder / RUN_FILE), target, e.unit_length_s):
+            if found := _baseline_scores(folder, sha256(folder / RUN_FILE), target, e.unit_length_s):
                 rivals[f"baseline {folder.name}"] = found
-        scored = {name: _paired(model, subjects, rival, e) for name, rival in rivals.items()}
+        scored = {name: _paired_gap(model, subjects, rival, e) for name, rival in rivals.items()}
         apart = {name: gap for name, gap in scored.items() if gap is not None}
         if not apart:
             continue
@@ -246,23 +248,23 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
 
 
 @lru_cache(maxsize=512)
-def _of_baseline(folder: Path, _written: str, target: Target, unit_length_s: float) -> dict[str, float] | None:
+def _baseline_scores(folder: Path, _written: str, target: Target, unit_length_s: float) -> dict[str, float] | None:
     """Return the scores of a baseline run in each subject; None if it does not predict the target. Cached, because each
     run of a leaderboard is compared with all baselines; `_written` is the digest of its record."""
     baseline = read_record(folder)
     if target.name not in baseline.run["targets"] or baseline.labels is None:
         return None
     joined = join(baseline.predictions, baseline.labels, target, baseline.groups, unit_length_s).get(MODEL)
-    return _by_subject(joined) if joined else None
+    return _auroc_of_subjects(joined) if joined else None
 
 
-def _by_subject(joined: Joined) -> dict[str, float]:
+def _auroc_of_subjects(joined: Joined) -> dict[str, float]:
     """Return subject -> its AUROC, mean over seeds."""
     subjects, values = within_subject_auroc(joined)
     return dict(zip(subjects.tolist(), mean_of_known(values).tolist(), strict=True))
 
 
-def _paired(
+def _paired_gap(
     model: np.ndarray, subjects: np.ndarray, rival: Mapping[str, float], e: RecordEvidence
 ) -> tuple[float, float] | None:
     """Return the mean difference over subjects, and the same in standard errors; groups count as one. None if

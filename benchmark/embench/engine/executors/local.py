@@ -31,12 +31,12 @@ def run_locally(
     make_tables(todo, workers, on_event)
     networks = any(stage.kind not in ("estimator", "predict") for stage in todo)
     at_once = networks and workers > 1 and len(todo) > 1
-    ended = 0 if at_once else _in_turn(todo, root, on_event, outcome, resources)
+    ended = 0 if at_once else _run_here(todo, root, on_event, outcome, resources)
     if ended < len(todo):
-        _side_by_side(todo, ended, root, resources, on_event, outcome)
+        _run_in_parallel(todo, ended, root, resources, on_event, outcome)
 
 
-def _in_turn(
+def _run_here(
     todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, resources: Resources
 ) -> int:
     """Run stages in this process until all have ended, or until workers would save time; return the number of ended
@@ -68,7 +68,7 @@ def _in_turn(
     return len(todo)
 
 
-def _side_by_side(
+def _run_in_parallel(
     todo: Sequence[Stage[Params]],
     ended: int,
     root: Path,
@@ -85,7 +85,7 @@ def _side_by_side(
     while waiting:
         suspects = [stage for stage in waiting.values() if tries[stage.id]]
         some = suspects[:1] or list(waiting.values())
-        lost = _in_a_pool(some, total - len(waiting), total, root, resources, on_event, outcome)
+        lost = _run_in_pool(some, total - len(waiting), total, root, resources, on_event, outcome)
         for id_ in [
             id_ for id_ in waiting if id_ in outcome.results or id_ in outcome.errors or id_ in outcome.held_up
         ]:
@@ -102,7 +102,7 @@ def _side_by_side(
             events.end(outcome, total - len(waiting), total)
 
 
-def _in_a_pool(
+def _run_in_pool(
     some: Sequence[Stage[Params]],
     ended: int,
     total: int,
@@ -120,7 +120,7 @@ def _in_a_pool(
     def take(future: Future[dict[str, Any]]) -> None:
         nonlocal ended
         stage, events = running[future]
-        starved = _take_in(stage, future, outcome)
+        starved = _store_result(stage, future, outcome)
         del running[future]
         events.poll()
         if starved:
@@ -134,7 +134,7 @@ def _in_a_pool(
             while True:
                 resources.check_wanted()
                 # One extra stage per worker, so that workers stay busy while events are processed.
-                for stage in _next(waiting, outcome, 2 * workers - len(running)):
+                for stage in _ready_stages(waiting, outcome, 2 * workers - len(running)):
                     future = submit(run_stage, stage, root)
                     waiting.remove(stage)
                     running[future] = (stage, Events(stage, root, on_event))
@@ -157,7 +157,7 @@ def _in_a_pool(
         ]
 
 
-def _take_in(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outcome) -> OutOfMemory | None:
+def _store_result(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outcome) -> OutOfMemory | None:
     """Store the result or error of a stage in the outcome; an OutOfMemory error is returned instead."""
     try:
         outcome.results[stage.id] = future.result()
@@ -168,7 +168,7 @@ def _take_in(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outc
     return None
 
 
-def _next(waiting: list[Stage[Params]], outcome: Outcome, count: int) -> list[Stage[Params]]:
+def _ready_stages(waiting: list[Stage[Params]], outcome: Outcome, count: int) -> list[Stage[Params]]:
     """Return the first `count` stages whose inputs are done, and remove stages that can never start from `waiting`."""
     ready: list[Stage[Params]] = []
     for stage in list(waiting):

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from embench.engine.assemble import make_tables
 from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, to_final_error
 from embench.engine.stage import Folder, Params, Stage
-from embench.engine.work import LITTLE_S, Parent, is_finished, prepare_for_transport, run_in_worker
+from embench.engine.work import UNFORECAST_S, Parent, is_finished, prepare_for_transport, run_in_worker
 from embench.errors import EmbenchError, MachineError, OutOfMemory
 from embench.files import make_folder, write_text, write_whole
 from embench.system import EventCallback, cores, missing_library
@@ -268,7 +268,7 @@ class _Grid:
         self.waiting = {stage.id: stage for stage in todo}
         self.total, self.over, self.jobs = len(todo), 0, list[_Job]()
         self.tries: Counter[str] = Counter()
-        self.seconds = {stage.id: LITTLE_S + resources.seconds.get(stage.id, 0.0) for stage in todo}
+        self.seconds = {stage.id: UNFORECAST_S + resources.seconds.get(stage.id, 0.0) for stage in todo}
 
     def run(self) -> None:
         self._adopt()
