@@ -83,9 +83,9 @@ def test_what_is_kept_is_not_expected_again(expected, recorded):
     studies = make_studies(cohort, load_protocol(V3), {"stress": (0, 1)})["stress"]
     for study in studies.values():
         for name in ("movement", "behaviour"):
-            study.observed.kept(name, lambda: np.zeros(1))
+            study.observed.cached_array(name, lambda: np.zeros(1))
         for name in BLOCKS:
-            study.kept(name, lambda: np.zeros(1))
+            study.cached_array(name, lambda: np.zeros(1))
         now = expected(cohort)
         assert now < before
         before = now

@@ -156,7 +156,7 @@ def test_the_mean_difference_is_that_of_the_comparisons_one_by_one(world: World,
 def test_labels_of_a_subject_do_not_reach_what_is_left_of_its_own_scores(world: World) -> None:
     of_first = world.tested.subject == "p00"
     changed = np.where(of_first, 1 - world.y, world.y)
-    before, after = (world.held.left(y[:, None], ["local"])[:, 0] for y in (world.y, changed))
+    before, after = (world.held.residuals(y[:, None], ["local"])[:, 0] for y in (world.y, changed))
     np.testing.assert_allclose((world.y - before)[of_first], (changed - after)[of_first], atol=1e-12)
 
 
@@ -172,7 +172,7 @@ def test_a_ridge_of_numpy_leaves_the_same(world: World) -> None:
     train, test = world.parts[2]
     for penalty in (100.0, 300.0):
         weights = np.linalg.solve(x[train].T @ x[train] + penalty * np.eye(3), x[train].T @ y[train])
-        left = world.held.left(y[:, None], ["local"], penalty)[test, 0]
+        left = world.held.residuals(y[:, None], ["local"], penalty)[test, 0]
         np.testing.assert_allclose(left, y[test] - x[test] @ weights, atol=1e-9)
 
 

@@ -208,7 +208,7 @@ class Study:
         confound_only = FoldConfounds(self.cohort, PROTOCOL, studies)
         found: dict[str, list[FoldPredictions]] = {name: [] for name in MODELS}
         for fold in self.folds:
-            for name, made in confound_only.of(fold, fold.units).items():
+            for name, made in confound_only.predict(fold, fold.units).items():
                 if not isinstance(made, Undefined):
                     found[name].append(replace(fold, score=made[0], decision=made[1]))
         return {name: made for name, made in found.items() if len(made) == len(self.folds)}

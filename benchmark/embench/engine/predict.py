@@ -66,7 +66,7 @@ class Adapter(Protocol):
     def strengths(self) -> Sequence[float]:
         """Candidate strengths of adaptation, ascending."""
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """Return the scorer adapted to the subject whose calibration rows lie at positions `given`."""
 
 
@@ -84,13 +84,13 @@ class PersonalRows:
     y: np.ndarray
     weight: np.ndarray
 
-    def people(self, given: int, predicted: int, known: np.ndarray) -> dict[str, SubjectRows]:
+    def split_by_role(self, given: int, predicted: int, known: np.ndarray) -> dict[str, SubjectRows]:
         """Return subject -> its rows with the roles `given` and `predicted`, among the recorded rows `known` (k,)."""
         found = {}
         for name in np.unique(self.subject[known]).tolist():
             own = known[self.subject[known] == name]
             found[name] = SubjectRows(own[self.role[own] == given], own[self.role[own] == predicted])
-        return {name: person for name, person in found.items() if len(person.predicted)}
+        return {name: rows for name, rows in found.items() if len(rows.predicted)}
 
     def labelled(self, index: np.ndarray) -> np.ndarray:
         """Return the positions of `index` (k,) that have a label."""
@@ -102,10 +102,10 @@ def choose_strength(adapter: Adapter, target: Target, rows: PersonalRows, trial:
     if len(adapter.strengths) == 1:
         return float(adapter.strengths[0])
     losses = np.zeros(len(adapter.strengths))
-    for person in trial.values():
-        scored = rows.labelled(person.predicted)
+    for own in trial.values():
+        scored = rows.labelled(own.predicted)
         for k, strength in enumerate(adapter.strengths if len(scored) else ()):
-            score = adapter.adapted(person.given, strength)(scored)
+            score = adapter.adapt(own.given, strength)(scored)
             losses[k] += mean_loss(target, score, rows.y[scored], rows.weight[scored])
     return float(adapter.strengths[int(losses.argmin())])
 
@@ -127,7 +127,7 @@ class AsFitted:
     base: Predictor
     strengths: Sequence[float] = (0.0,)
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """See `Adapter`."""
         return lambda index: self.base(index)["score"]
 
@@ -143,7 +143,7 @@ class HeadAdapter:
     """Function of positions (b,) to scores (b, columns) and hidden layers (b, H)."""
     strengths: Sequence[float] = STEPS
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """See `Adapter`; the strength is a number of steps."""
         layer = self._fitted(self.rows.labelled(given), int(strength))
 
@@ -189,7 +189,7 @@ class EstimatorAdapter:
         """See `Adapter`."""
         return type(self.estimator).strengths
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """See `Adapter`."""
         labelled, made = self.rows.labelled(given), self.estimator
         if len(given):
@@ -273,22 +273,22 @@ class PersonalPredictions:
         """Strength of adaptation, chosen on training subjects."""
         if not self.labelled:
             return self.adapter.strengths[-1]
-        trial = self.rows.people(TRIAL_GIVEN, TRIAL_SCORED, self.known)
+        trial = self.rows.split_by_role(TRIAL_GIVEN, TRIAL_SCORED, self.known)
         return choose_strength(self.adapter, self.target, self.rows, trial)
 
     @cached_property
-    def _people(self) -> dict[str, SubjectRows]:
-        return self.rows.people(GIVEN, -1, self.known)
+    def _subjects(self) -> dict[str, SubjectRows]:
+        return self.rows.split_by_role(GIVEN, -1, self.known)
 
-    def _adapted(self, name: str) -> Scorer:
+    def _subject_scorer(self, name: str) -> Scorer:
         """Return the scorer of a subject; the adaptation is computed at the first call."""
         if name not in self._adapted_to:
-            self._adapted_to[name] = self.adapter.adapted(self._people[name].given, self.strength)
+            self._adapted_to[name] = self.adapter.adapt(self._subjects[name].given, self.strength)
         return self._adapted_to[name]
 
-    def _alone(self, name: str) -> Scorer:
+    def _calibration_only_scorer(self, name: str) -> Scorer:
         if name not in self._fitted_to:
-            own = self.rows.labelled(self._people[name].given)
+            own = self.rows.labelled(self._subjects[name].given)
             x = self.features(own)
             self._fitted_to[name] = calibration_only(self.target, x, self.rows.y[own], self.rows.weight[own])
         return self._fitted_to[name]
@@ -296,10 +296,10 @@ class PersonalPredictions:
     def __call__(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """Return the tables of rows at positions `index` (b,): `score` and, with labelled calibration units,
         `calibration_only`, both (b, columns)."""
-        tables = {"score": self._each(index, lambda name, at: self._adapted(name)(index[at]))}
+        tables = {"score": self._each(index, lambda name, at: self._subject_scorer(name)(index[at]))}
         if self.labelled:
             x = self.features(index)
-            tables[CALIBRATION_ONLY] = self._each(index, lambda name, at: self._alone(name)(x[at]))
+            tables[CALIBRATION_ONLY] = self._each(index, lambda name, at: self._calibration_only_scorer(name)(x[at]))
         return tables
 
     def _each(self, index: np.ndarray, answer: Callable[[str, np.ndarray], np.ndarray]) -> np.ndarray:
@@ -392,7 +392,7 @@ class PluginAdapter:
     where: str
     strengths: Sequence[float] = (1.0,)
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """See `embench.engine.predict.Adapter`; there is only one strength."""
         before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         changed = self._changed(given) if len(given) else {}

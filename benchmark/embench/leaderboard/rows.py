@@ -360,7 +360,7 @@ def _describe_problem(entry: LeaderboardEntry, target: str, answers: TargetAnswe
     """Return why there is no primary metric, with the task order where the dataset states it."""
     if answers.problem is None:
         return None
-    return replace(answers.problem, reason=TargetQuestion.of(entry.run.content(), target).order_sentence(answers))
+    return replace(answers.problem, reason=TargetQuestion.from_run(entry.run.content(), target).order_sentence(answers))
 
 
 def _shorten_analysis(association: Adjusted | None) -> Adjusted | None:

@@ -135,7 +135,7 @@ def calibration(joined: Joined, groups: Mapping[str, str], method: MethodPart | 
         return Undefined("its scores only rank units: they are not calibrated probabilities")
     if score.min() < 0 or score.max() > 1:
         return Undefined("its scores are not probabilities: some lie outside 0 to 1")
-    return _calibrate(_Pooled.of(joined.predicted, score, groups))
+    return _calibrate(_Pooled.from_joined(joined.predicted, score, groups))
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class _Pooled:
     trained: np.ndarray
 
     @classmethod
-    def of(cls, joined: Joined, score: np.ndarray, groups: Mapping[str, str]) -> _Pooled:
+    def from_joined(cls, joined: Joined, score: np.ndarray, groups: Mapping[str, str]) -> _Pooled:
         """Return the pooled units, all of which have a prediction."""
         jackknife, seeds = leave_one_out(joined.tested_subjects(), groups), list(joined.seeds)
         parts = list(joined)
@@ -173,7 +173,7 @@ class _Pooled:
         at = np.ravel_multi_index((cell, self.seed, self.subject), shape)
         return np.bincount(at, weight, math.prod(shape)).reshape(shape)
 
-    def share(self, top: np.ndarray, bottom: np.ndarray) -> Estimate:
+    def ratio(self, top: np.ndarray, bottom: np.ndarray) -> Estimate:
         """Return the ratio of two sums (S, P) over all seeds and subjects, with an interval over groups of subjects."""
         above, below = (self.jackknife.by_group(part) for part in (top, bottom))
         mean, rest = float(top.sum() / bottom.sum()), bottom.sum() - below.sum(0)
@@ -194,7 +194,7 @@ def _calibrate(pooled: _Pooled) -> Calibration:
         error,
         by_chance,
         float(positive.sum() / units.sum()),
-        pooled.share(probability - positive, units),
+        pooled.ratio(probability - positive, units),
         _benefits(pooled, positive, units),
         float(units.sum() / pooled.seeds),
         len(pooled.jackknife.subjects),
@@ -210,9 +210,9 @@ def _bins(pooled: _Pooled) -> tuple[tuple[Bin, ...], float, float | None]:
     probability = pooled.sums(cell, N_BINS, pooled.score)
     bins, gaps, errors = [], [], []
     for k in np.unique(cell).tolist():
-        observed, mine = with_add_one_interval(pooled.share(positive[k], units[k])), pooled.score[cell == k]
+        observed, mine = with_add_one_interval(pooled.ratio(positive[k], units[k])), pooled.score[cell == k]
         share = units[k].sum() / len(pooled.score)
-        gap = pooled.share(probability[k] - positive[k], units[k])
+        gap = pooled.ratio(probability[k] - positive[k], units[k])
         gaps.append(share * abs(gap.mean))
         errors.append(share * jackknife_error(gap.without)[0] if gap.without is not None and gap.df else np.nan)
         predicted, ends = float(mine.mean()), (float(mine.min()), float(mine.max()))
@@ -233,7 +233,7 @@ def _benefits(pooled: _Pooled, positive: np.ndarray, units: np.ndarray) -> tuple
         odds = threshold / (1 - threshold)
         hits, raised = right[k + 1 :].sum(0), alarms[k + 1 :].sum(0)
         gain, always = hits - odds * (raised - hits), positive - odds * (units - positive)
-        model, above = pooled.share(gain, units), pooled.share(gain - always, units)
+        model, above = pooled.ratio(gain, units), pooled.ratio(gain - always, units)
         if not RARE <= raised.sum() / units.sum() <= 1 - RARE:
             model, above = replace(model, low=None, high=None), replace(above, low=None)
         of_all = float(always.sum() / units.sum())

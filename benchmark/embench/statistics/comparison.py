@@ -81,7 +81,7 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, subject
     if not conditioned.is_conditioned(name) or name == BETWEEN_SUBJECTS:
         return None
     by_seed = [conditioned.over_folds(name, folds.values(), subjects) for folds in joined.seeds.values()]
-    least = joined.hurdle_of_seed
+    least = joined.seed_hurdle
     known = [t for t in by_seed if not isinstance(t, Undefined) and conditioned.estimable(name, t, least)]
     if not known:
         return np.zeros(len(subjects))
@@ -431,7 +431,7 @@ def compare_all(
             different[a, b] = different[b, a] = pair.different
         groups = intervals.rank_groups(different)
         standings = [
-            Standing(m.name, m.record.run["id"], m.told, group, _methods_evaluated(m.record, target))
+            Standing(m.name, m.record.run["id"], m.reported_score, group, _methods_evaluated(m.record, target))
             for m, group in zip(those, groups, strict=True)
         ]
         tables.append(Table(target, those[0].about.metric, tuple(standings), tuple(settled)))
@@ -501,7 +501,7 @@ class ComparedMethod:
     about: SharedFacts
 
     @property
-    def told(self) -> Estimate:
+    def reported_score(self) -> Estimate:
         """The score, with the interval that records report."""
         return with_interval_of(self.about.metric, self.score)
 
@@ -567,7 +567,7 @@ def _compare_pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
         metric=about.metric,
         one=one.name,
         other=other.name,
-        scores=(one.told, other.told),
+        scores=(one.reported_score, other.reported_score),
         difference=gap,
         p=p,
         holm=p,

@@ -91,15 +91,15 @@ class ConfoundTask:
     keep: Keep = compute_anew
 
     @cached_property
-    def known(self) -> np.ndarray:
+    def train_labels(self) -> np.ndarray:
         """(k,) labels of the training units: classes as integers, or values."""
         y = self.y[self.train]
         return y.astype(int) if self.target.traits.has_classes else y
 
     @cached_property
-    def shares(self) -> np.ndarray:
+    def class_proportions(self) -> np.ndarray:
         """(K,) proportion of each class among the training units."""
-        return np.bincount(self.known, minlength=self.target.n) / len(self.known)
+        return np.bincount(self.train_labels, minlength=self.target.n) / len(self.train_labels)
 
     def column(self, of: Callable[[Unit], float]) -> np.ndarray:
         """Return (n,) a number for each unit, as the function `of` gives it."""
@@ -172,55 +172,55 @@ def predict_confound_only(
     return {name: control(task) for name, control in confound_only.items()}
 
 
-def _majority(q: ConfoundTask) -> ConfoundPrediction:
+def _majority(task: ConfoundTask) -> ConfoundPrediction:
     """Predict the most frequent class of the training units."""
-    if not q.target.traits.has_classes:
+    if not task.target.traits.has_classes:
         return Undefined("no_common_class")
-    chosen = np.full(len(q.test), q.shares.argmax())
-    return _score_of_proportions(q.target, np.eye(q.target.n)[chosen]), chosen.astype(float)
+    chosen = np.full(len(task.test), task.class_proportions.argmax())
+    return _score_of_proportions(task.target, np.eye(task.target.n)[chosen]), chosen.astype(float)
 
 
-def _prior(q: ConfoundTask) -> ConfoundPrediction:
+def _prior(task: ConfoundTask) -> ConfoundPrediction:
     """Predict the proportions of classes, and draw decisions from them; for a continuous target, predict the mean."""
-    if not q.target.traits.has_classes:
-        return _value_as_decision(np.full(len(q.test), q.known.mean()))
-    drawn = np.random.default_rng(q.seed).choice(q.target.n, len(q.test), p=q.shares)
-    return _score_of_proportions(q.target, np.tile(q.shares, (len(q.test), 1))), drawn.astype(float)
+    if not task.target.traits.has_classes:
+        return _value_as_decision(np.full(len(task.test), task.train_labels.mean()))
+    drawn = np.random.default_rng(task.seed).choice(task.target.n, len(task.test), p=task.class_proportions)
+    return _score_of_proportions(task.target, np.tile(task.class_proportions, (len(task.test), 1))), drawn.astype(float)
 
 
-def _stimulus_mean(q: ConfoundTask) -> ConfoundPrediction:
+def _stimulus_mean(task: ConfoundTask) -> ConfoundPrediction:
     """Predict the proportions of classes, or the mean label, among training units of the same stimulus. A stimulus
     without any label gets those of all training units; none of its units is scored."""
-    codes = q.stimuli()
-    return codes if isinstance(codes, Undefined) else _predict_code_mean(q, codes)
+    codes = task.stimuli()
+    return codes if isinstance(codes, Undefined) else _predict_code_mean(task, codes)
 
 
-def _stimulus_moment(q: ConfoundTask) -> ConfoundPrediction:
+def _stimulus_moment(task: ConfoundTask) -> ConfoundPrediction:
     """Predict from the training units at the same moment of the same stimulus: bins as long as a unit, from the start
     of the recording."""
-    codes = q.stimuli()
+    codes = task.stimuli()
     if isinstance(codes, Undefined):
         return codes
-    length = float(np.median(q.column(lambda unit: unit.stop - unit.start)))
-    moments = np.floor(q.column(lambda unit: unit.start) / length + 1e-6).astype(int)
-    _, own = np.unique(np.stack([q.subject, codes])[:, q.train], axis=1, return_inverse=True)
-    least, most = np.full((2, own.max() + 1), q.known[0])
-    least[own] = most[own] = q.known
-    np.minimum.at(least, own, q.known)
-    np.maximum.at(most, own, q.known)
+    length = float(np.median(task.column(lambda unit: unit.stop - unit.start)))
+    moments = np.floor(task.column(lambda unit: unit.start) / length + 1e-6).astype(int)
+    _, own = np.unique(np.stack([task.subject, codes])[:, task.train], axis=1, return_inverse=True)
+    least, most = np.full((2, own.max() + 1), task.train_labels[0])
+    least[own] = most[own] = task.train_labels
+    np.minimum.at(least, own, task.train_labels)
+    np.maximum.at(most, own, task.train_labels)
     if not (most > least).any():
         return Undefined("constant_within_stimuli")
-    return _predict_code_mean(q, codes * (moments.max() + 1) + moments)
+    return _predict_code_mean(task, codes * (moments.max() + 1) + moments)
 
 
-def _previous_stimulus(q: ConfoundTask) -> ConfoundPrediction:
+def _previous_stimulus(task: ConfoundTask) -> ConfoundPrediction:
     """Predict from the training units after the same previous stimulus. First recordings are predicted from first
     recordings."""
-    when = np.where(np.isnan(q.start).all(), q.order, q.start)
+    when = np.where(np.isnan(task.start).all(), task.order, task.start)
     if np.isnan(when).any():
         return Undefined("hidden_times")
-    codes, _ = order_codes(q.units, [np.flatnonzero(q.subject == name) for name in np.unique(q.subject)], when)
-    return _predict_code_mean(q, codes)
+    codes, _ = order_codes(task.units, [np.flatnonzero(task.subject == name) for name in np.unique(task.subject)], when)
+    return _predict_code_mean(task, codes)
 
 
 def order_codes(
@@ -242,65 +242,67 @@ def order_codes(
     return previous, place
 
 
-def _predict_code_mean(q: ConfoundTask, codes: np.ndarray) -> ConfoundPrediction:
+def _predict_code_mean(task: ConfoundTask, codes: np.ndarray) -> ConfoundPrediction:
     """Predict the proportions of classes, or the mean label, among the training units with the same code (n,)."""
-    sizes = np.bincount(codes[q.train], minlength=codes.max() + 1)
-    if not q.target.traits.has_classes:
-        sums = np.bincount(codes[q.train], q.known, len(sizes))
-        means = np.where(sizes > 0, sums / np.maximum(sizes, 1), q.known.mean())
-        return _value_as_decision(means[codes[q.test]])
-    counts = np.zeros((len(sizes), q.target.n))
-    np.add.at(counts, (codes[q.train], q.known), 1)
-    counts[sizes == 0] = q.shares
-    return predict_from_proportions(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
+    sizes = np.bincount(codes[task.train], minlength=codes.max() + 1)
+    if not task.target.traits.has_classes:
+        sums = np.bincount(codes[task.train], task.train_labels, len(sizes))
+        means = np.where(sizes > 0, sums / np.maximum(sizes, 1), task.train_labels.mean())
+        return _value_as_decision(means[codes[task.test]])
+    counts = np.zeros((len(sizes), task.target.n))
+    np.add.at(counts, (codes[task.train], task.train_labels), 1)
+    counts[sizes == 0] = task.class_proportions
+    return predict_from_proportions(
+        task.target, counts[codes[task.test]] / counts[codes[task.test]].sum(1, keepdims=True)
+    )
 
 
-def _elapsed_time(q: ConfoundTask) -> ConfoundPrediction:
+def _elapsed_time(task: ConfoundTask) -> ConfoundPrediction:
     """Predict from the time since the start of the session, or the order of recordings."""
-    clock = np.stack([q.start, q.order], axis=1)
+    clock = np.stack([task.start, task.order], axis=1)
     if np.isnan(clock).all():
         return Undefined("hidden_times")
-    return predict_with_trees(q, clock)
+    return predict_with_trees(task, clock)
 
 
-def _session_position(q: ConfoundTask) -> ConfoundPrediction:
+def _session_position(task: ConfoundTask) -> ConfoundPrediction:
     """Predict from the position in the session: time since its start, time to its end, proportion elapsed, and its
     length. If the release hides times, the order of recordings and its proportion take their place."""
-    if q.of_one_subject:
+    if task.of_one_subject:
         return Undefined("one_subject_elapsed_time")
-    start, order, length, subject = q.start, q.order, q.length, q.subject.astype(int)
+    start, order, length, subject = task.start, task.order, task.length, task.subject.astype(int)
     if np.isnan(start).all() and np.isnan(order).all():
         return Undefined("hidden_times")
     last = np.zeros(len(subject))
     np.maximum.at(last, subject, np.nan_to_num(order))
     most = last[subject]
     share = np.divide(order, most, out=np.full(len(order), np.nan), where=most > 0)
-    return predict_with_trees(q, np.stack([start, start / length, length - start, length, order, share], axis=1))
+    return predict_with_trees(task, np.stack([start, start / length, length - start, length, order, share], axis=1))
 
 
-def _study_drift(q: ConfoundTask) -> ConfoundPrediction:
+def _study_drift(task: ConfoundTask) -> ConfoundPrediction:
     """Predict from the time since the start of the session, its length and the subject's number. Subjects are often
     numbered in the order of recording, and a study changes while it runs."""
-    if q.of_one_subject:
+    if task.of_one_subject:
         return Undefined("one_subject")
-    if np.isnan(q.start).all():
+    if np.isnan(task.start).all():
         return Undefined("hidden_times")
-    return predict_with_trees(q, np.stack([q.start, q.length, q.subject], axis=1))
+    return predict_with_trees(task, np.stack([task.start, task.length, task.subject], axis=1))
 
 
-def _recording_length(q: ConfoundTask) -> ConfoundPrediction:
+def _recording_length(task: ConfoundTask) -> ConfoundPrediction:
     """Predict from the length of the recording."""
-    length = q.column(lambda unit: q.durations[unit.recording])[:, None]
-    return Undefined("equal_lengths") if np.ptp(length) < 1e-3 else predict_with_trees(q, length)
+    length = task.column(lambda unit: task.durations[unit.recording])[:, None]
+    return Undefined("equal_lengths") if np.ptp(length) < 1e-3 else predict_with_trees(task, length)
 
 
-def _movement(q: ConfoundTask) -> ConfoundPrediction:
+def _movement(task: ConfoundTask) -> ConfoundPrediction:
     """Predict from accelerometer statistics of the unit."""
-    if q.movement is None:
+    if task.movement is None:
         return Undefined("no_accelerometer")
-    if np.isnan(q.movement[q.train]).all() or np.isnan(q.movement[q.test]).all():
+    if np.isnan(task.movement[task.train]).all() or np.isnan(task.movement[task.test]).all():
         return Undefined("no_accelerometer_in_part")
-    return predict_with_trees(q, q.movement)
+    return predict_with_trees(task, task.movement)
 
 
 CONFOUND_ONLY: Mapping[str, Callable[[ConfoundTask], ConfoundPrediction]] = {
@@ -327,35 +329,35 @@ FOR_COMPARISON = frozenset({"study_drift", PROTOCOL_PHASE, STIMULUS_MOMENT, PREV
 primary metric holds constant."""
 
 
-def predict_with_trees(q: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
+def predict_with_trees(task: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
     """Predict with boosted trees from `x` (n, features) of the units."""
-    train, test, has_classes = q.train, q.test, q.target.traits.has_classes
-    if has_classes and (q.shares == 1).any():
+    train, test, has_classes = task.train, task.test, task.target.traits.has_classes
+    if has_classes and (task.class_proportions == 1).any():
         return Undefined("one_training_class")
     x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column of which nothing is known
     if not x.shape[1]:
         return Undefined("unknown_in_training")
     # Methods of one split share confound-only models, and most of a scoring's time goes into these trees.
     libraries = [installed_version(name) for name in ("numpy", "scikit-learn")]
-    known = [digest(np.ascontiguousarray(part)) for part in (x[train], q.known, x[test])]
-    key: list[object] = ["trees", _CODE, libraries, q.target.kind, q.target.n, known]
-    predicted = q.keep(key, lambda: _fit_and_predict(q, x))
-    return predict_from_proportions(q.target, predicted) if has_classes else _value_as_decision(predicted)
+    known = [digest(np.ascontiguousarray(part)) for part in (x[train], task.train_labels, x[test])]
+    key: list[object] = ["trees", _CODE, libraries, task.target.kind, task.target.n, known]
+    predicted = task.keep(key, lambda: _fit_and_predict(task, x))
+    return predict_from_proportions(task.target, predicted) if has_classes else _value_as_decision(predicted)
 
 
-def _fit_and_predict(q: ConfoundTask, x: np.ndarray) -> np.ndarray:
+def _fit_and_predict(task: ConfoundTask, x: np.ndarray) -> np.ndarray:
     """Return (m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
     from sklearn.ensemble import HistGradientBoostingRegressor  # takes a second
 
     # Without early stopping, which would hold out units of training subjects at random. One thread, so that sums are
     # added in one order whatever the machine. Nothing is drawn below 200,000 rows, so that seeds share what is kept.
     with limited_threads(1):
-        if not q.target.traits.has_classes:
+        if not task.target.traits.has_classes:
             values = HistGradientBoostingRegressor(early_stopping=False, random_state=0)
-            return np.asarray(values.fit(x[q.train], q.known).predict(x[q.test]))
-        fitted = BalancedTrees().fit(x[q.train], q.known)
-        share = np.zeros((len(q.test), q.target.n))
-        share[:, fitted.classes_] = fitted.predict_proba(x[q.test])
+            return np.asarray(values.fit(x[task.train], task.train_labels).predict(x[task.test]))
+        fitted = BalancedTrees().fit(x[task.train], task.train_labels)
+        share = np.zeros((len(task.test), task.target.n))
+        share[:, fitted.classes_] = fitted.predict_proba(x[task.test])
     return share
 
 
@@ -406,7 +408,7 @@ def reference_scores(
         why, predict = _REFERENCES[name]
         values = predict(task)
         known = np.isfinite(values)
-        filled = np.where(known, values, task.known.mean())
+        filled = np.where(known, values, task.train_labels.mean())
         # Units of people who started a film at other moments reach a little beyond what was trained on.
         made[name] = (filled, filled.copy()) if 2 * known.sum() >= len(known) else Undefined(why)
     return made
@@ -446,7 +448,7 @@ def _label_sums(task: ConfoundTask, keys: np.ndarray) -> tuple[np.ndarray, np.nd
     _, code = np.unique(keys, axis=1, return_inverse=True)
     code = code.ravel()
     size = code.max() + 1
-    sums, counts = np.bincount(code[task.train], task.known, size), np.bincount(code[task.train], minlength=size)
+    sums, counts = np.bincount(code[task.train], task.train_labels, size), np.bincount(code[task.train], minlength=size)
     return sums[code[task.test]], counts[code[task.test]]
 
 

@@ -103,7 +103,7 @@ class ConfoundBlocks:
         at = [list(self.blocks).index(name) for name in names]
         return slice(ends[min(at)], ends[max(at) + 1])
 
-    def left(self, values: np.ndarray, names: Sequence[str], penalty: float = PENALTY) -> np.ndarray:
+    def residuals(self, values: np.ndarray, names: Sequence[str], penalty: float = PENALTY) -> np.ndarray:
         """Return (n, m) the residuals of `values` (n, m) after ridge regression on these blocks, which must be
         neighbours. NaN in units that no fold tests."""
         used = self._slice(names)
@@ -253,7 +253,7 @@ def _residuals(
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
     raw = np.where(np.isfinite(tested.y)[:, None], values, np.nan)  # nothing hangs on units without a label
     x = standardised_scores(raw, tested.subject, held.parts)
-    left = held.left(np.hstack([x, labels]), blocks, penalty)
+    left = held.residuals(np.hstack([x, labels]), blocks, penalty)
     unknown = np.isnan(raw[:, 0])
     left[unknown] = np.nan
     return _Residuals(left[:, : x.shape[1]], left[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
@@ -608,7 +608,7 @@ def _measure_placebo(
         return np.array([[getattr(found, name, None) for name in _EFFECT_FIELDS]], float)
 
     folds = digest([[seed, [digest(test) for _, test in study.parts]] for seed, study in studies.items()])
-    told = {axis: first.kept(f"placebo {axis} {_RULE_CODE} {folds}", partial(effect, axis))[0] for axis in axes}
+    told = {axis: first.cached_array(f"placebo {axis} {_RULE_CODE} {folds}", partial(effect, axis))[0] for axis in axes}
     known = {axis: values.tolist() for axis, values in told.items() if np.isfinite(values).all()}
     effects = {axis: dict(zip(_EFFECT_FIELDS, values, strict=True)) for axis, values in known.items()}
     return {"placebo": effects, "placebo_seeds": list(studies)}

@@ -137,7 +137,7 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
     score, *without = mean_of_known(by_class)
     if not np.isfinite(score):
         return Undefined("no_pair_of_minutes")
-    left_out = jackknife.without_involved(np.array(without), np.isin(np.arange(len(jackknife.codes)), involved))
+    left_out = jackknife.mask_uninvolved(np.array(without), np.isin(np.arange(len(jackknife.codes)), involved))
     estimate = jackknife_estimate(float(score), left_out, matched.subjects, matched.left_out)
     shared = training_overlap(matched.by_seed, joined.trained(jackknife))  # who trained is the same to both
     return replace(widen(estimate, shared), comparisons=matched.comparisons)
@@ -357,7 +357,7 @@ def _conditioned_score(
             missing.append(summed.reason)
             continue
         values |= of_seed
-        share = conditioned.proportion_won(name, summed, joined.hurdle_of_seed)
+        share = conditioned.proportion_won(name, summed, joined.seed_hurdle)
         if isinstance(share, Undefined):
             missing.append(share.reason)
             continue
@@ -365,7 +365,7 @@ def _conditioned_score(
     if not kept:
         return Undefined(missing[0]), values
     pooled = conditioned.sum_tables(kept)
-    share = conditioned.proportion_won(name, pooled, joined.hurdle_of_seed)
+    share = conditioned.proportion_won(name, pooled, joined.seed_hurdle)
     if joined.scoring > 3 and isinstance(
         few := conditioned.proportion_won(name, conditioned.merge_seeds(kept), conditioned.pooled_hurdle(name)),
         Undefined,
@@ -378,8 +378,8 @@ def _conditioned_score(
     sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in counted]
     left_out = {"n": len(missing), "of": len(joined.seeds)}
     excluded = (Reason.make("seeds_left_out", why=missing[0], **left_out),) if missing else ()
-    without = conditioned.proportion_won_resampled(name, pooled, jackknife.counts, joined.hurdle_of_seed)
-    estimate = jackknife_estimate(share, jackknife.without_involved(without, involved), int(involved.sum()), excluded)
+    without = conditioned.proportion_won_resampled(name, pooled, jackknife.counts, joined.seed_hurdle)
+    estimate = jackknife_estimate(share, jackknife.mask_uninvolved(without, involved), int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values
 
 
@@ -451,8 +451,8 @@ def contributions(
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
         by_seed = [
             none
-            if isinstance(t, Undefined) or not conditioned.estimable(name, t, joined.hurdle_of_seed)
-            else _pseudo_values(conditioned.proportion_won_resampled(name, t, samples, joined.hurdle_of_seed))
+            if isinstance(t, Undefined) or not conditioned.estimable(name, t, joined.seed_hurdle)
+            else _pseudo_values(conditioned.proportion_won_resampled(name, t, samples, joined.seed_hurdle))
             for t in tables
         ]
     elif conditioned.is_conditioned(name):
@@ -479,7 +479,7 @@ def _crossed_contributions(
     for folds in joined.seeds.values():
         first, *rest = folds.values()
         tables = conditioned.comparisons(name, first.join(*rest), jackknife.subjects)
-        kept = [] if isinstance(tables, Undefined) else conditioned.estimable(name, tables, joined.hurdle_of_seed)
+        kept = [] if isinstance(tables, Undefined) else conditioned.estimable(name, tables, joined.seed_hurdle)
         if isinstance(tables, Undefined) or not kept:
             by_seed.append(np.full(len(jackknife.counts), np.nan))
             continue
@@ -627,7 +627,7 @@ def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tu
         mates = conditioned.over_folds(metric, folds.values(), subjects, graded=True)
         first, *rest = folds.values()
         every = conditioned.comparisons(metric, first.join(*rest), subjects, graded=True)
-        least = joined.hurdle_of_seed
+        least = joined.seed_hurdle
         if (
             isinstance(mates, Undefined)
             or isinstance(every, Undefined)
@@ -640,11 +640,11 @@ def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tu
     if not whole:
         return Undefined("no_two_subjects")
     pooled = conditioned.sum_tables(whole)
-    kept = [pooled[k] for k in conditioned.estimable(metric, pooled, joined.hurdle_of_seed)]
+    kept = [pooled[k] for k in conditioned.estimable(metric, pooled, joined.seed_hurdle)]
     if not kept:
         return Undefined("metric_not_estimable", metric=metric)
     involved = np.any([t.pairs.sum(1) > 0 for t in kept], axis=0)
-    without = jackknife.without_involved(_mean([t.resampled(jackknife.counts) for t in kept]), involved)
+    without = jackknife.mask_uninvolved(_mean([t.resampled(jackknife.counts) for t in kept]), involved)
     mean = float(np.mean([t.wins.sum() / t.pairs.sum() for t in kept]))
     return jackknife_estimate(mean, without, int(involved.sum())), np.stack(by_seed)
 

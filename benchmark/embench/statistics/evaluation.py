@@ -252,7 +252,7 @@ class FoldConfounds:
     studies: Studies
     given: Given | None = None
 
-    def of(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ConfoundPrediction]:
+    def predict(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ConfoundPrediction]:
         """Return model -> its predictions for the units at `index`, fitted on the fold's training labels, or why it
         does not apply."""
         references = self.protocol.references or ()
@@ -296,7 +296,7 @@ class FoldConfounds:
         """Yield the predictions of each model as rows of a record. If a model does not apply, the first reason is added
         to `reasons`."""
         about = unit_columns(of_fold, self.cohort, index)
-        for name, control in self.of(of_fold, index).items():
+        for name, control in self.predict(of_fold, index).items():
             if isinstance(control, Undefined):
                 reasons.setdefault(name, control.reason)
             else:

@@ -102,7 +102,7 @@ def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm
 
 
 def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> ResultForm:
-    about = TargetQuestion.of(run, found.target)
+    about = TargetQuestion.from_run(run, found.target)
     metric = found.metric if found.score or not found.exploratory else found.exploratory[0].metric
     score = scores.score(found.target, metric)
     facts = metric_facts(metric)
@@ -173,7 +173,7 @@ class TargetQuestion:
     order: str = ""
 
     @classmethod
-    def of(cls, run: Mapping[str, Any], target: str) -> TargetQuestion:
+    def from_run(cls, run: Mapping[str, Any], target: str) -> TargetQuestion:
         """Return what a target of a run asks. The run's run.yaml has the content `run`."""
         full_name = str(run["dataset"]["name"])
         name, words = name_without_package(full_name), in_words(target)

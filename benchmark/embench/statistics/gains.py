@@ -420,7 +420,7 @@ def _table_at_amount(methods: Mapping[str, _Amounts], given: Given, target: str,
     scores: dict[tuple[str, str], Estimate] = {}
     for name, (more, nothing) in pairs.items():
         with_it, without = found[id(more)], found[id(nothing)]
-        scores |= {("0", name): without.told, (given.text, name): with_it.told}
+        scores |= {("0", name): without.reported_score, (given.text, name): with_it.reported_score}
         gains[name] = _paired_gain(with_it.score, without.score, with_it, name)
     about = next(iter(found.values())).about
 

@@ -99,7 +99,7 @@ class Jackknife:
         """Return (..., G) sums of `values` (..., P) over the subjects of each group."""
         return np.asarray(values @ (self.codes[:, None] == np.arange(len(self.counts))))
 
-    def without_involved(self, values: np.ndarray, involved: np.ndarray) -> np.ndarray:
+    def mask_uninvolved(self, values: np.ndarray, involved: np.ndarray) -> np.ndarray:
         """Return `values` (G,), with NaN for groups without an `involved` (P,) subject: such groups do not vary the
         score."""
         matters = np.bincount(self.codes, involved, len(values)) > 0

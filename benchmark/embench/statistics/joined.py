@@ -135,7 +135,7 @@ class Joined:
         return Joined(seeds, self.scoring)
 
     @property
-    def hurdle_of_seed(self) -> Hurdle:
+    def seed_hurdle(self) -> Hurdle:
         """Minimum numbers of comparisons that each seed needs by itself. Under scoring 4 only all seeds together need a
         minimum."""
         return HURDLE if self.scoring == 3 else NO_HURDLE

@@ -66,7 +66,7 @@ class SessionGrid:
         self.most = min(round(SHIFT_S / sessions.unit_s), self.shape[1] - 1)
         self.shifts = np.arange(-self.most, self.most + 1)
 
-    def laid(self, values: np.ndarray) -> np.ndarray:
+    def to_cells(self, values: np.ndarray) -> np.ndarray:
         """Return (P, M) `values` (n,) of units in the cells of their subject, NaN in cells without a unit."""
         out = np.full(self.shape, np.nan)
         for p, rows in enumerate(self.sessions.rows):
@@ -76,7 +76,7 @@ class SessionGrid:
     def likeness(self, traces: Sequence[np.ndarray]) -> np.ndarray:
         """Return (P, P, 2 K + 1) correlations of one subject (row) with another (column) that is shifted by -K to K
         cells, mean over `traces` (n,); -1 if the two overlap too little."""
-        return np.mean([self._correlations(self.laid(trace)) for trace in traces], axis=0)
+        return np.mean([self._correlations(self.to_cells(trace)) for trace in traces], axis=0)
 
     def _correlations(self, trace: np.ndarray) -> np.ndarray:
         known = np.isfinite(trace)
@@ -173,7 +173,7 @@ class Observed:
         unit_s = float(np.median([unit.stop - unit.start for unit in units]))
         return Sessions(subject, start, length[subject], unit_s)
 
-    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    def cached_array(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """Return the array that `make` computes for these units, from the cache if it was computed before."""
         return cache_array(self.cohort.store, self.about(name), make)
 
@@ -205,7 +205,7 @@ class Observed:
             widths[0] = [part.shape[1] for part in parts]
             return np.hstack([*parts, np.repeat(widths, len(parts[0]), axis=0)])
 
-        table = self.kept("movement", make)
+        table = self.cached_array("movement", make)
         widths, table = table[0, -len(names) :].astype(int), table[:, : -len(names)]
         if np.isnan(table).all():
             return None
@@ -215,13 +215,13 @@ class Observed:
     @cached_property
     def behaviour(self) -> np.ndarray:
         """(n, k) features of muscles, eyes and breathing from other modalities; no column if there are none."""
-        return self.kept("behaviour", lambda: behaviour_features(self.cohort, self.units))
+        return self.cached_array("behaviour", lambda: behaviour_features(self.cohort, self.units))
 
     @cached_property
     def contact(self) -> np.ndarray:
         """(n, k) features of signal quality: the quality of each signal, its gaps, and size and roughness of the pulse
         wave; no column if there are none."""
-        return self.kept("contact of sensors", self._contact)
+        return self.cached_array("contact of sensors", self._contact)
 
     def _contact(self) -> np.ndarray:
         store = self.cohort.store
@@ -307,7 +307,7 @@ class Study:
         """The units in the order of time."""
         return self.observed.sessions
 
-    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    def cached_array(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """Return the array that `make` computes for this study, from the cache if it was computed before."""
         return cache_array(self.cohort.store, self._about(name), make)
 
@@ -345,7 +345,7 @@ def make_block(name: str, study: Study) -> np.ndarray:
         "registered": _aligned_labels,
         "contact": _contact,
     }
-    return study.kept(name, lambda: make[name](study).astype(np.float32)).astype(np.float64)
+    return study.cached_array(name, lambda: make[name](study).astype(np.float32)).astype(np.float64)
 
 
 def confound_models(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoothed]:
@@ -406,7 +406,7 @@ def predict_protocol_phase(study: Study) -> np.ndarray | Undefined:
         labels, likeness = label_columns(study.y, study.target), np.mean(observed.likeness, axis=0)
         return observed.cells.clocks(likeness, labels, _training_of_subjects(study))[:, : labels.shape[1]]
 
-    return study.kept("protocol phase", make)
+    return study.cached_array("protocol phase", make)
 
 
 def _training_of_subjects(study: Study) -> list[np.ndarray]:
@@ -457,7 +457,7 @@ def axes_of(study: Study) -> list[str]:
 def placebo(study: Study, axis: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the out-of-fold predictions (n, K) of trees on one axis with its context, and the confound columns (n, k)
     of time and the other axes. These are the block `local` with fewer models."""
-    made = study.kept(f"placebo {axis}", lambda: _compute_placebo(study, axes_of(study).index(axis)))
+    made = study.cached_array(f"placebo {axis}", lambda: _compute_placebo(study, axes_of(study).index(axis)))
     classes = made.shape[1] - int(made[0, -1]) - 1
     return made[:, :classes], made[:, classes:-1]
 

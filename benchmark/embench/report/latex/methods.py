@@ -586,7 +586,7 @@ def _labels(run: RunFacts) -> list[str]:
     """Return sentences on the definition of labels, and on the number of units in each class."""
     sentences = []
     for target in run.targets:
-        about = TargetQuestion.of(run.record.run, target.name)
+        about = TargetQuestion.from_run(run.record.run, target.name)
         words = [code(part) if k % 2 else escape(part) for k, part in enumerate(about.label.split("`"))]
         text = f"The label of {escape(in_words(target.name))} was {''.join(words)}"
         labels = run.tested_labels(target)
