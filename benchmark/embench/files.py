@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     import yaml
 
 
-# Files and digests: files and folders that are never incomplete, and safe reading of others' files: regular files only,
-# with limits on bytes, depth and repetition.
-
-
 def digest(value: Any) -> str:
     """Return 32 hex digits of plain values or an array, equal for equal content. Raises TypeError for other values."""
     import numpy as np  # the catalogue does not need it
@@ -300,8 +296,6 @@ def _check_extent(text: str) -> None:
             raise yaml.YAMLError(f"it {what}{line}")
 
 
-# A consistent view of files for a plan, or for all plans of a grid: equal reads are done once.
-#
 # Nothing is cached outside of a snapshot, so that a long session sees current files.
 
 P = ParamSpec("P")
@@ -356,9 +350,7 @@ def _mark(part: object) -> object:
     return part
 
 
-# Checksums of stored files: recorded when they are written, compared when they are opened.
-#
-# They reveal damage and manual edits. They do not protect against forgers, who can rewrite them.
+# Checksums reveal damage and manual edits. They do not protect against forgers, who can rewrite them.
 
 _BLOCKS, _BLOCK = 256, 1 << 14
 _LARGE = _BLOCKS * _BLOCK

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 
-# Services of the machine: locks, cores, memory, worker processes, library versions. Differences between Linux, macOS
-# and Windows are handled here only.
+# Differences between Linux, macOS and Windows are handled here only.
 
 _T = TypeVar("_T")
 _OWN = Path("/proc/self")
@@ -408,8 +407,6 @@ def without_main_module() -> Iterator[None]:
     finally:
         sys.modules["__main__"] = main
 
-
-# Callbacks for the progress of long work, one name per signature.
 
 EventCallback = Callable[[Mapping[str, Any]], None]
 """Receives each event of a run, such as a started stage, a finished epoch or a decoded recording."""

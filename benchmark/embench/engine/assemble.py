@@ -75,8 +75,6 @@ from embench.system import (
     working,
 )
 
-# Rows of several datasets, concatenated, with channels in the order of the first dataset.
-
 
 def list_sources(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
     """Return the spec and the task arrays of each dataset that a stage pretrains on, the main dataset first."""
@@ -196,9 +194,6 @@ def place_channels(
             if (read, len(there.channels)) != (at, len(here.channels)):
                 feeds[m] = PlacedFeed(feed, read, at, len(here.channels))
     return replace(data, feeds=feeds)
-
-
-# Build the data of a stage, from the store, the encoders' views and a grid of anchors to feeds and input specs.
 
 
 def assemble(
@@ -631,8 +626,6 @@ def _compute_features(
 def _open_store(store: str) -> Store:
     return open_store(Path(store))
 
-
-# Windows of one modality of all units, stored as memory-mapped arrays: the input of a run's encoders.
 
 _FORMAT = 1
 _X, _MASK, _PRESENT = "x.npy", "mask.npy", "present.npy"

@@ -19,10 +19,8 @@ from embench.interfaces.tokens import Batch, InputSpec
 from embench.nn import hide
 from embench.store import SignalArray, Store, derive
 
-# Feed a stage with batches: one array per modality, on the device if it fits, else streamed with the same index.
-#
 # Each subject is z-scored over all its recordings (or as the protocol's `normalise` says) when batches are made, by the
-# same arithmetic on both paths, so that both give equal numbers.
+# same arithmetic on the device and on the host, so that both give equal numbers.
 
 
 def send(x: Tensor, device: str) -> Tensor:
@@ -379,9 +377,6 @@ def _join_lonely_rows(parts: list[np.ndarray], present: np.ndarray) -> list[np.n
         parts[first] = np.concatenate([parts[first], parts[second]])
         del parts[second]
 
-
-# Misleading features are found in the training units before anything is fitted to them: constant features, and features
-# that encode a recording's length.
 
 LEAST_ROWS = 20
 """Least number of units or recordings: fewer may coincide by chance."""

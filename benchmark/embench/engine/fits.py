@@ -222,9 +222,6 @@ def precompute_tokens(
     return reading, replace(data, feeds=feeds)
 
 
-# Stages that fit networks: pretraining, unimodal and fusion networks.
-
-
 def load_unit_rows(
     stage: Stage[Params],
     params: FitParams,
@@ -594,8 +591,6 @@ def _write_learning_curve(state: FitState, folder: Folder) -> dict[str, Any]:
     return {"epochs": state.epoch, "kept_epoch": kept}
 
 
-# Estimators on features or on frozen networks: their training rows, and the fit at prediction.
-
 ROWS_FILE = "rows.npz"
 
 
@@ -685,9 +680,6 @@ def _fit(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
     estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
     estimator.fit(*rows)
     return estimator
-
-
-# Size of a fitted estimator: the numbers that it keeps, and the operations of one prediction.
 
 
 def measure_size(estimator: object) -> tuple[int | None, int | None]:

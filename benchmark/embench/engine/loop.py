@@ -25,8 +25,6 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
 from embench.nn import Model
 
-# Cost of a network: the operations of one row's forward pass.
-
 
 def count_flops(model: Model, data: Data, train: np.ndarray) -> int:
     """Return the floating-point operations of one row's forward pass, attention included, identical on every device.
@@ -53,8 +51,6 @@ def _in_plain_operations() -> Iterator[None]:
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 
-
-# The training loop: one for labelled and unlabelled stages, resumable from its checkpoint to the same numbers.
 
 CHECKPOINT_EVERY_S = 10.0
 CHECKPOINT_SHARE = 0.02

@@ -42,8 +42,6 @@ from embench.interfaces.units import LabelRule, Target
 from embench.nn import OBJECTIVES, Model, ValueScale, checked_tokens
 from embench.store import Store, blank_clips, derive
 
-# Statistics of training labels for labelled stages, and the interpretation of predictions; the loss is in `nn`.
-
 
 def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
     """Return the inverse proportion of each class among the training rows, 1 on average, at most 1,000; None if classes
@@ -251,8 +249,6 @@ def _fit_logit_scale(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarr
     found = minimize(loss, np.array([1.0, *[0.0] * K]), jac=True, method="L-BFGS-B", bounds=bounds).x
     return float(found[0]) / spread, np.asarray(found[1:])
 
-
-# Networks of a stage: built from plugins, initialised with pretrained weights, saved with their construction.
 
 PLACEHOLDER_TARGET = Target("anything", "binary", LabelRule(), "")
 """Placeholder target of a whole model without a target; its read-out is discarded."""
@@ -597,8 +593,6 @@ def parameter_count(model: nn.Module) -> int:
     """Return the number of parameters."""
     return sum(p.numel() for p in model.parameters())
 
-
-# Check that another network can continue from learned weights: both are built, nothing is trained.
 
 Shapes = Mapping[str, tuple[int, ...]]
 

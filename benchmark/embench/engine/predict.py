@@ -28,12 +28,10 @@ from embench.interfaces.units import Target
 from embench.nn import Model, checked_logits
 from embench.protocols import CALIBRATION_ONLY, UnitId
 
-# Adapt a fitted method to each test subject, by its calibration data.
-#
-# A method adapts in one of three ways. An estimator creates one for the subject (`Estimator.personalise`). A network
-# gets a linear layer beside its head. Or a plugin changes the network itself (`Personalised.personalise`). The strength
-# is chosen on training subjects who are treated like test subjects. Each test subject is adapted to separately,
-# independent of earlier ones.
+# A method adapts to a test subject in one of three ways. An estimator creates one for the subject
+# (`Estimator.personalise`). A network gets a linear layer beside its head. Or a plugin changes the network itself
+# (`Personalised.personalise`). The strength is chosen on training subjects who are treated like test subjects. Each
+# test subject is adapted to separately, independent of earlier ones.
 
 GIVEN, TRIAL_GIVEN, TRIAL_SCORED = 0, 1, 2
 """Roles of units besides those to be predicted: calibration units of test subjects; calibration units of training
@@ -328,9 +326,6 @@ def _scores_of_logits(target: Target, logits: np.ndarray) -> np.ndarray:
     return np.asarray(softmax(logits, 1) if target.traits.several else expit(logits))
 
 
-# The adaptation of a stage's fitted method to test subjects, and their calibration units.
-
-
 def add_calibration_units(stage: Stage[PredictParams]) -> Stage[PredictParams]:
     """Return the stage with calibration and trial units appended to those to be predicted."""
     if "slice_role" not in stage.task:
@@ -441,8 +436,6 @@ def personal_predictor(
 
     return predictor
 
-
-# Predictions for every unit of some subjects, in float32, with a check that none depends on other units.
 
 SINGLE_ROWS = 64
 

@@ -19,8 +19,6 @@ from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.store import Clips, Store, derive, open_store
 
-# Rows of units: the position of each sample in the stored arrays, and the recorded part.
-#
 # A stage has one grid of anchors, times inside units. At each anchor every encoder reads its own length, ending at the
 # anchor's stop. This module handles positions and lengths on the host, never labels.
 
@@ -159,9 +157,6 @@ def by_recording(grid: Grid) -> Mapping[int, np.ndarray]:
     return dict(zip(values.tolist(), np.split(order, first[1:]), strict=True))
 
 
-# Inputs of an encoder for one modality: the part of a unit that it reads, and the spec for its `build`.
-
-
 def load_encoder(part: Part) -> Encoder:
     """Return the encoder instance that a stage's `modalities[m]` describes."""
     encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
@@ -211,8 +206,6 @@ def spec_with_stats(spec: InputSpec, encoder: Encoder, name: str, x: np.ndarray,
         what, expected = f"`fit_stats` gave {type(stats).__name__}: {error}", "name -> array of numbers"
         raise PluginError(what, where=name, expected=expected) from error
 
-
-# The dataset of a stage, as its params and places describe it, and the anchors of its units.
 
 GIVEN_IN_TRAINING, GIVEN_BY_TESTED = 1, 2
 """Bits of `StoreSource.given`, per unit. Subjects are normalised by their `GIVEN_BY_TESTED` units if they have any,
@@ -299,8 +292,6 @@ def keeps_level(source: StoreSource | SourceSpec, m: str) -> bool:
     """Return True if a modality, or the one channel of it that is read, is scaled by the training units."""
     return source.normalise == "training" or without_channels(m) in source.keep_level
 
-
-# Features in standard scores of their subject: over all of its rows, its rest, or its calibration data.
 
 PRIOR_ROWS = 10
 """Weight of the training subjects' spread, in rows: the spread of a subject's few calibration rows alone is

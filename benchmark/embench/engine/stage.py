@@ -30,8 +30,6 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import LabelRule, Target
 from embench.system import LEASE, EventCallback
 
-# Typed records of everything that determines a stage's result; `plain()` defines the ids and `stage.json`.
-
 T = TypeVar("T")
 
 
@@ -242,8 +240,6 @@ def without_rule(target: Target) -> Target:
     """Return a target without its label rule: only the planner and the evaluator see label rules."""
     return Target(target.name, target.kind, LabelRule(), "", target.n)
 
-
-# A stage of a run: everything that determines its result, the id derived from it, and its folder.
 
 ENGINE_REVISION = 3
 """Increased when the same plugins and data give other numbers; part of every stage id."""

@@ -36,8 +36,6 @@ from embench.registry.catalogue import display_name, installed
 from embench.registry.fragments import folders
 from embench.system import EventCallback, installed_version, limited_threads, locked, out_of_memory, processor_name
 
-# Run one stage: lock it, skip it if finished, seed, dispatch, and turn faults into named errors.
-
 _RUNNERS: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.run_pretrain,
     "unimodal": fits.run_network,
@@ -216,9 +214,8 @@ def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
     return {file: title for title, entry in found for file in registry.code_files(entry)}
 
 
-# Repeat predictions in a fresh process: a few rows one by one, and the features of one recording.
-#
-# A plugin could remember its inputs. Where it cannot, its numbers must equal those of the run.
+# Predictions are repeated in a fresh process, where a plugin cannot remember its inputs: its numbers must equal those
+# of the run.
 
 FEW_ROWS = 16
 """Rows of each stage that are predicted again; all rows of a unit count, so one unit may have more."""

@@ -19,8 +19,6 @@ from embench.protocols.balanced import FEWEST_GROUPS, balanced_count, balanced_p
 from embench.protocols.schema import Protocol, Validation
 from embench.protocols.units import RecordingTimes
 
-# Partition into training and test: folds as a fixed function of protocol, dataset, k and the subjects.
-
 ROLES = ("train", "val", "test")
 GIVES = "gives"
 """In the record of folds, the part of a subject that gives calibration units to train on, and whose later units are
@@ -331,8 +329,6 @@ def roles(
     return rows
 
 
-# The proof, before anything is trained, that folds are what their protocol declares.
-
 _SEPARATED = {
     "group": ("subject", "group", "recording"),
     "group+stimulus": ("subject", "group", "recording"),
@@ -567,8 +563,6 @@ def _check_failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFai
         expected=f"a split by {protocol.split.by} that {declared}, as the protocol declares",
     )
 
-
-# Folds of a file of predictions, completed by the training units that the protocol allows, and proven.
 
 _Atom: TypeAlias = tuple[str, ...]
 """Names of units that a protocol keeps together."""

@@ -32,8 +32,6 @@ from embench.interfaces.units import LabelRule, Target
 from embench.registry.fragments import refuse_file
 from embench.vocabulary import did_you_mean
 
-# Protocols as frozen records: the schema of a file, and the hash in every record.
-
 Design = Literal["fixed_order", "shared_stimuli", "free"]
 """Property of a study's design that predicts labels without any signal: one order of tasks for all subjects, stimuli
 that subjects share, or neither."""
@@ -442,8 +440,6 @@ def _get_for(by_dataset: Mapping[str, Any] | None, dataset: str, default: Any) -
     known = by_dataset or {}
     return known.get(dataset, known.get(dataset.removesuffix("/all"), default))
 
-
-# Protocols as files: their names, their reading, and messages on faults.
 
 FOLDER = Path(__file__).parent
 

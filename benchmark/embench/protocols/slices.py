@@ -16,8 +16,6 @@ from embench.errors import CheckFailed, UsageError
 from embench.protocols.schema import PersonalRules, Protocol
 from embench.protocols.units import Placed
 
-# Descriptions of calibration and scored units.
-
 BLOCKS_NAMED = 6
 """Most kinds of blocks that a sentence names individually."""
 
@@ -104,8 +102,6 @@ def _join_with_and(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
-# Calibration units of a test subject, and its scored units after them.
-#
 # A subject's units are ordered in time, in blocks: a block is a section of one condition, a recording or, in a single
 # long recording, a section of fixed length. Calibration data lie in the subject's first blocks; a whole block and a
 # guard gap separate them from scored units. Scored units are the same for any amount of calibration data, so that

@@ -18,8 +18,6 @@ from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Unit
 from embench.protocols.schema import Protocol
 
-# Scored units, cut from recordings by a time grid, and the labels inside them.
-
 _TIME_TOLERANCE_S = 1e-6  # clocks in files are floats: 9.9999999 s belongs to the unit that starts at 10 s
 _UNIT_ID = re.compile(r"(?P<recording>.*):(?P<start>[0-9]{1,15})-(?P<stop>[0-9]{1,15})", re.DOTALL)
 
@@ -290,9 +288,6 @@ def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> Labe
     _, which = np.unique(recordings, return_inverse=True)
     means = np.bincount(which, weights=raw[known]) / np.bincount(which)
     return rule.fitted(float(means.mean()))
-
-
-# The units of a dataset in temporal order and in blocks, for cutting slices.
 
 
 @dataclass(frozen=True)

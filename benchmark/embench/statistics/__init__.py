@@ -11,14 +11,8 @@ from functools import cache
 from embench import registry, vocabulary
 from embench.errors import EmbenchError
 
-# Scores with their intervals, confound-only models, tests and comparisons: arithmetic on predictions, which needs no
-# torch.
-
 SCORING_REVISION = 3
 """Increased when the same predictions and labels give other scores; records say it, and older ones are scored anew."""
-
-
-# Facts of each score: those that metric plugins declare, and those of the scores that are not plugins.
 
 
 @dataclass(frozen=True)

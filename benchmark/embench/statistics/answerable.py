@@ -46,8 +46,6 @@ from embench.statistics.scores import choose_primary_metric
 from embench.store import Store
 from embench.vocabulary import label
 
-# Whether a study can answer its question, said before anything is trained: from labels, stimuli, times and folds.
-
 TRIED_SEEDS = tuple(range(10))
 """Seeds that are tried where those that were asked for give too few comparisons."""
 _MAX_SUBJECTS = 1000
@@ -327,10 +325,9 @@ def unique_as_json(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any
     return [each.as_json() for each in unique.values()]
 
 
-# The differences that a number of subjects can show before anything is measured, and how many a difference needs.
-#
-# Two methods are compared by a paired t test over subjects, two-sided at .05, with 80 % power. How much their
-# difference varies over subjects depends on the two: a plan takes the middle 80 % of the pairs that were published.
+# Differences that a number of subjects can show. Two methods are compared by a paired t test over subjects, two-sided
+# at .05, with 80 % power. The spread of their difference over subjects depends on the two: a plan assumes the middle 80
+# % of published pairs.
 
 OTHER_DATASETS = "elsewhere"
 """The datasets of all published pairs, in place of a name: for datasets without any."""

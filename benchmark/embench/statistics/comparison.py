@@ -56,14 +56,11 @@ from embench.statistics.joined import (
 )
 from embench.statistics.scores import with_interval_of
 
-# The difference of two methods in a score when the predictions of whole groups of subjects are permuted.
-#
-# If it makes no difference which of two methods predicts a group, then the observed difference of their scores is as
-# likely as any that comes of swapping the two methods' predictions for some groups: the permutation test of paired
-# designs. If a score is a sum over subjects, a swap turns signs. Any other score is computed anew, with the predictions
-# of both methods side by side as if they were of two subjects, one of whom is in each sample. If a score depends on
-# ranks alone, scores are first replaced by ranks within fold and seed, so that two methods' scales can be mixed (Bandos
-# et al. 2005, doi 10.1002/sim.2149).
+# The permutation test of paired designs: if it does not matter which of two methods predicts a group of subjects, the
+# observed difference is as likely as any that results from swapping their predictions for some groups. If a score is a
+# sum over subjects, a swap turns signs. Any other score is recomputed, with the predictions of both methods side by
+# side as if of two subjects, one of whom is in each sample. If a score depends on ranks alone, scores first become
+# ranks within fold and seed, so that two methods' scales can be mixed (Bandos et al. 2005, doi 10.1002/sim.2149).
 
 BETWEEN_SUBJECTS = "auroc_within_stimulus"
 """The conditioned score that compares scores of different subjects."""
@@ -177,8 +174,6 @@ def _ranks(score: np.ndarray, tie: float) -> np.ndarray:
 
     return np.asarray(rankdata(level)) / len(score)
 
-
-# Results of comparing methods: figures, and a sentence for a paper.
 
 _KEYS = {"subjects": "subjects"}
 """Fields of a comparison that `--json` writes under another key."""
@@ -344,8 +339,6 @@ def _difference_unit(c: Comparison) -> str:
     return f"points of {name}" if c.bounded else f"of {name}"
 
 
-# Comparison of two or more records: the better method, the difference, and whether this many subjects can show it.
-#
 # Methods are compared on the units that all of them predict, and paired over subjects, or over folds under a protocol
 # that tests on training subjects. `docs/why/statistics.md` describes each test.
 

@@ -20,9 +20,6 @@ from embench.interfaces.ranking import (
 )
 from embench.interfaces.units import Target, Units
 
-# Comparisons of units whose labels are values: of two units of a subject, predicted by one fold's model, the one whose
-# label is higher, by a step at least, should score higher.
-
 STEP_TOLERANCE = 1e-9
 """The share of a step that rounding may take from a difference of labels."""
 MAX_TABLE_SIZE = 2_000_000
@@ -127,13 +124,10 @@ def _compare_units(
     return apart & (gap > 0), apart & (gap < 0), won
 
 
-# Scores with a nuisance held constant: what the subject, the stimulus or the clock cannot explain.
-#
-# All take the units of one fold and one seed, and count comparisons by the pair of subjects they involve. A score is
-# the share of comparisons won, over all folds and seeds; without some subjects it is then a quadratic form. Several
-# classes are taken one against the rest. Where a subject has several units at one stimulus (or in one bin of time),
-# every pair of units counts as a comparison of its own. Values have no opposite labels but labels in opposite order,
-# see `embench.statistics.conditioned`.
+# Conditioned scores take the units of one fold and one seed, and count comparisons by the pair of subjects in them. A
+# score is the proportion of comparisons won over all folds and seeds; in a sample without some subjects it is a
+# quadratic form. Several classes are compared one against the rest. If a subject has several units at one stimulus (or
+# in one bin of time), every pair of units is a comparison of its own. Continuous labels are compared by their order.
 
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
 """Conditioned scores of classes in all versions of scoring."""

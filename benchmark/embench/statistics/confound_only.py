@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
 
-# Boosted trees of classes that weigh alike, in a quarter of the time: what confound-only models and nuisances predict
-# with.
-
 TREES_CODE = [sha256(Path(file)) for file in (__file__, binning.__file__)]
 """Digests of the code of these trees that this process runs, whatever becomes of the files."""
 
@@ -49,10 +46,8 @@ class BalancedTrees:
         return np.asarray(self._trees.predict_proba(bin_numbers(x, self._thresholds)))
 
 
-# Controls, which predict labels without any signal of the body: fitted on training subjects, scored with every run.
-#
-# A new control is a function here with its name in `CONFOUND_ONLY`, and a higher `REVISION` of scores; where it needs
-# other data than a `ConfoundTask` holds, `evaluation` puts them there.
+# A new confound-only model is a function here with its name in `CONFOUND_ONLY`, and a higher `SCORING_REVISION`. If it
+# needs other data than a `ConfoundTask` holds, `evaluation` adds them.
 
 _CODE = [sha256(Path(__file__)), *TREES_CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
@@ -376,11 +371,9 @@ def _value_as_decision(values: np.ndarray) -> ConfoundPrediction:
     return values, values.copy()
 
 
-# Predictions of values from training labels alone, which a protocol shows beside its controls (`references`).
-#
-# They know what a protocol gives away that trains on the tested subjects, or on others at the tested moments: how
-# others felt then, how this subject usually feels, and how it felt last. Who scores no better shows nothing about the
-# body.
+# References (`references` of a protocol) predict values from training labels alone. They know what a protocol reveals
+# that trains on the tested subjects, or on others at the tested moments: how others felt then, how this subject usually
+# feels, and how it felt last. A method that scores no better shows nothing about the body.
 
 
 def reference_scores(

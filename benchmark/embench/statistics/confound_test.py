@@ -54,13 +54,11 @@ from embench.statistics.small_studies import (
 )
 from embench.system import ProgressCallback, joblib_workers
 
-# The confound test: whether scores are associated with the label, given measured confounds.
-#
 # Ridge regressions across subjects, in the folds of the run, predict the out-of-fold scores *x* and the label *y* from
 # the confounds *Z*. Scores are associated with the label given *Z* if three conditions hold. The method's own primary
 # metric lies above chance. The residual scores are higher in positive units, over the comparisons of the primary
 # metric. The residuals of *x* and *y* are correlated within subjects: the generalised covariance measure (Shah & Peters
-# 2020, doi 10.1214/19-AOS1857). That measure alone is passed by clocks that are sharper than those in *Z*.
+# 2020, doi 10.1214/19-AOS1857). A model of time that is sharper than *Z* passes the last condition alone.
 # `docs/why/adjusted.md` has the attacks.
 
 PENALTY = 100.0
@@ -371,8 +369,6 @@ def _positive_blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
     like_most = np.array([counts[name] == most for name in tested.subject.tolist()])
     return {f"block {k} of {most}": like_most & (block == k) for k in range(1, most + 1)}
 
-
-# The part `adjusted` of `scores.json`: what a method's predictions for a cohort add to clock, movement and contact.
 
 _EFFECT_FIELDS = ("mean", "low", "high")
 _RULE_CODE = [sha256(Path(__file__)), sha256(Path(intervals.__file__))]

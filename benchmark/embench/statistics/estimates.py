@@ -48,8 +48,6 @@ from embench.statistics.intervals import (
 )
 from embench.statistics.joined import Joined, is_predicted
 
-# The scores inside subjects: one of each subject, of which the score is the mean.
-
 
 def _ccc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     return concordance_by_subject(_predicted(units), subjects)
@@ -104,12 +102,11 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
     return np.stack(seeds)
 
 
-# The crossed score of matched sessions, balanced: the longer session is on both sides equally often.
-#
-# Two sessions of like length are not of equal length, and in the longer one tasks come later. Whoever knows both, the
-# time and the length, orders some comparisons right. Here the comparisons of each pair of minutes are halved by whether
-# the subject with the longer session has the positive unit first or last, and both halves weigh the same, so that such
-# knowledge loses in one half what it gains in the other.
+# The balanced crossed score: the longer session is on both sides equally often. Two sessions of similar length are not
+# of equal length, and in the longer one tasks come later, so that time and length together order some comparisons
+# right. Here the comparisons of each pair of minutes are split by whether the subject with the longer session has the
+# positive unit first or last. Both halves weigh the same, so that such knowledge loses in one half what it gains in the
+# other.
 
 BALANCED = "auroc_crossed_balanced"
 MINUTE_S = 60.0
@@ -184,8 +181,6 @@ def _split_by_order(
         made.append((pair, column, values))
     return made
 
-
-# A method's scores on one target: the score inside subjects, the conditioned ones, and every metric plugin that fits.
 
 SLOW_S = 5.0
 """Seconds from which on a metric is named that could be faster."""
@@ -560,11 +555,9 @@ def _finite_or_none(value: float | np.ndarray) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-# The mean difference of scores between positive and negative units, or units of higher and lower label, over the very
-# comparisons that a score like AUROC is the share won of: inside subjects, or in the quadruples of a crossed score.
-#
-# Of what is left of scores, once nuisances are taken off, it is 0 where they tell nothing, whatever the shape of the
-# scores; the share won need not be .5 there.
+# The mean difference of scores between units of higher and lower label, over the comparisons of a score like AUROC:
+# within subjects, or matched between two subjects. For residual scores it is 0 if they carry no information, whatever
+# the shape of the scores; the proportion won need not be .5 then.
 
 
 def has_difference(metric: str) -> bool:

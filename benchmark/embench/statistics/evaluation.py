@@ -65,8 +65,8 @@ from embench.statistics.scores import compute_scores, predict_from_calibration_d
 from embench.store.store import cache_array
 from embench.system import ProgressCallback, installed_version
 
-# A method's predictions fold by fold, and those that it owes: under protocols of version 3, labelled units without one
-# count in every score that is a share of comparisons.
+# Predictions of a method, fold by fold. Since protocol version 3, labelled units without a prediction count in every
+# score that is a proportion of comparisons.
 
 
 @dataclass(frozen=True)
@@ -236,9 +236,6 @@ def prediction_rows(
     return Predictions(Columns(columns))
 
 
-# Predictions of the confound-only models in each fold of a cohort.
-
-
 @dataclass(frozen=True)
 class FoldConfounds:
     """The confound-only models of a cohort, fitted fold by fold.
@@ -311,8 +308,6 @@ class FoldConfounds:
         return predict_protocol_phases(self.cohort, self.studies)
 
 
-# Evaluation: joins a method's predictions with the units' labels and with the confound-only models, and scores them.
-#
 # `run` gets here with its own predictions and `score` with a submission's, so that both are scored by the same code.
 # Nothing here needs torch.
 

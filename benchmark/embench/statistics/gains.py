@@ -54,9 +54,8 @@ from embench.statistics.joined import (
     units_of,
 )
 
-# Scores of each subject, so that records under protocols with other folds, or on other targets, compare.
-#
-# A subject's value is the score on all of its units in a seed, whatever their folds; seeds are averaged first.
+# Scores of each subject, which compare records with other folds or targets. A subject's value is the score on all of
+# its units in a seed, whatever their folds; seeds are averaged first.
 
 
 @dataclass(frozen=True)
@@ -181,8 +180,7 @@ def _who_trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
     return together & ~np.eye(together.shape[-1], dtype=bool)
 
 
-# Contributions of groups of subjects to a record's primary metric, by which a board compares records without
-# predictions.
+# Contributions of groups of subjects to a primary metric, by which a leaderboard compares records without predictions.
 
 
 def primary_metric_summands(record: Record, target: str) -> Summands | None:
@@ -242,12 +240,10 @@ def shared_part(joined: Joined) -> Joined:
     return replace(joined, seeds=shared) if len(shared) == len(SHARED_SEEDS) else joined
 
 
-# Differences of curves: what methods gain where test subjects give something first, over nothing given, and by how much
-# one gains more than another.
-#
-# All is scored on the units that the methods have in common, with something given and with nothing, and paired over
-# subjects. What a method does with nothing given is its run with `--calibration-data 0` or, where there is none, the
-# rows `no_calibration` that each run with more holds.
+# Gains of methods from calibration data over no calibration data, and differences between methods' gains. Everything is
+# scored on the units that the methods have in common, and paired over subjects. The scores without calibration data
+# come from the method's run with `--calibration-data 0` or, if there is none, from the rows `no_calibration` of its
+# other runs.
 
 
 @dataclass(frozen=True)
@@ -466,8 +462,6 @@ def _run_without_calibration(runs: _Amounts, given: Given) -> Record:
     name = np.where(rows["method"] == NO_CALIBRATION, MODEL, rows["method"])
     return replace(record, predictions=type(rows)({**{c: rows[c] for c in rows.columns}, "method": name}))
 
-
-# Gaps of pretrained runs to their floors.
 
 Gaps = tuple[Record, str, RowFloors]
 """A pretrained run, a target, and its floors there."""

@@ -16,11 +16,9 @@ from embench.interfaces.metric import Undefined
 from embench.reasons import Reason
 from embench.records.scores import Score
 
-# Estimates with their intervals: t over groups of subjects, and the jackknife over groups for all other scores. The
-# add-one interval is for scores between 0 and 1.
-#
-# Subjects recorded together are not independent, so that the group is what varies in both; a subject recorded alone is
-# a group. All intervals are two-sided at 95 %.
+# Intervals are t intervals over groups of subjects, or from the jackknife over groups for scores that are not means of
+# subjects. The add-one interval is for scores between 0 and 1. Subjects recorded together are not independent, so that
+# groups are what varies; a subject recorded alone is a group. All intervals are two-sided at 95 %.
 
 LEVEL = 0.95
 MAX_OVERLAP = 2.0
@@ -263,11 +261,9 @@ def with_add_one_interval(estimate: Estimate) -> Estimate:
     return replace(estimate, low=max(0.0, centre - half), high=min(1.0, centre + half))
 
 
-# Tests of paired differences, on arrays alone: which differences are more than chance, and which too small to matter.
-#
-# One test is primary and was chosen beforehand: the permutation test over groups of subjects, with the allowance for
-# shared training where seeds show it. The others are further ones. `docs/why/statistics.md` describes each of them, and
-# how often each rejects where there is nothing to find.
+# Tests of paired differences. One test is primary and was chosen beforehand: the permutation test over groups of
+# subjects, with the training-overlap correction if seeds show it. `docs/why/statistics.md` describes each test, and how
+# often each rejects if there is nothing to find.
 
 ALPHA, POWER = 0.05, 0.8
 EQUIVALENCE_MARGIN = 0.02
@@ -391,9 +387,8 @@ def _letter(number: int) -> str:
     return chr(ord("a") + number % 26) + (str(number // 26) if number >= 26 else "")
 
 
-# Many methods on one board: the possible ranks of each, and the lead of the best of equal ones by luck.
-#
-# Arithmetic on published numbers alone, with numpy: boards are also printed by a command that starts at once.
+# Ranks of many methods on one leaderboard, with numpy alone: leaderboards are also printed by a command that must start
+# at once.
 
 DRAWS = 2**15
 _RANK_SEED = 20261121
@@ -571,10 +566,9 @@ def _corrected_p(standardised: np.ndarray, greatest: np.ndarray) -> np.ndarray:
     return np.asarray(1 - below / len(greatest))
 
 
-# Many methods on one leaderboard: how many positive answers chance explains, and which answers survive correction.
-#
-# Both follow from the parts that groups of subjects contribute to each method's number, by sign flips of all methods at
-# once, so that methods keep their correlation.
+# Positive answers of many methods on one leaderboard: how many chance explains, and which survive correction. Both
+# follow from the contributions of groups of subjects to each method's number, by sign flips of all methods at once, so
+# that methods keep their correlation.
 
 _METHODS_AT_ONCE = 64
 """Number of methods turned at once, to bound memory."""
@@ -659,9 +653,6 @@ def _contribution_matrix(parts: Sequence[Mapping[str, float]]) -> np.ndarray:
     """Return (M, G) the contributions to M methods by group of subjects, NaN if a method has none."""
     names = sorted(set().union(*parts))
     return np.array([[of.get(name, np.nan) for name in names] for of in parts])
-
-
-# Spread of scores: between the rows of a board, between seeds, and between groups of subjects.
 
 
 @dataclass(frozen=True)

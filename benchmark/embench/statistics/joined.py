@@ -22,8 +22,6 @@ from embench.records.wording import format_value, in_words, recorded_hyperparame
 from embench.statistics.conditioned import HURDLE, NO_HURDLE, Hurdle
 from embench.statistics.intervals import Jackknife
 
-# Names of methods beside each other: those of the same parts are told apart by the settings that differ.
-
 _NOT_SETTINGS = frozenset({"assumed", "code", "datasets", "plugin"})
 """Keys of a recorded part that hold no setting of it."""
 _MAX_SETTINGS = 4
@@ -103,9 +101,6 @@ def _view_in_words(view: Mapping[str, Any]) -> str:
 def _setting_in_words(value: Any) -> str:
     words = {True: "on", False: "off", None: "none"}
     return words[value] if value is None or isinstance(value, bool) else format_value(value, "g")
-
-
-# Predictions joined with labels: one set of units for each fold and seed, units without a label dropped.
 
 
 @dataclass(frozen=True)
@@ -331,8 +326,6 @@ def _recordings_and_moments(rows: Predictions) -> tuple[np.ndarray, np.ndarray]:
     number = np.unique(np.array([id_.recording for id_ in ids], np.str_), return_inverse=True)[1]
     return number[units.code], np.array([id_.start_ms / 1000 for id_ in ids])[units.code]
 
-
-# Common ground of several records: whether they can be compared, and the units that all of them predict.
 
 _SAME = {
     "dataset": ("dataset", "name"),

@@ -44,8 +44,9 @@ from embench.statistics.nuisance_movement import (
 from embench.store.store import cache_array, is_cached
 from embench.system import installed_version
 
-# Clocks that a signal sets: a subject's trace is aligned with those of training subjects, whose labels are read at the
-# shifted time. Where tasks came in one order, such a clock reads the label off the order of movements, without a body.
+# The protocol phase: a subject's movement is aligned with that of training subjects, whose labels are read at the
+# shifted time. If tasks came in one order, such a model reads the label off the order of movements, without a
+# physiological signal.
 
 SHIFT_S = 300.0
 """Largest shift of a trace, to each side."""
@@ -141,9 +142,6 @@ def _softmax(likeness: np.ndarray, warmth: float) -> np.ndarray:
     weight = np.exp((likeness - likeness.max()) / warmth)
     return np.asarray(weight / weight.sum())
 
-
-# Nuisances as columns of a cohort's units: what the clock, the accelerometer, muscles, eyes and breathing, and the
-# contact of sensors tell, with models that read the label off them, fitted on the training subjects of each fold.
 
 _CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *confound_only.TREES_CODE]
 """Digests of the code that this process runs, whatever becomes of the files."""
@@ -444,8 +442,8 @@ def _pulse_features(windows: np.ndarray) -> np.ndarray:
     )
 
 
-# Contribution of one axis of an accelerometer to its other axes: the effect that mere movement still has where less is
-# measured than moved.
+# The placebo: one axis of an accelerometer, given the other axes. Its effect shows how much mere movement still has if
+# less is measured than moved.
 
 
 def axes_of(study: Study) -> list[str]:

@@ -15,8 +15,6 @@ from embench.interfaces.units import Target
 from embench.statistics.confound_only import BalancedTrees
 from embench.system import cores, limited_threads, workers_pay
 
-# The units of subjects in the order of time: values standardised within a subject, and averaged over minutes.
-
 CLIP = 4.0
 """Standardised values are cut here, so that a few artefacts do not make a fit."""
 
@@ -105,8 +103,8 @@ def standardise_all(values: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.clip((known - mean) / (spread + 1e-9), -CLIP, CLIP))
 
 
-# Models that read the label off nuisances, fitted across subjects in the folds of the run: their predictions are
-# nuisances too, since a method may be such a model.
+# Models that predict the label from confounds, fitted across subjects in the folds of the run. Their predictions are
+# confounds too, since a method may be such a model.
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]
 """Positions in each fold of its training units, all with a label, and of those that it predicts."""
@@ -233,9 +231,6 @@ def _fit_and_predict(
     odds = np.log(share / (1 - share))
     return odds if target.traits.several else odds[:, 1:2]
 
-
-# Clock features of a unit: smooth functions of the time since the session's start, of the place in the session, and of
-# the time to its end.
 
 KNOTS = np.linspace(0, 1, 14)
 BUMP_WIDTH = 0.06

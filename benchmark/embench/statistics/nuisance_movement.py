@@ -30,8 +30,7 @@ from embench.store import Store
 from embench.store.store import cache_array
 from embench.system import installed_version
 
-# Accelerometer features of each unit: size and jerk of movement, posture, power in bands, orientation, and outputs of
-# random convolutions of its samples. Offsets of logarithms are for samples in g.
+# Accelerometer features of each unit. Offsets of logarithms are for samples in g.
 
 BANDS_HZ = (0.05, 0.4, 1.0, 3.0, 6.0, 10.0, 16.1)
 CONVOLUTIONS = 400
@@ -197,8 +196,8 @@ def _movement_features(cohort: Cohort) -> np.ndarray:
     return table
 
 
-# Features of muscles, eyes and breathing in each unit; without EOG or EMG, traces of eyes and jaw in the EEG. Offsets
-# of logarithms follow the subject's signal, so that its unit does not matter.
+# Features of muscles, eyes and breathing in each unit. If EOG or EMG is missing, the EEG stands in. Offsets of
+# logarithms follow the subject's signal, so that its measurement unit does not matter.
 
 MUSCLE_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
 """Bands of muscles and eyes begin here, those that begin below the Nyquist frequency; the last one ends there."""
@@ -319,8 +318,8 @@ def _log(*values: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-# Columns of the units from the accelerometer: what it shows in each, with what it shows minutes before and after, and
-# models that read the label off these.
+# Columns of the units from the accelerometer, with minutes before and after, and models that predict the label from
+# them.
 
 NEAR_S = (30.0, 60.0, 120.0)
 FAR_S = (240.0, 600.0)

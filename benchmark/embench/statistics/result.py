@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from embench.statistics.calibration import Calibration
 
 
-# A method's score drawn against those of the confound-only models, for `Result.plot`.
-
 _COLOUR, _GREY = "C0", "0.35"
 _METHOD = "this method"
 
@@ -99,8 +97,6 @@ def _draw_row(ax: Axes, k: int, row: _DrawnScore) -> None:
         label=_METHOD if own else "confound-only model",
     )
 
-
-# A scored method as Python users hold it: in a line, as tables of pandas, and drawn.
 
 _SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
 _WIDTH = 100

@@ -38,30 +38,28 @@ from embench.statistics.intervals import (
 )
 from embench.statistics.joined import Joined, join, shared_stimuli, varies_within_stimuli
 
-# Gains of a method by what test subjects give of themselves first, above what is gained without it.
+# Gains from calibration data. A method with labelled calibration data is compared with itself without any, and with:
 #
-# A method that is given labelled units is compared with itself where nothing is given, and with four confound_only:
-# itself with the same units without their labels, which normalise a subject (`calibration_normalised`); a linear model
-# of these units alone on the same features (`calibration_only`); the share of each class among them, or their mean
-# (`calibration_class_proportions`); and a clock, the time since they ended (`time_since_calibration`).
+# - `calibration_normalised`: itself with the same units unlabelled, which normalise a subject;
+# - `calibration_only`: a linear model of these units alone on the same features;
+# - `calibration_class_proportions`: the proportions of classes among them, or their mean;
+# - `time_since_calibration`: the time since they ended.
 #
-# The verdict, `gain_source`, says what of the given helps, by intervals of paired differences that lie wholly on the
-# better side of 0:
+# `source` says what helps, by intervals of paired differences that lie wholly on the better side of 0:
 #
-# - `labels`: the primary metric is above that with nothing given, with the same units without labels, of the slice's
-# share   and
-#   of the clock. All four must be shown, so that one that is not so is missed by chance in 2.5 % at most.
-# - `normalising`: the same units without labels are above nothing given, in the primary metric or in a score that heeds
-# level   (Brier, RMSE): each by chance in 2.5 % at most. A shift of a subject's level gains nothing in a score inside
-#   subjects.
-# - `nothing`: neither is shown.
+# - `labels`: the primary metric is above that without calibration data, with unlabelled data, of the class proportions
+#   and of the time. All four must be shown, so that a false one passes by chance in 2.5 % at most.
+# - `normalisation`: unlabelled calibration data are above none, in the primary metric or in a score that depends on the
+#   level (Brier, RMSE), each by chance in 2.5 % at most. A shift of a subject's level does not change within-subject
+#   scores.
+# - `not_shown`: neither is shown.
 #
-# A model of the slice alone is no reason against labels: where the relation between signal and label is a subject's
-# own, such a model is as good as any, and it is made of labels. What other people's data add to it is the gain over it.
+# A method need not be above `calibration_only`: if signal and label are related differently in each subject, such a
+# model is as good as any, and it uses labels, too. The gain over it is what other subjects' data add.
 #
-# A method that is trained on a session or on blocks of its test subjects is compared with itself trained on other
-# subjects alone (`no_calibration`), and with the last three; it is normalised as if nothing were given. What is
-# missing, of a file of predictions, is named: the verdict is by what is there.
+# A method that trains on a session or blocks of its test subjects is compared with itself trained on other subjects
+# alone (`no_calibration`), and with the last three; it is normalised as without calibration data. Comparisons that a
+# file of predictions lacks are named, and the others decide.
 
 CALIBRATION_CLASS_PROPORTIONS, TIME_SINCE_CALIBRATION = "calibration_class_proportions", "time_since_calibration"
 """The confound-only models that only read labels and times: of what a subject gave, and since it did."""
@@ -179,9 +177,6 @@ def _predict_calibration_proportions(task: ConfoundTask, placed: Placed, first: 
     shares = np.zeros((count, task.target.n))
     np.add.at(shares, (subject[known], placed.y[known].astype(int)), 1)
     return predict_from_proportions(task.target, (shares / size[:, None])[subject[task.test]])
-
-
-# The content of a run's `scores.json`, from its predictions and labels alone.
 
 
 class PrimaryMetricRule(Protocol):

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from embench.interfaces.encoder import Encoder
 
 
-# Frames of videos for encoders: decoded once, cut around the face, stored as bytes, time first.
-
 _ARRAY, _INDEX = "array.npy", "index.json"
 
 
@@ -215,8 +213,6 @@ def _write_films(films: Sequence[Film], wanted: Frames, array: Path, start: int,
         for job in [submit(write_film, film, wanted, array, start) for film in films]:
             yield job.result()
 
-
-# Outputs of encoders on prepared data, stored once: streams, features, and modalities joined as channels.
 
 __all__ = ["Clips", "Derived", "clips", "derive_features", "joined", "stream"]
 

@@ -46,8 +46,6 @@ from embench.store.store import (
 )
 from embench.system import ProgressCallback, begin_worker, explain_missing_library, working
 
-# Offsets of each subject's rows in arrays that several workers write.
-
 _FAILED = -1
 
 
@@ -86,9 +84,6 @@ class RowOffsets:
             self._changed.notify_all()
 
 
-# Calls of a reader, with its failures distinguished from embench's.
-
-
 @contextlib.contextmanager
 def reader_faults(name: str, where: str) -> Iterator[None]:
     """Turn exceptions of a reader into errors of the right kind: DataError for unreadable files, PluginError for
@@ -115,8 +110,6 @@ def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]
             return
         yield recording
 
-
-# Preparation of a dataset's files, one recording at a time, so that memory does not grow with the subjects.
 
 _FORKS = sys.platform == "linux"
 """True if workers are copies of this process, and so have readers that a new process could not import."""

@@ -40,8 +40,6 @@ from embench.signals.gaps import Stretch
 from embench.signals.resample import length_after, to_rate
 from embench.system import locked
 
-# Arrays that grow on disk, so that memory holds only the added part.
-
 RERUN_HINT = "rerun the same command: it makes missing and damaged files again"
 
 
@@ -278,8 +276,6 @@ def read_labels(path: Path) -> dict[str, dict[str, Label]]:
         at, timed_at = at + count, timed_at + count * timed
     return labels
 
-
-# Prepared data for reading: an index in seconds, one memory-mapped array per modality, labels apart.
 
 INDEX, LABELS = "index.json", "labels.npz"
 _KEYS = {"excluded": "left_out"}
@@ -537,10 +533,6 @@ def open_store(path: Path, root: Path | None = None) -> Store:
 
 def _video(entry: Mapping[str, Any] | None) -> VideoEntry | None:
     return None if entry is None else VideoEntry(**{**entry, "span": tuple(entry["span"])})
-
-
-# Slow arrays that follow from prepared data: computed once, then read from the folder of these data and deleted with
-# it.
 
 
 def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -30,8 +30,6 @@ from embench.store import Store
 from embench.store.store import cache_array
 from embench.system import installed_version
 
-# Share of a method's scores that something other than physiology explains.
-
 MAX_EXPLAINED = 0.7
 """Share of the variance of scores' ranks from which on predictions count as explained."""
 
@@ -238,9 +236,6 @@ def area_under_curve(y: np.ndarray, values: np.ndarray) -> float:
     return float(np.trapezoid(high / high[-1], low / low[-1]))
 
 
-# Predictions that follow the place in the session: the time since its start, to its end, as a share of it, its length,
-# or two of them at once.
-
 SUSPECT_EXPLAINED = 0.5
 """Share of the variance of scores' ranks from which on it is worth a warning that the clock explains them. Labels
 themselves, of three tasks that all subjects had in one order, are explained to .62 on Stress-Predict: 1.0 is right
@@ -341,8 +336,6 @@ def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
         return CheckResult(figures, tuple(findings))
     return Undefined("no_matched_and_balanced")
 
-
-# Scores that follow the mean label of the stimulus among training subjects, and nothing else of the label.
 
 _FEWEST_CORRELATED = 4
 """Fewest units of a subject."""
@@ -454,9 +447,6 @@ def _subject_groups(joined: Joined) -> tuple[list[str], np.ndarray]:
 def _round_or_none(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
-
-# Predictions that something other than physiology explains: the subject, the stimulus, the length of a recording, the
-# order of the files. The clock has a module of its own.
 
 MAX_EXPLAINED_IN_CLASS = 0.5
 """Share of the variance of scores' ranks among units of one label from which on predictions count as explained."""
@@ -639,8 +629,6 @@ def _partial_r(found: Adjusted) -> dict[str, Any]:
         "high_of_partial_r": effect and effect.high,
     }
 
-
-# Scores that order the moments of a subject as one statistic of one signal does, such as the SD of an axis.
 
 FOLLOWS_STATISTIC = 0.95
 """Rank correlation inside subjects, in either direction, from which on scores are said to follow a statistic."""

@@ -28,8 +28,6 @@ from embench.store import Store
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
 
-# Evidence of an audit: a run's record, and its subjects, units and labels as the data have them.
-
 
 @dataclass(frozen=True)
 class FittedStatistics:
@@ -140,9 +138,6 @@ class Evidence(RecordEvidence):
 def first_names(names: Sequence[str] | set[str], most: int = 8) -> list[str]:
     """Return the first names, sorted."""
     return sorted(names)[:most]
-
-
-# Checks of a record against the data: labels, scores, access, stages, and the use of validation subjects.
 
 
 def check_labels(e: Evidence) -> CheckResult | Undefined:

@@ -29,8 +29,6 @@ from embench.store import Store
 from embench.store.store import cache_array
 from embench.system import installed_version
 
-# Subjects, groups, stimuli or samples on both sides of a split, by the folds and by the data.
-
 
 def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
     """Check that no subject is tested by a network that learned from it, or from a subject recorded together with it.
@@ -176,13 +174,12 @@ def _shared_stimuli(e: Evidence) -> list[AuditFinding]:
     return [AuditFinding("severe", "shared_stimuli", {"n": len(both), "stimuli": first_names(both)})]
 
 
-# Copies of signals under several names, also scaled, shifted, cropped, resampled or filtered ones.
-#
-# A window's fingerprint is its log power spectrum less the local trend and less what all windows share (hum, filters):
-# the fine structure that no two recordings have in common, and that moving, scaling or filtering keeps. Pairs of
-# windows whose fingerprints correlate are then aligned by phase correlation (Kuglin and Hines 1975), which is near 1
-# for the same signal and near 0 for two of one kind. Regular pulses of one rate align by chance as well, but no
-# further: a copy goes on before or after the window, at the same shift. Copies stretched in time are not found.
+# Copies of signals under several names, also scaled, shifted, cropped, resampled or filtered ones. A window's
+# fingerprint is its log power spectrum less the local trend and less what all windows share (hum, filters). Moving,
+# scaling or filtering keeps this fine structure, which no two recordings have in common. Windows whose fingerprints
+# correlate are aligned by phase correlation (Kuglin and Hines 1975), which is near 1 for the same signal and near 0 for
+# different ones. Regular pulses of one rate also align by chance, but a copy continues before or after the window, at
+# the same shift. Copies stretched in time are not found.
 
 BINS, FEWEST = 512, 100
 MAX_WINDOWS = 4000
@@ -504,9 +501,6 @@ def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: 
     whole = np.zeros(n // 2 + 1, complex)
     whole[1 : len(used) + 1] = np.where(used, cross / np.maximum(np.abs(cross), 1e-30), 0)
     return np.asarray(np.abs(np.fft.irfft(whole, n)) * n / (2 * max(1, used.sum())))
-
-
-# Check of a tuned run: each fold has the trial that is best by its own record, on validation subjects alone.
 
 
 def check_tuning(e: RecordEvidence) -> CheckResult | Undefined:

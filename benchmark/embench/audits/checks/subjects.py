@@ -27,9 +27,6 @@ from embench.records.record import RUN_FILE, read_record
 from embench.statistics.intervals import mean_over_subjects
 from embench.statistics.joined import Joined, join
 
-# Spread of scores over subjects and seeds: chance within subjects, an effect of one subject, seeds that disagree, one
-# class only, poor calibration, scores too good to be true.
-
 N_SHIFTS = 2000
 SUSPICIOUS_ERRORS = 4.0
 """Paired standard errors above the best control and baseline from which on a score is suspicious."""
@@ -276,9 +273,6 @@ def _paired_gap(
     groups = len({e.groups.get(p, p) for p, g in zip(subjects.tolist(), gap.tolist(), strict=True) if g == g})
     error = (found.high - found.low) / 2 / float(stats.t.ppf(0.975, groups - 1))
     return found.mean, found.mean / max(error, 1e-3)
-
-
-# Information in embeddings (a network's last hidden layer) on the subject, the stimulus and the test part.
 
 
 def check_probes(e: RecordEvidence) -> CheckResult | Undefined:

@@ -15,11 +15,8 @@ from embench.files import remembering
 from embench.system import EventCallback
 from embench.vocabulary import did_you_mean
 
-# Executors of a graph of stages. Callers use `run_graph`; an executor is a function in a module here or elsewhere,
-# listed in `EXECUTORS`.
-#
-# An executor is a function `(todo, outcome, root, resources, on_event)` that runs the stages of `todo`, each listed
-# after its inputs, and stores their results in `outcome`. Its contract:
+# An executor is a function `(todo, outcome, root, resources, on_event)`, here or in another package, listed in
+# `EXECUTORS`. It runs the stages of `todo`, each listed after its inputs, and stores their results in `outcome`:
 #
 # - `embench.engine.work.run_stage(stage, root)` runs a stage. It locks the stage's folder and skips stages finished by
 #   another process, so that two graphs may share a stage. A finished stage with damaged files is moved aside and run
@@ -163,9 +160,6 @@ def check_options(options: Mapping[str, str], known: Sequence[str]) -> None:
                 expected=", ".join(known) or "none",
                 hint=did_you_mean(name, known),
             )
-
-
-# Delivery of a stage's events to observers.
 
 
 class Events:

@@ -26,8 +26,6 @@ from embench.errors import EmbenchError, MachineError, OutOfMemory
 from embench.files import make_folder, write_text, write_whole
 from embench.system import EventCallback, cores, missing_library
 
-# Jobs of Slurm: their work, their submission, and their state in the queue.
-
 PREFIX = "embench-"
 _RECORD = "jobs.json"
 _LEAST_MIN, _TIMES = 30, 4
@@ -214,8 +212,7 @@ def last_lines(place: Path, job: str, count: int = 5) -> tuple[Path, str]:
     return path, " | ".join([line.strip() for line in lines if line.strip()][-count:])
 
 
-# Run stages as Slurm jobs. The queue and the stages' folders are the only state: if this process is killed, restarting
-# the grid waits for the existing jobs.
+# If this process is killed, restarting the grid waits for the existing jobs.
 
 _ASK_S, _LOOK_S = 5.0, 1.0
 """Seconds between two queries of the queue, and between two checks of the stages' folders."""
