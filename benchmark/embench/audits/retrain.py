@@ -31,7 +31,7 @@ from embench.statistics import metric_facts
 from embench.system import EventCallback
 
 SCORE_TOLERANCE = 1e-3
-"""How much a validation score may differ on another machine."""
+"""Largest difference of a validation score between machines."""
 
 
 def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | Undefined:

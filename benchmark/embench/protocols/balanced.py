@@ -13,12 +13,11 @@ import numpy as np
 
 _LARGE, _SMALL = 5, 4
 _MOST_IN_SMALL = _SMALL**2
-"""Most subjects for the plane of order 4: with more, subjects would share points there, but not in the plane of order
-5."""
+"""Most subjects for the plane of order 4. More subjects would share points there, but not in the plane of order 5."""
 FEWEST_GROUPS = _SMALL + 1
-"""Fewest subjects: a line has one point less, so that not all subjects can lie on one line, in one fold."""
+"""Fewest subjects: a line has one point less, so that not all subjects can lie on one line, that is in one fold."""
 _TIMES_FOUR = ((0, 0, 0, 0), (0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2))
-"""Products in the field of four elements, whose sums are bitwise."""
+"""Multiplication table of the field of four elements, in which addition is bitwise exclusive or."""
 
 
 def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:

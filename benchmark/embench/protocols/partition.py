@@ -21,7 +21,7 @@ from embench.protocols.units import RecordingTimes
 
 ROLES = ("train", "val", "test")
 GIVES = "gives"
-"""In the record of folds, the part of a subject that gives calibration units to train on, and whose later units are
+"""Role in the record of folds: a subject whose calibration units are trained on, and whose later units are
 predicted."""
 
 
@@ -425,8 +425,8 @@ def prove_given(
 
 
 Leaks = Mapping[str, Mapping[str, Sequence[int]]]
-"""Field of a protocol that leaks -> `subjects` and `recordings` -> how many of the tested ones are trained on, and how
-many are tested; empty where that is not counted."""
+"""Field of a leaking protocol -> `subjects` and `recordings` -> how many of the tested ones are trained on, and how
+many are tested; empty if not counted."""
 
 
 def count_leaks(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, dict[str, list[int]]]:

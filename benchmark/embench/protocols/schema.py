@@ -33,7 +33,7 @@ from embench.registry.fragments import refuse_file
 from embench.vocabulary import did_you_mean
 
 Design = Literal["fixed_order", "shared_stimuli", "free"]
-"""Property of a study's design that predicts labels without any signal: one order of tasks for all subjects, stimuli
+"""Property of a study by which labels can be predicted without a signal: one order of tasks for all subjects, stimuli
 that subjects share, or neither."""
 
 NORMALISE = "protocol.normalise"
@@ -46,7 +46,7 @@ ReferenceName = Literal["others_curve", "subject_mean", "last_value"]
 """Prediction from training labels alone that a protocol reports for reference."""
 
 _EARLIER_KEY = "headline"
-"""The key `primary_metric` in protocols of scoring 3, whose hashes are published."""
+"""Name of the key `primary_metric` in protocols of scoring 3, whose hashes are published."""
 
 _Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 

@@ -110,8 +110,8 @@ RULES = {
     # Bad channels are not interpolated, and no components are removed: the authors' decomposition has no seed.
     "chen2023": Rules({**_STANDARD, "eeg": Rule(high=0.05, low=47.0, order=4, average_reference=True)}),
 }
-"""Preparations by name: those of the protocols, and those of papers, which treat modalities that the paper does not use
-as `standard-v1` does."""
+"""Preprocessing by name: of the protocols, and of papers. Modalities that a paper does not use are treated as in
+`standard-v1`."""
 
 LINEAR = frozenset({"hr", "eeg_bands", "face_au"})
 """Derived series, not waveforms: no filter, linear interpolation."""

@@ -12,7 +12,7 @@ from embench import registry, vocabulary
 from embench.errors import EmbenchError
 
 SCORING_REVISION = 3
-"""Increased when the same predictions and labels give other scores; records say it, and older ones are scored anew."""
+"""Increased when the same predictions and labels give other scores. Records contain it; older ones are scored again."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ CONDITIONED_NEEDS = {
     "concordance_crossed_moment": _ORDERED.format("moments"),
     "concordance_crossed_matched": f"of one fold whose labels have opposite orders at the same times, {_LIKE_LENGTH}",
 }
-"""The scores that are not plugins, most with a confound held constant, see `embench.statistics.conditioned`; and which
-ten subjects each takes."""
+"""Conditioned score -> a clause on the ten subjects that it requires. These scores are not plugins, see
+`embench.statistics.conditioned`."""
 
 
 _LESS_IS_BETTER = "the primary metric is an error, which also rewards knowledge of the subject"
-"""Reason why rows are not ranked by a score of which less is better."""
+"""Reason why entries are not ranked by an error."""
 
 
 def metric_facts(name: str) -> MetricFacts:

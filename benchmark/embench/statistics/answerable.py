@@ -47,11 +47,11 @@ from embench.store import Store
 from embench.vocabulary import label
 
 TRIED_SEEDS = tuple(range(10))
-"""Seeds that are tried where those that were asked for give too few comparisons."""
+"""Seeds that are tried if the requested ones give too few comparisons."""
 _MAX_SUBJECTS = 1000
-"""Most subjects that are named as enough."""
+"""Largest number of subjects that is named as enough."""
 _CHANCE_SUBJECTS = 5
-"""Subjects who may have one order by chance."""
+"""Number of subjects below which a common order may be chance."""
 GetFolds = Callable[[int], Sequence[Fold]]
 
 
@@ -330,7 +330,7 @@ def unique_as_json(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any
 # % of published pairs.
 
 OTHER_DATASETS = "elsewhere"
-"""The datasets of all published pairs, in place of a name: for datasets without any."""
+"""Key of the pairs of all datasets, for a dataset without published pairs."""
 PUBLISHED_PAIRS = Path(__file__).with_name("published_pairs.yaml")
 _KINDS = {"features": "feature methods", "network": "networks"}
 

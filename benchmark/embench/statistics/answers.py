@@ -34,20 +34,20 @@ AnswerWord = Literal[
 _TIME_MODELS = ("elapsed_time", "session_position", "study_drift")
 """Confound-only models of time."""
 SCORE_RESIDUAL_BOUNDS = 0.05, 1.25
-"""Bounds of the proportion of a score's variance that the adjustment leaves, if the rest means anything."""
+"""Bounds of the proportion of a score's variance that the adjustment must leave for the residuals to mean anything."""
 TIME_PREDICTS_LABEL = 0.95
-"""AUROC within subjects from which on a model of time leaves too little of the label to be associated with."""
+"""Within-subject AUROC of a model of time at which too little of the label is left to be associated with."""
 LEAST_LABEL_RESIDUAL = 0.10
-"""Proportion of the label's variance within subjects that the adjustment of a small study must leave: a confound that
-is measured with a reliability of 0.9 hides as much."""
+"""Proportion of the label's variance within subjects that the adjustment of a small study must leave. A confound with a
+measurement reliability of 0.9 hides as much."""
 EXTRA_MOVEMENT_ALPHA = 0.05
 """Level of the test whether the label of a small study follows movement in ways that are not adjusted for."""
 SMALLEST_EFFECT: Mapping[str, float] = {"partial r": 0.05, "AUROC": 0.55, "C-index": 0.55}
-"""Smallest effects of interest. If the upper end of an interval lies below one, the effect is smaller than this."""
+"""Smallest effects of interest. If the upper end of an interval lies below one, the effect is smaller than it."""
 _CHANCE_ALONE = ("session_position", "previous_stimulus")
-"""Confound-only models of order, which are at chance where each subject had an order of its own."""
+"""Confound-only models of order, which are at chance if each subject had a different order."""
 NEAR_BOUND = 0.01
-"""An answer is borderline where the lower end of its interval is at most so far from the null value."""
+"""An answer is borderline if the lower end of its interval is at most this far from the null value."""
 _HELD_CONSTANT: Mapping[str, tuple[str, str]] = {
     "crossed_matched": ("given the time since the start?", "by the metric (±0.02)"),
     "crossed_time": ("given the time since the start?", "by the metric"),
@@ -85,9 +85,10 @@ CONFOUNDING: Mapping[str, str] = {
     "session_position": "the time since the start",
     "stimulus_mean": "the stimulus",
 }
-"""Confound-only model that leaves nothing to compare where it tells the label, and what it stands for."""
+"""Confound-only model -> the confound that it stands for. If such a model predicts the label, nothing can be
+compared."""
 _MOST_SEEDS = 10
-"""Partitions that a protocol offers."""
+"""Number of partitions that a protocol offers."""
 
 
 @dataclass(frozen=True)

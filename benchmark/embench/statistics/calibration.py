@@ -30,7 +30,7 @@ from embench.statistics.joined import Joined, join
 
 N_BINS = 10
 RARE = 0.02
-"""The share of predictions above a threshold, or below, under which what alarms gain has no interval: it hangs on a few
+"""Proportion of predictions above, or below, a threshold under which net benefit has no interval: it depends on a few
 units, and a false alarm may cost many right ones."""
 TWO_CLASSES = "only targets of two classes have these curves"
 THRESHOLDS = tuple(k / 20 for k in range(1, 20))

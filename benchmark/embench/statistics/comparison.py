@@ -343,7 +343,8 @@ def _difference_unit(c: Comparison) -> str:
 # that tests on training subjects. `docs/why/statistics.md` describes each test.
 
 UNEQUAL_TUNING_RATIO = 2.0
-"""Tuning is unequal where one method had this many times more tries at the test labels before it than the other."""
+"""Tuning is unequal if this many times more methods were scored on the test labels before one method than before the
+other."""
 
 
 class FinishedRun(Protocol):
@@ -580,7 +581,7 @@ def _compare_pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
 
 
 TestResults = tuple[dict[str, float], Estimate, float | None, float]
-"""Test -> p, the primary one first; the difference; its standard error (None where nothing can vary) and degrees of
+"""Test -> p, the primary one first; the difference; its standard error (None if nothing varies) and degrees of
 freedom."""
 
 

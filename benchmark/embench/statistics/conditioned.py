@@ -21,9 +21,9 @@ from embench.interfaces.ranking import (
 from embench.interfaces.units import Target, Units
 
 STEP_TOLERANCE = 1e-9
-"""The share of a step that rounding may take from a difference of labels."""
+"""Proportion of a step by which rounding may reduce a difference of labels."""
 MAX_TABLE_SIZE = 2_000_000
-"""Numbers of a table of comparisons that are in memory at once."""
+"""Largest number of entries of a comparison table in memory."""
 
 
 def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False) -> Pairs:
@@ -132,15 +132,16 @@ def _compare_units(
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
 """Conditioned scores of classes in all versions of scoring."""
 OF_VALUES = ("concordance_crossed", "concordance_crossed_matched")
-"""Conditioned scores of values, where a score of version 3 is the primary metric."""
+"""Conditioned scores of continuous targets, computed if a score of version 3 is the primary metric."""
 BY_MOMENT = ("auroc_crossed_moment", "concordance_crossed_moment")
-"""Conditioned scores of labels that vary while a stimulus lasts; they are made where one is the primary metric."""
+"""Conditioned scores of labels that vary within a stimulus, computed if one is the primary metric."""
 BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced", "concordance_crossed_matched")
 MATCHED = ("auroc_crossed_matched", "concordance_crossed_matched")
 MATCHED_S = 60.0
-"""Largest difference in s between sessions of similar length. At 120 s, an oracle of time and length scores .56."""
+"""Largest difference in s between sessions of similar length. At 120 s, a perfect model of time and length scores
+.56."""
 MAX_MOMENT_SPREAD = 0.1
-"""Units at one moment of a stimulus begin within this share of their length."""
+"""Units at one moment of a stimulus begin within this proportion of their length."""
 
 
 class Hurdle(NamedTuple):
@@ -152,11 +153,11 @@ class Hurdle(NamedTuple):
 
 
 HURDLE = Hurdle()
-"""The hurdle of one partition, by itself."""
+"""Minimum for one partition by itself."""
 NO_HURDLE = Hurdle(1, 1, 1)
 SHARED_STIMULI_HURDLE = Hurdle(comparisons=25)
-"""The hurdle of all partitions together for scores matched by stimulus under scoring 4: from it on, intervals hold the
-truth in at least 92 % of simulated studies (bench/confound_rule)."""
+"""Minimum for all partitions together, for scores matched by stimulus under scoring 4. From it on, intervals contain
+the truth in at least 92 % of simulated studies (bench/confound_rule)."""
 MATCHED_BY_STIMULUS = ("auroc_crossed", "concordance_crossed")
 
 

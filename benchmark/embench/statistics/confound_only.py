@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 TREES_CODE = [sha256(Path(file)) for file in (__file__, binning.__file__)]
-"""Digests of the code of these trees that this process runs, whatever becomes of the files."""
+"""Digests of the code of these trees, read when this process imported it."""
 
 
 class BalancedTrees:
@@ -50,9 +50,9 @@ class BalancedTrees:
 # needs other data than a `ConfoundTask` holds, `evaluation` adds them.
 
 _CODE = [sha256(Path(__file__)), *TREES_CODE]
-"""Digests of the code that this process runs, whatever becomes of the files."""
+"""Digests of the code of these models, read when this process imported it."""
 ConfoundPrediction = tuple[np.ndarray, np.ndarray] | Undefined
-"""(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
+"""Score (n,) or (n, K) and decision (n,), or the reason why the model does not apply."""
 Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
 
 
@@ -310,18 +310,18 @@ CONFOUND_ONLY: Mapping[str, Callable[[ConfoundTask], ConfoundPrediction]] = {
     "recording_length": _recording_length,
     "movement": _movement,
 }
-"""Control -> the function that predicts; records list confound-only models in this order."""
+"""Name of a model -> the function that predicts. Records list the models in this order."""
 PROTOCOL_PHASE = "protocol_phase"
-"""The control that reads labels at the time at which a session's movements fit those of training subjects. It needs a
-whole session, and is shown under the scores of version 3."""
+"""Name of the model that reads labels at the time at which a session's movement fits that of training subjects. It
+needs a whole session, and is reported since scoring 3."""
 STIMULUS_MOMENT = "stimulus_moment"
-"""The control that knows what training subjects felt at the same moment of a stimulus. It is shown under the scores of
-version 3, where subjects share stimuli."""
+"""Name of the model that knows training labels at the same moment of a stimulus; reported since scoring 3, if subjects
+share stimuli."""
 PREVIOUS_STIMULUS = "previous_stimulus"
-"""The control that knows which stimulus came before. It is shown under scoring 4, where subjects share stimuli."""
+"""Name of the model that knows the previous stimulus; reported under scoring 4, if subjects share stimuli."""
 FOR_COMPARISON = frozenset({"study_drift", PROTOCOL_PHASE, STIMULUS_MOMENT, PREVIOUS_STIMULUS})
-"""Controls that a method need not be above: they know the tested subject, the time after the unit, or what the
-primary metric holds constant."""
+"""Models that a method need not exceed: they know the tested subject, the time after the unit, or what the primary
+metric holds constant."""
 
 
 def predict_with_trees(task: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
@@ -455,4 +455,4 @@ _REFERENCES: Mapping[ReferenceName, tuple[str, Callable[[ConfoundTask], np.ndarr
     "subject_mean": ("no_label_of_subjects", _subject_mean),
     "last_value": ("no_earlier_label", _last_value),
 }
-"""Reference -> why it does not apply where it knows nothing of most test units, and the function."""
+"""Reference -> the reason if it knows fewer than half of the test units, and the function that predicts."""

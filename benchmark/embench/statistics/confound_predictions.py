@@ -14,7 +14,7 @@ from importlib.resources.abc import Traversable
 import numpy as np
 
 MODELS_VERSION = 1
-"""Version of the models; another one makes all published predictions anew."""
+"""Version of the models. Another version requires new published predictions."""
 
 
 def published_file(dataset: str) -> Traversable | None:

@@ -62,9 +62,9 @@ from embench.system import ProgressCallback, joblib_workers
 # `docs/why/adjusted.md` has the attacks.
 
 PENALTY = 100.0
-"""Penalty on the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
+"""Penalty on the diagonal of Z'Z. It is fixed: the penalty that predicts the scores best would adjust too little."""
 MOST_BLOCKS = 8
-"""Most blocks of positive units of a session that is a sequence of tasks."""
+"""Largest number of positive blocks in a session that counts as a sequence of tasks."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ VARIANTS: Mapping[str, Variant] = {
     "triple_penalty": Variant(PENALTY * 3),
     "metric_of_residuals": Variant(difference=False),
 }
-"""Variants of the rule, for the stability of a verdict."""
+"""Variants of the rule, which show how stable an answer is."""
 
 
 @dataclass(frozen=True)
@@ -372,7 +372,7 @@ def _positive_blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
 
 _EFFECT_FIELDS = ("mean", "low", "high")
 _RULE_CODE = [sha256(Path(__file__)), sha256(Path(intervals.__file__))]
-"""Digests of the code that makes effects of scores and nuisances."""
+"""Digests of the code that computes effects from scores and confounds."""
 _FITTING = "while fitting models of time and movement"
 CONFOUND_LEVELS: Mapping[str, tuple[str, ...]] = {
     "movement": ("local",),
@@ -380,8 +380,8 @@ CONFOUND_LEVELS: Mapping[str, tuple[str, ...]] = {
     "movement_signal_quality": ("local", "contact"),
     "protocol_phase_signal_quality": ("registered", "local", "contact"),
 }
-"""Level -> the blocks of nuisances that are held constant. `local`: what is seen within ten minutes, and the time since
-the start. `full`: also clocks that movement sets."""
+"""Level -> the blocks of confounds for which it adjusts. `local`: movement within ten minutes, and the time since the
+start. `registered`: the protocol phase. `contact`: signal quality."""
 
 
 def run_confound_test(
@@ -620,15 +620,14 @@ def _own_score(
 
 
 Begin = Callable[[str], None]
-"""Called with the target as a step of its analysis begins."""
+"""Function that is called with the target when a step of its analysis begins."""
 
 Studies = Mapping[str, dict[int, Study] | Undefined]
-"""Target -> seed -> the cohort's eligible units, as nuisances are made of them; undefined where the release hides their
-times."""
+"""Target -> seed -> the cohort's eligible units with their confounds; undefined if the release hides their times."""
 
 
 MODEL_PARTITIONS = 3
-"""Partitions of subjects in whose folds models of confounds are fitted: since version 4, all seeds share them."""
+"""Number of partitions in whose folds models of confounds are fitted. Since scoring 4, all seeds share them."""
 
 
 def make_studies(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:

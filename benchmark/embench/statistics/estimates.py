@@ -68,21 +68,21 @@ WITHIN_SUBJECT_SCORES = {
     "ccc": _ccc_by_subject,
     "concordance_within": order_by_subject,
 }
-"""Score -> the function that makes it: (units, subjects (P,)) -> (P,), NaN for a subject without one."""
+"""Score -> its function (units, subjects (P,)) -> (P,), NaN for a subject without a score."""
 
 WITHOUT_STIMULUS = {
     "auroc_within": auroc_without_stimulus,
     "ccc": _ccc_without_stimulus,
     "concordance_within": order_without_stimulus,
 }
-"""Functions that score without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
+"""Score -> its function without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
 
 WHY_UNDEFINED = {
     "auroc_within": ("one_class", "no_subject_with_both_classes"),
     "ccc": ("constant_labels", "no_varying_subject"),
     "concordance_within": ("no_step_apart", "no_subject_with_step"),
 }
-"""Score -> why some subjects have none, and why all have none."""
+"""Score -> the reason if some subjects have none, and the reason if all have none."""
 
 
 def is_inside_subjects(name: str, target: Target) -> bool:
@@ -183,10 +183,10 @@ def _split_by_order(
 
 
 SLOW_S = 5.0
-"""Seconds from which on a metric is named that could be faster."""
+"""Seconds after which a warning names a slow metric."""
 
 ROUNDING = 1e-9
-"""Distance outside a metric's range that rounding of a sum explains."""
+"""Distance outside a metric's range that is attributed to rounding."""
 
 ScoreOrReason = Estimate | Undefined
 Tables = list[Pairs] | Undefined
@@ -230,7 +230,7 @@ def _scores_to_compute(target: Target, primary_metric: str) -> list[str]:
 
 
 ByFold = dict[tuple[int, int], float | None]
-"""(seed, fold) -> the value there, None where undefined."""
+"""(seed, fold) -> the value there, None if undefined."""
 
 
 def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[ScoreOrReason | None, ByFold]:
@@ -609,7 +609,7 @@ SUBJECT_DIFFERENCES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
     "auroc_within": _difference_by_subject,
     "concordance_within": partial(order_by_subject, graded=True),
 }
-"""Score inside subjects -> the function that makes the difference inside each."""
+"""Within-subject score -> the function that computes the mean difference within each subject."""
 
 
 def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:

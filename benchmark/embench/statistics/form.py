@@ -43,13 +43,13 @@ _LABELS = {
     "self-report": "the subject's own rating",
     "observer": "observers' ratings, not reported feelings",
 }
-"""Origin of labels -> what they are."""
+"""Origin of labels -> a description of the labels."""
 _NOT_EXCLUDED = {
     "task": "Effects of the tasks other than {target}, such as speech, breathing and posture, are not excluded.",
     "film's class": "Effects of the stimuli other than emotion, such as brightness and sound, are not excluded.",
     "": "Confounds that were not measured are not excluded.",
 }
-"""Origin of labels -> the last sentence for a paper; the last for all other origins."""
+"""Origin of labels -> the last sentence for a paper; the empty key stands for all other origins."""
 _VOWEL_SOUNDS = "AEFHILMNORSX"
 """Letters whose names begin with a vowel, for the article before an abbreviation."""
 
@@ -598,7 +598,7 @@ _FOLLOWS = (
 )
 
 _LEAST_FIRST_COLUMN = 26
-"""Fewest characters of a table's first column beside a last one that is not folded."""
+"""Least width of a table's first column next to a last column that is not wrapped."""
 
 
 def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[str]:

@@ -464,7 +464,7 @@ def _run_without_calibration(runs: _Amounts, given: Given) -> Record:
 
 
 Gaps = tuple[Record, str, RowFloors]
-"""A pretrained run, a target, and its floors there."""
+"""A pretrained run, a target, and its from-scratch and feature comparisons there."""
 
 
 def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None) -> list[Gaps]:

@@ -22,8 +22,8 @@ from embench.records.scores import Score
 
 LEVEL = 0.95
 MAX_OVERLAP = 2.0
-"""Bound on the variance added by subjects who train each other's models, as a multiple of the variance itself. Models
-of noise alone add it once; it may be underestimated by half."""
+"""Upper bound of the training-overlap variance, as a multiple of the variance without it. For models of noise alone it
+equals that variance; it may be underestimated by half."""
 
 
 @dataclass(frozen=True)
@@ -267,10 +267,10 @@ def with_add_one_interval(estimate: Estimate) -> Estimate:
 
 ALPHA, POWER = 0.05, 0.8
 EQUIVALENCE_MARGIN = 0.02
-"""Methods whose scores differ by less than this are taken as equivalent."""
+"""Methods whose scores differ by less than this count as equivalent."""
 MAX_PERMUTATIONS = 2**15
 SHARED_TRAINING = "permutation, shared training"
-"""The name of the test that `shared_training` makes."""
+"""Name of the test `shared_training_test`."""
 _SEED = 19350101
 
 
@@ -487,7 +487,7 @@ def _same_units(summands: Sequence[Summands | None]) -> np.ndarray:
 
 _Compared = tuple[np.ndarray, np.ndarray, np.ndarray]
 """(M, M) p of each difference, corrected for all pairs; (M, M) standardised differences, row less column; (R, M) draws
-of what equal methods score beyond what they should."""
+of the scores of equal methods, less their expectation."""
 
 
 def _compare_paired(summands: Sequence[Summands]) -> _Compared:

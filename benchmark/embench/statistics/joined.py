@@ -23,9 +23,9 @@ from embench.statistics.conditioned import HURDLE, NO_HURDLE, Hurdle
 from embench.statistics.intervals import Jackknife
 
 _NOT_SETTINGS = frozenset({"assumed", "code", "datasets", "plugin"})
-"""Keys of a recorded part that hold no setting of it."""
+"""Keys of a recorded part that are not settings."""
 _MAX_SETTINGS = 4
-"""Most settings that differ in a name; runs of other recipes differ in many, and the recipe names them."""
+"""Most differing settings in a name. Runs of other recipes differ in many; they are named by their recipe."""
 
 
 def make_names_unique(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -338,7 +338,7 @@ _SAME = {
     "seeds": ("seeds",),
     "scoring of validation subjects": ("dev",),
 }
-"""Fields of `run.yaml` that have to be equal, in words."""
+"""Facts that compared records must share -> their path in `run.yaml`."""
 _HINTS = {
     "calibration data": "run both at the same --calibration-data; embench compare --calibration-data K compares "
     "the gains of methods at K over no calibration data"

@@ -49,9 +49,9 @@ from embench.system import installed_version
 # physiological signal.
 
 SHIFT_S = 300.0
-"""Largest shift of a trace, to each side."""
+"""Largest shift of a trace in s, in each direction."""
 OVERLAP_S = 600.0
-"""Least overlap of two compared traces, or half of the shorter session."""
+"""Least overlap in s of two compared traces; half of the shorter session if that is less."""
 SHARP, SOFT, FLAT = 0.08, 0.05, 10.0
 """Increase of a correlation that multiplies the weight by e."""
 
@@ -144,10 +144,10 @@ def _softmax(likeness: np.ndarray, warmth: float) -> np.ndarray:
 
 
 _CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *confound_only.TREES_CODE]
-"""Digests of the code that this process runs, whatever becomes of the files."""
+"""Digests of the code of these models, read when this process imported it."""
 OWN_CUTS = "cuts_of_folds"
 BLOCKS = ("registered", "local", "contact")
-"""Names of blocks, in an order in which those of a level are neighbours."""
+"""Names of blocks, in an order in which the blocks of each level are neighbours."""
 
 
 @dataclass(frozen=True, eq=False)

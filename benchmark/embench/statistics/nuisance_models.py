@@ -16,7 +16,7 @@ from embench.statistics.confound_only import BalancedTrees
 from embench.system import cores, limited_threads, workers_pay
 
 CLIP = 4.0
-"""Standardised values are cut here, so that a few artefacts do not make a fit."""
+"""Limit of standardised values, so that a few artefacts do not decide a fit."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ def standardise_all(values: np.ndarray) -> np.ndarray:
 # confounds too, since a method may be such a model.
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Positions in each fold of its training units, all with a label, and of those that it predicts."""
+"""For each fold, the positions of its training units, which all have a label, and of the units that it predicts."""
 MakeEstimator = Callable[[int, bool], Any]
-"""An estimator from the seed, for classes or else for values."""
+"""Function of the seed, and of True for classes or False for values, to an estimator."""
 Members = Mapping[str, tuple[np.ndarray, MakeEstimator]]
-"""Name -> columns (n, k) of the units, and the estimator that is fitted on them."""
+"""Name -> columns (n, k) of the units, and the function that makes the estimator fitted to them."""
 
 
 def _boosting(classes: bool, **settings: Any) -> Any:
@@ -234,7 +234,7 @@ def _fit_and_predict(
 
 KNOTS = np.linspace(0, 1, 14)
 BUMP_WIDTH = 0.06
-"""Width of the bumps, as a share of the longest session."""
+"""Width of the bumps, as a proportion of the longest session."""
 
 
 def time_bumps(sessions: Sessions) -> np.ndarray:

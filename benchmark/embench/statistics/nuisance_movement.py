@@ -37,7 +37,7 @@ CONVOLUTIONS = 400
 SAMPLES = 160
 """Approximate number of samples in the window of a random convolution."""
 UNITS_AT_ONCE = 256
-"""Most windows whose features are computed together, for the sake of memory."""
+"""Number of windows whose features are computed together, to bound memory."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,8 @@ def _movement_features(cohort: Cohort) -> np.ndarray:
 # logarithms follow the subject's signal, so that its measurement unit does not matter.
 
 MUSCLE_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
-"""Bands of muscles and eyes begin here, those that begin below the Nyquist frequency; the last one ends there."""
+"""Lower edges of the bands of muscles and eyes. Those below the Nyquist frequency are used, and the last band ends
+there."""
 BREATHS_HZ = np.arange(0.05, 1.0, 0.02)
 BLINK_HZ = (1.0, 10.0)
 BLINK_SD, APART_S = 4.0, 0.3
@@ -326,10 +327,10 @@ FAR_S = (240.0, 600.0)
 BURSTS = (0.5, 1.0, 1.5, 2.0)
 """Standard deviations above the subject's mean from which movement counts as a burst."""
 MOST_SINCE = 60
-"""Units since the last burst are counted up to here."""
+"""Largest count of units since the last burst."""
 COMPONENTS = 60
 Smoothed = Mapping[str, Sequence[tuple[float, float]]]
-"""Members whose predictions are averaged too, over so many seconds before and after."""
+"""Model -> spans (seconds before, seconds after) over which its predictions are also averaged."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from embench.store import Store
 SIMULATED_POWER = Path(__file__).with_name("power.yaml")
 """Percentages of simulated studies, made by `python -m bench.confound_rule --tables`."""
 ANNOUNCED = ("0.62", "0.72")
-"""Effects that are announced: AUROC within subjects of what the signals tell, without noise."""
+"""Effects for which power is announced: within-subject AUROC of the signals' information, without noise."""
 
 
 SIMULATED_PROTOCOL = "subject-independent-v4"

@@ -24,7 +24,7 @@ from embench.system import limited_threads
 SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"
 N_PARTS = 5
 MAX_UNITS = 1000
-"""Units of a fold and seed that a probe uses; more make it slow, not better."""
+"""Number of units of a fold and seed that a probe uses; more make it slow, not better."""
 
 
 @dataclass(frozen=True)

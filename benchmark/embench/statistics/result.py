@@ -100,7 +100,7 @@ def _draw_row(ax: Axes, k: int, row: _DrawnScore) -> None:
 
 _SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
 _WIDTH = 100
-"""Characters of a line of a printed result."""
+"""Characters per line of a printed result."""
 _COLUMNS = ("method", "target", "metric", "primary_metric", "mean", "low", "high", "sd", "undefined")
 
 

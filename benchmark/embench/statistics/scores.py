@@ -62,7 +62,8 @@ from embench.statistics.joined import Joined, join, shared_stimuli, varies_withi
 # file of predictions lacks are named, and the others decide.
 
 CALIBRATION_CLASS_PROPORTIONS, TIME_SINCE_CALIBRATION = "calibration_class_proportions", "time_since_calibration"
-"""The confound-only models that only read labels and times: of what a subject gave, and since it did."""
+"""Confound-only models that read only labels or times of calibration data: the proportions of classes, and the time
+since."""
 COMPARED = (
     NO_CALIBRATION,
     CALIBRATION_NORMALISED,
@@ -70,12 +71,12 @@ COMPARED = (
     CALIBRATION_CLASS_PROPORTIONS,
     TIME_SINCE_CALIBRATION,
 )
-"""What a method that is given something is compared with, in the order in which records list it."""
+"""Methods with which a method with calibration data is compared, in the order in which records list them."""
 LEVEL_SCORES = {"binary": "brier", "classes": "brier", "value": "rmse"}
-"""Kind of target -> a score by which a shift of a subject's level can gain."""
+"""Kind of target -> a score that a shift of a subject's level can improve."""
 
 Gain = Callable[[str, str, str], ScoreOrReason]
-"""Of two methods and a score, the paired difference of the first, as `embench.statistics.scores` makes it."""
+"""Function of the names of two methods and a score to their paired difference, first less second."""
 
 
 def compute_calibration_gain(

@@ -27,13 +27,13 @@ from embench.statistics.nuisance_models import CLIP, Parts, Sessions
 from embench.statistics.nuisance_movement import movement_features
 
 LARGE_STUDY = 900
-"""Labelled units from which on a study without shared stimuli is large: its scores are adjusted for models of time and
-movement. With so many, both rules agree in at least 98 % of simulated studies."""
+"""Number of labelled units from which on a study without shared stimuli is large: its scores are adjusted for models of
+time and movement. At this size, both rules agree in at least 98 % of simulated studies."""
 _SERIES_CLIP = 3.0
 _MEMORIES = (2.0, 5.0, 10.0)
-"""Units after which a leaky sum of movement has fallen to 1/e."""
+"""Numbers of units after which a leaky sum of movement has fallen to 1/e."""
 _MOST_BEHAVIOUR = 4
-"""Most principal components of what muscles, eyes and breathing show."""
+"""Largest number of principal components of muscles, eyes and breathing."""
 
 
 @dataclass(frozen=True)

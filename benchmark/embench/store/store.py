@@ -279,7 +279,7 @@ def read_labels(path: Path) -> dict[str, dict[str, Label]]:
 
 INDEX, LABELS = "index.json", "labels.npz"
 _KEYS = {"excluded": "left_out"}
-"""Fields that have another name in the index."""
+"""Field -> its name in the index, if different."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,11 @@ from embench.store.store import cache_array
 from embench.system import installed_version
 
 MAX_EXPLAINED = 0.7
-"""Share of the variance of scores' ranks from which on predictions count as explained."""
+"""Proportion of the variance of scores' ranks from which on predictions count as explained."""
 
 N_NEAREST = 5
 MOST_AT_ONCE = 1 << 20
-"""Neighbours that are looked at at once."""
+"""Number of neighbours that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -237,9 +237,8 @@ def area_under_curve(y: np.ndarray, values: np.ndarray) -> float:
 
 
 SUSPECT_EXPLAINED = 0.5
-"""Share of the variance of scores' ranks from which on it is worth a warning that the clock explains them. Labels
-themselves, of three tasks that all subjects had in one order, are explained to .62 on Stress-Predict: 1.0 is right
-there, and gets a warning, but nothing severe."""
+"""Proportion of the variance of scores' ranks at which time since the start gets a warning. On Stress-Predict, labels
+of three tasks in one order are explained to .62: a perfect method gets a warning there, but nothing severe."""
 
 _LENGTH = "session_length"
 
@@ -449,7 +448,7 @@ def _round_or_none(value: float | None) -> float | None:
 
 
 MAX_EXPLAINED_IN_CLASS = 0.5
-"""Share of the variance of scores' ranks among units of one label from which on predictions count as explained."""
+"""The same proportion among units of one label."""
 
 
 def check_explained_by_subject(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
@@ -631,9 +630,9 @@ def _partial_r(found: Adjusted) -> dict[str, Any]:
 
 
 FOLLOWS_STATISTIC = 0.95
-"""Rank correlation inside subjects, in either direction, from which on scores are said to follow a statistic."""
+"""Within-subject rank correlation, in either direction, at which scores follow a statistic."""
 _FEWEST_UNITS, _FEWEST_SUBJECTS = 5, 5
-"""Fewer units of a subject, or fewer subjects, show nothing: few moments are in some statistic's order by chance."""
+"""Fewest units of a subject, and fewest subjects. With fewer, some statistic orders the units alike by chance."""
 
 
 def check_one_statistic(e: Evidence) -> CheckResult | Undefined:

@@ -187,14 +187,14 @@ CANDIDATES, CANDIDATES_PER_PAIR = 800, 12
 SIMILAR, COPIED = 0.25, 0.5
 """Correlation of fingerprints from which on windows are aligned; phase correlation from which on they are copies."""
 POWER_FLOOR = 1e-3
-"""Share of a window's strongest power below which a bin is filtered noise."""
+"""Proportion of a window's strongest power below which a bin is filtered noise."""
 MIN_COPIED_WINDOWS = 3
-"""Non-overlapping windows that must be copies before two subjects count as having the same signals."""
+"""Number of non-overlapping copied windows from which on two subjects count as having the same signals."""
 COPIED_SHARE, CERTAIN = 0.75, 0.8
-"""Two regular pulses of one rate align by chance now and then, with up to .7 in real recordings. Copies below `CERTAIN`
-therefore count only if they are this share of all that were aligned, from the most alike down to the last copy."""
+"""Copies below `CERTAIN` count only if they are this proportion of all aligned windows, from the most similar down to
+the last copy. Two regular pulses of one rate sometimes align by chance, with up to .7 in real recordings."""
 SHIFTED_S = 0.1
-"""Seconds by which the shift of neighbouring windows of a copy may differ, a fraction of a heart beat."""
+"""Seconds by which the shifts of neighbouring windows of a copy may differ, a fraction of a heart beat."""
 
 
 @dataclass(frozen=True)

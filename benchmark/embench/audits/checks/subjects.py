@@ -29,7 +29,7 @@ from embench.statistics.joined import Joined, join
 
 N_SHIFTS = 2000
 SUSPICIOUS_ERRORS = 4.0
-"""Paired standard errors above the best control and baseline from which on a score is suspicious."""
+"""Paired standard errors above the best confound-only model and baseline from which on a score is suspicious."""
 MAX_P_ALONE = 0.001
 """Largest p value at which the best subject counts as an outlier."""
 
