@@ -15,9 +15,14 @@ from embench import registry
 from embench.data.find import find_source
 from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
-from embench.statistics.confound_predictions import pack_predictions, published_predictions
 from embench.statistics.confound_test import MODEL_PARTITIONS, make_studies
-from embench.statistics.nuisance_columns import Study, confound_models, published_key
+from embench.statistics.nuisance_columns import (
+    Study,
+    confound_models,
+    pack_predictions,
+    published_key,
+    published_predictions,
+)
 from embench.statistics.nuisance_models import predictions
 
 PROTOCOL = "subject-independent-v4"

@@ -8,9 +8,9 @@ import pytest
 
 from embench.errors import UsageError
 from embench.protocols import load_protocol
+from embench.statistics.answerable import SIMULATED_POWER
 from embench.statistics.answers import answer_questions
 from embench.statistics.form import result_forms
-from embench.statistics.power import SIMULATED_POWER
 
 from ..docs.pages import ROOT
 from ..tiny.fixtures import cache

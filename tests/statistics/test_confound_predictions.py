@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from bench.confound_predictions import differences, studies_in
-from embench.statistics.confound_predictions import (
+from embench.statistics.nuisance_columns import (
     has_predictions,
+    is_published,
     pack_predictions,
     published_file,
     published_predictions,
 )
-from embench.statistics.nuisance_columns import is_published
 
 DATASETS = ("stress_predict", "wearable_stress")
 

@@ -44,10 +44,12 @@ def collect_evidence(
     root = data_root or recorded_root(known.run["config"])
     redefined = _redefined_modalities(manifest)
     source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
-    _check_same(source, manifest)
+    if (found := source.full_name) != manifest.dataset.name:
+        raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {source.name}")
     cohort = source.cohort(protocol, ",".join(manifest.targets), manifest.method.modalities)
-    alone = not known.run["config"].get("train_dataset") and not _has_own_folds(known.run)
-    dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
+    own_folds = any("own" in origin for origin in known.run.get("submission", {}).get("folds", {}).values())
+    by_protocol = not known.run["config"].get("train_dataset") and not own_folds
+    dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if by_protocol else {}
     tested = set(cohort.tested)
     labels = cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
     scored = replace(known, labels=known.labels or labels)
@@ -87,9 +89,9 @@ def collect_evidence(
         missing_sources=missing,
         stages=stages,
         baselines=_find_baselines(folder, manifest),
-        owed=find_miscounted_units(known.predictions, cohort, manifest.seeds)
-        if _counts_unpredicted(known, manifest)
-        else (),
+        owed=()
+        if manifest.dev or not len(known.predictions)
+        else find_miscounted_units(known.predictions, cohort, manifest.seeds),
         seal=_compare_withheld(folder, labels, source) if known.labels is None else None,
     )
 
@@ -114,11 +116,6 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
     )
 
 
-def _counts_unpredicted(known: record.Record, manifest: Manifest) -> bool:
-    """Return True if units without a prediction count in this record."""
-    return not manifest.dev and len(known.predictions) > 0
-
-
 def _recorded_source(run: Mapping[str, Any], root: Path | None) -> Source:
     """Return a record's dataset, by its name, or by the folder of own recordings outside the data root."""
     named = str(run["dataset"]["name"])
@@ -129,12 +126,6 @@ def _recorded_source(run: Mapping[str, Any], root: Path | None) -> Source:
         if not is_folder(asked):
             raise
         return find_source(asked, root)
-
-
-def _check_same(source: Source, manifest: Manifest) -> None:
-    """Raise UsageError if the data are those of another dataset than the record's."""
-    if (found := source.full_name) != manifest.dataset.name:
-        raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {source.name}")
 
 
 def _redefined_modalities(manifest: Manifest) -> list[Reason]:
@@ -161,11 +152,6 @@ def _compare_withheld(
     if not path.is_file():
         return "missing"
     return compare_seal(path, labels, source.raw_digest())
-
-
-def _has_own_folds(run: Mapping[str, Any]) -> bool:
-    """Return True if a file of predictions came with its own folds."""
-    return any("own" in origin for origin in run.get("submission", {}).get("folds", {}).values())
 
 
 def _request_differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:

@@ -65,7 +65,8 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | U
 def _recompute_buffers(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield buffer, its value for the stage's training subjects, and for all subjects, of encoders that keep
     statistics."""
-    having = [m for m, p in stage.params.modalities.items() if _fits_statistics(load_encoder(p))]
+    encoders = {m: load_encoder(parts) for m, parts in stage.params.modalities.items()}
+    having = [m for m, encoder in encoders.items() if type(encoder).fit_stats is not Encoder.fit_stats]
     if not having:
         return
     everything = {k: stage.task[f"all_{k}"] for k in ("recording", "start", "stop")}
@@ -76,18 +77,13 @@ def _recompute_buffers(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarra
         load_labelled_data(replace(stage, task={**stage.task, **everything, **blank}))[1],
     )
     for m in having:
-        encoder = load_encoder(stage.params.modalities[m])
-        one, other = (_build_buffers(encoder, spec[m]) for spec in specs)
+        one, other = (_build_buffers(encoders[m], spec[m]) for spec in specs)
         # Which buffers hold statistics shows where others are handed over.
         moved = replace(specs[0][m], stats={k: v * 1.5 + 0.25 for k, v in specs[0][m].stats.items()})
-        changed = _build_buffers(encoder, moved)
+        changed = _build_buffers(encoders[m], moved)
         for name, value in one.items():
             if not np.array_equal(value, changed[name]):
                 yield f"encoders.{m}.{name}", value, other[name]
-
-
-def _fits_statistics(encoder: Encoder) -> bool:
-    return type(encoder).fit_stats is not Encoder.fit_stats
 
 
 def _build_buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:

@@ -318,8 +318,7 @@ def look(
     from embench.data.find import CORPUS, OWN, find_source
     from embench.protocols import load_protocol
     from embench.report.look import LookedAt, write_look
-    from embench.statistics.answerable import find_unanswerable, unique_as_json
-    from embench.statistics.power import find_power
+    from embench.statistics.answerable import find_power, find_unanswerable, unique_as_json
 
     if not out.absolute().parent.is_dir():
         raise UsageError(f"the folder {out.parent} does not exist", where="--out")

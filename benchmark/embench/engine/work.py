@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -79,7 +79,8 @@ def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
         machine.release(error, stage.params.common.device)
         raise
     except (Exception, SystemExit) as error:  # a plugin that ends the program
-        _write_trace(folder, traceback.format_exc())
+        with suppress(OSError):  # if the disk failed, the error itself reports it
+            (folder.path / "error.txt").write_text(traceback.format_exc(), "utf-8")
         named = _name_cause(error, stage, folder)
         machine.release(error, stage.params.common.device)
         raise named from error
@@ -136,13 +137,6 @@ def _hearing_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
     if heard.is_set():
         raise KeyboardInterrupt
-
-
-def _write_trace(folder: Folder, trace: str) -> None:
-    try:
-        (folder.path / "error.txt").write_text(trace, "utf-8")
-    except OSError:
-        return  # the disk failed, as the error itself reports
 
 
 def _name_cause(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:

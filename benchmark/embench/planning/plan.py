@@ -62,7 +62,7 @@ from embench.protocols import Fold, Protocol, count_leaks, describe_leaks, load_
 from embench.records.manifest import MethodKind, Overlap, seeds_taken
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.wording import name_without_package
-from embench.statistics.answerable import describe_difference, published_spread
+from embench.statistics.answerable import describe_difference, published_spread, simulated_power
 from embench.statistics.confound_test import make_studies
 from embench.statistics.nuisance_columns import Study, is_published
 from embench.statistics.nuisance_models import careful_trees
@@ -72,7 +72,6 @@ from embench.statistics.nuisance_movement import (
     behaviour_features,
     read_windows,
 )
-from embench.statistics.power import simulated_power
 from embench.store import blank_clips
 from embench.system import EventCallback, cores, limited_threads, throttle_progress
 

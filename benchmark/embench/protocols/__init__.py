@@ -1,10 +1,10 @@
 """The rules of a comparison: scored units, training and test subjects, and the proof of folds."""
 
-from embench.protocols.balanced import balanced_count
 from embench.protocols.partition import (
     Fold,
     FoldRow,
     Leaks,
+    balanced_count,
     connected_groups,
     count_leaks,
     describe_leaks,

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -15,7 +16,6 @@ import numpy as np
 
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Unit
-from embench.protocols.balanced import FEWEST_GROUPS, balanced_count, balanced_partitions
 from embench.protocols.schema import Protocol, Validation
 from embench.protocols.units import RecordingTimes
 
@@ -345,8 +345,7 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
     - Every unit is tested exactly once; with `tests: last` it is tested once or trained on.
     - No unit and no raw sample is in two parts of a fold.
     - Without a leak, no subject, group or recording is in two parts. A leaking protocol keeps apart the units by which
-      it
-      splits. Splits within subjects have folds of one subject.
+      it splits. Splits within subjects have folds of one subject.
     - A split by stimulus trains on no tested or related stimulus. Excluded stimuli are in no fold.
     - There is validation wherever the protocol requires it and training data suffice.
 
@@ -380,7 +379,9 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
             _prove_disjoint(protocol, fold, learned, "stimulus", _PLURAL["stimulus"])
             _prove_unrelated(protocol, fold, learned, rules.separated_stimuli() if rules else {})
         if protocol.split.within:
-            _prove_one_subject(protocol, fold, parts)
+            subjects = {unit.subject for part in parts.values() for unit in part}
+            if len(subjects) > 1:
+                raise _check_failed(protocol, f"subjects share fold {fold.index} of a split within subjects", subjects)
         _prove_no_overlap(protocol, fold, parts, overlapping)
         _prove_complete(protocol, fold, parts, held_together)
 
@@ -496,12 +497,6 @@ def _prove_unrelated(
     if shared := related & held["train"]:
         what = f"training stimuli are related to test stimuli of fold {fold.index}, or in the same part"
         raise _check_failed(protocol, what, shared)
-
-
-def _prove_one_subject(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]) -> None:
-    subjects = {unit.subject for part in parts.values() for unit in part}
-    if len(subjects) > 1:
-        raise _check_failed(protocol, f"subjects share fold {fold.index} of a split within subjects", subjects)
 
 
 def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:
@@ -665,3 +660,76 @@ def _complete_fold(
         barred = {other for unit in tested for other in apart.get(unit.stimulus, ())}
     train = [unit.id for unit in units if atom_of[unit.id] in free and unit.stimulus not in barred]
     return Fold(index, tuple(train), (), tuple(unit.id for unit in tested))
+
+
+# Balanced partitions: several partitions in which any two subjects share a test fold equally often.
+#
+# Points of an affine plane of order q are pairs (a, b) of elements of the field of q elements. Its lines fall into
+# q + 1 parallel classes of q lines each, and any two points lie on exactly one line. A class is a partition, a line is
+# a fold, and a subject is dealt to a point.
+
+_LARGE, _SMALL = 5, 4
+_MOST_IN_SMALL = _SMALL**2
+"""Most subjects for the plane of order 4. More subjects would share points there, but not in the plane of order 5."""
+FEWEST_GROUPS = _SMALL + 1
+"""Fewest subjects: a line has one point less, so that not all subjects can lie on one line, that is in one fold."""
+_TIMES_FOUR = ((0, 0, 0, 0), (0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2))
+"""Multiplication table of the field of four elements, in which addition is bitwise exclusive or."""
+
+
+def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:
+    """Return partitions, each as subject -> test fold, in which any two subjects share a test fold equally often.
+
+    There are six partitions of five folds, or five of four folds for at most 16 subjects. Up to 25 (16) subjects, any
+    two share a fold in exactly one partition. With more, some subjects share a point of the plane, and therefore all
+    folds; subjects on different points share one. Test folds of one partition differ in size by at most three subjects.
+
+    Args:
+        subjects: at least `FEWEST_GROUPS` distinct names, of subjects or of indivisible groups, in random order."""
+    lines = _parallel_lines(_SMALL if len(subjects) <= _MOST_IN_SMALL else _LARGE)
+    order = len(lines) - 1
+    rounds, rest = divmod(len(subjects), order**2)
+    points = [*range(order**2)] * rounds + _spread_points(order, rest)
+    return [dict(zip(subjects, folds[points].tolist(), strict=True)) for folds in lines]
+
+
+def balanced_count(subjects: int) -> int:
+    """Return the number of balanced partitions for this number of subjects or groups; 1 if there are too few.
+
+    >>> balanced_count(24), balanced_count(16), balanced_count(4)
+    (6, 5, 1)
+    """
+    return 1 if subjects < FEWEST_GROUPS else 1 + (_SMALL if subjects <= _MOST_IN_SMALL else _LARGE)
+
+
+def _parallel_lines(order: int) -> np.ndarray:
+    """Return (q + 1, q^2) the number of the line through each point, in each class of parallel lines."""
+    a, b = np.divmod(np.arange(order**2), order)
+    if order == _SMALL:
+        sloped = [b ^ np.array(_TIMES_FOUR)[slope, a] for slope in range(order)]
+    else:
+        sloped = [(b - slope * a) % order for slope in range(order)]
+    return np.stack([a, *sloped])
+
+
+@cache
+def _spread_points(order: int, count: int) -> list[int]:
+    """Return `count` points of a plane, spread over its lines as evenly as single exchanges allow.
+
+    A perfectly even spread is impossible: two points of a proper subset lie on a common line."""
+    lines, every = _parallel_lines(order), range(order**2)
+
+    def unevenness(points: list[int]) -> int:
+        loads = np.stack([np.bincount(line_of_point[points], minlength=order) for line_of_point in lines])
+        return int((np.abs(order * loads - count) ** 4).sum())
+
+    points = list(every[:count])
+    least = unevenness(points)
+    while True:
+        exchanged = [
+            [*points[:at], point, *points[at + 1 :]] for at in range(count) for point in every if point not in points
+        ]
+        best = min(exchanged, key=unevenness, default=points)
+        if unevenness(best) >= least:
+            return sorted(points)
+        points, least = best, unevenness(best)

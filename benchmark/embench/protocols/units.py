@@ -226,8 +226,7 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
 
     Returns:
         `raw` (n,) before any threshold and `label` (n,), both float64, NaN without a label. All of `label` is NaN if
-            the
-        rule must still be fitted."""
+            the rule must still be fitted."""
     known = rule.cut != "training_mean"
     labels = _centre_labels(units, labels) if rule.centred else labels
     raw, made = np.full(len(units), np.nan), np.full(len(units), np.nan)

@@ -31,10 +31,9 @@ from embench.report.page import Section, join_parts, paragraph, render_macro, re
 from embench.runs.external import describe_confound_only
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
 from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
-from embench.statistics.answerable import published_spread, smallest_difference, subjects_needed
+from embench.statistics.answerable import SIMULATED_PROTOCOL, published_spread, smallest_difference, subjects_needed
 from embench.statistics.answers import describe_undefined, plain_reason
 from embench.statistics.confound_only import CONFOUND_ONLY, FOR_COMPARISON
-from embench.statistics.power import SIMULATED_PROTOCOL
 from embench.store import RecordingEntry, Store
 from embench.store.prepare import recordings
 from embench.system import ProgressCallback
@@ -346,7 +345,7 @@ PartProgress = Callable[[str, str], ProgressCallback]
 class LookedAt:
     """The content of a page. `people`: subjects whose signals are drawn. `is_own`: whether the data are the user's own.
     `cannot_answer`: targets that the study cannot answer, see `Unanswerable.as_json`. `power`: see
-    `embench.statistics.power.simulated_power`."""
+    `embench.statistics.answerable.simulated_power`."""
 
     dataset: Dataset
     store: Store
@@ -591,7 +590,7 @@ def _without_names(reason: str, store: Store) -> str:
 
 
 def _describe_power(row: Mapping[str, Any]) -> str:
-    """Return a sentence on the power for an effect; see `embench.statistics.power`."""
+    """Return a sentence on the power for an effect; see `embench.statistics.answerable`."""
     effect = f"tell {row['target']} with an AUROC of {row['AUROC of the signals']:.2f} within subjects"
     shares = {name.removesuffix(", %"): value for name, value in row.items() if name.endswith(", %")}
     percent = " and ".join(f"{value}\N{NO-BREAK SPACE}% {name}" for name, value in shares.items())

@@ -243,7 +243,7 @@ def _answers(
             yield Answer("movement", "given time and movement within 10 min?", word, why)
         return
     if facts.chance is not None:
-        by_metric = f"{metric_family(metric)} {_format_or_undefined(score, facts.chance)}"
+        by_metric = f"{metric_family(metric)} {format_or_undefined(score, facts.chance)}"
         smallest = SMALLEST_EFFECT.get(metric_family(metric)) if scoring > 3 else None
         yield Answer("chance", "more than by chance?", judge_interval(score, facts.chance, smallest), by_metric, score)
     kind = metric.partition("_")[2]
@@ -251,7 +251,8 @@ def _answers(
         text, evidence = _HELD_CONSTANT[kind]
         yield Answer("held", text, "held constant", evidence)
     if asked:
-        timed = None if kind in _HELD_CONSTANT else _strongest_time_model(scores, target, metric)
+        of_time = [(name, known) for name in _TIME_MODELS if (known := scores.score(target, metric, name))]
+        timed = max(of_time, key=lambda pair: pair[1].mean, default=None) if kind not in _HELD_CONSTANT else None
         yield from _confound_answers(scores.adjusted(target), metric, score, timed, dataset)
         if scoring > 3 and kind in ("crossed", "crossed_moment"):
             yield from _order_answer(scores, target, metric)
@@ -263,15 +264,8 @@ def _order_answer(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
     chance = metric_facts(metric).chance or 0.0
     if len(found) < len(_CHANCE_ALONE) or any(judge_interval(score, chance) != "not shown" for score in found.values()):
         return
-    alone = "; ".join(f"{label(name)} alone {_format_or_undefined(score, chance)}" for name, score in found.items())
+    alone = "; ".join(f"{label(name)} alone {format_or_undefined(score, chance)}" for name, score in found.items())
     yield Answer("order", "given the order of the stimuli?", "excluded by design", alone)
-
-
-def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str, Score] | None:
-    """Return the confound-only model of time with the highest primary metric, and its score; None if no model has
-    one."""
-    known = [(name, score) for name in _TIME_MODELS if (score := scores.score(target, metric, name))]
-    return max(known, key=lambda pair: pair[1].mean, default=None)
 
 
 def _confound_answers(
@@ -342,7 +336,7 @@ def _answer_at_level(
     """Return the answer at a confound level. If the interval excludes 0 but a condition fails, the evidence names
     it."""
     at = adjusted.levels[level]
-    evidence = f"partial r {_format_or_undefined(at.partial_r, 0.0)}"
+    evidence = f"partial r {format_or_undefined(at.partial_r, 0.0)}"
     word = judge_interval(at.partial_r, 0.0, smallest)
     if word == "yes" and not at.associated:
         word, evidence = "not shown", f"{evidence}, but {_failed_condition(adjusted, at, metric, score)}"
@@ -371,7 +365,7 @@ def _failed_condition(adjusted: Adjusted, at: AdjustedAt, metric: str, score: Sc
     none = 0.0 if adjusted.mean_difference else chance
     if judge_interval(at.residual_score, none) != "yes":
         what = "higher and lower labels differ" if metric.startswith("concordance") else "the two labels differ"
-        size = _format_or_undefined(at.residual_score, none) + (" SD" if adjusted.mean_difference else "")
+        size = format_or_undefined(at.residual_score, none) + (" SD" if adjusted.mean_difference else "")
         return f"over the matched comparisons the adjusted scores of {what} by {size}"
     return f"{at.residual_proportion:.0%} of the score's variance is left ({least:.0%} to {most:.0%} is allowed)"
 
@@ -403,7 +397,7 @@ def judge_interval(score: Score | None, null: float, smallest: float | None = No
     return "no larger than δ" if smallest is not None and score.high < smallest else "not shown"
 
 
-def _format_or_undefined(score: Score | None, null: float) -> str:
+def format_or_undefined(score: Score | None, null: float) -> str:
     """Return a number with its interval, as `format_interval`, or "not estimable"."""
     return "not estimable" if score is None or not score.defined else format_interval(score, null)
 
@@ -450,7 +444,11 @@ def explain_unanswerable(scores: Scores, target: str, subjects: Any, seeds: int,
     reason, factor = describe_missing_data(why, size)
     if enough := scores.enough_data(target):
         return Unanswerable("too few data", reason, suggest_more_data(enough.seeds, enough.subjects))
-    return Unanswerable("too few data", reason, _suggest_seeds(factor, seeds))
+    # A partition counts only if it has enough comparisons by itself.
+    remedy = f"Other partitions may give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1} --dry-run"
+    if seeds >= _MOST_SEEDS or factor == float("inf"):
+        remedy = "More subjects are needed, or stimuli on which subjects disagree."
+    return Unanswerable("too few data", reason, remedy)
 
 
 def say_not_separable(target: str, confound: str, evidence: str) -> str:
@@ -508,14 +506,6 @@ def describe_undefined(why: Reason, size: int, dataset: str = "") -> str:
         if why.id in TOO_FEW_REASONS
         else plain_reason(why, dataset)
     )
-
-
-def _suggest_seeds(factor: float, seeds: int) -> str:
-    """Return a sentence on what may give enough comparisons, for records that do not say what does. A partition counts
-    only if it has enough comparisons by itself."""
-    if seeds >= _MOST_SEEDS or factor == float("inf"):
-        return "More subjects are needed, or stimuli on which subjects disagree."
-    return f"Other partitions may give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1} --dry-run"
 
 
 _RELEASE = "the release does not state when a unit began"

@@ -175,10 +175,6 @@ def _ranks(score: np.ndarray, tie: float) -> np.ndarray:
     return np.asarray(rankdata(level)) / len(score)
 
 
-_KEYS = {"subjects": "subjects"}
-"""Fields of a comparison that `--json` writes under another key."""
-
-
 @dataclass(frozen=True, repr=False)
 class Comparison:
     """Two methods compared on one target. It prints as a sentence.
@@ -248,11 +244,8 @@ class Comparison:
         """Return the comparison as `embench compare --json` prints it."""
         apart = ("scores", "difference", "tests")
         return {
-            **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
-            "scores": {
-                self.one: self.scores[0].as_json(),
-                self.other: self.scores[1].as_json(),
-            },
+            **{name: value for name, value in vars(self).items() if name not in apart},
+            "scores": {self.one: self.scores[0].as_json(), self.other: self.scores[1].as_json()},
             "difference": self.difference.as_json(),
             "tests": dict(self.tests),
             "equivalent": self.equivalent,

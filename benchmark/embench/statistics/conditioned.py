@@ -277,8 +277,7 @@ def proportion_won_resampled(
     name: str, tables: Sequence[Pairs], counts: np.ndarray, hurdle: Hurdle = HURDLE
 ) -> np.ndarray:
     """Return (R,) the proportion won, mean over the classes of `proportion_won`, in samples of subjects. Sample r
-        contains
-    subject p `counts[r, p]` times."""
+    contains subject p `counts[r, p]` times."""
     return mean_of_known([tables[k].resampled(counts) for k in estimable(name, tables, hurdle)])
 
 

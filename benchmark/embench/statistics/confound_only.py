@@ -49,8 +49,6 @@ class BalancedTrees:
 # A new confound-only model is a function here with its name in `CONFOUND_ONLY`, and a higher `SCORING_REVISION`. If it
 # needs other data than a `ConfoundTask` holds, `evaluation` adds them.
 
-_CODE = [sha256(Path(__file__)), *TREES_CODE]
-"""Digests of the code of these models, read when this process imported it."""
 ConfoundPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 """Score (n,) or (n, K) and decision (n,), or the reason why the model does not apply."""
 Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
@@ -335,7 +333,7 @@ def predict_with_trees(task: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
     # Methods of one split share confound-only models, and most of a scoring's time goes into these trees.
     libraries = [installed_version(name) for name in ("numpy", "scikit-learn")]
     known = [digest(np.ascontiguousarray(part)) for part in (x[train], task.train_labels, x[test])]
-    key: list[object] = ["trees", _CODE, libraries, task.target.kind, task.target.n, known]
+    key: list[object] = ["trees", TREES_CODE, libraries, task.target.kind, task.target.n, known]
     predicted = task.keep(key, lambda: _fit_and_predict(task, x))
     return predict_from_proportions(task.target, predicted) if has_classes else _value_as_decision(predicted)
 

@@ -28,7 +28,7 @@ from embench.statistics.answers import (
     SCORE_RESIDUAL_BOUNDS,
     TIME_PREDICTS_LABEL,
 )
-from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference
+from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference, number_as_json
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out, mean_over_subjects, training_overlap, widen
 from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.nuisance_columns import (
@@ -291,7 +291,9 @@ def _associate(
         )
         for name, units in _find_tasks(tested).items()
     }
-    return Association(effect, score, share, all(passed), jackknife.by_group(_subject_contributions(by_subject)), tasks)
+    means = mean_of_known(by_subject)
+    by_group = jackknife.by_group(np.nan_to_num(means / np.isfinite(means).sum()))
+    return Association(effect, score, share, all(passed), by_group, tasks)
 
 
 def estimate_metric(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
@@ -322,12 +324,6 @@ def _subject_means(products: np.ndarray, tested: LabelledUnits, jackknife: Jackk
         known = np.isfinite(mine).any(1)
         by_subject[known, p] = np.nanmean(mine[known], axis=1)
     return by_subject
-
-
-def _subject_contributions(by_subject: np.ndarray) -> np.ndarray:
-    """Return (P,) contributions of subjects to the mean over seeds and subjects."""
-    values = mean_of_known(by_subject)
-    return np.nan_to_num(values / np.isfinite(values).sum())
 
 
 def _mean_with_interval(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
@@ -470,7 +466,7 @@ def _analyse_small_study(
     found = adjust(np.stack(made), label_columns(tested.y[known], target), sample)
     chance = 0.5 if metric_facts(metric).is_like_auroc else 0.0
     at = {
-        "partial_r": _as_json_number(found.effect),
+        "partial_r": number_as_json(found.effect),
         "residual_proportion": found.score_left,
         "label_residual_proportion": found.label_residual_proportion,
         "extra_movement_p": found.extra_movement_p,
@@ -572,7 +568,7 @@ def _analyse_large_study(
         "seeds": {str(seed): at(decisive, [seed], own_alone[seed]).associated for seed in found},
         "variants": {name: at(decisive, found, own, by).associated for name, by in VARIANTS.items()},
         **_measure_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
-        "tasks": {name: _as_json_number(effect) for name, effect in levels[decisive].tasks.items()},
+        "tasks": {name: number_as_json(effect) for name, effect in levels[decisive].tasks.items()},
         "decisive_level": decisive,
     }
 
@@ -734,16 +730,12 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring:
 
 def _association_as_json(made: Association, groups: Sequence[str]) -> dict[str, Any]:
     return {
-        "partial_r": _as_json_number(made.partial_r),
-        "residual_score": _as_json_number(made.score),
+        "partial_r": number_as_json(made.partial_r),
+        "residual_score": number_as_json(made.score),
         "residual_proportion": made.share,
         "associated": made.associated,
         "by_group": dict(zip(groups, made.by_group.tolist(), strict=True)),
     }
-
-
-def _as_json_number(value: ScoreOrReason) -> dict[str, Any]:
-    return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()
 
 
 def scores_by_seed(

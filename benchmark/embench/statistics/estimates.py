@@ -49,14 +49,6 @@ from embench.statistics.intervals import (
 from embench.statistics.joined import Joined, is_predicted
 
 
-def _ccc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    return concordance_by_subject(_predicted(units), subjects)
-
-
-def _ccc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
-    return concordance_without_stimulus(_predicted(units), subjects, stimuli)
-
-
 def _predicted(units: Units) -> Units:
     """Return the units with a prediction. Agreement is not a proportion of comparisons, of which others could be
     lost."""
@@ -65,14 +57,14 @@ def _predicted(units: Units) -> Units:
 
 WITHIN_SUBJECT_SCORES = {
     "auroc_within": auroc_by_subject,
-    "ccc": _ccc_by_subject,
+    "ccc": lambda units, subjects: concordance_by_subject(_predicted(units), subjects),
     "concordance_within": order_by_subject,
 }
 """Score -> its function (units, subjects (P,)) -> (P,), NaN for a subject without a score."""
 
 WITHOUT_STIMULUS = {
     "auroc_within": auroc_without_stimulus,
-    "ccc": _ccc_without_stimulus,
+    "ccc": lambda units, *sample: concordance_without_stimulus(_predicted(units), *sample),
     "concordance_within": order_without_stimulus,
 }
 """Score -> its function without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
@@ -190,6 +182,11 @@ ROUNDING = 1e-9
 
 ScoreOrReason = Estimate | Undefined
 Tables = list[Pairs] | Undefined
+
+
+def number_as_json(value: ScoreOrReason) -> dict[str, Any]:
+    """Return a score, or the reason why it is undefined, as `scores.json` holds it."""
+    return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()
 
 
 def estimate_all(
@@ -312,7 +309,8 @@ def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[S
     """Return a within-subject score: each subject's folds and seeds are averaged first, then subjects."""
     subjects = jackknife.subjects
     by_fold = subject_scores_by_fold(name, joined, subjects)
-    values = {at: _finite_or_none(mean_of_known(scores)) for at, scores in by_fold.items()}
+    means = {at: float(mean_of_known(scores)) for at, scores in by_fold.items()}
+    values = {at: mean if np.isfinite(mean) else None for at, mean in means.items()}
     scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
     without = int(np.isnan(scores).sum())
     why_some, why_all = WHY_UNDEFINED[name]
@@ -549,10 +547,6 @@ def _check_range(name: str, metric: Metric, values: np.ndarray) -> np.ndarray:
 def _plugin_error(name: str, what: str, expected: str | None = None) -> PluginError:
     entry = registry.find("metric", name)
     return PluginError(f"the metric {entry.full_name} {what}", where=registry.origin(entry), expected=expected)
-
-
-def _finite_or_none(value: float | np.ndarray) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 # The mean difference of scores between units of higher and lower label, over the comparisons of a score like AUROC:

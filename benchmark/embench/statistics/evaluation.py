@@ -399,19 +399,12 @@ def score_predictions(
     if confounds:
         values = scores_by_seed(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
         folds = scores_by_seed(cohort, [(a.target, a.seed, a.units, np.full(len(a.units), a.fold)) for a in by_fold])
-        decisive, placebo_seeds = (
-            "movement" if proved else "protocol_phase",
-            _first_seeds(seeds) if confounds.placebo else (),
-        )
+        decisive, first_seeds = "movement" if proved else "protocol_phase", [of[0] for of in seeds.values() if of]
+        placebo_seeds = tuple(dict.fromkeys(first_seeds)) if confounds.placebo else ()
         more["adjusted"] = run_confound_test(
             values, folds, studies, cohort, found.scores, decisive, protocol, confounds.progress, placebo_seeds
         )
     return replace(found, scores=Scores({**found.scores, **more}))
-
-
-def _first_seeds(seeds: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
-    """Return the first seeds of all targets, each once."""
-    return tuple(dict.fromkeys(of_target[0] for of_target in seeds.values() if of_target))
 
 
 def _score_with_confounds(

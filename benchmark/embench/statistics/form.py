@@ -33,6 +33,7 @@ from embench.statistics.answers import (
     answer_questions,
     format_decimals,
     format_interval,
+    format_or_undefined,
     judge_interval,
     metric_family,
 )
@@ -106,6 +107,7 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
     metric = found.metric if found.score or not found.exploratory else found.exploratory[0].metric
     score = scores.score(found.target, metric)
     facts = metric_facts(metric)
+    varies = f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
     return ResultForm(
         target=found.target,
         question=f"{about.dataset}: {about.question}",
@@ -114,7 +116,7 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
         metric=facts.title + ("" if found.score else ", not the primary metric"),
         score=(_score_in_words(score, facts.chance) + _partitions_clause(run) if score else "not estimable")
         + _strongest_model_clause(found),
-        explanation=about.explanation(metric) if found.score else _what_varies(found),
+        explanation=about.explanation(metric) if found.score else varies,
         problem=about.order_sentence(found),
         remedy=found.problem.remedy if found.problem else "",
         answers=() if found.problem else tuple(_with_variants(found)),
@@ -289,11 +291,6 @@ def _score_in_words(score: Score, chance: float | None) -> str:
     over = {"subjects and stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
     shown = format_interval(score, chance, "{}   95 % CI {} to {}, over " + over)
     return f"{shown}; chance {format_decimals(chance)}" if chance is not None else shown
-
-
-def _what_varies(found: TargetAnswers) -> str:
-    """Return a sentence on the confounds that the first exploratory score does not hold constant; empty without one."""
-    return f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
 
 
 def _strongest_model_clause(found: TargetAnswers) -> str:
@@ -577,16 +574,12 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
         most = format_interval(max(known, key=lambda score: score.mean), 0.0)
         yield f"Placebo: one axis of the accelerometer, given the other axes and time, has a partial r of up to {most}."
     if adjusted.tasks:
-        tasks = (f"{name}: {_interval_or_undefined(effect)}" for name, effect in adjusted.tasks.items())
+        tasks = (f"{name}: {format_or_undefined(effect, 0.0)}" for name, effect in adjusted.tasks.items())
         yield f"Partial r in each task: {'; '.join(tasks)}."
     if read := [
         vocabulary.label(name, "modalities") for name in adjusted.adjusted_for if name in reads and name != "acc"
     ]:
         yield f"The method reads {join_with_and(read)}, which the analysis also adjusts for."
-
-
-def _interval_or_undefined(score: Score) -> str:
-    return format_interval(score, 0.0) if score.defined else "not estimable"
 
 
 _QUESTIONS_HEAD = "Is the score associated with the label ..."

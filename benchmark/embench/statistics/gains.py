@@ -14,7 +14,7 @@ from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
-from embench.interfaces.units import Units
+from embench.interfaces.units import Target, Units
 from embench.protocols import NO_CALIBRATION, Given, recorded_given
 from embench.records.manifest import SHARED_SEEDS, but_for_given
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
@@ -193,13 +193,10 @@ def primary_metric_summands(record: Record, target: str) -> Summands | None:
     Raises:
         DataError: the record holds no labels."""
     metric = record.scores.primary_metrics[target]
-    groups = record.groups
-    rule = next((each for each in recorded_targets(record) if each.name == target), None)
-    if rule is None or record.scores.score(target, metric) is None or has_shared_subjects(record):
+    found = _compared_units(record, target) if record.scores.score(target, metric) else None
+    if found is None:
         return None
-    [joined] = joined_on_common([record], rule, groups)
-    joined = shared_part(joined)
-    jackknife = leave_one_out(joined.tested_subjects(), groups)
+    rule, joined, jackknife = found
     by_group = per_subject_contributions(metric, joined, rule, jackknife.subjects)
     if by_group is None:
         return None
@@ -215,23 +212,31 @@ def primary_metric_summands(record: Record, target: str) -> Summands | None:
 def chance_contributions(record: Record, target: str) -> list[float] | None:
     """Return the contributions of groups of subjects to the primary metric of a constant score, in the partitions of
     `shared_part`. They are the average of a method's `primary_metric_summands` if the method predicts nothing. None if
-        a
-    method has no such contributions.
+    a method has no such contributions.
 
     Raises:
         DataError: the record holds no labels."""
-    metric = record.scores.primary_metrics[target]
-    rule = next((each for each in recorded_targets(record) if each.name == target), None)
-    if rule is None or has_shared_subjects(record):
+    found = _compared_units(record, target)
+    if found is None:
         return None
-    joined = shared_part(joined_on_common([record], rule, record.groups)[0])
+    rule, joined, jackknife = found
     constant = {
         seed: {fold: replace(units, score=np.zeros_like(units.score)) for fold, units in folds.items()}
         for seed, folds in joined.seeds.items()
     }
-    jackknife = leave_one_out(joined.tested_subjects(), record.groups)
-    found = per_subject_contributions(metric, replace(joined, seeds=constant), rule, jackknife.subjects)
-    return None if found is None else np.bincount(jackknife.codes, found).tolist()
+    metric, constant_scores = record.scores.primary_metrics[target], replace(joined, seeds=constant)
+    by_subject = per_subject_contributions(metric, constant_scores, rule, jackknife.subjects)
+    return None if by_subject is None else np.bincount(jackknife.codes, by_subject).tolist()
+
+
+def _compared_units(record: Record, target: str) -> tuple[Target, Joined, Jackknife] | None:
+    """Return a target's rule, its units in `shared_part` and their jackknife; None if models are tested on their
+    training subjects, or if an old record does not hold the label's rule."""
+    rule = next((each for each in recorded_targets(record) if each.name == target), None)
+    if rule is None or has_shared_subjects(record):
+        return None
+    joined = shared_part(joined_on_common([record], rule, record.groups)[0])
+    return rule, joined, leave_one_out(joined.tested_subjects(), record.groups)
 
 
 def shared_part(joined: Joined) -> Joined:
@@ -361,7 +366,13 @@ _Amounts = dict[Given, Record]
 
 def _group_by_method(records: Sequence[Record], given: str | None) -> tuple[dict[str, _Amounts], list[Given]]:
     """Return name of a method -> amount -> its run, and the amounts at which methods are compared."""
-    _check_calibration_recorded(records)
+    for record in records:
+        if record.run.get("calibration_data") is None:
+            raise UsageError(
+                f"{record.run['protocol']['name']} has no calibration data",
+                where=record.run["id"],
+                expected="runs under personalise-v1",
+            )
     if len(records) > 1:
         check_same(records, but=["seeds", "calibration data", "target access"])
     grouped: dict[str, _Amounts] = {}
@@ -395,16 +406,6 @@ def _group_by_method(records: Sequence[Record], given: str | None) -> tuple[dict
             hint="run the others with --calibration-data too",
         )
     return methods, wanted or common
-
-
-def _check_calibration_recorded(records: Sequence[Record]) -> None:
-    for record in records:
-        if record.run.get("calibration_data") is None:
-            raise UsageError(
-                f"{record.run['protocol']['name']} has no calibration data",
-                where=record.run["id"],
-                expected="runs under personalise-v1",
-            )
 
 
 def _table_at_amount(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str | None) -> CurveTable:

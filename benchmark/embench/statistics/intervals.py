@@ -379,12 +379,11 @@ def rank_groups(different: np.ndarray) -> list[str]:
             stop += 1
         if not runs or stop > runs[-1][1]:
             runs.append((start, stop))
-    return ["".join(_letter(k) for k, (a, b) in enumerate(runs) if a <= m < b) for m in range(len(different))]
-
-
-def _letter(number: int) -> str:
-    """Return a to z, then a1 to z1, and so on."""
-    return chr(ord("a") + number % 26) + (str(number // 26) if number >= 26 else "")
+    letters = [chr(ord("a") + k % 26) + (str(k // 26) if k >= 26 else "") for k in range(len(runs))]  # z, then a1
+    return [
+        "".join(letter for letter, (a, b) in zip(letters, runs, strict=True) if a <= m < b)
+        for m in range(len(different))
+    ]
 
 
 # Ranks of many methods on one leaderboard, with numpy alone: leaderboards are also printed by a command that must start

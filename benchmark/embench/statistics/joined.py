@@ -410,17 +410,13 @@ def recorded_targets(of: Record) -> list[Target]:
     """Return the scored targets of a record, from its label rules."""
     card = of.run["card"]
     rules, steps = {row["name"]: row for row in card.get("label_rules", [])}, card.get("steps", {})
-    return [
-        Target(
-            name, row["kind"], LabelRule(**_lists_to_tuples(row["rule"])), row["label"], row["n"], step=steps.get(name)
-        )
-        for name in of.scores.primary_metrics
-        if (row := rules.get(name))
-    ]
-
-
-def _lists_to_tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in rule.items()}
+    targets = []
+    for name in of.scores.primary_metrics:
+        if row := rules.get(name):
+            fields = {key: tuple(value) if isinstance(value, list) else value for key, value in row["rule"].items()}
+            rule = LabelRule(**fields)
+            targets.append(Target(name, row["kind"], rule, row["label"], row["n"], step=steps.get(name)))
+    return targets
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:

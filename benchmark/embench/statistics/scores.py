@@ -25,7 +25,7 @@ from embench.statistics.confound_only import (
     predict_from_proportions,
     predict_with_trees,
 )
-from embench.statistics.estimates import ScoreOrReason, estimate_all, load_metric, warn_of_slow_metrics
+from embench.statistics.estimates import ScoreOrReason, estimate_all, load_metric, number_as_json, warn_of_slow_metrics
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
@@ -112,8 +112,7 @@ def compute_calibration_gain(
         for score in (primary_metric, level):
             made = gain(one, other, score)
             better = not isinstance(made, Undefined) and is_better(made, score)
-            number = {"undefined": made.reason.json()} if isinstance(made, Undefined) else made.as_json()
-            found[score] = {"difference": number, "above_zero": better}
+            found[score] = {"difference": number_as_json(made), "above_zero": better}
         return found
 
     over = {name: of("model", name) for name in compared}
@@ -245,8 +244,8 @@ def compute_scores(
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
             _add_target(out, target, methods, jackknife, took, absent)
         else:
-            nothing = Undefined("no_predicted_label")
-            out["scores"][target.name] = {primary_metrics[target.name]: _as_json_number(nothing)}
+            nothing = number_as_json(Undefined("no_predicted_label"))
+            out["scores"][target.name] = {primary_metrics[target.name]: nothing}
     warn_of_slow_metrics(took)
     return Scores(out)
 
@@ -294,7 +293,7 @@ def _add_target(
         scores, folds = _estimate_once(joined, target, primary_metric, jackknife, took)
         scored[method] = {name: with_interval_of(name, score) for name, score in scores.items()}
         out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
-    out["scores"][target.name] = {name: _as_json_number(value) for name, value in scored[MODEL].items()}
+    out["scores"][target.name] = {name: number_as_json(value) for name, value in scored[MODEL].items()}
     trained = methods[MODEL].trained(jackknife)
 
     def gain(one: str, other: str, score: str) -> ScoreOrReason:
@@ -304,7 +303,7 @@ def _add_target(
     if (found := compute_calibration_gain(target, primary_metric, scored, gain, _is_better, absent)) is not None:
         out.setdefault("calibration_gain", {})[target.name] = found
     for control in sorted(set(scored) - {MODEL}):
-        values = {name: _as_json_number(value) for name, value in scored[control].items()}
+        values = {name: number_as_json(value) for name, value in scored[control].items()}
         out["confound_only"].setdefault(control, {})[target.name] = values
 
 
@@ -366,7 +365,3 @@ def _is_better(gap: Estimate, primary_metric: str) -> bool:
     if gap.low is None or gap.high is None:
         return False
     return gap.low > 0 if metric_facts(primary_metric).higher else gap.high < 0
-
-
-def _as_json_number(value: ScoreOrReason) -> dict[str, Any]:
-    return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()

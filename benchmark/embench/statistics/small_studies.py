@@ -254,7 +254,7 @@ def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> SmallStudy
     variance, by_group = variance * residuals.factor, by_group * residuals.factor
     mates = (sample.fold[:, :, None] == sample.fold[:, None]) & (sample.fold[:, :, None] >= 0)
     whole = bool(mates.any(0).all()) and partitions > 1
-    by_seed = np.stack([_sums((x_all[:, s] * y).sum(1) / scale, sample.group, groups) for s in range(partitions)])
+    by_seed = np.stack([np.bincount(sample.group, (x_all[:, s] * y).sum(1) / scale, groups) for s in range(partitions)])
     shared = training_overlap(by_seed, ~mates) if whole else None
     added = by_group if shared is None else min(shared, by_group)
     summands = by_seed.mean(0)
@@ -291,13 +291,9 @@ def _extra_movement_test(labels: np.ndarray, sample: Sample, residuals: Residual
 
 def _residual_proportion(residual: np.ndarray, values: np.ndarray, residuals: Residuals, subject: np.ndarray) -> float:
     """Return the variance of residuals (n, K) per degree of freedom, over that of values within subjects."""
-    around = values - np.stack([_sums(of, subject) / np.bincount(subject) for of in values.T], axis=1)[subject]
+    around = values - np.stack([np.bincount(subject, of) / np.bincount(subject) for of in values.T], axis=1)[subject]
     total = (around**2).sum() / max(len(values) - len(residuals.rows), 1)
     return float((residual**2).sum() / max(residuals.freedom, 1) / (total + 1e-12))
-
-
-def _sums(values: np.ndarray, code: np.ndarray, size: int = 0) -> np.ndarray:
-    return np.bincount(code, values, size)
 
 
 def _clustered_variance(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
@@ -305,14 +301,15 @@ def _clustered_variance(u: np.ndarray, sample: Sample) -> tuple[float, float, in
     clusters."""
 
     def over(code: np.ndarray) -> tuple[float, int]:
-        sums = _sums(u, np.unique(code, return_inverse=True)[1])
+        sums = np.bincount(np.unique(code, return_inverse=True)[1], u)
         return float(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()), len(sums)
 
     by_group, groups = over(sample.group)
     if sample.stimulus is None:
         return by_group, by_group, groups
     of_stimuli, stimuli = over(sample.stimulus)
-    both = _sums(u, np.unique(np.stack([sample.group, sample.stimulus]), axis=1, return_inverse=True)[1].ravel())
+    codes = np.unique(np.stack([sample.group, sample.stimulus]), axis=1, return_inverse=True)[1].ravel()
+    both = np.bincount(codes, u)
     together = by_group + of_stimuli - float((both**2).sum())
     return max(by_group, of_stimuli, together), by_group, min(groups, stimuli)
 
@@ -332,7 +329,7 @@ def _contributions_without_overlap(
     weights = weights * (groups / (weights.sum(1, keepdims=True) * partitions))
     x = residuals.within(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     y = residuals.within(labels)
-    out = _sums((x.mean(1) * y).sum(1), group, groups)
+    out = np.bincount(group, (x.mean(1) * y).sum(1), groups)
     rows = [of for _, of in group_positions(group)]
     b = np.stack([residuals.common[of].T @ y[of] for of in rows])  # (G, c, K)
     for s in range(partitions):

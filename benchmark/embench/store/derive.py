@@ -140,8 +140,12 @@ def _check_frames(store: Store, modality: str, encoder: Encoder) -> Frames:
 
 def _list_films(store: Store, wanted: Frames) -> tuple[list[Film], int]:
     """Return the videos of a store, and their total number of frames."""
-    films = [*_find_films(store, wanted)]
-    total = films[-1].row + films[-1].frames if films else 0
+    films: list[Film] = []
+    total = 0
+    for entry in store.recordings:
+        if entry.video is not None:
+            films.append(_film(store, entry, entry.video, wanted, total))
+            total += films[-1].frames
     if total == 0:
         raise UsageError(f"no video is long enough for a frame at {wanted.frames_hz:g} Hz", where=store.name)
     return films, total
@@ -182,16 +186,6 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> int:
     return start
 
 
-def _find_films(store: Store, wanted: Frames) -> Iterator[Film]:
-    """Yield the videos of all recordings in a store, with the row at which the frames of each start."""
-    row = 0
-    for entry in store.recordings:
-        if entry.video is not None:
-            film = _film(store, entry, entry.video, wanted, row)
-            row += film.frames
-            yield film
-
-
 def _film(store: Store, entry: RecordingEntry, held: VideoEntry, wanted: Frames, row: int) -> Film:
     start, stop = held.seen(entry.duration_s)
     first = math.ceil(start * wanted.frames_hz - EPS)
@@ -212,9 +206,6 @@ def _write_films(films: Sequence[Film], wanted: Frames, array: Path, start: int,
     with working(pool, "while decoding videos", str(array.parent)) as submit:
         for job in [submit(write_film, film, wanted, array, start) for film in films]:
             yield job.result()
-
-
-__all__ = ["Clips", "Derived", "clips", "derive_features", "joined", "stream"]
 
 
 RowsOf = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray | None]]

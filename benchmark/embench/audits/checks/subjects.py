@@ -178,19 +178,16 @@ def check_collapse(e: RecordEvidence) -> CheckResult:
             continue
         parts = [units for _, _, units in e.joined[target.name][MODEL]]
         constant = [np.ptp(np.asarray(u.score, np.float64), axis=0).max(initial=0.0) < 1e-6 for u in parts]
-        one = [_largest_proportion(u.decision) >= 0.98 for u in parts if target.traits.has_classes]
-        counts = {"folds": len(parts), "constant": int(sum(constant)), "one_class": int(sum(one))}
-        figures[target.name], evidence = counts, {"target": target.name, **counts}
-        if counts["constant"] > len(parts) / 2:
+        counted = [np.unique(u.decision, return_counts=True)[1] for u in parts if target.traits.has_classes]
+        one = [counts.max() / counts.sum() >= 0.98 for counts in counted]
+        totals = {"folds": len(parts), "constant": int(sum(constant)), "one_class": int(sum(one))}
+        figures[target.name], evidence = totals, {"target": target.name, **totals}
+        if totals["constant"] > len(parts) / 2:
             constant_of = "constant_scores" if target.traits.has_classes else "constant_values"
             findings.append(AuditFinding("warning", constant_of, evidence))
-        elif counts["one_class"] > len(parts) / 2:
+        elif totals["one_class"] > len(parts) / 2:
             findings.append(AuditFinding("warning", "one_class_decided", evidence))
     return CheckResult(figures, tuple(findings))
-
-
-def _largest_proportion(decision: np.ndarray) -> float:
-    return float(np.unique(decision, return_counts=True)[1].max() / len(decision))
 
 
 def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
