@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embench.records.scores import Score
-from embench.statistics.intervals import Summands, detectable_difference, mean_and_error, measure_spread
+from embench.statistics.intervals import Summands, detectable_difference, measure_spread
 
 
 def summands(adjusted, by_seed=None, fits="units"):
@@ -48,7 +48,3 @@ def test_the_detectable_difference_is_two_standard_errors_of_a_sum_over_groups()
     ]
     assert np.mean(found) == pytest.approx(2 * sums.std(), rel=0.05)
     assert detectable_difference(summands([0.1, 0.3]), summands([0.0, 0.0])) == pytest.approx(2 * (0.02 * 2) ** 0.5)
-
-
-def test_the_mean_of_subjects_with_its_standard_error():
-    assert mean_and_error(np.array([1.0, 2.0, 3.0])) == pytest.approx((2.0, 1 / 3**0.5))

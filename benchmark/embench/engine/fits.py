@@ -620,13 +620,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
         modules, specs = frozen_networks(stage, params, root)
         data = hidden_data(data, modules)
     train, val = (_labelled_rows(data, part) for part in (train, val))
-    rows = _estimator_rows(stage, data, train, val, grid)
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **rows)
-
-    folder.write(ROWS_FILE, write)
+    folder.write_arrays(ROWS_FILE, _estimator_rows(stage, data, train, val, grid))
     network.save_specs(folder, specs)
     frozen = sum(network.parameter_count(module) for module in modules.values())
     return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen, **dropped}

@@ -438,14 +438,9 @@ def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
         for m, s in specs.items()
     }
     folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1), newline="\n"))
-    arrays: dict[str, Any] = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
+    arrays = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
     arrays |= {f"{m}/fitted/{name}": value for m, s in specs.items() for name, value in s.fitted.items()}
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **arrays)
-
-    folder.write("stats.npz", write)
+    folder.write_arrays("stats.npz", arrays)
 
 
 def load_specs(folder: Folder) -> dict[str, InputSpec]:

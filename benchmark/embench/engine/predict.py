@@ -430,11 +430,7 @@ def personal_predictor(
     """
     (target,) = network.make_output_spec(params).targets
     personal = PersonalPredictions(target, rows, adapter, features, present, labelled)
-
-    def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
-        return {**base(index), **personal(index)}
-
-    return predictor
+    return lambda index: {**base(index), **personal(index)}
 
 
 SINGLE_ROWS = 64
@@ -465,12 +461,7 @@ def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> di
     if setup.params.every_epoch:
         epochs = range(Folder(root, stage.inputs["fitted"]).result()["epochs"])
         tables["epochs"] = np.stack([predictions(epoch)["score"] for epoch in epochs])
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **tables)
-
-    folder.write("predictions.npz", write)
+    folder.write_arrays("predictions.npz", tables)
     return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum()), **setup.size}
 
 
@@ -612,11 +603,9 @@ def _adapting_network(
     else:
         model = network.load_model(root, fitted, epoch, channels)[0].to(data.device)
         adapter = PluginAdapter(plugin, model, data, network.make_output_spec(params), beside, type(plugin).__name__)
-
-    def features(index: np.ndarray) -> np.ndarray:
-        return base(index)["hidden"]
-
-    return personal_predictor(params, beside, adapter, features, present, base, labelled=labelled)
+    return personal_predictor(
+        params, beside, adapter, lambda index: base(index)["hidden"], present, base, labelled=labelled
+    )
 
 
 def _estimator_input(

@@ -392,6 +392,15 @@ class Folder:
             ) from error
         return final
 
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write an NPZ file as `write` does."""
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:  # numpy would add a suffix to a path
+                np.savez(file, allow_pickle=False, **arrays)
+
+        self.write(name, write)
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Mark the stage as finished and delete files that only a resumed run needs."""
         files = (path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith("."))

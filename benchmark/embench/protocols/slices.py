@@ -107,15 +107,10 @@ def _join_with_and(parts: Sequence[str]) -> str:
 # guard gap separate them from scored units. Scored units are the same for any amount of calibration data, so that
 # scores at several amounts are paired.
 
-NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY = (
-    "no_calibration",
-    "calibration_normalised",
-    "calibration_only",
-)
-"""Comparisons of a method with labelled calibration data: without calibration data, with the same units unlabelled, and
-a linear model of these units alone on the same features."""
-MADE_BY_METHOD = (NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY)
-"""Those comparisons that differ between methods."""
+MADE_BY_METHOD = ("no_calibration", "calibration_normalised", "calibration_only")
+"""Comparisons of a method with labelled calibration data that differ between methods: without calibration data, with
+the same units unlabelled, and a linear model of these units alone on the same features."""
+NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY = MADE_BY_METHOD
 AMOUNTS = (5, 2, 1)
 """Numbers of calibration units per class to choose from if subjects cannot give the rules' `most`; few, so that one
 unit more or less excludes nobody."""

@@ -55,16 +55,16 @@ def _predicted(units: Units) -> Units:
     return units.take(is_predicted(units))
 
 
-WITHIN_SUBJECT_SCORES = {
+WITHIN_SUBJECT_SCORES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
     "auroc_within": auroc_by_subject,
     "ccc": lambda units, subjects: concordance_by_subject(_predicted(units), subjects),
     "concordance_within": order_by_subject,
 }
 """Score -> its function (units, subjects (P,)) -> (P,), NaN for a subject without a score."""
 
-WITHOUT_STIMULUS = {
+WITHOUT_STIMULUS: Mapping[str, Callable[[Units, np.ndarray, Sequence[str]], np.ndarray]] = {
     "auroc_within": auroc_without_stimulus,
-    "ccc": lambda units, *sample: concordance_without_stimulus(_predicted(units), *sample),
+    "ccc": lambda units, *names: concordance_without_stimulus(_predicted(units), *names),
     "concordance_within": order_without_stimulus,
 }
 """Score -> its function without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""

@@ -690,8 +690,3 @@ def detectable_difference(a: Summands, b: Summands) -> float:
     training-overlap correction."""
     gap = a.contributions - b.contributions
     return float(2 * np.sqrt(((gap - gap.mean()) ** 2).sum() * len(gap) / (len(gap) - 1)))
-
-
-def mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean of subjects' values (P,), NaN excluded, and its standard error."""
-    return float(np.nanmean(values)), float(np.nanstd(values, ddof=1) / len(values) ** 0.5)

@@ -597,24 +597,17 @@ def check_confound_only(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
     """Check that score and label stay associated given the measured confounds, from the values in the record. `embench
     leaderboard verify` recomputes these values."""
     asked = {t: found for t in e.record.scores.primary_metrics if (found := e.record.scores.adjusted(t))}
-    adjusted = {target: found for target, found in asked.items() if found.decides}
+    adjusted = {target: (found, at) for target, found in asked.items() if (at := found.decides)}
     if adjusted:
-        return _check_adjusted(adjusted)
+        figures = {target: at.model_dump(mode="json") for target, (_, at) in adjusted.items()}
+        not_shown = {target: _partial_r(found) for target, (found, at) in adjusted.items() if not at.associated}
+        finding = AuditFinding("warning", "not_associated", {"targets": not_shown})
+        return CheckResult(figures, (finding,) if not_shown else ())
     if asked:
         undefined = {target: found.undefined for target, found in asked.items()}
         return Skipped(tuple(Reason.make("of_target", target=t, why=why) for t, why in undefined.items()))
     skipped = not (e.protocol.leaks or e.record.labels is None)
     return Undefined("confound_test_skipped" if skipped else "no_confound_test")
-
-
-def _check_adjusted(adjusted: Mapping[str, Adjusted]) -> CheckResult:
-    """Return a warning for each target whose association of score and label, given the confounds, is not shown."""
-    nothing = [target for target, found in adjusted.items() if not (found.decides and found.decides.associated)]
-    figures = {target: found.decides.model_dump(mode="json") for target, found in adjusted.items() if found.decides}
-    if not nothing:
-        return CheckResult(figures)
-    evidence = {"targets": {target: _partial_r(adjusted[target]) for target in nothing}}
-    return CheckResult(figures, (AuditFinding("warning", "not_associated", evidence),))
 
 
 def _partial_r(found: Adjusted) -> dict[str, Any]:

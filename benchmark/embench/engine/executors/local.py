@@ -86,10 +86,7 @@ def _run_in_parallel(
         suspects = [stage for stage in waiting.values() if tries[stage.id]]
         some = suspects[:1] or list(waiting.values())
         lost = _run_in_pool(some, total - len(waiting), total, root, resources, on_event, outcome)
-        for id_ in [
-            id_ for id_ in waiting if id_ in outcome.results or id_ in outcome.errors or id_ in outcome.held_up
-        ]:
-            del waiting[id_]
+        waiting = {id_: stage for id_, stage in waiting.items() if not outcome.over([id_])}
         for stage, error in lost:
             tries[stage.id] += 1
             if tries[stage.id] < WORKER_TRIES:
