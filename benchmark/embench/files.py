@@ -114,8 +114,7 @@ def reading(
     """Raise DataError if a file that is read inside the context is missing or damaged.
 
     Args:
-        missing: message if the file is missing; `home`: its expected place. `expected`: its expected content.
-    """
+        missing: message if the file is missing; `home`: its expected place. `expected`: its expected content."""
     try:
         yield
     except FileNotFoundError as error:
@@ -162,8 +161,7 @@ def check_regular(path: Path) -> int:
     """Return the size in bytes of a regular file.
 
     Raises:
-        DataError: the path is a folder, a pipe or a device, which might never end.
-    """
+        DataError: the path is a folder, a pipe or a device, which might never end."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise DataError("this is not a regular file", where=str(path), expected="a file, no pipe, device or folder")
@@ -391,8 +389,7 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
     """Compare files with their checksums; large ones by sampled blocks unless `whole`.
 
     Raises:
-        DamagedError: a file is missing, cut short or altered; `where` is its path.
-    """
+        DamagedError: a file is missing, cut short or altered; `where` is its path."""
     for name, recorded in sums.items():
         path = folder / name
         try:

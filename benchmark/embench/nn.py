@@ -199,8 +199,7 @@ class Model(nn.Module):
 
         Raises:
             ValueError: the model has neither a fusion nor a head.
-            PluginError: a plugin's module gives something of another type or shape.
-        """
+            PluginError: a plugin's module gives something of another type or shape."""
         tokens, present = self.encode(batch)
         if self.fusion is not None:
             output = _checked_output(self.fusion(tokens, present), batch.size, "fusion")

@@ -242,8 +242,7 @@ def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
     """Return a pool of up to `most` processes that share nothing with this one, for work of `module`.
 
     If the system supports it, they are forked from a server that imported `module` and this process's modules and did
-    nothing else, so that only the server takes seconds to start.
-    """
+    nothing else, so that only the server takes seconds to start."""
     from concurrent.futures import ProcessPoolExecutor  # most commands start no process
 
     copies = "forkserver" in multiprocessing.get_all_start_methods()
@@ -267,8 +266,7 @@ def working(
     after an exception.
 
     Raises:
-        WorkerKilled: a process, or the server that starts them, was killed while `doing`.
-    """
+        WorkerKilled: a process, or the server that starts them, was killed while `doing`."""
     from concurrent.futures.process import BrokenProcessPool
 
     processes = pool._processes  # noqa: SLF001  there is no public way, and the pool forgets them
@@ -328,8 +326,7 @@ def joblib_workers(doing: str) -> Iterator[None]:
     """Make joblib's workers behave as ours: this process handles interrupts, and a killed worker is named.
 
     Raises:
-        WorkerKilled: one was killed while `doing`.
-    """
+        WorkerKilled: one was killed while `doing`."""
     from joblib import parallel_config  # type: ignore[import-untyped]
 
     with named_workers(doing), parallel_config(backend="loky", initializer=begin_worker):
@@ -389,8 +386,7 @@ def in_fresh_process(doing: str, work: Callable[..., _T], *arguments: Any, modul
     imported when the process starts, default: that of `work`.
 
     Raises:
-        WorkerKilled: the process was killed while `doing`.
-    """
+        WorkerKilled: the process was killed while `doing`."""
     with working(fresh_processes(1, module or work.__module__), doing) as submit:
         result: _T = submit(work, *arguments).result()
         return result

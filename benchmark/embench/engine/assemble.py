@@ -221,8 +221,7 @@ def assemble(
             these units; required without `specs`.
         memory_bytes: available memory of the device; default: its free memory. Arrays are copied to the device while
             they fit in half of it.
-        blank: replace videos by black pictures, without decoding them.
-    """
+        blank: replace videos by black pictures, without decoding them."""
     budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
     feeds: dict[str, RowFeed | FeatureFeed] = {}
     found: dict[str, InputSpec] = {}

@@ -21,8 +21,7 @@ def resolve_device(name: str) -> str:
     """Return the kind of device that a name means: cpu, cuda or mps.
 
     Raises:
-        UsageError: unknown name. MachineError: a GPU is requested and none is there, or not this one.
-    """
+        UsageError: unknown name. MachineError: a GPU is requested and none is there, or not this one."""
     name, numbered, number = name.partition(":")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto" and not numbered:

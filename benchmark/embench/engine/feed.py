@@ -108,8 +108,7 @@ class StreamedFeed(RowFeed):
 
     Args:
         mean, gain: (R, C) of each recording's subject; NaN if the subject has no present row.
-        owner: (n,) the recording of each row.
-    """
+        owner: (n,) the recording of each row."""
 
     streamed: ClassVar[bool] = True
     array: SignalArray
@@ -209,8 +208,7 @@ def load_resident(
         mean, gain: (R, C).
 
     Returns:
-        The array (C, total) and each recording's new offset.
-    """
+        The array (C, total) and each recording's new offset."""
     total = 2 * pad + sum(span[1] for span in spans if span)
     packed = torch.zeros((array.shape[0], total), dtype=torch.float32)
     offsets: list[int | None] = []
@@ -350,8 +348,7 @@ def split_by_recording(order: np.ndarray, recording: np.ndarray, present: np.nda
     has exactly one row with some modality. Recordings follow their first rows in `order` (n,).
 
     Args:
-        recording: (rows,) of all rows, as `present` (rows, modalities).
-    """
+        recording: (rows,) of all rows, as `present` (rows, modalities)."""
     ordered = recording[order]
     _, first, code = np.unique(ordered, return_index=True, return_inverse=True)
     by_recording = np.argsort(first[code], kind="stable")
@@ -398,8 +395,7 @@ def drop_misleading(
         scaled: modalities whose features are z-scored, or computed from z-scored signals.
 
     Raises:
-        DataError: more than half of a modality's features are misleading.
-    """
+        DataError: more than half of a modality's features are misleading."""
     feeds, found = dict(data.feeds), dict(specs)
     for m, feed in data.feeds.items():
         if not isinstance(feed, FeatureFeed) or len(specs[m].shape) != 1:

@@ -119,8 +119,7 @@ class SharedTokens:
 
     Args:
         specs: what the stage's encoders read.
-        modalities: those whose encoders start from weights that other stages share.
-    """
+        modalities: those whose encoders start from weights that other stages share."""
 
     params: FitParams
     source: StoreSource
@@ -301,8 +300,7 @@ def _load_pretrained(model: Model, stage: Stage[FitParams], root: Path) -> None:
     """Load pretrained weights, in the order in which the stages were requested.
 
     Raises:
-        UsageError: they are of another network.
-    """
+        UsageError: they are of another network."""
     for role, stage_id in stage.inputs.items():
         kind, _, modality = role.partition(":")
         if kind == "pretrained":
@@ -610,8 +608,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
     """Store the rows that an estimator is fitted to: the encoders' features, or the outputs of frozen unimodal
     networks.
 
-    The estimator is fitted again at prediction: a stored estimator is a pickle, which could execute code.
-    """
+    The estimator is fitted again at prediction: a stored estimator is a pickle, which could execute code."""
     params = stage.params
     data, specs, train, val, grid = load_labelled_data(stage)
     dropped = report_dropped_features(specs, folder)
@@ -682,8 +679,7 @@ def measure_size(estimator: object) -> tuple[int | None, int | None]:
     Parameters are the floating-point numbers of the fitted models; for trees, one number per node (threshold or
     prediction). Operations are a multiplication and an addition per number, one more per number of a support vector
     (for the distance); for trees, the comparisons on the longest path and one addition. Both are None without a fitted
-    scikit-learn model.
-    """
+    scikit-learn model."""
     parameters = operations = 0
     for model in _contained_models(estimator):
         trees = list(_tree_sizes(model))

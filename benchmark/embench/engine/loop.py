@@ -78,8 +78,7 @@ def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
     learning rate.
 
     Raises:
-        UsageError: no network names its layers.
-    """
+        UsageError: no network names its layers."""
     trained = [p for p in module.parameters() if p.requires_grad]
     if recipe.layer_decay == 1.0:
         return [{"params": trained}]
@@ -148,8 +147,7 @@ def fit(
 
     Raises:
         PluginError: when the loss is not finite.
-        UsageError: when the recipe selects by a figure that the objective does not give.
-    """
+        UsageError: when the recipe selects by a figure that the objective does not give."""
     optimiser = make_optimiser(recipe, module)
     state = _restore(module, optimiser, folder, data.device)
     saved, took = time.monotonic(), 0.0

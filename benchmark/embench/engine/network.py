@@ -48,8 +48,7 @@ def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: b
     weigh equally.
 
     Args:
-        y, weight: (n,) labels, NaN where missing, and weights of the training rows.
-    """
+        y, weight: (n,) labels, NaN where missing, and weights of the training rows."""
     if not (balanced and target.traits.has_classes):
         return None
     there = np.isfinite(y)
@@ -63,8 +62,7 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
     have the right size in any measurement unit.
 
     Args:
-        y, weight: (n, targets), NaN without a label, and (n,).
-    """
+        y, weight: (n, targets), NaN without a label, and (n,)."""
     if model.scale is None:
         return
     for t, (target, part) in enumerate(zip(outputs.targets, outputs.slices(), strict=True)):
@@ -320,16 +318,13 @@ class Precomputed(nn.Module):
         return Tokens(x[:, 1:], None if mask is None else mask[:, 1:], x[:, 0])
 
 
-def _zeros(spec: InputSpec) -> Tensor:
-    return torch.zeros(2, *spec.shape, dtype=spec.dtype)
-
-
 def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> TokenSpec:
     """Return the token spec of a module, from its output for two samples of zeros. Raises PluginError if the output
     does not have the shape of tokens."""
     module.eval()
+    zeros = torch.zeros(2, *spec.shape, dtype=spec.dtype)
     with torch.no_grad():
-        tokens = checked_tokens(module(_zeros(spec), None), 2, spec.modality)
+        tokens = checked_tokens(module(zeros, None), 2, spec.modality)
     module.train()
     shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))
     summary = tuple(getattr(getattr(tokens, "summary", None), "shape", (2, *shape[2:])))
@@ -487,8 +482,7 @@ def load_model(
             channels of the same names.
 
     Raises:
-        PluginError: an encoder that picks channels does not find them again.
-    """
+        PluginError: an encoder that picks channels does not find them again."""
     folder = Folder(root, stage_id)
     content = describe(folder)
     params, outputs = content.params, make_output_spec(content.params)
@@ -557,8 +551,7 @@ def match_names(
     of a part, or all. `hint` says what to do if shapes differ.
 
     Raises:
-        UsageError: there is none, or one has another shape.
-    """
+        UsageError: there is none, or one has another shape."""
     prefix = f"{part}." if part else ""
     taken = [name for name in given if name.startswith(prefix) and is_transferred(name) and name in own]
     if not taken:

@@ -217,8 +217,7 @@ def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.nd
     are equal, it predicts that label.
 
     Args:
-        x: (m, H) features. y, weight: (m,).
-    """
+        x: (m, H) features. y, weight: (m,)."""
     from sklearn.impute import SimpleImputer  # slow to import
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
@@ -426,8 +425,7 @@ def personal_predictor(
 
     Args:
         features, labelled: as for `PersonalPredictions`.
-        present: (k,) positions of rows with recorded data.
-    """
+        present: (k,) positions of rows with recorded data."""
     (target,) = network.make_output_spec(params).targets
     personal = PersonalPredictions(target, rows, adapter, features, present, labelled)
     return lambda index: {**base(index), **personal(index)}

@@ -170,8 +170,7 @@ class FitParams(Params):
         recipe: how the stage itself is trained.
         targets: as `without_rule` returns them.
         weights: modality, or `fusion`, -> digest of the initial weights file.
-        every_epoch: save the weights of each epoch.
-    """
+        every_epoch: save the weights of each epoch."""
 
     modalities: Mapping[str, Part]
     recipe: Recipe
@@ -258,8 +257,7 @@ class Stage(Generic[P_co]):
         task: arrays that the worker needs: units, and labels of the stage's own training and validation units. Their
             digests are part of `params`.
         places: folders and other facts that do not affect the result.
-        description: fold, seed, modality and target, for messages.
-    """
+        description: fold, seed, modality and target, for messages."""
 
     kind: str
     params: P_co

@@ -345,8 +345,7 @@ class Parent:
         """Make this process a worker of the parent, and describe it under `workers/` beside the stages.
 
         Raises:
-            MachineError: this machine doesn't see the folder of the stages, or has other versions.
-        """
+            MachineError: this machine doesn't see the folder of the stages, or has other versions."""
         host = platform.node()
         if not self.root.is_dir():
             raise MachineError(

@@ -63,5 +63,4 @@ class Converter(Protocol):
         """Return the conversion of a checkpoint; None if it has another layout.
 
         Raises:
-            DataError: it has the layout, but lacks something or has other shapes.
-        """
+            DataError: it has the layout, but lacks something or has other shapes."""

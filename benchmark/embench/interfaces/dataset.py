@@ -44,8 +44,7 @@ class Download:
         sha256: hash; None: its publisher gives no reliable one, so that the file cannot be checked, and `fetch` reports
             that.
         unpack: folder inside the dataset's folder into which an archive is unpacked.
-        subject: the subject of the file, so that subjects can be fetched separately; None: shared by all.
-    """
+        subject: the subject of the file, so that subjects can be fetched separately; None: shared by all."""
 
     url: str
     name: str
@@ -114,8 +113,7 @@ class Dataset(ABC):
         root: the folder as the user received it.
 
     Raises:
-        DataError: from `subjects` and `recordings`, where files are missing, damaged or of another dataset.
-    """
+        DataError: from `subjects` and `recordings`, where files are missing, damaged or of another dataset."""
 
     card: Card
 
@@ -151,8 +149,7 @@ class Dataset(ABC):
         """Exclude unusable parts in the folder's own description; return the number of entries.
 
         Raises:
-            UsageError: the dataset's folder has no description.
-        """
+            UsageError: the dataset's folder has no description."""
         raise UsageError(
             f"what is faulty in {self.card.name} is not written down",
             where="--exclude-faulty",
@@ -164,8 +161,7 @@ class Synthesizer(Protocol):
     """Writes synthetic files in a dataset's exact format; the same arguments give the same bytes.
 
     `synthesizer: module:function` in `registry.yaml` names it. A dataset without that line may have it as its class
-    method `synthesize`; it is then part of the reader's code, so that an edit of it makes prepared data stale.
-    """
+    method `synthesize`; it is then part of the reader's code, so that an edit of it makes prepared data stale."""
 
     def __call__(
         self,

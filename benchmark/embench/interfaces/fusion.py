@@ -54,8 +54,7 @@ class Fusion(Personalised, ABC):
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
         """Return a module `({m: Tokens}, {m: present (B,) bool}) -> Output` whose read-out is named `.head`.
 
-        Rows without a modality hold zeros and an empty mask; `embench.nn.FillAbsent` puts a learned token there.
-        """
+        Rows without a modality hold zeros and an empty mask; `embench.nn.FillAbsent` puts a learned token there."""
 
 
 class MixesTokens(Protocol):
@@ -141,8 +140,7 @@ class Estimator(ABC):
 
         Args:
             subjects: (n,) the subject of each row. `weight`: (n,) of the rows.
-            val: rows and labels of validation subjects; None if there are none, or their labels are constant.
-        """
+            val: rows and labels of validation subjects; None if there are none, or their labels are constant."""
 
     @abstractmethod
     def score(self, X: np.ndarray) -> np.ndarray:

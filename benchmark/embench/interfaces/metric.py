@@ -76,8 +76,7 @@ class Metric(ABC):
 
         Args:
             subjects: (P,) the subjects, in the order of `counts`' columns.
-            counts: (R, P) how often each sample contains each subject; every copy counts as another subject.
-        """
+            counts: (R, P) how often each sample contains each subject; every copy counts as another subject."""
         rows = [np.flatnonzero(units.subject == s) for s in subjects]
         distinct, which = np.unique(counts, axis=0, return_inverse=True)
         scores = np.full(len(distinct), np.nan)

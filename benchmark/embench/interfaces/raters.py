@@ -117,8 +117,7 @@ def fused_labels(
     ratings gets none.
 
     Args:
-        raters: name of a fused label -> its raters, as in a card.
-    """
+        raters: name of a fused label -> its raters, as in a card."""
     made = {recording: dict(own) for recording, own in labels.items()}
     for name, rule in raters.items():
         weights = weights_of_raters(labels.values(), rule)

@@ -21,8 +21,7 @@ class InputSpec:
 
     `stats` holds the result of the encoder's `fit_stats` on this fold's training subjects. `fitted` holds statistics
     that embench fitted to the training units: `mean` and `std` (C,) by which signals were scaled, or `dropped` (k,),
-    the positions of features that are NaN in all rows.
-    """
+    the positions of features that are NaN in all rows."""
 
     modality: str
     shape: tuple[int, ...]

@@ -59,8 +59,7 @@ class LabelRule:
         """Return the label of a unit from its raw values (n,); None without a label.
 
         Raises:
-            ValueError: the cut is not set yet.
-        """
+            ValueError: the cut is not set yet."""
         value = self.summary(raw)
         if value is None:
             return None

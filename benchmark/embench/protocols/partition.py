@@ -515,8 +515,7 @@ def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit
     """Check that no sample of a recording belongs to units of two parts.
 
     Args:
-        overlapping: recordings in which any two units share samples.
-    """
+        overlapping: recordings in which any two units share samples."""
     spans: dict[str, list[tuple[float, float, str, str]]] = {}
     for role, part in parts.items():
         for unit in (unit for unit in part if unit.recording in overlapping):

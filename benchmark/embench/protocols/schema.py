@@ -281,8 +281,7 @@ class Protocol(_Rules):
         """Return the rules for a test dataset's stimuli; None if the protocol has no `stimuli` at all.
 
         Raises:
-            UsageError: the protocol has `stimuli` of other datasets only.
-        """
+            UsageError: the protocol has `stimuli` of other datasets only."""
         rules: StimulusRules | None = _get_for(self.stimuli, dataset, None)
         if self.stimuli and rules is None:
             raise UsageError(
@@ -493,8 +492,7 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
     if neither exists.
 
     Raises:
-        DataError: the contained rules are invalid.
-    """
+        DataError: the contained rules are invalid."""
     if "rules" in part:
         try:
             return Protocol.model_validate(part["rules"], strict=False)

@@ -215,8 +215,7 @@ class Slices:
         block: (n,) number of a unit's block in its subject's order, -1 if it is in none.
         most: how many units of each class a run may be given.
         unusable: subject -> reason why it takes no part.
-        words: description of calibration and scored units, for readers.
-    """
+        words: description of calibration and scored units, for readers."""
 
     rank: np.ndarray
     scored: np.ndarray
@@ -372,8 +371,7 @@ def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np
         given: (n,) True if a unit is given to the run.
 
     Raises:
-        CheckFailed: names the units.
-    """
+        CheckFailed: names the units."""
     _refuse_units(given & slices.scored, placed, dataset, "are calibration data and scored")
     for own in placed.by_subject.values():
         mine, scored = given[own], slices.scored[own]

@@ -1,7 +1,6 @@
 """The requested part of a video: its frames, cut around the face, one segment at a time.
 
-Parallel decoders import only this module, so that they start quickly.
-"""
+Parallel decoders import only this module, so that they start quickly."""
 
 from __future__ import annotations
 

@@ -36,8 +36,7 @@ class Rule:
         notch: True to remove mains hum; only if the source rate is above `notch_above_hz`.
         low_above_hz: the low-pass is skipped unless the source rate is above this.
         envelope: True to return the magnitude of the analytic signal at the end.
-        average_reference: True to subtract the mean of the channels from each at the end.
-    """
+        average_reference: True to subtract the mean of the channels from each at the end."""
 
     high: float | None = None
     low: float | None = None
@@ -57,8 +56,7 @@ class Rules:
         filters: filters by modality; a missing modality is only resampled.
         stack: True to run filters even if the files already had one at least as strict.
         filter_first: True to filter at the source rate, before any resampling.
-        skip_start: True to drop the seconds at the start of every signal that the dataset's card declares.
-    """
+        skip_start: True to drop the seconds at the start of every signal that the dataset's card declares."""
 
     filters: Mapping[str, Rule]
     stack: bool = False

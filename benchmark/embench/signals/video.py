@@ -1,8 +1,7 @@
 """Reading of videos: a file's properties, and the frames at given times, as in a full decode.
 
 The clock of a file begins at its first frame. A file is read packet by packet and never sought in, because containers
-lie about where a seek lands; groups of pictures without a requested one are passed over without being decoded.
-"""
+lie about where a seek lands; groups of pictures without a requested one are passed over without being decoded."""
 
 from __future__ import annotations
 
@@ -241,8 +240,7 @@ def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
     usual frame rate.
 
     If the container has no room for presentation stamps, these are missing or duplicate guesses. Decoding stamps are
-    used instead; the frames take them in the order of presentation.
-    """
+    used instead; the frames take them in the order of presentation."""
     read = array("q")
     with _opened(path) as (container, stream):
         unit, usual = float(stream.time_base), float(stream.average_rate or 1)
@@ -271,8 +269,7 @@ def open_container(path: Path) -> Any:
     files or addresses, whatever the file's name.
 
     Raises:
-        DataError: the file is a pipe or a device, which might never end. av.FFmpegError: it is not a video.
-    """
+        DataError: the file is a pipe or a device, which might never end. av.FFmpegError: it is not a video."""
     import av
 
     if path.exists() and not path.is_file():

@@ -1,8 +1,7 @@
 """The form of a result: one structure for the terminal, notebooks, reports, pages, LaTeX and papers.
 
 `result_forms` makes it from a run's record; `lines` prints it, `as_html` marks it up. The order is fixed: question,
-sample, method, primary metric, answers, models without a physiological signal, a sentence for a paper, notes.
-"""
+sample, method, primary metric, answers, models without a physiological signal, a sentence for a paper, notes."""
 
 from __future__ import annotations
 

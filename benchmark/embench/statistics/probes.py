@@ -110,18 +110,14 @@ def _segments(rows: Predictions) -> np.ndarray:
     """Return (n,) the part of its subject's time in which each unit lies, numbered alike for all subjects. Recordings
     are spread over `N_PARTS` parts, or for a subject with one recording these are fifths of the time."""
     part = np.zeros(len(rows), np.int64)
+    start_ms = np.array([UnitId.read(name).start_ms for name in rows["unit"].tolist()])
     for subject in np.unique(rows["subject"]):
         own = np.flatnonzero(rows["subject"] == subject)
-        order = own[np.lexsort((_onset(rows["unit"][own]), rows["recording"][own]))]
+        order = own[np.lexsort((start_ms[own], rows["recording"][own]))]
         _, recording = np.unique(rows["recording"][order], return_inverse=True)
         many = recording.max() > 0
         part[order] = recording % N_PARTS if many else np.arange(len(order)) * N_PARTS // len(order)
     return part
-
-
-def _onset(unit: np.ndarray) -> np.ndarray:
-    """Return (n,) the starts of units in their recordings in ms, as their ids state them."""
-    return np.array([UnitId.read(name).start_ms for name in unit.tolist()])
 
 
 def _label_codes(rows: Predictions, labels: Labels | None, target: str) -> np.ndarray:

@@ -53,8 +53,7 @@ def store_key(
     machine and in any folder.
 
     Raises:
-        PluginError: a modality of the card is not defined as the card has it.
-    """
+        PluginError: a modality of the card is not defined as the card has it."""
     files = _subject_files(dataset, subjects, cache)
     added = {m: modality.definition() for m, modality in added_modalities(dataset.card, name).items()}
     return folder_digest(
@@ -92,8 +91,7 @@ def synthetic(root: Path) -> Mapping[str, Any] | None:
     """Return the content of `EMBENCH_SYNTHETIC.json` below `root`; None for real data.
 
     Raises:
-        DataError: the file is not a JSON object.
-    """
+        DataError: the file is not a JSON object."""
     path = root / SYNTHETIC
     if not path.is_file():
         return None
@@ -147,8 +145,7 @@ class FileHashes:
         """Hash many files, several at a time; return them in the order of `paths`.
 
         Raises:
-            DataError: one is missing or cannot be read.
-        """
+            DataError: one is missing or cannot be read."""
         states = {path: _read_by(path, Path.stat) for path in paths}
         found = {path: known for path, stat in states.items() if (known := self._known(path, stat))}
         unknown = [path for path in states if path not in found]

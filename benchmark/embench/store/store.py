@@ -127,8 +127,7 @@ def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
     its folder is used. Files of a killed process are removed by the next call at the latest.
 
     Raises:
-        MachineError: the disk is full or not writable.
-    """
+        MachineError: the disk is full or not writable."""
     with writing(target):
         if _is_sound(target):
             return target
@@ -156,8 +155,7 @@ def check_folder(folder: Path, *, whole: bool = False) -> None:
     """Compare a folder of `build_once` with its checksums; large files by sampled blocks unless `whole`.
 
     Raises:
-        DamagedError: a file is missing, cut short or altered.
-    """
+        DamagedError: a file is missing, cut short or altered."""
     check_files(folder, read_sealed_json(folder / _SUMS)["files"], whole=whole)
 
 
@@ -365,8 +363,7 @@ class Store:
         excluded: signals that cannot be used: subject, recording, modality, reason.
         subjects: known facts of each subject.
         label_kinds: rating, continuous or condition, by label name.
-        root: the dataset's folder with its videos, at the time of the last preparation.
-    """
+        root: the dataset's folder with its videos, at the time of the last preparation."""
 
     path: Path
     key: str

@@ -59,8 +59,7 @@ class Resources:
         workers: how many run at a time.
         options: of the executor, as the user wrote them: `{"partition": "gpu"}`.
         seconds: stage id -> expected seconds; short stages are left out.
-        cancelled: returns True if somebody asked the executor to stop; called about every second.
-    """
+        cancelled: returns True if somebody asked the executor to stop; called about every second."""
 
     workers: int
     options: Mapping[str, str] = field(default_factory=dict)
@@ -118,8 +117,7 @@ def run_graph(
         outcome: an empty outcome to fill and return, for a caller that reads it during events.
 
     Raises:
-        UsageError: unknown executor. MachineError: a worker was killed.
-    """
+        UsageError: unknown executor. MachineError: a worker was killed."""
     execute, root = find_executor(executor), root.absolute()
     outcome = Outcome() if outcome is None else outcome
     todo: list[Stage[Params]] = []

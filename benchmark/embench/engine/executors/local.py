@@ -24,8 +24,7 @@ def run_locally(
     """Run stages in several processes. With one worker, or for stages too short to share, in this process.
 
     Raises:
-        UsageError: options are given; this executor has none. Unfinished: the grid was cancelled.
-    """
+        UsageError: options are given; this executor has none. Unfinished: the grid was cancelled."""
     check_options(resources.options, ())
     workers = resources.workers
     make_tables(todo, workers, on_event)

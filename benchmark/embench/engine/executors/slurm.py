@@ -123,8 +123,7 @@ def submit_jobs(
     Return the submission's name and the jobs' numbers.
 
     Raises:
-        MachineError: Slurm refuses them.
-    """
+        MachineError: Slurm refuses them."""
     submitit = load_submitit()
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     place = folder / name
@@ -242,8 +241,7 @@ def run_on_slurm(
     """Run the stages as jobs; options are those of sbatch.
 
     Raises:
-        MachineError: Slurm or submitit is missing, or Slurm refuses a job.
-    """
+        MachineError: Slurm or submitit is missing, or Slurm refuses a job."""
     load_submitit()
     make_tables(todo, min(resources.workers, cores()), on_event)
     _Grid(todo, outcome, root, resources, on_event).run()
