@@ -451,17 +451,10 @@ def _simulated_design(cohort: Cohort, target: Target) -> str | None:
     several = len({unit.recording for unit in units}) < len(units)
     if cohort.design == "shared_stimuli":
         labels = cohort.label[target.name][list(cohort.eligible)]
-        return "D6" if several and _labels_vary([unit.recording for unit in units], labels) else "D1"
+        known = np.isfinite(labels)
+        _, recording = np.unique(np.array([unit.recording for unit in units])[known], return_inverse=True)
+        varies = several and known.any() and conditioned.ranges_by_code(labels[known], recording).any()
+        return "D6" if varies else "D1"
     if cohort.design == "fixed_order":
         return None if several else "D2"
     return "D3" if several else "D5"
-
-
-def _labels_vary(recordings: Sequence[str], labels: np.ndarray) -> bool:
-    """Return True if labels vary within a recording."""
-    _, code = np.unique(recordings, return_inverse=True)
-    known = np.isfinite(labels)
-    least, most = np.full(code.max() + 1, np.inf), np.full(code.max() + 1, -np.inf)
-    np.minimum.at(least, code[known], labels[known])
-    np.maximum.at(most, code[known], labels[known])
-    return bool((most > least).any())

@@ -248,6 +248,15 @@ def _match_session_length(units: Units, subject: np.ndarray, table: Pairs) -> Pa
     return Pairs(np.where(close, table.wins, 0.0), np.where(close, table.pairs, 0.0))
 
 
+def ranges_by_code(values: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Return (k,) the largest less the smallest of `values` (n,) with each code (n,) from 0; 0 for an unused code."""
+    low, high = np.full((2, code.max() + 1), values[0])
+    low[code] = high[code] = values
+    np.minimum.at(low, code, values)
+    np.maximum.at(high, code, values)
+    return high - low
+
+
 def length_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
     """Return (P,) the length of each subject's session in s, NaN without units."""
     length = np.full(subjects, np.nan)

@@ -16,6 +16,7 @@ from embench.interfaces.binning import bin_numbers, bin_thresholds
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
 from embench.protocols import ReferenceName
+from embench.statistics.conditioned import ranges_by_code
 from embench.system import installed_version, limited_threads
 
 if TYPE_CHECKING:
@@ -197,11 +198,7 @@ def _stimulus_moment(task: ConfoundTask) -> ConfoundPrediction:
     length = float(np.median(task.column(lambda unit: unit.stop - unit.start)))
     moments = np.floor(task.column(lambda unit: unit.start) / length + 1e-6).astype(int)
     _, own = np.unique(np.stack([task.subject, codes])[:, task.train], axis=1, return_inverse=True)
-    least, most = np.full((2, own.max() + 1), task.train_labels[0])
-    least[own] = most[own] = task.train_labels
-    np.minimum.at(least, own, task.train_labels)
-    np.maximum.at(most, own, task.train_labels)
-    if not (most > least).any():
+    if not ranges_by_code(task.train_labels, own).any():
         return Undefined("constant_within_stimuli")
     return _predict_code_mean(task, codes * (moments.max() + 1) + moments)
 

@@ -19,7 +19,7 @@ from embench.records.manifest import scoring_of, tuned_in_words
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.records.wording import format_value, in_words, recorded_hyperparameters
-from embench.statistics.conditioned import HURDLE, NO_HURDLE, Hurdle
+from embench.statistics.conditioned import HURDLE, NO_HURDLE, Hurdle, ranges_by_code
 from embench.statistics.intervals import Jackknife
 
 _NOT_SETTINGS = frozenset({"assumed", "code", "datasets", "plugin"})
@@ -179,12 +179,8 @@ def varies_within_stimuli(joined: Joined) -> bool:
 
 def _labels_differ(units: Units) -> bool:
     stimuli, stimulus = np.unique(units.stimulus, return_inverse=True)
-    at = units.subjects[1] * len(stimuli) + stimulus
-    low, high = np.full((2, at.max() + 1), units.y_true[0])
-    low[at] = high[at] = units.y_true
-    np.minimum.at(low, at, units.y_true)
-    np.maximum.at(high, at, units.y_true)
-    return bool(((high - low > 0) & (high - low >= units.step)).any())
+    ranges = ranges_by_code(units.y_true, units.subjects[1] * len(stimuli) + stimulus)
+    return bool(((ranges > 0) & (ranges >= units.step)).any())
 
 
 def join(

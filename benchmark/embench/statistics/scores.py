@@ -38,14 +38,8 @@ from embench.statistics.intervals import (
 )
 from embench.statistics.joined import Joined, join, shared_stimuli, varies_within_stimuli
 
-# Gains from calibration data. A method with labelled calibration data is compared with itself without any, and with:
-#
-# - `calibration_normalised`: itself with the same units unlabelled, which normalise a subject;
-# - `calibration_only`: a linear model of these units alone on the same features;
-# - `calibration_class_proportions`: the proportions of classes among them, or their mean;
-# - `time_since_calibration`: the time since they ended.
-#
-# `source` says what helps, by intervals of paired differences that lie wholly on the better side of 0:
+# Gains from calibration data over each of `COMPARED`, see docs/guide/personal.md. `source` says what helps, by
+# intervals of paired differences that lie wholly on the better side of 0:
 #
 # - `labels`: the primary metric is above that without calibration data, with unlabelled data, of the class proportions
 #   and of the time. All four must be shown, so that a false one passes by chance in 2.5 % at most.
@@ -54,8 +48,8 @@ from embench.statistics.joined import Joined, join, shared_stimuli, varies_withi
 #   scores.
 # - `not_shown`: neither is shown.
 #
-# A method need not be above `calibration_only`: if signal and label are related differently in each subject, such a
-# model is as good as any, and it uses labels, too. The gain over it is what other subjects' data add.
+# A method need not be above `calibration_only`, which uses labels, too. The gain over it is what other subjects' data
+# add.
 #
 # A method that trains on a session or blocks of its test subjects is compared with itself trained on other subjects
 # alone (`no_calibration`), and with the last three; it is normalised as without calibration data. Comparisons that a
