@@ -63,8 +63,8 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | U
 
 
 def _recompute_buffers(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield buffer, its value for the stage's training subjects, and for all subjects, of encoders that keep
-    statistics."""
+    """Yield for each buffer of encoders that holds statistics: its name, its value from the stage's training subjects,
+    and its value from all subjects."""
     encoders = {m: load_encoder(parts) for m, parts in stage.params.modalities.items()}
     having = [m for m, encoder in encoders.items() if type(encoder).fit_stats is not Encoder.fit_stats]
     if not having:

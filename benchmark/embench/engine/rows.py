@@ -253,7 +253,8 @@ class StoreSource:
 
 
 def normalising(given: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """Return (n,) bool: the units, or rows, by which their subject (n,) is normalised. `given`: see `StoreSource`."""
+    """Return (n,) True for units, or rows, that normalise their subject. `subject`: (n,) names. `given`: (n,), see
+    `StoreSource`."""
     tested = np.isin(subject, np.unique(subject[(given & GIVEN_BY_TESTED) > 0]))
     return np.asarray((given & np.where(tested, GIVEN_BY_TESTED, GIVEN_IN_TRAINING)) > 0)
 

@@ -88,7 +88,7 @@ class Recipe:
         return replace(self, **changes)
 
     def on(self, dataset: str) -> Recipe:
-        """Return the recipe with the fields for a dataset."""
+        """Return the recipe for one dataset, with the fields that `datasets` changes for it."""
         return replace(self.but(**self.datasets.get(dataset, {})), datasets={})
 
     def mapping(self) -> dict[str, Any]:

@@ -97,8 +97,9 @@ def permuted_differences(name: str, one: Joined, other: Joined, subjects: np.nda
 
 
 def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return (G,) the parts that groups of subjects add to such a difference: half of the loss if one group is swapped.
-    Their sum is nearly the difference."""
+    """Return (G,) the part that each group of subjects adds to the difference of two methods' scores: half of what the
+    difference loses if the methods swap their predictions for the group. The parts add up to nearly the difference.
+    Arguments are those of `permuted_differences`."""
     groups = int(codes.max()) + 1
     ways = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
     values = _differences(name, one, other, subjects, ways[:, codes])
