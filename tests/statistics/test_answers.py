@@ -16,7 +16,7 @@ from embench.statistics.answers import (
     TargetAnswers,
     answer_questions,
     explain_unranked,
-    format_interval,
+    format_with_interval,
     judge_interval,
     plain_reason,
 )
@@ -255,9 +255,9 @@ def test_a_question_names_what_is_adjusted_for(movement: bool, held: list[str], 
 
 
 def test_figures_show_what_decides() -> None:
-    assert format_interval(Score(mean=0.621, low=0.56, high=0.675), 0.5) == "0.62 (0.56 to 0.68)"
-    assert format_interval(Score(mean=0.03, low=0.0012, high=0.06), 0.0) == "0.030 (0.001 to 0.060)"
-    assert format_interval(Score(mean=-0.001, low=-0.1, high=0.1)) == "0.00 (-0.10 to 0.10)"
+    assert format_with_interval(Score(mean=0.621, low=0.56, high=0.675), 0.5) == "0.62 (0.56 to 0.68)"
+    assert format_with_interval(Score(mean=0.03, low=0.0012, high=0.06), 0.0) == "0.030 (0.001 to 0.060)"
+    assert format_with_interval(Score(mean=-0.001, low=-0.1, high=0.1)) == "0.00 (-0.10 to 0.10)"
 
 
 PAPER = (

@@ -30,7 +30,7 @@ from embench.runs.tuning import choose, predicted_tables
 from embench.statistics import metric_facts
 from embench.system import EventCallback
 
-SCORE_TOLERANCE = 1e-3
+VALIDATION_TOLERANCE = 1e-3
 """Largest difference of a validation score between machines."""
 
 
@@ -112,7 +112,7 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
         now = choose(trials[0], expected, [list(tables.values())[k] for tables in made])
         (then,) = (c for c in tuning.choices if (c.seed, c.fold, c.target) == (now.seed, now.fold, now.target))
         for trial, (a, b) in enumerate(zip(then.scores, now.scores, strict=bool(then.scores))):
-            if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > SCORE_TOLERANCE:
+            if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > VALIDATION_TOLERANCE:
                 apart.append(
                     f"seed {now.seed}, fold {now.fold}, {now.target}, trial {trial}: {a} in the record, {b} here"
                 )

@@ -172,9 +172,9 @@ def _show_curves(table: CurveTable) -> None:
 def _figures(score: Estimate, null: float | None) -> str:
     """Format a score or a difference with its interval."""
     from embench.records.scores import Score  # takes as long as the rest of the command line
-    from embench.statistics.answers import format_interval
+    from embench.statistics.answers import format_with_interval
 
-    return format_interval(Score(mean=score.mean, low=score.low, high=score.high), null)
+    return format_with_interval(Score(mean=score.mean, low=score.low, high=score.high), null)
 
 
 def _verdict(pair: Comparison) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.feed import (
-    ROWS_AT_ONCE,
+    ROWS_PER_PASS,
     Data,
     FeatureFeed,
     Feed,
@@ -664,8 +664,8 @@ def _write_windows(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
     x = np.lib.format.open_memmap(folder / _X, "w+", np.float32, shape)
     mask = np.lib.format.open_memmap(folder / _MASK, "w+", np.bool_, (data.size, shape[-1]))
     there = np.flatnonzero(feed.present)
-    for first in range(0, len(there), ROWS_AT_ONCE):
-        index = there[first : first + ROWS_AT_ONCE]
+    for first in range(0, len(there), ROWS_PER_PASS):
+        index = there[first : first + ROWS_PER_PASS]
         rows, seen = feed.batch_rows(index)
         x[index] = rows.numpy()
         mask[index] = True if seen is None else seen.numpy()

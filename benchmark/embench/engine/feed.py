@@ -240,7 +240,7 @@ def load_resident_clips(
     return packed, offsets
 
 
-ROWS_AT_ONCE = 256
+ROWS_PER_PASS = 256
 _VALUES_AT_ONCE = 40_000_000
 """Most values of a batch of videos that become floats at once: 16 clips of 16 frames of 224 pixels."""
 
@@ -277,7 +277,7 @@ class Data:
     def at_once(self) -> int:
         """Number of rows per forward pass without training: fewer for videos."""
         values = [feed.values for feed in self.feeds.values() if feed.values]
-        return min([ROWS_AT_ONCE, *(max(1, _VALUES_AT_ONCE // each) for each in values)])
+        return min([ROWS_PER_PASS, *(max(1, _VALUES_AT_ONCE // each) for each in values)])
 
     @property
     def present(self) -> np.ndarray:

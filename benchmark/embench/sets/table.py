@@ -19,7 +19,7 @@ from embench.records.record import read_record
 from embench.records.scores import ConfoundOnlyModel, Score
 from embench.records.wording import bare_name, is_by_construction, method_name
 from embench.statistics import metric_facts
-from embench.statistics.answers import format_decimals, format_interval
+from embench.statistics.answers import format_decimals, format_with_interval
 from embench.statistics.comparison import compare, compare_with_best, compare_with_first, method_names
 from embench.statistics.intervals import holm
 from embench.statistics.result import Result
@@ -419,7 +419,7 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
         if pair.better:
             verb = "is better than" if pair.better == pair.one else "is worse than"
         gap = Score(mean=pair.difference.mean, low=pair.difference.low, high=pair.difference.high)
-        first = f"{verb} the best baseline, {best} (difference {format_interval(gap, 0.0)})"
+        first = f"{verb} the best baseline, {best} (difference {format_with_interval(gap, 0.0)})"
     answer = found.answer("movement")
     second = f"{answer.text.removesuffix('?')}: {answer.answer} ({answer.evidence})" if answer else "leaks"
     return f"{panel.target}: {name} {first}; {second}."
@@ -441,7 +441,7 @@ def _score(row: Mapping[str, Any]) -> str:
     if row["mean"] is None:
         return "not estimable"
     score = Score(mean=row["mean"], low=row["low"], high=row["high"], metric=row["metric"])
-    return format_interval(score, metric_facts(row["metric"]).chance)
+    return format_with_interval(score, metric_facts(row["metric"]).chance)
 
 
 def _format_difference(row: Mapping[str, Any]) -> str:
@@ -449,7 +449,7 @@ def _format_difference(row: Mapping[str, Any]) -> str:
     if row["from_reference"] is None:
         return "reference" if row["reference"] and not row["not_compared"] else ""
     mean, low, high = (row[name] for name in _keys("from_reference"))
-    return format_interval(Score(mean=mean, low=low, high=high), 0.0)
+    return format_with_interval(Score(mean=mean, low=low, high=high), 0.0)
 
 
 def _rank_row(row: Mapping[str, Any]) -> float:

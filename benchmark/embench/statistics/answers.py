@@ -182,7 +182,7 @@ class TargetAnswers:
         return next((each for each in self.answers if each.question == question), None)
 
     def __repr__(self) -> str:
-        score = format_interval(self.score) if self.score else "not estimable"
+        score = format_with_interval(self.score) if self.score else "not estimable"
         return "; ".join([f"{self.title} {score}", *(f"{a.text} {a.answer} ({a.evidence})" for a in self.answers)])
 
     def word(self, question: str) -> str:
@@ -398,15 +398,15 @@ def judge_interval(score: Score | None, null: float, smallest: float | None = No
 
 
 def format_or_undefined(score: Score | None, null: float) -> str:
-    """Return a number with its interval, as `format_interval`, or "not estimable"."""
-    return "not estimable" if score is None or not score.defined else format_interval(score, null)
+    """Return a number with its interval, as `format_with_interval`, or "not estimable"."""
+    return "not estimable" if score is None or not score.defined else format_with_interval(score, null)
 
 
-def format_interval(score: Score, null: float | None = None, template: str = "{} ({} to {})") -> str:
+def format_with_interval(score: Score, null: float | None = None, template: str = "{} ({} to {})") -> str:
     """Return a number with its interval in two decimals. There are more decimals if an end of the interval excludes
     `null` but would round to it.
 
-    >>> [format_interval(Score(mean=0.621, low=low, high=0.675), 0.5) for low in (0.56, 0.5003)]
+    >>> [format_with_interval(Score(mean=0.621, low=low, high=0.675), 0.5) for low in (0.56, 0.5003)]
     ['0.62 (0.56 to 0.68)', '0.6210 (0.5003 to 0.6750)']
     """
     ends = score.ends

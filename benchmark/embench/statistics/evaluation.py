@@ -114,7 +114,7 @@ def empty_predictions(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) 
                 yield FoldPredictions(target, seed, fold.index, np.array(test, np.int64), tuple(train), *nothing)
 
 
-def complete_folds(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
+def cover_tested_units(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
     """Return predictions that cover all tested units. Units without a prediction get missing scores, in the fold that
     tests their subject. If the folds are not the protocol's, these units are spread over the existing folds."""
     made = list(by_fold)
@@ -368,7 +368,7 @@ def score_predictions(
     Raises:
         DataError: there is no prediction."""
     asked = whole and not protocol.leaks
-    by_fold = complete_folds(by_fold, cohort, protocol) if whole else by_fold
+    by_fold = cover_tested_units(by_fold, cohort, protocol) if whole else by_fold
     if not any(of_fold.predicted.any() for of_fold in by_fold):
         raise DataError("no unit was predicted", where=cohort.card.name)
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}

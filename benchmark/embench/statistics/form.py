@@ -31,8 +31,8 @@ from embench.statistics.answers import (
     TargetAnswers,
     answer_questions,
     format_decimals,
-    format_interval,
     format_or_undefined,
+    format_with_interval,
     judge_interval,
     metric_family,
 )
@@ -288,7 +288,7 @@ def _signals(modality: str) -> list[str]:
 def _score_in_words(score: Score, chance: float | None) -> str:
     """Return a score with its interval and the chance level."""
     over = {"subjects and stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
-    shown = format_interval(score, chance, "{}   95 % CI {} to {}, over " + over)
+    shown = format_with_interval(score, chance, "{}   95 % CI {} to {}, over " + over)
     return f"{shown}; chance {format_decimals(chance)}" if chance is not None else shown
 
 
@@ -316,7 +316,7 @@ def model_lines(
             fixed.setdefault(format_decimals(score.mean), []).append(vocabulary.label(name))
             continue
         above = own is not None and (score.mean > own.mean if higher else score.mean < own.mean)
-        yield ModelLine(vocabulary.label(name), format_interval(score), above)
+        yield ModelLine(vocabulary.label(name), format_with_interval(score), above)
     for value, names in fixed.items():
         yield ModelLine(", ".join(names), f"{value} always")
 
@@ -334,7 +334,7 @@ def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: TargetQuestio
     chance = f"; chance {format_decimals(facts.chance)}" if facts.chance is not None else ""
     if found.metric.endswith(("_crossed", "_moment")):
         chance += ", as for any score that depends on the stimulus alone"
-    score = format_interval(found.score, facts.chance, "{}, 95 % CI {} to {}")
+    score = format_with_interval(found.score, facts.chance, "{}, 95 % CI {} to {}")
     shown = f"{_lower_first(facts.title)} {score}{chance}"
     first = f"On {dataset} (n = {n}), {method}, {tested}, {_predicate(found, about)} ({shown})."
     last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
@@ -400,7 +400,7 @@ def _adjustment_sentence(run: Mapping[str, Any], found: TargetAnswers) -> str:
         if tried > 1 and local.answer == "yes"
         else ""
     )
-    r = format_interval(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
+    r = format_with_interval(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
     if local.answer == "yes":
         text = f"The scores were associated with the label after adjustment for {given} ({r}{methods})"
     else:
@@ -413,7 +413,7 @@ def _adjustment_sentence(run: Mapping[str, Any], found: TargetAnswers) -> str:
     alone = model.scores.get(found.metric) if model else None
     short = metric_family(found.metric)
     reach = f"; that phase alone: {short} {format_decimals(alone.mean)}" if alone and alone.defined else ""
-    of_phase = format_interval(phase.effect, 0.0, "{}, 95 % CI {} to {}")
+    of_phase = format_with_interval(phase.effect, 0.0, "{}, 95 % CI {} to {}")
     yes, both = phase.answer == "yes", local.answer == phase.answer
     link = (", and" if both else ", but") if yes else (", nor" if both else ", but not demonstrably")
     return f"{text}{link} after adjustment for the protocol phase inferred from movement ({of_phase}{reach})."
@@ -428,7 +428,7 @@ def _unanswered_sentences(found: TargetAnswers, about: TargetQuestion, start: st
         return f"{start}, the {_lower_first(title)} of {method} could not be estimated: {reason}"
     shown = found.exploratory[0]
     facts = metric_facts(shown.metric)
-    score = format_interval(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
+    score = format_with_interval(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
     separated = (
         "separated" if judge_interval(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
     )
@@ -545,10 +545,8 @@ def _extra_sentences(found: TargetAnswers) -> Iterator[str]:
     if found.borderline:
         yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.borderline))}."
     for each in found.exploratory:
-        title = metric_facts(each.metric).title
-        text = (
-            f"Not the primary metric: {title} {format_interval(each.score)}, which does not hold {each.varies} constant"
-        )
+        score = f"{metric_facts(each.metric).title} {format_with_interval(each.score)}"
+        text = f"Not the primary metric: {score}, which does not hold {each.varies} constant"
         if each.control:
             text += f"; {vocabulary.label(each.control[0])} alone reaches {format_decimals(each.control[1].mean)}"
         yield f"{text}."
@@ -562,7 +560,7 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
     """Yield sentences on the stability of the confound analysis: signal quality, seeds, variants, placebo, tasks."""
     for level in ("movement_signal_quality", "protocol_phase_signal_quality"):
         if at := adjusted.levels.get(level):
-            yield f"Given {vocabulary.label(level, 'levels')}: partial r {format_interval(at.partial_r, 0.0)}."
+            yield f"Given {vocabulary.label(level, 'levels')}: partial r {format_with_interval(at.partial_r, 0.0)}."
     level = vocabulary.label(adjusted.decisive_level, "levels")
     if len(adjusted.seeds) > 1:
         yield f"In {sum(adjusted.seeds.values())} of {len(adjusted.seeds)} seeds alone the answer given {level} is yes."
@@ -570,7 +568,7 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
         count = f"{sum(adjusted.variants.values())} of {len(adjusted.variants)}"
         yield f"Under {count} variants of the rule the answer is yes."
     if known := [score for score in adjusted.placebo.values() if score.defined]:
-        most = format_interval(max(known, key=lambda score: score.mean), 0.0)
+        most = format_with_interval(max(known, key=lambda score: score.mean), 0.0)
         yield f"Placebo: one axis of the accelerometer, given the other axes and time, has a partial r of up to {most}."
     if adjusted.tasks:
         tasks = (f"{name}: {format_or_undefined(effect, 0.0)}" for name, effect in adjusted.tasks.items())

@@ -184,7 +184,7 @@ def _shared_stimuli(e: Evidence) -> list[AuditFinding]:
 BINS, FEWEST = 512, 100
 MAX_WINDOWS = 4000
 CANDIDATES, CANDIDATES_PER_PAIR = 800, 12
-SIMILAR, COPIED = 0.25, 0.5
+SIMILAR, COPIED_PEAK = 0.25, 0.5
 """Correlation of fingerprints from which on windows are aligned; phase correlation from which on they are copies."""
 POWER_FLOOR = 1e-3
 """Proportion of a window's strongest power below which a bin is filtered noise."""
@@ -421,7 +421,7 @@ def _continues(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int,
         lag = round((offset - ours.start[one] + theirs.start[other]) * ours.rate)
         common = _common_parts(ours.x[one], theirs.x[other], lag)
         heights = _phase_correlation(*common, ours.used[one] & theirs.used[other], ours.x.shape[1] - 1)
-        if np.roll(heights, reach)[: 2 * reach + 1].max() > COPIED:
+        if np.roll(heights, reach)[: 2 * reach + 1].max() > COPIED_PEAK:
             return True
     return False
 
@@ -435,10 +435,12 @@ def _other_windows(windows: CutWindows, k: int) -> np.ndarray:
 def _select_copies(aligned: Sequence[tuple[float, int, int, float]]) -> list[tuple[float, int, int, float]]:
     """Return the copies among aligned windows, which are given most alike first."""
     peaks = np.array([peak for peak, *_ in aligned])
-    share = np.cumsum(peaks > COPIED) / np.arange(1, len(peaks) + 1)
-    most = np.flatnonzero((peaks > COPIED) & (share >= COPIED_SHARE))
+    share = np.cumsum(peaks > COPIED_PEAK) / np.arange(1, len(peaks) + 1)
+    most = np.flatnonzero((peaks > COPIED_PEAK) & (share >= COPIED_SHARE))
     among = np.arange(len(peaks)) <= most.max(initial=-1)
-    return [row for row, copied in zip(aligned, (peaks > CERTAIN) | ((peaks > COPIED) & among), strict=True) if copied]
+    return [
+        row for row, copied in zip(aligned, (peaks > CERTAIN) | ((peaks > COPIED_PEAK) & among), strict=True) if copied
+    ]
 
 
 def _count_separate(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, theirs: CutWindows) -> int:

@@ -15,7 +15,7 @@ from embench.records.wording import bare_name, is_by_construction, join_with_and
 from embench.report.facts import RunFacts, row_names
 from embench.report.latex.bibliography import escape, in_apa, render_text
 from embench.statistics import metric_facts
-from embench.statistics.answers import format_decimals, format_interval
+from embench.statistics.answers import format_decimals, format_with_interval
 from embench.statistics.comparison import paired_gap
 from embench.statistics.scores import COMPARED
 from embench.vocabulary import did_you_mean, label
@@ -240,7 +240,7 @@ def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, prim
         if run is not baseline:
             try:
                 gap = paired_gap(run.record, baseline.record, target, primary_metric)
-                cell = escape(format_interval(Score(mean=gap.mean, low=gap.low, high=gap.high), 0.0, _INTERVAL))
+                cell = escape(format_with_interval(Score(mean=gap.mean, low=gap.low, high=gap.high), 0.0, _INTERVAL))
             except EmbenchError:  # without labels, common units or a defined score
                 cell = EN_DASH
             found[run.manifest.id] = cell
@@ -299,7 +299,7 @@ def _scores(
         elif fixed and is_by_construction(score):
             cells.append(f"{escape(format_decimals(score.mean))} always")
         else:
-            text = format_interval(score, metric_facts(name).chance, _INTERVAL) if name == metrics[0] else ""
+            text = format_with_interval(score, metric_facts(name).chance, _INTERVAL) if name == metrics[0] else ""
             number, _, interval = escape(text or format_decimals(score.mean)).partition(" ")
             is_best = best.get(name) == format_decimals(score.mean)
             cells.append((rf"\textbf{{{number}}} {interval}" if is_best else f"{number} {interval}").rstrip())
