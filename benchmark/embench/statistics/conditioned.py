@@ -254,7 +254,7 @@ def ranges_by_code(values: np.ndarray, code: np.ndarray) -> np.ndarray:
     low[code] = high[code] = values
     np.minimum.at(low, code, values)
     np.maximum.at(high, code, values)
-    return high - low
+    return np.asarray(high - low)
 
 
 def length_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:

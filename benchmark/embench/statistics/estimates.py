@@ -64,7 +64,7 @@ WITHIN_SUBJECT_SCORES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] =
 
 WITHOUT_STIMULUS: Mapping[str, Callable[[Units, np.ndarray, Sequence[str]], np.ndarray]] = {
     "auroc_within": auroc_without_stimulus,
-    "ccc": lambda units, *names: concordance_without_stimulus(_predicted(units), *names),
+    "ccc": lambda units, subjects, stimuli: concordance_without_stimulus(_predicted(units), subjects, stimuli),
     "concordance_within": order_without_stimulus,
 }
 """Score -> its function without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
