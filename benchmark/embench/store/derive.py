@@ -285,12 +285,9 @@ def to_memory_map(store: Store, modality: str, derived: Derived) -> Derived:
     written at the modality's rate."""
     if not isinstance(derived.array, Resampled):
         return derived
-
-    def signals() -> Iterator[tuple[str, Signal, float]]:
-        for recording, span in derived.spans.items():
-            yield recording, derived.signal(recording), span.t0
-
-    return _store_signals(store, ["mapped", modality], modality, signals)
+    return _store_signals(
+        store, ["mapped", modality], modality, lambda: ((r, derived.signal(r), s.t0) for r, s in derived.spans.items())
+    )
 
 
 def _channel_slice(store: Store, part: str, channel: str | None) -> slice:
@@ -313,14 +310,13 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
 
     Raises:
         PluginError: the encoder fails, or its streams differ in channels or rate."""
-    source = joined(store, modality)
-
-    def signals() -> Iterator[tuple[str, Signal, float]]:
-        for recording, span in source.spans.items():
-            yield recording, _streamed(source, modality, encoder, recording), span.t0
-
-    key = ["stream", modality, *_cache_causes(store, encoder, code)]
-    return _store_signals(store, key, modality, signals)
+    source, key = joined(store, modality), ["stream", modality, *_cache_causes(store, encoder, code)]
+    return _store_signals(
+        store,
+        key,
+        modality,
+        lambda: ((r, _streamed(source, modality, encoder, r), span.t0) for r, span in source.spans.items()),
+    )
 
 
 def compute_stream(store: Store, modality: str, encoder: Encoder, recording: str) -> Signal:
