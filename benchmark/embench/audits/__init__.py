@@ -57,10 +57,10 @@ def audit_run(
     return made
 
 
-def audit_record(folder: Path, known: Record) -> Audit:
+def audit_record(folder: Path, record: Record) -> Audit:
     """Run the checks that need no data on a record, which lies in `folder`, and write nothing. Names in it must be
     resolved. Raises DataError if it lacks labels, or its protocol is missing here."""
-    evidence = record_evidence(folder, known)
+    evidence = record_evidence(folder, record)
     return Audit(evidence.manifest.id, *_checked(OF_THE_RECORD, evidence))
 
 

@@ -319,9 +319,9 @@ def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
     return negative, positive
 
 
-def unique_as_json(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
+def unique_as_json(unanswerable: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
     """Return unanswerable targets as plain values, without repetitions."""
-    unique = {(each.target, each.answer, each.reason): each for each in found}
+    unique = {(each.target, each.answer, each.reason): each for each in unanswerable}
     return [each.as_json() for each in unique.values()]
 
 

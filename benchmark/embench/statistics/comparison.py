@@ -592,7 +592,7 @@ def gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estim
     return widen(gap, shared), shared
 
 
-def _over_subjects(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -> TestResults:
+def _over_subjects(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray) -> TestResults:
     about = one.about
     gap, shared = gap_over_subjects(one, other)
     _, codes = np.unique(about.group, return_inverse=True)
@@ -608,25 +608,25 @@ def _over_subjects(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray
     if gap.over == "subjects and stimuli" and gap.error is not None:
         # Permutations of subjects say nothing of other stimuli, which the interval does.
         tests = {"t, subjects and stimuli": intervals.t_test(gap.mean, gap.error, gap.df), **tests}
-    if about.folds > 1 and len(apart) > 1:
-        error = intervals.corrected_error(apart, about.folds)
-        tests["corrected resampled t"] = intervals.t_test(float(apart.mean()), error, len(apart) - 1)
+    if about.folds > 1 and len(gaps) > 1:
+        error = intervals.corrected_error(gaps, about.folds)
+        tests["corrected resampled t"] = intervals.t_test(float(gaps.mean()), error, len(gaps) - 1)
     return tests, gap, gap.error, gap.df
 
 
-def _over_folds(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -> TestResults:
+def _over_folds(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray) -> TestResults:
     """Test over folds. This is for protocols that test on training subjects, so that no subject is new."""
     about = one.about
-    if about.folds < 2 or len(apart) < 2:
+    if about.folds < 2 or len(gaps) < 2:
         raise DataError(
             "pairs over folds need several folds", where=f"{one.name}, {other.name}", expected="several folds"
         )
-    mean, error, df = float(apart.mean()), intervals.corrected_error(apart, about.folds), len(apart) - 1
+    mean, error, df = float(gaps.mean()), intervals.corrected_error(gaps, about.folds), len(gaps) - 1
     from scipy import stats  # boards are shown without it
 
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
     subjects = min(one.score.subjects, other.score.subjects)
-    gap = Estimate(mean, float(apart.std(ddof=1)), mean - half, mean + half, subjects, "folds")
+    gap = Estimate(mean, float(gaps.std(ddof=1)), mean - half, mean + half, subjects, "folds")
     return {"corrected resampled t": intervals.t_test(mean, error, df)}, gap, error, df
 
 
@@ -654,8 +654,8 @@ def _tuned_unequally(one: ComparedMethod, other: ComparedMethod, among: Sequence
     return low > 0 and high - len(between) > UNEQUAL_TUNING_RATIO * low
 
 
-def _methods_evaluated(of: Record, target: str) -> int | None:
-    tried = of.run["methods_evaluated"]
+def _methods_evaluated(run_record: Record, target: str) -> int | None:
+    tried = run_record.run["methods_evaluated"]
     return tried.get(target) if isinstance(tried, Mapping) else tried
 
 

@@ -333,12 +333,12 @@ def over_folds(
     return sum_of_known([comparisons(name, units, subjects, graded=graded) for units in folds])
 
 
-def sum_of_known(made: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
+def sum_of_known(by_fold: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
     """Return the sum of the defined tables, or the first reason if none is defined. At most one fold's tables are in
     memory."""
     total: list[Pairs] | None = None
     reasons = []
-    for tables in made:
+    for tables in by_fold:
         if isinstance(tables, Undefined):
             reasons.append(tables)
         else:

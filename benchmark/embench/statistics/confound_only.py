@@ -95,9 +95,9 @@ class ConfoundTask:
         """(K,) proportion of each class among the training units."""
         return np.bincount(self.train_labels, minlength=self.target.n) / len(self.train_labels)
 
-    def column(self, of: Callable[[Unit], float]) -> np.ndarray:
-        """Return (n,) a number for each unit, as the function `of` gives it."""
-        return np.fromiter(map(of, self.units), float, len(self.units))
+    def column(self, number_of: Callable[[Unit], float]) -> np.ndarray:
+        """Return (n,) a number for each unit, as the function `number_of` gives it."""
+        return np.fromiter(map(number_of, self.units), float, len(self.units))
 
     @cached_property
     def start(self) -> np.ndarray:

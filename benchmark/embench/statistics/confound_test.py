@@ -217,10 +217,10 @@ class Association:
 def measure_association(
     values: Mapping[int, np.ndarray],
     tested: LabelledUnits,
-    held: Mapping[int, ConfoundBlocks],
+    confounds: Mapping[int, ConfoundBlocks],
     blocks: Sequence[str],
     primary_metric: str,
-    own: ScoreOrReason,
+    own_score: ScoreOrReason,
     jackknife: Jackknife,
     by: Variant = RULE,
 ) -> Association:
@@ -228,11 +228,11 @@ def measure_association(
 
     Args:
         values: seed -> (n, K) its out-of-fold scores, NaN if it has none.
-        held: seed -> the confounds. `own`: the method's primary metric.
+        confounds: seed -> the confounds. `own_score`: the method's primary metric.
         by: the variant of the rule."""
-    found = {seed: _residuals(of_seed, tested, held[seed], blocks, by.penalty) for seed, of_seed in values.items()}
-    parts = {seed: held[seed].parts for seed in values}
-    return _associate(found, parts, tested, primary_metric, own, jackknife, by)
+    found = {seed: _residuals(of_seed, tested, confounds[seed], blocks, by.penalty) for seed, of_seed in values.items()}
+    parts = {seed: confounds[seed].parts for seed in values}
+    return _associate(found, parts, tested, primary_metric, own_score, jackknife, by)
 
 
 class _Residuals(NamedTuple):
@@ -245,32 +245,36 @@ class _Residuals(NamedTuple):
 
 
 def _residuals(
-    values: np.ndarray, tested: LabelledUnits, held: ConfoundBlocks, blocks: Sequence[str], penalty: float = PENALTY
+    values: np.ndarray,
+    tested: LabelledUnits,
+    confounds: ConfoundBlocks,
+    blocks: Sequence[str],
+    penalty: float = PENALTY,
 ) -> _Residuals:
     """Regress the confounds in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
     raw = np.where(np.isfinite(tested.y)[:, None], values, np.nan)  # nothing hangs on units without a label
-    x = standardised_scores(raw, tested.subject, held.parts)
-    left = held.residuals(np.hstack([x, labels]), blocks, penalty)
+    x = standardised_scores(raw, tested.subject, confounds.parts)
+    left = confounds.residuals(np.hstack([x, labels]), blocks, penalty)
     unknown = np.isnan(raw[:, 0])
     left[unknown] = np.nan
     return _Residuals(left[:, : x.shape[1]], left[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
 
 
 def _associate(
-    found: Mapping[int, _Residuals],
+    residuals: Mapping[int, _Residuals],
     parts: Mapping[int, Parts],
     tested: LabelledUnits,
     primary_metric: str,
-    own: ScoreOrReason,
+    own_score: ScoreOrReason,
     jackknife: Jackknife,
     by: Variant = RULE,
 ) -> Association:
-    of_scores = {seed: each.scores for seed, each in found.items()}
-    of_labels = {seed: each.labels for seed, each in found.items()}
-    before = sum(each.before for each in found.values())
+    of_scores = {seed: each.scores for seed, each in residuals.items()}
+    of_labels = {seed: each.labels for seed, each in residuals.items()}
+    before = sum(each.before for each in residuals.values())
     share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
-    joined = tested.joined(of_scores, {seed: parts[seed] for seed in found})
+    joined = tested.joined(of_scores, {seed: parts[seed] for seed in residuals})
     chance = 0.5 if metric_facts(primary_metric).is_like_auroc else 0.0
     if has_difference(primary_metric) and by.difference:
         score, none = mean_difference(primary_metric, joined, jackknife), 0.0
@@ -280,7 +284,7 @@ def _associate(
     by_subject = _subject_means(products, tested, jackknife)
     effect = _mean_with_interval(by_subject, joined, jackknife)
     passed = [
-        _lower_end(own) > chance,
+        _lower_end(own_score) > chance,
         _lower_end(score) > none,
         _lower_end(effect) > 0,
         SCORE_RESIDUAL_BOUNDS[0] <= share <= SCORE_RESIDUAL_BOUNDS[1],
@@ -728,13 +732,13 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring:
     )
 
 
-def _association_as_json(made: Association, groups: Sequence[str]) -> dict[str, Any]:
+def _association_as_json(association: Association, groups: Sequence[str]) -> dict[str, Any]:
     return {
-        "partial_r": number_as_json(made.partial_r),
-        "residual_score": number_as_json(made.score),
-        "residual_proportion": made.share,
-        "associated": made.associated,
-        "by_group": dict(zip(groups, made.by_group.tolist(), strict=True)),
+        "partial_r": number_as_json(association.partial_r),
+        "residual_score": number_as_json(association.score),
+        "residual_proportion": association.share,
+        "associated": association.associated,
+        "by_group": dict(zip(groups, association.by_group.tolist(), strict=True)),
     }
 
 

@@ -145,25 +145,25 @@ def _empty_fold(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPr
     return FoldPredictions(target, seed, fold.index, np.empty(0, np.int64), train, score, np.empty(0))
 
 
-def _add_unpredicted(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
+def _add_unpredicted(of_fold: FoldPredictions, more: np.ndarray) -> FoldPredictions:
     """Return the predictions with the units `more` added, whose scores are missing."""
-    nothing = np.full((len(more), *of.score.shape[1:]), np.nan)
-    beside = {name: np.concatenate([score, nothing]) for name, score in of.beside.items()}
+    nothing = np.full((len(more), *of_fold.score.shape[1:]), np.nan)
+    beside = {name: np.concatenate([score, nothing]) for name, score in of_fold.beside.items()}
     return replace(
-        of,
-        units=np.concatenate([of.units, more]),
-        score=np.concatenate([of.score, nothing]),
-        decision=np.concatenate([of.decision, np.full(len(more), np.nan)]),
+        of_fold,
+        units=np.concatenate([of_fold.units, more]),
+        score=np.concatenate([of_fold.score, nothing]),
+        decision=np.concatenate([of_fold.decision, np.full(len(more), np.nan)]),
         beside=beside,
     )
 
 
-def _mark_silent(of: FoldPredictions, cohort: Cohort) -> np.ndarray:
+def _mark_silent(of_fold: FoldPredictions, cohort: Cohort) -> np.ndarray:
     """Return the scores (n,) or (n, K), with inf for units that have neither a prediction nor a recorded signal."""
-    if of.predicted.all():
-        return of.score
-    silent = ~of.predicted & cohort.silent[of.units]
-    return np.where(silent.reshape(-1, *[1] * (of.score.ndim - 1)), np.inf, of.score)
+    if of_fold.predicted.all():
+        return of_fold.score
+    silent = ~of_fold.predicted & cohort.silent[of_fold.units]
+    return np.where(silent.reshape(-1, *[1] * (of_fold.score.ndim - 1)), np.inf, of_fold.score)
 
 
 def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, float]:
@@ -590,16 +590,16 @@ def model_rows(by_fold: Sequence[FoldPredictions], cohort: Cohort) -> Prediction
     return Predictions.concatenate(parts) if parts else Predictions.none()
 
 
-def _model_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> Predictions:
-    about = unit_columns(of_fold, cohort, of_fold.units[known])
-    return prediction_rows(MODEL, of_fold.target, about, of_fold.score[known], of_fold.decision[known])
+def _model_rows(of_fold: FoldPredictions, cohort: Cohort, predicted: np.ndarray) -> Predictions:
+    about = unit_columns(of_fold, cohort, of_fold.units[predicted])
+    return prediction_rows(MODEL, of_fold.target, about, of_fold.score[predicted], of_fold.decision[predicted])
 
 
-def _comparison_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> list[Predictions]:
+def _comparison_rows(of_fold: FoldPredictions, cohort: Cohort, predicted: np.ndarray) -> list[Predictions]:
     """Return rows of the method's comparisons under protocols with calibration data, such as `no_calibration`."""
     rows = []
     for name, score in of_fold.beside.items():
-        own = known & finite_rows(score)
+        own = predicted & finite_rows(score)
         about = unit_columns(of_fold, cohort, of_fold.units[own])
         rows.append(
             prediction_rows(name, of_fold.target, about, score[own], of_fold.target.traits.decide(score[own], 0.5))

@@ -408,16 +408,16 @@ def _group_by_method(records: Sequence[Record], given: str | None) -> tuple[dict
     return methods, wanted or common
 
 
-def _table_at_amount(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str | None) -> CurveTable:
+def _table_at_amount(methods: Mapping[str, _Amounts], amount: Given, target: str, metric: str | None) -> CurveTable:
     """Return the table for one amount, with uncorrected p values."""
-    pairs = {name: (runs[given], _run_without_calibration(runs, given)) for name, runs in methods.items()}
+    pairs = {name: (runs[amount], _run_without_calibration(runs, amount)) for name, runs in methods.items()}
     every = [record for pair in pairs.values() for record in pair]
     found = {id(method.record): method for method in methods_on_common(every, target, metric)}
     gains: dict[str, Estimate] = {}
     scores: dict[tuple[str, str], Estimate] = {}
     for name, (more, nothing) in pairs.items():
         with_it, without = found[id(more)], found[id(nothing)]
-        scores |= {("0", name): without.reported_score, (given.text, name): with_it.reported_score}
+        scores |= {("0", name): without.reported_score, (amount.text, name): with_it.reported_score}
         gains[name] = _paired_gain(with_it.score, without.score, with_it, name)
     about = next(iter(found.values())).about
 
@@ -427,7 +427,7 @@ def _table_at_amount(methods: Mapping[str, _Amounts], given: Given, target: str,
             shared = error**2  # as in the gains of records, where seeds do not show how much it is
         widened = widen(difference, shared)
         p = 1.0 if widened.error is None else intervals.t_test(widened.mean, widened.error, widened.df)
-        return CurveGap(given.text, one, other, widened, p, p, about.bounded)
+        return CurveGap(amount.text, one, other, widened, p, p, about.bounded)
 
     first = found[id(every[0])]
     return CurveTable(
@@ -446,12 +446,12 @@ def _paired_gain(one: Estimate, other: Estimate, method: ComparedMethod, where: 
     return gap
 
 
-def _run_without_calibration(runs: _Amounts, given: Given) -> Record:
+def _run_without_calibration(runs: _Amounts, amount: Given) -> Record:
     """Return the method's run without calibration data. If there is none, its predictions `no_calibration` in the run
     with calibration data take its place."""
     if Given() in runs:
         return runs[Given()]
-    record = runs[given]
+    record = runs[amount]
     table = record.predictions
     rows = table.take(table.rows_with(method=NO_CALIBRATION) | table.rows_with(method=UNPREDICTED))
     if not len(rows):

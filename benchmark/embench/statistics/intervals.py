@@ -422,11 +422,11 @@ class Summands:
         }
 
     @classmethod
-    def of_json(cls, kept: Mapping[str, Any]) -> Summands:
+    def of_json(cls, content: Mapping[str, Any]) -> Summands:
         """Return the contributions that an entry holds. Raises KeyError if a part is missing."""
-        by_seed = np.array(kept["by_seed"], float)
-        trained = np.array([[[digit == "1" for digit in row] for row in seed] for seed in kept["trained"]])
-        return cls(kept["fits"], np.array(kept["contributions"], float), by_seed, trained)
+        by_seed = np.array(content["by_seed"], float)
+        trained = np.array([[[digit == "1" for digit in row] for row in seed] for seed in content["trained"]])
+        return cls(content["fits"], np.array(content["contributions"], float), by_seed, trained)
 
 
 @dataclass(frozen=True)

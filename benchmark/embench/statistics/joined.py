@@ -394,20 +394,20 @@ def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
     return tuple(sorted(common))
 
 
-def recorded_target(of: Record, name: str) -> Target:
+def recorded_target(record: Record, name: str) -> Target:
     """Return the target of this name. Raises UsageError if the record has none."""
-    for target in recorded_targets(of):
+    for target in recorded_targets(record):
         if target.name == name:
             return target
-    raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores.primary_metrics))
+    raise UsageError(f"no target `{name}`", where=record.run["id"], expected=", ".join(record.scores.primary_metrics))
 
 
-def recorded_targets(of: Record) -> list[Target]:
+def recorded_targets(record: Record) -> list[Target]:
     """Return the scored targets of a record, from its label rules."""
-    card = of.run["card"]
+    card = record.run["card"]
     rules, steps = {row["name"]: row for row in card.get("label_rules", [])}, card.get("steps", {})
     targets = []
-    for name in of.scores.primary_metrics:
+    for name in record.scores.primary_metrics:
         if row := rules.get(name):
             fields = {key: tuple(value) if isinstance(value, list) else value for key, value in row["rule"].items()}
             rule = LabelRule(**fields)
@@ -445,18 +445,18 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     return every
 
 
-def _labelled_predictions(of: Record, target: str) -> Predictions:
+def _labelled_predictions(record: Record, target: str) -> Predictions:
     """Return the method's own rows of units that have a label."""
-    if of.labels is None:
+    if record.labels is None:
         raise DataError(
             "the record contains no labels, as those of this dataset are not public",
-            where=of.run["id"],
+            where=record.run["id"],
             hint="compare the run's own folder, or run the method",
         )
-    chosen = of.labels["target"] == target
-    ids, seeds = of.labels["unit"][chosen], of.labels["seed"][chosen]
+    chosen = record.labels["target"] == target
+    ids, seeds = record.labels["unit"][chosen], record.labels["seed"][chosen]
     labelled = set(zip(ids.tolist(), seeds.tolist(), strict=True))
-    table = of.predictions
+    table = record.predictions
     own = table.rows_with(method=MODEL, target=target) | table.rows_with(method=UNPREDICTED, target=target)
     mine = np.flatnonzero(own)
     units, drawn = table["unit"][mine].tolist(), table["seed"][mine].tolist()
@@ -464,14 +464,14 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
     return table.take(mine[np.array(known, bool)])
 
 
-def has_shared_stimuli(of: Record) -> bool:
+def has_shared_stimuli(record: Record) -> bool:
     """Return True if all subjects of the study had the same stimuli; False if the record does not say so."""
-    return bool(of.run["cohort"].get("design") == "shared_stimuli")
+    return bool(record.run["cohort"].get("design") == "shared_stimuli")
 
 
-def has_shared_subjects(of: Record) -> bool:
+def has_shared_subjects(record: Record) -> bool:
     """Return True if a subject is in both the training and the test part of a fold."""
-    rows = {(r["seed"], r["fold"], r["subject"], r["role"]) for r in of.folds}
+    rows = {(r["seed"], r["fold"], r["subject"], r["role"]) for r in record.folds}
     return any((seed, fold, subject, "train") in rows for seed, fold, subject, role in rows if role == "test")
 
 

@@ -186,13 +186,13 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> int:
     return start
 
 
-def _film(store: Store, entry: RecordingEntry, held: VideoEntry, wanted: Frames, row: int) -> Film:
-    start, stop = held.seen(entry.duration_s)
+def _film(store: Store, entry: RecordingEntry, video_entry: VideoEntry, wanted: Frames, row: int) -> Film:
+    start, stop = video_entry.seen(entry.duration_s)
     first = math.ceil(start * wanted.frames_hz - EPS)
     frames = max(math.ceil(stop * wanted.frames_hz - EPS) - first, 0)
     root = store.root or Path()
-    boxes = None if held.boxes is None else root / held.boxes
-    return Film(entry.id, root / held.file, boxes, held.span[0], first, frames, row)
+    boxes = None if video_entry.boxes is None else root / video_entry.boxes
+    return Film(entry.id, root / video_entry.file, boxes, video_entry.span[0], first, frames, row)
 
 
 def _write_films(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:

@@ -213,11 +213,11 @@ def _row_labels(e: RecordEvidence, target: Target, rows: Predictions) -> np.ndar
     return np.array([label.get(unit, np.nan) for unit in rows["unit"].tolist()])
 
 
-def _auroc_of_guess(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndarray) -> float | None:
+def _auroc_of_guess(rows: Predictions, y: np.ndarray, guess: np.ndarray, labelled: np.ndarray) -> float | None:
     """Return the AUROC of the guesses alone on labelled rows, averaged over folds and seeds."""
     areas = []
     for part in _fold_rows(rows):
-        here = part[known[part] & np.isfinite(y[part])]
+        here = part[labelled[part] & np.isfinite(y[part])]
         if 0 < y[here].sum() < len(here):
             areas.append(area_under_curve(y[here], guess[here]))
     return round(float(np.mean(areas)), 3) if areas else None
@@ -556,14 +556,14 @@ def _class_separation(e: Evidence, target: Target, where: dict[str, float]) -> t
 
 
 def _check_explained(
-    e: RecordEvidence, name: str, of: Callable[[Predictions], np.ndarray]
+    e: RecordEvidence, name: str, values_of: Callable[[Predictions], np.ndarray]
 ) -> CheckResult | Undefined | Skipped:
-    """Check whether a confound explains each target's scores. `of`: returns its value for each row."""
+    """Check whether a confound explains each target's scores. `values_of`: returns its value for each row."""
     figures: dict[str, Any] = {}
     findings, reasons = [], []
     for target in e.compared_targets():
         rows = e.model_rows(target.name)
-        values = of(rows)
+        values = values_of(rows)
         if len(np.unique(values[values == values])) < 3:
             reasons.append(_target_reason(target, "few_values", what=_NUISANCES[name]))
             continue
