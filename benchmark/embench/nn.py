@@ -210,20 +210,20 @@ class Model(nn.Module):
         return output if self.scale is None else output._replace(logits=self.scale(output.logits))
 
 
-def checked_tokens(made: Any, rows: int, modality: str) -> Tokens:
+def checked_tokens(tokens: Any, rows: int, modality: str) -> Tokens:
     """Check and return the tokens of an encoder's module for `rows` rows. Raises PluginError for other shapes."""
     expected = f"Tokens with x ({rows}, L, D), mask (B, L) or None, summary (B, D) or None"
-    if not isinstance(made, Tokens):
-        raise PluginError(f"the encoder of {modality} gave {type(made).__name__}", expected=expected)
-    wrong = {"x": made.x.ndim != 3 or len(made.x) != rows}
-    if made.mask is not None:
-        wrong["mask"] = made.mask.shape != made.x.shape[:2]
-    if made.summary is not None:
-        wrong["summary"] = made.summary.shape != (rows, made.x.shape[-1])
+    if not isinstance(tokens, Tokens):
+        raise PluginError(f"the encoder of {modality} gave {type(tokens).__name__}", expected=expected)
+    wrong = {"x": tokens.x.ndim != 3 or len(tokens.x) != rows}
+    if tokens.mask is not None:
+        wrong["mask"] = tokens.mask.shape != tokens.x.shape[:2]
+    if tokens.summary is not None:
+        wrong["summary"] = tokens.summary.shape != (rows, tokens.x.shape[-1])
     for name in (name for name, off in wrong.items() if off):
-        shape = tuple(getattr(made, name).shape)
+        shape = tuple(getattr(tokens, name).shape)
         raise PluginError(f"the encoder of {modality} gave a {name} of shape {shape}", expected=expected)
-    return made
+    return tokens
 
 
 def checked_logits(output: Output, outputs: OutputSpec) -> Tensor:
@@ -233,14 +233,14 @@ def checked_logits(output: Output, outputs: OutputSpec) -> Tensor:
     return output.logits.float()
 
 
-def _checked_output(made: Any, rows: int, what: str) -> Output:
+def _checked_output(output: Any, rows: int, what: str) -> Output:
     expected = f"Output with logits ({rows}, n_out) and hidden ({rows}, H)"
-    if not isinstance(made, Output):
-        raise PluginError(f"the {what} gave {type(made).__name__}", expected=expected)
-    for name, part in (("logits", made.logits), ("hidden", made.hidden)):
+    if not isinstance(output, Output):
+        raise PluginError(f"the {what} gave {type(output).__name__}", expected=expected)
+    for name, part in (("logits", output.logits), ("hidden", output.hidden)):
         if part.ndim != 2 or len(part) != rows:
             raise PluginError(f"the {what} gave {name} of shape {tuple(part.shape)}", expected=expected)
-    return made
+    return output
 
 
 def _scatter(tokens: Tokens, rows: Tensor, size: int) -> Tokens:

@@ -321,14 +321,14 @@ def standardise_by_given(
 
 
 def standardise(
-    values: np.ndarray, subject: np.ndarray, known: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
+    values: np.ndarray, subject: np.ndarray, reference: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Z-score features (n, *shape) by the rows of `known` (k, *shape) whose `owner` (k,) is the row's subject; NaN is
-    ignored. A constant feature is only centred; a feature that is missing in `known` becomes NaN. Values along the axes
-    `shared` have one mean and SD."""
+    """Z-score features (n, *shape) by the rows of `reference` (k, *shape) whose `owner` (k,) is the row's subject; NaN
+    is ignored. A constant feature is only centred; a feature that is missing in `reference` becomes NaN. Values along
+    the axes `shared` have one mean and SD."""
     out = values.astype(np.float64)
     for name in np.unique(subject):
-        count, mean, spread = _moments(known[owner == name], shared)
+        count, mean, spread = _moments(reference[owner == name], shared)
         rows = subject == name
         out[rows] = _standardise_rows(out[rows], mean, np.sqrt(spread / np.maximum(count, 1)))
     return out.astype(np.float32)

@@ -641,16 +641,16 @@ def _complete_fold(
     dataset: str,
     units: Sequence[Unit],
     atom_of: Mapping[str, _Atom],
-    held: set[_Atom],
+    tested_parts: set[_Atom],
     index: int,
 ) -> Fold:
-    """Return the fold whose tested parts are `held`."""
-    tested = [unit for unit in units if atom_of[unit.id] in held]
+    """Return the fold whose tested parts are `tested_parts`."""
+    tested = [unit for unit in units if atom_of[unit.id] in tested_parts]
     if protocol.split.within:
         subjects = {unit.subject for unit in tested}
-        free = {atom for atom in set(atom_of.values()) - held if atom[0] in subjects}
+        free = {atom for atom in set(atom_of.values()) - tested_parts if atom[0] in subjects}
     else:
-        parts = {part for atom in held for part in atom}
+        parts = {part for atom in tested_parts for part in atom}
         free = {atom for atom in set(atom_of.values()) if not parts & set(atom)}
     barred: set[str] = set()
     rules = protocol.stimulus_rules(dataset)

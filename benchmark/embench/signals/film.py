@@ -96,7 +96,7 @@ def _segments(film: Film, boxes: Boxes | None, wanted: Frames) -> Iterator[tuple
 
 
 def _cut(
-    held: Sequence[tuple[int, Any]],
+    frames: Sequence[tuple[int, Any]],
     film: Film,
     boxes: Boxes | None,
     wanted: Frames,
@@ -109,11 +109,11 @@ def _cut(
         if boxes is not None:
             box = boxes.median(film.zero_s + start_s, film.zero_s + start_s + wanted.clip_s)
         else:
-            sampled = np.unique(np.linspace(0, len(held) - 1, _SAMPLED_FRAMES).round().astype(int))
-            found = [face for i in sampled if (face := find_face(convert(held[i][1]))) is not None]
+            sampled = np.unique(np.linspace(0, len(frames) - 1, _SAMPLED_FRAMES).round().astype(int))
+            found = [face for i in sampled if (face := find_face(convert(frames[i][1]))) is not None]
             box = np.median(found, 0) if found else None
     rows = []
-    for count, frame in held:
+    for count, frame in frames:
         picture = convert(frame)
         place = square(box, wanted.crop, *picture.shape[:2])
         rows += [crop_square(picture, place, wanted.size)] * count

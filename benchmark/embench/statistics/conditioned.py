@@ -112,15 +112,15 @@ def _count_by_place(
 
 
 def _compare_units(
-    units: Units, rows: np.ndarray, here: np.ndarray, tie: float | None
+    units: Units, rows: np.ndarray, some: np.ndarray, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compare some of a subject's units, `rows[here]` (m,), with all of them, `rows` (n,). Return three arrays (m, n):
+    """Compare some of a subject's units, `rows[some]` (m,), with all of them, `rows` (n,). Return three arrays (m, n):
     whether the label is higher, whether it is lower, and the win of the score: 1, 0.5 for ties, or the difference. The
     first two are False if different models predicted the two units."""
     y, score, fold = (of[rows] for of in (units.y_true, np.asarray(units.score, np.float64), units.fold))
-    gap, least = np.subtract.outer(y[here], y), units.step * (1 - STEP_TOLERANCE)
-    apart = np.equal.outer(fold[here], fold) & (np.abs(gap) >= least)
-    won = np.subtract.outer(score[here], score) if tie is None else outranks(score[here], score, tie)
+    gap, least = np.subtract.outer(y[some], y), units.step * (1 - STEP_TOLERANCE)
+    apart = np.equal.outer(fold[some], fold) & (np.abs(gap) >= least)
+    won = np.subtract.outer(score[some], score) if tie is None else outranks(score[some], score, tie)
     return apart & (gap > 0), apart & (gap < 0), won
 
 
