@@ -644,7 +644,7 @@ def _complete_fold(
     tested_parts: set[_Atom],
     index: int,
 ) -> Fold:
-    """Return the fold whose tested parts are `tested_parts`."""
+    """Return the fold that tests the units of these indivisible parts."""
     tested = [unit for unit in units if atom_of[unit.id] in tested_parts]
     if protocol.split.within:
         subjects = {unit.subject for unit in tested}
