@@ -15,9 +15,14 @@ from embench import registry
 from embench.data.find import find_source
 from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
-from embench.statistics.confound_predictions import packed, published_predictions
-from embench.statistics.confound_test import MODEL_PARTITIONS, studies_of
-from embench.statistics.nuisance_columns import Study, confound_models, published_key
+from embench.statistics.confound_test import MODEL_PARTITIONS, make_studies
+from embench.statistics.nuisance_columns import (
+    Study,
+    confound_models,
+    pack_predictions,
+    published_key,
+    published_predictions,
+)
 from embench.statistics.nuisance_models import predictions
 
 PROTOCOL = "subject-independent-v4"
@@ -46,7 +51,7 @@ def main() -> None:
             for block in ("local", "contact"):
                 members = confound_models(block, study)[1]
                 made = predictions(members, study.y, study.target, study.parts, study.seed)
-                tables[published_key(block, study)] = packed(made)
+                tables[published_key(block, study)] = pack_predictions(made)
         OUT.mkdir(exist_ok=True)
         np.savez_compressed(OUT / f"{registry.find('dataset', name).name}.npz", allow_pickle=False, **tables)
 
@@ -55,7 +60,7 @@ def studies_in(name: str, root: Path) -> list[Study]:
     """Return the studies in which all seeds share models, of each target that is not small."""
     protocol = load_protocol(PROTOCOL)
     cohort = find_source(name, root).cohort(protocol, None)
-    found = studies_of(cohort, protocol, {target.name: range(MODEL_PARTITIONS) for target in cohort.targets})
+    found = make_studies(cohort, protocol, {target.name: range(MODEL_PARTITIONS) for target in cohort.targets})
     return [study for of in found.values() if not isinstance(of, Undefined) for study in of.values()]
 
 

@@ -19,7 +19,7 @@ from bench.adjusted.attacks.fitting import boosting, crossfit
 from bench.adjusted.attacks.scoring import within
 from bench.adjusted.recompute import left, partial_correlation, standardised
 from bench.adjusted.study import Study, read_study
-from embench.statistics.nuisance_models import Sessions, basis
+from embench.statistics.nuisance_models import Sessions, time_bumps
 
 WEIGHTS = 0.0, 0.02, 0.05, 0.1, 0.2
 
@@ -43,7 +43,7 @@ def suspects(
 ) -> list[Suspect]:
     """A row with `marked`, what event markers predict, mixed in by each weight, 0 to 1; all standardised, (S, n)."""
     mixed = [standardised((1 - weight) * row + weight * marked, study) for weight in weights]
-    clock = basis(Sessions(study.subject, study.start, study.session_s[study.subject], study.length_s))
+    clock = time_bumps(Sessions(study.subject, study.start, study.session_s[study.subject], study.length_s))
     rests = []
     for s, folds in enumerate(study.folds):
         z = np.column_stack([np.ones(len(study.y)), clock, *(scores[s] for scores in others)])

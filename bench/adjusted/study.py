@@ -21,7 +21,7 @@ from embench.protocols import load_protocol
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, read_manifest, read_record
 from embench.statistics.confound_only import CONFOUND_ONLY
-from embench.statistics.nuisance_movement import windows_of
+from embench.statistics.nuisance_movement import read_windows
 
 SEEDS = (0, 1, 2)
 """The partitions that all published entries have."""
@@ -59,7 +59,7 @@ class Study:
         """(n, C, T) float32, the prepared samples of each unit. What is missing at the end of one repeats its last
         sample; a unit without any samples is 0. The array is kept and is read-only."""
         if modality not in self._windows:
-            made = np.nan_to_num(windows_of(self.cohort, modality, self.positions))
+            made = np.nan_to_num(read_windows(self.cohort, modality, self.positions))
             made.flags.writeable = False
             self._windows[modality] = made
         return self._windows[modality]

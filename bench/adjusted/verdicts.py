@@ -14,10 +14,10 @@ from embench.protocols import load_protocol
 from embench.statistics.confound_test import (
     CONFOUND_LEVELS,
     Association,
-    held_constant,
+    estimate_metric,
+    make_confound_blocks,
+    make_studies,
     measure_association,
-    scored,
-    studies_of,
     tested_units,
 )
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
@@ -31,10 +31,10 @@ class Judge:
     def __init__(self, study: Study) -> None:
         """Fits them, or reads them from the cache."""
         self.study, cohort = study, study.cohort
-        studies = studies_of(cohort, load_protocol(PROTOCOL), {study.target.name: SEEDS})[study.target.name]
+        studies = make_studies(cohort, load_protocol(PROTOCOL), {study.target.name: SEEDS})[study.target.name]
         if isinstance(studies, Undefined):
             raise DataError(studies.reason, where=study.dataset)
-        self.held = {seed: held_constant(one, _begun) for seed, one in studies.items()}
+        self.held = {seed: make_confound_blocks(one, _begun) for seed, one in studies.items()}
         self.units = np.array(cohort.eligible)
         self.tested = tested_units(cohort, study.target, self.units, 3)
         place = {position: k for k, position in enumerate(self.units.tolist())}
@@ -56,7 +56,7 @@ class Judge:
     ) -> tuple[object, dict[str, Association]]:
         """The primary metric of scores (S, m), and what they add at each level."""
         values = self.laid(scores)
-        own = scored(PRIMARY_METRIC, self.tested.joined(values, self.parts), self.study.target, self.jackknife)
+        own = estimate_metric(PRIMARY_METRIC, self.tested.joined(values, self.parts), self.study.target, self.jackknife)
         made = {
             level: measure_association(values, self.tested, self.held, blocks, PRIMARY_METRIC, own, self.jackknife)
             for level, blocks in levels.items()

@@ -22,7 +22,7 @@ from embench.records.record import Record, read_record
 from embench.records.scores import Adjusted, AdjustedAt, Score, Scores
 from embench.records.wording import bare_name
 from embench.statistics.comparison import Comparison, compare
-from embench.statistics.gains import Scored, headline_summands
+from embench.statistics.gains import Scored, primary_metric_summands
 from embench.statistics.intervals import Estimate, Summands
 
 WITHIN = "auroc_within"
@@ -257,7 +257,7 @@ class Row:
             return self.entry.summands.get(target)
         scores = self.record.scores
         shown_first = Scores({**scores, "primary_metrics": {**scores.primary_metrics, target: metric}})
-        return headline_summands(replace(self.record, scores=shown_first), target)
+        return primary_metric_summands(replace(self.record, scores=shown_first), target)
 
 
 @lru_cache(16)

@@ -38,7 +38,7 @@ from embench.records.scores import Score
 from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
 from embench.statistics.gains import subject_gap, subject_scores
-from embench.statistics.intervals import Estimate, holm, mean_and_error, rank_methods, spread_of
+from embench.statistics.intervals import Estimate, holm, measure_spread, rank_methods
 from embench.statistics.joined import recorded_target
 
 DOCS = ROOT / "docs"
@@ -124,7 +124,10 @@ def _apart(row: Row, name: str) -> list[str]:
     each = subject_scores(replace(row.scored(row.run.seeds), method=name))
     values = np.nanmean(each.values, axis=0)
     later = np.array([int(subject.removeprefix("S")) >= 26 for subject in each.jackknife.subjects])
-    (one, its_error), (other, other_error) = mean_and_error(values[~later]), mean_and_error(values[later])
+    (one, its_error), (other, other_error) = (
+        (float(np.nanmean(some)), float(np.nanstd(some, ddof=1) / len(some) ** 0.5))
+        for some in (values[~later], values[later])
+    )
     cells = [f"{figure(one)} ({figure(its_error)})", f"{figure(other)} ({figure(other_error)})"]
     return [*cells, f"{figure(other - one, '+.3f')} ({figure(np.hypot(its_error, other_error))})"]
 
@@ -241,7 +244,7 @@ def noise(boards: Sequence[Board] = EVERY) -> str:
     lines = []
     for board in boards:
         rows = board.best_first
-        spread = spread_of([row.score() for row in rows], [row.summands for row in rows if row.summands])
+        spread = measure_spread([row.score() for row in rows], [row.summands for row in rows if row.summands])
         cells = ["—" if each is None else figure(each) for each in vars(spread).values()]
         lines.append([board.title, f"`{board.metric}`", str(len(rows)), *cells])
     heads = ["board", "score", "rows", "SD between rows", "half an interval", "SD between seeds"]

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from embench.protocols.balanced import balanced_partitions
+from embench.protocols.partition import balanced_partitions
 
 PENALTY = 10.0
 MIN_COMPARISONS, MIN_SUBJECTS = 200, 10

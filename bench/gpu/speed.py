@@ -78,7 +78,7 @@ def videomae():
         loss.backward()
         optimiser.step()
         place = new_folder("checkpoint")
-        write = partial(loop._checkpoint, module, optimiser, loop.FitState(), place, device())  # noqa: SLF001  # what is timed
+        write = partial(loop._save_checkpoint, module, optimiser, loop.FitState(), place, device())  # noqa: SLF001  # what is timed
         keep(checkpoint_s=seconds(write, 1, 1))
 
 
@@ -151,7 +151,7 @@ def syncs():
             module, data, recipe, _ = build()
             parts = [np.arange(batch)] * 6
             optimiser, recipe = loop.make_optimiser(recipe, module), recipe.but(epochs=9)
-            epoch = partial(loop._epoch, module, module, data, parts, optimiser, recipe, 0)  # noqa: SLF001  # is looked at
+            epoch = partial(loop._train_epoch, module, module, data, parts, optimiser, recipe, 0)  # noqa: SLF001  # is looked at
             epoch()
             keep(**{name: look(epoch, len(parts))})
 

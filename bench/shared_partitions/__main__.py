@@ -23,13 +23,13 @@ from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import Record, read_record
 from embench.statistics.confound_test import (
     CONFOUND_LEVELS,
-    Held,
+    ConfoundBlocks,
     LabelledUnits,
-    held_constant,
-    laid_out,
+    estimate_metric,
+    make_confound_blocks,
+    make_studies,
     measure_association,
-    scored,
-    studies_of,
+    scores_by_seed,
     tested_units,
 )
 from embench.statistics.intervals import leave_one_out
@@ -95,17 +95,17 @@ class Asked:
         self.units = np.array(self.cohort.eligible)
         self.tested: LabelledUnits = tested_units(self.cohort, self.target, self.units, 3)
         self.metric = record.scores.primary_metrics[self.target.name]
-        studies = studies_of(self.cohort, protocol, {self.target.name: SEEDS})[self.target.name]
+        studies = make_studies(self.cohort, protocol, {self.target.name: SEEDS})[self.target.name]
         if isinstance(studies, Undefined):
             raise SystemExit(studies.reason)
-        self.own = {seed: held_constant(each, lambda _: None) for seed, each in studies.items()}
+        self.own = {seed: make_confound_blocks(each, lambda _: None) for seed, each in studies.items()}
 
     @cache  # noqa: B019 (one object a process)
-    def held(self, way: int) -> Mapping[int, Held]:
+    def held(self, way: int) -> Mapping[int, ConfoundBlocks]:
         """Seed -> the confounds in its own folds (0), or those of so many partitions."""
         if not way:
             return self.own
-        return {seed: Held(self.own[seed % way].blocks, each.parts) for seed, each in self.own.items()}
+        return {seed: ConfoundBlocks(self.own[seed % way].blocks, each.parts) for seed, each in self.own.items()}
 
     def answers(self, values: Values, ways: Sequence[int]) -> dict[str, dict[str, float | bool]]:
         """Way -> the partial correlation given the confounds, its lower bound, and whether the answer is *yes*."""
@@ -114,7 +114,7 @@ class Asked:
         jackknife = leave_one_out(
             joined.tested_subjects(), self.cohort.groups, shared_stimuli(self.cohort.design, joined)
         )
-        own = scored(self.metric, joined, self.target, jackknife)
+        own = estimate_metric(self.metric, joined, self.target, jackknife)
         found = {}
         for way in ways:
             made = measure_association(
@@ -135,7 +135,7 @@ class Asked:
                 return None
             positions = np.array([at[name] for name in own["unit"].tolist()])
             parts.append((self.target, seed, positions, own["score"]))
-        laid = laid_out(self.cohort, parts)[self.target.name]
+        laid = scores_by_seed(self.cohort, parts)[self.target.name]
         return {seed: of_seed[self.units] for seed, of_seed in laid.items()}
 
     def cases(self, records: list[Record]) -> Iterator[tuple[str, str, Values]]:

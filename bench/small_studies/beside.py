@@ -17,7 +17,7 @@ import numpy as np
 from bench.markdown import table
 from embench.protocols import load_protocol
 from embench.records.record import Record, read_record
-from embench.statistics.answers import TargetAnswers, answers_of
+from embench.statistics.answers import TargetAnswers, answer_questions
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.statistics.scores import compute_scores
 
@@ -41,7 +41,7 @@ def main() -> None:
         if checked[board] < chosen.check:
             check(record)
             checked[board] += 1
-        before, after = (answers_of(run, record.scores) for run in (record.run, under_4(record.run)))
+        before, after = (answer_questions(run, record.scores) for run in (record.run, under_4(record.run)))
         for target in before:
             counts.update((board, target, *changed) for changed in changes(before[target], after[target]))
     rows = [[*key, str(count)] for key, count in sorted(counts.items())]

@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     import yaml
 
 
-# Files and digests: files and folders that are never incomplete, and safe reading of others' files: regular files only,
-# with limits on bytes, depth and repetition.
-
-
 def digest(value: Any) -> str:
     """Return 32 hex digits of plain values or an array, equal for equal content. Raises TypeError for other values."""
     import numpy as np  # the catalogue does not need it
@@ -118,8 +114,7 @@ def reading(
     """Raise DataError if a file that is read inside the context is missing or damaged.
 
     Args:
-        missing: message if the file is missing; `home`: its expected place. `expected`: its expected content.
-    """
+        missing: message if the file is missing; `home`: its expected place. `expected`: its expected content."""
     try:
         yield
     except FileNotFoundError as error:
@@ -155,10 +150,10 @@ def folder_mode(*labels_public: str) -> int:
 MOST_BYTES = 1 << 27
 """Most bytes of an unpacked table or document of a record; the longest real ones have some MB."""
 MOST_YAML = 1 << 22
-_KEPT = 1 << 16  # characters of a YAML text whose values are kept
+_CACHED_CHARACTERS = 1 << 16  # characters of a YAML text whose values are kept
 _MOST_DEPTH = 60
 _MOST_VALUES = 1_000_000
-_LONG = 64
+_VALUE_CHARACTERS = 64
 """Number of characters of a text that count as one value."""
 
 
@@ -166,8 +161,7 @@ def check_regular(path: Path) -> int:
     """Return the size in bytes of a regular file.
 
     Raises:
-        DataError: the path is a folder, a pipe or a device, which might never end.
-    """
+        DataError: the path is a folder, a pipe or a device, which might never end."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise DataError("this is not a regular file", where=str(path), expected="a file, no pipe, device or folder")
@@ -255,7 +249,7 @@ def parse_yaml(text: str) -> Any:
 
     if len(text) > MOST_YAML:
         raise yaml.YAMLError(f"it has {len(text):,} characters; at most {MOST_YAML:,} are read")
-    return copy.deepcopy(_values(text)) if len(text) <= _KEPT else _values.__wrapped__(text)
+    return copy.deepcopy(_values(text)) if len(text) <= _CACHED_CHARACTERS else _values.__wrapped__(text)
 
 
 @lru_cache(maxsize=128)
@@ -290,7 +284,7 @@ def _check_extent(text: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             sizes[-1] += known.get(event.anchor or "", _MOST_VALUES)  # it contains itself, or is undefined
         elif isinstance(event, yaml.ScalarEvent):
-            size = 1 + len(event.value) // _LONG
+            size = 1 + len(event.value) // _VALUE_CHARACTERS
             sizes[-1] += size
             if event.anchor:
                 known[event.anchor] = size
@@ -300,8 +294,6 @@ def _check_extent(text: str) -> None:
             raise yaml.YAMLError(f"it {what}{line}")
 
 
-# A consistent view of files for a plan, or for all plans of a grid: equal reads are done once.
-#
 # Nothing is cached outside of a snapshot, so that a long session sees current files.
 
 P = ParamSpec("P")
@@ -356,9 +348,7 @@ def _mark(part: object) -> object:
     return part
 
 
-# Checksums of stored files: recorded when they are written, compared when they are opened.
-#
-# They reveal damage and manual edits. They do not protect against forgers, who can rewrite them.
+# Checksums reveal damage and manual edits. They do not protect against forgers, who can rewrite them.
 
 _BLOCKS, _BLOCK = 256, 1 << 14
 _LARGE = _BLOCKS * _BLOCK
@@ -399,8 +389,7 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
     """Compare files with their checksums; large ones by sampled blocks unless `whole`.
 
     Raises:
-        DamagedError: a file is missing, cut short or altered; `where` is its path.
-    """
+        DamagedError: a file is missing, cut short or altered; `where` is its path."""
     for name, recorded in sums.items():
         path = folder / name
         try:
@@ -428,7 +417,7 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
 
 @contextmanager
 def remembering(path: Path) -> Iterator[None]:
-    """Record in the file `path` which files of its folder were compared in this context or within the last day, so that
+    """Store in the file `path` which files of its folder were compared in this context or within the last day, so that
     later processes do not read all results again."""
     before = _read_compared(path)
     _sound.update(before)
@@ -480,7 +469,8 @@ def sealed_yaml(text: str) -> str:
 
 
 def unsealed_yaml(text: str) -> tuple[str, bool | None]:
-    """Return the text without that line, and True if the digest is right; None without a digest, as in old files."""
+    """Return the text without its last line, the digest, and True if the digest is right; None if there is no digest,
+    as in old files."""
     body, found, seal = text.rpartition(f"\n{SEAL}: ")
     if not found:
         return text, None

@@ -28,7 +28,7 @@ class Head(nn.Module):
         self.norm, self.linear = nn.LayerNorm(dim), nn.Linear(dim, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
-        """`logits` (B, n_out) and `hidden` (B, D), the normalised pooled tokens."""
+        """Return `logits` (B, n_out) and `hidden` (B, D), the normalised pooled tokens."""
         hidden = self.norm(tokens.pooled())
         return Output(self.linear(hidden), hidden)
 
@@ -143,16 +143,15 @@ class ValueScale(nn.Module):
         self.register_buffer("std", torch.ones(outputs))
 
     def forward(self, logits: Tensor) -> Tensor:
-        """`logits` (B, n_out) times `std` plus `mean`, in the labels' unit."""
+        """Return `logits` (B, n_out) times `std` plus `mean`, in the labels' measurement unit."""
         return logits * self.std + self.mean
 
 
 class Model(nn.Module):
-    """Encoders and the module that combines them. `fusion` is a fusion's module, or None if a single encoder's head
-    predicts; `scale` exists if a target is continuous. An encoder receives only rows with its modality; absent rows
-    come back as zeros with an empty mask.
+    """Encoders and the module that combines them.
 
-    An encoder sees only rows that are there; absent rows come back as zeros with an empty mask.
+    `fusion` is a fusion's module, or None if a single encoder's head predicts; `scale` exists if a target is
+    continuous. An encoder receives only rows with its modality; absent rows come back as zeros with an empty mask.
 
     >>> class Encode(nn.Module):
     ...     def forward(self, x, mask):
@@ -192,7 +191,7 @@ class Model(nn.Module):
                 made = checked_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
                 tokens[m] = _scatter(made, rows, batch.size)
             else:
-                tokens[m] = _nothing(self.specs[m], batch.size, rows.device)
+                tokens[m] = _absent_tokens(self.specs[m], batch.size, rows.device)
         return tokens, Present(there, whole)
 
     def forward(self, batch: Batch) -> Output:
@@ -200,8 +199,7 @@ class Model(nn.Module):
 
         Raises:
             ValueError: the model has neither a fusion nor a head.
-            PluginError: a plugin's module gives something of another type or shape.
-        """
+            PluginError: a plugin's module gives something of another type or shape."""
         tokens, present = self.encode(batch)
         if self.fusion is not None:
             output = _checked_output(self.fusion(tokens, present), batch.size, "fusion")
@@ -212,20 +210,20 @@ class Model(nn.Module):
         return output if self.scale is None else output._replace(logits=self.scale(output.logits))
 
 
-def checked_tokens(made: Any, rows: int, modality: str) -> Tokens:
+def checked_tokens(tokens: Any, rows: int, modality: str) -> Tokens:
     """Check and return the tokens of an encoder's module for `rows` rows. Raises PluginError for other shapes."""
     expected = f"Tokens with x ({rows}, L, D), mask (B, L) or None, summary (B, D) or None"
-    if not isinstance(made, Tokens):
-        raise PluginError(f"the encoder of {modality} gave {type(made).__name__}", expected=expected)
-    wrong = {"x": made.x.ndim != 3 or len(made.x) != rows}
-    if made.mask is not None:
-        wrong["mask"] = made.mask.shape != made.x.shape[:2]
-    if made.summary is not None:
-        wrong["summary"] = made.summary.shape != (rows, made.x.shape[-1])
+    if not isinstance(tokens, Tokens):
+        raise PluginError(f"the encoder of {modality} gave {type(tokens).__name__}", expected=expected)
+    wrong = {"x": tokens.x.ndim != 3 or len(tokens.x) != rows}
+    if tokens.mask is not None:
+        wrong["mask"] = tokens.mask.shape != tokens.x.shape[:2]
+    if tokens.summary is not None:
+        wrong["summary"] = tokens.summary.shape != (rows, tokens.x.shape[-1])
     for name in (name for name, off in wrong.items() if off):
-        shape = tuple(getattr(made, name).shape)
+        shape = tuple(getattr(tokens, name).shape)
         raise PluginError(f"the encoder of {modality} gave a {name} of shape {shape}", expected=expected)
-    return made
+    return tokens
 
 
 def checked_logits(output: Output, outputs: OutputSpec) -> Tensor:
@@ -235,14 +233,14 @@ def checked_logits(output: Output, outputs: OutputSpec) -> Tensor:
     return output.logits.float()
 
 
-def _checked_output(made: Any, rows: int, what: str) -> Output:
+def _checked_output(output: Any, rows: int, what: str) -> Output:
     expected = f"Output with logits ({rows}, n_out) and hidden ({rows}, H)"
-    if not isinstance(made, Output):
-        raise PluginError(f"the {what} gave {type(made).__name__}", expected=expected)
-    for name, part in (("logits", made.logits), ("hidden", made.hidden)):
+    if not isinstance(output, Output):
+        raise PluginError(f"the {what} gave {type(output).__name__}", expected=expected)
+    for name, part in (("logits", output.logits), ("hidden", output.hidden)):
         if part.ndim != 2 or len(part) != rows:
             raise PluginError(f"the {what} gave {name} of shape {tuple(part.shape)}", expected=expected)
-    return made
+    return output
 
 
 def _scatter(tokens: Tokens, rows: Tensor, size: int) -> Tokens:
@@ -257,7 +255,7 @@ def _scatter(tokens: Tokens, rows: Tensor, size: int) -> Tokens:
     return Tokens(spread(tokens.x), full, None if tokens.summary is None else spread(tokens.summary))
 
 
-def _nothing(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
+def _absent_tokens(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
     x = torch.zeros(size, spec.length, spec.dim, device=device)
     mask = torch.zeros(size, spec.length, dtype=torch.bool, device=device)
     return Tokens(x, mask, torch.zeros(size, spec.dim, device=device) if spec.summary else None)
@@ -313,14 +311,14 @@ def concordance_loss(predicted: Tensor, labels: Tensor, weight: Tensor, group: T
 
 
 class Supervised(nn.Module):
-    """`Batch -> (loss, figures)` on labels, for every labelled stage: the mean over labelled rows of each target's
-    loss, weighted by the row's proportion of its unit and its class's weight, summed over targets.
+    """Loss on labels, `Batch -> (loss, figures)`, for every labelled stage.
 
-    The loss of a continuous target is the recipe's `loss`, in SDs of the training labels: squared error (`mse`),
-    absolute error (`mae`), or `concordance_loss` of a batch (`ccc_batch`; Weninger et al. 2016, IJCAI, 2196) or of each
-    recording (`ccc_recording`, as in the baselines of the MuSe challenges). Atmaja & Akagi 2020 (arXiv 2003.10724)
-    compare them. `frozen` parts of the model stay in evaluation mode.
-    """
+    Each target's loss is the mean over labelled rows, weighted by the row's proportion of its unit and by the weight of
+    its class. These are summed over targets. The loss of a continuous target is the recipe's `loss`, in SDs of the
+    training labels: squared error (`mse`), absolute error (`mae`), or `concordance_loss` of a batch (`ccc_batch`;
+    Weninger et al. 2016, IJCAI, 2196) or of each recording (`ccc_recording`, as in the baselines of the MuSe
+    challenges). Atmaja & Akagi 2020 (arXiv 2003.10724) compare them. `frozen` parts of the model stay in evaluation
+    mode."""
 
     def __init__(self, model: Model, outputs: OutputSpec, frozen: Sequence[nn.Module] = ()) -> None:
         super().__init__()
@@ -341,9 +339,8 @@ class Supervised(nn.Module):
         """Return the loss (scalar) of a batch, and no figures.
 
         Raises:
-            ValueError: the batch has no labels, or no recordings where the loss is one by recording. PluginError: the
-                model gives another number of logits.
-        """
+            ValueError: the batch has no labels, or no recordings although the loss is computed by recording.
+                PluginError: the model gives another number of logits."""
         if batch.y is None or batch.weight is None:
             raise ValueError("a labelled stage got a batch without labels")
         logits = checked_logits(self.model(batch), self.outputs)

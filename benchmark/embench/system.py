@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 
-# Services of the machine: locks, cores, memory, worker processes, library versions. Differences between Linux, macOS
-# and Windows are handled here only.
+# Differences between Linux, macOS and Windows are handled here only.
 
 _T = TypeVar("_T")
 _OWN = Path("/proc/self")
@@ -51,14 +50,13 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     Disks without locks, such as some network disks, get a lease instead: a file beside `path` that names the machine
     and the process, touched every few seconds. Another machine takes it over `LEASE_S` after the last touch; the same
     machine as soon as the process has ended. A process that was paused for longer may find a second one at work. Files
-    under a lease therefore have to be written completely, and identically by any process.
+    under a lease must therefore be written completely, and identically by any process.
 
     Yields:
-        Whether it is held: False only where another process has it and this one does not wait.
+        True if the lock is held; False if another process has it and `wait` is False.
 
     Raises:
-        OSError: the file cannot be written.
-    """
+        OSError: the file cannot be written."""
     from filelock import FileLock, SoftFileLease, Timeout
 
     timeout = -1 if wait else 0
@@ -244,15 +242,14 @@ def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
     """Return a pool of up to `most` processes that share nothing with this one, for work of `module`.
 
     If the system supports it, they are forked from a server that imported `module` and this process's modules and did
-    nothing else, so that only the server takes seconds to start.
-    """
+    nothing else, so that only the server takes seconds to start."""
     from concurrent.futures import ProcessPoolExecutor  # most commands start no process
 
     copies = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if copies else "spawn")
     if copies:
         context.set_forkserver_preload([module, *(name for name in _SLOW_TO_IMPORT if name in sys.modules)])
-    return ProcessPoolExecutor(most, mp_context=context, initializer=_start, initargs=(dict(os.environ),))
+    return ProcessPoolExecutor(most, mp_context=context, initializer=_start_worker, initargs=(dict(os.environ),))
 
 
 KEPT = "finished work is kept, rerun to resume"
@@ -269,8 +266,7 @@ def working(
     after an exception.
 
     Raises:
-        WorkerKilled: a process, or the server that starts them, was killed while `doing`.
-    """
+        WorkerKilled: a process, or the server that starts them, was killed while `doing`."""
     from concurrent.futures.process import BrokenProcessPool
 
     processes = pool._processes  # noqa: SLF001  there is no public way, and the pool forgets them
@@ -313,11 +309,10 @@ def _holding_interrupts() -> Iterator[None]:
 def named_workers(
     doing: str = "", where: str | None = None, processes: Mapping[int, BaseProcess] | None = None
 ) -> Iterator[None]:
-    """Raise an error that names the killed process, of `processes` or of a library's own.
+    """Replace the error of a broken pool by one that names the killed process, of `processes` or of a library's own.
 
     Raises:
-        WorkerKilled: in place of what a broken pool raises.
-    """
+        WorkerKilled: a process was killed."""
     from concurrent.futures.process import BrokenProcessPool
 
     try:
@@ -331,8 +326,7 @@ def joblib_workers(doing: str) -> Iterator[None]:
     """Make joblib's workers behave as ours: this process handles interrupts, and a killed worker is named.
 
     Raises:
-        WorkerKilled: one was killed while `doing`.
-    """
+        WorkerKilled: one was killed while `doing`."""
     from joblib import parallel_config  # type: ignore[import-untyped]
 
     with named_workers(doing), parallel_config(backend="loky", initializer=begin_worker):
@@ -381,7 +375,7 @@ def _await_end_of_server(at_most_s: float = 5.0) -> None:
             time.sleep(0.01)
 
 
-def _start(environment: dict[str, str]) -> None:
+def _start_worker(environment: dict[str, str]) -> None:
     os.environ.clear()  # a forked process has the environment of the first fork
     os.environ.update(environment)
     begin_worker()
@@ -392,8 +386,7 @@ def in_fresh_process(doing: str, work: Callable[..., _T], *arguments: Any, modul
     imported when the process starts, default: that of `work`.
 
     Raises:
-        WorkerKilled: the process was killed while `doing`.
-    """
+        WorkerKilled: the process was killed while `doing`."""
     with working(fresh_processes(1, module or work.__module__), doing) as submit:
         result: _T = submit(work, *arguments).result()
         return result
@@ -410,8 +403,6 @@ def without_main_module() -> Iterator[None]:
     finally:
         sys.modules["__main__"] = main
 
-
-# Callbacks for the progress of long work, one name per signature.
 
 EventCallback = Callable[[Mapping[str, Any]], None]
 """Receives each event of a run, such as a started stage, a finished epoch or a decoded recording."""

@@ -8,7 +8,7 @@ import pytest
 import embench as embench_module
 from embench.records.record import read_record
 from embench.report.latex.bibliography import escape, in_apa
-from embench.statistics.answers import answers_of
+from embench.statistics.answers import answer_questions
 from embench.statistics.form import result_forms
 
 from ..tiny.world import few_folds
@@ -123,7 +123,7 @@ def test_nothing_is_fitted_to_confounds_where_too_few_comparisons_are_there(embe
     assert "confound analysis" not in done.err
     record = read_record(out)
     assert record.scores.adjusted("stress").undefined
-    assert answers_of(record.run, record.scores)["stress"].word("movement") == "too few data"
+    assert answer_questions(record.run, record.scores)["stress"].word("movement") == "too few data"
     assert "Too few comparisons: " in " ".join(done.out.split())
 
 

@@ -17,7 +17,7 @@ from embench.engine.predict import (
     PersonalRows,
     calibration_only,
 )
-from embench.engine.rows import TESTED, TRAINED, standardise_by_given
+from embench.engine.rows import GIVEN_BY_TESTED, GIVEN_IN_TRAINING, standardise_by_given
 from embench.interfaces.fusion import TrainingRows
 from embench.testing.require import targets
 from embench_plugins.fusions.classical import LogReg
@@ -121,13 +121,13 @@ def test_people_vary_as_training_subjects_do_also_where_these_are_tried_as_test_
     random = np.random.default_rng(0)
     subject, values = np.repeat(["a", "b", "t"], 20), random.normal(3.0, 2.0, (60, 2))
     given = np.zeros(60, np.int64)
-    given[:40] = TRAINED
-    given[40:42] = TESTED
+    given[:40] = GIVEN_IN_TRAINING
+    given[40:42] = GIVEN_BY_TESTED
     plain = standardise_by_given(values, subject, given)
     assert np.allclose(plain[:20].mean(0), 0, atol=1e-6)
     assert plain[42:].std() == pytest.approx(1, abs=0.35)
     tried = given.copy()
-    tried[[0, 1, 20, 21]] |= TESTED  # both training subjects
+    tried[[0, 1, 20, 21]] |= GIVEN_BY_TESTED  # both training subjects
     again = standardise_by_given(values, subject, tried)
     assert np.array_equal(again[40:], plain[40:])
     assert np.allclose(again[:2].mean(0), 0, atol=1e-6)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from embench.engine.assemble import assemble
-from embench.engine.feed import AT_ONCE, Data, ResidentClips, StreamedClips, split
+from embench.engine.feed import ROWS_PER_PASS, Data, ResidentClips, StreamedClips, split
 from embench.engine.rows import Rows, StoreSource, build_grid
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
@@ -180,9 +180,9 @@ def test_videomae_is_adapted_in_every_way(filmed, tmp_path, way):
 def test_films_are_put_through_a_network_in_small_batches():
     rows = Rows(*np.zeros((4, 8), np.int64), 16)
     small, large = np.zeros((1, 3, 8, 8), np.uint8), np.broadcast_to(np.uint8(0), (1, 3, 224, 224))
-    assert Data({"video": StreamedClips(rows, "cpu", small)}, 8, "cpu").at_once == AT_ONCE
+    assert Data({"video": StreamedClips(rows, "cpu", small)}, 8, "cpu").at_once == ROWS_PER_PASS
     assert 8 <= Data({"video": StreamedClips(rows, "cpu", large)}, 8, "cpu").at_once <= 32
-    assert Data({}, 8, "cpu").at_once == AT_ONCE
+    assert Data({}, 8, "cpu").at_once == ROWS_PER_PASS
 
 
 SPANS = {"with it": 0.0, "later": -2.6, "earlier": 3.32}

@@ -133,7 +133,7 @@ def test_one_class_alone_and_one_subject_alone_make_no_fault(target):
     assert (first < 0.1).all() if target is BINARY else (first > 0.8).all()
     y = (planted(X) > 0).astype(float)
     _, penalty, score = fitted(target, X, y, weight, np.zeros(30))
-    assert penalty == network.UNCHOSEN
+    assert penalty == network.DEFAULT_PENALTY
     assert roc_auc_score(y, score(X)[:, 0] if target is BINARY else score(X)[:, 1]) > 0.8
 
 

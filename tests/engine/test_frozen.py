@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from embench.engine.fits import _freeze
+from embench.engine.fits import _freeze_parts
 from embench.engine.stage import Common, FusionParams, Part, SourceSpec
 from embench.engine.work import run_stage
 from embench.errors import UsageError
@@ -49,7 +49,7 @@ def made(encoder, fusion):
         for name, frozen in (("encoder", encoder), ("fusion", fusion))
     )
     params = FusionParams(common, modalities={"eda": eda}, recipe=fused.recipe, fusion=fused, inputs="tokens")
-    parts = _freeze(model, params)
+    parts = _freeze_parts(model, params)
     return model, Supervised(model, OUTPUTS, parts)
 
 

@@ -18,7 +18,14 @@ from embench.records.record import Record
 from embench.records.scores import Score
 from embench.statistics import intervals
 from embench.statistics.comparison import compare
-from embench.statistics.intervals import SHARED_TRAINING, Ranking, Summands, add_one, mean_over_subjects, rank_methods
+from embench.statistics.intervals import (
+    SHARED_TRAINING,
+    Ranking,
+    Summands,
+    mean_over_subjects,
+    rank_methods,
+    with_add_one_interval,
+)
 from embench.statistics.scores import compute_scores
 
 from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
@@ -88,8 +95,8 @@ def test_flips_and_rows_that_are_looked_at_in_parts_give_the_same(monkeypatch: p
     board = a_board(np.random.default_rng(0), 6, lead=0.25)
     effects = [dict(zip("abcdefgh", row, strict=True)) for row in np.random.default_rng(0).normal(0.5, 1, (9, 8))]
     whole = rank_methods(*board), intervals.count_positive(effects, 3)
-    monkeypatch.setattr(intervals, "_AT_ONCE", 7)
-    monkeypatch.setattr(intervals, "_AT_ONCE", 2)
+    monkeypatch.setattr(intervals, "_FLIPS_AT_ONCE", 7)
+    monkeypatch.setattr(intervals, "_FLIPS_AT_ONCE", 2)
     assert (rank_methods(*board), intervals.count_positive(effects, 3)) == whole
 
 
@@ -129,7 +136,7 @@ def test_methods_near_1_are_not_told_apart_by_add_one_intervals_because_one_of_t
     rng, told_apart = np.random.default_rng(1), np.zeros(2)
     for _ in range(40):
         pair = [mean_over_subjects(rng.beta(0.98 * k, 0.02 * k, GROUPS), np.arange(GROUPS)) for k in (50, 1)]
-        for kind, estimates in enumerate((pair, [add_one(estimate) for estimate in pair])):
+        for kind, estimates in enumerate((pair, [with_add_one_interval(estimate) for estimate in pair])):
             scores = [Score(mean=e.mean, low=e.low, high=e.high, subjects=GROUPS) for e in estimates]
             scores.sort(key=lambda score: -score.mean)
             told_apart[kind] += not all_share(rank_methods(scores, [None, None]))

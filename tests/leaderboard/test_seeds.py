@@ -15,7 +15,7 @@ from embench.leaderboard.rows import ranked_rows, summarise_entry
 from embench.records.record import read_record
 from embench.site.entry_page import JoinedEntries, pairings
 from embench.statistics.comparison import compare
-from embench.statistics.gains import headline_summands
+from embench.statistics.gains import primary_metric_summands
 from embench.statistics.intervals import rank_methods
 
 from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
@@ -73,7 +73,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_rows_of_ten_and_of_three_seeds_are_paired_in_the_partitions_of_both(runs: dict[str, Path]) -> None:
     ten, three = (read_record(runs[name]) for name in ("ten", "three"))
-    of_ten, of_three = (headline_summands(of, TARGET.name) for of in (ten, three))
+    of_ten, of_three = (primary_metric_summands(of, TARGET.name) for of in (ten, three))
     assert of_ten
     assert of_three
     scores = [of.scores.of(TARGET.name)["auroc_crossed_time"] for of in (ten, three)]

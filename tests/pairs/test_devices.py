@@ -59,7 +59,7 @@ def shortened(request: Request, together: Together) -> Request:
 @pytest.mark.slow
 @pytest.mark.parametrize("together", array() if WHOLE else SOME, ids=str)
 def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
-    waits, epoch = Counter(), loop._epoch
+    waits, epoch = Counter(), loop._train_epoch
 
     def counted(*given):
         before = Counter(pretended.Machine.now.waits)
@@ -68,7 +68,7 @@ def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
         finally:
             waits.update(pretended.Machine.now.waits - before)
 
-    monkeypatch.setattr(loop, "_epoch", counted)
+    monkeypatch.setattr(loop, "_train_epoch", counted)
     request = shortened(together.request(data_root=world, runs=tmp_path), together)
     card = made.CARDS[together.dataset]
     joins = resolve_method(request, card, list(card.modalities), "cpu").joins

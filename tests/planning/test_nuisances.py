@@ -9,9 +9,9 @@ import pytest
 
 from embench.data.cohort import Cohort
 from embench.planning import plan
-from embench.protocols import load_protocol, whole
+from embench.protocols import load_protocol, whole_recordings
 from embench.statistics import confound_test
-from embench.statistics.confound_test import studies_of
+from embench.statistics.confound_test import make_studies
 from embench.statistics.nuisance_columns import BLOCKS
 
 from ..statistics.nuisance.test_behaviour import SAMPLES, SUBJECTS, UNITS, store_of, study_over
@@ -55,7 +55,7 @@ def recorded(tmp_path):
         cohort = study_over(
             store_of(folder, signals, axes), (random.random(SUBJECTS * UNITS) < 0.4).astype(float)
         ).cohort
-        return replace(cohort, roster=tuple(whole(cohort.store.recordings)))
+        return replace(cohort, roster=tuple(whole_recordings(cohort.store.recordings)))
 
     return recorded
 
@@ -80,12 +80,12 @@ def test_under_version_4_seeds_share_the_models_of_three_partitions(expected, re
 def test_what_is_kept_is_not_expected_again(expected, recorded):
     cohort = recorded("ppg", "acc")
     before = expected(cohort)
-    studies = studies_of(cohort, load_protocol(V3), {"stress": (0, 1)})["stress"]
+    studies = make_studies(cohort, load_protocol(V3), {"stress": (0, 1)})["stress"]
     for study in studies.values():
         for name in ("movement", "behaviour"):
-            study.observed.kept(name, lambda: np.zeros(1))
+            study.observed.cached_array(name, lambda: np.zeros(1))
         for name in BLOCKS:
-            study.kept(name, lambda: np.zeros(1))
+            study.cached_array(name, lambda: np.zeros(1))
         now = expected(cohort)
         assert now < before
         before = now

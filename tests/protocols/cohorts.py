@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from embench.interfaces.dataset import Baseline, Card
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Unit
-from embench.protocols import Protocol, load_protocol, make_units, select_recordings, whole
+from embench.protocols import Protocol, load_protocol, make_units, select_recordings, whole_recordings
 
 
 def recording(
@@ -70,4 +70,8 @@ def clips(protocol: Protocol, subjects: int = 12, without: Collection[str] = (),
         for c in range(28)
     ]
     kept = select_recordings(protocol, card(name="faced"), [r for r in shown if r.id not in without])
-    return make_units(kept, card(name="faced"), "rating", protocol) if protocol.split.by == "segment" else whole(kept)
+    return (
+        make_units(kept, card(name="faced"), "rating", protocol)
+        if protocol.split.by == "segment"
+        else whole_recordings(kept)
+    )

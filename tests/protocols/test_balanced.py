@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from embench.protocols.balanced import balanced_partitions
+from embench.protocols.partition import balanced_partitions
 
 
 def _names(n: int) -> list[str]:

@@ -19,7 +19,7 @@ from embench.protocols import (
     partition,
     prove,
     select_recordings,
-    whole,
+    whole_recordings,
 )
 from embench_plugins.datasets.faced.reader import Faced
 from embench_plugins.datasets.faced.release import BLOCKS, PEOPLE, name_stimulus
@@ -44,7 +44,7 @@ def split(protocol: Protocol, recordings: list[Recording]) -> tuple[list[Unit], 
     if protocol.split.by == "segment":
         folds = partition(protocol, "faced", units, 0)
     else:
-        roster = whole(select_recordings(protocol, Faced.card, recordings))
+        roster = whole_recordings(select_recordings(protocol, Faced.card, recordings))
         folds = follow_recordings(partition(protocol, "faced", roster, 0), roster, units)
     prove(protocol, "faced", units, folds)
     at = {unit.id: unit for unit in units}

@@ -17,7 +17,7 @@ from embench.protocols import (
     partition,
     protocol_names,
     prove,
-    whole,
+    whole_recordings,
 )
 
 from .cohorts import card, clips, cohort, recording
@@ -156,7 +156,7 @@ def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) ->
         named = sorted(protocol.included_stimuli(dataset) or ())
         shown = [recording(f"p{p}", name, 40.0) for p in range(12) for name in named]
         single = protocol.split.by == "segment"
-        units = make_units(shown, card(name=dataset), "continuous", protocol) if single else whole(shown)
+        units = make_units(shown, card(name=dataset), "continuous", protocol) if single else whole_recordings(shown)
     folds = partition(protocol, dataset, units, 0)
     prove(protocol, dataset, units, folds)
     deviations = count_leaks(protocol, units, folds)

@@ -22,7 +22,7 @@ from embench.report import latex
 from embench.report.facts import RunFacts
 from embench.report.latex import bibliography
 from embench.report.latex.bibliography import escape
-from embench.statistics.answers import figures
+from embench.statistics.answers import format_with_interval
 from embench.statistics.comparison import paired_gap
 
 ROOT = Path(__file__).parents[2]
@@ -232,7 +232,7 @@ def test_the_methods_section_agrees_with_record_and_protocol(published: list[Rec
     assert text.count("The protocol was") == 1
     for of in published:
         score = of.scores.score("stress", of.scores.primary_metrics["stress"])
-        assert escape(figures(score, 0.5, "{}, 95 % CI [{}, {}]; chance 0.50")) in text
+        assert escape(format_with_interval(score, 0.5, "{}, 95 % CI [{}, {}]; chance 0.50")) in text
     assert "pretrained separately in each fold" in text
 
 

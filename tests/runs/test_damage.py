@@ -179,11 +179,11 @@ def test_training_begins_anew_where_a_checkpoint_is_damaged(tmp_path, kind):
     module = nn.Linear(2, 1)
     optimiser = torch.optim.Adam(module.parameters())
     folder = Folder(tmp_path, "stage")
-    loop._checkpoint(module, optimiser, loop.FitState(epoch=3), folder, "cpu")
-    assert loop._resume(module, optimiser, folder, "cpu").epoch == 3
+    loop._save_checkpoint(module, optimiser, loop.FitState(epoch=3), folder, "cpu")
+    assert loop._restore(module, optimiser, folder, "cpu").epoch == 3
     damage(folder.file("checkpoint.pt"), kind)
     with pytest.warns(UserWarning, match="checkpoint"):
-        assert loop._resume(module, optimiser, folder, "cpu").epoch == 0
+        assert loop._restore(module, optimiser, folder, "cpu").epoch == 0
     assert not folder.file("checkpoint.pt").exists()
 
 

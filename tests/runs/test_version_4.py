@@ -8,9 +8,9 @@ import pytest
 
 from embench.errors import UsageError
 from embench.protocols import load_protocol
-from embench.statistics.answers import answers_of
+from embench.statistics.answerable import SIMULATED_POWER
+from embench.statistics.answers import answer_questions
 from embench.statistics.form import result_forms
-from embench.statistics.power import SIMULATED_POWER
 
 from ..docs.pages import ROOT
 from ..tiny.fixtures import cache
@@ -78,7 +78,7 @@ def test_power_is_announced_before_training(bench):
 @pytest.mark.slow
 def test_a_small_study_ends_with_an_answer_given_order_and_movement(bench):
     whole, one = bench.run(**METHOD), bench.run(**{**METHOD, "seeds": "0"})
-    found, of_one = (answers_of(each.manifest, each.scores)["arousal"] for each in (whole, one))
+    found, of_one = (answer_questions(each.manifest, each.scores)["arousal"] for each in (whole, one))
     assert found.metric == "auroc_crossed"
     assert found.answer("movement").text.startswith("given time, position and previous stimulus?")
     assert found.adjusted.decisive_level == "small_study"

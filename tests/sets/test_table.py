@@ -127,7 +127,7 @@ def test_the_best_is_compared_with_each_other_and_corrected_for_every_two(monkey
             units=9, unequal_tuning=False,
         )  # fmt: skip
 
-    monkeypatch.setattr(comparison, "_pair", pair)
+    monkeypatch.setattr(comparison, "_compare_pair", pair)
     found = comparison.compare_with_best([None] * 3, "calm")
     assert [(each.one, each.other, each.together) for each in found] == [("a", "b", 3), ("a", "c", 3)]
     assert [each.holm for each in found] == holm([0.01, 0.02, 1.0])[:2] == [pytest.approx(0.03), pytest.approx(0.04)]

@@ -14,16 +14,16 @@ from embench.statistics.confound_test import (
     RULE,
     VARIANTS,
     Association,
-    Held,
+    ConfoundBlocks,
     LabelledUnits,
     Variant,
+    estimate_metric,
     measure_association,
-    scored,
     standardised_scores,
 )
 from embench.statistics.estimates import mean_difference
 from embench.statistics.intervals import leave_one_out
-from embench.statistics.nuisance_columns import Cells
+from embench.statistics.nuisance_columns import SessionGrid
 from embench.statistics.nuisance_models import Parts, Sessions
 
 SUBJECTS, UNITS = 30, 80
@@ -50,13 +50,13 @@ class World:
         self.sessions = Sessions(subject, start, length, 10.0)
         self.tested = LabelledUnits(TARGET, names, names, names, start, length, self.y, 10.0)
         moved = self.sessions.standardised(self.movement[:, None])
-        self.held = Held({"local": np.hstack([np.ones_like(moved), moved, moved**2 / 2])}, self.parts)
+        self.held = ConfoundBlocks({"local": np.hstack([np.ones_like(moved), moved, moved**2 / 2])}, self.parts)
 
     def judged(self, score: np.ndarray, by: Variant = RULE) -> Association:
         values = {0: score[:, None]}
         joined = self.tested.joined(values, {0: self.parts})
         jackknife = leave_one_out(joined.tested_subjects(), {})
-        own = scored("auroc_within", joined, TARGET, jackknife)
+        own = estimate_metric("auroc_within", joined, TARGET, jackknife)
         return measure_association(values, self.tested, {0: self.held}, ["local"], "auroc_within", own, jackknife, by)
 
 
@@ -156,7 +156,7 @@ def test_the_mean_difference_is_that_of_the_comparisons_one_by_one(world: World,
 def test_labels_of_a_subject_do_not_reach_what_is_left_of_its_own_scores(world: World) -> None:
     of_first = world.tested.subject == "p00"
     changed = np.where(of_first, 1 - world.y, world.y)
-    before, after = (world.held.left(y[:, None], ["local"])[:, 0] for y in (world.y, changed))
+    before, after = (world.held.residuals(y[:, None], ["local"])[:, 0] for y in (world.y, changed))
     np.testing.assert_allclose((world.y - before)[of_first], (changed - after)[of_first], atol=1e-12)
 
 
@@ -172,7 +172,7 @@ def test_a_ridge_of_numpy_leaves_the_same(world: World) -> None:
     train, test = world.parts[2]
     for penalty in (100.0, 300.0):
         weights = np.linalg.solve(x[train].T @ x[train] + penalty * np.eye(3), x[train].T @ y[train])
-        left = world.held.left(y[:, None], ["local"], penalty)[test, 0]
+        left = world.held.residuals(y[:, None], ["local"], penalty)[test, 0]
         np.testing.assert_allclose(left, y[test] - x[test] @ weights, atol=1e-9)
 
 
@@ -186,7 +186,7 @@ def test_a_clock_set_by_movement_reads_labels_of_shifted_sessions() -> None:
     tasks = random.standard_normal(400)  # what the wrist does in each task, which tells nothing of stress
     trace = tasks[task + 100] + 0.3 * random.standard_normal(len(subject))
     sessions = Sessions(subject, place * 10.0, np.full(len(subject), 2000.0), 10.0)
-    grid = Cells(sessions)
+    grid = SessionGrid(sessions)
     train = [np.flatnonzero(subject % 5 != p % 5) for p in range(SUBJECTS)]
     clocks = grid.clocks(grid.likeness([trace]), y[:, None], train)
     assert np.corrcoef(clocks[:, 0], y)[0, 1] > 0.95

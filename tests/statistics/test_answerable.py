@@ -14,7 +14,7 @@ from embench.interfaces.dataset import Card, ModalityCard
 from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target
 from embench.protocols import load_protocol
-from embench.statistics.answerable import enough_data, why_unanswerable, without_repeats
+from embench.statistics.answerable import enough_data, unique_as_json, why_unanswerable
 
 RULES = load_protocol("subject-independent-v3")
 CARD = Card(
@@ -135,5 +135,5 @@ def test_subjects_who_are_tested_alone_are_compared_with_nobody():
 
 def test_what_several_rows_cannot_answer_stands_once():
     found = why(films(12, 12, 0.7), CARD.targets[0])
-    [one] = without_repeats([found, found])
+    [one] = unique_as_json([found, found])
     assert (one["target"], one["answer"], one["seeds"]) == ("arousal", "too few data", list(found.seeds))

@@ -11,7 +11,15 @@ import pytest
 
 from embench.reasons import Reason
 from embench.records.scores import Score, Scores
-from embench.statistics.answers import Answer, TargetAnswers, against, answers_of, figures, plain_reason, unranked
+from embench.statistics.answers import (
+    Answer,
+    TargetAnswers,
+    answer_questions,
+    explain_unranked,
+    format_with_interval,
+    judge_interval,
+    plain_reason,
+)
 from embench.statistics.form import as_html, lines, result_forms
 
 TITLES = {
@@ -104,7 +112,7 @@ def test_an_answer_says_under_how_many_variants_of_the_rule_it_is_yes() -> None:
 
 
 def answers(found: Scores, **about: Any) -> TargetAnswers:
-    return answers_of(run(**about), found)["stress"]
+    return answer_questions(run(**about), found)["stress"]
 
 
 def words(found: TargetAnswers) -> dict[str, str]:
@@ -133,7 +141,7 @@ def test_each_question_has_an_answer_and_its_evidence() -> None:
 )
 def test_an_answer_follows_from_the_interval(low: float, answer: str) -> None:
     assert words(answers(scores(low=low)))["chance"] == answer
-    assert against(Score(mean=0.6), 0.5) == "too few data"
+    assert judge_interval(Score(mean=0.6), 0.5) == "too few data"
 
 
 @pytest.mark.parametrize(
@@ -247,9 +255,9 @@ def test_a_question_names_what_is_adjusted_for(movement: bool, held: list[str], 
 
 
 def test_figures_show_what_decides() -> None:
-    assert figures(Score(mean=0.621, low=0.56, high=0.675), 0.5) == "0.62 (0.56 to 0.68)"
-    assert figures(Score(mean=0.03, low=0.0012, high=0.06), 0.0) == "0.030 (0.001 to 0.060)"
-    assert figures(Score(mean=-0.001, low=-0.1, high=0.1)) == "0.00 (-0.10 to 0.10)"
+    assert format_with_interval(Score(mean=0.621, low=0.56, high=0.675), 0.5) == "0.62 (0.56 to 0.68)"
+    assert format_with_interval(Score(mean=0.03, low=0.0012, high=0.06), 0.0) == "0.030 (0.001 to 0.060)"
+    assert format_with_interval(Score(mean=-0.001, low=-0.1, high=0.1)) == "0.00 (-0.10 to 0.10)"
 
 
 PAPER = (
@@ -363,6 +371,6 @@ def test_answers_of_later_rules_are_printed_like_others() -> None:
 def test_entries_that_nothing_ranks_are_ordered_by_the_metric_within_subjects() -> None:
     score = Score(mean=0.6, low=0.5, high=0.7)
     for metric, inside in (("concordance_crossed", "C-index"), ("auroc_crossed", "AUROC")):
-        text = unranked(metric, "shared_stimuli", ("elapsed_time", score), [score])
+        text = explain_unranked(metric, "shared_stimuli", ("elapsed_time", score), [score])
         assert f"Entries are ordered by the Within-subject {inside}" in text
         assert text.endswith("time since the start reaches 0.60; no entry scores higher.")

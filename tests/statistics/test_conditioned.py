@@ -19,8 +19,8 @@ from embench.statistics.conditioned import (
     comparison_counts,
     comparisons,
     over_folds,
-    share_won,
-    share_won_resampled,
+    proportion_won,
+    proportion_won_resampled,
     sum_tables,
 )
 from embench.statistics.estimates import balanced_score
@@ -156,11 +156,11 @@ def test_subject_plus_stimulus_gets_exactly_half(design: tuple[np.ndarray, ...])
     subjects = np.unique(units.subject)
     for name in ("auroc_crossed", "auroc_crossed_time"):
         tables = comparisons(name, units, subjects)
-        share = share_won(name, tables)
+        share = proportion_won(name, tables)
         assert share == 0.5 or isinstance(share, Undefined)
         if not isinstance(share, Undefined):
             counts = np.random.default_rng(0).integers(0, 3, (20, len(subjects)))
-            np.testing.assert_array_equal(share_won_resampled(name, tables, counts), 0.5)
+            np.testing.assert_array_equal(proportion_won_resampled(name, tables, counts), 0.5)
 
 
 @given(crossed_designs())
@@ -168,7 +168,7 @@ def test_subject_plus_stimulus_gets_exactly_half(design: tuple[np.ndarray, ...])
 def test_a_gain_of_the_subject_does_not_help_either(design: tuple[np.ndarray, ...]) -> None:
     _, y, subject, stimulus = design
     units = as_units((1.0 + subject) * stimulus - 3.0 * subject, y, subject, stimulus)
-    share = share_won("auroc_crossed", comparisons("auroc_crossed", units, np.unique(units.subject)))
+    share = proportion_won("auroc_crossed", comparisons("auroc_crossed", units, np.unique(units.subject)))
     assert share == 0.5 or isinstance(share, Undefined)
 
 
@@ -178,7 +178,7 @@ def test_what_is_at_work_in_subject_and_stimulus_together_is_found(make_units: M
     y = rng.integers(0, 2, len(subject))
     units = make_units(y + 5.0 * subject, y, subject, stimulus)
     tables = comparisons("auroc_crossed", units, np.unique(units.subject))
-    assert share_won("auroc_crossed", tables) == 1
+    assert proportion_won("auroc_crossed", tables) == 1
 
 
 def test_constant_and_subject_level_scores_get_exactly_half_inside_subjects(make_units: MakeUnits) -> None:
@@ -219,10 +219,10 @@ def test_few_comparisons_or_subjects_are_not_estimable() -> None:
         (full, "66 matched comparisons of 12 subjects"),
         (few_subjects, "3600 matched comparisons of 9 subjects"),
     ):
-        found = share_won("auroc_crossed", [Pairs(pairs / 2, pairs)])
+        found = proportion_won("auroc_crossed", [Pairs(pairs / 2, pairs)])
         assert isinstance(found, Undefined)
         assert found.reason.startswith(f"not estimable: {text}")
-    assert share_won("auroc_crossed", [Pairs(2 * full, 4 * full)]) == 0.5
+    assert proportion_won("auroc_crossed", [Pairs(2 * full, 4 * full)]) == 0.5
 
 
 def test_why_nothing_can_be_compared(make_units: MakeUnits) -> None:
@@ -264,12 +264,14 @@ def test_matched_comparisons_are_those_of_sessions_of_like_length(make_units: Ma
 def test_too_few_partners_of_like_length_are_said(make_units: MakeUnits) -> None:
     units, subjects = in_sessions(make_units, 6)
     spread = replace(units, session_s=units.session_s * 10)
-    reason = share_won("auroc_crossed_matched", comparisons("auroc_crossed_matched", spread, subjects))
+    reason = proportion_won("auroc_crossed_matched", comparisons("auroc_crossed_matched", spread, subjects))
     assert isinstance(reason, Undefined)
     assert reason.reason.startswith(
         "not estimable: 2 subjects match another one whose session is of similar length, in 1 pairs"
     )
-    assert isinstance(share_won("auroc_crossed_matched", comparisons("auroc_crossed_matched", units, subjects)), float)
+    assert isinstance(
+        proportion_won("auroc_crossed_matched", comparisons("auroc_crossed_matched", units, subjects)), float
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

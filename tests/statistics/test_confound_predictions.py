@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 
 from bench.confound_predictions import differences, studies_in
-from embench.statistics.confound_predictions import has_predictions, packed, published_file, published_predictions
-from embench.statistics.nuisance_columns import is_published
+from embench.statistics.nuisance_columns import (
+    has_predictions,
+    is_published,
+    pack_predictions,
+    published_file,
+    published_predictions,
+)
 
 DATASETS = ("stress_predict", "wearable_stress")
 
@@ -30,7 +35,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_package_brings_predictions_for_some_labels_and_folds(package: Path) -> None:
     rng = np.random.default_rng(0)
     made = {"elapsed": rng.normal(size=(6, 1)), "contact trees": rng.normal(size=(6, 1))}
-    np.savez_compressed(package / "study.npz", key=packed(made))
+    np.savez_compressed(package / "study.npz", key=pack_predictions(made))
     found = published_predictions("acme_confounds/study", "key", list(made))
     assert found is not None
     for name, values in made.items():

@@ -9,15 +9,15 @@ from scipy import stats
 from embench.interfaces.metric import Undefined
 from embench.statistics.intervals import (
     Estimate,
-    add_one,
+    cover_other_stimuli,
     jackknife_error,
     jackknife_estimate,
     leave_one_out,
     mean_over_subjects,
-    over_stimuli_too,
     paired_difference,
     training_overlap,
     widen,
+    with_add_one_interval,
 )
 
 
@@ -91,7 +91,7 @@ def test_an_interval_over_stimuli_too_adds_their_variance() -> None:
     """A mean over subjects and stimuli of a table: the errors of the means of its rows and of its columns."""
     table = np.random.default_rng(3).normal(size=(12, 6)) + np.random.default_rng(4).normal(size=6)
     estimate = known(mean_over_subjects(table.mean(1), np.arange(12)))
-    both = over_stimuli_too(estimate, np.array([np.delete(table, k, 1).mean() for k in range(6)]))
+    both = cover_other_stimuli(estimate, np.array([np.delete(table, k, 1).mean() for k in range(6)]))
     error = np.hypot(stats.sem(table.mean(1)), stats.sem(table.mean(0)))
     assert (both.mean, both.error, both.df, both.over) == (
         estimate.mean,
@@ -147,21 +147,21 @@ def test_what_subjects_share_widens_the_interval_around_the_estimate() -> None:
 def test_the_add_one_interval_is_that_of_the_subjects_and_one_more_at_chance() -> None:
     values = np.random.default_rng(9).uniform(0.55, 0.75, 15)
     plain = known(mean_over_subjects(values, np.arange(15)))
-    found, more = add_one(plain), np.append(values, 0.5)
+    found, more = with_add_one_interval(plain), np.append(values, 0.5)
     half = stats.t.ppf(0.975, 14) * stats.sem(more)
     assert (found.low, found.high) == pytest.approx((more.mean() - half, more.mean() + half))
     assert (found.mean, found.std, found.error, found.df) == (plain.mean, plain.std, plain.error, plain.df)
     without = (values.sum() - values) / 14
-    of_jackknife = add_one(jackknife_estimate(values.mean(), without, 15))
+    of_jackknife = with_add_one_interval(jackknife_estimate(values.mean(), without, 15))
     assert (of_jackknife.low, of_jackknife.high) == pytest.approx((found.low, found.high))
-    mirrored = add_one(known(mean_over_subjects(1 - values, np.arange(15))))
+    mirrored = with_add_one_interval(known(mean_over_subjects(1 - values, np.arange(15))))
     assert (1 - mirrored.high, 1 - mirrored.low) == pytest.approx((found.low, found.high))
 
 
 def test_the_add_one_interval_keeps_what_subjects_share() -> None:
     plain = known(mean_over_subjects(np.array([0.6, 0.7, 0.65, 0.62, 0.71]), np.arange(5)))
     assert plain.error is not None
-    found = add_one(widen(plain, 1.5 * plain.error**2))
+    found = with_add_one_interval(widen(plain, 1.5 * plain.error**2))
     spread = stats.sem([0.6, 0.7, 0.65, 0.62, 0.71, 0.5]) ** 2 + 1.5 * plain.error**2
     centre = (5 * plain.mean + 0.5) / 6
     assert found.low == pytest.approx(centre - stats.t.ppf(0.975, 4) * np.sqrt(spread))
@@ -170,23 +170,23 @@ def test_the_add_one_interval_keeps_what_subjects_share() -> None:
 def test_nobody_who_differs_is_no_certainty_and_an_interval_ends_where_scores_do() -> None:
     same = known(mean_over_subjects(np.ones(16), np.arange(16)))
     assert (same.low, same.high) == (1.0, 1.0)
-    perfect = add_one(same)
+    perfect = with_add_one_interval(same)
     assert perfect.low == pytest.approx(1 - (1 + stats.t.ppf(0.975, 15)) * 0.5 / 17)
     assert perfect.high == 1.0
-    constant = add_one(known(mean_over_subjects(np.full(16, 0.5), np.arange(16))))
+    constant = with_add_one_interval(known(mean_over_subjects(np.full(16, 0.5), np.arange(16))))
     assert (constant.low, constant.high) == (0.5, 0.5)  # whoever comes: chance by construction
     alone = known(mean_over_subjects(np.array([0.9]), np.array(["a"])))
-    assert add_one(alone) == alone
+    assert with_add_one_interval(alone) == alone
 
 
 def test_the_add_one_interval_of_other_stimuli_too_counts_the_subjects() -> None:
     table = np.clip(np.random.default_rng(3).normal(0.7, 0.1, size=(12, 6)), 0, 1)
-    both = over_stimuli_too(
+    both = cover_other_stimuli(
         known(mean_over_subjects(table.mean(1), np.arange(12))),
         np.array([np.delete(table, k, 1).mean() for k in range(6)]),
     )
     assert both.error is not None
-    found, centre = add_one(both), (12 * both.mean + 0.5) / 13
+    found, centre = with_add_one_interval(both), (12 * both.mean + 0.5) / 13
     own = (11 * both.error**2 + (both.mean - 0.5) ** 2 / 13) / 13
     assert found.low == pytest.approx(centre - stats.t.ppf(0.975, 5) * np.sqrt(own))
     assert found.error == both.error

@@ -16,10 +16,10 @@ from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.statistics import conditioned
-from embench.statistics.answers import answers_of
+from embench.statistics.answers import answer_questions
 from embench.statistics.conditioned import crossed_pairs, order_by_subject, order_without_stimulus
 from embench.statistics.estimates import estimate, has_difference, mean_difference
-from embench.statistics.intervals import Estimate, Jackknife, add_one, leave_one_out
+from embench.statistics.intervals import Estimate, Jackknife, leave_one_out, with_add_one_interval
 from embench.statistics.joined import Joined, varies_within_stimuli
 from embench.statistics.scores import choose_primary_metric, compute_scores
 
@@ -69,7 +69,7 @@ def loop(units: Units, subjects: np.ndarray, graded: bool) -> tuple[np.ndarray, 
 def test_crossed_pairs_equal_a_loop_over_quadruples(
     monkeypatch: pytest.MonkeyPatch, seed: int, in_memory: int, graded: bool
 ) -> None:
-    monkeypatch.setattr(conditioned, "IN_MEMORY", in_memory)
+    monkeypatch.setattr(conditioned, "MAX_TABLE_SIZE", in_memory)
     units, subjects = few(seed)
     if seed and not graded:  # some are not predicted
         units.score[8:20] = np.where(np.arange(12) % 2, np.nan, np.inf)
@@ -190,10 +190,10 @@ def test_a_curve_of_others_wins_where_the_moment_is_not_held_constant() -> None:
 def test_an_own_part_of_a_tenth_is_found() -> None:
     known = np.sqrt(0.9) * OTHERS / OTHERS.std() + np.sqrt(0.1) * OWN
     _, joined = made(LABELS, known)
-    found = add_one(scored("concordance_crossed_moment", joined))
+    found = with_add_one_interval(scored("concordance_crossed_moment", joined))
     assert found.low > 0.5
     _, unknown = made(LABELS, np.sqrt(0.9) * OTHERS / OTHERS.std() + np.sqrt(0.1) * smooth(RNG, SHAPE))
-    assert add_one(scored("concordance_crossed_moment", unknown)).low < 0.5
+    assert with_add_one_interval(scored("concordance_crossed_moment", unknown)).low < 0.5
     _, best = made(LABELS, LABELS)
     assert scored("concordance_crossed_moment", best).mean == 1
 
@@ -230,7 +230,7 @@ def test_no_drift_wins_whatever_the_order_of_the_films_was(name: str) -> None:
     for score in (time, -time, time**3, np.log(1 + time), time + 10 * np.arange(SUBJECTS)[:, None, None]):
         assert scored(name, made(labels, score)[1]).mean == pytest.approx(0.5, abs=1e-9)
     assert scored("concordance_within", made(labels, time)[1]).low > 0.7
-    assert add_one(scored(name, made(labels, OWN + time)[1])).low > 0.5
+    assert with_add_one_interval(scored(name, made(labels, OWN + time)[1])).low > 0.5
 
 
 def test_one_label_of_a_film_is_compared_between_films() -> None:
@@ -320,7 +320,7 @@ def test_the_moment_of_films_is_held_constant_by_the_primary_metric() -> None:
     others = now["confound_only"]["stimulus_mean"]["felt"]
     assert others["concordance_crossed_moment"]["mean"] == pytest.approx(0.5, abs=1e-9)
     assert others["concordance_within"]["low"] > 0.55
-    told = answers_of({"cohort": {"design": "shared_stimuli"}}, now)["felt"]
+    told = answer_questions({"cohort": {"design": "shared_stimuli"}}, now)["felt"]
     assert [each.metric for each in told.exploratory] == ["concordance_crossed", "concordance_within"]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from embench import registry
 from embench.interfaces.metric import Undefined
-from embench.protocols import label_units, load_protocol, make_units, partition, session_lengths, whole
+from embench.protocols import label_units, load_protocol, make_units, partition, session_lengths, whole_recordings
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.statistics.confound_only import predict_confound_only
 from embench.statistics.scores import compute_scores
@@ -32,7 +32,7 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     raw, y = label_units(units, {r.id: r.labels[target.label] for r in recordings}, target.rule)
     place = {unit.id: k for k, unit in enumerate(units)}
     rows: dict[str, list[Any]] = {name: [] for name in (*Predictions.FIXED, "score", "decision")}
-    sessions = session_lengths(whole(recordings))
+    sessions = session_lengths(whole_recordings(recordings))
     for fold in partition(protocol, "stress_predict", units, 0, sessions):
         train, test = (np.array([place[i] for i in ids]) for ids in (fold.train + fold.val, fold.test))
         durations = {r.id: r.duration_s for r in recordings}

@@ -22,7 +22,13 @@ from embench.reasons import Reason
 from embench.records.predictions import Labels, Predictions
 from embench.statistics import estimates
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, add_one, jackknife_error, leave_one_out, training_overlap
+from embench.statistics.intervals import (
+    Estimate,
+    jackknife_error,
+    leave_one_out,
+    training_overlap,
+    with_add_one_interval,
+)
 from embench.statistics.joined import join
 from embench.statistics.scores import compute_scores
 from embench.testing import require
@@ -120,7 +126,7 @@ def test_scores_like_auroc_have_the_interval_of_one_more_at_chance(
     for name in ("auroc", "auroc_within", "balanced_accuracy", "ece"):
         plain, _ = estimate(name, joined, binary, jackknife)
         assert isinstance(plain, Estimate)
-        told = add_one(plain) if name.startswith("auroc") else plain
+        told = with_add_one_interval(plain) if name.startswith("auroc") else plain
         assert (numbers[name]["mean"], numbers[name]["low"], numbers[name]["high"]) == pytest.approx(
             (plain.mean, told.low, told.high)
         )

@@ -11,7 +11,7 @@ from bench.confound_rule.scores import balanced, out_of_fold, standardised
 from bench.confound_rule.worlds import draw_world, worlds_of
 from embench.interfaces.metric import Undefined
 from embench.statistics.nuisance_models import Sessions
-from embench.statistics.small_studies import ConfoundColumns, Sample, _of_movement, adjust
+from embench.statistics.small_studies import ConfoundColumns, Sample, _movement_columns, adjust
 
 SUBJECTS, STIMULI = 24, 12
 
@@ -41,7 +41,7 @@ def test_columns_of_movement_are_those_of_the_simulation():
     units = SUBJECTS * STIMULI
     subject, when = np.repeat(np.arange(SUBJECTS), STIMULI), np.tile(np.arange(float(STIMULI)), SUBJECTS)
     movement = np.clip(study.movement, -3, 3).ravel()
-    common, own, further = _of_movement(movement, Sessions(subject, when, np.zeros(units), 1.0))
+    common, own, further = _movement_columns(movement, Sessions(subject, when, np.zeros(units), 1.0))
     simulated = common_columns("memory", study, study.movement).reshape(units, -1)
     apart = np.abs(simulated[:, :, None] - common[:, None]).max(0)  # each of its columns from each of the others
     np.testing.assert_allclose(apart.min(0), 0, atol=1e-9)

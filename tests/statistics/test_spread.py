@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embench.records.scores import Score
-from embench.statistics.intervals import Summands, detectable_difference, mean_and_error, spread_of
+from embench.statistics.intervals import Summands, detectable_difference, measure_spread
 
 
 def summands(adjusted, by_seed=None, fits="units"):
@@ -24,7 +24,7 @@ def score(mean, half):
 def test_the_spread_of_rows_seeds_and_intervals():
     one = summands([0.3, 0.3], [[0.2, 0.3], [0.3, 0.4]])  # the seeds add up to .5 and .7
     other = summands([0.2, 0.2], [[0.2, 0.2], [0.2, 0.2]])
-    found = spread_of([score(0.6, 0.1), score(0.4, 0.3)], [one, other])
+    found = measure_spread([score(0.6, 0.1), score(0.4, 0.3)], [one, other])
     assert found.rows == pytest.approx(0.2 / 2**0.5)
     assert found.interval == pytest.approx(0.2)
     assert found.seeds == pytest.approx(0.2 / 2**0.5 / 2)
@@ -34,8 +34,8 @@ def test_the_spread_of_rows_seeds_and_intervals():
 def test_rows_on_other_units_have_no_difference_and_rows_without_summands_no_seeds():
     apart = [summands([0.1, 0.2]), summands([0.2, 0.2], fits="other units")]
     two = [score(0.3, 0.1), Score(mean=0.4)]
-    assert spread_of(two, apart).difference is None
-    nothing = spread_of(two, [])
+    assert measure_spread(two, apart).difference is None
+    nothing = measure_spread(two, [])
     assert (nothing.seeds, nothing.difference) == (None, None)
 
 
@@ -48,7 +48,3 @@ def test_the_detectable_difference_is_two_standard_errors_of_a_sum_over_groups()
     ]
     assert np.mean(found) == pytest.approx(2 * sums.std(), rel=0.05)
     assert detectable_difference(summands([0.1, 0.3]), summands([0.0, 0.0])) == pytest.approx(2 * (0.02 * 2) ** 0.5)
-
-
-def test_the_mean_of_subjects_with_its_standard_error():
-    assert mean_and_error(np.array([1.0, 2.0, 3.0])) == pytest.approx((2.0, 1 / 3**0.5))

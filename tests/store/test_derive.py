@@ -126,8 +126,8 @@ def test_joined_modalities_are_channels_over_the_common_time(store):
 
 def test_windows_read_at_random_come_from_a_map(store):
     eda, ecg = joined(store, "eda"), joined(store, "ecg")
-    assert derive.mapped(store, "ecg", ecg) is ecg
-    written = derive.mapped(store, "eda", eda)
+    assert derive.to_memory_map(store, "ecg", ecg) is ecg
+    written = derive.to_memory_map(store, "eda", eda)
     assert isinstance(written.array, np.memmap)
     assert {r: replace(span, hz=None) for r, span in eda.spans.items()} == written.spans
     np.testing.assert_array_equal(written.array, np.asarray(eda.array))

@@ -24,7 +24,13 @@ from sklearn.tree import DecisionTreeClassifier
 
 from embench.interfaces.metric import Undefined
 from embench.statistics import nuisance_models
-from embench.statistics.confound_test import CONFOUND_LEVELS, Held, LabelledUnits, measure_association, scored
+from embench.statistics.confound_test import (
+    CONFOUND_LEVELS,
+    ConfoundBlocks,
+    LabelledUnits,
+    estimate_metric,
+    measure_association,
+)
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import (
     Estimate,
@@ -46,7 +52,7 @@ from embench.statistics.nuisance_models import (
     linear,
     perceptron,
     predictions,
-    standard,
+    standardise_all,
     trees,
 )
 
@@ -169,14 +175,14 @@ class World:
         self.tested = LabelledUnits(TARGET, names, names, names, start, lengths[subject], y, float(UNIT_S))
         registered = self.sessions.standardised((y + REGISTERED_NOISE * last(0.9))[:, None])
         self.held = {
-            seed: Held({"registered": registered, "local": self._local(parts)}, parts)
+            seed: ConfoundBlocks({"registered": registered, "local": self._local(parts)}, parts)
             for seed, parts in self.parts.items()
         }
         self.jackknife = leave_one_out(self.joined(dict.fromkeys(self.parts, y)).tested_subjects(), {})
 
     def _local(self, parts: Parts) -> np.ndarray:
         """(n, k) nuisances of one seed: clock, movement with its context and squares, and what ridges read off them."""
-        of_time = nuisance_models.basis(self.sessions)
+        of_time = nuisance_models.time_bumps(self.sessions)
         wide = np.clip(self.sessions.context(self.movement, NEAR_S), -CLIP, CLIP)
         seen = [self.movement, _squared(self.movement), _squared(wide), of_time, np.hstack([_squared(wide), of_time])]
         seen += [_waves(self.movement, 1), _waves(wide, 2)]
@@ -194,7 +200,7 @@ class World:
                 "joint": (np.hstack([wide, of_time]), careful_trees),
             }
             predicted += predictions(models, self.y, TARGET, parts, 0).values()
-        members = [standard(each) for each in predicted]
+        members = [standardise_all(each) for each in predicted]
         smooth = [self.sessions.mean(members[k], s, s) for k in (1, 2, 5) for s in NEAR_S]
         return np.hstack([np.ones((len(self.y), 1)), of_time, _squared(wide), *members, *smooth])
 
@@ -279,11 +285,11 @@ def judged(world: World, methods: Collection[str] = METHODS) -> dict[str, dict[s
     out = {f"{name}, {level}": nothing for name in methods for level in of.levels}
     made = world.scores(methods)
     joined = {name: world.joined(scores) for name, scores in made.items()}
-    own = {name: scored(of.primary_metric, each, TARGET, jackknife) for name, each in joined.items()}
+    own = {name: estimate_metric(of.primary_metric, each, TARGET, jackknife) for name, each in joined.items()}
     above = [name for name in methods if _low(own[name]) > 0.5]  # nothing else can add
     if not above:
         return out
-    control = scored(of.primary_metric, world.joined(world.control), TARGET, jackknife)
+    control = estimate_metric(of.primary_metric, world.joined(world.control), TARGET, jackknife)
     for level in of.levels:
         for name in above:
             values = {seed: score[:, None] for seed, score in made[name].items()}

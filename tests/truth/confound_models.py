@@ -28,12 +28,12 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.kinds import KindName
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.protocols import UnitId, load_protocol, whole
+from embench.protocols import UnitId, load_protocol, whole_recordings
 from embench.records.scores import Scores
 from embench.statistics import confound_test, evaluation
-from embench.statistics.answers import answers_of
+from embench.statistics.answers import answer_questions
 from embench.statistics.confound_only import CONFOUND_ONLY, PROTOCOL_PHASE, STIMULUS_MOMENT
-from embench.statistics.evaluation import FoldConfounds, FoldPredictions, unpredicted
+from embench.statistics.evaluation import FoldConfounds, FoldPredictions, empty_predictions
 from embench.store import ModalityEntry, RecordingEntry, Span, Store
 from embench.store.store import RowWriter
 
@@ -193,22 +193,22 @@ class Study:
         units = _units(drawn)
         store = _stored(rng, drawn, units, folder, accelerometer)
         every, labels = tuple(range(len(units))), {self.target.name: drawn.y}
-        length, roster = UNIT_S if self.design.cut else np.nan, tuple(whole(store.recordings))
+        length, roster = UNIT_S if self.design.cut else np.nan, tuple(whole_recordings(store.recordings))
         self.cohort = Cohort(store, card, targets, units, labels, labels, every, every, (), length, roster)
 
     @cached_property
     def folds(self) -> list[FoldPredictions]:
         """The units that each fold predicts, with nothing predicted."""
-        return list(unpredicted(self.cohort, PROTOCOL, SEEDS))
+        return list(empty_predictions(self.cohort, PROTOCOL, SEEDS))
 
     @cached_property
     def models(self) -> dict[str, list[FoldPredictions]]:
         """Model -> its out-of-fold predictions; without those that the design does not allow."""
-        studies = confound_test.studies_of(self.cohort, PROTOCOL, {self.target.name: SEEDS})
+        studies = confound_test.make_studies(self.cohort, PROTOCOL, {self.target.name: SEEDS})
         confound_only = FoldConfounds(self.cohort, PROTOCOL, studies)
         found: dict[str, list[FoldPredictions]] = {name: [] for name in MODELS}
         for fold in self.folds:
-            for name, made in confound_only.of(fold, fold.units).items():
+            for name, made in confound_only.predict(fold, fold.units).items():
                 if not isinstance(made, Undefined):
                     found[name].append(replace(fold, score=made[0], decision=made[1]))
         return {name: made for name, made in found.items() if len(made) == len(self.folds)}
@@ -234,7 +234,7 @@ class Study:
             "protocol": {"leaks": False},
             "seeds": [*SEEDS],
         }
-        found = answers_of(run, scores)[self.target.name]
+        found = answer_questions(run, scores)[self.target.name]
         return {each.question: each.answer for each in found.answers if each.question in QUESTIONS}
 
 

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.statistics import conditioned
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, add_one, leave_one_out
+from embench.statistics.intervals import Estimate, leave_one_out, with_add_one_interval
 from embench.statistics.joined import Joined
 
 PEOPLE, FILMS, UNITS, UNIT_S, FOLDS, SEEDS = 30, 8, 15, 10, 5, 3
@@ -46,7 +46,7 @@ def scored(y: np.ndarray, score: np.ndarray, rng: np.random.Generator) -> Estima
     joined = Joined(seeds)
     found, _ = estimate(SCORE, joined, FELT, leave_one_out(joined.tested_subjects(), {}))
     assert isinstance(found, Estimate)
-    return add_one(found)
+    return with_add_one_interval(found)
 
 
 def trial(rng: np.random.Generator, width_s: float, shared: float, own: float, spread_s: int) -> Estimate:
@@ -60,7 +60,9 @@ def trial(rng: np.random.Generator, width_s: float, shared: float, own: float, s
 
 def main(draws: int) -> None:
     """Prints the table."""
-    conditioned.APART = 1.0  # or the score is undefined where units begin at different times, for what is seen here
+    conditioned.MAX_MOMENT_SPREAD = (
+        1.0  # or the score is undefined where units begin at different times, for what is seen here
+    )
     rows = []
     for spread_s in (0, UNIT_S - 1):
         for width_s in (10, 20, 40):

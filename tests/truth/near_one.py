@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
-from embench.statistics.intervals import Estimate, add_one, mean_over_subjects
+from embench.statistics.intervals import Estimate, mean_over_subjects, with_add_one_interval
 
 POPULATIONS = 0.5, 0.75, 0.9, 0.95, 0.97, 0.99
 SUBJECTS = 16, 36
@@ -38,7 +38,7 @@ def coverage(population: float, subjects: int, concentration: float, draws: int)
     for _ in range(draws):
         plain = mean_over_subjects(measured(rng, population, subjects, concentration), np.arange(subjects))
         assert isinstance(plain, Estimate)
-        for name, estimate in (("t", plain), ("add-one", add_one(plain))):
+        for name, estimate in (("t", plain), ("add-one", with_add_one_interval(plain))):
             assert estimate.low is not None
             assert estimate.high is not None
             found[name].append((estimate.low <= population <= estimate.high, estimate.high - estimate.low))

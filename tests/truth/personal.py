@@ -36,7 +36,7 @@ from embench.protocols.slices import cut_slices
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics.confound_only import ConfoundTask
-from embench.statistics.evaluation import FoldPredictions, about_units, decide, prediction_rows
+from embench.statistics.evaluation import FoldPredictions, decide, prediction_rows, unit_columns
 from embench.statistics.scores import compute_scores, predict_from_calibration_data
 
 PROTOCOL = load_protocol("personalise-v1")
@@ -209,7 +209,7 @@ def judged(world: World, given: Given, seeds: Sequence[int]) -> Scores:
     cohort, target, rows, known = world.cohort, world.target, [], {}
     label = cohort.label[target.name]
     for of in (of_fold for seed in seeds for of_fold in predictions(world, given, seed)):
-        about, train = about_units(of, cohort, of.units), np.array(of.train, np.int64)
+        about, train = unit_columns(of, cohort, of.units), np.array(of.train, np.int64)
         task = ConfoundTask(target, cohort.units, label, train, of.units, {}, cohort.sessions, None, of.seed)
         made = {
             MODEL: (of.score, of.decision),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.statistics.answers import answers_of
+from embench.statistics.answers import answer_questions
 
 from ..sample import sample
 from .confound_models import DESIGNS, YES, Study, cells
@@ -52,5 +52,5 @@ def test_a_body_below_a_model_of_time_is_not_shown_where_the_metric_does_not_hol
     study = Study("blocks in two orders", 16, 0, tmp_path / "store", accelerometer=False)
     scores = study.scores(study.of_a_body)
     assert study.answers(scores) == {"chance": YES, "movement": "not shown"}
-    [found] = answers_of({"cohort": {}, "protocol": {"rules": {"scoring": 3}}}, scores).values()
+    [found] = answer_questions({"cohort": {}, "protocol": {"rules": {"scoring": 3}}}, scores).values()
     assert "position in the session alone reaches 0.88" in found.answer("movement").evidence

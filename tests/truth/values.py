@@ -21,7 +21,7 @@ from embench.interfaces.units import Target
 from embench.protocols import Fold, load_protocol
 from embench.records.predictions import MODEL
 from embench.statistics.estimates import estimate
-from embench.statistics.evaluation import FoldPredictions, about_units, prediction_rows, score_predictions
+from embench.statistics.evaluation import FoldPredictions, prediction_rows, score_predictions, unit_columns
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli, units_of
 from embench.statistics.scores import choose_primary_metric, with_interval_of
@@ -122,7 +122,7 @@ def scored(cohort: Cohort, target: Target, folds: list[Fold], y: np.ndarray, sco
         at = cohort.find_positions(fold.test)
         at = at[np.isfinite(y[at])]
         made = FoldPredictions(target, 0, fold.index, at, None, score[at], score[at])
-        rows = prediction_rows(MODEL, target, about_units(made, cohort, at), score[at], score[at])
+        rows = prediction_rows(MODEL, target, unit_columns(made, cohort, at), score[at], score[at])
         of_folds[fold.index] = units_of(rows, y[at], target, cohort.groups, cohort.length_s, cohort.sessions)
     joined = Joined({0: of_folds})
     name = choose_primary_metric(target, PROTOCOL, cohort.design, joined)

@@ -1,4 +1,4 @@
-"""Audits a run from its folder and the data: collects the evidence, runs every check, writes `audit.json`."""
+"""Audit a run from its folder and the data: collect the evidence, run every check, write `audit.json`."""
 
 from __future__ import annotations
 
@@ -32,21 +32,20 @@ def audit_run(
     trust_code: bool = False,
     progress: EventCallback | None = None,
 ) -> Audit:
-    """Runs all checks of a run, or of the record that `embench score` wrote.
+    """Run all checks on a run, or on the record that `embench score` wrote, and return the audit.
 
     Args:
         folder: of the run, or of a leaderboard entry.
         dataset: name or folder of the data; by default as the record has it.
-        data_root: where the data lie; by default where the run had them.
+        data_root: folder of the data; by default the run's.
         retrained: how often the request is retrained on permuted labels.
-        out: the folder that gets `audit.json`; by default the run's own. The file of an entry whose labels are not
-            public gets the findings without figures.
+        out: the folder that gets `audit.json`; by default the run's own. For an entry whose labels are not public, the
+            file gets the findings without figures.
         trust_code: whether classes in files that the record names are imported.
 
     Raises:
-        DataError: the record is incomplete, or the data are not there. UsageError: it cannot be retrained, or
-            `out` cannot be made. CheckFailed: the record names code in a file.
-    """
+        DataError: the record is incomplete, or the data are missing. UsageError: it cannot be retrained, or `out`
+            cannot be made. CheckFailed: the record names code in a file."""
     known = read_record(Path(folder))
     with names_resolved([(Path(folder), known)], trust_code=trust_code, given=dataset):
         evidence = collect_evidence(Path(folder), data_root, known, dataset)
@@ -58,15 +57,15 @@ def audit_run(
     return made
 
 
-def audit_record(folder: Path, known: Record) -> Audit:
-    """Runs the checks that need no data on a record, which lies in `folder`, and writes nothing. Names in it must be
-    resolved. Raises DataError where it lacks labels, or its protocol is not here."""
-    evidence = record_evidence(folder, known)
+def audit_record(folder: Path, record: Record) -> Audit:
+    """Run the checks that need no data on a record, which lies in `folder`, and write nothing. Names in it must be
+    resolved. Raises DataError if it lacks labels, or its protocol is missing here."""
+    evidence = record_evidence(folder, record)
     return Audit(evidence.manifest.id, *_checked(OF_THE_RECORD, evidence))
 
 
 def _checked(checks: Mapping[str, Callable[[_E], CheckResult | Undefined | Skipped]], evidence: _E) -> _Checked:
-    """Results of the checks by name, and the reasons why others were skipped."""
+    """Return the results of the checks by name, and the reasons why others were skipped."""
     made: dict[str, CheckResult] = {}
     skipped: dict[str, list[Reason]] = {}
     for name, check in checks.items():

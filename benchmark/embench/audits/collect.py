@@ -1,4 +1,4 @@
-"""Collects the evidence of an audit from a run's folder and the data, recomputed from the data where possible."""
+"""Collect the evidence of an audit from a run's folder and the data, recomputed from the data if possible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
 from embench.runs.again import other_versions, rebuild_plan
-from embench.statistics.evaluation import wrongly_owed
+from embench.statistics.evaluation import find_miscounted_units
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.store import Store
 
@@ -36,23 +36,27 @@ if TYPE_CHECKING:
 def collect_evidence(
     folder: Path, data_root: Path | None, known: record.Record | None = None, dataset: str | None = None
 ) -> Evidence:
-    """Evidence from the record `known`, by default the one in `folder`, and from the data that `dataset` names, by
-    default the record's. Raises DataError where it is incomplete, or the data are not there."""
+    """Return the evidence from the record `known`, by default the one in `folder`, and from the data that `dataset`
+    names, by default the record's. Raises DataError if the record is incomplete, or the data are missing."""
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = resolve_protocol(manifest)
     root = data_root or recorded_root(known.run["config"])
-    redefined = _redefined(manifest)
+    redefined = _redefined_modalities(manifest)
     source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
-    _check_same(source, manifest)
+    if (found := source.full_name) != manifest.dataset.name:
+        raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {source.name}")
     cohort = source.cohort(protocol, ",".join(manifest.targets), manifest.method.modalities)
-    alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
-    dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
+    own_folds = any("own" in origin for origin in known.run.get("submission", {}).get("folds", {}).values())
+    by_protocol = not known.run["config"].get("train_dataset") and not own_folds
+    dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if by_protocol else {}
     tested = set(cohort.tested)
     labels = cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
     scored = replace(known, labels=known.labels or labels)
     planned = rebuild_plan(known, folder, data_root, folder.parent.parent, source.name)
-    reasons = [planned.reason] if isinstance(planned, Undefined) else _differences(known.run, planned) + redefined
+    reasons = (
+        [planned.reason] if isinstance(planned, Undefined) else _request_differences(known.run, planned) + redefined
+    )
     statistics: Sequence[FittedStatistics] | Undefined | Skipped
     stages: Sequence[Mapping[str, Any]] | Undefined | Skipped
     statistics = stages = Skipped(tuple(reasons))
@@ -61,7 +65,7 @@ def collect_evidence(
 
         statistics = fitted_statistics(planned, folder)
         stages = compare_stages(planned, known.history)
-    sources, missing = _sources(known.run, planned, protocol, root)
+    sources, missing = _pretraining_sources(known.run, planned, protocol, root)
     return Evidence(
         folder=folder,
         record=known,
@@ -84,15 +88,17 @@ def collect_evidence(
         sources=sources,
         missing_sources=missing,
         stages=stages,
-        baselines=_baselines(folder, manifest),
-        owed=wrongly_owed(known.predictions, cohort, manifest.seeds) if _owes(known, manifest) else (),
-        seal=_seal(folder, labels, source) if known.labels is None else None,
+        baselines=_find_baselines(folder, manifest),
+        owed=()
+        if manifest.dev or not len(known.predictions)
+        else find_miscounted_units(known.predictions, cohort, manifest.seeds),
+        seal=_compare_withheld(folder, labels, source) if known.labels is None else None,
     )
 
 
 def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
-    """Evidence of the record `known` alone. Raises DataError where it has no labels, UsageError where its protocol is
-    not here."""
+    """Return the evidence of the record `known` alone. Raises DataError if it has no labels, UsageError if its protocol
+    is missing here."""
     if known.labels is None:
         raise DataError("the record has no labels", where=str(folder))
     return RecordEvidence(
@@ -110,13 +116,8 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
     )
 
 
-def _owes(known: record.Record, manifest: Manifest) -> bool:
-    """True if units that the record does not predict count."""
-    return not manifest.dev and len(known.predictions) > 0
-
-
 def _recorded_source(run: Mapping[str, Any], root: Path | None) -> Source:
-    """A record's dataset, by its name, or by the folder of own recordings that are not below the data root."""
+    """Return a record's dataset, by its name, or by the folder of own recordings outside the data root."""
     named = str(run["dataset"]["name"])
     asked = str(run["config"].get("request", {}).get("dataset", named))
     try:
@@ -127,15 +128,9 @@ def _recorded_source(run: Mapping[str, Any], root: Path | None) -> Source:
         return find_source(asked, root)
 
 
-def _check_same(source: Source, manifest: Manifest) -> None:
-    """Refuses to audit a record on the data of another dataset."""
-    if (found := source.full_name) != manifest.dataset.name:
-        raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {source.name}")
-
-
-def _redefined(manifest: Manifest) -> list[Reason]:
-    """The modalities that packages add and that are defined otherwise here. Raises PluginError where one is
-    not defined at all."""
+def _redefined_modalities(manifest: Manifest) -> list[Reason]:
+    """Return the modalities of other packages that are defined differently here. Raises PluginError if one is not
+    defined at all."""
     found = []
     for name, recorded in manifest.dataset.modalities.items():
         if not any(modality.name == name for modality in registry.modalities()):
@@ -149,21 +144,18 @@ def _redefined(manifest: Manifest) -> list[Reason]:
     return found
 
 
-def _seal(folder: Path, labels: Labels, source: Source) -> Literal["same", "other labels", "other files", "missing"]:
-    """The value of `Evidence.seal`."""
+def _compare_withheld(
+    folder: Path, labels: Labels, source: Source
+) -> Literal["same", "other labels", "other files", "missing"]:
+    """Return the value of `Evidence.seal`."""
     path = folder / SEAL_FILE
     if not path.is_file():
         return "missing"
     return compare_seal(path, labels, source.raw_digest())
 
 
-def _own_folds(run: Mapping[str, Any]) -> bool:
-    """True if a file of predictions came with folds of its own."""
-    return any("own" in origin for origin in run.get("submission", {}).get("folds", {}).values())
-
-
-def _differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
-    """Reasons why the same request would not give the very same stages here; empty where it would."""
+def _request_differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
+    """Return the reasons why the same request would not give the identical stages here; empty if it would."""
     before = {k: v for k, v in run["config"].items() if k != "request"}
     now = planned.config
     others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
@@ -172,10 +164,10 @@ def _differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
     return found + [Reason.make("other_version", name=name, then=then, here=here) for name, then, here in versions]
 
 
-def _sources(
+def _pretraining_sources(
     run: Mapping[str, Any], planned: Plan | Undefined, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
-    """Name -> data of each other pretraining source, and the names of unavailable ones."""
+    """Return name -> data of each other pretraining source, and the names of unavailable ones."""
     steps = () if isinstance(planned, Undefined) else planned.method.pretraining
     names = [source.name for step in steps for source in step.sources]
     started = (run.get("initial_weights") or {}).get("manifest") or {}
@@ -194,12 +186,13 @@ def _sources(
 
 
 def _public_name(name: str) -> str:
-    """A source's name without the place where it lies."""
+    """Return a source's name without its location."""
     return Path(name).name if is_folder(name) or ":" in name else name
 
 
-def _baselines(folder: Path, manifest: Manifest) -> list[Path]:
-    """The folders of runs of handcrafted features next to this one, under the same protocol and on the same data."""
+def _find_baselines(folder: Path, manifest: Manifest) -> list[Path]:
+    """Return the folders of runs with handcrafted features next to this one, under the same protocol and on the same
+    data."""
     found = []
     for path in sorted(folder.resolve().parent.glob("*/run.yaml")):
         other = record.read_manifest(path.parent)

@@ -1,5 +1,5 @@
-"""A run's plan, rebuilt: whether its stages and statistics are those of its training subjects, and what it learns
-from permuted labels."""
+"""Checks that rebuild a run's plan: stages, normalisation statistics, tuned settings, and training on permuted
+labels."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from embench.runs.tuning import choose, predicted_tables
 from embench.statistics import metric_facts
 from embench.system import EventCallback
 
-SCORE_APART = 1e-3
-"""How much a validation score may differ on another machine."""
+VALIDATION_TOLERANCE = 1e-3
+"""Largest difference of a validation score between machines."""
 
 
 def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | Undefined:
-    """Stages that a run's history names, and whether the plan has them."""
+    """Return the stages that a run's history names, and whether each is missing in the plan."""
     if not history:
         return Undefined("no_history")
     rows = {(row["stage"], row["kind"], row["fold"]) for row in history}
@@ -46,7 +46,7 @@ def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[
 
 
 def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | Undefined:
-    """Normalisation statistics of the networks of the first seed, from their weights and recomputed."""
+    """Return the normalisation statistics of the networks of the first seed, from their weights and recomputed."""
     if planned.method.pretraining or planned.started:
         return Undefined("pretrained_statistics")
     found, any_weights = [], False
@@ -56,15 +56,17 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | U
             continue
         any_weights = True
         state, place = load_file(path), (expected.seed, expected.fold)
-        for name, training, all_subjects in _recomputed(stage):
+        for name, training, all_subjects in _recompute_buffers(stage):
             if name in state:
                 found.append(FittedStatistics(*place, name, state[name].numpy(), training, all_subjects))
     return found if any_weights else Undefined("no_weights")
 
 
-def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(buffer, its value by the stage's training subjects, by all subjects) of encoders that keep statistics."""
-    having = [m for m, p in stage.params.modalities.items() if _keeps(load_encoder(p))]
+def _recompute_buffers(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield for each buffer of encoders that holds statistics: its name, its value from the stage's training subjects,
+    and its value from all subjects."""
+    encoders = {m: load_encoder(parts) for m, parts in stage.params.modalities.items()}
+    having = [m for m, encoder in encoders.items() if type(encoder).fit_stats is not Encoder.fit_stats]
     if not having:
         return
     everything = {k: stage.task[f"all_{k}"] for k in ("recording", "start", "stop")}
@@ -75,28 +77,23 @@ def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.n
         load_labelled_data(replace(stage, task={**stage.task, **everything, **blank}))[1],
     )
     for m in having:
-        encoder = load_encoder(stage.params.modalities[m])
-        one, other = (_buffers(encoder, spec[m]) for spec in specs)
+        one, other = (_build_buffers(encoders[m], spec[m]) for spec in specs)
         # Which buffers hold statistics shows where others are handed over.
         moved = replace(specs[0][m], stats={k: v * 1.5 + 0.25 for k, v in specs[0][m].stats.items()})
-        changed = _buffers(encoder, moved)
+        changed = _build_buffers(encoders[m], moved)
         for name, value in one.items():
             if not np.array_equal(value, changed[name]):
                 yield f"encoders.{m}.{name}", value, other[name]
 
 
-def _keeps(encoder: Encoder) -> bool:
-    return type(encoder).fit_stats is not Encoder.fit_stats
-
-
-def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
+def _build_buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
     with torch.random.fork_rng(devices=[]):
         return {name: value.numpy().copy() for name, value in encoder.build(spec).named_buffers()}
 
 
 def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
-    """Fits all trials of a tuned run again in one seed and fold, drawn at random, and compares their scores on the
-    validation subjects with those in its record. Only of estimators on features, whose fits take seconds."""
+    """Fit all trials of a tuned run again in one random seed and fold, and compare their scores on the validation
+    subjects with those in its record. This is done only for estimators on features, whose fits take seconds."""
     tuning = planned.tuning
     if tuning is None:
         return Undefined("not_tuned")
@@ -115,7 +112,7 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
         now = choose(trials[0], expected, [list(tables.values())[k] for tables in made])
         (then,) = (c for c in tuning.choices if (c.seed, c.fold, c.target) == (now.seed, now.fold, now.target))
         for trial, (a, b) in enumerate(zip(then.scores, now.scores, strict=bool(then.scores))):
-            if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > SCORE_APART:
+            if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > VALIDATION_TOLERANCE:
                 apart.append(
                     f"seed {now.seed}, fold {now.fold}, {now.target}, trial {trial}: {a} in the record, {b} here"
                 )
@@ -127,9 +124,9 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
 
 
 def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
-    """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test subjects.
-    Its score is then at chance, unless test subjects' labels reach it by another way. Plugins that are not bundled are
-    also checked for remembered labels."""
+    """Train the run's request `count` times on permuted labels, and score it on the real labels of the test subjects.
+    The score is then at chance, unless test subjects' labels reach the method in another way. Plugins that are not
+    bundled are also checked for remembered labels."""
     # A primary metric that compares subjects may not be estimable; the score within subjects then tells as much of
     # labels.
     names = {t.name: e.rescored.primary_metrics[t.name] for t in e.targets}

@@ -21,7 +21,7 @@ from embench.protocols import label_units
 from embench.records.record import Record, read_record
 from embench.records.wording import grouped
 from embench.statistics import comparison
-from embench.statistics.gains import Each
+from embench.statistics.gains import ValuesBySeed
 from embench.statistics.intervals import ALPHA, EQUIVALENCE_MARGIN, LEVEL, corrected_error, t_test
 from embench.studies.study import RunStudy, correct_p
 from embench.system import EventCallback
@@ -314,9 +314,9 @@ def _read_labels(cohort: Cohort, name: str) -> dict[str, float]:
     return dict(zip((unit.id for unit in cohort.units), labels.tolist(), strict=True))
 
 
-def _with_interval(row: Measured, values: np.ndarray | Each, plan: Plan) -> Measured:
+def _with_interval(row: Measured, values: np.ndarray | ValuesBySeed, plan: Plan) -> Measured:
     over: Literal["folds", "subjects", "stimuli"] = "folds"
-    if isinstance(values, Each):
+    if isinstance(values, ValuesBySeed):
         over, found = values.over, values.estimate()
         if isinstance(found, Undefined) or found.error is None:
             raise DataError(f"{row.what}: fewer than two groups of {over} have a value", expected="two or more")

@@ -21,8 +21,8 @@ from embench.interfaces.units import Units
 from embench.planning.request import OPTIONS, Request
 from embench.records.predictions import ANY_SEED, MODEL, Embeddings, read_embeddings
 from embench.statistics.gains import (
-    Each,
     Scored,
+    ValuesBySeed,
     names_of,
     of_subjects,
     scores_of,
@@ -88,7 +88,7 @@ Runs = Mapping[str, ClaimRun]
 # label of it are excluded.
 
 
-def score_by_subject(runs: Runs) -> Mapping[str, Each]:
+def score_by_subject(runs: Runs) -> Mapping[str, ValuesBySeed]:
     """Return the run's score in each subject, and in each stimulus if there are several."""
     ((_, run),) = runs.items()
     found = {f"{run.metric}, over subjects": subject_scores(run)}
@@ -96,16 +96,16 @@ def score_by_subject(runs: Runs) -> Mapping[str, Each]:
     if len(names := names_of(films)) > 1:
         others = np.tile(~np.eye(len(names), dtype=bool), (len(films), 1, 1))
         each = Jackknife(names, np.arange(len(names)))
-        found[f"{run.metric}, over stimuli"] = Each("stimuli", scores_of(run, films, names), each, others)
+        found[f"{run.metric}, over stimuli"] = ValuesBySeed("stimuli", scores_of(run, films, names), each, others)
     return found
 
 
-def gap_by_subject(runs: Runs) -> Mapping[str, Each]:
+def gap_by_subject(runs: Runs) -> Mapping[str, ValuesBySeed]:
     """Return the first run's score minus the second's in each subject; each run has its own units and target."""
     return {"difference": subject_gap(*runs.values())}
 
 
-def gap_by_label(runs: Runs) -> Mapping[str, Each]:
+def gap_by_label(runs: Runs) -> Mapping[str, ValuesBySeed]:
     """Return the score in each subject on units of the positive class of `by`, minus that on the negative class."""
     ((_, run),) = runs.items()
     positive, negative = [], []
@@ -116,8 +116,8 @@ def gap_by_label(runs: Runs) -> Mapping[str, Each]:
     return _gap([run], positive, negative)
 
 
-def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
-    """Return in each subject the first run's score on the second run's target, minus the second run's score. Each class
+def gap_of_merged(runs: Runs) -> Mapping[str, ValuesBySeed]:
+    """Return in each subject the first run's score on the second run's target, minus the second run's score. ValuesBySeed class
     of the first run is a part of a class of the second run, whose probability is the sum over its parts.
 
     Raises:
@@ -141,7 +141,7 @@ def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
     return _gap([fine, coarse], merged, own)
 
 
-SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, Each]], int]] = {
+SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, ValuesBySeed]], int]] = {
     "by_subject": (score_by_subject, 1),
     "gap_by_subject": (gap_by_subject, 2),
     "gap_by_label": (gap_by_label, 1),
@@ -150,7 +150,7 @@ SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, Each]], int]]
 """Name -> measure with a value for each subject or stimulus, and the number of runs that it takes."""
 
 
-def _gap(runs: Sequence[ClaimRun], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, Each]:
+def _gap(runs: Sequence[ClaimRun], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, ValuesBySeed]:
     """Return in each subject the difference of the scores on the units `first` and `second` of each seed."""
     return {"difference": of_subjects(runs, names_of([*first, *second]), first, second)}
 
@@ -242,7 +242,7 @@ def gap_of_gaps(runs: Runs) -> Values:
     return {"difference of differences": np.array(values)}
 
 
-MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, Each]], int]] = {
+MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, ValuesBySeed]], int]] = {
     "cases": (cases, 3),
     "disagreements": (disagreements, 2),
     "pretext_accuracy": (pretext_accuracy, 1),

@@ -301,7 +301,7 @@ def _list_unanswerable(source: Source, reader: Dataset, headers: Sequence[Record
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import header_store
     from embench.protocols import load_protocol
-    from embench.statistics.answerable import find_unanswerable, without_repeats
+    from embench.statistics.answerable import find_unanswerable, unique_as_json
 
     own, rules = source.pseudonymous, load_protocol(Request.protocol)
     if not reader.card.targets:
@@ -311,7 +311,7 @@ def _list_unanswerable(source: Source, reader: Dataset, headers: Sequence[Record
     try:
         card = card_for_protocol(rules, source_reader.card)
         store = header_store(source_reader, source.full_name if own else source.entry.full_name, named)
-        return without_repeats(find_unanswerable(store, card, choose_targets(card, None), rules))
+        return unique_as_json(find_unanswerable(store, card, choose_targets(card, None), rules))
     except UsageError:  # the protocol is not for this dataset
         return []
 

@@ -212,7 +212,7 @@ def confounds(
 def _print_models(target: str, scored: Scores, found: Mapping[str, Any]) -> None:
     from embench.cli.show import show_not_applicable
     from embench.statistics import metric_facts
-    from embench.statistics.answers import undefined_in_words
+    from embench.statistics.answers import describe_undefined
     from embench.statistics.confound_only import CONFOUND_ONLY
 
     confound_only, primary = (
@@ -239,7 +239,7 @@ def _print_models(target: str, scored: Scores, found: Mapping[str, Any]) -> None
     for metric, known in reasons.items():
         for why, names in grouped((why, vocabulary.label(control.name)) for why, control in known if why).items():
             whose = "" if len(names) == len(applicable) else f" of {join_with_and(names)}"
-            about = undefined_in_words(why, subjects, found["dataset"])
+            about = describe_undefined(why, subjects, found["dataset"])
             console.wrapped(f"{metric_facts(metric).title}{whose} is undefined: {about}")
     show_not_applicable(scored, target, found["dataset"])
 
@@ -309,8 +309,7 @@ def look(
     from embench.data.find import CORPUS, OWN, find_source
     from embench.protocols import load_protocol
     from embench.report.look import LookContent, write_look
-    from embench.statistics.answerable import find_unanswerable, without_repeats
-    from embench.statistics.power import find_power
+    from embench.statistics.answerable import find_power, find_unanswerable, unique_as_json
 
     if not out.absolute().parent.is_dir():
         raise UsageError(f"the folder {out.parent} does not exist", where="--out")
@@ -328,7 +327,7 @@ def look(
                 raise UsageError(f"subject `{name}` does not exist in this dataset", where="--subjects", hint=hint)
         own = source.entry.name in (OWN, CORPUS)
         content = LookContent(source.reader, store, card, rules, chosen, people, own)
-        cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
+        cannot_answer = unique_as_json(find_unanswerable(store, card, chosen, rules))
         power = find_power(store, card, chosen)
         path = write_look(replace(content, cannot_answer=cannot_answer, power=power), out, steps.part)
     console.echo(f"{path}: signals of {len(people)} subjects; {path.stat().st_size / 1e6:.1f} MB")

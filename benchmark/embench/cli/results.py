@@ -174,9 +174,9 @@ def _print_curves(table: CurveTable) -> None:
 def _format(score: Estimate, null: float | None) -> str:
     """Format a score or a difference with its interval; `null`: its value by chance."""
     from embench.records.scores import Score  # slow to import
-    from embench.statistics.answers import figures
+    from embench.statistics.answers import format_with_interval
 
-    return figures(Score(mean=score.mean, low=score.low, high=score.high), null)
+    return format_with_interval(Score(mean=score.mean, low=score.low, high=score.high), null)
 
 
 def _get_verdict(pair: Comparison) -> str:

@@ -21,7 +21,7 @@ from embench.records.wording import format_figure, format_over_folds, format_sco
 from embench.screen import SYNTHETIC_WARNING, Progress, run_plan
 from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells
 from embench.statistics import metric_facts
-from embench.statistics.answers import TargetAnswers, figures, plain_reason
+from embench.statistics.answers import TargetAnswers, format_with_interval, plain_reason
 from embench.statistics.form import lines
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def format_primary(answers: TargetAnswers) -> str:
     """Return the primary metric with its interval, or why there is none."""
     if answers.score is None:
         return answers.problem.answer if answers.problem else "not estimable"
-    return figures(answers.score, metric_facts(answers.metric).chance)
+    return format_with_interval(answers.score, metric_facts(answers.metric).chance)
 
 
 def print_folders(found: Sequence[Result], *, named: bool = True) -> None:

@@ -39,7 +39,7 @@ from embench.protocols import (
     prove_slices,
     select_recordings,
     session_lengths,
-    whole,
+    whole_recordings,
 )
 from embench.records.predictions import ANY_SEED, Labels
 from embench.records.wording import format_share
@@ -334,7 +334,7 @@ class Cohort:
     def sessions(self) -> dict[str, float]:
         """Length of each subject's session in s, including unused recordings."""
         subjects = {unit.subject for unit in self.roster}
-        return session_lengths(whole(e for e in self.store.recordings if e.subject in subjects))
+        return session_lengths(whole_recordings(e for e in self.store.recordings if e.subject in subjects))
 
     @cached_property
     def shortest_s(self) -> float:
@@ -556,7 +556,7 @@ def build_cohort(
         store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities or (), unusable
     )
     shown = select_recordings(protocol, card, store.recordings)
-    roster = tuple(whole(e for e in shown if e.subject in labelled))
+    roster = tuple(whole_recordings(e for e in shown if e.subject in labelled))
     seconds = np.nan if cut.length_s is None else cut.length_s
     parts = (store, card, tuple(targets), units, raw, label, eligible, positions, excluded)
     return Cohort(*parts, float(seconds), roster, tuple(modalities or ()), slices)
@@ -578,7 +578,7 @@ def unlabelled_cohort(store: Store, card: Card, protocol: Protocol, kind_of_labe
     kind: Any = kinds[0] if kinds else "rating"
     units = _cached_units(store, card, kind, protocol)
     length = choose_cut(kind, protocol).length_s
-    roster = tuple(whole(store.recordings))
+    roster = tuple(whole_recordings(store.recordings))
     index = tuple(range(len(units)))
     seconds = np.nan if length is None else length
     return Cohort(store, card, (), units, {}, {}, index, index, (), seconds, roster)

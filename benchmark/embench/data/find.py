@@ -226,14 +226,14 @@ class Source:
         subjects = list(self.reader.subjects())
         if self.same_folder(other):
             return subjects
-        theirs = fingerprint.contents(other.reader, cache_root())
-        return [who for who in subjects if fingerprint.contents(self.reader, cache_root(), [who]) & theirs]
+        theirs = fingerprint.file_hashes(other.reader, cache_root())
+        return [who for who in subjects if fingerprint.file_hashes(self.reader, cache_root(), [who]) & theirs]
 
     @cached
     def file_marks(self) -> set[str]:
         """Return marks that identify files without disclosing their hashes, which key withheld labels: 16 hex digits
         per file."""
-        found = fingerprint.contents(self.reader, cache_root())
+        found = fingerprint.file_hashes(self.reader, cache_root())
         return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.feed import (
-    AT_ONCE,
+    ROWS_PER_PASS,
     Data,
     FeatureFeed,
     Feed,
@@ -75,11 +75,9 @@ from embench.system import (
     working,
 )
 
-# Rows of several datasets, concatenated, with channels in the order of the first dataset.
-
 
 def list_sources(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
-    """Return the spec and task arrays of each dataset that a stage pretrains on, the main dataset first."""
+    """Return the spec and the task arrays of each dataset that a stage pretrains on, the main dataset first."""
     beside = stage.params.beside
     more = [
         {name.removeprefix(f"more{k}_"): array for name, array in stage.task.items() if name.startswith(f"more{k}_")}
@@ -90,8 +88,8 @@ def list_sources(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping
 
 @dataclass(frozen=True)
 class PlacedFeed:
-    """Signals (b, C, T) of a dataset whose channel order differs from the one that a network was built for. Channels at
-    positions `read` move to positions `at` of `channels`; all other channels are 0."""
+    """Signals (b, C, T) of a dataset whose channel order differs from that of the network. The channels at positions
+    `read` move to positions `at` of `channels`; all other channels are 0."""
 
     feed: RowFeed
     read: tuple[int, ...]
@@ -129,7 +127,7 @@ class PlacedFeed:
 
 @dataclass(frozen=True)
 class ChainedFeed:
-    """Rows of one modality from several datasets, concatenated; all rows have one shape."""
+    """Rows of one modality from several datasets, concatenated; all rows have the same shape."""
 
     parts: tuple[Feed, ...]
     device: str
@@ -198,9 +196,6 @@ def place_channels(
     return replace(data, feeds=feeds)
 
 
-# Build the data of a stage, from the store, the encoders' views and a grid of anchors to feeds and input specs.
-
-
 def assemble(
     source: StoreSource,
     modalities: Mapping[str, Part],
@@ -226,8 +221,7 @@ def assemble(
             these units; required without `specs`.
         memory_bytes: available memory of the device; default: its free memory. Arrays are copied to the device while
             they fit in half of it.
-        blank: replace videos by black pictures, without decoding them.
-    """
+        blank: replace videos by black pictures, without decoding them."""
     budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
     feeds: dict[str, RowFeed | FeatureFeed] = {}
     found: dict[str, InputSpec] = {}
@@ -238,7 +232,7 @@ def assemble(
         level = None
         if keeps_level(source, m) and encoder.reads in ("signal", "stream") and not encoder.keeps_unit:
             derived = load_derived(source.store, m, encoder, part.code)
-            level = specs[m].fitted if specs else _level(derived, source, training or {})
+            level = specs[m].fitted if specs else _training_level(derived, source, training or {})
         read = _Part(source, m, encoder, part.code, grid, view, length_s, device, level)
         if encoder.reads == "features":
             feed, found[m] = _feature_feed(read, all_view)
@@ -251,12 +245,17 @@ def assemble(
             feeds[m], found[m], used = (_clip_feed if encoder.reads == "clips" else _signal_feed)(read, budget)
             budget -= used
         if m in drop:
-            feeds[m] = _dropped(feeds[m])
+            feeds[m] = _mark_absent(feeds[m])
     return Data(feeds, len(grid), device), found
 
 
 class _Part(NamedTuple):
-    """One modality of a stage: its encoder, the code identity, and the length in s that it reads at each anchor."""
+    """One modality of a stage and its encoder.
+
+    Args:
+        m: the modality. `code`: the identity of the encoder's code.
+        length_s: the seconds that the encoder reads at each anchor.
+        level: `mean` and `std` (C,) of the training units, if the modality keeps its physical unit; else None."""
 
     source: StoreSource
     m: str
@@ -269,22 +268,22 @@ class _Part(NamedTuple):
     level: Mapping[str, np.ndarray] | None = None
 
     def placed(self, spans: Mapping[str, Span]) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
-        """Return the place of each recording in a stored array and, if the grid needs the recording, (offset,
-        samples)."""
+        """Return each recording's span in a stored array (None if absent); and its (offset, samples), None if the grid
+        does not need the recording."""
         own = [spans.get(entry.id) for entry in self.source.store.recordings]
         needed = set(np.unique(self.grid.recording).tolist())
         return own, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(own)]
 
     def rows(self, rate: float, spans: Sequence[Span | None], offsets: Sequence[int | None] | None = None) -> Rows:
-        """Return the rows of the anchors in an array; `offsets` gives the recordings' new positions in a packed
-        array."""
+        """Return the rows of the anchors in an array. `offsets`: new positions of the recordings in a packed array;
+        None if they are unchanged."""
         if offsets is not None:
             both = zip(spans, offsets, strict=True)
             spans = [None if s is None or o is None else replace(s, offset=o) for s, o in both]
         return anchor_rows(self.grid, self.view, self.length_s, rate, spans)
 
 
-def _dropped(feed: RowFeed | FeatureFeed) -> RowFeed | FeatureFeed:
+def _mark_absent(feed: RowFeed | FeatureFeed) -> RowFeed | FeatureFeed:
     if isinstance(feed, FeatureFeed):
         return replace(feed, present=np.zeros_like(feed.present))
     return replace(feed, rows=replace(feed.rows, high=feed.rows.low))
@@ -300,8 +299,8 @@ _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
 
 def _moments(source: StoreSource, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
-    """Return (R, C) mean and 1/std for each recording. The protocol decides the samples behind them: all recordings of
-    the subject, its rest, its calibration units, or the recording itself. NaN if there is no such sample."""
+    """Return (R, C) mean and 1/std for each recording; NaN without samples. The protocol decides on which samples: all
+    recordings of the subject, its rest, its calibration units, or the recording itself."""
 
     def owner(entry: RecordingEntry) -> str:
         return entry.id if source.normalise == "recording_unlabelled" else entry.subject
@@ -337,7 +336,7 @@ def _calibration_spans(source: StoreSource, given: np.ndarray) -> dict[int, list
     return found
 
 
-def _level(derived: Derived, source: StoreSource, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _training_level(derived: Derived, source: StoreSource, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return `mean` and `std` (C,) of an array over the training units."""
     found = Moments.from_samples(derived.array[:, :0])
     for r, start, stop in zip(*(training[name].tolist() for name in ("recording", "start", "stop")), strict=True):
@@ -371,7 +370,7 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
     size = 4 * derived.array.shape[0] * (sum(w[1] for w in needed if w) + 2 * length)
     spec = signal_spec(m, part.encoder, derived.channels, derived.rate, part.length_s, part.level)
     if size > budget:
-        derived = derive.mapped(source.store, m, derived)
+        derived = derive.to_memory_map(source.store, m, derived)
         spans, _ = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
         rows = part.rows(derived.rate, spans)
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
@@ -406,7 +405,7 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
             del _TABLES[next(iter(_TABLES))]
         _TABLES[key] = _feature_table(part, everything, stored)
     values, lookup = _TABLES[key]
-    index = np.array([lookup[at] for at in _in_ms(grid)], dtype=np.int64)
+    index = np.array([lookup[at] for at in _anchor_keys(grid)], dtype=np.int64)
     chosen = values[index]
     present = np.asarray(np.isfinite(chosen.reshape(len(chosen), -1)).any(1))
     spec = feature_spec(m, source.store, encoder, values.shape[1:])
@@ -457,10 +456,10 @@ def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarra
                 else _load_rest_features(source, m, encoder, part.code, part.length_s)
             )
             values = standardise(values, subject, known, owner, shared)
-    return _Table(values, {at: i for i, at in enumerate(_in_ms(everything))})
+    return _Table(values, {at: i for i, at in enumerate(_anchor_keys(everything))})
 
 
-def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
+def _anchor_keys(grid: Grid) -> Iterable[tuple[int, int, int]]:
     """Yield recording, start and stop of each anchor in whole milliseconds, which compare exactly."""
     start, stop = (np.rint(seconds * 1000).astype(np.int64).tolist() for seconds in (grid.start, grid.stop))
     return zip(grid.recording.tolist(), start, stop, strict=True)
@@ -469,10 +468,11 @@ def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
 def recompute_derived(
     source: StoreSource, m: str, part: Part, params: FitParams, recording: int, spans: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Compute an encoder's output for one recording again, and load the stored output of the run for comparison. The
-    output is a stream (channels, samples), or the features (k, *shape) of up to `spans` segments: every second one, the
-    last first. The recording is processed alone. None if the encoder has no such output, or the recording lacks the
-    modality."""
+    """Compute an encoder's output for one recording again, and load the run's stored output for comparison; None if the
+    encoder has no such output, or the recording lacks the modality.
+
+    The output is a stream (channels, samples), or the features (k, *shape) of up to `spans` segments: every second one,
+    the last first. The recording is processed alone."""
     encoder, store, name = load_encoder(part), source.store, source.store.recordings[recording].id
     if encoder.reads == "stream":
         known = load_derived(store, m, encoder, part.code)
@@ -505,8 +505,8 @@ def compute_features(
     standardised: bool,
     make: derive.RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """Return recording id -> (k, *shape) features at its anchors. Features are computed once, by `make` if given, then
-    read from disk. Signals are z-scored by recording if `standardised`."""
+    """Return recording id -> (k, *shape) features at its anchors. They are computed once, by `make` if given, and then
+    read from disk. With `standardised`, signals are z-scored by recording."""
     seconds = make_spans(grid, view, length_s)
     spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
     return derive.derive_features(store, m, encoder, code, spans, standardised, make)
@@ -568,10 +568,10 @@ def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCall
             made.add(key)
             # An error here recurs in the stage, which reports its cause without stopping others.
             with suppress(EmbenchError, MemoryError):
-                _make(stage, params, workers, on_event)
+                _make_stage_tables(stage, params, workers, on_event)
 
 
-def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: EventCallback) -> None:
+def _make_stage_tables(stage: Stage[Params], params: FitParams, workers: int, on_event: EventCallback) -> None:
     source = StoreSource.from_spec(params.common.source, stage.places, stage.task)
     views = {m: require_view(load_encoder(part), part.name) for m, part in params.modalities.items()}
     everything = all_anchors(source, stage_view(params.recipe.view, [*views.values()]))
@@ -579,7 +579,7 @@ def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: Event
         encoder, length_s = load_encoder(part), view_length(views[m], source.longest_s, source.shortest_s)
         if encoder.reads != "features":
             continue
-        rows = partial(_rows, str(source.store.path), m, part, stage.seed, params.common.threads)
+        rows = partial(_compute_features, str(source.store.path), m, part, stage.seed, params.common.threads)
         make = partial(_compute_in_parallel, workers, throttle_progress(f"computing {part.short} of {m}", on_event))
         read = (source.store, m, encoder, part.code, everything, views[m], length_s)
         standardised = standardises(source, m)
@@ -591,7 +591,8 @@ def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: Event
 def _compute_in_parallel(
     workers: int, step: ProgressCallback, rows: partial[np.ndarray | None], wanted: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray | None]:
-    """Return the rows of each recording. This process starts; `workers` processes join if the rest is large enough."""
+    """Return the rows of each recording. This process computes the first ones; `workers` processes join if enough are
+    left."""
     made: dict[str, np.ndarray | None] = {}
     took: list[float] = []
     left = list(wanted)
@@ -610,7 +611,7 @@ def _compute_in_parallel(
     return made
 
 
-def _rows(
+def _compute_features(
     store: str, m: str, part: Part, seed: int, threads: int, standardised: bool, recording: str, spans: np.ndarray
 ) -> np.ndarray | None:
     """Compute the features (n, *shape) of one recording's spans (n, 2), as a stage does."""
@@ -624,8 +625,6 @@ def _rows(
 def _open_store(store: str) -> Store:
     return open_store(Path(store))
 
-
-# Windows of one modality of all units, stored as memory-mapped arrays: the input of a run's encoders.
 
 _FORMAT = 1
 _X, _MASK, _PRESENT = "x.npy", "mask.npy", "present.npy"
@@ -652,21 +651,21 @@ def stored_windows(source: StoreSource, m: str, part: Part, grid: Grid) -> Store
 
     def build(folder: Path) -> None:
         data, specs = assemble(plain, {m: part}, grid, "cpu")
-        _write(data, specs[m], m, folder)
+        _write_windows(data, specs[m], m, folder)
 
     folder = build_once(target, build, source.store.mode)
     x, mask, present = (np.load(folder / name, mmap_mode="r") for name in (_X, _MASK, _PRESENT))
     return StoredWindows(x, mask, np.asarray(present), level)
 
 
-def _write(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
+def _write_windows(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
     """Write the windows of one modality; absent rows stay 0."""
     feed, shape = data.feeds[m], (data.size, *spec.shape)
     x = np.lib.format.open_memmap(folder / _X, "w+", np.float32, shape)
     mask = np.lib.format.open_memmap(folder / _MASK, "w+", np.bool_, (data.size, shape[-1]))
     there = np.flatnonzero(feed.present)
-    for first in range(0, len(there), AT_ONCE):
-        index = there[first : first + AT_ONCE]
+    for first in range(0, len(there), ROWS_PER_PASS):
+        index = there[first : first + ROWS_PER_PASS]
         rows, seen = feed.batch_rows(index)
         x[index] = rows.numpy()
         mask[index] = True if seen is None else seen.numpy()

@@ -1,5 +1,5 @@
-"""Decide whether a network that was trained on some channels can read others, across datasets and for pretrained
-weights."""
+"""Decide whether a network that was trained on some channels can read others: those of another dataset, or of its own
+after pretraining elsewhere."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from embench.errors import PluginError, UsageError
 from embench.interfaces.recording import parse_modality
 from embench.registry.fragments import SITES
 
-ELSEWHERE = frozenset({"ppg", "resp", "temp", "eda"})
+ANY_SITE = frozenset({"ppg", "resp", "temp", "eda"})
 """Modalities that measure the same process at several body sites: one site may be trained on and another tested."""
 
-NAMED = frozenset({"eeg", "eog", "emg"})
+NAMED_CHANNELS = frozenset({"eeg", "eog", "emg"})
 """Modalities in which each channel is a signal of its own (an electrode, a muscle), so that only a channel of the same
 name fits."""
 
@@ -36,15 +36,17 @@ class Channel(NamedTuple):
         return self.name if self.site in (None, self.name) else f"{self.name} ({self.site})"
 
     def fits(self, other: Channel) -> bool:
-        """Return True if weights learned on this channel apply to the other. The only channel of a modality fits that
-        of another release, with any names, if their sites are equal, unknown, or in `ELSEWHERE`. One of several
-        channels fits a channel of the same name. EMG fits EMG of the same muscle."""
+        """Return True if weights learned on this channel apply to the other.
+
+        The only channel of a modality fits the only channel of another release, whatever their names, if their sites
+        are equal, unknown, or the modality is in `ANY_SITE`. One of several channels fits a channel of the same name.
+        EMG fits EMG of the same muscle."""
         known = self.site is not None and other.site is not None
-        if self.modality != other.modality or (known and self.site != other.site and self.modality not in ELSEWHERE):
+        if self.modality != other.modality or (known and self.site != other.site and self.modality not in ANY_SITE):
             return False
         if self.modality == "emg":
             return known or self.name == other.name != "emg"
-        return self.name == other.name or (self.alone and other.alone and self.modality not in NAMED)
+        return self.name == other.name or (self.alone and other.alone and self.modality not in NAMED_CHANNELS)
 
 
 def find_channels(dataset: str, available: Mapping[str, Sequence[str]], modality: str) -> tuple[Channel, ...]:
@@ -56,8 +58,7 @@ def find_channels(dataset: str, available: Mapping[str, Sequence[str]], modality
         available: modality -> its channels.
 
     Raises:
-        PluginError: it declares sites of other channels.
-    """
+        PluginError: the number of declared sites does not fit the number of channels."""
     found = []
     declared = registry.sites(dataset)
     for m, chosen in parse_modality(modality):
@@ -83,15 +84,12 @@ def all_fit(there: Sequence[Channel], here: Sequence[Channel]) -> bool:
 def check_fit(
     part: str, m: str, there: tuple[str, Sequence[Channel]], here: tuple[str, Sequence[Channel]], where: str
 ) -> None:
-    """Refuse channels that do not fit.
+    """Raise UsageError if an encoder would read channels that do not fit those that it learned from.
 
     Args:
-        part: the encoder that would read them, of modality `m`.
-        there: the dataset or weights that the encoder learned from, and the channels that it read; `here` likewise.
-
-    Raises:
-        UsageError: they do not fit.
-    """
+        part: the encoder, of modality `m`.
+        there: the dataset or weights that the encoder learned from, and their channels. `here`: the same for the data
+            that it would read."""
     (source, learned), (data, read) = there, here
     if all_fit(learned, read) or (source == data and tuple(learned) == tuple(read)):
         return  # channels of one dataset always fit, even if nothing is declared
@@ -107,16 +105,18 @@ def check_fit(
             "such as `channels: {left: NAME IN THE FILE}`"
         )
     raise UsageError(
-        f"{part} would read different channels of {m} in {source} and {data}: {_some(learned)}",
+        f"{part} would read different channels of {m} in {source} and {data}: {_list_channels(learned)}",
         where=where,
-        expected=_some(read),
+        expected=_list_channels(read),
         hint=hint,
     )
 
 
-def check_there(dataset: str, available: Mapping[str, Sequence[str]], modality: str, reader: str, where: str) -> None:
-    """Refuse a dataset that lacks a modality or its chosen channel; `reader` names the part that needs it. Raises
-    UsageError."""
+def check_available(
+    dataset: str, available: Mapping[str, Sequence[str]], modality: str, reader: str, where: str
+) -> None:
+    """Raise UsageError if a dataset lacks a modality or its chosen channel. `reader`: a clause on the part that needs
+    it, such as "cnn reads"."""
     for m, channel in parse_modality(modality):
         if channel in (None, *available.get(m, ())) and m in available:
             continue
@@ -131,12 +131,12 @@ def check_there(dataset: str, available: Mapping[str, Sequence[str]], modality: 
         )
 
 
-def moved(stops: Sequence[tuple[str, Sequence[Channel]]]) -> str | None:
+def describe_sites(stops: Sequence[tuple[str, Sequence[Channel]]]) -> str | None:
     """Describe a modality's sensor sites at each step (`pretrained`, `trained`, `tested`); None if they are equal or
     unknown.
 
     >>> wrist, finger = (Channel("ppg", "bvp", site, True) for site in ("wrist", "finger"))
-    >>> moved([("trained", [finger]), ("tested", [wrist])])
+    >>> describe_sites([("trained", [finger]), ("tested", [wrist])])
     'trained at the finger, tested at the wrist'
     """
     sites = [(step, " and ".join(dict.fromkeys(c.site for c in channels if c.site))) for step, channels in stops]
@@ -146,7 +146,7 @@ def moved(stops: Sequence[tuple[str, Sequence[Channel]]]) -> str | None:
     return ", ".join(f"{step} at the {site}" for step, site in known)
 
 
-def _some(channels: Sequence[Channel]) -> str:
+def _list_channels(channels: Sequence[Channel]) -> str:
     """Return the names of at most a few channels as text."""
     more = f" and {len(channels) - 16} others" if len(channels) > 16 else ""
     return ", ".join(map(str, channels[:16])) + more

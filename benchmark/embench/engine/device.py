@@ -21,8 +21,7 @@ def resolve_device(name: str) -> str:
     """Return the kind of device that a name means: cpu, cuda or mps.
 
     Raises:
-        UsageError: unknown name. MachineError: a GPU is requested and none is there, or not this one.
-    """
+        UsageError: unknown name. MachineError: a GPU is requested and none is there, or not this one."""
     name, numbered, number = name.partition(":")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto" and not numbered:
@@ -63,12 +62,11 @@ def use_gpu(number: int | None) -> None:
 
 
 def seed_everything(seed: int, threads: int, device: str) -> None:
-    """Makes later computations repeatable: seeds, threads, float32, deterministic kernels. On CUDA an operation without
-    a deterministic form raises RuntimeError from now on; elsewhere torch warns.
+    """Make later computations repeatable: seeds, threads, float32, deterministic kernels. From now on, an operation
+    without a deterministic form raises RuntimeError on CUDA, and warns elsewhere.
 
     Args:
-        seed: 0 to 2**32 - 1.
-    """
+        seed: 0 to 2**32 - 1."""
     random.seed(seed)
     # Not a bare number, from which torch's stream on the CPU would be the same, nor [seed], which is that of `random`.
     np.random.seed([seed, 1])  # noqa: NPY002  plugins may use libraries that draw from it
@@ -93,8 +91,8 @@ def tolerance(device: str) -> float:
 
 
 def release(error: BaseException, device: str) -> None:
-    """Release networks and batches that the frames of an error hold, so that the next stage gets the memory while the
-    error is kept. Cycles need a walk of the whole heap: it is done on a GPU, or if memory was the fault."""
+    """Release the networks and batches in the frames of an error, so that the next stage gets their memory while the
+    error is kept. Reference cycles need a walk of the whole heap, which is done on a GPU, or if memory ran out."""
     faults: list[BaseException] = [error]
     for fault in faults:
         traceback.clear_frames(fault.__traceback__)

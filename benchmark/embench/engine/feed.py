@@ -19,10 +19,8 @@ from embench.interfaces.tokens import Batch, InputSpec
 from embench.nn import hide
 from embench.store import SignalArray, Store, derive
 
-# Feed a stage with batches: one array per modality, on the device if it fits, else streamed with the same index.
-#
 # Each subject is z-scored over all its recordings (or as the protocol's `normalise` says) when batches are made, by the
-# same arithmetic on both paths, so that both give equal numbers.
+# same arithmetic on the device and on the host, so that both give equal numbers.
 
 
 def send(x: Tensor, device: str) -> Tensor:
@@ -110,8 +108,7 @@ class StreamedFeed(RowFeed):
 
     Args:
         mean, gain: (R, C) of each recording's subject; NaN if the subject has no present row.
-        owner: (n,) the recording of each row.
-    """
+        owner: (n,) the recording of each row."""
 
     streamed: ClassVar[bool] = True
     array: SignalArray
@@ -192,7 +189,7 @@ class FeatureFeed:
     values: ClassVar[int] = 0
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Rows (b, *shape) at positions `index` (b,); features have no mask."""
+        """Return rows (b, *shape) at positions `index` (b,); features have no mask."""
         return self.array[send(torch.from_numpy(index), self.device)], None
 
 
@@ -211,8 +208,7 @@ def load_resident(
         mean, gain: (R, C).
 
     Returns:
-        The array (C, total) and each recording's new offset.
-    """
+        The array (C, total) and each recording's new offset."""
     total = 2 * pad + sum(span[1] for span in spans if span)
     packed = torch.zeros((array.shape[0], total), dtype=torch.float32)
     offsets: list[int | None] = []
@@ -244,15 +240,19 @@ def load_resident_clips(
     return packed, offsets
 
 
-AT_ONCE = 256
-_VALUES = 40_000_000
+ROWS_PER_PASS = 256
+_VALUES_AT_ONCE = 40_000_000
 """Most values of a batch of videos that become floats at once: 16 clips of 16 frames of 224 pixels."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """All rows (n) of a stage: one feed per modality; `y` (n, targets) and `weight` (n,) for labelled stages;
-    `recording` (n,), positions in the store, if batches hold whole recordings."""
+    """All n rows of a stage.
+
+    Args:
+        feeds: modality -> its rows.
+        y, weight: (n, targets) and (n,); None for unlabelled stages.
+        recording: (n,) positions in the store, if batches hold whole recordings; else None."""
 
     feeds: Mapping[str, Feed]
     size: int
@@ -277,7 +277,7 @@ class Data:
     def at_once(self) -> int:
         """Number of rows per forward pass without training: fewer for videos."""
         values = [feed.values for feed in self.feeds.values() if feed.values]
-        return min([AT_ONCE, *(max(1, _VALUES // each) for each in values)])
+        return min([ROWS_PER_PASS, *(max(1, _VALUES_AT_ONCE // each) for each in values)])
 
     @property
     def present(self) -> np.ndarray:
@@ -318,14 +318,13 @@ class Data:
 
 
 def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut row positions into batches of about `size` such that no batch has exactly one row, or exactly one row with
-    some modality, since batch statistics need two. Rows move to another batch if that helps, else batches are joined.
-    The only row of a modality in the whole stage stays alone.
+    """Cut row positions into batches of about `size`, such that no batch has exactly one row, or exactly one row with
+    some modality: batch statistics need two. Rows move to another batch if that helps, else batches are joined. If a
+    stage has only one row with a modality, that row stays alone.
 
     Args:
         order: (n,) row positions, shuffled.
-        present: (rows, modalities) bool, of all rows.
-    """
+        present: (rows, modalities) bool, of all rows."""
     parts = [order[i : i + size] for i in range(0, len(order), size)]
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [np.concatenate(parts[-2:])]
@@ -349,8 +348,7 @@ def split_by_recording(order: np.ndarray, recording: np.ndarray, present: np.nda
     has exactly one row with some modality. Recordings follow their first rows in `order` (n,).
 
     Args:
-        recording: (rows,) of all rows, as `present` (rows, modalities).
-    """
+        recording: (rows,) of all rows, as `present` (rows, modalities)."""
     ordered = recording[order]
     _, first, code = np.unique(ordered, return_index=True, return_inverse=True)
     by_recording = np.argsort(first[code], kind="stable")
@@ -377,13 +375,10 @@ def _join_lonely_rows(parts: list[np.ndarray], present: np.ndarray) -> list[np.n
         del parts[second]
 
 
-# Misleading features are found in the training units before anything is fitted to them: constant features, and features
-# that encode a recording's length.
-
-LEAST = 20
+LEAST_ROWS = 20
 """Least number of units or recordings: fewer may coincide by chance."""
 LEAST_LENGTHS = 5
-FOLLOWS = 0.99
+FOLLOWS_LENGTH = 0.99
 CONSTANT = 1e-6
 """SD below which a feature counts as constant: absolute for z-scored signals or features, else relative to the mean."""
 
@@ -400,8 +395,7 @@ def drop_misleading(
         scaled: modalities whose features are z-scored, or computed from z-scored signals.
 
     Raises:
-        DataError: more than half of a modality's features are misleading.
-    """
+        DataError: more than half of a modality's features are misleading."""
     feeds, found = dict(data.feeds), dict(specs)
     for m, feed in data.feeds.items():
         if not isinstance(feed, FeatureFeed) or len(specs[m].shape) != 1:
@@ -411,8 +405,8 @@ def drop_misleading(
         source = derive.joined(store, m)
         length_s = {r: source.spans[store.recordings[r].id].samples / source.rate for r in set(grid.recording[rows])}
         positions = {
-            "constant": _constant(values, m in scaled),
-            "length": _following(values, grid.recording[rows], length_s),
+            "constant": _find_constant(values, m in scaled),
+            "length": _find_length_dependent(values, grid.recording[rows], length_s),
         }
         positions["length"] = np.setdiff1d(positions["length"], positions["constant"])
         positions = {reason: at for reason, at in positions.items() if len(at)}
@@ -422,7 +416,7 @@ def drop_misleading(
         gone = sum(map(len, positions.values()))
         if 2 * gone > values.shape[1]:
             raise DataError(
-                f"{gone} of {values.shape[1]} features of {m} carry no information: {_in_words(found[m])}",
+                f"{gone} of {values.shape[1]} features of {m} carry no information: {_dropped_in_words(found[m])}",
                 expected="features of which at least half vary with more than the length of a recording",
                 hint="features of the level of a signal need a protocol that keeps the level, such as --protocol "
                 "subject-independent-v3; else choose other --modalities or another --encoder",
@@ -433,7 +427,7 @@ def drop_misleading(
 
 def mask_dropped_features(feed: FeatureFeed, spec: InputSpec) -> FeatureFeed:
     """Return the feed with NaN for the features that `spec.fitted` lists."""
-    if not (gone := _positions(spec)):
+    if not (gone := _dropped_positions(spec)):
         return feed
     array = feed.array.clone()
     array[:, gone] = torch.nan
@@ -446,43 +440,47 @@ def dropped_names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, str]]:
     for m, spec in specs.items():
         for reason, words in REASONS.items():
             for i in spec.fitted.get(reason, ()):
-                found.setdefault(m, {})[_name(spec, int(i))] = words
+                found.setdefault(m, {})[_feature_name(spec, int(i))] = words
     return found
 
 
 def dropping_notes(specs: Mapping[str, InputSpec]) -> list[str]:
     """Return a line for each modality with dropped features."""
     return [
-        f"{len(_positions(spec))} of {spec.shape[0]} features of {m} dropped: {_in_words(spec)}"
+        f"{len(_dropped_positions(spec))} of {spec.shape[0]} features of {m} dropped: {_dropped_in_words(spec)}"
         for m, spec in specs.items()
-        if len(_positions(spec))
+        if len(_dropped_positions(spec))
     ]
 
 
-def _positions(spec: InputSpec) -> list[int]:
+def _dropped_positions(spec: InputSpec) -> list[int]:
     return [int(i) for reason in REASONS for i in spec.fitted.get(reason, ())]
 
 
-def _in_words(spec: InputSpec) -> str:
-    parts = {words: [_name(spec, int(i)) for i in spec.fitted.get(reason, ())] for reason, words in REASONS.items()}
+def _dropped_in_words(spec: InputSpec) -> str:
+    parts = {
+        words: [_feature_name(spec, int(i)) for i in spec.fitted.get(reason, ())] for reason, words in REASONS.items()
+    }
     return "; ".join(f"{words}: {', '.join(which)}" for words, which in parts.items() if which)
 
 
-def _name(spec: InputSpec, position: int) -> str:
+def _feature_name(spec: InputSpec, position: int) -> str:
     return spec.channels[position] if len(spec.channels) == spec.shape[0] else f"feature {position}"
 
 
-def _constant(values: np.ndarray, scaled: bool) -> np.ndarray:
+def _find_constant(values: np.ndarray, scaled: bool) -> np.ndarray:
     """Return (k,) positions of features of `values` (n, F) with one value in all rows that have them."""
     there = np.isfinite(values)
     count = there.sum(0)
     known = np.where(there, values, 0.0)
     mean = known.sum(0) / np.maximum(count, 1)
     std = np.sqrt(np.where(there, (values - mean) ** 2, 0.0).sum(0) / np.maximum(count, 1))
-    return np.flatnonzero((count >= LEAST) & (std <= CONSTANT * (1.0 if scaled else np.abs(known).max(0, initial=0.0))))
+    return np.flatnonzero(
+        (count >= LEAST_ROWS) & (std <= CONSTANT * (1.0 if scaled else np.abs(known).max(0, initial=0.0)))
+    )
 
 
-def _following(values: np.ndarray, recording: np.ndarray, length_s: Mapping[Any, float]) -> np.ndarray:
+def _find_length_dependent(values: np.ndarray, recording: np.ndarray, length_s: Mapping[Any, float]) -> np.ndarray:
     """Return (k,) positions of features whose mean over a recording follows its length along a line or a monotone
     curve."""
     from scipy.stats import rankdata  # slow to import, and not needed if all stages are finished
@@ -495,9 +493,9 @@ def _following(values: np.ndarray, recording: np.ndarray, length_s: Mapping[Any,
         count = np.bincount(row[there], minlength=len(which))
         seen = count > 0
         mean = np.bincount(row[there], column[there], len(which))[seen] / count[seen]
-        if seen.sum() < LEAST or len(np.unique(lengths[seen])) < LEAST_LENGTHS or np.ptp(mean) == 0:
+        if seen.sum() < LEAST_ROWS or len(np.unique(lengths[seen])) < LEAST_LENGTHS or np.ptp(mean) == 0:
             continue
         pairs = ((mean, lengths[seen]), (rankdata(mean), rankdata(lengths[seen])))
-        if max(abs(np.corrcoef(one, other)[0, 1]) for one, other in pairs) > FOLLOWS:
+        if max(abs(np.corrcoef(one, other)[0, 1]) for one, other in pairs) > FOLLOWS_LENGTH:
             found.append(i)
     return np.array(found, np.int64)

@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenFeed(FeatureFeed):
-    """Tokens `array` (n, L, D) on the device, after the summary token if there is one, with their `mask` (n, L); None
-    if all count."""
+    """Tokens `array` (n, L, D) on the device. The first is the summary token, if there is one. `mask` (n, L) marks the
+    tokens that count; None if all do."""
 
     mask: Tensor | None = None
 
@@ -71,13 +71,13 @@ def hidden_data(data: Data, nets: Mapping[str, HiddenEncoder]) -> Data:
 
 
 def compute_tokens(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, pooled: bool = False) -> TokenFeed:
-    """Compute a network's tokens for all rows of a modality in evaluation mode, in float32; only the one `pooled` token
-    (n, 1, D) if requested. `spec` describes all tokens."""
+    """Compute a network's tokens for all rows of a modality in evaluation mode, in float32. With `pooled`, return one
+    pooled token (n, 1, D) per row. `spec` describes all tokens."""
     module.to(data.device).eval()
     feed = data.feeds[m]
-    x = torch.zeros(data.size, *_shape(spec, pooled), device=data.device)
+    x = torch.zeros(data.size, *_token_shape(spec, pooled), device=data.device)
     mask: Tensor | None = None
-    for at, made, counts in _chunks(module, feed, data.at_once, pooled):
+    for at, made, counts in _compute_batches(module, feed, data.at_once, pooled):
         x[at] = made
         if counts is not None:
             mask = torch.zeros(x.shape[:2], dtype=torch.bool, device=data.device) if mask is None else mask
@@ -85,22 +85,24 @@ def compute_tokens(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, po
     return TokenFeed(x, feed.present, data.device, mask)
 
 
-def _shape(spec: TokenSpec, pooled: bool) -> tuple[int, int]:
+def _token_shape(spec: TokenSpec, pooled: bool) -> tuple[int, int]:
     """Return (L, D) of tokens as one tensor."""
     return (1 if pooled else spec.length + spec.summary, spec.dim)
 
 
-def _chunks(module: nn.Module, feed: Feed, size: int, pooled: bool) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+def _compute_batches(
+    module: nn.Module, feed: Feed, size: int, pooled: bool
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Yield positions (b,) of the present rows, `size` at a time, with their tokens (b, L, D) and masks (b, L)."""
     there = np.flatnonzero(feed.present)
     with torch.no_grad():
         for i in range(0, len(there), size):
             index = there[i : i + size]
             tokens = module(*feed.batch_rows(index))
-            yield send(torch.from_numpy(index), feed.device), *_packed(tokens, pooled)
+            yield send(torch.from_numpy(index), feed.device), *_stack_tokens(tokens, pooled)
 
 
-def _packed(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
+def _stack_tokens(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
     """Return tokens as one tensor (b, L, D) with their mask: pooled, or after the summary token if there is one."""
     if pooled:
         return tokens.pooled().unsqueeze(1).float(), None
@@ -117,8 +119,7 @@ class SharedTokens:
 
     Args:
         specs: what the stage's encoders read.
-        modalities: those whose encoders start from weights that other stages share.
-    """
+        modalities: those whose encoders start from weights that other stages share."""
 
     params: FitParams
     source: StoreSource
@@ -132,7 +133,7 @@ class SharedTokens:
         if m not in self.modalities:
             return None
         whole, device = all_anchors(self.source, self.all_view), self.params.common.device
-        at = _positions(self.grid, whole)
+        at = _anchor_positions(self.grid, whole)
         if at is None:
             return None
 
@@ -148,7 +149,8 @@ class SharedTokens:
         return TokenFeed(rows[..., : spec.dim].contiguous().to(device), present, device, mask)
 
     def _key(self, m: str, module: nn.Module, whole: Grid, pooled: bool) -> list[object]:
-        """Return everything that decides the tokens; weights count by their content, not their origin."""
+        """Return the cache key: everything that decides the tokens. Weights enter by their content, not their
+        origin."""
         part, spec, common = self.params.modalities[m], self.specs[m], self.params.common
         view = None if part.recipe.view is None else asdict(part.recipe.view)
         weights = {name: digest(tensor.float().cpu().numpy()) for name, tensor in module.state_dict().items()}
@@ -165,8 +167,9 @@ class SharedTokens:
 def find_shared_tokens(
     stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Grid, root: Path
 ) -> SharedTokens | None:
-    """Return the tokens that a stage may share with others: of encoders that start from files, or from a pretraining
-    that all folds share. Other encoders start at random, with different weights in each stage."""
+    """Return the tokens that a stage may share with others; None if there are none. They come from encoders that start
+    from files, or from a pretraining that all folds share. Other encoders start with random weights that differ between
+    stages."""
     params = stage.params
     known = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
     for role, stage_id in stage.inputs.items():
@@ -182,29 +185,28 @@ def find_shared_tokens(
     return SharedTokens(params, source, specs, grid, stage_view(params.recipe.view, views), known)
 
 
-def _positions(some: Grid, whole: Grid) -> np.ndarray | None:
+def _anchor_positions(some: Grid, whole: Grid) -> np.ndarray | None:
     """Return (n,) positions of the anchors of `some` in `whole`; None if an anchor is missing there."""
-    places = {row: i for i, row in enumerate(_anchors(whole))}
-    found = [places.get(row, -1) for row in _anchors(some)]
+    places = {row: i for i, row in enumerate(_anchor_rows(whole))}
+    found = [places.get(row, -1) for row in _anchor_rows(some)]
     return None if -1 in found else np.array(found, np.int64)
 
 
-def _anchors(grid: Grid) -> Iterator[tuple[float, ...]]:
+def _anchor_rows(grid: Grid) -> Iterator[tuple[float, ...]]:
     return zip(*(values.tolist() for values in (grid.recording, grid.start, grid.stop, grid.unit_start)), strict=True)
 
 
 def precompute_tokens(
     model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None, shared: SharedTokens | None
 ) -> tuple[Model, Data]:
-    """Replace `frozen` encoders by their precomputed tokens; return the model, which shares all other modules with
-    `model`, and the data with tokens. Returns both unchanged if the tokens do not fit in half of the memory (None: the
-    free memory).
+    """Replace `frozen` encoders by their precomputed tokens. Return the model, which shares all other modules with
+    `model`, and the data with tokens. Both are unchanged if the tokens do not fit in half of the memory (None: the free
+    memory).
 
-    The default head reads pooled tokens only; other heads read all.
-    """
+    The default head reads pooled tokens only; other heads read all."""
     pooled = model.fusion is None and type(model.head) in (Head, LinearHead)
     free = machine.free_bytes(data.device) if memory_bytes is None else memory_bytes
-    size = 4 * data.size * sum(math.prod(_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
+    size = 4 * data.size * sum(math.prod(_token_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
     if size > free // 2 and not pooled:
         return model, data
     encoders = {m: model.encoders[m] for m in model.encoders if m in frozen}
@@ -217,9 +219,6 @@ def precompute_tokens(
     specs = {m: replace(spec, length=1, summary=False) if pooled else spec for m, spec in model.specs.items()}
     reading = Model({**model.encoders, **stand_ins}, specs, model.fusion, model.head, model.scale)
     return reading, replace(data, feeds=feeds)
-
-
-# Stages that fit networks: pretraining, unimodal and fusion networks.
 
 
 def load_unit_rows(
@@ -251,21 +250,20 @@ def load_unit_rows(
     return data, found, grid
 
 
-def _training(task: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`recording`, `start` and `stop` (k,) of a task's training units or segments."""
+def _training_segments(task: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return `recording`, `start` and `stop` (k,) of a task's training units or segments."""
     return {name: task[name][task["role"] == 0] for name in ("recording", "start", "stop")}
 
 
 def load_labelled_data(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
-    """Return data with labels, input specs, positions (k,) of training rows and (v,) of validation rows, and the
+    """Return data with labels, input specs, positions (k,) of training rows, positions (v,) of validation rows, and the
     anchors.
 
     Raises:
-        DataError: no training unit has any of the modalities, or most features of one of them tell nothing.
-    """
+        DataError: no training unit has any of the modalities, or most features of one of them carry no information."""
     params, task = stage.params, stage.task
     source = StoreSource.from_spec(params.common.source, stage.places, task)
-    data, specs, grid = load_unit_rows(stage, params, source, training=_training(task))
+    data, specs, grid = load_unit_rows(stage, params, source, training=_training_segments(task))
     there = data.present.any(1)
     role = task["role"][grid.unit]
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
@@ -298,12 +296,11 @@ def _fit_output_spec(
     return replace(outputs, class_weights=classes, loss=recipe.loss)
 
 
-def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
+def _load_pretrained(model: Model, stage: Stage[FitParams], root: Path) -> None:
     """Load pretrained weights, in the order in which the stages were requested.
 
     Raises:
-        UsageError: they are of another network.
-    """
+        UsageError: they are of another network."""
     for role, stage_id in stage.inputs.items():
         kind, _, modality = role.partition(":")
         if kind == "pretrained":
@@ -314,9 +311,9 @@ def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
         network.start_from(model, file, part if part == "fusion" else f"encoders.{part}")
 
 
-def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
-    """Freeze the parts that recipes name: encoders, and all of a fusion outside its `.head`. Return the modules that
-    stay in evaluation mode."""
+def _freeze_parts(model: Model, params: FitParams) -> list[nn.Module]:
+    """Freeze the parts that recipes name: encoders, and everything of a fusion outside its `.head`. Return the modules
+    that stay in evaluation mode."""
     parts = [p for m, part in params.modalities.items() if part.recipe.frozen for p in model.encoders[m].modules()]
     if model.fusion is not None and isinstance(params, FusionParams) and params.fusion.recipe.frozen:
         parts += [part for name, part in model.fusion.named_modules() if "head" not in name.split(".")]
@@ -328,17 +325,16 @@ def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
 
 @dataclass(frozen=True)
 class PreparedFit:
-    """A network with its initial weights, and the rows that it is trained on.
+    """A network with its initial weights, and the rows on which it is trained.
 
     Args:
         module: the trained module: `model`, or one that reads precomputed tokens and shares the other parts with
             `model`.
-        data: what `module` reads; `rows`: what `model` reads.
+        data: the input of `module`; `rows`: the input of `model`.
         train, val: positions (k,), (v,) in both.
         unit: (n,) the unit of each row.
         feature_facts: facts on features for the result.
-        frozen: number of parameters of the frozen networks below it.
-    """
+        frozen: number of parameters of the frozen networks below it."""
 
     stage: Stage[FitParams]
     folder: Folder
@@ -355,7 +351,7 @@ class PreparedFit:
 
     @property
     def epoch_ended(self) -> Callable[[int], None] | None:
-        """Return a function that saves each epoch's weights, if the protocol selects an epoch afterwards."""
+        """Function that saves the weights of an epoch; None unless the protocol selects an epoch afterwards."""
         if not self.stage.params.every_epoch:
             return None
         return lambda epoch: network.save_weights(self.folder, self.model, epoch)
@@ -414,8 +410,8 @@ def prepare_fit(stage: Stage[FitParams], folder: Folder, root: Path) -> Prepared
     else:
         model = network.build_unimodal(params.modalities, specs, outputs)
     feature_facts = report_dropped_features(specs, folder)
-    _start(model, stage, root)
-    frozen = _freeze(model, params)
+    _load_pretrained(model, stage, root)
+    frozen = _freeze_parts(model, params)
     outputs = _fit_output_spec(model, params, data, train, params.recipe)
     model.to(data.device)
     still = [m for m, part in params.modalities.items() if part.recipe.frozen]
@@ -462,7 +458,7 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     params, labels = stage.params, "y" in stage.task
     recipe = params.recipe
     pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
-    data, specs, train, val = load_labelled_data(stage)[:4] if labels else _windows(stage)
+    data, specs, train, val = load_labelled_data(stage)[:4] if labels else _load_windows(stage)
     outputs = network.make_output_spec(params)
     if params.fusion is not None:
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
@@ -470,7 +466,7 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
         model = network.build_unimodal(params.modalities, specs, outputs)
     else:
         model = Model(*network.build_encoders(params.modalities, specs))
-    _start(model, stage, root)
+    _load_pretrained(model, stage, root)
     outputs_of_source = _fit_output_spec(model, params, data, train, recipe) if labels else None
     objective = pretrainer.objective(model, specs, outputs_of_source)
     module = network.check_module(params.pretrainer, objective).to(data.device)
@@ -509,7 +505,7 @@ def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
     return found
 
 
-def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
+def _load_windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
     """Return unlabelled data in windows, specs, the training rows and the validation rows."""
     params, windows, memory = stage.params, window_grids(stage), stage.places.get("memory_bytes")
     parts: list[Data] = []
@@ -521,7 +517,7 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
             grid,
             params.common.device,
             specs=specs or None,
-            training=_training(task),
+            training=_training_segments(task),
             memory_bytes=memory and memory // len(windows),
         )
         parts.append(place_channels(data, found, specs, params.modalities) if specs else data)
@@ -535,8 +531,8 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
 
 
 def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the facts `about` a pretraining with those of each dataset: hash, subjects, recordings, hours by
-    modality."""
+    """Yield for each dataset of a pretraining its hash, subjects, recordings and hours by modality, together with the
+    facts `about` the pretraining."""
     for k, (spec, task) in enumerate(list_sources(stage)):
         store = open_store(stage.places["stores"][spec.store])
         segments = [
@@ -567,7 +563,7 @@ def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) ->
 
 
 def _source_channel_names(store: Store, modality: str, names: list[str]) -> list[str]:
-    """Return a source's own channel names: a single channel may have another name than in the first source."""
+    """Return a dataset's own channel names: a single channel may have another name than in the first dataset."""
     own = store.modalities[modality].channels if modality in store.modalities else ()
     return list(own) if len(own) == len(names) == 1 else names
 
@@ -593,8 +589,6 @@ def _write_learning_curve(state: FitState, folder: Folder) -> dict[str, Any]:
     return {"epochs": state.epoch, "kept_epoch": kept}
 
 
-# Estimators on features or on frozen networks: their training rows, and the fit at prediction.
-
 ROWS_FILE = "rows.npz"
 
 
@@ -614,8 +608,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
     """Store the rows that an estimator is fitted to: the encoders' features, or the outputs of frozen unimodal
     networks.
 
-    The estimator is fitted again at prediction: a stored estimator is a pickle, which could execute code.
-    """
+    The estimator is fitted again at prediction: a stored estimator is a pickle, which could execute code."""
     params = stage.params
     data, specs, train, val, grid = load_labelled_data(stage)
     dropped = report_dropped_features(specs, folder)
@@ -624,13 +617,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
         modules, specs = frozen_networks(stage, params, root)
         data = hidden_data(data, modules)
     train, val = (_labelled_rows(data, part) for part in (train, val))
-    rows = _rows(stage, data, train, val, grid)
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **rows)
-
-    folder.write(ROWS_FILE, write)
+    folder.write_arrays(ROWS_FILE, _estimator_rows(stage, data, train, val, grid))
     network.save_specs(folder, specs)
     frozen = sum(network.parameter_count(module) for module in modules.values())
     return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen, **dropped}
@@ -641,7 +628,7 @@ def _labelled_rows(data: Data, part: np.ndarray) -> np.ndarray:
     return part[np.isfinite(data.labels[0][:, 0].cpu().numpy()[part])]
 
 
-def _rows(
+def _estimator_rows(
     stage: Stage[FusionParams], data: Data, train: np.ndarray, val: np.ndarray, grid: Grid
 ) -> dict[str, np.ndarray]:
     """Return the arrays that an estimator is fitted to, from the rows at positions `train` (n,) and `val` (v,)."""
@@ -657,13 +644,13 @@ def _rows(
 def refit_estimator(stage: Stage[FusionParams]) -> tuple[Estimator, dict[str, InputSpec]]:
     """Fit the feature estimator of a stage without a stored file; also return the specs of its features."""
     data, specs, train, val, grid = load_labelled_data(stage)
-    rows = _rows(stage, data, _labelled_rows(data, train), _labelled_rows(data, val), grid)
-    return _fitted(stage.params, stage.seed, _as_rows(rows)), specs
+    rows = _estimator_rows(stage, data, _labelled_rows(data, train), _labelled_rows(data, val), grid)
+    return _fit(stage.params, stage.seed, _as_rows(rows)), specs
 
 
 def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
     """Fit the estimator of a finished stage to its stored rows, which hold exact float32 values."""
-    return _fitted(params, folder.result()["seed"], fitted_rows(folder))
+    return _fit(params, folder.result()["seed"], fitted_rows(folder))
 
 
 def fitted_rows(folder: Folder) -> TrainingRows:
@@ -677,7 +664,7 @@ def _as_rows(rows: Mapping[str, np.ndarray]) -> TrainingRows:
     return TrainingRows(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
 
 
-def _fitted(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
+def _fit(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
     (target,) = network.make_output_spec(params).targets
     kind = registry.load("fusion", params.fusion.name)
     machine.seed_everything(seed, params.common.threads, params.common.device)
@@ -686,31 +673,27 @@ def _fitted(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
     return estimator
 
 
-# Size of a fitted estimator: the numbers that it keeps, and the operations of one prediction.
-
-
 def measure_size(estimator: object) -> tuple[int | None, int | None]:
     """Return (parameters, floating-point operations of one prediction) of the scikit-learn models in an estimator.
 
     Parameters are the floating-point numbers of the fitted models; for trees, one number per node (threshold or
     prediction). Operations are a multiplication and an addition per number, one more per number of a support vector
     (for the distance); for trees, the comparisons on the longest path and one addition. Both are None without a fitted
-    scikit-learn model.
-    """
+    scikit-learn model."""
     parameters = operations = 0
-    for model in _models(estimator):
-        trees = list(_trees(model))
+    for model in _contained_models(estimator):
+        trees = list(_tree_sizes(model))
         if trees:
             parameters += sum(nodes for nodes, _ in trees)
             operations += sum(depth + 1 for _, depth in trees)
         else:
-            own = sum(array.size for array in _numbers(model))
+            own = sum(array.size for array in _float_arrays(model))
             support = getattr(model, "support_vectors_", np.empty(0)).size
             parameters, operations = parameters + own, operations + 2 * own + support
     return (parameters, operations) if parameters else (None, None)
 
 
-def _models(holder: object) -> Iterator[BaseEstimator]:
+def _contained_models(holder: object) -> Iterator[BaseEstimator]:
     """Yield the models that an object holds, at any depth, each once; a forest counts as one."""
     from sklearn.base import BaseEstimator  # not needed for networks
 
@@ -725,12 +708,12 @@ def _models(holder: object) -> Iterator[BaseEstimator]:
         elif isinstance(found, BaseEstimator) or found is holder:
             if isinstance(found, BaseEstimator):
                 yield found
-            if not any(True for _ in _trees(found)):
+            if not any(True for _ in _tree_sizes(found)):
                 waiting += vars(found).values()
 
 
-def _trees(model: object) -> Iterator[tuple[int, int]]:
-    """(nodes, depth) of each tree of a model made of trees."""
+def _tree_sizes(model: object) -> Iterator[tuple[int, int]]:
+    """Yield (nodes, depth) of each tree of a model made of trees."""
     for rounds in getattr(model, "_predictors", ()):  # histogram gradient boosting has no public attribute for this
         for tree in rounds:
             yield len(tree.nodes), int(tree.get_max_depth())
@@ -741,7 +724,7 @@ def _trees(model: object) -> Iterator[tuple[int, int]]:
         yield int(model.tree_.node_count), int(model.tree_.max_depth)
 
 
-def _numbers(model: BaseEstimator) -> Iterator[np.ndarray]:
+def _float_arrays(model: BaseEstimator) -> Iterator[np.ndarray]:
     """Yield the arrays of floating-point numbers among a model's public attributes."""
     for name, value in vars(model).items():
         for array in value if isinstance(value, list) else (value,):

@@ -25,8 +25,6 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
 from embench.nn import Model
 
-# Cost of a network: the operations of one row's forward pass.
-
 
 def count_flops(model: Model, data: Data, train: np.ndarray) -> int:
     """Return the floating-point operations of one row's forward pass, attention included, identical on every device.
@@ -54,8 +52,6 @@ def _in_plain_operations() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-# The training loop: one for labelled and unlabelled stages, resumable from its checkpoint to the same numbers.
-
 CHECKPOINT_EVERY_S = 10.0
 CHECKPOINT_SHARE = 0.02
 """Largest proportion of the training time that checkpoints may take; large networks are saved less often."""
@@ -82,8 +78,7 @@ def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
     learning rate.
 
     Raises:
-        UsageError: no network names its layers.
-    """
+        UsageError: no network names its layers."""
     trained = [p for p in module.parameters() if p.requires_grad]
     if recipe.layer_decay == 1.0:
         return [{"params": trained}]
@@ -152,22 +147,21 @@ def fit(
 
     Raises:
         PluginError: when the loss is not finite.
-        UsageError: when the recipe selects by a figure that the objective does not give.
-    """
+        UsageError: when the recipe selects by a figure that the objective does not give."""
     optimiser = make_optimiser(recipe, module)
-    state = _resume(module, optimiser, folder, data.device)
+    state = _restore(module, optimiser, folder, data.device)
     saved, took = time.monotonic(), 0.0
     while not has_ended(state, recipe, val):
         order = np.random.default_rng([seed, state.epoch]).permutation(train)
         batches = _batches(order, data, recipe)
-        figures = _epoch(module, objective, data, batches, optimiser, recipe, state.epoch)
+        figures = _train_epoch(module, objective, data, batches, optimiser, recipe, state.epoch)
         if len(val):
             figures["val_loss"] = _validate(module, objective, data, _validation_batches(val, data, recipe))
         conclude_epoch(module, state, recipe, figures, epoch_ended)
         folder.event("epoch_ended", epoch=state.epoch, epochs=recipe.epochs, **figures)
         began = time.monotonic()
         if began - saved > max(CHECKPOINT_EVERY_S, took / CHECKPOINT_SHARE) and not has_ended(state, recipe, val):
-            _checkpoint(module, optimiser, state, folder, data.device)
+            _save_checkpoint(module, optimiser, state, folder, data.device)
             saved = time.monotonic()
             took = saved - began
     if state.best is not None:
@@ -208,14 +202,14 @@ def conclude_epoch(
     state.history.append({"epoch": state.epoch, **figures})
     if epoch_ended:
         epoch_ended(state.epoch)
-    score = _selecting(recipe, figures)
+    score = _selection_loss(recipe, figures)
     if score is not None and score < state.best_loss:
         state.best_loss, state.best_epoch = score, state.epoch
         state.best = {k: v.detach().to("cpu", copy=True) for k, v in module.state_dict().items()}
     state.epoch += 1
 
 
-def _selecting(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
+def _selection_loss(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
     """Return the figure that selects an epoch, lower is better: the validation loss, or the proportion of wrongly
     predicted training rows; None if the last epoch is kept."""
     if recipe.selection == "last":
@@ -232,7 +226,7 @@ def _selecting(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
     return 1.0 - figures["accuracy"]
 
 
-def _epoch(
+def _train_epoch(
     module: nn.Module,
     objective: LossFunction,
     data: Data,
@@ -249,7 +243,7 @@ def _epoch(
         set_rate(optimiser.param_groups, recipe, epoch + step / len(order))
         optimiser.zero_grad(set_to_none=True)
         with machine.training_precision(data.device):
-            loss, figures = _checked(objective(batch))
+            loss, figures = _check_objective(objective(batch))
         loss.backward()
         if recipe.clip is not None:
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
@@ -277,7 +271,7 @@ def check_loss(loss: float, epoch: int) -> None:
         )
 
 
-def _checked(made: Any) -> tuple[Tensor, Mapping[str, Any]]:
+def _check_objective(made: Any) -> tuple[Tensor, Mapping[str, Any]]:
     """Check and return the output of an objective. Raises PluginError if it is not a loss with figures."""
     fine = isinstance(made, tuple) and len(made) == 2
     if fine and isinstance(made[0], Tensor) and made[0].ndim == 0 and isinstance(made[1], Mapping):
@@ -297,20 +291,20 @@ def _validate(module: nn.Module, objective: LossFunction, data: Data, batches: l
         sums, rows = machine.to_summand(0.0, data.device), 0
         for batch in data.batches(batches):
             with machine.training_precision(data.device):
-                loss, _ = _checked(objective(batch))
+                loss, _ = _check_objective(objective(batch))
             sums, rows = sums + machine.to_summand(loss, data.device) * batch.size, rows + batch.size
     machine.set_random_state(data.device, drawn)
     return float(sums) / rows
 
 
-def _checkpoint(
+def _save_checkpoint(
     module: nn.Module, optimiser: torch.optim.Optimizer, state: FitState, folder: Folder, device: str
 ) -> None:
     content = {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "state": vars(state)}
     write_checkpoint(content, folder, device)
 
 
-def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> FitState:
+def _restore(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> FitState:
     content = read_checkpoint(folder, device)
     if content is None:
         return FitState()

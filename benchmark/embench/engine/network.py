@@ -42,16 +42,13 @@ from embench.interfaces.units import LabelRule, Target
 from embench.nn import OBJECTIVES, Model, ValueScale, checked_tokens
 from embench.store import Store, blank_clips, derive
 
-# Statistics of training labels for labelled stages, and the interpretation of predictions; the loss is in `nn`.
-
 
 def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
     """Return the inverse proportion of each class among the training rows, 1 on average, at most 1,000; None if classes
     weigh equally.
 
     Args:
-        y, weight: (n,) labels, NaN where missing, and weights of the training rows.
-    """
+        y, weight: (n,) labels, NaN where missing, and weights of the training rows."""
     if not (balanced and target.traits.has_classes):
         return None
     there = np.isfinite(y)
@@ -65,8 +62,7 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
     have the right size in any measurement unit.
 
     Args:
-        y, weight: (n, targets), NaN without a label, and (n,).
-    """
+        y, weight: (n, targets), NaN without a label, and (n,)."""
     if model.scale is None:
         return
     for t, (target, part) in enumerate(zip(outputs.targets, outputs.slices(), strict=True)):
@@ -89,13 +85,13 @@ def probabilities(outputs: OutputSpec, logits: Tensor) -> Tensor:
 
 PENALTIES = 10.0 ** np.arange(-1, 7)
 """Candidate penalties for standardised tokens and rows with mean weight 1."""
-_ROUNDED = 1e-3
+_ROUNDING_SD = 1e-3
 """Proportion of the mean that is added to an SD."""
-HELD_OUT = 5
+HELD_OUT_PARTS = 5
 """Number of parts of the training subjects; each is held out once."""
-UNCHOSEN = 100.0
+DEFAULT_PENALTY = 100.0
 """Penalty if all training rows are of one subject, so that none can be held out."""
-_SLOPES = (0.05, 50.0)
+_SLOPE_BOUNDS = (0.05, 50.0)
 """Bounds of the SD of logits; above 0, so that the order of decisions is kept."""
 
 
@@ -112,7 +108,7 @@ class LinearHead(nn.Module):
         self.linear = nn.Linear(dim, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
-        """`logits` (B, n_out) and `hidden` (B, D), the standardised pooled tokens."""
+        """Return `logits` (B, n_out) and `hidden` (B, D), the standardised pooled tokens."""
         hidden = (tokens.pooled() - self.mean) / self.std
         return Output(self.linear(hidden), hidden)
 
@@ -132,9 +128,8 @@ def fit_head(
     turn decisions into logits. Values are fitted in standard scores.
 
     Args:
-        X, y, weight, subjects: pooled tokens (n, D), labels (n, targets), NaN where missing, weights (n,), and whose
-            rows they are (n,).
-    """
+        X, y, weight, subjects: pooled tokens (n, D), labels (n, targets), NaN if missing, weights (n,), and the subject
+            of each row (n,)."""
     X = X.astype(np.float64)
     mean, std = _moments(X, weight)
     Z = (X - mean) / std
@@ -168,18 +163,18 @@ def fit_target(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return slopes (K, D), offsets (K,) and penalty of one target, from standardised rows `Z` (n, D), `labels`,
     `weight` and `subjects` (n,). The penalty has the smallest squared error on held-out subjects among `PENALTIES`."""
-    coded = _coded(target, labels)
+    coded = _code_labels(target, labels)
     held_out = np.full((len(PENALTIES), *coded.shape), np.nan)
-    for train, test in _splits(subjects):
+    for train, test in _split_subjects(subjects):
         slopes, offsets = ridge_paths(Z[train], coded[train], weight[train], PENALTIES)
         held_out[:, test] = Z[test] @ slopes + offsets[:, None]
     chosen = np.isfinite(held_out).all()
     best = int(np.argmin((((held_out - coded) ** 2).sum(2) * weight).sum(1))) if chosen else 0
-    penalty = float(PENALTIES[best]) if chosen else UNCHOSEN
+    penalty = float(PENALTIES[best]) if chosen else DEFAULT_PENALTY
     (slope,), (offset,) = ridge_paths(Z, coded, weight, np.array([penalty]))
     if not target.traits.has_classes:
         return slope.T, offset, penalty
-    a, c = (2.0, np.zeros(coded.shape[1])) if not chosen else _calibrated(held_out[best], labels, weight)
+    a, c = (2.0, np.zeros(coded.shape[1])) if not chosen else _fit_logit_scale(held_out[best], labels, weight)
     return a * slope.T, a * offset + c, penalty
 
 
@@ -205,11 +200,11 @@ def _moments(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     rounding noise, so a proportion of the mean is added."""
     share = weight / weight.sum()
     mean = share @ X
-    std = np.sqrt(share @ (X - mean) ** 2 + (_ROUNDED * mean) ** 2)
+    std = np.sqrt(share @ (X - mean) ** 2 + (_ROUNDING_SD * mean) ** 2)
     return mean, np.where(std > 0, std, 1.0)
 
 
-def _coded(target: Target, labels: np.ndarray) -> np.ndarray:
+def _code_labels(target: Target, labels: np.ndarray) -> np.ndarray:
     """Return labels (n,) coded for regression, (n, K): -1 and 1 for classes; values unchanged."""
     if not target.traits.has_classes:
         return labels[:, None]
@@ -218,16 +213,16 @@ def _coded(target: Target, labels: np.ndarray) -> np.ndarray:
     return 2.0 * np.eye(target.n)[labels.astype(int)] - 1.0
 
 
-def _splits(subjects: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _split_subjects(subjects: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the positions of rows to fit on and of held-out subjects' rows; nothing for a single subject."""
     from sklearn.model_selection import GroupKFold
 
-    parts = min(HELD_OUT, len(np.unique(subjects)))
+    parts = min(HELD_OUT_PARTS, len(np.unique(subjects)))
     if parts > 1:
         yield from GroupKFold(parts).split(subjects, groups=subjects)
 
 
-def _calibrated(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
+def _fit_logit_scale(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the slope and offsets (K,) that turn decisions (n, K) into logits with the smallest cross-entropy. Labels
     are smoothed (Platt 1999), so that the slope stays finite without errors."""
     n, K = decisions.shape
@@ -248,14 +243,12 @@ def _calibrated(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarray) -
         gradient = np.concatenate([[np.sum(slope * decisions) / spread], slope.sum(0)])
         return float((each * weight[:, None]).sum() / n), gradient
 
-    bounds = [_SLOPES, *[(-10.0, 10.0)] * K]
+    bounds = [_SLOPE_BOUNDS, *[(-10.0, 10.0)] * K]
     found = minimize(loss, np.array([1.0, *[0.0] * K]), jac=True, method="L-BFGS-B", bounds=bounds).x
     return float(found[0]) / spread, np.asarray(found[1:])
 
 
-# Networks of a stage: built from plugins, initialised with pretrained weights, saved with their construction.
-
-ANYTHING = Target("anything", "binary", LabelRule(), "")
+PLACEHOLDER_TARGET = Target("anything", "binary", LabelRule(), "")
 """Placeholder target of a whole model without a target; its read-out is discarded."""
 
 
@@ -277,13 +270,13 @@ class Decisions(nn.Module):
         self.outputs, self.scale = outputs, scale
 
     def forward(self, output: Output) -> Tensor:
-        """`logits` (B, n_out) -> (B, columns)."""
+        """Return (B, columns) probabilities or values, from `logits` (B, n_out)."""
         return probabilities(self.outputs, output.logits if self.scale is None else self.scale(output.logits))
 
 
 class HiddenEncoder(nn.Module):
-    """A fitted unimodal network as a frozen encoder without dropout. Its one token is the head's hidden layer, or
-    `read` (B, H) of its output."""
+    """A fitted unimodal network as a frozen encoder without dropout. Its single token is the head's hidden layer, or
+    what `read` returns for the output, (B, H)."""
 
     def __init__(
         self,
@@ -307,7 +300,7 @@ class HiddenEncoder(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
-        """`x` (B, *shape), `mask` (B, T) -> one token (B, 1, H)."""
+        """Return one token (B, 1, H), from `x` (B, *shape) and `mask` (B, T)."""
         return Tokens(self.read(self.head(self.encoder(x, mask))).unsqueeze(1))
 
 
@@ -319,22 +312,19 @@ class Precomputed(nn.Module):
         self.summary = summary
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
-        """`x` (B, L, D) and its mask (B, L), which are not changed."""
+        """Return the tokens `x` (B, L, D) with their mask (B, L), unchanged."""
         if not self.summary:
             return Tokens(x, mask)
         return Tokens(x[:, 1:], None if mask is None else mask[:, 1:], x[:, 0])
-
-
-def _example(spec: InputSpec) -> Tensor:
-    return torch.zeros(2, *spec.shape, dtype=spec.dtype)
 
 
 def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> TokenSpec:
     """Return the token spec of a module, from its output for two samples of zeros. Raises PluginError if the output
     does not have the shape of tokens."""
     module.eval()
+    zeros = torch.zeros(2, *spec.shape, dtype=spec.dtype)
     with torch.no_grad():
-        tokens = checked_tokens(module(_example(spec), None), 2, spec.modality)
+        tokens = checked_tokens(module(zeros, None), 2, spec.modality)
     module.train()
     shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))
     summary = tuple(getattr(getattr(tokens, "summary", None), "shape", (2, *shape[2:])))
@@ -443,14 +433,9 @@ def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
         for m, s in specs.items()
     }
     folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1), newline="\n"))
-    arrays: dict[str, Any] = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
+    arrays = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
     arrays |= {f"{m}/fitted/{name}": value for m, s in specs.items() for name, value in s.fitted.items()}
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **arrays)
-
-    folder.write("stats.npz", write)
+    folder.write_arrays("stats.npz", arrays)
 
 
 def load_specs(folder: Folder) -> dict[str, InputSpec]:
@@ -497,15 +482,14 @@ def load_model(
             channels of the same names.
 
     Raises:
-        PluginError: an encoder that picks channels does not find them again.
-    """
+        PluginError: an encoder that picks channels does not find them again."""
     folder = Folder(root, stage_id)
     content = describe(folder)
     params, outputs = content.params, make_output_spec(content.params)
     specs = {m: _select_channels(spec, (channels or {}).get(m)) for m, spec in load_specs(folder).items()}
     if not isinstance(params, FusionParams):
         model = build_unimodal(params.modalities, specs, outputs)
-        _load(model, folder.file(weights_file(epoch)), specs)
+        _load_weights(model, folder.file(weights_file(epoch)), specs)
     elif params.inputs == "hidden":
         stages = {m: content.inputs[f"unimodal:{m}"] for m in params.modalities}
         encoders = {m: hidden_encoder(root, stage, channels=channels)[0] for m, stage in stages.items()}
@@ -517,11 +501,11 @@ def load_model(
         model = Model(encoders, tokens, saved.fusion, scale=saved.scale)
     else:
         model = build_fusion(params.modalities, params.fusion, specs, outputs)
-        _load(model, folder.file(weights_file(epoch)), specs)
+        _load_weights(model, folder.file(weights_file(epoch)), specs)
     return model.eval(), specs, content
 
 
-def _load(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
+def _load_weights(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
     """Load weights. Raises PluginError if they would change the channels that encoders picked."""
     picked = {m: picked_channels(encoder, specs[m].channels) for m, encoder in model.encoders.items()}
     model.load_state_dict(load_file(file))
@@ -567,8 +551,7 @@ def match_names(
     of a part, or all. `hint` says what to do if shapes differ.
 
     Raises:
-        UsageError: there is none, or one has another shape.
-    """
+        UsageError: there is none, or one has another shape."""
     prefix = f"{part}." if part else ""
     taken = [name for name in given if name.startswith(prefix) and is_transferred(name) and name in own]
     if not taken:
@@ -598,8 +581,6 @@ def parameter_count(model: nn.Module) -> int:
     """Return the number of parameters."""
     return sum(p.numel() for p in model.parameters())
 
-
-# Check that another network can continue from learned weights: both are built, nothing is trained.
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -649,23 +630,20 @@ def channels_at(site: Site, m: str) -> tuple[Channel, ...]:
 
 
 def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] | None = None) -> tuple[Channel, ...]:
-    """Return the channels that an encoder's network picks of a modality at a site, or would pick of other `channels`;
-    all channels if it does not read signals. Raises DataError or PluginError as `input_spec` does."""
+    """Return the channels that an encoder's network picks of a modality at a site, or would pick of other `channels`.
+    If it does not read signals, these are all channels. Raises DataError or PluginError as `input_spec` does."""
     own, spec = channels_at(site, m), input_spec(site, m, part)
     channels = channels or own
-    if spec.rate is None or spec.channels != _names(own):
+    if spec.rate is None or spec.channels != _channel_names(own):
         return channels
-    spec = replace(spec, channels=_names(channels), shape=(len(channels), *spec.shape[1:]))
+    spec = replace(spec, channels=_channel_names(channels), shape=(len(channels), *spec.shape[1:]))
     with torch.random.fork_rng(devices=[]):
         return picked_channels(load_encoder(part).build(spec), channels)
 
 
 def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> None:
-    """Refuse to continue at another site if the network's channels there do not fit those that it learned from.
-
-    Raises:
-        UsageError: they do not fit.
-    """
+    """Raise UsageError if a network can't continue at another site: its channels there do not fit those that it learned
+    from."""
     if all_fit(channels_at(one, m), channels_at(other, m)) or _same_features(one, other, m, part):
         return  # then every selection of them fits as well
     there, here = (channels_read(site, m, part) for site in (one, other))
@@ -673,11 +651,7 @@ def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> No
 
 
 def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
-    """Refuse to learn from rows of two sites at once if a modality's rows differ in rate or length.
-
-    Raises:
-        UsageError: they differ.
-    """
+    """Raise UsageError if a network can't learn from two sites at once: a modality's rows differ in rate or length."""
     specs = [input_spec(site, m, part) for site in (one, other)]
     leveled = keeps_level(one.source, m)  # scaled by the first dataset's level, channel by channel
     if specs[0].rate == specs[1].rate and specs[0].shape[not leveled :] == specs[1].shape[not leveled :]:
@@ -700,17 +674,17 @@ def _same_features(one: Site, other: Site, m: str, part: Part) -> bool:
     return several and all(s.rate is None and s.channels == specs[0].channels != () for s in specs)
 
 
-def _names(channels: Sequence[Channel]) -> tuple[str, ...]:
+def _channel_names(channels: Sequence[Channel]) -> tuple[str, ...]:
     return tuple(channel.name for channel in channels)
 
 
 def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part | None, where: str) -> None:
-    """Refuse to continue training encoders, and a fusion, at another site where their tensors have other shapes. Raises
-    UsageError."""
+    """Raise UsageError if encoders, and a fusion, can't continue training at another site: their tensors have other
+    shapes there."""
     there, here = ({m: input_spec(site, m, part) for m, part in parts.items()} for site in (one, other))
-    if all(_sizes(there[m]) == _sizes(here[m]) for m in parts):
+    if all(_input_sizes(there[m]) == _input_sizes(here[m]) for m in parts):
         return
-    shapes = [_shapes(parts, fusion, specs) for specs in (there, here)]
+    shapes = [_tensor_shapes(parts, fusion, specs) for specs in (there, here)]
     whole = any(require_view(load_encoder(part), part.name).kind == "unit" for part in parts.values())
     longer = whole and any(there[m].rate and there[m].shape[-1] != here[m].shape[-1] for m in parts)
     window = (
@@ -722,23 +696,23 @@ def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part
 
 
 def check_file(file: Path, part: str, site: Site, parts: Mapping[str, Part], fusion: Part | None) -> None:
-    """Refuse a weights file that lacks a part of the networks at a site (`encoders.ecg` or `fusion`), or has other
-    shapes. Raises UsageError."""
+    """Raise UsageError if a weights file lacks a part of the networks at a site (`encoders.ecg` or `fusion`), or has
+    other shapes."""
     with safe_open(file, "pt") as opened:
         given = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118  no mapping
     specs = {m: input_spec(site, m, encoder) for m, encoder in parts.items()}
-    match_names(_shapes(parts, fusion, specs), given, part, str(file))
+    match_names(_tensor_shapes(parts, fusion, specs), given, part, str(file))
 
 
-def _sizes(spec: InputSpec) -> tuple[object, ...]:
+def _input_sizes(spec: InputSpec) -> tuple[object, ...]:
     return spec.shape, spec.channels, spec.rate
 
 
-def _shapes(parts: Mapping[str, Part], fusion: Part | None, specs: Mapping[str, InputSpec]) -> Shapes:
+def _tensor_shapes(parts: Mapping[str, Part], fusion: Part | None, specs: Mapping[str, InputSpec]) -> Shapes:
     """Return name -> shape of the tensors of encoders, and of a fusion, as a model names them."""
     with torch.random.fork_rng(devices=[]):
         if fusion is None:
             model = Model({m: load_encoder(part).build(specs[m]) for m, part in parts.items()}, {})
         else:
-            model = build_fusion(parts, fusion, specs, OutputSpec((ANYTHING,)))
+            model = build_fusion(parts, fusion, specs, OutputSpec((PLACEHOLDER_TARGET,)))
     return {name: tuple(value.shape) for name, value in model.state_dict().items()}

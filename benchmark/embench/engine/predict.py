@@ -28,12 +28,10 @@ from embench.interfaces.units import Target
 from embench.nn import Model, checked_logits
 from embench.protocols import CALIBRATION_ONLY, UnitId
 
-# Adapt a fitted method to each test subject, by its calibration data.
-#
-# A method adapts in one of three ways. An estimator creates one for the subject (`Estimator.personalise`). A network
-# gets a linear layer beside its head. Or a plugin changes the network itself (`Personalised.personalise`). The strength
-# is chosen on training subjects who are treated like test subjects. Each test subject is adapted to separately,
-# independent of earlier ones.
+# A method adapts to a test subject in one of three ways. An estimator creates one for the subject
+# (`Estimator.personalise`). A network gets a linear layer beside its head. Or a plugin changes the network itself
+# (`Personalised.personalise`). The strength is chosen on training subjects who are treated like test subjects. Each
+# test subject is adapted to separately, independent of earlier ones.
 
 GIVEN, TRIAL_GIVEN, TRIAL_SCORED = 0, 1, 2
 """Roles of units besides those to be predicted: calibration units of test subjects; calibration units of training
@@ -42,7 +40,7 @@ LEARNED = "learned"
 """Value if calibration data were already trained on, so that there is nothing left to adapt to."""
 STEPS = (0, 1, 3, 10, 30, 100)
 """Candidate numbers of gradient steps for a layer beside a head."""
-_LEAST = 1e-6
+_LEAST_PROBABILITY = 1e-6
 
 Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Function of row positions (b,) to `score`, probabilities or values (b, columns), and, for networks, the last hidden
@@ -51,8 +49,8 @@ Scorer = Callable[[np.ndarray], np.ndarray]
 """Function of row positions, or rows, (b, ...) to scores (b, columns)."""
 
 
-class Person(NamedTuple):
-    """Row positions of a subject: its calibration rows, and the rows to be predicted or, for training subjects,
+class SubjectRows(NamedTuple):
+    """Row positions of a subject: its calibration rows `given`, and its rows to be predicted or, for training subjects,
     scored."""
 
     given: np.ndarray
@@ -66,46 +64,46 @@ class Adapter(Protocol):
     def strengths(self) -> Sequence[float]:
         """Candidate strengths of adaptation, ascending."""
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """Return the scorer adapted to the subject whose calibration rows lie at positions `given`."""
 
 
 @dataclass(frozen=True)
 class PersonalRows:
-    """All rows of a stage that predicts: rows to be predicted, and calibration and trial rows.
+    """All n rows of a stage that predicts: rows to be predicted, calibration rows and trial rows.
 
     Args:
-        subject: (n,) the subject of each row. `role`: (n,) -1 for a row to be predicted.
-        y, weight: (n,) labels, NaN without one, and the row's proportion of its unit.
-    """
+        subject: (n,) the subject of each row. `role`: (n,) -1 for a row to be predicted, else `GIVEN`, `TRIAL_GIVEN` or
+            `TRIAL_SCORED`.
+        y, weight: (n,) labels, NaN without one, and the row's proportion of its unit."""
 
     subject: np.ndarray
     role: np.ndarray
     y: np.ndarray
     weight: np.ndarray
 
-    def people(self, given: int, predicted: int, known: np.ndarray) -> dict[str, Person]:
-        """Return subject -> its rows of two roles, among the recorded rows `known` (k,)."""
+    def split_by_role(self, given: int, predicted: int, known: np.ndarray) -> dict[str, SubjectRows]:
+        """Return subject -> its rows with the roles `given` and `predicted`, among the recorded rows `known` (k,)."""
         found = {}
         for name in np.unique(self.subject[known]).tolist():
             own = known[self.subject[known] == name]
-            found[name] = Person(own[self.role[own] == given], own[self.role[own] == predicted])
-        return {name: person for name, person in found.items() if len(person.predicted)}
+            found[name] = SubjectRows(own[self.role[own] == given], own[self.role[own] == predicted])
+        return {name: rows for name, rows in found.items() if len(rows.predicted)}
 
     def labelled(self, index: np.ndarray) -> np.ndarray:
         """Return the positions of `index` (k,) that have a label."""
         return index[np.isfinite(self.y[index])]
 
 
-def chosen_strength(adapter: Adapter, target: Target, rows: PersonalRows, trial: Mapping[str, Person]) -> float:
+def choose_strength(adapter: Adapter, target: Target, rows: PersonalRows, trial: Mapping[str, SubjectRows]) -> float:
     """Return the strength with the smallest mean loss over trial subjects; the weakest in case of a tie."""
     if len(adapter.strengths) == 1:
         return float(adapter.strengths[0])
     losses = np.zeros(len(adapter.strengths))
-    for person in trial.values():
-        scored = rows.labelled(person.predicted)
+    for own in trial.values():
+        scored = rows.labelled(own.predicted)
         for k, strength in enumerate(adapter.strengths if len(scored) else ()):
-            score = adapter.adapted(person.given, strength)(scored)
+            score = adapter.adapt(own.given, strength)(scored)
             losses[k] += mean_loss(target, score, rows.y[scored], rows.weight[scored])
     return float(adapter.strengths[int(losses.argmin())])
 
@@ -117,7 +115,7 @@ def mean_loss(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarr
         return float(share @ (score[:, 0] - y) ** 2)
     shares = score if target.traits.several else np.hstack([1 - score, score])
     true = shares[np.arange(len(y)), y.astype(int)]
-    return float(-share @ np.log(np.clip(true, _LEAST, 1)))
+    return float(-share @ np.log(np.clip(true, _LEAST_PROBABILITY, 1)))
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ class AsFitted:
     base: Predictor
     strengths: Sequence[float] = (0.0,)
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """See `Adapter`."""
         return lambda index: self.base(index)["score"]
 
@@ -135,7 +133,7 @@ class AsFitted:
 @dataclass(frozen=True)
 class HeadAdapter:
     """A linear layer beside the head, on the last hidden layer. It is fitted to calibration data by gradient steps from
-    zero; the step length is one over the Lipschitz constant of the gradient."""
+    zero. The step length is 1 over the Lipschitz constant of the gradient."""
 
     target: Target
     rows: PersonalRows
@@ -143,7 +141,7 @@ class HeadAdapter:
     """Function of positions (b,) to scores (b, columns) and hidden layers (b, H)."""
     strengths: Sequence[float] = STEPS
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """See `Adapter`; the strength is a number of steps."""
         layer = self._fitted(self.rows.labelled(given), int(strength))
 
@@ -151,7 +149,7 @@ class HeadAdapter:
             score, hidden = self.base(index)
             if layer is None:
                 return score
-            return _scores(self.target, _logits(self.target, score) + _with_one(hidden) @ layer)
+            return _scores_of_logits(self.target, _logits_of_scores(self.target, score) + _append_one(hidden) @ layer)
 
         return scores
 
@@ -160,22 +158,22 @@ class HeadAdapter:
         if not len(given) or not steps:
             return None
         score, hidden = self.base(given)
-        x, first = _with_one(hidden), _logits(self.target, score)
+        x, first = _append_one(hidden), _logits_of_scores(self.target, score)
         share = self.rows.weight[given] / self.rows.weight[given].sum()
         y = self.rows.y[given]
         truth = np.eye(self.target.n)[y.astype(int)] if self.target.traits.several else y[:, None]
         curve = float(np.linalg.eigvalsh((x * share[:, None]).T @ x).max())
-        step = 1 / max(_LEAST, curve * (0.25 if self.target.kind == "binary" else 1.0))
+        step = 1 / max(_LEAST_PROBABILITY, curve * (0.25 if self.target.kind == "binary" else 1.0))
         layer = np.zeros((x.shape[1], first.shape[1]))
         for _ in range(steps):
-            wrong = _scores(self.target, first + x @ layer) - truth
+            wrong = _scores_of_logits(self.target, first + x @ layer) - truth
             layer -= step * x.T @ (wrong * share[:, None])
         return layer
 
 
 @dataclass(frozen=True)
 class EstimatorAdapter:
-    """An estimator per subject, made by `personalise` of a copy, so that no subject's data reach another. Trial
+    """One estimator per subject, which `personalise` makes from a copy, so that no subject's data reach another. Trial
     subjects are removed from the training rows."""
 
     estimator: Estimator
@@ -189,7 +187,7 @@ class EstimatorAdapter:
         """See `Adapter`."""
         return type(self.estimator).strengths
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """See `Adapter`."""
         labelled, made = self.rows.labelled(given), self.estimator
         if len(given):
@@ -219,8 +217,7 @@ def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.nd
     are equal, it predicts that label.
 
     Args:
-        x: (m, H) features. y, weight: (m,).
-    """
+        x: (m, H) features. y, weight: (m,)."""
     from sklearn.impute import SimpleImputer  # slow to import
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
@@ -250,14 +247,14 @@ def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.nd
 
 @dataclass(frozen=True)
 class PersonalPredictions:
-    """Predictions of a stage whose test subjects give calibration units.
+    """Predictions of a stage whose test subjects have calibration units.
 
     Args:
-        features: function of positions (b,) to (b, H) features or hidden layers, which the calibration-only model is
-            fitted to.
+        features: function of positions (b,) to (b, H) features or hidden layers, to which the calibration-only model is
+            fitted.
         known: (k,) positions of rows with recorded data.
-        labelled: True if calibration units have labels; only plugins with their own `personalise` use unlabelled ones.
-    """
+        labelled: True if calibration units have labels. Only plugins with their own `personalise` use unlabelled
+    ones."""
 
     target: Target
     rows: PersonalRows
@@ -273,22 +270,22 @@ class PersonalPredictions:
         """Strength of adaptation, chosen on training subjects."""
         if not self.labelled:
             return self.adapter.strengths[-1]
-        trial = self.rows.people(TRIAL_GIVEN, TRIAL_SCORED, self.known)
-        return chosen_strength(self.adapter, self.target, self.rows, trial)
+        trial = self.rows.split_by_role(TRIAL_GIVEN, TRIAL_SCORED, self.known)
+        return choose_strength(self.adapter, self.target, self.rows, trial)
 
     @cached_property
-    def _people(self) -> dict[str, Person]:
-        return self.rows.people(GIVEN, -1, self.known)
+    def _subjects(self) -> dict[str, SubjectRows]:
+        return self.rows.split_by_role(GIVEN, -1, self.known)
 
-    def _adapted(self, name: str) -> Scorer:
+    def _subject_scorer(self, name: str) -> Scorer:
         """Return the scorer of a subject; the adaptation is computed at the first call."""
         if name not in self._adapted_to:
-            self._adapted_to[name] = self.adapter.adapted(self._people[name].given, self.strength)
+            self._adapted_to[name] = self.adapter.adapt(self._subjects[name].given, self.strength)
         return self._adapted_to[name]
 
-    def _alone(self, name: str) -> Scorer:
+    def _calibration_only_scorer(self, name: str) -> Scorer:
         if name not in self._fitted_to:
-            own = self.rows.labelled(self._people[name].given)
+            own = self.rows.labelled(self._subjects[name].given)
             x = self.features(own)
             self._fitted_to[name] = calibration_only(self.target, x, self.rows.y[own], self.rows.weight[own])
         return self._fitted_to[name]
@@ -296,10 +293,10 @@ class PersonalPredictions:
     def __call__(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """Return the tables of rows at positions `index` (b,): `score` and, with labelled calibration units,
         `calibration_only`, both (b, columns)."""
-        tables = {"score": self._each(index, lambda name, at: self._adapted(name)(index[at]))}
+        tables = {"score": self._each(index, lambda name, at: self._subject_scorer(name)(index[at]))}
         if self.labelled:
             x = self.features(index)
-            tables[CALIBRATION_ONLY] = self._each(index, lambda name, at: self._alone(name)(x[at]))
+            tables[CALIBRATION_ONLY] = self._each(index, lambda name, at: self._calibration_only_scorer(name)(x[at]))
         return tables
 
     def _each(self, index: np.ndarray, answer: Callable[[str, np.ndarray], np.ndarray]) -> np.ndarray:
@@ -311,27 +308,24 @@ class PersonalPredictions:
         return table
 
 
-def _with_one(hidden: np.ndarray) -> np.ndarray:
+def _append_one(hidden: np.ndarray) -> np.ndarray:
     return np.hstack([hidden, np.ones((len(hidden), 1))]).astype(np.float64)
 
 
-def _logits(target: Target, score: np.ndarray) -> np.ndarray:
+def _logits_of_scores(target: Target, score: np.ndarray) -> np.ndarray:
     if not target.traits.has_classes:
         return score.astype(np.float64)
-    bounded = np.clip(score.astype(np.float64), _LEAST, 1 - _LEAST)
+    bounded = np.clip(score.astype(np.float64), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
     return np.asarray(log_softmax(np.log(bounded), 1) if target.traits.several else logit(bounded))
 
 
-def _scores(target: Target, logits: np.ndarray) -> np.ndarray:
+def _scores_of_logits(target: Target, logits: np.ndarray) -> np.ndarray:
     if not target.traits.has_classes:
         return logits
     return np.asarray(softmax(logits, 1) if target.traits.several else expit(logits))
 
 
-# The adaptation of a stage's fitted method to test subjects, and their calibration units.
-
-
-def with_slices(stage: Stage[PredictParams]) -> Stage[PredictParams]:
+def add_calibration_units(stage: Stage[PredictParams]) -> Stage[PredictParams]:
     """Return the stage with calibration and trial units appended to those to be predicted."""
     if "slice_role" not in stage.task:
         return stage
@@ -341,7 +335,7 @@ def with_slices(stage: Stage[PredictParams]) -> Stage[PredictParams]:
 
 
 def personal_rows(stage: Stage[PredictParams], source: StoreSource, grid: Grid) -> PersonalRows:
-    """Return the rows of a stage from `with_slices`, with the role of each."""
+    """Return the rows of a stage from `add_calibration_units`, with the role of each."""
     task = stage.task
     role, y = task.get("slice_role", np.empty(0, np.int64)), task.get("slice_y", np.empty((0, 1)))
     predicted = len(task["recording"]) - len(role)
@@ -392,7 +386,7 @@ class PluginAdapter:
     where: str
     strengths: Sequence[float] = (1.0,)
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+    def adapt(self, given: np.ndarray, strength: float) -> Scorer:
         """See `embench.engine.predict.Adapter`; there is only one strength."""
         before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         changed = self._changed(given) if len(given) else {}
@@ -431,27 +425,21 @@ def personal_predictor(
 
     Args:
         features, labelled: as for `PersonalPredictions`.
-        present: (k,) positions of rows with recorded data.
-    """
+        present: (k,) positions of rows with recorded data."""
     (target,) = network.make_output_spec(params).targets
     personal = PersonalPredictions(target, rows, adapter, features, present, labelled)
+    return lambda index: {**base(index), **personal(index)}
 
-    def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
-        return {**base(index), **personal(index)}
-
-    return predictor
-
-
-# Predictions for every unit of some subjects, in float32, with a check that none depends on other units.
 
 SINGLE_ROWS = 64
 
 
 def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Load a network, or fit an estimator to its rows, and write `predictions.npz`. `score` (units, columns) float64 is
-    NaN for units without any of the modalities. `epochs` (epochs, units, columns) holds the same for each epoch, if all
-    were saved. `hidden` (units, H) float32 is a network's last hidden layer, or the estimator's input from frozen
-    networks, averaged over a unit's rows."""
+    """Load a network, or fit an estimator to its rows, and write `predictions.npz`.
+
+    It holds `score` (units, columns) float64, NaN for units without any of the modalities; `epochs` (epochs, units,
+    columns), the score of each epoch, if all were saved; and `hidden` (units, H) float32, a network's last hidden
+    layer, or the estimator's input from frozen networks, averaged over a unit's rows."""
     setup = prepare_predictions(stage, root)
     data, grid = setup.data, setup.grid
     shuffled = np.random.default_rng(stage.seed).permutation(setup.rows)
@@ -460,7 +448,7 @@ def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> di
         if len(shuffled) == 0:
             made = {"score": np.zeros((0, setup.columns))}
         else:
-            made = _checked(setup, setup.predictor(epoch), shuffled)
+            made = _predict_checked(setup, setup.predictor(epoch), shuffled)
         units = len(stage.task["recording"])
         return {name: average_rows(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
@@ -471,20 +459,19 @@ def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> di
     if setup.params.every_epoch:
         epochs = range(Folder(root, stage.inputs["fitted"]).result()["epochs"])
         tables["epochs"] = np.stack([predictions(epoch)["score"] for epoch in epochs])
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **tables)
-
-    folder.write("predictions.npz", write)
+    folder.write_arrays("predictions.npz", tables)
     return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum()), **setup.size}
 
 
 @dataclass(frozen=True)
 class PredictionSetup:
-    """Everything needed to repeat the predictions of a stage. `rows` (n,) are the positions in `data` with recorded
-    data; `unit_ids` (units,) name the units; `predictor` loads the weights of an epoch, or the selected ones; `size`
-    holds the parameters and operations of an estimator; `subject` names the subject of each row of `data`."""
+    """Everything needed to repeat the predictions of a stage.
+
+    Args:
+        rows: (n,) the positions in `data` with recorded data. `unit_ids`: (units,) the names of the units.
+        predictor: loads the weights of an epoch, or with None the selected ones.
+        size: the parameters and operations of an estimator.
+        subject: the subject of each row of `data`."""
 
     params: FitParams
     source: StoreSource
@@ -517,7 +504,7 @@ class PredictionSetup:
 
 def prepare_predictions(stage: Stage[PredictParams], root: Path) -> PredictionSetup:
     """Return the rows of a stage's units as the fitted stage reads them; an estimator is fitted here."""
-    stage, fitted = with_slices(stage), stage.inputs["fitted"]
+    stage, fitted = add_calibration_units(stage), stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
     params, own = fitted_stage.params, fitted_stage.params.common.source
     # The network's lengths are those of its training data, possibly another dataset's.
@@ -529,16 +516,16 @@ def prepare_predictions(stage: Stage[PredictParams], root: Path) -> PredictionSe
     present, beside = np.flatnonzero(data.present.any(1)), personal_rows(stage, source, grid)
     rows, unit_ids = present[beside.role[present] < 0], _unit_ids(source, stage.task)
     size = dict[str, int | None]()
-    predictor: Callable[[int | None], Predictor] = partial(_network, root, fitted, data, channels)
+    predictor: Callable[[int | None], Predictor] = partial(_network_predictor, root, fitted, data, channels)
     if isinstance(params, FusionParams) and fitted_stage.kind == "estimator":
         estimator = fit_estimator(params, Folder(root, fitted))
         own_size, operations = measure_size(estimator)
         frozen = Folder(root, fitted).result()["frozen"]
         size = {"parameters": None if own_size is None else own_size + frozen, "flops": operations}
-        X = _rows_of_estimator(root, params, fitted_stage.inputs, data, channels)
+        X = _estimator_input(root, params, fitted_stage.inputs, data, channels)
 
         def predictor(_: int | None) -> Predictor:
-            made = _estimator(params, estimator, X)
+            made = _estimator_predictor(params, estimator, X)
             if not stage.params.given:
                 return made
             adapter: Adapter = AsFitted(made)
@@ -571,7 +558,7 @@ def _unit_ids(source: StoreSource, task: Mapping[str, np.ndarray]) -> np.ndarray
     return np.array([str(UnitId.from_seconds(recordings[r].id, a, b)) for r, a, b in spans])
 
 
-def _network(
+def _network_predictor(
     root: Path, fitted: str, data: Data, channels: Mapping[str, tuple[str, ...]], epoch: int | None
 ) -> Predictor:
     model, _, fitted_stage = network.load_model(root, fitted, epoch, channels)
@@ -600,7 +587,7 @@ def _adapting_network(
     """Return a network's predictor adapted to calibration data: by its plugin's own method, else, with labels, by a
     layer beside its head."""
     fitted, labelled = stage.inputs["fitted"], "unlabelled" not in stage.params.given
-    base, plugin = _network(root, fitted, data, channels, epoch), personalising_plugin(params)
+    base, plugin = _network_predictor(root, fitted, data, channels, epoch), personalising_plugin(params)
     if plugin is None and not labelled:
         return base
     there = np.zeros(len(beside.role), bool)
@@ -614,14 +601,12 @@ def _adapting_network(
     else:
         model = network.load_model(root, fitted, epoch, channels)[0].to(data.device)
         adapter = PluginAdapter(plugin, model, data, network.make_output_spec(params), beside, type(plugin).__name__)
-
-    def features(index: np.ndarray) -> np.ndarray:
-        return base(index)["hidden"]
-
-    return personal_predictor(params, beside, adapter, features, present, base, labelled=labelled)
+    return personal_predictor(
+        params, beside, adapter, lambda index: base(index)["hidden"], present, base, labelled=labelled
+    )
 
 
-def _rows_of_estimator(
+def _estimator_input(
     root: Path,
     params: FusionParams,
     nets: Mapping[str, str],
@@ -637,7 +622,7 @@ def _rows_of_estimator(
     return feature_rows(data)
 
 
-def _estimator(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Predictor:
+def _estimator_predictor(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Predictor:
     over_nets = params.inputs != "features"
     (target,) = network.make_output_spec(params).targets
 
@@ -656,7 +641,7 @@ def _estimator(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Pre
     return predictor
 
 
-def _checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) -> dict[str, np.ndarray]:
+def _predict_checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) -> dict[str, np.ndarray]:
     """Return the predictions of rows (n,) in this order. Raises PluginError if a prediction depends on other rows in
     the batch."""
     size, tolerance, unit = setup.data.at_once, setup.tolerance, setup.unit_ids[setup.grid.unit]
@@ -666,7 +651,7 @@ def _checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) ->
     most = SINGLE_ROWS if setup.data.device == "cpu" else SINGLE_ROWS // 8  # a forward pass takes milliseconds on a GPU
     sample = np.linspace(0, len(order) - 1, min(most, len(order))).astype(int)
     single = np.concatenate([predictor(order[i : i + 1])["score"] for i in sample])
-    gap = deviation(single, batched[sample])
+    gap = row_deviations(single, batched[sample])
     if not np.isfinite(batched).all():
         raise PluginError("a prediction is not a finite number", where=setup.names)
     if not (gap <= tolerance).all():
@@ -680,6 +665,6 @@ def _checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) ->
     return {name: part.astype(np.float64) for name, part in tables.items()}
 
 
-def deviation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def row_deviations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return (n,) the largest difference in each row of two tables (n, columns), relative for values above 1."""
     return np.asarray((np.abs(one - other) / np.maximum(1.0, np.abs(other))).max(1))

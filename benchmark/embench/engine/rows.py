@@ -19,8 +19,6 @@ from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.store import Clips, Store, derive, open_store
 
-# Rows of units: the position of each sample in the stored arrays, and the recorded part.
-#
 # A stage has one grid of anchors, times inside units. At each anchor every encoder reads its own length, ending at the
 # anchor's stop. This module handles positions and lengths on the host, never labels.
 
@@ -29,8 +27,8 @@ _EPS = 1e-6
 
 @dataclass(frozen=True)
 class Grid:
-    """Anchors as arrays (n,): recording (position in the store), start and stop in s, and the position of the anchor's
-    unit."""
+    """Anchors as arrays (n,): `recording` (position in the store), `start` and `stop` in s, and the position `unit` of
+    the anchor's unit with its start `unit_start`."""
 
     recording: np.ndarray
     start: np.ndarray
@@ -88,8 +86,8 @@ def slide(length: float, step: float, recording: np.ndarray, first: np.ndarray, 
 
 
 def view_length(view: View, longest_s: float, shortest_s: float) -> float:
-    """Return the seconds that an encoder with this view reads: its own length, else the longest unit's, so that it is
-    independent of the fold; the shortest unit's under `length: common`."""
+    """Return the seconds that an encoder with this view reads: the view's own length, else that of the longest unit of
+    the dataset, so that it does not depend on the fold. Under `length: common` it is that of the shortest unit."""
     if view.kind == "unit":
         return shortest_s if view.length == "common" else longest_s
     return float(view.length_s or longest_s)
@@ -97,9 +95,12 @@ def view_length(view: View, longest_s: float, shortest_s: float) -> float:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one modality as arrays (n,). `start`: position of the first sample in the stored array, possibly before
-    the recording. `low`, `high`: positions between which samples are real. `spanned`: samples that the anchor spans.
-    `length`: samples per row."""
+    """Rows of one modality as arrays (n,).
+
+    Args:
+        start: position of the first sample in the stored array, possibly before the recording.
+        low, high: positions between which samples are recorded.
+        spanned: number of samples that the anchor spans. `length`: samples per row."""
 
     start: np.ndarray
     low: np.ndarray
@@ -122,13 +123,12 @@ class Rows:
 
 
 def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
-    """Return the places of an encoder's rows: the last seconds before each anchor's stop, or the whole unit, padded at
-    the end if it is shorter. Samples outside the anchor's unit are hidden, except under `context`.
+    """Return the positions of an encoder's rows: the last seconds before each anchor's stop, or the whole unit, padded
+    at the end if it is shorter. Samples outside the anchor's unit are hidden, except under `context`.
 
     Args:
-        spans: for each recording of the store an object with `offset`, `samples`, `t0` (s), or None where the
-            modality is absent.
-    """
+        spans: for each recording of the store an object with `offset`, `samples`, `t0` (s), or None if the modality is
+            absent."""
     length = round(length_s * rate)
     offset = np.array([s.offset if s else 0 for s in spans], np.int64)[grid.recording]
     samples = np.array([s.samples if s else 0 for s in spans], np.int64)[grid.recording]
@@ -155,9 +155,6 @@ def by_recording(grid: Grid) -> Mapping[int, np.ndarray]:
     order = np.argsort(grid.recording, kind="stable")
     values, first = np.unique(grid.recording[order], return_index=True)
     return dict(zip(values.tolist(), np.split(order, first[1:]), strict=True))
-
-
-# Inputs of an encoder for one modality: the part of a unit that it reads, and the spec for its `build`.
 
 
 def load_encoder(part: Part) -> Encoder:
@@ -210,19 +207,21 @@ def spec_with_stats(spec: InputSpec, encoder: Encoder, name: str, x: np.ndarray,
         raise PluginError(what, where=name, expected=expected) from error
 
 
-# The dataset of a stage, as its params and places describe it, and the anchors of its units.
-
-TRAINED, TESTED = 1, 2
-"""Bits of `StoreSource.given`, per unit. Subjects are normalised by their `TESTED` units if they have any, else by
-their `TRAINED` units, which also define the spread of training subjects."""
+GIVEN_IN_TRAINING, GIVEN_BY_TESTED = 1, 2
+"""Bits of `StoreSource.given`, per unit. Subjects are normalised by their `GIVEN_BY_TESTED` units if they have any,
+    else by
+their `GIVEN_IN_TRAINING` units, which also define the spread of training subjects."""
 
 
 @dataclass(frozen=True)
 class StoreSource:
-    """A prepared store and all units of the dataset, as a stage's params and task arrays describe them. `rest` (start,
-    stop) in s is the rest in a recording, if only rest normalises. Modalities of `keep_level` are scaled by the
-    training units instead. `given` (n,) marks the units that normalise their subject: 0, `TRAINED`, `TESTED` or
-    both."""
+    """A prepared store and all n units of its dataset, as a stage's params and task arrays describe them.
+
+    Args:
+        rest: (start, stop) in s of the rest in a recording, if only rest normalises a subject.
+        keep_level: modalities that are scaled by the training units instead.
+        given: (n,) bits that mark units which normalise their subject: 0, `GIVEN_IN_TRAINING`, `GIVEN_BY_TESTED` or
+            both."""
 
     store: Store
     longest_s: float
@@ -254,9 +253,10 @@ class StoreSource:
 
 
 def normalising(given: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """Return (n,) bool: units, or rows, that normalise their subject (n,)."""
-    tested = np.isin(subject, np.unique(subject[(given & TESTED) > 0]))
-    return np.asarray((given & np.where(tested, TESTED, TRAINED)) > 0)
+    """Return (n,) True for units, or rows, that normalise their subject. `subject`: (n,) names. `given`: (n,), see
+    `StoreSource`."""
+    tested = np.isin(subject, np.unique(subject[(given & GIVEN_BY_TESTED) > 0]))
+    return np.asarray((given & np.where(tested, GIVEN_BY_TESTED, GIVEN_IN_TRAINING)) > 0)
 
 
 def build_grid(
@@ -290,11 +290,9 @@ def standardises(source: StoreSource | SourceSpec, m: str) -> bool:
 
 
 def keeps_level(source: StoreSource | SourceSpec, m: str) -> bool:
-    """Return True if a modality, or its one channel that is read, is scaled by the training units."""
+    """Return True if a modality, or the one channel of it that is read, is scaled by the training units."""
     return source.normalise == "training" or without_channels(m) in source.keep_level
 
-
-# Features in standard scores of their subject: over all of its rows, its rest, or its calibration data.
 
 PRIOR_ROWS = 10
 """Weight of the training subjects' spread, in rows: the spread of a subject's few calibration rows alone is
@@ -305,12 +303,12 @@ def standardise_by_given(
     values: np.ndarray, subject: np.ndarray, given: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
     """Standardise features (n, *shape) by each subject's calibration rows: subtract their mean, and divide by their
-    spread, shrunk towards the mean spread of the training subjects with the weight of `PRIOR_ROWS` rows.
+    spread. The spread is shrunk towards the mean spread of the training subjects, which weighs as much as `PRIOR_ROWS`
+    rows.
 
     Args:
-        given: (n,) 0 for other rows, else bits: `TRAINED` or `TESTED` (see `embench.engine.rows`).
-    """
-    trained, chosen = (given & TRAINED) > 0, normalising(given, subject)
+        given: (n,) 0 for other rows, else bits: `GIVEN_IN_TRAINING` or `GIVEN_BY_TESTED`."""
+    trained, chosen = (given & GIVEN_IN_TRAINING) > 0, normalising(given, subject)
     moments = [_moments(values[trained & (subject == name)], shared) for name in np.unique(subject[trained])]
     usual = np.sum([spread for *_, spread in moments], axis=0) / np.maximum(sum(n for n, *_ in moments), 1)
     out = np.full(values.shape, np.nan)
@@ -323,14 +321,14 @@ def standardise_by_given(
 
 
 def standardise(
-    values: np.ndarray, subject: np.ndarray, known: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
+    values: np.ndarray, subject: np.ndarray, reference: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Z-score features (n, *shape) by the subject's rows of `known` (k, *shape), ignoring NaN. A constant feature is
-    only centred; a feature that is missing in `known` becomes NaN. Values along the axes `shared` have one mean and
-    SD."""
+    """Z-score features (n, *shape) by the rows of `reference` (k, *shape) whose `owner` (k,) is the row's subject; NaN
+    is ignored. A constant feature is only centred; a feature that is missing in `reference` becomes NaN. Values along
+    the axes `shared` have one mean and SD."""
     out = values.astype(np.float64)
     for name in np.unique(subject):
-        count, mean, spread = _moments(known[owner == name], shared)
+        count, mean, spread = _moments(reference[owner == name], shared)
         rows = subject == name
         out[rows] = _standardise_rows(out[rows], mean, np.sqrt(spread / np.maximum(count, 1)))
     return out.astype(np.float32)

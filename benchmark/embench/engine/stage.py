@@ -30,14 +30,12 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import LabelRule, Target
 from embench.system import LEASE, EventCallback
 
-# Typed records of everything that determines a stage's result; `plain()` defines the ids and `stage.json`.
-
 T = TypeVar("T")
 
 
 class Plain:
-    """A record that is written as the values of `keys`, in this order. A key that ends in `?` is left out where its
-    value is None, False or empty."""
+    """A record that is written as the values of `keys`, in this order. A key that ends in `?` is left out if its value
+    is None, False or empty."""
 
     keys: ClassVar[str]
 
@@ -71,7 +69,7 @@ def read_plain(record: type[T], plain: Mapping[str, Any], **changed: Any) -> T:
 @dataclass(frozen=True)
 class Part(Plain):
     """A plugin in a method: full name, code identity, recipe. Encoders also have the versions of `libraries` and the
-    SHA-256 of `assets` (files), which affect their numbers."""
+    SHA-256 of `assets` (files), since these affect their numbers."""
 
     name: str
     code: str
@@ -102,8 +100,11 @@ class Part(Plain):
 
 @dataclass(frozen=True)
 class SourceSpec(Plain):
-    """A prepared store, the lengths of its dataset's units, and what normalises a subject: `rest` (start, stop) in s of
-    a recording, if only rest does. Modalities of `keep_level` are scaled by the training units instead."""
+    """A prepared store, the lengths of its dataset's units, and what normalises a subject.
+
+    Args:
+        rest: (start, stop) in s of a recording, if only rest normalises a subject.
+        keep_level: modalities that are scaled by the training units instead."""
 
     store: str
     longest_s: float
@@ -115,7 +116,8 @@ class SourceSpec(Plain):
 
     @property
     def filled(self) -> str | None:
-        """Side on which shorter units are padded (older runs: the front); None if all units have one length."""
+        """Side on which shorter units are padded ("behind"; in older runs the front); None if all units have one
+        length."""
         return "behind" if self.longest_s - self.shortest_s > 1e-6 else None
 
 
@@ -168,8 +170,7 @@ class FitParams(Params):
         recipe: how the stage itself is trained.
         targets: as `without_rule` returns them.
         weights: modality, or `fusion`, -> digest of the initial weights file.
-        every_epoch: save the weights of each epoch.
-    """
+        every_epoch: save the weights of each epoch."""
 
     modalities: Mapping[str, Part]
     recipe: Recipe
@@ -203,8 +204,12 @@ class FusionParams(FitParams):
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainParams(FitParams):
-    """Params of a pretraining step, with the fusion if the whole model is pretrained. `step` counts the earlier steps
-    that it continues; `beside` lists further sources, besides the first."""
+    """Params of a pretraining step.
+
+    Args:
+        fusion: the fusion, if the whole model is pretrained.
+        step: number of the earlier steps that it continues.
+        beside: further datasets, besides the first."""
 
     pretrainer: Part
     fusion: Part | None = None
@@ -235,8 +240,6 @@ def without_rule(target: Target) -> Target:
     return Target(target.name, target.kind, LabelRule(), "", target.n)
 
 
-# A stage of a run: everything that determines its result, the id derived from it, and its folder.
-
 ENGINE_REVISION = 3
 """Increased when the same plugins and data give other numbers; part of every stage id."""
 
@@ -254,8 +257,7 @@ class Stage(Generic[P_co]):
         task: arrays that the worker needs: units, and labels of the stage's own training and validation units. Their
             digests are part of `params`.
         places: folders and other facts that do not affect the result.
-        description: fold, seed, modality and target, for messages.
-    """
+        description: fold, seed, modality and target, for messages."""
 
     kind: str
     params: P_co
@@ -274,8 +276,8 @@ class Stage(Generic[P_co]):
 
     @property
     def seed(self) -> int:
-        """Seeds torch, numpy and random: the first 8 hex digits of the SHA-256 of kind and `params.draws()` as compact
-        JSON with sorted keys. 32 bits are all that torch on the CPU and scikit-learn take."""
+        """Seed of torch, numpy and random: the first 8 hex digits of the SHA-256 of kind and `params.draws()` as
+        compact JSON with sorted keys. 32 bits are all that torch on the CPU and scikit-learn accept."""
         return int(digest({"kind": self.kind, **self.params.draws()})[:8], 16)
 
     @property
@@ -387,6 +389,15 @@ class Folder:
                 hint="free some space, or choose another folder with --runs",
             ) from error
         return final
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write an NPZ file as `write` does."""
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:  # numpy would add a suffix to a path
+                np.savez(file, allow_pickle=False, **arrays)
+
+        self.write(name, write)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Mark the stage as finished and delete files that only a resumed run needs."""

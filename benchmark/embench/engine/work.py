@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -28,7 +28,7 @@ from embench import registry
 from embench.engine import device as machine
 from embench.engine import fits, network
 from embench.engine.assemble import recompute_derived
-from embench.engine.predict import PredictionSetup, average_rows, deviation, predict_units, prepare_predictions
+from embench.engine.predict import PredictionSetup, average_rows, predict_units, prepare_predictions, row_deviations
 from embench.engine.stage import RESULT, FitParams, Folder, FusionParams, Params, PredictParams, PretrainParams, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
 from embench.files import DamagedError, make_folder, write_text
@@ -36,9 +36,7 @@ from embench.registry.catalogue import display_name, installed
 from embench.registry.fragments import folders
 from embench.system import EventCallback, installed_version, limited_threads, locked, out_of_memory, processor_name
 
-# Run one stage: lock it, skip it if finished, seed, dispatch, and turn faults into named errors.
-
-_RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
+_RUNNERS: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.run_pretrain,
     "unimodal": fits.run_network,
     "fusion": fits.run_network,
@@ -52,12 +50,11 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None = None) -> dict[str, Any]:
-    """Run a stage unless its undamaged result exists; processes that want the same stage share it. `on_event` is called
-    with each event, which is also written to the stage's events.
+    """Run a stage unless its undamaged result exists. Processes that want the same stage share it. `on_event` is called
+    with each event, which is also appended to the stage's events.
 
     Raises:
-        EmbenchError: of the kind that names the cause; the traceback is in the stage's `error.txt`.
-    """
+        EmbenchError: of the kind that names the cause; the traceback is in the stage's `error.txt`."""
     folder = Folder(root, stage.id, on_event)
     with naming_faults(stage, folder):
         make_folder(folder.path)
@@ -66,7 +63,7 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
                 folder.set_aside()
             if folder.done:
                 return folder.result()
-            return _run(stage, folder, root)
+            return _run_locked(stage, folder, root)
 
 
 @contextmanager
@@ -82,25 +79,26 @@ def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
         machine.release(error, stage.params.common.device)
         raise
     except (Exception, SystemExit) as error:  # a plugin that ends the program
-        _keep(folder, traceback.format_exc())
-        named = _named(error, stage, folder)
+        with suppress(OSError):  # if the disk failed, the error itself reports it
+            (folder.path / "error.txt").write_text(traceback.format_exc(), "utf-8")
+        named = _name_cause(error, stage, folder)
         machine.release(error, stage.params.common.device)
         raise named from error
 
 
-def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
+def _run_locked(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     content = {"kind": stage.kind, "params": stage.params.plain(), "inputs": stage.inputs, "about": stage.description}
     text = json.dumps(content, indent=1)  # modalities keep their order
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
-    for plugin_kind, name in _plugins(stage, folder.path.parent):
+    for plugin_kind, name in _stage_plugins(stage, folder.path.parent):
         registry.load(plugin_kind, name)  # before seeding: a module may draw numbers when a worker first imports it
     machine.use_gpu(stage.places.get("gpu"))
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
     began, computed, used = time.monotonic(), _cpu_s(), machine.energy_j(device)
     with limited_threads(threads), _hearing_interrupts():
-        result = _RUN[stage.kind](stage, folder, root)
+        result = _RUNNERS[stage.kind](stage, folder, root)
     result |= {"wall_s": time.monotonic() - began, "cpu_s": _cpu_s() - computed}
     result["gpu_s"] = 0.0 if device == "cpu" else result["wall_s"]
     result |= {"processor": processor_name(), "peak_memory_mb": machine.peak_memory_mb(device)}
@@ -116,8 +114,8 @@ def _cpu_s() -> float:
 
 @contextmanager
 def _hearing_interrupts() -> Iterator[None]:
-    """Raise interrupts that libraries swallow: scikit-learn's perceptrons and skorch's networks stop training at an
-    interrupt and count as fitted."""
+    """Raise interrupts that libraries suppress: scikit-learn's perceptrons and skorch's networks only stop training at
+    an interrupt, and count as fitted."""
     heard = threading.Event()
 
     def hear(number: int, frame: FrameType | None) -> None:
@@ -141,15 +139,8 @@ def _hearing_interrupts() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _keep(folder: Folder, trace: str) -> None:
-    try:
-        (folder.path / "error.txt").write_text(trace, "utf-8")
-    except OSError:
-        return  # the disk failed, as the error itself reports
-
-
-def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
-    """Return the error by its cause: the machine, a plugin (the innermost frame in one of the stage's plugins), or
+def _name_cause(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
+    """Return an error that names the cause: the machine, a plugin (if the innermost known frame is in its files), or
     embench."""
     if out_of_memory(error):
         hint = "a smaller batch takes less: --set encoder.batch=16 --set fusion.batch=16; or a machine with more memory"
@@ -175,7 +166,7 @@ def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) 
             hint="use another operation (torch.use_deterministic_algorithms lists those that fail), or --device cpu",
         )
     if frame or _raised_in_network(error):
-        named = _plugins(stage, folder.path.parent)
+        named = _stage_plugins(stage, folder.path.parent)
         names = files[frame.filename] if frame else " or ".join(f"{kind} {display_name(name)}" for kind, name in named)
         origins = (registry.origin(registry.find(kind, name)) for kind, name in named)
         return PluginError(
@@ -198,7 +189,7 @@ def _raised_in_network(error: BaseException) -> bool:
     return called.endswith(("torch/nn/modules/module.py", "torch/_tensor.py"))
 
 
-def _plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
+def _stage_plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
     """Return kind and name of every plugin that a stage uses."""
     fitted = stage.inputs.get("fitted")
     params = network.describe(Folder(root, fitted)).params if fitted else stage.params
@@ -212,14 +203,13 @@ def _plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
 
 def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
     """Return source file -> plugin name, for every plugin that a stage uses."""
-    named = _plugins(stage, root)
+    named = _stage_plugins(stage, root)
     found = [(f"{kind} {display_name(name)}", registry.find(kind, name)) for kind, name in named]
     return {file: title for title, entry in found for file in registry.code_files(entry)}
 
 
-# Repeat predictions in a fresh process: a few rows one by one, and the features of one recording.
-#
-# A plugin could remember its inputs. Where it cannot, its numbers must equal those of the run.
+# Predictions are repeated in a fresh process, where a plugin cannot remember its inputs: its numbers must equal those
+# of the run.
 
 FEW_ROWS = 16
 """Rows of each stage that are predicted again; all rows of a unit count, so one unit may have more."""
@@ -229,15 +219,14 @@ SPANS = 8
 
 
 def check_alone(stages: Sequence[Stage[PredictParams]], root: Path) -> None:
-    """Compare predictions of finished stages with predictions of the same fitted plugins here, row by row. Call it in a
-    fresh process.
+    """Compare the predictions of finished stages with predictions of the same fitted plugins here, row by row. Call it
+    in a fresh process.
 
     First, features and streams of the last tested recording are computed again, without any recording before it. If
     methods adapt to subjects, the last subject comes first.
 
     Raises:
-        PluginError: some differ; names the plugins, and the units or the recording.
-    """
+        PluginError: some differ; it names the plugins, and the units or the recording."""
     last = max(stages, key=lambda stage: int(stage.task["recording"].max(initial=-1)))
     for stage in [last, *(stage for stage in stages if stage is not last)]:
         common, folder = stage.params.common, Folder(root, stage.id)
@@ -254,15 +243,15 @@ def _check_rows(stage: Stage[PredictParams], setup: PredictionSetup, folder: Fol
         return
     with np.load(folder.file("predictions.npz")) as arrays:
         known = arrays["score"]
-    rows = _some_units(setup, stage.seed)
+    rows = _draw_units(setup, stage.seed)
     if stage.params.given:  # in reverse order, so that every subject has another predecessor
-        rows = np.unique(np.concatenate([_one_unit_of_last(setup), rows]))
+        rows = np.unique(np.concatenate([_last_subject_unit(setup), rows]))
         rows = rows[np.argsort(setup.subject[rows], kind="stable")[::-1]]
     predictor = setup.predictor(None)
     alone = np.concatenate([predictor(rows[i : i + 1])["score"] for i in range(len(rows))]).astype(np.float64)
     table = average_rows(alone, setup.grid.unit, len(known), setup.data.size, rows)
     units = np.flatnonzero(np.isfinite(table).all(1))
-    gap, tolerance = deviation(table[units], known[units]), setup.tolerance
+    gap, tolerance = row_deviations(table[units], known[units]), setup.tolerance
     if not np.isfinite(alone).all():
         raise PluginError("the prediction of a single row is not a finite number", where=setup.names)
     if not (gap <= tolerance).all():
@@ -275,7 +264,7 @@ def _check_rows(stage: Stage[PredictParams], setup: PredictionSetup, folder: Fol
         )
 
 
-def _some_units(setup: PredictionSetup, seed: int) -> np.ndarray:
+def _draw_units(setup: PredictionSetup, seed: int) -> np.ndarray:
     """Return the rows (k,) of randomly drawn units."""
     unit_of_row = setup.grid.unit[setup.rows]
     units, counts = np.unique(unit_of_row, return_counts=True)
@@ -284,7 +273,7 @@ def _some_units(setup: PredictionSetup, seed: int) -> np.ndarray:
     return setup.rows[np.isin(unit_of_row, units[order[:taken]])]
 
 
-def _one_unit_of_last(setup: PredictionSetup) -> np.ndarray:
+def _last_subject_unit(setup: PredictionSetup) -> np.ndarray:
     """Return the rows (k,) of a unit of the subject whose name sorts last."""
     subject, unit = setup.subject[setup.rows], setup.grid.unit[setup.rows]
     return setup.rows[unit == unit[subject == np.unique(subject)[-1]][0]]
@@ -317,7 +306,7 @@ def _check_recording(stage: Stage[PredictParams], setup: PredictionSetup) -> Non
 #   shows files renamed into it.
 # - `events.jsonl` is appended to by one process at a time. Its reader may be late, and takes complete lines only.
 
-LITTLE_S = 10.0
+UNFORECAST_S = 10.0
 """Assumed seconds of a stage without a forecast."""
 
 
@@ -327,13 +316,13 @@ def environment() -> dict[str, str]:
     grid."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     found |= {name: installed_version(name) for name in ("numpy", "scikit-learn", "scipy", "torch")}
-    found["embench"] = f"{embench.__version__} {_source(Path(embench.__file__).parent)}"
+    found["embench"] = f"{embench.__version__} {_source_digest(Path(embench.__file__).parent)}"
     for package in installed().values():
-        found[package.name] = " ".join([package.version, *map(_source, folders(package.name))])
+        found[package.name] = " ".join([package.version, *map(_source_digest, folders(package.name))])
     return found
 
 
-def _source(folder: Path) -> str:
+def _source_digest(folder: Path) -> str:
     found = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -342,7 +331,7 @@ def _source(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Parent:
-    """Facts on the process that sends stages to a worker."""
+    """Facts about the process that sends stages to a worker: folders, environment and import path."""
 
     root: Path
     environment: Mapping[str, str] = field(default_factory=environment)
@@ -356,8 +345,7 @@ class Parent:
         """Make this process a worker of the parent, and describe it under `workers/` beside the stages.
 
         Raises:
-            MachineError: this machine doesn't see the folder of the stages, or has other versions.
-        """
+            MachineError: this machine doesn't see the folder of the stages, or has other versions."""
         host = platform.node()
         if not self.root.is_dir():
             raise MachineError(
@@ -397,7 +385,7 @@ def prepare_for_transport(stage: Stage[Params]) -> Stage[Params]:
 
 
 def run_in_worker(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchError:
-    """Run a stage in a worker; an error is returned instead of raised, since every executor wraps exceptions
+    """Run a stage in a worker. An error is returned instead of raised, since every executor wraps exceptions
     differently."""
     try:
         parent.enter()

@@ -110,11 +110,10 @@ def correlation_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
 
 def concordance_by_recording(units: Units, subjects: np.ndarray) -> np.ndarray:
     """Return (P,) concordance of scores and labels within each recording, averaged over each subject's recordings with
-    varying labels; NaN for a subject without such.
+    varying labels; NaN for a subject without such recordings.
 
     Raises:
-        ValueError: it is not known in which recordings units lie.
-    """
+        ValueError: the recordings of the units are unknown."""
     if units.recording is None:
         raise ValueError("units without `recording` can't be scored by recording")
     each = 1 + int(units.recording.max(initial=0))

@@ -11,8 +11,8 @@ _BINS, _DRAWN = 255, 200_000
 
 
 def bin_thresholds(x: np.ndarray, weights: np.ndarray) -> list[np.ndarray | None]:
-    """Return the upper ends of all bins but the last, for each column of `x` (n, features), NaN where unknown, with row
-    `weights` (n,); None for a column that is better left unbinned.
+    """Return for each column of `x` (n, features), NaN if unknown, the upper ends of all bins but the last, with row
+    `weights` (n,). None for a column that is better left unbinned.
 
     From version 1.9, scikit-learn's boosted trees weigh bins, and sort each column again for each of its 254
     thresholds, which takes longer than fitting the trees. Here all thresholds are found at once. Trees fitted to

@@ -38,11 +38,11 @@ class Conversion:
     Args:
         layout: name of the file's format, for readers.
         tensors: with their names in the target network.
-        encoders: modality -> name of the encoder plugin, for weights that `--pretrained` takes; with `fusion` if its
-            weights are included, `pretrainer` if there is one for the task, and the `recipe` with its sizes.
+        encoders: modality -> name of the encoder plugin, for weights that `--pretrained` takes.
+        fusion, pretrainer: names of these plugins, if the file has weights of the fusion, or a pretrainer for its task.
+        recipe: the recipe with the network's sizes.
         config: configuration of a library's network, for weights that a recipe's field (`setting`) takes.
-        seen: training data of the weights; empty if unknown.
-    """
+        seen: training data of the weights; empty if unknown."""
 
     layout: str
     tensors: Mapping[str, Tensor]
@@ -63,5 +63,4 @@ class Converter(Protocol):
         """Return the conversion of a checkpoint; None if it has another layout.
 
         Raises:
-            DataError: it has the layout, but lacks something or has other shapes.
-        """
+            DataError: it has the layout, but lacks something or has other shapes."""

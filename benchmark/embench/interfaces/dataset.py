@@ -44,8 +44,7 @@ class Download:
         sha256: hash; None: its publisher gives no reliable one, so that the file cannot be checked, and `fetch` reports
             that.
         unpack: folder inside the dataset's folder into which an archive is unpacked.
-        subject: the subject of the file, so that subjects can be fetched separately; None: shared by all.
-    """
+        subject: the subject of the file, so that subjects can be fetched separately; None: shared by all."""
 
     url: str
     name: str
@@ -57,7 +56,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Card:
-    """Facts on a dataset for readers of its results.
+    """Facts about a dataset, for readers of its results.
 
     Args:
         targets: what can be predicted, each with its label rule; empty if recordings serve pretraining only.
@@ -71,9 +70,8 @@ class Card:
         verified_on_real: `never`, or who read real files with this reader, when, and their fingerprint.
         sessions: names of a subject's sessions in recording order; by default sorted by name, with numbers in numerical
             order.
-        raters: label made from several raters' labels -> these raters. The reader yields the raters' labels; the fused
-            label is made during preparation, from the ratings of all recordings.
-    """
+        raters: name of a fused label -> its raters. The reader yields the labels of single raters; the fused label is
+            made from the ratings of all recordings during preparation."""
 
     name: str
     title: str
@@ -115,8 +113,7 @@ class Dataset(ABC):
         root: the folder as the user received it.
 
     Raises:
-        DataError: from `subjects` and `recordings`, where files are missing, damaged or of another dataset.
-    """
+        DataError: from `subjects` and `recordings`, where files are missing, damaged or of another dataset."""
 
     card: Card
 
@@ -152,8 +149,7 @@ class Dataset(ABC):
         """Exclude unusable parts in the folder's own description; return the number of entries.
 
         Raises:
-            UsageError: the dataset's folder has no description.
-        """
+            UsageError: the dataset's folder has no description."""
         raise UsageError(
             f"what is faulty in {self.card.name} is not written down",
             where="--exclude-faulty",
@@ -165,8 +161,7 @@ class Synthesizer(Protocol):
     """Writes synthetic files in a dataset's exact format; the same arguments give the same bytes.
 
     `synthesizer: module:function` in `registry.yaml` names it. A dataset without that line may have it as its class
-    method `synthesize`; it is then part of the reader's code, so that an edit of it makes prepared data stale.
-    """
+    method `synthesize`; it is then part of the reader's code, so that an edit of it makes prepared data stale."""
 
     def __call__(
         self,
@@ -178,12 +173,11 @@ class Synthesizer(Protocol):
         length_s: float | None = None,
         videos: bool = False,
     ) -> None:
-        """Writes below `out`, with `EMBENCH_SYNTHETIC.json` there, a JSON object that says what was generated.
+        """Write files below `out`, among them `EMBENCH_SYNTHETIC.json`, a JSON object that says what was generated.
 
         Args:
             subjects: number of subjects.
             effect: strength of the simulated effect, 0 to 1.
             length_s: length in s of the longest recording; None: a short default. A generator may omit this and
                 `videos`.
-            videos: True to write videos of faces, too.
-        """
+            videos: True to write videos of faces, too."""

@@ -71,8 +71,7 @@ class Encoder(Personalised, ABC):
         `size` (pixels, of a square), `crop` (`large`: a square around the face, 1.6 times the longer side of its box;
         `tight`: 1 time; `none`: the frame's central square) and `clip_s` (a crop stays where it is for so many
         seconds; default 4). The module gets uint8 RGB (B, T, 3, size, size), which it scales itself, and the mask
-        (B, T) of frames that were seen.
-        """
+        (B, T) of frames that were seen."""
         return "signal"
 
     def assets(self) -> tuple[Path, ...]:
@@ -97,8 +96,7 @@ class Encoder(Personalised, ABC):
             rate: rate in Hz in the release; NaN if it differs between recordings.
 
         Raises:
-            UsageError: names what is missing, such as electrodes.
-        """
+            UsageError: names what is missing, such as electrodes."""
 
     def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """Return channels of its network, in order -> the signal's channels behind each; by default the signal's own
@@ -133,13 +131,10 @@ class Encoder(Personalised, ABC):
     def build(self, spec: InputSpec) -> nn.Module:
         """Return a module `(x (B, *shape), mask (B, T) | None) -> Tokens`.
 
-        The module may have, and must have if it applies:
-
-        - `picks`, if it reads only some channels of a signal: an integer tensor (k,) of distinct positions in
-        `spec.channels`, in reading order, preferably a buffer with `persistent=False`. The manifest of its weights then
-        names these channels, weights can move to another dataset with them, and pretext tasks use only them. Without
-        `picks`, all channels are read.
-        """
+        If the network reads only some channels of a signal, the module needs an attribute `picks`: an integer tensor
+        (k,) of distinct positions in `spec.channels`, in reading order, preferably a buffer with `persistent=False`.
+        The manifest of its weights then names these channels, weights can move to another dataset with them, and
+        pretext tasks use only them. Without `picks`, all channels are read."""
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """Return the classifier of its paper, `Tokens -> Output`; by default LayerNorm and Linear on `pooled()`."""

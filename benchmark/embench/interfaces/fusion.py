@@ -54,14 +54,15 @@ class Fusion(Personalised, ABC):
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
         """Return a module `({m: Tokens}, {m: present (B,) bool}) -> Output` whose read-out is named `.head`.
 
-        Rows without a modality hold zeros and an empty mask; `embench.nn.FillAbsent` puts a learned token there.
-        """
+        Rows without a modality hold zeros and an empty mask; `embench.nn.FillAbsent` puts a learned token there."""
 
 
 class MixesTokens(Protocol):
-    """Network of a fusion that offers `mixed_tokens`, for pretext tasks on tokens of each modality after all modalities
-    were combined: `width` of these tokens, and `mix`, which makes them. Parameters of `mix` lie outside `.head`, so
-    that they are kept after pretraining."""
+    """Network of a fusion that offers `mixed_tokens`: pretext tasks get tokens of each modality after all modalities
+    were combined.
+
+    `width` is the width of these tokens, and `mix` makes them. Parameters of `mix` lie outside `.head`, so that they
+    are kept after pretraining."""
 
     width: int
 
@@ -71,7 +72,7 @@ class MixesTokens(Protocol):
 
 
 class TrainingRows(NamedTuple):
-    """Rows that an estimator was fitted to, as `Estimator.fit` receives them."""
+    """Rows to which an estimator was fitted, as `Estimator.fit` receives them."""
 
     X: np.ndarray
     y: np.ndarray
@@ -139,8 +140,7 @@ class Estimator(ABC):
 
         Args:
             subjects: (n,) the subject of each row. `weight`: (n,) of the rows.
-            val: rows and labels of validation subjects; None if there are none, or their labels are constant.
-        """
+            val: rows and labels of validation subjects; None if there are none, or their labels are constant."""
 
     @abstractmethod
     def score(self, X: np.ndarray) -> np.ndarray:
@@ -148,20 +148,20 @@ class Estimator(ABC):
         values."""
 
     def anew(self) -> Self:
-        """Return an unfitted estimator with the same settings; if `fit` chooses a setting, with the chosen one, so that
-        the few units of one subject do not choose it again."""
+        """Return an unfitted estimator with the same settings. If `fit` chooses a setting, the chosen one is kept, so
+        that the few units of one subject do not choose it again."""
         return type(self)(self.recipe, self.seed, self.kind, self.classes, self.modalities)
 
     def personalise(self, units: np.ndarray, labels: np.ndarray | None, rows: TrainingRows, strength: float) -> Self:
         """Return an estimator for one subject, made from this fitted one, which is unchanged. By default, with labels,
-        a new estimator is fitted to the training rows and the subject's rows, which together weigh as much as
+        a new estimator is fitted to the training rows and the subject's rows. The latter weigh together as much as
         `strength` training subjects.
 
         Args:
             units: (m, features) rows of the subject's calibration data, in temporal order.
-            rows: the rows that this estimator was fitted to.
-            strength: one of `strengths`, chosen on training subjects; without labels 0.
-        """
+            labels: (m,) their labels; None for unlabelled calibration data.
+            rows: the rows to which this estimator was fitted.
+            strength: one of `strengths`, chosen on training subjects; without labels 0."""
         if labels is None or not strength:
             return self
         made = self.anew()

@@ -22,12 +22,13 @@ class Kind:
             probability of class 1, or the value.
         outputs: number of logits of a network, from the number of classes.
         decide: decisions (n,) from scores (n,) or (n, classes) and the protocol's threshold.
-        within: within-subject score by which runs are ranked.
-        crossed: what ranks them instead where all subjects met the same stimuli, so that no knowledge of stimuli wins;
-            `matched` where tasks came in one order, so that no clock wins (`without_clock` in protocols of version 1).
+        within: name of the within-subject score by which runs are ranked.
+        crossed: name of the score that ranks if all subjects met the same stimuli; knowledge of stimuli does not help
+            it.
+        matched: name of the score that ranks if tasks came in one order; knowledge of time does not help it.
+            `without_clock`: the same in protocols of version 1.
         share: first part of the names of scores that are proportions of correctly ordered pairs, within a subject or
-            crossed; protocols of version 3 rank by them for any kind.
-    """
+            crossed. Since version 3, protocols rank by them for all kinds."""
 
     words: str
     words_of_one: str

@@ -76,8 +76,7 @@ class Metric(ABC):
 
         Args:
             subjects: (P,) the subjects, in the order of `counts`' columns.
-            counts: (R, P) how often each sample contains each subject; every copy counts as another subject.
-        """
+            counts: (R, P) how often each sample contains each subject; every copy counts as another subject."""
         rows = [np.flatnonzero(units.subject == s) for s in subjects]
         distinct, which = np.unique(counts, axis=0, return_inverse=True)
         scores = np.full(len(distinct), np.nan)
@@ -120,7 +119,7 @@ class ConfusionMetric(Metric):
         return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
 
     def why_undefined(self, confusion: np.ndarray) -> str:
-        """The fault in `confusion` (K, K), of which `of` made a NaN."""
+        """Return the reason why `score_confusion` is NaN for `confusion` (K, K)."""
         return "no_units" if not confusion.any() else "one_class"
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -157,7 +156,7 @@ class SubjectMetric(Metric):
     `by_subject`.
 
     Class attributes:
-        nobody: the reason where no subject has one, as `Undefined` takes it.
+        nobody: the reason if no subject has a score, as `Undefined` takes it.
 
     >>> class Bias(SubjectMetric):
     ...     range, kinds, chance_level = (-np.inf, np.inf), frozenset({"value"}), 0.0

@@ -26,8 +26,7 @@ class Personalised:
 
     If a plugin does not override `personalise`, a network with labelled calibration data gets a linear layer beside its
     head, on its last hidden layer. It is fitted by a few gradient steps from zero; their number is chosen on training
-    subjects. In a fusion, the fusion's method is called; for one encoder with its head, the encoder's.
-    """
+    subjects. In a fusion, the fusion's method is called; for one encoder with its head, the encoder's."""
 
     personalises: ClassVar[Changes] = "head"
 
@@ -38,8 +37,7 @@ class Personalised:
         Args:
             network: `embench.nn.Model`, in evaluation mode, in which it also predicts afterwards.
             units: rows of the subject's calibration data, in temporal order, normalised like all of its rows.
-            labels: (B, targets) their labels; None for unlabelled calibration data.
-        """
+            labels: (B, targets) their labels; None for unlabelled calibration data."""
         raise NotImplementedError
 
 
@@ -52,8 +50,7 @@ def personalised(plugin: Personalised, network: nn.Module, units: Batch, labels:
 
     Raises:
         PluginError: the plugin changes more than `personalises` declares, leaves other weights, or numbers that are not
-            finite.
-    """
+            finite."""
     made, own = deepcopy(network), deepcopy(plugin)
     with torch.enable_grad():
         own.personalise(made, units, labels)
@@ -65,11 +62,11 @@ def personalised(plugin: Personalised, network: nn.Module, units: Batch, labels:
     wrong = [name for name, tensor in changed.items() if not torch.isfinite(tensor).all()]
     _refuse(wrong, "left numbers that are not finite in", "finite numbers, of one unit and of units without labels too")
     declared = f"`personalises = {plugin.personalises!r}`, or another value that says what it changes"
-    _refuse([name for name in changed if name not in _declared(plugin, network)], "changed", declared)
+    _refuse([name for name in changed if name not in _declared_tensors(plugin, network)], "changed", declared)
     return changed
 
 
-def _declared(plugin: Personalised, network: nn.Module) -> set[str]:
+def _declared_tensors(plugin: Personalised, network: nn.Module) -> set[str]:
     names = network.state_dict().keys()
     if plugin.personalises == "all":
         return set(names)

@@ -23,8 +23,7 @@ class Pretrainer(ABC):
         labels: `source` if the task uses the labels of its source, which is then always another dataset than the test
             dataset. Its rows are that dataset's labelled units as the encoders read them.
         needs_encoder, needs_fusion, needs_input: required capabilities of other plugins (`needs_input`: `signal`,
-            `features` or `clips`).
-    """
+            `features` or `clips`)."""
 
     scope: ClassVar[Literal["encoder", "model"]] = "encoder"
     labels: ClassVar[Literal["none", "source"]] = "none"

@@ -17,9 +17,8 @@ TIE = 1e-9
 class Pairs(NamedTuple):
     """Comparisons of units, counted by subject.
 
-    `wins` (P, P): number of pairs of a positive unit of subject p (row) and a negative unit of subject q (column) that
-    rank the positive one higher, ties half. `pairs` (P, P): number of pairs.
-    """
+    `pairs` (P, P): number of pairs of a positive unit of subject p (row) and a negative unit of subject q (column).
+    `wins` (P, P): in how many of them the positive unit has the higher score; ties count half."""
 
     wins: np.ndarray
     pairs: np.ndarray

@@ -1,10 +1,8 @@
-"""Several raters of one quantity: the one label that is made of theirs, from ratings alone.
+"""One label from the ratings of several raters.
 
-A label that several raters decide is a property of the dataset, fixed before anything is trained: neither a signal nor
-a prediction enters it, so that no method is nearer to it than the raters make it. A label into which a signal was
-mixed, as skin conductance into the arousal of MuSe-Physio (Baird et al. 2021, arXiv 2107.12964), is refused: a method
-that reads the signal would be scored on its own input.
-"""
+Such a label is a property of the dataset, fixed before anything is trained: neither a signal nor a prediction enters
+it. A label into which a signal was mixed, as skin conductance into the arousal of MuSe-Physio (Baird et al. 2021, arXiv
+2107.12964), is refused: a method that reads the signal would be scored on its own input."""
 
 from __future__ import annotations
 
@@ -21,11 +19,11 @@ RaterFusion = Literal["mean", "median", "ewe"]
 
 @dataclass(frozen=True, slots=True)
 class Raters:
-    """The raters of a label, by the raw labels that each gave, and how theirs become one.
+    """The raters of a label, and the rule that makes one label of theirs.
 
     Args:
         labels: names of the raw labels, one per rater; they are kept beside the fused one.
-        by: `mean` or `median` of the raters of a moment, or `ewe`: their mean weighted by `ewe_weights`.
+        by: `mean` or `median` over raters at each moment, or `ewe`: the mean weighted by `ewe_weights`.
 
     Raises:
         ValueError: fewer than two raters, or duplicates.
@@ -108,7 +106,7 @@ def weights_of_raters(recordings: Iterable[Mapping[str, Label]], raters: Raters)
     for `ewe`."""
     if raters.by != "ewe":
         return np.ones(len(raters.labels))
-    aligned = [_aligned(own, raters.labels)[0] for own in recordings]
+    aligned = [_align_ratings(own, raters.labels)[0] for own in recordings]
     return ewe_weights(np.concatenate([np.empty((len(raters.labels), 0)), *aligned], axis=1))
 
 
@@ -119,13 +117,12 @@ def fused_labels(
     ratings gets none.
 
     Args:
-        raters: name of a fused label -> its raters, as in a card.
-    """
+        raters: name of a fused label -> its raters, as in a card."""
     made = {recording: dict(own) for recording, own in labels.items()}
     for name, rule in raters.items():
         weights = weights_of_raters(labels.values(), rule)
         for recording, own in labels.items():
-            values, times = _aligned(own, rule.labels)
+            values, times = _align_ratings(own, rule.labels)
             fused = fuse_ratings(values, rule.by, weights)
             if np.isfinite(fused).any():
                 kind = next(own[rater].kind for rater in rule.labels if rater in own)
@@ -133,7 +130,7 @@ def fused_labels(
     return {**made}
 
 
-def _aligned(own: Mapping[str, Label], raters: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+def _align_ratings(own: Mapping[str, Label], raters: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the ratings (R, n) of one recording, one row per rater, NaN where missing, and their times (n,) in s, to
     the millisecond; None if they hold for the whole recording."""
     given = [(row, own[rater]) for row, rater in enumerate(raters) if rater in own]

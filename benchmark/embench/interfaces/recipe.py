@@ -88,7 +88,7 @@ class Recipe:
         return replace(self, **changes)
 
     def on(self, dataset: str) -> Recipe:
-        """Return the recipe with the fields for a dataset."""
+        """Return the recipe for one dataset, with the fields that `datasets` changes for it."""
         return replace(self.but(**self.datasets.get(dataset, {})), datasets={})
 
     def mapping(self) -> dict[str, Any]:
@@ -103,11 +103,11 @@ class Recipe:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Recipe:
         """Rebuild the recipe from `mapping()`."""
-        datasets = {name: _fields(changes) for name, changes in mapping.get("datasets", {}).items()}
-        return cls(**{**_fields(mapping), "datasets": datasets})
+        datasets = {name: _recipe_fields(changes) for name, changes in mapping.get("datasets", {}).items()}
+        return cls(**{**_recipe_fields(mapping), "datasets": datasets})
 
 
-def _fields(plain: Mapping[str, Any]) -> dict[str, Any]:
+def _recipe_fields(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields of a recipe from plain values."""
     fields: dict[str, Any] = dict(plain)
     if fields.pop("frozen", False):

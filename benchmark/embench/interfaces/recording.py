@@ -97,8 +97,7 @@ class Video:
     recording, and the stop may exceed the file: nothing is visible there. `fps` is the nominal number of frames per
     second; the file decides when a frame is shown. `boxes` is a CSV file with the face's position: `frame` (from 0) or
     `time_s` (the file's clock), `x`, `y` (upper left corner), `width`, `height` in pixels of the displayed picture;
-    None: a detector finds the face.
-    """
+    None: a detector finds the face."""
 
     path: Path
     fps: float
@@ -108,13 +107,10 @@ class Video:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Label:
-    """A raw label, without any threshold. `values` has shape (n,); `times` (n,) are seconds from the recording's start,
-    or None for one value for the whole recording. `condition` values index `classes`; NaN marks a moment without a
-    label.
+    """A raw label, without any threshold.
 
-    `values` has shape (n,); `times` (n,) are seconds from the recording's start, or None for one value for the
-    whole recording. `condition` values index `classes`; NaN marks a moment without a label.
-    """
+    `values` has shape (n,); `times` (n,) are seconds from the recording's start, or None for one value for the whole
+    recording. `condition` values index `classes`; NaN marks a moment without a label."""
 
     kind: Literal["rating", "continuous", "condition"]
     values: np.ndarray
@@ -131,8 +127,7 @@ class Recording:
     """One uninterrupted recording of one subject. A modality that is missing is absent from `signals`, never zeros.
 
     `group` names the subjects recorded together (a dyad, a viewing group), else it is the subject. `start_s` (seconds
-    from the session's start) and `order` (position in the session) are None where the release hides them.
-    """
+    from the session's start) and `order` (position in the session) are None where the release hides them."""
 
     id: str
     subject: str

@@ -21,8 +21,7 @@ class InputSpec:
 
     `stats` holds the result of the encoder's `fit_stats` on this fold's training subjects. `fitted` holds statistics
     that embench fitted to the training units: `mean` and `std` (C,) by which signals were scaled, or `dropped` (k,),
-    the positions of features that are NaN in all rows.
-    """
+    the positions of features that are NaN in all rows."""
 
     modality: str
     shape: tuple[int, ...]
@@ -34,8 +33,8 @@ class InputSpec:
 
 
 class Tokens(NamedTuple):
-    """`x` (B, L, D); `mask` (B, L), True where a token counts, None where all do; `summary` (B, D), such as a CLS
-    vector (which is not in `x`), or None.
+    """Tokens of one modality: `x` (B, L, D); `mask` (B, L), True for tokens that count, None if all do; `summary` (B,
+    D), such as a CLS vector (which is not in `x`), or None.
 
     >>> tokens = Tokens(torch.tensor([[[1.0], [3.0], [9.0]]]), mask=torch.tensor([[True, True, False]]))
     >>> tokens.pooled()
@@ -94,7 +93,8 @@ class OutputSpec:
 
 
 class Output(NamedTuple):
-    """`logits` (B, n_out); `hidden` (B, H), the last hidden layer; `tokens` if a fusion returns combined ones."""
+    """Output of a network: `logits` (B, n_out); `hidden` (B, H), the last hidden layer; `tokens` if a fusion returns
+    combined ones."""
 
     logits: Tensor
     hidden: Tensor
@@ -103,9 +103,11 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """`size` samples. `x[m]` and `mask[m]` (valid samples or frames (b, T), or None) hold only the rows with modality
-    m; `rows[m]` (b,) are their positions. `y` (size, targets) is NaN without a label; `weight` (size,); `recording`
-    (size,) int64 numbers the recordings in the batch, below `size`."""
+    """A batch of `size` samples.
+
+    `x[m]` and `mask[m]` (valid samples or frames (b, T), or None) hold only the rows with modality m; `rows[m]` (b,)
+    are their positions. `y` (size, targets) is NaN without a label; `weight` (size,). `recording` (size,) int64 numbers
+    the recordings in the batch, below `size`."""
 
     x: Mapping[str, Tensor]
     mask: Mapping[str, Tensor | None]

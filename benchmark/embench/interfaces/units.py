@@ -13,7 +13,7 @@ from embench.interfaces.kinds import KINDS, Kind, KindName
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """Rule that makes a label of the raw values inside a unit; the dataset's card owns it.
+    """Rule that makes a label from the raw values inside a unit. It belongs to the dataset card.
 
     Args:
         aggregate: `value` (the single rating), `mean`, `majority`, or `unanimous` (None if values disagree).
@@ -59,8 +59,7 @@ class LabelRule:
         """Return the label of a unit from its raw values (n,); None without a label.
 
         Raises:
-            ValueError: the cut is not set yet.
-        """
+            ValueError: the cut is not set yet."""
         value = self.summary(raw)
         if value is None:
             return None
@@ -236,7 +235,7 @@ class Units:
 
     @cached_property
     def subjects(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sorted names of the subjects (P,), and the position of each unit's subject among them (n,)."""
+        """The sorted names of the subjects (P,), and the position of each unit's subject among them (n,)."""
         names, code = np.unique(self.subject, return_inverse=True)
         return names, code
 

@@ -16,7 +16,7 @@ from embench.records.pretraining_comparison import NO_FLOORS, FloorKeys, RowFloo
 from embench.records.scores import Adjusted, Score
 from embench.records.wording import format_cost, format_share, join_with_and
 from embench.statistics import metric_facts
-from embench.statistics.answers import Answer, Unanswerable, figures, two_decimals
+from embench.statistics.answers import Answer, Unanswerable, format_decimals, format_with_interval
 from embench.vocabulary import label
 
 # The row of a leaderboard, from which all of its columns are read, and the summary of an entry that holds its rows.
@@ -145,7 +145,7 @@ class Row:
     def format_metric(self, metric: str, missing: str = DASH) -> str:
         """Return the score with its interval as text; `missing` where there is none."""
         score = self.get_score(metric)
-        return figures(score, metric_facts(metric).chance) if score else missing
+        return format_with_interval(score, metric_facts(metric).chance) if score else missing
 
 
 def method_label(parts: Sequence[str], pretrainers: Sequence[str] = ()) -> str:
@@ -342,7 +342,7 @@ def _make_score_columns(
 def _make_metric_columns(name: str) -> list[Column]:
     def brief(row: Row) -> str:
         score = row.get_score(name)
-        return two_decimals(score.mean) if score else DASH
+        return format_decimals(score.mean) if score else DASH
 
     return _make_score_columns(name, metric_facts(name).about, lambda row: row.get_score(name), brief)
 
@@ -375,7 +375,7 @@ def _make_question_column(name: str, title: str, about: str) -> Column:
 def _format_association(row: Row) -> str:
     if row.adjusted is None or row.effect is None:
         return "undefined" if row.adjusted else ""
-    return f"{'yes' if row.is_associated else 'not shown'}, partial r {figures(row.effect, 0.0)}"
+    return f"{'yes' if row.is_associated else 'not shown'}, partial r {format_with_interval(row.effect, 0.0)}"
 
 
 def _format_evaluations(row: Row) -> str:
@@ -503,7 +503,7 @@ _COLUMNS: Sequence[Column] = (
         "gain",
         "The gain from calibration data: the difference from the best comparison without them.",
         lambda row: row.gain,
-        lambda row: ", ".join(filter(None, (row.gain_source, figures(row.gain, 0.0) if row.gain else ""))),
+        lambda row: ", ".join(filter(None, (row.gain_source, format_with_interval(row.gain, 0.0) if row.gain else ""))),
     ),
     _make_method_column(
         "borderline",

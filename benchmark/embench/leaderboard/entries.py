@@ -456,9 +456,9 @@ def _refuse_private(run_folder: Path, files: Mapping[str, Any]) -> None:
 
 def write_summands(folder: Path, record: Record) -> None:
     """Write the primary metric's contributions of each target that has some."""
-    from embench.statistics.gains import headline_summands  # loads scipy, which those who read boards don't need
+    from embench.statistics.gains import primary_metric_summands  # loads scipy, which those who read boards don't need
 
-    found = {target: headline_summands(record, target) for target in record.scores.primary_metrics}
+    found = {target: primary_metric_summands(record, target) for target in record.scores.primary_metrics}
     content = {target: summands.as_json() for target, summands in found.items() if summands}
     write_text(folder / SUMMANDS_FILE, json.dumps(content) + "\n")
 

@@ -59,8 +59,8 @@ from embench.records.wording import (
 )
 from embench.registry import BUNDLED
 from embench.statistics import metric_facts
-from embench.statistics.answers import TargetAnswers, Unanswerable, answers_of
-from embench.statistics.form import Subject
+from embench.statistics.answers import TargetAnswers, Unanswerable, answer_questions
+from embench.statistics.form import TargetQuestion
 from embench.statistics.intervals import Ranking, rank_methods
 from embench.statistics.scores import COMPARED
 
@@ -177,7 +177,7 @@ def _load_gap(
 def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
     """The part of an entry that leaderboards show."""
     run, scores = entry.run, entry.scores
-    answers = answers_of(run.content(), scores)
+    answers = answer_questions(run.content(), scores)
     trained_on = run.config.get("train_dataset")
     return EntrySummary(
         folder=entry.folder,
@@ -360,7 +360,7 @@ def _describe_problem(entry: LeaderboardEntry, target: str, answers: TargetAnswe
     """Return why there is no primary metric, with the task order where the dataset states it."""
     if answers.problem is None:
         return None
-    return replace(answers.problem, reason=Subject.of(entry.run.content(), target).order_sentence(answers))
+    return replace(answers.problem, reason=TargetQuestion.from_run(entry.run.content(), target).order_sentence(answers))
 
 
 def _shorten_analysis(association: Adjusted | None) -> Adjusted | None:

@@ -40,9 +40,9 @@ from embench.records.record import SHARED_FOLDER, shared_folder
 from embench.records.scores import Score
 from embench.records.wording import OF_SYNTHETIC_DATA, in_words, inside_subjects
 from embench.statistics import metric_facts
-from embench.statistics.answers import Unanswerable, design_of, unranked
+from embench.statistics.answers import Unanswerable, explain_unranked, recorded_design
 from embench.statistics.form import ModelLine, model_lines
-from embench.statistics.intervals import ManyRows, Ranking, count_positive, holds_corrected
+from embench.statistics.intervals import PositiveCount, Ranking, count_positive, holds_corrected
 from embench.vocabulary import did_you_mean, escape_formula, markdown, table_in_markdown
 
 # Sections of leaderboards: the rows of a dataset, protocol and target, from entries or from the cache.
@@ -78,7 +78,7 @@ class BoardSection:
     design: Design | None
     rows: tuple[Row, ...]
     rankings: Mapping[str, Ranking]
-    counts: Mapping[str, ManyRows] = field(default_factory=dict)
+    counts: Mapping[str, PositiveCount] = field(default_factory=dict)
     source: str = ""
     people: int | None = None
 
@@ -109,7 +109,7 @@ class BoardSection:
         return problems[0] if all(problems) else None
 
     @property
-    def adding(self) -> ManyRows | None:
+    def adding(self) -> PositiveCount | None:
         """The count for the question given time and movement."""
         return self.counts.get("movement")
 
@@ -128,7 +128,9 @@ class BoardSection:
         inside = inside_subjects(primary_metric)
         known = [(str(row.control), score) for row in self.confound_only if (score := row.get_score(inside))]
         best = max(known, key=lambda each: each[1].mean, default=None)
-        return unranked(primary_metric, self.design, best, [s for row in methods if (s := row.get_score(inside))])
+        return explain_unranked(
+            primary_metric, self.design, best, [s for row in methods if (s := row.get_score(inside))]
+        )
 
 
 _KEPT = TypeAdapter(tuple[str, list[BoardSection]])
@@ -181,10 +183,10 @@ def _group_by_people(
 
 def _count_answers(
     rows: Sequence[Row], parts: Mapping[str, Mapping[str, Mapping[str, float]]]
-) -> tuple[list[Row], dict[str, ManyRows]]:
+) -> tuple[list[Row], dict[str, PositiveCount]]:
     """Count the methods with the answer *yes* to each question, and update the rows by the results that depend on the
     number of methods."""
-    counts: dict[str, ManyRows] = {}
+    counts: dict[str, PositiveCount] = {}
     marked = {row.id: row for row in rows if row.is_method}
     for question in QUESTIONS:
         answered = [r for r in rows if _has_answer(r, question)]
@@ -193,7 +195,7 @@ def _count_answers(
         if not answered:
             continue
         by_chance = count_positive(known, len(yes)) if all(known) else None
-        counts[question] = by_chance or ManyRows(len(answered), len(yes))
+        counts[question] = by_chance or PositiveCount(len(answered), len(yes))
         if question == "movement" and by_chance:
             effects = [row.answers[question].effect or Score() for row in answered]
             holds = dict(zip((row.id for row in answered), holds_corrected(known, effects), strict=True))
@@ -212,7 +214,7 @@ def _has_answer(row: Row, question: str) -> bool:
 
 def _get_design(entries: Sequence[EntrySummary]) -> Design | None:
     known = next((entry.design for entry in entries if entry.design), None)
-    return design_of(known, fixed_order=any(entry.fixed_order for entry in entries))
+    return recorded_design(known, fixed_order=any(entry.fixed_order for entry in entries))
 
 
 def _compute_key(root: Path) -> str:
@@ -493,7 +495,7 @@ def dataset_label(name: str) -> str:
     return label if real == name else f"{label}, synthetic data"
 
 
-def _list_clauses(counts: Mapping[str, ManyRows], methods: int) -> Iterator[str]:
+def _list_clauses(counts: Mapping[str, PositiveCount], methods: int) -> Iterator[str]:
     for name, words in _COUNTED.items():
         if count := counts.get(name):
             bound = f" (by chance: at most {count.by_luck})" if _has_bound(name, count) else ""
@@ -513,12 +515,12 @@ def _summary_cell(section: BoardSection, name: str, methods: int) -> str:
     )
 
 
-def _format_count(count: ManyRows, methods: int) -> str:
+def _format_count(count: PositiveCount, methods: int) -> str:
     """Format the number of *yes*; where some methods have no answer, also the number of answers."""
     return str(count.adding) if count.asked == methods else f"{count.adding} of {count.asked}"
 
 
-def _has_bound(name: str, count: ManyRows) -> bool:
+def _has_bound(name: str, count: PositiveCount) -> bool:
     return count.by_luck is not None and name != "protocol_phase"
 
 

@@ -45,8 +45,8 @@ from embench.records.record import Record, digests_of, read_record
 from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, Scores, differences, read_reason
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
-from embench.statistics.answers import design_of
-from embench.statistics.gains import headline_summands
+from embench.statistics.answers import recorded_design
+from embench.statistics.gains import primary_metric_summands
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.statistics.scores import compute_scores
 from embench.system import ProgressCallback
@@ -153,7 +153,7 @@ def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
         facts = {
             "targets": recorded_targets(record),
             # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
-            "design": design_of(run.cohort.design, fixed_order=run.card.fixed_order) or "free",
+            "design": recorded_design(run.cohort.design, fixed_order=run.card.fixed_order) or "free",
             "groups": record.groups,
             "unit_length_s": {t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run.targets},
             "sessions": record.sessions,
@@ -730,7 +730,7 @@ def wrong_summands(folder: Path, record: Record) -> Iterator[str]:
     """Yield differences between the contributions that rank a row and its predictions."""
     if not scored_by_this_revision(record):
         return  # scored otherwise then
-    found = {target: headline_summands(record, target) for target in record.scores.primary_metrics}
+    found = {target: primary_metric_summands(record, target) for target in record.scores.primary_metrics}
     expected = {target: summands.as_json() for target, summands in found.items() if summands}
     for difference in differences(read_summands(folder), expected):
         yield f"{SUMMANDS_FILE}: {difference}"

@@ -33,8 +33,14 @@ from embench.records.record import RUN_FILE, Record, is_own, read_manifest, read
 from embench.records.scores import NUISANCES_DIFFER, TOLERANCE, differences
 from embench.registry import find_releases
 from embench.statistics import evaluation
-from embench.statistics.confound_test import Studies, laid_out, run_confound_test, studies_of
-from embench.statistics.evaluation import FoldConfounds, FoldPredictions, record_folds, unpredicted, wrongly_owed
+from embench.statistics.confound_test import Studies, make_studies, run_confound_test, scores_by_seed
+from embench.statistics.evaluation import (
+    FoldConfounds,
+    FoldPredictions,
+    empty_predictions,
+    find_miscounted_units,
+    record_folds,
+)
 from embench.statistics.scores import COMPARED
 from embench.system import installed_version
 
@@ -109,7 +115,7 @@ def _compute_labels(run: Manifest, cohort: Cohort) -> Labels:
 
 def wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Return units of the data here that an entry neither predicts nor counts as unpredicted."""
-    return wrongly_owed(record.predictions, cohort, run.seeds)
+    return find_miscounted_units(record.predictions, cohort, run.seeds)
 
 
 def wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
@@ -176,12 +182,12 @@ def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict
             folds.append((target, seed, positions, own["fold"]))
     judged = "movement" if run.time_context == "unit" and not run.submission else "protocol_phase"
     protocol = resolve_protocol(run)
-    studies = studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
+    studies = make_studies(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
     parts_of = map(record.scores.adjusted, record.scores.primary_metrics)
     recorded = [part for part in parts_of if part and (part.placebo or part.placebo_seeds)]
     seeds = recorded[0].placebo_seeds if recorded else ()
     placebo_seeds = seeds or (run.seeds if recorded else ())  # without the name of its seeds, it is of all of them
-    values, folds_of = laid_out(cohort, parts), laid_out(cohort, folds)
+    values, folds_of = scores_by_seed(cohort, parts), scores_by_seed(cohort, folds)
     found = run_confound_test(
         values, folds_of, studies, cohort, record.scores, judged, protocol, placebo_seeds=placebo_seeds
     )
@@ -304,7 +310,7 @@ def _fit_studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
     """Return the fits of protocol-phase models that protocols from version 3 on report."""
     if protocol.leaks:
         return {}
-    return studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
+    return make_studies(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
 
 
 def _select_control_rows(rows: Predictions, control: str) -> Predictions:
@@ -336,7 +342,7 @@ def _scores_differ(recorded: Mapping[str, Any], again: Mapping[str, Any], contro
 def _wrong_sealed(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Return sentences on confound-only models with other primary metric scores, for entries without predictions."""
     protocol = resolve_protocol(run)
-    blank = list(unpredicted(cohort, protocol, run.seeds))
+    blank = list(empty_predictions(cohort, protocol, run.seeds))
     given = recorded_given(run.calibration_data)
     scored = evaluation.score_predictions(blank, cohort, protocol, method=False, given=given)
     again, theirs = seal_scores(scored.scores)["confound_only"], record.scores["confound_only"]

@@ -13,7 +13,7 @@ import numpy as np
 from embench.data.cohort import Cohort, FewLabels, units_of_subjects
 from embench.engine import network
 from embench.engine.predict import GIVEN, LEARNED, TRIAL_GIVEN, TRIAL_SCORED
-from embench.engine.rows import TESTED, TRAINED
+from embench.engine.rows import GIVEN_BY_TESTED, GIVEN_IN_TRAINING
 from embench.engine.stage import (
     ENGINE_REVISION,
     Common,
@@ -198,8 +198,8 @@ def normalising_units(cohort: Cohort, train: np.ndarray, others: np.ndarray, uni
     """
     slices = _slices(cohort)
     found = np.zeros(len(cohort.units), np.int64)
-    found[slices.select_given(slices.most) & units_of_subjects(cohort, train)] |= TRAINED
-    found[slices.select_given(units) & units_of_subjects(cohort, others)] |= TESTED
+    found[slices.select_given(slices.most) & units_of_subjects(cohort, train)] |= GIVEN_IN_TRAINING
+    found[slices.select_given(units) & units_of_subjects(cohort, others)] |= GIVEN_BY_TESTED
     return {"all_given": found}
 
 
@@ -273,7 +273,7 @@ def external_stage(
     if step.labels == "source":
         targets, task = source.targets, labelled_units(source, which)
     else:
-        targets = (network.ANYTHING,) if step.modality is None else ()
+        targets = (network.PLACEHOLDER_TARGET,) if step.modality is None else ()
         task = {**_make_whole_task(source, which), **make_other_tasks(others, which)}
     fold = next((s.params.common.fold for s in before.values() if s.params.common.fold is not None), None)
     params = pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source), others)

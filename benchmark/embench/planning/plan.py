@@ -62,12 +62,16 @@ from embench.protocols import Fold, Protocol, count_leaks, describe_leaks, load_
 from embench.records.manifest import MethodKind, Overlap, seeds_taken
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.wording import name_without_package
-from embench.statistics.answerable import describe_difference, published_spread
-from embench.statistics.confound_test import studies_of
+from embench.statistics.answerable import describe_difference, published_spread, simulated_power
+from embench.statistics.confound_test import make_studies
 from embench.statistics.nuisance_columns import Study, is_published
 from embench.statistics.nuisance_models import careful_trees
-from embench.statistics.nuisance_movement import behaviour_of, modalities_held, movement_of, windows_of
-from embench.statistics.power import announced_power
+from embench.statistics.nuisance_movement import (
+    accelerometer_features,
+    adjusted_modalities,
+    behaviour_features,
+    read_windows,
+)
 from embench.store import blank_clips
 from embench.system import EventCallback, cores, limited_threads, throttle_progress
 
@@ -129,7 +133,7 @@ def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
     the placebo."""
     if protocol.leaks:
         return 0.0
-    studies = studies_of(cohort, protocol, {target.name: seeds for target in cohort.targets})
+    studies = make_studies(cohort, protocol, {target.name: seeds for target in cohort.targets})
     by_target = [list(by_seed.values()) for by_seed in studies.values() if not isinstance(by_seed, Undefined)]
     if not by_target:
         return 0.0
@@ -141,9 +145,9 @@ def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
     if acc := cohort.store.modalities.get("acc"):
         rate = acc.rate
         if not study.observed.is_cached("movement"):
-            seconds += _reading_s(study, lambda units: movement_of(windows_of(cohort, "acc", units), rate))
+            seconds += _reading_s(study, lambda units: accelerometer_features(read_windows(cohort, "acc", units), rate))
     if _has_behaviour(study) and not study.observed.is_cached("behaviour"):
-        seconds += _reading_s(study, lambda units: behaviour_of(cohort, units))
+        seconds += _reading_s(study, lambda units: behaviour_features(cohort, units))
     return seconds
 
 
@@ -157,7 +161,7 @@ def _models(study: Study) -> float:
 
 
 def _has_behaviour(study: Study) -> bool:
-    return bool(set(modalities_held(study.cohort.store)) - {"acc"})
+    return bool(set(adjusted_modalities(study.cohort.store)) - {"acc"})
 
 
 def _model_s(study: Study) -> float:
@@ -522,7 +526,7 @@ class Plan:
     def _power(self) -> list[dict[str, Any]]:
         """Return for each target how often studies of this design and size detect an effect."""
         seeds = self.request.seed_list
-        return [row for t in self.test.targets for row in announced_power(self.test, self.protocol, t, seeds)]
+        return [row for t in self.test.targets for row in simulated_power(self.test, self.protocol, t, seeds)]
 
     def _as_json(self, found: UnanswerableTarget) -> dict[str, Any]:
         """Return an unanswerable target with the command whose seeds give enough comparisons."""

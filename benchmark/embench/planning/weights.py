@@ -570,7 +570,7 @@ def check_handovers(
             check_channels(_site(protocol, fit), tested, m, part, "--train-dataset")
             earlier.append(("trained", last))
         way[m] = [*earlier, ("tested", channels_at(tested, m))]
-    return {m: words for m, stops in way.items() if (words := channels.moved(stops))}
+    return {m: words for m, stops in way.items() if (words := channels.describe_sites(stops))}
 
 
 def _learned_channels(
@@ -639,7 +639,7 @@ def _site(protocol: Protocol, cohort: Cohort) -> Site:
 
 def _check_there(store: Store, card: Card, modality: str, reader: str, where: str) -> None:
     available = {m: entry.channels for m, entry in store.modalities.items()}
-    channels.check_there(card.name, available, modality, reader, where)
+    channels.check_available(card.name, available, modality, reader, where)
 
 
 def _card_channels(name: str, card: Card, modality: str) -> tuple[Channel, ...]:

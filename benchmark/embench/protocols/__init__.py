@@ -1,10 +1,10 @@
 """The rules of a comparison: scored units, training and test subjects, and the proof of folds."""
 
-from embench.protocols.balanced import balanced_count
 from embench.protocols.partition import (
     Fold,
     FoldRow,
     Leaks,
+    balanced_count,
     connected_groups,
     count_leaks,
     describe_leaks,
@@ -50,7 +50,7 @@ from embench.protocols.units import (
     make_units,
     select_recordings,
     session_lengths,
-    whole,
+    whole_recordings,
 )
 
 __all__ = [
@@ -95,7 +95,7 @@ __all__ = [
     "roles",
     "select_recordings",
     "session_lengths",
-    "whole",
+    "whole_recordings",
     "without_lag",
     "without_variant",
 ]

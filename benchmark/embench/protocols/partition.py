@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -15,15 +16,12 @@ import numpy as np
 
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Unit
-from embench.protocols.balanced import FEWEST_GROUPS, balanced_count, balanced_partitions
 from embench.protocols.schema import Protocol, Validation
 from embench.protocols.units import RecordingTimes
 
-# Partition into training and test: folds as a fixed function of protocol, dataset, k and the subjects.
-
 ROLES = ("train", "val", "test")
 GIVES = "gives"
-"""In the record of folds, the part of a subject that gives calibration units to train on, and whose later units are
+"""Role in the record of folds: a subject whose calibration units are trained on, and whose later units are
 predicted."""
 
 
@@ -38,7 +36,8 @@ class Fold:
 
 
 class FoldRow(NamedTuple):
-    """One line of the record of folds; a subject with units in several parts has several lines."""
+    """One line of the record of folds: the role of a subject in a fold. A subject with units in several parts has
+    several lines."""
 
     subject: str
     group: str
@@ -55,13 +54,13 @@ def partition(
     Args:
         protocol: its split and validation rules.
         dataset: the dataset's registry name; datasets with one name have the same partition `k`.
-        units: all subjects with any of the card's targets, with any modalities, in any order. Their stimuli take part.
+        units: all subjects with any of the dataset card's targets, with any modalities, in any order, and their
+            stimuli.
         k: number of the partition.
         sessions: subject -> length of the session in s, if all subjects had the tasks in one order.
 
     Raises:
-        UsageError: there are fewer than two indivisible parts, or the protocol has `stimuli` of other datasets.
-    """
+        UsageError: there are fewer than two indivisible parts, or the protocol has `stimuli` of other datasets."""
     deal = _Deal(protocol, dataset, k)
     if protocol.split.within:
         by_subject: dict[str, list[Unit]] = {}
@@ -75,10 +74,10 @@ def partition(
 
 
 def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | None = None) -> list[Fold]:
-    """Return a fold for each part of the split units, which tests this part and trains on the others; with `tests:
-    last`, only the fold of the last part."""
+    """Return one fold for each part of the split units. It tests this part and trains on the others. With `tests:
+    last`, return only the fold of the last part."""
     split = deal.protocol.split
-    atoms, sizes = _atoms(deal.protocol, units)
+    atoms, sizes = _indivisible_parts(deal.protocol, units)
     blocks = deal.blocks(_find_longest_sessions(units, atoms, sessions)) if split.neighbours and sessions else {}
     if len(set(blocks.values())) > 1:
         members: dict[str, int] = Counter()
@@ -136,7 +135,7 @@ def _fold(index: int, parts: Mapping[str, list[str]]) -> Fold:
     return Fold(index, *(tuple(parts[role]) for role in ROLES))
 
 
-def _atoms(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
+def _indivisible_parts(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
     """Return the indivisible part of each unit, by name, and the size of each part (subjects in a group; else 1)."""
     if protocol.split.by == "group":
         group_of = connected_groups(units)
@@ -158,7 +157,8 @@ def _find_longest_sessions(
 
 @dataclass(frozen=True, slots=True)
 class _Deal:
-    """Deal names out by hashes, independent of the order of units and of random generators' versions."""
+    """Distribution of names to folds by hashes, which does not depend on the order of units or on versions of random
+    generators."""
 
     protocol: Protocol
     dataset: str
@@ -172,8 +172,9 @@ class _Deal:
         return sorted(names, key=lambda name: self.hash(purpose, name))
 
     def blocks(self, lengths: Mapping[str, float]) -> dict[str, str]:
-        """Return name -> its block of `neighbours` names with consecutive session lengths, fewer if there would be
-        fewer blocks than folds. The first block of partition k is k names shorter, so that all partitions differ."""
+        """Return name -> its block. A block is `neighbours` names with consecutive session lengths, fewer if there
+        would be fewer blocks than folds. The first block of partition k is k names shorter, so that all partitions
+        differ."""
         split = self.protocol.split
         size = split.neighbours or 1
         if split.folds != "each":
@@ -182,7 +183,7 @@ class _Deal:
         return {name: f"block {(rank + self.k % size) // size}" for rank, name in enumerate(order)}
 
     def stimuli(self, names: Collection[str]) -> dict[str, int]:
-        """Return stimulus -> part: the parts that the protocol lists, else parts by hash."""
+        """Return stimulus -> its part: one that the protocol lists, or if it lists none, a part chosen by hash."""
         rules = self.protocol.stimulus_rules(self.dataset)
         if rules is None:
             return self.folds(dict.fromkeys(names, 1), "stimulus")
@@ -191,20 +192,20 @@ class _Deal:
         return part_of
 
     def barred(self, part_of: Mapping[str, int], part: int) -> set[str]:
-        """Return the stimuli that no fold trains on if the stimuli of `part` are tested."""
+        """Return the stimuli on which no fold trains that tests the stimuli of `part`."""
         rules = self.protocol.stimulus_rules(self.dataset)
         apart = rules.separated_stimuli() if rules else {}
         return {other for name, own in part_of.items() if own == part for other in apart.get(name, (name,))}
 
     def stretches(self, units: Sequence[Unit]) -> dict[str, int]:
-        """Return unit -> fold: each recording is cut into as many consecutive parts as there are folds, with equally
+        """Return unit -> fold. Each recording is cut into as many consecutive parts as there are folds, with equally
         many units."""
         by_recording: dict[str, list[Unit]] = {}
         for unit in sorted(units, key=lambda unit: (unit.start, unit.id)):
             by_recording.setdefault(unit.recording, []).append(unit)
         fold_of: dict[str, int] = {}
         for own in by_recording.values():
-            fold_of |= _in_a_row([unit.id for unit in own], self.protocol.split.folds)
+            fold_of |= _deal_in_order([unit.id for unit in own], self.protocol.split.folds)
         self._check_several(set(fold_of.values()), "time")
         return fold_of
 
@@ -223,7 +224,7 @@ class _Deal:
         self._check_several(sizes, what)
         wanted = self.protocol.split.folds
         if self.protocol.split.deal == "in_order":
-            return _in_a_row(sorted(sizes), wanted)
+            return _deal_in_order(sorted(sizes), wanted)
         if self.protocol.split.deal == "balanced" and what == "group" and len(sizes) >= FEWEST_GROUPS:
             return self._balanced(sizes)
         loads = [0] * (len(sizes) if wanted == "each" else min(wanted, len(sizes)))
@@ -241,7 +242,7 @@ class _Deal:
         return balanced_partitions(sorted(names, key=lambda name: deal.hash("balanced", name)))[at]
 
     def validation(self, sizes: Mapping[str, int], fold: int) -> set[str]:
-        """Return the training names used for validation: the protocol's proportion, at most half of them."""
+        """Return the training names used for validation: the protocol's proportion, at most half of all."""
         total, rule = sum(sizes.values()), self.protocol.validation
         wanted = max(math.floor(rule.fraction * total + 0.5), rule.at_least)
         taken: set[str] = set()
@@ -255,17 +256,17 @@ class _Deal:
         return taken
 
 
-def _in_a_row(names: Sequence[str], folds: int | Literal["each"]) -> dict[str, int]:
-    """Return name -> fold: equally many consecutive names per fold; the last fold takes the rest."""
+def _deal_in_order(names: Sequence[str], folds: int | Literal["each"]) -> dict[str, int]:
+    """Return name -> fold: each fold gets equally many consecutive names; the last fold also gets the remainder."""
     count = len(names) if folds == "each" else min(folds, len(names))
     return {name: min(rank // (len(names) // count), count - 1) for rank, name in enumerate(names)}
 
 
 def follow_recordings(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) -> list[Fold]:
-    """Return the folds of `units`, each in the part of its recording; `folds` divide `dealt`, one unit per recording.
+    """Return the folds of `units`, each unit in the part of its recording. `folds` divide `dealt`, one unit per
+    recording.
 
-    Folds without a test unit are dropped: their subjects have no such units.
-    """
+    Folds without a test unit are dropped: their subjects have no such units."""
     recording_of = {unit.id: unit.recording for unit in dealt}
     places: dict[str, list[int]] = {}  # recording -> the positions of its units
     for place, unit in enumerate(units):
@@ -284,8 +285,7 @@ def follow_recordings(folds: Sequence[Fold], dealt: Sequence[Unit], units: Seque
 def connected_groups(units: Iterable[Unit | RecordingTimes]) -> dict[str, str]:
     """Return subject -> its indivisible group: subjects who share a group in any recording are connected.
 
-    Its name is that of the largest recorded group in it (the first by name in a tie).
-    """
+    The name is that of the largest recorded group in it; in a tie, the first by name."""
     from scipy.sparse import coo_array  # slow to import, and leaderboards do not need it
     from scipy.sparse.csgraph import connected_components
 
@@ -311,13 +311,12 @@ def roles(
     *,
     given: bool = False,
 ) -> list[FoldRow]:
-    """Return the part of each subject in each fold, sorted by fold, subject and role; subjects without units in a fold
-    have none.
+    """Return the roles of each subject in each fold, sorted by fold, subject and role. Subjects without units in a fold
+    have no role there.
 
     Args:
         group_of: subject -> group, if more is known than in `units`.
-        given: True if training units of validation and test subjects are calibration data, with the role `GIVES`.
-    """
+        given: True if training units of validation and test subjects are calibration data, with the role `GIVES`."""
     group_of = connected_groups(units) if group_of is None else group_of
     subject_of = {unit.id: unit.subject for unit in units}
     rows = []
@@ -330,8 +329,6 @@ def roles(
     return rows
 
 
-# The proof, before anything is trained, that folds are what their protocol declares.
-
 _SEPARATED = {
     "group": ("subject", "group", "recording"),
     "group+stimulus": ("subject", "group", "recording"),
@@ -343,29 +340,26 @@ _PLURAL = {"subject": "subjects", "group": "groups", "recording": "recordings", 
 
 
 def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequence[Fold]) -> None:
-    """Check that folds satisfy the rules of the protocol.
+    """Raise CheckFailed, with the ids of the units, unless the folds satisfy the rules of the protocol.
 
-    Every unit is tested exactly once; with `tests: last` it is tested once or trained on. No unit and no raw sample is
-    in two parts of a fold. Without a leak, no subject, group or recording is in two parts; a leaking protocol keeps
-    apart the units that it splits by. Splits within subjects have folds of one subject. A split by stimulus trains on
-    no tested or related stimulus. Excluded stimuli are in no fold. There is validation wherever the protocol requires
-    it and training data suffice.
+    - Every unit is tested exactly once; with `tests: last` it is tested once or trained on.
+    - No unit and no raw sample is in two parts of a fold.
+    - Without a leak, no subject, group or recording is in two parts. A leaking protocol keeps apart the units by which
+      it splits. Splits within subjects have folds of one subject.
+    - A split by stimulus trains on no tested or related stimulus. Excluded stimuli are in no fold.
+    - There is validation wherever the protocol requires it and training data suffice.
 
     Args:
-        dataset: its registry name, for which a protocol may have `stimuli`.
-
-    Raises:
-        CheckFailed: names the offending ids.
-    """
+        dataset: its registry name, for which a protocol may have `stimuli`."""
     by_id = {unit.id: unit for unit in units}
     if len(by_id) < len(units):
-        raise _failed(protocol, "ids belong to several units", _more_than_once(unit.id for unit in units))
+        raise _check_failed(protocol, "ids belong to several units", _duplicates(unit.id for unit in units))
     included = protocol.included_stimuli(dataset)
     if included is not None and (outside := {unit.stimulus for unit in units} - included):
-        raise _failed(protocol, f"stimuli of {dataset} do not belong to the protocol", outside)
+        raise _check_failed(protocol, f"stimuli of {dataset} do not belong to the protocol", outside)
     _prove_tested_once(protocol, by_id, folds)
     if protocol.split.tests:
-        _prove_later(protocol, by_id, folds)
+        _prove_earlier_training(protocol, by_id, folds)
     rules = protocol.stimulus_rules(dataset)
     separated = _SEPARATED["group" if not protocol.leaks else protocol.split.by]
     group_of = connected_groups(units)
@@ -385,9 +379,11 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
             _prove_disjoint(protocol, fold, learned, "stimulus", _PLURAL["stimulus"])
             _prove_unrelated(protocol, fold, learned, rules.separated_stimuli() if rules else {})
         if protocol.split.within:
-            _prove_one_subject(protocol, fold, parts)
+            subjects = {unit.subject for part in parts.values() for unit in part}
+            if len(subjects) > 1:
+                raise _check_failed(protocol, f"subjects share fold {fold.index} of a split within subjects", subjects)
         _prove_no_overlap(protocol, fold, parts, overlapping)
-        _prove_filled(protocol, fold, parts, held_together)
+        _prove_complete(protocol, fold, parts, held_together)
 
 
 def prove_given(
@@ -398,28 +394,30 @@ def prove_given(
     given: Collection[str],
     scored: Collection[str],
 ) -> None:
-    """Check that folds, checked by `prove` before calibration, satisfy the rules of a protocol with `personal`. Of test
-    and validation subjects, a fold trains on calibration data only, if the protocol allows it; and it tests and
+    """Check that the folds of a protocol with `personal`, which `prove` checked before calibration, satisfy its rules.
+    Of test and validation subjects, a fold trains on calibration data only, if the protocol allows it; and it tests and
     validates with scored units only.
 
     Args:
-        units: the units that take part. `given`, `scored`: their ids; `prove_slices` checks the gap between them.
+        units: the units that take part. `given`, `scored`: ids of calibration and scored units; `prove_slices` checks
+            the gap between them.
 
     Raises:
-        CheckFailed: names the offending ids.
-    """
+        CheckFailed: names the offending ids."""
     by_id, group_of = {unit.id: unit for unit in units}, connected_groups(units)
     overlapping = _recordings_with_overlap(units)
     for fold in folds:
         parts = {role: [by_id[id_] for id_ in getattr(fold, role)] for role in ROLES}
         evaluated = parts["test"] + (parts["val"] if protocol.trains_on_calibration else [])
         if wrong := [unit.id for unit in evaluated if unit.id not in scored]:
-            raise _failed(protocol, f"units of {dataset} are tested in fold {fold.index} but must not be scored", wrong)
+            raise _check_failed(
+                protocol, f"units of {dataset} are tested in fold {fold.index} but must not be scored", wrong
+            )
         allowed = given if protocol.trains_on_calibration else ()
         known = {group_of[unit.subject] for unit in evaluated}
         if wrong := [unit.id for unit in parts["train"] if group_of[unit.subject] in known and unit.id not in allowed]:
             what = f"units of test subjects are training units of fold {fold.index} but not calibration data"
-            raise _failed(protocol, what, wrong)
+            raise _check_failed(protocol, what, wrong)
         _prove_disjoint(protocol, fold, parts, "id", "units")
         _prove_no_overlap(protocol, fold, parts, overlapping)
         apart = {role: part for role, part in parts.items() if role != "train" or not protocol.trains_on_calibration}
@@ -428,12 +426,13 @@ def prove_given(
 
 
 Leaks = Mapping[str, Mapping[str, Sequence[int]]]
-"""Field of a protocol that leaks -> `subjects` and `recordings` -> how many of the tested ones are trained on, and how
-many are tested; empty where that is not counted."""
+"""Field of a leaking protocol -> `subjects` and `recordings` -> how many of the tested ones are trained on, and how
+many are tested; empty if not counted."""
 
 
 def count_leaks(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, dict[str, list[int]]]:
-    """Count the test subjects and recordings that a protocol that leaks trains on; empty where it does not leak."""
+    """Return the numbers of test subjects and recordings on which a leaking protocol trains; empty if it does not
+    leak."""
     deviations: dict[str, dict[str, list[int]]] = {field: {} for field in protocol.deviations}
     if "split.by" in deviations:
         by_id = {unit.id: unit for unit in units}
@@ -462,48 +461,42 @@ def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequen
     known = by_id.keys()
     strangers = {id_ for fold in folds for role in ROLES for id_ in getattr(fold, role)} - known
     if strangers:
-        raise _failed(protocol, "ids in the folds are not units", strangers)
+        raise _check_failed(protocol, "ids in the folds are not units", strangers)
     tested = [id_ for fold in folds for id_ in fold.test]
-    if twice := _more_than_once(tested):
-        raise _failed(protocol, "units are tested more than once", twice)
+    if twice := _duplicates(tested):
+        raise _check_failed(protocol, "units are tested more than once", twice)
     learned = {id_ for fold in folds for id_ in (*fold.train, *fold.val)} if protocol.split.tests else set()
     if never := known - set(tested) - learned:
-        raise _failed(protocol, "units are never tested", never)
+        raise _check_failed(protocol, "units are never tested", never)
 
 
-def _prove_later(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
-    """Check that no training unit lies after a tested one of its recording."""
+def _prove_earlier_training(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
+    """Check that no training unit lies after a test unit of its recording."""
     for fold in folds:
         first: dict[str, float] = {}
         for unit in map(by_id.__getitem__, fold.test):
             first[unit.recording] = min(unit.start, first.get(unit.recording, unit.start))
         learned = map(by_id.__getitem__, (*fold.train, *fold.val))
         if late := [unit.id for unit in learned if unit.start >= first.get(unit.recording, math.inf)]:
-            raise _failed(protocol, f"training units of fold {fold.index} lie after its test units", late)
+            raise _check_failed(protocol, f"training units of fold {fold.index} lie after its test units", late)
 
 
 def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], field: str, what: str) -> None:
     held = {role: set(map(attrgetter(field), part)) for role, part in parts.items()}
     for one, other in combinations(held, 2):
         if shared := held[one] & held[other]:
-            raise _failed(protocol, f"{what} are in both {one} and {other} of fold {fold.index}", shared)
+            raise _check_failed(protocol, f"{what} are in both {one} and {other} of fold {fold.index}", shared)
 
 
 def _prove_unrelated(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], apart: Mapping[str, frozenset[str]]
 ) -> None:
-    """Check that no training stimulus must be separated from a tested one under the protocol."""
+    """Check that no training stimulus is one that the protocol keeps apart (`apart`) from a test stimulus."""
     held = {role: {unit.stimulus for unit in part} for role, part in parts.items()}
     related = {other for name in held["test"] for other in apart.get(name, ())}
     if shared := related & held["train"]:
         what = f"training stimuli are related to test stimuli of fold {fold.index}, or in the same part"
-        raise _failed(protocol, what, shared)
-
-
-def _prove_one_subject(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]) -> None:
-    subjects = {unit.subject for part in parts.values() for unit in part}
-    if len(subjects) > 1:
-        raise _failed(protocol, f"subjects share fold {fold.index} of a split within subjects", subjects)
+        raise _check_failed(protocol, what, shared)
 
 
 def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:
@@ -522,8 +515,7 @@ def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit
     """Check that no sample of a recording belongs to units of two parts.
 
     Args:
-        overlapping: recordings in which any two units share samples.
-    """
+        overlapping: recordings in which any two units share samples."""
     spans: dict[str, list[tuple[float, float, str, str]]] = {}
     for role, part in parts.items():
         for unit in (unit for unit in part if unit.recording in overlapping):
@@ -536,26 +528,26 @@ def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit
                 clashing.append(id_)
             reach[role] = max(reach.get(role, stop), stop)
     if clashing:
-        raise _failed(protocol, f"units share raw samples with another part of fold {fold.index}", clashing)
+        raise _check_failed(protocol, f"units share raw samples with another part of fold {fold.index}", clashing)
 
 
-def _prove_filled(
+def _prove_complete(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], held_together: Callable[[Unit], str]
 ) -> None:
     """Check that every fold has training and test units, and validation units where required and possible."""
     for role, name in (("train", "training"), ("test", "test")):
         if not parts[role]:
-            raise _failed(protocol, f"fold {fold.index} has no {name} units", [])
+            raise _check_failed(protocol, f"fold {fold.index} has no {name} units", [])
     to_spare = len({held_together(unit) for unit in parts["train"] + parts["val"]}) > 1
     if (protocol.validation.fraction or protocol.validation.at_least) and to_spare and not parts["val"]:
-        raise _failed(protocol, f"fold {fold.index} has no validation units", [])
+        raise _check_failed(protocol, f"fold {fold.index} has no validation units", [])
 
 
-def _more_than_once(ids: Iterable[str]) -> list[str]:
+def _duplicates(ids: Iterable[str]) -> list[str]:
     return [id_ for id_, count in Counter(ids).items() if count > 1]
 
 
-def _failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFailed:
+def _check_failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFailed:
     named = sorted(ids)
     examples = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
     declared = "leaks" if protocol.leaks else "does not leak"
@@ -565,8 +557,6 @@ def _failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFailed:
         expected=f"a split by {protocol.split.by} that {declared}, as the protocol declares",
     )
 
-
-# Folds of a file of predictions, completed by the training units that the protocol allows, and proven.
 
 _Atom: TypeAlias = tuple[str, ...]
 """Names of units that a protocol keeps together."""
@@ -596,13 +586,12 @@ def complete_folds(
     Args:
         dataset: its registry name.
         units: all that can be scored, those of `rows` among them.
-        groups: subject -> group, as the split keeps it together.
+        groups: subject -> group, which the split keeps together.
         seed, file: location of the rows, for errors.
 
     Raises:
-        CheckFailed: what the protocol keeps together is tested in two folds, or the folds are not what it declares.
-    """
-    atom_of = {unit.id: _atom(protocol, unit, groups) for unit in units}
+        CheckFailed: units that the protocol keeps together are tested in two folds, or the folds break its rules."""
+    atom_of = {unit.id: _indivisible_part(protocol, unit, groups) for unit in units}
     fold_of = _find_tested_folds(protocol, atom_of, rows, seed, file)
     folds = []
     for index in sorted(set(fold_of.values())):
@@ -618,7 +607,7 @@ def complete_folds(
     return folds
 
 
-def _atom(protocol: Protocol, unit: Unit, groups: Mapping[str, str]) -> _Atom:
+def _indivisible_part(protocol: Protocol, unit: Unit, groups: Mapping[str, str]) -> _Atom:
     named = {
         "group": (groups[unit.subject],),
         "recording": (unit.recording,),
@@ -652,16 +641,16 @@ def _complete_fold(
     dataset: str,
     units: Sequence[Unit],
     atom_of: Mapping[str, _Atom],
-    held: set[_Atom],
+    tested_parts: set[_Atom],
     index: int,
 ) -> Fold:
-    """Return the fold whose tested parts are `held`."""
-    tested = [unit for unit in units if atom_of[unit.id] in held]
+    """Return the fold that tests the units of these indivisible parts."""
+    tested = [unit for unit in units if atom_of[unit.id] in tested_parts]
     if protocol.split.within:
         subjects = {unit.subject for unit in tested}
-        free = {atom for atom in set(atom_of.values()) - held if atom[0] in subjects}
+        free = {atom for atom in set(atom_of.values()) - tested_parts if atom[0] in subjects}
     else:
-        parts = {part for atom in held for part in atom}
+        parts = {part for atom in tested_parts for part in atom}
         free = {atom for atom in set(atom_of.values()) if not parts & set(atom)}
     barred: set[str] = set()
     rules = protocol.stimulus_rules(dataset)
@@ -670,3 +659,76 @@ def _complete_fold(
         barred = {other for unit in tested for other in apart.get(unit.stimulus, ())}
     train = [unit.id for unit in units if atom_of[unit.id] in free and unit.stimulus not in barred]
     return Fold(index, tuple(train), (), tuple(unit.id for unit in tested))
+
+
+# Balanced partitions: several partitions in which any two subjects share a test fold equally often.
+#
+# Points of an affine plane of order q are pairs (a, b) of elements of the field of q elements. Its lines fall into
+# q + 1 parallel classes of q lines each, and any two points lie on exactly one line. A class is a partition, a line is
+# a fold, and a subject is dealt to a point.
+
+_LARGE, _SMALL = 5, 4
+_MOST_IN_SMALL = _SMALL**2
+"""Most subjects for the plane of order 4. More subjects would share points there, but not in the plane of order 5."""
+FEWEST_GROUPS = _SMALL + 1
+"""Fewest subjects: a line has one point less, so that not all subjects can lie on one line, that is in one fold."""
+_TIMES_FOUR = ((0, 0, 0, 0), (0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2))
+"""Multiplication table of the field of four elements, in which addition is bitwise exclusive or."""
+
+
+def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:
+    """Return partitions, each as subject -> test fold, in which any two subjects share a test fold equally often.
+
+    There are six partitions of five folds, or five of four folds for at most 16 subjects. Up to 25 (16) subjects, any
+    two share a fold in exactly one partition. With more, some subjects share a point of the plane, and therefore all
+    folds; subjects on different points share one. Test folds of one partition differ in size by at most three subjects.
+
+    Args:
+        subjects: at least `FEWEST_GROUPS` distinct names, of subjects or of indivisible groups, in random order."""
+    lines = _parallel_lines(_SMALL if len(subjects) <= _MOST_IN_SMALL else _LARGE)
+    order = len(lines) - 1
+    rounds, rest = divmod(len(subjects), order**2)
+    points = [*range(order**2)] * rounds + _spread_points(order, rest)
+    return [dict(zip(subjects, folds[points].tolist(), strict=True)) for folds in lines]
+
+
+def balanced_count(subjects: int) -> int:
+    """Return the number of balanced partitions for this number of subjects or groups; 1 if there are too few.
+
+    >>> balanced_count(24), balanced_count(16), balanced_count(4)
+    (6, 5, 1)
+    """
+    return 1 if subjects < FEWEST_GROUPS else 1 + (_SMALL if subjects <= _MOST_IN_SMALL else _LARGE)
+
+
+def _parallel_lines(order: int) -> np.ndarray:
+    """Return (q + 1, q^2) the number of the line through each point, in each class of parallel lines."""
+    a, b = np.divmod(np.arange(order**2), order)
+    if order == _SMALL:
+        sloped = [b ^ np.array(_TIMES_FOUR)[slope, a] for slope in range(order)]
+    else:
+        sloped = [(b - slope * a) % order for slope in range(order)]
+    return np.stack([a, *sloped])
+
+
+@cache
+def _spread_points(order: int, count: int) -> list[int]:
+    """Return `count` points of a plane, spread over its lines as evenly as single exchanges allow.
+
+    A perfectly even spread is impossible: two points of a proper subset lie on a common line."""
+    lines, every = _parallel_lines(order), range(order**2)
+
+    def unevenness(points: list[int]) -> int:
+        loads = np.stack([np.bincount(line_of_point[points], minlength=order) for line_of_point in lines])
+        return int((np.abs(order * loads - count) ** 4).sum())
+
+    points = list(every[:count])
+    least = unevenness(points)
+    while True:
+        exchanged = [
+            [*points[:at], point, *points[at + 1 :]] for at in range(count) for point in every if point not in points
+        ]
+        best = min(exchanged, key=unevenness, default=points)
+        if unevenness(best) >= least:
+            return sorted(points)
+        points, least = best, unevenness(best)

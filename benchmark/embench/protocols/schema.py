@@ -32,10 +32,8 @@ from embench.interfaces.units import LabelRule, Target
 from embench.registry.fragments import refuse_file
 from embench.vocabulary import did_you_mean
 
-# Protocols as frozen records: the schema of a file, and the hash in every record.
-
 Design = Literal["fixed_order", "shared_stimuli", "free"]
-"""Property of a study's design that predicts labels without any signal: one order of tasks for all subjects, stimuli
+"""Property of a study by which labels can be predicted without a signal: one order of tasks for all subjects, stimuli
 that subjects share, or neither."""
 
 NORMALISE = "protocol.normalise"
@@ -48,7 +46,7 @@ ReferenceName = Literal["others_curve", "subject_mean", "last_value"]
 """Prediction from training labels alone that a protocol reports for reference."""
 
 _EARLIER_KEY = "headline"
-"""The key `primary_metric` in protocols of scoring 3, whose hashes are published."""
+"""Name of the key `primary_metric` in protocols of scoring 3, whose hashes are published."""
 
 _Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
@@ -58,16 +56,17 @@ class _Rules(BaseModel):
 
 
 class Split(_Rules):
-    """Rules for separating training from test data, and the number of folds; `each` means one fold per subject (group,
-    ...).
+    """Rules for separating training from test data.
 
-    With `neighbours`, groups with sessions of similar length are tested in one fold if tasks came in a fixed order:
-    groups, ordered by session length, are dealt in blocks of this size. With `deal: balanced`, the partitions together
-    let any two groups share a test fold equally often. With `deal: in_order`, names are not dealt at random: each fold
-    gets equally many consecutive names, and the last fold takes the rest; segments go in temporal order within each
-    recording. With `tests: last`, there is one fold, which tests the last of these parts and trains on earlier ones.
-    With `within: subject`, each subject's units are split separately, and a fold trains and tests one subject.
-    """
+    Args:
+        by: the units that are kept together. `folds`: their number; `each` means one fold per subject (group, ...).
+        neighbours: if tasks came in a fixed order, groups with sessions of similar length are tested in one fold:
+            groups, ordered by session length, are dealt in blocks of this size.
+        deal: with `balanced`, all partitions together let any two groups share a test fold equally often. With
+            `in_order`, nothing is random: each fold gets equally many consecutive names, and the last fold the
+            remainder; segments go in temporal order within each recording.
+        tests: with `last`, there is one fold, which tests the last of these parts and trains on earlier ones.
+        within: with `subject`, each subject's units are split separately, and a fold trains and tests one subject."""
 
     by: Literal["group", "recording", "segment", "stimulus", "group+stimulus"]
     folds: Annotated[int, Field(ge=2)] | Literal["each"]
@@ -90,8 +89,8 @@ class Split(_Rules):
 
 
 class StimulusRules(_Rules):
-    """The stimuli of a dataset that take part, in `parts`. A split by stimulus tests one part per fold, and trains on
-    others. `related` are lists of stimuli, such as excerpts of one video: if one of a list is tested, none of it is
+    """Stimuli of a dataset that take part, in `parts`. A split by stimulus tests one part per fold, and trains on
+    others. `related`: lists of stimuli, such as excerpts of one video. If one of a list is tested, none of the list is
     trained on."""
 
     parts: Annotated[tuple[_Names, ...], Field(strict=False, min_length=1)]
@@ -125,10 +124,12 @@ class Validation(_Rules):
 
 
 class UnitRules(_Rules):
-    """Rules for scored units. A recording with one rating is one unit (or, with `length_s`, is cut into segments that
-    share the rating); other recordings are cut into segments. Segments begin every `step_s`, by default back to back. A
-    rating's units lie in the last `last_s` seconds of its recording, and after its first `skip_s`, such as a rest
-    before a video."""
+    """Rules for scored units.
+
+    A recording with one rating is one unit or, if `rating` is a number of seconds, is cut into segments that share the
+    rating. Other recordings are cut into segments. Segments begin every `step_s`, by default back to back. A rating's
+    units lie in the last `last_s` seconds of its recording, and after its first `skip_s`, such as a rest before a
+    video."""
 
     rating: Literal["recording"] | Annotated[float, Field(gt=0)]
     continuous_s: float = Field(gt=0)
@@ -142,12 +143,11 @@ class PersonalRules(_Rules):
     """Rules on calibration data of test subjects before their scored units, see `embench.protocols.slices`.
 
     Args:
-        gives: `units`: the subject's first units of each class, as many as a run requests, at most `most`; they
+        gives: `units`: the subject's first units of each class, as many as a run requests, at most `most`. They
             normalise the subject, and a method may adapt to them and their labels. `session`, `blocks`: its first
             session, or the first half of its blocks, which are trained on with their labels.
         guard_s: least number of seconds between calibration data and scored units.
-        block_s: length of a block in s, if a subject has one recording without conditions.
-    """
+        block_s: length of a block in s, if a subject has one recording without conditions."""
 
     gives: Literal["units", "session", "blocks"]
     most: int = Field(default=10, ge=1)
@@ -195,19 +195,20 @@ class LabelRules(_Rules):
 
 
 class Protocol(_Rules):
-    """The rules of a comparison, for all methods and datasets. Label rules are those of the dataset's card, and all
-    subjects may take part. Only protocols of papers have their own `labels` (dataset -> target -> rule) and `people`
-    (dataset -> participating subjects); `x/all`, which joins the recordings of the variants of `x`, uses those of `x`.
-    A protocol with `stimuli` (dataset -> participating stimuli) is for these datasets only. `references` are reported
-    beside the confound-only models, for protocols that train on test subjects or at tested moments, see
-    `embench.statistics.confound_only`.
+    """Rules of a comparison, for all methods and datasets.
+
+    Label rules are those of the dataset card, and all subjects take part. Only protocols of papers have their own
+    `labels` (dataset -> target -> rule) and `people` (dataset -> participating subjects); `x/all`, which joins the
+    recordings of the variants of `x`, uses those of `x`. A protocol with `stimuli` (dataset -> participating stimuli)
+    is for these datasets only. `references` are reported next to the confound-only models, for protocols that train on
+    test subjects or at tested moments, see `embench.statistics.confound_only`.
 
     With `folds_of`, names are dealt to folds as in the published protocol of that name. `scoring` is the version of the
     rules by which results are judged, default 3. Version 4 counts the comparisons of all partitions together, and
     adjusts small studies for few confound columns (`statistics/small_studies.py`).
 
     With `lag_s`, labels that vary within a recording are read this many seconds later than the signals (earlier if
-    negative), in every test dataset, whatever its card's lag; see `at_lag`.
+    negative), in every test dataset, whatever the lag of its card; see `at_lag`.
 
     With `personal`, test subjects give calibration data before they are scored. `normalise: given` normalises by these
     data; in a run without calibration data, by the training subjects' statistics."""
@@ -280,8 +281,7 @@ class Protocol(_Rules):
         """Return the rules for a test dataset's stimuli; None if the protocol has no `stimuli` at all.
 
         Raises:
-            UsageError: the protocol has `stimuli` of other datasets only.
-        """
+            UsageError: the protocol has `stimuli` of other datasets only."""
         rules: StimulusRules | None = _get_for(self.stimuli, dataset, None)
         if self.stimuli and rules is None:
             raise UsageError(
@@ -374,8 +374,8 @@ class Protocol(_Rules):
 
     @property
     def dealt_as(self) -> tuple[str, int]:
-        """Name and version by which names are divided into folds: of the protocol, or of `folds_of`. Variants by lag
-        have the same folds."""
+        """Name and version that decide how names are divided into folds: the protocol's own, or those of `folds_of`.
+        Variants by lag have the same folds."""
         if self.folds_of is None:
             return without_variant(self.name), self.version
         return self.folds_of, int(self.folds_of.rpartition("-v")[2])
@@ -383,8 +383,8 @@ class Protocol(_Rules):
     @property
     def target_access(self) -> str:
         """Access to test subjects besides the predicted unit: none, their declared rest, all their recordings without
-        labels, or labelled calibration data. If each run requests calibration units, it is the run's
-        (`Given.access`)."""
+        labels, or labelled calibration data. If each run requests its own amount of calibration units, see
+        `Given.access`."""
         without = {"none": "none", "given": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
         more = {"session": "labelled earlier session", "blocks": "labelled earlier blocks"}
         labelled = more.get(self.personal.gives) if self.personal else None
@@ -440,8 +440,6 @@ def _get_for(by_dataset: Mapping[str, Any] | None, dataset: str, default: Any) -
     return known.get(dataset, known.get(dataset.removesuffix("/all"), default))
 
 
-# Protocols as files: their names, their reading, and messages on faults.
-
 FOLDER = Path(__file__).parent
 
 
@@ -478,7 +476,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
         refuse_file("protocol", str(path))
-        return _refuse_impostor(_refuse_hidden_leak(_read(path), path), path)
+        return _refuse_impostor(_refuse_hidden_leak(_read_file(path), path), path)
     if str(name_or_path) not in protocol_names():
         raise UsageError(
             f"no protocol has the name '{name_or_path}'",
@@ -486,7 +484,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
             expected=f"one of {', '.join(protocol_names())}, or a path to a YAML file",
             hint=did_you_mean(str(name_or_path), protocol_names()),
         )
-    return _read(FOLDER / f"{name_or_path}.yaml")
+    return _read_file(FOLDER / f"{name_or_path}.yaml")
 
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
@@ -494,22 +492,21 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
     if neither exists.
 
     Raises:
-        DataError: the contained rules are invalid.
-    """
+        DataError: the contained rules are invalid."""
     if "rules" in part:
         try:
             return Protocol.model_validate(part["rules"], strict=False)
         except ValidationError as error:
-            found = [_fault(dict(fault))[0] for fault in error.errors()]
+            found = [_to_fault(dict(fault))[0] for fault in error.errors()]
             what = breaks_schema("the record's protocol", found)
             raise DataError(what, where="run.yaml, protocol.rules", expected="rules as written by embench") from error
     known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
     return known if known is not None and known.hash == part.get("hash") else None
 
 
-def _read(path: Path) -> Protocol:
+def _read_file(path: Path) -> Protocol:
     try:
-        return _rules(read_text(path, MOST_YAML), path)
+        return _parse_rules(read_text(path, MOST_YAML), path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "the file is not UTF-8 text"
         raise UsageError(f"cannot read the protocol file: {reason}", where=str(path)) from error
@@ -523,7 +520,7 @@ def _read(path: Path) -> Protocol:
 
 
 @cache
-def _rules(text: str, path: Path) -> Protocol:
+def _parse_rules(text: str, path: Path) -> Protocol:
     """Parse the rules of a file with this text; the result is cached."""
     content = parse_yaml(text)
     if not isinstance(content, dict):
@@ -532,10 +529,10 @@ def _rules(text: str, path: Path) -> Protocol:
             where=str(path),
             expected=f"keys {', '.join(Protocol.model_fields)}",
         )
-    return Protocol.model_validate(_extended(content, path))
+    return Protocol.model_validate(_complete_rules(content, path))
 
 
-def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _complete_rules(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the rules in a file, completed by the published protocol that the file `extends`."""
     own = dict(content)
     base = own.pop("extends", None)
@@ -555,7 +552,7 @@ def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def _usage_error(error: ValidationError, path: Path) -> UsageError:
     """Return one error for all wrong fields: the first in the primary metric, the others below."""
-    found, expected = zip(*(_fault(dict(fault)) for fault in error.errors()), strict=True)
+    found, expected = zip(*(_to_fault(dict(fault)) for fault in error.errors()), strict=True)
     return UsageError(
         breaks_schema("the protocol", found),
         where=f"{path}, {', '.join(dict.fromkeys(fault.field for fault in found))}",
@@ -563,8 +560,8 @@ def _usage_error(error: ValidationError, path: Path) -> UsageError:
     )
 
 
-def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
-    """Convert an error of pydantic to a fault in a protocol file and the text of the expected value."""
+def _to_fault(fault: dict[str, Any]) -> tuple[Fault, str]:
+    """Convert an error of pydantic to a fault in a protocol file and a text on the expected value."""
     place = [str(part) for part in fault["loc"]]
     parent: Any = Protocol
     named = []
@@ -589,7 +586,8 @@ def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
 
 
 def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
-    """Refuse leaks that the proof on folds cannot find; a leaking split is refused there, with the shared ids."""
+    """Return the protocol, or raise UsageError for an undeclared leak that the proof on folds cannot find. The proof
+    itself refuses a leaking split, with the shared ids."""
     if "select" in protocol.deviations and not protocol.leaks:
         field, what = "select", protocol.deviations["select"]
         raise UsageError(

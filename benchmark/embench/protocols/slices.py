@@ -16,8 +16,6 @@ from embench.errors import CheckFailed, UsageError
 from embench.protocols.schema import PersonalRules, Protocol
 from embench.protocols.units import Placed
 
-# Descriptions of calibration and scored units.
-
 BLOCKS_NAMED = 6
 """Most kinds of blocks that a sentence names individually."""
 
@@ -35,18 +33,17 @@ class _Block(NamedTuple):
 def slices_in_words(
     rules: PersonalRules, placed: Placed, block: np.ndarray, rank: np.ndarray, scored: np.ndarray, most: int
 ) -> str:
-    """Describe calibration data and scored units; block by block if tasks came in one order.
+    """Return a description of calibration data and scored units; block by block if tasks came in one order.
 
     Args:
-        block, rank, scored: (n,) as of `Slices`.
-    """
+        block, rank, scored: (n,) as in `Slices`."""
     if rules.gives == "session":
         return "given the first session of each subject, scored on later ones"
     if rules.gives == "blocks":
         return "given the first half of each subject's blocks, scored on the second, a block later"
     what = "units" if placed.classes == 1 else "units of each class"
     designs = Counter(
-        tuple(_blocks(placed, own, block[own], rank[own] > 0, scored[own]))
+        tuple(_subject_blocks(placed, own, block[own], rank[own] > 0, scored[own]))
         for own in placed.by_subject.values()
         if scored[own].any()
     )
@@ -59,18 +56,18 @@ def slices_in_words(
     return f"given the first {what}{where}, up to {most}; scored on what comes {later}"
 
 
-def _blocks(
+def _subject_blocks(
     placed: Placed, own: np.ndarray, block: np.ndarray, given: np.ndarray, scored: np.ndarray
 ) -> Iterable[_Block]:
     """Yield the blocks of a subject whose units lie at `own` (k,), in temporal order."""
     first = [int(np.flatnonzero(block == number)[0]) for number in range(block.max(initial=-1) + 1)]
-    names = [_name(placed, int(own[k])) for k in first]
+    names = [_block_name(placed, int(own[k])) for k in first]
     for number, name in enumerate(names):
         at = block == number
         yield _Block(name, names[: number + 1].count(name), names.count(name), given[at].any(), scored[at].any())
 
 
-def _name(placed: Placed, i: int) -> str:
+def _block_name(placed: Placed, i: int) -> str:
     if placed.kind != "condition":
         return placed.units[i].stimulus
     value = int(placed.raw[i])
@@ -90,10 +87,10 @@ def _name_blocks(blocks: Sequence[_Block]) -> str:
         if some[0].total == 1:
             parts.append(some[0].name)
             continue
-        which = _listed([_ordinal(each.nth) for each in some])
+        which = _join_with_and([_ordinal(each.nth) for each in some])
         parts.append(f"the {which}{noun}{'s' if noun and len(some) > 1 else ''} of {some[0].name}")
         noun = ""
-    return _listed(parts)
+    return _join_with_and(parts)
 
 
 def _ordinal(n: int) -> str:
@@ -101,34 +98,27 @@ def _ordinal(n: int) -> str:
     return "first" if n == 1 else f"{n}{ending}"
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _join_with_and(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
-# Calibration units of a test subject, and its scored units after them.
-#
 # A subject's units are ordered in time, in blocks: a block is a section of one condition, a recording or, in a single
 # long recording, a section of fixed length. Calibration data lie in the subject's first blocks; a whole block and a
 # guard gap separate them from scored units. Scored units are the same for any amount of calibration data, so that
 # scores at several amounts are paired.
 
-NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY = (
-    "no_calibration",
-    "calibration_normalised",
-    "calibration_only",
-)
-"""Comparisons of a method with labelled calibration data: without calibration data, with the same units unlabelled, and
-a linear model of these units alone on the same features."""
-MADE_BY_METHOD = (NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY)
-"""Those comparisons that differ between methods."""
+MADE_BY_METHOD = ("no_calibration", "calibration_normalised", "calibration_only")
+"""Comparisons of a method with labelled calibration data that differ between methods: without calibration data, with
+the same units unlabelled, and a linear model of these units alone on the same features."""
+NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY = MADE_BY_METHOD
 AMOUNTS = (5, 2, 1)
 """Numbers of calibration units per class to choose from if subjects cannot give the rules' `most`; few, so that one
 unit more or less excludes nobody."""
-LEAST_SHARE = 2 / 3
+LEAST_PROPORTION = 2 / 3
 """Proportion of subjects who must be able to give that many units and still have each class scored."""
 
 
-_INSTEAD = {
+_OTHER_PROTOCOLS = {
     "units": "for a protocol without calibration data: --protocol subject-independent-v3",
     "blocks": "for a protocol without calibration data: --protocol subject-independent-v3",
     "session": "for datasets with one session: --protocol later-block-v1",
@@ -137,8 +127,8 @@ _INSTEAD = {
 
 @dataclass(frozen=True)
 class Given:
-    """Calibration data that each test subject gives to a run: its first `units` of each class, labelled or not; or the
-    whole `session` without labels.
+    """Calibration data of each test subject in a run: its first `units` of each class, labelled or not; or the whole
+    `session` without labels.
 
     >>> Given.read("unlabelled:5").to_record(), Given.read("2").access, Given.read("0").access
     ({'unlabelled': 5}, '2 labelled units a class', 'none')
@@ -171,14 +161,14 @@ class Given:
         return cls(int(plain.get("labelled", plain.get("unlabelled", 0))), labelled="unlabelled" not in plain)
 
     def to_record(self) -> dict[str, int | str]:
-        """Return the amount of calibration data as in records: `labelled` or `unlabelled` -> number of units, or
+        """Return the amount of calibration data as records hold it: `labelled` or `unlabelled` -> number of units, or
         `unlabelled` -> `session`. Empty without calibration data."""
         if self.session:
             return {"unlabelled": "session"}
         return {"labelled" if self.labelled else "unlabelled": self.units} if self.units else {}
 
     def without(self) -> dict[str, Given]:
-        """Return the comparisons of a run with this calibration data: without any, and with the same data
+        """Return name -> calibration data of the comparisons of a run: without any, and with the same data
         unlabelled."""
         if not self.to_record():
             return {}
@@ -187,7 +177,7 @@ class Given:
 
     @property
     def text(self) -> str:
-        """Form in `--calibration-data`."""
+        """The value of `--calibration-data`."""
         return "session" if self.session else f"{'' if self.labelled else 'unlabelled:'}{self.units}"
 
     @property
@@ -199,7 +189,7 @@ class Given:
 
     @property
     def place(self) -> tuple[float, int]:
-        """Sort key on a curve: by amount, unlabelled first."""
+        """Key that sorts amounts along a curve, unlabelled first."""
         return (math.inf if self.session else self.units, int(self.labelled))
 
 
@@ -209,8 +199,8 @@ def recorded_given(plain: Mapping[str, int | str] | None) -> Given | None:
 
 
 def find_access(protocol: Protocol, given: Given | None) -> str:
-    """Return the access of a run to test subjects: its protocol's, or the run's own if runs request calibration
-    units."""
+    """Return the access of a run to test subjects: its protocol's, or the run's own if runs choose their calibration
+    data."""
     return protocol.target_access if given is None else given.access
 
 
@@ -225,8 +215,7 @@ class Slices:
         block: (n,) number of a unit's block in its subject's order, -1 if it is in none.
         most: how many units of each class a run may be given.
         unusable: subject -> reason why it takes no part.
-        words: description of calibration and scored units, for readers.
-    """
+        words: description of calibration and scored units, for readers."""
 
     rank: np.ndarray
     scored: np.ndarray
@@ -251,7 +240,7 @@ class Slices:
 
 
 def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Sequence[str]) -> Slices:
-    """Return the slices of a dataset's subjects.
+    """Return the calibration and scored units of a dataset's subjects.
 
     With `gives: units`, subjects give the first units of each class; if tasks came in one order, only from the first
     block of each class. `most` is the rules' value or, if that is too large, the largest of `AMOUNTS` that two thirds
@@ -259,27 +248,25 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
     each class, at least as many in total. Other subjects take no part.
 
     Args:
-        subjects: subjects with labels; they decide `most`, and slices are cut for them only.
+        subjects: subjects with labels. They decide `most`, and only their units are cut.
 
     Raises:
-        UsageError: the design does not allow it: fewer than two thirds of the subjects can give units and still have
-            each class scored.
-    """
+        UsageError: fewer than two thirds of the subjects can give units and still have each class scored."""
     own = {name: at for name, at in placed.by_subject.items() if name in set(subjects)}
     blocks = {name: placed.blocks(at, rules.block_s) for name, at in own.items()}
     fewer = [most for most in AMOUNTS if most < rules.most] if rules.gives == "units" else []
     for most in (rules.most, *fewer):
         cut = {name: _cut_subject(rules, placed, at, blocks[name], most) for name, at in own.items()}
         unusable = {name: why for name, (*_, why) in cut.items() if why}
-        if len(own) - len(unusable) >= max(2, LEAST_SHARE * len(own)):
-            return _laid_out(rules, placed, own, blocks, cut, most)
+        if len(own) - len(unusable) >= max(2, LEAST_PROPORTION * len(own)):
+            return _combine_slices(rules, placed, own, blocks, cut, most)
     (reason, count), *more = Counter(unusable.values()).most_common()
     raise UsageError(
         f"{dataset} cannot be split into calibration and test data: for {count} of {len(own)} subjects, {reason}"
         + "".join(f"; for {count}, {reason}" for reason, count in more),
         where="--protocol, which requires calibration data of test subjects",
         expected="subjects with every class in the calibration data and, at least one block later, in the test data",
-        hint=_INSTEAD[rules.gives],
+        hint=_OTHER_PROTOCOLS[rules.gives],
     )
 
 
@@ -304,7 +291,7 @@ def _cut_subject(
         rank[chosen] = np.arange(1, len(chosen) + 1)
     given = rank > 0
     last = block[given].max()
-    scored = inside & ~given & (block >= last + _blocks_on(rules)) & _after_guard(times, given, rules.guard_s)
+    scored = inside & ~given & (block >= last + _block_distance(rules)) & _after_guard(times, given, rules.guard_s)
     if rules.gives == "session":
         scored &= times[:, 0] > times[given, 0].max()
     lacking = set(range(placed.classes)) - set(code[scored].tolist())
@@ -337,9 +324,9 @@ def _givable(
     return inside
 
 
-def _blocks_on(rules: PersonalRules) -> int:
-    """Return the number of blocks from the last calibration block to the first scored one: between sessions there is a
-    gap anyway."""
+def _block_distance(rules: PersonalRules) -> int:
+    """Return how many blocks later than the last calibration block the first scored block may be. Sessions are
+    separated by a gap anyway."""
     return 1 if rules.gives == "session" else 2
 
 
@@ -352,7 +339,7 @@ def _after_guard(times: np.ndarray, given: np.ndarray, guard_s: float) -> np.nda
     return np.asarray((times[:, 0] > session) | ((times[:, 0] == session) & late))
 
 
-def _laid_out(
+def _combine_slices(
     rules: PersonalRules,
     placed: Placed,
     own: Mapping[str, np.ndarray],
@@ -384,19 +371,20 @@ def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np
         given: (n,) True if a unit is given to the run.
 
     Raises:
-        CheckFailed: names the units.
-    """
-    _refuse(given & slices.scored, placed, dataset, "are calibration data and scored")
+        CheckFailed: names the units."""
+    _refuse_units(given & slices.scored, placed, dataset, "are calibration data and scored")
     for own in placed.by_subject.values():
         mine, scored = given[own], slices.scored[own]
         if not mine.any() or not scored.any():
             continue
         block, code = placed.blocks(own, rules.block_s), placed.code(own)
-        near = scored & (block < block[mine].max() + _blocks_on(rules))
-        _refuse(_to_mask(own[near], placed), placed, dataset, "are scored less than a block after the calibration data")
+        near = scored & (block < block[mine].max() + _block_distance(rules))
+        _refuse_units(
+            _to_mask(own[near], placed), placed, dataset, "are scored less than a block after the calibration data"
+        )
         early = scored & ~_after_guard(placed.times(own), mine, rules.guard_s)
         too_early = f"are scored less than {rules.guard_s:g} s after the calibration data"
-        _refuse(_to_mask(own[early], placed), placed, dataset, too_early)
+        _refuse_units(_to_mask(own[early], placed), placed, dataset, too_early)
         for k in np.unique(code[mine]).tolist():
             of_class = np.flatnonzero((code == k) & (block >= 0))
             first = of_class[: (mine & (code == k)).sum()]
@@ -413,7 +401,7 @@ def _to_mask(index: np.ndarray, placed: Placed) -> np.ndarray:
     return np.isin(np.arange(len(placed.units)), index)
 
 
-def _refuse(wrong: np.ndarray, placed: Placed, dataset: str, what: str) -> None:
+def _refuse_units(wrong: np.ndarray, placed: Placed, dataset: str, what: str) -> None:
     ids = [placed.units[i].id for i in np.flatnonzero(wrong).tolist()]
     if ids:
         raise CheckFailed(

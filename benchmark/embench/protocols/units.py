@@ -18,8 +18,6 @@ from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Unit
 from embench.protocols.schema import Protocol
 
-# Scored units, cut from recordings by a time grid, and the labels inside them.
-
 _TIME_TOLERANCE_S = 1e-6  # clocks in files are floats: 9.9999999 s belongs to the unit that starts at 10 s
 _UNIT_ID = re.compile(r"(?P<recording>.*):(?P<start>[0-9]{1,15})-(?P<stop>[0-9]{1,15})", re.DOTALL)
 
@@ -28,7 +26,7 @@ LabelKind = Literal["rating", "continuous", "condition"]
 
 
 class RecordingTimes(Structural):
-    """Times of a recording that units need, available from a dataset's Recording and the store's index."""
+    """Facts about a recording that units need. A dataset's Recording and the store's index both have them."""
 
     @property
     def id(self) -> str:
@@ -63,8 +61,9 @@ Recorded = TypeVar("Recorded", bound=RecordingTimes)
 
 
 class Cut(NamedTuple):
-    """Cut of recordings into units: whole recordings if `length_s` is None, else segments of this length in s. Segments
-    count from the start of the part of the recording that may hold units, or from the session's start."""
+    """Rule that cuts recordings into units: whole recordings if `length_s` is None, else segments of this length in s.
+    Segments count from the start of the usable part of the recording, or from the start of the session
+    (`in_session`)."""
 
     length_s: float | None
     in_session: bool = False
@@ -88,25 +87,26 @@ def make_units(
     kind: LabelKind,
     protocol: Protocol,
 ) -> list[Unit]:
-    """Return the units of labels of one kind, ordered by recording, then by time; they never depend on labels.
+    """Return the units of labels of one kind, ordered by recording, then by time. They never depend on labels.
 
     A rating belongs to the whole recording, or to each segment of it. Continuous and condition labels are scored on a
-    grid of the protocol's unit length, in session time. The grid uses the recording's own time if the release hides its
-    start, and in version 3 if tasks came in several orders, so that units of two subjects lie at the same moments of a
-    stimulus. Segments lie inside the recording. A baseline that the card excludes from units is left out; if it
-    normalises a subject, it is not scored, since the method knows that it is rest. With `unit.last_s`, a rating's units
-    lie in the last seconds of a recording; a shorter one is used whole. With `unit.skip_s`, they follow after the first
-    seconds. Recordings at excluded stimuli have no units.
-    """
+    grid of the protocol's unit length. The grid runs in session time, if all subjects had the tasks in one order;
+    otherwise, or if the release hides the start, in the recording's own time, so that units of two subjects lie at the
+    same moments of a stimulus. Segments lie inside the recording.
+
+    A baseline that the dataset card excludes from units is left out. If the baseline normalises a subject, it is not
+    scored, since the method knows that it is rest. With `unit.last_s`, a rating's units lie in the last seconds of a
+    recording; a shorter one is used whole. With `unit.skip_s`, they follow after the first seconds. Recordings at
+    excluded stimuli have no units."""
     cut, baseline = choose_cut(kind, protocol), card.baseline
     if baseline and protocol.normalise == "baseline" and cut.length_s is not None:
         baseline = replace(baseline, in_unit=False)
     in_session = cut.in_session and card.fixed_order
     units = []
     for recording in select_recordings(protocol, card, recordings):
-        pieces = _pieces(recording.duration_s, baseline)
+        pieces = _usable_parts(recording.duration_s, baseline)
         if kind == "rating" and protocol.unit.last_s:
-            pieces = _at_the_end(pieces, recording.duration_s, protocol.unit.last_s)
+            pieces = _last_seconds(pieces, recording.duration_s, protocol.unit.last_s)
         if kind == "rating" and (skip_s := protocol.unit.skip_s):
             pieces = [(max(start, skip_s), stop) for start, stop in pieces if stop > skip_s]
         if cut.length_s is None:
@@ -125,14 +125,15 @@ def select_recordings(protocol: Protocol, card: Card, recordings: Iterable[Recor
     return [recording for recording in recordings if included is None or recording.stimulus in included]
 
 
-def whole(recordings: Iterable[RecordingTimes]) -> list[Unit]:
+def whole_recordings(recordings: Iterable[RecordingTimes]) -> list[Unit]:
     """Return each recording as one unit, with its baseline, for dealing to folds."""
     return [_unit(recording, 0.0, recording.duration_s) for recording in recordings]
 
 
 def session_lengths(roster: Iterable[Unit]) -> dict[str, float]:
-    """Return subject -> length of the session in s, to the millisecond, from whole recordings as units: from the start
-    of the first to the end of the last; the sum of the recordings if the release hides their starts."""
+    """Return subject -> length of the session in s, to the millisecond: from the start of its first recording to the
+    end of its last, or the sum of the recordings if the release hides their starts. `roster`: whole recordings as
+    units."""
     spans: dict[str, list[tuple[float, float]]] = {}
     for unit in roster:
         spans.setdefault(unit.subject, []).append((unit.start_s, unit.stop - unit.start))
@@ -144,7 +145,7 @@ def session_lengths(roster: Iterable[Unit]) -> dict[str, float]:
     return lengths
 
 
-def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, float]]:
+def _usable_parts(duration_s: float, baseline: Baseline | None) -> list[tuple[float, float]]:
     """Return the parts (start, stop) of a recording that may hold units: all of it, or the parts around the
     baseline."""
     if baseline is None or baseline.in_unit:
@@ -153,7 +154,7 @@ def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, f
     return [(start, stop) for start, stop in around if start < stop]
 
 
-def _at_the_end(pieces: Sequence[tuple[float, float]], duration_s: float, last_s: float) -> list[tuple[float, float]]:
+def _last_seconds(pieces: Sequence[tuple[float, float]], duration_s: float, last_s: float) -> list[tuple[float, float]]:
     """Return the parts of the pieces in the last `last_s` seconds, counted from the recording's last whole millisecond,
     so that the expected number of segments fits."""
     first = math.floor(1000 * (duration_s + _TIME_TOLERANCE_S)) / 1000 - last_s
@@ -213,22 +214,21 @@ def _unit(recording: RecordingTimes, start: float, stop: float) -> Unit:
 
 
 def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelRule) -> tuple[np.ndarray, np.ndarray]:
-    """Summarise the annotations inside each unit, and apply the card's rule.
+    """Summarise the annotations inside each unit, and apply the label rule of the dataset card.
 
     Args:
         units: (n,) of any recordings.
-        labels: recording id -> its raw label. Values with times count where start + lag <= time < stop + lag; a value
+        labels: recording id -> its raw label. Values with times count if start + lag <= time < stop + lag; a value
             without a time counts for the whole recording. With a lag, a unit whose shifted span exceeds the annotation
             has no label. Under a `centred` rule, the mean of the subject's values in all recordings of `units` is
             subtracted.
         rule: the target's label rule.
 
     Returns:
-        `raw` (n,) before any threshold and `label` (n,), both float64, NaN where there is none; all of `label` where
-        the rule is still to be fitted.
-    """
+        `raw` (n,) before any threshold and `label` (n,), both float64, NaN without a label. All of `label` is NaN if
+            the rule must still be fitted."""
     known = rule.cut != "training_mean"
-    labels = _centred(units, labels) if rule.centred else labels
+    labels = _centre_labels(units, labels) if rule.centred else labels
     raw, made = np.full(len(units), np.nan), np.full(len(units), np.nan)
     rows: dict[str, list[int]] = {}
     for row, unit in enumerate(units):
@@ -236,14 +236,16 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
     for recording, where in rows.items():
         if recording not in labels:
             continue
-        for row, values in zip(where, _values([units[row] for row in where], labels[recording], rule), strict=True):
+        for row, values in zip(
+            where, _values_in_units([units[row] for row in where], labels[recording], rule), strict=True
+        ):
             summary, label = rule.summary(values), rule(values) if known else None
             raw[row] = np.nan if summary is None else summary
             made[row] = np.nan if label is None else label
     return raw, made
 
 
-def _centred(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[str, Label]:
+def _centre_labels(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[str, Label]:
     """Return the labels of the units' recordings minus the mean of all values of the same subject. Each rating, or
     moment of an annotation, counts once, however many units contain it."""
     subject = {unit.recording: unit.subject for unit in units if unit.recording in labels}
@@ -259,7 +261,7 @@ def _centred(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[str, La
     }
 
 
-def _values(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.ndarray]:
+def _values_in_units(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.ndarray]:
     """Return the raw values inside each of one recording's units, in temporal order."""
     values = np.asarray(label.values, np.float64)
     if label.times is None:
@@ -276,7 +278,7 @@ def _values(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.nda
 
 
 def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> LabelRule:
-    """Return the rule with its cut fitted to the raw values (n,) of `units`, if it needs that: the mean over
+    """Return the rule with its cut fitted to the raw values (n,) of `units`, if it needs that. The cut is the mean over
     recordings, so that a rating counts once, however many units have it."""
     known = np.isfinite(raw)
     if rule.cut != "training_mean" or not known.any():
@@ -287,12 +289,9 @@ def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> Labe
     return rule.fitted(float(means.mean()))
 
 
-# The units of a dataset in temporal order and in blocks, for cutting slices.
-
-
 @dataclass(frozen=True)
 class Placed:
-    """The units of a dataset in temporal order, as slices are cut from them.
+    """The units of a dataset in temporal order, from which calibration data are cut.
 
     Args:
         units: all units. `y`: (n,) labels of the target, NaN without one; `raw`: (n,) its raw values.
@@ -300,8 +299,7 @@ class Placed:
         kind: of the raw labels.
         fixed_order: True if tasks came in one order for all subjects.
         session: recording -> position of its session, from 0.
-        names: of raw conditions.
-    """
+        names: of raw conditions."""
 
     units: Sequence[Unit]
     y: np.ndarray
@@ -327,7 +325,7 @@ class Placed:
         return self.session[unit.recording], order, start, unit.start
 
     def code(self, own: np.ndarray) -> np.ndarray:
-        """Return (k,) the class of each of some units, -1 without a label."""
+        """Return (k,) the class of the units at positions `own` (k,), -1 without a label."""
         y = self.y[own]
         known = np.isfinite(y)
         return np.where(known, np.nan_to_num(y) if self.classes > 1 else 0, -1).astype(int)
@@ -340,7 +338,8 @@ class Placed:
         return several and any(not (math.isfinite(unit.start_s) or math.isfinite(unit.order)) for unit in units)
 
     def blocks(self, own: np.ndarray, block_s: float) -> np.ndarray:
-        """Return (k,) the block of each of a subject's units, in order; -1 for units in no block."""
+        """Return (k,) the number of the block of each of a subject's units, in order; -1 for units in no block.
+        `block_s`: length of a block if the subject has one recording without conditions."""
         units = [self.units[i] for i in own.tolist()]
         whole = [unit.recording for unit in units]
         if self.kind == "condition":
@@ -358,7 +357,7 @@ class Placed:
         return found
 
     def times(self, own: np.ndarray) -> np.ndarray:
-        """Return (k, 3) session, start and stop of each of a subject's units, NaN where the release hides times."""
+        """Return (k, 3) session, start and stop of each of a subject's units, NaN if the release hides times."""
         units = [self.units[i] for i in own.tolist()]
         rows = [(self.session[u.recording], u.start_s, u.start_s + u.stop - u.start) for u in units]
         return np.array(rows, float).reshape(-1, 3)

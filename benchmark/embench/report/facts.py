@@ -29,9 +29,9 @@ from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, is_own, read_manifest, read_record
 from embench.records.scores import Scores
 from embench.records.wording import bare_name, format_value, in_words, join_with_and, method_name
-from embench.statistics.answers import TargetAnswers, answers_of
+from embench.statistics.answers import TargetAnswers, answer_questions
 from embench.statistics.form import ResultForm, result_forms
-from embench.statistics.joined import Joined, join, labels_of, names_apart, recorded_targets
+from embench.statistics.joined import Joined, join, labels_of, make_names_unique, recorded_targets
 from embench.store import Store
 
 # Facts of a finished run, for reports, texts for papers, and other descriptions.
@@ -200,7 +200,7 @@ class RunFacts:
     @cached_property
     def answers(self) -> dict[str, TargetAnswers]:
         """Target -> the answers to each question."""
-        return answers_of(self.record.run, self.scores)
+        return answer_questions(self.record.run, self.scores)
 
     @cached_property
     def forms(self) -> dict[str, ResultForm]:
@@ -402,7 +402,7 @@ class RunFacts:
 def row_names(runs: Sequence[RunFacts]) -> dict[str, str]:
     """Return id of a run -> name of its method, with the settings that distinguish it from runs of the same method."""
     once = list({run.manifest.id: run for run in runs}.values())
-    names = names_apart([run.row_name for run in once], [run.record.run for run in once])
+    names = make_names_unique([run.row_name for run in once], [run.record.run for run in once])
     return dict(zip((run.manifest.id for run in once), names, strict=True))
 
 

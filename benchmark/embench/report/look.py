@@ -31,10 +31,9 @@ from embench.report.page import Section, join_parts, paragraph, render_macro, re
 from embench.runs.external import describe_confound_only
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
 from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
-from embench.statistics.answerable import published_spread, smallest_difference, subjects_needed
-from embench.statistics.answers import plain_reason, undefined_in_words
+from embench.statistics.answerable import SIMULATED_PROTOCOL, published_spread, smallest_difference, subjects_needed
+from embench.statistics.answers import describe_undefined, plain_reason
 from embench.statistics.confound_only import CONFOUND_ONLY, FOR_COMPARISON
-from embench.statistics.power import SIMULATED_PROTOCOL
 from embench.store import RecordingEntry, Store
 from embench.store.prepare import recordings
 from embench.system import ProgressCallback
@@ -353,7 +352,7 @@ class LookContent:
         people: subjects whose signals are drawn.
         is_own: whether the data are the user's own.
         cannot_answer: targets that the study cannot answer, see `Unanswerable.as_json`.
-        power: see `embench.statistics.power.find_power`.
+        power: see `embench.statistics.answerable.find_power`.
     """
 
     dataset: Dataset
@@ -565,7 +564,7 @@ def _render_models(content: LookContent, progress: ProgressCallback) -> Markup:
             rows.append((f"({called})" if name in FOR_COMPARISON else called, why, cells))
         caption = f"{target.name}, {found['subjects'][target.name]} people"
         none = {
-            m: _hide_names(undefined_in_words(min(why), len(content.store.subjects), content.store.name), content.store)
+            m: _hide_names(describe_undefined(min(why), len(content.store.subjects), content.store.name), content.store)
             for m, why in known.items()
             if why and m not in metrics
         }
@@ -576,7 +575,7 @@ def _render_models(content: LookContent, progress: ProgressCallback) -> Markup:
 
 def _format_cell(control: ConfoundOnlyModel, metric: str, store: Store) -> str:
     why = control.why_undefined(metric)
-    words = undefined_in_words(why, len(store.subjects), store.name)
+    words = describe_undefined(why, len(store.subjects), store.name)
     return _hide_names(words, store) if why else format_control(control.scores[metric])
 
 
@@ -595,7 +594,7 @@ def _hide_names(reason: str, store: Store) -> str:
 
 
 def _describe_power(row: Mapping[str, Any]) -> str:
-    """Return a sentence on the power for an effect; see `embench.statistics.power`."""
+    """Return a sentence on the power for an effect; see `embench.statistics.answerable`."""
     effect = f"tell {row['target']} with an AUROC of {row['AUROC of the signals']:.2f} within subjects"
     shares = {name.removesuffix(", %"): value for name, value in row.items() if name.endswith(", %")}
     percent = " and ".join(f"{value}\N{NO-BREAK SPACE}% {name}" for name, value in shares.items())

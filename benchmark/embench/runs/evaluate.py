@@ -44,9 +44,9 @@ from embench.statistics.evaluation import (
     ConfoundAnalysis,
     Evaluation,
     FoldPredictions,
-    about_units,
     decide,
     prediction_rows,
+    unit_columns,
 )
 from embench.statistics.joined import units_of
 from embench.system import EventCallback
@@ -212,7 +212,7 @@ def labelled_in_fold(
     known = np.isfinite(y) & np.isfinite(table[:, 0])
     score, decision = decide(target, table[known], plan.protocol)
     own = FoldPredictions(target, expected.seed, expected.fold, index[known], None, score, decision)
-    rows = prediction_rows(MODEL, target, about_units(own, cohort, own.units), score, decision)
+    rows = prediction_rows(MODEL, target, unit_columns(own, cohort, own.units), score, decision)
     return known, units_of(rows, y[known], target, cohort.groups, cohort.length_s)
 
 

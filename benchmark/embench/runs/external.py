@@ -39,7 +39,7 @@ from embench.records.scores import ConfoundOnlyModel
 from embench.records.wording import name_without_package
 from embench.statistics import evaluation, metric_facts
 from embench.statistics.confound_only import FOR_COMPARISON
-from embench.statistics.evaluation import ConfoundAnalysis, Evaluation, FoldPredictions, decide, unpredicted
+from embench.statistics.evaluation import ConfoundAnalysis, Evaluation, FoldPredictions, decide, empty_predictions
 from embench.statistics.result import Result
 from embench.store import Store
 from embench.system import ProgressCallback
@@ -81,7 +81,7 @@ def describe_confound_only(
         **{key: {} for key in ("subjects", "left_out", "primary_metrics", "confound_only", "best")},
     }
     cohorts = [build_cohort(store, card, (target,), None, protocol) for target in targets]  # units differ by target
-    blank = [list(unpredicted(cohort, protocol, seeds)) for cohort in cohorts]
+    blank = [list(empty_predictions(cohort, protocol, seeds)) for cohort in cohorts]
     done, total = 0, sum(map(len, blank))
 
     def on_fold(done_in_target: int, _: int, name: str) -> None:

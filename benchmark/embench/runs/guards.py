@@ -20,7 +20,7 @@ from embench.data.find import Source
 from embench.engine import device as machine
 from embench.engine.executors import Resources, run_graph
 from embench.engine.fits import task_subjects
-from embench.engine.predict import deviation
+from embench.engine.predict import row_deviations
 from embench.engine.stage import Folder, Part, Stage
 from embench.engine.work import check_alone
 from embench.errors import CheckFailed, MachineError
@@ -312,7 +312,7 @@ def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_eve
         run_pending(select_stages(changed, [(seed, other.fold)]), Path(folder), on_event)
         run_pending(moved, Path(folder), on_event)
         gap = max(
-            float(np.nan_to_num(deviation(_scores(Path(folder), b), _scores(root, a))).max(initial=0))
+            float(np.nan_to_num(row_deviations(_scores(Path(folder), b), _scores(root, a))).max(initial=0))
             for a, b in zip(own.predictions, moved.predictions, strict=True)
         )
     device = planned.setting.device

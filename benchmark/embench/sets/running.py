@@ -63,7 +63,7 @@ from embench.sets.files import ALL_TOGETHER, EACH_ALONE, BaselineSet, RowRule
 from embench.sets.rows import BaselineRow, rows_of_rules
 from embench.sets.table import best_control
 from embench.statistics import metric_facts
-from embench.statistics.answerable import without_repeats
+from embench.statistics.answerable import unique_as_json
 from embench.statistics.answers import TargetAnswers
 from embench.statistics.result import Result
 from embench.store import Store, derive
@@ -408,7 +408,7 @@ def plan_document(
         "expected_s": round(sum(row["expected_s"] for row in rows), 1),
         "memory_mb": max(row["memory_mb"] for row in rows),
         "disk_mb": round(sum(row["disk_mb"] for row in rows), 1),
-        "cannot_answer": without_repeats([found for each in able for found in each.plan.unanswerable()]),
+        "cannot_answer": unique_as_json([found for each in able for found in each.plan.unanswerable()]),
         "rows": rows,
         "does_not_fit": [{"row": row.title, "level": row.level, "reason": row.reason} for row in unfit],
     }

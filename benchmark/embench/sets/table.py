@@ -19,7 +19,7 @@ from embench.records.record import read_record
 from embench.records.scores import ConfoundOnlyModel, Score
 from embench.records.wording import bare_name, grouped, is_by_construction, method_name
 from embench.statistics import metric_facts
-from embench.statistics.answers import figures, two_decimals
+from embench.statistics.answers import format_decimals, format_with_interval
 from embench.statistics.comparison import compare, compare_with_best, compare_with_first, method_names
 from embench.statistics.intervals import holm
 from embench.statistics.result import Result
@@ -108,7 +108,7 @@ def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 "above chance": row["above_chance"],
                 "given time and movement": row["finding"],
                 "difference": _format_difference(row),
-                p: "" if row["p"] is None else two_decimals(row["p"], 3),
+                p: "" if row["p"] is None else format_decimals(row["p"], 3),
                 "run": row["run"].rpartition("-")[2],
             }
         )
@@ -130,7 +130,7 @@ def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     cells, fixed = [], dict[str, list[str]]()
     for row in models:
         if row["constant"]:
-            fixed.setdefault(f"{two_decimals(row['mean'])} always", []).append(label(row["method"]))
+            fixed.setdefault(f"{format_decimals(row['mean'])} always", []).append(label(row["method"]))
         else:
             title = metric_facts(row["metric"]).title
             cells.append({"model without any physiological signal": label(row["method"]), title: _format_score(row)})
@@ -407,7 +407,7 @@ def _write_answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError
         if pair.better:
             verb = "is better than" if pair.better == pair.one else "is worse than"
         gap = Score(mean=pair.difference.mean, low=pair.difference.low, high=pair.difference.high)
-        first = f"{verb} the best baseline, {best} (difference {figures(gap, 0.0)})"
+        first = f"{verb} the best baseline, {best} (difference {format_with_interval(gap, 0.0)})"
     answer = found.answer("movement")
     second = f"{answer.text.removesuffix('?')}: {answer.answer} ({answer.evidence})" if answer else "leaks"
     return f"{panel.target}: {name} {first}; {second}."
@@ -428,7 +428,7 @@ def _format_score(row: Mapping[str, Any]) -> str:
     if row["mean"] is None:
         return "not estimable"
     score = Score(mean=row["mean"], low=row["low"], high=row["high"], metric=row["metric"])
-    return figures(score, metric_facts(row["metric"]).chance)
+    return format_with_interval(score, metric_facts(row["metric"]).chance)
 
 
 def _format_difference(row: Mapping[str, Any]) -> str:
@@ -436,7 +436,7 @@ def _format_difference(row: Mapping[str, Any]) -> str:
     if row["from_reference"] is None:
         return "reference" if row["reference"] and not row["not_compared"] else ""
     mean, low, high = (row[name] for name in _get_keys("from_reference"))
-    return figures(Score(mean=mean, low=low, high=high), 0.0)
+    return format_with_interval(Score(mean=mean, low=low, high=high), 0.0)
 
 
 def _mean(score: Any) -> float | None:

@@ -17,7 +17,7 @@ def ecg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
     detector)."""
     import neurokit2 as nk  # slow to import
 
-    if _no_rhythm(x, rate):
+    if _lacks_rhythm(x, rate):
         return np.zeros(0, np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -31,7 +31,7 @@ def ppg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
     Raises ValueError if the rate is too low for the band."""
     import neurokit2 as nk
 
-    if _no_rhythm(x, rate):
+    if _lacks_rhythm(x, rate):
         return np.zeros(0, np.int64)
     if rate <= 2 * PULSE_HZ:
         raise ValueError(f"beats are found in a pulse wave of more than {2 * PULSE_HZ:g} Hz, and this one has {rate:g}")
@@ -67,5 +67,5 @@ def intervals(
     return times[1:][good], gaps[good]
 
 
-def _no_rhythm(x: np.ndarray, rate: float) -> bool:
+def _lacks_rhythm(x: np.ndarray, rate: float) -> bool:
     return len(x) < SHORTEST_S * rate or bool(np.ptp(x) == 0) or not bool(np.isfinite(x).all())

@@ -12,10 +12,10 @@ from embench.interfaces.recording import Signal
 _CHANGES = 128
 """Number of consecutive changes of a signal that two subjects do not share by chance."""
 
-_KEPT = 64
+_MAX_SECTIONS = 64
 """Number of remembered sections of a signal: those with the lowest hashes, which a copy shares."""
 
-_SHARED = 2
+_LEAST_SHARED = 2
 """Number of common remembered sections from which on a signal counts as a copy."""
 
 _DISTINCT = 10
@@ -38,7 +38,7 @@ class SeenSignals:
         whole = self._owner(subject, recording, modality, hashlib.blake2b(data.tobytes(), digest_size=16).digest())
         others = (self._owner(subject, recording, modality, mark) for mark in stretches(data))
         shared = Counter(other for other in others if other is not None).most_common(1)
-        return whole or (shared[0][0] if shared and shared[0][1] >= _SHARED else None)
+        return whole or (shared[0][0] if shared and shared[0][1] >= _LEAST_SHARED else None)
 
     def _owner(self, subject: str, recording: str, modality: str, mark: bytes | int) -> str | None:
         owner, first = self._owners.setdefault((modality, mark), (subject, recording))
@@ -46,33 +46,34 @@ class SeenSignals:
 
 
 def stretches(data: np.ndarray) -> list[int]:
-    """Return at most `_KEPT` hashes of sections of a signal (channels, n), each with `_CHANGES` changes of its value.
+    """Return at most `_MAX_SECTIONS` hashes of sections of a signal (channels, n), each with `_CHANGES` changes of its
+        value.
     The content decides which sections are hashed, so that two differently cut copies of a signal share most hashes."""
     bits = (np.where(np.isfinite(data), data, np.nan) + np.float32(0)).view(np.uint32).astype(np.uint64)  # no -0
     value = np.zeros(bits.shape[-1], np.uint64)
     for channel in bits.reshape(-1, bits.shape[-1]):
-        value = _mixed(value * _ODD + channel)
+        value = _mix_bits(value * _ODD + channel)
     starts = np.flatnonzero(np.diff(value)) + 1  # the first and the last value may have been cut
-    change = _mixed(value[starts[:-1]] * _ODD + np.diff(starts).astype(np.uint64))
+    change = _mix_bits(value[starts[:-1]] * _ODD + np.diff(starts).astype(np.uint64))
     rolled, width = change, 1
     while width < _CHANGES:
-        rolled = _mixed(rolled[:-width] * _ODD + rolled[width:])
+        rolled = _mix_bits(rolled[:-width] * _ODD + rolled[width:])
         width *= 2
-    lowest, kept = np.argsort(rolled)[: 8 * _KEPT], list[int]()
-    for first in range(0, len(lowest), _KEPT):
-        some = lowest[first : first + _KEPT]
+    lowest, kept = np.argsort(rolled)[: 8 * _MAX_SECTIONS], list[int]()
+    for first in range(0, len(lowest), _MAX_SECTIONS):
+        some = lowest[first : first + _MAX_SECTIONS]
         inside = np.sort(change[some[:, None] + np.arange(_CHANGES)], axis=1)
         kinds = 1 + (np.diff(inside, axis=1) != 0).sum(axis=1)
         kept += rolled[some[kinds >= _DISTINCT]].tolist()
-        if len(kept) >= _KEPT:
+        if len(kept) >= _MAX_SECTIONS:
             break
-    return kept[:_KEPT]
+    return kept[:_MAX_SECTIONS]
 
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _mixed(x: np.ndarray) -> np.ndarray:
+def _mix_bits(x: np.ndarray) -> np.ndarray:
     """Spread each number (uint64) over all bits: the end of splitmix64 (Steele et al. 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -41,8 +41,7 @@ def read_boxes(path: Path, film: Path) -> Boxes:
     `width` and `height`. Rows with a missing value or an empty box contain no face.
 
     Raises:
-        DataError: where the file cannot be read or has no such columns.
-    """
+        DataError: the file cannot be read, or lacks these columns."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)

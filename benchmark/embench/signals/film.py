@@ -1,7 +1,6 @@
 """The requested part of a video: its frames, cut around the face, one segment at a time.
 
-Parallel decoders import only this module, so that they start quickly.
-"""
+Parallel decoders import only this module, so that they start quickly."""
 
 from __future__ import annotations
 
@@ -35,8 +34,8 @@ class Frames:
 
 @dataclass(frozen=True)
 class Film:
-    """The stored part of a video: `frames` frames from number `first` (at first / frames_hz seconds of the recording)
-    as rows from `row`; time 0 of the recording is `zero_s` on the file's clock."""
+    """The part of a video that is stored: `frames` frames from number `first` (at first / frames_hz seconds of the
+    recording), as rows from `row`. Time 0 of the recording is `zero_s` on the file's clock."""
 
     recording: str
     path: Path
@@ -49,7 +48,8 @@ class Film:
 
 @dataclass(frozen=True)
 class Stored:
-    """Result of storing a video: frames stored, segments with and without a face, or the reason for storing nothing."""
+    """Result of storing a video: frames stored, and segments with and without a face; or the reason `why` nothing was
+    stored."""
 
     frames: int = 0
     segments: int = 0
@@ -96,7 +96,7 @@ def _segments(film: Film, boxes: Boxes | None, wanted: Frames) -> Iterator[tuple
 
 
 def _cut(
-    held: Sequence[tuple[int, Any]],
+    frames: Sequence[tuple[int, Any]],
     film: Film,
     boxes: Boxes | None,
     wanted: Frames,
@@ -109,11 +109,11 @@ def _cut(
         if boxes is not None:
             box = boxes.median(film.zero_s + start_s, film.zero_s + start_s + wanted.clip_s)
         else:
-            sampled = np.unique(np.linspace(0, len(held) - 1, _SAMPLED_FRAMES).round().astype(int))
-            found = [face for i in sampled if (face := find_face(convert(held[i][1]))) is not None]
+            sampled = np.unique(np.linspace(0, len(frames) - 1, _SAMPLED_FRAMES).round().astype(int))
+            found = [face for i in sampled if (face := find_face(convert(frames[i][1]))) is not None]
             box = np.median(found, 0) if found else None
     rows = []
-    for count, frame in held:
+    for count, frame in frames:
         picture = convert(frame)
         place = square(box, wanted.crop, *picture.shape[:2])
         rows += [crop_square(picture, place, wanted.size)] * count

@@ -2,8 +2,7 @@
 
 All functions take `x` (C, T) without NaN, `rate` and edges in Hz, and return (C, T). Filters run forwards and
 backwards, so that the phase is unchanged and the attenuation is that of twice the order. scipy.signal takes most of a
-second to import; it is therefore imported inside functions, which readers of prepared data never call.
-"""
+second to import; it is therefore imported inside functions, which readers of prepared data never call."""
 
 from __future__ import annotations
 
@@ -98,11 +97,11 @@ def _run(sos: np.ndarray, x: np.ndarray, *, keep_offset: bool) -> np.ndarray:
     # scipy's default length of reflection, at most the signal's length
     pad = 3 * (2 * len(sos) + 1 - min(int((sos[:, 2] == 0).sum()), int((sos[:, 5] == 0).sum())))
     pad = min(pad, x.shape[1] - 1)
-    state = _settled(sos.tobytes())
+    state = _settled_state(sos.tobytes())
     for channel, row in enumerate(x):
         row = row.astype(np.float64)
         first = row[0]
-        wide = _reflected(row - first, pad)
+        wide = np.pad(row - first, pad, mode="reflect", reflect_type="odd")
         # Equals `sosfiltfilt`, which would compute the settled state again for every signal.
         forwards, _ = sps.sosfilt(sos, wide, zi=state * wide[0])
         backwards, _ = sps.sosfilt(sos, forwards[::-1], zi=state * forwards[-1])
@@ -112,13 +111,8 @@ def _run(sos: np.ndarray, x: np.ndarray, *, keep_offset: bool) -> np.ndarray:
 
 
 @cache
-def _settled(sos: bytes) -> np.ndarray:
+def _settled_state(sos: bytes) -> np.ndarray:
     """Return (sections, 2) the state of a filter after a long constant input of 1."""
     from scipy import signal as sps
 
     return np.asarray(sps.sosfilt_zi(np.frombuffer(sos).reshape(-1, 6)))
-
-
-def _reflected(row: np.ndarray, pad: int) -> np.ndarray:
-    """Return the row (T,) with `pad` samples before and after it, reflected about its ends."""
-    return np.concatenate([2 * row[0] - row[pad:0:-1], row, 2 * row[-1] - row[-2 : -pad - 2 : -1]])

@@ -44,7 +44,7 @@ class Moments:
 
     @property
     def std(self) -> np.ndarray:
-        """Return (C,) the SD; 1 for a channel that is constant within float32, so that noise is not amplified."""
+        """(C,) standard deviations; 1 for a channel that is constant within float32, so that noise is not amplified."""
         std = np.sqrt(self.squares / np.maximum(self.count, 1))
         noise = 4 * np.finfo(np.float32).eps * np.abs(self.mean)
         return np.where(std > noise, std, 1.0)

@@ -13,8 +13,7 @@ sizes, which reveal a wrong unit.
 | acc | g | length | below 4 | a body at rest feels 1 g, or 0 where gravity is taken out |
 
 The *swing* is the median over the seconds and channels of the difference between the least and the greatest value in a
-second; the *length* is the median of the length of the vector of all axes.
-"""
+second; the *length* is the median of the length of the vector of all axes."""
 
 from __future__ import annotations
 
@@ -41,8 +40,7 @@ _Convert = Callable[[float], float]
 class PlausibleSize:
     """Plausible size of a modality in `unit`, see the module's table.
 
-    `usual` is a typical size. `others`: another unit -> function that converts its values to `unit`.
-    """
+    `usual` is a typical size. `others`: another unit -> function that converts its values to `unit`."""
 
     unit: str
     measure: Literal["median", "swing", "length"]

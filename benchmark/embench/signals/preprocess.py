@@ -36,8 +36,7 @@ class Rule:
         notch: True to remove mains hum; only if the source rate is above `notch_above_hz`.
         low_above_hz: the low-pass is skipped unless the source rate is above this.
         envelope: True to return the magnitude of the analytic signal at the end.
-        average_reference: True to subtract the mean of the channels from each at the end.
-    """
+        average_reference: True to subtract the mean of the channels from each at the end."""
 
     high: float | None = None
     low: float | None = None
@@ -57,8 +56,7 @@ class Rules:
         filters: filters by modality; a missing modality is only resampled.
         stack: True to run filters even if the files already had one at least as strict.
         filter_first: True to filter at the source rate, before any resampling.
-        skip_start: True to drop the seconds at the start of every signal that the dataset's card declares.
-    """
+        skip_start: True to drop the seconds at the start of every signal that the dataset's card declares."""
 
     filters: Mapping[str, Rule]
     stack: bool = False
@@ -110,8 +108,8 @@ RULES = {
     # Bad channels are not interpolated, and no components are removed: the authors' decomposition has no seed.
     "chen2023": Rules({**_STANDARD, "eeg": Rule(high=0.05, low=47.0, order=4, average_reference=True)}),
 }
-"""Preparations by name: those of the protocols, and those of papers, which treat modalities that the paper does not use
-as `standard-v1` does."""
+"""Preprocessing by name: of the protocols, and of papers. Modalities that a paper does not use are treated as in
+`standard-v1`."""
 
 LINEAR = frozenset({"hr", "eeg_bands", "face_au"})
 """Derived series, not waveforms: no filter, linear interpolation."""

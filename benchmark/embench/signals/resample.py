@@ -42,7 +42,7 @@ def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     for channel, row in enumerate(x):
         row = row.astype(np.float64)
         first = row[0]  # subtracted and added again, so that a constant stays exactly constant
-        wide = _continued(row - first, pad)
+        wide = _extend_ends(row - first, pad)
         out[channel] = soxr.resample(wide, from_hz, to_hz, quality="HQ")[start : start + samples] + first
     return out
 
@@ -64,7 +64,7 @@ def to_rate(x: np.ndarray, from_hz: float, to_hz: float, *, linear: bool) -> np.
     return (resample_linear if linear else resample)(x, from_hz, to_hz)
 
 
-def _continued(row: np.ndarray, pad: int) -> np.ndarray:
+def _extend_ends(row: np.ndarray, pad: int) -> np.ndarray:
     if len(row) == 1:
         return np.pad(row, pad, mode="edge")
     return np.pad(row, pad, mode="reflect", reflect_type="odd")

@@ -1,8 +1,7 @@
 """Reading of videos: a file's properties, and the frames at given times, as in a full decode.
 
 The clock of a file begins at its first frame. A file is read packet by packet and never sought in, because containers
-lie about where a seek lands; groups of pictures without a requested one are passed over without being decoded.
-"""
+lie about where a seek lands; groups of pictures without a requested one are passed over without being decoded."""
 
 from __future__ import annotations
 
@@ -41,13 +40,12 @@ class _Timeline:
     """Times of the frames of a file.
 
     Args:
-        stamps: (n,) in the stream's own unit, ascending; `seconds` (n,) the same from the first frame on.
+        stamps: (n,) in the stream's own unit, ascending. `seconds`: (n,) the same in s, from the first frame on.
         end_s: when the last frame ends.
         starts: (n,) the position in the file of the packet from which each frame can be decoded; `landing` (n,) that
             packet's stamp.
-        orderly: whether decoded frames carry these stamps, in order. Where they do not (AVI has no room for them), the
-            first frame decoded has the first stamp, and so on.
-    """
+        orderly: whether decoded frames carry these stamps, in order. If not (AVI has no room for them), stamps are
+            assigned to decoded frames in order."""
 
     stamps: np.ndarray
     seconds: np.ndarray
@@ -68,8 +66,7 @@ def probe(path: Path) -> Probe:
     """Return rate and duration of a video file, from all of its packets and its first decoded frames.
 
     Raises:
-        DataError: where nothing can be seen: no such file, no video, no frames, or none that can be decoded.
-    """
+        DataError: the file is missing, or has no frame that can be decoded."""
     line = _timeline(path)
     return Probe(len(line.seconds) / line.end_s, line.end_s)
 
@@ -84,8 +81,7 @@ def frames(path: Path, times_s: Iterable[float]) -> Iterator[np.ndarray]:
     the file's first frame: the last frame that is not later, or the first frame before that.
 
     Raises:
-        DataError: where the file cannot be read, or not up to the last of these times.
-    """
+        DataError: the file cannot be read, or not up to the last of these times."""
     times = np.asarray([*times_s], np.float64)
     yielded, rgb = 0, converter(path)
     for count, frame in pictures(path, times):
@@ -104,9 +100,8 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
     are covered if the file's end cannot be decoded.
 
     Raises:
-        DataError: where nothing can be seen.
-        ValueError: the times do not ascend.
-    """
+        DataError: no frame can be decoded.
+        ValueError: the times do not ascend."""
     if (np.diff(times_s) < 0).any():
         raise ValueError("times must ascend")
     line = _timeline(path)
@@ -115,12 +110,12 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
     done = 0
     if line.orderly:
         try:
-            for frame in _from_key_frames(path, line, [position for position, _ in wanted]):
+            for frame in _decode_from_key_frames(path, line, [position for position, _ in wanted]):
                 yield wanted[done][1], frame
                 done += 1
         except _MistakenError:
             pass
-    for frame in _whole(path, line, [position for position, _ in wanted[done:]]):
+    for frame in _decode_all(path, line, [position for position, _ in wanted[done:]]):
         yield wanted[done][1], frame
         done += 1
 
@@ -154,12 +149,11 @@ def _upright(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture[::-1] if down_of_down < 0 else picture)
 
 
-def _from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
+def _decode_from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
     """Yield the frames at these ascending positions, each decoded from the last key frame before it.
 
     Raises:
-        _MistakenError: where a frame is not what a full decode would give, before it is handed out.
-    """
+        _MistakenError: a frame is not what a full decode would give; raised before the frame is yielded."""
     if not wanted:
         return
     todo = iter(wanted)
@@ -193,7 +187,7 @@ def _from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator
     raise _MistakenError
 
 
-def _whole(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
+def _decode_all(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
     """Yield the frames at these ascending positions from a full decode; the previous one if a frame is missing."""
     todo, before = list(reversed(wanted)), None
     if not todo:
@@ -216,7 +210,7 @@ def _whole(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
 
 def _timeline(path: Path) -> _Timeline:
     table, known, unit, usual = _packet_table(path)
-    first = _trial(path)
+    first = _first_stamps(path)
     table = table[table[:, _STAMP] != _NONE]
     table = table[np.argsort(table[:, _STAMP], kind="stable")]
     visible, keys = table[table[:, _HIDDEN] == 0], table[table[:, _KEY] == 1]
@@ -246,8 +240,7 @@ def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
     usual frame rate.
 
     If the container has no room for presentation stamps, these are missing or duplicate guesses. Decoding stamps are
-    used instead; the frames take them in the order of presentation.
-    """
+    used instead; the frames take them in the order of presentation."""
     read = array("q")
     with _opened(path) as (container, stream):
         unit, usual = float(stream.time_base), float(stream.average_rate or 1)
@@ -260,7 +253,7 @@ def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
     return np.delete(table, 0 if known else 1, 1), known, unit, usual
 
 
-def _trial(path: Path) -> np.ndarray:
+def _first_stamps(path: Path) -> np.ndarray:
     """Return the stamps of the first decodable frames."""
     stamps: list[int] = []
     with _opened(path) as (container, stream):
@@ -276,8 +269,7 @@ def open_container(path: Path) -> Any:
     files or addresses, whatever the file's name.
 
     Raises:
-        DataError: the file is a pipe or a device, which might never end. av.FFmpegError: it is not a video.
-    """
+        DataError: the file is a pipe or a device, which might never end. av.FFmpegError: it is not a video."""
     import av
 
     if path.exists() and not path.is_file():
@@ -290,8 +282,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a container and its video stream, decoded on this thread only.
 
     Raises:
-        DataError: where there is none.
-    """
+        DataError: there is no video."""
     import av
 
     try:

@@ -1,4 +1,5 @@
-"""Scores with their intervals, tests and comparisons: arithmetic on predictions. Here: facts about each score."""
+"""Scores, their intervals, tests and comparisons, computed from predictions without torch. This module: facts about
+scores."""
 
 from __future__ import annotations
 
@@ -10,27 +11,20 @@ from functools import cache
 from embench import registry, vocabulary
 from embench.errors import EmbenchError
 
-# Scores with their intervals, confound-only models, tests and comparisons: arithmetic on predictions, which needs no
-# torch.
-
 SCORING_REVISION = 3
-"""Increased when the same predictions and labels give other scores; records say it, and older ones are scored anew."""
-
-
-# Facts of each score: those that metric plugins declare, and those of the scores that are not plugins.
+"""Increased when the same predictions and labels give other scores. Records contain it; older ones are scored again."""
 
 
 @dataclass(frozen=True)
 class MetricFacts:
-    """The facts of a score.
+    """Facts about a score, such as `auroc_within`.
 
     Args:
-        title: in text. `short`: as the head of a column. `about`: what it measures, in a sentence.
-        chance: what predictions without information score; None where that depends on the labels.
-        higher: whether more is better. `range`: its least and its greatest value.
-        why_unranked: why entries are not ranked by it, in a clause; empty where they are.
-        needs: the subjects that an estimate takes, in a sentence; empty where any subjects do.
-    """
+        title: its name in a text. `short`: its name as a column head. `about`: what it measures, in a sentence.
+        chance: the score of predictions without information; None if that depends on the labels.
+        higher: whether more is better. `range`: the lowest and highest possible value.
+        why_unranked: a clause on why entries are not ranked by it; empty if they are.
+        needs: a sentence on the subjects without whom it can't be estimated; empty if any subjects will do."""
 
     title: str
     short: str
@@ -43,18 +37,18 @@ class MetricFacts:
 
     @property
     def bounded(self) -> bool:
-        """True if it has a least and a greatest value."""
+        """True if the score has a finite lowest and highest value."""
         return all(map(math.isfinite, self.range))
 
     @property
     def is_like_auroc(self) -> bool:
-        """True if it lies in 0..1 and chance is in the middle, whatever the labels."""
+        """True if the score lies in 0 to 1 and chance is 0.5, whatever the labels."""
         return self.range == (0.0, 1.0) and self.chance == 0.5
 
 
 @cache
-def _facts(name: str, needs: str) -> MetricFacts:
-    """The facts of a score of the vocabulary that no plugin computes; `needs`: which ten subjects it takes."""
+def _vocabulary_facts(name: str, needs: str) -> MetricFacts:
+    """Return the facts of a score that no plugin computes. `needs`: a clause on the ten subjects that it requires."""
     term = vocabulary.terms("metrics")[name]
     wanted = f"It needs at least ten subjects {needs}." if needs else ""
     return MetricFacts(term.label, term.short, term.definition, chance=0.5, needs=wanted)
@@ -78,19 +72,18 @@ CONDITIONED_NEEDS = {
     "concordance_crossed_moment": _ORDERED.format("moments"),
     "concordance_crossed_matched": f"of one fold whose labels have opposite orders at the same times, {_LIKE_LENGTH}",
 }
-"""The scores that are not plugins, most with a confound held constant, see `embench.statistics.conditioned`; and which
-ten subjects each takes."""
+"""Conditioned score -> a clause on the ten subjects that it requires. These scores are not plugins, see
+`embench.statistics.conditioned`."""
 
 
-_ERROR = "the primary metric is an error, which also rewards knowledge of the subject"
-"""Reason why rows are not ranked by a score of which less is better."""
+_LESS_IS_BETTER = "the primary metric is an error, which also rewards knowledge of the subject"
+"""Reason why entries are not ranked by an error."""
 
 
 def metric_facts(name: str) -> MetricFacts:
-    """The facts of the score of this name, in the vocabulary's words; only the name of a metric that is not
-    installed."""
+    """Return the facts of a score, in the words of the vocabulary. A metric that is not installed has only its name."""
     if name in CONDITIONED_NEEDS:
-        return _facts(name, CONDITIONED_NEEDS[name])
+        return _vocabulary_facts(name, CONDITIONED_NEEDS[name])
     words = name.rpartition("/")[2].replace("_", " ")
     try:
         metric = registry.load("metric", name)
@@ -109,5 +102,9 @@ def metric_facts(name: str) -> MetricFacts:
         metric.chance_level,
         higher,
         metric.range,
-        "the primary metric depends on a decision threshold" if metric.depends_on_cut else "" if higher else _ERROR,
+        "the primary metric depends on a decision threshold"
+        if metric.depends_on_cut
+        else ""
+        if higher
+        else _LESS_IS_BETTER,
     )

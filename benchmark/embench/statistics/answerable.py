@@ -20,21 +20,21 @@ from embench.files import parse_yaml
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.protocols import Fold, Protocol
+from embench.protocols import Fold, Protocol, load_protocol
 from embench.reasons import Reason
 from embench.records.manifest import MethodKind
 from embench.statistics import conditioned, metric_facts
 from embench.statistics.answers import (
-    CLOCK_TELLS_ALL,
     CONFOUNDING,
-    FEW,
+    TIME_PREDICTS_LABEL,
+    TOO_FEW_REASONS,
     Unanswerable,
-    cannot_separate,
+    describe_missing_data,
+    format_decimals,
     metric_family,
-    more_data,
     plain_reason,
-    too_few,
-    two_decimals,
+    say_not_separable,
+    suggest_more_data,
 )
 from embench.statistics.confound_only import CONFOUND_ONLY, ConfoundTask
 from embench.statistics.confound_test import LabelledUnits, tested_units
@@ -46,24 +46,22 @@ from embench.statistics.scores import choose_primary_metric
 from embench.store import Store
 from embench.vocabulary import label
 
-# Whether a study can answer its question, said before anything is trained: from labels, stimuli, times and folds.
-
 TRIED_SEEDS = tuple(range(10))
-"""Seeds that are tried where those that were asked for give too few comparisons."""
-_MOST_SUBJECTS = 1000
-"""Most subjects that are named as enough."""
-_FEW = 5
-"""Subjects who may have one order by chance."""
-FoldsOf = Callable[[int], Sequence[Fold]]
+"""Seeds that are tried if the requested ones give too few comparisons."""
+_MAX_SUBJECTS = 1000
+"""Largest number of subjects that is named as enough."""
+_CHANCE_SUBJECTS = 5
+"""Number of subjects below which a common order may be chance."""
+GetFolds = Callable[[int], Sequence[Fold]]
 
 
 @dataclass(frozen=True)
 class UnanswerableTarget(Unanswerable):
-    """Why a study cannot answer whether scores are associated with the label `target`.
+    """Reason why a study cannot answer whether scores are associated with the label `target`.
 
     Args:
-        seeds: seeds that give enough comparisons; `subjects`: about how many do. Empty and 0 where none is known.
-    """
+        seeds: seeds that give enough comparisons; empty if unknown.
+        subjects: roughly how many subjects give enough; 0 if unknown."""
 
     target: str = ""
     seeds: tuple[int, ...] = ()
@@ -75,13 +73,12 @@ class UnanswerableTarget(Unanswerable):
 
 
 def why_unanswerable(
-    cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int], folds_of: FoldsOf | None = None
+    cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int], folds_of: GetFolds | None = None
 ) -> UnanswerableTarget | None:
-    """Return why these seeds of a protocol cannot answer for a target; None where they can. No signal is read.
+    """Return why a protocol with these seeds cannot answer for a target; None if it can. No signal is read.
 
     Args:
-        folds_of: the folds of a seed; default: those of the protocol.
-    """
+        folds_of: returns the folds of a seed; by default those of the protocol."""
     study = _Study(cohort, protocol, target, folds_of or (lambda seed: cohort.folds(protocol, seed)))
     joined = study.joined(seeds)
     if not joined.seeds:
@@ -97,22 +94,22 @@ def why_unanswerable(
         return UnanswerableTarget("cannot be told", alone, "--protocol subject-independent-v3", target.name)
     if found := study.confounded():
         return found
-    if why.id not in FEW:
+    if why.id not in TOO_FEW_REASONS:
         reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why, cohort.store.name)}."
         return UnanswerableTarget("cannot be told", reason, "", target.name)
     enough, subjects = study.enough(metric, seeds)
-    reason, factor = too_few(why, len(cohort.subjects))
-    remedy = more_data(enough, subjects, study.enough_stimuli(factor))
+    reason, factor = describe_missing_data(why, len(cohort.subjects))
+    remedy = suggest_more_data(enough, subjects, study.enough_stimuli(factor))
     return UnanswerableTarget("too few data", reason, remedy, target.name, enough, subjects)
 
 
 def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return how much data would give enough comparisons for a defined primary metric: `seeds` -> a list of seeds, or
-    `subjects` -> about how many subjects. Empty if the given seeds suffice, or if no such number is known."""
+    """Return how much data makes the primary metric estimable: `seeds` -> a list of seeds, or `subjects` -> roughly how
+    many subjects. Empty if the given seeds suffice, or if no such number is known."""
     study = _Study(cohort, protocol, target, lambda seed: cohort.folds(protocol, seed))
     metric = choose_primary_metric(target, protocol, cohort.design, study.joined(seeds))
     why = study.why_undefined(metric, seeds) if conditioned.is_conditioned(metric) else None
-    if why is None or why.id not in FEW:
+    if why is None or why.id not in TOO_FEW_REASONS:
         return {}
     enough, subjects = study.enough(metric, seeds)
     return {"seeds": list(enough)} if enough else {"subjects": subjects} if subjects else {}
@@ -121,8 +118,8 @@ def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Seque
 def find_unanswerable(
     store: Store, card: Card, targets: Sequence[Target], protocol: Protocol, seeds: Sequence[int] = TRIED_SEEDS
 ) -> list[UnanswerableTarget]:
-    """Return the targets of a dataset for which these seeds give no answer. A target without a cohort is omitted, since
-    a run reports more about it."""
+    """Return the targets of a dataset for which these seeds give no answer. Targets without a cohort are omitted: a run
+    says more about them."""
     found = []
     for target in targets:
         with suppress(EmbenchError):
@@ -133,16 +130,15 @@ def find_unanswerable(
 
 @dataclass(frozen=True)
 class _Study:
-    """The labelled units of a target, and how a protocol deals them."""
+    """The labelled units of a target, and the folds in which a protocol tests them."""
 
     cohort: Cohort
     protocol: Protocol
     target: Target
-    folds_of: FoldsOf
+    folds_of: GetFolds
 
     def joined(self, seeds: Sequence[int], score: np.ndarray | None = None) -> Joined:
-        """Return the tested units of each seed with these scores (n, K) of the cohort's units; default: constant
-        ones."""
+        """Return the tested units of each seed with scores (n, K) of the cohort's units, by default constant scores."""
         units = np.array(self.cohort.eligible)
         known = tested_units(self.cohort, self.target, units, self.protocol.rules)
         values = np.zeros((len(units), len(self.target.columns))) if score is None else score[units]
@@ -153,8 +149,8 @@ class _Study:
         return Joined({seed: folds for seed, folds in seeds_made.items() if folds}, self.protocol.rules)
 
     def _parts(self, seed: int, known: LabelledUnits) -> tuple[Parts, LabelledUnits]:
-        """Return each fold's tested units as positions among the eligible ones, and the units with the labels that they
-        have in the fold that tests them."""
+        """Return the tested units of each fold, as positions in `cohort.eligible`, and the units with the labels that
+        the fold which tests them gives them."""
         place = {self.cohort.units[i].id: k for k, i in enumerate(self.cohort.eligible)}
         scored = np.isin(self.cohort.eligible, self.cohort.tested)
         y, parts = np.full(len(place), np.nan), []
@@ -170,15 +166,15 @@ class _Study:
         return parts, replace(known, y=np.where(scored, y, np.nan))
 
     def why_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
-        """Return why a conditioned score is undefined in all of these seeds, or under scoring 4 in all together; None
-        where it is defined."""
+        """Return why a conditioned score is undefined in each of these seeds, and under scoring 4 in all seeds
+        together; None if it is defined."""
         joined = self.joined(seeds)
         made = [conditioned.over_folds(metric, folds.values(), self._subjects) for folds in joined.seeds.values()]
         known = [tables for tables in made if not isinstance(tables, Undefined)]
         if joined.scoring > 3 and known:
-            known = [conditioned.distinct(known)]
+            known = [conditioned.merge_seeds(known)]
         hurdle = conditioned.HURDLE if joined.scoring == 3 else conditioned.pooled_hurdle(metric)
-        found = [conditioned.share_won(metric, tables, hurdle) for tables in known]
+        found = [conditioned.proportion_won(metric, tables, hurdle) for tables in known]
         if any(not isinstance(share, Undefined) for share in found):
             return None
         reasons = [each.reason for each in (*found, *made) if isinstance(each, Undefined)]
@@ -186,7 +182,7 @@ class _Study:
 
     @cached_property
     def _labels(self) -> np.ndarray:
-        """(n,) the labels of the cohort's units, cut at the mean of all where training subjects decide it."""
+        """(n,) labels of the cohort's units. If training subjects decide a cut, it is here the mean of all units."""
         return self.cohort.labels(self.target, self.cohort.eligible)
 
     @property
@@ -202,8 +198,8 @@ class _Study:
         return Joined({0: {0: first.join(*rest)}})
 
     def confounded(self) -> UnanswerableTarget | None:
-        """Return the reason why a target is unanswerable if the order of tasks, the time or the stimulus predicts the
-        label almost fully. If all subjects had one class first, any rising score separates the classes within
+        """Return why the order of tasks, the time or the stimulus makes a target unanswerable; None if none predicts
+        the label almost fully. If all subjects had one class first, any rising score separates the classes within
         subjects."""
         name = self.target.name
         asked = registry.find_questions(self.cohort.store.name).get(name)
@@ -215,9 +211,9 @@ class _Study:
         within = f"{self.target.traits.share}_within"
         for control, what in CONFOUNDING.items():
             reached = self._reached(control, within)
-            if reached is not None and reached >= CLOCK_TELLS_ALL:
-                alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(reached)}"
-                return UnanswerableTarget("cannot be told", cannot_separate(name, what, alone), "", name)
+            if reached is not None and reached >= TIME_PREDICTS_LABEL:
+                alone = f"{metric_family(within)} of {label(control)} alone {format_decimals(reached)}"
+                return UnanswerableTarget("cannot be told", say_not_separable(name, what, alone), "", name)
         return None
 
     def _order(self) -> tuple[str, str] | None:
@@ -234,13 +230,14 @@ class _Study:
             if all(len(each) and np.isfinite(each).all() for each in times):
                 ordered += 1
                 found.add(0 if times[0].max() < times[1].min() else 1 if times[1].max() < times[0].min() else -1)
-        if len(found) != 1 or -1 in found or (ordered < _FEW and not self.cohort.card.fixed_order):
+        if len(found) != 1 or -1 in found or (ordered < _CHANCE_SUBJECTS and not self.cohort.card.fixed_order):
             return None
         negative, positive = class_words(self.cohort, self.target)
         return (negative, positive) if found == {0} else (positive, negative)
 
     def _reached(self, name: str, within: str) -> float | None:
-        """Return the score within subjects of a model of time alone, in the folds of the first seed."""
+        """Return the within-subject score `within` of the confound-only model `name` in the folds of seed 0; None if it
+        has none."""
         cohort, target = self.cohort, self.target
         score = np.full((len(cohort.units), len(target.columns)), np.nan)
         place = {unit.id: i for i, unit in enumerate(cohort.units)}
@@ -272,8 +269,8 @@ class _Study:
         return UnanswerableTarget("cannot be told", reason, "", self.target.name)
 
     def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:
-        """Return seeds that give enough comparisons: one seed that suffices by itself, or under scoring 4 several
-        balanced partitions together. Without such seeds, return about how many subjects are needed."""
+        """Return seeds that give enough comparisons, or no seeds and roughly how many subjects would. The seeds are one
+        that suffices by itself, or under scoring 4 all balanced partitions together."""
         if self.protocol.rules > 3:
             balanced = tuple(range(self.cohort.partitions(self.protocol)))
             enough = set(seeds) < set(balanced) and not self.why_undefined(metric, balanced)
@@ -286,8 +283,8 @@ class _Study:
         return (), self._enough_subjects(metric)
 
     def enough_stimuli(self, factor: float) -> int:
-        """Return about how many similar stimuli give `factor` times as many comparisons, which grow with the pairs of
-        stimuli. 0 if subjects share no stimuli, or if more comparisons do not help."""
+        """Return roughly how many similar stimuli give `factor` times as many comparisons, whose number grows with the
+        pairs of stimuli. 0 if subjects share no stimuli, or if more comparisons do not help."""
         shown = {self.cohort.units[i].stimulus for i in self.cohort.tested}
         if self.cohort.design != "shared_stimuli" or not math.isfinite(factor):
             return 0
@@ -303,7 +300,7 @@ class _Study:
         number, taking_part = max(conditioned.comparison_counts(metric, table) for table in tables)
         together = self.protocol.rules > 3 and self.protocol.split.deal == "balanced"
         hurdle = conditioned.pooled_hurdle(metric) if together else conditioned.HURDLE
-        for more in range(n + 1, _MOST_SUBJECTS):
+        for more in range(n + 1, _MAX_SUBJECTS):
             pairs = more * (more - 1 if together else more / folds - 1) / 2
             enough = pairs * number / (n * (n - 1) / 2) >= hurdle.comparisons
             if enough and taking_part / n * more >= hurdle.subjects:
@@ -322,26 +319,25 @@ def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
     return negative, positive
 
 
-def without_repeats(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
+def unique_as_json(unanswerable: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
     """Return unanswerable targets as plain values, without repetitions."""
-    unique = {(each.target, each.answer, each.reason): each for each in found}
+    unique = {(each.target, each.answer, each.reason): each for each in unanswerable}
     return [each.as_json() for each in unique.values()]
 
 
-# The differences that a number of subjects can show before anything is measured, and how many a difference needs.
-#
-# Two methods are compared by a paired t test over subjects, two-sided at .05, with 80 % power. How much their
-# difference varies over subjects depends on the two: a plan takes the middle 80 % of the pairs that were published.
+# Differences that a number of subjects can show. Two methods are compared by a paired t test over subjects, two-sided
+# at .05, with 80 % power. The spread of their difference over subjects depends on the two: a plan assumes the middle 80
+# % of published pairs.
 
 OTHER_DATASETS = "elsewhere"
-"""The datasets of all published pairs, in place of a name: for datasets without any."""
+"""Key of the pairs of all datasets, for a dataset without published pairs."""
 PUBLISHED_PAIRS = Path(__file__).with_name("published_pairs.yaml")
 _KINDS = {"features": "feature methods", "network": "networks"}
 
 
 class PairSpread(NamedTuple):
-    """Standard deviation over subjects of the paired difference of AUROC of two published methods of a kind: the bounds
-    of the middle 80 % of pairs, and the median. `source`: their number, kind and dataset, in words."""
+    """Standard deviation, over subjects, of the paired AUROC difference between two published methods: the bounds of
+    the middle 80 % of pairs of methods, and the median. `source`: number, kind and dataset of these pairs, in words."""
 
     low: float
     median: float
@@ -351,8 +347,8 @@ class PairSpread(NamedTuple):
 
 @cache
 def published_spread(kind: MethodKind, dataset: str = OTHER_DATASETS) -> PairSpread:
-    """Return the spread of published pairs on a dataset, by its name without the package; of all datasets if it has no
-    pairs.
+    """Return the spread of published pairs of methods on a dataset, named without its package. A dataset without pairs
+    gets that of all datasets.
 
     >>> published_spread("features", "mine") == published_spread("features")
     True
@@ -396,3 +392,69 @@ def subjects_needed(difference: float, sd: float) -> int:
     (34, 10)
     """
     return next(n for n in count(2) if smallest_difference(n, sd) <= difference)
+
+
+# Power: the proportion of simulated studies like this one that find an effect.
+
+SIMULATED_POWER = Path(__file__).with_name("power.yaml")
+"""Percentages of simulated studies, made by `python -m bench.confound_rule --tables`."""
+ANNOUNCED = ("0.62", "0.72")
+"""Effects for which power is announced: within-subject AUROC of the signals' information, without noise."""
+SIMULATED_PROTOCOL = "subject-independent-v4"
+"""The protocol of the simulated studies."""
+
+
+def find_power(store: Store, card: Card, targets: Sequence[Target]) -> list[dict[str, Any]]:
+    """Return the power for a dataset's targets with all balanced partitions. Targets without a cohort are left out."""
+    found, protocol = [], load_protocol(SIMULATED_PROTOCOL)
+    for target in targets:
+        with suppress(EmbenchError):
+            cohort = build_cohort(store, card, (target,), None, protocol)
+            found += simulated_power(cohort, protocol, target, range(cohort.partitions(protocol)))
+    return found
+
+
+@cache
+def _read_simulated_power() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = parse_yaml(SIMULATED_POWER.read_text(encoding="utf-8"))
+    return found
+
+
+def simulated_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Return, for each effect in `ANNOUNCED`, the percentages of similar simulated studies that find it: above chance,
+    and given confounds. Empty if no study of this design was simulated.
+
+    Args:
+        seeds: the seeds of the run. Without all balanced partitions, the power is that of one partition."""
+    design, groups = _simulated_design(cohort, target), len(set(cohort.groups.values()))
+    known = _read_simulated_power().get(design or "", {}).get("continuous" if target.kind == "value" else "binary")
+    if protocol.rules < 4 or not known or target.kind == "classes":
+        return []
+    whole = len(set(seeds) & set(range(cohort.partitions(protocol)))) == cohort.partitions(protocol)
+    rows = []
+    for effect in ANNOUNCED:
+        row: dict[str, Any] = {"target": target.name, "AUROC of the signals": float(effect)}
+        for question in ("above_chance", "given_confounds"):
+            column = question if whole else f"{question}_one_partition"
+            at = {size: of[effect][column] for size, of in known.items() if column in of.get(effect, {})}
+            if at:
+                found = np.interp(groups, list(at), list(at.values()))
+                row[f"{question.replace('_', ' ')}, %"] = round(float(found))
+        rows.append(row)
+    return rows
+
+
+def _simulated_design(cohort: Cohort, target: Target) -> str | None:
+    """Return the simulated design that the study resembles, such as "D1" (bench/confound_rule/plan.md); None if none
+    does."""
+    units = cohort.select_units(cohort.eligible)
+    several = len({unit.recording for unit in units}) < len(units)
+    if cohort.design == "shared_stimuli":
+        labels = cohort.label[target.name][list(cohort.eligible)]
+        known = np.isfinite(labels)
+        _, recording = np.unique(np.array([unit.recording for unit in units])[known], return_inverse=True)
+        varies = several and known.any() and conditioned.ranges_by_code(labels[known], recording).any()
+        return "D6" if varies else "D1"
+    if cohort.design == "fixed_order":
+        return None if several else "D2"
+    return "D3" if several else "D5"

@@ -1,9 +1,8 @@
-"""Whether a method's scores are associated with the label: the answers to each question, with their evidence.
+"""Answers to the questions about a result: is the score associated with the label, more than by chance and given
+confounds?
 
-Nine answers, no others (`ANSWERS`). An answer rests on an interval, never on a point; it is *too few data* or *cannot
-be told* where the primary metric, which holds constant what the design confounds with the label, cannot be estimated.
-`statistics/form.py` prints them.
-"""
+There are nine answers, see `AnswerWord`. Each rests on an interval, never on a point estimate. If the primary metric
+cannot be estimated, the answer is *too few data* or *cannot be told*. `statistics/form.py` prints them."""
 
 from __future__ import annotations
 
@@ -34,29 +33,29 @@ AnswerWord = Literal[
 ]
 _TIME_MODELS = ("elapsed_time", "session_position", "study_drift")
 """Confound-only models of time."""
-SHARE_LEFT = 0.05, 1.25
-"""Bounds of the proportion of a score's variance that the adjustment leaves, if the rest means anything."""
-CLOCK_TELLS_ALL = 0.95
-"""AUROC within subjects from which on a model of time leaves too little of the label to be associated with."""
-LEAST_LEFT = 0.10
-"""Proportion of the label's variance within subjects that the adjustment of a small study must leave: a confound that
-is measured with a reliability of 0.9 hides as much."""
-FURTHER_ALPHA = 0.05
+SCORE_RESIDUAL_BOUNDS = 0.05, 1.25
+"""Bounds of the proportion of a score's variance that the adjustment must leave for the residuals to mean anything."""
+TIME_PREDICTS_LABEL = 0.95
+"""Within-subject AUROC of a model of time at which too little of the label is left to be associated with."""
+LEAST_LABEL_RESIDUAL = 0.10
+"""Proportion of the label's variance within subjects that the adjustment of a small study must leave. A confound with a
+measurement reliability of 0.9 hides as much."""
+EXTRA_MOVEMENT_ALPHA = 0.05
 """Level of the test whether the label of a small study follows movement in ways that are not adjusted for."""
 SMALLEST_EFFECT: Mapping[str, float] = {"partial r": 0.05, "AUROC": 0.55, "C-index": 0.55}
-"""Smallest effects of interest. If the upper end of an interval lies below one, the effect is smaller than this."""
+"""Smallest effects of interest. If the upper end of an interval lies below one, the effect is smaller than it."""
 _CHANCE_ALONE = ("session_position", "previous_stimulus")
-"""Confound-only models of order, which are at chance where each subject had an order of its own."""
+"""Confound-only models of order, which are at chance if each subject had a different order."""
 NEAR_BOUND = 0.01
-"""An answer is borderline where the lower end of its interval is at most so far from the null value."""
-_HELD: Mapping[str, tuple[str, str]] = {
+"""An answer is borderline if the lower end of its interval is at most this far from the null value."""
+_HELD_CONSTANT: Mapping[str, tuple[str, str]] = {
     "crossed_matched": ("given the time since the start?", "by the metric (±0.02)"),
     "crossed_time": ("given the time since the start?", "by the metric"),
     "crossed": ("given the stimulus?", "by the metric"),
     "crossed_moment": ("given the moment of the stimulus?", "by the metric"),
 }
 """Kind of primary metric -> the question that its comparisons answer, and how well."""
-_BESIDE = {
+_OTHER_MODALITIES = {
     "emg": "muscle activity (EMG)",
     "eog": "eye movement (EOG)",
     "resp": "breathing",
@@ -79,28 +78,28 @@ _EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
 }
 """Design -> the exploratory scores, and what each does not hold constant. The design alone decides. They rank nothing,
 and no answer rests on them."""
-FEW = ("few_comparisons", "few_matched_comparisons")
+TOO_FEW_REASONS = ("few_comparisons", "few_matched_comparisons")
 """Reasons that more data would remove."""
 CONFOUNDING: Mapping[str, str] = {
     "elapsed_time": "the time since the start",
     "session_position": "the time since the start",
     "stimulus_mean": "the stimulus",
 }
-"""Confound-only model that leaves nothing to compare where it tells the label, and what it stands for."""
+"""Confound-only model -> the confound that it stands for. If such a model predicts the label, nothing can be
+compared."""
 _MOST_SEEDS = 10
-"""Partitions that a protocol offers."""
+"""Number of partitions that a protocol offers."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one question.
+    """Answer to one question.
 
     Args:
-        question: its id: `chance`, `held`, `models`, `movement`, `protocol_phase`, or any other of a later rule.
+        question: its id: `chance`, `held`, `order`, `movement`, `protocol_phase`, or another of a later version.
         text: the question as printed, after "Is the score associated with the label".
         answer: one of the nine. `evidence`: an effect with its interval, or the reason.
-        effect: the number that decides; None where there is none.
-    """
+        effect: the number that decides; None if there is none."""
 
     question: str
     text: str
@@ -111,13 +110,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Unanswerable:
-    """Why a target has no primary metric.
+    """Reason why the primary metric of a target can't be estimated.
 
     Args:
-        answer: *cannot be told* where the design is the reason, *too few data* where more data would do.
-        reason: sentences. `remedy`: a sentence and a command; empty where there is none.
-        confound: what the design cannot separate from the label; empty where that is not the reason.
-    """
+        answer: *cannot be told* if the design is the reason, *too few data* if more data would help.
+        reason: sentences. `remedy`: a sentence and a command; empty if there is none.
+        confound: what the design cannot separate from the label; empty if that is not the reason."""
 
     answer: Literal["cannot be told", "too few data", "not computed"]
     reason: str
@@ -127,8 +125,11 @@ class Unanswerable:
 
 @dataclass(frozen=True)
 class Exploratory:
-    """A score besides the primary metric. `varies`: what it does not hold constant; `control`: the confound-only model
-    with the highest such score, the first by name of equals, and its score; None where none has one."""
+    """A score besides the primary metric.
+
+    Args:
+        varies: the confounds that it does not hold constant.
+        control: name and score of the confound-only model with the highest such score; None if no model has one."""
 
     metric: str
     score: Score
@@ -138,19 +139,18 @@ class Exploratory:
 
 @dataclass(frozen=True, repr=False)
 class TargetAnswers:
-    """The answers of a run on one target; it prints as the primary metric and the answers.
+    """The answers of a run on one target. It prints as the primary metric and the answers.
 
     Args:
-        metric: the primary metric. `score`: None where it is undefined, for the reason `why`; then `problem` says what
+        metric: the primary metric. `score`: None if it is undefined, for the reason `why`; `problem` then says what
             that means.
-        answers: one a question, in the order of printing.
+        answers: one per question, in the order of printing.
         models: the confound-only models that apply.
         exploratory: other scores that this design allows.
-        adjusted: the recorded confound analysis; None where the protocol does not ask for it, or it was not computed.
+        adjusted: the recorded confound analysis; None if the protocol does not ask for it, or it was not run.
         calibration_gain: the gain from calibration data, in sentences.
         reads_session: whether the method reads the test subject's whole session. `reads`: its modalities.
-        borderline: which answers have an interval that ends within `NEAR_BOUND` of the null value.
-    """
+        borderline: names of the intervals that end within `NEAR_BOUND` of the null value."""
 
     target: str
     metric: str
@@ -168,31 +168,32 @@ class TargetAnswers:
 
     @property
     def shown(self) -> str:
-        """The score to draw: the primary metric, or the first exploratory score where it is undefined."""
+        """Name of the score to draw: the primary metric, or the first exploratory score if the primary metric is
+        undefined."""
         return self.metric if self.score or not self.exploratory else self.exploratory[0].metric
 
     @property
     def title(self) -> str:
-        """The display name of the primary metric."""
+        """Display name of the primary metric."""
         return metric_facts(self.metric).title
 
     def answer(self, question: str) -> Answer | None:
-        """The answer to a question, by its id; None where it is not asked."""
+        """Return the answer to a question, by its id; None if it is not asked."""
         return next((each for each in self.answers if each.question == question), None)
 
     def __repr__(self) -> str:
-        score = figures(self.score) if self.score else "not estimable"
+        score = format_with_interval(self.score) if self.score else "not estimable"
         return "; ".join([f"{self.title} {score}", *(f"{a.text} {a.answer} ({a.evidence})" for a in self.answers)])
 
     def word(self, question: str) -> str:
-        """The answer in a table's cell; a dash where the question is not asked."""
+        """Return the answer as a table's cell; a dash if the question is not asked."""
         found = self.answer(question)
         return found.answer if found else "—"
 
 
-def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswers]:
-    """Target -> the answers, of a run whose run.yaml has the content `run`."""
-    design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
+def answer_questions(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswers]:
+    """Return target -> the answers, for a run whose run.yaml has the content `run`."""
+    design = recorded_design(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
     asked = not run.get("protocol", {}).get("leaks")
     # How the signals behind a file of predictions were normalised is not known.
     reads_session = run.get("target_access") == "unlabelled" and not run.get("submission")
@@ -204,7 +205,7 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
     for target, metric in scores.primary_metrics.items():
         score, adjusted = scores.score(target, metric), scores.adjusted(target)
         subjects = run["cohort"].get("subjects")
-        problem = None if score else unanswerable(scores, target, subjects, seeds, dataset)
+        problem = None if score else explain_unanswerable(scores, target, subjects, seeds, dataset)
         models = tuple(control for control in scores.confound_only(target) if not control.reason)
         found[target] = TargetAnswers(
             target=target,
@@ -219,7 +220,7 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
             calibration_gain=tuple(gain_sentences(scores, target, run.get("calibration_data"))),
             reads_session=reads_session,
             reads=reads,
-            borderline=tuple(borderline(scores, target)) if asked else (),
+            borderline=tuple(find_borderline(scores, target)) if asked else (),
         )
     return found
 
@@ -242,45 +243,39 @@ def _answers(
             yield Answer("movement", "given time and movement within 10 min?", word, why)
         return
     if facts.chance is not None:
-        by_metric = f"{metric_family(metric)} {_figures(score, facts.chance)}"
+        by_metric = f"{metric_family(metric)} {format_or_undefined(score, facts.chance)}"
         smallest = SMALLEST_EFFECT.get(metric_family(metric)) if scoring > 3 else None
-        yield Answer("chance", "more than by chance?", against(score, facts.chance, smallest), by_metric, score)
+        yield Answer("chance", "more than by chance?", judge_interval(score, facts.chance, smallest), by_metric, score)
     kind = metric.partition("_")[2]
-    if kind in _HELD:
-        text, evidence = _HELD[kind]
+    if kind in _HELD_CONSTANT:
+        text, evidence = _HELD_CONSTANT[kind]
         yield Answer("held", text, "held constant", evidence)
     if asked:
-        timed = None if kind in _HELD else _strongest_time_model(scores, target, metric)
-        yield from _given(scores.adjusted(target), metric, score, timed, dataset)
+        of_time = [(name, known) for name in _TIME_MODELS if (known := scores.score(target, metric, name))]
+        timed = max(of_time, key=lambda pair: pair[1].mean, default=None) if kind not in _HELD_CONSTANT else None
+        yield from _confound_answers(scores.adjusted(target), metric, score, timed, dataset)
         if scoring > 3 and kind in ("crossed", "crossed_moment"):
-            yield from _by_design(scores, target, metric)
+            yield from _order_answer(scores, target, metric)
 
 
-def _by_design(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
-    """The answer that the order of stimuli is excluded by design, where models of order alone are at chance."""
+def _order_answer(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
+    """Yield the answer that the design excludes the order of stimuli, if models of order alone are at chance."""
     found = {name: score for name in _CHANCE_ALONE if (score := scores.score(target, metric, name))}
     chance = metric_facts(metric).chance or 0.0
-    if len(found) < len(_CHANCE_ALONE) or any(against(score, chance) != "not shown" for score in found.values()):
+    if len(found) < len(_CHANCE_ALONE) or any(judge_interval(score, chance) != "not shown" for score in found.values()):
         return
-    alone = "; ".join(f"{label(name)} alone {_figures(score, chance)}" for name, score in found.items())
+    alone = "; ".join(f"{label(name)} alone {format_or_undefined(score, chance)}" for name, score in found.items())
     yield Answer("order", "given the order of the stimuli?", "excluded by design", alone)
 
 
-def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str, Score] | None:
-    """The confound-only model of time with the highest primary metric, and its score; None where none has one."""
-    known = [(name, score) for name in _TIME_MODELS if (score := scores.score(target, metric, name))]
-    return max(known, key=lambda pair: pair[1].mean, default=None)
-
-
-def _given(
+def _confound_answers(
     adjusted: Adjusted | None, metric: str, score: Score, timed: tuple[str, Score] | None, dataset: str
 ) -> Iterator[Answer]:
-    """The answers of the confound analysis.
+    """Yield the answers of the confound analysis.
 
     Args:
-        timed: the strongest model of time, where the metric does not hold time constant. The interval of the method
-            must then lie above what that model reaches, since the analysis alone does not stop a sharper clock.
-    """
+        timed: the strongest model of time, if the metric does not hold time constant. The interval of the method must
+            then lie above that model's score, since the analysis alone does not stop a sharper clock."""
     text = "given time and movement within 10 min?"
     if adjusted is None:
         yield Answer("movement", text, "not computed", "the confound analysis was not run")
@@ -291,27 +286,30 @@ def _given(
     if adjusted.metric != metric:  # of an older record: it rests on a score that does not hold the stimulus constant
         yield Answer("movement", text, "too few data", f"too few comparisons for {metric_facts(metric).title}")
         return
-    beside = [_BESIDE[name] for name in adjusted.adjusted_for if name in _BESIDE]
+    beside = [_OTHER_MODALITIES[name] for name in adjusted.adjusted_for if name in _OTHER_MODALITIES]
     if adjusted.decisive_level == "small_study":
-        yield _above_time(_of_small_study(adjusted, beside, metric, score), score, timed)
+        yield _require_above_time(_small_study_answer(adjusted, beside, metric, score), score, timed)
         return
     if not adjusted.has_movement:
         given = join_with_and(["the time since the start", *beside])
-        answer = _at(
+        answer = _answer_at_level(
             adjusted, "protocol_phase", "movement", f"given {given}? (movement was not recorded)", metric, score
         )
-        yield _above_time(answer, score, timed)
+        yield _require_above_time(answer, score, timed)
         return
     given = join_with_and(["time", "movement", *beside])
-    yield _above_time(
-        _at(adjusted, "movement", "movement", f"given {given} within 10 min?", metric, score), score, timed
+    yield _require_above_time(
+        _answer_at_level(adjusted, "movement", "movement", f"given {given} within 10 min?", metric, score), score, timed
     )
     phase = "given the phase of the protocol, inferred from movement of the whole session?"
-    yield _above_time(_at(adjusted, "protocol_phase", "protocol_phase", phase, metric, score), score, timed)
+    yield _require_above_time(
+        _answer_at_level(adjusted, "protocol_phase", "protocol_phase", phase, metric, score), score, timed
+    )
 
 
-def _of_small_study(adjusted: Adjusted, beside: Sequence[str], metric: str, score: Score) -> Answer:
-    """The answer of a small study, given few columns."""
+def _small_study_answer(adjusted: Adjusted, beside: Sequence[str], metric: str, score: Score) -> Answer:
+    """Return the answer of a small study, which is adjusted for few columns. `beside`: what else is adjusted for, in
+    words."""
     at = adjusted.levels["small_study"]
     order = ["position", "previous stimulus"] if "crossed" in metric and "matched" not in metric else []
     given = join_with_and(["time", *order, *(["movement"] if adjusted.has_movement else []), *beside])
@@ -319,59 +317,61 @@ def _of_small_study(adjusted: Adjusted, beside: Sequence[str], metric: str, scor
     if not at.partial_r.defined:
         return Answer("movement", text, "too few data", at.partial_r.undefined or NO_REASON)
     left = at.label_residual_proportion
-    if left is not None and left < LEAST_LEFT:
-        why = f"{left:.0%} of the label's variance is left after adjustment; {LEAST_LEFT:.0%} are needed"
+    if left is not None and left < LEAST_LABEL_RESIDUAL:
+        why = f"{left:.0%} of the label's variance is left after adjustment; {LEAST_LABEL_RESIDUAL:.0%} are needed"
         return Answer("movement", text, "cannot be told", why)
-    if at.extra_movement_p is not None and at.extra_movement_p <= FURTHER_ALPHA:
+    if at.extra_movement_p is not None and at.extra_movement_p <= EXTRA_MOVEMENT_ALPHA:
         what = "movement over several units in ways that are not adjusted for"
         why = f"the label follows {what} (p = {at.extra_movement_p:.2g})"
         return Answer("movement", text, "cannot be told", why)
-    if at.residual_proportion < SHARE_LEFT[0]:
+    if at.residual_proportion < SCORE_RESIDUAL_BOUNDS[0]:
         why = f"the confounds explain {1 - at.residual_proportion:.0%} of the score's variance"
         return Answer("movement", text, "not shown", why)
-    return _at(adjusted, "small_study", "movement", text, metric, score, SMALLEST_EFFECT["partial r"])
+    return _answer_at_level(adjusted, "small_study", "movement", text, metric, score, SMALLEST_EFFECT["partial r"])
 
 
-def _at(
+def _answer_at_level(
     adjusted: Adjusted, level: str, question: str, text: str, metric: str, score: Score, smallest: float | None = None
 ) -> Answer:
-    """The answer at a level of confounds. A condition that fails although the interval excludes 0 is named."""
+    """Return the answer at a confound level. If the interval excludes 0 but a condition fails, the evidence names
+    it."""
     at = adjusted.levels[level]
-    evidence = f"partial r {_figures(at.partial_r, 0.0)}"
-    word = against(at.partial_r, 0.0, smallest)
+    evidence = f"partial r {format_or_undefined(at.partial_r, 0.0)}"
+    word = judge_interval(at.partial_r, 0.0, smallest)
     if word == "yes" and not at.associated:
         word, evidence = "not shown", f"{evidence}, but {_failed_condition(adjusted, at, metric, score)}"
-    if word == "reversed" and against(score, metric_facts(metric).chance or 0.0) != "reversed":
+    if word == "reversed" and judge_interval(score, metric_facts(metric).chance or 0.0) != "reversed":
         word, evidence = "not shown", f"{evidence}, but {metric_family(metric)} is not below chance"
     return Answer(question, text, word, evidence, at.partial_r)
 
 
-def _above_time(answer: Answer, score: Score, timed: tuple[str, Score] | None) -> Answer:
-    """The answer, which is *yes* only if the method's interval lies above what the model of time reaches."""
+def _require_above_time(answer: Answer, score: Score, timed: tuple[str, Score] | None) -> Answer:
+    """Return the answer, with *yes* changed to *not shown* unless the method's interval lies above the score of the
+    model of time."""
     if answer.answer != "yes" or timed is None or (score.low is not None and score.low > timed[1].mean):
         return answer
-    reached = f"{label(timed[0])} alone reaches {two_decimals(timed[1].mean)}, which the metric does not hold constant"
+    reached = (
+        f"{label(timed[0])} alone reaches {format_decimals(timed[1].mean)}, which the metric does not hold constant"
+    )
     return replace(answer, answer="not shown", evidence=f"{answer.evidence}, but {reached}")
 
 
 def _failed_condition(adjusted: Adjusted, at: AdjustedAt, metric: str, score: Score) -> str:
-    """The condition that fails besides the interval of the partial correlation."""
+    """Return a clause on the condition that fails although the interval of the partial correlation excludes 0."""
     chance = metric_facts(metric).chance or 0.0
-    if against(score, chance) != "yes":
+    if judge_interval(score, chance) != "yes":
         return f"{metric_family(metric)} is not above chance"
-    least, most = SHARE_LEFT
+    least, most = SCORE_RESIDUAL_BOUNDS
     none = 0.0 if adjusted.mean_difference else chance
-    if against(at.residual_score, none) != "yes":
+    if judge_interval(at.residual_score, none) != "yes":
         what = "higher and lower labels differ" if metric.startswith("concordance") else "the two labels differ"
-        unit = " SD" if adjusted.mean_difference else ""
-        return (
-            f"over the matched comparisons the adjusted scores of {what} by {_figures(at.residual_score, none)}{unit}"
-        )
+        size = format_or_undefined(at.residual_score, none) + (" SD" if adjusted.mean_difference else "")
+        return f"over the matched comparisons the adjusted scores of {what} by {size}"
     return f"{at.residual_proportion:.0%} of the score's variance is left ({least:.0%} to {most:.0%} is allowed)"
 
 
 def metric_family(metric: str) -> str:
-    """The family of a metric in a cell, which needs no more words: AUROC, C-index, or its short name.
+    """Return the family of a metric, as a table's cell names it: AUROC, C-index, or the metric's short name.
 
     >>> metric_family("auroc_crossed_matched"), metric_family("concordance_within")
     ('AUROC', 'C-index')
@@ -380,10 +380,12 @@ def metric_family(metric: str) -> str:
     return known.get(metric.partition("_")[0]) or metric_facts(metric).short
 
 
-def against(score: Score | None, null: float, smallest: float | None = None) -> AnswerWord:
-    """The answer that an interval gives against a null value, and the smallest effect of interest where there is one.
+def judge_interval(score: Score | None, null: float, smallest: float | None = None) -> AnswerWord:
+    """Return the answer that an interval gives: `null` is the value to exclude, `smallest` the smallest effect of
+    interest.
 
-    >>> against(Score(mean=0.52, low=0.49, high=0.54), 0.5), against(Score(mean=0.52, low=0.49, high=0.54), 0.5, 0.55)
+    >>> score = Score(mean=0.52, low=0.49, high=0.54)
+    >>> judge_interval(score, 0.5), judge_interval(score, 0.5, 0.55)
     ('not shown', 'no larger than δ')
     """
     if score is None or not score.defined or score.low is None or score.high is None:
@@ -395,59 +397,68 @@ def against(score: Score | None, null: float, smallest: float | None = None) -> 
     return "no larger than δ" if smallest is not None and score.high < smallest else "not shown"
 
 
-def _figures(score: Score | None, null: float) -> str:
-    """A number with its interval; see `figures`."""
-    return "not estimable" if score is None or not score.defined else figures(score, null)
+def format_or_undefined(score: Score | None, null: float) -> str:
+    """Return a number with its interval, as `format_with_interval`, or "not estimable"."""
+    return "not estimable" if score is None or not score.defined else format_with_interval(score, null)
 
 
-def figures(score: Score, null: float | None = None, template: str = "{} ({} to {})") -> str:
-    """A number with its interval, in two decimals; in more where an end would round to the null value that it excludes.
+def format_with_interval(score: Score, null: float | None = None, template: str = "{} ({} to {})") -> str:
+    """Return a number with its interval in two decimals. There are more decimals if an end of the interval excludes
+    `null` but would round to it.
 
-    >>> figures(Score(mean=0.621, low=0.56, high=0.675), 0.5), figures(Score(mean=0.53, low=0.5003, high=0.56), 0.5)
-    ('0.62 (0.56 to 0.68)', '0.5300 (0.5003 to 0.5600)')
+    >>> [format_with_interval(Score(mean=0.621, low=low, high=0.675), 0.5) for low in (0.56, 0.5003)]
+    ['0.62 (0.56 to 0.68)', '0.6210 (0.5003 to 0.6750)']
     """
     ends = score.ends
     if ends is None:
-        return two_decimals(score.mean)
+        return format_decimals(score.mean)
     digits = 2
     while null is not None and digits < 4 and any(round(end, digits) == null != end for end in ends):
         digits += 1
-    return template.format(*(two_decimals(value, digits) for value in (score.mean, *ends)))
+    return template.format(*(format_decimals(value, digits) for value in (score.mean, *ends)))
 
 
-def two_decimals(value: float, digits: int = 2) -> str:
-    """A number with so many decimals, without a negative zero."""
+def format_decimals(value: float, digits: int = 2) -> str:
+    """Return a number with this many decimals, without a negative zero."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int, dataset: str = "") -> Unanswerable:
-    """Why the primary metric of a target can't be estimated, what that means, and what helps."""
+def explain_unanswerable(scores: Scores, target: str, subjects: Any, seeds: int, dataset: str = "") -> Unanswerable:
+    """Return why the primary metric of a target can't be estimated, what that means, and what helps.
+
+    Args:
+        subjects: a record's subjects, or how many there are. `seeds`: how many seeds the run has.
+        dataset: the dataset's full name."""
     metric, why = scores.primary_metrics[target], scores.why_undefined(target, scores.primary_metrics[target])
     within = inside_subjects(metric)
     for control, what in CONFOUNDING.items():
         known = scores.score(target, within, control)
-        if known and known.mean >= CLOCK_TELLS_ALL:
-            alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(known.mean)}"
-            return Unanswerable("cannot be told", cannot_separate(target, what, alone), confound=what)
-    if why.id not in FEW:
+        if known and known.mean >= TIME_PREDICTS_LABEL:
+            alone = f"{metric_family(within)} of {label(control)} alone {format_decimals(known.mean)}"
+            return Unanswerable("cannot be told", say_not_separable(target, what, alone), confound=what)
+    if why.id not in TOO_FEW_REASONS:
         reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why, dataset)}."
         return Unanswerable("cannot be told", reason)
     size = subjects if isinstance(subjects, int) else len(subjects or ())
-    reason, factor = too_few(why, size)
+    reason, factor = describe_missing_data(why, size)
     if enough := scores.enough_data(target):
-        return Unanswerable("too few data", reason, more_data(enough.seeds, enough.subjects))
-    return Unanswerable("too few data", reason, _more_seeds(factor, seeds))
+        return Unanswerable("too few data", reason, suggest_more_data(enough.seeds, enough.subjects))
+    # A partition counts only if it has enough comparisons by itself.
+    remedy = f"Other partitions may give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1} --dry-run"
+    if seeds >= _MOST_SEEDS or factor == float("inf"):
+        remedy = "More subjects are needed, or stimuli on which subjects disagree."
+    return Unanswerable("too few data", reason, remedy)
 
 
-def cannot_separate(target: str, confound: str, evidence: str) -> str:
-    """A sentence on a design in which a confound tells the label."""
+def say_not_separable(target: str, confound: str, evidence: str) -> str:
+    """Return a sentence on a design in which a confound predicts the label."""
     return f"This design cannot separate {target} from {confound} ({evidence})."
 
 
-def more_data(seeds: Sequence[int], subjects: int, stimuli: int = 0) -> str:
-    """A sentence on what gives enough comparisons: seeds, with the option, or about how many subjects or stimuli; empty
-    where none is known."""
+def suggest_more_data(seeds: Sequence[int], subjects: int, stimuli: int = 0) -> str:
+    """Return a sentence on what gives enough comparisons: these seeds, with the option to type, or roughly so many
+    subjects or stimuli. Empty if none is known."""
     if seeds:
         listed = ",".join(map(str, seeds))
         if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
@@ -457,13 +468,18 @@ def more_data(seeds: Sequence[int], subjects: int, stimuli: int = 0) -> str:
     return f"About {' or '.join(enough)} with such labels would give enough." if enough else ""
 
 
-def too_few(why: Reason, size: int) -> tuple[str, float]:
-    """A sentence on what is missing, of the recorded reason `why` of a primary metric without a number, in a study of
-    `size` subjects; and how many times as many comparisons are needed, infinite where more of them do not help."""
+def describe_missing_data(why: Reason, size: int) -> tuple[str, float]:
+    """Return a sentence on the missing data, and the factor by which the number of comparisons must grow.
+
+    Args:
+        why: the recorded reason why the primary metric is undefined. `size`: how many subjects the study has.
+
+    Returns:
+        The factor is infinite if more comparisons of the same subjects do not help."""
     found = why.values
     if why.id == "few_comparisons":
         if found["subjects"] < found["least_subjects"]:
-            text = f"{_sharing(found['subjects'], size)}; {found['least_subjects']} are needed."
+            text = f"{_say_comparable(found['subjects'], size)}; {found['least_subjects']} are needed."
             return f"Too few comparisons: {text}", float("inf")
         text = "{comparisons} matched comparisons of {subjects} subjects; {least_comparisons} are needed."
         factor = found["least_comparisons"] / max(found["comparisons"], 1)
@@ -473,26 +489,23 @@ def too_few(why: Reason, size: int) -> tuple[str, float]:
             "whose session is of similar length, in {matches} pairs and {comparisons} comparisons; {least_subjects}, "
             "{least_matches} and {least_comparisons} are needed."
         )
-        return f"Too few comparisons: {_sharing(found['subjects'], size)} {text.format_map(found)}", float("inf")
+        return f"Too few comparisons: {_say_comparable(found['subjects'], size)} {text.format_map(found)}", float("inf")
     return f"Too few data: {plain_reason(why)}.", float("inf")
 
 
-def _sharing(involved: int, size: int) -> str:
-    """How many of all subjects can be compared; `size` may leave out those without a prediction, who count as wrong."""
+def _say_comparable(involved: int, size: int) -> str:
+    """Return a clause on how many subjects can be compared. `size` may leave out subjects without a prediction, who
+    count as wrong."""
     return f"{involved} of {max(size, involved)} subjects share a test fold with a subject of opposite labels"
 
 
-def undefined_in_words(why: Reason, size: int, dataset: str = "") -> str:
-    """The recorded reason `why` a score of `size` subjects has no number, in plain words."""
-    return too_few(why, size)[0].removesuffix(".") if why.id in FEW else plain_reason(why, dataset)
-
-
-def _more_seeds(factor: float, seeds: int) -> str:
-    """A sentence on what may give enough comparisons, of records that do not say what does. A partition counts where it
-    has enough by itself."""
-    if seeds >= _MOST_SEEDS or factor == float("inf"):
-        return "More subjects are needed, or stimuli on which subjects disagree."
-    return f"Other partitions may give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1} --dry-run"
+def describe_undefined(why: Reason, size: int, dataset: str = "") -> str:
+    """Return the recorded reason why a score of `size` subjects is undefined, in plain words."""
+    return (
+        describe_missing_data(why, size)[0].removesuffix(".")
+        if why.id in TOO_FEW_REASONS
+        else plain_reason(why, dataset)
+    )
 
 
 _RELEASE = "the release does not state when a unit began"
@@ -503,8 +516,8 @@ _DESCRIPTION = (
 
 
 def plain_reason(why: Reason, dataset: str = "") -> str:
-    """A recorded reason in plain words. `dataset` is the full name, of records or stores: where times are missing, it
-    tells whose own recordings these are."""
+    """Return a recorded reason in plain words. `dataset`: its full name, which tells whether missing times are those of
+    a published dataset or of the user's own recordings."""
     if why.id == "hidden_times":
         return _DESCRIPTION if re.search(r"^own/|/own$", dataset) else _RELEASE
     if why.id == "time_decides":
@@ -512,13 +525,14 @@ def plain_reason(why: Reason, dataset: str = "") -> str:
     return why.removeprefix("not estimable: ")
 
 
-def unranked(metric: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]) -> str:
-    """Text for a leaderboard without a single primary metric: why it has no ranks, and what the score is worth that
-    orders its entries.
+def explain_unranked(
+    metric: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]
+) -> str:
+    """Return the text of a leaderboard whose primary metric is undefined: why it has no ranks, and what the score means
+    by which its entries are ordered.
 
     Args:
-        best: the confound-only model with the highest such score. `scores`: those of the methods.
-    """
+        best: name and score of the confound-only model with the highest such score. `scores`: those of the methods."""
     title = metric_facts(metric).title
     text = f"{title}, the primary metric, cannot be estimated for any entry, so that no entry has a rank"
     inside = inside_subjects(metric)
@@ -530,11 +544,11 @@ def unranked(metric: str, design: Design | None, best: tuple[str, Score] | None,
         return f"{text}."
     more = sum(score.mean > best[1].mean for score in scores)
     higher = f"{more} of {len(scores)} entries score higher" if more else "no entry scores higher"
-    return f"{text}. The model that uses only the {label(best[0])} reaches {two_decimals(best[1].mean)}; {higher}."
+    return f"{text}. The model that uses only the {label(best[0])} reaches {format_decimals(best[1].mean)}; {higher}."
 
 
-def borderline(scores: Scores, target: str) -> Iterator[str]:
-    """The figures that decide on a target by a lower end within `NEAR_BOUND` of the null value."""
+def find_borderline(scores: Scores, target: str) -> Iterator[str]:
+    """Yield the names of the deciding intervals whose lower end lies within `NEAR_BOUND` of the null value."""
     metric = scores.primary_metrics[target]
     known: list[tuple[str, Score | None, float | None]] = [
         ("chance", scores.score(target, metric), metric_facts(metric).chance)
@@ -548,6 +562,7 @@ def borderline(scores: Scores, target: str) -> Iterator[str]:
             yield what
 
 
-def design_of(recorded: Design | None, *, fixed_order: bool) -> Design | None:
-    """The design of a study: that of the record, or what the card of an early one tells; None where neither does."""
+def recorded_design(recorded: Design | None, *, fixed_order: bool) -> Design | None:
+    """Return the recorded design of a study. An early record has none: its dataset card may tell it; None if it does
+    not."""
     return recorded or ("fixed_order" if fixed_order else None)

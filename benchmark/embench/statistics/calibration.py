@@ -1,8 +1,7 @@
-"""The worth of predicted probabilities: how often they come true, and what alarms raised by them gain.
+"""Probability calibration: how often predicted probabilities come true, and the net benefit of alarms that they raise.
 
-Computed from the predictions of all test units of all seeds, as they are: a probability means the same in each fold, so
-that folds need not be averaged. Units without a prediction are not in it.
-"""
+The predictions of all test units of all seeds are pooled, since a probability means the same in each fold. Units
+without a prediction are left out."""
 
 from __future__ import annotations
 
@@ -20,18 +19,18 @@ from embench.records.record import Record
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
-    add_one,
     jackknife_error,
     jackknife_estimate,
     leave_one_out,
     training_overlap,
     widen,
+    with_add_one_interval,
 )
 from embench.statistics.joined import Joined, join
 
 N_BINS = 10
 RARE = 0.02
-"""The share of predictions above a threshold, or below, under which what alarms gain has no interval: it hangs on a few
+"""Proportion of predictions above, or below, a threshold under which net benefit has no interval: it depends on a few
 units, and a false alarm may cost many right ones."""
 TWO_CLASSES = "only targets of two classes have these curves"
 THRESHOLDS = tuple(k / 20 for k in range(1, 20))
@@ -42,10 +41,10 @@ class Bin:
     """Units whose probabilities lie from `lowest` to `highest`.
 
     Args:
-        predicted: their mean probability. `observed`: the share of them that is positive, with the ends of its 95 %
-            interval over subjects, None where they are of one group of subjects.
-        units: how many there are, mean over seeds. `subjects`: of how many they are.
-    """
+        predicted: their mean probability.
+        observed: the proportion of positive units, with the ends `low` and `high` of its 95 % interval over subjects.
+            The ends are None if the units belong to one group of subjects.
+        units: their number, mean over seeds. `subjects`: the number of their subjects."""
 
     lowest: float
     highest: float
@@ -59,16 +58,16 @@ class Bin:
 
 @dataclass(frozen=True)
 class NetBenefit:
-    """The gain of alarms at a threshold, in right alarms for each unit (Vickers & Elkin 2006, doi
-    10.1177/0272989X06295361); an alarm that is never raised gains 0.
+    """Net benefit of alarms at a threshold, in right alarms per unit (Vickers & Elkin 2006, doi
+    10.1177/0272989X06295361). It is 0 if no alarm is ever raised.
 
     Args:
         threshold: the probability from which on there is an alarm.
         odds: how many right alarms one false alarm costs, threshold / (1 - threshold).
-        model: the net benefit, with the ends of its 95 % interval over subjects; None where alarms, or units without
-            one, are `RARE`, or of one group of subjects.
-        always: that of an alarm for every unit. `above_always`: the lower end of the interval of the model less it.
-    """
+        model: the net benefit, with the ends `low` and `high` of its 95 % interval over subjects. They are None if
+            alarms, or units without an alarm, are `RARE`, or if there is one group of subjects.
+        always: the net benefit of an alarm for every unit. `above_always`: lower end of the interval of model -
+    always."""
 
     threshold: float
     odds: float
@@ -80,22 +79,21 @@ class NetBenefit:
 
     @property
     def is_shown(self) -> bool:
-        """True where the model is shown to gain more than both, an alarm for every unit and none."""
+        """True if the model is shown to gain more than an alarm for every unit, and more than no alarm."""
         return self.low is not None and self.above_always is not None and min(self.low, self.above_always) > 0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The probabilities of one method for one target of two classes.
+    """Calibration of one method's probabilities for one binary target.
 
     Args:
-        bins: of as equal numbers of predictions as ties allow, in order.
-        error: the expected calibration error over these bins, 0 (calibrated) to 1. `by_chance`: what calibrated
-            probabilities would have on average, with so few subjects; None of one group of subjects.
-        positive: the share of units that is positive. `too_high`: the mean probability less this share.
-        benefits: at each of `THRESHOLDS`.
-        units: how many were predicted, mean over seeds. `subjects`, `seeds`: how many.
-    """
+        bins: in order, with numbers of predictions as equal as ties allow.
+        error: the expected calibration error over these bins, from 0 (calibrated) to 1. `by_chance`: the average error
+            of calibrated probabilities with as few subjects; None with one group of subjects.
+        positive: the proportion of positive units. `too_high`: the mean probability less this proportion.
+        benefits: one for each of `THRESHOLDS`.
+        units: the number of predicted units, mean over seeds. `subjects`, `seeds`: their numbers."""
 
     bins: tuple[Bin, ...]
     error: float
@@ -109,7 +107,7 @@ class Calibration:
 
 
 def recorded_calibration(record: Record, target: Target) -> Calibration | Undefined:
-    """The worth of the probabilities of a record's method for a target; undefined where it holds no labels too."""
+    """Return the calibration of a record's method for a target; undefined also if the record holds no labels."""
     if target.kind != "binary":
         return Undefined(TWO_CLASSES)
     if record.labels is None:
@@ -120,14 +118,13 @@ def recorded_calibration(record: Record, target: Target) -> Calibration | Undefi
 
 
 def calibration(joined: Joined, groups: Mapping[str, str], method: MethodPart | None = None) -> Calibration | Undefined:
-    """The worth of the probabilities of `joined`, labelled units of a target.
+    """Return the calibration of the probabilities in `joined`, the predicted and labelled units of a target.
 
     Args:
-        groups: subject -> group. `method`: what predicted them, where that is known.
+        groups: subject -> group. `method`: the method that made the predictions, if known.
 
     Returns:
-        Undefined where the target has not two classes, no unit was predicted, or scores are no probabilities.
-    """
+        Undefined if the target is not binary, no unit was predicted, or the scores are not probabilities."""
     parts = [units for _, _, units in joined.predicted]
     if not parts:
         return Undefined("no labelled unit was predicted")
@@ -138,13 +135,13 @@ def calibration(joined: Joined, groups: Mapping[str, str], method: MethodPart | 
         return Undefined("its scores only rank units: they are not calibrated probabilities")
     if score.min() < 0 or score.max() > 1:
         return Undefined("its scores are not probabilities: some lie outside 0 to 1")
-    return _of(_Pooled.of(joined.predicted, score, groups))
+    return _calibrate(_Pooled.from_joined(joined.predicted, score, groups))
 
 
 @dataclass(frozen=True)
 class _Pooled:
-    """Predictions of all folds and seeds, (N,) each: the probability, whether the unit is positive, and the positions
-    of its seed and subject."""
+    """Predictions of all folds and seeds, (N,) each: the probability, whether the unit is positive, and the indices of
+    its seed and subject."""
 
     score: np.ndarray
     positive: np.ndarray
@@ -155,8 +152,8 @@ class _Pooled:
     trained: np.ndarray
 
     @classmethod
-    def of(cls, joined: Joined, score: np.ndarray, groups: Mapping[str, str]) -> _Pooled:
-        """Pools units that all have a prediction."""
+    def from_joined(cls, joined: Joined, score: np.ndarray, groups: Mapping[str, str]) -> _Pooled:
+        """Return the pooled units, all of which have a prediction."""
         jackknife, seeds = leave_one_out(joined.tested_subjects(), groups), list(joined.seeds)
         parts = list(joined)
         return cls(
@@ -170,13 +167,14 @@ class _Pooled:
         )
 
     def sums(self, cell: np.ndarray, cells: int, weight: np.ndarray | None = None) -> np.ndarray:
-        """(cells, S, P) of each cell, seed and subject the number of predictions, or the sum of their weights (N,)."""
+        """Return (cells, S, P) the number of predictions of each cell, seed and subject, or the sums of their weights
+        (N,)."""
         shape = (cells, self.seeds, len(self.jackknife.subjects))
         at = np.ravel_multi_index((cell, self.seed, self.subject), shape)
         return np.bincount(at, weight, math.prod(shape)).reshape(shape)
 
-    def share(self, top: np.ndarray, bottom: np.ndarray) -> Estimate:
-        """The ratio of two sums (S, P) over all seeds and subjects, with an interval over groups of subjects."""
+    def ratio(self, top: np.ndarray, bottom: np.ndarray) -> Estimate:
+        """Return the ratio of two sums (S, P) over all seeds and subjects, with an interval over groups of subjects."""
         above, below = (self.jackknife.by_group(part) for part in (top, bottom))
         mean, rest = float(top.sum() / bottom.sum()), bottom.sum() - below.sum(0)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -186,7 +184,7 @@ class _Pooled:
         return widen(found, training_overlap(by_seed, self.trained) if self.seeds > 1 else None)
 
 
-def _of(pooled: _Pooled) -> Calibration:
+def _calibrate(pooled: _Pooled) -> Calibration:
     every = np.zeros(len(pooled.score), int)
     [units], [positive] = pooled.sums(every, 1), pooled.sums(every, 1, pooled.positive)
     [probability] = pooled.sums(every, 1, pooled.score)
@@ -196,7 +194,7 @@ def _of(pooled: _Pooled) -> Calibration:
         error,
         by_chance,
         float(positive.sum() / units.sum()),
-        pooled.share(probability - positive, units),
+        pooled.ratio(probability - positive, units),
         _benefits(pooled, positive, units),
         float(units.sum() / pooled.seeds),
         len(pooled.jackknife.subjects),
@@ -205,16 +203,16 @@ def _of(pooled: _Pooled) -> Calibration:
 
 
 def _bins(pooled: _Pooled) -> tuple[tuple[Bin, ...], float, float | None]:
-    """The bins that are not empty, the error over them, and what it would be by chance."""
+    """Return the bins that are not empty, the calibration error over them, and the error expected by chance."""
     edges = np.percentile(pooled.score, np.linspace(0, 100, N_BINS + 1))
     cell = np.searchsorted(edges[1:-1], pooled.score)
     units, positive = pooled.sums(cell, N_BINS), pooled.sums(cell, N_BINS, pooled.positive)
     probability = pooled.sums(cell, N_BINS, pooled.score)
     bins, gaps, errors = [], [], []
     for k in np.unique(cell).tolist():
-        observed, mine = add_one(pooled.share(positive[k], units[k])), pooled.score[cell == k]
+        observed, mine = with_add_one_interval(pooled.ratio(positive[k], units[k])), pooled.score[cell == k]
         share = units[k].sum() / len(pooled.score)
-        gap = pooled.share(probability[k] - positive[k], units[k])
+        gap = pooled.ratio(probability[k] - positive[k], units[k])
         gaps.append(share * abs(gap.mean))
         errors.append(share * jackknife_error(gap.without)[0] if gap.without is not None and gap.df else np.nan)
         predicted, ends = float(mine.mean()), (float(mine.min()), float(mine.max()))
@@ -226,7 +224,7 @@ def _bins(pooled: _Pooled) -> tuple[tuple[Bin, ...], float, float | None]:
 
 
 def _benefits(pooled: _Pooled, positive: np.ndarray, units: np.ndarray) -> tuple[NetBenefit, ...]:
-    """The net benefit at each threshold, of `positive` and all `units` (S, P)."""
+    """Return the net benefit at each threshold; `positive` and `units` are numbers of units (S, P)."""
     reached = np.searchsorted(THRESHOLDS, pooled.score, side="right")  # so many thresholds raise an alarm
     right = pooled.sums(reached, len(THRESHOLDS) + 1, pooled.positive)
     alarms = pooled.sums(reached, len(THRESHOLDS) + 1)
@@ -235,7 +233,7 @@ def _benefits(pooled: _Pooled, positive: np.ndarray, units: np.ndarray) -> tuple
         odds = threshold / (1 - threshold)
         hits, raised = right[k + 1 :].sum(0), alarms[k + 1 :].sum(0)
         gain, always = hits - odds * (raised - hits), positive - odds * (units - positive)
-        model, above = pooled.share(gain, units), pooled.share(gain - always, units)
+        model, above = pooled.ratio(gain, units), pooled.ratio(gain - always, units)
         if not RARE <= raised.sum() / units.sum() <= 1 - RARE:
             model, above = replace(model, low=None, high=None), replace(above, low=None)
         of_all = float(always.sum() / units.sum())

@@ -19,7 +19,7 @@ from embench.records import record
 from embench.records.record import Record
 from embench.records.wording import format_p, format_points, join_with_and, method_name
 from embench.statistics import conditioned, intervals, metric_facts
-from embench.statistics.answers import undefined_in_words
+from embench.statistics.answers import describe_undefined
 from embench.statistics.estimates import (
     ByFold,
     estimate,
@@ -50,39 +50,35 @@ from embench.statistics.joined import (
     has_shared_subjects,
     is_predicted,
     joined_on_common,
-    names_apart,
+    make_names_unique,
     recorded_target,
     shared_stimuli,
 )
 from embench.statistics.scores import with_interval_of
 
-# The difference of two methods in a score when the predictions of whole groups of subjects are permuted.
-#
-# If it makes no difference which of two methods predicts a group, then the observed difference of their scores is as
-# likely as any that comes of swapping the two methods' predictions for some groups: the permutation test of paired
-# designs. If a score is a sum over subjects, a swap turns signs. Any other score is computed anew, with the predictions
-# of both methods side by side as if they were of two subjects, one of whom is in each sample. If a score depends on
-# ranks alone, scores are first replaced by ranks within fold and seed, so that two methods' scales can be mixed (Bandos
-# et al. 2005, doi 10.1002/sim.2149).
+# The permutation test of paired designs: if it does not matter which of two methods predicts a group of subjects, the
+# observed difference is as likely as any that results from swapping their predictions for some groups. If a score is a
+# sum over subjects, a swap turns signs. Any other score is recomputed, with the predictions of both methods side by
+# side as if of two subjects, one of whom is in each sample. If a score depends on ranks alone, scores first become
+# ranks within fold and seed, so that two methods' scales can be mixed (Bandos et al. 2005, doi 10.1002/sim.2149).
 
 BETWEEN_SUBJECTS = "auroc_within_stimulus"
 """The conditioned score that compares scores of different subjects."""
 
 
 def per_subject_contributions(name: str, joined: Joined, target: Target, subjects: np.ndarray) -> np.ndarray | None:
-    """(P,) what each of `subjects` adds to a method's score `name`, 0 where nothing; None where the score is no sum
-    over subjects.
+    """Return (P,) the part that each of `subjects` adds to a method's score `name`, 0 if none; None if the score is not
+    a sum over subjects.
 
-    The crossed scores are one: their comparisons lie inside subjects, and how many there are of each is up to the
-    labels.
-    """
+    Crossed scores are sums over subjects: each comparison lies within one subject, and labels alone decide their
+    number."""
     if is_inside_subjects(name, target):
         values = mean_of_known(subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, subjects)))
         return np.nan_to_num(values / max(1, np.isfinite(values).sum()))
     if not conditioned.is_conditioned(name) or name == BETWEEN_SUBJECTS:
         return None
     by_seed = [conditioned.over_folds(name, folds.values(), subjects) for folds in joined.seeds.values()]
-    least = joined.hurdle_of_seed
+    least = joined.seed_hurdle
     known = [t for t in by_seed if not isinstance(t, Undefined) and conditioned.estimable(name, t, least)]
     if not known:
         return np.zeros(len(subjects))
@@ -92,16 +88,18 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, subject
 
 
 def permuted_differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(R,) the difference of scores that are no sums, after each permutation.
+    """Return (R,) the difference of two methods' scores after each permutation, for a score that is not a sum over
+    subjects.
 
     Args:
-        one, other: the same units. `subjects` (P,): those tested. `codes` (P,): their groups, from 0 on.
-    """
+        one, other: the same units. `subjects` (P,): the tested ones. `codes` (P,): their groups, from 0."""
     return _differences(name, one, other, subjects, group_permutations(int(codes.max()) + 1)[:, codes])
 
 
 def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(G,) half of what swapping each group alone takes away from such a difference; nearly adds up to it."""
+    """Return (G,) the part that each group of subjects adds to the difference of two methods' scores: half of what the
+    difference loses if the methods swap their predictions for the group. The parts add up to nearly the difference.
+    Arguments are those of `permuted_differences`."""
     groups = int(codes.max()) + 1
     ways = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
     values = _differences(name, one, other, subjects, ways[:, codes])
@@ -109,11 +107,11 @@ def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndar
 
 
 def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """(R,) differences when the predictions for the subjects of `ways` (R, P) are swapped."""
+    """Return (R,) the differences if the predictions for the subjects marked in `ways` (R, P) are swapped."""
     both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
     if name == BETWEEN_SUBJECTS:
-        values = _across(one, other, subjects, both, samples)
+        values = _differences_across_subjects(one, other, subjects, both, samples)
     else:
         metric = registry.load("metric", name)()
         by_fold: dict[int, list[np.ndarray]] = {}
@@ -126,9 +124,11 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
     return first - second
 
 
-def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """(R,) shares of comparisons of different subjects won; over the seeds and classes that the labels make
-    estimable."""
+def _differences_across_subjects(
+    one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, samples: np.ndarray
+) -> np.ndarray:
+    """Return (R,) proportions of comparisons won between different subjects, over the seeds and classes with enough
+    labels."""
     plain, doubled = [], []
     for seed, folds in one.seeds.items():
         tables = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), subjects)
@@ -147,19 +147,19 @@ def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, 
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
-    """The units of a fold with the predictions of both methods; each subject is there once per method. A metric gets
-    those with a prediction."""
+    """Return the units of a fold with the predictions of both methods: each subject appears once per method. For a
+    metric, units without a prediction are left out."""
     if metric is not None:
         one, other = (units.take(is_predicted(units)) for units in (one, other))
-    ranked = _ranked(one), _ranked(other)
+    ranked = _rank_scores(one), _rank_scores(other)
     if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
         one, other = ranked
     subject = [f"{m}:{name}" for m, units in enumerate((one, other)) for name in units.subject.tolist()]
     return replace(one.join(other), subject=np.array(subject, dtype=np.str_))
 
 
-def _ranked(units: Units) -> Units:
-    """The units with ranks in place of scores, class by class; scores that are tied have one rank."""
+def _rank_scores(units: Units) -> Units:
+    """Return the units with ranks in place of scores, class by class. Tied scores get the same rank."""
     columns = units.score if units.score.ndim == 2 else units.score[:, None]
     known, ranks = is_predicted(units), columns.astype(float)
     ranks[known] = np.stack([_ranks(column[known], tie_width(units.score)) for column in columns.T], axis=1)
@@ -176,30 +176,24 @@ def _ranks(score: np.ndarray, tie: float) -> np.ndarray:
     return np.asarray(rankdata(level)) / len(score)
 
 
-# Results of comparing methods: figures, and a sentence for a paper.
-
-_KEYS = {"subjects": "subjects"}
-"""Fields of a comparison that `--json` writes under another key."""
-
-
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Two methods on one target; it prints as its sentence.
+    """Two methods compared on one target. It prints as a sentence.
 
     Args:
         one, other: the methods' names; `scores`: theirs, on the common units.
         difference: `one` less `other`, paired, with its 95 % interval.
-        p: of the primary test; `holm`: the same, corrected for the `together` comparisons made at once.
-        tests: name -> p, of the primary test and the further ones that apply. `equivalence` tests whether the
-            difference lies within .02.
-        subjects, units: how many it rests on. `over`: what was paired.
-        smallest: the smallest detectable difference: the true one that this cohort would show with 80 % power, from
-            the differences' own spread; None where nothing can vary.
-        unequal_tuning: more than twice as many methods were scored on the test subjects when one was as for the other.
-        higher_is_better, bounded: of the metric.
-        seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
-        these_stimuli: all subjects had the same stimuli, and the interval does not cover others.
-    """
+        p: of the primary test. `holm`: p corrected for the `together` comparisons that were made at once.
+        tests: name -> p, for the primary test and further ones. `equivalence` tests whether the difference is within
+            .02.
+        subjects, units: their numbers. `over`: what was paired.
+        smallest: the smallest detectable difference: the true difference that this cohort would show with 80 % power,
+            given the spread of the observed differences; None if nothing varies.
+        unequal_tuning: whether more than twice as many methods were scored on the test subjects before one as before
+            the other.
+        higher_is_better, bounded: facts about the metric.
+        seeds: the compared seeds, which all methods have. `more_seeds`: whether a method has others.
+        these_stimuli: whether all subjects had the same stimuli and the interval does not cover other stimuli."""
 
     target: str
     metric: str
@@ -234,7 +228,7 @@ class Comparison:
 
     @property
     def better(self) -> str | None:
-        """The name of the better method; None where they can't be told apart."""
+        """Name of the better method; None if the difference is not significant."""
         if not self.different:
             return None
         return self.one if (self.difference.mean > 0) == self.higher_is_better else self.other
@@ -248,14 +242,11 @@ class Comparison:
         return self.sentence
 
     def as_json(self) -> dict[str, Any]:
-        """The comparison as `embench compare --json` prints it."""
+        """Return the comparison as `embench compare --json` prints it."""
         apart = ("scores", "difference", "tests")
         return {
-            **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
-            "scores": {
-                self.one: self.scores[0].as_json(),
-                self.other: self.scores[1].as_json(),
-            },
+            **{name: value for name, value in vars(self).items() if name not in apart},
+            "scores": {self.one: self.scores[0].as_json(), self.other: self.scores[1].as_json()},
             "difference": self.difference.as_json(),
             "tests": dict(self.tests),
             "equivalent": self.equivalent,
@@ -266,8 +257,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Standing:
-    """A method among others: those that share a letter of `group` can't be told apart. `methods_evaluated`: how many
-    methods were scored on the test subjects when it was, itself included; None where that was not counted."""
+    """A method among others. Methods that share a letter of `group` do not differ significantly. `methods_evaluated`:
+    how many methods had been scored on the test subjects by then, this one included; None if not counted."""
 
     name: str
     run: str
@@ -276,13 +267,13 @@ class Standing:
     methods_evaluated: int | None
 
     def as_json(self) -> dict[str, Any]:
-        """The standing as `embench compare --json` prints it."""
+        """Return the standing as `embench compare --json` prints it."""
         return {**vars(self), "score": self.score.as_json()}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Several methods on one target, best first, and every two of them compared."""
+    """Several methods on one target, best first, with all pairwise comparisons."""
 
     target: str
     metric: str
@@ -290,7 +281,7 @@ class Table:
     comparisons: tuple[Comparison, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The table as `embench compare --json` prints it."""
+        """Return the table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,
@@ -300,15 +291,15 @@ class Table:
 
 
 def _sentence(c: Comparison) -> str:
-    """A sentence on the better method, with the difference, interval, p and subjects; or on the lack of evidence, with
-    the smallest detectable difference."""
+    """Return a sentence on the better method with difference, interval, p and subjects. If no method is better, it
+    states the smallest detectable difference."""
     gap, first, second = c.difference, c.one, c.other
     mean, low, high = gap.mean, gap.low, gap.high
     if c.better == c.other or (c.better is None and (mean < 0) == c.higher_is_better):
         first, second = second, first
     if mean < 0:
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
-    size = f"{format_points(mean, c.bounded)} {_unit(c)}{' on these stimuli' if c.these_stimuli else ''}"
+    size = f"{format_points(mean, c.bounded)} {_difference_unit(c)}{' on these stimuli' if c.these_stimuli else ''}"
     interval = (
         "no interval"
         if low is None or high is None
@@ -322,7 +313,7 @@ def _sentence(c: Comparison) -> str:
     else:
         text = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
         if c.smallest is not None:
-            smallest = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _unit(c)}"
+            smallest = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _difference_unit(c)}"
             text += f"; the smallest detectable difference is {smallest} ({POWER:.0%} power)".replace("%", " %")
     if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
         text += f"; with the training-overlap correction {format_p(c.tests[SHARED_TRAINING])}"
@@ -336,19 +327,18 @@ def _sentence(c: Comparison) -> str:
     return text + "."
 
 
-def _unit(c: Comparison) -> str:
-    """Unit of a difference: hundredths of a score that has bounds, else the score's own unit."""
+def _difference_unit(c: Comparison) -> str:
+    """Return the unit of a difference: points (hundredths) of a bounded score, else the score's own unit."""
     name = vocabulary.in_sentence(c.metric, "metrics") if c.metric in vocabulary.terms("metrics") else c.metric
     return f"points of {name}" if c.bounded else f"of {name}"
 
 
-# Comparison of two or more records: the better method, the difference, and whether this many subjects can show it.
-#
 # Methods are compared on the units that all of them predict, and paired over subjects, or over folds under a protocol
 # that tests on training subjects. `docs/why/statistics.md` describes each test.
 
 UNEQUAL_TUNING_RATIO = 2.0
-"""Tuning is unequal where one method had this many times more tries at the test labels before it than the other."""
+"""Tuning is unequal if this many times more methods were scored on the test labels before one method than before the
+other."""
 
 
 class FinishedRun(Protocol):
@@ -365,10 +355,10 @@ def compare(
     target: str | None = None,
     metric: str | None = None,
 ) -> Comparison:
-    """Compares two runs: results of `embench.run` (see its example), records, or folders of records.
+    """Compare two runs: results of `embench.run` (see its example), records, or folders of records.
 
     Args:
-        target: optional where the two have exactly one in common.
+        target: optional if the two have exactly one in common.
         metric: by default the target's primary metric.
 
     Returns:
@@ -377,48 +367,51 @@ def compare(
 
     Raises:
         UsageError: the two differ in what makes scores comparable, or several targets leave a choice.
-        DataError: there are no labels, no common units, or the score is undefined on them.
-    """
-    records = [_record(source) for source in (one, other)]
+        DataError: there are no labels, no common units, or the score is undefined on them."""
+    records = [_as_record(source) for source in (one, other)]
     check_same(records, but=["seeds"])
     targets = [target] if target else common_targets(records)
     if len(targets) > 1:
         raise UsageError("the runs have several targets in common", where="target", expected=f"one of {targets}")
     methods = {id(method.record): method for method in methods_on_common(records, targets[0], metric)}
-    return _pair(*(methods[id(r)] for r in records))  # in the caller's order, whichever is better
+    return _compare_pair(*(methods[id(r)] for r in records))  # in the caller's order, whichever is better
 
 
 def paired_gap(one: Record, other: Record, target: str, metric: str | None = None) -> Estimate:
-    """The difference of two runs on a target, `one` less `other`, with the interval that `compare` gives it, and
-    without its tests, which take longer.
+    """Return the difference of two runs on a target, `one` less `other`, with the same interval as `compare`. The
+    tests, which take longer, are not run.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     check_same([one, other], but=["seeds"])
     methods = {id(method.record): method for method in methods_on_common([one, other], target, metric)}
     pair = methods[id(one)], methods[id(other)]
-    return _over_folds(*pair, _apart(*pair))[1] if pair[0].about.over == "folds" else gap_over_subjects(*pair)[0]
+    return (
+        _over_folds(*pair, _fold_differences(*pair))[1]
+        if pair[0].about.over == "folds"
+        else gap_over_subjects(*pair)[0]
+    )
 
 
 def compare_all(
     records: Sequence[Record], targets: Sequence[str] | None = None, metric: str | None = None
 ) -> list[Table]:
-    """Compares any number of runs, two by two, on the units that all predict: a table for each target. Holm's
-    correction is over all comparisons of all targets.
+    """Compare runs pairwise on the units that all of them predict. Return a table per target. Holm's correction is over
+    all comparisons of all targets.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     check_same(records, but=["seeds"])
     methods = {target: methods_on_common(records, target, metric) for target in targets or common_targets(records)}
-    pairs = {target: [_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
+    pairs = {target: [_compare_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
     every = [pair.p for those in pairs.values() for pair in those]
     corrected = iter(intervals.holm(every))
     tables = []
     for target, those in methods.items():
         settled = [
-            replace(pair, holm=next(corrected), together=len(every), unequal_tuning=_unequal(a, b, those, target))
+            replace(
+                pair, holm=next(corrected), together=len(every), unequal_tuning=_tuned_unequally(a, b, those, target)
+            )
             for pair, (a, b) in zip(pairs[target], combinations(those, 2), strict=True)
         ]
         different = np.zeros((len(those), len(those)), bool)
@@ -426,7 +419,7 @@ def compare_all(
             different[a, b] = different[b, a] = pair.different
         groups = intervals.rank_groups(different)
         standings = [
-            Standing(m.name, m.record.run["id"], m.told, group, _tried(m.record, target))
+            Standing(m.name, m.record.run["id"], m.reported_score, group, _methods_evaluated(m.record, target))
             for m, group in zip(those, groups, strict=True)
         ]
         tables.append(Table(target, those[0].about.metric, tuple(standings), tuple(settled)))
@@ -434,40 +427,38 @@ def compare_all(
 
 
 def compare_with_best(records: Sequence[Record], target: str, metric: str | None = None) -> list[Comparison]:
-    """Compare the best of several runs with each of the others, on the units that all predict: `one` is the best.
+    """Compare the best of several runs with each of the others, on the units that all predict. `one` is the best run.
 
-    Holm's correction is over every two of the runs, since any of them could have been the best.
+    Holm's correction is over all pairs of runs, since any run could have been the best.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     check_same(records, but=["seeds"])
     best, *others = methods_on_common(records, target, metric)
-    pairs = [_pair(best, other) for other in others]
+    pairs = [_compare_pair(best, other) for other in others]
     every = len(records) * len(others) // 2
     corrected = intervals.holm([*(pair.p for pair in pairs), *[1.0] * (every - len(pairs))])
     return [replace(pair, holm=p, together=every) for pair, p in zip(pairs, corrected, strict=False)]
 
 
 def compare_with_first(records: Sequence[Record], target: str, metric: str | None = None) -> list[Comparison]:
-    """Compare each of several runs with the first, on the units that all predict: `other` is the first.
+    """Compare each of several runs with the first, on the units that all predict. `other` is the first run.
 
-    Holm's correction is over these comparisons, since the first was named before anything was scored.
+    Holm's correction is over these comparisons, since the first run was named before anything was scored.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     check_same(records, but=["seeds"])
     methods = {id(method.record): method for method in methods_on_common(records, target, metric)}
     first, *others = (methods[id(record)] for record in records)
-    pairs = [_pair(other, first) for other in others]
+    pairs = [_compare_pair(other, first) for other in others]
     corrected = intervals.holm([pair.p for pair in pairs])
     return [replace(pair, holm=p, together=len(pairs)) for pair, p in zip(pairs, corrected, strict=True)]
 
 
 @dataclass(frozen=True)
 class SharedFacts:
-    """Facts that the methods of a comparison share. `group` (P,): those of its subjects. `trained`: see
+    """Facts that all methods of a comparison share. `group` (P,): the groups of its subjects. `trained`: see
     `Joined.trained`."""
 
     target: str
@@ -487,7 +478,7 @@ class SharedFacts:
 
 @dataclass(frozen=True)
 class ComparedMethod:
-    """A method on the units that all methods of a comparison predict; `about`: facts that they share."""
+    """A method on the units that all methods of a comparison predict. `about`: the facts that these methods share."""
 
     name: str
     record: Record
@@ -498,17 +489,16 @@ class ComparedMethod:
     about: SharedFacts
 
     @property
-    def told(self) -> Estimate:
-        """The score with the interval that a record has."""
+    def reported_score(self) -> Estimate:
+        """The score, with the interval that records report."""
         return with_interval_of(self.about.metric, self.score)
 
 
 def methods_on_common(records: Sequence[Record], target: str, metric: str | None) -> list[ComparedMethod]:
-    """The methods of records on the units that all of them predict, best first.
+    """Return the methods of records, scored on the units that all of them predict, best first.
 
     Raises:
-        UsageError, DataError: as `compare`.
-    """
+        UsageError, DataError: as `compare`."""
     rule = recorded_target(records[0], target)
     name = metric or records[0].scores.primary_metrics[target]
     facts = metric_facts(name)
@@ -541,7 +531,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
             )
         if isinstance(score, Undefined):
             other = next((m for m, found in r.scores.of(target).items() if found.defined), None)
-            why = undefined_in_words(score.reason, len(jackknife.subjects))
+            why = describe_undefined(score.reason, len(jackknife.subjects))
             what = f"{facts.title} ({name}) of {target} is undefined: {why}"
             raise DataError(what, where=method, hint=other and f"--metric {other}")
         summands = per_subject_contributions(name, joined, rule, jackknife.subjects)
@@ -549,23 +539,23 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
     return sorted(made, key=lambda m: -m.score.mean if facts.higher else m.score.mean)
 
 
-def _pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
+def _compare_pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
     about = one.about
-    apart = _apart(one, other)
+    apart = _fold_differences(one, other)
     tests, gap, error, df = (
         _over_folds(one, other, apart) if about.over == "folds" else _over_subjects(one, other, apart)
     )
     p = next(iter(tests.values()))
     if about.bounded and error is not None:
         tests["equivalence"] = intervals.equivalence_test(gap.mean, error, df)
-    tried = [_tried(m.record, about.target) for m in (one, other)]
+    tried = [_methods_evaluated(m.record, about.target) for m in (one, other)]
     known = [count for count in tried if count is not None]
     return Comparison(
         target=about.target,
         metric=about.metric,
         one=one.name,
         other=other.name,
-        scores=(one.told, other.told),
+        scores=(one.reported_score, other.reported_score),
         difference=gap,
         p=p,
         holm=p,
@@ -585,12 +575,13 @@ def _pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
 
 
 TestResults = tuple[dict[str, float], Estimate, float | None, float]
-"""Test -> p, the primary one first; the difference; its standard error (None where nothing can vary) and degrees of
+"""Test -> p, the primary one first; the difference; its standard error (None if nothing varies) and degrees of
 freedom."""
 
 
 def gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estimate, float | None]:
-    """The difference, and the variance that shared training subjects add, which is in its interval."""
+    """Return the difference of two methods, and the variance from shared training subjects, which its interval
+    includes."""
     about = one.about
     gap = paired_difference(one.score, other.score, about.group)
     if isinstance(gap, Undefined):
@@ -601,7 +592,7 @@ def gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estim
     return widen(gap, shared), shared
 
 
-def _over_subjects(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -> TestResults:
+def _over_subjects(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray) -> TestResults:
     about = one.about
     gap, shared = gap_over_subjects(one, other)
     _, codes = np.unique(about.group, return_inverse=True)
@@ -617,54 +608,58 @@ def _over_subjects(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray
     if gap.over == "subjects and stimuli" and gap.error is not None:
         # Permutations of subjects say nothing of other stimuli, which the interval does.
         tests = {"t, subjects and stimuli": intervals.t_test(gap.mean, gap.error, gap.df), **tests}
-    if about.folds > 1 and len(apart) > 1:
-        error = intervals.corrected_error(apart, about.folds)
-        tests["corrected resampled t"] = intervals.t_test(float(apart.mean()), error, len(apart) - 1)
+    if about.folds > 1 and len(gaps) > 1:
+        error = intervals.corrected_error(gaps, about.folds)
+        tests["corrected resampled t"] = intervals.t_test(float(gaps.mean()), error, len(gaps) - 1)
     return tests, gap, gap.error, gap.df
 
 
-def _over_folds(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -> TestResults:
-    """Test over folds where a method is tested on its training subjects, so that no subject is a new one."""
+def _over_folds(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray) -> TestResults:
+    """Test over folds. This is for protocols that test on training subjects, so that no subject is new."""
     about = one.about
-    if about.folds < 2 or len(apart) < 2:
+    if about.folds < 2 or len(gaps) < 2:
         raise DataError(
             "pairs over folds need several folds", where=f"{one.name}, {other.name}", expected="several folds"
         )
-    mean, error, df = float(apart.mean()), intervals.corrected_error(apart, about.folds), len(apart) - 1
+    mean, error, df = float(gaps.mean()), intervals.corrected_error(gaps, about.folds), len(gaps) - 1
     from scipy import stats  # boards are shown without it
 
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
     subjects = min(one.score.subjects, other.score.subjects)
-    gap = Estimate(mean, float(apart.std(ddof=1)), mean - half, mean + half, subjects, "folds")
+    gap = Estimate(mean, float(gaps.std(ddof=1)), mean - half, mean + half, subjects, "folds")
     return {"corrected resampled t": intervals.t_test(mean, error, df)}, gap, error, df
 
 
-def _apart(one: ComparedMethod, other: ComparedMethod) -> np.ndarray:
-    """(J,) the differences of folds and seeds in which both have a score."""
+def _fold_differences(one: ComparedMethod, other: ComparedMethod) -> np.ndarray:
+    """Return (J,) the differences in the folds and seeds in which both methods have a score."""
     both = ((value, other.by_fold.get(at)) for at, value in one.by_fold.items())
     return np.array([a - b for a, b in both if a is not None and b is not None])
 
 
-def _record(source: Record | FinishedRun | Path | str) -> Record:
+def _as_record(source: Record | FinishedRun | Path | str) -> Record:
     if isinstance(source, Record):
         return source
     return record.read_record(Path(source if isinstance(source, str | Path) else source.folder))
 
 
-def _unequal(one: ComparedMethod, other: ComparedMethod, among: Sequence[ComparedMethod], target: str) -> bool:
-    """True if one of two methods had many more tries before it than the other, without the runs that are compared with
-    both, whatever their order."""
-    low, high = sorted(_tried(m.record, target) or 0 for m in (one, other))
-    between = [m for m in among if m.record.run.get("entry") is None and low < (_tried(m.record, target) or 0) < high]
+def _tuned_unequally(one: ComparedMethod, other: ComparedMethod, among: Sequence[ComparedMethod], target: str) -> bool:
+    """Return True if many more methods were scored on the test subjects before one method than before the other. Runs
+    of the same comparison do not count, whatever their order."""
+    low, high = sorted(_methods_evaluated(m.record, target) or 0 for m in (one, other))
+    between = [
+        m
+        for m in among
+        if m.record.run.get("entry") is None and low < (_methods_evaluated(m.record, target) or 0) < high
+    ]
     return low > 0 and high - len(between) > UNEQUAL_TUNING_RATIO * low
 
 
-def _tried(of: Record, target: str) -> int | None:
-    tried = of.run["methods_evaluated"]
+def _methods_evaluated(run_record: Record, target: str) -> int | None:
+    tried = run_record.run["methods_evaluated"]
     return tried.get(target) if isinstance(tried, Mapping) else tried
 
 
 def method_names(records: Sequence[Record]) -> list[str]:
-    """The names of records' methods: by their parts; where several have the same, by the settings that differ, or else
-    by the run."""
-    return names_apart([method_name(r.run) for r in records], [r.run for r in records])
+    """Return the names of records' methods: their parts. Equal names are told apart by differing settings, or else by
+    the run."""
+    return make_names_unique([method_name(r.run) for r in records], [r.run for r in records])

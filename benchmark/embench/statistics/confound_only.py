@@ -16,24 +16,23 @@ from embench.interfaces.binning import bin_numbers, bin_thresholds
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
 from embench.protocols import ReferenceName
+from embench.statistics.conditioned import ranges_by_code
 from embench.system import installed_version, limited_threads
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
 
-# Boosted trees of classes that weigh alike, in a quarter of the time: what confound-only models and nuisances predict
-# with.
-
-CODE = [sha256(Path(file)) for file in (__file__, binning.__file__)]
-"""Digests of the code of these trees that this process runs, whatever becomes of the files."""
+TREES_CODE = [sha256(Path(file)) for file in (__file__, binning.__file__)]
+"""Digests of the code of these trees, read when this process imported it."""
 
 
 class BalancedTrees:
-    """`HistGradientBoostingClassifier(class_weight="balanced")` of the installed scikit-learn, to the bit."""
+    """Boosted trees equal to `HistGradientBoostingClassifier(class_weight="balanced")` to the bit, fitted four times as
+    fast."""
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> BalancedTrees:
-        """Fits the trees to `x` (n, features), NaN where unknown, and whole `y` (n,)."""
+        """Fit the trees to `x` (n, features), NaN if unknown, and integer classes `y` (n,)."""
         from sklearn.ensemble import HistGradientBoostingClassifier  # takes a second
         from sklearn.utils.class_weight import compute_sample_weight
 
@@ -44,41 +43,35 @@ class BalancedTrees:
         return self
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """(n, classes) probabilities."""
+        """Return (n, classes) probabilities."""
         return np.asarray(self._trees.predict_proba(bin_numbers(x, self._thresholds)))
 
 
-# Controls, which predict labels without any signal of the body: fitted on training subjects, scored with every run.
-#
-# A new control is a function here with its name in `CONFOUND_ONLY`, and a higher `REVISION` of scores; where it needs
-# other data than a `ConfoundTask` holds, `evaluation` puts them there.
+# A new confound-only model is a function here with its name in `CONFOUND_ONLY`, and a higher `SCORING_REVISION`. If it
+# needs other data than a `ConfoundTask` holds, `evaluation` adds them.
 
-_CODE = [sha256(Path(__file__)), *CODE]
-"""Digests of the code that this process runs, whatever becomes of the files."""
 ConfoundPrediction = tuple[np.ndarray, np.ndarray] | Undefined
-"""(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
+"""Score (n,) or (n, K) and decision (n,), or the reason why the model does not apply."""
 Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
 
 
-def made_anew(_: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Makes the array without keeping it."""
+def compute_anew(_: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return the array that `make` computes, without keeping it."""
     return make()
 
 
 @dataclass(frozen=True)
 class ConfoundTask:
-    """Task of the confound-only models of one fold: what they must predict, and what they may know.
+    """Input of the confound-only models of one fold.
 
     Args:
-        units: of all subjects. `y` (n,): their labels, NaN where there is none; of `test` it is read only whether
-            there is one.
-        train, test: positions; the training units are those with a label.
+        units: of all subjects. `y` (n,): their labels, NaN if there is none. Of a test unit, only whether it has a
+            label is read.
+        train, test: positions in `units`; all training units have a label.
         durations: recording -> seconds. `sessions`: subject -> length of the session in s.
-        movement: (n, features) statistics of the accelerometer in each unit, NaN where it is missing; None where the
-            dataset has none.
+        movement: (n, features) accelerometer statistics of each unit, NaN if missing; None if the dataset has none.
         seed: for the random decisions of `prior`.
-        keep: returns the array that the function makes, or has made before for these plain values.
-    """
+        keep: returns the array that a function makes, or made before for the same key of plain values."""
 
     target: Target
     units: Sequence[Unit]
@@ -89,52 +82,52 @@ class ConfoundTask:
     sessions: Mapping[str, float]
     movement: np.ndarray | None
     seed: int
-    keep: Keep = made_anew
+    keep: Keep = compute_anew
 
     @cached_property
-    def known(self) -> np.ndarray:
-        """(k,) the labels of the training units: classes as whole numbers, or values."""
+    def train_labels(self) -> np.ndarray:
+        """(k,) labels of the training units: classes as integers, or values."""
         y = self.y[self.train]
         return y.astype(int) if self.target.traits.has_classes else y
 
     @cached_property
-    def shares(self) -> np.ndarray:
-        """(K,) the share of each class among the training units."""
-        return np.bincount(self.known, minlength=self.target.n) / len(self.known)
+    def class_proportions(self) -> np.ndarray:
+        """(K,) proportion of each class among the training units."""
+        return np.bincount(self.train_labels, minlength=self.target.n) / len(self.train_labels)
 
-    def column(self, of: Callable[[Unit], float]) -> np.ndarray:
-        """(n,) a number of each unit."""
-        return np.fromiter(map(of, self.units), float, len(self.units))
+    def column(self, number_of: Callable[[Unit], float]) -> np.ndarray:
+        """Return (n,) a number for each unit, as the function `number_of` gives it."""
+        return np.fromiter(map(number_of, self.units), float, len(self.units))
 
     @cached_property
     def start(self) -> np.ndarray:
-        """(n,) the time since the session's start in s, NaN where the release hides it."""
+        """(n,) time since the start of the session in s, NaN if the release hides it."""
         return self.column(lambda unit: unit.start_s)
 
     @cached_property
     def order(self) -> np.ndarray:
-        """(n,) the place of the unit's recording in the session, NaN where the release hides it."""
+        """(n,) position of the unit's recording in the session, NaN if the release hides it."""
         return self.column(lambda unit: unit.order)
 
     @cached_property
     def length(self) -> np.ndarray:
-        """(n,) the length of the session in s, NaN where it is not known."""
+        """(n,) length of the session in s, NaN if unknown."""
         return self.column(lambda unit: self.sessions.get(unit.subject, np.nan))
 
     @cached_property
     def subject(self) -> np.ndarray:
-        """(n,) the place of each unit's subject among the names of all."""
+        """(n,) index of each unit's subject among all sorted names."""
         place = {name: k for k, name in enumerate(sorted({unit.subject for unit in self.units}))}
         return self.column(lambda unit: place[unit.subject])
 
     @property
     def of_one_subject(self) -> bool:
-        """True if training and test are of one subject, so that differences between subjects carry no information."""
+        """True if training and test units are of one subject, so that nothing differs between subjects."""
         return len({self.units[i].subject for i in (*self.train.tolist(), *self.test.tolist())}) == 1
 
     def stimuli(self) -> np.ndarray | Undefined:
-        """(n,) index of each unit's stimulus; undefined where a labelled test unit has a stimulus that no training unit
-        has."""
+        """Return (n,) the index of each unit's stimulus; undefined if a labelled test unit has a stimulus without
+        training units."""
         stimulus = np.array([unit.stimulus for unit in self.units])
         names, codes = np.unique(stimulus, return_inverse=True)
         if len(names) < 2:
@@ -157,12 +150,13 @@ def predict_confound_only(
     sessions: Mapping[str, float],
     movement: np.ndarray | None,
     seed: int,
-    keep: Keep = made_anew,
+    keep: Keep = compute_anew,
     moments: bool = False,
     order: bool = False,
 ) -> dict[str, ConfoundPrediction]:
-    """Control -> its predictions for the test units, in the order of `test` (m,); arguments are those of a
-    `ConfoundTask`. `moments`: whether `STIMULUS_MOMENT` is one of them; `order`: whether `PREVIOUS_STIMULUS` is."""
+    """Return model -> its predictions for the test units, in the order of `test` (m,). Arguments are those of
+    `ConfoundTask`. `moments`: whether to add the model `STIMULUS_MOMENT`; `order`: whether to add
+    `PREVIOUS_STIMULUS`."""
     train = np.asarray(train)[np.isfinite(y[train])]
     confound_only = {**CONFOUND_ONLY, STIMULUS_MOMENT: _stimulus_moment} if moments else CONFOUND_ONLY
     confound_only = {**confound_only, PREVIOUS_STIMULUS: _previous_stimulus} if order else confound_only
@@ -172,64 +166,61 @@ def predict_confound_only(
     return {name: control(task) for name, control in confound_only.items()}
 
 
-def _majority(q: ConfoundTask) -> ConfoundPrediction:
-    """The commonest class of the training units."""
-    if not q.target.traits.has_classes:
+def _majority(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict the most frequent class of the training units."""
+    if not task.target.traits.has_classes:
         return Undefined("no_common_class")
-    chosen = np.full(len(q.test), q.shares.argmax())
-    return _score(q.target, np.eye(q.target.n)[chosen]), chosen.astype(float)
+    chosen = np.full(len(task.test), task.class_proportions.argmax())
+    return _score_of_proportions(task.target, np.eye(task.target.n)[chosen]), chosen.astype(float)
 
 
-def _prior(q: ConfoundTask) -> ConfoundPrediction:
-    """The share of each class, decisions drawn by it; of values their mean."""
-    if not q.target.traits.has_classes:
-        return _same_twice(np.full(len(q.test), q.known.mean()))
-    drawn = np.random.default_rng(q.seed).choice(q.target.n, len(q.test), p=q.shares)
-    return _score(q.target, np.tile(q.shares, (len(q.test), 1))), drawn.astype(float)
+def _prior(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict the proportions of classes, and draw decisions from them; for a continuous target, predict the mean."""
+    if not task.target.traits.has_classes:
+        return _value_as_decision(np.full(len(task.test), task.train_labels.mean()))
+    drawn = np.random.default_rng(task.seed).choice(task.target.n, len(task.test), p=task.class_proportions)
+    return _score_of_proportions(task.target, np.tile(task.class_proportions, (len(task.test), 1))), drawn.astype(float)
 
 
-def _stimulus_mean(q: ConfoundTask) -> ConfoundPrediction:
-    """The share of each class among the training units of the same stimulus; of values their mean there. Of a stimulus
-    at which nobody has a label, so that no unit is scored there, those of all training units."""
-    codes = q.stimuli()
-    return codes if isinstance(codes, Undefined) else _mean_at(q, codes)
+def _stimulus_mean(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict the proportions of classes, or the mean label, among training units of the same stimulus. A stimulus
+    without any label gets those of all training units; none of its units is scored."""
+    codes = task.stimuli()
+    return codes if isinstance(codes, Undefined) else _predict_code_mean(task, codes)
 
 
-def _stimulus_moment(q: ConfoundTask) -> ConfoundPrediction:
-    """Label statistics of the training units at the same moment of the stimulus: bins of a unit's length, from the
-    start of the recording on."""
-    codes = q.stimuli()
+def _stimulus_moment(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict from the training units at the same moment of the same stimulus: bins as long as a unit, from the start
+    of the recording."""
+    codes = task.stimuli()
     if isinstance(codes, Undefined):
         return codes
-    length = float(np.median(q.column(lambda unit: unit.stop - unit.start)))
-    moments = np.floor(q.column(lambda unit: unit.start) / length + 1e-6).astype(int)
-    _, own = np.unique(np.stack([q.subject, codes])[:, q.train], axis=1, return_inverse=True)
-    least, most = np.full((2, own.max() + 1), q.known[0])
-    least[own] = most[own] = q.known
-    np.minimum.at(least, own, q.known)
-    np.maximum.at(most, own, q.known)
-    if not (most > least).any():
+    length = float(np.median(task.column(lambda unit: unit.stop - unit.start)))
+    moments = np.floor(task.column(lambda unit: unit.start) / length + 1e-6).astype(int)
+    _, own = np.unique(np.stack([task.subject, codes])[:, task.train], axis=1, return_inverse=True)
+    if not ranges_by_code(task.train_labels, own).any():
         return Undefined("constant_within_stimuli")
-    return _mean_at(q, codes * (moments.max() + 1) + moments)
+    return _predict_code_mean(task, codes * (moments.max() + 1) + moments)
 
 
-def _previous_stimulus(q: ConfoundTask) -> ConfoundPrediction:
-    """Label statistics of the training units after the same stimulus; of those in a first recording, of all first."""
-    when = np.where(np.isnan(q.start).all(), q.order, q.start)
+def _previous_stimulus(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict from the training units after the same previous stimulus. First recordings are predicted from first
+    recordings."""
+    when = np.where(np.isnan(task.start).all(), task.order, task.start)
     if np.isnan(when).any():
         return Undefined("hidden_times")
-    codes, _ = order_codes(q.units, [np.flatnonzero(q.subject == name) for name in np.unique(q.subject)], when)
-    return _mean_at(q, codes)
+    codes, _ = order_codes(task.units, [np.flatnonzero(task.subject == name) for name in np.unique(task.subject)], when)
+    return _predict_code_mean(task, codes)
 
 
 def order_codes(
     units: Sequence[Unit], of_subjects: Sequence[np.ndarray], when: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes (n,) of the stimulus before each unit's recording, 0 before the first, and of the recording's place.
+    """Return (n,) codes of the previous stimulus of each unit's recording, 0 before the first, and (n,) the recording's
+    position in the session.
 
     Args:
-        of_subjects: the positions of each subject's units. `when`: (n,) in whose order they were recorded.
-    """
+        of_subjects: the positions of each subject's units. `when`: (n,) times or numbers by which they are ordered."""
     names = {name: 1 + k for k, name in enumerate(sorted({unit.stimulus for unit in units}))}
     previous, place = np.zeros((2, len(units)), int)
     for rows in of_subjects:
@@ -241,65 +232,67 @@ def order_codes(
     return previous, place
 
 
-def _mean_at(q: ConfoundTask, codes: np.ndarray) -> ConfoundPrediction:
-    """The share of each class among the training units with the same code (n,); of values their mean there."""
-    sizes = np.bincount(codes[q.train], minlength=codes.max() + 1)
-    if not q.target.traits.has_classes:
-        sums = np.bincount(codes[q.train], q.known, len(sizes))
-        means = np.where(sizes > 0, sums / np.maximum(sizes, 1), q.known.mean())
-        return _same_twice(means[codes[q.test]])
-    counts = np.zeros((len(sizes), q.target.n))
-    np.add.at(counts, (codes[q.train], q.known), 1)
-    counts[sizes == 0] = q.shares
-    return from_shares(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
+def _predict_code_mean(task: ConfoundTask, codes: np.ndarray) -> ConfoundPrediction:
+    """Predict the proportions of classes, or the mean label, among the training units with the same code (n,)."""
+    sizes = np.bincount(codes[task.train], minlength=codes.max() + 1)
+    if not task.target.traits.has_classes:
+        sums = np.bincount(codes[task.train], task.train_labels, len(sizes))
+        means = np.where(sizes > 0, sums / np.maximum(sizes, 1), task.train_labels.mean())
+        return _value_as_decision(means[codes[task.test]])
+    counts = np.zeros((len(sizes), task.target.n))
+    np.add.at(counts, (codes[task.train], task.train_labels), 1)
+    counts[sizes == 0] = task.class_proportions
+    return predict_from_proportions(
+        task.target, counts[codes[task.test]] / counts[codes[task.test]].sum(1, keepdims=True)
+    )
 
 
-def _elapsed_time(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the time since the session's start, or the order of recordings."""
-    clock = np.stack([q.start, q.order], axis=1)
+def _elapsed_time(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict from the time since the start of the session, or the order of recordings."""
+    clock = np.stack([task.start, task.order], axis=1)
     if np.isnan(clock).all():
         return Undefined("hidden_times")
-    return boosted(q, clock)
+    return predict_with_trees(task, clock)
 
 
-def _session_position(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the place in the session: the time since its start, to its end and as a share of it, and its
-    length; or, where the release hides times, the order of recordings and its share."""
-    if q.of_one_subject:
+def _session_position(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict from the position in the session: time since its start, time to its end, proportion elapsed, and its
+    length. If the release hides times, the order of recordings and its proportion take their place."""
+    if task.of_one_subject:
         return Undefined("one_subject_elapsed_time")
-    start, order, length, subject = q.start, q.order, q.length, q.subject.astype(int)
+    start, order, length, subject = task.start, task.order, task.length, task.subject.astype(int)
     if np.isnan(start).all() and np.isnan(order).all():
         return Undefined("hidden_times")
     last = np.zeros(len(subject))
     np.maximum.at(last, subject, np.nan_to_num(order))
     most = last[subject]
     share = np.divide(order, most, out=np.full(len(order), np.nan), where=most > 0)
-    return boosted(q, np.stack([start, start / length, length - start, length, order, share], axis=1))
+    return predict_with_trees(task, np.stack([start, start / length, length - start, length, order, share], axis=1))
 
 
-def _study_drift(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the time since the session's start, its length and the subject's number: subjects are often
-    numbered as they came, and a study changes while it runs."""
-    if q.of_one_subject:
+def _study_drift(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict from the time since the start of the session, its length and the subject's number. Subjects are often
+    numbered in the order of recording, and a study changes while it runs."""
+    if task.of_one_subject:
         return Undefined("one_subject")
-    if np.isnan(q.start).all():
+    if np.isnan(task.start).all():
         return Undefined("hidden_times")
-    return boosted(q, np.stack([q.start, q.length, q.subject], axis=1))
+    return predict_with_trees(task, np.stack([task.start, task.length, task.subject], axis=1))
 
 
-def _recording_length(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the length of the recording."""
-    length = q.column(lambda unit: q.durations[unit.recording])[:, None]
-    return Undefined("equal_lengths") if np.ptp(length) < 1e-3 else boosted(q, length)
+def _recording_length(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict from the length of the recording."""
+    length = task.column(lambda unit: task.durations[unit.recording])[:, None]
+    return Undefined("equal_lengths") if np.ptp(length) < 1e-3 else predict_with_trees(task, length)
 
 
-def _movement(q: ConfoundTask) -> ConfoundPrediction:
-    """Prediction from the accelerometer."""
-    if q.movement is None:
+def _movement(task: ConfoundTask) -> ConfoundPrediction:
+    """Predict from accelerometer statistics of the unit."""
+    if task.movement is None:
         return Undefined("no_accelerometer")
-    if np.isnan(q.movement[q.train]).all() or np.isnan(q.movement[q.test]).all():
+    if np.isnan(task.movement[task.train]).all() or np.isnan(task.movement[task.test]).all():
         return Undefined("no_accelerometer_in_part")
-    return boosted(q, q.movement)
+    return predict_with_trees(task, task.movement)
 
 
 CONFOUND_ONLY: Mapping[str, Callable[[ConfoundTask], ConfoundPrediction]] = {
@@ -312,72 +305,70 @@ CONFOUND_ONLY: Mapping[str, Callable[[ConfoundTask], ConfoundPrediction]] = {
     "recording_length": _recording_length,
     "movement": _movement,
 }
-"""Control -> the function that predicts; records list confound-only models in this order."""
+"""Name of a model -> the function that predicts. Records list the models in this order."""
 PROTOCOL_PHASE = "protocol_phase"
-"""The control that reads labels at the time at which a session's movements fit those of training subjects. It needs a
-whole session, and is shown under the scores of version 3."""
+"""Name of the model that reads labels at the time at which a session's movement fits that of training subjects. It
+needs a whole session, and is reported since scoring 3."""
 STIMULUS_MOMENT = "stimulus_moment"
-"""The control that knows what training subjects felt at the same moment of a stimulus. It is shown under the scores of
-version 3, where subjects share stimuli."""
+"""Name of the model that knows training labels at the same moment of a stimulus; reported since scoring 3, if subjects
+share stimuli."""
 PREVIOUS_STIMULUS = "previous_stimulus"
-"""The control that knows which stimulus came before. It is shown under scoring 4, where subjects share stimuli."""
+"""Name of the model that knows the previous stimulus; reported under scoring 4, if subjects share stimuli."""
 FOR_COMPARISON = frozenset({"study_drift", PROTOCOL_PHASE, STIMULUS_MOMENT, PREVIOUS_STIMULUS})
-"""Controls that a method need not be above: they know the tested subject, the time after the unit, or what the
-primary metric holds constant."""
+"""Models that a method need not exceed: they know the tested subject, the time after the unit, or what the primary
+metric holds constant."""
 
 
-def boosted(q: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
-    """Prediction of boosted trees from `x` (n, features) of the units."""
-    train, test, has_classes = q.train, q.test, q.target.traits.has_classes
-    if has_classes and (q.shares == 1).any():
+def predict_with_trees(task: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
+    """Predict with boosted trees from `x` (n, features) of the units."""
+    train, test, has_classes = task.train, task.test, task.target.traits.has_classes
+    if has_classes and (task.class_proportions == 1).any():
         return Undefined("one_training_class")
     x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column of which nothing is known
     if not x.shape[1]:
         return Undefined("unknown_in_training")
     # Methods of one split share confound-only models, and most of a scoring's time goes into these trees.
     libraries = [installed_version(name) for name in ("numpy", "scikit-learn")]
-    known = [digest(np.ascontiguousarray(part)) for part in (x[train], q.known, x[test])]
-    key: list[object] = ["trees", _CODE, libraries, q.target.kind, q.target.n, known]
-    predicted = q.keep(key, lambda: _fitted(q, x))
-    return from_shares(q.target, predicted) if has_classes else _same_twice(predicted)
+    known = [digest(np.ascontiguousarray(part)) for part in (x[train], task.train_labels, x[test])]
+    key: list[object] = ["trees", TREES_CODE, libraries, task.target.kind, task.target.n, known]
+    predicted = task.keep(key, lambda: _fit_and_predict(task, x))
+    return predict_from_proportions(task.target, predicted) if has_classes else _value_as_decision(predicted)
 
 
-def _fitted(q: ConfoundTask, x: np.ndarray) -> np.ndarray:
-    """(m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
+def _fit_and_predict(task: ConfoundTask, x: np.ndarray) -> np.ndarray:
+    """Return (m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
     from sklearn.ensemble import HistGradientBoostingRegressor  # takes a second
 
     # Without early stopping, which would hold out units of training subjects at random. One thread, so that sums are
     # added in one order whatever the machine. Nothing is drawn below 200,000 rows, so that seeds share what is kept.
     with limited_threads(1):
-        if not q.target.traits.has_classes:
+        if not task.target.traits.has_classes:
             values = HistGradientBoostingRegressor(early_stopping=False, random_state=0)
-            return np.asarray(values.fit(x[q.train], q.known).predict(x[q.test]))
-        fitted = BalancedTrees().fit(x[q.train], q.known)
-        share = np.zeros((len(q.test), q.target.n))
-        share[:, fitted.classes_] = fitted.predict_proba(x[q.test])
+            return np.asarray(values.fit(x[task.train], task.train_labels).predict(x[task.test]))
+        fitted = BalancedTrees().fit(x[task.train], task.train_labels)
+        share = np.zeros((len(task.test), task.target.n))
+        share[:, fitted.classes_] = fitted.predict_proba(x[task.test])
     return share
 
 
-def from_shares(target: Target, share: np.ndarray) -> ConfoundPrediction:
-    """The prediction of probabilities (n, K)."""
-    score = _score(target, share)
+def predict_from_proportions(target: Target, share: np.ndarray) -> ConfoundPrediction:
+    """Return the score and the decision that follow from class probabilities (n, K)."""
+    score = _score_of_proportions(target, share)
     return score, target.traits.decide(score, 0.5)
 
 
-def _score(target: Target, share: np.ndarray) -> np.ndarray:
-    """The score of predictions from probabilities (n, K): those of all classes, or that of class 1 alone."""
+def _score_of_proportions(target: Target, share: np.ndarray) -> np.ndarray:
+    """Return the score of class probabilities (n, K): all columns, or for a binary target that of class 1."""
     return share if target.traits.several else share[:, 1]
 
 
-def _same_twice(values: np.ndarray) -> ConfoundPrediction:
+def _value_as_decision(values: np.ndarray) -> ConfoundPrediction:
     return values, values.copy()
 
 
-# Predictions of values from training labels alone, which a protocol shows beside its controls (`references`).
-#
-# They know what a protocol gives away that trains on the tested subjects, or on others at the tested moments: how
-# others felt then, how this subject usually feels, and how it felt last. Who scores no better shows nothing about the
-# body.
+# References (`references` of a protocol) predict values from training labels alone. They know what a protocol reveals
+# that trains on the tested subjects, or on others at the tested moments: how others felt then, how this subject usually
+# feels, and how it felt last. A method that scores no better shows nothing about the body.
 
 
 def reference_scores(
@@ -388,13 +379,12 @@ def reference_scores(
     train: np.ndarray,
     test: np.ndarray,
 ) -> dict[str, ConfoundPrediction]:
-    """Reference -> its predictions for the test units (m,), or why it does not apply: it knows nothing of most of them.
-    The others get the mean of the training labels.
+    """Return reference -> its predictions for the test units (m,), or the reason why it does not apply: it knows fewer
+    than half of them. Unknown units get the mean of the training labels.
 
     Args:
-        units: of all subjects. `y` (n,): their values, NaN where there is none; those of test units are not read.
-        train, test: positions.
-    """
+        units: of all subjects. `y` (n,): their values, NaN if there is none; those of test units are not read.
+        train, test: positions in `units`."""
     train = train[np.isfinite(y[train])]
     if target.traits.has_classes:
         return dict.fromkeys(names, Undefined("only_values"))
@@ -406,29 +396,29 @@ def reference_scores(
         why, predict = _REFERENCES[name]
         values = predict(task)
         known = np.isfinite(values)
-        filled = np.where(known, values, task.known.mean())
+        filled = np.where(known, values, task.train_labels.mean())
         # Units of people who started a film at other moments reach a little beyond what was trained on.
         made[name] = (filled, filled.copy()) if 2 * known.sum() >= len(known) else Undefined(why)
     return made
 
 
 def _others_curve(task: ConfoundTask) -> np.ndarray:
-    """(m,) the mean label of other subjects at the same moment of the same stimulus, to the nearest unit."""
+    """Return (m,) the mean label of other subjects at the same moment of the same stimulus, to the nearest unit."""
     length = float(np.median(task.column(lambda unit: unit.stop - unit.start)))
     moment = np.round(task.column(lambda unit: unit.start) / length)
     _, stimulus = np.unique([unit.stimulus for unit in task.units], return_inverse=True)
-    sums, counts = _sums(task, np.stack([stimulus, moment]))
-    own_sums, own_counts = _sums(task, np.stack([stimulus, moment, task.subject]))
-    return _divided(sums - own_sums, counts - own_counts)
+    sums, counts = _label_sums(task, np.stack([stimulus, moment]))
+    own_sums, own_counts = _label_sums(task, np.stack([stimulus, moment, task.subject]))
+    return _divide(sums - own_sums, counts - own_counts)
 
 
 def _subject_mean(task: ConfoundTask) -> np.ndarray:
-    """(m,) the mean of the subject's own training labels."""
-    return _divided(*_sums(task, task.subject[None]))
+    """Return (m,) the mean of the subject's own training labels."""
+    return _divide(*_label_sums(task, task.subject[None]))
 
 
 def _last_value(task: ConfoundTask) -> np.ndarray:
-    """(m,) the last training label before the unit in its recording."""
+    """Return (m,) the last training label before the unit in its recording."""
     _, recording = np.unique([unit.recording for unit in task.units], return_inverse=True)
     start = task.column(lambda unit: unit.start)
     order = task.train[np.lexsort((start[task.train], recording[task.train]))]
@@ -441,17 +431,17 @@ def _last_value(task: ConfoundTask) -> np.ndarray:
     return values
 
 
-def _sums(task: ConfoundTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each test unit (m,) the sum of the training labels with the same `keys` (k, n), and how many there are."""
+def _label_sums(task: ConfoundTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each test unit (m,) the sum and the number of the training labels with the same `keys` (k, n)."""
     _, code = np.unique(keys, axis=1, return_inverse=True)
     code = code.ravel()
     size = code.max() + 1
-    sums, counts = np.bincount(code[task.train], task.known, size), np.bincount(code[task.train], minlength=size)
+    sums, counts = np.bincount(code[task.train], task.train_labels, size), np.bincount(code[task.train], minlength=size)
     return sums[code[task.test]], counts[code[task.test]]
 
 
-def _divided(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The means, NaN of none."""
+def _divide(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the means, NaN if the count is 0."""
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
@@ -460,4 +450,4 @@ _REFERENCES: Mapping[ReferenceName, tuple[str, Callable[[ConfoundTask], np.ndarr
     "subject_mean": ("no_label_of_subjects", _subject_mean),
     "last_value": ("no_earlier_label", _last_value),
 }
-"""Reference -> why it does not apply where it knows nothing of most test units, and the function."""
+"""Reference -> the reason if it knows fewer than half of the test units, and the function that predicts."""

@@ -1,4 +1,5 @@
-"""The confound test: whether scores are associated with the label, given time and movement."""
+"""The confound test: whether scores are associated with the label, given measured confounds such as time and
+movement."""
 
 from __future__ import annotations
 
@@ -21,8 +22,13 @@ from embench.interfaces.units import Target, Units
 from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
 from embench.statistics import intervals, metric_facts
-from embench.statistics.answers import CLOCK_TELLS_ALL, FURTHER_ALPHA, LEAST_LEFT, SHARE_LEFT
-from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference
+from embench.statistics.answers import (
+    EXTRA_MOVEMENT_ALPHA,
+    LEAST_LABEL_RESIDUAL,
+    SCORE_RESIDUAL_BOUNDS,
+    TIME_PREDICTS_LABEL,
+)
+from embench.statistics.estimates import ScoreOrReason, estimate, has_difference, mean_difference, number_as_json
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out, mean_over_subjects, training_overlap, widen
 from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.nuisance_columns import (
@@ -31,13 +37,13 @@ from embench.statistics.nuisance_columns import (
     Observed,
     Study,
     axes_of,
-    block,
+    make_block,
+    make_study,
     placebo,
     predict_protocol_phase,
-    study_of,
 )
 from embench.statistics.nuisance_models import Parts, label_columns
-from embench.statistics.nuisance_movement import modalities_held
+from embench.statistics.nuisance_movement import adjusted_modalities
 from embench.statistics.scores import with_interval_of
 from embench.statistics.small_studies import (
     LARGE_STUDY,
@@ -48,41 +54,38 @@ from embench.statistics.small_studies import (
 )
 from embench.system import ProgressCallback, joblib_workers
 
-# The confound test: whether scores are associated with the label, given measured confounds.
-#
 # Ridge regressions across subjects, in the folds of the run, predict the out-of-fold scores *x* and the label *y* from
 # the confounds *Z*. Scores are associated with the label given *Z* if three conditions hold. The method's own primary
 # metric lies above chance. The residual scores are higher in positive units, over the comparisons of the primary
 # metric. The residuals of *x* and *y* are correlated within subjects: the generalised covariance measure (Shah & Peters
-# 2020, doi 10.1214/19-AOS1857). That measure alone is passed by clocks that are sharper than those in *Z*.
+# 2020, doi 10.1214/19-AOS1857). A model of time that is sharper than *Z* passes the last condition alone.
 # `docs/why/adjusted.md` has the attacks.
 
 PENALTY = 100.0
-"""Penalty on the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
+"""Penalty on the diagonal of Z'Z. It is fixed: the penalty that predicts the scores best would adjust too little."""
 MOST_BLOCKS = 8
-"""Most blocks of positive units of a session that is a sequence of tasks."""
+"""Largest number of positive blocks in a session that counts as a sequence of tasks."""
 
 
 @dataclass(frozen=True)
-class Held:
-    """Nuisances in one seed, in blocks of columns.
+class ConfoundBlocks:
+    """Confound columns of the units in one seed, in named blocks, which are regressed out of scores and labels.
 
     Args:
         blocks: name -> (n, k).
-        parts: of each fold, the positions of its training units and of those it predicts.
-    """
+        parts: for each fold, the positions of its training units and of the units that it predicts."""
 
     blocks: Mapping[str, np.ndarray]
     parts: Parts
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """(n, k) of all blocks."""
+        """(n, k) columns of all blocks."""
         return np.hstack(list(self.blocks.values()))
 
     @cached_property
     def _products(self) -> list[np.ndarray]:
-        """Z'Z over the training units of each fold."""
+        """Z'Z over the training units of each fold, where Z are the columns."""
         trains = np.zeros((len(self._columns), len(self.parts)), bool)
         for fold, (train, _) in enumerate(self.parts):
             trains[train, fold] = True
@@ -98,9 +101,9 @@ class Held:
         at = [list(self.blocks).index(name) for name in names]
         return slice(ends[min(at)], ends[max(at) + 1])
 
-    def left(self, values: np.ndarray, names: Sequence[str], penalty: float = PENALTY) -> np.ndarray:
-        """(n, m) `values` (n, m) less what the blocks of these names, which are neighbours, predict of them; NaN in
-        units that no fold tests."""
+    def residuals(self, values: np.ndarray, names: Sequence[str], penalty: float = PENALTY) -> np.ndarray:
+        """Return (n, m) the residuals of `values` (n, m) after ridge regression on these blocks, which must be
+        neighbours. NaN in units that no fold tests."""
         used = self._slice(names)
         x, width = self._columns[:, used], values.shape[1]
         of_folds = np.zeros((len(values), len(self.parts) * width))  # side by side, as `x` is large
@@ -116,8 +119,12 @@ class Held:
 
 
 class Variant(NamedTuple):
-    """A variant of the rule: the penalty of the ridge regressions on the confounds, and whether the residual scores are
-    tested by their mean `difference` over the primary metric's comparisons or by the primary metric itself."""
+    """A variant of the rule.
+
+    Args:
+        penalty: of the ridge regressions on the confounds.
+        difference: whether residual scores are tested by their mean difference over the comparisons of the primary
+            metric, or else by the primary metric itself."""
 
     penalty: float = PENALTY
     difference: bool = True
@@ -129,20 +136,19 @@ VARIANTS: Mapping[str, Variant] = {
     "triple_penalty": Variant(PENALTY * 3),
     "metric_of_residuals": Variant(difference=False),
 }
-"""Variants of the rule, for the stability of a verdict."""
+"""Variants of the rule, which show how stable an answer is."""
 
 
 @dataclass(frozen=True)
 class LabelledUnits:
-    """The n units of a target with their known facts.
+    """The n units of a target, with known facts about each.
 
     Args:
         subject, stimulus, group: (n,) names. `start_s`: (n,). `session_s`: (n,) length of the session.
-        y: (n,) labels, NaN where there is none.
-        unit_s: the length of a unit in s.
-        moment_s: (n,) the time since its recording began, in s; None where it is not known.
-        scoring: the version of the rules by which scores are judged.
-    """
+        y: (n,) labels, NaN if there is none.
+        unit_s: length of a unit in s.
+        moment_s: (n,) time since the recording began in s; None if unknown.
+        scoring: version of the rules by which scores are judged."""
 
     target: Target
     subject: np.ndarray
@@ -156,8 +162,8 @@ class LabelledUnits:
     scoring: int = 3
 
     def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], *, whole: bool = False) -> Joined:
-        """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; without those that are not
-        finite, unless the `whole` is asked for."""
+        """Return the labelled units that each fold tests, with `values` (seed -> (n, K)) as their scores. Units without
+        a finite score are left out unless `whole`."""
         seeds = {}
         for seed, of_seed in values.items():
             known = np.isfinite(self.y) & (whole | np.isfinite(of_seed[:, 0]))
@@ -189,17 +195,16 @@ class LabelledUnits:
 
 @dataclass(frozen=True)
 class Association:
-    """The rest of a method's scores, given the nuisances of one level.
+    """Association of a method's scores with the label, after adjustment for the confounds of one level.
 
     Args:
-        partial_r: the partial correlation of score and label, -1 to 1, mean over subjects.
-        score: the mean difference of residual scores between positive and negative units over the comparisons of the
-            primary metric, in SDs of a subject's scores; the primary metric itself where it has no comparisons.
+        partial_r: partial correlation of score and label, -1 to 1, mean over subjects.
+        score: mean difference of residual scores between positive and negative units, over the comparisons of the
+            primary metric, in SDs of a subject's scores; the primary metric itself if it has no comparisons.
         share: proportion of the scores' variance that the confounds leave.
         associated: whether all conditions hold.
         by_group: (G,) contribution of each group of subjects to the partial correlation.
-        tasks: task -> the effect over its units and all negative ones, where there are several.
-    """
+        tasks: task -> partial correlation over its units and all negative units, if there are several tasks."""
 
     partial_r: Estimate | Undefined
     score: ScoreOrReason
@@ -212,27 +217,27 @@ class Association:
 def measure_association(
     values: Mapping[int, np.ndarray],
     tested: LabelledUnits,
-    held: Mapping[int, Held],
+    confounds: Mapping[int, ConfoundBlocks],
     blocks: Sequence[str],
     primary_metric: str,
-    own: ScoreOrReason,
+    own_score: ScoreOrReason,
     jackknife: Jackknife,
     by: Variant = RULE,
 ) -> Association:
-    """The rest of a method's scores, less the nuisances in `blocks`, and whether it adds to them.
+    """Return the association of a method's scores with the label, given the confounds in `blocks`.
 
     Args:
-        values: seed -> (n, K) its out-of-fold scores, NaN where it has none.
-        own: its primary metric.
-    """
-    found = {seed: _residuals(of_seed, tested, held[seed], blocks, by.penalty) for seed, of_seed in values.items()}
-    parts = {seed: held[seed].parts for seed in values}
-    return _associate(found, parts, tested, primary_metric, own, jackknife, by)
+        values: seed -> (n, K) its out-of-fold scores, NaN if it has none.
+        confounds: seed -> the confounds. `own_score`: the method's primary metric.
+        by: the variant of the rule."""
+    found = {seed: _residuals(of_seed, tested, confounds[seed], blocks, by.penalty) for seed, of_seed in values.items()}
+    parts = {seed: confounds[seed].parts for seed in values}
+    return _associate(found, parts, tested, primary_metric, own_score, jackknife, by)
 
 
 class _Residuals(NamedTuple):
-    """Scores (n, K) and labels (n, K) of one seed less what nuisances predict, NaN for a unit without a score; and the
-    mean square of the scores `before`."""
+    """Residual scores (n, K) and labels (n, K) of one seed, NaN for units without a score. `before`: the mean square of
+    the scores before the adjustment."""
 
     scores: np.ndarray
     labels: np.ndarray
@@ -240,70 +245,83 @@ class _Residuals(NamedTuple):
 
 
 def _residuals(
-    values: np.ndarray, tested: LabelledUnits, held: Held, blocks: Sequence[str], penalty: float = PENALTY
+    values: np.ndarray,
+    tested: LabelledUnits,
+    confounds: ConfoundBlocks,
+    blocks: Sequence[str],
+    penalty: float = PENALTY,
 ) -> _Residuals:
-    """Regress the nuisances in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
+    """Regress the confounds in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
     raw = np.where(np.isfinite(tested.y)[:, None], values, np.nan)  # nothing hangs on units without a label
-    x = standardised_scores(raw, tested.subject, held.parts)
-    left = held.left(np.hstack([x, labels]), blocks, penalty)
+    x = standardised_scores(raw, tested.subject, confounds.parts)
+    left = confounds.residuals(np.hstack([x, labels]), blocks, penalty)
     unknown = np.isnan(raw[:, 0])
     left[unknown] = np.nan
     return _Residuals(left[:, : x.shape[1]], left[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
 
 
 def _associate(
-    found: Mapping[int, _Residuals],
+    residuals: Mapping[int, _Residuals],
     parts: Mapping[int, Parts],
     tested: LabelledUnits,
     primary_metric: str,
-    own: ScoreOrReason,
+    own_score: ScoreOrReason,
     jackknife: Jackknife,
     by: Variant = RULE,
 ) -> Association:
-    of_scores = {seed: each.scores for seed, each in found.items()}
-    of_labels = {seed: each.labels for seed, each in found.items()}
-    before = sum(each.before for each in found.values())
+    of_scores = {seed: each.scores for seed, each in residuals.items()}
+    of_labels = {seed: each.labels for seed, each in residuals.items()}
+    before = sum(each.before for each in residuals.values())
     share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
-    joined = tested.joined(of_scores, {seed: parts[seed] for seed in found})
+    joined = tested.joined(of_scores, {seed: parts[seed] for seed in residuals})
     chance = 0.5 if metric_facts(primary_metric).is_like_auroc else 0.0
     if has_difference(primary_metric) and by.difference:
         score, none = mean_difference(primary_metric, joined, jackknife), 0.0
     else:
-        score, none = scored(primary_metric, joined, tested.target, jackknife), chance
-    products = _products(of_scores, of_labels)
-    by_subject = _by_subject(products, tested, jackknife)
-    effect = _effect(by_subject, joined, jackknife)
-    passed = [_low(own) > chance, _low(score) > none, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
+        score, none = estimate_metric(primary_metric, joined, tested.target, jackknife), chance
+    products = _residual_products(of_scores, of_labels)
+    by_subject = _subject_means(products, tested, jackknife)
+    effect = _mean_with_interval(by_subject, joined, jackknife)
+    passed = [
+        _lower_end(own_score) > chance,
+        _lower_end(score) > none,
+        _lower_end(effect) > 0,
+        SCORE_RESIDUAL_BOUNDS[0] <= share <= SCORE_RESIDUAL_BOUNDS[1],
+    ]
     tasks = {
-        name: _effect(_by_subject(np.where(units, products, np.nan), tested, jackknife), joined, jackknife)
-        for name, units in _tasks(tested).items()
+        name: _mean_with_interval(
+            _subject_means(np.where(units, products, np.nan), tested, jackknife), joined, jackknife
+        )
+        for name, units in _find_tasks(tested).items()
     }
-    return Association(effect, score, share, all(passed), jackknife.by_group(_of_subjects(by_subject)), tasks)
+    means = mean_of_known(by_subject)
+    by_group = jackknife.by_group(np.nan_to_num(means / np.isfinite(means).sum()))
+    return Association(effect, score, share, all(passed), by_group, tasks)
 
 
-def scored(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
-    """A score with the interval of version 3."""
+def estimate_metric(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
+    """Return the estimate of a metric, with the interval of scoring version 3."""
     found, _ = estimate(metric, joined, target, jackknife)
     if found is None:
         return Undefined("metric_of_other_targets", metric=metric)
     return with_interval_of(metric, found)
 
 
-def _low(value: ScoreOrReason) -> float:
+def _lower_end(value: ScoreOrReason) -> float:
     return value.low if isinstance(value, Estimate) and value.low is not None else -np.inf
 
 
-def _products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]) -> np.ndarray:
-    """(S, n) residual of the score times residual of the label, over the root of their mean squares; mean over
+def _residual_products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]) -> np.ndarray:
+    """Return (S, n) products of residual score and residual label over the root of their mean squares, mean over
     classes."""
     x, y = np.stack(list(scores.values())), np.stack(list(labels.values()))
     scale = np.sqrt(np.nanmean(x**2, axis=(0, 1)) * np.nanmean(y**2, axis=(0, 1)))
     return np.asarray((x * y / np.maximum(scale, 1e-12)).mean(2))
 
 
-def _by_subject(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
-    """(S, P) the mean over each subject's units, NaN for one without any."""
+def _subject_means(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
+    """Return (S, P) means over each subject's units, NaN for a subject without units."""
     by_subject = np.full((len(products), len(jackknife.subjects)), np.nan)
     for p, name in enumerate(jackknife.subjects.tolist()):
         mine = products[:, tested.subject == name]
@@ -312,13 +330,7 @@ def _by_subject(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknif
     return by_subject
 
 
-def _of_subjects(by_subject: np.ndarray) -> np.ndarray:
-    """(P,) what subjects add to the mean over seeds and subjects."""
-    values = mean_of_known(by_subject)
-    return np.nan_to_num(values / np.isfinite(values).sum())
-
-
-def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
+def _mean_with_interval(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
     found = mean_over_subjects(mean_of_known(by_subject), jackknife.codes)
     if isinstance(found, Undefined) or len(by_subject) < 2:
         return found
@@ -326,22 +338,24 @@ def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Est
     return widen(found, training_overlap(by_seed, joined.trained(jackknife)))
 
 
-def _tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
-    """Task -> (n,) bool, its units and all negative ones: each stimulus that has positive units alone, or, where all is
-    one session, each block of positive units, if most subjects have as many; none where there are not two tasks, or
-    several classes."""
+def _find_tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
+    """Return task -> (n,) bool, its units and all negative units. Empty for several classes, or fewer than two tasks.
+
+    A task is a stimulus that has only positive units. If everything is one session, a task is a block of positive
+    units, in subjects with as many blocks as most subjects have."""
     positive, negative = tested.y == 1, tested.y == 0
     if tested.target.kind != "binary":
         return {}
     names = np.setdiff1d(tested.stimulus[positive], tested.stimulus[negative])
     tasks = {name: tested.stimulus == name for name in names.tolist()}
     if len(np.unique(tested.stimulus)) == 1:
-        tasks = _blocks(tested)
+        tasks = _positive_blocks(tested)
     return {name: negative | units for name, units in tasks.items()} if len(tasks) > 1 else {}
 
 
-def _blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
-    """Positive units by the block of neighbours that they are in, of subjects with as many blocks as most have."""
+def _positive_blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
+    """Return block -> (n,) bool, the positive units in this run of neighbours, for subjects with the usual number of
+    blocks."""
     block, counts = np.zeros(len(tested.y), int), {}
     for name in np.unique(tested.subject).tolist():
         rows = np.flatnonzero((tested.subject == name) & np.isfinite(tested.y))
@@ -356,11 +370,9 @@ def _blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
     return {f"block {k} of {most}": like_most & (block == k) for k in range(1, most + 1)}
 
 
-# The part `adjusted` of `scores.json`: what a method's predictions for a cohort add to clock, movement and contact.
-
-_OF_EFFECT = ("mean", "low", "high")
-_RULE = [sha256(Path(__file__)), sha256(Path(intervals.__file__))]
-"""Digests of the code that makes effects of scores and nuisances."""
+_EFFECT_FIELDS = ("mean", "low", "high")
+_RULE_CODE = [sha256(Path(__file__)), sha256(Path(intervals.__file__))]
+"""Digests of the code that computes effects from scores and confounds."""
 _FITTING = "while fitting models of time and movement"
 CONFOUND_LEVELS: Mapping[str, tuple[str, ...]] = {
     "movement": ("local",),
@@ -368,8 +380,8 @@ CONFOUND_LEVELS: Mapping[str, tuple[str, ...]] = {
     "movement_signal_quality": ("local", "contact"),
     "protocol_phase_signal_quality": ("registered", "local", "contact"),
 }
-"""Level -> the blocks of nuisances that are held constant. `local`: what is seen within ten minutes, and the time since
-the start. `full`: also clocks that movement sets."""
+"""Level -> the blocks of confounds for which it adjusts. `local`: movement within ten minutes, and the time since the
+start. `registered`: the protocol phase. `contact`: signal quality."""
 
 
 def run_confound_test(
@@ -383,19 +395,18 @@ def run_confound_test(
     progress: ProgressCallback | None = None,
     placebo_seeds: Sequence[int] = (),
 ) -> dict[str, dict[str, Any]]:
-    """Target -> what the method adds at each of `CONFOUND_LEVELS`, or in a small study (`is_small`) given few columns;
-    or why nothing can be said.
+    """Return the confound analysis: target -> the part `adjusted` of `scores.json`, or why the target cannot be
+    analysed. A large study is analysed at each of `CONFOUND_LEVELS`, a small one (`is_small`) given few columns.
 
     Args:
-        values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite where there is none.
-        folds: target -> seed -> (N, 1) the fold that tests each unit, NaN where none does.
-        studies: of the seeds of these values, of large studies. `decisive`: the level that decides there.
-        progress: called with (models of confounds begun, all of them, the target): each takes up to a minute, once for
-            a dataset.
-        placebo_seeds: seeds in which the placebo is computed, which does not depend on the method.
-    """
+        values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite if there is none.
+        folds: target -> seed -> (N, 1) the fold that tests each unit, NaN if none does.
+        studies: the large studies in the seeds of these values. `decisive`: the level that decides there.
+        progress: called with (models of confounds begun, all of them, the target). A model takes up to a minute, once
+            per dataset.
+        placebo_seeds: seeds in which the placebo, which does not depend on the method, is computed."""
     found, begun = {}, 0
-    total = sum(_steps(of_target, placebo_seeds) for of_target in studies.values())
+    total = sum(_count_steps(of_target, placebo_seeds) for of_target in studies.values())
 
     def begin(what: str) -> None:
         nonlocal begun
@@ -405,9 +416,9 @@ def run_confound_test(
 
     for target in cohort.targets:
         if is_small(cohort, protocol, target):
-            made = _of_small_study(values[target.name], folds[target.name], target, cohort, scores)
+            made = _analyse_small_study(values[target.name], folds[target.name], target, cohort, scores)
         else:
-            made = _of_target(
+            made = _analyse_large_study(
                 values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds,
                 protocol.rules,
             )  # fmt: skip
@@ -416,8 +427,7 @@ def run_confound_test(
 
 
 def is_small(cohort: Cohort, protocol: Protocol, target: Target) -> bool:
-    """True if scoring 4 adjusts a study for few columns, since it has too few labelled units for models of
-    confounds."""
+    """Return True if scoring 4 adjusts the target for few columns: models of confounds need more labelled units."""
     labelled = np.isfinite(cohort.label[target.name][list(cohort.eligible)]).sum()
     return protocol.rules > 3 and (cohort.design == "shared_stimuli" or bool(labelled < LARGE_STUDY))
 
@@ -426,25 +436,26 @@ SMALL_STUDY = "small_study"
 """The level of confounds of small studies, see `embench.statistics.small_studies`."""
 
 
-def _of_small_study(
+def _analyse_small_study(
     values: Mapping[int, np.ndarray], folds: Mapping[int, np.ndarray], target: Target, cohort: Cohort, scores: Scores
 ) -> dict[str, Any] | Undefined:
-    """The answer of a small study: the partial correlation given few columns, and whether it shows an association."""
-    metric = _metric(scores, target)
+    """Return the analysis of a small study: the partial correlation given few columns, and whether it shows an
+    association."""
+    metric = _estimable_metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
     if target.rule.cut == "training_mean":
         return Undefined(OWN_CUTS)
     units = np.array(cohort.eligible)
     tested = tested_units(cohort, target, units, scoring=4)
-    cell = _cells(metric, tested)
+    cell = _condition_codes(metric, tested)
     columns = confound_columns(cohort, cell, by_time="matched" in metric)
     if isinstance(columns, Undefined):
         return columns
     of_units = {seed: of_seed[units] for seed, of_seed in values.items()}
     fold = np.stack([folds[seed][units, 0] for seed in values])
     parts = {seed: _tested_parts(of_seed) for seed, of_seed in zip(values, fold, strict=True)}
-    own = _own(metric, tested, of_units, parts, cohort)
+    own = _own_score(metric, tested, of_units, parts, cohort)
     known = np.isfinite(tested.y) & np.all([np.isfinite(of[:, 0]) for of in of_units.values()], axis=0)
     if not known.any():
         return Undefined("no_label_in_all_seeds")
@@ -459,32 +470,33 @@ def _of_small_study(
     found = adjust(np.stack(made), label_columns(tested.y[known], target), sample)
     chance = 0.5 if metric_facts(metric).is_like_auroc else 0.0
     at = {
-        "partial_r": _number(found.effect),
+        "partial_r": number_as_json(found.effect),
         "residual_proportion": found.score_left,
         "label_residual_proportion": found.label_residual_proportion,
         "extra_movement_p": found.extra_movement_p,
-        "associated": _low(found.effect) > 0
-        and found.label_residual_proportion >= LEAST_LEFT
-        and found.extra_movement_p > FURTHER_ALPHA
-        and _low(own) > chance,
+        "associated": _lower_end(found.effect) > 0
+        and found.label_residual_proportion >= LEAST_LABEL_RESIDUAL
+        and found.extra_movement_p > EXTRA_MOVEMENT_ALPHA
+        and _lower_end(own) > chance,
         "by_group": dict(zip(names.tolist(), found.by_group.tolist(), strict=True)),
     }
     return {
         "metric": metric,
         "has_movement": "acc" in cohort.store.modalities,
-        "adjusted_for": modalities_held(cohort.store),
+        "adjusted_for": adjusted_modalities(cohort.store),
         "levels": {SMALL_STUDY: at},
         "decisive_level": SMALL_STUDY,
     }
 
 
 def _tested_parts(fold: np.ndarray) -> Parts:
-    """Return for each fold no training units and those that it tests; `fold` (n,) is NaN where none tests a unit."""
+    """Return for each fold no training units, and the units that it tests. `fold` (n,) is NaN for units that no fold
+    tests."""
     return [(np.empty(0, int), np.flatnonzero(fold == number)) for number in np.unique(fold[np.isfinite(fold)])]
 
 
-def _cells(metric: str, tested: LabelledUnits) -> np.ndarray:
-    """(n,) codes of the stimulus, or its moment, that a metric holds constant; 0 where it holds none."""
+def _condition_codes(metric: str, tested: LabelledUnits) -> np.ndarray:
+    """Return (n,) codes of the stimulus, or its moment, that a metric holds constant; 0 if it holds none constant."""
     if "crossed" not in metric or "matched" in metric:
         return np.zeros(len(tested.y), int)
     known = [np.unique(tested.stimulus, return_inverse=True)[1]]
@@ -494,19 +506,20 @@ def _cells(metric: str, tested: LabelledUnits) -> np.ndarray:
 
 
 def was_analysed(studies: Studies) -> bool:
-    """True if all models of confounds that an analysis needs were fitted before."""
+    """Return True if all models of confounds that an analysis needs are already fitted and cached."""
     each = (study for of in studies.values() if not isinstance(of, Undefined) for study in of.values())
     return all(study.fitted.is_cached(name) for study in each for name in BLOCKS)
 
 
-def _steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
-    """The steps of the analysis of one target: blocks of nuisances in each seed, then axes of the placebo."""
+def _count_steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
+    """Return the number of steps in the analysis of one target: blocks of confounds in each seed, then axes of the
+    placebo."""
     if isinstance(studies, Undefined):
         return 0
     return len(studies) * len(BLOCKS) + (len(axes_of(next(iter(studies.values())))) if placebo_seeds else 0)
 
 
-def _of_target(
+def _analyse_large_study(
     values: Mapping[int, np.ndarray],
     studies: dict[int, Study] | Undefined,
     target: Target,
@@ -517,7 +530,7 @@ def _of_target(
     placebo_seeds: Sequence[int],
     scoring: int,
 ) -> dict[str, Any] | Undefined:
-    metric = _metric(scores, target)
+    metric = _estimable_metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
     if isinstance(studies, Undefined):
@@ -529,14 +542,14 @@ def _of_target(
     parts = {seed: study.parts for seed, study in studies.items()}
     joined = tested.joined(of_units, parts)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
-    own = _own(metric, tested, with_missing, parts, cohort)
+    own = _own_score(metric, tested, with_missing, parts, cohort)
     if isinstance(own, Undefined):
         return own
 
     wanted = {(level, PENALTY) for level in CONFOUND_LEVELS} | {(decisive, by.penalty) for by in VARIANTS.values()}
     found = {}  # of one seed after another, as the columns of each are large
     for seed, study in studies.items():
-        held = held_constant(study, begin)
+        held = make_confound_blocks(study, begin)
         found[seed] = {
             (level, penalty): _residuals(of_units[seed], tested, held, CONFOUND_LEVELS[level], penalty)
             for level, penalty in wanted
@@ -549,28 +562,28 @@ def _of_target(
 
     levels = {level: at(level, found, own) for level in CONFOUND_LEVELS}
     groups = np.unique([cohort.groups.get(name, name) for name in jackknife.subjects.tolist()]).tolist()
-    own_alone = {seed: _own(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in found}
+    own_alone = {seed: _own_score(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in found}
     return {
         "metric": metric,
         "mean_difference": has_difference(metric),
         "has_movement": "acc" in cohort.store.modalities,
-        "adjusted_for": modalities_held(cohort.store),
-        "levels": {level: _as_json(made, groups) for level, made in levels.items()},
+        "adjusted_for": adjusted_modalities(cohort.store),
+        "levels": {level: _association_as_json(made, groups) for level, made in levels.items()},
         "seeds": {str(seed): at(decisive, [seed], own_alone[seed]).associated for seed in found},
         "variants": {name: at(decisive, found, own, by).associated for name, by in VARIANTS.items()},
-        **_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
-        "tasks": {name: _number(effect) for name, effect in levels[decisive].tasks.items()},
+        **_measure_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
+        "tasks": {name: number_as_json(effect) for name, effect in levels[decisive].tasks.items()},
         "decisive_level": decisive,
     }
 
 
 @snapshot()
 @joblib_workers(_FITTING)
-def _placebo(
+def _measure_placebo(
     studies: Mapping[int, Study], tested: LabelledUnits, metric: str, begin: Begin
 ) -> dict[str, dict[str, Any] | list[int]]:
-    """The part `placebo`, axis of the accelerometer -> what it adds to the other axes and the clock, whatever the
-    method predicts; where it is asked for, with its `placebo_seeds`."""
+    """Return the part `placebo`: the partial correlation of each accelerometer axis with the label, given the other
+    axes and the time. It does not depend on the method. Seeds, if any, are added as `placebo_seeds`."""
     if not studies:
         return {"placebo": {}}
     first = next(iter(studies.values()))
@@ -579,59 +592,58 @@ def _placebo(
     def effect(axis: str) -> np.ndarray:
         begin(first.target.name)
         if first.observed.moved is None:  # an accelerometer without a sample
-            return np.full((1, len(_OF_EFFECT)), np.nan)
+            return np.full((1, len(_EFFECT_FIELDS)), np.nan)
         made = {seed: placebo(study, axis) for seed, study in studies.items()}
         values = {seed: score for seed, (score, _) in made.items()}
-        others = {seed: Held({"others": columns}, studies[seed].parts) for seed, (_, columns) in made.items()}
+        others = {seed: ConfoundBlocks({"others": columns}, studies[seed].parts) for seed, (_, columns) in made.items()}
         joined = tested.joined(values, {seed: study.parts for seed, study in studies.items()})
         jackknife = leave_one_out(joined.tested_subjects(), first.cohort.groups)
         found = measure_association(
             values, tested, others, ["others"], metric, Undefined("not_computed"), jackknife
         ).partial_r
-        return np.array([[getattr(found, name, None) for name in _OF_EFFECT]], float)
+        return np.array([[getattr(found, name, None) for name in _EFFECT_FIELDS]], float)
 
     folds = digest([[seed, [digest(test) for _, test in study.parts]] for seed, study in studies.items()])
-    told = {axis: first.kept(f"placebo {axis} {_RULE} {folds}", partial(effect, axis))[0] for axis in axes}
+    told = {axis: first.cached_array(f"placebo {axis} {_RULE_CODE} {folds}", partial(effect, axis))[0] for axis in axes}
     known = {axis: values.tolist() for axis, values in told.items() if np.isfinite(values).all()}
-    effects = {axis: dict(zip(_OF_EFFECT, values, strict=True)) for axis, values in known.items()}
+    effects = {axis: dict(zip(_EFFECT_FIELDS, values, strict=True)) for axis, values in known.items()}
     return {"placebo": effects, "placebo_seeds": list(studies)}
 
 
-def _own(
+def _own_score(
     metric: str, tested: LabelledUnits, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], cohort: Cohort
 ) -> ScoreOrReason:
-    """The method's own score, in which units without a prediction count."""
+    """Return the method's own score, in which units without a prediction count."""
     joined = tested.joined(values, parts, whole=True)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
-    return scored(metric, joined, tested.target, jackknife)
+    return estimate_metric(metric, joined, tested.target, jackknife)
 
 
 Begin = Callable[[str], None]
-"""Called with the target as a step of its analysis begins."""
+"""Function that is called with the target when a step of its analysis begins."""
 
 Studies = Mapping[str, dict[int, Study] | Undefined]
-"""Target -> seed -> the cohort's eligible units, as nuisances are made of them; undefined where the release hides their
-times."""
+"""Target -> seed -> the cohort's eligible units with their confounds; undefined if the release hides their times."""
 
 
 MODEL_PARTITIONS = 3
-"""Partitions of subjects in whose folds models of confounds are fitted: since version 4, all seeds share them."""
+"""Number of partitions in whose folds models of confounds are fitted. Since scoring 4, all seeds share them."""
 
 
-def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
-    """The studies of these `seeds` of each target that is not small."""
+def make_studies(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
+    """Return the studies of these `seeds`, for each target whose study is large."""
     observed, large = Observed(cohort), [t for t in cohort.targets if not is_small(cohort, protocol, t)]
-    return {target.name: _studies(observed, target, protocol, seeds[target.name]) for target in large}
+    return {target.name: _make_target_studies(observed, target, protocol, seeds[target.name]) for target in large}
 
 
-def _studies(
+def _make_target_studies(
     observed: Observed, target: Target, protocol: Protocol, seeds: Sequence[int]
 ) -> dict[int, Study] | Undefined:
     cohort = observed.cohort
 
     @cache
     def of(seed: int) -> Study | Undefined:
-        return study_of(observed, target, _whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
+        return make_study(observed, target, _whole_session_folds(cohort, cohort.folds(protocol, seed)), seed)
 
     studies = {}
     for seed in seeds:
@@ -644,9 +656,9 @@ def _studies(
     return studies
 
 
-def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
-    """Folds that test all units of test subjects, scored or not, and learn from none: nuisances are of whole
-    sessions, and of other subjects."""
+def _whole_session_folds(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
+    """Return folds that test all units of test subjects, scored or not, and train on none of them. Confounds describe
+    whole sessions, and are modelled on other subjects."""
     if cohort.slices is None:
         return folds
     units, found = cohort.select_units(cohort.eligible), []
@@ -659,23 +671,23 @@ def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
 
 
 @joblib_workers(_FITTING)
-def held_constant(study: Study, begin: Begin) -> Held:
-    """Return the nuisances of a seed's units. `begin`: called with the target as each block begins."""
+def make_confound_blocks(study: Study, begin: Begin) -> ConfoundBlocks:
+    """Return the confound columns of a seed's units. `begin`: called with the target when a block begins."""
     blocks = {}
     for name in BLOCKS:
         begin(study.target.name)
-        blocks[name] = block(name, study)
-    return Held(blocks, study.parts)
+        blocks[name] = make_block(name, study)
+    return ConfoundBlocks(blocks, study.parts)
 
 
 def predict_protocol_phases(cohort: Cohort, studies: Studies) -> dict[str, dict[int, np.ndarray] | Undefined]:
-    """Target -> seed -> (N, K) what the control `protocol_phase` predicts for the cohort's N units, NaN where it
-    predicts nothing; or why it does not apply."""
-    return {name: of if isinstance(of, Undefined) else _clocks(cohort, of) for name, of in studies.items()}
+    """Return target -> seed -> (N, K) predictions of the model `protocol_phase` for the cohort's N units, NaN if it
+    predicts nothing; or why the model does not apply."""
+    return {name: of if isinstance(of, Undefined) else _predict_phase(cohort, of) for name, of in studies.items()}
 
 
 @joblib_workers(_FITTING)
-def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
+def _predict_phase(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
     found = {}
     for seed, study in studies.items():
         read = predict_protocol_phase(study)
@@ -686,16 +698,16 @@ def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarra
     return found
 
 
-def _metric(scores: Scores, target: Target) -> str | Undefined:
-    """The primary metric; undefined where it can't be estimated. No other score takes its place, since it alone holds
-    constant what the design confounds with the label."""
+def _estimable_metric(scores: Scores, target: Target) -> str | Undefined:
+    """Return the primary metric, or why it can't be estimated. No other score takes its place: only the primary metric
+    holds constant what the design confounds with the label."""
     primary_metric = scores.primary_metrics[target.name]
     if scores.score(target.name, primary_metric):
         return primary_metric
     within = f"{target.traits.share}_within"
     for control in ("elapsed_time", "session_position"):
         known = scores.score(target.name, within, control)
-        if known and known.mean >= CLOCK_TELLS_ALL:
+        if known and known.mean >= TIME_PREDICTS_LABEL:
             reached = round(known.mean, 3)
             return Undefined("time_decides", metric=primary_metric, within=within, reached=reached)
     why = scores.why_undefined(target.name, primary_metric)
@@ -703,7 +715,7 @@ def _metric(scores: Scores, target: Target) -> str | Undefined:
 
 
 def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring: int) -> LabelledUnits:
-    """The units at `positions` (n,) of a cohort, as scores by the rules of this version need them."""
+    """Return the units at `positions` (n,) of a cohort, in the form that the given version of scoring takes."""
     units = cohort.select_units(positions.tolist())
     subject = np.array([unit.subject for unit in units])
     return LabelledUnits(
@@ -720,25 +732,23 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring:
     )
 
 
-def _as_json(made: Association, groups: Sequence[str]) -> dict[str, Any]:
+def _association_as_json(association: Association, groups: Sequence[str]) -> dict[str, Any]:
     return {
-        "partial_r": _number(made.partial_r),
-        "residual_score": _number(made.score),
-        "residual_proportion": made.share,
-        "associated": made.associated,
-        "by_group": dict(zip(groups, made.by_group.tolist(), strict=True)),
+        "partial_r": number_as_json(association.partial_r),
+        "residual_score": number_as_json(association.score),
+        "residual_proportion": association.share,
+        "associated": association.associated,
+        "by_group": dict(zip(groups, association.by_group.tolist(), strict=True)),
     }
 
 
-def _number(value: ScoreOrReason) -> dict[str, Any]:
-    return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()
-
-
-def laid_out(
+def scores_by_seed(
     cohort: Cohort, predictions: Sequence[tuple[Target, int, np.ndarray, np.ndarray]]
 ) -> dict[str, dict[int, np.ndarray]]:
-    """Target -> seed -> (N, K) scores of the cohort's N units, NaN where there is none, of (target, seed, positions
-    (n,), scores (n,) or (n, K)), as precise as a record holds them."""
+    """Return target -> seed -> (N, K) scores of the cohort's N units, NaN if there is none, in a record's precision.
+
+    Args:
+        predictions: (target, seed, positions (n,), scores (n,) or (n, K))."""
     out: dict[str, dict[int, np.ndarray]] = {target.name: {} for target in cohort.targets}
     for target, seed, positions, score in predictions:
         table = score if score.ndim == 2 else score[:, None]

@@ -53,10 +53,10 @@ from embench.statistics.confound_only import (
 from embench.statistics.confound_test import (
     Studies,
     is_small,
-    laid_out,
+    make_studies,
     predict_protocol_phases,
     run_confound_test,
-    studies_of,
+    scores_by_seed,
     was_analysed,
 )
 from embench.statistics.joined import finite_rows
@@ -65,22 +65,21 @@ from embench.statistics.scores import compute_scores, predict_from_calibration_d
 from embench.store.store import cache_array
 from embench.system import ProgressCallback, installed_version
 
-# A method's predictions fold by fold, and those that it owes: under protocols of version 3, labelled units without one
-# count in every score that is a share of comparisons.
+# Predictions of a method, fold by fold. Since protocol version 3, labelled units without a prediction count in every
+# score that is a proportion of comparisons.
 
 
 @dataclass(frozen=True)
 class FoldPredictions:
-    """A method's predictions in one fold and seed of one target, unit by unit, each unit once per seed.
+    """A method's predictions in one fold and seed of one target. Each unit occurs once per seed.
 
     Args:
         units: (n,) positions in the cohort.
-        train: positions of the units whose labels it was fitted on; None where it was fitted on another dataset.
-        score: (n,) or, of several classes, (n, K); NaN in the rows of units without a prediction, inf where the data
-            have no signal there.
+        train: positions of the units on whose labels it was fitted; None if it was fitted on another dataset.
+        score: (n,) or, for several classes, (n, K). Units without a prediction are NaN, or inf if the data have no
+            signal there.
         decision: (n,).
-        beside: comparison -> what it predicts for the same units, as `score`.
-    """
+        beside: comparison -> its predictions for the same units, in the form of `score`."""
 
     target: Target
     seed: int
@@ -93,17 +92,18 @@ class FoldPredictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """(n,) bool: whether there is a prediction."""
+        """(n,) True for units with a prediction."""
         return np.isfinite(self.score if self.score.ndim == 1 else self.score[:, 0])
 
 
 def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Score (n,) or (n, K), and decision (n,), of the predictions for a target in the columns of `table` (n, K)."""
+    """Return the score (n,) or (n, K) and the decision (n,) that follow from the columns `table` (n, K) predicted for a
+    target."""
     score = table if target.traits.several else table[:, 0]
     return score, target.traits.decide(score, protocol.decision.threshold)
 
 
-def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
+def empty_predictions(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
     """Yield the folds of a method without predictions: the units to predict, and the units to learn from."""
     position, keep = {unit.id: i for i, unit in enumerate(cohort.units)}, set(cohort.positions)
     for seed in seeds:
@@ -114,10 +114,9 @@ def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Ite
                 yield FoldPredictions(target, seed, fold.index, np.array(test, np.int64), tuple(train), *nothing)
 
 
-def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
-    """Return predictions that cover all tested units: units without a prediction are added, with missing scores, to the
-    fold that tests their subject. If the folds differ from the protocol's folds, these units are distributed over the
-    existing folds."""
+def cover_tested_units(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
+    """Return predictions that cover all tested units. Units without a prediction get missing scores, in the fold that
+    tests their subject. If the folds are not the protocol's, these units are spread over the existing folds."""
     made = list(by_fold)
     for target, seed in dict.fromkeys((of.target, of.seed) for of in by_fold):
         own = {k: of for k, of in enumerate(by_fold) if (of.target, of.seed) == (target, seed)}
@@ -129,47 +128,46 @@ def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Prot
         fold_of = np.array([tested.get(cohort.units[i].id, -1) for i in outside.tolist()])
         if all(tested.get(cohort.units[i].id) == of.fold for of in own.values() for i in of.units.tolist()):
             known = {of.fold for of in own.values()}
-            made += [_nothing(target, seed, fold, cohort) for fold in folds if fold.index not in known]
+            made += [_empty_fold(target, seed, fold, cohort) for fold in folds if fold.index not in known]
             place = {of.fold: k for k, of in enumerate(made) if (of.target, of.seed) == (target, seed)}
         else:
             place = dict(enumerate(own))
             fold_of = np.where(fold_of >= 0, fold_of % len(own), -1)
         for fold, k in place.items():
-            made[k] = _with_units(made[k], outside[fold_of == fold])
-    return [replace(of, score=_silent_tied(of, cohort)) for of in made]
+            made[k] = _add_unpredicted(made[k], outside[fold_of == fold])
+    return [replace(of, score=_mark_silent(of, cohort)) for of in made]
 
 
-def _nothing(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredictions:
-    """Return a fold without predictions for its subjects."""
+def _empty_fold(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredictions:
+    """Return a fold that predicts no unit."""
     train = tuple(cohort.find_positions(fold.train).tolist())
     score = np.empty((0, len(target.columns)) if target.traits.several else 0)
     return FoldPredictions(target, seed, fold.index, np.empty(0, np.int64), train, score, np.empty(0))
 
 
-def _with_units(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
-    """Return the predictions with additional units, which have missing scores."""
-    nothing = np.full((len(more), *of.score.shape[1:]), np.nan)
-    beside = {name: np.concatenate([score, nothing]) for name, score in of.beside.items()}
+def _add_unpredicted(of_fold: FoldPredictions, more: np.ndarray) -> FoldPredictions:
+    """Return the predictions with the units `more` added, whose scores are missing."""
+    nothing = np.full((len(more), *of_fold.score.shape[1:]), np.nan)
+    beside = {name: np.concatenate([score, nothing]) for name, score in of_fold.beside.items()}
     return replace(
-        of,
-        units=np.concatenate([of.units, more]),
-        score=np.concatenate([of.score, nothing]),
-        decision=np.concatenate([of.decision, np.full(len(more), np.nan)]),
+        of_fold,
+        units=np.concatenate([of_fold.units, more]),
+        score=np.concatenate([of_fold.score, nothing]),
+        decision=np.concatenate([of_fold.decision, np.full(len(more), np.nan)]),
         beside=beside,
     )
 
 
-def _silent_tied(of: FoldPredictions, cohort: Cohort) -> np.ndarray:
-    """Return the scores of units (n,) or (n, K), with inf for units that have neither a prediction nor a recorded
-    signal."""
-    if of.predicted.all():
-        return of.score
-    silent = ~of.predicted & cohort.silent[of.units]
-    return np.where(silent.reshape(-1, *[1] * (of.score.ndim - 1)), np.inf, of.score)
+def _mark_silent(of_fold: FoldPredictions, cohort: Cohort) -> np.ndarray:
+    """Return the scores (n,) or (n, K), with inf for units that have neither a prediction nor a recorded signal."""
+    if of_fold.predicted.all():
+        return of_fold.score
+    silent = ~of_fold.predicted & cohort.silent[of_fold.units]
+    return np.where(silent.reshape(-1, *[1] * (of_fold.score.ndim - 1)), np.inf, of_fold.score)
 
 
 def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, float]:
-    """Return target -> proportion of the labelled units that were predicted, over all seeds."""
+    """Return target -> the proportion of labelled units that were predicted, over all seeds."""
     shares = {}
     for target in cohort.targets:
         own = [of_fold for of_fold in by_fold if of_fold.target.name == target.name]
@@ -180,8 +178,9 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
     return shares
 
 
-def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
-    """Return sentences on tested, labelled units that a record neither predicts nor counts correctly as unpredicted."""
+def find_miscounted_units(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
+    """Return sentences on labelled, tested units of a record that are neither predicted nor counted correctly as
+    unpredicted."""
     wrong = []
     ids = [unit.id for unit in cohort.select_units(cohort.tested)]
     position = dict(zip(ids, cohort.tested, strict=True))
@@ -201,8 +200,8 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
     return wrong
 
 
-def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
-    """Return the columns of a record that describe the units at `index`, whatever the method."""
+def unit_columns(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
+    """Return the columns of a record that describe the units at `index`. They do not depend on the method."""
     units = cohort.select_units(index.tolist())
     n = len(units)
     return Columns(
@@ -222,7 +221,7 @@ def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> 
 def prediction_rows(
     method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
-    """Return a method's predictions for the units of `about_units`, as rows of the record."""
+    """Return a method's predictions for the units of `unit_columns` as rows of a record."""
     n = about.rows
     table = values.astype(np.float32).astype(np.float64)
     several = target.traits.several
@@ -237,22 +236,22 @@ def prediction_rows(
     return Predictions(Columns(columns))
 
 
-# Predictions of the confound-only models in each fold of a cohort.
-
-
 @dataclass(frozen=True)
 class FoldConfounds:
-    """The confound-only models of a cohort, fitted fold by fold. `studies`: studies of its targets if `PROTOCOL_PHASE`
-    is requested, else empty. `given`: calibration data of test subjects, under protocols with calibration data."""
+    """The confound-only models of a cohort, fitted fold by fold.
+
+    Args:
+        studies: studies of its targets if `PROTOCOL_PHASE` is requested, else empty.
+        given: calibration data of test subjects; None if the protocol has none."""
 
     cohort: Cohort
     protocol: Protocol
     studies: Studies
     given: Given | None = None
 
-    def of(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ConfoundPrediction]:
-        """Return model -> its predictions for the units at `index`, fitted on the labels of the fold's training
-        subjects, or the reason why it does not apply."""
+    def predict(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ConfoundPrediction]:
+        """Return model -> its predictions for the units at `index`, fitted on the fold's training labels, or why it
+        does not apply."""
         references = self.protocol.references or ()
         if of_fold.train is None:
             made: dict[str, ConfoundPrediction] = dict.fromkeys(
@@ -291,10 +290,10 @@ class FoldConfounds:
         return made
 
     def rows(self, of_fold: FoldPredictions, index: np.ndarray, reasons: dict[str, str]) -> Iterator[Predictions]:
-        """Return predictions as rows of a record. The first reason of each model that does not apply is added to
-        `reasons`."""
-        about = about_units(of_fold, self.cohort, index)
-        for name, control in self.of(of_fold, index).items():
+        """Yield the predictions of each model as rows of a record. If a model does not apply, the first reason is added
+        to `reasons`."""
+        about = unit_columns(of_fold, self.cohort, index)
+        for name, control in self.predict(of_fold, index).items():
             if isinstance(control, Undefined):
                 reasons.setdefault(name, control.reason)
             else:
@@ -309,15 +308,14 @@ class FoldConfounds:
         return predict_protocol_phases(self.cohort, self.studies)
 
 
-# Evaluation: joins a method's predictions with the units' labels and with the confound-only models, and scores them.
-#
 # `run` gets here with its own predictions and `score` with a submission's, so that both are scored by the same code.
 # Nothing here needs torch.
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A scored method for its record: predictions of the model and of every control, labels, scores."""
+    """A scored method in the form of its record: predictions of the method and of every confound-only model, labels,
+    scores."""
 
     predictions: Predictions
     labels: Labels
@@ -326,14 +324,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ConfoundAnalysis:
-    """How the confound analysis of a method is run: its models of confounds depend on the dataset alone, take minutes,
-    and are kept.
+    """Settings of a confound analysis. Its models of confounds depend on the dataset alone, take minutes, and are
+    cached.
 
     Args:
-        first: called with the evaluation without it, where some of these models still have to be fitted.
+        first: called with the evaluation before the analysis, if some of these models are not fitted yet.
         progress: called with (models begun, all of them, the target).
-        placebo: whether the placebo is computed, in the first seed.
-    """
+        placebo: whether the placebo is computed, in the first seed."""
 
     first: Callable[[Evaluation], None] | None = None
     progress: ProgressCallback | None = None
@@ -356,28 +353,26 @@ def score_predictions(
     given: Given | None = None,
     absent: Mapping[str, str] | None = None,
 ) -> Evaluation:
-    """Return the scores of a method's predictions for a cohort, and the scores of the confound-only models fitted in
-    each fold.
+    """Return the scores of a method's predictions for a cohort, and of the confound-only models fitted in each fold.
 
     Args:
         progress: called with (folds whose confound-only models are fitted, folds in all, the target).
-        whole: whether all eligible subjects are tested. Units of theirs without a
-            prediction count then, and it is asked what the method adds.
-        proved: whether it is known that the method saw one unit at a time, as those that the harness runs on units do.
-        method: whether there is one; where confound-only models alone are scored, nothing adds to them.
-        confounds: None to leave the confound analysis out, and the control that needs its models.
-        given: what test subjects give first, under protocols that ask. `absent`: what the method can't be compared with
-            there, and why.
+        whole: whether all eligible subjects are tested. Their units without a prediction then count, and the confound
+            analysis is run.
+        proved: whether the method is known to see one unit at a time, as methods that the harness runs on units do.
+        method: False if confound-only models alone are scored, which need no confound analysis.
+        confounds: None to skip the confound analysis, and the confound-only model that needs its models.
+        given: calibration data of test subjects, if the protocol has some. `absent`: comparison with which the method
+            can't be compared there -> the reason.
 
     Raises:
-        DataError: there is no prediction.
-    """
+        DataError: there is no prediction."""
     asked = whole and not protocol.leaks
-    by_fold = completed(by_fold, cohort, protocol) if whole else by_fold
+    by_fold = cover_tested_units(by_fold, cohort, protocol) if whole else by_fold
     if not any(of_fold.predicted.any() for of_fold in by_fold):
         raise DataError("no unit was predicted", where=cohort.card.name)
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
-    studies = studies_of(cohort, protocol, seeds) if asked and confounds else {}
+    studies = make_studies(cohort, protocol, seeds) if asked and confounds else {}
     small = [target.name for target in cohort.targets if is_small(cohort, protocol, target)]
     reasons = {target.name: dict(absent or {}) for target in cohort.targets}
 
@@ -389,7 +384,7 @@ def score_predictions(
             elif not studies:
                 not_applicable[target.name][PROTOCOL_PHASE] = NO_CONFOUND_ANALYSIS
         confound_only = FoldConfounds(cohort, protocol, studies, given)
-        return _scored(by_fold, confound_only, not_applicable, progress, whole=whole)
+        return _score_with_confounds(by_fold, confound_only, not_applicable, progress, whole=whole)
 
     if method and confounds and confounds.first and not was_analysed(studies):
         found = evaluation({})
@@ -402,21 +397,17 @@ def score_predictions(
         return found
     more = _enough_data(cohort, protocol, seeds, found.scores)
     if confounds:
-        values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
-        folds = laid_out(cohort, [(a.target, a.seed, a.units, np.full(len(a.units), a.fold)) for a in by_fold])
-        decisive, placebo_seeds = "movement" if proved else "protocol_phase", _first(seeds) if confounds.placebo else ()
+        values = scores_by_seed(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
+        folds = scores_by_seed(cohort, [(a.target, a.seed, a.units, np.full(len(a.units), a.fold)) for a in by_fold])
+        decisive, first_seeds = "movement" if proved else "protocol_phase", [of[0] for of in seeds.values() if of]
+        placebo_seeds = tuple(dict.fromkeys(first_seeds)) if confounds.placebo else ()
         more["adjusted"] = run_confound_test(
             values, folds, studies, cohort, found.scores, decisive, protocol, confounds.progress, placebo_seeds
         )
     return replace(found, scores=Scores({**found.scores, **more}))
 
 
-def _first(seeds: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
-    """Return the first seed of each target."""
-    return tuple(dict.fromkeys(of_target[0] for of_target in seeds.values() if of_target))
-
-
-def _scored(
+def _score_with_confounds(
     by_fold: Sequence[FoldPredictions],
     confound_only: FoldConfounds,
     not_applicable: dict[str, dict[str, str]],
@@ -424,8 +415,8 @@ def _scored(
     *,
     whole: bool,
 ) -> Evaluation:
-    """Return the scores of predictions and confound-only models. `not_applicable`: target -> control -> why there is
-    none of it."""
+    """Return the scores of predictions and confound-only models. `not_applicable`: target -> model -> why it does not
+    apply."""
     cohort, protocol = confound_only.cohort, confound_only.protocol
     parts: list[Predictions] = []
     lacking: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
@@ -438,7 +429,7 @@ def _scored(
         parts.append(_model_rows(of_fold, cohort, known))
         if not known[counted].all():
             parts.append(_unpredicted_rows(of_fold, cohort, counted & ~known))
-        parts += _beside_rows(of_fold, cohort, known)
+        parts += _comparison_rows(of_fold, cohort, known)
         parts += confound_only.rows(of_fold, of_fold.units[counted], not_applicable[target.name])
         if progress:
             progress(done, len(by_fold), target.name)
@@ -456,7 +447,7 @@ def _scored(
 
 
 def study_facts(cohort: Cohort) -> dict[str, Any]:
-    """Return the facts of a cohort by which its predictions are scored, as `compute_scores` takes them."""
+    """Return the facts about a cohort that `compute_scores` takes, by argument."""
     return {
         "targets": cohort.targets,
         "design": cohort.design,
@@ -469,7 +460,8 @@ def study_facts(cohort: Cohort) -> dict[str, Any]:
 def _enough_data(
     cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]], scores: Scores
 ) -> dict[str, Any]:
-    """Return how much data would make undefined primary metrics defined; empty if all are defined."""
+    """Return the part `enough_data` of the scores: how much data would make undefined primary metrics defined. Empty if
+    none is undefined, or if no amount is known."""
     few = [t for t in cohort.targets if "not estimable" in scores.why_undefined(t.name, scores.primary_metrics[t.name])]
     found = {target.name: enough_data(cohort, protocol, target, seeds[target.name]) for target in few}
     known = {name: enough for name, enough in found.items() if enough}
@@ -477,13 +469,13 @@ def _enough_data(
 
 
 def scoring_identity() -> dict[str, Any]:
-    """Return the identity of the code that computes scores of predictions. A record by other code is scored again."""
+    """Return the identity of the scoring code. A record by other code is scored again."""
     metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
     return {"embench": embench.__version__, "revision": SCORING_REVISION, "metrics": metrics}
 
 
 def recorded_rules(card: Card) -> dict[str, Any]:
-    """Return the label rules of a card with their hash, as records have them."""
+    """Return the label rules of a dataset card and their hash, in the form of records."""
     rules = label_rules(card)
     return {"label_rules_hash": digest(rules), "label_rules": rules}
 
@@ -498,14 +490,12 @@ def run_circumstances(
     files: str,
     given: Given | None = None,
 ) -> Circumstances:
-    """Return the facts for run.yaml on the data, the rules, the subjects and the code, which do not depend on the
-    method.
+    """Return the facts for run.yaml that do not depend on the method: data, rules, subjects and code.
 
     Args:
         dataset: its full name. `leaks_by`: see `count_leaks`.
-        time_context: of a method that the harness runs, or as declared; not recorded without one.
-        files: see `embench.data.find.Source.files_digest`. `given`: as of `score_predictions`.
-    """
+        time_context: of a method that the harness runs, or as declared; not recorded if None.
+        files: see `embench.data.find.Source.files_digest`. `given`: as for `score_predictions`."""
     card, store = cohort.card, cohort.store
     read = card.verified_on_real
     steps = {t.name: step for t in cohort.targets if (step := t.step_over(cohort.label[t.name]))}
@@ -560,9 +550,9 @@ def run_circumstances(
 
 
 def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:
-    """Return the record of folds, seed -> folds: the part of each subject."""
+    """Return the folds of each seed as rows of a record: one row for each subject and its part in a fold."""
     units = cohort.select_units(cohort.eligible)
-    reasons = _reasons(cohort)
+    reasons = _exclusion_reasons(cohort)
     return [
         {**row._asdict(), "seed": seed, "reason": reasons.get(row.subject, "")}
         for seed, of_seed in folds.items()
@@ -571,20 +561,20 @@ def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[di
 
 
 def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the subjects without a row in `rows`: in no fold, with the reason."""
-    groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _reasons(cohort)
+    """Return rows for the excluded subjects that do not occur in `rows`: they are in no fold, with the reason."""
+    groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _exclusion_reasons(cohort)
     return [
         {"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]}
         for s in sorted(reasons.keys() - {row["subject"] for row in rows})
     ]
 
 
-def _reasons(cohort: Cohort) -> dict[str, str]:
+def _exclusion_reasons(cohort: Cohort) -> dict[str, str]:
     return {row["subject"]: f"left out: {row['reason']}" for row in cohort.excluded}
 
 
 def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dict[str, Any]]:
-    """Return the cuts that the training parts of folds decided."""
+    """Return, for each fold, the cut between classes if the training labels decide it."""
     return [
         {"target": a.target.name, "seed": a.seed, "fold": a.fold, "cut": cohort.rule(a.target, a.train).cut}
         for a in by_fold
@@ -593,24 +583,24 @@ def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dic
 
 
 def model_rows(by_fold: Sequence[FoldPredictions], cohort: Cohort) -> Predictions:
-    """Return a method's predictions and its comparisons without calibration data as rows of the record, without labels
-    or confound-only models."""
+    """Return a method's predictions, and its comparisons without calibration data, as rows of a record. Labels and
+    confound-only models are left out."""
     parts = [_model_rows(of_fold, cohort, of_fold.predicted) for of_fold in by_fold]
-    parts += [rows for of_fold in by_fold for rows in _beside_rows(of_fold, cohort, of_fold.predicted)]
+    parts += [rows for of_fold in by_fold for rows in _comparison_rows(of_fold, cohort, of_fold.predicted)]
     return Predictions.concatenate(parts) if parts else Predictions.none()
 
 
-def _model_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> Predictions:
-    about = about_units(of_fold, cohort, of_fold.units[known])
-    return prediction_rows(MODEL, of_fold.target, about, of_fold.score[known], of_fold.decision[known])
+def _model_rows(of_fold: FoldPredictions, cohort: Cohort, predicted: np.ndarray) -> Predictions:
+    about = unit_columns(of_fold, cohort, of_fold.units[predicted])
+    return prediction_rows(MODEL, of_fold.target, about, of_fold.score[predicted], of_fold.decision[predicted])
 
 
-def _beside_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> list[Predictions]:
-    """Return the rows of a method's comparisons under protocols with calibration data."""
+def _comparison_rows(of_fold: FoldPredictions, cohort: Cohort, predicted: np.ndarray) -> list[Predictions]:
+    """Return rows of the method's comparisons under protocols with calibration data, such as `no_calibration`."""
     rows = []
     for name, score in of_fold.beside.items():
-        own = known & finite_rows(score)
-        about = about_units(of_fold, cohort, of_fold.units[own])
+        own = predicted & finite_rows(score)
+        about = unit_columns(of_fold, cohort, of_fold.units[own])
         rows.append(
             prediction_rows(name, of_fold.target, about, score[own], of_fold.target.traits.decide(score[own], 0.5))
         )
@@ -618,8 +608,8 @@ def _beside_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) ->
 
 
 def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndarray) -> Predictions:
-    """Return the rows of units (n,) bool that lack a required prediction."""
-    about = about_units(of_fold, cohort, of_fold.units[missing])
+    """Return rows for the units marked in `missing` (n,), which lack a required prediction."""
+    about = unit_columns(of_fold, cohort, of_fold.units[missing])
     silent = np.isinf(of_fold.score[missing]).reshape(about.rows, -1).any(1)
     nothing = np.full((about.rows, of_fold.target.n) if of_fold.target.traits.several else about.rows, np.nan)
     rows = prediction_rows(UNPREDICTED, of_fold.target, about, nothing, np.full(about.rows, np.nan))
@@ -627,7 +617,7 @@ def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndar
 
 
 def _labels_of(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> Labels:
-    """Return the labels of the predicted units, raw and after the label rule; units without a label are not listed. If
+    """Return the labels of the predicted units, raw and after the label rule. Units without a label are not listed. If
     a fold's training part decides the cut, a label depends on the seed: it comes from the fold that predicts the
     unit."""
     rows: list[tuple[Any, ...]] = []

@@ -1,8 +1,7 @@
 """The form of a result: one structure for the terminal, notebooks, reports, pages, LaTeX and papers.
 
 `result_forms` makes it from a run's record; `lines` prints it, `as_html` marks it up. The order is fixed: question,
-sample, method, primary metric, answers, models without a physiological signal, a sentence for a paper, notes.
-"""
+sample, method, primary metric, answers, models without a physiological signal, a sentence for a paper, notes."""
 
 from __future__ import annotations
 
@@ -30,11 +29,12 @@ from embench.statistics import metric_facts
 from embench.statistics.answers import (
     Answer,
     TargetAnswers,
-    against,
-    answers_of,
-    figures,
+    answer_questions,
+    format_decimals,
+    format_or_undefined,
+    format_with_interval,
+    judge_interval,
     metric_family,
-    two_decimals,
 )
 
 _LABELS = {
@@ -43,13 +43,13 @@ _LABELS = {
     "self-report": "the subject's own rating",
     "observer": "observers' ratings, not reported feelings",
 }
-"""Origin of labels -> what they are."""
+"""Origin of labels -> a description of the labels."""
 _NOT_EXCLUDED = {
     "task": "Effects of the tasks other than {target}, such as speech, breathing and posture, are not excluded.",
     "film's class": "Effects of the stimuli other than emotion, such as brightness and sound, are not excluded.",
     "": "Confounds that were not measured are not excluded.",
 }
-"""Origin of labels -> the last sentence for a paper; the last for all other origins."""
+"""Origin of labels -> the last sentence for a paper; the empty key stands for all other origins."""
 _VOWEL_SOUNDS = "AEFHILMNORSX"
 """Letters whose names begin with a vowel, for the article before an abbreviation."""
 
@@ -59,8 +59,8 @@ _MASS_NOUNS = frozenset({"Bayes", "LDA", "fusion", "regression"})
 
 @dataclass(frozen=True)
 class ModelLine:
-    """A confound-only model, or several that score the same by construction: names, score, and whether it is above the
-    method."""
+    """A confound-only model, or several that get the same score by construction. `above`: whether its score is above
+    the method's."""
 
     names: str
     score: str
@@ -72,14 +72,13 @@ class ResultForm:
     """A result on one target, in words.
 
     Args:
-        question: in the dataset's words. `sample`: how many subjects, scored by which models. `about`: the label and
-            the method, a line each.
-        metric: the display name of the score shown; `score`: with its interval; `explanation`: what it compares.
-        problem: why the primary metric can't be estimated; `remedy`: what to do; empty where it can be.
+        question: in the dataset's words. `sample`: how many subjects, and which models scored them. `about`: a line on
+            the label and one on the method.
+        metric: display name of the score; `score`: with its interval; `explanation`: what it compares.
+        problem: why the primary metric can't be estimated; `remedy`: what to do; both empty if it can be.
         answers, models: see `Answer`, `ModelLine`; models from best to worst.
-        sentence: complete by itself, for a paper.
-        notes: what must be known to read the result. `more`: what `--all` adds.
-    """
+        sentence: sentences for a paper, complete by themselves.
+        notes: what a reader must know. `more`: what `--all` adds."""
 
     target: str
     question: str
@@ -98,35 +97,38 @@ class ResultForm:
 
 
 def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm]:
-    """Target -> the form of a run whose run.yaml has the content `run`."""
-    return {target: _form(run, scores, found) for target, found in answers_of(run, scores).items()}
+    """Return target -> the form of a run, whose run.yaml has the content `run`."""
+    return {target: _form(run, scores, found) for target, found in answer_questions(run, scores).items()}
 
 
 def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> ResultForm:
-    about = Subject.of(run, found.target)
+    about = TargetQuestion.from_run(run, found.target)
     metric = found.metric if found.score or not found.exploratory else found.exploratory[0].metric
     score = scores.score(found.target, metric)
     facts = metric_facts(metric)
+    varies = f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
     return ResultForm(
         target=found.target,
         question=f"{about.dataset}: {about.question}",
         sample=_sample(run),
         about=(f"label: {about.label}", f"method: {method_in_words(run)}"),
         metric=facts.title + ("" if found.score else ", not the primary metric"),
-        score=(_score(score, facts.chance) + _coverage(run) if score else "not estimable") + _alone(found),
-        explanation=about.explanation(metric) if found.score else _varies(found),
+        score=(_score_in_words(score, facts.chance) + _partitions_clause(run) if score else "not estimable")
+        + _strongest_model_clause(found),
+        explanation=about.explanation(metric) if found.score else varies,
         problem=about.order_sentence(found),
         remedy=found.problem.remedy if found.problem else "",
         answers=() if found.problem else tuple(_with_variants(found)),
         models=tuple(model_lines(((each.name, each.scores.get(metric)) for each in found.models), metric, score)),
         sentence=_sentence(run, found, about),
         notes=tuple(filter(None, _notes(run, scores, found))),
-        more=tuple(filter(None, _more(found))),
+        more=tuple(filter(None, _extra_sentences(found))),
     )
 
 
-def _coverage(run: Mapping[str, Any]) -> str:
-    """How many of the balanced partitions a score rests on; empty where it rests on all, or the protocol has none."""
+def _partitions_clause(run: Mapping[str, Any]) -> str:
+    """Return a clause on how many of the balanced partitions a score rests on; empty if on all, or if there are
+    none."""
     if run.get("protocol", {}).get("rules", {}).get("split", {}).get("deal") != "balanced":
         return ""
     subjects = run["cohort"].get("subjects")
@@ -136,7 +138,8 @@ def _coverage(run: Mapping[str, Any]) -> str:
 
 
 def _with_variants(found: TargetAnswers) -> Iterator[Answer]:
-    """The answers; a *yes* of the confound analysis that some variants of its rule do not give says so."""
+    """Yield the answers. If some variants of the rule do not give the *yes* of the confound analysis, its evidence says
+    so."""
     adjusted = found.adjusted
     judged = (
         "movement"
@@ -152,14 +155,13 @@ def _with_variants(found: TargetAnswers) -> Iterator[Answer]:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The subject of a target, in the dataset's words.
+class TargetQuestion:
+    """What a target asks, in the dataset's words.
 
     Args:
-        higher, lower: the states that are told apart, of two classes; empty where there is no such pair.
-        origin: of the labels, see `registry.question.LABEL_ORIGINS`; empty where the dataset does not say.
-        kind: of the target.
-    """
+        higher, lower: the two states that are told apart; empty if there is no such pair.
+        origin: where the labels come from, see `registry.question.LABEL_ORIGINS`; empty if the dataset does not say.
+        kind: of the target. `order`: the order of tasks in words; empty if the dataset does not state it."""
 
     dataset: str
     target: str
@@ -172,8 +174,8 @@ class Subject:
     order: str = ""
 
     @classmethod
-    def of(cls, run: Mapping[str, Any], target: str) -> Subject:
-        """Returns the subject of a target of the run whose run.yaml has the content `run`."""
+    def from_run(cls, run: Mapping[str, Any], target: str) -> TargetQuestion:
+        """Return what a target of a run asks. The run's run.yaml has the content `run`."""
         full_name = str(run["dataset"]["name"])
         name, words = name_without_package(full_name), in_words(target)
         asked: Question | None = registry.find_questions(full_name).get(target)
@@ -185,14 +187,14 @@ class Subject:
             higher, lower = (asked.higher, asked.lower) if asked.higher else pair
             label = asked.detail or _LABELS[asked.labels]
             return cls(name, target, asked.question, label, higher, lower, asked.labels, kind, asked.order)
-        label = f"`{rule.get('label', target)}`{_cut(rule)}"
+        label = f"`{rule.get('label', target)}`{_cut_clause(rule)}"
         if kind == "binary":
             return cls(name, target, f"{words}, high or low?", label, f"high {words}", f"low {words}", "", kind)
         question = f"{words}, as a continuous target" if kind == "value" else f"which class of {words}?"
         return cls(name, target, question, label, "", "", "", kind)
 
     def explanation(self, metric: str) -> str:
-        """Sentences on what a metric compares; empty where none is needed."""
+        """Return sentences on what a metric compares; empty if none is needed."""
         share, _, kind = metric.partition("_")
         share_of = "how often"
         null = "A score that depends on {} alone gets 0.50."
@@ -221,15 +223,16 @@ class Subject:
         return metric_facts(metric).about
 
     def order_sentence(self, found: TargetAnswers) -> str:
-        """The reason why nothing can be answered, with the order of tasks where the dataset states it."""
+        """Return why nothing can be answered, with the order of tasks if the dataset states it; empty if there is no
+        problem."""
         reason = found.problem.reason if found.problem else ""
         if self.order and found.problem and found.problem.answer == "cannot be told":
             return f"This design cannot separate {self.higher} from the time since the start: {self.order}."
         return reason
 
 
-def _cut(rule: Mapping[str, Any]) -> str:
-    """A clause on how ratings become classes; empty where they do not."""
+def _cut_clause(rule: Mapping[str, Any]) -> str:
+    """Return a clause on how ratings become classes; empty if they do not."""
     cut = (rule.get("rule") or {}).get("cut")
     if cut == "training_mean":
         return ", high above the mean of the training subjects' labels"
@@ -237,7 +240,7 @@ def _cut(rule: Mapping[str, Any]) -> str:
 
 
 def _sample(run: Mapping[str, Any]) -> str:
-    """How many subjects, and which models scored them."""
+    """Return a clause on how many subjects there are, and which models scored them."""
     subjects = run["cohort"]["subjects"]
     n = f"{subjects if isinstance(subjects, int) else len(subjects)} subjects"
     if run.get("dev"):
@@ -253,8 +256,8 @@ def _sample(run: Mapping[str, Any]) -> str:
 
 
 def method_in_words(run: Mapping[str, Any]) -> str:
-    """The method: encoders with their modalities, fusion or estimator, pretraining. Of a submission, the name that its
-    author gave it.
+    """Return the method in words: encoders with their modalities, fusion or estimator, pretraining. A submission has
+    the name that its author gave it.
 
     >>> method_in_words({"method": {"encoders": {"ppg": "embench_plugins/handcrafted"}, "modalities": ["ppg"],
     ...     "fusion": "embench_plugins/svm", "pretrainers": []}})
@@ -278,75 +281,70 @@ def method_in_words(run: Mapping[str, Any]) -> str:
 
 
 def _signals(modality: str) -> list[str]:
-    """The labels of a modality, or of those that it joins."""
+    """Return the display names of the modalities that a joined name, such as "ecg+eda", contains."""
     return [vocabulary.label(name, "modalities") for name in names_in(modality)]
 
 
-def _score(score: Score, chance: float | None) -> str:
-    """A score with interval and chance level."""
+def _score_in_words(score: Score, chance: float | None) -> str:
+    """Return a score with its interval and the chance level."""
     over = {"subjects and stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
-    shown = figures(score, chance, "{}   95 % CI {} to {}, over " + over)
-    return f"{shown}; chance {two_decimals(chance)}" if chance is not None else shown
+    shown = format_with_interval(score, chance, "{}   95 % CI {} to {}, over " + over)
+    return f"{shown}; chance {format_decimals(chance)}" if chance is not None else shown
 
 
-def _varies(found: TargetAnswers) -> str:
-    """A sentence on what an exploratory score does not hold constant."""
-    return f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
-
-
-def _alone(found: TargetAnswers) -> str:
-    """A clause on the strongest confound-only model beside an exploratory score; empty where there is none."""
+def _strongest_model_clause(found: TargetAnswers) -> str:
+    """Return a clause on the strongest confound-only model next to an exploratory score; empty if there is none."""
     if found.score or not found.exploratory or not (control := found.exploratory[0].control):
         return ""
-    return f"; {vocabulary.label(control[0])} alone: {two_decimals(control[1].mean)}"
+    return f"; {vocabulary.label(control[0])} alone: {format_decimals(control[1].mean)}"
 
 
 def model_lines(
     models: Iterable[tuple[str, Score | None]], metric: str, own: Score | None = None
 ) -> Iterator[ModelLine]:
-    """The confound-only models with a score, from best to worst; those that cannot score anything else share the last
-    line.
+    """Yield the confound-only models with a score, from best to worst. Models with the same score by construction share
+    a last line.
 
     Args:
-        models: names and scores of `metric`. `own`: that of the method.
-    """
+        models: names and scores of `metric`. `own`: the method's score."""
     higher = metric_facts(metric).higher
     known = [(name, score) for name, score in models if score and score.defined]
     known.sort(key=lambda pair: -pair[1].mean if higher else pair[1].mean)
     fixed: dict[str, list[str]] = {}
     for name, score in known:
         if is_by_construction(score):
-            fixed.setdefault(two_decimals(score.mean), []).append(vocabulary.label(name))
+            fixed.setdefault(format_decimals(score.mean), []).append(vocabulary.label(name))
             continue
         above = own is not None and (score.mean > own.mean if higher else score.mean < own.mean)
-        yield ModelLine(vocabulary.label(name), figures(score), above)
+        yield ModelLine(vocabulary.label(name), format_with_interval(score), above)
     for value, names in fixed.items():
         yield ModelLine(", ".join(names), f"{value} always")
 
 
-def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> str:
-    """The sentences for a paper, complete by themselves."""
+def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: TargetQuestion) -> str:
+    """Return the sentences for a paper, complete by themselves."""
     subjects = run["cohort"]["subjects"]
     n = subjects if isinstance(subjects, int) else len(subjects)
-    dataset = _title(about.dataset)
+    dataset = _dataset_title(about.dataset)
     method = _method_for_paper(run)
-    tested = _tested(run)
+    tested = _test_clause(run)
     if found.score is None:
-        return _unanswered(found, about, f"On {dataset} (n = {n})", method, tested)
+        return _unanswered_sentences(found, about, f"On {dataset} (n = {n})", method, tested)
     facts = metric_facts(found.metric)
-    chance = f"; chance {two_decimals(facts.chance)}" if facts.chance is not None else ""
+    chance = f"; chance {format_decimals(facts.chance)}" if facts.chance is not None else ""
     if found.metric.endswith(("_crossed", "_moment")):
         chance += ", as for any score that depends on the stimulus alone"
-    score = figures(found.score, facts.chance, "{}, 95 % CI {} to {}")
-    first = f"On {dataset} (n = {n}), {method}, {tested}, {_did(found, about)} ({_lower(facts.title)} {score}{chance})."
+    score = format_with_interval(found.score, facts.chance, "{}, 95 % CI {} to {}")
+    shown = f"{_lower_first(facts.title)} {score}{chance}"
+    first = f"On {dataset} (n = {n}), {method}, {tested}, {_predicate(found, about)} ({shown})."
     last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
     if found.adjusted and found.adjusted.decisive_level == "small_study" and found.adjusted.has_movement:
         last += " Nor are nonlinear effects of movement over several units."
-    return " ".join(filter(None, (first, _adjusted(run, found), last)))
+    return " ".join(filter(None, (first, _adjustment_sentence(run, found), last)))
 
 
-def _tested(run: Mapping[str, Any]) -> str:
-    """A clause on whom the method was trained and tested on."""
+def _test_clause(run: Mapping[str, Any]) -> str:
+    """Return a clause on the data that the method was trained and tested on."""
     if run.get("protocol", {}).get("leaks"):
         return "tested on data of which part was seen in training"
     tested = "tested on participants not used for training"
@@ -354,14 +352,14 @@ def _tested(run: Mapping[str, Any]) -> str:
         windows = f"trained outside embench on its folds and {tested}"
         return windows if submitted.get("windows") else "whose predictions were given in a file"
     if other := (run.get("config") or {}).get("train_dataset"):
-        return f"trained on {_title(name_without_package(str(other)))} alone and {tested}"
+        return f"trained on {_dataset_title(name_without_package(str(other)))} alone and {tested}"
     return tested
 
 
-def _title(dataset: str) -> str:
-    """The display name of a dataset; of an unknown one its name as it is.
+def _dataset_title(dataset: str) -> str:
+    """Return the display name of a dataset; the name as it is if the dataset is unknown.
 
-    >>> _title("amigos/long"), _title("my_study")
+    >>> _dataset_title("amigos/long"), _dataset_title("my_study")
     ('AMIGOS (long)', 'my_study')
     """
     name, _, variant = dataset.partition("/")
@@ -369,8 +367,8 @@ def _title(dataset: str) -> str:
     return dataset if known is None else f"{known.label} ({variant})" if variant else known.label
 
 
-def _did(found: TargetAnswers, about: Subject) -> str:
-    """The verb of the first sentence."""
+def _predicate(found: TargetAnswers, about: TargetQuestion) -> str:
+    """Return the predicate of the paper's first sentence, such as "distinguished stress from rest"."""
     chance = found.answer("chance")
     word = chance.answer if chance else ""
     if about.higher and about.lower:
@@ -382,8 +380,9 @@ def _did(found: TargetAnswers, about: Subject) -> str:
     return verbs.get(word, f"did not demonstrably predict {what}") if word else f"was tested on {what}"
 
 
-def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
-    """The sentence on the adjustment for confounds; empty where the protocol asks for none, or it tells nothing."""
+def _adjustment_sentence(run: Mapping[str, Any], found: TargetAnswers) -> str:
+    """Return the paper's sentence on the adjustment for confounds; empty if the protocol asks for none, or it has no
+    answer."""
     local, phase = found.answer("movement"), found.answer("protocol_phase")
     if local and local.answer == "not computed":
         return "The scores were not adjusted for confounds."
@@ -395,13 +394,13 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
     given = f"time and {movement} within 10 min" if recorded else "the time since the start (movement was not recorded)"
     if found.adjusted is not None and found.adjusted.decisive_level == "small_study":
         given = local.text.removeprefix("given ").replace("?", "").replace("and movement", f"and {movement}")
-    tried = _count(run.get("methods_evaluated"), found.target)
+    tried = _recorded_count(run.get("methods_evaluated"), found.target)
     methods = (
         f"; not corrected for the {tried} methods evaluated on these labels"
         if tried > 1 and local.answer == "yes"
         else ""
     )
-    r = figures(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
+    r = format_with_interval(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
     if local.answer == "yes":
         text = f"The scores were associated with the label after adjustment for {given} ({r}{methods})"
     else:
@@ -413,30 +412,32 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
     model = next((control for control in found.models if control.name == "protocol_phase"), None)
     alone = model.scores.get(found.metric) if model else None
     short = metric_family(found.metric)
-    reach = f"; that phase alone: {short} {two_decimals(alone.mean)}" if alone and alone.defined else ""
-    of_phase = figures(phase.effect, 0.0, "{}, 95 % CI {} to {}")
+    reach = f"; that phase alone: {short} {format_decimals(alone.mean)}" if alone and alone.defined else ""
+    of_phase = format_with_interval(phase.effect, 0.0, "{}, 95 % CI {} to {}")
     yes, both = phase.answer == "yes", local.answer == phase.answer
     link = (", and" if both else ", but") if yes else (", nor" if both else ", but not demonstrably")
     return f"{text}{link} after adjustment for the protocol phase inferred from movement ({of_phase}{reach})."
 
 
-def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, tested: str) -> str:
-    """The sentences for a paper where the primary metric can't be estimated. Too few data show nothing: no other metric
-    is quoted, since none holds the same constant."""
+def _unanswered_sentences(found: TargetAnswers, about: TargetQuestion, start: str, method: str, tested: str) -> str:
+    """Return the sentences for a paper if the primary metric can't be estimated. With too few data no other metric is
+    quoted, since none holds the same confounds constant."""
     problem, title = found.problem, metric_facts(found.metric).title
     if problem is None or problem.answer != "cannot be told" or not found.exploratory:
         reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.why}."
-        return f"{start}, the {_lower(title)} of {method} could not be estimated: {reason}"
+        return f"{start}, the {_lower_first(title)} of {method} could not be estimated: {reason}"
     shown = found.exploratory[0]
     facts = metric_facts(shown.metric)
-    score = figures(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
-    separated = "separated" if against(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
+    score = format_with_interval(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
+    separated = (
+        "separated" if judge_interval(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
+    )
     pair = f"{about.higher} from {about.lower}" if about.higher else f"the labels of {in_words(about.target)}"
-    told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower(facts.title)} {score})."
+    told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower_first(facts.title)} {score})."
     if not shown.control or not problem.confound:
         return f"{told} {problem.reason}"
     confound = "elapsed time" if "time" in problem.confound else problem.confound
-    reached = f"{metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
+    reached = f"{metric_family(shown.metric)} {format_decimals(shown.control[1].mean)}"
     alone = f"{vocabulary.label(shown.control[0])} alone: {reached}"
     order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
@@ -444,7 +445,7 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
 
 
 def _method_for_paper(run: Mapping[str, Any]) -> str:
-    """The method as the subject of a sentence: the estimator or network with its article, then its inputs."""
+    """Return the method as the subject of a sentence: the estimator or network with its article, then its inputs."""
     method = run["method"]
     if method.get("submission") or not method.get("encoders"):
         return f"the method {method_in_words(run)}"
@@ -460,7 +461,7 @@ def _method_for_paper(run: Mapping[str, Any]) -> str:
 
 
 def _with_kind(name: str, kind: str) -> str:
-    """A part with its article; one without a display name by its own name, after what it is.
+    """Return the display name of a part with its article; without a display name, its own name after its kind.
 
     >>> _with_kind("tcn", "network"), _with_kind("my_net", "network")
     ('a TCN', 'the network my_net')
@@ -470,7 +471,7 @@ def _with_kind(name: str, kind: str) -> str:
 
 
 def with_article(noun: str) -> str:
-    """A noun with its indefinite article; without one where it is plural or a mass noun.
+    """Return a noun with its indefinite article; plural and mass nouns have none.
 
     >>> with_article("SVM"), with_article("random forest"), with_article("boosted trees"), with_article("U-Net")
     ('an SVM', 'a random forest', 'boosted trees', 'a U-Net')
@@ -483,19 +484,20 @@ def with_article(noun: str) -> str:
     return f"{'an' if vowel else 'a'} {noun}"
 
 
-def _lower(title: str) -> str:
-    """A display name inside a sentence: its first letter is small unless it is an abbreviation."""
+def _lower_first(title: str) -> str:
+    """Return a display name for the inside of a sentence: its first letter is small unless it is an abbreviation."""
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
-def _count(counted: Any, target: str) -> int:
-    """A number of a record that holds one, or one a target; 0 where it is not known."""
+def _recorded_count(counted: Any, target: str) -> int:
+    """Return a count of a record, which holds one number or one per target; 0 if it is unknown."""
     return int((counted.get(target, 0) if isinstance(counted, Mapping) else counted) or 0)
 
 
 def robustness(r: float) -> float:
-    """The proportion of the remaining variance of both score and label that an unmeasured confound must explain to
-    reduce a partial correlation `r` to 0 (robustness value, Cinelli & Hazlett 2020, doi 10.1111/rssb.12348).
+    """Return the robustness value of a partial correlation `r` (Cinelli & Hazlett 2020, doi 10.1111/rssb.12348): the
+    proportion of the remaining variance of both score and label that an unmeasured confound must explain to reduce `r`
+    to 0.
 
     >>> round(robustness(0.09), 2)
     0.09
@@ -505,13 +507,13 @@ def robustness(r: float) -> float:
 
 
 def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iterator[str]:
-    """Sentences that must be known to read the result."""
+    """Yield sentences that a reader of the result must know."""
     local = found.answer("movement")
     if local and local.answer == "yes" and local.effect:
         explained = f"{100 * robustness(local.effect.mean):.0f} %"
         yield (
             f"An unmeasured confound that explains {explained} of the remaining variance of both score and label would "
-            f"reduce the partial r of {two_decimals(local.effect.mean)} to 0."
+            f"reduce the partial r of {format_decimals(local.effect.mean)} to 0."
         )
     if found.reads_session:
         yield "The method needs the test subject's whole session for normalisation, so it cannot run live."
@@ -520,12 +522,12 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
     yield from found.calibration_gain
     if text := format_coverage(scores.coverage(found.target)):
         yield f"{text[:1].upper()}{text[1:]}."
-    if looks := _count(run.get("test_evaluations"), found.target):
+    if looks := _recorded_count(run.get("test_evaluations"), found.target):
         yield f"{looks} evaluation{'s' if looks > 1 else ''} on these labels {'are' if looks > 1 else 'is'} recorded."
 
 
 def _why_phase_decides(run: Mapping[str, Any]) -> str:
-    """A clause on what a method may read beyond a unit, as far as its record tells."""
+    """Return a clause on how far a method reads beyond a unit, as far as its record says."""
     views = [part.get("view") or {} for part in ((run.get("config") or {}).get("parts") or {}).values()]
     contexts = [float(view["length_s"]) for view in views if view.get("kind") == "context" and view.get("length_s")]
     if not contexts:
@@ -536,17 +538,17 @@ def _why_phase_decides(run: Mapping[str, Any]) -> str:
     return "as for all methods with a context, although this context is not longer than a unit"
 
 
-def _more(found: TargetAnswers) -> Iterator[str]:
-    """Further sentences, for `--all`."""
+def _extra_sentences(found: TargetAnswers) -> Iterator[str]:
+    """Yield further sentences, for `--all`."""
     if found.adjusted and found.score and not found.adjusted.undefined and found.adjusted.metric == found.metric:
         yield from _details(found.adjusted, found.reads)
     if found.borderline:
         yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.borderline))}."
     for each in found.exploratory:
-        title = metric_facts(each.metric).title
-        text = f"Not the primary metric: {title} {figures(each.score)}, which does not hold {each.varies} constant"
+        score = f"{metric_facts(each.metric).title} {format_with_interval(each.score)}"
+        text = f"Not the primary metric: {score}, which does not hold {each.varies} constant"
         if each.control:
-            text += f"; {vocabulary.label(each.control[0])} alone reaches {two_decimals(each.control[1].mean)}"
+            text += f"; {vocabulary.label(each.control[0])} alone reaches {format_decimals(each.control[1].mean)}"
         yield f"{text}."
     if found.score and "crossed" in found.metric:
         yield "A matched metric does not hold constant drifts that differ between subjects."
@@ -555,10 +557,10 @@ def _more(found: TargetAnswers) -> Iterator[str]:
 
 
 def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
-    """Sentences on the stability of the confound analysis: signal quality, seeds, variants, placebo, tasks."""
+    """Yield sentences on the stability of the confound analysis: signal quality, seeds, variants, placebo, tasks."""
     for level in ("movement_signal_quality", "protocol_phase_signal_quality"):
         if at := adjusted.levels.get(level):
-            yield f"Given {vocabulary.label(level, 'levels')}: partial r {figures(at.partial_r, 0.0)}."
+            yield f"Given {vocabulary.label(level, 'levels')}: partial r {format_with_interval(at.partial_r, 0.0)}."
     level = vocabulary.label(adjusted.decisive_level, "levels")
     if len(adjusted.seeds) > 1:
         yield f"In {sum(adjusted.seeds.values())} of {len(adjusted.seeds)} seeds alone the answer given {level} is yes."
@@ -566,10 +568,10 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
         count = f"{sum(adjusted.variants.values())} of {len(adjusted.variants)}"
         yield f"Under {count} variants of the rule the answer is yes."
     if known := [score for score in adjusted.placebo.values() if score.defined]:
-        most = figures(max(known, key=lambda score: score.mean), 0.0)
+        most = format_with_interval(max(known, key=lambda score: score.mean), 0.0)
         yield f"Placebo: one axis of the accelerometer, given the other axes and time, has a partial r of up to {most}."
     if adjusted.tasks:
-        tasks = (f"{name}: {_known(effect)}" for name, effect in adjusted.tasks.items())
+        tasks = (f"{name}: {format_or_undefined(effect, 0.0)}" for name, effect in adjusted.tasks.items())
         yield f"Partial r in each task: {'; '.join(tasks)}."
     if read := [
         vocabulary.label(name, "modalities") for name in adjusted.adjusted_for if name in reads and name != "acc"
@@ -577,34 +579,31 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
         yield f"The method reads {join_with_and(read)}, which the analysis also adjusts for."
 
 
-def _known(score: Score) -> str:
-    return figures(score, 0.0) if score.defined else "not estimable"
-
-
-_ASKED = "Is the score associated with the label ..."
-_WITHOUT = "Models without any physiological signal, same metric:"
+_QUESTIONS_HEAD = "Is the score associated with the label ..."
+_MODELS_HEAD = "Models without any physiological signal, same metric:"
 
 _FOLLOWS = (
     "The confound analysis follows. Where movement was recorded, it adds the model of the protocol phase, which may "
     "score higher."
 )
 
-_LEAST = 26
-"""Fewest characters of a table's first column beside a last one that is not folded."""
+_LEAST_FIRST_COLUMN = 26
+"""Least width of a table's first column next to a last column that is not wrapped."""
 
 
 def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[str]:
-    """The form in lines of at most `width` characters; no word is torn. `every`: with what `--all` adds."""
+    """Return the form as lines of at most `width` characters; words are not broken. `every`: include what `--all`
+    adds."""
     out = _side_by_side(form.question, form.sample, width)
     for text in form.about:
         out += _wrap(text, width, hanging=2)
-    out += ["", *_scored(form, width)]
+    out += ["", *_score_lines(form, width)]
     if form.explanation:
         out += _wrap(form.explanation, width, indent=2)
     if form.answers:
-        out += ["", *_answered(form, width)]
+        out += ["", *_answer_table(form, width)]
     if form.models:
-        out += ["", *_without_signal(form, width)]
+        out += ["", *_model_table(form, width)]
     out += ["", *_wrap(f'For a paper: "{form.sentence}"', width, indent=2)]
     for text in (*form.notes, *(form.more if every else ())):
         out += ["", *_wrap(text, width, indent=2)]
@@ -612,25 +611,25 @@ def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[st
 
 
 def first_lines(form: ResultForm, width: int = 100, *, follows: bool = False) -> list[str]:
-    """The scores known before the confound analysis, in lines of at most `width` characters: the primary metric and the
-    models without a signal. `follows`: whether that analysis is still to come."""
-    models = _without_signal(form, width) if form.models else []
-    return [form.question, *_scored(form, width), *models, *(_wrap(_FOLLOWS, width, indent=2) if follows else ())]
+    """Return the scores known before the confound analysis as lines of at most `width` characters: the primary metric
+    and the models without a signal. `follows`: whether that analysis is still to come."""
+    models = _model_table(form, width) if form.models else []
+    return [form.question, *_score_lines(form, width), *models, *(_wrap(_FOLLOWS, width, indent=2) if follows else ())]
 
 
 def answer_lines(form: ResultForm, width: int = 100) -> list[str]:
-    """The scores and all answers, in lines of at most `width` characters."""
-    first, models = [form.question, *_scored(form, width)], _without_signal(form, width) if form.models else []
-    return [*first, *(_answered(form, width) if form.answers else ()), *models]
+    """Return the scores and all answers as lines of at most `width` characters."""
+    first, models = [form.question, *_score_lines(form, width)], _model_table(form, width) if form.models else []
+    return [*first, *(_answer_table(form, width) if form.answers else ()), *models]
 
 
-def _answered(form: ResultForm, width: int) -> list[str]:
-    rows = [(_ASKED, "answer", "evidence"), *((f"  {a.text}", a.answer, a.evidence) for a in form.answers)]
+def _answer_table(form: ResultForm, width: int) -> list[str]:
+    rows = [(_QUESTIONS_HEAD, "answer", "evidence"), *((f"  {a.text}", a.answer, a.evidence) for a in form.answers)]
     return _table(rows, width)
 
 
-def _scored(form: ResultForm, width: int) -> list[str]:
-    """The primary metric, or why there is none."""
+def _score_lines(form: ResultForm, width: int) -> list[str]:
+    """Return lines on the primary metric, or on why there is none."""
     out = []
     if form.problem:
         out += [*_wrap(form.problem, width, indent=2), *_wrap(form.remedy, width, indent=2), ""]
@@ -639,9 +638,9 @@ def _scored(form: ResultForm, width: int) -> list[str]:
     return out
 
 
-def _without_signal(form: ResultForm, width: int) -> list[str]:
+def _model_table(form: ResultForm, width: int) -> list[str]:
     rows = [(f"  {m.names}", m.score, "above this method" if m.above else "") for m in form.models]
-    return [f"  {_WITHOUT}", *_table(rows, width)]
+    return [f"  {_MODELS_HEAD}", *_table(rows, width)]
 
 
 def _wrap(text: str, width: int, indent: int = 0, hanging: int = 0) -> list[str]:
@@ -657,12 +656,12 @@ def _side_by_side(left: str, right: str, width: int) -> list[str]:
 
 
 def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
-    """Rows of three cells; the first and the last are folded where they do not fit."""
+    """Return rows of three cells as lines; the first and the last cell are wrapped if they do not fit."""
     middle = max(len(row[1]) for row in rows)
     left, right = (max(len(row[k]) for row in rows) for k in (0, 2))
     room = width - 2 - middle - 4
     if left + right > room:
-        left = min(left, room - right if room - right >= _LEAST else room // 2)
+        left = min(left, room - right if room - right >= _LEAST_FIRST_COLUMN else room // 2)
         right = room - left
     out = []
     for first, second, third in rows:
@@ -676,28 +675,28 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
 
 
 def as_html(form: ResultForm, *, every: bool = False) -> str:
-    """The form as HTML, with the same words as on the terminal."""
-    about = "<br>".join(map(_marked, (form.sample, *form.about)))
+    """Return the form as HTML, with the same words as on the terminal."""
+    about = "<br>".join(map(_markup, (form.sample, *form.about)))
     parts = [f"<h3>{escape(form.question)}</h3>", f"<p>{about}</p>"]
     if form.problem:
-        parts.append(f"<p><strong>{_marked(form.problem)}</strong> {_marked(form.remedy)}</p>")
+        parts.append(f"<p><strong>{_markup(form.problem)}</strong> {_markup(form.remedy)}</p>")
     if not form.problem or form.score != "not estimable":
         parts.append(f"<p><strong>{escape(form.metric)} {escape(form.score)}</strong></p>")
     if form.explanation:
         parts.append(f"<p>{escape(form.explanation)}</p>")
     if form.answers:
-        heads = (_ASKED, "answer", "evidence")
+        heads = (_QUESTIONS_HEAD, "answer", "evidence")
         parts.append(_html_table(heads, [(a.text, a.answer, a.evidence) for a in form.answers]))
     if form.models:
         rows = [(m.names, m.score, "above this method" if m.above else "") for m in form.models]
-        parts.append(_html_table((_WITHOUT, "", ""), rows))
+        parts.append(_html_table((_MODELS_HEAD, "", ""), rows))
     parts.append(f"<p>For a paper: <q>{escape(form.sentence)}</q></p>")
-    parts += [f"<p>{_marked(text)}</p>" for text in (*form.notes, *(form.more if every else ()))]
+    parts += [f"<p>{_markup(text)}</p>" for text in (*form.notes, *(form.more if every else ()))]
     return f'<div class="result">{"".join(parts)}</div>'
 
 
-def _marked(text: str) -> str:
-    """A text as HTML; what stands between backticks is code."""
+def _markup(text: str) -> str:
+    """Return a text as HTML; text between backticks becomes code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 

@@ -1,4 +1,4 @@
-"""Differences between protocols, from calibration data and from pretraining, subject by subject."""
+"""Differences per subject: between protocols, gains from calibration data, and gains from pretraining."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
-from embench.interfaces.units import Units
+from embench.interfaces.units import Target, Units
 from embench.protocols import NO_CALIBRATION, Given, recorded_given
 from embench.records.manifest import SHARED_SEEDS, but_for_given
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
@@ -30,7 +30,7 @@ from embench.statistics.comparison import (
     paired_gap,
     per_subject_contributions,
 )
-from embench.statistics.estimates import contributions, metric_of
+from embench.statistics.estimates import contributions, load_metric
 from embench.statistics.intervals import (
     ALPHA,
     Estimate,
@@ -54,18 +54,18 @@ from embench.statistics.joined import (
     units_of,
 )
 
-# Scores of each subject, so that records under protocols with other folds, or on other targets, compare.
-#
-# A subject's value is the score on all of its units in a seed, whatever their folds; seeds are averaged first.
+# Scores of each subject, which compare records with other folds or targets. A subject's value is the score on all of
+# its units in a seed, whatever their folds; seeds are averaged first.
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A record, where it lies, the target that is looked at and its score.
+    """A record, its folder, and the target and the score that are read.
 
-    `by`: unit -> its label of another target, NaN where there is none: units without one do not count; empty where all
-    count. `method`: whose predictions count, by default the run's own; or a control of the record.
-    """
+    Args:
+        by: unit -> its label of another target, NaN if there is none. Only units with such a label count; empty if all
+            do.
+        method: whose predictions count: by default the run's own method, or a confound-only model of the record."""
 
     record: Record
     folder: Path
@@ -82,15 +82,14 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Each:
-    """A value of each subject, or of each stimulus.
+class ValuesBySeed:
+    """One value per subject, or per stimulus.
 
     Args:
-        over: whose values they are.
-        values: (S, P) in each seed, NaN where there is none.
+        over: what the values belong to.
+        values: (S, P) in each seed, NaN if there is none.
         jackknife: their names and groups.
-        trained: (S, G, G) in each seed, whether a group (column) trained the models that predict another (row).
-    """
+        trained: (S, G, G) in each seed, whether a group (column) trained the models that predict another (row)."""
 
     over: Literal["subjects", "stimuli"]
     values: np.ndarray
@@ -98,8 +97,8 @@ class Each:
     trained: np.ndarray
 
     def estimate(self) -> Estimate | Undefined:
-        """The mean, with a t interval over groups. Where they train each other's models, the variance has the allowance
-        for that, which is the variance itself where seeds do not show it."""
+        """Return the mean with a t interval over groups. If groups train each other's models, the interval has the
+        training-overlap correction; if seeds do not show its size, the correction doubles the variance."""
         found = mean_over_subjects(mean_of_known(self.values), self.jackknife.codes)
         if isinstance(found, Undefined) or found.error is None or not self.trained.any():
             return found
@@ -108,32 +107,33 @@ class Each:
         return widen(found, found.error**2 if shared is None else shared)
 
 
-def subject_scores(run: Scored) -> Each:
-    """The score of each subject."""
+def subject_scores(run: Scored) -> ValuesBySeed:
+    """Return the score of each subject."""
     seeds = [units for _, units in units_by_seed(run)]
     return of_subjects([run], names_of(seeds), seeds)
 
 
-def subject_gap(first: Scored, second: Scored) -> Each:
-    """The score of the first less that of the second in each subject, each on its own units and target."""
+def subject_gap(first: Scored, second: Scored) -> ValuesBySeed:
+    """Return each subject's score in the first run less that in the second, each on its own units and target."""
     sides = [[units for _, units in units_by_seed(run)] for run in (first, second)]
     return of_subjects([first, second], names_of([*sides[0], *sides[1]]), *sides)
 
 
-def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Units]) -> Each:
-    """The scores (S, P) of the units of the first side, less those of the second where there is one."""
+def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Units]) -> ValuesBySeed:
+    """Return the scores (S, P) of the first side's units, less those of a second side if there is one."""
     values = scores_of(runs[0], sides[0], names)
     for side in sides[1:]:
         values = values - scores_of(runs[-1], side, names)
     groups = {subject: group for run in runs for subject, group in run.record.groups.items()}
     _, codes = np.unique([groups[name] for name in names.tolist()], return_inverse=True)
     jackknife = Jackknife(names, codes)
-    trained = np.any([_trained(run, jackknife) for run in runs], axis=0)
-    return Each("subjects", values, jackknife, trained)
+    trained = np.any([_who_trained(run, jackknife) for run in runs], axis=0)
+    return ValuesBySeed("subjects", values, jackknife, trained)
 
 
 def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
-    """Ids (n,) of the labelled units, and the units, for each seed in order. Raises DataError: there are none."""
+    """Return for each seed, in order, the ids (n,) of the labelled units and the units. Raises DataError if there are
+    none."""
     if run.record.labels is None:
         raise DataError("the record contains no labels", where=str(run.folder))
     target, rows = recorded_target(run.record, run.target), run.predictions
@@ -150,13 +150,13 @@ def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
 
 
 def names_of(seeds: Sequence[Units]) -> np.ndarray:
-    """(P,) the subjects of all units."""
+    """Return (P,) the names of all subjects, sorted."""
     return np.unique(np.concatenate([units.subjects[0] for units in seeds]))
 
 
 def scores_of(run: Scored, seeds: Sequence[Units], names: np.ndarray) -> np.ndarray:
-    """(S, P) the run's score of each subject on its units in each seed."""
-    metric = metric_of(run.metric)
+    """Return (S, P) the run's score of each subject on its units in each seed."""
+    metric = load_metric(run.metric)
     if isinstance(metric, Undefined):
         raise DataError(metric.reason, where=run.metric)
     if seeds[0].kind not in metric.kinds:
@@ -165,9 +165,9 @@ def scores_of(run: Scored, seeds: Sequence[Units], names: np.ndarray) -> np.ndar
     return np.stack([metric.resampled(units, names, alone) for units in seeds])
 
 
-def _trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
-    """(S, G, G) in each seed, whether a group (column) trained, or chose the epoch of, models that predict another
-    (row)."""
+def _who_trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
+    """Return (S, G, G) for each seed whether a group (column) trained, or chose the epoch of, models that predict
+    another group (row)."""
     at = {name: k for k, name in enumerate(jackknife.subjects.tolist())}
     rows = [row for row in run.record.folds if row["subject"] in at and row["role"] in ("train", "val", "test")]
     every = sorted({int(row["seed"]) for row in rows})
@@ -180,26 +180,23 @@ def _trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
     return together & ~np.eye(together.shape[-1], dtype=bool)
 
 
-# Contributions of groups of subjects to a record's primary metric, by which a board compares records without
-# predictions.
+# Contributions of groups of subjects to a primary metric, by which a leaderboard compares records without predictions.
 
 
-def headline_summands(record: Record, target: str) -> Summands | None:
-    """The parts that groups of subjects add to the primary metric of a target, in the partitions of `shared_part`; None
-    where it is undefined or no sum over subjects, where subjects are tested by models that they trained, or where an
-    old record does not hold the label's rule.
+def primary_metric_summands(record: Record, target: str) -> Summands | None:
+    """Return the contributions of groups of subjects to the primary metric of a target, in the partitions of
+    `shared_part`.
+
+    None if the metric is undefined or not a sum over subjects, if models are tested on their training subjects, or if
+    an old record does not hold the label's rule.
 
     Raises:
-        DataError: the record holds no labels.
-    """
+        DataError: the record holds no labels."""
     metric = record.scores.primary_metrics[target]
-    groups = record.groups
-    rule = next((each for each in recorded_targets(record) if each.name == target), None)
-    if rule is None or record.scores.score(target, metric) is None or has_shared_subjects(record):
+    found = _compared_units(record, target) if record.scores.score(target, metric) else None
+    if found is None:
         return None
-    [joined] = joined_on_common([record], rule, groups)
-    joined = shared_part(joined)
-    jackknife = leave_one_out(joined.tested_subjects(), groups)
+    rule, joined, jackknife = found
     by_group = per_subject_contributions(metric, joined, rule, jackknife.subjects)
     if by_group is None:
         return None
@@ -213,25 +210,33 @@ def headline_summands(record: Record, target: str) -> Summands | None:
 
 
 def chance_contributions(record: Record, target: str) -> list[float] | None:
-    """The contributions of groups of subjects to the primary metric of a constant score, in the partitions of
-    `shared_part`: what each of a method's `headline_summands` is on average if the method predicts nothing. None where
-    a method has none.
+    """Return the contributions of groups of subjects to the primary metric of a constant score, in the partitions of
+    `shared_part`. They are the average of a method's `primary_metric_summands` if the method predicts nothing. None if
+    a method has no such contributions.
 
     Raises:
-        DataError: the record holds no labels.
-    """
-    metric = record.scores.primary_metrics[target]
-    rule = next((each for each in recorded_targets(record) if each.name == target), None)
-    if rule is None or has_shared_subjects(record):
+        DataError: the record holds no labels."""
+    found = _compared_units(record, target)
+    if found is None:
         return None
-    joined = shared_part(joined_on_common([record], rule, record.groups)[0])
+    rule, joined, jackknife = found
     constant = {
         seed: {fold: replace(units, score=np.zeros_like(units.score)) for fold, units in folds.items()}
         for seed, folds in joined.seeds.items()
     }
-    jackknife = leave_one_out(joined.tested_subjects(), record.groups)
-    found = per_subject_contributions(metric, replace(joined, seeds=constant), rule, jackknife.subjects)
-    return None if found is None else np.bincount(jackknife.codes, found).tolist()
+    metric, constant_scores = record.scores.primary_metrics[target], replace(joined, seeds=constant)
+    by_subject = per_subject_contributions(metric, constant_scores, rule, jackknife.subjects)
+    return None if by_subject is None else np.bincount(jackknife.codes, by_subject).tolist()
+
+
+def _compared_units(record: Record, target: str) -> tuple[Target, Joined, Jackknife] | None:
+    """Return a target's rule, its units in `shared_part` and their jackknife; None if models are tested on their
+    training subjects, or if an old record does not hold the label's rule."""
+    rule = next((each for each in recorded_targets(record) if each.name == target), None)
+    if rule is None or has_shared_subjects(record):
+        return None
+    joined = shared_part(joined_on_common([record], rule, record.groups)[0])
+    return rule, joined, leave_one_out(joined.tested_subjects(), record.groups)
 
 
 def shared_part(joined: Joined) -> Joined:
@@ -240,24 +245,22 @@ def shared_part(joined: Joined) -> Joined:
     return replace(joined, seeds=shared) if len(shared) == len(SHARED_SEEDS) else joined
 
 
-# Differences of curves: what methods gain where test subjects give something first, over nothing given, and by how much
-# one gains more than another.
-#
-# All is scored on the units that the methods have in common, with something given and with nothing, and paired over
-# subjects. What a method does with nothing given is its run with `--calibration-data 0` or, where there is none, the
-# rows `no_calibration` that each run with more holds.
+# Gains of methods from calibration data over no calibration data, and differences between methods' gains. Everything is
+# scored on the units that the methods have in common, and paired over subjects. The scores without calibration data
+# come from the method's run with `--calibration-data 0` or, if there is none, from the rows `no_calibration` of its
+# other runs.
 
 
 @dataclass(frozen=True)
 class CurveGap:
-    """A gain of a method over nothing given, or by how much `one` gains more than the `other`.
+    """The gain of a method from calibration data, or the difference of two methods' gains.
 
     Args:
-        given: what test subjects give, as `--calibration-data` says it.
-        one: the method's name; `other`: the other's, empty where it is the gain of one.
-        difference: paired, with its 95 % interval; p of a t test with the same error, and `holm`, the same corrected
-            for all that were tested at once.
-    """
+        calibration_data: the amount, as `--calibration-data` takes it.
+        one: the method's name; `other`: the name of the method whose gain is subtracted, empty for the gain of one
+            method.
+        difference: paired, with its 95 % interval. `p`: of a t test with the same error. `holm`: p corrected for all
+            tests that were made at once."""
 
     calibration_data: str
     one: str
@@ -289,14 +292,14 @@ class CurveGap:
         return f"With {data}, a change of {self.one} is not shown: {figures}."
 
     def as_json(self) -> dict[str, Any]:
-        """The gap as `embench compare --json` prints it."""
+        """Return the gap as `embench compare --json` prints it."""
         return {**vars(self), "difference": self.difference.as_json(), "sentence": self.sentence}
 
 
 @dataclass(frozen=True)
 class CurveTable:
-    """The gains of methods on a target at each amount, and the differences between these. `scores`: (amount, method)
-    -> the score there; `0` is nothing given."""
+    """The gains of methods on a target for each amount of calibration data, and the differences between these gains.
+    `scores`: (amount, method) -> score; the amount `0` is no calibration data."""
 
     target: str
     metric: str
@@ -305,7 +308,7 @@ class CurveTable:
     differences: tuple[CurveGap, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The table as `embench compare --json` prints it."""
+        """Return the table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,
@@ -319,7 +322,7 @@ class CurveTable:
 
 
 def are_curves(records: Sequence[Record]) -> bool:
-    """True if records differ in what test subjects give."""
+    """Return True if records differ in the amount of calibration data."""
     asked = [recorded_given(record.run.get("calibration_data")) for record in records]
     return None not in asked and len(set(asked)) > 1
 
@@ -330,21 +333,20 @@ def compare_curves(
     targets: Sequence[str] | None = None,
     metric: str | None = None,
 ) -> list[CurveTable]:
-    """Compares the gains of one method or several over nothing given: a table for each target. Holm's correction is
-    over all tests of all targets.
+    """Compare the gains of one method or several over no calibration data. Return a table per target. Holm's correction
+    is over all tests of all targets.
 
     Args:
-        given: the amount, as `--calibration-data` says it, with commas between several; by default all that every
-            method has.
+        given: the amount, as `--calibration-data` takes it, or several with commas; by default all that every method
+            has.
 
     Raises:
-        UsageError: runs differ in more than method and amount, are of protocols to which nobody gives anything, or have
-            no amount in common. DataError: as `compare`.
-    """
-    methods, amounts = _methods(records, given)
+        UsageError: runs differ in more than method and amount, are of protocols without calibration data, or have no
+            amount in common. DataError: as `compare`."""
+    methods, amounts = _group_by_method(records, given)
     tables = []
     for target in targets or common_targets(records):
-        made = [_at(methods, amount, target, metric) for amount in amounts]
+        made = [_table_at_amount(methods, amount, target, metric) for amount in amounts]
         scores = {key: score for of in made for key, score in of.scores.items()}
         gaps = [gap for of in made for gap in of.gains], [gap for of in made for gap in of.differences]
         tables.append(CurveTable(target, made[0].metric, scores, tuple(gaps[0]), tuple(gaps[1])))
@@ -362,9 +364,15 @@ def compare_curves(
 _Amounts = dict[Given, Record]
 
 
-def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _Amounts], list[Given]]:
-    """Name of a method -> amount -> its run, and the amounts to compare at."""
-    _check_given(records)
+def _group_by_method(records: Sequence[Record], given: str | None) -> tuple[dict[str, _Amounts], list[Given]]:
+    """Return name of a method -> amount -> its run, and the amounts at which methods are compared."""
+    for record in records:
+        if record.run.get("calibration_data") is None:
+            raise UsageError(
+                f"{record.run['protocol']['name']} has no calibration data",
+                where=record.run["id"],
+                expected="runs under personalise-v1",
+            )
     if len(records) > 1:
         check_same(records, but=["seeds", "calibration data", "target access"])
     grouped: dict[str, _Amounts] = {}
@@ -400,27 +408,17 @@ def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _A
     return methods, wanted or common
 
 
-def _check_given(records: Sequence[Record]) -> None:
-    for record in records:
-        if record.run.get("calibration_data") is None:
-            raise UsageError(
-                f"{record.run['protocol']['name']} has no calibration data",
-                where=record.run["id"],
-                expected="runs under personalise-v1",
-            )
-
-
-def _at(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str | None) -> CurveTable:
-    """The table of one amount, uncorrected."""
-    pairs = {name: (runs[given], _nothing_given(runs, given)) for name, runs in methods.items()}
+def _table_at_amount(methods: Mapping[str, _Amounts], amount: Given, target: str, metric: str | None) -> CurveTable:
+    """Return the table for one amount, with uncorrected p values."""
+    pairs = {name: (runs[amount], _run_without_calibration(runs, amount)) for name, runs in methods.items()}
     every = [record for pair in pairs.values() for record in pair]
     found = {id(method.record): method for method in methods_on_common(every, target, metric)}
     gains: dict[str, Estimate] = {}
     scores: dict[tuple[str, str], Estimate] = {}
     for name, (more, nothing) in pairs.items():
         with_it, without = found[id(more)], found[id(nothing)]
-        scores |= {("0", name): without.told, (given.text, name): with_it.told}
-        gains[name] = _less(with_it.score, without.score, with_it, name)
+        scores |= {("0", name): without.reported_score, (amount.text, name): with_it.reported_score}
+        gains[name] = _paired_gain(with_it.score, without.score, with_it, name)
     about = next(iter(found.values())).about
 
     def gap(one: str, other: str, difference: Estimate) -> CurveGap:
@@ -429,7 +427,7 @@ def _at(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str 
             shared = error**2  # as in the gains of records, where seeds do not show how much it is
         widened = widen(difference, shared)
         p = 1.0 if widened.error is None else intervals.t_test(widened.mean, widened.error, widened.df)
-        return CurveGap(given.text, one, other, widened, p, p, about.bounded)
+        return CurveGap(amount.text, one, other, widened, p, p, about.bounded)
 
     first = found[id(every[0])]
     return CurveTable(
@@ -437,22 +435,23 @@ def _at(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str 
         about.metric,
         scores,
         tuple(gap(name, "", gain) for name, gain in gains.items()),
-        tuple(gap(a, b, _less(gains[a], gains[b], first, f"{a}, {b}")) for a, b in combinations(gains, 2)),
+        tuple(gap(a, b, _paired_gain(gains[a], gains[b], first, f"{a}, {b}")) for a, b in combinations(gains, 2)),
     )
 
 
-def _less(one: Estimate, other: Estimate, method: ComparedMethod, where: str) -> Estimate:
+def _paired_gain(one: Estimate, other: Estimate, method: ComparedMethod, where: str) -> Estimate:
     gap = paired_difference(one, other, method.about.group)
     if isinstance(gap, Undefined):
         raise DataError(f"the gain in {method.about.metric} is undefined: {gap.reason}", where=where)
     return gap
 
 
-def _nothing_given(runs: _Amounts, given: Given) -> Record:
-    """The method's run with nothing given, else what its run with more holds of it, as such a run."""
+def _run_without_calibration(runs: _Amounts, amount: Given) -> Record:
+    """Return the method's run without calibration data. If there is none, its predictions `no_calibration` in the run
+    with calibration data take its place."""
     if Given() in runs:
         return runs[Given()]
-    record = runs[given]
+    record = runs[amount]
     table = record.predictions
     rows = table.take(table.rows_with(method=NO_CALIBRATION) | table.rows_with(method=UNPREDICTED))
     if not len(rows):
@@ -465,14 +464,12 @@ def _nothing_given(runs: _Amounts, given: Given) -> Record:
     return replace(record, predictions=type(rows)({**{c: rows[c] for c in rows.columns}, "method": name}))
 
 
-# Gaps of pretrained runs to their floors.
-
 Gaps = tuple[Record, str, RowFloors]
-"""A pretrained run, a target, and its floors there."""
+"""A pretrained run, a target, and its from-scratch and feature comparisons there."""
 
 
 def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None) -> list[Gaps]:
-    """The floors of each pretrained run among these runs, target by target."""
+    """Return the from-scratch and feature comparisons of each pretrained run among these runs, target by target."""
     return [
         (record, target, floors)
         for record in records
@@ -482,11 +479,11 @@ def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Seque
 
 
 def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | None = None) -> RowFloors | None:
-    """The floors of a run among others, on a target; None where it is not pretrained, or has no such target.
+    """Return the from-scratch and feature comparisons of a pretrained run with others; None if the run is not
+    pretrained or lacks the target.
 
     Args:
-        metric: by default `shown_metric`.
-    """
+        metric: by default `shown_metric`."""
     keys = floor_keys(row.manifest)
     if not keys.wants or target not in row.scores.primary_metrics:
         return None
@@ -502,7 +499,8 @@ def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | 
 def gap_to_floor(
     kind: FloorKind, name: str, row: Record, floor: Record, target: str, metric: str | None = None
 ) -> FloorGap:
-    """The gap of a run to one of its floors, a method of this name; `metric` as in `floors_of`."""
+    """Return the gap between a run and the method called `name` with which it is compared. `metric`: as in
+    `floors_of`."""
     try:
         gap = paired_gap(row, floor, target, metric or shown_metric(row, target))
     except EmbenchError as error:
@@ -511,7 +509,7 @@ def gap_to_floor(
 
 
 def shown_metric(row: Record, target: str) -> str:
-    """The primary metric or, where the run has none, the score inside subjects."""
+    """Return the primary metric, or the within-subject score if the run has no primary metric."""
     primary_metric, scores = row.scores.primary_metrics[target], row.scores.of(target)
     known = (
         metric

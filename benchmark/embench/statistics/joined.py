@@ -19,28 +19,25 @@ from embench.records.manifest import scoring_of, tuned_in_words
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.records.wording import format_value, in_words, recorded_hyperparameters
-from embench.statistics.conditioned import ANY, HURDLE, Hurdle
+from embench.statistics.conditioned import HURDLE, NO_HURDLE, Hurdle, ranges_by_code
 from embench.statistics.intervals import Jackknife
 
-# Names of methods beside each other: those of the same parts are told apart by the settings that differ.
-
 _NOT_SETTINGS = frozenset({"assumed", "code", "datasets", "plugin"})
-"""Keys of a recorded part that hold no setting of it."""
-_MOST = 4
-"""Most settings that differ in a name; runs of other recipes differ in many, and the recipe names them."""
+"""Keys of a recorded part that are not settings."""
+_MAX_SETTINGS = 4
+"""Most differing settings in a name. Runs of other recipes differ in many; they are named by their recipe."""
 
 
-def names_apart(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of methods; where several are the same, with the settings in which these runs differ, such as `context
-    60 s`, and with the run where they differ in none.
+def make_names_unique(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return unique names of methods. Equal names get the settings in which their runs differ, such as `context 60 s`,
+    or the run's id if they differ in none.
 
     Args:
-        runs: the content of each run.yaml.
-    """
+        runs: the content of each run.yaml."""
     found = list(names)
     for name in {name for name in names if name and names.count(name) > 1}:
         at = [i for i, each in enumerate(names) if each == name]
-        for i, settings in zip(at, _settings_apart([runs[i] for i in at]), strict=True):
+        for i, settings in zip(at, _differing_settings([runs[i] for i in at]), strict=True):
             found[i] = ", ".join([name, *settings])
     plain = found.copy()
     return [
@@ -49,12 +46,12 @@ def names_apart(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list
     ]
 
 
-def _settings_apart(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Each run's settings that not all of the runs share."""
+def _differing_settings(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return for each run the settings that not all of the runs share."""
     recipes = [str((run.get("recipe") or {}).get("preset", "")) for run in runs]
     found = [_settings(run) for run in runs]
     keys = [key for key in dict.fromkeys(key for each in found for key in each) if len({e.get(key) for e in found}) > 1]
-    if len(set(recipes)) > 1 and len(keys) > _MOST:
+    if len(set(recipes)) > 1 and len(keys) > _MAX_SETTINGS:
         asked = [{setting.partition("=")[0] for setting in (run["recipe"].get("settings") or ())} for run in runs]
         keys = [key for key in keys if any(key in each for each in asked)]
         found = [{"recipe": f"recipe {recipe}", **each} for recipe, each in zip(recipes, found, strict=True)]
@@ -63,10 +60,10 @@ def _settings_apart(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _settings(run: Mapping[str, Any]) -> dict[str, str]:
-    """Each setting of a run in words, under its path."""
+    """Return path -> setting in words, for all settings of a run."""
     config = run.get("config") or {}
     parts, asked = config.get("parts") or {}, config.get("request") or {}
-    found = {path: text for part, recipe in parts.items() for path, text in _of_part(part, recipe)}
+    found = {path: text for part, recipe in parts.items() for path, text in _part_settings(part, recipe)}
     for name, about in (run.get("objects") or {}).items():
         for text in recorded_hyperparameters(str(about.get("repr", ""))):
             found[f"{name.rpartition(':')[2]} {text.partition('(')[0]}"] = text
@@ -80,50 +77,49 @@ def _settings(run: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _of_part(part: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The settings of a part: path -> words. One of several modalities has the same words for each."""
+def _part_settings(part: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield path and words for each setting of a part. Equal parts of several modalities get the same words."""
     kind = re.sub(r"\[.*?\]", "", part)
     for name, value in recipe.items():
         if name == "view":
-            yield f"{part}.view", _view(value or {})
+            yield f"{part}.view", _view_in_words(value or {})
         elif isinstance(value, Mapping):
-            yield from ((f"{part}.{name}.{key}", f"{in_words(key)} {_value(each)}") for key, each in value.items())
+            yield from (
+                (f"{part}.{name}.{key}", f"{in_words(key)} {_setting_in_words(each)}") for key, each in value.items()
+            )
         elif name not in _NOT_SETTINGS:
-            yield f"{part}.{name}", f"{kind} {in_words(name)} {_value(value)}"
+            yield f"{part}.{name}", f"{kind} {in_words(name)} {_setting_in_words(value)}"
 
 
-def _view(view: Mapping[str, Any]) -> str:
-    """Words for the view of a part, as a name holds them."""
+def _view_in_words(view: Mapping[str, Any]) -> str:
+    """Return the words for the view of a part, as names of methods contain them."""
     kind, length, step = view.get("kind") or "unit", view.get("length_s"), view.get("step_s")
     every = f" every {step:g} s" if step and kind == "window" else ""
     return f"{kind} {length:g} s{every}" if length and kind != "unit" else f"whole {kind}s"
 
 
-def _value(value: Any) -> str:
+def _setting_in_words(value: Any) -> str:
     words = {True: "on", False: "off", None: "none"}
     return words[value] if value is None or isinstance(value, bool) else format_value(value, "g")
 
 
-# Predictions joined with labels: one set of units for each fold and seed, units without a label dropped.
-
-
 @dataclass(frozen=True)
 class Joined:
-    """One method's labelled units of one target: seed -> fold -> units. `scoring`: the version of the rules by which
-    they are scored, see `embench.protocols.Protocol`."""
+    """One method's labelled units of one target: seed -> fold -> units. `scoring`: the version of the rules of scoring,
+    see `embench.protocols.Protocol`."""
 
     seeds: dict[int, dict[int, Units]]
     scoring: int = 3
 
     def __iter__(self) -> Iterator[tuple[int, int, Units]]:
-        """(seed, fold, units)."""
+        """Yield seed, fold and units."""
         for seed, folds in self.seeds.items():
             for fold, units in folds.items():
                 yield seed, fold, units
 
     @cached_property
     def predicted(self) -> Joined:
-        """The units with a prediction alone; itself where all have one."""
+        """The same without units that lack a prediction."""
         known = [is_predicted(units) for _, _, units in self]
         if all(each.all() for each in known):
             return self
@@ -134,17 +130,18 @@ class Joined:
         return Joined(seeds, self.scoring)
 
     @property
-    def hurdle_of_seed(self) -> Hurdle:
-        """The hurdle of comparisons that each seed takes by itself; under scoring 4 all seeds take one together."""
-        return HURDLE if self.scoring == 3 else ANY
+    def seed_hurdle(self) -> Hurdle:
+        """Minimum numbers of comparisons that each seed needs by itself. Under scoring 4 only all seeds together need a
+        minimum."""
+        return HURDLE if self.scoring == 3 else NO_HURDLE
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
-        """Tested subjects (P,) of each fold, for each seed."""
+        """Return for each seed: fold -> tested subjects (P,)."""
         return [{fold: units.subjects[0] for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def trained(self, jackknife: Jackknife) -> np.ndarray:
-        """(S, G, G) in each seed, whether a group of subjects (column) was free to train the models that predict
-        another (row): no fold tests both."""
+        """Return (S, G, G) for each seed whether a group of subjects (column) may have trained the models that predict
+        another group (row): no fold tests both."""
         together = []
         for folds in self.tested_subjects():
             tested = np.stack([np.isin(jackknife.subjects, members) for members in folds.values()])
@@ -154,12 +151,12 @@ class Joined:
 
 
 def is_predicted(units: Units) -> np.ndarray:
-    """(n,) whether each unit has a prediction."""
+    """Return (n,) whether each unit has a prediction."""
     return finite_rows(units.score)
 
 
 def finite_rows(score: np.ndarray) -> np.ndarray:
-    """(n,) whether each row of scores (n,) or (n, K) is finite.
+    """Return (n,) whether each row of scores (n,) or (n, K) is finite.
 
     >>> finite_rows(np.zeros(0)).tolist(), finite_rows(np.array([[1.0, np.nan], [0.0, 1.0]])).tolist()
     ([], [False, True])
@@ -169,24 +166,21 @@ def finite_rows(score: np.ndarray) -> np.ndarray:
 
 
 def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
-    """The stimuli of a study in which subjects share them, where there are several; else none."""
+    """Return the stimuli of a study in which subjects share several stimuli; empty for other studies."""
     stimuli = {name for _, _, units in joined for name in units.stimulus.tolist()}
     return sorted(stimuli) if design == "shared_stimuli" and len(stimuli) > 1 else []
 
 
 def varies_within_stimuli(joined: Joined) -> bool:
-    """True if a subject has different labels, of values a step apart, at one stimulus with several units."""
-    return any(np.isfinite(units.length_s) and _varies(units) for _, _, units in joined)
+    """Return True if a subject has different labels within one stimulus. Values differ if they are at least a step
+    apart."""
+    return any(np.isfinite(units.length_s) and _labels_differ(units) for _, _, units in joined)
 
 
-def _varies(units: Units) -> bool:
+def _labels_differ(units: Units) -> bool:
     stimuli, stimulus = np.unique(units.stimulus, return_inverse=True)
-    at = units.subjects[1] * len(stimuli) + stimulus
-    low, high = np.full((2, at.max() + 1), units.y_true[0])
-    low[at] = high[at] = units.y_true
-    np.minimum.at(low, at, units.y_true)
-    np.maximum.at(high, at, units.y_true)
-    return bool(((high - low > 0) & (high - low >= units.step)).any())
+    ranges = ranges_by_code(units.y_true, units.subjects[1] * len(stimuli) + stimulus)
+    return bool(((ranges > 0) & (ranges >= units.step)).any())
 
 
 def join(
@@ -200,15 +194,14 @@ def join(
     whole: bool = False,
     scoring: int = 3,
 ) -> dict[str, Joined]:
-    """Method -> its labelled units; a control's are limited to those of the model.
+    """Return method -> its labelled units. Those of a confound-only model are limited to the units of the run's method.
 
     Args:
-        groups: subject -> group. `sessions`: subject -> length of the session in s, where known.
-        whole: whether units that the model should have predicted, and did not, are among them.
+        groups: subject -> group. `sessions`: subject -> length of the session in s, if known.
+        whole: whether to include units for which the method owes a prediction.
 
     Raises:
-        DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`.
-    """
+        DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`."""
     chosen = predictions.rows_with(target=target.name)
     ours = predictions if chosen.all() else predictions.take(chosen)
     y = labels_of(ours, labels, target)
@@ -231,14 +224,14 @@ def join(
         if not np.diff(np.sort(key[rows])).all():  # `np.unique` takes fifty times as long
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
         units_in_order = units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions)
-        split = _split(replace(units_in_order, step=step, whole_numbers=whole_numbers), ours["seed"][rows])
+        split = _split_by_fold(replace(units_in_order, step=step, whole_numbers=whole_numbers), ours["seed"][rows])
         methods[method] = replace(split, scoring=scoring)
     return methods
 
 
 def unit_length(ids: np.ndarray) -> float:
-    """The nominal length in seconds of the units with these ids (n,), which hold recording, start and stop; NaN where
-    no recording holds several, so that units are whole recordings."""
+    """Return the nominal length in s of the units with these ids (n,), which contain recording, start and stop. NaN if
+    no recording has several units, so that units are whole recordings."""
     spans = [UnitId.read(id_) for id_ in set(ids.tolist())]
     if len({span.recording for span in spans}) == len(spans):
         return float("nan")
@@ -246,7 +239,7 @@ def unit_length(ids: np.ndarray) -> float:
 
 
 def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.ndarray:
-    """(n,) the label of each row, NaN where there is none."""
+    """Return (n,) the label of each row, NaN if there is none."""
     y = np.full(len(predictions), np.nan)
     units = predictions.texts("unit")
     for seed in np.unique(labels["seed"][labels["target"] == target.name]).tolist():
@@ -261,8 +254,8 @@ def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.nd
     return y
 
 
-def _split(units: Units, seed_of: np.ndarray) -> Joined:
-    """The units (n,) by seed and fold, in the order of which they are; `seed_of` (n,)."""
+def _split_by_fold(units: Units, seed_of: np.ndarray) -> Joined:
+    """Return units (n,), ordered by seed and fold, as seed -> fold -> units. `seed_of` (n,)."""
     seeds: dict[int, dict[int, Units]] = {}
     ends = [*(np.flatnonzero(np.diff(seed_of) | np.diff(units.fold)) + 1).tolist(), len(units)]
     for start, end in pairwise([0, *ends] if len(units) else []):
@@ -279,11 +272,10 @@ def units_of(
     unit_length_s: float,
     sessions: Mapping[str, float] | None = None,
 ) -> Units:
-    """Rows of predictions of one target with their labels `y` (n,), as metrics read them.
+    """Return rows of predictions of one target, with their labels `y` (n,), in the form that metrics take.
 
     Raises:
-        DataError: a score is missing or not finite, or subjects are unknown to `groups`.
-    """
+        DataError: a score is missing or not finite, or subjects are unknown to `groups`."""
     score = rows["score"]
     if target.traits.several:
         if rows.classes < len(target.columns):
@@ -301,7 +293,7 @@ def units_of(
     unknown = sorted(set(subject.names.tolist()) - set(groups))
     if unknown:
         raise DataError(f"subjects without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
-    recording, moment = _places(rows)
+    recording, moment = _recordings_and_moments(rows)
     return Units(
         kind=target.kind,
         y_true=y,
@@ -322,16 +314,14 @@ def units_of(
     )
 
 
-def _places(rows: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) the number of the recording of each row's unit, and the time since that began, in s: a recording is one
-    stimulus."""
+def _recordings_and_moments(rows: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n,) the number of the recording of each row's unit, and the time since that recording began, in s. A
+    recording is one stimulus."""
     units = rows.texts("unit")
     ids = [UnitId.read(unit) for unit in units.names.tolist()]
     number = np.unique(np.array([id_.recording for id_ in ids], np.str_), return_inverse=True)[1]
     return number[units.code], np.array([id_.start_ms / 1000 for id_ in ids])[units.code]
 
-
-# Common ground of several records: whether they can be compared, and the units that all of them predict.
 
 _SAME = {
     "dataset": ("dataset", "name"),
@@ -344,7 +334,7 @@ _SAME = {
     "seeds": ("seeds",),
     "scoring of validation subjects": ("dev",),
 }
-"""Fields of `run.yaml` that have to be equal, in words."""
+"""Facts that compared records must share -> their path in `run.yaml`."""
 _HINTS = {
     "calibration data": "run both at the same --calibration-data; embench compare --calibration-data K compares "
     "the gains of methods at K over no calibration data"
@@ -352,7 +342,7 @@ _HINTS = {
 
 
 def common_targets(records: Sequence[Record]) -> list[str]:
-    """The targets that all records have. Raises UsageError where there is none."""
+    """Return the targets that all records have. Raises UsageError if there is none."""
     named = [list(r.run["targets"]) for r in records]
     common = [target for target in named[0] if all(target in others for others in named)]
     if not common:
@@ -361,7 +351,8 @@ def common_targets(records: Sequence[Record]) -> list[str]:
 
 
 def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
-    """Raises UsageError where the records differ in what makes their scores comparable, `but` in these things."""
+    """Raise UsageError if records differ in something that makes their scores comparable, except the things listed in
+    `but`."""
     if len(records) < 2:
         raise UsageError("a comparison needs several runs", expected="two runs at least")
     for what, path in _SAME.items():
@@ -373,7 +364,7 @@ def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
                 raise UsageError(
                     f"runs can't be compared: they differ in {what}",
                     where=f"{records[0].run['id']} and {r.run['id']}",
-                    expected=f"the same; found: {_told(values[0])} and {_told(value)}",
+                    expected=f"the same; found: {_found_in_words(values[0])} and {_found_in_words(value)}",
                     hint=_HINTS.get(what, "run both with the same settings"),
                 )
 
@@ -385,12 +376,12 @@ def _common_value(run: Mapping[str, Any], path: Sequence[str]) -> Any:
     return found
 
 
-def _told(value: Any) -> str:
+def _found_in_words(value: Any) -> str:
     return format_value(value, missing="nothing") or "nothing"
 
 
 def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
-    """The seeds that all records have, in order. Raises UsageError where there is none."""
+    """Return the seeds that all records have, in order. Raises UsageError if there is none."""
     named = [list(r.run["seeds"]) for r in records]
     common = set(named[0]).intersection(*named)
     if not common:
@@ -403,32 +394,30 @@ def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
     return tuple(sorted(common))
 
 
-def recorded_target(of: Record, name: str) -> Target:
-    """The target of this name. Raises UsageError where the record has none."""
-    for target in recorded_targets(of):
+def recorded_target(record: Record, name: str) -> Target:
+    """Return the target of this name. Raises UsageError if the record has none."""
+    for target in recorded_targets(record):
         if target.name == name:
             return target
-    raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores.primary_metrics))
+    raise UsageError(f"no target `{name}`", where=record.run["id"], expected=", ".join(record.scores.primary_metrics))
 
 
-def recorded_targets(of: Record) -> list[Target]:
-    """The targets that were scored, from the label rules in the record."""
-    card = of.run["card"]
+def recorded_targets(record: Record) -> list[Target]:
+    """Return the scored targets of a record, from its label rules."""
+    card = record.run["card"]
     rules, steps = {row["name"]: row for row in card.get("label_rules", [])}, card.get("steps", {})
-    return [
-        Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"], step=steps.get(name))
-        for name in of.scores.primary_metrics
-        if (row := rules.get(name))
-    ]
-
-
-def _tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in rule.items()}
+    targets = []
+    for name in record.scores.primary_metrics:
+        if row := rules.get(name):
+            fields = {key: tuple(value) if isinstance(value, list) else value for key, value in row["rule"].items()}
+            rule = LabelRule(**fields)
+            targets.append(Target(name, row["kind"], rule, row["label"], row["n"], step=steps.get(name)))
+    return targets
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
-    """The labelled units that all methods predict or, under protocols of version 3, should have predicted. Raises
-    DataError where there are none, or they don't fit."""
+    """Return for each record the labelled units that all methods predict or, since scoring 3, owe a prediction for.
+    Raises DataError if there are none, or if folds or labels differ."""
     rows = [_labelled_predictions(r, target.name) for r in records]
     keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
     common = reduce(set.intersection, map(set, keys))
@@ -456,18 +445,18 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     return every
 
 
-def _labelled_predictions(of: Record, target: str) -> Predictions:
-    """The method's own rows of units that have a label."""
-    if of.labels is None:
+def _labelled_predictions(record: Record, target: str) -> Predictions:
+    """Return the method's own rows of units that have a label."""
+    if record.labels is None:
         raise DataError(
             "the record contains no labels, as those of this dataset are not public",
-            where=of.run["id"],
+            where=record.run["id"],
             hint="compare the run's own folder, or run the method",
         )
-    chosen = of.labels["target"] == target
-    ids, seeds = of.labels["unit"][chosen], of.labels["seed"][chosen]
+    chosen = record.labels["target"] == target
+    ids, seeds = record.labels["unit"][chosen], record.labels["seed"][chosen]
     labelled = set(zip(ids.tolist(), seeds.tolist(), strict=True))
-    table = of.predictions
+    table = record.predictions
     own = table.rows_with(method=MODEL, target=target) | table.rows_with(method=UNPREDICTED, target=target)
     mine = np.flatnonzero(own)
     units, drawn = table["unit"][mine].tolist(), table["seed"][mine].tolist()
@@ -475,14 +464,14 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
     return table.take(mine[np.array(known, bool)])
 
 
-def has_shared_stimuli(of: Record) -> bool:
-    """True if all subjects of the study had the same stimuli; False in records that don't say so."""
-    return bool(of.run["cohort"].get("design") == "shared_stimuli")
+def has_shared_stimuli(record: Record) -> bool:
+    """Return True if all subjects of the study had the same stimuli; False if the record does not say so."""
+    return bool(record.run["cohort"].get("design") == "shared_stimuli")
 
 
-def has_shared_subjects(of: Record) -> bool:
-    """True if a subject is in both the training and the test part of a fold."""
-    rows = {(r["seed"], r["fold"], r["subject"], r["role"]) for r in of.folds}
+def has_shared_subjects(record: Record) -> bool:
+    """Return True if a subject is in both the training and the test part of a fold."""
+    rows = {(r["seed"], r["fold"], r["subject"], r["role"]) for r in record.folds}
     return any((seed, fold, subject, "train") in rows for seed, fold, subject, role in rows if role == "test")
 
 

@@ -1,10 +1,12 @@
-"""Nuisances as columns of a cohort's units, in blocks that are held constant together."""
+"""Confounds as columns of a cohort's units, in blocks that are adjusted for together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,6 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold
 from embench.statistics import confound_only, nuisance_models
-from embench.statistics.confound_predictions import MODELS_VERSION, has_predictions, published_predictions
 from embench.statistics.nuisance_models import (
     Members,
     Parts,
@@ -27,60 +28,57 @@ from embench.statistics.nuisance_models import (
     label_columns,
     linear,
     predictions,
-    standard,
+    standardise_all,
     trees,
 )
 from embench.statistics.nuisance_movement import (
     NEAR_S,
-    Moved,
     Movement,
+    MovementColumns,
     Smoothed,
-    behaviour_of,
+    accelerometer_features,
+    behaviour_features,
+    make_context_block,
     movement_features,
-    movement_of,
-    surrounded,
-    windows_of,
+    read_windows,
 )
 from embench.store.store import cache_array, is_cached
 from embench.system import installed_version
 
-# Clocks that a signal sets: a subject's trace is aligned with those of training subjects, whose labels are read at the
-# shifted time. Where tasks came in one order, such a clock reads the label off the order of movements, without a body.
+# The protocol phase: a subject's movement is aligned with that of training subjects, whose labels are read at the
+# shifted time. If tasks came in one order, such a model reads the label off the order of movements, without a
+# physiological signal.
 
 SHIFT_S = 300.0
-"""Largest shift of a trace, to each side."""
+"""Largest shift of a trace in s, in each direction."""
 OVERLAP_S = 600.0
-"""Least overlap of two compared traces, or half of the shorter session."""
+"""Least overlap in s of two compared traces; half of the shorter session if that is less."""
 SHARP, SOFT, FLAT = 0.08, 0.05, 10.0
 """Increase of a correlation that multiplies the weight by e."""
 
 
-class Cells:
-    """Sessions in cells of time of a unit's length, where their units lie in them.
-
-    Args:
-        sessions: of P subjects.
-    """
+class SessionGrid:
+    """Sessions of P subjects on a grid of time: each cell is as long as a unit and contains at most one unit."""
 
     def __init__(self, sessions: Sessions) -> None:
-        """Cells begin with the session."""
+        """Lay a grid over each session, from its start."""
         self.sessions = sessions
         self.cell = np.floor(sessions.start / sessions.unit_s + 1e-6).astype(int)
         self.shape = len(sessions.rows), int(self.cell.max()) + 1
         self.most = min(round(SHIFT_S / sessions.unit_s), self.shape[1] - 1)
         self.shifts = np.arange(-self.most, self.most + 1)
 
-    def laid(self, values: np.ndarray) -> np.ndarray:
-        """(P, M) `values` (n,) of units in the cells of their subject, NaN in those without a unit."""
+    def to_cells(self, values: np.ndarray) -> np.ndarray:
+        """Return (P, M) `values` (n,) of units in the cells of their subject, NaN in cells without a unit."""
         out = np.full(self.shape, np.nan)
         for p, rows in enumerate(self.sessions.rows):
             out[p, self.cell[rows]] = values[rows]
         return out
 
     def likeness(self, traces: Sequence[np.ndarray]) -> np.ndarray:
-        """(P, P, 2 K + 1) the mean over `traces` (n,) of the correlation of one subject (row) with another (column),
-        later by 0 to K cells to each side; -1 where they share too little."""
-        return np.mean([self._correlations(self.laid(trace)) for trace in traces], axis=0)
+        """Return (P, P, 2 K + 1) correlations of one subject (row) with another (column) that is shifted by -K to K
+        cells, mean over `traces` (n,); -1 if the two overlap too little."""
+        return np.mean([self._correlations(self.to_cells(trace)) for trace in traces], axis=0)
 
     def _correlations(self, trace: np.ndarray) -> np.ndarray:
         known = np.isfinite(trace)
@@ -93,7 +91,7 @@ class Cells:
             mine = [part[p] for part in parts]
 
             def shared(own: int, other: int, mine: list[np.ndarray] = mine) -> np.ndarray:
-                """(P, 2 K + 1) sums of products of what overlaps."""
+                """Return (P, 2 K + 1) sums of products over the overlap, for each shift."""
                 return fft.irfft(mine[own] * parts[other].conj(), size, axis=1)[:, self.shifts]
 
             count = np.maximum(shared(0, 0), 0.5)
@@ -105,15 +103,16 @@ class Cells:
         return out
 
     def clocks(self, likeness: np.ndarray, labels: np.ndarray, train: Sequence[np.ndarray]) -> np.ndarray:
-        """(n, 3 K) what each of K `labels` is expected to be when sessions are aligned.
+        """Return (n, 3 K) expected values of K `labels`, read from training subjects whose sessions are aligned with
+        the subject's.
 
-        Subjects are aligned by their best shift, and those more alike count more (`SHARP`) or all equally (`FLAT`); or
-        by all shifts, those more alike counting more (`SOFT`).
+        The three values per label differ in the weights. Subjects are aligned by their best shift, and similar ones
+        count more (`SHARP`) or all count equally (`FLAT`); or all shifts are used, and similar ones count more
+        (`SOFT`).
 
         Args:
-            likeness: see there. `labels`: (n, K), NaN where there is none.
-            train: of each subject, the positions of the training units of the model that predicts them.
-        """
+            likeness: see `SessionGrid.likeness`. `labels`: (n, K), NaN if there is none.
+            train: for each subject, the positions of the training units of the model that predicts it."""
         subject = self.sessions.subject
         best = likeness.argmax(2)
         top = likeness.max(2)
@@ -130,34 +129,31 @@ class Cells:
             aligned = np.clip(cells - self.shifts[best[p, others]][:, None], 0, self.shape[1] - 1)
             of_best = np.take_along_axis(read, aligned[:, :, None], axis=1)
             for k, warmth in enumerate((SHARP, FLAT)):
-                weight = _softened(top[p, others], warmth)
+                weight = _softmax(top[p, others], warmth)
                 out[rows, k] = np.einsum("q,qik->ik", weight, of_best)
-            weight = _softened(likeness[p, others], SOFT)
+            weight = _softmax(likeness[p, others], SOFT)
             for s, shift in enumerate(self.shifts):
                 here = read[:, np.clip(cells - shift, 0, self.shape[1] - 1)]
                 out[rows, 2] += np.einsum("q,qik->ik", weight[:, s], here)
         return out.reshape(len(subject), -1)
 
 
-def _softened(likeness: np.ndarray, warmth: float) -> np.ndarray:
-    """Weights that add up to 1."""
+def _softmax(likeness: np.ndarray, warmth: float) -> np.ndarray:
+    """Return weights that add up to 1, from the softmax of `likeness` / `warmth`."""
     weight = np.exp((likeness - likeness.max()) / warmth)
     return np.asarray(weight / weight.sum())
 
 
-# Nuisances as columns of a cohort's units: what the clock, the accelerometer, muscles, eyes and breathing, and the
-# contact of sensors tell, with models that read the label off them, fitted on the training subjects of each fold.
-
-_CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *confound_only.CODE]
-"""Digests of the code that this process runs, whatever becomes of the files."""
+_CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_*.py"))), *confound_only.TREES_CODE]
+"""Digests of the code of these models, read when this process imported it."""
 OWN_CUTS = "cuts_of_folds"
 BLOCKS = ("registered", "local", "contact")
-"""Names of blocks, in an order in which those of a level are neighbours."""
+"""Names of blocks, in an order in which the blocks of each level are neighbours."""
 
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """The eligible units of a cohort, and what follows from them alone: all seeds and targets share it."""
+    """The eligible units of a cohort, and the arrays that depend on them alone. All seeds and targets share them."""
 
     cohort: Cohort
 
@@ -176,16 +172,16 @@ class Observed:
         unit_s = float(np.median([unit.stop - unit.start for unit in units]))
         return Sessions(subject, start, length[subject], unit_s)
 
-    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array that `make` gives, or gave before for these units."""
+    def cached_array(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return the array that `make` computes for these units, from the cache if it was computed before."""
         return cache_array(self.cohort.store, self.about(name), make)
 
     def is_cached(self, name: str) -> bool:
-        """True if the array of this name was made before."""
+        """True if the array of this name is in the cache."""
         return is_cached(self.cohort.store, self.about(name))
 
     def about(self, name: str) -> list[object]:
-        """All that decides an array of this name beside the prepared data."""
+        """Return the key of an array in the cache: everything that decides it, besides the prepared data."""
         return ["nuisance", name, _CODE, *self._about]
 
     @cached_property
@@ -194,37 +190,37 @@ class Observed:
         return [libraries, {key: digest(column) for key, column in self.cohort.arrays(self.units).items()}]
 
     @cached_property
-    def moved(self) -> Moved | None:
-        """The columns of the accelerometer, where any unit has some."""
+    def moved(self) -> MovementColumns | None:
+        """The columns of the accelerometer; None if no unit has any."""
         store = self.cohort.store
         if "acc" not in store.modalities:
             return None
         names = [each.name for each in fields(Movement)]
 
         def make() -> np.ndarray:
-            made = movement_of(windows_of(self.cohort, "acc", self.units), store.modalities["acc"].rate)
+            made = accelerometer_features(read_windows(self.cohort, "acc", self.units), store.modalities["acc"].rate)
             parts = [getattr(made, name) for name in names]
             widths = np.zeros((1, len(names)))
             widths[0] = [part.shape[1] for part in parts]
             return np.hstack([*parts, np.repeat(widths, len(parts[0]), axis=0)])
 
-        table = self.kept("movement", make)
+        table = self.cached_array("movement", make)
         widths, table = table[0, -len(names) :].astype(int), table[:, : -len(names)]
         if np.isnan(table).all():
             return None
         parts = np.split(table, np.cumsum(widths)[:-1], axis=1)
-        return Moved(Movement(**dict(zip(names, parts, strict=True))), self.sessions)
+        return MovementColumns(Movement(**dict(zip(names, parts, strict=True))), self.sessions)
 
     @cached_property
     def behaviour(self) -> np.ndarray:
-        """(n, k) what other modalities show of muscles, eyes and breathing; no column where there is none."""
-        return self.kept("behaviour", lambda: behaviour_of(self.cohort, self.units))
+        """(n, k) features of muscles, eyes and breathing from other modalities; no column if there are none."""
+        return self.cached_array("behaviour", lambda: behaviour_features(self.cohort, self.units))
 
     @cached_property
     def contact(self) -> np.ndarray:
-        """(n, k) signs of how well sensors sat: the quality of each signal, its gaps, and size and roughness of the
-        pulse wave; no column where there is none."""
-        return self.kept("contact of sensors", self._contact)
+        """(n, k) features of signal quality: the quality of each signal, its gaps, and size and roughness of the pulse
+        wave; no column if there are none."""
+        return self.cached_array("contact of sensors", self._contact)
 
     def _contact(self) -> np.ndarray:
         store = self.cohort.store
@@ -235,25 +231,25 @@ class Observed:
             if not isinstance(index, Undefined):
                 columns.append(np.stack([index, np.isnan(index).astype(float)]))
         if "ppg" in store.modalities:
-            columns.append(_pulse(windows_of(self.cohort, "ppg", self.units)).T)
+            columns.append(_pulse_features(read_windows(self.cohort, "ppg", self.units)).T)
         return np.ascontiguousarray(np.vstack(columns).T)  # as sums over units have their order
 
     @cached_property
-    def cells(self) -> Cells:
-        """The sessions as they are aligned."""
-        return Cells(self.sessions)
+    def cells(self) -> SessionGrid:
+        """The sessions on the grid on which they are aligned."""
+        return SessionGrid(self.sessions)
 
     @cached_property
     def likeness(self) -> list[np.ndarray]:
-        """`Cells.likeness` of each trace of the accelerometer; empty without an accelerometer."""
+        """`SessionGrid.likeness` for each trace of the accelerometer; empty without an accelerometer."""
         return [self.cells.likeness(each) for each in self.moved.traces()] if self.moved else []
 
     @cached_property
     def local(self) -> tuple[list[np.ndarray], Members, Smoothed]:
-        """Columns of time and movement, models on them, and which predictions are smoothed."""
+        """Columns of time and movement, models on them, and the models whose predictions are smoothed."""
         sessions = self.sessions
-        places = nuisance_models.places(sessions)
-        columns = [np.ones((len(self.units), 1)), nuisance_models.basis(sessions)]
+        places = nuisance_models.session_positions(sessions)
+        columns = [np.ones((len(self.units), 1)), nuisance_models.time_bumps(sessions)]
         members: Members = {
             "elapsed": (places[:, :1], trees),
             "position": (places, trees),
@@ -267,7 +263,7 @@ class Observed:
             around = [(s, s) for s in (*NEAR_S, 240.0)]
             smoothed = {**smoothed, "control": [*around, (120.0, 0.0), (0.0, 120.0), (60.0, 0.0), (0.0, 60.0)]}
         if np.isfinite(self.behaviour).any():
-            made, more, around_it = surrounded(self.behaviour, sessions, "behaviour")
+            made, more, around_it = make_context_block(self.behaviour, sessions, "behaviour")
             columns += made
             members = {**members, **more, "behaviour clock": (np.hstack([*made, places]), careful_trees)}
             smoothed = {**smoothed, **around_it}
@@ -276,13 +272,12 @@ class Observed:
 
 @dataclass(frozen=True)
 class Study:
-    """The units that nuisances are columns of, in one seed.
+    """The units of a target in the folds of one seed, whose confounds become columns.
 
     Args:
-        observed: n units. `y`: (n,) labels, NaN where there is none.
-        parts: of each fold, training units and those it predicts, as positions in `units`.
-        models: the study whose models of confounds it shares; None where it has its own.
-    """
+        observed: the n units. `y`: (n,) labels, NaN if there is none.
+        parts: for each fold, training units and the units that it predicts, as positions in `units`.
+        models: the study whose models of confounds it shares; None if it has its own."""
 
     observed: Observed
     target: Target
@@ -293,7 +288,7 @@ class Study:
 
     @property
     def fitted(self) -> Study:
-        """The study in whose folds its models of confounds are fitted."""
+        """The study in whose folds the models of confounds are fitted."""
         return self.models or self
 
     @property
@@ -311,12 +306,12 @@ class Study:
         """The units in the order of time."""
         return self.observed.sessions
 
-    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array that `make` gives, or gave before for this study."""
+    def cached_array(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return the array that `make` computes for this study, from the cache if it was computed before."""
         return cache_array(self.cohort.store, self._about(name), make)
 
     def is_cached(self, name: str) -> bool:
-        """True if the array of this name was made before."""
+        """True if the array of this name is in the cache."""
         return is_cached(self.cohort.store, self._about(name))
 
     def _about(self, name: str) -> list[object]:
@@ -324,9 +319,9 @@ class Study:
         return [*self.observed.about(name), repr(self.target), self.seed, digest(self.y), folds]
 
 
-def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
-    """The units of a cohort that folds deal out; undefined where the release hides when they were recorded,
-    and where each fold has labels of its own."""
+def make_study(observed: Observed, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
+    """Return a cohort's units in these folds. Undefined if the release hides when units were recorded, or if each fold
+    has labels of its own."""
     if target.rule.cut == "training_mean":
         return Undefined(OWN_CUTS)
     cohort, units = observed.cohort, observed.units
@@ -341,64 +336,67 @@ def study_of(observed: Observed, target: Target, folds: Sequence[Fold], seed: in
     return Study(observed, target, seed, y, parts)
 
 
-def block(name: str, study: Study) -> np.ndarray:
-    """(n, k) the columns of one of `BLOCKS`."""
+def make_block(name: str, study: Study) -> np.ndarray:
+    """Return (n, k) the columns of one of `BLOCKS`."""
     study = study.fitted
     make: Mapping[str, Callable[[Study], np.ndarray]] = {
         "local": partial(_with_models, "local"),
-        "registered": _registered,
+        "registered": _aligned_labels,
         "contact": _contact,
     }
-    return study.kept(name, lambda: make[name](study).astype(np.float32)).astype(np.float64)
+    return study.cached_array(name, lambda: make[name](study).astype(np.float32)).astype(np.float64)
 
 
 def confound_models(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoothed]:
-    """Columns of a block, `local` or `contact`, models on them, and which predictions are smoothed."""
+    """Return the columns of the block `local` or `contact`, the models on them, and the models whose predictions are
+    smoothed."""
     observed = study.observed
-    return observed.local if name == "local" else surrounded(observed.contact, study.sessions, name)
+    return observed.local if name == "local" else make_context_block(observed.contact, study.sessions, name)
 
 
 def _with_models(name: str, study: Study) -> np.ndarray:
-    """Columns, the predictions of models on them, and of some their means over seconds before and after."""
+    """Return the columns of a block and the predictions of models on them. Some predictions are also averaged over
+    seconds before and after."""
     columns, members, smoothed = confound_models(name, study)
     made = published_predictions(study.cohort.store.name, published_key(name, study), list(members))
     made = made or predictions(members, study.y, study.target, study.parts, study.seed)
     smooth = [
-        standard(study.sessions.mean(standard(made[name]), before, after))
+        standardise_all(study.sessions.mean(standardise_all(made[name]), before, after))
         for name, spans in smoothed.items()
         for before, after in spans
     ]
-    return np.hstack([*columns, *(standard(made[name]) for name in members), *smooth])
+    return np.hstack([*columns, *(standardise_all(made[name]) for name in members), *smooth])
 
 
 def is_published(name: str, study: Study) -> bool:
-    """Return True if the predictions of a block's models are published, so that none is fitted."""
+    """Return True if the predictions of a block's models are published, so that no model is fitted."""
     return has_predictions(study.cohort.store.name, published_key(name, study))
 
 
 def published_key(name: str, study: Study) -> str:
-    """Return the key under which the predictions of a block's models are published: units, labels and folds, whatever
-    code and libraries prepared them."""
+    """Return the key of a block's published predictions. It depends on units, labels and folds, not on code and
+    libraries."""
     units = study.cohort.select_units(study.units.tolist())
     about = [MODELS_VERSION, name, repr(study.target), study.seed, [unit.id for unit in units]]
     folds = [[digest(train), digest(test)] for train, test in study.parts]
     return digest([*about, digest(study.y), folds])
 
 
-def _registered(study: Study) -> np.ndarray:
-    """Clocks registered by channels and summaries of the accelerometer; no column where there is none."""
+def _aligned_labels(study: Study) -> np.ndarray:
+    """Return labels read from aligned sessions, one alignment per accelerometer trace and one for their mean; no column
+    without an accelerometer."""
     likeness = study.observed.likeness
     if not likeness:
         return np.zeros((len(study.units), 0))
     labels, train = label_columns(study.y, study.target), _training_of_subjects(study)
     clocks = [study.observed.cells.clocks(each, labels, train) for each in (*likeness, np.mean(likeness, axis=0))]
-    first = [study.sessions.mean(standard(each), 60.0, 60.0) for each in (clocks[0], clocks[-1])]
-    return standard(np.hstack([*clocks, *first]))
+    first = [study.sessions.mean(standardise_all(each), 60.0, 60.0) for each in (clocks[0], clocks[-1])]
+    return standardise_all(np.hstack([*clocks, *first]))
 
 
 def predict_protocol_phase(study: Study) -> np.ndarray | Undefined:
-    """(n, k) the labels of training subjects at the time at which all that their accelerometers show fits the subject's
-    best, from 0 to 1 for each class; undefined where there is no accelerometer."""
+    """Return (n, k) labels of training subjects at the time at which their movement fits the subject's best, from 0 to
+    1 for each class; undefined without an accelerometer."""
     observed = study.observed
     if observed.moved is None:
         return Undefined("no_accelerometer")
@@ -407,11 +405,11 @@ def predict_protocol_phase(study: Study) -> np.ndarray | Undefined:
         labels, likeness = label_columns(study.y, study.target), np.mean(observed.likeness, axis=0)
         return observed.cells.clocks(likeness, labels, _training_of_subjects(study))[:, : labels.shape[1]]
 
-    return study.kept("protocol phase", make)
+    return study.cached_array("protocol phase", make)
 
 
 def _training_of_subjects(study: Study) -> list[np.ndarray]:
-    """Training units of the fold that predicts each subject's first unit."""
+    """Return for each subject the training units of the fold that predicts its first unit."""
     fold = np.zeros(len(study.units), int)
     for k, (_, test) in enumerate(study.parts):
         fold[test] = k
@@ -419,15 +417,16 @@ def _training_of_subjects(study: Study) -> list[np.ndarray]:
 
 
 def _contact(study: Study) -> np.ndarray:
-    """Signs of how well sensors sat, and models on them."""
+    """Return the features of signal quality, and the predictions of models on them."""
     values = study.observed.contact
     if not values.shape[1]:
         return values
     return _with_models("contact", study)
 
 
-def _pulse(windows: np.ndarray) -> np.ndarray:
-    """(n, 6) SD, range and maximum (log), share of flat samples, roughness and kurtosis of pulse waves (n, C, T)."""
+def _pulse_features(windows: np.ndarray) -> np.ndarray:
+    """Return (n, 6) SD, range and maximum (log), proportion of flat samples, roughness and kurtosis of pulse waves (n,
+    C, T)."""
     x = windows[:, 0].astype(np.float64)
     spread = x.std(1)
     change = np.abs(np.diff(x, axis=1))
@@ -444,29 +443,29 @@ def _pulse(windows: np.ndarray) -> np.ndarray:
     )
 
 
-# Contribution of one axis of an accelerometer to its other axes: the effect that mere movement still has where less is
-# measured than moved.
+# The placebo: one axis of an accelerometer, given the other axes. Its effect shows how much mere movement still has if
+# less is measured than moved.
 
 
 def axes_of(study: Study) -> list[str]:
-    """The names of the accelerometer's axes; none where there are not two, or no accelerometer."""
+    """Return the names of the accelerometer's axes; empty with fewer than two axes."""
     acc = study.cohort.store.modalities.get("acc")
     return list(acc.channels) if acc and len(acc.channels) > 1 else []
 
 
 def placebo(study: Study, axis: str) -> tuple[np.ndarray, np.ndarray]:
-    """(n, K) what trees predict from one axis with its context, out of fold, and (n, k) nuisances of the clock and the
-    other axes: as `local`, but for most of its members."""
-    made = study.kept(f"placebo {axis}", lambda: _made(study, axes_of(study).index(axis)))
+    """Return the out-of-fold predictions (n, K) of trees on one axis with its context, and the confound columns (n, k)
+    of time and the other axes. These are the block `local` with fewer models."""
+    made = study.cached_array(f"placebo {axis}", lambda: _compute_placebo(study, axes_of(study).index(axis)))
     classes = made.shape[1] - int(made[0, -1]) - 1
     return made[:, :classes], made[:, classes:-1]
 
 
-def _made(study: Study, axis: int) -> np.ndarray:
+def _compute_placebo(study: Study, axis: int) -> np.ndarray:
     # Seeds have the same units.
-    one, others = cached_call((_apart, study.cohort, axis), lambda: _apart(study, axis))
+    one, others = cached_call((_split_axes, study.cohort, axis), lambda: _split_axes(study, axis))
     sessions = study.sessions
-    places, of_time = nuisance_models.places(sessions), nuisance_models.basis(sessions)
+    places, of_time = nuisance_models.session_positions(sessions), nuisance_models.time_bumps(sessions)
     near = [np.hstack([each.wide, each.near(each.bands)]) for each in (one, others)]
     members: Members = {
         "one": (near[0], careful_trees),
@@ -476,18 +475,64 @@ def _made(study: Study, axis: int) -> np.ndarray:
         "position": (places, trees),
     }
     found = predictions(members, study.y, study.target, study.parts, study.seed)
-    score, *held = (standard(each) for each in found.values())
+    score, *held = (standardise_all(each) for each in found.values())
     smooth = [sessions.mean(each, s, s) for each in held[:3] for s in NEAR_S]
     nuisances = np.hstack([np.ones((len(study.units), 1)), of_time, *others.columns(), *held, *smooth])
     width = np.full((len(study.units), 1), float(nuisances.shape[1]))
     return np.hstack([score, nuisances, width])
 
 
-def _apart(study: Study, axis: int) -> tuple[Moved, Moved]:
-    """The movement along one axis in each unit, and along the others."""
-    windows, rate = windows_of(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
+def _split_axes(study: Study, axis: int) -> tuple[MovementColumns, MovementColumns]:
+    """Return the movement in each unit along one axis, and along the others."""
+    windows, rate = read_windows(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
     one, others = (
-        Moved(movement_of(windows[:, axes], rate, convolutions=0), study.sessions)
+        MovementColumns(accelerometer_features(windows[:, axes], rate, convolutions=0), study.sessions)
         for axes in ([axis], np.delete(np.arange(windows.shape[1]), axis))
     )
     return one, others
+
+
+# Published predictions of models of confounds, which take most of a first run on a dataset. They depend on a dataset's
+# labels and folds alone, not on the method. The file `confounds/<dataset>.npz` of a dataset's package holds those of
+# the first seeds, under a version of their own: they stay the same when code changes. `python -m
+# bench.confound_predictions` makes such a file, and `--check` refits a part of it.
+
+MODELS_VERSION = 1
+"""Version of the models. Another version requires new published predictions."""
+
+
+def published_file(dataset: str) -> Traversable | None:
+    """Return the file of a dataset's published predictions, by its full name; None where its package has none."""
+    package, _, name = dataset.partition("/")
+    try:
+        path = resources.files(package) / "confounds" / f"{name.replace('/', '-')}.npz"
+    except (ModuleNotFoundError, TypeError, ValueError):
+        return None
+    return path if path.is_file() else None
+
+
+def has_predictions(dataset: str, key: str) -> bool:
+    """Return True if predictions are published under this key."""
+    path = published_file(dataset)
+    if path is None:
+        return False
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
+        return key in tables.files
+
+
+def published_predictions(dataset: str, key: str, names: Sequence[str]) -> dict[str, np.ndarray] | None:
+    """Return the out-of-fold predictions (n, K) of each model published under this key; None if there are none. Raises
+    ValueError if the number of models differs: a change of the models needs a new version."""
+    path = published_file(dataset)
+    if path is None:
+        return None
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as tables:
+        if key not in tables.files:
+            return None
+        table = tables[key].astype(np.float64)
+    return dict(zip(names, np.moveaxis(table, 1, 0), strict=True))
+
+
+def pack_predictions(predictions: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return predictions (n, K) of M models as published files hold them, float32 (n, M, K)."""
+    return np.stack(list(predictions.values()), 1).astype(np.float32)

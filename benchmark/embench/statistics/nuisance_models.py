@@ -1,4 +1,4 @@
-"""Nuisance models: sessions in order of time, and predictions from the clock, movement or aligned sessions."""
+"""Models of confounds: sessions in the order of time, and predictions from time, movement or aligned sessions."""
 
 from __future__ import annotations
 
@@ -15,22 +15,19 @@ from embench.interfaces.units import Target
 from embench.statistics.confound_only import BalancedTrees
 from embench.system import cores, limited_threads, workers_pay
 
-# The units of subjects in the order of time: values standardised within a subject, and averaged over minutes.
-
 CLIP = 4.0
-"""Standardised values are cut here, so that a few artefacts do not make a fit."""
+"""Limit of standardised values, so that a few artefacts do not decide a fit."""
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """The units of a cohort.
+    """The n units of a cohort in their subjects' sessions.
 
     Args:
-        subject: (n,) codes from 0 on.
-        start: (n,) s since the session's start.
-        length: (n,) s, the length of the unit's session.
-        unit_s: the length of a unit in s.
-    """
+        subject: (n,) codes from 0.
+        start: (n,) s since the start of the session.
+        length: (n,) length of the unit's session in s.
+        unit_s: length of a unit in s."""
 
     subject: np.ndarray
     start: np.ndarray
@@ -43,8 +40,7 @@ class Sessions:
         return [rows[np.argsort(self.start[rows], kind="stable")] for _, rows in group_positions(self.subject)]
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
-        """Return (n, k) in standard deviations from the subject's mean; 0 where `values` (n, k) are NaN or do not
-        vary."""
+        """Return `values` (n, k) in standard deviations from the subject's mean; 0 if NaN or constant."""
         out = np.zeros(values.shape)
         for rows in self.rows:
             part = values[rows]
@@ -56,8 +52,8 @@ class Sessions:
         return out
 
     def mean(self, values: np.ndarray, before_s: float, after_s: float) -> np.ndarray:
-        """Return (n, k) means of `values` (n, k) over the subject's units that start from `before_s` earlier to
-        `after_s` later."""
+        """Return (n, k) means of `values` (n, k) over those of the subject's units that start at most `before_s`
+        earlier and at most `after_s` later."""
         out = np.empty(values.shape)
         for rows in self.rows:
             start = self.start[rows]
@@ -68,12 +64,12 @@ class Sessions:
         return out
 
     def context(self, values: np.ndarray, seconds: Sequence[float]) -> np.ndarray:
-        """Return (n, k (1 + m)): `values` (n, k), and their means over `seconds` (m,) to each side."""
+        """Return (n, k (1 + m)) `values` (n, k), and their means over each of `seconds` (m,) before and after."""
         return np.hstack([values, *(self.mean(values, s, s) for s in seconds)])
 
     def since(self, value: np.ndarray, above: float, most: int) -> np.ndarray:
-        """Return (n,) the number of units since `value` (n,) was above a bound in the subject's session, at most so
-        many."""
+        """Return (n,) the number of units since `value` (n,) was last greater than `above` in the session, at most
+        `most`."""
         out = np.empty(len(value))
         for rows in self.rows:
             place = np.arange(len(rows))
@@ -82,8 +78,7 @@ class Sessions:
         return out
 
     def angle(self, direction: np.ndarray, back: int) -> np.ndarray:
-        """Return (n,) the angle in rad between `direction` (n, c), of length 1, and the direction a number of units
-        earlier."""
+        """Return (n,) the angle in rad between the unit vectors `direction` (n, c) now and `back` units earlier."""
         out = np.empty(len(direction))
         for rows in self.rows:
             earlier = direction[rows[np.maximum(np.arange(len(rows)) - back, 0)]]
@@ -91,7 +86,8 @@ class Sessions:
         return out
 
     def share_so_far(self, value: np.ndarray) -> np.ndarray:
-        """Return (n,) the part of the session's sum of `value` (n,), of 0 or more, that lies before the unit's end."""
+        """Return (n,) the proportion of the session's sum of `value` (n,), 0 or more, that lies before the unit's
+        end."""
         out = np.empty(len(value))
         for rows in self.rows:
             sums = np.cumsum(np.nan_to_num(value[rows]))
@@ -99,23 +95,23 @@ class Sessions:
         return out
 
 
-def standard(values: np.ndarray) -> np.ndarray:
-    """Return (n, k) in standard deviations from the mean of all units, cut at `CLIP`; 0 where unknown."""
+def standardise_all(values: np.ndarray) -> np.ndarray:
+    """Return (n, k) in standard deviations from the mean of all units, limited to +- `CLIP`; 0 if unknown."""
     known = np.where(np.isfinite(values), values, np.nan)
     with np.errstate(invalid="ignore"):
         mean, spread = np.nanmean(known, 0), np.nanstd(known, 0)
     return np.nan_to_num(np.clip((known - mean) / (spread + 1e-9), -CLIP, CLIP))
 
 
-# Models that read the label off nuisances, fitted across subjects in the folds of the run: their predictions are
-# nuisances too, since a method may be such a model.
+# Models that predict the label from confounds, fitted across subjects in the folds of the run. Their predictions are
+# confounds too, since a method may be such a model.
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Positions in each fold of its training units, all with a label, and of those that it predicts."""
-Make = Callable[[int, bool], Any]
-"""An estimator from the seed, for classes or else for values."""
-Members = Mapping[str, tuple[np.ndarray, Make]]
-"""Name -> columns (n, k) of the units, and the estimator that is fitted on them."""
+"""For each fold, the positions of its training units, which all have a label, and of the units that it predicts."""
+MakeEstimator = Callable[[int, bool], Any]
+"""Function of the seed, and of True for classes or False for values, to an estimator."""
+Members = Mapping[str, tuple[np.ndarray, MakeEstimator]]
+"""Name -> columns (n, k) of the units, and the function that makes the estimator fitted to them."""
 
 
 def _boosting(classes: bool, **settings: Any) -> Any:
@@ -187,16 +183,17 @@ def label_columns(y: np.ndarray, target: Target) -> np.ndarray:
 
 
 def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, seed: int) -> dict[str, np.ndarray]:
-    """Return predictions (n, K) of each member for all units, by models that were not fitted to them: log odds of class
-    1, or of each of several classes, or values.
+    """Return out-of-fold predictions (n, K) of each member for all units: log odds of class 1, log odds of each of
+    several classes, or values.
 
     Args:
-        y: (n,) labels, NaN where there is none.
-    """
+        y: (n,) labels, NaN if there is none."""
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
     jobs = [(name, i) for i in range(len(parts)) for name in members]  # after one of each, what they take is known
-    fit = [delayed(_fitted)(members[name][1], members[name][0], y, target, *parts[i], seed) for name, i in jobs]
+    fit = [
+        delayed(_fit_and_predict)(members[name][1], members[name][0], y, target, *parts[i], seed) for name, i in jobs
+    ]
     made: list[np.ndarray] = []
     took: list[float] = []
     while fit and not (len(took) >= len(members) and workers_pay(took, len(fit), cores())):
@@ -212,12 +209,12 @@ def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, s
     return out
 
 
-def _fitted(
-    make: Make, x: np.ndarray, y: np.ndarray, target: Target, train: np.ndarray, test: np.ndarray, seed: int
+def _fit_and_predict(
+    make: MakeEstimator, x: np.ndarray, y: np.ndarray, target: Target, train: np.ndarray, test: np.ndarray, seed: int
 ) -> np.ndarray:
     """Fit a model to the rows `train` of `x` (n, features) and `y` (n,), and return its predictions for the k rows
-    `test`. They are log odds (k, classes), (k, 1) log odds of class 1 for binary targets, or (k, 1) values for
-    continuous ones."""
+    `test`: log odds (k, classes), for binary targets log odds (k, 1) of class 1, for continuous targets values (k,
+    1)."""
     import warnings
 
     classes = target.traits.has_classes
@@ -235,23 +232,22 @@ def _fitted(
     return odds if target.traits.several else odds[:, 1:2]
 
 
-# Clock features of a unit: smooth functions of the time since the session's start, of the place in the session, and of
-# the time to its end.
-
 KNOTS = np.linspace(0, 1, 14)
 BUMP_WIDTH = 0.06
-"""Width of the bumps, as a share of the longest session."""
+"""Width of the bumps, as a proportion of the longest session."""
 
 
-def basis(sessions: Sessions) -> np.ndarray:
-    """Return (n, 42) bumps of height 1 over three clocks."""
+def time_bumps(sessions: Sessions) -> np.ndarray:
+    """Return (n, 42) Gaussian bumps of height 1 over three clocks: since the start, as a proportion of the session, to
+    the end."""
     start, length = sessions.start, sessions.length
     longest = length.max()
     clocks = (start / longest, start / length, (length - start) / longest)
     return np.hstack([np.exp(-0.5 * ((clock[:, None] - KNOTS) / BUMP_WIDTH) ** 2) for clock in clocks])
 
 
-def places(sessions: Sessions) -> np.ndarray:
-    """Return (n, 4) the time since the start in s, as a share of the session, to its end in s, and its length in s."""
+def session_positions(sessions: Sessions) -> np.ndarray:
+    """Return (n, 4): time since the start in s, its proportion of the session, time to the end in s, session length in
+    s."""
     start, length = sessions.start, sessions.length
     return np.stack([start, start / length, length - start, length], axis=1)

@@ -23,36 +23,34 @@ from embench.statistics.nuisance_models import (
     kernel,
     linear,
     perceptron,
-    standard,
+    standardise_all,
     trees,
 )
 from embench.store import Store
 from embench.store.store import cache_array
 from embench.system import installed_version
 
-# Accelerometer features of each unit: size and jerk of movement, posture, power in bands, orientation, and outputs of
-# random convolutions of its samples. Offsets of logarithms are for samples in g.
+# Accelerometer features of each unit. Offsets of logarithms are for samples in g.
 
 BANDS_HZ = (0.05, 0.4, 1.0, 3.0, 6.0, 10.0, 16.1)
 CONVOLUTIONS = 400
 SAMPLES = 160
 """Approximate number of samples in the window of a random convolution."""
 UNITS_AT_ONCE = 256
-"""Most windows whose features are computed together, for the sake of memory."""
+"""Number of windows whose features are computed together, to bound memory."""
 
 
 @dataclass(frozen=True)
 class Movement:
-    """Features (n, k) of the accelerometer in each unit, NaN where it is missing.
+    """Features (n, k) of the accelerometer in each unit, NaN if it is missing.
 
     Args:
-        size: mean, SD (log), jerk (log), median change (log), SD and range of the acceleration's size.
+        size: mean, SD (log), jerk (log), median change (log), SD and range of the acceleration's magnitude.
         posture: mean of each axis. `axis_sd`: its SD (log).
         bands: power (log) in `BANDS_HZ`, of all axes together, then of each axis. `shape`: spectral centroid and
-            entropy, kurtosis, skewness and zero crossings of the acceleration's size.
-        direction: (n, C) that of gravity, of length 1. `turn`: (n, 1) by how much it changes within the unit.
-        convolved: what random convolutions find.
-    """
+            entropy, kurtosis, skewness and zero crossings of the acceleration's magnitude.
+        direction: (n, C) unit vector of gravity. `turn`: (n, 1) by how much it changes within the unit.
+        convolved: outputs of random convolutions."""
 
     size: np.ndarray
     posture: np.ndarray
@@ -64,15 +62,15 @@ class Movement:
     convolved: np.ndarray
 
 
-def movement_of(windows: np.ndarray, rate: float, convolutions: int = CONVOLUTIONS) -> Movement:
-    """The features of `windows` (n, C, T), in g at `rate` Hz; of one that is all NaN they are NaN."""
+def accelerometer_features(windows: np.ndarray, rate: float, convolutions: int = CONVOLUTIONS) -> Movement:
+    """Return the features of `windows` (n, C, T), in g at `rate` Hz; NaN for a window of NaN."""
     some = np.array_split(windows, -(-len(windows) // UNITS_AT_ONCE) or 1)
-    parts = [_movement_of(part.astype(np.float64), rate, convolutions) for part in some]
+    parts = [_accelerometer_features(part.astype(np.float64), rate, convolutions) for part in some]
     names = [each.name for each in fields(Movement)]
     return Movement(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _movement_of(x: np.ndarray, rate: float, convolutions: int) -> Movement:
+def _accelerometer_features(x: np.ndarray, rate: float, convolutions: int) -> Movement:
     size = np.linalg.norm(x, axis=1)
     change, spread = np.abs(np.diff(size, axis=1)), size.std(1)
     jerk = np.abs(np.diff(x, axis=2)).mean((1, 2))
@@ -115,7 +113,7 @@ def _movement_of(x: np.ndarray, rate: float, convolutions: int) -> Movement:
 
 
 def _spectrum(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Power (log) in bands (n, B (1 + C)), power at each frequency (n, F), and the frequencies (F,) in Hz."""
+    """Return power (log) in bands (n, B (1 + C)), power at each frequency (n, F), and the frequencies (F,) in Hz."""
     power = np.abs(np.fft.rfft(x - x.mean(2, keepdims=True), axis=2)) ** 2
     frequencies = np.fft.rfftfreq(x.shape[2], 1 / rate)
     all_axes, each_axis = [], []
@@ -127,8 +125,8 @@ def _spectrum(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
-    """(n, 2 K) of each of K random kernels, the share of samples above its bias, and the largest value (log), after
-    Dempster et al. 2020 (doi 10.1007/s10618-020-00701-z). They are the same for all data."""
+    """Return (n, 2 K): for each of K random kernels the proportion of samples above its bias, and the largest value
+    (log), after Dempster et al. 2020 (doi 10.1007/s10618-020-00701-z). The kernels are the same for all data."""
     random = np.random.default_rng(0)
     x = x[:, :, :: max(1, x.shape[2] // SAMPLES)]
     # Samples lie in rows, so that what a kernel adds up is one piece of memory.
@@ -154,9 +152,9 @@ def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
     return np.ascontiguousarray(found.T)
 
 
-def windows_of(cohort: Cohort, modality: str, units: np.ndarray, channel: int | None = None) -> np.ndarray:
-    """(n, C, T) the samples of a modality in each of the cohort's `units` (n,) positions, of the length of most; short
-    ones repeat their last sample, and what is missing is NaN. With `channel`, a position, of this one alone."""
+def read_windows(cohort: Cohort, modality: str, units: np.ndarray, channel: int | None = None) -> np.ndarray:
+    """Return (n, C, T) samples of a modality in the units at positions `units` (n,), with the median length T. Shorter
+    units repeat their last sample; missing samples are NaN. With `channel`, a position, C is 1."""
     array = cohort.store.array(modality, slice(None) if channel is None else slice(channel, channel + 1))
     cuts = list(_cuts(cohort, modality, units))
     samples = max(2, round(float(np.median([cut.stop - cut.start for cut in cuts if cut.stop > cut.start] or [2]))))
@@ -170,7 +168,7 @@ def windows_of(cohort: Cohort, modality: str, units: np.ndarray, channel: int | 
 
 
 def _cuts(cohort: Cohort, modality: str, units: np.ndarray) -> Iterator[slice]:
-    """The positions of each unit's samples, empty where there are none."""
+    """Yield the positions of each unit's samples, an empty slice if there are none."""
     rate = cohort.store.modalities[modality].rate
     for i in units.tolist():
         unit = cohort.units[i]
@@ -179,8 +177,8 @@ def _cuts(cohort: Cohort, modality: str, units: np.ndarray) -> Iterator[slice]:
 
 
 def movement_features(cohort: Cohort) -> np.ndarray | None:
-    """(units, 3 C) mean, SD and range of each axis in each of the cohort's units, NaN where it is missing: what the
-    control `movement` reads. None where there is no accelerometer."""
+    """Return (units, 3 C) mean, SD and range of each accelerometer axis in each of the cohort's units, NaN if missing:
+    the input of the confound-only model `movement`. None without an accelerometer."""
     if "acc" not in cohort.store.modalities:
         return None
     where = {name: digest(array) for name, array in cohort.arrays(range(len(cohort.units))).items()}
@@ -198,11 +196,12 @@ def _movement_features(cohort: Cohort) -> np.ndarray:
     return table
 
 
-# Features of muscles, eyes and breathing in each unit; without EOG or EMG, traces of eyes and jaw in the EEG. Offsets
-# of logarithms follow the subject's signal, so that its unit does not matter.
+# Features of muscles, eyes and breathing in each unit. If EOG or EMG is missing, the EEG stands in. Offsets of
+# logarithms follow the subject's signal, so that its measurement unit does not matter.
 
 MUSCLE_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
-"""Bands of muscles and eyes begin here, those that begin below the Nyquist frequency; the last one ends there."""
+"""Lower edges of the bands of muscles and eyes. Those below the Nyquist frequency are used, and the last band ends
+there."""
 BREATHS_HZ = np.arange(0.05, 1.0, 0.02)
 BLINK_HZ = (1.0, 10.0)
 BLINK_SD, APART_S = 4.0, 0.3
@@ -217,15 +216,15 @@ _Features = Callable[[np.ndarray, float], np.ndarray]
 """Function of samples (n, T) of a subject's units and their rate in Hz: (n, k), NaN in units with a NaN sample."""
 
 
-def modalities_held(store: Store) -> list[str]:
-    """The modalities of which nuisances hold movement constant: `acc`, then those of this module, where recorded."""
+def adjusted_modalities(store: Store) -> list[str]:
+    """Return the recorded modalities by which scores are adjusted for movement: `acc`, then those of this module."""
     own = [name for name, _, _ in _sources(store)]
     return [*(["acc"] if "acc" in store.modalities else []), *dict.fromkeys(own)]
 
 
-def behaviour_of(cohort: Cohort, units: np.ndarray) -> np.ndarray:
-    """(n, k) features of the cohort's `units` (n,) positions, NaN where a recording is missing; no column where there
-    is no such modality."""
+def behaviour_features(cohort: Cohort, units: np.ndarray) -> np.ndarray:
+    """Return (n, k) features of muscles, eyes and breathing in the units at positions `units` (n,), NaN if a recording
+    is missing; no column without such a modality."""
     columns = [np.zeros((len(units), 0))]
     _, subject = np.unique([unit.subject for unit in cohort.select_units(units)], return_inverse=True)
     own = [rows for _, rows in group_positions(subject)]
@@ -233,13 +232,13 @@ def behaviour_of(cohort: Cohort, units: np.ndarray) -> np.ndarray:
     for name, channels, features in _sources(cohort.store):
         rate = cohort.store.modalities[name].rate
         for channel in channels:
-            samples = windows_of(cohort, name, units, channel)[:, 0].astype(np.float64)
+            samples = read_windows(cohort, name, units, channel)[:, 0].astype(np.float64)
             columns.append(np.concatenate([features(samples[rows], rate) for rows in own])[place])
     return np.hstack(columns)
 
 
 def _sources(store: Store) -> Iterator[tuple[str, list[int], _Features]]:
-    """Modalities, which of their channels are read, and what of them."""
+    """Yield modality, channels to read, and the function that computes features from them."""
     read: dict[str, _Features] = {"emg": muscle, "eog": muscle, "resp": breath}
     for name, features in read.items():
         if name in store.modalities:
@@ -253,17 +252,17 @@ def _sources(store: Store) -> Iterator[tuple[str, list[int], _Features]]:
 
 
 def muscle(x: np.ndarray, rate: float) -> np.ndarray:
-    """(n, 4 + B) mean size, SD, change from sample to sample, range, and power in B bands, of samples (n, T) at `rate`
-    Hz; logarithms."""
+    """Return (n, 4 + B) logarithms of mean size, SD, change from sample to sample, range, and power in B bands, of
+    samples (n, T) at `rate` Hz."""
     power, frequencies = _power(x, rate)
     edges = [low for low in MUSCLE_HZ if low < rate / 2] + [np.inf]
     bands = [power[:, (frequencies >= low) & (frequencies < high)].sum(1) for low, high in pairwise(edges)]
-    return _log(np.abs(x).mean(1), x.std(1), _change(x), np.ptp(x, axis=1), *bands)
+    return _log(np.abs(x).mean(1), x.std(1), _rms_change(x), np.ptp(x, axis=1), *bands)
 
 
 def breath(x: np.ndarray, rate: float) -> np.ndarray:
-    """(n, 5) SD and change from sample to sample (log), dominant frequency in Hz, its share of the power, and zero
-    crossings a second, of samples (n, T) at `rate` Hz."""
+    """Return (n, 5) SD and change from sample to sample (log), dominant frequency in Hz, its proportion of the power,
+    and zero crossings per second, of samples (n, T) at `rate` Hz."""
     around = x - x.mean(1, keepdims=True)
     seconds = np.arange(x.shape[1]) / rate
     waves = np.exp(-2j * np.pi * seconds[:, None] * BREATHS_HZ)
@@ -271,12 +270,12 @@ def breath(x: np.ndarray, rate: float) -> np.ndarray:
     known = np.where(np.isnan(x).any(1), np.nan, 1.0)
     crossings = (np.diff(np.sign(around), axis=1) != 0).mean(1) * rate
     told = [BREATHS_HZ[power.argmax(1)], power.max(1) / power.sum(1), crossings]
-    return np.column_stack([_log(x.std(1), _change(x)), np.stack(told, axis=1) * known[:, None]])
+    return np.column_stack([_log(x.std(1), _rms_change(x)), np.stack(told, axis=1) * known[:, None]])
 
 
 def eyes(x: np.ndarray, rate: float) -> np.ndarray:
-    """(n, 2) blinks a second, and power below 4 Hz (log), of an electrode near the eyes: samples (n, T) at `rate` Hz.
-    Blinks deflect it all to one side, that of the largest deflections."""
+    """Return (n, 2) blinks per second, and power below 4 Hz (log), of an electrode near the eyes: samples (n, T) at
+    `rate` Hz. Blinks all deflect it to one side, which is the side of the largest deflections."""
     from scipy.signal import find_peaks
 
     around = x - x.mean(1, keepdims=True)
@@ -294,24 +293,24 @@ def eyes(x: np.ndarray, rate: float) -> np.ndarray:
 
 
 def jaw(x: np.ndarray, rate: float) -> np.ndarray:
-    """(n, 1) power above 20 Hz (log) of an electrode near the jaw: samples (n, T) at `rate` Hz."""
+    """Return (n, 1) power above 20 Hz (log) of an electrode near the jaw: samples (n, T) at `rate` Hz."""
     power, frequencies = _power(x, rate)
     return _log(power[:, frequencies >= FAST_HZ].sum(1))
 
 
 def _power(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Power (n, F) at the frequencies (F,) in Hz, the mean left out."""
+    """Return the power (n, F) at the frequencies (F,) in Hz, after subtraction of the mean."""
     tapered = (x - x.mean(1, keepdims=True)) * np.hanning(x.shape[1])
     return np.abs(np.fft.rfft(tapered, axis=1)) ** 2, np.fft.rfftfreq(x.shape[1], 1 / rate)
 
 
-def _change(x: np.ndarray) -> np.ndarray:
+def _rms_change(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((np.diff(x, axis=1) ** 2).mean(1)))
 
 
 def _log(*values: np.ndarray) -> np.ndarray:
-    """(n, k) logarithms of k values (n,) of 0 or more, to each of which a thousandth of its median is added, so that a
-    flat signal is no outlier."""
+    """Return (n, k) logarithms of k values (n,) of 0 or more. To each a thousandth of its median is added, so that a
+    flat signal is not an outlier."""
     columns = []
     for value in values:
         known = value[np.isfinite(value)]
@@ -320,43 +319,43 @@ def _log(*values: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-# Columns of the units from the accelerometer: what it shows in each, with what it shows minutes before and after, and
-# models that read the label off these.
+# Columns of the units from the accelerometer, with minutes before and after, and models that predict the label from
+# them.
 
 NEAR_S = (30.0, 60.0, 120.0)
 FAR_S = (240.0, 600.0)
 BURSTS = (0.5, 1.0, 1.5, 2.0)
 """Standard deviations above the subject's mean from which movement counts as a burst."""
 MOST_SINCE = 60
-"""Units since the last burst are counted up to here."""
+"""Largest count of units since the last burst."""
 COMPONENTS = 60
 Smoothed = Mapping[str, Sequence[tuple[float, float]]]
-"""Members whose predictions are averaged too, over so many seconds before and after."""
+"""Model -> spans (seconds before, seconds after) over which its predictions are also averaged."""
 
 
 @dataclass(frozen=True)
-class Moved:
-    """The accelerometer of C axes in n units, in the order of sessions."""
+class MovementColumns:
+    """Movement columns of n units, in the order of sessions, from an accelerometer of C axes."""
 
     movement: Movement
     sessions: Sessions
 
     @cached_property
     def raw(self) -> np.ndarray:
-        """(n, 4 (5 + C)) movement and posture in units that subjects share, with context."""
+        """(n, 4 (5 + C)) movement and posture on a scale that subjects share, with context."""
         size = self.movement.size
         columns = [size[:, 1], np.log(size[:, 5] + 1e-3), size[:, [0, 2, 3]], self.movement.posture]
-        return self.sessions.context(standard(np.column_stack(columns)), NEAR_S)
+        return self.sessions.context(standardise_all(np.column_stack(columns)), NEAR_S)
 
     @cached_property
     def wide(self) -> np.ndarray:
-        """(n, 6 (6 + 2 C)) movement and posture of a subject, with context of up to ten minutes."""
+        """(n, 6 (6 + 2 C)) movement and posture standardised within subjects, with context of up to ten minutes."""
         shown = np.hstack([self.movement.size, self.movement.posture, self.movement.axis_sd])
         return self.sessions.context(self.sessions.standardised(shown), (*NEAR_S, *FAR_S))
 
     @cached_property
     def bands(self) -> np.ndarray:
-        """(n, 6 (1 + C) + 5) power in bands and shape of the movement of a subject."""
+        """(n, 6 (1 + C) + 5) power in bands and shape of movement, standardised within subjects."""
         return self.sessions.standardised(np.hstack([self.movement.bands, self.movement.shape]))
 
     @cached_property
@@ -368,16 +367,16 @@ class Moved:
 
     @cached_property
     def since_bursts(self) -> np.ndarray:
-        """(n, 4) units since movement was so far above the subject's mean."""
+        """(n, 4) units since movement was last as large as each of `BURSTS`."""
         size = self.sessions.standardised(self.movement.size[:, 1:2])[:, 0]
         return np.stack([self.sessions.since(size, above, MOST_SINCE) for above in BURSTS], axis=1)
 
     def near(self, columns: np.ndarray) -> np.ndarray:
-        """(n, 4 k) `columns` (n, k) with their means over two minutes to each side."""
+        """Return (n, 4 k) `columns` (n, k) with their means over up to two minutes before and after."""
         return self.sessions.context(columns, NEAR_S)
 
     def columns(self) -> list[np.ndarray]:
-        """Columns of about unit scale that are held constant as they are."""
+        """Return columns of about unit scale that are adjusted for as they are."""
         wide = np.clip(self.wide, -CLIP, CLIP)
         share = self.sessions.share_so_far(self.movement.size[:, 4])
         far = np.stack([share, share - self.sessions.start / self.sessions.length], axis=1)
@@ -393,11 +392,12 @@ class Moved:
         ]
 
     def members(self, places: np.ndarray) -> tuple[Members, Smoothed]:
-        """Models on these columns, some with `places` (n, k) in the session, and which predictions are smoothed."""
+        """Return models on these columns, some with `places` (n, k) in the session, and the models whose predictions
+        are smoothed."""
         own = self.sessions.standardised(np.hstack([self.movement.size, self.movement.posture]))
         both = np.hstack([self.bands, self.oriented])
         near_both = np.hstack([self.near(self.bands), self.near(self.oriented)])
-        unscaled = standard(np.hstack([self.movement.bands, self.movement.shape]))
+        unscaled = standardise_all(np.hstack([self.movement.bands, self.movement.shape]))
         convolved = self.sessions.standardised(_components(self.movement.convolved))
         near_convolved = self.sessions.context(convolved[:, : COMPONENTS // 2], (60.0, 120.0))
         members: Members = {
@@ -429,7 +429,7 @@ class Moved:
         return members, smoothed
 
     def traces(self) -> list[list[np.ndarray]]:
-        """Channels and summaries by which sessions are aligned, each of one or several traces (n,)."""
+        """Return the channels and summaries by which sessions are aligned, each as one or several traces (n,)."""
         sessions, movement = self.sessions, self.movement
         size = sessions.standardised(movement.size)
         log_range = sessions.standardised(np.log(movement.size[:, 5:] + 1e-3))
@@ -452,9 +452,11 @@ class Moved:
         ]
 
 
-def surrounded(values: np.ndarray, sessions: Sessions, about: str) -> tuple[list[np.ndarray], Members, Smoothed]:
-    """Columns of a subject's `values` (n, k) with their means over two minutes to each side, and the squares of these;
-    models on them, called after what they are `about`, and which predictions are smoothed."""
+def make_context_block(
+    values: np.ndarray, sessions: Sessions, about: str
+) -> tuple[list[np.ndarray], Members, Smoothed]:
+    """Return columns of a subject's `values` (n, k) with their means over up to two minutes before and after, and the
+    squares; models on them, with `about` in their names; and the models whose predictions are smoothed."""
     own = sessions.standardised(values)
     wide = sessions.context(own, NEAR_S)
     members: Members = {
@@ -467,8 +469,8 @@ def surrounded(values: np.ndarray, sessions: Sessions, about: str) -> tuple[list
 
 
 def _components(convolved: np.ndarray) -> np.ndarray:
-    """(n, 60) principal components; no label decides them."""
+    """Return (n, 60) principal components, which do not depend on labels."""
     from sklearn.decomposition import PCA
 
-    known = standard(convolved)
+    known = standardise_all(convolved)
     return np.asarray(PCA(min(COMPONENTS, *known.shape), random_state=0).fit_transform(known))

@@ -1,8 +1,7 @@
 """Linear probes: how well the subject, the stimulus or the label can be read from a network's last hidden layer.
 
-Each fold and seed has a network of its own, so that every probe is fitted and scored inside one, on the subjects that
-the network was not trained on.
-"""
+Each fold and seed has its own network. So every probe is fitted and scored within one fold and seed, on the subjects on
+whom the network was not trained."""
 
 from __future__ import annotations
 
@@ -25,14 +24,15 @@ from embench.system import limited_threads
 SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"
 N_PARTS = 5
 MAX_UNITS = 1000
-"""Units of a fold and seed that a probe uses; more make it slow, not better."""
+"""Number of units of a fold and seed that a probe uses; more make it slow, not better."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Score of a linear classifier of `what` on hidden layers: the mean over the folds and seeds where that is
-    possible. `metric` is `balanced_accuracy`, or `auroc` for labels of two classes; `chance` is what guessing scores, 1
-    over the number of classes, or .5."""
+    """Score of a linear classifier of `what` on hidden layers, mean over the folds and seeds that allow one.
+
+    `metric` is `balanced_accuracy`, or `auroc` for binary labels. `chance` is the score of guessing: 1 over the number
+    of classes, or .5."""
 
     what: str
     metric: str
@@ -46,19 +46,19 @@ class ProbeResult:
 def linear_probe(
     embeddings: Embeddings, predictions: Predictions, what: str, *, target: str, labels: Labels | None = None
 ) -> ProbeResult | Undefined:
-    """Reads `what` from hidden layers: `subject`, `stimulus`, or `label` (of `target`, whose `labels` are needed).
+    """Return how well `what` is read from hidden layers: `subject`, `stimulus`, or `label` (of `target`, which needs
+    `labels`).
 
-    Subjects are classified on segments of theirs that the probe was not fitted on: other recordings where they have
-    several, else other fifths of their time. Stimuli and labels are classified on other subjects. Logistic regression
-    on standardised dimensions, C = 1.
-    """
+    Subjects are classified on segments to which the probe was not fitted: other recordings if a subject has several,
+    else other fifths of the time. Stimuli and labels are classified on other subjects. The classifier is logistic
+    regression on standardised dimensions, C = 1."""
     rows = predictions.take(predictions.rows_with(method=MODEL, target=target))
     ours = embeddings.take(embeddings.target == target)
     at = {key: i for i, key in enumerate(zip(rows["seed"].tolist(), rows["unit"].tolist(), strict=True))}
     row = np.array([at.get(key, -1) for key in zip(ours.seed.tolist(), ours.unit.tolist(), strict=True)], np.int64)
     ours, about = ours.take(row >= 0), rows.take(row[row >= 0])
     if what == LABEL:
-        codes = _labels(about, labels, target)
+        codes = _label_codes(about, labels, target)
         known = codes >= 0
         ours, about, y = ours.take(known), about.take(known), codes[known].astype(str)
     else:
@@ -69,7 +69,7 @@ def linear_probe(
         here = np.sort(np.random.default_rng(0).permutation(here)[:MAX_UNITS])
         there = about.take(here)
         apart = _segments(there) if what == SUBJECT else there["subject"]
-        found = _read(ours.x[here], y[here], apart, binary=what == LABEL)
+        found = _cross_validate(ours.x[here], y[here], apart, binary=what == LABEL)
         if found is not None:
             scores.append(found[0])
             chances.append(found[1])
@@ -81,9 +81,9 @@ def linear_probe(
     return ProbeResult(what, metric, score, chance, std, len(scores), units)
 
 
-def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> tuple[float, float] | None:
-    """(score, chance) of reading `y` (n,) from `x` (n, H), cross-validated over what is kept `apart` (n,). Values that
-    one part alone holds are excluded; None where fewer than two are left."""
+def _cross_validate(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> tuple[float, float] | None:
+    """Return score and chance of reading `y` (n,) from `x` (n, H), cross-validated over the parts `apart` (n,). Values
+    that occur in one part only are excluded; None if fewer than two are left."""
     several = [v for v in np.unique(y) if len(np.unique(apart[y == v])) > 1]
     x, apart, y = x[np.isin(y, several)], apart[np.isin(y, several)], y[np.isin(y, several)]
     if len(several) < 2:
@@ -107,25 +107,21 @@ def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> t
 
 
 def _segments(rows: Predictions) -> np.ndarray:
-    """(n,) the part of each subject's time that a unit lies in, the same numbers for all subjects: recordings dealt out
-    to `PARTS`, or fifths of the time where a subject has fewer than two."""
+    """Return (n,) the part of its subject's time in which each unit lies, numbered alike for all subjects. Recordings
+    are spread over `N_PARTS` parts, or for a subject with one recording these are fifths of the time."""
     part = np.zeros(len(rows), np.int64)
+    start_ms = np.array([UnitId.read(name).start_ms for name in rows["unit"].tolist()])
     for subject in np.unique(rows["subject"]):
         own = np.flatnonzero(rows["subject"] == subject)
-        order = own[np.lexsort((_onset(rows["unit"][own]), rows["recording"][own]))]
+        order = own[np.lexsort((start_ms[own], rows["recording"][own]))]
         _, recording = np.unique(rows["recording"][order], return_inverse=True)
         many = recording.max() > 0
         part[order] = recording % N_PARTS if many else np.arange(len(order)) * N_PARTS // len(order)
     return part
 
 
-def _onset(unit: np.ndarray) -> np.ndarray:
-    """(n,) where units begin in their recordings (ms), as their ids hold it."""
-    return np.array([UnitId.read(name).start_ms for name in unit.tolist()])
-
-
-def _labels(rows: Predictions, labels: Labels | None, target: str) -> np.ndarray:
-    """(n,) the label of each row as a whole number, -1 where there is none."""
+def _label_codes(rows: Predictions, labels: Labels | None, target: str) -> np.ndarray:
+    """Return (n,) the label of each row as an integer, -1 if there is none."""
     if labels is None:
         return np.full(len(rows), -1)
     own = labels["target"] == target

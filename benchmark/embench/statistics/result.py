@@ -1,4 +1,4 @@
-"""A scored method as Python users hold it: in a line, as tables of pandas, and drawn."""
+"""A scored method for Python users: printed, as pandas tables, and drawn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embench.records.record import Record, read_record
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, is_by_construction
 from embench.statistics import metric_facts
-from embench.statistics.answers import TargetAnswers, answers_of
+from embench.statistics.answers import TargetAnswers, answer_questions
 from embench.statistics.form import ResultForm, as_html, lines, result_forms
 from embench.statistics.joined import recorded_target
 from embench.vocabulary import did_you_mean, label
@@ -28,24 +28,21 @@ if TYPE_CHECKING:
     from embench.statistics.calibration import Calibration
 
 
-# A method's score drawn against those of the confound-only models, for `Result.plot`.
-
 _COLOUR, _GREY = "C0", "0.35"
 _METHOD = "this method"
 
 
-class _Row(NamedTuple):
+class _DrawnScore(NamedTuple):
     name: str
     score: Score
 
 
 def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Axes:
-    """Draws the scores of a target with their 95 % intervals, the highest at the top, on axes of matplotlib.
+    """Draw the scores of a target with their 95 % intervals on matplotlib axes, the highest at the top.
 
-    Controls that cannot score anything else are a dashed line, since nothing was measured. None for `ax` makes new
-    axes, as high as there are rows.
-    """
-    rows, fixed = _rows(scores, target, metric)
+    Confound-only models whose score is fixed by construction are dashed lines, since nothing was measured. `ax` None
+    makes new axes, with a height for all rows."""
+    rows, fixed = _split_fixed_scores(scores, target, metric)
     if ax is None:
         from matplotlib import pyplot as plt
 
@@ -66,24 +63,24 @@ def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Ax
     return ax
 
 
-def _rows(scores: Scores, target: str, metric: str) -> tuple[list[_Row], list[list[_Row]]]:
-    """The measured scores, the highest first; and those that hold by construction, together where nothing differs."""
+def _split_fixed_scores(scores: Scores, target: str, metric: str) -> tuple[list[_DrawnScore], list[list[_DrawnScore]]]:
+    """Return the measured scores, highest first, and the scores that hold by construction, equal ones together."""
     rows = [
-        _Row(control.name, score)
+        _DrawnScore(control.name, score)
         for control in scores.confound_only(target)
         if (score := control.scores.get(metric)) is not None and score.defined
     ]
-    fixed: dict[str, list[_Row]] = {}
+    fixed: dict[str, list[_DrawnScore]] = {}
     for row in rows:
         if is_by_construction(row.score):
             fixed.setdefault(format_figure(row.score.mean), []).append(row)
     measured = [row for row in rows if not is_by_construction(row.score)]
     if (own := scores.score(target, metric)) is not None:
-        measured.insert(0, _Row(MODEL, own))
+        measured.insert(0, _DrawnScore(MODEL, own))
     return sorted(measured, key=lambda row: -row.score.mean), list(fixed.values())
 
 
-def _draw_row(ax: Axes, k: int, row: _Row) -> None:
+def _draw_row(ax: Axes, k: int, row: _DrawnScore) -> None:
     mean = row.score.mean
     low, high = row.score.ends or (mean, mean)
     own = row.name == MODEL
@@ -101,11 +98,9 @@ def _draw_row(ax: Axes, k: int, row: _Row) -> None:
     )
 
 
-# A scored method as Python users hold it: in a line, as tables of pandas, and drawn.
-
 _SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
 _WIDTH = 100
-"""Characters of a line of a printed result."""
+"""Characters per line of a printed result."""
 _COLUMNS = ("method", "target", "metric", "primary_metric", "mean", "low", "high", "sd", "undefined")
 
 
@@ -115,11 +110,11 @@ class Result:
 
     Args:
         id: of the run, unique to its configuration.
-        folder: where the run's record lies.
+        folder: of the run's record.
         manifest: the content of its `run.yaml`.
         scores: its `scores.json`: `scores.score(target, metric)` has `mean`, `low` and `high`, or is None for the
-            reason of `scores.why_undefined`; `scores.confound_only(target)` has the same of each control.
-    """
+            reason of `scores.why_undefined`; `scores.confound_only(target)` has the same of each confound-only
+    model."""
 
     id: str
     folder: Path
@@ -128,15 +123,15 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path) -> Result:
-        """The result in a run's folder, or in a published entry's. Raises DataError where it is no record, or damaged,
-        CheckFailed where it was edited."""
+        """Return the result in the folder of a run or a published entry. Raises DataError if it is not a record, or
+        damaged, and CheckFailed if it was edited."""
         known = read_record(folder)
         return cls(str(known.run["id"]), Path(folder), known.run, known.scores)
 
     @cached_property
     def predictions(self) -> Predictions:
         """The predictions of the method and of all confound-only models, read from its folder; see `to_pandas`. Raises
-        DataError where they are missing or damaged."""
+        DataError if they are missing or damaged."""
         return self._record.predictions
 
     @cached_property
@@ -151,7 +146,7 @@ class Result:
     @cached_property
     def answers(self) -> dict[str, TargetAnswers]:
         """Target -> the answers to each question, with their evidence."""
-        return answers_of(self.manifest, self.scores)
+        return answer_questions(self.manifest, self.scores)
 
     @cached_property
     def forms(self) -> dict[str, ResultForm]:
@@ -160,11 +155,11 @@ class Result:
 
     @property
     def synthetic(self) -> bool:
-        """True if its data are synthetic."""
+        """True if the data are synthetic."""
         return self.manifest["dataset"]["synthetic"] is not None
 
     def json(self) -> dict[str, Any]:
-        """The document of `embench run --json`."""
+        """Return the document that `embench run --json` prints."""
         return {
             "run": self.id,
             "folder": str(self.folder),
@@ -179,18 +174,17 @@ class Result:
         }
 
     def to_pandas(self, what: Literal["scores", "predictions"] = "scores", *, method: str | None = None) -> DataFrame:
-        """A tidy table.
+        """Return a tidy table.
 
         Args:
-            what: `scores` has a row for each method (`model`, and every control), target and metric, with the mean and
-                the ends of its 95 % interval, or why it is undefined; `method_label` and `metric_label` are their
-                display names. `predictions` has a row for each seed and unit, with the label where it is public.
-            method: `model`, the name of a control, or `all`; by default `all` for scores, and `model` for predictions,
-                where rows of confound-only models stand among those of the model.
+            what: `scores` has a row for each method (`model`, and every confound-only model), target and metric, with
+                the mean and the ends of its 95 % interval, or why it is undefined; `method_label` and `metric_label`
+                are their display names. `predictions` has a row for each seed and unit, with the label if it is public.
+            method: `model`, the name of a confound-only model, or `all`; by default `all` for scores, and `model` for
+                predictions, whose rows would otherwise mix methods.
 
         Raises:
-            UsageError: there is no such table or method. DataError: the predictions are missing or damaged.
-        """
+            UsageError: there is no such table or method. DataError: the predictions are missing or damaged."""
         import pandas as pd
 
         if what not in ("scores", "predictions"):
@@ -215,28 +209,26 @@ class Result:
         return self._labelled(pd.DataFrame(dict(rows.columns)))
 
     def predict(self, dataset: str, *, data_root: str | Path | None = None, trust_code: bool = False) -> DataFrame:
-        """Scores of new recordings by all that the run has trained, as `embench.predict` returns them.
+        """Return scores of new recordings by all models that the run trained, as `embench.predict` does.
 
         Args:
-            dataset, data_root, trust_code: see `embench.predict`, as for what is raised.
-        """
+            dataset, data_root, trust_code: see `embench.predict`, also for the errors raised."""
         import embench
 
         return embench.predict(self, dataset, data_root=data_root, trust_code=trust_code)
 
     def calibration(self, target: str | None = None) -> Calibration:
-        """The calibration of the method's probabilities, and the gain of alarms made of them.
+        """Return the calibration of the method's probabilities, and the net benefit of alarms based on them.
 
-        `error` is the expected calibration error, and `by_chance` what it would be of calibrated probabilities; `bins`
-        and `benefits` are rows: `pandas.DataFrame(result.calibration().bins)`.
+        `error` is the expected calibration error, and `by_chance` its value for calibrated probabilities. `bins` and
+        `benefits` are rows: `pandas.DataFrame(result.calibration().bins)`.
 
         Args:
-            target: of two classes; by default the first.
+            target: a binary target; by default the first target.
 
         Raises:
             UsageError: there is no such target. DataError: it does not have two classes, its labels are not public, its
-                scores only rank units, or the predictions are missing or damaged.
-        """
+                scores only rank units, or the predictions are missing or damaged."""
         from embench.statistics.calibration import recorded_calibration
 
         target = self._target(target)
@@ -246,21 +238,19 @@ class Result:
         return found
 
     def plot(self, target: str | None = None, metric: str | None = None, ax: Axes | None = None) -> Axes:
-        """Draws the score with its 95 % interval against those of the confound-only models, the highest at the top.
+        """Draw the score with its 95 % interval next to those of the confound-only models, the highest at the top.
 
-        Controls that the method is shown to be better than are filled, others hollow; what a control scores by
-        construction is a dashed line.
+        A score that a confound-only model has by construction is a dashed line.
 
         Args:
             target: by default the first. metric: by default the target's primary metric.
-            ax: axes of matplotlib to draw on; by default new ones.
+            ax: matplotlib axes to draw on; by default new ones.
 
         Returns:
             The axes.
 
         Raises:
-            UsageError: there is no such target or metric.
-        """
+            UsageError: there is no such target or metric."""
 
         target = self._target(target)
         own = self.scores.of(target)
@@ -284,7 +274,7 @@ class Result:
         return "\n\n".join([*parts, *([_SYNTHETIC] if self.synthetic else []), f"files: {self.folder}"])
 
     def _repr_html_(self) -> str:
-        """The result on every target, for a notebook."""
+        """Return the result on every target as HTML, for a notebook."""
         from html import escape
 
         title = f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.synthetic else ''}</p>"
@@ -292,7 +282,8 @@ class Result:
         return "".join([title, *map(as_html, self.forms.values()), files])
 
     def _target(self, name: str | None) -> str:
-        """The target of this name, by default the first. Raises UsageError where there is none."""
+        """Return the name if there is such a target, by default the first target. Raises UsageError if there is
+        none."""
         name = name or next(iter(self.scores.primary_metrics))
         if not self.scores.of(name):
             raise UsageError(f"no target `{name}`", where="target=", expected=", ".join(self.scores.primary_metrics))
@@ -303,7 +294,8 @@ class Result:
         return " (synthetic data)" if self.synthetic else ""
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        """Rows of `_COLUMNS` for every method, target and metric; one row for a control that does not apply."""
+        """Yield rows of `_COLUMNS` for every method, target and metric. A confound-only model that does not apply has
+        one row."""
         confound_only = {
             (c.name, target): c for target in self.scores.primary_metrics for c in self.scores.confound_only(target)
         }

@@ -1,4 +1,4 @@
-"""The content of a run's `scores.json`, from predictions and labels alone."""
+"""Compute the content of a run's `scores.json` from predictions and labels alone."""
 
 from __future__ import annotations
 
@@ -19,47 +19,45 @@ from embench.records.manifest import SCHEMA
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import metric_facts
-from embench.statistics.confound_only import ConfoundPrediction, ConfoundTask, boosted, from_shares
-from embench.statistics.estimates import ScoreOrReason, estimate_all, metric_of, name_slow
+from embench.statistics.confound_only import (
+    ConfoundPrediction,
+    ConfoundTask,
+    predict_from_proportions,
+    predict_with_trees,
+)
+from embench.statistics.estimates import ScoreOrReason, estimate_all, load_metric, number_as_json, warn_of_slow_metrics
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
     Jackknife,
-    add_one,
     leave_one_out,
     paired_difference,
     training_overlap,
     widen,
+    with_add_one_interval,
 )
 from embench.statistics.joined import Joined, join, shared_stimuli, varies_within_stimuli
 
-# Gains of a method by what test subjects give of themselves first, above what is gained without it.
+# Gains from calibration data over each of `COMPARED`, see docs/guide/personal.md. `source` says what helps, by
+# intervals of paired differences that lie wholly on the better side of 0:
 #
-# A method that is given labelled units is compared with itself where nothing is given, and with four confound_only:
-# itself with the same units without their labels, which normalise a subject (`calibration_normalised`); a linear model
-# of these units alone on the same features (`calibration_only`); the share of each class among them, or their mean
-# (`calibration_class_proportions`); and a clock, the time since they ended (`time_since_calibration`).
+# - `labels`: the primary metric is above that without calibration data, with unlabelled data, of the class proportions
+#   and of the time. All four must be shown, so that a false one passes by chance in 2.5 % at most.
+# - `normalisation`: unlabelled calibration data are above none, in the primary metric or in a score that depends on the
+#   level (Brier, RMSE), each by chance in 2.5 % at most. A shift of a subject's level does not change within-subject
+#   scores.
+# - `not_shown`: neither is shown.
 #
-# The verdict, `gain_source`, says what of the given helps, by intervals of paired differences that lie wholly on the
-# better side of 0:
+# A method need not be above `calibration_only`, which uses labels, too. The gain over it is what other subjects' data
+# add.
 #
-# - `labels`: the primary metric is above that with nothing given, with the same units without labels, of the slice's
-# share   and
-#   of the clock. All four must be shown, so that one that is not so is missed by chance in 2.5 % at most.
-# - `normalising`: the same units without labels are above nothing given, in the primary metric or in a score that heeds
-# level   (Brier, RMSE): each by chance in 2.5 % at most. A shift of a subject's level gains nothing in a score inside
-#   subjects.
-# - `nothing`: neither is shown.
-#
-# A model of the slice alone is no reason against labels: where the relation between signal and label is a subject's
-# own, such a model is as good as any, and it is made of labels. What other people's data add to it is the gain over it.
-#
-# A method that is trained on a session or on blocks of its test subjects is compared with itself trained on other
-# subjects alone (`no_calibration`), and with the last three; it is normalised as if nothing were given. What is
-# missing, of a file of predictions, is named: the verdict is by what is there.
+# A method that trains on a session or blocks of its test subjects is compared with itself trained on other subjects
+# alone (`no_calibration`), and with the last three; it is normalised as without calibration data. Comparisons that a
+# file of predictions lacks are named, and the others decide.
 
 CALIBRATION_CLASS_PROPORTIONS, TIME_SINCE_CALIBRATION = "calibration_class_proportions", "time_since_calibration"
-"""The confound-only models that only read labels and times: of what a subject gave, and since it did."""
+"""Confound-only models that read only labels or times of calibration data: the proportions of classes, and the time
+since."""
 COMPARED = (
     NO_CALIBRATION,
     CALIBRATION_NORMALISED,
@@ -67,15 +65,15 @@ COMPARED = (
     CALIBRATION_CLASS_PROPORTIONS,
     TIME_SINCE_CALIBRATION,
 )
-"""What a method that is given something is compared with, in the order in which records list it."""
+"""Methods with which a method with calibration data is compared, in the order in which records list them."""
 LEVEL_SCORES = {"binary": "brier", "classes": "brier", "value": "rmse"}
-"""Kind of target -> a score by which a shift of a subject's level can gain."""
+"""Kind of target -> a score that a shift of a subject's level can improve."""
 
 Gain = Callable[[str, str, str], ScoreOrReason]
-"""Of two methods and a score, the paired difference of the first, as `embench.statistics.scores` makes it."""
+"""Function of the names of two methods and a score to their paired difference, first less second."""
 
 
-def gains(
+def compute_calibration_gain(
     target: Target,
     primary_metric: str,
     methods: Mapping[str, object],
@@ -83,14 +81,16 @@ def gains(
     is_better: Callable[[Any, str], bool],
     absent: Collection[str] = (),
 ) -> dict[str, Any] | None:
-    """The part of a target in `calibration_gain` of `scores.json`: what the `model` among the `methods` gains over each
-    of `COMPARED` that was predicted, and normalisation over nothing, where it is by what is given; None where nothing
-    was.
+    """Return the part `calibration_gain` of `scores.json` for a target; None if nothing in `COMPARED` was predicted.
+
+    It holds the gain of the run's method over each of `COMPARED` that was predicted, and of normalisation by
+    calibration data over no calibration data.
 
     Args:
-        gain: see `Gain`; of the names of methods, `model` among them. `is_better`: of a gain and its score.
-        absent: methods of which it is known why they are not there.
-    """
+        methods: the names of the methods that were scored, among them `model`, the run's own.
+        gain: returns the difference of two methods in a score, see `Gain`.
+        is_better: returns whether the difference in a score is an improvement.
+        absent: methods that were not scored for a known reason."""
     compared = [name for name in COMPARED if name in methods]
     if not compared:
         return None
@@ -106,8 +106,7 @@ def gains(
         for score in (primary_metric, level):
             made = gain(one, other, score)
             better = not isinstance(made, Undefined) and is_better(made, score)
-            number = {"undefined": made.reason.json()} if isinstance(made, Undefined) else made.as_json()
-            found[score] = {"difference": number, "above_zero": better}
+            found[score] = {"difference": number_as_json(made), "above_zero": better}
         return found
 
     over = {name: of("model", name) for name in compared}
@@ -128,9 +127,9 @@ def gains(
 def predict_from_calibration_data(
     task: ConfoundTask, slices: Slices, placed: Placed, given: Given | None
 ) -> dict[str, ConfoundPrediction]:
-    """The confound-only models that read labels and times alone, of the test units of a fold: none where nothing is
-    given.
-    `given`: None where all that subjects may give is trained on."""
+    """Return predictions of the confound-only models that read only labels and times of calibration data, for the test
+    units of a fold; empty without calibration data. `given`: the calibration data; None if all that subjects may give
+    is used in training."""
     if given is not None and not given.units:
         return {}
     first = slices.rank > 0 if given is None else slices.select_given(given.units)
@@ -140,14 +139,15 @@ def predict_from_calibration_data(
     if not len(learned):
         made[TIME_SINCE_CALIBRATION] = Undefined("unknown_time_since_calibration")
     else:
-        made[TIME_SINCE_CALIBRATION] = boosted(replace(task, train=learned), since[:, None])
+        made[TIME_SINCE_CALIBRATION] = predict_with_trees(replace(task, train=learned), since[:, None])
     if given is None or given.labelled:
-        made[CALIBRATION_CLASS_PROPORTIONS] = _share_of_slice(task, placed, first)
+        made[CALIBRATION_CLASS_PROPORTIONS] = _predict_calibration_proportions(task, placed, first)
     return made
 
 
 def _seconds_since(placed: Placed, first: np.ndarray) -> np.ndarray:
-    """(n,) the seconds from the end of what its subject gave to a unit's start, NaN where they are not known."""
+    """Return (n,) the seconds from the end of a subject's calibration data to the unit's start, NaN if unknown. `first`
+    (n,) marks the units of calibration data."""
     found = np.full(len(first), np.nan)
     for own in placed.by_subject.values():
         times, mine = placed.times(own), first[own]
@@ -158,8 +158,9 @@ def _seconds_since(placed: Placed, first: np.ndarray) -> np.ndarray:
     return found
 
 
-def _share_of_slice(task: ConfoundTask, placed: Placed, first: np.ndarray) -> ConfoundPrediction:
-    """The share of each class in what the unit's subject gave, or the mean of its values."""
+def _predict_calibration_proportions(task: ConfoundTask, placed: Placed, first: np.ndarray) -> ConfoundPrediction:
+    """Predict the proportions of classes, or the mean label, in the subject's calibration data. `first` (n,) marks its
+    units."""
     subject = task.subject.astype(int)
     count = int(subject.max()) + 1
     known = np.flatnonzero(first & np.isfinite(placed.y))
@@ -169,10 +170,7 @@ def _share_of_slice(task: ConfoundTask, placed: Placed, first: np.ndarray) -> Co
         return values, values.copy()
     shares = np.zeros((count, task.target.n))
     np.add.at(shares, (subject[known], placed.y[known].astype(int)), 1)
-    return from_shares(task.target, (shares / size[:, None])[subject[task.test]])
-
-
-# The content of a run's `scores.json`, from its predictions and labels alone.
+    return predict_from_proportions(task.target, (shares / size[:, None])[subject[task.test]])
 
 
 class PrimaryMetricRule(Protocol):
@@ -180,11 +178,11 @@ class PrimaryMetricRule(Protocol):
 
     @property
     def rules(self) -> int:
-        """The version of the rules by which results are judged."""
+        """Version of the rules by which results are judged."""
 
     def primary_metric_for(self, kind: KindName, design: Design, moments: bool) -> str:
-        """The metric that ranks runs on targets of a kind in a study of this design; `moments`: whether labels vary
-        while a stimulus lasts."""
+        """Return the metric that ranks runs on targets of this kind in a study of this design. `moments`: whether
+        labels vary within a stimulus."""
 
 
 def compute_scores(
@@ -199,24 +197,24 @@ def compute_scores(
     sessions: Mapping[str, float] | None = None,
     not_applicable: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Scores:
-    """Scores of the model and of every control, each number with its interval or the reason why there is none.
+    """Return the scores of the method and of every confound-only model, each with its interval or the reason why it is
+    undefined.
 
     Args:
-        groups: subject -> subjects recorded together with them.
-        unit_length_s: nominal length of a unit, for all targets or each; NaN where units are whole recordings.
-        sessions: subject -> length of the session in s, where known.
-        not_applicable: target -> control -> why it was not scored.
+        groups: subject -> group of subjects recorded together.
+        unit_length_s: nominal length of a unit, for all targets or each; NaN if units are whole recordings.
+        sessions: subject -> length of the session in s, if known.
+        not_applicable: target -> confound-only model -> why it was not scored.
 
     Returns:
-        Their content: `primary_metrics` {target: metric}; `scores` {target: {metric: number}} of the model;
-        `confound_only` {control: {target: {metric: number}}}, or {target: {"undefined": Reason.make(reason).json()}}
-        where it does not apply; `folds`, every method, seed and fold by itself. A number is {mean, std, low, high,
-        subjects, over, left_out} or {"undefined": Reason.make(reason).json()}, see `Estimate`.
+        Their content: `primary_metrics` {target: metric}; `scores` {target: {metric: number}} of the method;
+        `confound_only` {model: {target: {metric: number}}}, or {target: {"undefined": reason}} if it does not apply;
+        `folds`, every method, seed and fold by itself. A number is {mean, std, low, high, subjects, over, left_out} or
+        {"undefined": reason}, see `Estimate`.
 
     Raises:
         DataError: predictions do not fit together or with `groups`.
-        PluginError: a metric raised.
-    """
+        PluginError: a metric raised."""
     primary_metrics: dict[str, str] = {}
     out: dict[str, Any] = {
         "schema": SCHEMA,
@@ -229,7 +227,7 @@ def compute_scores(
     took: dict[str, float] = {}
     for target in targets:
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
-        methods, partial = _whole(
+        methods, partial = _comparable_methods(
             join(predictions, labels, target, groups, length, sessions, whole=True, scoring=protocol.rules)
         )
         absent = {**(not_applicable or {}).get(target.name, {}), **partial}
@@ -240,25 +238,24 @@ def compute_scores(
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
             _add_target(out, target, methods, jackknife, took, absent)
         else:
-            nothing = Undefined("no_predicted_label")
-            out["scores"][target.name] = {primary_metrics[target.name]: _json(nothing)}
-    name_slow(took)
+            nothing = number_as_json(Undefined("no_predicted_label"))
+            out["scores"][target.name] = {primary_metrics[target.name]: nothing}
+    warn_of_slow_metrics(took)
     return Scores(out)
 
 
 def choose_primary_metric(target: Target, protocol: PrimaryMetricRule, design: Design, joined: Joined | None) -> str:
-    """The score that ranks a method with these units, or one without any.
+    """Return the metric that ranks a method with these units, or a method without units if `joined` is None.
 
-    Where tasks came in one order and a unit is a whole task, bins of time cannot be compared; the task holds the clock
-    constant, as a stimulus would.
-    """
-    tasks = design == "fixed_order" and joined is not None and _are_whole(joined)
+    If tasks came in one order and a unit is a whole task, bins of time cannot be compared. The task then holds time
+    constant, as a stimulus would."""
+    tasks = design == "fixed_order" and joined is not None and _are_whole_recordings(joined)
     moments = joined is not None and varies_within_stimuli(joined)
     return protocol.primary_metric_for(target.kind, "shared_stimuli" if tasks else design, moments)
 
 
-def _are_whole(joined: Joined) -> bool:
-    """True if units are whole recordings, of several tasks."""
+def _are_whole_recordings(joined: Joined) -> bool:
+    """Return True if units are whole recordings, of several tasks."""
     stimuli = {name for _, _, units in joined for name in units.stimulus.tolist()}
     return len(stimuli) > 1 and not any(np.isfinite(units.length_s) for _, _, units in joined)
 
@@ -268,9 +265,9 @@ def with_interval_of(name: str, score: Estimate) -> Estimate: ...
 @overload
 def with_interval_of(name: str, score: ScoreOrReason) -> ScoreOrReason: ...
 def with_interval_of(name: str, score: ScoreOrReason) -> ScoreOrReason:
-    """Return the score of this name with its interval: scores like AUROC have that of `add_one`."""
+    """Return the score of this name with its interval: scores like AUROC have that of `with_add_one_interval`."""
     if isinstance(score, Estimate) and metric_facts(name).is_like_auroc:
-        return add_one(score)
+        return with_add_one_interval(score)
     return score
 
 
@@ -282,36 +279,36 @@ def _add_target(
     took: dict[str, float],
     absent: Mapping[str, str],
 ) -> None:
-    """Adds the scores of the model and of every control on a target.
-    `absent`: control -> why it is not there."""
+    """Add the scores of the method and of every confound-only model on a target to `out`. `took`: metric -> seconds,
+    which is added to. `absent`: confound-only model -> why it was not scored."""
     primary_metric = out["primary_metrics"][target.name]
     scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():
-        scores, folds = _estimated(joined, target, primary_metric, jackknife, took)
+        scores, folds = _estimate_once(joined, target, primary_metric, jackknife, took)
         scored[method] = {name: with_interval_of(name, score) for name, score in scores.items()}
         out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
-    out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
+    out["scores"][target.name] = {name: number_as_json(value) for name, value in scored[MODEL].items()}
     trained = methods[MODEL].trained(jackknife)
 
     def gain(one: str, other: str, score: str) -> ScoreOrReason:
         nothing = Undefined("metric_not_computed", metric=score)
-        return _gap(scored[one].get(score, nothing), scored[other].get(score, nothing), jackknife, trained)
+        return _paired_gap(scored[one].get(score, nothing), scored[other].get(score, nothing), jackknife, trained)
 
-    if (found := gains(target, primary_metric, scored, gain, _is_better, absent)) is not None:
+    if (found := compute_calibration_gain(target, primary_metric, scored, gain, _is_better, absent)) is not None:
         out.setdefault("calibration_gain", {})[target.name] = found
     for control in sorted(set(scored) - {MODEL}):
-        values = {name: _json(value) for name, value in scored[control].items()}
+        values = {name: number_as_json(value) for name, value in scored[control].items()}
         out["confound_only"].setdefault(control, {})[target.name] = values
 
 
-def _estimated(
+def _estimate_once(
     joined: Joined, target: Target, primary_metric: str, jackknife: Jackknife, took: dict[str, float]
 ) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
-    """`estimate_all`, or what it made of the same content in this process: the methods of a split share the
-    confound-only models, and an audit computes again what stands in a record that was just written."""
-    metrics = [metric_of(name) for name in registry.names("metric")]
+    """Return `estimate_all`, from memory if this process computed it before. Methods of a split share the confound-only
+    models, and an audit scores a record again that was just written."""
+    metrics = [load_metric(name) for name in registry.names("metric")]
     about = [repr(target), primary_metric, digest(jackknife.subjects), digest(jackknife.codes), jackknife.stimuli]
-    content = digest([about, [[seed, fold, _plain(units)] for seed, fold, units in joined]])
+    content = digest([about, [[seed, fold, _content_digests(units)] for seed, fold, units in joined]])
     key = content, tuple(metric if isinstance(metric, Undefined) else type(metric) for metric in metrics)
     if key not in _ESTIMATED:
         if len(_ESTIMATED) == _MOST_ESTIMATED:
@@ -320,8 +317,8 @@ def _estimated(
     return _ESTIMATED[key]
 
 
-def _plain(units: Units) -> list[str]:
-    """Short texts that identify the content."""
+def _content_digests(units: Units) -> list[str]:
+    """Return short texts that identify the content of units."""
     values = [getattr(units, field.name) for field in fields(units)]
     return [digest(value) if isinstance(value, np.ndarray) else repr(value) for value in values]
 
@@ -330,8 +327,9 @@ _ESTIMATED: dict[object, tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]] 
 _MOST_ESTIMATED = 64
 
 
-def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Reason]]:
-    """The methods that predict every unit of the model, and why the others can't be compared with it."""
+def _comparable_methods(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Reason]]:
+    """Return the methods that predict every unit that the run's method predicts; and for the others, the reason why
+    they can't be compared with it."""
     sizes = {name: sum(len(units) for _, _, units in joined) for name, joined in methods.items()}
     all_of_them = sizes.get(MODEL, 0)
     partial = {
@@ -342,12 +340,11 @@ def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Rea
     return {n: joined for n, joined in methods.items() if sizes[n] and n not in partial}, partial
 
 
-def _gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained: np.ndarray) -> ScoreOrReason:
+def _paired_gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained: np.ndarray) -> ScoreOrReason:
     """Return the paired difference of two scores.
 
-    Where nothing was learned, subjects who train each other's models about double the variance: that much is allowed
-    for where seeds do not show how much it is.
-    """
+    If nothing was learned, subjects who train each other's models about double the variance. This correction is used if
+    seeds do not show its size."""
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
     gap = paired_difference(one, other, jackknife.codes)
@@ -358,11 +355,7 @@ def _gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained
 
 
 def _is_better(gap: Estimate, primary_metric: str) -> bool:
-    """True if the interval of a difference lies wholly where the primary metric is better: below 0 for an error."""
+    """Return True if the interval of a difference lies wholly on the better side of 0, which is below 0 for errors."""
     if gap.low is None or gap.high is None:
         return False
     return gap.low > 0 if metric_facts(primary_metric).higher else gap.high < 0
-
-
-def _json(value: ScoreOrReason) -> dict[str, Any]:
-    return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()

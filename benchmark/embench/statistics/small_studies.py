@@ -2,9 +2,8 @@
 
 A study of two dozen subjects has a few hundred units, too few for models of time and movement. Scores and labels are
 adjusted by least squares for the subject, the stimulus, the position in the session, the previous stimulus and the
-recorded movement with its lags, some of them with a slope for each subject. The rule was chosen by a simulation that
-was written down first: `bench/confound_rule` has the plan, the alternatives and the error rates.
-"""
+recorded movement with its lags. Some columns have a slope for each subject. The rule was chosen by a simulation whose
+plan was written first: `bench/confound_rule` has the plan, the alternatives and the error rates."""
 
 from __future__ import annotations
 
@@ -28,40 +27,42 @@ from embench.statistics.nuisance_models import CLIP, Parts, Sessions
 from embench.statistics.nuisance_movement import movement_features
 
 LARGE_STUDY = 900
-"""Labelled units from which on a study without shared stimuli is large: its scores are adjusted for models of time and
-movement. With so many, both rules agree in at least 98 % of simulated studies."""
+"""Number of labelled units from which on a study without shared stimuli is large: its scores are adjusted for models of
+time and movement. At this size, both rules agree in at least 98 % of simulated studies."""
 _SERIES_CLIP = 3.0
 _MEMORIES = (2.0, 5.0, 10.0)
-"""Units after which a leaky sum of movement has fallen to 1/e."""
+"""Numbers of units after which a leaky sum of movement has fallen to 1/e."""
 _MOST_BEHAVIOUR = 4
-"""Most principal components of what muscles, eyes and breathing show."""
+"""Largest number of principal components of muscles, eyes and breathing."""
 
 
 @dataclass(frozen=True)
 class ConfoundColumns:
-    """Columns of n units: (n, k) those with a coefficient for each subject, (n, c) those with one for all, and (n, f)
-    further ones, which are too many to adjust for: if the label follows them, nothing can be told."""
+    """Confound columns of n units.
+
+    Args:
+        own: (n, k) columns with a coefficient for each subject. `common`: (n, c) columns with one coefficient for all.
+        further: (n, f) columns that are too many to adjust for. If the label follows them, there is no answer."""
 
     own: np.ndarray
     common: np.ndarray
     further: np.ndarray
 
     def take(self, rows: np.ndarray) -> ConfoundColumns:
-        """Return the columns of some rows."""
+        """Return the columns of these rows."""
         return ConfoundColumns(self.own[rows], self.common[rows], self.further[rows])
 
 
 def confound_columns(cohort: Cohort, cell: np.ndarray, *, by_time: bool = False) -> ConfoundColumns | Undefined:
-    """Return the columns of the cohort's eligible units.
+    """Return the confound columns of the cohort's eligible units.
 
     Own: 1, time, exp(-place / 2), movement, its mean over five units, its sum so far. Common: dummies of the cell, the
     place and the previous stimulus; powers, lags, means, sums and leaky sums of movement, also movement within each
-    cell; posture; principal components of what muscles, eyes and breathing show. Further: products of two lags.
+    cell; posture; principal components of the features of muscles, eyes and breathing. Further: products of two lags.
 
     Args:
-        cell: (n,) codes of the stimulus, or its moment, that the primary metric holds constant; all 0 where it holds
-        none. by_time: whether places are those of units in time, whatever recordings they are of.
-    """
+        cell: (n,) codes of the stimulus, or its moment, that the primary metric holds constant; all 0 if it holds none.
+        by_time: whether places are those of units in time, whatever their recordings."""
     positions = np.array(cohort.eligible)
     units = cohort.select_units(positions)
     when = np.array([unit.start_s for unit in units], float)
@@ -81,7 +82,7 @@ def confound_columns(cohort: Cohort, cell: np.ndarray, *, by_time: bool = False)
         axes = np.split(features[positions], 3, axis=1)
         shown = np.column_stack([np.log(np.linalg.norm(axes[1], axis=1) + 1e-3), axes[0]])
         series = np.clip(sessions.standardised(shown), -_SERIES_CLIP, _SERIES_CLIP)
-        of_movement, slopes, further = _of_movement(series[:, 0], sessions)
+        of_movement, slopes, further = _movement_columns(series[:, 0], sessions)
         own += slopes
         common += [of_movement, held * series[:, :1], series[:, 1:], series[:, 1:] ** 2]
     behaviour = Observed(cohort).behaviour
@@ -92,8 +93,9 @@ def confound_columns(cohort: Cohort, cell: np.ndarray, *, by_time: bool = False)
 
 
 def _places(units: Sequence[Unit], sessions: Sessions, *, by_time: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) codes of the unit's place in its session and of the stimulus before: of its recording where the subject has
-    several, else, and `by_time`, of the unit itself. The first place has no stimulus before."""
+    """Return (n,) codes of the place in the session, and of the previous stimulus. Both are those of the recording if a
+    subject has several recordings and `by_time` is False, else those of the unit. The first place has no previous
+    stimulus."""
     previous, place = order_codes(units, sessions.rows, sessions.start)
     for rows in sessions.rows:
         if by_time or not place[rows].any():
@@ -102,14 +104,14 @@ def _places(units: Sequence[Unit], sessions: Sessions, *, by_time: bool) -> tupl
 
 
 def _dummies(code: np.ndarray) -> np.ndarray:
-    """(n, K) columns of codes (n,), one for each that occurs."""
+    """Return (n, K) indicator columns of codes (n,), one per code that occurs."""
     _, code = np.unique(code, return_inverse=True)
     return np.eye(int(code.max()) + 1)[code]
 
 
-def _of_movement(m: np.ndarray, sessions: Sessions) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
-    """(n, c) columns of movement (n,) that all subjects share, those with a slope for each subject, and (n, f) further
-    ones."""
+def _movement_columns(m: np.ndarray, sessions: Sessions) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Return (n, c) columns of movement `m` (n,) that all subjects share, a list of (n,) columns with a slope for each
+    subject, and (n, f) further ones."""
     lagged = {lag: np.empty_like(m) for lag in (-2, -1, 0, 1, 2)}
     so_far, growth = np.empty_like(m), np.empty_like(m)
     memory = np.zeros((len(m), len(_MEMORIES)))
@@ -131,7 +133,8 @@ def _of_movement(m: np.ndarray, sessions: Sessions) -> tuple[np.ndarray, list[np
 
 
 def _components(values: np.ndarray) -> np.ndarray:
-    """(n, up to 4) principal components of columns (n, k), of about unit scale; no label decides them."""
+    """Return (n, up to 4) principal components of columns (n, k), of about unit scale, which do not depend on
+    labels."""
     u, size, _ = np.linalg.svd(values - values.mean(0), full_matrices=False)
     kept = min(_MOST_BEHAVIOUR, int((size > 1e-9 * size[0]).sum()))
     return np.asarray(u[:, :kept] * np.sqrt(len(values)))
@@ -139,8 +142,12 @@ def _components(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Residuals:
-    """The residual maker of columns: (n, k) orthonormal within each of `rows` (a subject's units), and (n, c) common
-    ones, orthonormal and orthogonal to the others."""
+    """Projection that returns the residuals of values on columns.
+
+    Args:
+        rows: the positions of each subject's units.
+        own: (n, k) columns, orthonormal within each subject. `common`: (n, c) columns, orthonormal and orthogonal to
+    `own`."""
 
     rows: Sequence[np.ndarray]
     own: np.ndarray
@@ -148,7 +155,7 @@ class Residuals:
 
     @classmethod
     def of_columns(cls, columns: ConfoundColumns, rows: Sequence[np.ndarray]) -> Residuals:
-        """Return the residual maker; columns that others determine are left out."""
+        """Return the projection on these columns. Linearly dependent columns are left out."""
         own = np.zeros_like(columns.own)
         for of in rows:
             u, size, _ = np.linalg.svd(columns.own[of], full_matrices=False)
@@ -178,25 +185,24 @@ class Residuals:
 
     @cached_property
     def freedom(self) -> int:
-        """Units less the columns of each subject's own and the common ones."""
+        """Degrees of freedom: the number of units less that of each subject's own columns and of the common columns."""
         return len(self.own) - round(float((self.own**2).sum())) - self.common.shape[1]
 
     @property
     def factor(self) -> float:
-        """Units less own columns, over these less common ones."""
+        """Variance correction for the common columns: degrees of freedom without them over those with them."""
         return (self.freedom + self.common.shape[1]) / max(self.freedom, 1)
 
 
 @dataclass(frozen=True)
-class FewColumns:
-    """The partial correlation of score and label.
+class SmallStudyAssociation:
+    """The partial correlation of score and label, given few columns.
 
     Args:
-        effect: partial r with its interval. `by_group`: (G,) what each group of subjects adds to it.
-        score_left, label_left: proportions of the variances within subjects that the columns leave.
-        further_p: p of the F test whether the label follows the further columns; 1 where there are none.
-        whole: whether any two groups share a test fold in some partition.
-    """
+        effect: partial r with its interval. `by_group`: (G,) contributions of groups of subjects.
+        score_left, label_residual_proportion: proportions of the variances within subjects that the columns leave.
+        extra_movement_p: p of the F test whether the label follows the further columns; 1 if there are none.
+        whole: whether any two groups share a test fold in some partition."""
 
     effect: Estimate | Undefined
     by_group: np.ndarray
@@ -208,13 +214,12 @@ class FewColumns:
 
 @dataclass(frozen=True)
 class Sample:
-    """The n units that a small study is judged by, and who is compared with whom.
+    """The n units of a small study that are analysed, and who is compared with whom.
 
     Args:
-        columns: of these units. `group`: (n,) codes of groups of subjects, from 0 on. `subject`: (n,) codes.
-        stimulus: (n,) codes of the stimuli that subjects share; None where they share none.
-        fold: (S, G) the test fold of each group in each partition; -1 where none tests it.
-    """
+        columns: of these units. `group`: (n,) codes of groups of subjects, from 0. `subject`: (n,) codes.
+        stimulus: (n,) codes of the stimuli that subjects share; None if they share none.
+        fold: (S, G) the test fold of each group in each partition; -1 if none tests it."""
 
     columns: ConfoundColumns
     subject: np.ndarray
@@ -223,56 +228,56 @@ class Sample:
     fold: np.ndarray
 
 
-def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> FewColumns:
+def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> SmallStudyAssociation:
     """Return the partial correlation of standardised scores (S, n, K) and labels (n, K), given the columns.
 
-    r = sum of x y / root of (sum of x^2 times sum of y^2) of the residuals x, averaged over partitions, and y. Where
-    any two groups share a test fold, products of residuals in which a label meets the score of a model that was trained
-    on it are replaced by those of partitions in which it was not (`_paired`). The variance is that over groups and
+    r = sum of x y / root of (sum of x^2 times sum of y^2) of the residuals x, averaged over partitions, and y. If any
+    two groups share a test fold, some products of residuals join a label and the score of a model that was trained on
+    it. They are replaced by those of partitions in which it was not (`_contributions_without_overlap`). The variance is
+        that over groups and
     stimuli, V_group + V_stimulus - V_both, at least the larger one, with the training-overlap correction; with one
-    partition this is V_group.
-    """
+    partition this is V_group."""
     partitions, n, k = scores.shape
     residuals = Residuals.of_columns(sample.columns, [rows for _, rows in group_positions(sample.subject)])
     x_all = residuals(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     x, y = x_all.mean(1), residuals(labels)
-    label_residual_proportion = _left(y, labels, residuals, sample.subject)
-    score_left = _left(x, scores.mean(0), residuals, sample.subject)
+    label_residual_proportion = _residual_proportion(y, labels, residuals, sample.subject)
+    score_left = _residual_proportion(x, scores.mean(0), residuals, sample.subject)
     groups, none = int(sample.group.max()) + 1, np.zeros(int(sample.group.max()) + 1)
     scale = float(np.sqrt((x**2).sum() * (y**2).sum()))
     if residuals.freedom < groups or groups < 2 or scale < 1e-9:
         few = Undefined("few_to_adjust", n=n, of=len(residuals.rows))
-        return FewColumns(few, none, score_left, label_residual_proportion, 1.0, whole=False)
+        return SmallStudyAssociation(few, none, score_left, label_residual_proportion, 1.0, whole=False)
     r = float((x * y).sum()) / scale
     u = ((x / scale) * (y - r * scale / (x**2).sum() * x)).sum(1)
-    variance, by_group, kinds = _clustered(u, sample)
+    variance, by_group, kinds = _clustered_variance(u, sample)
     variance, by_group = variance * residuals.factor, by_group * residuals.factor
     mates = (sample.fold[:, :, None] == sample.fold[:, None]) & (sample.fold[:, :, None] >= 0)
     whole = bool(mates.any(0).all()) and partitions > 1
-    by_seed = np.stack([_sums((x_all[:, s] * y).sum(1) / scale, sample.group, groups) for s in range(partitions)])
+    by_seed = np.stack([np.bincount(sample.group, (x_all[:, s] * y).sum(1) / scale, groups) for s in range(partitions)])
     shared = training_overlap(by_seed, ~mates) if whole else None
     added = by_group if shared is None else min(shared, by_group)
     summands = by_seed.mean(0)
     if whole:
-        paired = _paired(scores, labels, residuals, sample.group, mates) / scale
+        paired = _contributions_without_overlap(scores, labels, residuals, sample.group, mates) / scale
         variance += (paired.sum() - summands.sum()) ** 2
         summands = paired
     mean = float(summands.sum())
     made = Estimate(mean, None, None, None, len(residuals.rows), "subjects", groups=groups, shared=float(added))
     if sample.stimulus is not None:
         made = replace(made, over="subjects and stimuli")
-    return FewColumns(
+    return SmallStudyAssociation(
         with_interval(made, float(np.sqrt(variance + added)), kinds - 1),
         summands,
         score_left,
         label_residual_proportion,
-        _follows(labels, sample, residuals),
+        _extra_movement_test(labels, sample, residuals),
         whole,
     )
 
 
-def _follows(labels: np.ndarray, sample: Sample, residuals: Residuals) -> float:
-    """p of the F test whether labels (n, K), adjusted for the columns, follow the further ones."""
+def _extra_movement_test(labels: np.ndarray, sample: Sample, residuals: Residuals) -> float:
+    """Return p of the F test whether labels (n, K), adjusted for the columns, follow the further columns."""
     columns = sample.columns
     both = replace(columns, common=np.hstack([columns.common, columns.further]))
     wide = Residuals.of_columns(both, residuals.rows)
@@ -284,41 +289,39 @@ def _follows(labels: np.ndarray, sample: Sample, residuals: Residuals) -> float:
     return float(stats.f.sf((before - after) / more / (after / wide.freedom), more * kinds, wide.freedom * kinds))
 
 
-def _left(residual: np.ndarray, values: np.ndarray, residuals: Residuals, subject: np.ndarray) -> float:
-    """The variance of residuals (n, K) per degree of freedom, over that of values within subjects."""
-    around = values - np.stack([_sums(of, subject) / np.bincount(subject) for of in values.T], axis=1)[subject]
+def _residual_proportion(residual: np.ndarray, values: np.ndarray, residuals: Residuals, subject: np.ndarray) -> float:
+    """Return the variance of residuals (n, K) per degree of freedom, over that of values within subjects."""
+    around = values - np.stack([np.bincount(subject, of) / np.bincount(subject) for of in values.T], axis=1)[subject]
     total = (around**2).sum() / max(len(values) - len(residuals.rows), 1)
     return float((residual**2).sum() / max(residuals.freedom, 1) / (total + 1e-12))
 
 
-def _sums(values: np.ndarray, code: np.ndarray, size: int = 0) -> np.ndarray:
-    return np.bincount(code, values, size)
-
-
-def _clustered(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
-    """The two-way variance of the sum of u (n,), the one over groups, and the least number of clusters of a kind."""
+def _clustered_variance(u: np.ndarray, sample: Sample) -> tuple[float, float, int]:
+    """Return the two-way variance of the sum of u (n,), the variance over groups, and the smaller number of
+    clusters."""
 
     def over(code: np.ndarray) -> tuple[float, int]:
-        sums = _sums(u, np.unique(code, return_inverse=True)[1])
+        sums = np.bincount(np.unique(code, return_inverse=True)[1], u)
         return float(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()), len(sums)
 
     by_group, groups = over(sample.group)
     if sample.stimulus is None:
         return by_group, by_group, groups
     of_stimuli, stimuli = over(sample.stimulus)
-    both = _sums(u, np.unique(np.stack([sample.group, sample.stimulus]), axis=1, return_inverse=True)[1].ravel())
+    codes = np.unique(np.stack([sample.group, sample.stimulus]), axis=1, return_inverse=True)[1].ravel()
+    both = np.bincount(codes, u)
     together = by_group + of_stimuli - float((both**2).sum())
     return max(by_group, of_stimuli, together), by_group, min(groups, stimuli)
 
 
-def _paired(
+def _contributions_without_overlap(
     scores: np.ndarray, labels: np.ndarray, residuals: Residuals, group: np.ndarray, mates: np.ndarray
 ) -> np.ndarray:
-    """(G,) summands of the sum of products of residuals in which no label meets the score of a model that saw it.
+    """Return (G,) contributions of groups to the sum of products of residuals, in which no label meets the score of a
+    model that was trained on it.
 
     x'My = sum over g of x_g y_g - sum over g, h of (C_g'x_g)(C_h'y_h), with orthonormal common columns C of groups g
-    and h. In the second sum x_g is of the partitions in which g and h share a test fold (`mates` (S, G, G)).
-    """
+    and h. In the second sum x_g is of the partitions in which g and h share a test fold (`mates` (S, G, G))."""
     partitions, n, k = scores.shape
     groups = mates.shape[1]
     weights = mates / mates.sum(0)
@@ -326,7 +329,7 @@ def _paired(
     weights = weights * (groups / (weights.sum(1, keepdims=True) * partitions))
     x = residuals.within(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     y = residuals.within(labels)
-    out = _sums((x.mean(1) * y).sum(1), group, groups)
+    out = np.bincount(group, (x.mean(1) * y).sum(1), groups)
     rows = [of for _, of in group_positions(group)]
     b = np.stack([residuals.common[of].T @ y[of] for of in rows])  # (G, c, K)
     for s in range(partitions):
@@ -336,19 +339,19 @@ def _paired(
 
 
 def standardised_scores(values: np.ndarray, subject: np.ndarray, parts: Parts) -> np.ndarray:
-    """(n, K) scores in standard deviations from the subject's mean, cut at 4; first by fold, so that no scale of a
-    model matters. 0 where `values` (n, K) are NaN or do not vary."""
+    """Return (n, K) scores in standard deviations from the subject's mean, limited to +- 4. They are first standardised
+    by fold, so that the scale of a model does not matter. 0 if `values` (n, K) are NaN or constant."""
     out = np.zeros(values.shape)
     for _, test in parts:
-        part = _z(values[test])
+        part = _standardise(values[test])
         for name in np.unique(subject[test]):
             mine = subject[test] == name
-            part[mine] = _z(part[mine])
+            part[mine] = _standardise(part[mine])
         out[test] = np.clip(part, -CLIP, CLIP)
     return np.nan_to_num(out)
 
 
-def _z(values: np.ndarray) -> np.ndarray:
+def _standardise(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).any():
         return values
     around = values - np.nanmean(values, 0)

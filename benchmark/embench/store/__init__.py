@@ -1,4 +1,4 @@
-"""Prepared data on disk: content-addressed, memory-mapped, labels apart."""
+"""Prepared data on disk: addressed by content, memory-mapped, with labels in a separate file."""
 
 from embench.files import cache_root
 from embench.store.derive import Clips, Derived, blank_clips, clips, decoder_versions, derive_features, joined, stream

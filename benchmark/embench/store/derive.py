@@ -42,16 +42,18 @@ if TYPE_CHECKING:
     from embench.interfaces.encoder import Encoder
 
 
-# Frames of videos for encoders: decoded once, cut around the face, stored as bytes, time first.
-
 _ARRAY, _INDEX = "array.npy", "index.json"
 
 
 @dataclass(frozen=True)
 class Clips:
-    """Frames of all recordings with a video: `array` (total, 3, size, size) uint8 RGB, memory-mapped, `rate` per
-    second. `excluded`: recordings whose video could not be decoded, with reasons. `segments` were searched for a face;
-    `faceless` of them had none and show the frame's centre."""
+    """Frames of all recordings with a video.
+
+    Args:
+        array: (total, 3, size, size) uint8 RGB, memory-mapped, at `rate` frames per second.
+        excluded: recordings whose video could not be decoded, with reasons.
+        segments: number of segments that were searched for a face; `faceless`: those without one, which show the
+            frame's centre."""
 
     array: np.ndarray
     rate: float
@@ -77,14 +79,13 @@ def clips(
         progress: called with (recordings done, recordings in all, which).
 
     Raises:
-        UsageError: where the store has no such videos. DataError: where a file is no longer there. PluginError: where
-            the recipe does not say what frames it wants. MachineError: where the disk is full, or a worker was killed.
-    """
-    wanted = _checked(store, modality, encoder)
+        UsageError: the store has no such videos. DataError: a file is missing. PluginError: the recipe does not name
+            frames. MachineError: the disk is full, or a worker was killed."""
+    wanted = _check_frames(store, modality, encoder)
     key = folder_digest([FORMAT, store.key, decoder_versions(), "clips", asdict(wanted)])
 
     def build(folder: Path) -> None:
-        films, total = _listed(store, wanted)
+        films, total = _list_films(store, wanted)
         for film in films:
             if not film.path.is_file():
                 raise DataError(
@@ -93,9 +94,11 @@ def clips(
                     hint="restore the file, or name its folder with --data-root",
                 )
         array = folder / _ARRAY
-        start = _room(array, (total, 3, wanted.size, wanted.size))
+        start = _allocate(array, (total, 3, wanted.size, wanted.size))
         spans, excluded, segments, faceless = dict[str, Span](), [], 0, 0
-        for done, (film, stored) in enumerate(zip(films, _all(films, wanted, array, start, workers), strict=True)):
+        for done, (film, stored) in enumerate(
+            zip(films, _write_films(films, wanted, array, start, workers), strict=True)
+        ):
             if stored.why:
                 excluded.append({"recording": film.recording, "modality": modality, "reason": stored.why})
             else:
@@ -121,24 +124,28 @@ def clips(
 
 def blank_clips(store: Store, modality: str, encoder: Encoder) -> Clips:
     """Return the result of `clips` for black videos, without decoding. Raises the errors of `clips` before decoding."""
-    wanted = _checked(store, modality, encoder)
-    films, total = _listed(store, wanted)
+    wanted = _check_frames(store, modality, encoder)
+    films, total = _list_films(store, wanted)
     spans = {film.recording: Span(film.row, film.frames, film.first / wanted.frames_hz) for film in films}
     pictures = np.broadcast_to(np.uint8(0), (total, 3, wanted.size, wanted.size))
     return Clips(pictures, wanted.frames_hz, spans, (), 0, 0)
 
 
-def _checked(store: Store, modality: str, encoder: Encoder) -> Frames:
+def _check_frames(store: Store, modality: str, encoder: Encoder) -> Frames:
     wanted = _wanted_frames(encoder)
     if modality != "video" or "video" not in store.modalities:
         raise UsageError(f"{store.name} has no usable video", where=f"modality {modality}")
     return wanted
 
 
-def _listed(store: Store, wanted: Frames) -> tuple[list[Film], int]:
+def _list_films(store: Store, wanted: Frames) -> tuple[list[Film], int]:
     """Return the videos of a store, and their total number of frames."""
-    films = [*_find_films(store, wanted)]
-    total = films[-1].row + films[-1].frames if films else 0
+    films: list[Film] = []
+    total = 0
+    for entry in store.recordings:
+        if entry.video is not None:
+            films.append(_film(store, entry, entry.video, wanted, total))
+            total += films[-1].frames
     if total == 0:
         raise UsageError(f"no video is long enough for a frame at {wanted.frames_hz:g} Hz", where=store.name)
     return films, total
@@ -163,12 +170,12 @@ def _wanted_frames(encoder: Encoder) -> Frames:
 
 
 def decoder_versions() -> dict[str, str]:
-    """Return the other causes of decoded pixels: versions of the decoding libraries."""
+    """Return the versions of the libraries that decode frames, which affect pixels."""
     versions = {name: installed_version(name) for name in ("av", "opencv-python-headless")}
     return {"frames": str(video.FRAMES_REVISION), **versions}
 
 
-def _room(path: Path, shape: tuple[int, ...]) -> int:
+def _allocate(path: Path, shape: tuple[int, ...]) -> int:
     """Create a file of the array's final size, in which every worker writes its own part; return the byte at which the
     array begins."""
     with path.open("wb") as file:
@@ -179,26 +186,16 @@ def _room(path: Path, shape: tuple[int, ...]) -> int:
     return start
 
 
-def _find_films(store: Store, wanted: Frames) -> Iterator[Film]:
-    """Yield the videos of all recordings in a store, with the row at which the frames of each start."""
-    row = 0
-    for entry in store.recordings:
-        if entry.video is not None:
-            film = _film(store, entry, entry.video, wanted, row)
-            row += film.frames
-            yield film
-
-
-def _film(store: Store, entry: RecordingEntry, held: VideoEntry, wanted: Frames, row: int) -> Film:
-    start, stop = held.seen(entry.duration_s)
+def _film(store: Store, entry: RecordingEntry, video_entry: VideoEntry, wanted: Frames, row: int) -> Film:
+    start, stop = video_entry.seen(entry.duration_s)
     first = math.ceil(start * wanted.frames_hz - EPS)
     frames = max(math.ceil(stop * wanted.frames_hz - EPS) - first, 0)
     root = store.root or Path()
-    boxes = None if held.boxes is None else root / held.boxes
-    return Film(entry.id, root / held.file, boxes, held.span[0], first, frames, row)
+    boxes = None if video_entry.boxes is None else root / video_entry.boxes
+    return Film(entry.id, root / video_entry.file, boxes, video_entry.span[0], first, frames, row)
 
 
-def _all(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
+def _write_films(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
     if workers <= 1 or len(films) <= 1:
         for film in films:
             yield write_film(film, wanted, array, start)
@@ -209,11 +206,6 @@ def _all(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers
     with working(pool, "while decoding videos", str(array.parent)) as submit:
         for job in [submit(write_film, film, wanted, array, start) for film in films]:
             yield job.result()
-
-
-# Outputs of encoders on prepared data, stored once: streams, features, and modalities joined as channels.
-
-__all__ = ["Clips", "Derived", "clips", "derive_features", "joined", "stream"]
 
 
 RowsOf = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray | None]]
@@ -240,12 +232,11 @@ class Derived:
 
 
 def joined(store: Store, modality: str) -> Derived:
-    """Return a modality, one channel of it (`ecg[left]`), or several joined by plus signs (`ecg+eda`) as channels over
-    the time that all of them cover; absent if any part is absent.
+    """Return a modality, one channel of it (`ecg[left]`), or several joined by plus signs (`ecg+eda`). Joined
+    modalities become channels over the time that all of them cover. A recording that lacks one of them is left out.
 
     Raises:
-        UsageError: where the store has no such modality or channel, it is a video, or their rates differ.
-    """
+        UsageError: the store has no such modality or channel, it is a video, or their rates differ."""
     parts = names_in(modality)
     if "video" in parts:
         raise UsageError("a video has no samples", where=f"modality {modality}", expected="an encoder that reads clips")
@@ -257,7 +248,7 @@ def joined(store: Store, modality: str) -> Derived:
                 expected=f"one of {', '.join(store.modalities)}",
             )
     entries = [store.modalities[part] for part in parts]
-    chosen = [_chosen(store, part, channel) for part, channel in parse_modality(modality)]
+    chosen = [_channel_slice(store, part, channel) for part, channel in parse_modality(modality)]
     channels = tuple(
         entry.channels[i]
         for entry, which in zip(entries, chosen, strict=True)
@@ -286,23 +277,20 @@ def joined(store: Store, modality: str) -> Derived:
                 yield entry.id, Signal(data, rate, channels, unit), start
 
     unit = "+".join(entry.unit for entry in entries)
-    return _stored(store, ["joined", modality], modality, signals)
+    return _store_signals(store, ["joined", modality], modality, signals)
 
 
-def mapped(store: Store, modality: str, derived: Derived) -> Derived:
+def to_memory_map(store: Store, modality: str, derived: Derived) -> Derived:
     """Return signals of a modality as a memory map, with fast random access: recordings stored at a lower rate are
     written at the modality's rate."""
     if not isinstance(derived.array, Resampled):
         return derived
-
-    def signals() -> Iterator[tuple[str, Signal, float]]:
-        for recording, span in derived.spans.items():
-            yield recording, derived.signal(recording), span.t0
-
-    return _stored(store, ["mapped", modality], modality, signals)
+    return _store_signals(
+        store, ["mapped", modality], modality, lambda: ((r, derived.signal(r), s.t0) for r, s in derived.spans.items())
+    )
 
 
-def _chosen(store: Store, part: str, channel: str | None) -> slice:
+def _channel_slice(store: Store, part: str, channel: str | None) -> slice:
     """Return the positions of the channels that are read: all, or the named one."""
     channels = store.modalities[part].channels
     if channel is None:
@@ -318,19 +306,17 @@ def _chosen(store: Store, part: str, channel: str | None) -> slice:
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
-    """Return outputs of `encoder.stream` for all recordings; `code` is the identity of the encoder's code.
+    """Return outputs of `encoder.stream` for all recordings. `code`: the identity of the encoder's code.
 
     Raises:
-        PluginError: where the encoder fails, or its streams differ in channels or rate.
-    """
-    source = joined(store, modality)
-
-    def signals() -> Iterator[tuple[str, Signal, float]]:
-        for recording, span in source.spans.items():
-            yield recording, _streamed(source, modality, encoder, recording), span.t0
-
-    key = ["stream", modality, *_made_by(store, encoder, code)]
-    return _stored(store, key, modality, signals)
+        PluginError: the encoder fails, or its streams differ in channels or rate."""
+    source, key = joined(store, modality), ["stream", modality, *_cache_causes(store, encoder, code)]
+    return _store_signals(
+        store,
+        key,
+        modality,
+        lambda: ((r, _streamed(source, modality, encoder, r), span.t0) for r, span in source.spans.items()),
+    )
 
 
 def compute_stream(store: Store, modality: str, encoder: Encoder, recording: str) -> Signal:
@@ -339,14 +325,14 @@ def compute_stream(store: Store, modality: str, encoder: Encoder, recording: str
 
 
 def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) -> Signal:
-    with _encoder(encoder, recording):
+    with _encoder_faults(encoder, recording):
         streamed = encoder.stream(_private_copy(source.signal(recording), modality, encoder))
         data = np.moveaxis(np.asarray(streamed.data, np.float32), streamed.time_axis, -1)
         streamed = Signal(data, float(streamed.rate), tuple(streamed.channels), streamed.unit)
     if data.ndim != 2 or len(data) != len(streamed.channels):
         raise PluginError(
             f"a stream of shape {data.shape} with channels {streamed.channels}",
-            where=f"{_name(encoder)}, recording {recording}",
+            where=f"{_encoder_name(encoder)}, recording {recording}",
             expected="(channels, samples)",
         )
     return streamed
@@ -361,22 +347,22 @@ def derive_features(
     standardised: bool = False,
     make: RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """Return outputs of `encoder.features` for `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape)
-    float32}, memory-mapped.
+    """Return outputs of `encoder.features`: recording id -> (n, *shape) float32, memory-mapped.
 
-    `standardised` signals have mean 0 and SD 1 per channel and recording. Spans are clipped to the recorded time; an
-    empty span gives a row of NaN. Recordings without the modality are missing. `make` replaces `features_in`, for
-    example in parallel processes.
+    Args:
+        spans: recording id -> (n, 2) in s. Spans are clipped to the recorded time; an empty span gives a row of NaN.
+            Recordings without the modality are missing in the result.
+        standardised: True to give each channel of a recording mean 0 and SD 1 first.
+        make: function that replaces `features_in`, for example to compute in parallel.
 
     Raises:
-        PluginError: where the encoder fails, or gives rows of another number or shape.
-    """
+        PluginError: the encoder fails, or gives rows of another number or shape."""
     source = joined(store, modality)
     wanted = {r: np.asarray(own, np.float64).reshape(-1, 2) for r, own in spans.items() if r in source.spans}
     spans_digest = hashlib.sha256()
     for recording, own in wanted.items():
         spans_digest.update(f"{recording} {len(own)} ".encode() + own.tobytes())
-    key = ["features", modality, *_made_by(store, encoder, code), spans_digest.hexdigest()]
+    key = ["features", modality, *_cache_causes(store, encoder, code), spans_digest.hexdigest()]
     if standardised:
         key.append("standardised")
 
@@ -388,7 +374,7 @@ def derive_features(
         )
         shapes = {rows.shape[1:] for rows in rows_by_recording.values() if rows is not None}
         if len(shapes) > 1:
-            raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_name(encoder))
+            raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_encoder_name(encoder))
         shape = shapes.pop() if shapes else ()
         with RowWriter(folder / _ARRAY, shape) as writer:
             for recording, own in wanted.items():
@@ -421,12 +407,12 @@ def _rows(
         moments = Moments.from_samples(signal.data)
         data = ((signal.data - moments.mean[:, None]) / moments.std[:, None]).astype(np.float32)
         signal = replace(signal, data=data)
-    with _encoder(encoder, recording):
+    with _encoder_faults(encoder, recording):
         values = np.asarray(encoder.features(signal, inside[valid]), np.float32)
     if values.ndim == 0 or len(values) != valid.sum():
         raise PluginError(
             f"features of shape {values.shape} for {valid.sum()} spans",
-            where=f"{_name(encoder)}, recording {recording}",
+            where=f"{_encoder_name(encoder)}, recording {recording}",
         )
     rows = np.full((len(own), *values.shape[1:]), np.nan, np.float32)
     rows[valid] = values
@@ -444,13 +430,13 @@ def name_for(encoder: Encoder, modality: str) -> str:
     return known_as(encoder.accepts, modality) or without_channels(modality)
 
 
-def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:
-    """Return the causes of an encoder's output besides the data: its code and settings, the contents of its files, and
-    versions of the computing libraries."""
+def _cache_causes(store: Store, encoder: Encoder, code: str) -> list[object]:
+    """Return everything that affects an encoder's output besides the data: its code and settings, the contents of its
+    files, and versions of libraries."""
     libraries = {name: installed_version(name) for name in (*_LIBRARIES, *encoder.libraries)}
     with FileHashes(_cache(store)) as hashes:
         assets = [hashes(path) for path in encoder.assets()]
-    return [_name(encoder), code, encoder.recipe.prepare, encoder.recipe.build, libraries, assets]
+    return [_encoder_name(encoder), code, encoder.recipe.prepare, encoder.recipe.build, libraries, assets]
 
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "neurokit2")
@@ -466,7 +452,7 @@ def _cache(store: Store) -> Path:
     return store.path.parent.parent
 
 
-def _stored(
+def _store_signals(
     store: Store,
     key: Sequence[object],
     modality: str,
@@ -505,7 +491,7 @@ def _stored(
 
 
 @contextmanager
-def _encoder(encoder: Encoder, recording: str) -> Iterator[None]:
+def _encoder_faults(encoder: Encoder, recording: str) -> Iterator[None]:
     """Turn all exceptions of an encoder into plugin errors."""
     try:
         yield
@@ -515,9 +501,10 @@ def _encoder(encoder: Encoder, recording: str) -> Iterator[None]:
         if out_of_memory(error):
             raise
         raise PluginError(
-            f"the encoder failed: {type(error).__name__}: {error}", where=f"{_name(encoder)}, recording {recording}"
+            f"the encoder failed: {type(error).__name__}: {error}",
+            where=f"{_encoder_name(encoder)}, recording {recording}",
         ) from error
 
 
-def _name(encoder: Encoder) -> str:
+def _encoder_name(encoder: Encoder) -> str:
     return f"{type(encoder).__module__}:{type(encoder).__qualname__}"

@@ -53,9 +53,8 @@ def store_key(
     machine and in any folder.
 
     Raises:
-        PluginError: a modality of the card is not defined as the card has it.
-    """
-    files = _contents(dataset, subjects, cache)
+        PluginError: a modality of the card is not defined as the card has it."""
+    files = _subject_files(dataset, subjects, cache)
     added = {m: modality.definition() for m, modality in added_modalities(dataset.card, name).items()}
     return folder_digest(
         {
@@ -77,11 +76,11 @@ def store_key(
 
 def raw_digest(dataset: Dataset, cache: Path) -> bytes:
     """Return 32 bytes, a digest of the names and contents of all raw files; it cannot be derived from a store's key."""
-    files = {item for own in _contents(dataset, dataset.subjects(), cache).values() for item in own}
+    files = {item for own in _subject_files(dataset, dataset.subjects(), cache).values() for item in own}
     return hashlib.sha256(json.dumps(sorted(files)).encode()).digest()
 
 
-def contents(dataset: Dataset, cache: Path, subjects: Iterable[str] | None = None) -> set[str]:
+def file_hashes(dataset: Dataset, cache: Path, subjects: Iterable[str] | None = None) -> set[str]:
     """Return the SHA-256 of all non-empty files behind the recordings of some subjects (default: all)."""
     paths = {path for subject in subjects or dataset.subjects() for path in dataset.files(subject)}
     with FileHashes(cache) as hashes:
@@ -92,8 +91,7 @@ def synthetic(root: Path) -> Mapping[str, Any] | None:
     """Return the content of `EMBENCH_SYNTHETIC.json` below `root`; None for real data.
 
     Raises:
-        DataError: the file is not a JSON object.
-    """
+        DataError: the file is not a JSON object."""
     path = root / SYNTHETIC
     if not path.is_file():
         return None
@@ -106,7 +104,7 @@ def synthetic(root: Path) -> Mapping[str, Any] | None:
     return content
 
 
-def _contents(dataset: Dataset, subjects: Iterable[str], cache: Path) -> dict[str, list[tuple[str, str]]]:
+def _subject_files(dataset: Dataset, subjects: Iterable[str], cache: Path) -> dict[str, list[tuple[str, str]]]:
     """Return names and hashes of each subject's files. For own data, hashes are keyed by a secret, so that nobody can
     test guessed label tables."""
     root = dataset.root.resolve()
@@ -147,8 +145,7 @@ class FileHashes:
         """Hash many files, several at a time; return them in the order of `paths`.
 
         Raises:
-            DataError: one is missing or cannot be read.
-        """
+            DataError: one is missing or cannot be read."""
         states = {path: _read_by(path, Path.stat) for path in paths}
         found = {path: known for path, stat in states.items() if (known := self._known(path, stat))}
         unknown = [path for path in states if path not in found]

@@ -46,14 +46,12 @@ from embench.store.store import (
 )
 from embench.system import ProgressCallback, begin_worker, explain_missing_library, working
 
-# Offsets of each subject's rows in arrays that several workers write.
-
 _FAILED = -1
 
 
-class Places:
-    """Start rows of the next subject in each modality's array, known once all earlier subjects have been read by any
-    worker."""
+class RowOffsets:
+    """Start rows of the next subject in each modality's array. They are known once all earlier subjects have been read,
+    by any worker."""
 
     def __init__(self, primitives: Any, modalities: Iterable[str]) -> None:
         self._modalities = tuple(modalities)
@@ -86,9 +84,6 @@ class Places:
             self._changed.notify_all()
 
 
-# Calls of a reader, with its failures distinguished from embench's.
-
-
 @contextlib.contextmanager
 def reader_faults(name: str, where: str) -> Iterator[None]:
     """Turn exceptions of a reader into errors of the right kind: DataError for unreadable files, PluginError for
@@ -116,8 +111,6 @@ def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]
         yield recording
 
 
-# Preparation of a dataset's files, one recording at a time, so that memory does not grow with the subjects.
-
 _FORKS = sys.platform == "linux"
 """True if workers are copies of this process, and so have readers that a new process could not import."""
 
@@ -138,8 +131,8 @@ def prepare(
     """Return the prepared data of a dataset, prepared now if necessary.
 
     Args:
-        scratch: folder for temporary data of a plan: as prepared data, but with zeros as samples. Signals are read, but
-            neither filtered nor written.
+        scratch: folder for temporary data of a plan: like prepared data, but with zeros as samples. Signals are read,
+            but neither filtered nor written.
         name: the dataset's full registry name.
         code: identity of the reader's code.
         rate_hz: the common rate; unused if `filtered` is False: signals then keep their own.
@@ -150,11 +143,10 @@ def prepare(
         progress: called with (subjects done, subjects in all, who).
 
     Raises:
-        DataError: where files are missing, damaged or of another dataset.
-        PluginError: where the reader fails, or gives something else than its card says, or the card has a modality that
-            is not defined so.
-        MachineError: where the cache cannot be written, or a worker was killed.
-    """
+        DataError: files are missing, damaged or of another dataset.
+        PluginError: the reader fails, or differs from its dataset card, or a modality of the card is not defined like
+            that.
+        MachineError: the cache cannot be written, or a worker was killed."""
     with reader_faults(name, "subjects"):
         subjects = dataset.subjects()
         if not subjects:
@@ -215,7 +207,7 @@ class _Samples:
     """Writes one subject's samples to their final place. Samples wait in memory only while other workers read earlier
     subjects."""
 
-    def __init__(self, job: _Job, places: Places, subject: int) -> None:
+    def __init__(self, job: _Job, places: RowOffsets, subject: int) -> None:
         self.rows: dict[str, int] = {}
         self._job, self._places, self._subject = job, places, subject
         self._waiting: list[tuple[str, int, np.ndarray]] = []
@@ -244,8 +236,8 @@ class _Samples:
 
 @dataclass
 class _Content:
-    """Metadata of one subject, or of several; `rows` counts rows of the files. Spans of a single subject have no
-    offset."""
+    """Metadata of one subject, or of several. `rows` counts rows of the files. The spans of a single subject have no
+    offset yet."""
 
     recordings: list[RecordingEntry] = field(default_factory=list)
     modalities: dict[str, ModalityEntry] = field(default_factory=dict)
@@ -262,7 +254,7 @@ class _Content:
 def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
     """Read all subjects and join their metadata in the order of `subjects`."""
     whole, ends = _Content(), dict[str, int]()
-    with contextlib.closing(_parts(job, subjects, workers)) as parts:
+    with contextlib.closing(_read_subjects(job, subjects, workers)) as parts:
         for done, (subject, part) in enumerate(zip(subjects, parts, strict=True)):
             for m, entry in part.modalities.items():
                 if whole.modalities.setdefault(m, entry) != entry:
@@ -294,14 +286,14 @@ def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCal
     return whole
 
 
-def _parts(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, None, None]:
+def _read_subjects(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, None, None]:
     if workers <= 1 or len(subjects) == 1 or not (_FORKS or _found_by_name(type(job.dataset))):
-        places = Places(multiprocessing.dummy, job.dataset.card.modalities)
+        places = RowOffsets(multiprocessing.dummy, job.dataset.card.modalities)
         for position, subject in enumerate(subjects):
-            yield _read(job, places, position, subject)
+            yield _read_subject(job, places, position, subject)
         return
     context = multiprocessing.get_context("fork" if _FORKS else "spawn")
-    places = Places(context, job.dataset.card.modalities)
+    places = RowOffsets(context, job.dataset.card.modalities)
     pool = ProcessPoolExecutor(min(workers, len(subjects)), context, _start_worker, (job, places))
     with working(pool, "while preparing data", job.name) as submit:
         for part in [submit(_read_in_worker, position, subject) for position, subject in enumerate(subjects)]:
@@ -313,10 +305,10 @@ def _found_by_name(reader: type) -> bool:
     return PathFinder.find_spec(reader.__module__.partition(".")[0]) is not None
 
 
-_JOB: tuple[_Job, Places]
+_JOB: tuple[_Job, RowOffsets]
 
 
-def _start_worker(job: _Job, places: Places) -> None:
+def _start_worker(job: _Job, places: RowOffsets) -> None:
     global _JOB  # noqa: PLW0603 - a worker is given its job once, when it starts
     _JOB = job, places
     begin_worker()
@@ -325,13 +317,13 @@ def _start_worker(job: _Job, places: Places) -> None:
 def _read_in_worker(position: int, subject: str) -> _Content:
     job, places = _JOB
     try:
-        return _read(job, places, position, subject)
+        return _read_subject(job, places, position, subject)
     except BaseException:
         places.fail()
         raise
 
 
-def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
+def _read_subject(job: _Job, places: RowOffsets, position: int, subject: str) -> _Content:
     """Read one subject: samples into the arrays, metadata into memory."""
     samples = _Samples(job, places, position)
     content = _Content(rows=samples.rows)
@@ -345,7 +337,7 @@ def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
                 if m == "video":
                     video, spans[m] = _video_entry(job, recording, content)
                 else:
-                    spans[m], stretches = _written(job, recording, m, content, samples)
+                    spans[m], stretches = _append_signal(job, recording, m, content, samples)
                     lost |= {m: stretches} if stretches else {}
             except Unusable as unusable:
                 content.excluded.append(
@@ -371,12 +363,12 @@ def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
     return content
 
 
-def _written(
+def _append_signal(
     job: _Job, recording: Recording, modality: str, content: _Content, samples: _Samples
 ) -> tuple[Span, tuple[Stretch, ...]]:
-    """Pass on the signal's samples; return their place among the subject's, and the spans with lost samples. Raises
-    Unusable."""
-    signal, rate, t0, lost = _ready(job, recording, modality)
+    """Append the signal's samples to `samples`. Return their span among the subject's samples, and the spans with lost
+    samples. Raises Unusable."""
+    signal, rate, t0, lost = _prepare_signal(job, recording, modality)
     linear = is_linear(modality, job.added.get(modality))
     entry = ModalityEntry(signal.channels, float(rate), signal.unit, linear)
     if content.modalities.setdefault(modality, entry) != entry:
@@ -399,8 +391,10 @@ def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[Vi
         if video.boxes is not None:
             read_boxes(video.boxes, video.path)
     except DataError as error:
-        raise Unusable(f"{_below(job.dataset.root, Path(error.where or video.path))}: {error.what}") from error
-    file, boxes = (None if path is None else _below(job.dataset.root, path) for path in (video.path, video.boxes))
+        raise Unusable(f"{_relative_path(job.dataset.root, Path(error.where or video.path))}: {error.what}") from error
+    file, boxes = (
+        None if path is None else _relative_path(job.dataset.root, path) for path in (video.path, video.boxes)
+    )
     span = (float(video.span[0]), float(video.span[1]))
     entry = VideoEntry(str(file), found.fps, span, found.duration_s, boxes)
     start, stop = entry.seen(recording.duration_s)
@@ -419,15 +413,15 @@ _MILLISECONDS = 1000.0
 """Frame rate in which a video's length counts if the card names none."""
 
 
-def _below(root: Path, path: Path) -> str:
+def _relative_path(root: Path, path: Path) -> str:
     """Return a path relative to the dataset's folder, so that the folder can move."""
     path, root = Path(path).absolute(), Path(root).absolute()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float, float, tuple[Stretch, ...]]:
-    """Return the signal to be stored, its rate (Hz) when read, its start in s, and the spans with lost samples. Raises
-    Unusable."""
+def _prepare_signal(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float, float, tuple[Stretch, ...]]:
+    """Return the signal as it will be stored, its rate (Hz) when it is read, its start in s, and the spans with lost
+    samples. Raises Unusable."""
     signal = recording.signals.get(modality)
     if signal is None:
         raise Unusable("not recorded")
@@ -450,7 +444,7 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
     elif job.samples:
         ready = _preprocessed(job, signal, modality)
     else:
-        ready = _unfiltered(job, signal, modality)
+        ready = _zeros_like_preprocessed(job, signal, modality)
     if ready.data.shape[1] == 0:
         raise Unusable("no samples are left after the rate conversion")
     t0 = skipped / signal.rate
@@ -476,7 +470,7 @@ _SHORT = 16
 """Samples of the dummy signal that is preprocessed to learn the final rate."""
 
 
-def _unfiltered(job: _Job, signal: Signal, modality: str) -> Signal:
+def _zeros_like_preprocessed(job: _Job, signal: Signal, modality: str) -> Signal:
     """Return a signal of zeros in the rate and length of `_preprocessed`. Raises Unusable as preprocessing does."""
     fill_gaps(signal.data, signal.channels)
     short = replace(signal, data=np.zeros((1, _SHORT), np.float32), channels=signal.channels[:1])

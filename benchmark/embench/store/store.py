@@ -40,9 +40,7 @@ from embench.signals.gaps import Stretch
 from embench.signals.resample import length_after, to_rate
 from embench.system import locked
 
-# Arrays that grow on disk, so that memory holds only the added part.
-
-AGAIN = "rerun the same command: it makes missing and damaged files again"
+RERUN_HINT = "rerun the same command: it makes missing and damaged files again"
 
 
 class RowWriter:
@@ -106,7 +104,7 @@ def open_rows(path: Path) -> np.memmap:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
-        raise DataError(f"prepared data cannot be read: {error}", where=str(path), hint=AGAIN) from error
+        raise DataError(f"prepared data cannot be read: {error}", where=str(path), hint=RERUN_HINT) from error
 
 
 # Folders that are either complete or missing: written aside with checksums, then renamed.
@@ -129,13 +127,12 @@ def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
     its folder is used. Files of a killed process are removed by the next call at the latest.
 
     Raises:
-        MachineError: the disk is full or not writable.
-    """
+        MachineError: the disk is full or not writable."""
     with writing(target):
         if _is_sound(target):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
+        _remove_leftovers(target.parent)
         with _aside(target.parent, mode) as folder:
             build(folder)
             write_sums(folder, [path.name for path in folder.iterdir()])
@@ -158,13 +155,12 @@ def check_folder(folder: Path, *, whole: bool = False) -> None:
     """Compare a folder of `build_once` with its checksums; large files by sampled blocks unless `whole`.
 
     Raises:
-        DamagedError: a file is missing, cut short or altered.
-    """
+        DamagedError: a file is missing, cut short or altered."""
     check_files(folder, read_sealed_json(folder / _SUMS)["files"], whole=whole)
 
 
 def damaged_folders(cache: Path) -> Iterator[DamagedError]:
-    """Read all of a cache completely and yield its faults."""
+    """Yield the faults of a cache, all of which is read."""
     for folder in stored_folders(cache):
         if not (folder / _SUMS).is_file():
             continue  # of a version without checksums, which nothing reads
@@ -232,7 +228,7 @@ def _aside(parent: Path, mode: int) -> Iterator[Path]:
         yield folder
 
 
-def _sweep(parent: Path) -> None:
+def _remove_leftovers(parent: Path) -> None:
     """Remove what killed processes left behind."""
     for lock in parent.glob(f"{_ASIDE}*.lock"):
         with contextlib.suppress(OSError), locked(lock, wait=False) as ownerless:
@@ -279,17 +275,15 @@ def read_labels(path: Path) -> dict[str, dict[str, Label]]:
     return labels
 
 
-# Prepared data for reading: an index in seconds, one memory-mapped array per modality, labels apart.
-
 INDEX, LABELS = "index.json", "labels.npz"
 _KEYS = {"excluded": "left_out"}
-"""Fields that have another name in the index."""
+"""Field -> its name in the index, if different."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Place of a recording's samples in an array: `samples` from `offset`; the first one was taken `t0` s after the
-    recording's start. `hz`: rate of the stored samples if lower than that of the array."""
+    """Place of a recording's samples in an array: `samples` samples from `offset`. The first was taken `t0` s after the
+    recording's start. `hz`: rate of the stored samples if it is lower than that of the array, else None."""
 
     offset: int
     samples: int
@@ -315,8 +309,12 @@ class ModalityEntry:
 
 @dataclass(frozen=True, slots=True)
 class VideoEntry:
-    """A video that belongs to a recording: `file` and `boxes` (the face's place, or None) below the dataset's folder,
-    `fps` and `duration_s` of the file, `span` (start, stop) of the recording on the file's clock."""
+    """A video of a recording.
+
+    Args:
+        file, boxes: paths below the dataset's folder; `boxes` has the positions of the face, None without such a file.
+        fps, duration_s: of the file.
+        span: start and stop of the recording on the file's clock."""
 
     file: str
     fps: float
@@ -332,8 +330,12 @@ class VideoEntry:
 
 @dataclass(frozen=True, slots=True)
 class RecordingEntry:
-    """A recording without samples and labels; absent modalities have no span. A video's span is its visible part; its
-    pixels are not stored. `lost`: modality -> spans, in s of the recording, in which samples were lost and bridged."""
+    """A recording without samples and labels.
+
+    Args:
+        spans: modality -> place of its samples; absent modalities have none. A video's span is its visible part; its
+            pixels are not stored.
+        lost: modality -> spans, in s of the recording, in which samples were lost and bridged."""
 
     id: str
     subject: str
@@ -361,8 +363,7 @@ class Store:
         excluded: signals that cannot be used: subject, recording, modality, reason.
         subjects: known facts of each subject.
         label_kinds: rating, continuous or condition, by label name.
-        root: the dataset's folder with its videos, at the time of the last preparation.
-    """
+        root: the dataset's folder with its videos, at the time of the last preparation."""
 
     path: Path
     key: str
@@ -421,7 +422,9 @@ class Store:
     def _slow(self) -> Mapping[str, _Parts]:
         """Modalities with recordings that are stored at a lower rate."""
         slow = {m for entry in self.recordings for m, span in entry.spans.items() if span.hz is not None}
-        return {m: _parts(self.modalities[m], [e.spans[m] for e in self.recordings if m in e.spans]) for m in slow}
+        return {
+            m: _locate_parts(self.modalities[m], [e.spans[m] for e in self.recordings if m in e.spans]) for m in slow
+        }
 
     @cached_property
     def _by_id(self) -> Mapping[str, RecordingEntry]:
@@ -433,8 +436,8 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Recordings in an array: `entry` of the modality, `spans`, the end of each at the modality's rate, and its first
-    row in the file."""
+    """Recordings in an array: the modality's `entry`, their `spans`, their `ends` at the modality's rate, and their
+    first `rows` in the file."""
 
     entry: ModalityEntry
     spans: Sequence[Span]
@@ -442,7 +445,7 @@ class _Parts:
     rows: np.ndarray
 
 
-def _parts(entry: ModalityEntry, spans: Sequence[Span]) -> _Parts:
+def _locate_parts(entry: ModalityEntry, spans: Sequence[Span]) -> _Parts:
     stored = [length_after(span.samples, entry.rate, span.hz or entry.rate) for span in spans]
     return _Parts(entry, spans, np.cumsum([span.samples for span in spans]), np.cumsum([0, *stored]))
 
@@ -504,7 +507,7 @@ def open_store(path: Path, root: Path | None = None) -> Store:
     try:
         check_folder(path)
     except DamagedError as error:
-        raise DataError(error.what, where=error.where, hint=AGAIN) from error
+        raise DataError(error.what, where=error.where, hint=RERUN_HINT) from error
     content = json.loads((path / INDEX).read_text())
     content["recordings"] = tuple(
         RecordingEntry(
@@ -529,19 +532,14 @@ def _video(entry: Mapping[str, Any] | None) -> VideoEntry | None:
     return None if entry is None else VideoEntry(**{**entry, "span": tuple(entry["span"])})
 
 
-# Slow arrays that follow from prepared data: computed once, then read from the folder of these data and deleted with
-# it.
-
-
 def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the array from `make`, without objects, cached in the store's folder under `key`.
+    """Return the array that `make` computes, without objects, cached in the store's folder under `key`.
 
     If the cached file is missing, damaged or not writable, the array is computed.
 
     Args:
-        key: plain values that name all causes of the array besides the prepared data, including versions of code.
-    """
-    path = _path(store, key)
+        key: plain values that name all causes of the array besides the prepared data, including versions of code."""
+    path = _cache_path(store, key)
     with suppress(OSError, DataError, KeyError):
         return read_arrays(path)["array"]
     array = make()
@@ -555,7 +553,7 @@ def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np
 
 def cache_array_once(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
     """Return `cache_array`; concurrent processes wait while one computes."""
-    path = _path(store, key)
+    path = _cache_path(store, key)
     with ExitStack() as held:
         with suppress(OSError):
             make_folder(path.parent, store.mode)
@@ -565,8 +563,8 @@ def cache_array_once(store: Store, key: object, make: Callable[[], np.ndarray]) 
 
 def is_cached(store: Store, key: object) -> bool:
     """Return True if an array with this `key` is cached."""
-    return _path(store, key).exists()
+    return _cache_path(store, key).exists()
 
 
-def _path(store: Store, key: object) -> Path:
+def _cache_path(store: Store, key: object) -> Path:
     return store.path / "kept" / f"{digest(key)}.npz"

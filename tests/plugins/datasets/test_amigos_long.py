@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from embench.protocols import connected_groups, load_protocol, make_units, partition, prove, whole
+from embench.protocols import connected_groups, load_protocol, make_units, partition, prove, whole_recordings
 from embench.testing import check_dataset
 from embench_plugins.datasets.amigos.reader import GROUPS, Amigos, AmigosAll, AmigosExternal, AmigosLong
 from embench_plugins.datasets.amigos.release import LONG, PEOPLE, SHORT
@@ -134,7 +134,7 @@ class TestShortAndLong:
 
     def test_who_watched_a_long_video_together_stays_together_in_the_short_ones(self, all_subjects):
         recordings = [r for s in ("P07", "P01", "P08", "P09") for r in AmigosAll(all_subjects).recordings(s)]
-        groups = connected_groups(whole(recordings))
+        groups = connected_groups(whole_recordings(recordings))
         assert groups["P07"] == groups["P01"]
         assert len({groups[s] for s in ("P07", "P08", "P09")}) == 3
 

@@ -15,10 +15,10 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import Fold
 from embench.statistics import confound_test
-from embench.statistics.confound_test import Association, Held, measure_association, scored
+from embench.statistics.confound_test import Association, ConfoundBlocks, estimate_metric, measure_association
 from embench.statistics.intervals import leave_one_out
-from embench.statistics.nuisance_columns import Observed, Study, block, study_of
-from embench.statistics.nuisance_movement import behaviour_of, breath, eyes, jaw, modalities_held, muscle
+from embench.statistics.nuisance_columns import Observed, Study, make_block, make_study
+from embench.statistics.nuisance_movement import adjusted_modalities, behaviour_features, breath, eyes, jaw, muscle
 from embench.store import ModalityEntry, RecordingEntry, Span, Store
 from embench.store.store import RowWriter
 
@@ -58,7 +58,7 @@ def study_over(store: Store, y: np.ndarray) -> Study:
     labels = {"stress": y}
     cohort = Cohort(store, CARD, (TARGET,), units, labels, labels, whole, whole, (), float(UNIT_S), units)
     halves = [tuple(unit.id for unit in units if int(unit.subject[1:]) % 2 == k) for k in (0, 1)]
-    study = study_of(Observed(cohort), TARGET, [Fold(k, halves[1 - k], (), halves[k]) for k in (0, 1)], 0)
+    study = make_study(Observed(cohort), TARGET, [Fold(k, halves[1 - k], (), halves[k]) for k in (0, 1)], 0)
     assert isinstance(study, Study)
     return study
 
@@ -67,10 +67,10 @@ def judged(study: Study, score: np.ndarray) -> Association:
     tested = confound_test.tested_units(study.cohort, TARGET, study.units, 3)
     joined = tested.joined({0: score[:, None]}, {0: study.parts})
     jackknife = leave_one_out(joined.tested_subjects(), {})
-    own = scored("auroc_within", joined, TARGET, jackknife)
+    own = estimate_metric("auroc_within", joined, TARGET, jackknife)
     assert not isinstance(own, Undefined)
     with parallel_config("sequential"):
-        held = {0: Held({"local": block("local", study)}, study.parts)}
+        held = {0: ConfoundBlocks({"local": make_block("local", study)}, study.parts)}
     return measure_association({0: score[:, None]}, tested, held, ["local"], "auroc_within", own, jackknife)
 
 
@@ -120,21 +120,21 @@ def test_what_a_frown_tells_does_not_add_where_emg_is_held_constant(sessions: Se
 
 def test_columns_of_a_study_without_such_a_modality_are_those_of_the_clock(with_emg: Study, without: Study) -> None:
     with parallel_config("sequential"):
-        clock, more = block("local", without), block("local", with_emg)
+        clock, more = make_block("local", without), make_block("local", with_emg)
     assert without.observed.behaviour.shape == (SUBJECTS * UNITS, 0)
     assert clock.shape[1] == 1 + 42 + 3  # a constant, bumps, and three models
     np.testing.assert_array_equal(more[:, :43], clock[:, :43])
     assert more.shape[1] > 60
-    assert modalities_held(without.cohort.store) == []
+    assert adjusted_modalities(without.cohort.store) == []
 
 
 def test_a_missing_recording_is_average(with_emg: Study) -> None:
-    shown = behaviour_of(with_emg.cohort, with_emg.units)
+    shown = behaviour_features(with_emg.cohort, with_emg.units)
     mine = np.array([unit.subject == MISSING for unit in with_emg.cohort.units])
     assert np.isnan(shown[mine]).all()
     assert np.isfinite(shown[~mine]).all()
     with parallel_config("sequential"):
-        columns = block("local", with_emg)
+        columns = make_block("local", with_emg)
     assert np.isfinite(columns).all()
     measured = columns[:, 43 : 43 + 4 * shown.shape[1]]
     np.testing.assert_array_equal(measured[mine], 0.0)
@@ -196,4 +196,4 @@ def test_an_eeg_stands_in_where_eyes_or_muscles_have_no_electrodes_of_their_own(
     recorded: Mapping[str, tuple[str, ...]], held: list[str]
 ) -> None:
     modalities = {m: ModalityEntry(channels, 64.0, "uV") for m, channels in recorded.items()}
-    assert modalities_held(Store(Path(), "", "", 64.0, True, None, (), modalities, (), {}, {})) == held
+    assert adjusted_modalities(Store(Path(), "", "", 64.0, True, None, (), modalities, (), {}, {})) == held

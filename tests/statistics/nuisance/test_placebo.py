@@ -8,7 +8,7 @@ from joblib import parallel_config
 
 from embench.interfaces.metric import Undefined
 from embench.statistics import confound_test
-from embench.statistics.confound_test import Held, measure_association
+from embench.statistics.confound_test import ConfoundBlocks, measure_association
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.nuisance_columns import Study, axes_of, placebo
 
@@ -36,7 +36,7 @@ def test_an_axis_that_shows_what_the_others_do_not_adds_to_them(study: Study) ->
         with parallel_config("sequential"):
             score, others = placebo(study, axis)
         joined = tested.joined({0: score}, {0: study.parts})
-        held = {0: Held({"others": others}, study.parts)}
+        held = {0: ConfoundBlocks({"others": others}, study.parts)}
         jackknife = leave_one_out(joined.tested_subjects(), {})
         own = Undefined("not asked")
         found = measure_association({0: score}, tested, held, ["others"], "auroc_within", own, jackknife)

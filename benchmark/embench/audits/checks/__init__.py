@@ -79,4 +79,4 @@ WITHOUT_PREDICTIONS = frozenset(
         "tuning",
     }
 )
-"""The checks that look at no prediction, and so can be made of entries whose labels are not public."""
+"""Checks that read no prediction, so that they also apply to entries whose labels are not public."""

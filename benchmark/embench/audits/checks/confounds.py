@@ -30,20 +30,22 @@ from embench.store import Store
 from embench.store.store import cache_array
 from embench.system import installed_version
 
-# Share of a method's scores that something other than physiology explains.
-
 MAX_EXPLAINED = 0.7
-"""Share of the variance of scores' ranks from which on predictions count as explained."""
+"""Proportion of the variance of scores' ranks from which on predictions count as explained."""
 
 N_NEAREST = 5
 MOST_AT_ONCE = 1 << 20
-"""Neighbours that are looked at at once."""
+"""Number of neighbours that are compared at once."""
 
 
 @dataclass(frozen=True)
 class Explained:
-    """How much of a target's scores a nuisance explains: the proportion `share` of the variance of their ranks, and the
-    same `inside` classes, None without classes. The last part is the AUROC of the nuisance alone, None if undefined."""
+    """Proportion of a target's scores that a confound explains.
+
+    Args:
+        share: proportion of the variance of the scores' ranks.
+        inside: the same within classes; None without classes.
+        area: AUROC of the confound alone; None if undefined."""
 
     share: float
     inside: float | None
@@ -51,7 +53,7 @@ class Explained:
 
     @property
     def predictive(self) -> bool:
-        """True if the explanation of the scores predicts the classes, in either direction."""
+        """True if what explains the scores also predicts the classes, in either direction."""
         return self.area is not None and abs(self.area - 0.5) > 0.05
 
     @property
@@ -64,7 +66,7 @@ class Explained:
         }
 
 
-def measure(
+def measure_explained(
     e: RecordEvidence, target: Target, rows: Predictions, values: np.ndarray, *, own: bool
 ) -> Explained | Undefined:
     """Return the proportion of the scores of `rows` that `values` explain, see `explained_share`."""
@@ -73,7 +75,7 @@ def measure(
         return Undefined("constant_scores")
     if not target.traits.has_classes:
         return Explained(share, None, None)
-    label = _labels(e, target, rows)
+    label = _row_labels(e, target, rows)
     inside = explained_share(rows, values, own=own, label=label)[0]
     return Explained(share, None if np.isnan(inside) else inside, _auroc_of_guess(rows, label, guess, known))
 
@@ -85,21 +87,24 @@ def explained_share(
     one.
 
     Scores become ranks within fold and seed. A row's guess is the mean rank of the other rows of its subject (`own`),
-    or of other subjects' rows of the same seed: those with the very same value where there are `N_NEAREST` at least,
-    else as many with the nearest values. Nothing is fitted to the row itself, so that noise explains nothing, and
-    scores turned upside down are explained as well as they were. `values` are names (n,), or numbers (n,) or (n, d),
-    whose distance is Euclid's. Where a `label` (n,) is given, the mean rank of each label is subtracted from the
-    ranks, and rows without a label are excluded.
-    """
+    or of rows of other subjects in the same seed. These are the rows with the identical value, if there are at least
+    `N_NEAREST`, else as many with the nearest values. Nothing is fitted to the row itself, so that noise explains
+    nothing, and reversed scores are explained as well as the scores. `values` are names (n,), or numbers (n,) or (n, d)
+    with Euclidean distance. With a `label` (n,), the mean rank of each label is subtracted from the ranks, and rows
+    without a label are excluded."""
     rank, subject = ranks(rows, rows["score"]), rows.texts("subject").code
     guess = np.full(len(rows), np.nan)
     if label is not None:
-        rank = _beside(rank, label)
+        rank = _subtract_label_means(rank, label)
     for seed in np.unique(rows["seed"]).tolist():
         here = np.flatnonzero((rows["seed"] == seed) & np.isfinite(rank))
         if len(here) < 2:
             continue
-        guess[here] = _own(rank[here], values[here]) if own else _others(rank[here], values[here], subject[here])
+        guess[here] = (
+            _subject_guess(rank[here], values[here])
+            if own
+            else _neighbour_guess(rank[here], values[here], subject[here])
+        )
     known = np.isfinite(guess)
     if known.sum() < 10:
         return float("nan"), guess, known
@@ -107,7 +112,7 @@ def explained_share(
     return float(1 - rest), guess, known
 
 
-def _own(rank: np.ndarray, subject: np.ndarray) -> np.ndarray:
+def _subject_guess(rank: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """Return (n,) the mean rank of the other rows of the same subject."""
     _, code = np.unique(subject, return_inverse=True)
     total, count = np.bincount(code, rank)[code], np.bincount(code)[code]
@@ -118,36 +123,36 @@ def _own(rank: np.ndarray, subject: np.ndarray) -> np.ndarray:
 def ranks(rows: Predictions, values: np.ndarray) -> np.ndarray:
     """Return (n,) ranks of values within fold and seed, from 0 to 1; NaN if all values of a fold and seed are equal."""
     rank = np.full(len(rows), np.nan)
-    for here in _parts(rows):
+    for here in _fold_rows(rows):
         if np.ptp(values[here]) > 0:
             rank[here] = (stats.rankdata(values[here]) - 0.5) / len(here)
     return rank
 
 
-def _parts(rows: Predictions) -> list[np.ndarray]:
+def _fold_rows(rows: Predictions) -> list[np.ndarray]:
     """Return the positions of the rows of each seed and fold, in order."""
-    return [here for _, here in group_positions(_codes(rows["seed"], rows["fold"]))]
+    return [here for _, here in group_positions(_row_codes(rows["seed"], rows["fold"]))]
 
 
-def _others(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.ndarray:
+def _neighbour_guess(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """Return (n,) the mean rank of other subjects' rows with the same or the nearest values; NaN for unknown values."""
     if values.dtype.kind == "U":
-        return _same(rank, values, subject, at_least=1)
+        return _identical_guess(rank, values, subject, at_least=1)
     points = values.reshape(len(values), -1)
     known = np.isfinite(points).all(1)
     guess = np.full(len(rank), np.nan)
     if known.any():
-        guess[known] = _nearest(rank[known], points[known], subject[known])
+        guess[known] = _nearest_guess(rank[known], points[known], subject[known])
     return guess
 
 
-def _nearest(rank: np.ndarray, points: np.ndarray, subject: np.ndarray) -> np.ndarray:
+def _nearest_guess(rank: np.ndarray, points: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """Return (n,) the mean rank of other subjects' rows at the same point (n, d), if enough rows are there, else at the
     nearest points."""
-    guess = _same(rank, points, subject, at_least=N_NEAREST)
+    guess = _identical_guess(rank, points, subject, at_least=N_NEAREST)
     # Rows of one subject at one point have the same neighbours.
     open_ = np.flatnonzero(np.isnan(guess))
-    _, first, alike = np.unique(_codes(points[open_], subject[open_]), return_index=True, return_inverse=True)
+    _, first, alike = np.unique(_row_codes(points[open_], subject[open_]), return_index=True, return_inverse=True)
     asked = open_[first]
     found = np.full(len(asked), np.nan)
     tree, left, reach = cKDTree(points), np.arange(len(asked)), N_NEAREST
@@ -162,8 +167,8 @@ def _nearest(rank: np.ndarray, points: np.ndarray, subject: np.ndarray) -> np.nd
 
 
 def _mean_of_others(rank: np.ndarray, subject: np.ndarray, near: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return (k,) the mean of the first `N_NEAREST` of each row's neighbours (k, reach) that are not of its `own`
-    subject (k,); NaN where there are fewer, unless all rows are neighbours."""
+    """Return (k,) the mean rank of the first `N_NEAREST` of each row's neighbours (k, reach) that belong to other
+    subjects than `own` (k,). NaN if there are fewer, unless all rows are neighbours."""
     other = subject[near] != own[:, None]
     other &= other.cumsum(1) <= N_NEAREST
     count = other.sum(1)
@@ -173,16 +178,16 @@ def _mean_of_others(rank: np.ndarray, subject: np.ndarray, near: np.ndarray, own
     return mean
 
 
-def _same(rank: np.ndarray, values: np.ndarray, subject: np.ndarray, at_least: int) -> np.ndarray:
+def _identical_guess(rank: np.ndarray, values: np.ndarray, subject: np.ndarray, at_least: int) -> np.ndarray:
     """Return (n,) for each row the mean `rank` of other subjects' rows with the identical value; NaN if fewer than
     `at_least` such rows exist."""
-    value, both = _codes(values), _codes(values, subject)
+    value, both = _row_codes(values), _row_codes(values, subject)
     total = np.bincount(value, rank)[value] - np.bincount(both, rank)[both]
     count = np.bincount(value)[value] - np.bincount(both)[both]
     return np.asarray(np.where(count >= at_least, total / np.maximum(count, 1), np.nan))
 
 
-def _codes(*columns: np.ndarray) -> np.ndarray:
+def _row_codes(*columns: np.ndarray) -> np.ndarray:
     """Return (n,) a number for each row of the columns (n,) or (n, d); rows with identical values in all columns have
     the same number."""
     code = np.zeros(len(columns[0]), np.int64)
@@ -192,7 +197,7 @@ def _codes(*columns: np.ndarray) -> np.ndarray:
     return code
 
 
-def _beside(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
+def _subtract_label_means(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Return (n,) ranks minus the mean rank of rows with the same label; NaN without a label."""
     out = np.full(len(rank), np.nan)
     for value in np.unique(label[np.isfinite(label)]):
@@ -201,18 +206,18 @@ def _beside(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
     return out
 
 
-def _labels(e: RecordEvidence, target: Target, rows: Predictions) -> np.ndarray:
+def _row_labels(e: RecordEvidence, target: Target, rows: Predictions) -> np.ndarray:
     """Return (n,) the label of each row from the data, NaN without one."""
     own = e.labels["target"] == target.name
     label = dict(zip(e.labels["unit"][own].tolist(), e.labels["label"][own].tolist(), strict=True))
     return np.array([label.get(unit, np.nan) for unit in rows["unit"].tolist()])
 
 
-def _auroc_of_guess(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndarray) -> float | None:
+def _auroc_of_guess(rows: Predictions, y: np.ndarray, guess: np.ndarray, labelled: np.ndarray) -> float | None:
     """Return the AUROC of the guesses alone on labelled rows, averaged over folds and seeds."""
     areas = []
-    for part in _parts(rows):
-        here = part[known[part] & np.isfinite(y[part])]
+    for part in _fold_rows(rows):
+        here = part[labelled[part] & np.isfinite(y[part])]
         if 0 < y[here].sum() < len(here):
             areas.append(area_under_curve(y[here], guess[here]))
     return round(float(np.mean(areas)), 3) if areas else None
@@ -231,54 +236,49 @@ def area_under_curve(y: np.ndarray, values: np.ndarray) -> float:
     return float(np.trapezoid(high / high[-1], low / low[-1]))
 
 
-# Predictions that follow the place in the session: the time since its start, to its end, as a share of it, its length,
-# or two of them at once.
-
 SUSPECT_EXPLAINED = 0.5
-"""Share of the variance of scores' ranks from which on it is worth a warning that the clock explains them. Labels
-themselves, of three tasks that all subjects had in one order, are explained to .62 on Stress-Predict: 1.0 is right
-there, and gets a warning, but nothing severe."""
+"""Proportion of the variance of scores' ranks at which time since the start gets a warning. On Stress-Predict, labels
+of three tasks in one order are explained to .62: a perfect method gets a warning there, but nothing severe."""
 
 _LENGTH = "session_length"
 
 
 def check_explained_by_time(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
-    """Check whether other subjects' scores at the same place in their sessions explain the scores.
+    """Check whether scores are explained by other subjects' scores at the same place in their sessions.
 
-    How much is explained inside classes is information only: a clock that learned when the tasks are says little
-    within a class, and the better it learned the less.
-    """
+    The proportion explained within classes is information only: a model that learned the times of tasks explains little
+    within a class, and less the better it learned them."""
     figures: dict[str, Any] = {}
     findings, reasons = [], []
     for target in e.compared_targets():
         rows = e.model_rows(target.name)
         if np.isnan(rows["start_s"]).all():
-            reasons.append(_of_target(target, "hidden_times"))
+            reasons.append(_target_reason(target, "hidden_times"))
             continue
         read: dict[str, Explained] = {}
-        for name, values in _places(e, rows).items():
+        for name, values in _session_places(e, rows).items():
             correlation = None if values.ndim > 1 else _rank_correlation(rows, values)
             if name == _LENGTH and correlation is not None:
                 # It is one number a subject, and folds may be blocks of like lengths: neighbours say nothing there.
                 found: Explained | Undefined = Explained(correlation**2, None, None)
             else:
-                found = measure(e, target, rows, values, own=False)
+                found = measure_explained(e, target, rows, values, own=False)
             if not isinstance(found, Undefined):
                 read[name] = found
                 rounded = {**_round_evidence(found), "rank_correlation": correlation}
                 figures.setdefault(target.name, {})[name] = rounded
         if not read:
-            reasons.append(_of_target(target, "unknown_places"))
+            reasons.append(_target_reason(target, "unknown_places"))
             continue
         telling = {name: found for name, found in read.items() if found.share >= MAX_EXPLAINED and found.predictive}
         name, found = max((telling or read).items(), key=lambda item: item[1].share)
         if found.share >= SUSPECT_EXPLAINED:
             evidence = {"target": target.name, "place": name, **found.evidence}
             findings.append(AuditFinding("severe" if telling else "warning", "explained_by_time", evidence))
-    return _checked(figures, findings, reasons)
+    return _check_result(figures, findings, reasons)
 
 
-def _checked(
+def _check_result(
     figures: Mapping[str, Any], findings: Sequence[AuditFinding], reasons: Sequence[Reason]
 ) -> CheckResult | Undefined | Skipped:
     if figures:
@@ -286,12 +286,12 @@ def _checked(
     return Skipped(tuple(reasons)) if reasons else Undefined("no_scored_target")
 
 
-def _of_target(target: Target, reason: str, /, **values: Any) -> Reason:
+def _target_reason(target: Target, reason: str, /, **values: Any) -> Reason:
     return Reason.make("of_target", target=target.name, why=Reason.make(reason, **values))
 
 
-def _places(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
-    """Return reading of the clock -> (n,) or (n, 2) values, NaN where unknown."""
+def _session_places(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
+    """Return measure of time -> (n,) or (n, 2) values, NaN if unknown."""
     start = rows["start_s"]
     length = np.array([e.sessions.get(subject, np.nan) for subject in rows["subject"].tolist()])
     return {
@@ -317,8 +317,8 @@ def _round_evidence(found: Explained) -> dict[str, float | None]:
 
 
 def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
-    """Check that the matched score does not depend on which of two subjects is later in the session: it must be about
-    as high in comparisons that have a mirror image."""
+    """Check that the matched score does not depend on which of two subjects is later in the session. In comparisons
+    that have a mirror image it must be about as high."""
     figures: dict[str, Any] = {}
     findings = []
     for target in e.targets:
@@ -336,24 +336,25 @@ def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
     return Undefined("no_matched_and_balanced")
 
 
-# Scores that follow the mean label of the stimulus among training subjects, and nothing else of the label.
-
-_LEAST = 4
+_FEWEST_CORRELATED = 4
 """Fewest units of a subject."""
 _VARIES = 1e-9
 
 
 @dataclass(frozen=True)
-class Followed:
-    """Correlations within subjects, mean over subjects: `followed`, of scores with the mean label of the stimulus;
-    `given`, the partial one of scores with the label, given the stimulus."""
+class StimulusFollowing:
+    """Correlations within subjects, mean over subjects.
+
+    Args:
+        followed: of scores with the mean label of the stimulus.
+        given: partial correlation of scores with the label, given the stimulus."""
 
     followed: Estimate
     given: Estimate
 
     @property
     def explains(self) -> bool:
-        """True if scores follow the mean label and no association with the label is shown given the stimulus."""
+        """True if scores follow the mean label, and no association with the label is shown given the stimulus."""
         return (self.followed.low or 0.0) > 0 >= (self.given.low or 0.0)
 
     @property
@@ -368,38 +369,42 @@ class Followed:
         }
 
 
-def follow_stimulus_mean(methods: Mapping[str, Joined]) -> Followed | Undefined:
+def follow_stimulus_mean(methods: Mapping[str, Joined]) -> StimulusFollowing | Undefined:
     """Correlate a method's scores with the predictions of the confound-only model `stimulus_mean`, which knows the
     labels of training subjects at the same stimulus. `methods`: the joined units of each."""
     if "stimulus_mean" not in methods:
         return Undefined("unknown_stimulus_means")
     model, control = methods[MODEL], methods["stimulus_mean"]
-    subjects, groups = _subjects(model)
+    subjects, groups = _subject_groups(model)
     found = [
         mean_over_subjects(mean_of_known([one(seed) for seed in model.seeds]), groups)
         for one in (
-            lambda seed: _with_mean_label(model.seeds[seed], control.seeds.get(seed, {}), subjects),
-            lambda seed: _given_stimulus(model.seeds[seed], subjects),
+            lambda seed: _correlate_with_means(model.seeds[seed], control.seeds.get(seed, {}), subjects),
+            lambda seed: _correlate_given_stimulus(model.seeds[seed], subjects),
         )
     ]
     if isinstance(found[0], Undefined) or isinstance(found[1], Undefined):
         return Undefined("constant_within_subjects")
-    return Followed(found[0], found[1])
+    return StimulusFollowing(found[0], found[1])
 
 
-def _with_mean_label(folds: Mapping[int, Units], beside: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
-    """Return (P,) each subject's correlation of scores and mean labels of the stimuli, in one seed."""
+def _correlate_with_means(
+    folds: Mapping[int, Units], beside: Mapping[int, Units], subjects: Sequence[str]
+) -> np.ndarray:
+    """Return (P,) each subject's correlation, in one seed, of scores and mean labels of the stimuli (the scores of
+    `beside`)."""
     found = [np.full(len(subjects), np.nan)]
     for fold, units in folds.items():
         if fold in beside and len(beside[fold]) == len(units):
             scores, means = (np.asarray(each.score, float) for each in (units, beside[fold]))
-            found.append(_correlations(scores, means, units.subject, subjects))
+            found.append(_correlate_within(scores, means, units.subject, subjects))
     return mean_of_known(found)
 
 
-def _given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
-    """Return (P,) each subject's correlation of scores and labels in one seed, both minus their means over all subjects
-    at the stimulus. Scores are standardised within subjects first, since each fold has another model."""
+def _correlate_given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
+    """Return (P,) each subject's correlation of scores and labels in one seed, after the mean over all subjects at the
+    stimulus is subtracted from both. Scores are first standardised within subjects, since each fold has another
+    model."""
     subject, stimulus, score, label = (
         np.concatenate([np.asarray(getattr(units, name)) for units in folds.values()])
         for name in ("subject", "stimulus", "score", "y_true")
@@ -412,22 +417,22 @@ def _given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.n
     _, code = np.unique(stimulus, return_inverse=True)
     count = np.bincount(code)
     score, label = (each - (np.bincount(code, each) / count)[code] for each in (score, label.astype(float)))
-    return _correlations(score, label, subject, subjects)
+    return _correlate_within(score, label, subject, subjects)
 
 
-def _correlations(one: np.ndarray, other: np.ndarray, subject: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
-    """Return (P,) the correlation of two numbers of each unit (n,) within each subject: 0 where `one` does not vary,
-    NaN where `other` does not."""
+def _correlate_within(one: np.ndarray, other: np.ndarray, subject: np.ndarray, subjects: Sequence[str]) -> np.ndarray:
+    """Return (P,) the correlation of two numbers of each unit (n,) within each subject: 0 if `one` is constant, NaN if
+    `other` is constant or there are few units."""
     found = np.full(len(subjects), np.nan)
     for p, name in enumerate(subjects):
         mine = (subject == name) & np.isfinite(one) & np.isfinite(other)
-        if mine.sum() >= _LEAST and np.ptp(other[mine]) > _VARIES:
+        if mine.sum() >= _FEWEST_CORRELATED and np.ptp(other[mine]) > _VARIES:
             varies = np.ptp(one[mine]) > _VARIES
             found[p] = np.corrcoef(one[mine], other[mine])[0, 1] if varies else 0.0
     return found
 
 
-def _subjects(joined: Joined) -> tuple[list[str], np.ndarray]:
+def _subject_groups(joined: Joined) -> tuple[list[str], np.ndarray]:
     """Return the names of all subjects, and the group of each."""
     group_of = {
         name: group
@@ -442,23 +447,20 @@ def _round_or_none(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-# Predictions that something other than physiology explains: the subject, the stimulus, the length of a recording, the
-# order of the files. The clock has a module of its own.
-
 MAX_EXPLAINED_IN_CLASS = 0.5
-"""Share of the variance of scores' ranks among units of one label from which on predictions count as explained."""
+"""The same proportion among units of one label."""
 
 
 def check_explained_by_subject(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
     """Check whether scores are constant within a subject, so that they do not separate moments."""
-    return _explained(e, "subject", lambda rows: rows["subject"])
+    return _check_explained(e, "subject", lambda rows: rows["subject"])
 
 
 def check_explained_by_stimulus(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
-    """Check whether other subjects' scores at the same stimulus explain the scores, or whether scores are associated
-    with the mean label of the stimulus only."""
-    found = _explained(e, "stimulus", lambda rows: rows["stimulus"])
-    figures, findings = _parts_of(found)
+    """Check whether scores are explained by other subjects' scores at the same stimulus, or are associated with the
+    mean label of the stimulus only."""
+    found = _check_explained(e, "stimulus", lambda rows: rows["stimulus"])
+    figures, findings = _split_result(found)
     for target in e.compared_targets() if e.manifest.cohort.design == "shared_stimuli" else ():
         follows = follow_stimulus_mean(e.joined[target.name])
         if isinstance(follows, Undefined):
@@ -470,7 +472,7 @@ def check_explained_by_stimulus(e: RecordEvidence) -> CheckResult | Undefined | 
     return CheckResult(figures, tuple(findings)) if figures else found
 
 
-def _parts_of(found: CheckResult | Undefined | Skipped) -> tuple[dict[str, Any], list[AuditFinding]]:
+def _split_result(found: CheckResult | Undefined | Skipped) -> tuple[dict[str, Any], list[AuditFinding]]:
     """Return the figures of each target, and the findings; empty if the check was skipped."""
     if not isinstance(found, CheckResult):
         return {}, []
@@ -478,13 +480,15 @@ def _parts_of(found: CheckResult | Undefined | Skipped) -> tuple[dict[str, Any],
 
 
 def check_explained_by_length(e: Evidence) -> CheckResult | Undefined | Skipped:
-    """Check whether other subjects' scores in recordings of the same length explain the scores."""
+    """Check whether scores are explained by other subjects' scores in recordings of the same length."""
     seconds = {entry.id: entry.duration_s for entry in e.store.recordings}
-    return _explained(e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()]))
+    return _check_explained(
+        e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()])
+    )
 
 
 def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
-    """Check whether scores or labels follow the place of a unit in the dataset's files."""
+    """Check whether scores or labels follow the position of a unit in the dataset's files."""
     at = {entry.id: i for i, entry in enumerate(e.store.recordings)}
     first = {entry.subject: i for i, entry in reversed(list(enumerate(e.store.recordings)))}
 
@@ -492,14 +496,14 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
         units = [e.units.get(unit) for unit in rows["unit"].tolist()]
         return np.array([np.nan if u is None else at[u.recording] - first[u.subject] + u.start / 1e6 for u in units])
 
-    found = _explained(e, "order", place)
-    figures, findings = _parts_of(found)
+    found = _check_explained(e, "order", place)
+    figures, findings = _split_result(found)
     for target, _ in e.binary_targets():
         rows = e.model_rows(target.name)
         where = dict(zip(rows["unit"].tolist(), place(rows).tolist(), strict=True))
-        areas, pairs = _by_place(e, target, where)
+        areas, pairs = _class_separation(e, target, where)
         figures.setdefault(target.name, {})["auroc_of_position_for_labels"] = round(areas, 3)
-        if _follows(e, areas, pairs):
+        if _labels_follow(e, areas, pairs):
             evidence = {"target": target.name, "auroc": areas, "n_pairs": pairs}
             if e.card.fixed_order:
                 findings.append(AuditFinding("note", "labels_follow_task_order", evidence))
@@ -518,22 +522,23 @@ def check_missing(e: Evidence) -> CheckResult | Undefined:
             continue
         share = {id_: e.store.recorded_share(u.recording, m, u.start, u.stop) for id_, u in e.units.items()}
         for target, _ in e.binary_targets():
-            areas, pairs = _by_place(e, target, share)
+            areas, pairs = _class_separation(e, target, share)
             figures.setdefault(target.name, {})[m] = round(areas, 3)
-            if _follows(e, areas, pairs):
+            if _labels_follow(e, areas, pairs):
                 evidence = {"target": target.name, "modality": m, "auroc": areas, "n_pairs": pairs}
                 findings.append(AuditFinding("severe", "labels_follow_missing", evidence))
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no_two_class_target")
 
 
-def _follows(e: Evidence, areas: float, pairs: int) -> bool:
-    """Return True if labels follow a nuisance that has this AUROC within subjects."""
+def _labels_follow(e: Evidence, areas: float, pairs: int) -> bool:
+    """Return True if labels follow a confound whose mean AUROC within subjects is `areas`, over this number of
+    pairs."""
     return areas >= 0.95 and pairs >= 200 and len({u.group for u in e.units.values()}) >= 5
 
 
-def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
-    """Return how well the place separates the classes, as a mean over subjects in one direction for all, and the number
-    of pairs of moments."""
+def _class_separation(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
+    """Return how well the place separates the classes (mean AUROC over subjects, in one direction for all), and the
+    number of pairs of units."""
     table = e.labels
     rows = [
         (s, where[u], y)
@@ -550,21 +555,21 @@ def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[flo
     return max(mean, 1 - mean), pairs
 
 
-def _explained(
-    e: RecordEvidence, name: str, of: Callable[[Predictions], np.ndarray]
+def _check_explained(
+    e: RecordEvidence, name: str, values_of: Callable[[Predictions], np.ndarray]
 ) -> CheckResult | Undefined | Skipped:
-    """Compare each target's scores with the scores that a nuisance alone would give."""
+    """Check whether a confound explains each target's scores. `values_of`: returns its value for each row."""
     figures: dict[str, Any] = {}
     findings, reasons = [], []
     for target in e.compared_targets():
         rows = e.model_rows(target.name)
-        values = of(rows)
+        values = values_of(rows)
         if len(np.unique(values[values == values])) < 3:
-            reasons.append(_of_target(target, "few_values", what=_NUISANCES[name]))
+            reasons.append(_target_reason(target, "few_values", what=_NUISANCES[name]))
             continue
-        found = measure(e, target, rows, values, own=name == "subject")
+        found = measure_explained(e, target, rows, values, own=name == "subject")
         if isinstance(found, Undefined):
-            reasons.append(_of_target(target, found.reason))
+            reasons.append(_target_reason(target, found.reason))
             continue
         figures[target.name] = _round_evidence(found)
         # Where labels themselves follow the nuisance, so does a method that is right; but not inside a class.
@@ -577,7 +582,7 @@ def _explained(
                 predictive = predictive and everywhere > 0.5 >= within
             evidence = {"target": target.name, **found.evidence}
             findings.append(AuditFinding("severe" if predictive else "warning", f"explained_by_{name}", evidence))
-    return _checked(figures, findings, reasons)
+    return _check_result(figures, findings, reasons)
 
 
 _NUISANCES = {
@@ -589,27 +594,20 @@ _NUISANCES = {
 
 
 def check_confound_only(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
-    """Check that score and label stay associated given the measured confounds, from the values in the record; `embench
+    """Check that score and label stay associated given the measured confounds, from the values in the record. `embench
     leaderboard verify` recomputes these values."""
     asked = {t: found for t in e.record.scores.primary_metrics if (found := e.record.scores.adjusted(t))}
-    adjusted = {target: found for target, found in asked.items() if found.decides}
+    adjusted = {target: (found, at) for target, found in asked.items() if (at := found.decides)}
     if adjusted:
-        return _check_adjusted(adjusted)
+        figures = {target: at.model_dump(mode="json") for target, (_, at) in adjusted.items()}
+        not_shown = {target: _partial_r(found) for target, (found, at) in adjusted.items() if not at.associated}
+        finding = AuditFinding("warning", "not_associated", {"targets": not_shown})
+        return CheckResult(figures, (finding,) if not_shown else ())
     if asked:
         undefined = {target: found.undefined for target, found in asked.items()}
         return Skipped(tuple(Reason.make("of_target", target=t, why=why) for t, why in undefined.items()))
     skipped = not (e.protocol.leaks or e.record.labels is None)
     return Undefined("confound_test_skipped" if skipped else "no_confound_test")
-
-
-def _check_adjusted(adjusted: Mapping[str, Adjusted]) -> CheckResult:
-    """Return a warning for each target whose association of score and label, given the confounds, is not shown."""
-    nothing = [target for target, found in adjusted.items() if not (found.decides and found.decides.associated)]
-    figures = {target: found.decides.model_dump(mode="json") for target, found in adjusted.items() if found.decides}
-    if not nothing:
-        return CheckResult(figures)
-    evidence = {"targets": {target: _partial_r(adjusted[target]) for target in nothing}}
-    return CheckResult(figures, (AuditFinding("warning", "not_associated", evidence),))
 
 
 def _partial_r(found: Adjusted) -> dict[str, Any]:
@@ -624,16 +622,14 @@ def _partial_r(found: Adjusted) -> dict[str, Any]:
     }
 
 
-# Scores that order the moments of a subject as one statistic of one signal does, such as the SD of an axis.
-
-SAME_ORDER = 0.95
-"""Rank correlation inside subjects, in either direction, from which on scores are said to follow a statistic."""
+FOLLOWS_STATISTIC = 0.95
+"""Within-subject rank correlation, in either direction, at which scores follow a statistic."""
 _FEWEST_UNITS, _FEWEST_SUBJECTS = 5, 5
-"""Fewer units of a subject, or fewer subjects, show nothing: few moments are in some statistic's order by chance."""
+"""Fewest units of a subject, and fewest subjects. With fewer, some statistic orders the units alike by chance."""
 
 
 def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
-    """Check that no statistic of one channel has the order of scores (mean over seeds) within each subject."""
+    """Check that no statistic of one channel orders units within subjects as the scores (mean over seeds) do."""
     units = list(e.units.values())
     names, tables = [], []
     for modality, entry in e.store.modalities.items():
@@ -654,7 +650,7 @@ def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
         (modality, channel, statistic), correlation = names[best], float(found[best])
         evidence = {"signal": modality, "channel": channel, "statistic": statistic, "rank_correlation": correlation}
         figures[target.name] = {**evidence, "rank_correlation": round(correlation, 3)}
-        if abs(correlation) > SAME_ORDER:
+        if abs(correlation) > FOLLOWS_STATISTIC:
             findings.append(AuditFinding("note", "follows_statistic", {"target": target.name, **evidence}))
     if figures:
         return CheckResult(figures, tuple(findings))
@@ -663,7 +659,7 @@ def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
 
 def signal_statistics(store: Store, modality: str, units: Sequence[Unit]) -> np.ndarray:
     """Return (n, C S) the `STATISTICS` of each channel of a modality in n units, channel by channel; NaN for channels
-    with fewer than two samples. The slope is the slope of a straight line, per sample."""
+    with fewer than two samples. The slope is that of a straight line, per sample."""
     where = digest([[unit.recording, unit.start, unit.stop] for unit in units])
     key = ["one statistic", sha256(Path(__file__)), installed_version("numpy"), modality, where]
     return cache_array(store, key, partial(_signal_statistics, store, modality, units))

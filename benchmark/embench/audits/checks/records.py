@@ -28,13 +28,11 @@ from embench.store import Store
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
 
-# Evidence of an audit: a run's record, and its subjects, units and labels as the data have them.
-
 
 @dataclass(frozen=True)
 class FittedStatistics:
-    """A normalising buffer of one fold's network: as it lies in the weights, as recomputed on the fold's training
-    subjects, and over all subjects."""
+    """A normalising buffer of one fold's network: as `saved` in the weights, recomputed on the fold's `training`
+    subjects, and recomputed on `all_subjects`."""
 
     seed: int
     fold: int
@@ -46,13 +44,12 @@ class FittedStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordEvidence:
-    """The evidence for checks that need no data: a run's record, with its own labels and scores.
+    """Evidence for checks that need no data: a run's record, with its own labels and scores.
 
     Args:
-        labels: of the units that the run predicted. `groups`: subject -> subjects recorded together. `sessions`:
-            subject -> length of the session in s.
-        rescored: what `scores.json` should hold.
-    """
+        labels: of the units that the run predicted. `groups`: subject -> group of subjects recorded together.
+        sessions: subject -> length of the session in s.
+        rescored: the correct content of `scores.json`."""
 
     folder: Path
     record: Record
@@ -68,7 +65,7 @@ class RecordEvidence:
 
     @property
     def tested(self) -> set[tuple[int, int, str]]:
-        """(seed, fold, subject) of all predictions; of the folds where the record has no predictions."""
+        """(seed, fold, subject) of all predictions; from the folds if the record has no predictions."""
         rows = self.predictions
         if len(rows):
             return set(rows.distinct("seed", "fold", "subject"))
@@ -90,15 +87,15 @@ class RecordEvidence:
         return {name: methods for name, methods in known.items() if MODEL in methods}
 
     def model_rows(self, target: str) -> Predictions:
-        """The model's rows of a target."""
+        """Return the predictions of the run's method for a target."""
         return self.predictions.take(self.predictions.rows_with(method=MODEL, target=target))
 
     def compared_targets(self) -> list[Target]:
-        """Targets with one score a unit that the model predicted."""
+        """Return the targets with one score per unit that the method predicted."""
         return [t for t in self.targets if not t.traits.several and t.name in self.joined]
 
     def binary_targets(self) -> Iterator[tuple[Target, Joined]]:
-        """Targets of two classes with the model's joined predictions."""
+        """Yield the binary targets, each with the method's joined predictions."""
         for target in self.targets:
             if target.traits.has_classes and not target.traits.several and target.name in self.joined:
                 yield target, self.joined[target.name][MODEL]
@@ -106,25 +103,22 @@ class RecordEvidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence(RecordEvidence):
-    """Evidence for a check; nothing in it is taken from the record if the data can say it: labels are made of the data
-    by the card's rules, groups and sessions are those of the data, and scores are computed again.
+    """Evidence for all checks. Everything that the data tell is taken from the data, not from the record: labels follow
+    from the rules of the dataset card, groups and sessions are those of the data, and scores are recomputed.
 
     Args:
         units: id -> unit, as the data and the protocol make them.
         planned: the run's plan, made again; or why there is none here.
-        untested: ids of units that no fold tests: what subjects give, and what lies between it and what is scored.
-        dealt: seed -> the folds that the protocol deals these subjects into; empty where the run is not about them
-            alone.
+        untested: ids of units that no fold tests: calibration units, and the gap before the scored units.
+        dealt: seed -> the folds into which the protocol deals these subjects; empty if the run has other subjects, too.
         statistics: of networks that normalise by their training subjects; or why they cannot be recomputed.
-        sources: name -> data of what was pretrained on, as far as they are available; `missing_sources` those that
-            are not.
+        sources: name -> available data of pretraining; `missing_sources`: names of those that are not available.
         stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; or why they
             cannot be compared.
         baselines: folders of runs with handcrafted features next to the run.
-        owed: what is wrong with the units that the record does not predict, under protocols of version 3.
-        seal: whether the labels of the data are those that a published entry without labels was scored against; None
-            in records with labels. `other files`: it was made with a key that these raw files don't give.
-    """
+        owed: faults in how the record counts units without a prediction, since scoring 3.
+        seal: whether a published entry without labels was scored against the labels of the data; None for records with
+            labels. `other files`: the digest was made with a key that these raw files do not give."""
 
     card: Card
     store: Store
@@ -142,17 +136,14 @@ class Evidence(RecordEvidence):
 
 
 def first_names(names: Sequence[str] | set[str], most: int = 8) -> list[str]:
-    """The first names, sorted."""
+    """Return the first names, sorted."""
     return sorted(names)[:most]
 
 
-# Checks of a record against the data: labels, scores, access, stages, and the use of validation subjects.
-
-
 def check_labels(e: Evidence) -> CheckResult | Undefined:
-    """The labels that the run was scored against are those that the card's rules make of the data."""
+    """Check that the run was scored against the labels that the rules of the dataset card make from the data."""
     recorded, public = e.record.labels, e.card.labels_public == "yes"
-    if (recorded is None or (e.manifest.entry and not public)) and (unsealed := _unsealed(e, public)):
+    if (recorded is None or (e.manifest.entry and not public)) and (unsealed := _withholding_fault(e, public)):
         return CheckResult({}, (unsealed,))
     fitted = any(target.rule.cut == "training_mean" for target in e.targets)
     config = e.record.run["config"]
@@ -161,7 +152,7 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
         return Undefined("cut_at_training_mean")
     if recorded is None:
         return _check_seal(e)
-    made, ours = _table(e.labels), _table(recorded)
+    made, ours = _label_table(e.labels), _label_table(recorded)
     differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > TOLERANCE]
     predicted = set(e.predictions.distinct("target", "unit"))
     extra = ours.keys() - made.keys()
@@ -176,8 +167,8 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, (AuditFinding(severity, "other_labels", evidence),))
 
 
-def _unsealed(e: Evidence, public: bool) -> AuditFinding | None:
-    """The fault of a record that lacks labels, or must not have them."""
+def _withholding_fault(e: Evidence, public: bool) -> AuditFinding | None:
+    """Return the fault of a record that lacks labels, or must not have them; None if there is none."""
     if public:
         fault = "labels_missing"
     elif e.record.labels is not None or len(e.predictions):
@@ -190,7 +181,7 @@ def _unsealed(e: Evidence, public: bool) -> AuditFinding | None:
 
 
 def _check_seal(e: Evidence) -> CheckResult | Undefined:
-    """The seal of a published record without labels was made of the labels of the data."""
+    """Check that a published record without labels was scored against the labels of the data."""
     if e.seal == "other files":
         return Undefined("other_raw_files")
     figures = {"labels_compared": len(e.labels), "withheld_digest": e.seal}
@@ -199,14 +190,14 @@ def _check_seal(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, (AuditFinding("severe", "other_withheld_labels", figures),))
 
 
-def _table(table: Labels) -> dict[tuple[str, str, int], float]:
-    """(target, unit, seed) -> label."""
+def _label_table(table: Labels) -> dict[tuple[str, str, int], float]:
+    """Return (target, unit, seed) -> label."""
     keys = zip(*(table[name].tolist() for name in ("target", "unit", "seed")), strict=True)
     return dict(zip(keys, table["label"].tolist(), strict=True))
 
 
 def check_scores(e: Evidence) -> CheckResult | Undefined:
-    """Checks that `scores.json`, with intervals and comparisons, follows from the record's predictions and labels."""
+    """Check that `scores.json`, with intervals and comparisons, follows from the record's predictions and labels."""
     if e.record.labels is None:
         return Undefined("no_labels")
     apart = list(wrong_scores(e.record, e.rescored))
@@ -218,7 +209,7 @@ def check_scores(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
-    """Labelled units that the method does not predict count as lost, or as ties where nothing was recorded."""
+    """Check that labelled units without a prediction count as lost, or as ties if no signal was recorded."""
     if not e.owed:
         return CheckResult({"n": 0})
     evidence = {"n": len(e.owed), "statements": list(e.owed[:3])}
@@ -226,8 +217,8 @@ def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_statements(e: RecordEvidence) -> CheckResult:
-    """Checks that a record's statements on its dataset, protocol, method and folds fit together, and the published card
-    and rules."""
+    """Check that a record's statements on its dataset, protocol, method and folds fit together, and fit the published
+    dataset card and rules."""
     wrong = list(wrong_statements(e.record))
     if not wrong:
         return CheckResult({"differ": 0})
@@ -235,7 +226,7 @@ def check_statements(e: RecordEvidence) -> CheckResult:
 
 
 def check_access(e: Evidence) -> CheckResult:
-    """The rules and data that the record states are the real ones."""
+    """Check that the rules and data which the record states are the real ones."""
     run, findings = e.record.run, []
     claimed, real = run["target_access"], find_access(e.protocol, recorded_given(run.get("calibration_data")))
     order = ("none", "baseline", "unlabelled")
@@ -253,8 +244,8 @@ def check_access(e: Evidence) -> CheckResult:
 
 
 def check_stages(e: Evidence) -> CheckResult | Undefined | Skipped:
-    """The stages that the run went through are those that its request has here: their ids are made of the subjects,
-    units and labels that each learned from, so that equal ids prove them."""
+    """Check that the stages of the run are those that its request has here. Stage ids contain the subjects, units and
+    labels from which each stage learned, so that equal ids prove them."""
     if isinstance(e.stages, Undefined | Skipped):
         return e.stages
     rows = [row for row in e.stages if row["differs"]]
@@ -267,7 +258,7 @@ def check_stages(e: Evidence) -> CheckResult | Undefined | Skipped:
 
 
 def check_statistics(e: Evidence) -> CheckResult | Undefined | Skipped:
-    """Checks that a network's normalisation was fitted on the training subjects of its fold only."""
+    """Check that a network's normalisation was fitted to the training subjects of its fold only."""
     if isinstance(e.statistics, Undefined | Skipped):
         return e.statistics
     if not e.statistics:
@@ -290,7 +281,7 @@ def check_statistics(e: Evidence) -> CheckResult | Undefined | Skipped:
 
 
 def _same_in_all_folds(statistics: Sequence[FittedStatistics]) -> list[str]:
-    """Buffers that are equal in all folds of a seed, though their training subjects are not."""
+    """Return the buffers that are equal in all folds of a seed, although their training subjects differ."""
     found = []
     of: dict[tuple[int, str], list[np.ndarray]] = {}
     for s in statistics:
@@ -305,7 +296,7 @@ def _same_in_all_folds(statistics: Sequence[FittedStatistics]) -> list[str]:
 
 
 def check_validation(e: RecordEvidence) -> CheckResult:
-    """Counts the decisions made on the validation subjects; each one more makes them less of a check."""
+    """Count the decisions made on the validation subjects. Each further decision makes them less of a check."""
     stopped = _stopped_early(e)
     tested = {row["subject"] for row in e.record.folds if row["role"] == "val"}
     findings = []
@@ -333,7 +324,7 @@ def check_validation(e: RecordEvidence) -> CheckResult:
 
 
 def _stopped_early(e: RecordEvidence) -> list[str]:
-    """The parts of the method that stopped early: of those that were trained by epochs, as the history says."""
+    """Return the parts of the method that were trained by epochs, as the history says, and stopped early."""
     kinds = {"unimodal": "encoder", "fusion": "fusion", "pretrain": "pretrainer"}
     trained = {kinds.get(row["kind"]) for row in e.record.history}
     parts = e.record.run["config"].get("parts", {})
@@ -348,7 +339,8 @@ _OVERLAP: dict[str, tuple[Severity, str]] = {
 
 
 def overlap_findings(e: Evidence) -> list[AuditFinding]:
-    """Overlap of pretraining that the record states, and overlap that its sources show but it does not state."""
+    """Return findings on pretraining data that overlap with the test data: as the record states, and as its sources
+    show although it does not state it."""
     overlap, findings = e.manifest.pretraining_overlap, []
     if e.manifest.method.submission and overlap == "unknown":
         findings.append(AuditFinding("note", "unknown_pretraining_of_file", {"pretraining_overlap": overlap}))

@@ -29,16 +29,13 @@ from embench.store import Store
 from embench.store.store import cache_array
 from embench.system import installed_version
 
-# Subjects, groups, stimuli or samples on both sides of a split, by the folds and by the data.
-
 
 def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
-    """No subject is tested by a network that learned from it, or from a subject recorded together with it.
+    """Check that no subject is tested by a network that learned from it, or from a subject recorded together with it.
 
-    Folds list the training subjects; a subject (or group) whose units are tested in several folds of a seed was
-    trained on too, unless the protocol trains on what it gives. Subjects of another dataset are others, whatever their
-    names; `copies` and `pretraining` compare signals.
-    """
+    Folds list the training subjects. A subject (or group) whose units are tested in several folds of a seed was also
+    trained on, unless the protocol trains on calibration data. Subjects of another dataset are different ones, whatever
+    their names; `copies` and `pretraining` compare signals."""
     if e.manifest.dev:
         return Undefined("dev_run")
     severity: Severity = "note" if e.protocol.leaks else "severe"
@@ -70,14 +67,15 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
     if strangers:
         evidence = {"n": len(strangers), "subjects": first_names(strangers)}
         findings.append(AuditFinding("severe", "untested_subjects", evidence))
-    several = _several(e)
+    several = _tested_twice(e)
     if several:
         findings.append(AuditFinding(severity, "several_folds", {"n": len(several), "subjects": first_names(several)}))
     return CheckResult({"folds": len(sides), "subjects": len({p for _, _, p in rows})}, tuple(findings))
 
 
-def _several(e: RecordEvidence) -> set[str]:
-    """Subjects and groups who are tested in more than one fold of a seed, though the split is by them alone."""
+def _tested_twice(e: RecordEvidence) -> set[str]:
+    """Return subjects and groups that are tested in more than one fold of a seed, although the split is by them
+    alone."""
     if e.protocol.split.by == "group+stimulus":
         return set()
     folds: dict[tuple[int, str], set[int]] = defaultdict(set)
@@ -88,7 +86,7 @@ def _several(e: RecordEvidence) -> set[str]:
 
 
 def check_partition(e: Evidence) -> CheckResult | Undefined:
-    """Folds are those that the protocol deals these subjects into."""
+    """Check that folds are those into which the protocol deals these subjects."""
     if not e.dealt:
         return Undefined("folds_not_determined")
     tested = {
@@ -107,38 +105,38 @@ def check_partition(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_samples(e: Evidence) -> CheckResult:
-    """Each unit is one of the data's, with its own subject and recording, predicted once a seed; no
-    sample lies in units of two folds of a seed; stimuli are kept apart where the protocol says so."""
+    """Check that each predicted unit exists in the data, with its own subject and recording, and is predicted once per
+    seed. No sample may lie in units of two folds of a seed, and stimuli must be kept apart as the protocol says."""
     findings = []
     rows = e.predictions
     predicted = rows.texts("unit").names.tolist()
     unknown = {u for u in predicted if u not in e.units}
     if unknown:
-        findings.append(AuditFinding("severe", "unknown_units", _units(unknown)))
+        findings.append(AuditFinding("severe", "unknown_units", _units_evidence(unknown)))
     given = set(predicted) & e.untested
     if given:
-        findings.append(AuditFinding("severe", "calibration_units", _units(given)))
+        findings.append(AuditFinding("severe", "calibration_units", _units_evidence(given)))
     wrong = {
         unit
         for unit, *about in rows.distinct("unit", "subject", "recording", "stimulus")
         if unit in e.units and about != [e.units[unit].subject, e.units[unit].recording, e.units[unit].stimulus]
     }
     if wrong:
-        findings.append(AuditFinding("severe", "other_units", _units(wrong)))
-    overlapping = _overlapping(e)
+        findings.append(AuditFinding("severe", "other_units", _units_evidence(wrong)))
+    overlapping = _overlapping_units(e)
     if overlapping:
         severity: Severity = "note" if e.protocol.leaks else "severe"
-        findings.append(AuditFinding(severity, "shared_samples", _units(overlapping)))
+        findings.append(AuditFinding(severity, "shared_samples", _units_evidence(overlapping)))
     if "stimulus" in e.protocol.split.by:
-        findings += _stimuli(e)
+        findings += _shared_stimuli(e)
     return CheckResult({"units": len(predicted)}, tuple(findings))
 
 
-def _units(names: set[str]) -> dict[str, Any]:
+def _units_evidence(names: set[str]) -> dict[str, Any]:
     return {"n": len(names), "units": first_names(names)}
 
 
-def _overlapping(e: Evidence) -> set[str]:
+def _overlapping_units(e: Evidence) -> set[str]:
     if e.protocol.split.by == "group+stimulus":
         return set()
     placed: dict[tuple[int, str], set[tuple[float, float, int, str]]] = defaultdict(set)
@@ -155,9 +153,9 @@ def _overlapping(e: Evidence) -> set[str]:
     return found
 
 
-def _stimuli(e: Evidence) -> list[AuditFinding]:
-    """A fold of a split by stimuli tests stimuli that the fold, by the protocol, does not train on, nor on any that are
-    kept apart from them."""
+def _shared_stimuli(e: Evidence) -> list[AuditFinding]:
+    """Return the findings for a split by stimuli: a fold must not train on the stimuli that it tests, nor on any that
+    the protocol keeps apart from them."""
     rules = e.protocol.stimulus_rules(e.card.name)
     apart = rules.separated_stimuli() if rules else {}
     learned = {
@@ -176,35 +174,37 @@ def _stimuli(e: Evidence) -> list[AuditFinding]:
     return [AuditFinding("severe", "shared_stimuli", {"n": len(both), "stimuli": first_names(both)})]
 
 
-# Copies of signals under several names, also scaled, shifted, cropped, resampled or filtered ones.
-#
-# A window's fingerprint is its log power spectrum less the local trend and less what all windows share (hum, filters):
-# the fine structure that no two recordings have in common, and that moving, scaling or filtering keeps. Pairs of
-# windows whose fingerprints correlate are then aligned by phase correlation (Kuglin and Hines 1975), which is near 1
-# for the same signal and near 0 for two of one kind. Regular pulses of one rate align by chance as well, but no
-# further: a copy goes on before or after the window, at the same shift. Copies stretched in time are not found.
+# Copies of signals under several names, also scaled, shifted, cropped, resampled or filtered ones. A window's
+# fingerprint is its log power spectrum less the local trend and less what all windows share (hum, filters). Moving,
+# scaling or filtering keeps this fine structure, which no two recordings have in common. Windows whose fingerprints
+# correlate are aligned by phase correlation (Kuglin and Hines 1975), which is near 1 for the same signal and near 0 for
+# different ones. Regular pulses of one rate also align by chance, but a copy continues before or after the window, at
+# the same shift. Copies stretched in time are not found.
 
 BINS, FEWEST = 512, 100
 MAX_WINDOWS = 4000
-CANDIDATES, EACH = 800, 12
-ALIKE, SAME = 0.25, 0.5
+CANDIDATES, CANDIDATES_PER_PAIR = 800, 12
+SIMILAR, COPIED_PEAK = 0.25, 0.5
 """Correlation of fingerprints from which on windows are aligned; phase correlation from which on they are copies."""
 POWER_FLOOR = 1e-3
-"""Share of a window's strongest power below which a bin is filtered noise."""
+"""Proportion of a window's strongest power below which a bin is filtered noise."""
 MIN_COPIED_WINDOWS = 3
-"""Non-overlapping windows that must be copies before two subjects count as having the same signals."""
+"""Number of non-overlapping copied windows from which on two subjects count as having the same signals."""
 COPIED_SHARE, CERTAIN = 0.75, 0.8
-"""Two regular pulses of one rate align by chance now and then, with up to .7 in real recordings. Copies below `CERTAIN`
-therefore count only if they are this share of all that were aligned, from the most alike down to the last copy."""
+"""Copies below `CERTAIN` count only if they are this proportion of all aligned windows, from the most similar down to
+the last copy. Two regular pulses of one rate sometimes align by chance, with up to .7 in real recordings."""
 SHIFTED_S = 0.1
-"""Seconds by which the shift of neighbouring windows of a copy may differ, a fraction of a heart beat."""
+"""Seconds by which the shifts of neighbouring windows of a copy may differ, a fraction of a heart beat."""
 
 
 @dataclass(frozen=True)
 class CutWindows:
-    """Windows of one modality: `x` (n, samples) as cut, `print_` (n, bins) unit vectors, `used` (n, bins) the bins with
-    power in them, `rich` (n,) whether these are enough for a fingerprint, which is 0 elsewhere, `subject`, `recording`
-    and `start` (n,), which is in seconds; all are `length_s` long."""
+    """Windows of one modality, all `length_s` long.
+
+    Args:
+        x: (n, samples) as cut. `start`: (n,) in s. `subject`, `recording`: (n,).
+        print_: (n, bins) fingerprints as unit vectors. `used`: (n, bins) the bins with power.
+        rich: (n,) whether these bins are enough for a fingerprint; other fingerprints are 0."""
 
     x: np.ndarray
     print_: np.ndarray
@@ -217,13 +217,13 @@ class CutWindows:
 
     @property
     def rate(self) -> float:
-        """Samples a second."""
+        """Samples per second."""
         return self.x.shape[1] / self.length_s
 
 
 @dataclass(frozen=True)
 class Match:
-    """Two subjects some of whose windows are the same signal."""
+    """Two subjects who share some windows of the same signal."""
 
     one: str
     other: str
@@ -233,7 +233,7 @@ class Match:
 
 
 def check_copies(e: Evidence) -> CheckResult | Undefined:
-    """No two subjects of the dataset have the same signals."""
+    """Check that no two subjects of the dataset have the same signals."""
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     wanted = e.manifest.method.modalities or list(e.store.modalities)
     modalities = list(dict.fromkeys(part for m in wanted for part in names_in(m) if part in e.store.modalities))
@@ -249,7 +249,7 @@ def check_copies(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_pretraining(e: Evidence) -> CheckResult | Undefined:
-    """Checks that pretraining data hold no test subjects, by the record, and by the signals that are available."""
+    """Check that pretraining data contain no test subjects, according to the record and to the available signals."""
     about = e.manifest
     if not (about.method.pretrainers or about.pretraining or about.weights or about.initial_weights) and (
         about.pretraining_overlap == "none"
@@ -277,27 +277,27 @@ def check_pretraining(e: Evidence) -> CheckResult | Undefined:
 def find_matches(
     store: Store, other: Store | None, modalities: Sequence[str], rates: Mapping[str, float]
 ) -> tuple[dict[str, int], list[Match]]:
-    """(modality -> windows compared, subjects with the same signals) inside a store, or of one with another.
+    """Return modality -> number of compared windows, and the subjects with the same signals, within a store or between
+    two.
 
     Args:
-        rates: modality -> the rate (Hz) at which it was recorded: nothing above half of it says anything.
-    """
+        rates: modality -> recording rate in Hz: frequencies above half of it carry no information."""
     n_compared, found = {}, []
     libraries = [installed_version(name) for name in ("numpy", "scipy")]
     for m in (m for m in modalities if m != "video"):  # frames are no signal, and decoded only where a run needs them
         rate = rates.get(m, np.inf)
         key = ["copies", sha256(Path(__file__)), libraries, None if other is None else other.key, m, rate]
-        windows, matches = json.loads(str(cache_array(store, key, partial(_compared, store, other, m, rate))))
+        windows, matches = json.loads(str(cache_array(store, key, partial(_compare_windows, store, other, m, rate))))
         if windows is not None:
             n_compared[m] = windows
             found += [Match(**match) for match in matches]
     return n_compared, found
 
 
-def _compared(store: Store, other: Store | None, m: str, rate: float) -> np.ndarray:
-    """JSON, as an array of one text: how many windows of a modality were compared, null where none could be; and the
-    matches."""
-    length = _length(store, m, rate)
+def _compare_windows(store: Store, other: Store | None, m: str, rate: float) -> np.ndarray:
+    """Return JSON, as an array of one text: the number of compared windows of a modality, null if none could be
+    compared, and the matches."""
+    length = _window_length(store, m, rate)
     if length is None or (other is not None and other.modalities[m].rate != store.modalities[m].rate):
         return np.array("[null, []]")
     band = 0.45 * min(store.modalities[m].rate, rate)
@@ -309,9 +309,9 @@ def _compared(store: Store, other: Store | None, m: str, rate: float) -> np.ndar
     return np.array(json.dumps([windows, [vars(match) for match in _matches(ours, theirs, m, inside=other is None)]]))
 
 
-def _length(store: Store, m: str, rate: float) -> float | None:
-    """Seconds of a window: long enough for many bins and not too many windows, short enough for most recordings; None
-    where recordings hold too little."""
+def _window_length(store: Store, m: str, rate: float) -> float | None:
+    """Return the length of a window in s: long enough for many bins and not too many windows, short enough for most
+    recordings. None if recordings are too short."""
     own = store.modalities[m].rate
     band = 0.45 * min(own, rate)
     seconds = np.array([e.spans[m].samples / own for e in store.recordings if m in e.spans])
@@ -323,7 +323,8 @@ def _length(store: Store, m: str, rate: float) -> float | None:
 
 
 def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> CutWindows | None:
-    """Windows of the first channel of a modality, half overlapping; flat ones are excluded. None where none is rich."""
+    """Return half-overlapping windows of the first channel of a modality, without flat ones. None if no window has
+    enough power for a fingerprint."""
     array, rate = store.array(m), store.modalities[m].rate
     n = round(length_s * rate)
     at = [
@@ -341,7 +342,7 @@ def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> CutWin
     bins = slice(1, int(band_hz * (n - 1) / rate))
     kept, prints, used = [], [], []
     for k, (_, _, first, _) in enumerate(at):
-        x = _steps(array[0, first : first + n])
+        x = _clipped_differences(array[0, first : first + n])
         if (x == 0).mean() > 0.5 or not np.isfinite(x).all():
             continue
         power = np.abs(np.fft.rfft(x * taper)[bins]) ** 2
@@ -362,15 +363,16 @@ def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> CutWin
 
 
 def _fingerprints(table: np.ndarray) -> np.ndarray:
-    """Unit vectors of log power (n, bins), NaN where a bin has none, less what all windows share."""
+    """Return unit vectors of log power (n, bins), NaN if a bin has none, after subtraction of what all windows
+    share."""
     counts = np.isfinite(table).sum(0)
     table = table - np.where(counts > 0, np.nansum(table, 0) / np.maximum(counts, 1), 0)
     table = np.nan_to_num(table - np.nanmean(table, 1, keepdims=True))
     return np.asarray(table / (np.linalg.norm(table, axis=1, keepdims=True) + 1e-12))
 
 
-def _steps(x: np.ndarray) -> np.ndarray:
-    """The window's differences, held within what most of them span: one spike looks like any other spike."""
+def _clipped_differences(x: np.ndarray) -> np.ndarray:
+    """Return the window's differences, limited to the range of most of them, since one spike looks like any other."""
     steps = np.diff(np.asarray(x, np.float64))
     low, high = np.quantile(steps, [0.02, 0.98])
     return np.asarray(np.clip(steps, low, high))
@@ -382,14 +384,14 @@ def _matches(ours: CutWindows, theirs: CutWindows, m: str, *, inside: bool) -> l
         like = ours.print_[start : start + 500] @ theirs.print_.T
         if inside:
             like[ours.subject[start : start + 500, None] == theirs.subject[None]] = 0
-        rows, columns = np.nonzero(like > ALIKE)
+        rows, columns = np.nonzero(like > SIMILAR)
         candidates += zip(like[rows, columns].tolist(), (rows + start).tolist(), columns.tolist(), strict=True)
     candidates = [c for c in candidates if not inside or c[1] < c[2]]
     pairs: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
     tried: Counter[tuple[str, str]] = Counter()
     for _, i, j in sorted(candidates, reverse=True):
         pair = (str(ours.subject[i]), str(theirs.subject[j]))
-        if tried[pair] == EACH or tried.total() == CANDIDATES:
+        if tried[pair] == CANDIDATES_PER_PAIR or tried.total() == CANDIDATES:
             continue
         tried[pair] += 1
         peak, lag = align(ours.x[i], theirs.x[j], ours.used[i] & theirs.used[j])
@@ -397,18 +399,18 @@ def _matches(ours: CutWindows, theirs: CutWindows, m: str, *, inside: bool) -> l
         pairs.setdefault(pair, []).append((peak, i, j, offset))
     found = []
     for (one, other), aligned in sorted(pairs.items()):
-        same = [row for row in _copies_among(aligned) if _goes_on(ours, theirs, row)]
-        apart = _apart(same, ours, theirs)
-        if same and apart >= min(MIN_COPIED_WINDOWS, _apart_at_most(ours, one), _apart_at_most(theirs, other)):
+        same = [row for row in _select_copies(aligned) if _continues(ours, theirs, row)]
+        apart = _count_separate(same, ours, theirs)
+        if same and apart >= min(MIN_COPIED_WINDOWS, _most_separate(ours, one), _most_separate(theirs, other)):
             found.append(Match(one, other, m, apart, float(np.median([peak for peak, *_ in same]))))
     return found
 
 
-def _goes_on(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int, float]) -> bool:
-    """True if the signal before or after an aligned pair of windows is the same at the same shift, or if one of the two
-    recordings has nothing more to compare."""
+def _continues(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int, float]) -> bool:
+    """Return True if the signals before or after two aligned windows are also the same at the same shift, or if one of
+    the two recordings has no other window."""
     _, i, j, offset = row
-    around, there = _others(ours, i), _others(theirs, j)
+    around, there = _other_windows(ours, i), _other_windows(theirs, j)
     if not len(around) or not len(there):
         return True
     apart = np.abs(ours.start[around][:, None] - offset - theirs.start[there])
@@ -417,31 +419,33 @@ def _goes_on(ours: CutWindows, theirs: CutWindows, row: tuple[float, int, int, f
     after = np.searchsorted(ours.start[pairs[:, 0]], ours.start[i])
     for one, other in (*pairs[after - 1 : after], *pairs[after : after + 1]):
         lag = round((offset - ours.start[one] + theirs.start[other]) * ours.rate)
-        common = _common(ours.x[one], theirs.x[other], lag)
+        common = _common_parts(ours.x[one], theirs.x[other], lag)
         heights = _phase_correlation(*common, ours.used[one] & theirs.used[other], ours.x.shape[1] - 1)
-        if np.roll(heights, reach)[: 2 * reach + 1].max() > SAME:
+        if np.roll(heights, reach)[: 2 * reach + 1].max() > COPIED_PEAK:
             return True
     return False
 
 
-def _others(windows: CutWindows, k: int) -> np.ndarray:
-    """The windows of the recording of window `k` that do not overlap with it, in order of time."""
+def _other_windows(windows: CutWindows, k: int) -> np.ndarray:
+    """Return the windows of the recording of window `k` that do not overlap with it, in order of time."""
     own = windows.recording == windows.recording[k]
     return np.flatnonzero(own & (np.abs(windows.start - windows.start[k]) > 0.99 * windows.length_s))
 
 
-def _copies_among(aligned: Sequence[tuple[float, int, int, float]]) -> list[tuple[float, int, int, float]]:
-    """The copies among aligned windows, of which the most alike come first."""
+def _select_copies(aligned: Sequence[tuple[float, int, int, float]]) -> list[tuple[float, int, int, float]]:
+    """Return the copies among aligned windows, which are given most alike first."""
     peaks = np.array([peak for peak, *_ in aligned])
-    share = np.cumsum(peaks > SAME) / np.arange(1, len(peaks) + 1)
-    most = np.flatnonzero((peaks > SAME) & (share >= COPIED_SHARE))
+    share = np.cumsum(peaks > COPIED_PEAK) / np.arange(1, len(peaks) + 1)
+    most = np.flatnonzero((peaks > COPIED_PEAK) & (share >= COPIED_SHARE))
     among = np.arange(len(peaks)) <= most.max(initial=-1)
-    return [row for row, copied in zip(aligned, (peaks > CERTAIN) | ((peaks > SAME) & among), strict=True) if copied]
+    return [
+        row for row, copied in zip(aligned, (peaks > CERTAIN) | ((peaks > COPIED_PEAK) & among), strict=True) if copied
+    ]
 
 
-def _apart(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, theirs: CutWindows) -> int:
-    """Number of copied windows that do not overlap: those of one pair of recordings count if all are moved by the same
-    time, and a recording counts for one pair."""
+def _count_separate(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, theirs: CutWindows) -> int:
+    """Return the number of copied windows that do not overlap. Those of a pair of recordings count if all have the same
+    shift, and a recording counts for one pair only."""
     of: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
     for row in same:
         of.setdefault((str(ours.recording[row[1]]), str(theirs.recording[row[2]])), []).append(row)
@@ -464,8 +468,8 @@ def _apart(same: Sequence[tuple[float, int, int, float]], ours: CutWindows, thei
     return total
 
 
-def _apart_at_most(windows: CutWindows, subject: str) -> int:
-    """Number of windows of a subject that do not overlap."""
+def _most_separate(windows: CutWindows, subject: str) -> int:
+    """Return the number of windows of a subject that do not overlap."""
     own = windows.rich & (windows.subject == subject)
     recordings = np.unique(windows.recording[own])
     spans = [np.ptp(windows.start[own & (windows.recording == r)]) for r in recordings]
@@ -473,40 +477,37 @@ def _apart_at_most(windows: CutWindows, subject: str) -> int:
 
 
 def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, int]:
-    """Phase correlation of two windows (n,) over some of their bins: the height of its peak, 1 for the same signal, and
-    how many samples earlier the second one has it. Where the windows overlap by half at least, the height is that of
-    what they have in common then: of a copy, the rest is something else."""
+    """Return the height of the phase correlation's peak between two windows (n,) over some bins, 1 for the same signal,
+    and by how many samples the second window has it earlier. If the windows overlap by at least half, the height is
+    that of their common part: in a copy, the rest is another signal."""
     n = len(one) - 1
     heights = _phase_correlation(one, other, used, n)
     at = int(heights.argmax())
     lag = at if at <= n // 2 else at - n
     if 0 < 2 * abs(lag) <= len(one):
-        heights = _phase_correlation(*_common(one, other, lag), used, n)
+        heights = _phase_correlation(*_common_parts(one, other, lag), used, n)
     return float(heights.max()), lag
 
 
-def _common(one: np.ndarray, other: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """The parts of two windows (n,) that are of one signal if the second has it `lag` samples earlier."""
+def _common_parts(one: np.ndarray, other: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the common parts of two windows (n,), if the second has the signal `lag` samples earlier."""
     return one[max(0, lag) : len(one) + min(0, lag)], other[max(0, -lag) : len(one) - max(0, lag)]
 
 
 def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: int) -> np.ndarray:
-    """(n,) heights at each lag, cyclic, for two windows of one length, at most n + 1; `used` are bins of windows as
-    long as that."""
+    """Return (n,) the phase correlation at each lag, cyclic, of two windows of equal length, at most n + 1. `used`:
+    bins of windows of length n."""
     taper = get_window("hann", len(one) - 1)
-    spectra = [np.fft.rfft(_steps(x) * taper, n)[1 : len(used) + 1] for x in (one, other)]
+    spectra = [np.fft.rfft(_clipped_differences(x) * taper, n)[1 : len(used) + 1] for x in (one, other)]
     cross = spectra[0] * np.conj(spectra[1])
     whole = np.zeros(n // 2 + 1, complex)
     whole[1 : len(used) + 1] = np.where(used, cross / np.maximum(np.abs(cross), 1e-30), 0)
     return np.asarray(np.abs(np.fft.irfft(whole, n)) * n / (2 * max(1, used.sum())))
 
 
-# Check of a tuned run: each fold has the trial that is best by its own record, on validation subjects alone.
-
-
 def check_tuning(e: RecordEvidence) -> CheckResult | Undefined:
-    """The settings of a tuned run are those that are best, by the scores in its record, on the validation subjects of
-    each fold. Scores themselves are computed again where the run is retrained."""
+    """Check that the settings of a tuned run are the best on the validation subjects of each fold, by the scores in its
+    record. These scores are recomputed only if the run is retrained."""
     stated = e.record.run["config"].get("tuned")
     if stated is None:
         return Undefined("not_tuned")
@@ -514,7 +515,7 @@ def check_tuning(e: RecordEvidence) -> CheckResult | Undefined:
         tuning = read_tuning(e.folder / TUNING_FILE)
     except EmbenchError as error:
         return CheckResult({}, (AuditFinding("severe", "unreadable_choices", {"reason": error.what}),))
-    wrong = list(_wrong(e, tuning))
+    wrong = list(_wrong_choices(e, tuning))
     if tuning.summary != stated:
         wrong.insert(0, "the choices are not those that the run was made with")
     figures = {"trials": tuning.search.trials, "choices_made": len(tuning.choices), "wrong": len(wrong)}
@@ -523,20 +524,20 @@ def check_tuning(e: RecordEvidence) -> CheckResult | Undefined:
     return CheckResult(figures, (AuditFinding("severe", "wrong_choices", {**figures, "statements": wrong[:8]}),))
 
 
-def _wrong(e: RecordEvidence, tuning: Tuning) -> Iterator[str]:
+def _wrong_choices(e: RecordEvidence, tuning: Tuning) -> Iterator[str]:
     members: dict[tuple[int, int, str], set[str]] = {}
     for row in e.record.folds:
         if row["role"]:
             members.setdefault((int(row["seed"]), int(row["fold"]), row["role"]), set()).add(row["subject"])
     for choice in tuning.choices:
         train, val, test = (members.get((choice.seed, choice.fold, role), set()) for role in ("train", "val", "test"))
-        if reason := _why_wrong(
+        if reason := _choice_fault(
             choice, val, test - train if e.record.run["config"].get("train_dataset") is None else set()
         ):
             yield f"seed {choice.seed}, fold {choice.fold}, {choice.target}: {reason}"
 
 
-def _why_wrong(choice: Choice, val: set[str], test: set[str]) -> str:
+def _choice_fault(choice: Choice, val: set[str], test: set[str]) -> str:
     subjects = set(choice.subjects)
     if tested := subjects & test:
         return f"the setting was chosen on {min(tested)}, who is also a test subject of that fold"

@@ -1,4 +1,4 @@
-"""Checks of single subjects: spread of scores over subjects and seeds, and what embeddings tell of the subject."""
+"""Checks of single subjects: spread of scores over subjects and seeds, and information on the subject in embeddings."""
 
 from __future__ import annotations
 
@@ -27,18 +27,15 @@ from embench.records.record import RUN_FILE, read_record
 from embench.statistics.intervals import mean_over_subjects
 from embench.statistics.joined import Joined, join
 
-# Spread of scores over subjects and seeds: chance within subjects, an effect of one subject, seeds that disagree, one
-# class only, poor calibration, scores too good to be true.
-
 N_SHIFTS = 2000
 SUSPICIOUS_ERRORS = 4.0
-"""Paired standard errors above the best control and baseline from which on a score is suspicious."""
+"""Paired standard errors above the best confound-only model and baseline from which on a score is suspicious."""
 MAX_P_ALONE = 0.001
 """Largest p value at which the best subject counts as an outlier."""
 
 
 def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
-    """Subjects (P,), and their AUROC in each seed (S, P), NaN where they have one class only."""
+    """Return the names of subjects (P,), and their AUROC in each seed (S, P), NaN for a subject with one class only."""
     subjects = np.unique(np.concatenate([units.subject for _, _, units in joined]))
     seeds = joined.seeds.values()
     return subjects, np.stack(
@@ -47,12 +44,12 @@ def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
-    """Circular-shift null: labels moved along each subject's own time, which keeps how long states last. A score that
-    rises and falls slowly is above chance more often than the number of moments suggests."""
+    """Check scores against a circular-shift null: labels are moved along each subject's own time, which keeps how long
+    states last. Slowly varying scores are above chance more often than the number of units suggests."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
-        tables = [_shifted(units) for _, _, units in joined]
+        tables = [_shifted_auroc(units) for _, _, units in joined]
         by_subject: dict[str, list[np.ndarray]] = {}
         for table in tables:
             for name, values in table.items():
@@ -75,8 +72,8 @@ def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no_subject_with_both_classes")
 
 
-def _shifted(units: Units) -> dict[str, np.ndarray]:
-    """Subject -> AUROC when their labels are shifted by 0, 1, .. units in time; subjects of one class are excluded."""
+def _shifted_auroc(units: Units) -> dict[str, np.ndarray]:
+    """Return subject -> AUROC for labels shifted by 0, 1, ... units in time; subjects of one class are excluded."""
     found = {}
     for name in np.unique(units.subject).tolist():
         own = np.flatnonzero(units.subject == name)
@@ -93,7 +90,7 @@ def _shifted(units: Units) -> dict[str, np.ndarray]:
 
 
 def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
-    """No single subject carries the effect: without it the effect is still there."""
+    """Check that no single subject carries the effect: the effect must remain without that subject."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
@@ -103,7 +100,7 @@ def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
         if known.sum() < 5:
             continue
         subjects, value = subjects[known], value[known]
-        z = (value - 0.5) / _errors(joined, subjects)
+        z = (value - 0.5) / _null_errors(joined, subjects)
         top, p = find_outlier(z)
         rest = np.delete(value, top)
         effect, without = float(value.mean() - 0.5), float(rest.mean() - 0.5)
@@ -123,16 +120,16 @@ def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def find_outlier(z: np.ndarray) -> tuple[int, float]:
-    """The largest of `z` (n,), and how likely it is so far from the others by chance: its externally studentised
-    residual (at least as wide as what chance alone gives), times n."""
+    """Return the position of the largest of `z` (n,), and the probability that it is so far from the others by chance:
+    its externally studentised residual (at least as wide as by chance alone), corrected for n."""
     top = int(np.argmax(z))
     others = np.delete(z, top)
     far = (z[top] - others.mean()) / (max(float(others.std(ddof=1)), 1.0) * np.sqrt(1 + 1 / len(others)))
     return top, min(1.0, len(z) * float(stats.t.sf(far, len(others) - 1)))
 
 
-def _errors(joined: Joined, subjects: np.ndarray) -> np.ndarray:
-    """(P,) the standard error of each subject's AUROC if scores say nothing (Mann and Whitney 1947)."""
+def _null_errors(joined: Joined, subjects: np.ndarray) -> np.ndarray:
+    """Return (P,) the standard error of each subject's AUROC for scores without information (Mann and Whitney 1947)."""
     counts = np.zeros((len(subjects), 2))
     folds = next(iter(joined.seeds.values())).values()
     for units in folds:
@@ -144,7 +141,7 @@ def _errors(joined: Joined, subjects: np.ndarray) -> np.ndarray:
 
 
 def check_seeds(e: RecordEvidence) -> CheckResult | Undefined:
-    """Partitions and initialisations agree, subject by subject."""
+    """Check that partitions and initialisations agree, subject by subject."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
@@ -173,7 +170,7 @@ def check_seeds(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def check_collapse(e: RecordEvidence) -> CheckResult:
-    """Scores differ, and all classes are decided."""
+    """Check that scores vary, and that every class is predicted for some units."""
     figures: dict[str, Any] = {}
     findings = []
     for target in e.targets:
@@ -181,56 +178,56 @@ def check_collapse(e: RecordEvidence) -> CheckResult:
             continue
         parts = [units for _, _, units in e.joined[target.name][MODEL]]
         constant = [np.ptp(np.asarray(u.score, np.float64), axis=0).max(initial=0.0) < 1e-6 for u in parts]
-        one = [_commonest(u.decision) >= 0.98 for u in parts if target.traits.has_classes]
-        counts = {"folds": len(parts), "constant": int(sum(constant)), "one_class": int(sum(one))}
-        figures[target.name], evidence = counts, {"target": target.name, **counts}
-        if counts["constant"] > len(parts) / 2:
+        counted = [np.unique(u.decision, return_counts=True)[1] for u in parts if target.traits.has_classes]
+        one = [counts.max() / counts.sum() >= 0.98 for counts in counted]
+        totals = {"folds": len(parts), "constant": int(sum(constant)), "one_class": int(sum(one))}
+        figures[target.name], evidence = totals, {"target": target.name, **totals}
+        if totals["constant"] > len(parts) / 2:
             constant_of = "constant_scores" if target.traits.has_classes else "constant_values"
             findings.append(AuditFinding("warning", constant_of, evidence))
-        elif counts["one_class"] > len(parts) / 2:
+        elif totals["one_class"] > len(parts) / 2:
             findings.append(AuditFinding("warning", "one_class_decided", evidence))
     return CheckResult(figures, tuple(findings))
 
 
-def _commonest(decision: np.ndarray) -> float:
-    return float(np.unique(decision, return_counts=True)[1].max() / len(decision))
-
-
 def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
-    """Probabilities match observed frequencies. With few units a fold there is an error by chance: that of correct
-    probabilities is subtracted (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
+    """Check that probabilities match observed frequencies. With few units per fold even correct probabilities have an
+    error, which is subtracted (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
         ece = e.rescored.score(target.name, "ece")
         if ece is None:
             continue
-        luck = float(np.mean([_chance_error(units) for _, _, units in joined]))
+        luck = float(np.mean([_expected_ece(units) for _, _, units in joined]))
         figures[target.name] = {"ece": ece.mean, "low": ece.low, "expected_by_chance": luck}
         if (ece.low or 0) - luck > MISCALIBRATED:
             findings.append(AuditFinding("warning", "miscalibrated", {"target": target.name, **figures[target.name]}))
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no_two_class_target")
 
 
-def _chance_error(units: Units) -> float:
-    """The calibration error of these probabilities when labels are drawn by them."""
+def _expected_ece(units: Units) -> float:
+    """Return the calibration error if labels are drawn by these probabilities."""
     metric, rng = registry.load("metric", "ece")(), np.random.default_rng(0)
     drawn = [replace(units, y_true=(rng.random(len(units)) < units.score).astype(float)) for _ in range(100)]
     return float(np.mean([metric(one) for one in drawn]))
 
 
 def check_suspicious(e: Evidence) -> CheckResult | Undefined:
-    """The score is not too good to be true: so far above everything simple, the first thing to look for is a leak."""
+    """Check that the score is not too good to be true. If it is far above all simple methods, a leak is the likeliest
+    cause."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
         subjects, values = within_subject_auroc(joined)
         model = mean_of_known(values)
-        rivals = {n: _by_subject(j) for n, j in e.joined[target.name].items() if n not in (MODEL, *MADE_BY_METHOD)}
+        rivals = {
+            n: _auroc_of_subjects(j) for n, j in e.joined[target.name].items() if n not in (MODEL, *MADE_BY_METHOD)
+        }
         for folder in e.baselines:
-            if found := _of_baseline(folder, sha256(folder / RUN_FILE), target, e.unit_length_s):
+            if found := _baseline_scores(folder, sha256(folder / RUN_FILE), target, e.unit_length_s):
                 rivals[f"baseline {folder.name}"] = found
-        scored = {name: _paired(model, subjects, rival, e) for name, rival in rivals.items()}
+        scored = {name: _paired_gap(model, subjects, rival, e) for name, rival in rivals.items()}
         apart = {name: gap for name, gap in scored.items() if gap is not None}
         if not apart:
             continue
@@ -245,26 +242,27 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
 
 
 @lru_cache(maxsize=512)
-def _of_baseline(folder: Path, _written: str, target: Target, unit_length_s: float) -> dict[str, float] | None:
-    """Scores of a run of features in each subject; None where it does not predict the target. Cached, because each run
-    of a board is compared with all of them; `_written` is the digest of its record."""
+def _baseline_scores(folder: Path, _written: str, target: Target, unit_length_s: float) -> dict[str, float] | None:
+    """Return the scores of a baseline run in each subject; None if it does not predict the target. Cached, because each
+    run of a leaderboard is compared with all baselines; `_written` is the digest of its record."""
     baseline = read_record(folder)
     if target.name not in baseline.run["targets"] or baseline.labels is None:
         return None
     joined = join(baseline.predictions, baseline.labels, target, baseline.groups, unit_length_s).get(MODEL)
-    return _by_subject(joined) if joined else None
+    return _auroc_of_subjects(joined) if joined else None
 
 
-def _by_subject(joined: Joined) -> dict[str, float]:
-    """Subject -> AUROC within it, the mean over seeds."""
+def _auroc_of_subjects(joined: Joined) -> dict[str, float]:
+    """Return subject -> its AUROC, mean over seeds."""
     subjects, values = within_subject_auroc(joined)
     return dict(zip(subjects.tolist(), mean_of_known(values).tolist(), strict=True))
 
 
-def _paired(
+def _paired_gap(
     model: np.ndarray, subjects: np.ndarray, rival: Mapping[str, float], e: RecordEvidence
 ) -> tuple[float, float] | None:
-    """(mean difference, in standard errors) over subjects, groups as one."""
+    """Return the mean difference over subjects, and the same in standard errors; groups count as one. None if
+    undefined."""
     gap = model - np.array([rival.get(p, np.nan) for p in subjects.tolist()])
     found = mean_over_subjects(gap, np.array([e.groups.get(p, p) for p in subjects.tolist()]))
     if isinstance(found, Undefined) or found.low is None or found.high is None:
@@ -274,11 +272,8 @@ def _paired(
     return found.mean, found.mean / max(error, 1e-3)
 
 
-# Information in embeddings (a network's last hidden layer) on the subject, the stimulus and the test part.
-
-
 def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
-    """Measures how well a linear probe predicts the subject and the stimulus from the embeddings."""
+    """Measure how well a linear probe predicts the subject and the stimulus from the embeddings."""
     if e.embeddings is None:
         return Undefined("no_hidden_layer")
     from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, linear_probe  # takes long, and needs memory
@@ -305,8 +300,8 @@ def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def check_test_normalisation(e: RecordEvidence) -> CheckResult | Undefined:
-    """Embeddings are not standardised over the test subjects themselves: each dimension's mean over a
-    fold's test units is exactly 0, its SD exactly 1, only where the test part itself was normalised."""
+    """Check that embeddings are not standardised over the test subjects. Only then is each dimension's mean over a
+    fold's test units exactly 0, and its SD exactly 1."""
     if e.embeddings is None:
         return Undefined("no_embeddings")
     kept, n_checked, found = e.embeddings, 0, []

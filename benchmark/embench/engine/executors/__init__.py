@@ -15,11 +15,8 @@ from embench.files import remembering
 from embench.system import EventCallback
 from embench.vocabulary import did_you_mean
 
-# Executors of a graph of stages. Callers use `run_graph`; an executor is a function in a module here or elsewhere,
-# listed in `EXECUTORS`.
-#
-# An executor is a function `(todo, outcome, root, resources, on_event)` that runs the stages of `todo`, each listed
-# after its inputs, and stores their results in `outcome`. Its contract:
+# An executor is a function `(todo, outcome, root, resources, on_event)`, here or in another package, listed in
+# `EXECUTORS`. It runs the stages of `todo`, each listed after its inputs, and stores their results in `outcome`:
 #
 # - `embench.engine.work.run_stage(stage, root)` runs a stage. It locks the stage's folder and skips stages finished by
 #   another process, so that two graphs may share a stage. A finished stage with damaged files is moved aside and run
@@ -62,8 +59,7 @@ class Resources:
         workers: how many run at a time.
         options: of the executor, as the user wrote them: `{"partition": "gpu"}`.
         seconds: stage id -> expected seconds; short stages are left out.
-        cancelled: returns True if somebody asked the executor to stop; called about every second.
-    """
+        cancelled: returns True if somebody asked the executor to stop; called about every second."""
 
     workers: int
     options: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +74,11 @@ class Resources:
 
 @dataclass
 class Outcome:
-    """Outcome of a graph: results by stage id, errors by stage id, and stages that could not start."""
+    """Outcome of a graph of stages.
+
+    Args:
+        results, errors: by stage id.
+        held_up: stage id -> the failed or blocked input because of which it could not start."""
 
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     errors: dict[str, EmbenchError] = field(default_factory=dict)
@@ -117,8 +117,7 @@ def run_graph(
         outcome: an empty outcome to fill and return, for a caller that reads it during events.
 
     Raises:
-        UsageError: unknown executor. MachineError: a worker was killed.
-    """
+        UsageError: unknown executor. MachineError: a worker was killed."""
     execute, root = find_executor(executor), root.absolute()
     outcome = Outcome() if outcome is None else outcome
     todo: list[Stage[Params]] = []
@@ -161,11 +160,8 @@ def check_options(options: Mapping[str, str], known: Sequence[str]) -> None:
             )
 
 
-# Delivery of a stage's events to observers.
-
-
 class Events:
-    """Pass on a stage's events: called directly in this process, or read from the stage's folder."""
+    """Events of a stage, passed on to an observer: emitted in this process, or read from the stage's folder."""
 
     def __init__(self, stage: Stage[Params], root: Path, on_event: EventCallback) -> None:
         self.stage, self.on_event = stage, on_event
@@ -201,7 +197,7 @@ class Events:
                 self.emit(event)
 
     def end(self, outcome: Outcome, done: int, total: int) -> None:
-        """Report that the stage ended with its figures, or failed with the reason; `done` of `total` stages have
+        """Report that the stage ended with its figures, or failed with the reason. `done` of `total` stages have
         ended."""
         if self.stage.id in outcome.errors:
             event: dict[str, Any] = {"event": "stage_failed", "error": outcome.errors[self.stage.id].what}

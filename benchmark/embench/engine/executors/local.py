@@ -24,19 +24,18 @@ def run_locally(
     """Run stages in several processes. With one worker, or for stages too short to share, in this process.
 
     Raises:
-        UsageError: options are given; this executor has none. Unfinished: the grid was cancelled.
-    """
+        UsageError: options are given; this executor has none. Unfinished: the grid was cancelled."""
     check_options(resources.options, ())
     workers = resources.workers
     make_tables(todo, workers, on_event)
     networks = any(stage.kind not in ("estimator", "predict") for stage in todo)
     at_once = networks and workers > 1 and len(todo) > 1
-    ended = 0 if at_once else _in_turn(todo, root, on_event, outcome, resources)
+    ended = 0 if at_once else _run_here(todo, root, on_event, outcome, resources)
     if ended < len(todo):
-        _side_by_side(todo, ended, root, resources, on_event, outcome)
+        _run_in_parallel(todo, ended, root, resources, on_event, outcome)
 
 
-def _in_turn(
+def _run_here(
     todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, resources: Resources
 ) -> int:
     """Run stages in this process until all have ended, or until workers would save time; return the number of ended
@@ -68,7 +67,7 @@ def _in_turn(
     return len(todo)
 
 
-def _side_by_side(
+def _run_in_parallel(
     todo: Sequence[Stage[Params]],
     ended: int,
     root: Path,
@@ -76,19 +75,17 @@ def _side_by_side(
     on_event: EventCallback,
     outcome: Outcome,
 ) -> None:
-    """Run the stages from position `ended` on in parallel. If a worker is killed, the stages that were running are
-    retried one by one, so that the stage that kills workers is identified and the others finish. Stages that ran out of
-    memory are retried alone as well."""
+    """Run the stages from position `ended` on in parallel.
+
+    If a worker is killed, the stages that were running are retried one by one. So the stage that kills workers is
+    identified and the others finish. Stages that ran out of memory are also retried alone."""
     waiting = {stage.id: stage for stage in todo[ended:]}
     total, tries = len(todo), Counter[str]()
     while waiting:
         suspects = [stage for stage in waiting.values() if tries[stage.id]]
         some = suspects[:1] or list(waiting.values())
-        lost = _in_a_pool(some, total - len(waiting), total, root, resources, on_event, outcome)
-        for id_ in [
-            id_ for id_ in waiting if id_ in outcome.results or id_ in outcome.errors or id_ in outcome.held_up
-        ]:
-            del waiting[id_]
+        lost = _run_in_pool(some, total - len(waiting), total, root, resources, on_event, outcome)
+        waiting = {id_: stage for id_, stage in waiting.items() if not outcome.over([id_])}
         for stage, error in lost:
             tries[stage.id] += 1
             if tries[stage.id] < WORKER_TRIES:
@@ -101,7 +98,7 @@ def _side_by_side(
             events.end(outcome, total - len(waiting), total)
 
 
-def _in_a_pool(
+def _run_in_pool(
     some: Sequence[Stage[Params]],
     ended: int,
     total: int,
@@ -119,7 +116,7 @@ def _in_a_pool(
     def take(future: Future[dict[str, Any]]) -> None:
         nonlocal ended
         stage, events = running[future]
-        starved = _take_in(stage, future, outcome)
+        starved = _store_result(stage, future, outcome)
         del running[future]
         events.poll()
         if starved:
@@ -133,7 +130,7 @@ def _in_a_pool(
             while True:
                 resources.check_wanted()
                 # One extra stage per worker, so that workers stay busy while events are processed.
-                for stage in _next(waiting, outcome, 2 * workers - len(running)):
+                for stage in _ready_stages(waiting, outcome, 2 * workers - len(running)):
                     future = submit(run_stage, stage, root)
                     waiting.remove(stage)
                     running[future] = (stage, Events(stage, root, on_event))
@@ -156,7 +153,7 @@ def _in_a_pool(
         ]
 
 
-def _take_in(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outcome) -> OutOfMemory | None:
+def _store_result(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outcome) -> OutOfMemory | None:
     """Store the result or error of a stage in the outcome; an OutOfMemory error is returned instead."""
     try:
         outcome.results[stage.id] = future.result()
@@ -167,8 +164,8 @@ def _take_in(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outc
     return None
 
 
-def _next(waiting: list[Stage[Params]], outcome: Outcome, count: int) -> list[Stage[Params]]:
-    """Return the first `count` stages whose inputs are done; stages that can never start leave the list."""
+def _ready_stages(waiting: list[Stage[Params]], outcome: Outcome, count: int) -> list[Stage[Params]]:
+    """Return the first `count` stages whose inputs are done, and remove stages that can never start from `waiting`."""
     ready: list[Stage[Params]] = []
     for stage in list(waiting):
         if blocker := outcome.blocker(stage):

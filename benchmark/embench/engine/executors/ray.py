@@ -23,16 +23,13 @@ _OPTIONS = ("address", "gpus", "memory_gb")
 def run_on_ray(
     todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, resources: Resources, on_event: EventCallback
 ) -> None:
-    """Run each stage as a Ray task with as many CPUs as it has threads. Options: `address` of an existing Ray (`auto`
-    on this machine); `gpus`, the proportion of a GPU per training stage, default 1; `memory_gb` per stage, default
-    none.
+    """Run each stage as a Ray task with as many CPUs as it has threads.
 
-    Options: `address` of a Ray that runs (`auto` for one on this machine); `gpus`, the share of a GPU of a stage that
-    trains on one, by default a whole; `memory_gb` that a stage asks for, by default none.
+    Options: `address` of an existing Ray (`auto` on this machine); `gpus`, the proportion of a GPU per training stage,
+    default 1; `memory_gb` per stage, default none.
 
     Raises:
-        MachineError: Ray is missing, can't be reached, or was killed. UsageError: an option is wrong.
-    """
+        MachineError: Ray is missing, can't be reached, or was killed. UsageError: an option is wrong."""
     check_options(resources.options, _OPTIONS)
     if "address" in resources.options and (Path.home() / ".ray" / "auth_token").is_file():
         # `ray start` then requires a token, and a Ray without one ignores it. Read when Ray is imported.
@@ -41,16 +38,16 @@ def run_on_ray(
         import ray
     except ModuleNotFoundError as error:
         raise missing_library("ray", "--executor ray") from error
-    shares = {name: _number(resources.options, name) for name in ("gpus", "memory_gb")}
+    shares = {name: _positive_number(resources.options, name) for name in ("gpus", "memory_gb")}
     make_tables(todo, min(resources.workers, cores()), on_event)
     _connect(ray, resources)
     try:
-        _run(ray, _started_servers(), todo, outcome, root, resources, shares, on_event)
+        _run_tasks(ray, _started_servers(), todo, outcome, root, resources, shares, on_event)
     finally:
         ray.shutdown()
 
 
-def _number(options: Mapping[str, str], name: str) -> float | None:
+def _positive_number(options: Mapping[str, str], name: str) -> float | None:
     try:
         number = float(options[name]) if name in options else None
     except ValueError:
@@ -88,14 +85,14 @@ def _check_servers(servers: Mapping[str, Process]) -> None:
     """Raise WorkerKilled if a Ray process has ended. Ray itself would end this process silently."""
     for name, server in servers.items():
         if not server.is_running() or server.status() == STATUS_ZOMBIE:
-            raise _killed(name)
+            raise _killed_error(name)
 
 
-def _killed(server: str) -> WorkerKilled:
+def _killed_error(server: str) -> WorkerKilled:
     return WorkerKilled(f"the process `{server}` of Ray was killed", where="--executor ray", hint=KEPT)
 
 
-def _run(
+def _run_tasks(
     ray: Any,
     servers: Mapping[str, Process],
     todo: Sequence[Stage[Params]],
@@ -131,7 +128,7 @@ def _run(
                 events.poll()
         for reference in ready:
             stage, events = running.pop(reference)
-            result = _result(ray, reference, stage)
+            result = _task_result(ray, reference, stage)
             events.poll()
             if isinstance(result, OutOfMemory):
                 tries[stage.id] += 1
@@ -163,11 +160,11 @@ def _whole_machine(ray: Any, stage: Stage[Params]) -> dict[str, Any]:
     return {"num_cpus": whole, "num_gpus": 1 if stage.params.common.device == "cuda" else 0}
 
 
-def _result(ray: Any, reference: Any, stage: Stage[Params]) -> dict[str, Any] | EmbenchError:
+def _task_result(ray: Any, reference: Any, stage: Stage[Params]) -> dict[str, Any] | EmbenchError:
     try:
         result: dict[str, Any] | EmbenchError = ray.get(reference)
     except ray.exceptions.LocalRayletDiedError as error:
-        raise _killed("raylet") from error
+        raise _killed_error("raylet") from error
     except ray.exceptions.RayError as error:
         return MachineError(
             f"a worker of Ray was lost {WORKER_TRIES} times during {stage.title}: {' '.join(str(error).split())[:300]}",

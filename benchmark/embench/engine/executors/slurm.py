@@ -21,12 +21,10 @@ from typing import Any, NamedTuple
 from embench.engine.assemble import make_tables
 from embench.engine.executors import WORKER_TRIES, Events, Outcome, Resources, to_final_error
 from embench.engine.stage import Folder, Params, Stage
-from embench.engine.work import LITTLE_S, Parent, is_finished, prepare_for_transport, run_in_worker
+from embench.engine.work import UNFORECAST_S, Parent, is_finished, prepare_for_transport, run_in_worker
 from embench.errors import EmbenchError, MachineError, OutOfMemory
 from embench.files import make_folder, write_text, write_whole
 from embench.system import EventCallback, cores, missing_library
-
-# Jobs of Slurm: their work, their submission, and their state in the queue.
 
 PREFIX = "embench-"
 _RECORD = "jobs.json"
@@ -41,7 +39,7 @@ _ENDED = frozenset(
 
 
 class JobKind(NamedTuple):
-    """Properties shared by all stages of a job; `tries` counts the workers that died while running them."""
+    """Requirements that all stages of a job share. `tries`: how many workers have died while running them."""
 
     device: str
     threads: int
@@ -125,8 +123,7 @@ def submit_jobs(
     Return the submission's name and the jobs' numbers.
 
     Raises:
-        MachineError: Slurm refuses them.
-    """
+        MachineError: Slurm refuses them."""
     submitit = load_submitit()
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     place = folder / name
@@ -214,8 +211,7 @@ def last_lines(place: Path, job: str, count: int = 5) -> tuple[Path, str]:
     return path, " | ".join([line.strip() for line in lines if line.strip()][-count:])
 
 
-# Run stages as Slurm jobs. The queue and the stages' folders are the only state: if this process is killed, restarting
-# the grid waits for the existing jobs.
+# If this process is killed, restarting the grid waits for the existing jobs.
 
 _ASK_S, _LOOK_S = 5.0, 1.0
 """Seconds between two queries of the queue, and between two checks of the stages' folders."""
@@ -245,8 +241,7 @@ def run_on_slurm(
     """Run the stages as jobs; options are those of sbatch.
 
     Raises:
-        MachineError: Slurm or submitit is missing, or Slurm refuses a job.
-    """
+        MachineError: Slurm or submitit is missing, or Slurm refuses a job."""
     load_submitit()
     make_tables(todo, min(resources.workers, cores()), on_event)
     _Grid(todo, outcome, root, resources, on_event).run()
@@ -268,7 +263,7 @@ class _Grid:
         self.waiting = {stage.id: stage for stage in todo}
         self.total, self.over, self.jobs = len(todo), 0, list[_Job]()
         self.tries: Counter[str] = Counter()
-        self.seconds = {stage.id: LITTLE_S + resources.seconds.get(stage.id, 0.0) for stage in todo}
+        self.seconds = {stage.id: UNFORECAST_S + resources.seconds.get(stage.id, 0.0) for stage in todo}
 
     def run(self) -> None:
         self._adopt()
@@ -332,8 +327,8 @@ class _Grid:
                     self._add(_Job(stages, name, index, JobState(number, "PENDING", "")))
 
     def _packed(self) -> dict[JobKind, list[list[Stage[Params]]]]:
-        """Return the stages that can start as jobs, by requirements: short stages share a job, each after its inputs. A
-        stage whose worker died gets its own job."""
+        """Return the stages that can start, as jobs grouped by requirements. Short stages share a job, each after its
+        inputs; a stage whose worker died gets its own job."""
         least, most = _JOB_S
         length = min(most, max(least, self._length(self.waiting.values()) / self.resources.workers))
         packed: dict[JobKind, list[list[Stage[Params]]]] = {}

@@ -37,7 +37,7 @@ from embench.report.latex.bibliography import cite, code, escape, render_text
 from embench.signals.preprocess import RULES, band_after
 from embench.statistics import CONDITIONED_NEEDS, metric_facts
 from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
-from embench.statistics.form import Subject
+from embench.statistics.form import TargetQuestion
 from embench.statistics.joined import unit_length
 
 # Settings of a recipe in words: sizes and switches, input, and training of a stage.
@@ -566,7 +566,7 @@ def _describe_labels(run: RunFacts) -> list[str]:
     """Return a sentence for each target on the definition of its labels and the number of units in each class."""
     sentences = []
     for target in run.targets:
-        about = Subject.of(run.record.run, target.name)
+        about = TargetQuestion.from_run(run.record.run, target.name)
         words = [code(part) if k % 2 else escape(part) for k, part in enumerate(about.label.split("`"))]
         text = f"The label of {escape(in_words(target.name))} was {''.join(words)}"
         labels = run.tested_labels(target)

@@ -15,7 +15,7 @@ from embench.records.wording import bare_name, is_by_construction, join_with_and
 from embench.report.facts import RunFacts, row_names
 from embench.report.latex.bibliography import escape, in_apa, render_text
 from embench.statistics import metric_facts
-from embench.statistics.answers import figures, two_decimals
+from embench.statistics.answers import format_decimals, format_with_interval
 from embench.statistics.comparison import paired_gap
 from embench.statistics.scores import COMPARED
 from embench.vocabulary import did_you_mean, label
@@ -215,8 +215,8 @@ def _find_constants(run: RunFacts, target: str, metrics: Sequence[str]) -> dict[
     for model in _list_models(run, target):
         scores = [model.scores.get(name) for name in metrics if name not in _COSTS]
         known = [score for score in scores if score is not None and score.defined]
-        values = {two_decimals(score.mean) for score in known if is_by_construction(score)}
-        if len(values) == 1 and all(two_decimals(score.mean) in values for score in known):
+        values = {format_decimals(score.mean) for score in known if is_by_construction(score)}
+        if len(values) == 1 and all(format_decimals(score.mean) in values for score in known):
             found.setdefault(values.pop(), []).append(model.name)
     return found
 
@@ -238,7 +238,7 @@ def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, prim
         if run is not baseline:
             try:
                 gap = paired_gap(run.record, baseline.record, target, primary_metric)
-                cell = escape(figures(Score(mean=gap.mean, low=gap.low, high=gap.high), 0.0, _INTERVAL))
+                cell = escape(format_with_interval(Score(mean=gap.mean, low=gap.low, high=gap.high), 0.0, _INTERVAL))
             except EmbenchError:  # without labels, common units or a defined score
                 cell = EN_DASH
             found[run.manifest.id] = cell
@@ -251,7 +251,7 @@ def _format_best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
     if len(runs) < 2 or not scores:
         return ""
     best = max if metric_facts(metric).higher else min
-    return two_decimals(best(score.mean for score in scores))
+    return format_decimals(best(score.mean for score in scores))
 
 
 def _choose_columns(runs: Sequence[RunFacts], target: str, questions: Sequence[str]) -> list[str]:
@@ -293,11 +293,11 @@ def _format_scores(
         elif score is None or not score.defined:
             cells.append(EN_DASH)
         elif fixed and is_by_construction(score):
-            cells.append(f"{escape(two_decimals(score.mean))} always")
+            cells.append(f"{escape(format_decimals(score.mean))} always")
         else:
-            text = figures(score, metric_facts(name).chance, _INTERVAL) if name == metrics[0] else ""
-            number, _, interval = escape(text or two_decimals(score.mean)).partition(" ")
-            is_best = best.get(name) == two_decimals(score.mean)
+            text = format_with_interval(score, metric_facts(name).chance, _INTERVAL) if name == metrics[0] else ""
+            number, _, interval = escape(text or format_decimals(score.mean)).partition(" ")
+            is_best = best.get(name) == format_decimals(score.mean)
             cells.append((rf"\textbf{{{number}}} {interval}" if is_best else f"{number} {interval}").rstrip())
     return cells
 
