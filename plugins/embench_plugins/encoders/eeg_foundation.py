@@ -37,9 +37,78 @@ from embench.nn import hide
 from embench.signals.filters import highpass
 from embench.signals.plausible import signal_size, unit_fault
 from embench.signals.resample import resample
-from embench_plugins import pretrained, weights
-from embench_plugins.datasets.formats.channels import VOLTS
-from embench_plugins.electrodes import POSITIONS, find_electrode, find_places
+from embench_plugins import pretrained
+from embench_plugins.datasets.formats.channels import VOLTS, simplify_name
+
+# EEG electrodes by name: their positions on the head, and one spelling for each. Positions are those of the template
+# `standard_1005` (Oostenveld and Praamstra 2001, doi 10.1016/S1388-2457(00)00527-7), on the head of the Montreal
+# Neurological Institute, in mm: x to the right, y to the front, z up. They are not measured on any subject; networks
+# that read positions were pretrained with them.
+
+POSITIONS: Mapping[str, tuple[float, float, float]] = {
+    "Fp1": (-29.4367, 83.9171, -6.99), "Fpz": (0.1123, 88.247, -1.713), "Fp2": (29.8723, 84.8959, -7.08),
+    "AF9": (-48.9708, 64.0872, -47.683), "AF7": (-54.8397, 68.5722, -10.59), "AF5": (-45.4307, 72.8622, 5.978),
+    "AF3": (-33.7007, 76.8371, 21.227), "AF1": (-18.4717, 79.9041, 32.752), "AFz": (0.2313, 80.771, 35.417),
+    "AF2": (19.8203, 80.3019, 32.764), "AF4": (35.7123, 77.7259, 21.956), "AF6": (46.5843, 73.8078, 6.034),
+    "AF8": (55.7433, 69.6568, -10.755), "AF10": (50.4352, 63.8698, -48.005), "F9": (-70.1019, 41.6523, -49.952),
+    "F7": (-70.2629, 42.4743, -11.42), "F5": (-64.4658, 48.0353, 16.921), "F3": (-50.2438, 53.1112, 42.192),
+    "F1": (-27.4958, 56.9311, 60.342), "Fz": (0.3122, 58.512, 66.462), "F2": (29.5142, 57.6019, 59.54),
+    "F4": (51.8362, 54.3048, 40.814), "F6": (67.9142, 49.8297, 16.367), "F8": (73.0431, 44.4217, -12),
+    "F10": (72.1141, 42.0667, -50.452), "FT9": (-84.0759, 14.5673, -50.429), "FT7": (-80.775, 14.1203, -11.135),
+    "FC5": (-77.2149, 18.6433, 24.46), "FC3": (-60.1819, 22.7162, 55.544), "FC1": (-34.0619, 26.0111, 79.987),
+    "FCz": (0.3761, 27.39, 88.668), "FC2": (34.7841, 26.4379, 78.808), "FC4": (62.2931, 23.7228, 55.63),
+    "FC6": (79.5341, 19.9357, 24.438), "FT8": (81.8151, 15.4167, -11.33), "FT10": (84.1131, 14.3647, -50.538),
+    "T9": (-85.8941, -15.8287, -48.283), "T7": (-84.1611, -16.0187, -9.346), "C5": (-80.2801, -13.7597, 29.16),
+    "C3": (-65.3581, -11.6317, 64.358), "C1": (-36.158, -9.9839, 89.752), "Cz": (0.4009, -9.167, 100.244),
+    "C2": (37.672, -9.6241, 88.412), "C4": (67.1179, -10.9003, 63.58), "C6": (83.4559, -12.7763, 29.208),
+    "T8": (85.0799, -15.0203, -9.49), "T10": (85.5599, -16.3613, -48.271), "TP9": (-85.6192, -46.5147, -45.707),
+    "TP7": (-84.8302, -46.0217, -7.056), "CP5": (-79.5922, -46.5507, 30.949), "CP3": (-63.5562, -47.0088, 65.624),
+    "CP1": (-35.5131, -47.2919, 91.315), "CPz": (0.3858, -47.318, 99.432), "CP2": (38.3838, -47.0731, 90.695),
+    "CP4": (66.6118, -46.6372, 65.58), "CP6": (83.3218, -46.1013, 31.206), "TP8": (85.5488, -45.5453, -7.13),
+    "TP10": (86.1618, -47.0353, -45.869), "P9": (-73.0093, -73.7657, -40.998), "P7": (-72.4343, -73.4527, -2.487),
+    "P5": (-67.2723, -76.2907, 28.382), "P3": (-53.0073, -78.7878, 55.94), "P1": (-28.6203, -80.5249, 75.436),
+    "Pz": (0.3247, -81.115, 82.615), "P2": (31.9197, -80.4871, 76.716), "P4": (55.6667, -78.5602, 56.561),
+    "P6": (67.8877, -75.9043, 28.091), "P8": (73.0557, -73.0683, -2.54), "P10": (73.8947, -74.3903, -41.22),
+    "PO9": (-54.9104, -98.0448, -35.465), "PO7": (-54.8404, -97.5279, 2.792), "PO5": (-48.4244, -99.3408, 21.599),
+    "PO3": (-36.5114, -100.853, 37.167), "PO1": (-18.9724, -101.768, 46.536), "POz": (0.2156, -102.178, 50.608),
+    "PO2": (19.8776, -101.793, 46.393), "PO4": (36.7816, -100.849, 36.397), "PO6": (49.8196, -99.4461, 21.727),
+    "PO8": (55.6666, -97.6251, 2.73), "PO10": (54.9876, -98.0911, -35.541), "O1": (-29.4134, -112.449, 8.839),
+    "Oz": (0.1076, -114.892, 14.657), "O2": (29.8426, -112.156, 8.8), "Iz": (0.0045, -118.565, -23.078),
+    "FTT9h": (-84.125, -1.8467, -29.794), "FTT10h": (84.123, -1.8083, -29.638), "TTP7h": (-85.5651, -30.6287, 11.153),
+    "TPP9h": (-78.1602, -60.7567, -23.824), "TPP8h": (78.5198, -60.4323, 12.902),
+    "TPP10h": (78.9027, -60.9553, -23.805), "CCP5": (-81.5431, -30.1727, 30.273), "CCP3": (-66.1281, -29.2957, 65.898),
+    "CCP1": (-36.9301, -28.5699, 91.734), "CCP2": (38.5399, -28.2251, 90.976), "CCP4": (68.8539, -28.6403, 66.41),
+    "CCP6": (84.5529, -29.3783, 30.878), "M1": (-86.0761, -44.9897, -67.986), "M2": (85.7939, -45.0093, -68.031),
+    "A1": (-86.0761, -24.9897, -67.986), "A2": (85.7939, -25.0093, -68.031),
+}  # fmt: skip
+"""Electrode -> its position in mm."""
+
+WITHOUT_POSITION = ("CB1", "CB2", "O9", "O10", "T1", "T2")
+"""Electrodes that the template lacks, or whose position differs between laboratories."""
+
+_SPELLED = {name.lower(): name for name in (*POSITIONS, *WITHOUT_POSITION)}
+
+
+def find_electrode(name: str) -> str | None:
+    """Return the electrode that a channel's name means, in today's spelling; None if it names no known electrode.
+
+    >>> find_electrode("EEG T3-REF"), find_electrode("FP1"), find_electrode("trigger")
+    ('T7', 'Fp1', None)
+    """
+    return _SPELLED.get(simplify_name(name, "eeg"))
+
+
+def find_positions(electrodes: tuple[str, ...]) -> list[tuple[float, float, float]]:
+    """Return the positions (x, y, z) of electrodes in m, in their order.
+
+    >>> find_positions(("Cz",))
+    [(0.0004009, -0.009167, 0.100244)]
+    """
+    return [
+        (round(x / 1000, 7), round(y / 1000, 7), round(z / 1000, 7))
+        for x, y, z in (POSITIONS[name] for name in electrodes)
+    ]
+
 
 # Windows of EEG on their way through a pretrained network: how they are scaled and cut, and heads that read all tokens.
 
@@ -217,7 +286,7 @@ PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=0.05, schedule="cosine", epochs=50, batch=64, clip=1.0,
     view=View("window", 10.0, 10.0),
     prepare={"rate_hz": 200, "high_hz": 0.0, "reference": "as recorded", "scale": "100 uV"},
-    build={**pretrained.BUILD, "weights": weights.UNNAMED, "pooling": "mean", "head": "mean"},
+    build={**pretrained.BUILD, "weights": pretrained.UNNAMED, "pooling": "mean", "head": "mean"},
     assumed=("selection", "class_weight", "view.step_s"),
 )  # fmt: skip
 
@@ -228,7 +297,7 @@ def add_small(paper: Recipe, **few_layers: int) -> Mapping[str, Recipe]:
     small = paper.but(
         adapt="frozen", lr=1e-3, weight_decay=0.0, schedule="constant", warmup=0, epochs=100, batch=64, clip=None,
         layer_decay=1.0, selection="early_stop", patience=5, class_weight="balanced", assumed=(),
-        build={"weights": weights.RANDOM, "head": "mean"},
+        build={"weights": pretrained.RANDOM, "head": "mean"},
     )  # fmt: skip
     return {"paper": paper, "small": small, "quick": small.but(epochs=3, build=few_layers)}
 
@@ -408,7 +477,7 @@ class EegFoundation(Encoder):
             self.tokens,
             SCALES[prepare["scale"]],
             self.pieces,
-            torch.tensor(find_places(spec.channels) if self.placed else []),
+            torch.tensor(find_positions(spec.channels) if self.placed else []),
             stack=self.stack,
             summary=build["pooling"] == "cls",
         )
@@ -421,7 +490,7 @@ class EegFoundation(Encoder):
     def _published(self, kind: Any) -> dict[str, Any]:
         """Numbers and switches that the `config.json` beside the weights says to the network's class, as for `qkv_bias`
         of LaBraM; not how long and wide its windows were."""
-        if self.recipe.build["weights"] in (weights.RANDOM, weights.UNNAMED):
+        if self.recipe.build["weights"] in (pretrained.RANDOM, pretrained.UNNAMED):
             return {}
         taken = signature(kind).parameters.keys() - WINDOW
         said = pretrained.read_config(self.assets())
@@ -447,7 +516,7 @@ class EegFoundation(Encoder):
     def fill(self, model: Any) -> None:
         """Gives a network of braindecode the weights that the recipe names, if it names any. Raises DataError."""
         text = str(self.recipe.build["weights"])
-        files = () if text == weights.UNNAMED else self.assets()  # a run stops at `assets` before
+        files = () if text == pretrained.UNNAMED else self.assets()  # a run stops at `assets` before
         if files:
             pretrained.fill(model, files, text, ignore=self.left_out)
 

@@ -16,9 +16,17 @@ from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import OutputSpec, TokenSpec
 from embench.interfaces.units import View
-from embench_plugins import weights
-from embench_plugins.electrodes import POSITIONS, WITHOUT_A_PLACE
-from embench_plugins.encoders.eeg_foundation import PAPER, EegFoundation, EluHead, FlatHead, Pieces, add_small
+from embench_plugins import pretrained
+from embench_plugins.encoders.eeg_foundation import (
+    PAPER,
+    POSITIONS,
+    WITHOUT_POSITION,
+    EegFoundation,
+    EluHead,
+    FlatHead,
+    Pieces,
+    add_small,
+)
 
 CLINICAL = (
     "Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T7", "T8", "P7", "P8", "Fz", "Cz", "Pz",
@@ -50,7 +58,7 @@ class Labram(EegFoundation):
     network: ClassVar = "Labram"
     pieces: ClassVar = Pieces(200, 200)
     longest_s: ClassVar = 15.0
-    known: ClassVar = (*POSITIONS, *WITHOUT_A_PLACE)
+    known: ClassVar = (*POSITIONS, *WITHOUT_POSITION)
     stack: ClassVar = "blocks"
     offered: ClassVar = frozenset({"cls"})
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(
@@ -65,7 +73,7 @@ class Labram(EegFoundation):
     def model(self, channels: tuple[str, ...], samples: int) -> Any:
         """The network for so many samples: that of 15 s, filled and cut, where there are weights."""
         model = self.made(n_chans=len(channels), n_times=samples)
-        if self.recipe.build["weights"] not in (weights.RANDOM, weights.UNNAMED):
+        if self.recipe.build["weights"] not in (pretrained.RANDOM, pretrained.UNNAMED):
             whole = self.made(n_chans=len(channels), n_times=round(self.rate * self.longest_s))
             self.fill(whole)
             state, rows = whole.state_dict(), model.temporal_embedding.shape[1]
@@ -93,7 +101,7 @@ class CBraMod(EegFoundation):
     module: ClassVar = "braindecode.models.cbramod"
     network: ClassVar = "CBraMod"
     pieces: ClassVar = Pieces(200, 200)
-    known: ClassVar = (*CLINICAL, *(name for name in (*POSITIONS, *WITHOUT_A_PLACE) if name not in CLINICAL))
+    known: ClassVar = (*CLINICAL, *(name for name in (*POSITIONS, *WITHOUT_POSITION) if name not in CLINICAL))
     stack: ClassVar = "encoder.layers"
     offered: ClassVar = frozenset({"head"})
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(

@@ -34,7 +34,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
 from embench.nn import hide
-from embench_plugins import pretrained, weights
+from embench_plugins import pretrained
 
 FAMILY = "mantis"
 VALUES = 512
@@ -51,13 +51,13 @@ SIZES = frozenset(
 PAPER = Recipe(
     optimiser="adamw", lr=2e-4, weight_decay=0.05, schedule="cosine", warmup=10, epochs=500, batch=256,
     view=View("window", 10.0, 10.0),
-    build={**pretrained.BUILD, "weights": weights.UNNAMED, "model": "v1", "layer": -1, "token": "cls_token"},
+    build={**pretrained.BUILD, "weights": pretrained.UNNAMED, "model": "v1", "layer": -1, "token": "cls_token"},
     assumed=("selection", "class_weight", "view.length_s", "view.step_s"),
 )  # fmt: skip
 
 SMALL = PAPER.but(
     adapt="frozen", lr=1e-3, warmup=1, epochs=20, batch=64, class_weight="balanced", assumed=(),
-    build={"weights": weights.RANDOM, "layer": 2, "token": "combined"},
+    build={"weights": pretrained.RANDOM, "layer": 2, "token": "combined"},
 )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ class Mantis(Encoder):
         """
         pretrained.require("mantis", f"encoder {FAMILY}")
         build = self.recipe.build
-        unnamed = build["weights"] == weights.UNNAMED  # a run stops at `assets` before
+        unnamed = build["weights"] == pretrained.UNNAMED  # a run stops at `assets` before
         files = () if unnamed else pretrained.find_assets(self.recipe, FAMILY)
         network = {"v1": "MantisV1", "v2": "MantisV2"}.get(build["model"])
         if network is None or build["token"] not in ("cls_token", "mean_token", "combined"):

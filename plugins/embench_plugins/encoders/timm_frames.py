@@ -21,13 +21,13 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
-from embench_plugins import torchvision_shim, weights
+from embench_plugins import pretrained, torchvision_shim
 
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=16,
     view=View("window", 4.0, 4.0),
     prepare={"frames_hz": 1, "size": 224, "crop": "large", "clip_s": 4},
-    build={"model": "resnet18", "weights": weights.RANDOM},
+    build={"model": "resnet18", "weights": pretrained.RANDOM},
     assumed=("optimiser", "lr", "weight_decay", "schedule", "warmup", "epochs", "batch", "selection", "class_weight",
              "view", "prepare", "build.model", "build.weights"),
 )  # fmt: skip
@@ -58,7 +58,7 @@ class TimmFrames(Encoder):
 
     def assets(self) -> tuple[Path, ...]:
         """The files of `build.weights`; a warning where it is `random`."""
-        found = weights.find_files(str(self.recipe.build["weights"]))
+        found = pretrained.find_files(str(self.recipe.build["weights"]))
         if not found:
             warnings.warn("timm_frames starts from random weights: see encoder.build.weights", stacklevel=2)
         return found
@@ -71,7 +71,7 @@ class TimmFrames(Encoder):
             DataError: the weights are missing, unreadable, or another network's.
         """
         model = _make_model(str(self.recipe.build["model"]), spec.shape[-1])
-        for file in weights.find_files(str(self.recipe.build["weights"])):
+        for file in pretrained.find_files(str(self.recipe.build["weights"])):
             if file.suffix == ".safetensors":
                 _fill(model, file)
         return Network(model)

@@ -32,7 +32,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
 from embench.nn import hide
-from embench_plugins import torchvision_shim, weights
+from embench_plugins import pretrained, torchvision_shim
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and SD of ImageNet's pixels, with which VideoMAE's own weights were trained."""
@@ -49,7 +49,7 @@ PAPER = Recipe(
     view=View("window", 4.0, 4.0),
     prepare={"frames_hz": 4, "size": 224, "crop": "large", "clip_s": 4},
     build={
-        "weights": weights.UNNAMED, "patch": 16, "tubelet": 2, "width": 768, "layers": 12, "heads": 12, "ffn": 3072,
+        "weights": pretrained.UNNAMED, "patch": 16, "tubelet": 2, "width": 768, "layers": 12, "heads": 12, "ffn": 3072,
         "drop_path": 0.1, "flip": True,
     },
     assumed=("optimiser", "lr", "weight_decay", "schedule", "warmup", "batch", "layer_decay", "selection",
@@ -62,7 +62,7 @@ SMALL = Recipe(
     view=View("window", 4.0, 4.0),
     prepare={"frames_hz": 1, "size": 32, "crop": "tight", "clip_s": 4},
     build={
-        "weights": weights.RANDOM, "patch": 8, "tubelet": 2, "width": 64, "layers": 2, "heads": 4, "ffn": 256,
+        "weights": pretrained.RANDOM, "patch": 8, "tubelet": 2, "width": 64, "layers": 2, "heads": 4, "ffn": 256,
         "drop_path": 0.0, "flip": True,
     },
 )  # fmt: skip
@@ -101,16 +101,16 @@ class VideoMae(Encoder):
 
     def _files(self) -> tuple[Path, ...]:
         text = str(self.recipe.build["weights"])
-        if text == weights.UNNAMED:
+        if text == pretrained.UNNAMED:
             raise UsageError(
                 "the paper's VideoMAE starts from Kinetics-400, and no weights are named",
                 where="encoder.build.weights",
                 expected=f"model.safetensors and config.json of {KINETICS} (after training on its labels: "
                 f"{KINETICS_LABELS}), or a folder that holds them",
                 hint=f"--set encoder.build.weights={KINETICS}; "
-                f"for another method than the paper's: --set encoder.build.weights={weights.RANDOM}",
+                f"for another method than the paper's: --set encoder.build.weights={pretrained.RANDOM}",
             )
-        found = weights.find_files(text)
+        found = pretrained.find_files(text)
         if found and not any(path.name == "config.json" for path in found):
             raise UsageError(
                 "a VideoMAE's weights say what network they are of in the config.json beside them, which is not there",

@@ -19,8 +19,8 @@ from embench.interfaces.tokens import InputSpec
 from embench.signals.filters import highpass
 from embench.signals.resample import resample
 from embench_plugins.datasets.eegmat.reader import ELECTRODES
-from embench_plugins.electrodes import find_places
 from embench_plugins.encoders import eeg_models
+from embench_plugins.encoders.eeg_foundation import find_positions
 from embench_plugins.encoders.eeg_models import CLINICAL, PAIRS, Biot, CBraMod, Eegpt, Labram, Luna, Reve
 
 ALL = (Labram, CBraMod, Biot, Eegpt, Luna, Reve)
@@ -78,7 +78,7 @@ def by_hand(cls, signal, model):
     if cls is Eegpt:
         return model(x / 1000).flatten(2)
     z = (x - x.mean(-1, keepdim=True)) / x.std(-1, correction=0, keepdim=True)
-    at = torch.tensor(find_places(tuple(in_table(cls, row))))[None]
+    at = torch.tensor(find_positions(tuple(in_table(cls, row))))[None]
     if cls is Luna:
         return model(z, channel_locations=at)
     return model(z.clamp(-15, 15), pos=at, return_features=True)["features"].flatten(1, 2)
