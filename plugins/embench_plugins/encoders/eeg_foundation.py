@@ -1,13 +1,13 @@
-"""Encoders `labram`, `cbramod`, `biot`, `eegpt`, `luna` and `reve`: networks that were pretrained on much EEG, as
-braindecode builds them (extra `foundation`).
+"""Encoders `labram`, `cbramod`, `biot`, `eegpt`, `luna` and `reve`: base class of networks that were pretrained on
+large amounts of EEG, built by braindecode (extra `foundation`).
 
-Each class is a card: the rate, the electrodes, the scale and the length of window that its network was pretrained
-with. A signal comes in its unit and in the protocol's band, is put in the network's order of electrodes, brought to its
-rate (`stream`) and scaled in each window (`forward`). What does not fit is refused: nothing is padded, and no electrode
-is made up.
+Each subclass states the rate, the electrodes, the scale and the window length with which its network was pretrained. A
+signal arrives in its measurement unit, filtered by the protocol. `stream` puts its electrodes in the network's order
+and resamples it; `forward` scales each window. Signals that do not fit are refused: nothing is padded, and no electrode
+is interpolated.
 
-Weights: `build.weights` is `random`, a folder, a `.safetensors` file or OWNER/NAME@COMMIT on the hub. Of a checkpoint,
-its own head is left out.
+Weights: `build.weights` is `random`, a folder, a `.safetensors` file or OWNER/NAME@COMMIT on the hub. The head of a
+checkpoint is not loaded.
 """
 
 from __future__ import annotations
@@ -110,26 +110,26 @@ def find_positions(electrodes: tuple[str, ...]) -> list[tuple[float, float, floa
     ]
 
 
-# Windows of EEG on their way through a pretrained network: how they are scaled and cut, and heads that read all tokens.
+# Windows of EEG in a pretrained network: how they are scaled and cut, and heads that read all tokens.
 
 LEAST = 1e-8
-"""Added to what is divided by, so that a flat channel stays 0."""
+"""Added to divisors, so that a constant channel stays 0."""
 
 CLIPPED_SD = 15.0
 
 
 class Pieces(NamedTuple):
-    """The pieces of `size` samples that a network cuts a window into, one every `step`."""
+    """Pieces of `size` samples that a network cuts a window into, one every `step` samples."""
 
     size: int
     step: int
 
     def fill(self, samples: int) -> bool:
-        """True if the pieces leave none of so many samples over."""
+        """Return True if the pieces cover a window of so many samples without a remainder."""
         return samples >= self.size and (samples - self.size) % self.step == 0
 
     def seconds(self, rate: float, longest_s: float | None) -> list[int]:
-        """The first whole numbers of seconds at `rate` Hz that the pieces fill, 4 at most.
+        """Return the first whole numbers of seconds at `rate` Hz that the pieces cover, 4 at most.
 
         >>> Pieces(200, 180).seconds(200.0, None)
         [1, 10, 19, 28]
@@ -138,15 +138,15 @@ class Pieces(NamedTuple):
         return [s for s in range(1, last + 1) if self.fill(round(s * rate))][:4]
 
     def recorded(self, mask: Tensor) -> Tensor:
-        """(B, pieces) the pieces of which any sample was recorded, of `mask` (B, T)."""
+        """Return (B, pieces) bool: True for pieces of which any sample is True in `mask` (B, T)."""
         return mask.unfold(1, self.size, self.step).any(2)
 
 
 def _standardise(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Each channel of each window less its mean, over its SD, of the samples that were recorded."""
-    there = torch.ones_like(x[:, :1]) if mask is None else mask[:, None].to(x.dtype)
-    count = there.sum(-1, keepdim=True).clamp_min(1)
-    centred = (x - (x * there).sum(-1, keepdim=True) / count) * there
+    """Return each channel of each window minus its mean, divided by its SD, both over recorded samples."""
+    recorded = torch.ones_like(x[:, :1]) if mask is None else mask[:, None].to(x.dtype)
+    count = recorded.sum(-1, keepdim=True).clamp_min(1)
+    centred = (x - (x * recorded).sum(-1, keepdim=True) / count) * recorded
     return centred / ((centred**2).sum(-1, keepdim=True) / count + LEAST).sqrt()
 
 
@@ -155,7 +155,7 @@ def _divide_by(microvolts: float) -> Callable[[Tensor, Tensor | None], Tensor]:
 
 
 def _scale_by_percentile(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Each channel of each window over the 95th percentile of its magnitude."""
+    """Return each channel of each window divided by the 95th percentile of its magnitude."""
     size = x.abs() if mask is None else x.abs().masked_fill(~mask[:, None], torch.nan)
     return x / (torch.nanquantile(size, 0.95, dim=-1, keepdim=True).nan_to_num(1.0) + LEAST)
 
@@ -167,7 +167,7 @@ SCALES: Mapping[str, Callable[[Tensor, Tensor | None], Tensor]] = {
     "z": _standardise,
     "z15": lambda x, mask: _standardise(x, mask).clamp(-CLIPPED_SD, CLIPPED_SD),
 }
-"""Name of a scale -> function of windows `x` (B, C, T) in µV, 0 where `mask` (B, T) is False."""
+"""Name of a scale -> function that scales windows `x` (B, C, T) in µV, which are 0 where `mask` (B, T) is False."""
 
 Read = Callable[[Any, Tensor, Tensor], "tuple[Tensor, Tensor | None]"]
 
@@ -176,14 +176,15 @@ class Network(nn.Module):
     """(B, C, T) in µV, mask (B, T) | None -> Tokens(x (B, L, D), mask (B, L) | None).
 
     Args:
-        model: the pretrained network. read: function of it, scaled windows and places, see `EegFoundation.tokens`.
-        scale, pieces: what is done to a window.
-        at: (C, 3) places of the electrodes in m.
+        model: the pretrained network.
+        read: function of the model, scaled windows and positions that returns tokens, see `EegFoundation.tokens`.
+        scale, pieces: how a window is scaled and cut.
+        positions: (C, 3) positions of the electrodes in m.
         stack: path of the model's list of layers.
-        summary: whether the CLS token is what is read.
+        summary: True to read the CLS token instead of the mean of the tokens.
     """
 
-    at: Tensor
+    positions: Tensor
 
     def __init__(
         self,
@@ -191,7 +192,7 @@ class Network(nn.Module):
         read: Read,
         scale: Callable[[Tensor, Tensor | None], Tensor],
         pieces: Pieces,
-        at: Tensor,
+        positions: Tensor,
         *,
         stack: str,
         summary: bool,
@@ -200,11 +201,11 @@ class Network(nn.Module):
         self.model, self.read, self.scale, self.pieces, self.stack, self.summary = (
             model, read, scale, pieces, stack, summary,
         )  # fmt: skip
-        self.register_buffer("at", at, persistent=False)
+        self.register_buffer("positions", positions, persistent=False)
 
     def layers_in_order(self) -> Sequence[nn.Module]:
-        """Parts from the input to the output, for `layer_decay`: what stands before the stack of layers, and each of
-        these."""
+        """Return the parts from the input to the output, for `layer_decay`: all that precedes the stack of layers, then
+        each layer."""
         before = []
         for name, parameter in self.model.named_parameters():
             if name.startswith(f"{self.stack}."):
@@ -213,29 +214,29 @@ class Network(nn.Module):
         return [nn.ParameterList(before), *attrgetter(self.stack)(self.model)]
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` (B, C, T), `mask` (B, T) of samples that were recorded -> tokens (B, L, D) and their mask (B, L).
+        """Return tokens (B, L, D) and their mask (B, L) for `x` (B, C, T) and `mask` (B, T) of recorded samples.
 
-        A token counts where any of its samples was recorded; the others are 0 to the network.
+        A token counts if any of its samples was recorded. The network reads 0 for samples that were not.
         """
-        tokens, cls = self.read(self.model, self.scale(hide(x, mask), mask), self.at)
+        tokens, cls = self.read(self.model, self.scale(hide(x, mask), mask), self.positions)
         summary = cls if self.summary else None
         if mask is None:
             return Tokens(tokens, None, summary)
-        seen = self.pieces.recorded(mask)
+        recorded = self.pieces.recorded(mask)
         # One token for the window, one for each piece, or one for each piece of each electrode.
         length = tokens.shape[1]
-        counts = seen.any(1, keepdim=True) if length == 1 else seen.repeat(1, length // seen.shape[1])
-        return Tokens(tokens, counts, summary)
+        token_mask = recorded.any(1, keepdim=True) if length == 1 else recorded.repeat(1, length // recorded.shape[1])
+        return Tokens(tokens, token_mask, summary)
 
 
 class FlatHead(nn.Module):
-    """`Tokens -> Output`: layers on all tokens, with zeros for those that do not count.
+    """`Tokens -> Output`: layers on all tokens side by side, with zeros for masked ones.
 
     Args:
-        tokens, outputs: what it joins.
-        narrow: width to which each token is brought first, by one layer for all; None: none is.
-        hidden: widths of the layers between, with ELU and dropout after each.
-        norm: a LayerNorm on all that is read.
+        tokens, outputs: shapes of the input and of the output.
+        narrow: width to which one shared layer first reduces each token; None for no such layer.
+        hidden: widths of the hidden layers, with ELU and dropout after each.
+        norm: True for a LayerNorm on the input of the first hidden layer.
     """
 
     def __init__(
@@ -257,7 +258,7 @@ class FlatHead(nn.Module):
         self.body, self.last = nn.Sequential(*layers), nn.Linear(widths[-1], outputs.size)
 
     def forward(self, tokens: Tokens) -> Output:
-        """`logits` (B, n) and `hidden` (B, H), what the last layer reads, from tokens (B, L, D)."""
+        """Return `logits` (B, n) and `hidden` (B, H), the input of the last layer, from tokens (B, L, D)."""
         x = self.each(tokens.x)
         hidden = self.body((x if tokens.mask is None else x * tokens.mask[:, :, None]).flatten(1))
         return Output(self.last(hidden), hidden)
@@ -271,7 +272,7 @@ class EluHead(nn.Module):
         self.linear = nn.Linear(tokens.dim, outputs.size)
 
     def forward(self, tokens: Tokens) -> Output:
-        """`logits` (B, n) and `hidden` (B, D) from tokens (B, L, D)."""
+        """Return `logits` (B, n) and `hidden` (B, D) from tokens (B, L, D)."""
         hidden = nn.functional.elu(tokens.pooled())
         return Output(self.linear(hidden), hidden)
 
@@ -279,9 +280,9 @@ class EluHead(nn.Module):
 # The encoders.
 
 WINDOW = frozenset({"n_outputs", "n_chans", "n_times", "chs_info", "sfreq", "input_window_seconds"})
-"""Arguments of every class of braindecode that say what it reads, and not how."""
+"""Arguments of braindecode's classes that describe the input, not the network."""
 
-# All of their authors' schedules end at a cosine's zero; the lowest rate that some of them state is a thousandth.
+# All schedules end at 0 here; some authors state a lowest learning rate of a thousandth.
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=0.05, schedule="cosine", epochs=50, batch=64, clip=1.0,
     view=View("window", 10.0, 10.0),
@@ -292,8 +293,8 @@ PAPER = Recipe(
 
 
 def add_small(paper: Recipe, **few_layers: int) -> Mapping[str, Recipe]:
-    """`paper`; the network frozen under a head that is trained until the validation loss stops to fall; and one with
-    few layers for trying things."""
+    """Return three recipes: `paper`; `small`, a frozen network whose head is trained until the validation loss stops
+    falling; and `quick`, the same with few layers."""
     small = paper.but(
         adapt="frozen", lr=1e-3, weight_decay=0.0, schedule="constant", warmup=0, epochs=100, batch=64, clip=None,
         layer_decay=1.0, selection="early_stop", patience=5, class_weight="balanced", assumed=(),
@@ -303,27 +304,31 @@ def add_small(paper: Recipe, **few_layers: int) -> Mapping[str, Recipe]:
 
 
 class EegFoundation(Encoder):
-    """A network of braindecode over windows of EEG.
+    """Base class of a network of braindecode over windows of EEG.
 
-    Prepare keys: `rate_hz`, the network's own rate; `high_hz`, the edge of a high-pass beside the protocol's filter, 0
-    for none; `reference`, `average` to take the mean of the electrodes that are read from each, else `as recorded`;
-    `scale`, by which a window is scaled: `100 uV` and `mV` divide by so much, `p95` by the 95th percentile of
-    a channel's magnitude, `z` standardises each channel, `z15` also clips it at 15 SD.
+    Prepare keys:
 
-    Build keys: `weights`; `accepts`, see `embench_plugins.pretrained`; `pooling`, `mean` of the tokens or `cls` where
-    the network has such a token; `head`, `mean` (LayerNorm and Linear on what was pooled) or `paper`; what else there
-    is goes to the network's class.
+    - `rate_hz`: the network's own rate.
+    - `high_hz`: edge of a high-pass in addition to the protocol's filter, 0 for none.
+    - `reference`: `average` to subtract the mean of the electrodes that are read, else `as recorded`.
+    - `scale`: `100 uV` and `mV` divide by that voltage, `p95` by the 95th percentile of a channel's magnitude; `z`
+      standardises each channel, `z15` also clips it at 15 SD.
+
+    Build keys: `weights` and `accepts`, see `embench_plugins.pretrained`; `pooling`, `mean` of the tokens, or `cls` for
+    networks with such a token; `head`, `mean` (LayerNorm and Linear on the pooled tokens) or `paper`. All other keys
+    are passed to the network's class.
 
     Class attributes:
-        family: its name, and that of its known weights. module, network: where in braindecode its class is.
-        rate: Hz that it was pretrained at.
+        family: name of the encoder, and of its known weights.
+        module, network: module and class of braindecode.
+        rate: sampling rate of its pretraining, in Hz.
         pieces: how it cuts a window.
-        longest_s: seconds of the longest window that it can read; None: any.
-        known: electrodes that it can tell apart, in its own order; others are left out.
-        placed: it reads where the electrodes are.
+        longest_s: length of the longest window that it can read, in s; None for any.
+        known: electrodes that it can distinguish, in its own order; others are not read.
+        placed: True if it reads the positions of electrodes.
         stack: path of its list of layers.
-        offered: choices beside the usual: `cls` of `build.pooling`, `head` of `build.head`.
-        left_out: beginnings of the names of what a checkpoint has and the encoder has not.
+        offered: options that it has besides the usual: `cls` of `build.pooling`, `head` of `build.head`.
+        left_out: beginnings of the names of tensors that are not loaded from a checkpoint.
     """
 
     accepts: ClassVar = frozenset({"eeg"})
@@ -343,31 +348,31 @@ class EegFoundation(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features", "clips"]:
-        """Always `stream`: the network's electrodes at its rate."""
+        """`stream`: the network's electrodes at its rate."""
         return "stream"
 
     def assets(self) -> tuple[Path, ...]:
-        """The files of `build.weights`. Raises as `embench_plugins.pretrained.assets`, and MachineError without
+        """Return the files of `build.weights`. Raises as `pretrained.find_assets`, and MachineError without
         braindecode."""
         pretrained.require("braindecode", f"encoder {self.family}")
         return pretrained.find_assets(self.recipe, self.family)
 
     @classmethod
     def known_weights(cls) -> Mapping[str, PretrainingData]:
-        """Those of the family."""
+        """Return the known weights of the family."""
         return pretrained.list_family(cls.family)
 
     def pretraining_data(self) -> PretrainingData | None:
-        """The data that the weights have seen, see `pretrained.yaml`."""
+        """Return the data on which the weights were trained, see `pretrained.yaml`."""
         return pretrained.find_data(self.recipe, self.family)
 
     def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Electrodes in the network's order -> the channel of the dataset that each is.
+        """Return electrode -> the dataset's channels for it, one or two, with the electrodes in the network's order.
 
         Raises:
-            UsageError: none of the channels is an electrode that it knows, or one comes twice.
+            UsageError: the network knows none of the electrodes, or one occurs twice.
         """
-        found = self.electrodes(channels)
+        found = self.find_electrodes(channels)
         wired = {name: (found[name],) for name in self.known if name in found}
         if not wired:
             raise UsageError(
@@ -377,9 +382,8 @@ class EegFoundation(Encoder):
             )
         return wired
 
-    def electrodes(self, channels: tuple[str, ...]) -> dict[str, str]:
-        """Electrode -> the channel that it is, of those channels that are any. Raises UsageError where one comes
-        twice."""
+    def find_electrodes(self, channels: tuple[str, ...]) -> dict[str, str]:
+        """Return electrode -> channel, for channels that are electrodes. Raises UsageError if one occurs twice."""
         found: dict[str, str] = {}
         for channel in channels:
             name = find_electrode(channel)
@@ -393,8 +397,8 @@ class EegFoundation(Encoder):
         return found
 
     def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:
-        """Refuses another rate than the network's, a choice that it does not have, a window that it cannot cut, and
-        electrodes that it cannot read. Raises UsageError."""
+        """Raise UsageError for a rate other than the network's, an option that it lacks, a window that it cannot cut,
+        or electrodes that it cannot read."""
         prepare, build = self.recipe.prepare, self.recipe.build
         if float(prepare["rate_hz"]) != self.rate:
             raise UsageError(
@@ -422,7 +426,7 @@ class EegFoundation(Encoder):
         self.network_channels(modality, channels)
 
     def _check_length(self, seconds: float) -> None:
-        """Refuses a window that is no whole number of the network's pieces. Raises UsageError."""
+        """Raise UsageError for a window that the network's pieces do not cover exactly, or that is too long."""
         samples = round(seconds * self.rate)
         too_long = self.longest_s is not None and seconds > self.longest_s
         if too_long or not self.pieces.fill(samples):
@@ -435,11 +439,11 @@ class EegFoundation(Encoder):
             )
 
     def stream(self, signal: Signal) -> Signal:
-        """The electrodes in the network's order, in µV at its rate.
+        """Return the electrodes in the network's order, in µV at its rate.
 
         Raises:
-            UsageError: the electrodes, or a unit that is no voltage.
-            DataError: the values are no EEG in their unit, by a factor of ten or more.
+            UsageError: no electrode is known, one occurs twice, or the unit is not a voltage.
+            DataError: the values are too large or too small for EEG in their unit, by a factor of ten or more.
         """
         if signal.unit not in VOLTS:
             raise UsageError(
@@ -452,7 +456,7 @@ class EegFoundation(Encoder):
             raise DataError(fault, where=f"encoder {self.family}", hint="correct the unit in the dataset's description")
         row = {name: signal.data[k] for k, name in enumerate(signal.channels)}
         wired = self.network_channels(signal.modality or "eeg", signal.channels)
-        data = np.stack([row[first] - (row[less[0]] if less else 0) for first, *less in wired.values()])
+        data = np.stack([row[first] - (row[second[0]] if second else 0) for first, *second in wired.values()])
         if self.recipe.prepare["reference"] == "average":
             data = data - data.mean(0, keepdims=True)
         high = float(self.recipe.prepare["high_hz"])
@@ -462,15 +466,15 @@ class EegFoundation(Encoder):
         return replace(signal, data=data, rate=self.rate, channels=tuple(wired), unit="uV")
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """The network for windows of `spec.shape` (C, T), from the recipe's weights or at random.
+        """Return the network for windows of `spec.shape` (C, T), from the recipe's weights or at random.
 
         Raises:
-            UsageError: a window that it cannot cut, braindecode is missing, or a size that its class does not have.
-            DataError: weights that are another network's.
+            UsageError: the network cannot cut the window, or its class has no such argument.
+            MachineError: braindecode is not installed. DataError: the weights are another network's.
         """
         self._check_length(spec.shape[1] / self.rate)
         prepare, build = self.recipe.prepare, self.recipe.build
-        model = self.model(spec.channels, spec.shape[1])
+        model = self.load_model(spec.channels, spec.shape[1])
         model.final_layer = nn.Identity()
         return Network(
             model,
@@ -483,57 +487,60 @@ class EegFoundation(Encoder):
         )
 
     def sizes(self) -> dict[str, Any]:
-        """The arguments of the network's class in the recipe's `build`."""
+        """Return the arguments of the network's class in the recipe's `build`."""
         own = {*pretrained.BUILD, "pooling", "head"}
         return {key: value for key, value in self.recipe.build.items() if key not in own}
 
-    def _published(self, kind: Any) -> dict[str, Any]:
-        """Numbers and switches that the `config.json` beside the weights says to the network's class, as for `qkv_bias`
-        of LaBraM; not how long and wide its windows were."""
+    def _read_arguments(self, kind: Any) -> dict[str, Any]:
+        """Return arguments of the network's class `kind` from the `config.json` of the weights, such as `qkv_bias` of
+        LaBraM: numbers and booleans only, and not the length and width of windows."""
         if self.recipe.build["weights"] in (pretrained.RANDOM, pretrained.UNNAMED):
             return {}
-        taken = signature(kind).parameters.keys() - WINDOW
-        said = pretrained.read_config(self.assets())
-        return {key: value for key, value in said.items() if key in taken and isinstance(value, bool | int | float)}
+        names = signature(kind).parameters.keys() - WINDOW
+        config = pretrained.read_config(self.assets())
+        return {key: value for key, value in config.items() if key in names and isinstance(value, bool | int | float)}
 
-    def model(self, channels: tuple[str, ...], samples: int) -> Any:
-        """The network of braindecode, filled."""
-        model = self.made(n_chans=len(channels), n_times=samples)
+    def load_model(self, channels: tuple[str, ...], samples: int) -> Any:
+        """Return the network of braindecode, with the recipe's weights."""
+        model = self.make_model(n_chans=len(channels), n_times=samples)
         self.fill(model)
         return model
 
-    def made(self, **shape: Any) -> Any:
-        """An instance of the network's class with random weights. Raises UsageError."""
+    def make_model(self, **shape: Any) -> Any:
+        """Return an instance of the network's class with random weights. Raises UsageError."""
         pretrained.require("braindecode", f"encoder {self.family}")
         kind = getattr(import_module(self.module), self.network)
         try:
-            return kind(n_outputs=1, sfreq=self.rate, **shape, **self._published(kind) | self.sizes())
+            return kind(n_outputs=1, sfreq=self.rate, **shape, **self._read_arguments(kind) | self.sizes())
         except TypeError as error:
             raise UsageError(
                 f"braindecode's {self.network} does not take this: {error}", where="encoder.build"
             ) from error
 
     def fill(self, model: Any) -> None:
-        """Gives a network of braindecode the weights that the recipe names, if it names any. Raises DataError."""
+        """Load the weights that the recipe names, if any, into a network of braindecode. Raises DataError."""
         text = str(self.recipe.build["weights"])
         files = () if text == pretrained.UNNAMED else self.assets()  # a run stops at `assets` before
         if files:
             pretrained.fill(model, files, text, ignore=self.left_out)
 
     @abstractmethod
-    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, L, D), electrode by electrode where there are several of each piece, and the CLS token (B, D) or
-        None, of scaled windows `x` (B, C, T) and places `at` (C, 3) in m, (0,)
-        where it is not `placed`."""
+    def tokens(self, model: Any, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the network's tokens (B, L, D) and its CLS token (B, D), or None if it has none. If each electrode has
+        its own tokens, all tokens of one electrode come before those of the next.
+
+        Args:
+            x: (B, C, T) scaled windows.
+            positions: (C, 3) positions of the electrodes in m; empty if the network is not `placed`.
+        """
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """LayerNorm and Linear on the pooled tokens; with `build.head=paper` that of its paper."""
-        return (
-            self.paper_head(tokens, outputs) if self.recipe.build["head"] == "paper" else super().head(tokens, outputs)
-        )
+        """Return LayerNorm and Linear on the pooled tokens, or the paper's head if `build.head` is `paper`."""
+        of_paper = self.recipe.build["head"] == "paper"
+        return self.paper_head(tokens, outputs) if of_paper else super().head(tokens, outputs)
 
     def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """The head of its paper, by default LayerNorm and Linear on the pooled tokens."""
+        """Return the head of the network's paper, by default LayerNorm and Linear on the pooled tokens."""
         return super().head(tokens, outputs)
 
 

@@ -176,7 +176,7 @@ def checkpoint(tmp_path, recorded):
         encoder = made(cls)
         torch.manual_seed(7)
         seconds = 15 if cls is Labram else encoder.recipe.view.length_s
-        state = encoder.model(encoder.stream(recorded).channels, round(seconds * cls.rate)).state_dict()
+        state = encoder.load_model(encoder.stream(recorded).channels, round(seconds * cls.rate)).state_dict()
         save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "model.safetensors")
         return tmp_path, state
 
@@ -223,7 +223,7 @@ def test_labram_reads_fewer_seconds_with_the_first_positions_of_its_checkpoint(r
 
 def test_luna_reads_the_names_of_its_authors(recorded, checkpoint):
     folder, state = checkpoint(Luna)
-    theirs = {mine: name for name, mine in made(Luna).made(n_chans=19, n_times=1280).mapping.items()}
+    theirs = {mine: name for name, mine in made(Luna).make_model(n_chans=19, n_times=1280).mapping.items()}
     save_file(
         {theirs.get(name, name): value.contiguous() for name, value in state.items() if "final" not in name}
         | {"decoder_head.norm.weight": torch.ones(3), "channel_emb.embeddings.weight": torch.ones(90, 64)},
