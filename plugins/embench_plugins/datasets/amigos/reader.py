@@ -31,9 +31,15 @@ from embench_plugins.datasets.amigos import release
 from embench_plugins.datasets.amigos.release import LONG, SHORT, Trial
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.faces import read_header
-from embench_plugins.datasets.formats.files import as_float32
-from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
-from embench_plugins.datasets.formats.scales import make_marked_target, make_scale_targets
+from embench_plugins.datasets.formats.files import to_float32
+from embench_plugins.datasets.formats.ratings import (
+    QUADRANT,
+    find_quadrant,
+    make_binary_targets,
+    make_marked_target,
+    make_scale_targets,
+    make_value_targets,
+)
 
 SCALES = ("arousal", "valence")
 RATINGS = (*SCALES, "dominance", "liking")
@@ -69,10 +75,10 @@ class Amigos(Dataset):
         },
         default_modalities=("eeg", "ecg", "eda"),
         targets=(
-            *binary(RATINGS, LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
+            *make_binary_targets(RATINGS, LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
             *make_scale_targets(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
-            *valued(CONFOUND_ONLY, LabelRule("value"), (1.0, 9.0)),
+            *make_value_targets(CONFOUND_ONLY, LabelRule("value"), (1.0, 9.0)),
             *make_marked_target(FELT, LabelRule("value")),
         ),
         mains_hz=50.0,
@@ -119,7 +125,7 @@ class Amigos(Dataset):
             signals = _make_signals(self.card, trial.data)
             if not signals:
                 continue
-            film, features = faces.read(
+            film, features = faces.read_face(
                 *self._face(subject, trial.video),
                 partial(release.align_clip, duration_s=trial.duration_s),
                 self.card.modalities["face_au"],
@@ -145,7 +151,7 @@ class Amigos(Dataset):
         count = release.PEOPLE - len(self.without)
         if missing := count - len(self.subjects()):
             findings.append(Finding("warning", str(self.root), f"{missing} of {count} people have no file"))
-        findings += [*self._check_extras(), *faces.note_lacking(self.root, self.card.modalities["face_au"])]
+        findings += [*self._check_extras(), *faces.note_missing_channels(self.root, self.card.modalities["face_au"])]
         for subject in self.subjects():
             path = self._path(subject)
             try:
@@ -163,9 +169,9 @@ class Amigos(Dataset):
             for trial in trials:
                 if trial.video in self.videos:
                     where = f"{subject}_V{trial.video}"
-                    findings += [*_look(where, trial), *self._look_at_labels(where, subject, trial)]
-                    findings += self._look_at_clip(where, subject, trial)
-                    findings += faces.look(*self._face(subject, trial.video))
+                    findings += [*_list_findings(where, trial), *self._list_label_findings(where, subject, trial)]
+                    findings += self._list_clip_findings(where, subject, trial)
+                    findings += faces.list_findings(*self._face(subject, trial.video))
         return findings
 
     def _path(self, subject: str) -> Path:
@@ -198,7 +204,7 @@ class Amigos(Dataset):
         if trial.ratings is None or len(trial.ratings) < len(SCALES):
             return {}
         given = dict(zip(ASSESSED, trial.ratings.tolist(), strict=False))
-        given |= quadrant(given["arousal"], given["valence"], CUT)
+        given |= find_quadrant(given["arousal"], given["valence"], CUT)
         return {name: Label("rating", np.array([value])) for name, value in given.items() if np.isfinite(value)}
 
     def _check_extras(self) -> Iterator[Finding]:
@@ -222,7 +228,7 @@ class Amigos(Dataset):
                 people = {person for person, video in found if video in self.videos}
                 yield Finding("note", str(path), f"tells the order of the videos of {len(people)} people")
 
-    def _look_at_labels(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+    def _list_label_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         labels = self._labels(subject, trial)
         if trial.data is None:
             yield Finding("note", where, "labels without data" if labels else "no data, no labels")
@@ -233,7 +239,7 @@ class Amigos(Dataset):
             if odd := [name for name in names if name in labels and not low <= labels[name].values[0] <= high]:
                 yield Finding("warning", where, f"{', '.join(odd)} off the scale {low} to {high}")
 
-    def _look_at_clip(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+    def _list_clip_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         if (path := self._clips.get((subject, trial.video))) is None:
             return
         try:
@@ -288,8 +294,8 @@ class AmigosExternal(Amigos):
         name="amigos/external",
         title="AMIGOS, external annotation",
         targets=(
-            *binary(SCALES, LabelRule("mean", cut=0.0, ties="low", annotator="external"), (-1.0, 1.0)),
-            *valued(SCALES, LabelRule("mean", annotator="external"), (-1.0, 1.0)),
+            *make_binary_targets(SCALES, LabelRule("mean", cut=0.0, ties="low", annotator="external"), (-1.0, 1.0)),
+            *make_value_targets(SCALES, LabelRule("mean", annotator="external"), (-1.0, 1.0)),
         ),
         longest_s=max(map(release.limit_length, LONG)),
         sessions=("short", "long"),
@@ -324,7 +330,7 @@ class AmigosExternal(Amigos):
             else:
                 yield Finding("note", str(path), f"tells the single annotators of {len(found)} trials")
 
-    def _look_at_labels(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+    def _list_label_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         if trial.external is None or trial.data is None:
             there = [name for name, part in (("data", trial.data), ("annotations", trial.external)) if part is not None]
             missing = "annotations" if there == ["data"] else "data"
@@ -346,7 +352,7 @@ def _make_signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
     split = {"eeg": data[:, :14], "ecg": data[:, 14:16], "eda": _invert_resistance(data[:, 16:])}
     signals = {}
     for modality, values in split.items():
-        ready = as_float32(values.T)
+        ready = to_float32(values.T)
         if np.nan_to_num(ready).any():
             meta = card.modalities[modality]
             signals[modality] = Signal(ready, release.RATE, meta.channels, meta.unit)
@@ -360,7 +366,7 @@ def _invert_resistance(resistance: np.ndarray) -> np.ndarray:
     return 1e6 / np.where(resistance > floor, resistance, np.nan)
 
 
-def _look(where: str, trial: Trial) -> Iterator[Finding]:
+def _list_findings(where: str, trial: Trial) -> Iterator[Finding]:
     if trial.data is None:
         return
     if trial.duration_s > release.limit_length(trial.video):

@@ -384,7 +384,7 @@ class _Body:
         time = np.arange(samples) / RATE
         artefact = np.exp(-time / 0.15) * (time < 1) * rng.integers(2)
         columns = np.empty((release.COLUMNS, samples))
-        columns[:14] = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
+        columns[:14] = self.brain.draw_eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
         columns[14:16] = self._ecg(float(trial["heart_rate"]), usual["heart_rate"], time, rng)
         columns[:16] += 0.1 * rng.standard_normal((16, 1))
         columns[:16] *= self.size[:, None]
@@ -517,11 +517,11 @@ def _make_external_cells(moments: np.ndarray, seed: int, length_s: float) -> lis
         time = np.arange(samples) / RATE
         at = {quantity: np.interp(time, own["second"], own[quantity]) for quantity in PLANTED}
         columns = np.empty((COLUMNS, samples))
-        columns[:14] = size * brain.eeg(at["alpha_asymmetry"], samples, RATE, rng, band=BAND, skip=SKIP)
-        beats = body.heart(at["heart_rate"], body.breathing(samples, RATE, rng), RATE, rng)
-        columns[14:16] = [lead.ecg(beats, RATE, rng) for lead in leads]
+        columns[:14] = size * brain.draw_eeg(at["alpha_asymmetry"], samples, RATE, rng, band=BAND, skip=SKIP)
+        beats = body.draw_heart_phase(at["heart_rate"], body.draw_breath_phase(samples, RATE, rng), RATE, rng)
+        columns[14:16] = [lead.draw_ecg(beats, RATE, rng) for lead in leads]
         columns[14:16] += np.exp(-time / 0.15) * (time < 1) * rng.integers(2)  # the connection artefact
-        columns[16] = 1e6 / body.eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
+        columns[16] = 1e6 / body.draw_eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
         data = columns.T.astype(np.float32).astype(np.float64)
         cells.append(Cell(data, make_ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotate(own, duration_s)))
     return cells

@@ -37,8 +37,7 @@ from embench_plugins.datasets.case.tables import (
     read_metadata,
 )
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.ratings import binary
-from embench_plugins.datasets.formats.scales import make_scale_targets
+from embench_plugins.datasets.formats.ratings import make_binary_targets, make_scale_targets
 
 RATE = 1000.0
 TYPES = ("amusing", "boring", "relaxed", "scary")
@@ -71,7 +70,7 @@ class Case(Dataset):
         targets=(
             # A window's mean is on the cut when the stick rested all through, and in the release's files only then:
             # such a window has no label.
-            *binary(("arousal", "valence"), LabelRule("mean", cut=REST, ties="drop"), (0.5, 9.5)),
+            *make_binary_targets(("arousal", "valence"), LabelRule("mean", cut=REST, ties="drop"), (0.5, 9.5)),
             *make_scale_targets(("arousal", "valence"), LabelRule("mean"), (0.5, 9.5)),
             Target("video_type", "classes", LabelRule("value"), label="video_type", n=len(TYPES)),
         ),
@@ -137,7 +136,9 @@ class Case(Dataset):
             findings.append(Finding("warning", where, f"annotations without signals: {', '.join(map(str, alone))}"))
         rows: dict[str, int] = {}
         people = self.subjects()
-        findings += files.look_over(people, people, tree.folder, lambda subject: self._look(subject, rows))
+        findings += files.collect_findings(
+            people, people, tree.folder, lambda subject: self._list_findings(subject, rows)
+        )
         usual = Counter(rows.values()).most_common(1)[0][0] if rows else 0
         if tree.kind == "interpolated":  # in the other trees the logger's jitter makes them differ
             findings += [
@@ -158,14 +159,16 @@ class Case(Dataset):
 
     def _number(self, subject: str) -> int:
         numbers = {f"sub_{number}": number for number in self._tree.physiology}
-        return numbers[files.known(subject, numbers, self._tree.folder, expected="sub_1 to sub_30", hint=OBTAIN)]
+        return numbers[
+            files.check_subject(subject, numbers, self._tree.folder, expected="sub_1 to sub_30", hint=OBTAIN)
+        ]
 
-    def _look(self, subject: str, rows: dict[str, int]) -> Iterator[Finding]:
+    def _list_findings(self, subject: str, rows: dict[str, int]) -> Iterator[Finding]:
         number, tree = self._number(subject), self._tree
         where = str(tree.physiology[number])
         pieces, seen = tables.read_signals(tree, number)
         rows[subject] = seen.rows
-        yield from _look_at_table(where, seen)
+        yield from _list_table_findings(where, seen)
         order, end_ms = [], 0
         for piece in pieces:
             order.append(piece.video)
@@ -180,7 +183,7 @@ class Case(Dataset):
         if number not in tree.annotations:
             yield Finding("warning", where, "no file of annotations: no arousal and no valence")
             return
-        yield from _look_at_stick(str(tree.annotations[number]), *tables.read_annotations(tree, number), end_ms)
+        yield from _list_stick_findings(str(tree.annotations[number]), *tables.read_annotations(tree, number), end_ms)
 
 
 def _make_signals(card: Card, values: np.ndarray) -> dict[str, Signal]:
@@ -204,7 +207,7 @@ def _make_labels(piece: tables.Piece, stick: tuple[np.ndarray, np.ndarray] | Non
     return labels
 
 
-def _look_at_table(where: str, seen: tables.Seen) -> Iterator[Finding]:
+def _list_table_findings(where: str, seen: tables.Seen) -> Iterator[Finding]:
     if seen.unordered:
         yield Finding("warning", where, f"{seen.unordered} rows are not in order of time: sorted")
     if seen.empty:
@@ -215,7 +218,9 @@ def _look_at_table(where: str, seen: tables.Seen) -> Iterator[Finding]:
         yield Finding("warning", where, f"a median skin temperature of {seen.skin_temperature:.1f} degC")
 
 
-def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, unordered: int, end_ms: int) -> Iterator[Finding]:
+def _list_stick_findings(
+    where: str, time: np.ndarray, values: np.ndarray, unordered: int, end_ms: int
+) -> Iterator[Finding]:
     if unordered:
         yield Finding("warning", where, f"{unordered} rows are not in order of time: sorted")
     if time[-1] + 100 < end_ms:

@@ -198,15 +198,15 @@ def _make_volts(truth: Truth, samples: int, rng: np.random.Generator) -> np.ndar
     def at_rate(track: np.ndarray) -> np.ndarray:
         return np.interp(fast, np.arange(slow), track)
 
-    breath = body.breathing(slow, TRACK_HZ, rng, truth.breath_hz)
-    heart = body.heart(at_rate(truth.heart_rate), at_rate(breath), RATE, rng)
+    breath = body.draw_breath_phase(slow, TRACK_HZ, rng, truth.breath_hz)
+    heart = body.draw_heart_phase(at_rate(truth.heart_rate), at_rate(breath), RATE, rng)
     units = {
-        "ecg": lambda: body.ecg(heart, RATE, rng),
-        "bvp": lambda: 36 + 5 * body.ppg(heart, RATE, rng),
-        "gsr": lambda: at_rate(body.eda(truth.scr_per_min, TRACK_HZ, rng)),
-        "rsp": lambda: at_rate(34 + 2 * body.respiration(breath, TRACK_HZ, rng)),
-        "skt": lambda: at_rate(body.temperature(slow, TRACK_HZ, rng)),
-    } | dict.fromkeys(SENSORS[5:], lambda: 8 + body.muscle(samples, RATE, rng))
+        "ecg": lambda: body.draw_ecg(heart, RATE, rng),
+        "bvp": lambda: 36 + 5 * body.draw_ppg(heart, RATE, rng),
+        "gsr": lambda: at_rate(body.draw_eda(truth.scr_per_min, TRACK_HZ, rng)),
+        "rsp": lambda: at_rate(34 + 2 * body.draw_respiration(breath, TRACK_HZ, rng)),
+        "skt": lambda: at_rate(body.draw_temperature(slow, TRACK_HZ, rng)),
+    } | dict.fromkeys(SENSORS[5:], lambda: 8 + body.draw_emg(samples, RATE, rng))
     volts = np.empty((len(SENSORS), samples), np.int32)
     for row, name in enumerate(SENSORS):
         volts[row] = np.round(1e6 * (units[name]() - OFFSET[row]) / SCALE[row])

@@ -58,7 +58,7 @@ def find_tree(root: Path) -> Tree:
         DataError: there is none, or only pointers of a git checkout, or one of a tree's two folders.
     """
     if not root.is_dir():
-        raise files.not_this(root, "CASE", expected=EXPECTED, hint=OBTAIN)
+        raise files.missing_dataset_error(root, "CASE", expected=EXPECTED, hint=OBTAIN)
     names = ("physiological", "annotations")
     folders = sorted({path.parent for depth in range(5) for name in names for path in root.glob("*/" * depth + name)})
     trees = [tree for folder in folders if (tree := _find_files(folder)).physiology or tree.annotations]
@@ -76,7 +76,7 @@ def find_tree(root: Path) -> Tree:
     if folders:
         what = "the data folders hold no data, as in a checkout of the git repository, which has raw files only"
         raise DataError(what, where=str(folders[0]), expected=EXPECTED, hint=OBTAIN)
-    raise files.not_this(root, "CASE", expected=EXPECTED, hint=OBTAIN)
+    raise files.missing_dataset_error(root, "CASE", expected=EXPECTED, hint=OBTAIN)
 
 
 def _find_files(folder: Path) -> Tree:
@@ -385,7 +385,7 @@ def _read_frames(
             with pd.read_csv(path, dtype=str, **options) as pieces:
                 for piece in pieces:
                     named = piece[list(at)].set_axis(list(names), axis=1)
-                    files.numbers(named, path, expected=", ".join(names), hint=AGAIN)
+                    files.to_numbers(named, path, expected=", ".join(names), hint=AGAIN)
         except (ValueError, OverflowError):
             pass
         what = f"not readable as a table: {error}"

@@ -32,11 +32,16 @@ from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.faces import read_header
-from embench_plugins.datasets.formats.files import as_float32, not_this, table, text_table
+from embench_plugins.datasets.formats.files import missing_dataset_error, read_table, read_text_table, to_float32
 from embench_plugins.datasets.formats.matlab import read_variables
 from embench_plugins.datasets.formats.pickles import load_pickle
-from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
-from embench_plugins.datasets.formats.scales import make_scale_targets
+from embench_plugins.datasets.formats.ratings import (
+    QUADRANT,
+    find_quadrant,
+    make_binary_targets,
+    make_scale_targets,
+    make_value_targets,
+)
 
 # The preprocessed files of DEAP, one a subject: a pickle (`s01.dat`) or a MATLAB file (`s01.mat`) of two arrays.
 
@@ -174,11 +179,13 @@ class Deap(Dataset):
         },
         default_modalities=("eeg", "ppg", "eda"),
         targets=(
-            *binary(("arousal", "valence", "dominance", "liking"), LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
+            *make_binary_targets(
+                ("arousal", "valence", "dominance", "liking"), LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)
+            ),
             QUADRANT,
             *make_scale_targets(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
-            *valued(["liking"], LabelRule("value"), (1.0, 9.0)),
-            *valued(["familiarity"], LabelRule("value"), (1.0, 5.0)),
+            *make_value_targets(["liking"], LabelRule("value"), (1.0, 9.0)),
+            *make_value_targets(["familiarity"], LabelRule("value"), (1.0, 5.0)),
         ),
         mains_hz=50.0,
         longest_s=SAMPLES / RATE,
@@ -212,11 +219,11 @@ class Deap(Dataset):
             row = shown.get(index + 1)
             duration_s = data.shape[2] / RATE
             rated = dict(zip(RATINGS, ratings[index].tolist(), strict=True))
-            rated |= quadrant(rated["arousal"], rated["valence"], CUT)
+            rated |= find_quadrant(rated["arousal"], rated["valence"], CUT)
             rated |= {"familiarity": row.familiarity} if row else {}
             clip, features = self._face(subject, row.trial) if row else (None, None)
             at = partial(_find_span, duration_s=duration_s)
-            film, seen = faces.read(clip, features, at, self.card.modalities["face_au"])
+            film, seen = faces.read_face(clip, features, at, self.card.modalities["face_au"])
             yield Recording(
                 id=f"{subject}_E{index + 1:02d}",
                 subject=subject,
@@ -243,11 +250,11 @@ class Deap(Dataset):
         if self._table is None:
             what = "no participant_ratings.csv: order and time of trials are unknown, and face videos are not used"
             findings.append(Finding("note", str(self.root), what))
-        findings += faces.note_lacking(self.root, self.card.modalities["face_au"])
+        findings += faces.note_missing_channels(self.root, self.card.modalities["face_au"])
         for subject in self.subjects():
             try:
                 data, ratings = read_trials(self._path(subject))
-                findings += _look(str(self._path(subject)), data, ratings)
+                findings += _list_findings(str(self._path(subject)), data, ratings)
                 findings += self._compare(subject, ratings)
                 findings += self._watch(subject, data.shape[2] / RATE - BASELINE_S)
             except DataError as error:
@@ -276,7 +283,7 @@ class Deap(Dataset):
             if not rival or path.suffix.lower() == ".dat":
                 paths[subject] = path
         if not paths:
-            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=HINT)
+            raise missing_dataset_error(self.root, self.card.title, expected=EXPECTED, hint=HINT)
         return paths
 
     @property
@@ -311,8 +318,10 @@ class Deap(Dataset):
             return shown
         expected = f"a table of {PEOPLE * TRIALS} rows with the columns {', '.join(_COLUMNS)}"
         hint = "copy metadata_csv/participant_ratings.csv again from the release, or take it away"
-        rows = table(self._table, _COLUMNS, expected=expected, hint=hint)
-        cells = text_table(self._table, expected=expected, hint=hint).get("Familiarity", pd.Series(index=rows.index))
+        rows = read_table(self._table, _COLUMNS, expected=expected, hint=hint)
+        cells = read_text_table(self._table, expected=expected, hint=hint).get(
+            "Familiarity", pd.Series(index=rows.index)
+        )
         rows = rows.assign(familiarity=pd.to_numeric(cells, errors="coerce"))
         for person, trial, video, started, *ratings, familiarity in rows.to_numpy().tolist():
             known = all(value in range(1, most + 1) for value, most in ((person, 99), (trial, TRIALS), (video, TRIALS)))
@@ -366,7 +375,7 @@ class Deap(Dataset):
                 unused = ": its rate must be wrong, and it is not used" * (clip.duration_s > LONGEST_CLIP * video_s)
                 yield Finding("warning", str(path), what + unused)
         for trial in range(1, TRIALS + 1):
-            yield from faces.look(*self._face(subject, trial))
+            yield from faces.list_findings(*self._face(subject, trial))
 
 
 def _matches(paths: list[Path], pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
@@ -391,7 +400,7 @@ def _make_signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
     """The modalities with any value in them, from the 40 channels (40, samples) of a trial."""
     signals, at = {}, 0
     for modality, channels in CHANNELS.items():
-        values = as_float32(trial[at : at + len(channels)])
+        values = to_float32(trial[at : at + len(channels)])
         at += len(channels)
         if np.isfinite(values).any():
             values = -values if modality == "eda" else values
@@ -399,7 +408,7 @@ def _make_signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
     return signals
 
 
-def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
+def _list_findings(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
     """What is odd in a subject's file."""
     if data.shape[2] != SAMPLES:
         what = f"trials of {data.shape[2]} samples, not {SAMPLES}: a shortened or generated copy"

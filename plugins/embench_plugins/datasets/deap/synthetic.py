@@ -39,7 +39,7 @@ from embench_plugins.datasets.synthetic.body import (
     draw_smooth_noise,
     make_skin_responses,
     plant_response,
-    spread,
+    spread_values,
     standardise,
 )
 from embench_plugins.datasets.synthetic.films import OWN, Face, Performance
@@ -98,7 +98,7 @@ def _draw_truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
     rows["familiarity"] = rng.integers(1, 6, TRIALS)
     response = {}
     for target in RATINGS:
-        latent, other = norm.ppf(spread(rng, TRIALS)), rng.standard_normal(TRIALS)
+        latent, other = norm.ppf(spread_values(rng, TRIALS)), rng.standard_normal(TRIALS)
         response[target] = plant_response(latent, other, RHO * effect)
         # A mean that shifts by up to half a standard deviation: both classes occur.
         rows[target] = np.round(1 + 8 * norm.cdf(latent + rng.uniform(-0.5, 0.5)), 2)
@@ -204,20 +204,20 @@ class _Person:
     def trial(self, trial: np.void, resting: float, samples: int, rng: np.random.Generator) -> np.ndarray:
         """The 40 channels of a trial (40, samples), at float32 precision."""
         onset = 1 - np.exp(-np.maximum(np.arange(samples) / RATE - BASELINE_S, 0) / 2)
-        breath = self.body.breathing(samples, RATE, rng)
-        heart = self.body.heart(resting + (float(trial["heart_rate"]) - resting) * onset, breath, RATE, rng)
+        breath = self.body.draw_breath_phase(samples, RATE, rng)
+        heart = self.body.draw_heart_phase(resting + (float(trial["heart_rate"]) - resting) * onset, breath, RATE, rng)
         skin = self._skin(float(trial["scr_per_min"]), samples, rng)
         others = np.stack(
             [
                 *(draw_smooth_noise(rng, samples, RATE, 0.3) for _ in range(2)),
-                *(self.body.muscle(samples, RATE, rng) for _ in range(2)),
+                *(self.body.draw_emg(samples, RATE, rng) for _ in range(2)),
                 skin if self.turned else -skin,
-                self.body.respiration(breath, RATE, rng),
-                self.body.ppg(heart, RATE, rng),
-                self.body.temperature(samples, RATE, rng),
+                self.body.draw_respiration(breath, RATE, rng),
+                self.body.draw_ppg(heart, RATE, rng),
+                self.body.draw_temperature(samples, RATE, rng),
             ]
         )
-        eeg = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=(4, 45), skip=REST)
+        eeg = self.brain.draw_eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=(4, 45), skip=REST)
         columns = np.concatenate([eeg, standardise(others, REST) * draw_gain(rng, len(others))])
         columns = self.level + self.size * (columns + 0.1 * rng.standard_normal((len(columns), 1)))
         return columns.astype(np.float32).astype(np.float64)

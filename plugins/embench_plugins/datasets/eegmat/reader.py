@@ -87,7 +87,7 @@ class Eegmat(Dataset):
     def subjects(self) -> list[str]:
         """The release's subjects with a file."""
         found = sorted({subject for subject, _ in self._files})
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where the release's table says them. (The files' headers say another sex of some.)"""
@@ -116,9 +116,9 @@ class Eegmat(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files."""
-        return files.look_over(self.subjects(), PEOPLE, self._folder, self._look)
+        return files.collect_findings(self.subjects(), PEOPLE, self._folder, self._list_findings)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         own = self._select_keys(subject)
         if len(own) < len(CLASSES):
             (_, kind) = own[0]
@@ -136,7 +136,7 @@ class Eegmat(Dataset):
     @cached_property
     def _folder(self) -> Path:
         """The folder of the files: the one given, or one inside it, as an archive unpacks."""
-        return files.inside(self.root, "Subject*_[12].edf")
+        return files.find_data_folder(self.root, "Subject*_[12].edf")
 
     @cached_property
     def _files(self) -> dict[tuple[str, int], Path]:
@@ -149,12 +149,14 @@ class Eegmat(Dataset):
         }
 
     def _select_keys(self, subject: str) -> list[tuple[str, int]]:
-        files.known(subject, {person for person, _ in self._files}, self._folder, expected=EXPECTED, hint=OBTAIN)
+        files.check_subject(
+            subject, {person for person, _ in self._files}, self._folder, expected=EXPECTED, hint=OBTAIN
+        )
         return sorted(key for key in self._files if key[0] == subject)
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        return files.who(self._folder / INFO, ("Subject", "Age", "Gender"))
+        return files.read_subject_info(self._folder / INFO, ("Subject", "Age", "Gender"))
 
 
 def _make_signals(path: Path, card: Card) -> dict[str, Signal]:

@@ -50,10 +50,10 @@ def make_signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
     samples, time = round(session * RATE), np.arange(session * RATE) / RATE
     asymmetry = np.interp(time, seconds + 0.5, mine["asymmetry"])
     brain, body = Brain.draw(rng, tuple(ELECTRODES)), Body.draw(rng)
-    eeg = 10 * brain.eeg(asymmetry, samples, RATE, rng, band=(0.5, 45))
+    eeg = 10 * brain.draw_eeg(asymmetry, samples, RATE, rng, band=(0.5, 45))
     ears = 8 * draw_smooth_noise(rng, samples, RATE, 0.05)
-    breath = body.breathing(samples, RATE, rng)
-    heart = body.ecg(body.heart(np.full(samples, rng.uniform(60, 90)), breath, RATE, rng), RATE, rng)
+    breath = body.draw_breath_phase(samples, RATE, rng)
+    heart = body.draw_ecg(body.draw_heart_phase(np.full(samples, rng.uniform(60, 90)), breath, RATE, rng), RATE, rng)
     whole = np.concatenate([eeg, ears[None], heart[None]])
     begins = (0, rest_s + BREAK_S)
     return [whole[:, round(a * RATE) : round((a + n) * RATE)] for a, n in zip(begins, (rest_s, task_s), strict=True)]

@@ -33,8 +33,13 @@ from embench_plugins.datasets.emoeeg_mc.release import (
     list_people,
 )
 from embench_plugins.datasets.formats import files, notes
-from embench_plugins.datasets.formats.ratings import binary, highest, one_of, valued
-from embench_plugins.datasets.formats.scales import make_scale_targets
+from embench_plugins.datasets.formats.ratings import (
+    find_highest,
+    make_binary_targets,
+    make_class_label,
+    make_scale_targets,
+    make_value_targets,
+)
 
 # The card of EmoEEG-MC, and the labels of a trial.
 
@@ -52,9 +57,9 @@ def make_labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Lab
     positive = math.nan if release.EMOTIONS[trial.emotion] == "neutral" else float(trial.emotion in release.POSITIVE)
     rated = scores or (math.nan,) * len(release.RATINGS)
     return {
-        "emotion": one_of(release.EMOTIONS, trial.emotion),
-        "positive": one_of(("negative", "positive"), positive),
-        "own_emotion": one_of(release.FELT, highest(rated[: len(release.FELT)])),
+        "emotion": make_class_label(release.EMOTIONS, trial.emotion),
+        "positive": make_class_label(("negative", "positive"), positive),
+        "own_emotion": make_class_label(release.FELT, find_highest(rated[: len(release.FELT)])),
         **{name: Label("rating", np.array([value])) for name, value in zip(release.RATINGS, rated, strict=True)},
     }
 
@@ -76,9 +81,9 @@ CARD = Card(
         Target("emotion", "classes", LabelRule("value"), label="emotion", n=len(release.EMOTIONS)),
         Target("positive", "binary", LabelRule("value", positive=(1,), negative=(0,)), label="positive"),
         Target("own_emotion", "classes", LabelRule("value"), label="own_emotion", n=len(release.FELT)),
-        *binary(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
+        *make_binary_targets(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
         *make_scale_targets(("valence", "arousal", *release.FELT), LabelRule("value"), SCALE),
-        *valued(CONFOUND_ONLY, LabelRule("value"), SCALE),
+        *make_value_targets(CONFOUND_ONLY, LabelRule("value"), SCALE),
     ),
     mains_hz=50.0,
     longest_s=release.LENGTH_S,
@@ -126,7 +131,7 @@ class EmoEegMc(Dataset):
         known = {name: release.locate_files(self.root, person) for name, person in list_people().items()}
         recorded = [name for name, paths in known.items() if paths.recorded]
         found = recorded or [name for name, paths in known.items() if paths.ratings.is_file()]
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where the release's table says them."""
@@ -176,9 +181,9 @@ class EmoEegMc(Dataset):
 
     def verify(self) -> list[Finding]:
         """Findings on who is missing, and what is missing or odd in each person's files."""
-        return files.look_over(self.subjects(), list(list_people()), self.root, self._look)
+        return files.collect_findings(self.subjects(), list(list_people()), self.root, self._list_findings)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         person, paths = list_people()[subject], self._paths(subject)
         heads = self._heads(subject)
         placed = self._placed(subject, heads)
@@ -197,7 +202,7 @@ class EmoEegMc(Dataset):
         if subject in COPIED:
             yield Finding("note", str(paths.ratings), f"those of {COPIED[subject]}: its own ratings are not released")
         else:
-            yield from self._look_ratings(paths.ratings, self._rated(subject, placed), placed)
+            yield from self._list_rating_findings(paths.ratings, self._rated(subject, placed), placed)
         for kind, path in paths.wrist.items():
             if not path.is_file():
                 yield Finding("warning", str(path), f"there is no {kind}")
@@ -205,7 +210,9 @@ class EmoEegMc(Dataset):
             pass
 
     @staticmethod
-    def _look_ratings(path: Path, rated: Mapping[Trial, tuple[float, ...]], placed: list[Placed]) -> Iterator[Finding]:
+    def _list_rating_findings(
+        path: Path, rated: Mapping[Trial, tuple[float, ...]], placed: list[Placed]
+    ) -> Iterator[Finding]:
         scores = [value for row in rated.values() for value in row]
         if off := sum(value < SCALE[0] or value > SCALE[1] for value in scores):
             yield Finding("warning", str(path), f"{off} ratings are off the scale {SCALE[0]:g} to {SCALE[1]:g}")
@@ -216,7 +223,7 @@ class EmoEegMc(Dataset):
             yield Finding("warning", str(path), what)
 
     def _paths(self, subject: str) -> release.Paths:
-        files.known(subject, list_people(), self.root, expected=EXPECTED, hint=OBTAIN)
+        files.check_subject(subject, list_people(), self.root, expected=EXPECTED, hint=OBTAIN)
         return release.locate_files(self.root, list_people()[subject])
 
     def _heads(self, subject: str) -> list[notes.Header]:
@@ -262,7 +269,7 @@ class EmoEegMc(Dataset):
 
     @cached_property
     def _info(self) -> Mapping[str, dict[str, str]]:
-        return files.who(self.root / "participants.tsv", ("participant_id", "age", "gender"), "\t")
+        return files.read_subject_info(self.root / "participants.tsv", ("participant_id", "age", "gender"), "\t")
 
 
 def _name_stimuli(person: Person, context: str, shown: list[release.Shown], path: Path) -> list[str | None]:
@@ -308,7 +315,7 @@ class EmoEegMcProcessed(Dataset):
         found = [
             name for name in list_people() if all(path.is_file() for path in self._paths(name)) and name != UNCLEAR
         ]
-        return files.some(found, self.root, self.card.title, expected=EXPECTED_ARRAYS, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED_ARRAYS, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where the release's table says them."""
@@ -339,9 +346,9 @@ class EmoEegMcProcessed(Dataset):
 
     def verify(self) -> list[Finding]:
         """Findings on who is missing, and whose ratings are not known."""
-        return files.look_over(self.subjects(), list(list_people()), self.root, self._look)
+        return files.collect_findings(self.subjects(), list(list_people()), self.root, self._list_findings)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         rated = EmoEegMc(self.root).known(subject)[1]
         found = list(self.recordings(subject))
         if lacking := sum(one.stimulus not in {trial.stimulus for trial in rated} for one in found):

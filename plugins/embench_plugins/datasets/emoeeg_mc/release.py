@@ -187,8 +187,8 @@ def read_rated(path: Path) -> list[Rated]:
     scores = [f"score_{k + 1}" for k in range(len(RATINGS))]
     wanted = f"a table with the columns trial_number, video_name (1 to 42) and {scores[0]} to {scores[-1]}"
     columns = ("trial_number", "video_name", *scores)
-    read = files.text_table(path, columns, expected=wanted, hint=AGAIN, separator="\t")
-    values = files.numbers(read[scores], path, expected=wanted, hint=AGAIN).to_numpy()
+    read = files.read_text_table(path, columns, expected=wanted, hint=AGAIN, separator="\t")
+    values = files.to_numbers(read[scores], path, expected=wanted, hint=AGAIN).to_numpy()
     found = []
     for row, (cell, own) in enumerate(zip(read["video_name"].astype(str), values.tolist(), strict=True)):
         match = _NUMBER.fullmatch(cell)

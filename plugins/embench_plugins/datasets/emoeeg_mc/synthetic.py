@@ -152,10 +152,10 @@ def _write_recordings(out: Path, person: Person, rows: np.ndarray, rng: np.rando
         rate = release.WRIST[kind][1]
         at = moments[:: round(release.WRIST["eda"][1] / rate)]
         if kind == "ppg":
-            breath = body.breathing(len(at), rate, rng)
-            values = body.ppg(body.heart(np.full(len(at), 70.0), breath, rate, rng), rate, rng)
+            breath = body.draw_breath_phase(len(at), rate, rng)
+            values = body.draw_ppg(body.draw_heart_phase(np.full(len(at), 70.0), breath, rate, rng), rate, rng)
         else:
-            values = body.eda(np.full(len(at), 5.0), rate, rng)
+            values = body.draw_eda(np.full(len(at), 5.0), rate, rng)
         text = "".join(f"{value:.4f}\t{time:.3f}\n" for value, time in zip(values.tolist(), at.tolist(), strict=True))
         path.write_bytes(gzip.compress(text.encode(), 6, mtime=0))
 
@@ -183,7 +183,7 @@ def _draw_scores(trial: Trial, rng: np.random.Generator) -> np.ndarray:
 
 def _make_eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
     """(64, samples) in uV, with log powers (64, 5) added to those of the sites' bands."""
-    spectrum = fft.rfft(SD_UV * brain.eeg(0.0, round(seconds * RATE), RATE, rng, band=(0.3, 80.0)))
+    spectrum = fft.rfft(SD_UV * brain.draw_eeg(0.0, round(seconds * RATE), RATE, rng, band=(0.3, 80.0)))
     band = np.digitize(fft.rfftfreq(round(seconds * RATE), 1 / RATE), BANDS)  # 0 below all, 6 above
     added = np.pad(power, ((0, 0), (1, 1)))
     times = rate / RATE

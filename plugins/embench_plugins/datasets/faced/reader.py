@@ -86,22 +86,22 @@ class Faced(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, with or without the EEG, and what is odd in each person's files."""
-        found = files.look_over(self.subjects(), PEOPLE, self.root, self._look)
+        found = files.collect_findings(self.subjects(), PEOPLE, self.root, self._list_findings)
         if lacking := [person for person in self.subjects() if not self._release.bdf(person).is_file()]:
             who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
             what = f"no EEG of {len(lacking)} subjects, whose labels alone are read: {who}"
             found.insert(0, Finding("warning", str(self.root), what))
         return found
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         where, clips = self._release.files(subject)[0], self._release.clips(subject)
-        yield from self._release.look(subject)
-        yield from release.look_ratings(where, [(one.clip, one.ratings) for one in clips])
+        yield from self._release.list_findings(subject)
+        yield from release.list_rating_findings(where, [(one.clip, one.ratings) for one in clips])
         with self._eeg(subject, clips) as eeg:
             if eeg is None:
-                yield from release.look_eeg(where, subject, None)
+                yield from release.list_eeg_findings(where, subject, None)
                 return
-            yield from release.look_eeg(eeg.path, subject, eeg.typical_sd(clips))
+            yield from release.list_eeg_findings(eeg.path, subject, eeg.typical_sd(clips))
             if eeg.rate != (stated := self._release.channels(subject).rate):
                 yield Finding("warning", str(eeg.path), f"{eeg.rate:g} Hz, the release states {stated:g} Hz")
 
@@ -118,11 +118,11 @@ class Faced(Dataset):
     def _release(self) -> Bids | Original:
         found = release.find_release(self.root)
         if found is None:
-            raise files.not_this(self.root, self.card.title, expected=release.EXPECTED, hint=OBTAIN)
+            raise files.missing_dataset_error(self.root, self.card.title, expected=release.EXPECTED, hint=OBTAIN)
         return found
 
     def _find_release(self, subject: str) -> Bids | Original:
-        files.known(subject, self._release.people, self.root, hint=OBTAIN)
+        files.check_subject(subject, self._release.people, self.root, hint=OBTAIN)
         return self._release
 
 
@@ -158,7 +158,7 @@ class FacedProcessed(Dataset):
     def subjects(self) -> list[str]:
         """The people with a pickle, `sub-000` and so on."""
         found = [person for person in PEOPLE if self._path(person).is_file()]
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=f"{HINT}; {OBTAIN}")
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=f"{HINT}; {OBTAIN}")
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where a table of them is beside the pickles."""
@@ -191,21 +191,21 @@ class FacedProcessed(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, who has no ratings, and what is odd in each person's files."""
-        found = files.look_over(self.subjects(), PEOPLE, self.root, self._look)
+        found = files.collect_findings(self.subjects(), PEOPLE, self.root, self._list_findings)
         if lacking := [person for person in self.subjects() if self._ratings(person) is None]:
             who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
             what = f"no ratings and no order of play of {len(lacking)} subjects: {who}"
             found.insert(0, Finding("warning", str(self.root), what))
         return found
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         path = self._path(subject)
         data = self._read(subject)
         if ratings := self._ratings(subject):
-            yield from release.look_ratings(ratings, list(self._rated(subject).items()))
+            yield from release.list_rating_findings(ratings, list(self._rated(subject).items()))
         pieces = (Signal(clip[: len(ELECTRODES)].astype(np.float32), RATE, ELECTRODES, "uV") for clip in data)
         sd = float(np.median([measure_spread(piece) for piece in pieces]))
-        yield from release.look_eeg(path, subject, sd)
+        yield from release.list_eeg_findings(path, subject, sd)
 
     def _read(self, subject: str) -> np.ndarray:
         """(28, 32, 7500) as in the file."""

@@ -26,9 +26,14 @@ from embench.signals.filters import bandpass
 from embench_plugins.datasets.formats import files, notes
 from embench_plugins.datasets.formats.channels import AGAIN, Channels, Track
 from embench_plugins.datasets.formats.matlab import read_variables
-from embench_plugins.datasets.formats.ratings import binary, highest, one_of, valued
+from embench_plugins.datasets.formats.ratings import (
+    find_highest,
+    make_binary_targets,
+    make_class_label,
+    make_scale_targets,
+    make_value_targets,
+)
 from embench_plugins.datasets.formats.recordings import open_recording
-from embench_plugins.datasets.formats.scales import make_scale_targets
 
 # The layout of FACED, shared by its readers and its synthesizer: subjects, electrodes, film clips, self-ratings.
 
@@ -182,18 +187,18 @@ def make_labels(clip: int, ratings: tuple[float, ...] | None) -> dict[str, Label
     own labels alone."""
     emotion, positive = CLIPS[clip].emotion, CLIPS[clip].positive
     made = {
-        "emotion": one_of(EMOTIONS, EMOTIONS.index(emotion)),
-        "positive": one_of(("negative", "positive"), math.nan if positive is None else positive),
-        "clip": one_of(tuple(name_stimulus(number) for number in CLIPS), clip - 1),
-        "emotion_shuffled": one_of(EMOTIONS, EMOTIONS.index(SHUFFLED[clip])),
+        "emotion": make_class_label(EMOTIONS, EMOTIONS.index(emotion)),
+        "positive": make_class_label(("negative", "positive"), math.nan if positive is None else positive),
+        "clip": make_class_label(tuple(name_stimulus(number) for number in CLIPS), clip - 1),
+        "emotion_shuffled": make_class_label(EMOTIONS, EMOTIONS.index(SHUFFLED[clip])),
     }
     if ratings is None:
         return made
     felt = math.nan if emotion == "neutral" else find_strongest_emotion(ratings)
     agrees = math.nan if math.isnan(felt) else FELT[int(felt)] == emotion
     made |= {
-        "own_emotion": one_of(FELT, felt),
-        "agreement": one_of(("another emotion", "the assigned emotion"), agrees),
+        "own_emotion": make_class_label(FELT, felt),
+        "agreement": make_class_label(("another emotion", "the assigned emotion"), agrees),
     }
     return made | {
         name.lower(): Label("rating", np.array([value])) for name, value in zip(RATINGS, ratings, strict=True)
@@ -202,7 +207,7 @@ def make_labels(clip: int, ratings: tuple[float, ...] | None) -> dict[str, Label
 
 def find_strongest_emotion(ratings: tuple[float, ...]) -> float:
     """The index in `FELT` of the emotion that is rated highest of the eight; NaN where two are, or one is missing."""
-    return highest([ratings[RATINGS.index(name.capitalize())] for name in FELT])
+    return find_highest([ratings[RATINGS.index(name.capitalize())] for name in FELT])
 
 
 def _make_classes(name: str, n: int) -> Target:
@@ -225,13 +230,13 @@ CARD = Card(
     targets=(
         _make_classes("emotion", len(EMOTIONS)),
         _make_binary("positive"),
-        *binary(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
+        *make_binary_targets(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
         _make_classes("own_emotion", len(FELT)),
         _make_binary("agreement"),
         _make_classes("clip", len(CLIPS)),
         _make_classes("emotion_shuffled", len(EMOTIONS)),
         *make_scale_targets(("valence", "arousal", *FELT), LabelRule("value"), SCALE),
-        *valued(CONFOUND_ONLY, LabelRule("value"), SCALE),
+        *make_value_targets(CONFOUND_ONLY, LabelRule("value"), SCALE),
     ),
     mains_hz=50.0,
     longest_s=130.0,  # the longest of 3,444 lasts 129.6 s
@@ -455,7 +460,7 @@ class Bids(Folder):
         path = self._path(subject, "channels.tsv")
         wanted = "a table of 32 channels of one rate and unit"
         # An unstated unit is a missing cell, and so would be a channel called NA.
-        read = files.text_table(
+        read = files.read_text_table(
             path, ("name", "units", "sampling_frequency"), expected=wanted, hint=COPY_AGAIN, separator="\t"
         ).fillna({"units": "n/a"})
         units, rates = read["units"].astype(str).unique(), pd.to_numeric(read["sampling_frequency"], "coerce").unique()
@@ -464,9 +469,9 @@ class Bids(Folder):
             raise DataError(what, where=str(path), expected=wanted, hint=COPY_AGAIN)
         return Cohort(tuple(read["name"].astype(str)), float(rates[0]), units[0])
 
-    def look(self, subject: str) -> Iterator[Finding]:
+    def list_findings(self, subject: str) -> Iterator[Finding]:
         """What is odd in the person's sidecars, or contradicts the release's tables."""
-        yield from self._look_events(subject)
+        yield from self._list_event_findings(subject)
         path, known = self._path(subject, "channels.tsv"), find_cohort(subject)
         found = self.channels(subject)
         if found.layout != known.layout:
@@ -475,9 +480,9 @@ class Bids(Folder):
         if (found.rate, found.unit) != known[1:]:
             what = f"{found.rate:g} Hz in {found.unit}, the release has {known.rate:g} Hz in {known.unit}"
             yield Finding("warning", str(path), what)
-        yield from self._look_size(subject, found.rate)
+        yield from self._list_size_findings(subject, found.rate)
 
-    def _look_events(self, subject: str) -> Iterator[Finding]:
+    def _list_event_findings(self, subject: str) -> Iterator[Finding]:
         path = str(self._path(subject, "events.tsv"))
         table = self._clip_rows(subject)
         for row in table.to_dict("records"):
@@ -489,7 +494,7 @@ class Bids(Folder):
                 what = f"clip {number} is {row['emotion_label']}, {row['binary_label']}, not {meant}, {sign}"
                 yield Finding("error", path, what)
 
-    def _look_size(self, subject: str, rate: float) -> Iterator[Finding]:
+    def _list_size_findings(self, subject: str, rate: float) -> Iterator[Finding]:
         bdf, path = self.bdf(subject), self._path(subject, "eeg.json")
         try:
             said = json.loads(path.read_text("utf-8-sig"))
@@ -511,10 +516,10 @@ class Bids(Folder):
         """The rows of clips, in the order of play: numbers, but for the two labels."""
         path = self._path(subject, "events.tsv")
         wanted = f"a table of events with the columns {', '.join(_EVENTS)}, in which each clip comes once"
-        read = files.text_table(path, _EVENTS, expected=wanted, hint=COPY_AGAIN, separator="\t")
+        read = files.read_text_table(path, _EVENTS, expected=wanted, hint=COPY_AGAIN, separator="\t")
         read = read[read["video_index"].notna()].reset_index(drop=True)
         texts = read[["emotion_label", "binary_label"]]
-        rows = files.numbers(read.drop(columns=list(texts)), path, expected=wanted, hint=COPY_AGAIN)
+        rows = files.to_numbers(read.drop(columns=list(texts)), path, expected=wanted, hint=COPY_AGAIN)
         found = rows["video_index"].tolist()
         if wrong := [clip for clip in found if clip not in CLIPS or found.count(clip) > 1]:
             what = f"a clip of number {wrong[0]:g}, which is none, or comes twice"
@@ -534,7 +539,7 @@ class Bids(Folder):
 
 def read_people(path: Path, columns: tuple[str, str, str], separator: str) -> dict[str, dict[str, str]]:
     """Sex and age band by subject, from a table of either release, whose names end alike."""
-    return {f"sub-{name[-3:]}": known for name, known in files.who(path, columns, separator).items()}
+    return {f"sub-{name[-3:]}": known for name, known in files.read_subject_info(path, columns, separator).items()}
 
 
 # FACED's original release, Synapse syn50614194: `Data/sub000` to `Data/sub122` with `data.bdf`, `evt.bdf` and
@@ -585,7 +590,7 @@ class Original(Folder):
         """What is known of the channels; the unit is what the file states."""
         return find_cohort(subject)._replace(unit=None)
 
-    def look(self, subject: str) -> Iterator[Finding]:
+    def list_findings(self, subject: str) -> Iterator[Finding]:
         """Whether events and ratings are in one order."""
         played, rated = ([one[0] for one in some] for some in (self.clips(subject), self.rated(subject)))
         if played != rated:
@@ -659,7 +664,7 @@ def find_release(root: Path) -> Bids | Original | None:
     return None
 
 
-def look_ratings(where: Path, rated: Sequence[tuple[int, tuple[float, ...]]]) -> Iterator[Finding]:
+def list_rating_findings(where: Path, rated: Sequence[tuple[int, tuple[float, ...]]]) -> Iterator[Finding]:
     """Which clips a person's ratings lack, and which are no ratings."""
     clips = [clip for clip, _ in rated]
     if missing := [str(clip) for clip in CLIPS if clip not in clips]:
@@ -671,7 +676,7 @@ def look_ratings(where: Path, rated: Sequence[tuple[int, tuple[float, ...]]]) ->
         yield Finding("warning", str(where), f"{off} ratings are off the scale {SCALE[0]:g} to {SCALE[1]:g}")
 
 
-def look_eeg(where: Path, subject: str, sd: float | None) -> Iterator[Finding]:
+def list_eeg_findings(where: Path, subject: str, sd: float | None) -> Iterator[Finding]:
     """Whether a person's EEG can be what it should, by its typical standard deviation in uV; None: it is not here."""
     if subject == BAD:
         what = "its EEG is bad in the processed release (standard deviation about 26,010 uV, 8 uV next to it)"

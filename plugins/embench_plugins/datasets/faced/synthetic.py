@@ -549,7 +549,7 @@ def _make_eeg(
     brain: Brain, samples: int, rate: float, rng: np.random.Generator, power: np.ndarray | float
 ) -> np.ndarray:
     """(32, samples) in uV at `SITES`, with log powers (30, 5), or 0, added to those of the electrodes' bands."""
-    spectrum = fft.rfft(SD_UV * brain.eeg(0.0, samples, rate, rng, band=(0.3, 0.45 * rate)))
+    spectrum = fft.rfft(SD_UV * brain.draw_eeg(0.0, samples, rate, rng, band=(0.3, 0.45 * rate)))
     edges = [*(low for low, _ in BANDS.values()), BANDS["gamma"][1]]
     band = np.digitize(fft.rfftfreq(samples, 1 / rate), edges)  # 0 below all, 6 above
     added = np.zeros((len(SITES), 2 + len(BANDS)))

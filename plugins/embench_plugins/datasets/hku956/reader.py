@@ -24,7 +24,7 @@ from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.ratings import binary, valued
+from embench_plugins.datasets.formats.ratings import make_binary_targets, make_value_targets
 
 SIGNALS = "1. physiological[ _]signals"
 """The release's readme writes the folder's name with a space, its archive with an underscore."""
@@ -71,8 +71,8 @@ class Hku956(Dataset):
         default_modalities=("ppg", "eda", "temp"),
         targets=(
             # A rating of exactly 0 is neither positive nor negative: the release calls it neutral.
-            *binary(AXES, LabelRule("value", cut=0.0, ties="drop"), (-10.0, 10.0)),
-            *valued(AXES, LabelRule("value"), (-10.0, 10.0)),
+            *make_binary_targets(AXES, LabelRule("value", cut=0.0, ties="drop"), (-10.0, 10.0)),
+            *make_value_targets(AXES, LabelRule("value"), (-10.0, 10.0)),
         ),
         default_targets=AXES,
         mains_hz=50.0,
@@ -94,7 +94,7 @@ class Hku956(Dataset):
         """The release's subjects with a folder of signals."""
         folder = self._signals_folder
         found = [person for person in PEOPLE if (folder / person).is_dir()]
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def files(self, subject: str) -> list[Path]:
         """One subject's signals and the table of ratings, which is all subjects'."""
@@ -122,14 +122,14 @@ class Hku956(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files and ratings."""
-        return files.look_over(self.subjects(), PEOPLE, self._signals_folder, self._look)
+        return files.collect_findings(self.subjects(), PEOPLE, self._signals_folder, self._list_findings)
 
     @cached_property
     def _signals_folder(self) -> Path:
         """The folder of all signals: in the one given, or in one inside it, as an archive unpacks."""
-        found = sorted(files.inside(self.root, SIGNALS).glob(SIGNALS))
+        found = sorted(files.find_data_folder(self.root, SIGNALS).glob(SIGNALS))
         if not found:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+            raise files.missing_dataset_error(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
         return found[0]
 
     @property
@@ -139,7 +139,7 @@ class Hku956(Dataset):
     def _songs(self, subject: str) -> dict[int, str]:
         """Position in the session -> the name of that song's files."""
         where = self._signals_folder
-        folder = where / files.known(subject, self.subjects(), where, hint=OBTAIN) / FOLDERS["ppg"]
+        folder = where / files.check_subject(subject, self.subjects(), where, hint=OBTAIN) / FOLDERS["ppg"]
         songs: dict[int, str] = {}
         for path in sorted(folder.glob("*.csv")):
             named = _SONG.fullmatch(path.name)
@@ -181,8 +181,8 @@ class Hku956(Dataset):
         """(subject, position) -> what the table of ratings says of this song."""
         path, expected = self._table_path, f"a row a song with the columns {', '.join(COLUMNS)}"
         hint = "copy it again from the release"
-        read = files.text_table(path, COLUMNS, expected=expected, hint=hint)
-        numbers = files.numbers(
+        read = files.read_text_table(path, COLUMNS, expected=expected, hint=hint)
+        numbers = files.to_numbers(
             read[["song_no", "song_id", "valence_rating", "arousal_rating", "play_duration"]],
             path, expected=expected, hint=hint,
         )  # fmt: skip
@@ -199,7 +199,7 @@ class Hku956(Dataset):
             )
         return table
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         where, songs, flat = str(self._signals_folder / subject), self._songs(subject), 0
         lost: dict[str, int] = dict.fromkeys(CARDS, 0)
         for order, name in sorted(songs.items()):
@@ -231,8 +231,8 @@ class Hku956(Dataset):
 
 def _column(path: Path, unit: str) -> np.ndarray:
     """A file of one sample a line as (1, n) float32."""
-    data = e4.numbers(path, e4.content(path, hint=OBTAIN))
+    data = e4.parse_rows(path, e4.read_text(path, hint=OBTAIN))
     if data.shape[1] != 1:
         raise DataError(f"{data.shape[1]} columns", where=str(path), expected="one sample a line", hint=OBTAIN)
     e4.refuse_header(data, path, 1)
-    return e4.as_signal(data, unit)
+    return e4.scale_samples(data, unit)

@@ -18,7 +18,7 @@ from scipy.stats import norm
 
 from embench_plugins.datasets.hku956.reader import COLUMNS, FOLDERS, PEOPLE, PERSONALITY, RATINGS, SIGNS
 from embench_plugins.datasets.synthetic import body
-from embench_plugins.datasets.synthetic.body import plant_response, spread
+from embench_plugins.datasets.synthetic.body import plant_response, spread_values
 from embench_plugins.datasets.synthetic.generator import Generator
 
 LONGEST_S = 60.0
@@ -63,7 +63,7 @@ def _draw_truth(number: int, seed: int, effect: float, longest_s: float) -> np.n
     rows["played_s"] = np.round(rng.uniform(max(10.0, 0.45 * longest_s), longest_s, count))
     response = {}
     for axis in ("valence", "arousal"):
-        latent = norm.ppf(spread(rng, count))
+        latent = norm.ppf(spread_values(rng, count))
         response[axis] = plant_response(latent, rng.standard_normal(count), RHO * effect)
         rating = np.round(20 * norm.cdf(latent + rng.uniform(-0.3, 0.5)) - 10, 1)
         rows[axis] = np.where(rng.random(count) < NEUTRAL, 0.0, rating)
@@ -84,7 +84,7 @@ def _write_person(folder: Path, songs: np.ndarray, seed: int) -> None:
     device = body.record_wristband(songs["heart_rate"][at], songs["scr_per_min"][at], rng)
     dry = 0.005 if number % FLAT == FLAT // 2 else 1.0
     for row, begin, length in zip(songs, begins.tolist(), lengths.tolist(), strict=True):
-        song = device.part(begin, begin + length)
+        song = device.cut(begin, begin + length)
         rates = device.rates[begin - body.FIRST_RATE_S : begin - body.FIRST_RATE_S + length]
         signals = {"ppg": song.pulse.round(2), "eda": (dry * song.skin).round(6), "temp": song.warmth.round(2),
                    "hr": rates}  # fmt: skip

@@ -36,8 +36,7 @@ from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4, faces, wearables
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.ratings import binary
-from embench_plugins.datasets.formats.scales import make_marked_target, make_scale_targets
+from embench_plugins.datasets.formats.ratings import make_binary_targets, make_marked_target, make_scale_targets
 
 # The annotations of K-EmoCon: a table a subject and annotator, with a row every 5 s of the debate.
 
@@ -67,11 +66,11 @@ def read_annotation(
         DataError: the file is no such table.
     """
     expected = "a row every 5 s with the columns seconds, arousal and valence"
-    table = files.text_table(path, expected=expected, hint=AGAIN)
+    table = files.read_text_table(path, expected=expected, hint=AGAIN)
     if missing := [name for name in ("seconds", *DIMENSIONS) if name not in table.columns]:
         raise DataError(f"no column {', '.join(missing)}", where=str(path), expected=expected, hint=AGAIN)
     named = [name for name in ("seconds", *SCALE) if name in table.columns]
-    read = files.numbers(table[named], path, expected=expected, hint=AGAIN).sort_values("seconds", kind="stable")
+    read = files.to_numbers(table[named], path, expected=expected, hint=AGAIN).sort_values("seconds", kind="stable")
     if again := int(read["seconds"].duplicated().sum()):
         findings.append(Finding("warning", str(path), f"{again} windows have several rows: the first is read"))
         read = read.drop_duplicates("seconds")
@@ -134,7 +133,7 @@ def _make_target(name: str, annotator: str) -> tuple[Target, ...]:
     """The binary target (high is 3 to 5), the value itself, and the value less the subject's mean. A unit of 10 s holds
     two windows: a mean of 2.5, as of 2 and 3, or 1 and 4, is undecided."""
     cut, value = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator), LabelRule("mean", annotator=annotator)
-    return *binary([name], cut, (1.0, 5.0)), *make_scale_targets([name], value, (1.0, 5.0))
+    return *make_binary_targets([name], cut, (1.0, 5.0)), *make_scale_targets([name], value, (1.0, 5.0))
 
 
 class KEmoCon(Dataset):
@@ -182,7 +181,7 @@ class KEmoCon(Dataset):
         """Subjects of `metadata/subjects.csv` of whom any signal is here, as P01 to P32."""
         found = [pid for pid in sorted(self._debates) if self._signal_files(pid)]
         people = [f"P{pid:02d}" for pid in found]
-        return files.some(people, self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
+        return files.require_subjects(people, self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
 
     def files(self, subject: str) -> list[Path]:
         """The subject's signals, annotations and video with what belongs to it, and all subjects' table of debates."""
@@ -206,7 +205,7 @@ class KEmoCon(Dataset):
         subjects = self.subjects()
         if missing := PEOPLE - len(subjects):
             findings.append(Finding("warning", where, f"{missing} of {PEOPLE} people have no signals here"))
-        findings += faces.note_lacking(self.root, self.card.modalities["face_au"])
+        findings += faces.note_missing_channels(self.root, self.card.modalities["face_au"])
         for subject in subjects:
             try:
                 self._read(self._pid(subject), findings)
@@ -264,14 +263,14 @@ class KEmoCon(Dataset):
             if segments and not packed:
                 what = "these are segments that the authors' code made, not K-EmoCon itself"
                 raise DataError(what, where=str(segments[0]), expected=EXPECTED, hint=HINT)
-            raise files.not_this(self.root, "K-EmoCon", expected=EXPECTED, hint=HINT)
+            raise files.missing_dataset_error(self.root, "K-EmoCon", expected=EXPECTED, hint=HINT)
         return path
 
     @cached_property
     def _debates(self) -> Mapping[int, _Debate]:
         path = self._subjects_csv
         expected = "pid, startTime and endTime of each person once, in unix milliseconds, up to an hour apart"
-        table = files.table(path, ("pid", "startTime", "endTime"), expected=expected, hint=AGAIN)
+        table = files.read_table(path, ("pid", "startTime", "endTime"), expected=expected, hint=AGAIN)
         debates: dict[int, _Debate] = {}
         for pid, start, end in table.to_numpy():
             wearables.check_milliseconds(np.array([start, end]), path, hint=AGAIN)
@@ -282,7 +281,7 @@ class KEmoCon(Dataset):
         return debates
 
     def _pid(self, subject: str) -> int:
-        return int(files.known(subject, self.subjects(), self.root, hint=HINT)[1:])
+        return int(files.check_subject(subject, self.subjects(), self.root, hint=HINT)[1:])
 
     def _signal_files(self, pid: int) -> dict[str, Path]:
         """Modality -> its file, of those that are there."""
@@ -373,8 +372,8 @@ class KEmoCon(Dataset):
     def _face(self, pid: int, duration_s: float, findings: list[Finding]) -> tuple[Video | None, dict[str, Signal]]:
         """The subject's face, where its video, or what OpenFace made of it, is here."""
         clip, table = self._clip(pid, findings), self._tables.get(pid)
-        video, signals = faces.read(clip, table, lambda _: (0.0, duration_s), self.card.modalities["face_au"])
-        findings += faces.look(clip, table)
+        video, signals = faces.read_face(clip, table, lambda _: (0.0, duration_s), self.card.modalities["face_au"])
+        findings += faces.list_findings(clip, table)
         return video, signals
 
     def _clip(self, pid: int, findings: list[Finding]) -> Path | None:
@@ -400,7 +399,7 @@ class KEmoCon(Dataset):
             yield Finding("note", str(path), "not here, so nothing tells which devices a person has files of")
             return
         try:
-            table = files.text_table(path, expected="pid and one column a file", hint=AGAIN)
+            table = files.read_text_table(path, expected="pid and one column a file", hint=AGAIN)
         except DataError as error:
             yield Finding("warning", str(path), error.what)
             return

@@ -163,15 +163,17 @@ def _make_e4(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[s
 
     ms = {name: at(rate) for name, rate in RATES.items()}
     wave = ms["E4_BVP"]
-    breath = body.breathing(len(wave), 64, rng)
+    breath = body.draw_breath_phase(len(wave), 64, rng)
     beats = truth("heart_rate", wave) * (1 + truth("breath_share", wave) * np.sin(2 * np.pi * breath))
-    phase = replace(body, breath_share=0.0).heart(beats, breath, 64, rng)  # the swing is in `beats`, and varies
+    phase = replace(body, breath_share=0.0).draw_heart_phase(
+        beats, breath, 64, rng
+    )  # the swing is in `beats`, and varies
     crossed = np.interp(np.arange(np.ceil(phase[0]), phase[-1]), phase, wave)
     values = {
-        "E4_BVP": np.round(60 * body.ppg(phase, 64, rng), 2),
-        "E4_EDA": np.round(body.eda(truth("scr_per_min", ms["E4_EDA"]), 4, rng), 6),
-        "E4_TEMP": np.round(body.temperature(len(ms["E4_TEMP"]), 4, rng), 2),
-        "E4_ACC": np.round(64 * body.acceleration(len(ms["E4_ACC"]), 32, rng)).astype(int),
+        "E4_BVP": np.round(60 * body.draw_ppg(phase, 64, rng), 2),
+        "E4_EDA": np.round(body.draw_eda(truth("scr_per_min", ms["E4_EDA"]), 4, rng), 6),
+        "E4_TEMP": np.round(body.draw_temperature(len(ms["E4_TEMP"]), 4, rng), 2),
+        "E4_ACC": np.round(64 * body.draw_acceleration(len(ms["E4_ACC"]), 32, rng)).astype(int),
         "E4_HR": np.round(truth("heart_rate", ms["E4_HR"]), 2),
         "E4_IBI": np.diff(crossed).round(3) / 1000,
     }

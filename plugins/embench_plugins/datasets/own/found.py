@@ -469,7 +469,7 @@ def find_modality(name: str) -> str | None:
 
 def _is_e4(folder: Path, inside: set[str]) -> bool:
     """True if the first of a folder's files begins as a wristband's do."""
-    return e4.is_export(folder / next(name for name in e4.FILES.values() if name in inside))
+    return e4.is_signal_file(folder / next(name for name in e4.FILES.values() if name in inside))
 
 
 def _find_e4(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind:
@@ -484,7 +484,7 @@ def _find_e4(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind
                 length = samples / e4.CARDS[m].rate
                 found.longest_s = max(found.longest_s, length)
                 with contextlib.suppress(DataError), (folder / name).open(encoding="utf-8-sig") as file:
-                    found.begins[folder] = (e4.moment(re.split("[,;]", file.readline(200))[0], folder, 1), length)
+                    found.begins[folder] = (e4.parse_time(re.split("[,;]", file.readline(200))[0], folder, 1), length)
     return found
 
 

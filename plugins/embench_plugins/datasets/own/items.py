@@ -279,7 +279,7 @@ class Heard:
                 self._odd.append(
                     self._warning(modality, f"{what}: if lost samples are so written, add `missing: [{value:g}]`")
                 )
-            if (others := e4.odd_first(row)) is not None:
+            if (others := e4.find_odd_first(row)) is not None:
                 what = f"the first sample is {abs(row[0]):g}, the others are {others:g} in the median"
                 self._odd.append(self._warning(modality, f"{modality}: {what}: a header, perhaps"))
         lost = int((~np.isfinite(signal.data)).any(axis=0).sum())

@@ -250,7 +250,7 @@ def read_e4(folder: Path, modalities: Sequence[str]) -> Read:
     if not paths:
         wanted = ", ".join(e4.FILES[m] for m in modalities)
         raise DataError("no file of an Empatica E4 is here", where=str(folder), expected=f"some of {wanted}")
-    session = e4.session(paths, hint="copy the export of the session again")
+    session = e4.read_session(paths, hint="copy the export of the session again")
     begins = find_moments(paths)
     read = keep_in_memory(session.signals, session.start, session.duration_s)
     return read._replace(origins={m: begin - session.start for m, begin in begins.items()})
@@ -263,7 +263,7 @@ def find_moments(paths: Mapping[str, Path]) -> dict[str, float]:
         if not path.stat().st_size:
             raise DataError("the file is empty", where=str(path), expected="an export of the wristband")
         with path.open(encoding="utf-8-sig", errors="replace") as file:
-            found[m] = e4.moment(file.readline(200).split(",")[0], path, 1)
+            found[m] = e4.parse_time(file.readline(200).split(",")[0], path, 1)
     return found
 
 
@@ -324,7 +324,7 @@ def _make_held(path: Path, track: Track, zone: tzinfo) -> Held:
 
 def _note_short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
     """Report rows of a table that lack cells where most rows have all: their cells may be of other columns."""
-    if path.suffix.lower() not in TABLES or path.suffix.lower() in tables.FRAMES or e4.is_export(path):
+    if path.suffix.lower() not in TABLES or path.suffix.lower() in tables.FRAMES or e4.is_signal_file(path):
         return
     found = tables.count_rows(path, how)
     if 0 < found.short <= found.rows / 2:
@@ -391,7 +391,7 @@ def _open_file(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
     if path.suffix.lower() not in TABLES:
         with open_recording(path) as tracks_of:
             yield lambda _, own, __: tracks_of(own)
-    elif path.is_file() and e4.is_export(path):
+    elif path.is_file() and e4.is_signal_file(path):
         tracks = _read_e4_channels(path)
         yield lambda *_: tracks
     else:
@@ -402,7 +402,7 @@ def _open_file(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
 def _read_e4_channels(path: Path) -> list[Track]:
     """Return the channels in a file of an E4: `x`, `y` and `z` in g, or one with the name of the file, such as
     `eda`."""
-    rate, data = e4.export(path)
+    rate, data = e4.read_any_signal(path)
     moved = data.shape[1] > 1
     names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
     data = data * e4.COUNT_G if moved else data

@@ -84,8 +84,8 @@ def _make_hearts(seconds: int, rate: int, rng: np.random.Generator) -> np.ndarra
     """(2, samples) in millivolt: two leads of one heart."""
     body, samples = Body.draw(rng), seconds * rate
     beats = rng.uniform(55, 90) + 4 * draw_smooth_noise(rng, samples, rate, 10)
-    phase = body.heart(beats, body.breathing(samples, rate, rng), rate, rng)
-    return np.stack([gain * body.ecg(phase, rate, rng) for gain in (1.0, 0.6)])
+    phase = body.draw_heart_phase(beats, body.draw_breath_phase(samples, rate, rng), rate, rng)
+    return np.stack([gain * body.draw_ecg(phase, rate, rng) for gain in (1.0, 0.6)])
 
 
 def write_edf(path: Path, names: tuple[str, ...], rate: int, data: np.ndarray, start: str = "01.01.0000.00.00") -> None:
@@ -115,7 +115,7 @@ def _write_wfdb(record: Path, rate: int, data: np.ndarray) -> None:
 def _write_csv(path: Path, seconds: int, rng: np.random.Generator) -> None:
     rate = 256
     heart = 1000 * _make_hearts(seconds, rate, rng)[0]
-    skin = Body.draw(rng).eda(np.full(seconds * rate, 6.0), rate, rng)
+    skin = Body.draw(rng).draw_eda(np.full(seconds * rate, 6.0), rate, rng)
     table = np.stack([np.arange(len(heart)) / rate, heart, skin], 1)
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("time,ECG,EDA\n")
@@ -247,7 +247,7 @@ def _write_clips(folder: Path, name: str, rng: np.random.Generator) -> list[str]
     """Writes what was recorded during clips, with commas in numbers; the rows of the table of ratings."""
     rows, body = [], Body.draw(rng)
     for clip in range(1, CLIPS + 1):
-        skin = body.eda(np.full(CLIP_S * CLIP_RATE, 6.0), CLIP_RATE, rng)
+        skin = body.draw_eda(np.full(CLIP_S * CLIP_RATE, 6.0), CLIP_RATE, rng)
         lines = [f"{k / CLIP_RATE:.4f};{value:.5f}".replace(".", ",") for k, value in enumerate(skin)]
         (folder / f"{name}_clip{clip}.csv").write_text("Time;Skin\n" + "\n".join(lines) + "\n", "utf-8")
         rows.append(f"{name},{clip},{rng.integers(1, 10)}")

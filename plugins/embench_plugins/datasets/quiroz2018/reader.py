@@ -123,7 +123,7 @@ class Quiroz2018(Dataset):
     def subjects(self) -> list[str]:
         """Subjects with a file of walks, by number."""
         found = sorted({file.subject for file in self._files}, key=_number)
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex, age band and study."""
@@ -154,13 +154,13 @@ class Quiroz2018(Dataset):
     def verify(self) -> list[Finding]:
         """Tell who is missing, what is odd in each subject's files, and where questionnaire and table disagree."""
         found = self.subjects()
-        findings = files.look_over(found, PEOPLE, self._base, self._look)
+        findings = files.collect_findings(found, PEOPLE, self._base, self._list_findings)
         if only := sorted(set(self._moods) - {*found, *PEOPLE}, key=_number):
             what = f"answered the questionnaire, but have no walk in the release: {', '.join(only)}"
             findings.append(Finding("note", str(self._base / MOODS[0].parent), what))
         return findings
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         file, person = self._file(subject), self._person(subject)
         walks, where = _walks(file, person), str(file.path)
         lost = sum(int((~(rows[:, 8] > 0)).sum()) for rows in walks)
@@ -185,7 +185,7 @@ class Quiroz2018(Dataset):
     @cached_property
     def _base(self) -> Path:
         """The folder that holds the table: the one given, or one inside it, as an archive unpacks."""
-        return files.inside(self.root, WALKS)
+        return files.find_data_folder(self.root, WALKS)
 
     @cached_property
     def _files(self) -> list[Walks]:
@@ -197,7 +197,7 @@ class Quiroz2018(Dataset):
     def _file(self, subject: str) -> Walks:
         """The subject's file. Raises DataError for somebody else, and where there are two."""
         where = self._base / WALKS
-        files.known(subject, self.subjects(), where, expected=EXPECTED, hint=OBTAIN)
+        files.check_subject(subject, self.subjects(), where, expected=EXPECTED, hint=OBTAIN)
         file, *more = (file for file in self._files if file.subject == subject)
         if more:
             what = f"two files of {subject}: {file.path.name} and {more[0].path.name}"
@@ -221,11 +221,13 @@ class Quiroz2018(Dataset):
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        return files.text_table(self._base / TABLE, COLUMNS, expected=f"the columns {', '.join(COLUMNS)}", hint=AGAIN)
+        return files.read_text_table(
+            self._base / TABLE, COLUMNS, expected=f"the columns {', '.join(COLUMNS)}", hint=AGAIN
+        )
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        return files.who(self._base / TABLE, (COLUMNS[0], "AGE", "SEX"))
+        return files.read_subject_info(self._base / TABLE, (COLUMNS[0], "AGE", "SEX"))
 
     @cached_property
     def _moods(self) -> dict[str, tuple[str, str]]:
@@ -234,7 +236,7 @@ class Quiroz2018(Dataset):
         for path in (self._base / name for name in MOODS):
             if path.is_file():
                 columns = ("Timestamp", "ID", "Condition")
-                read = files.text_table(path, columns, expected="the answers to the questionnaire", hint=AGAIN)
+                read = files.read_text_table(path, columns, expected="the answers to the questionnaire", hint=AGAIN)
                 for sent, name, condition in read.dropna().astype(str).itertuples(index=False):
                     found[name.strip().upper()] = condition.strip(), sent.strip()
         return found
@@ -270,8 +272,8 @@ def _walks(file: Walks, person: Person) -> list[np.ndarray]:
         DataError: it cannot be read, or its study, its emotions or its number of samples contradict the table.
     """
     path = file.path
-    text = e4.content(path, hint=OBTAIN)
-    data = e4.numbers(path, text, skip=int(text.startswith("#")))
+    text = e4.read_text(path, hint=OBTAIN)
+    data = e4.parse_rows(path, text, skip=int(text.startswith("#")))
     if data.shape[1] != 9:
         raise DataError(f"{data.shape[1]} columns", where=str(path), expected="9 columns", hint=AGAIN)
     codes = {name: float(code) for code, name in enumerate(STUDIES)}
@@ -294,8 +296,8 @@ def _walks(file: Walks, person: Person) -> list[np.ndarray]:
 
 def _signals(rows: np.ndarray, rate: float, card: Card) -> dict[str, Signal]:
     """The signals of a walk's rows (n, 9); no heart rate where the strap recorded none."""
-    found = {"acc": files.as_float32(MS2_G * rows[:, 2:5].T)}
+    found = {"acc": files.to_float32(MS2_G * rows[:, 2:5].T)}
     pulse = np.where(rows[:, 8] > 0, rows[:, 8], np.nan)
     if np.isfinite(pulse).any():
-        found["hr"] = files.as_float32(pulse[None])
+        found["hr"] = files.to_float32(pulse[None])
     return {m: Signal(data, rate, card.modalities[m].channels, card.modalities[m].unit) for m, data in found.items()}

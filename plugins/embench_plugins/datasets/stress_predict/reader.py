@@ -77,8 +77,8 @@ class StressPredict(Dataset):
     def subjects(self) -> list[str]:
         """Subjects with a folder of E4 files, also those without labels."""
         folders = [path for path in (self._base / "Raw_data").glob("S*") if re.fullmatch(r"S\d+", path.name)]
-        found = sorted(folder.name for folder in folders if e4.is_session(folder))
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        found = sorted(folder.name for folder in folders if e4.has_signal_files(folder))
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def files(self, subject: str) -> list[Path]:
         """One subject's signals and the label csv, which is all subjects'."""
@@ -88,20 +88,20 @@ class StressPredict(Dataset):
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The subject's one session, with the labels that lie in it."""
-        session = e4.in_folder(self._folder(subject), hint=OBTAIN)
+        session = e4.read_folder(self._folder(subject), hint=OBTAIN)
         label = self._label(subject, session)
         labels = {} if label is None else {"stress": label}
-        yield files.whole_session(subject, session.duration_s, session.signals, labels)
+        yield files.make_session_recording(subject, session.duration_s, session.signals, labels)
 
     def verify(self) -> list[Finding]:
         """What is missing or odd in each subject's files, and whether label changes lie on the button presses."""
         people = self.subjects()
-        return files.look_over(people, people, self._base, self._look)
+        return files.collect_findings(people, people, self._base, self._list_findings)
 
     @cached_property
     def _base(self) -> Path:
         """The folder that holds Raw_data: the one given, or one inside it, as an archive unpacks."""
-        return files.inside(self.root, "Raw_data")
+        return files.find_data_folder(self.root, "Raw_data")
 
     @property
     def _labels(self) -> Path:
@@ -109,7 +109,7 @@ class StressPredict(Dataset):
 
     def _folder(self, subject: str) -> Path:
         where = self._base / "Raw_data"
-        return where / files.known(subject, self.subjects(), where, hint=OBTAIN)
+        return where / files.check_subject(subject, self.subjects(), where, hint=OBTAIN)
 
     @cached_property
     def _table(self) -> pd.DataFrame:
@@ -122,7 +122,9 @@ class StressPredict(Dataset):
     def _columns(self, *names: str) -> pd.DataFrame:
         """Some columns of the label csv; an empty heart rate is NaN."""
         hint = f"the file is damaged, or not the release's: {OBTAIN}"
-        return files.table(self._labels, names, expected="columns Participant, HR, respr, Time(sec), Label", hint=hint)
+        return files.read_table(
+            self._labels, names, expected="columns Participant, HR, respr, Time(sec), Label", hint=hint
+        )
 
     def _label(self, subject: str, session: e4.Session) -> Label | None:
         """The labelled seconds of a recording: the value at time t holds for [t, t + 1)."""
@@ -145,10 +147,10 @@ class StressPredict(Dataset):
             )
         return Label("condition", values[inside], times[inside], CLASSES)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         folder = self._folder(subject)
-        session, where = e4.in_folder(folder, hint=OBTAIN), str(folder)
-        yield from e4.look(where, session)
+        session, where = e4.read_folder(folder, hint=OBTAIN), str(folder)
+        yield from e4.list_findings(where, session)
         label = self._label(subject, session)
         if label is None or label.times is None:
             yield Finding("warning", where, "signals without labels: never scored")
@@ -158,7 +160,7 @@ class StressPredict(Dataset):
         rates = self._columns("Participant", "HR")
         if empty := int(rates["HR"][rates["Participant"] == int(subject[1:])].isna().sum()):
             yield Finding("note", where, f"{empty} labelled seconds have no heart rate in the label csv")
-        presses = e4.presses(folder / f"tags_{subject}.csv") - session.start
+        presses = e4.read_presses(folder / f"tags_{subject}.csv") - session.start
         changes = label.times[1:][np.diff(label.values) != 0]
         if far := [f"{t:.0f}" for t in changes if not (np.abs(presses - t) <= 2).any()]:
             yield Finding("warning", where, f"no button press within 2 s of label changes at {', '.join(far)} s")

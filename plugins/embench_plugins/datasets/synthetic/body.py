@@ -43,7 +43,7 @@ def plant_response(latent: np.ndarray, other: np.ndarray, strength: float) -> np
     return strength * latent + np.sqrt(1 - strength**2) * other
 
 
-def spread(rng: np.random.Generator, count: int) -> np.ndarray:
+def spread_values(rng: np.random.Generator, count: int) -> np.ndarray:
     """Return (count,) values in random order. Each is uniform in one of `count` equal parts of 0 to 1, so that both
     classes occur."""
     return np.clip((rng.permutation(count) + rng.random(count)) / count, 1e-4, 1 - 1e-4)
@@ -78,34 +78,36 @@ class Body:
             skin_temperature=rng.uniform(30, 35),
         )
 
-    def breathing(
+    def draw_breath_phase(
         self, samples: int, rate: float, rng: np.random.Generator, hz: np.ndarray | None = None
     ) -> np.ndarray:
         """Return (samples,) phase of the breath, at the subject's own rate or at `hz` (samples,)."""
         own = np.full(samples, self.breath_hz) if hz is None else hz
         return make_phase(own * np.exp(0.05 * draw_smooth_noise(rng, samples, rate, 20)), rate, rng.random())
 
-    def heart(self, beats_per_min: np.ndarray, breath: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+    def draw_heart_phase(
+        self, beats_per_min: np.ndarray, breath: np.ndarray, rate: float, rng: np.random.Generator
+    ) -> np.ndarray:
         """Return (T,) phase of the heart at a rate (T,) that breathing, by its phase (T,), modulates."""
         swing = self.breath_share * np.sin(2 * np.pi * breath) + 0.01 * draw_smooth_noise(rng, len(breath), rate, 5)
         return make_phase(beats_per_min / 60 * (1 + swing), rate, rng.random())
 
-    def ecg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+    def draw_ecg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
         """Return (T,) in mV at the heart's phase (T,)."""
         return 0.3 * (
             _settle(_make_wave(phase, self.ecg_waves), rate, rng)
             + 0.3 * np.sin(2 * np.pi * 0.15 / rate * np.arange(len(phase)))
         )
 
-    def ppg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+    def draw_ppg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
         """Return (T,) in units of its own standard deviation, at the heart's phase (T,)."""
         return _settle(_make_wave(phase, self.ppg_waves), rate, rng)
 
-    def respiration(self, breath: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+    def draw_respiration(self, breath: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
         """Return (T,) in units of its own standard deviation, at the breath's phase (T,)."""
         return _settle(np.sqrt(2) * np.sin(2 * np.pi * breath), rate, rng)
 
-    def eda(self, per_min: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+    def draw_eda(self, per_min: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
         """Return (T,) conductance in microsiemens with `per_min` (T,) responses a minute, at `rate` of 4 Hz or more."""
         expected = per_min / 60 / rate
         size = np.sqrt(per_min.mean() / np.maximum(per_min, 1e-3))
@@ -117,7 +119,7 @@ class Body:
         drift = draw_smooth_noise(rng, len(train), rate, 120)
         return self.conductance * np.exp(0.06 * responses + 0.1 * drift + 0.0005 * rng.standard_normal(len(train)))
 
-    def temperature(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
+    def draw_temperature(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
         """Return (samples,) in degrees Celsius; carries nothing."""
         return (
             self.skin_temperature
@@ -125,13 +127,13 @@ class Body:
             + 0.01 * rng.standard_normal(samples)
         )
 
-    def acceleration(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
+    def draw_acceleration(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
         """Return (3, samples) in g: gravity, posture and small movements; carries nothing."""
         tilt = np.stack([draw_smooth_noise(rng, samples, rate, 60) for _ in range(3)])
         down = np.array([[0.0], [0.0], [1.0]]) + 0.2 * tilt
         return down / np.linalg.norm(down, axis=0) + 0.01 * rng.standard_normal((3, samples))
 
-    def muscle(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
+    def draw_emg(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
         """Return (samples,) in microvolt: noise in bursts; carries nothing."""
         return 4 * rng.standard_normal(samples) * np.exp(0.6 * draw_smooth_noise(rng, samples, rate, 1))
 
@@ -201,7 +203,7 @@ class Brain:
             mixing=np.eye(count) + 0.2 * rng.standard_normal((count, count)),
         )
 
-    def eeg(
+    def draw_eeg(
         self,
         asymmetry: float | np.ndarray,
         samples: int,
@@ -280,7 +282,7 @@ class Wristband:
     rates: np.ndarray
     beats: np.ndarray
 
-    def part(self, first: int, last: int) -> Wristband:
+    def cut(self, first: int, last: int) -> Wristband:
         """Return the session between two whole seconds, as separate files."""
         return Wristband(
             self.pulse[first * 64 : last * 64],
@@ -314,13 +316,13 @@ def record_wristband(heart_rate: np.ndarray, scr_per_min: np.ndarray, rng: np.ra
         return np.interp(time, np.arange(session) + 0.5, values)
 
     rates = at(64, heart_rate)
-    phase = body.heart(rates, body.breathing(len(rates), 64, rng), 64, rng)
-    pulse = np.exp(0.4 * rng.standard_normal()) * 40 * body.ppg(phase, 64, rng)
+    phase = body.draw_heart_phase(rates, body.draw_breath_phase(len(rates), 64, rng), 64, rng)
+    pulse = np.exp(0.4 * rng.standard_normal()) * 40 * body.draw_ppg(phase, 64, rng)
     pulse[:2] = -0.0  # the wristband's first samples
-    skin = body.eda(at(4, scr_per_min, rng.choice([-0.5, 0.25, 1.0])), 4, rng)
+    skin = body.draw_eda(at(4, scr_per_min, rng.choice([-0.5, 0.25, 1.0])), 4, rng)
     skin[0] = 0.0
-    warmth = body.temperature(round((session + rng.choice([-1.0, 0.5, 2.0])) * 4), 4, rng)
-    moves = np.round(body.acceleration(session * 32, 32, rng) / COUNT_G)
+    warmth = body.draw_temperature(round((session + rng.choice([-1.0, 0.5, 2.0])) * 4), 4, rng)
+    moves = np.round(body.draw_acceleration(session * 32, 32, rng) / COUNT_G)
     ends = np.interp(np.arange(1, int(phase[-1])), phase, np.arange(len(phase)) / 64)
     # The mean of the ten seconds before, from second ten on, up to a second before the session's end.
     means = np.convolve(heart_rate, np.full(FIRST_RATE_S, 1 / FIRST_RATE_S), "valid")[:-1].round(2)

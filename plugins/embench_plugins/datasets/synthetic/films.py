@@ -97,7 +97,7 @@ class Face:
             nose=rng.uniform(0.26, 0.34),
         )
 
-    def picture(self, done: Performance, at: int) -> np.ndarray:
+    def draw_picture(self, done: Performance, at: int) -> np.ndarray:
         """(HEIGHT, WIDTH, 3) uint8, RGB, of moment `at`."""
         import cv2  # the light installation has none: only videos need it
 
@@ -196,7 +196,7 @@ def write_film(path: Path, face: Face, done: Performance, *, header_fps: Fractio
         if path.suffix == ".avi":
             stream.codec_context.codec_tag = "XVID"
         for at in range(len(done.smile)):
-            picture = av.VideoFrame.from_ndarray(face.picture(done, at), format="rgb24")
+            picture = av.VideoFrame.from_ndarray(face.draw_picture(done, at), format="rgb24")
             picture.pts, picture.time_base = at, 1 / header_fps
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))

@@ -171,7 +171,7 @@ class WearableStress(Dataset):
     def subjects(self) -> list[str]:
         """Return the release's subjects with a session in the folder."""
         found = [person for person in self.people if person in self._folders]
-        return files.some(found, self.root, self.card.title, expected=self.expected, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=self.expected, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Return sex and age band, if the release's table contains them."""
@@ -204,12 +204,12 @@ class WearableStress(Dataset):
     def verify(self) -> list[Finding]:
         """Return findings on missing subjects, and on missing or unusual parts of each subject's files, presses and
         ratings."""
-        return files.look_over(self.subjects(), self.people, self._base / self.sessions, self._look)
+        return files.collect_findings(self.subjects(), self.people, self._base / self.sessions, self._list_findings)
 
     @cached_property
     def _base(self) -> Path:
         """Folder with Wearable_Dataset: the given folder, or one inside it, as in the unpacked archive."""
-        return files.inside(self.root, self.sessions.parts[0])
+        return files.find_data_folder(self.root, self.sessions.parts[0])
 
     @cached_property
     def _folders(self) -> dict[str, list[Path]]:
@@ -217,12 +217,12 @@ class WearableStress(Dataset):
         found: dict[str, list[Path]] = {}
         for path in sorted((self._base / self.sessions).glob("*")):
             named = _FOLDER.fullmatch(path.name)
-            if named and named[1] in self.people and e4.is_session(path):
+            if named and named[1] in self.people and e4.has_signal_files(path):
                 found.setdefault(named[1], []).append(path)
         return found
 
     def _find_folders(self, subject: str) -> list[Path]:
-        return self._folders[files.known(subject, self._folders, self._base / self.sessions, hint=OBTAIN)]
+        return self._folders[files.check_subject(subject, self._folders, self._base / self.sessions, hint=OBTAIN)]
 
     def _list_files(self, subject: str) -> list[Path]:
         names = (*e4.FILES.values(), "tags.csv")
@@ -233,11 +233,11 @@ class WearableStress(Dataset):
         whole = {m: row - 3 for m, row in self.repeated.get(subject, {}).items()}
         covered = self.covered.get(subject, ())
         own = self._find_folders(subject)
-        sessions = {folder.name: e4.in_folder(folder, hint=OBTAIN, without=covered, most=whole) for folder in own}
+        sessions = {folder.name: e4.read_folder(folder, hint=OBTAIN, without=covered, most=whole) for folder in own}
         return dict(sorted(sessions.items(), key=lambda named: named[1].start))
 
     def _presses(self, subject: str) -> np.ndarray:
-        return np.sort(np.concatenate([e4.presses(folder / "tags.csv") for folder in self._find_folders(subject)]))
+        return np.sort(np.concatenate([e4.read_presses(folder / "tags.csv") for folder in self._find_folders(subject)]))
 
     def _labels(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[str, dict[str, Label]]:
         """Return the labels of each session, by its name; none where a press is missing or one too many."""
@@ -282,22 +282,22 @@ class WearableStress(Dataset):
             return {}
         names = [stage.name for stage in protocol.stages]
         expected, hint = f"a row a subject, its id and then {', '.join(names)}", "copy it again from the release"
-        read = files.text_table(path, expected=expected, hint=hint)
+        read = files.read_text_table(path, expected=expected, hint=hint)
         if lacking := [name for name in names if name not in read.columns]:
             raise DataError(f"no column {', '.join(lacking)}", where=str(path), expected=expected, hint=hint)
         mine = read[read.iloc[:, 0].astype(str).str.strip() == subject]
         if len(mine) > 1:
             raise DataError(f"{subject} has {len(mine)} rows", where=str(path), expected=expected, hint=hint)
-        values = files.numbers(mine[names], path, expected=expected, hint=hint)
+        values = files.to_numbers(mine[names], path, expected=expected, hint=hint)
         return {name: float(values[name].iloc[0]) for name in names if len(mine) and np.isfinite(values[name].iloc[0])}
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        return files.who(self._base / INFO, ("Info", "Age", "Gender"))
+        return files.read_subject_info(self._base / INFO, ("Info", "Age", "Gender"))
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         sessions, protocol, where = self._sessions(subject), PROTOCOLS[subject[0]], str(self._find_folders(subject)[0])
-        yield from self._look_at_sessions(subject, sessions)
+        yield from self._list_session_findings(subject, sessions)
         presses = self._presses(subject)
         if len(presses) != protocol.presses:
             what = (
@@ -316,7 +316,7 @@ class WearableStress(Dataset):
             what = f"{subject}: no rating of {', '.join(missing)}"
             yield Finding("warning", str(self._base / protocol.ratings), what)
 
-    def _look_at_sessions(self, subject: str, sessions: Mapping[str, e4.Session]) -> Iterator[Finding]:
+    def _list_session_findings(self, subject: str, sessions: Mapping[str, e4.Session]) -> Iterator[Finding]:
         """Return findings on the wristband's files, apart from the presses."""
         folders = {folder.name: str(folder) for folder in self._find_folders(subject)}
         for name, session in sessions.items():
@@ -328,7 +328,7 @@ class WearableStress(Dataset):
                 sensors = " and ".join(covered)
                 what = f"the dock covered the sensors of {sensors}, by the release's note: they are left out"
                 yield Finding("note", where, what)
-            yield from e4.look(where, session)
+            yield from e4.list_findings(where, session)
         if len(sessions) > 1:
             where = next(iter(folders.values()))
             yield Finding("note", where, f"{subject} is in {len(sessions)} parts: the connection broke")
@@ -436,10 +436,10 @@ class WearableStressExercise(WearableStress):
         self._check_times(subject, sessions, [(float(presses[0]), float(presses[-1]))])
         return presses
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         sessions, presses, where = self._sessions(subject), self._presses(subject), str(self._find_folders(subject)[0])
         whole = PRESSES[subject[0]]
-        yield from self._look_at_sessions(subject, sessions)
+        yield from self._list_session_findings(subject, sessions)
         if subject in ENDED_EARLY:
             what = f"{subject} ended early, at {ENDED_EARLY[subject]} revolutions a minute, by the release's note"
             yield Finding("note", where, what)

@@ -141,9 +141,9 @@ def write_broken(
 ) -> None:
     """The two folders of a session of `end` seconds whose connection broke at `first` and was there again at
     `again`."""
-    write_session(folder.with_name(f"{folder.name}_a"), device.part(0, first), start, pressed[pressed < first])
+    write_session(folder.with_name(f"{folder.name}_a"), device.cut(0, first), start, pressed[pressed < first])
     after, later = np.maximum(pressed[pressed >= first], again) - again, start + timedelta(seconds=again)
-    write_session(folder.with_name(f"{folder.name}_b"), device.part(again, end), later, after)
+    write_session(folder.with_name(f"{folder.name}_b"), device.cut(again, end), later, after)
 
 
 def write_session(folder: Path, device: body.Wristband, start: datetime, pressed: np.ndarray) -> None:

@@ -27,8 +27,7 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.pickles import load_pickle
-from embench_plugins.datasets.formats.ratings import binary
-from embench_plugins.datasets.formats.scales import make_scale_targets
+from embench_plugins.datasets.formats.ratings import make_binary_targets, make_scale_targets
 
 # The questionnaires that WESAD's subjects filled in after each condition: the ragged `SX_quest.csv`.
 
@@ -220,7 +219,7 @@ class Wesad(Dataset):
             Target("condition4", "classes", LabelRule("majority"), label="condition", n=4),
             # 5 is the manikin in the middle: whoever points at it says neither. Real people often do, also after the
             # stress test (4 of 15, valence), and a tie counted as low would decide their labels.
-            *binary(("valence", "arousal"), LabelRule("mean", cut=5.0, ties="drop"), (1, 9)),
+            *make_binary_targets(("valence", "arousal"), LabelRule("mean", cut=5.0, ties="drop"), (1, 9)),
             *make_scale_targets(("valence", "arousal"), LabelRule("mean"), (1, 9)),
         ),
         default_targets=("stress",),
@@ -264,7 +263,7 @@ class Wesad(Dataset):
         condition = _find_conditions(session.codes, session.duration_s)
         labels = {"condition": Label("condition", condition, np.arange(len(condition), dtype=np.float64), CONDITIONS)}
         labels |= _spread_ratings(condition, self._reports(subject))
-        yield files.whole_session(subject, session.duration_s, session.signals, labels)
+        yield files.make_session_recording(subject, session.duration_s, session.signals, labels)
 
     def verify(self) -> list[Finding]:
         """Return findings on missing and unknown subjects, and on missing or unusual parts of each subject's files."""
@@ -275,7 +274,7 @@ class Wesad(Dataset):
         findings += [Finding("warning", str(folders[one]), f"there is no {one}.pkl: left out") for one in unread]
         if missing := [person for person in PEOPLE if person not in folders]:
             findings.append(Finding("note", str(self.root), f"not here: {', '.join(missing)}"))
-        return findings + files.look_over(found, found, self.root, self._look)
+        return findings + files.collect_findings(found, found, self.root, self._list_findings)
 
     def _folders(self) -> dict[str, Path]:
         """Return subject -> its folder, such as `S2`. They are searched in the root; if none is there, in a folder
@@ -299,11 +298,11 @@ class Wesad(Dataset):
         elif (self.root / "WESAD.txt").is_file():
             what = "this is UCI's archive, which holds a link to the dataset and no data"
         else:
-            return files.not_this(self.root, "WESAD", expected=EXPECTED, hint=OBTAIN)
+            return files.missing_dataset_error(self.root, "WESAD", expected=EXPECTED, hint=OBTAIN)
         return DataError(what, where=str(self.root), expected=EXPECTED, hint=hint)
 
     def _file(self, subject: str, ending: str) -> Path:
-        files.known(subject, self.subjects(), self.root, expected=EXPECTED, hint=OBTAIN)
+        files.check_subject(subject, self.subjects(), self.root, expected=EXPECTED, hint=OBTAIN)
         return self._folders()[subject] / f"{subject}{ending}"
 
     def _reports(self, subject: str) -> list[Report]:
@@ -369,14 +368,14 @@ class Wesad(Dataset):
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != len(card.channels):
             raise _session_error(path, f"{where} has shape {values.shape}", f"(samples, {len(card.channels)})")
-        data = files.as_float32(values.T)
+        data = files.to_float32(values.T)
         if self.device == "wrist" and modality == "acc":
             data *= np.float32(e4.COUNT_G)  # the belt's is in g already
         if not np.nan_to_num(data).any():
             return None
         return Signal(data, card.rate, card.channels, card.unit)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         where, session = str(self._file(subject, ".pkl")), self._session(subject)
         yield from session.remarks
         condition = _find_conditions(session.codes, session.duration_s)

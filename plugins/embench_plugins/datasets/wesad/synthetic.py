@@ -146,27 +146,27 @@ def _make_signals(truth: np.ndarray, rng: np.random.Generator) -> dict[str, dict
     def rates(rate: float, name: str) -> np.ndarray:
         return np.interp(np.arange(round(session * rate)) / rate, truth["second"] + 0.5, truth[name])
 
-    breath = body.breathing(64 * session, 64, rng, rates(64, "breaths_per_min") / 60)
-    heart = body.heart(rates(64, "heart_rate"), breath, 64, rng)
+    breath = body.draw_breath_phase(64 * session, 64, rng, rates(64, "breaths_per_min") / 60)
+    heart = body.draw_heart_phase(rates(64, "heart_rate"), breath, 64, rng)
     time = {rate: np.arange(round(session * rate)) / rate for rate in (4, 64, LABEL_RATE)}
     count = len(time[LABEL_RATE])
     breath_chest, heart_chest = (np.interp(time[LABEL_RATE], time[64], phase) for phase in (breath, heart))
-    skin = [body.eda(rates(4, "scr_per_min"), 4, rng) for _ in range(2)]
+    skin = [body.draw_eda(rates(4, "scr_per_min"), 4, rng) for _ in range(2)]
     skin_chest = np.interp(time[LABEL_RATE], time[4], skin[0]) + 0.002 * rng.standard_normal(count)
     chest = {
-        "ACC": _quantise(body.acceleration(count, LABEL_RATE, rng).T, 2e-4, 28_000 * 2e-4 + 1),
-        "ECG": _quantise(body.ecg(heart_chest, LABEL_RATE, rng), 3 / 65_536, 1.5),
-        "EMG": _quantise(body.muscle(count, LABEL_RATE, rng) / 1000, 3 / 65_536, 1.5),
+        "ACC": _quantise(body.draw_acceleration(count, LABEL_RATE, rng).T, 2e-4, 28_000 * 2e-4 + 1),
+        "ECG": _quantise(body.draw_ecg(heart_chest, LABEL_RATE, rng), 3 / 65_536, 1.5),
+        "EMG": _quantise(body.draw_emg(count, LABEL_RATE, rng) / 1000, 3 / 65_536, 1.5),
         "EDA": _quantise(skin_chest, 25 / 65_536, 0),
-        "Temp": body.temperature(count, LABEL_RATE, rng).astype(np.float32)[:, None],
-        "Resp": _quantise(5 * body.respiration(breath_chest, LABEL_RATE, rng), 100 / 65_536, 50),
+        "Temp": body.draw_temperature(count, LABEL_RATE, rng).astype(np.float32)[:, None],
+        "Resp": _quantise(5 * body.draw_respiration(breath_chest, LABEL_RATE, rng), 100 / 65_536, 50),
     }
-    moves = np.round(64 * body.acceleration(32 * session, 32, rng).T).clip(-128, 127)
+    moves = np.round(64 * body.draw_acceleration(32 * session, 32, rng).T).clip(-128, 127)
     wrist = {
         "ACC": moves + 0.0,  # no negative zeros
-        "BVP": np.round(40 * body.ppg(heart, 64, rng), 2)[:, None],
+        "BVP": np.round(40 * body.draw_ppg(heart, 64, rng), 2)[:, None],
         "EDA": np.round(0.3 * skin[1], 6)[:, None],
-        "TEMP": np.round(body.temperature(4 * session, 4, rng), 2)[:, None],
+        "TEMP": np.round(body.draw_temperature(4 * session, 4, rng), 2)[:, None],
     }
     return {"chest": chest, "wrist": wrist}
 
