@@ -86,7 +86,7 @@ def _write_person(folder: Path, songs: np.ndarray, seed: int) -> None:
     for row, begin, length in zip(songs, begins.tolist(), lengths.tolist(), strict=True):
         song = device.cut(begin, begin + length)
         rates = device.rates[begin - body.FIRST_RATE_S : begin - body.FIRST_RATE_S + length]
-        signals = {"ppg": song.pulse.round(2), "eda": (dry * song.skin).round(6), "temp": song.warmth.round(2),
+        signals = {"ppg": song.ppg.round(2), "eda": (dry * song.eda).round(6), "temp": song.temperature.round(2),
                    "hr": rates}  # fmt: skip
         name = f"{row['position']}_{row['song']}.csv"
         for modality, values in signals.items():

@@ -227,10 +227,10 @@ def _write_session(folder: Path, name: str, longest: int, effect: float, rng: np
     stress = ((phase + first) % 2).astype(float)
     device = body.record_wristband(*body.draw_responses(rng, stress, effect), rng)
     start = 1_704_103_200 + int(rng.integers(30 * 86_400))
-    body.write_e4(folder / FILES["ppg"], f"{start}.00", "64.00", device.pulse, "%.2f")
-    body.write_e4(folder / FILES["eda"], f"{start}.00", "4.00", device.skin, "%.6f")
-    body.write_e4(folder / FILES["temp"], f"{start}.00", "4.00", device.warmth, "%.2f")
-    body.write_e4(folder / FILES["acc"], f"{start}.00", "32.00", device.moves.T, "%d")
+    body.write_e4(folder / FILES["ppg"], f"{start}.00", "64.00", device.ppg, "%.2f")
+    body.write_e4(folder / FILES["eda"], f"{start}.00", "4.00", device.eda, "%.6f")
+    body.write_e4(folder / FILES["temp"], f"{start}.00", "4.00", device.temperature, "%.2f")
+    body.write_e4(folder / FILES["acc"], f"{start}.00", "32.00", device.acceleration.T, "%d")
     edges = [0, *borders.tolist()]
     return [
         f"{name};{_format_date(start + edges[k])};{_format_date(start + edges[k + 1])};"

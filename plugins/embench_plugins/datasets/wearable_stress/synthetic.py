@@ -153,8 +153,8 @@ def write_session(folder: Path, device: body.Wristband, start: datetime, pressed
     def date(seconds: float) -> str:
         return f"{start + timedelta(seconds=float(seconds)):%Y-%m-%d %H:%M:%S}"
 
-    signals = {"ppg": device.pulse.round(2), "eda": device.skin.round(6), "temp": device.warmth.round(2),
-               "acc": device.moves.T}  # fmt: skip
+    signals = {"ppg": device.ppg.round(2), "eda": device.eda.round(6), "temp": device.temperature.round(2),
+               "acc": device.acceleration.T}  # fmt: skip
     for modality, rate in (("ppg", "64.0"), ("eda", "4.0"), ("temp", "4.0"), ("acc", "32.0")):
         body.write_e4(folder / FILES[modality], date(0), rate, signals[modality], "%s", end="\r\n")
     body.write_e4(folder / "HR.csv", date(body.FIRST_RATE_S), "1.0", device.rates, "%s", end="\r\n")
