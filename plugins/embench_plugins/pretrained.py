@@ -170,7 +170,7 @@ def list_family(family: str) -> dict[str, PretrainingData]:
 
 
 def fill(module: nn.Module, files: Sequence[Path], where: str, ignore: Sequence[str] = ()) -> None:
-    """Load the tensors of `.safetensors` files into a network, all as float32: every tensor of the network by name and
+    """Load the tensors of `.safetensors` files into a network as float32: every tensor of the network by name and
     shape.
 
     Args:

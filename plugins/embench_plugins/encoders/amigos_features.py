@@ -9,7 +9,6 @@ bands and the ratio that completes the 77.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +21,7 @@ from embench.signals.beats import ecg_peaks, intervals
 from embench.signals.spectra import band_powers
 from embench_plugins.encoders.features.lists import compute_shape
 from embench_plugins.encoders.features.spans import Spans
-from embench_plugins.encoders.handcrafted import Handcrafted
+from embench_plugins.encoders.handcrafted import Handcrafted, make_recipes
 
 PAIRS = (("AF3", "AF4"), ("F7", "F8"), ("F3", "F4"), ("FC5", "FC6"), ("T7", "T8"), ("P7", "P8"), ("O1", "O2"))
 BANDS = {
@@ -45,13 +44,10 @@ SKIN = (
 
 
 class AmigosFeatures(Handcrafted):
-    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a
-    token."""
+    """The features are the same in every preset; the rest of a recipe trains the Linear layer from them to a token."""
 
     accepts: ClassVar = frozenset({"eeg", "ecg", "eda"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, F) float32, see `feature_names`. A span with lost samples is NaN altogether."""
@@ -60,9 +56,8 @@ class AmigosFeatures(Handcrafted):
         where = Spans.from_seconds(spans, signal.rate, x.shape[1])
         x = np.where(lost, 0.0, x)
         if signal.modality == "eeg":
-            values = where.rows(
-                x, lambda rows: _compute_brain(rows, where.rate, signal.channels), _count_features(signal)
-            )
+            width = (len(signal.channels) + len(_find_pairs(signal.channels))) * len(BANDS)
+            values = where.rows(x, lambda rows: _compute_brain(rows, where.rate, signal.channels), width)
         elif signal.modality == "ecg":
             values = np.concatenate([_compute_heart(lead, where) for lead in x], 1)
         else:
@@ -85,10 +80,6 @@ class AmigosFeatures(Handcrafted):
 
 def _find_pairs(channels: tuple[str, ...]) -> list[tuple[str, str]]:
     return [pair for pair in PAIRS if set(pair) <= set(channels)]
-
-
-def _count_features(signal: Signal) -> int:
-    return (len(signal.channels) + len(_find_pairs(signal.channels))) * len(BANDS)
 
 
 def _compute_brain(rows: np.ndarray, rate: float, channels: tuple[str, ...]) -> np.ndarray:

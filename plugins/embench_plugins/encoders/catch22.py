@@ -9,7 +9,6 @@ signals are therefore resampled to `prepare.rates_hz` first, which is ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +18,7 @@ from embench.errors import MachineError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench_plugins.encoders.features.spans import ANY_SERIES, RATES_HZ, take_recorded
-from embench_plugins.encoders.handcrafted import Handcrafted, check_modality
+from embench_plugins.encoders.handcrafted import Handcrafted, check_modality, make_recipes
 
 SHAPE = (
     "mode_5", "mode_10", "outlier_timing_pos", "outlier_timing_neg", "acf_timescale", "acf_first_min",
@@ -40,9 +39,7 @@ class Catch22(Handcrafted):
 
     accepts: ClassVar = ANY_SERIES
     libraries: ClassVar[tuple[str, ...]] = ("pycatch22",)
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={"rates_hz": dict(RATES_HZ)}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes(rates_hz=dict(RATES_HZ))
 
     def assets(self) -> tuple[Path, ...]:
         """Return no files. Raises MachineError if `pycatch22` is not installed, so that a run stops during planning."""

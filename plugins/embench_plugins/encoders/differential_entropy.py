@@ -15,7 +15,6 @@ zero-phase Butterworth filters, in that code by linear-phase ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -24,7 +23,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.signals.filters import bandpass
 from embench_plugins.encoders.features.spans import Spans
-from embench_plugins.encoders.handcrafted import Handcrafted, check_modality
+from embench_plugins.encoders.handcrafted import Handcrafted, check_modality, make_recipes
 
 BANDS = {
     "delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 30.0), "gamma": (30.0, 47.0),
@@ -38,13 +37,10 @@ measurement. Only their ratios matter."""
 
 
 class DifferentialEntropy(Handcrafted):
-    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a
-    token."""
+    """The features are the same in every preset; the rest of a recipe trains the Linear layer from them to a token."""
 
     accepts: ClassVar = frozenset({"eeg"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, C * 5) float32 in nats, channel by channel: means over the whole seconds of each span, counted

@@ -204,8 +204,7 @@ class Network(nn.Module):
         self.register_buffer("positions", positions, persistent=False)
 
     def layers_in_order(self) -> Sequence[nn.Module]:
-        """Return the parts from the input to the output, for `layer_decay`: all that precedes the stack of layers, then
-        each layer."""
+        """Return the parts from input to output, for `layer_decay`: all before the stack of layers, then each layer."""
         before = []
         for name, parameter in self.model.named_parameters():
             if name.startswith(f"{self.stack}."):
@@ -331,6 +330,7 @@ class EegFoundation(Encoder):
         left_out: beginnings of the names of tensors that are not loaded from a checkpoint.
     """
 
+    reads: ClassVar[Literal["stream"]] = "stream"
     accepts: ClassVar = frozenset({"eeg"})
     keeps_unit: ClassVar = True
     libraries: ClassVar = ("braindecode",)
@@ -346,14 +346,8 @@ class EegFoundation(Encoder):
     offered: ClassVar[frozenset[str]] = frozenset()
     left_out: ClassVar[tuple[str, ...]] = ("final_layer",)
 
-    @property
-    def reads(self) -> Literal["signal", "stream", "features", "clips"]:
-        """`stream`: the network's electrodes at its rate."""
-        return "stream"
-
     def assets(self) -> tuple[Path, ...]:
-        """Return the files of `build.weights`. Raises as `pretrained.find_assets`, and MachineError without
-        braindecode."""
+        """Return the files of `build.weights`. Raises as `pretrained.find_assets`; MachineError without braindecode."""
         pretrained.require("braindecode", f"encoder {self.family}")
         return pretrained.find_assets(self.recipe, self.family)
 

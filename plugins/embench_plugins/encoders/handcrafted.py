@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Handcrafted(Encoder):
     Prepare keys: `compat`, True to compute the lists of ECG, PPG and EDA as `features/published` does.
     """
 
+    reads: ClassVar[Literal["features"]] = "features"
     accepts: ClassVar = frozenset({"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr", "face_au"})
     offers: ClassVar = frozenset({"features"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
@@ -46,11 +47,6 @@ class Handcrafted(Encoder):
         "small": RECIPE,
         "quick": RECIPE.but(epochs=8, patience=8),
     }
-
-    @property
-    def reads(self) -> Literal["signal", "stream", "features"]:
-        """`features`: one vector (F,) for each window."""
-        return "features"
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, F) float32, see `feature_names`. Several channels of ECG, PPG or EDA give one list each. A span
@@ -82,8 +78,7 @@ class Handcrafted(Encoder):
         return (*every, *lists.BREATHS) if modality == "resp" else every
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """Return `mean` and `std` (F,) of each feature over the rows (n, F) in which it is not NaN, see
-        `fit_known_stats`."""
+        """Return `mean` and `std` (F,) of each feature over rows (n, F) where it is not NaN; see `fit_known_stats`."""
         return fit_known_stats(x)
 
     def build(self, spec: InputSpec) -> nn.Module:
@@ -91,14 +86,17 @@ class Handcrafted(Encoder):
         return Network(spec, int(self.recipe.build["dim"]))
 
 
+def make_recipes(**prepare: Any) -> dict[str, Recipe]:
+    """Return the recipes of `handcrafted` by preset, with these keys of `prepare` instead of its own."""
+    return {preset: replace(recipe, prepare=prepare) for preset, recipe in Handcrafted.recipes.items()}
+
+
 class SignalMean(Handcrafted):
     """Encoder `signal_mean`: the mean of each channel, a minimal baseline (ours). With `logreg` on one channel, scores
     order a subject's units as the mean does, or in reverse. A method that reads more of a signal should beat it."""
 
     accepts: ClassVar = ANY_SERIES
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, C) float32, in the signal's unit. A span with lost samples is NaN altogether."""

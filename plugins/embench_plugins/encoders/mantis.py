@@ -78,8 +78,7 @@ class Mantis(Encoder):
     }
 
     def assets(self) -> tuple[Path, ...]:
-        """Return the files of `build.weights`. Raises as `pretrained.find_assets`, and MachineError without the
-        package."""
+        """Return the files of `build.weights`. Raises as `pretrained.find_assets`; MachineError without the package."""
         pretrained.require("mantis", f"encoder {FAMILY}")
         return pretrained.find_assets(self.recipe, FAMILY)
 

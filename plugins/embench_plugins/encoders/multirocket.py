@@ -14,7 +14,6 @@ ten seconds at most, with one bias each; the paper has about 6250 kernels for ea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 from typing import ClassVar
@@ -24,7 +23,7 @@ import numpy as np
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench_plugins.encoders.features.spans import ANY_SERIES, RATES_HZ, take_recorded
-from embench_plugins.encoders.handcrafted import Handcrafted, check_modality
+from embench_plugins.encoders.handcrafted import Handcrafted, check_modality, make_recipes
 
 TAPS = 9
 KERNELS = np.array([[2.0 if tap in high else -1.0 for tap in range(TAPS)] for high in combinations(range(TAPS), 3)])
@@ -42,9 +41,7 @@ class MultiRocket(Handcrafted):
     """
 
     accepts: ClassVar = ANY_SERIES
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={"rates_hz": dict(RATES_HZ)}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes(rates_hz=dict(RATES_HZ))
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, 2 * dilations * 4 * 84) float32: for the series and then its difference, for each dilation, `ppv`,

@@ -12,7 +12,6 @@ Not followed: their band of 8 to 30 Hz, which is that of imagined movement. Here
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench_plugins.encoders.features.spans import take_recorded
-from embench_plugins.encoders.handcrafted import Handcrafted, check_modality
+from embench_plugins.encoders.handcrafted import Handcrafted, check_modality, make_recipes
 
 
 class TangentSpace(Handcrafted):
@@ -32,9 +31,7 @@ class TangentSpace(Handcrafted):
     """
 
     accepts: ClassVar = frozenset({"eeg"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={"shrinkage": 0.01}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes(shrinkage=0.01)
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, C (C + 1) / 2) float32: the upper triangle, row by row, of the logarithm of each span's

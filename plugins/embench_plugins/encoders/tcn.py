@@ -52,14 +52,10 @@ class Tcn(Encoder):
     Build keys: `head`, the sizes of the network of `shared_tf` that serves as head for a single modality.
     """
 
+    reads: ClassVar[Literal["stream"]] = "stream"
     accepts: ClassVar = frozenset({"ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr", "eeg_bands"})
     offers: ClassVar = frozenset({"token_per_sample"})
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=3)}
-
-    @property
-    def reads(self) -> Literal["signal", "stream", "features"]:
-        """`stream`: signals at `prepare.rate_hz`."""
-        return "stream"
 
     def stream(self, signal: Signal) -> Signal:
         """Return the signal at `prepare.rate_hz`, after the low-pass of its modality."""

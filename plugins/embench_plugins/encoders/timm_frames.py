@@ -43,6 +43,7 @@ SMALL = PAPER.but(
 class TimmFrames(Encoder):
     """Tokens (B, T, D), one for each frame; D is the number of the network's features."""
 
+    reads: ClassVar[Literal["clips"]] = "clips"
     accepts: ClassVar = frozenset({"video"})
     libraries: ClassVar = ("timm",)
     recipes: ClassVar[Mapping[str, Recipe]] = {
@@ -50,11 +51,6 @@ class TimmFrames(Encoder):
         "small": SMALL,
         "quick": SMALL.but(epochs=4, view=View("window", 4.0, 20.0)),
     }
-
-    @property
-    def reads(self) -> Literal["signal", "stream", "features", "clips"]:
-        """`clips`: frames of a video."""
-        return "clips"
 
     def assets(self) -> tuple[Path, ...]:
         """Return the files of `build.weights`, with a warning if it is `random`."""

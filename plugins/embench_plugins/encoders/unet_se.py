@@ -84,17 +84,13 @@ class UnetSe(Encoder):
     (B, 4 C, D)); `kernel`, an odd number of cells; `excitation`, see `EXCITATIONS`.
     """
 
+    reads: ClassVar[Literal["features"]] = "features"
     accepts: ClassVar = frozenset({"ecg", "ppg", "eeg"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
         "quick": SMALL.but(epochs=4, patience=4, datasets={}),
     }
-
-    @property
-    def reads(self) -> Literal["signal", "stream", "features"]:
-        """`features`: intervals between beats, or bands of an EEG."""
-        return "features"
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, 1, 32) intervals of ECG (the left arm's lead, else the first) or PPG, NaN after a span's last one.
@@ -122,8 +118,7 @@ class UnetSe(Encoder):
         return channels if modality == "eeg" else ("interval",)
 
     def shared_axes(self, modality: str) -> tuple[int, ...]:
-        """Return the axis of a series' intervals, which have common statistics. Entropies differ by band and
-        electrode."""
+        """Return the axis of a series' intervals, which share statistics. Entropies differ by band and electrode."""
         return () if modality == "eeg" else (-1,)
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:

@@ -70,6 +70,7 @@ SMALL = Recipe(
 class VideoMae(Encoder):
     """Tokens (B, frames / tubelet * (size / patch)^2, width), in the order of time, row and column."""
 
+    reads: ClassVar[Literal["clips"]] = "clips"
     accepts: ClassVar = frozenset({"video"})
     offers: ClassVar = frozenset({"masked_clips"})
     libraries: ClassVar = ("transformers",)
@@ -78,11 +79,6 @@ class VideoMae(Encoder):
         "small": SMALL,
         "quick": SMALL.but(epochs=4, view=View("window", 4.0, 20.0)),
     }
-
-    @property
-    def reads(self) -> Literal["signal", "stream", "features", "clips"]:
-        """`clips`: frames of a video."""
-        return "clips"
 
     def assets(self) -> tuple[Path, ...]:
         """Return the files of `build.weights`, with a warning if it is `random`.
@@ -240,8 +236,7 @@ class DropPath(nn.Module):
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` (B, ...) with the branch of some samples set to 0 and the others scaled; in evaluation `x`
-        itself."""
+        """Return `x` (B, ...) with the branch of some samples set to 0 and the others scaled; in evaluation `x`."""
         if not self.training or not self.share:
             return x
         kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.share

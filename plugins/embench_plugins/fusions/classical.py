@@ -216,7 +216,7 @@ class Discriminant(BaseEstimator):
     few."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Discriminant:
-        """Fit classes `y` (n,) to rows `X` (n, features) without NaN, weighted by `sample_weight` (n,); returns
+        """Fit classes `y` (n,) to rows `X` (n, features) without NaN, weighted by `sample_weight` (n,); return
         itself."""
         self.classes_, code = np.unique(y, return_inverse=True)
         class_weights = np.eye(len(self.classes_))[code] * (sample_weight / sample_weight.sum())[:, None]  # (n, K)
@@ -434,8 +434,8 @@ _NAIVE_BAYES = Recipe(class_weight="balanced", build={"fisher": 0.3, "impute": "
 
 
 class NaiveBayes(Tabular):
-    """Gaussian naive Bayes after imputation and standardising, on the features whose Fisher criterion exceeds `fisher`
-    (None: all)."""
+    """Gaussian naive Bayes after imputation and standardising, on features whose Fisher criterion exceeds `fisher`, if
+    any."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": _NAIVE_BAYES.but(class_weight="none", assumed=("class_weight", "build.impute")),

@@ -40,8 +40,7 @@ def make_preparation(build: Mapping[str, Any], modalities: tuple[str, ...], seed
 
 
 def balance_weights(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return `weight` (n,) scaled so that all classes that occur have the same total weight; the sum does not
-    change."""
+    """Return `weight` (n,) scaled so that all classes that occur have the same total; the sum does not change."""
     _, code = np.unique(y, return_inverse=True)
     total = np.array([weight[code == c].sum() for c in range(code.max() + 1)])
     return np.asarray(weight * (weight.sum() / (len(total) * total))[code])
@@ -62,8 +61,7 @@ class Tabular(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Fit `X` (n, features) to `y` (n,). `weight` (n,) is multiplied by class weights if `class_weight` is
-        `balanced`."""
+        """Fit `X` (n, features) to `y` (n,). If `class_weight` is `balanced`, class weights multiply `weight` (n,)."""
         found = np.unique(y)
         self._only, self._model = (float(found[0]) if len(found) == 1 else None), None
         if self._only is None:

@@ -19,8 +19,8 @@ ENDS = ("mean", "low", "high")
 
 
 class TensorBoard:
-    """Observer that writes with torch's own writer, which needs the package `tensorboard`. Files are complete after
-    every epoch."""
+    """Observer that uses torch's writer, which needs the package `tensorboard`. Files are complete after every
+    epoch."""
 
     def __init__(self) -> None:
         try:

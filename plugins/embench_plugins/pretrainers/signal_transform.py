@@ -122,8 +122,8 @@ def make_every_version(batch: Batch, rates: Mapping[str, float]) -> Batch:
 
 
 def make_versions(x: Tensor, rate: float) -> tuple[Tensor, ...]:
-    """Return `x` (B, C, T) at `rate` Hz unchanged, then with each of the five changes; their positions are the
-    labels."""
+    """Return `x` (B, C, T) at `rate` Hz unchanged, then with each of the five changes; the labels are their
+    positions."""
     return x, add_noise(x), permute(x), warp_time(x, rate), resize_crop(x), warp_magnitude(x)
 
 
@@ -134,8 +134,7 @@ def add_noise(x: Tensor) -> Tensor:
 
 
 def permute(x: Tensor) -> Tensor:
-    """Return `x` (B, C, T) cut into ten nearly equal pieces, in random order (possibly the original one), the same for
-    all channels."""
+    """Return `x` (B, C, T) cut into ten nearly equal pieces, in random order, the same order for all channels."""
     length = x.shape[-1]
     sizes = length // PIECES + (torch.arange(PIECES, device=x.device) < length % PIECES).long()
     order = torch.rand(len(x), PIECES, device=x.device).argsort(1)
@@ -160,8 +159,7 @@ def warp_time(x: Tensor, rate: float) -> Tensor:
 
 
 def compute_warped_sizes(length: int, rate: float) -> tuple[int, int, int, int]:
-    """Return the samples of a piece of `warp_time`: before warping, stretched, squeezed, and of the last squeezed
-    piece."""
+    """Return the sizes of a piece of `warp_time`: before warping, stretched, squeezed, and of the last squeezed one."""
     piece = int(length // rate / WARP_PIECES * rate)
     stretched, stretched_count = math.ceil(STRETCH * piece), math.ceil(WARP_PIECES / 2)
     remaining, squeezed_count = length - stretched_count * stretched, WARP_PIECES - stretched_count
@@ -191,8 +189,7 @@ def warp_magnitude(x: Tensor) -> Tensor:
 
 @cache
 def make_splines(length: int, device: torch.device) -> Tensor:
-    """Return (6, length) basis splines: each is 1 at one knot and 0 at the others. Any spline through the knots is a
-    sum of these."""
+    """Return (6, length) basis splines: each is 1 at one knot and 0 at the others. Sums of them make any spline."""
     knots = np.linspace(0, length - 1, KNOTS)
     splines = torch.from_numpy(CubicSpline(knots, np.eye(KNOTS))(np.arange(length)).T.astype(np.float32))
     return splines.to(device, non_blocking=device.type == "cuda")

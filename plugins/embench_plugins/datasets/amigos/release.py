@@ -142,8 +142,7 @@ def _describe_content(root: Path) -> str:
 
 
 def read(path: Path) -> tuple[list[Trial], bool]:
-    """Return the trials in one subject's file, and whether its checksums are right. Raises DataError that names the
-    file."""
+    """Return the trials in one subject's file, and whether its checksums are right. Raises DataError with the file."""
     expected = f"a MATLAB file with the variables {', '.join(VARIABLES)}, 1 x 20 cells each"
     again = "the file is truncated or damaged: unpack it again from its zip"
     try:
@@ -181,8 +180,7 @@ def _name(cell: object) -> str:
 
 
 def _read_samples(cell: Any, path: Path) -> np.ndarray | None:
-    """Return a data cell as (samples, 17), or None if it is empty. Copies with time along the second axis are
-    transposed."""
+    """Return a data cell as (samples, 17); None if it is empty. Transposes copies with time along the second axis."""
     numbers = _read_numbers(cell)
     if np.size(cell) == 0:
         return None

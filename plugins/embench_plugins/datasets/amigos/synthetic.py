@@ -186,8 +186,7 @@ def synthesize(
 def synthesize_long(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
 ) -> None:
-    """Write synthetic files with shortened short videos. The length is that of the longest long video with its 5 s of
-    rest."""
+    """Write synthetic files with shortened short videos; the length is that of the longest long video with its rest."""
     synthesize(out, subjects, seed, effect, length_s=LEAST_S, long_s=length_s or LONG_SAMPLE_S, videos=videos)
 
 
@@ -412,8 +411,8 @@ class _Body:
         return beats + 0.3 * np.sin(2 * np.pi * (0.15 * time + rng.random((2, 1))))
 
     def _skin(self, per_min: float, usual: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return (samples,) EDA: responses after the video's start, on a level that rises if they are more than
-        usual."""
+        """Return (samples,) EDA: responses after the video's start, on a level that rises with unusually many of
+        them."""
         count = round(per_min * (len(time) / RATE - BASELINE_S) / 60)
         responses = make_skin_responses(count, BASELINE_S, len(time), RATE, rng)
         drift = 0.3 * rng.standard_normal() * time / time[-1] + 0.1 * np.sin(2 * np.pi * (0.02 * time + rng.random()))

@@ -411,8 +411,7 @@ def _check_steps(path: Path, time: np.ndarray, steps_ms: tuple[float, float], ra
 
 
 def _check_skin(values: np.ndarray, path: Path) -> float:
-    """Return the median skin temperature. Raises DataError if it shows that the values are volts, or were converted
-    twice."""
+    """Return the median skin temperature. Raises DataError if it shows volts, or values that were converted twice."""
     there = values[np.isfinite(values)]
     median = float(np.median(there)) if there.size else float("nan")
     if abs(median) < 10 or abs(median) > 100:

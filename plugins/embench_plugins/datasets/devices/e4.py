@@ -196,8 +196,7 @@ def read_presses(path: Path) -> np.ndarray:
 
 
 def scale_samples(data: np.ndarray, unit: str) -> np.ndarray:
-    """Return rows of a file (n, channels) as (channels, n) float32 in the card's unit; what is not finite becomes
-    NaN."""
+    """Return rows of a file (n, channels) as (channels, n) float32 in the card's unit, NaN for non-finite values."""
     return to_float32(data.T * (COUNT_G if unit == "g" else 1.0))
 
 

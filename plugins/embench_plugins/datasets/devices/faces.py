@@ -32,8 +32,8 @@ class Clip:
 
 
 def read_header(path: Path) -> Clip:
-    """Return a video file's header, without decoding a frame. Raises DataError if it is not a video or its header is
-    implausible."""
+    """Return a video file's header, without decoding a frame. Raises DataError for other files or implausible
+    headers."""
     import av
 
     expected = "a video file with a frame rate and a duration in its header"
@@ -76,8 +76,7 @@ class Track:
 
 
 def sort_frames(track: Track) -> Track:
-    """Return the frames in order of time, without those that have no time. All values of a frame with a missing value
-    become NaN."""
+    """Return the frames in order of time, without those without a time. A frame with a missing value becomes NaN."""
     values = np.where(np.isfinite(track.values).all(axis=1, keepdims=True), track.values, np.float32(np.nan))
     order = np.argsort(track.seconds, kind="stable")[: int(np.isfinite(track.seconds).sum())]
     return replace(track, seconds=track.seconds[order], values=values[order])
@@ -240,8 +239,7 @@ def find_tables(root: Path) -> list[Path]:
 
 
 def extend_card(card: Card, found: Iterable[Path]) -> Card:
-    """Return a dataset's card with the channels that all tables in its folder have; unchanged if there are no
-    tables."""
+    """Return a dataset's card with the channels that all tables in its folder have; unchanged without tables."""
     channels: tuple[str, ...] | None = None
     for path in found:
         try:

@@ -124,8 +124,7 @@ _MAGIC = b"Obj\x01"
 
 @contextmanager
 def open_embrace(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
-    """Open a file as a context: the channels `bvp`, `eda`, `temperature`, and `accelerometer_x` to `_z` in g, if
-    anything was recorded.
+    """Open a file as a context: the recorded ones of `bvp`, `eda`, `temperature`, and `accelerometer_x` to `_z` in g.
 
     Raises:
         DataError: the file is damaged or of another kind or schema, or its sensors began at different times.

@@ -183,8 +183,7 @@ def find_card_unit(modality: str, unit: str | None) -> str:
 
 
 def find_factor(path: Path, modality: str, own: Channels, track: Track, where: str) -> float:
-    """Return the factor that converts a signal to `find_card_unit`. A unit that the file states goes before the
-    description's.
+    """Return the factor that converts a signal to `find_card_unit`. The file's unit precedes the description's.
 
     Raises:
         DataError: a voltage's unit is not stated, or file and description state units of two kinds. `where` is the line

@@ -121,8 +121,7 @@ def read_table(
 
 
 def to_numbers(read: pd.DataFrame, path: Path, *, expected: str, hint: str) -> pd.DataFrame:
-    """Return columns of a table that was read from `path` as float64. Raises DataError, which names the first cell that
-    is not a number."""
+    """Return columns of a table read from `path` as float64. Raises DataError with the first cell that is no number."""
     converted = {}
     for name in read.columns:
         values = pd.to_numeric(read[name], errors="coerce")

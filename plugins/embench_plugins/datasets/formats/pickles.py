@@ -255,8 +255,8 @@ def _make_dict(values: list[Any]) -> dict[Any, Any]:
 
 
 def _check_plain(value: object) -> object:
-    """Return the value if all its parts have the promised types. Levels are checked one by one and each container once,
-    so cycles do no harm."""
+    """Return the value if all its parts have the promised types. Each container is checked once, so cycles do no
+    harm."""
     level, seen = [value], set()
     for _ in range(DEEPEST):
         below: list[Any] = []

@@ -122,8 +122,7 @@ def open_brainvision(path: Path) -> Iterator[Callable[[Channels], Sequence[Track
 
 
 def read_brainvision_markers(path: Path) -> list[tuple[float, str]]:
-    """Return (seconds since the start, text) of the markers, such as `Stimulus/S 11`. Raises DataError as
-    `open_brainvision`."""
+    """Return (seconds since the start, text) of the markers, such as `Stimulus/S 11`. Raises as `open_brainvision`."""
     raw, stretches = _read_brainvision(path), _find_brainvision_stretches(path)
     rate, found = float(raw.info["sfreq"]), []
     for note in raw.annotations:
@@ -151,8 +150,7 @@ def _read_brainvision_text(path: Path) -> str:
 
 
 def _find_brainvision_stretches(path: Path) -> list[Stretch]:
-    """Return the parts of a recording that was paused, by the times of its markers; a single part if they state
-    none."""
+    """Return the parts of a recording that was paused, by the times of its markers; one part if they state none."""
     raw = _read_brainvision(path)
     rate, samples = float(raw.info["sfreq"]), int(raw.n_times)
     found, begun = [Stretch(0, 0, samples)], None
@@ -568,8 +566,7 @@ def _find_gaps(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
 
 
 def _find_stretches(begins: np.ndarray, seconds: float, size: int) -> list[Stretch]:
-    """Return the stretches of a channel with `size` samples in each record, joined where records follow without a
-    gap."""
+    """Return the stretches of a channel with `size` samples per record, joined where records follow without a gap."""
     cuts = [0, *(np.flatnonzero(np.diff(begins) - seconds > _GAP_S) + 1).tolist(), len(begins)]
     return [
         Stretch(round(float(begins[first]) * size / seconds), first * size, (last - first) * size)

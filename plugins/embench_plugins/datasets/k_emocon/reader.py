@@ -201,8 +201,7 @@ class KEmoCon(Dataset):
         yield self._read(self._pid(subject), [])
 
     def verify(self) -> list[Finding]:
-        """Return findings on what was assumed, and on what is missing or odd: subjects, devices, clocks, gaps,
-        annotations."""
+        """Return findings on assumptions, and on missing or odd subjects, devices, clocks, gaps and annotations."""
         where = str(self.root)
         findings = [
             Finding("note", where, "annotations count from startTime, windows that end after endTime are left out; the "

@@ -71,8 +71,7 @@ class Clock:
     origin: str | None = None
 
     def parse_seconds(self, text: str, path: Path, line: int, column: str) -> float:
-        """Return the seconds from the recording's start; NaN for an empty cell. Raises DataError that names the
-        cell."""
+        """Return the seconds from the recording's start; NaN for an empty cell. Raises DataError with the cell."""
         if text.lower() in tables.MISSING:
             return math.nan
         value = tables.parse_number(text)
@@ -142,7 +141,7 @@ class Clock:
         return when.timestamp() if when.tzinfo else self._choose_only(self._find_instants(when), when)
 
     def _find_time_of_day(self, found: re.Match[str]) -> float:
-        """Return the unix seconds of a time of day: the only one within the recording, else the one nearest to its
+        """Return the unix seconds of a time of day: the only one within the recording, else the nearest to its
         middle."""
         start = float(self.start or 0)
         began = datetime.fromtimestamp(start, self.zone)

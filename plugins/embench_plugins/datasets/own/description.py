@@ -157,8 +157,7 @@ Disagreement = tuple[Place, str, str | None]
 
 
 def read_description(written: Written, schema: type[Unlabelled] = Description) -> Unlabelled:
-    """Return the description in a `dataset.yaml`. Raises DataError that names the line of the first fault, and all
-    faults."""
+    """Return the description in a `dataset.yaml`. Raises DataError with the line of the first fault, and all faults."""
     if left := list(_find_left_open(written.content, ())):
         open_, *rest = (".".join(map(str, place)) for place in left)
         also = f"; so {'does' if len(rest) == 1 else 'do'} `{'`, `'.join(rest[:8])}`" if rest else ""

@@ -19,7 +19,7 @@ from embench.errors import DataError
 from embench_plugins.datasets.own import exports, tables
 from embench_plugins.datasets.own.clock import UNIX_S, Clock
 from embench_plugins.datasets.own.description import quote_yaml
-from embench_plugins.datasets.own.found import TIMES, Kind, find_template
+from embench_plugins.datasets.own.found import Kind, find_template, is_time
 from embench_plugins.datasets.own.layout import merge_stars
 
 STARTS = "start|started|starts|onset|begin|begins|begun|from|beginn|anfang|von|開始|inicio|debut|début"
@@ -99,7 +99,7 @@ class Sheet:
 
 
 def find_sheets(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Sequence[Kind]) -> list[Sheet]:
-    """Return the tables beside some recordings. Tables with the same columns, one per participant or recording, are
+    """Return the tables beside recordings. Tables with the same columns, one per participant or recording, are
     joined."""
     people = {tables.simplify_value(value) for kind in known for value in kind.facts["participant"]}
     groups: dict[tuple[int, str, str, frozenset[str], str | None], list[tuple[Path, pd.DataFrame]]] = {}
@@ -181,7 +181,7 @@ def _clear_log(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.
 
 
 def find_timing(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
-    """Return the columns of stretches of time, by their names in several languages, or because all of their cells are
+    """Return the columns of stretches of time, by their names in several languages, or because their cells are
     dates."""
 
     def named(words: str) -> str | None:
@@ -201,15 +201,13 @@ def find_timing(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
 
 
 def find_moment_column(sheet: Sheet) -> str | None:
-    """Return the column with the time of each row, if a table has many rows per participant in order of time; else
-    None."""
+    """Return the column with the time of each row, if a table follows each participant through time; else None."""
     people = sheet.participant
     if people is None or sheet.timing or len(people) < _ROWS * people.nunique():
         return None
     for column in sheet.plain:
         numbers = sheet.rows[column].map(tables.parse_number)
-        named = re.fullmatch(TIMES, re.split(r"[(\[]", column.lower())[0].strip())
-        if named and numbers.notna().all() and all(own.is_monotonic_increasing for _, own in numbers.groupby(people)):
+        if is_time(column) and numbers.notna().all() and _numbers_rise(people, sheet.rows[column]):
             return column
     return None
 
@@ -308,8 +306,7 @@ def _split_name(column: str) -> Iterator[tuple[str, str, str]]:
 
 
 class Marks(NamedTuple):
-    """Markers in files: text of the marker at which a stimulus begins -> stimulus, and the marker at which each
-    ends."""
+    """Markers in files: text of the marker at which a stimulus begins -> stimulus, and the marker at which it ends."""
 
     begins: dict[str, str]
     until: str | None
@@ -341,8 +338,7 @@ def find_stimulus_marks(kind: Kind, known: Sequence[str]) -> Marks | None:
 
 
 def _split(text: str, known: Sequence[str]) -> tuple[str, str]:
-    """Return a marker's text as two parts: the text before the stimulus, and the stimulus, which is a known name or the
-    last word."""
+    """Return a marker's text as the text before the stimulus, and the stimulus: a known name, or the last word."""
     end = max((name for name in known if text.casefold().endswith(name)), key=len, default="")
     if not end:
         end = re.split(r"[^A-Za-z0-9]", text)[-1]
@@ -377,8 +373,7 @@ def find_shift(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float
 
 
 def count_rows_per_recording(sheet: Sheet, keys: Mapping[str, str]) -> pd.Series:
-    """Count the rows of each recording in a table. The index has the facts in the path and the values of the key
-    columns."""
+    """Count the rows of each recording in a table. The index has the facts in the path and the values of the keys."""
     path_columns = [c for c in sheet.rows if str(c).startswith("{") and str(c) in sheet.name]
     columns = [simplify_cells(sheet.rows[c]) for c in dict.fromkeys([*path_columns, *keys.values()])]
     there = ~pd.concat([tables.is_blank(column) for column in columns], axis=1).any(axis=1)

@@ -63,7 +63,7 @@ def _write_head(study: Study) -> list[str]:
         order = f"{str(study.fixed_order).lower()}  # {comment}"
     return [
         "# What these recordings are. Lines with TODO are to be filled in; all others are to be checked.",
-        *(f"# {line}" for sentence in describe_study(study) for line in _wrap(sentence)),
+        *(f"# {line}" for sentence in describe_study(study) for line in textwrap.wrap(sentence, _COLUMN - 2)),
         f"# Then: embench data verify {_quote_path(study.folder)}",
         f"name: {name}",
         "title: TODO  # what the study was about",
@@ -76,10 +76,6 @@ def _write_head(study: Study) -> list[str]:
         f"fixed_order: {order}",
         "labels_public: no  # yes, if the licence allows to publish labels",
     ]  # fmt: skip
-
-
-def _wrap(sentence: str) -> list[str]:
-    return textwrap.wrap(sentence, _COLUMN - 2)
 
 
 def _quote_path(folder: Path) -> str:

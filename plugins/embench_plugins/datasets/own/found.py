@@ -68,6 +68,7 @@ _PEOPLE = re.compile(
 """Columns with ids of participants."""
 _SEPARATORS = {ord(mark): chr(0xE000 + k) for k, mark in enumerate("_-. ")}
 """Separators between the words of a name -> the private characters that replace them in names that are not split."""
+_RESTORED = {ord(replacement): chr(mark) for mark, replacement in _SEPARATORS.items()}
 _WORDS = re.compile(r"[^_\-. ]+")
 _MOST_FILES = 20_000
 _MOST_LOOKED_AT = 400
@@ -145,7 +146,10 @@ def find_kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
         by_folder[path.parent].add(path.name)
     headers = {path: _read_shared_header(path) for path in files if path.suffix.lower() in (*WAVES, *TABLES)}
     known = _find_known_names([path for path, header in headers.items() if header is None])
-    e4_folders = {folder for folder, inside in by_folder.items() if len(names & inside) > 1 and _is_e4(folder, inside)}
+    e4_folders = {
+        folder for folder, inside in by_folder.items() if len(names & inside) > 1
+        and e4.is_signal_file(folder / next(name for name in e4.FILES.values() if name in inside))
+    }  # fmt: skip
     if root in e4_folders:
         raise DataError(
             "the folder of the study is itself the export of an E4 wristband, so that nothing names the participant",
@@ -186,8 +190,7 @@ def merge_kinds(root: Path, found: Sequence[Kind]) -> tuple[list[Kind], list[tup
 
 
 def find_people_column(path: Path) -> tuple[str, list[str]] | None:
-    """Return the column of participants in a table and their ids; None if there is no such column, or only one
-    participant."""
+    """Return the column of participants in a table and their ids; None for no such column or only one participant."""
     with contextlib.suppress(DataError):
         for name in (name for name in tables.find_dialect(path).names if _PEOPLE.fullmatch(name)):
             people = [str(value) for value in tables.read_columns(path, [name], str(path))[name].dropna().unique()]
@@ -197,8 +200,8 @@ def find_people_column(path: Path) -> tuple[str, list[str]] | None:
 
 
 def _adapt_template(root: Path, kind: Kind, other: Kind) -> None:
-    """Take over the folder part of another kind's template, if all files of `kind` have one name and lie in folders
-    that match it."""
+    """Take over the folders of another kind's template, if the files of `kind` share one name and lie in such
+    folders."""
     inside, _, name = other.template.rpartition("/")
     if kind.is_e4 or other.is_e4 or not inside or len({path.name for path in kind.paths}) > 1 or "{" in name:
         return
@@ -266,8 +269,7 @@ def find_template(
 
 
 def _find_one_template(path: Path, *, folder: bool) -> tuple[str, dict[str, list[str]]]:
-    """Return the template of a single path: `{participant}` replaces the part that looks most like an id, by default
-    the last."""
+    """Return the template of a single path: `{participant}` is the part that looks most like an id, else the last."""
     name, suffix = (path.name, "") if folder else (path.stem, path.suffix)
     parts = [*path.parts[:-1], name]
     who = max(range(len(parts)), key=lambda k: (max(_score_names([parts[k]]), 0), k == len(parts) - 1, -k))
@@ -299,7 +301,7 @@ def _join_parts(
         if len({tuple(piece[1::2]) for piece in pieces}) > 1:  # cannot be taken apart
             pieces = [[Path(part).stem, Path(part).suffix] for part in column]
         parts.append([])
-        for tokens in ([_restore_name(token) for token in each] for each in zip(*pieces, strict=True)):
+        for tokens in ([token.translate(_RESTORED) for token in each] for each in zip(*pieces, strict=True)):
             if len(set(tokens)) == 1:
                 parts[-1].append(tokens[0])
             else:
@@ -390,8 +392,8 @@ def _find_letters(values: Sequence[str]) -> str:
 
 
 def _find_known_names(tables_: Sequence[Path]) -> dict[str, bool]:
-    """Return the names with separators, such as `A_01`, in tables without signals, the longest first -> True if they
-    are ids of participants."""
+    """Return the names with separators, such as `A_01`, in tables without signals, the longest first -> True for
+    ids."""
     found: dict[str, bool] = {}
     for path in tables_:
         if path.stat().st_size < 1 << 22:
@@ -411,10 +413,6 @@ def _protect_names(text: str, known: Sequence[str]) -> str:
             whole = name.translate(_SEPARATORS)
             text = re.sub(rf"(?<![^_\-. ]){re.escape(name)}(?![^_\-. ])", whole, text)
     return text
-
-
-def _restore_name(text: str) -> str:
-    return text.translate({ord(whole): chr(mark) for mark, whole in _SEPARATORS.items()})
 
 
 def _group_paths(root: Path, paths: Sequence[Path], known: Mapping[str, bool]) -> list[list[Path]]:
@@ -474,11 +472,6 @@ def find_modality(name: str) -> str | None:
         if re.fullmatch(rf"({pattern})([ _(\[].*)?|(ecg|eog|emg|resp|temp)[ _-].*", plain) and re.match(pattern, plain):
             return modality
     return None
-
-
-def _is_e4(folder: Path, inside: set[str]) -> bool:
-    """Return True if the first of a folder's files begins as the files of an E4 wristband do."""
-    return e4.is_signal_file(folder / next(name for name in e4.FILES.values() if name in inside))
 
 
 def _find_e4(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind:
@@ -626,8 +619,8 @@ def _describe_content(column: pd.Series) -> str:
 
 
 def _find_unit(form: tables.Dialect, name: str) -> str | None:
-    """Return the measurement unit of a column, from the lines before the rows or from its name; `TODO` for a unit that
-    is not known."""
+    """Return the measurement unit of a column, from the lines before the rows or its name; `TODO` for an unknown
+    unit."""
     if name in form.units:
         return parse_unit(form.units[name].replace("\ufffd", "u")) or "TODO"  # a micro sign that is not in UTF-8
     stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
@@ -643,8 +636,8 @@ def is_dated(column: pd.Series) -> bool:
 
 
 def _find_stretch(path: Path, kind: Kind) -> tuple[float, float]:
-    """Return the first time in a table and its length, both in s. Without a column of times or a rate, the length is
-    the number of rows."""
+    """Return the first time in a table and its length, both in s; without times and rate, the number of rows as
+    length."""
     if kind.time is None:
         with path.open("rb") as file:
             return 0.0, sum(1 for _ in file) / next(iter(kind.rates.values()), 1.0)

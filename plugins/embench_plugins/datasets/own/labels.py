@@ -487,8 +487,7 @@ def _make_label(spec: LabelSource, values: np.ndarray, times: np.ndarray | None)
 
 
 class Labels:
-    """Reader of labels. It also records, for `verify`, recordings without labels, used rows, and values without a
-    class.
+    """Reader of labels. For `verify` it also stores recordings without labels, used rows, and values without a class.
 
     Args:
         specs: label -> its part of the description; `places` has its line.
@@ -519,8 +518,7 @@ class Labels:
         return found
 
     def list_findings(self, written: Written) -> Iterator[Finding]:
-        """Yield the findings on values off the scale, on codes of missing values, and on rows outside their
-        recordings."""
+        """Yield findings on values off the scale, on codes of missing values, and on rows outside their recordings."""
         for name, what in self.describe_off_scale().items():
             yield Finding("warning", written.where("labels", name), what)
         for name, numbers in self._numbers.items():

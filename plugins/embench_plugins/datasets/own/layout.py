@@ -64,8 +64,7 @@ class Template:
         return tuple(dict.fromkeys(match["name"] for match in _PART.finditer(self.text) if match["name"]))
 
     def matches(self, root: Path, known: Mapping[str, str] | None = None) -> Iterator[tuple[Path, dict[str, str]]]:
-        """Yield the matching paths below a folder, sorted by name, with name -> its text in the path for each name in
-        braces.
+        """Yield the matching paths below a folder, sorted by name, with name in braces -> its text in the path.
 
         Args:
             known: name -> its text, for names that are fixed.

@@ -25,14 +25,14 @@ import pandas as pd
 
 from embench.errors import CheckFailed, DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
-from embench.interfaces.recording import Recording, Signal
+from embench.interfaces.recording import Recording
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS
 from embench_plugins.datasets.formats.notes import find_wfdb_notes
 from embench_plugins.datasets.formats.recordings import list_files
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import COLUMN, STARTS_APART_S, Clock, parse_zone
-from embench_plugins.datasets.own.description import DATASET, Written, make_card, read_description, read_yaml
+from embench_plugins.datasets.own.description import DATASET, make_card, read_description, read_yaml
 from embench_plugins.datasets.own.items import (
     Heard,
     Item,
@@ -215,16 +215,13 @@ class Own(Dataset):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._written = self._read_written()
+        self._written = read_yaml(self.root / DATASET)
         self.description = read_description(self._written, self.schema)
         self.card = make_card(self.description)
         self._tables = Tables(self.root)
         self._starts: dict[str, dict[str, float | None]] = {}
         self._odd: dict[str, list[Finding]] = {}
         self._apart: dict[int, dict[str, float]] = {}
-
-    def _read_written(self) -> Written:
-        return read_yaml(self.root / DATASET)
 
     def subjects(self) -> list[str]:
         """Return the subjects of all files that match the patterns, without excluded subjects."""
@@ -469,8 +466,7 @@ class Own(Dataset):
         return open_signals(paths, channels, places, self._zone, source.find_origin(source.from_))
 
     def _make_clock(self, source: Source, read: Read, origin: str | None = None) -> Clock:
-        """Return the clock of a recording's tables; `origin` is the origin of seconds that a part of the description
-        names."""
+        """Return the clock of a recording's tables; `origin` is the origin of seconds in a part of the description."""
         named = source.find_origin(origin) or source.find_origin(source.from_)
         return Clock(self._zone, read.start, read.duration_s, read.origins, named)
 
@@ -620,7 +616,7 @@ class Own(Dataset):
             group=self._people.find_group(facts["participant"], facts),
             start_s=start,
             order=None if order is None else int(order),
-            signals={m: s for m, s in read.between(offset, offset + duration).items() if _has_content(s)},
+            signals={m: s for m, s in read.between(offset, offset + duration).items() if np.nan_to_num(s.data).any()},
             labels=labels.read(part),
         )
 
@@ -646,11 +642,6 @@ class Own(Dataset):
     def _fill_in(self, text: str | None, facts: Mapping[str, str], name: str, otherwise: str) -> str:
         made = fill(text, facts) if text else facts.get(name, otherwise)
         return made or otherwise
-
-
-def _has_content(signal: Signal) -> bool:
-    """Return True if a signal has a sample that is not zero or lost; other modalities are treated as absent."""
-    return bool(np.nan_to_num(signal.data).any())
 
 
 # Recordings without labels, for pretraining: a `dataset.yaml` that says nothing of labels and targets.

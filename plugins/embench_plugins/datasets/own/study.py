@@ -59,7 +59,7 @@ _COMPUTED = {"IBI.csv": "beats that the wristband found", "HR.csv": "heart rate 
 _TEXTS = (".md", ".pdf", ".docx", ".doc", ".rtf", ".odt", ".html", ".py", ".r", ".m", ".sps")
 _ARCHIVES = (".zip", ".gz", ".7z", ".tar", ".rar")
 _MEDIA = (".mp4", ".avi", ".mov", ".wav", ".mp3", ".png", ".jpg", ".jpeg")
-_MOST_GROUPS, _MOST_NAMES = 12, 4
+_MOST_GROUPS, _MOST_NAMES, _MOST_NAMED = 12, 4, 6
 _MOST_TABLES = 400
 
 
@@ -135,8 +135,13 @@ def _summarise_paths(paths: Sequence[str]) -> str:
     for path in paths:
         found[path.rpartition("/")[2]].append(path)
     texts = [f"{len(own)} files {name}" if len(own) > 1 else own[0] for name, own in found.items()]
-    more = len(texts) - _MOST_NAMES
-    return ", ".join(texts[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return _list_some(texts, _MOST_NAMES)
+
+
+def _list_some(names: Sequence[str], most: int = _MOST_NAMED) -> str:
+    """Return the first `most` names as a text, with the number of further ones."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _find_reason(path: Path) -> str:
@@ -175,7 +180,7 @@ _FILLED = 0.3
 """Columns of words are labels only if at least this proportion of their cells is filled."""
 _EVENTS = ("value", "sample", "response_time", "HED")
 """Columns that BIDS defines for events; they are not ratings."""
-_MOST_CLASSES, _MOST_LABELS, _MOST_NAMED = 8, 12, 6
+_MOST_CLASSES, _MOST_LABELS = 8, 12
 _QUALTRICS = re.compile(
     r"(Start|End|Recorded)Date|Status|IPAddress|Progress|Duration \(in seconds\)|Finished|ResponseId|Recipient\w+"
     r"|ExternalReference|Location(Latitude|Longitude)|DistributionChannel|UserLanguage|Q_\w+"
@@ -399,8 +404,8 @@ def _name_codes(study: Study) -> None:
 
 
 def _find_wide(study: Study) -> None:
-    """Find tables with a column per stimulus whose files are named by stimulus, and adapt the files' template to the
-    spelling of the columns."""
+    """Find tables with a column per stimulus whose files are named by stimulus, and adapt the template to their
+    spelling."""
     for kind in study.kinds if len(study.kinds) == 1 and not study.kinds[0].parts else ():
         for name in [name for name in kind.facts if name not in ("participant", *SESSIONS)]:
             ways = list_spellings(kind, name)
@@ -488,8 +493,7 @@ def _find_longest(study: Study) -> float:
 
 
 def _find_timed(study: Study, sheet: Sheet) -> list[Sheet]:
-    """Return a table with times as a list; a table with columns of times per stimulus as one table for each
-    stimulus."""
+    """Return a table with times as a list; a table with columns of times per stimulus as one table per stimulus."""
     if sheet.timing or sheet is not study.program:
         return [sheet] if sheet.timing else []
     pairs = [[column.replace("{stimulus}", s) for column in study.wide_times] for s in study.stimuli]
@@ -671,12 +675,6 @@ def choose_rule(classes: Sequence[str]) -> tuple[str, str]:
     return "kind: classes", "or binary, with lists of `positive` and `negative` classes"
 
 
-def _list_some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MOST_NAMED]) + (
-        f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    )
-
-
 def describe_study(study: Study) -> list[str]:
     """Return the findings on a folder as sentences, so that a reader can notice a wrong guess."""
     people = {value for kind in study.kinds for value in kind.facts["participant"]}
@@ -688,10 +686,11 @@ def describe_study(study: Study) -> list[str]:
     if study.cut:
         by = "markers in the files" if study.marks else study.program.name if study.program else ""
         named = [study.names.get(s, s) for s in study.stimuli]
-        shown = ", ".join(named[:6]) + (f" and {len(named) - 6} more" if len(named) > 6 else "")
         order = "in one order" if study.fixed_order else f"in {study.orders} orders"
         lasting = f", each up to {study.trial_s:g} s" if study.trial_s else ""
-        sentences.append(f"Each holds several of {len(named)} stimuli ({shown}){lasting}, {order}, by {by}.")
+        sentences.append(
+            f"Each holds several of {len(named)} stimuli ({_list_some(named)}){lasting}, {order}, by {by}."
+        )
     else:
         names = [n for kind in study.kinds for n in kind.facts if n not in ("participant", *SESSIONS)]
         values = {v for kind in study.kinds for v in kind.facts.get(names[-1], [])} if names else set()

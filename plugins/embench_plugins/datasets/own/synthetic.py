@@ -50,8 +50,7 @@ recordings:
 
 
 def synthesize_corpus(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """Write `dataset.yaml` and the files of some subjects, as `Generator.synthesize` does. The effect changes
-    nothing."""
+    """Write `dataset.yaml` and files of some subjects, as `Generator.synthesize` does. The effect changes nothing."""
     check_arguments(subjects, CORPUS_PEOPLE, seed, effect)
     seconds = int(check_length(LENGTH_S if length_s is None else length_s, 4, 7200, "recordings of {} s"))
     out = claim(out, __name__, "corpus", seed=seed, subjects=subjects, effect=effect, length_s=float(seconds))

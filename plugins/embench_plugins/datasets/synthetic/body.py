@@ -41,7 +41,7 @@ def plant_response(latent: np.ndarray, other: np.ndarray, strength: float) -> np
 
 
 def spread_values(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Return (count,) random values in random order, one in each of `count` equal parts of 0 to 1, so that both classes
+    """Return (count,) random values in random order, one in each of `count` equal parts of 0 to 1: both classes
     occur."""
     return np.clip((rng.permutation(count) + rng.random(count)) / count, 1e-4, 1 - 1e-4)
 
@@ -125,8 +125,7 @@ class Body:
         )
 
     def draw_acceleration(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (3, samples) acceleration in g, from gravity, posture and small movements; nothing is planted in
-        it."""
+        """Return (3, samples) acceleration in g, from gravity, posture and small movements, without any effect."""
         tilt = np.stack([draw_smooth_noise(rng, samples, rate, 60) for _ in range(3)])
         down = np.array([[0.0], [0.0], [1.0]]) + 0.2 * tilt
         return down / np.linalg.norm(down, axis=0) + 0.01 * rng.standard_normal((3, samples))
@@ -302,8 +301,7 @@ def draw_responses(rng: np.random.Generator, stress: np.ndarray, effect: float) 
 
 
 def record_wristband(heart_rate: np.ndarray, scr_per_min: np.ndarray, rng: np.random.Generator) -> Wristband:
-    """Return the wristband's recording of a session with these true rates (n,) per second. Its files end some seconds
-    apart."""
+    """Return the wristband's recording of a session with these rates (n,) per second. Its files end seconds apart."""
     session = len(heart_rate)
     body = Body.draw(rng)
 

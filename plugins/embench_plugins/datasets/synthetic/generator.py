@@ -70,8 +70,7 @@ class Generator:
         self.write(claim(out, self.module, self.dataset, **self.about, **made), people, seed, length_s, **options)
 
     def draw(self, subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-        """Return the truth of all subjects, without files: a structured array (n,). Raises UsageError as
-        `synthesize`."""
+        """Return the truth of all subjects, without files: a structured array (n,). Raises as `synthesize`."""
         return np.concatenate(self.truths(subjects, seed, effect, length_s))
 
     def truths(self, subjects: int, seed: int, effect: float, length_s: float | None = None) -> list[Any]:

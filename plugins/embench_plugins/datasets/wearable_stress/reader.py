@@ -202,8 +202,7 @@ class WearableStress(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Return findings on missing subjects, and on missing or unusual parts of each subject's files, presses and
-        ratings."""
+        """Return findings on missing subjects, and on missing or unusual parts of files, presses and ratings."""
         return files.collect_findings(self.subjects(), self.people, self._base / self.sessions, self._list_findings)
 
     @cached_property

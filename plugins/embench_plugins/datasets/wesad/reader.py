@@ -476,8 +476,7 @@ def _find_conditions(codes: np.ndarray, duration_s: float) -> np.ndarray:
 
 
 def _find_stretches(condition: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Return the conditions in order of time, each with its seconds; a gap without another condition does not end a
-    condition."""
+    """Return the conditions in order of time with their seconds; a gap without another condition does not end one."""
     seconds = np.flatnonzero(np.isfinite(condition))
     parts = np.split(seconds, np.flatnonzero(np.diff(condition[seconds])) + 1) if len(seconds) else []
     return [(int(condition[part[0]]), part) for part in parts]

@@ -65,8 +65,7 @@ def compute_wave(x: np.ndarray) -> np.ndarray:
 
 
 def compute_shape(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the excess kurtosis and the skewness (...) of `x` (..., T) along the last axis, NaN where all samples are
-    equal."""
+    """Return the excess kurtosis and skewness (...) of `x` (..., T) along the last axis, NaN for equal samples."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # constant rows: scipy says that the result is NaN
         return np.asarray(stats.kurtosis(x, axis=-1)), np.asarray(stats.skew(x, axis=-1))
@@ -272,8 +271,7 @@ def compute_statistics(x: np.ndarray, spans: Spans) -> np.ndarray:
 
 
 def compute_breathing(x: np.ndarray, spans: Spans) -> np.ndarray:
-    """Return (n, 1) breaths per minute of one belt `x` (T,), from the mean distance of its peaks; NaN for fewer than
-    two."""
+    """Return (n, 1) breaths per minute of a belt `x` (T,), from the mean distance of its peaks; NaN below two peaks."""
     slow = x - x.mean()
     peak = sps.find_peaks(slow, distance=max(1, int(spans.rate)), prominence=max(0.5 * slow.std(), 1e-12))[0]
     out = np.full((len(spans), 1), np.nan)
