@@ -434,8 +434,8 @@ _NAIVE_BAYES = Recipe(class_weight="balanced", build={"fisher": 0.3, "impute": "
 
 
 class NaiveBayes(Tabular):
-    """Gaussian naive Bayes after imputation and standardising, on features whose Fisher criterion exceeds `fisher`, if
-    any."""
+    """Gaussian naive Bayes after imputation and standardising, on the features whose Fisher criterion exceeds `fisher`
+    (None: all)."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": _NAIVE_BAYES.but(class_weight="none", assumed=("class_weight", "build.impute")),

@@ -464,18 +464,18 @@ def _find_felt(clips: np.ndarray, emotions: np.ndarray) -> tuple[np.ndarray, np.
     return np.where(neutral, EMOTIONS.index("neutral"), strongest), emotions.max(1)
 
 
-def _shorten(at: Files, person: str, events: Sequence[Row], end_s: float, length_s: float) -> None:
+def _shorten(files: Files, person: str, events: Sequence[Row], end_s: float, length_s: float) -> None:
     """Write the events, and the length of the recording, on a shortened time axis."""
     shorter, shorter_s = shorten(events, end_s, length_s)
-    write_events(at.events, shorter, int(find_cohort(person).rate))
-    state_seconds(at.about, math.ceil(shorter_s))
+    write_events(files.events, shorter, int(find_cohort(person).rate))
+    state_seconds(files.about, math.ceil(shorter_s))
 
 
-def _record(at: Files, person: str, seed: int, planted: Planted) -> None:
+def _record(files: Files, person: str, seed: int, planted: Planted) -> None:
     """Write the recording of a subject's sidecars."""
     names, exact_rate, unit = find_cohort(person)
-    rate, seconds = int(exact_rate), read_seconds(at.about)
-    events = read_events(at.events)
+    rate, seconds = int(exact_rate), read_seconds(files.about)
+    events = read_events(files.events)
     shown = select_clips(events)
     clips = np.array([int(row["video_index"]) for row in shown])
     ratings = np.array([[float(row[name]) for name in RATINGS] for row in shown])
@@ -492,7 +492,7 @@ def _record(at: Files, person: str, seed: int, planted: Planted) -> None:
         if person == BAD and site % 3 == 0:
             row += BAD_UV * draw_smooth_noise(rng, len(row), rate, 1.0)
     order = [SITES.index(release.OLD_NAMES.get(name, name)) for name in names]
-    write_bdf(at.bdf, names, UNKNOWN if unit == NONE else "uV", rate, data[order])
+    write_bdf(files.bdf, names, UNKNOWN if unit == NONE else "uV", rate, data[order])
 
 
 def _make_clips(person: str, powers: np.ndarray, seed: int) -> np.ndarray:

@@ -293,12 +293,12 @@ class OwnChannels(Channels, Readable):
 
     @field_validator("rate", mode="before")
     @classmethod
-    def _number(cls, given: Any) -> Any:
+    def _number(cls, value: Any) -> Any:
         """Return a text as a number if it is one; else unchanged, as the path of a number in a MATLAB file."""
         try:
-            return float(given)
+            return float(value)
         except (TypeError, ValueError):
-            return given
+            return value
 
     _read = field_validator("file", mode="before")(_parse_template)
 
@@ -343,14 +343,14 @@ class Source(Part):
 
     @field_validator("signals")
     @classmethod
-    def _by_header(cls, given: Any, info: ValidationInfo) -> Any:
-        if not isinstance(given, Mapping) or info.data.get("bids"):
-            return given
+    def _by_header(cls, signals: Any, info: ValidationInfo) -> Any:
+        if not isinstance(signals, Mapping) or info.data.get("bids"):
+            return signals
         return {
             m: FromHeader(**own.model_dump(exclude_unset=True) | {"unit": UNITS[m]})
             if own.unit is None and m in UNITS
             else own
-            for m, own in given.items()
+            for m, own in signals.items()
         }
 
     @property
@@ -450,22 +450,22 @@ class LabelSource(Readable):
 
     @field_validator("classes", mode="before")
     @classmethod
-    def _named(cls, given: Any) -> Any:
-        if isinstance(given, list):
-            if len(set(map(str, given))) < len(given):
+    def _named(cls, classes: Any) -> Any:
+        if isinstance(classes, list):
+            if len(set(map(str, classes))) < len(classes):
                 raise ValueError("a class is named twice")
-            given = {str(name): str(name) for name in given}
-        if isinstance(given, Mapping) and len(set(given.values())) < 2:
+            classes = {str(name): str(name) for name in classes}
+        if isinstance(classes, Mapping) and len(set(classes.values())) < 2:
             raise ValueError("two classes are needed at least")
         known: dict[str, str] = {}
-        for raw, named in given.items() if isinstance(given, Mapping) else ():
+        for raw, named in classes.items() if isinstance(classes, Mapping) else ():
             other = known.setdefault(simplify_value(str(raw)), str(raw))
-            if given.get(other, named) != named:
+            if classes.get(other, named) != named:
                 what = f"`{other}` and `{raw}` are one value, but two classes"
                 raise ValueError(
                     f"{what}: case, spaces, leading zeros and film endings do not count; rename one in the data"
                 )
-        return given
+        return classes
 
     @model_validator(mode="after")
     def _agree(self) -> LabelSource:

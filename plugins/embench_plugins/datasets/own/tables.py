@@ -398,16 +398,16 @@ def _format_cell(value: object) -> str:
     return f"{value:.15g}" if isinstance(value, float) else str(value).strip()
 
 
-def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where: str) -> None:
+def check_columns(path: Path, columns: Sequence[str], wanted: Sequence[str], where: str) -> None:
     """Raise DataError if a table lacks a column that the line `where` of the description names."""
-    check_unique(path, there, wanted)
-    if missing := [name for name in wanted if find_column(there, name) not in there]:
+    check_unique(path, columns, wanted)
+    if missing := [name for name in wanted if find_column(columns, name) not in columns]:
         raise DataError(
             f"{path.name} has no column `{missing[0]}`",
             where=where,
-            expected=f"one of {', '.join(there[:20])}",
+            expected=f"one of {', '.join(columns[:20])}",
             hint=hint_names_below(path, wanted)
-            or (None if len(there) > 1 else "is the separator a comma, semicolon or tab?"),
+            or (None if len(columns) > 1 else "is the separator a comma, semicolon or tab?"),
         )
 
 
@@ -468,8 +468,8 @@ def _count_question_rows(found: pd.DataFrame) -> int:
 def add_placed(rows: pd.DataFrame, wanted: Iterable[str], others: Sequence[str] = ()) -> pd.DataFrame:
     """Return rows with additional columns: columns that the description selects by position or alternative name, under
     that name."""
-    there = [str(name) for name in rows.columns]
-    numbered = {name: rows[find_column(there, name, others)] for name in wanted if name not in there}
+    columns = [str(name) for name in rows.columns]
+    numbered = {name: rows[find_column(columns, name, others)] for name in wanted if name not in columns}
     return rows.assign(**numbered) if numbered else rows
 
 
