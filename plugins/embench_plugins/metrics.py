@@ -98,7 +98,11 @@ class Auroc(Metric):
 
 def _average_classes(units: Units, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return (R,) the AUROC in each sample of subjects, averaged over the classes that can be compared in the sample;
-    NaN if none can.  Args: subject: (n,) position of each unit's subject among the columns of `counts` (R, P)."""
+    NaN if none can.
+
+    Args:
+        subject: (n,) position of each unit's subject among the columns of `counts` (R, P).
+    """
     tie = tie_width(units.score)
     tables: list[Pairs] = [
         compare_subjects(score, positive, subject, counts.shape[1], tie) for positive, score in one_against_rest(units)
@@ -380,8 +384,11 @@ class Ece(Metric):
 
 
 def _resample_calibration(units: Units, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return (R,) the calibration error in each sample of subjects.  Args: subject: (n,) position of each unit's
-    subject among the columns of `counts` (R, P)."""
+    """Return (R,) the calibration error in each sample of subjects.
+
+    Args:
+        subject: (n,) position of each unit's subject among the columns of `counts` (R, P).
+    """
     score = np.asarray(units.score, np.float64)
     if units.kind == "binary":
         came_true, probability = units.y_true == 1, score
@@ -610,8 +617,11 @@ class MaeMacro(Metric):
 
 
 def _resample_rating_errors(units: Units, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return (R,) the macro-averaged error in each sample of subjects.  Args: subject: (n,) position of each unit's
-    subject among the columns of `counts` (R, P)."""
+    """Return (R,) the macro-averaged error in each sample of subjects.
+
+    Args:
+        subject: (n,) position of each unit's subject among the columns of `counts` (R, P).
+    """
     ratings, rating = np.unique(units.y_true, return_inverse=True)
     cells, shape = subject * len(ratings) + rating, (counts.shape[1], len(ratings))
     errors = np.abs(np.rint(np.asarray(units.score, np.float64)) - units.y_true)

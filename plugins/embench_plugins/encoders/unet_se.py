@@ -141,8 +141,12 @@ class UnetSe(Encoder):
 
 def make_series(peaks: np.ndarray, spans: Spans, length: int, *, compat: bool) -> np.ndarray:
     """Return (n, 1, length) float32: for each span, the first `length` intervals between beats that lie in it with both
-    their beats. NaN for a span without any.  Args: peaks: (k,) positions of the beats, in samples. compat: intervals in
-    seconds and zeros after the last, else scaled intervals and NaN."""
+    their beats. NaN for a span without any.
+
+    Args:
+        peaks: (k,) positions of the beats, in samples.
+        compat: intervals in seconds and zeros after the last, else scaled intervals and NaN.
+    """
     ends, gaps = intervals(peaks, spans.rate)
     out = np.full((len(spans), 1, length), np.nan, np.float32)
     for row, enclosed in enumerate(spans.enclosed(ends - gaps, ends)):

@@ -159,8 +159,10 @@ def make_configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, A
 
 
 def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
-    """Return the network of transformers' class `kind` with the weights of a folder.  Args: wanted: sizes that the
-    network needs to have, by transformers' names.
+    """Return the network of transformers' class `kind` with the weights of a folder.
+
+    Args:
+        wanted: sizes that the network needs to have, by transformers' names.
 
     Raises:
         UsageError: the weights are of another size than the recipe's. DataError: the folder holds no VideoMAE.

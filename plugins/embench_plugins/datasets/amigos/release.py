@@ -90,7 +90,11 @@ def count_segments(duration_s: float) -> int:
 
 def sample_by_second(annotations: np.ndarray, duration_s: float) -> Label:
     """Return annotations as a label with a value for each second of a trial, at its middle: the mean of the segments
-    around it, clipped to -1 to 1.  Args: annotations: (K, 2) segment and value."""
+    around it, clipped to -1 to 1.
+
+    Args:
+        annotations: (K, 2) segment and value.
+    """
     rows = annotations[np.argsort(annotations[:, 0], kind="stable")]
     values = np.clip(rows[:, 1], -1.0, 1.0)
     spans = list_segments(len(rows), duration_s)

@@ -84,8 +84,11 @@ def sort_frames(track: Track) -> Track:
 
 def find_frame_rate(frame: np.ndarray, seconds: np.ndarray) -> float | None:
     """Return frames per second: the roundest number that agrees with timestamps in milliseconds. None if the timestamps
-    give no plausible rate, as in tables that were made without one.  Args: frame, seconds: (n,) number and time of each
-    frame."""
+    give no plausible rate, as in tables that were made without one.
+
+    Args:
+        frame, seconds: (n,) number and time of each frame.
+    """
     known = np.isfinite(frame) & np.isfinite(seconds)
     frame, seconds = frame[known], seconds[known]
     frames, length_s = (np.ptp(x) if x.size else 0.0 for x in (frame, seconds))

@@ -90,8 +90,11 @@ def write_release(
     out: Path, truths: Sequence[np.ndarray], seed: int
 ) -> Iterator[tuple[Files, np.ndarray, list[Row], float]]:
     """Write all files of subjects except events and recordings. Yields for each subject the paths, the truth's rows,
-    the events on the real time axis, and the end of the session in s.  Args: truths: rows of each subject with
-    `person`, `clip` and `ratings`."""
+    the events on the real time axis, and the end of the session in s.
+
+    Args:
+        truths: rows of each subject with `person`, `clip` and `ratings`.
+    """
     about = {"Name": "FACED (synthetic)", "BIDSVersion": "1.7.0", "DatasetType": "derivative", "License": "CC0"}
     write_json(out / "dataset_description.json", about)
     people = {str(rows["person"][0]): rows for rows in sorted(truths, key=lambda rows: str(rows["person"][0]))}

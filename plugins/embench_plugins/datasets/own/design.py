@@ -240,11 +240,10 @@ def _rises(rows: pd.DataFrame, first: str, second: str) -> bool:
 
 
 def find_stimulus_column(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
-    """Return the column of stimuli: its values recur over participants, and rarely within one participant.  Args:
-    known: stimuli in names of files or markers; a column with these is preferred.
+    """Return the column of stimuli: its values recur over participants, and rarely within one participant.
 
     Args:
-        known: stimuli that files or markers name; a column of these goes first.
+        known: stimuli in names of files or markers; a column with these is preferred.
     """
     people, best = sheet.participant, (0.0, 0.0, "")
     names = {tables.simplify_value(name) for name in known}
@@ -313,11 +312,10 @@ class Marks(NamedTuple):
 
 
 def find_stimulus_marks(kind: Kind, known: Sequence[str]) -> Marks | None:
-    """Return the markers that name stimuli; None if none recur in most files.  Args: known: values in tables, which
-    help to find the stimulus in a marker's text.
+    """Return the markers that name stimuli; None if none recur in most files.
 
     Args:
-        known: values of a table's columns, by which codes are told from others.
+        known: values in tables, which help to find the stimulus in a marker's text.
     """
     lists = [marks for marks in kind.markers.values() if marks]
     if len(lists) < max(2, len(kind.paths) // 2):
@@ -346,11 +344,10 @@ def _split(text: str, known: Sequence[str]) -> tuple[str, str]:
 
 
 def find_shift(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float | None:
-    """Return the hours between UTC and the time zone of a table; 0 for UTC, None if unknown.  Args: starts: participant
-    -> the recording's start in unix seconds and its length in s.
+    """Return the hours between UTC and the time zone of a table; 0 for UTC, None if unknown.
 
     Args:
-        starts: participant -> when the recording began, in unix seconds, and how long it is, in s.
+        starts: participant -> the recording's start in unix seconds and its length in s.
     """
     people, timing = sheet.participant, sheet.timing
     if people is None or timing is None or are_times(sheet.rows[timing.start]) is False:

@@ -134,7 +134,7 @@ _UNIT = re.compile(
     r"[munµ]?[sv]|msecs|mvolts|k?ohms?|no[_ ]units|m/\(?s(ec)?\^?2\)?|m?g|deg/s(ec)?|(°|deg ?)?c|(degrees )?celsius|bpm"
     r"|k?hz|%|mmhg|k?pa|local(_flux)?|gauss|a\.u\.|unix|counts|rpm|yyyy/mm/dd hh:mm:ss\.000"
 )
-"""Units in small letters, by which a line of units is told from a row."""
+"""Units in small letters, which distinguish a line of units from a row."""
 _FORMATS = frozenset({"CAL", "UNCAL", "RAW", ""})
 _RATE = re.compile(r"(?i)sampl\w*[ _-]?(?:rate|freq\w*)\D{0,5}(\d+(?:\.\d+)?) ?hz")
 _STEP = re.compile(r"\s*(\d*[.,]?\d+) (m?sec)/sample\b")
@@ -319,7 +319,7 @@ _KINDS = (
     ("# OpenSignals", _read_opensignals), ("Interval=", _read_labchart), ("[#%]", _read_comments),
     ("title:", _read_emotiv), (_CHANNELS, _read_channels), ("", _read_names),
 )  # fmt: skip
-"""How the first line of a file of each kind begins."""
+"""The beginnings of the first line of each kind of file."""
 
 
 # Movisens: tables of values whose names, units and rates stand in the `unisens.xml` beside them.

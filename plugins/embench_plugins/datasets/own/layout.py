@@ -1,7 +1,6 @@
-"""The schema of `dataset.yaml`: own recordings, their participants, and their labels, if any.  It includes path
-templates with names in braces, such as `{participant}/{session}_eda.csv`.
+"""The schema of `dataset.yaml`: own recordings, their participants, and their labels, if any.
 
-Paths with names in braces (`{participant}/{session}_eda.csv`) come first, as the schema checks them.
+It includes path templates with names in braces, such as `{participant}/{session}_eda.csv`.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ def add_faults(text: str, found: Sequence[Fault]) -> str:
 
 LONGEST_S = 3600.0
 OVERHANG_S = 1.0
-"""A trial may end so much after its files do."""
+"""The most seconds by which a trial may end after its files."""
 
 
 class Own(Dataset):

@@ -202,7 +202,7 @@ TABLES = tables.SUFFIXES
 RATE_TOLERANCE = 0.01
 MOST_SAMPLES = 1_000_000_000
 JITTER_S = 0.05
-"""How far times may be off an even grid that no sample is missing on: phones stamp samples when they arrive."""
+"""The most by which times may differ from an even grid without missing samples: phones stamp samples on arrival."""
 _RESOLUTION_S = 0.001
 """Many devices write times in whole milliseconds."""
 _CLOCK = re.compile(r"\s*\d{1,2}:\d\d:\d\d(\.\d{1,9})?\s*")
@@ -211,7 +211,7 @@ _LATE = 1.5
 _FRACTIONS = (12.8, 25.6, 31.25, 51.2, 62.5, 102.4, 204.8, 409.6)
 """Usual rates that are not whole numbers."""
 _ROUND = 0.005
-"""A rate that times say is taken for a whole number where it is as close to it."""
+"""A rate from times is rounded to a whole number that is at most so far away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +356,7 @@ def make_signal(rows: Sequence[np.ndarray], rate: float, modality: str, own: Own
 
 
 Find = Callable[[str, OwnChannels, str], Sequence[Track]]
-"""What a modality's channels are among, given also the line that names them."""
+"""Function that returns the tracks among which a modality's channels are, given also the line that names them."""
 
 
 def _read_tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:

@@ -1,7 +1,6 @@
-"""The study that a folder of recordings seems to contain: participants, stimuli, their order, and labels.  Files and
-columns that the study does not use are listed with the reason.
+"""The study that a folder of recordings seems to contain: participants, stimuli, their order, and labels.
 
-What was found in the folder and belongs to no part of the study is listed with the reason.
+Files and columns that the study does not use are listed with the reason.
 """
 
 from __future__ import annotations
@@ -193,13 +192,11 @@ _SCALES = ((1, 5), (1, 7), (1, 9), (1, 10), (0, 10), (0, 100))
 
 @dataclass
 class Entry:
-    """A label in `dataset.yaml`: its keys with their values as text, and a comment.  Args: names: facts on a recording,
-    such as `participant`, without which its label cannot be found. dated: True if its times are dates, which cannot be
-    used for recordings without a date.
+    """A label in `dataset.yaml`: its keys with their values as text, and a comment.
 
     Args:
-        names: what must be known of a recording to find it.
-        dated: True if its times are dates, which only recordings with dates can be compared with.
+        names: facts on a recording, such as `participant`, without which its label cannot be found.
+        dated: True if its times are dates, which cannot be used for recordings without a date.
     """
 
     fields: dict[str, str]

@@ -1,5 +1,4 @@
-"""Synthetic folders of own recordings with their `dataset.yaml`.  `synthesize` writes a study with labels,
-`synthesize_corpus` recordings without labels for pretraining.
+"""Synthetic folders of own recordings with their `dataset.yaml`.
 
 `synthesize` writes a study with labels, `synthesize_corpus` recordings without labels for pretraining.
 """

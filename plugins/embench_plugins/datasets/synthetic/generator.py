@@ -86,7 +86,10 @@ class Generator:
 
 def claim(out: Path, generator: str, dataset: str, *, version: int = 1, **made: Any) -> Path:
     """Mark the folder `out` as generated and remove what an earlier call for the same dataset wrote there. Returns
-    `out`.  Args: made: arguments of the generator (seed, effect and so on), which the mark states.
+    `out`.
+
+    Args:
+        made: arguments of the generator (seed, effect and so on), which the mark states.
 
     Raises:
         UsageError: `out` is a file, or holds anything but synthetic files of this dataset; nothing is changed then.
