@@ -211,7 +211,7 @@ _LATE = 1.5
 _FRACTIONS = (12.8, 25.6, 31.25, 51.2, 62.5, 102.4, 204.8, 409.6)
 """Usual rates that are not whole numbers."""
 _ROUND = 0.005
-"""A rate from times is rounded to a whole number that is at most so far away."""
+"""A rate from times is rounded to a whole number if both differ by at most this proportion."""
 
 
 @dataclass(frozen=True, slots=True)
