@@ -1,7 +1,7 @@
-"""A Transformer layer that can also attend to another stream: the building block of `cnn_tf` and `cross_attn`.
+"""A Transformer layer that can also attend to another modality's tokens, used by `cnn_tf`, `cross_attn` and
+`shared_tf`.
 
-Written out instead of taken from torch because torch's own layer takes another path in evaluation than in training and
-cannot ask one stream with another.
+torch's own layer computes differently in evaluation than in training and cannot attend to other tokens than its input.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
 LARGEST = 3 * 2**27
-"""Most numbers that one array of a layer holds on a CPU (1.5 GiB). A CPU keeps every attention weight where some are
-dropped, for the gradient too: with all else, 37 GB for 256 rows of 1,280 samples in the two layers of `cnn_tf`."""
+"""Largest number of values in one array of a layer on a CPU (1.5 GiB). With dropout a CPU stores every attention
+weight: in total 37 GB for a batch of 256 windows of 1,280 samples in the two layers of `cnn_tf`."""
 
 
 class Attention(nn.Module):
-    """Multi-head attention of `x` (B, N, D) over `context` (B, K, D): (B, N, D).
+    """Multi-head attention of `x` (B, N, D) to the tokens of `context` (B, K, D): returns (B, N, D).
 
-    `mask` (B, K) is True where a token of the context counts; every row needs at least one.
+    `mask` (B, K) is True where a token of the context counts; each sample of the batch needs at least one.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
@@ -32,24 +32,24 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`x` (B, N, D) after attending to `context` (B, K, D): (B, N, D).
+        """Return `x` (B, N, D) after attending to `context` (B, K, D).
 
         Args:
             mask: (B, K) bool, True where a token of `context` counts; None: all count.
         """
         key, value = self.key_value(context).chunk(2, -1)
         query, key, value = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (self.query(x), key, value))
-        seen = None if mask is None else mask[:, None, None, :]
-        mixed = scaled_dot_product_attention(query, key, value, seen, self.dropout if self.training else 0.0)
+        attended = None if mask is None else mask[:, None, None, :]
+        mixed = scaled_dot_product_attention(query, key, value, attended, self.dropout if self.training else 0.0)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
 class Layer(nn.Module):
-    """Attention, then a feed-forward network, each with its residual and LayerNorm: (B, N, D) -> (B, N, D).
+    """Attention, then a feed-forward network, each with a residual connection and LayerNorm: (B, N, D) -> (B, N, D).
 
     Args:
-        norm: `post` normalises the sums (Vaswani et al. 2017), `pre` the inputs of the two parts.
-        attention_dropout: share of attention weights dropped, by default `dropout`; 0 is about twice as fast on a CPU.
+        norm: `post` normalises after each residual sum (Vaswani et al. 2017), `pre` before attention and network.
+        attention_dropout: proportion of attention weights dropped, by default `dropout`; 0 halves the time on a CPU.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, context: Tensor | None = None) -> Tensor:
-        """`x` (B, N, D) after one layer: (B, N, D). Batches that are too large for a CPU go through it in parts, whose
-        arrays are computed again for the gradient.
+        """Return `x` (B, N, D) after one layer. On a CPU, batches that need too much memory are computed in parts,
+        whose arrays are computed again for the gradient.
 
         Args:
             mask: bool, True where a token counts: (B, K) of `context` where there is one, else (B, N) of `x`.
@@ -85,19 +85,19 @@ class Layer(nn.Module):
         return torch.cat([checkpoint(self._layer, *part, use_reentrant=False) for part in parts])
 
     def _parts(self, x: Tensor, context: Tensor | None) -> int:
-        """In how many parts a batch goes through the layer."""
+        """Return the number of parts in which a batch goes through the layer."""
         if x.device.type != "cpu":
             return 1
-        seen = x.shape[1] if context is None else context.shape[1]
-        weights = self.attention.heads * seen if self.training and self.attention.dropout else 0
-        row = x.shape[1] * max(weights, self.hidden)
-        return max(1, math.ceil(len(x) / max(1, LARGEST // row)))
+        attended = x.shape[1] if context is None else context.shape[1]
+        weights = self.attention.heads * attended if self.training and self.attention.dropout else 0
+        values_per_sample = x.shape[1] * max(weights, self.hidden)
+        return max(1, math.ceil(len(x) / max(1, LARGEST // values_per_sample)))
 
     def _layer(self, x: Tensor, mask: Tensor | None, context: Tensor | None) -> Tensor:
         first, second = self.norms
         if self.norm == "post":
             x = first(x + self.dropout(self.attention(x, x if context is None else context, mask)))
             return second(x + self.dropout(self.ffn(x)))
-        asking = first(x)
-        x = x + self.dropout(self.attention(asking, asking if context is None else context, mask))
+        query = first(x)
+        x = x + self.dropout(self.attention(query, query if context is None else context, mask))
         return x + self.dropout(self.ffn(second(x)))

@@ -1,12 +1,14 @@
 """The bundled metrics: first those of classes, then those of continuous targets and of rating scales.
 
-Each metric is one class, whose name in `registry.yaml` is its own in lower case. The comment above a class says what
-the metric measures, where it comes from and what it depends on.
+Each metric is one class, whose name in `registry.yaml` is its own in lower case. Its docstring gives the definition,
+the source and what the score depends on.
 """
 
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -36,15 +38,11 @@ from embench.interfaces.ranking import (
 )
 from embench.interfaces.units import Units
 
-# AUROC inside each subject who has both classes, mean over subjects: a subject's level or gain cannot raise it.
-#
-# A constant predictor, and any score that depends on the subject alone, get exactly .5. Several classes: the mean over
-# classes, one against the rest.
-
 
 class AurocWithin(SubjectMetric):
-    """AUROC inside each subject, mean over the subjects who have both classes, 0 to 1. Undefined where no subject
-    has.
+    """AUROC within each subject who has both classes, averaged over these subjects, 0 to 1. Undefined if no
+    subject has both classes. A score that depends on the subject alone, such as a constant, gets exactly 0.5. With
+    several classes, each class is compared with the rest, and the mean is taken over classes.
 
     >>> from embench.testing.require import units
     >>> round(AurocWithin()(units("binary")), 3)
@@ -67,14 +65,10 @@ class AurocWithin(SubjectMetric):
         return auroc_by_subject(units, subjects)
 
 
-# Area under the ROC curve over all units of a fold: how often a positive unit outranks a negative one.
-#
-# It includes comparisons between subjects, so it mixes what a method knows of the moment with what it knows of the
-# subject. Several classes: the mean over classes, one against the rest.
-
-
 class Auroc(Metric):
-    """Area under the ROC curve over all units of a fold, 0 to 1. Undefined where labels are of one class.
+    """Area under the ROC curve over all units of a fold, 0 to 1. Undefined if the labels have one class.
+    Units of different subjects are compared too, so a method gains by recognising subjects. With several classes, each
+    class is compared with the rest, and the mean is taken over classes.
 
     >>> from embench.testing.require import units
     >>> round(Auroc()(units("binary")), 3)
@@ -97,28 +91,30 @@ class Auroc(Metric):
         return 0.5
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return (R,) AUROC of each sample of subjects, NaN where a sample holds one class. Uses counts of pairs
-        between subjects, so that no sample of units is built."""
+        """Return (R,) AUROC of each sample of subjects, NaN where a sample holds one class. Computed from counts of
+        pairs between subjects, without copies of units."""
         return _average_classes(units, subject_codes(units, subjects), counts)
 
 
-def _average_classes(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _average_classes(units: Units, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return (R,) the AUROC in each sample of subjects, averaged over the classes that can be compared in the sample;
-    NaN if none can."""
+    NaN if none can.
+
+    Args:
+        subject: (n,) position of each unit's subject among the columns of `counts` (R, P).
+    """
     tie = tie_width(units.score)
     tables: list[Pairs] = [
-        compare_subjects(score, positive, person, counts.shape[1], tie) for positive, score in one_against_rest(units)
+        compare_subjects(score, positive, subject, counts.shape[1], tie) for positive, score in one_against_rest(units)
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as it should be
         return np.nanmean([table.resampled(counts) for table in tables], axis=0)
 
 
-# Mean recall of the classes that occur: every class counts alike, however rare. Undefined with one class only.
-
-
 class BalancedAccuracy(ConfusionMetric):
-    """Mean recall of the classes that occur in the labels, 0 to 1. Undefined where labels are of one class."""
+    """Mean recall of the classes that occur in the labels, 0 to 1: a rare class counts as much as a frequent one.
+    Undefined if the labels have one class."""
 
     short = "bal. acc."
     about = "Mean of the classes' recalls; it depends on where decisions are cut."
@@ -143,11 +139,9 @@ class BalancedAccuracy(ConfusionMetric):
         return 1.0 / float((class_shares(units) > 0).sum())
 
 
-# Share of correct decisions. It depends on prevalence: compare it with `chance`, never across datasets.
-
-
 class Accuracy(ConfusionMetric):
-    """Share of units whose decision equals the label, 0 to 1. Undefined without units."""
+    """Proportion of units whose decision equals the label, 0 to 1. Undefined without units. It depends on the
+    frequencies of the classes: compare it with `chance`, never across datasets."""
 
     about = (
         "The share of decisions that are right. It depends on where decisions are cut and on how frequent "
@@ -168,11 +162,8 @@ class Accuracy(ConfusionMetric):
         return float(class_shares(units).max())
 
 
-# F1 of each class, averaged over the classes that occur in labels or decisions. Undefined with one class only.
-
-
 class F1Macro(ConfusionMetric):
-    """Mean F1 over the classes in labels or decisions, 0 to 1. Undefined where labels are of one class."""
+    """Mean F1 over the classes that occur in labels or decisions, 0 to 1. Undefined if the labels have one class."""
 
     title = "macro F1"
     about = "Mean of the classes' F1; it depends on where decisions are cut."
@@ -190,19 +181,14 @@ class F1Macro(ConfusionMetric):
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
     def chance(self, units: Units) -> float:
-        """Return the chance level: the mean of 2pq/(p+q) for random decisions with proportions q and labels with
-        proportions p, which is largest at q = p."""
+        """Return the score of random decisions that follow the labels' proportions: the best that random decisions
+        reach, as the mean of 2pq / (p + q) for proportions p of labels and q of decisions is largest at q = p."""
         return 1.0 / float((class_shares(units) > 0).sum())
 
 
-# F1 of each class, weighted by the class's share of the labels.
-#
-# The column of the field's papers. It depends on where decisions are cut and on prevalence, so it is shown and never
-# ranks.
-
-
 class F1Weighted(ConfusionMetric):
-    """F1 of each class, weighted by the class's share of the labels, 0 to 1. Undefined without units."""
+    """F1 of each class, weighted by the proportion of its labels, 0 to 1. Undefined without units. Papers report it. It
+    depends on the decision threshold and on the frequencies of the classes, so it never ranks methods."""
 
     title = "weighted F1"
     about = "Weighted F1. It depends on where decisions are cut and on how frequent the classes are; papers report it."
@@ -220,28 +206,24 @@ class F1Weighted(ConfusionMetric):
             return (f1 * labels).sum(1) / labels.sum(1)
 
     def chance(self, units: Units) -> float:
-        """Return the chance level: the greatest sum of 2 p^2 q / (p + q) for random decisions with proportions q and
-        labels with proportions p.
+        """Return the best score of random decisions: the greatest sum of 2 p^2 q / (p + q) over the proportions q of
+        decisions, for labels with proportions p.
 
-        The sum is concave in q; where its slopes agree q + p is proportional to p^1.5, and classes too rare for a
-        positive q are never decided for.
+        The sum is concave in q. At its maximum, q + p is proportional to p^1.5 for the classes that are ever chosen;
+        classes that would need a negative q are never chosen.
         """
         p = np.sort(class_shares(units))[::-1]
-        for kept in range(int((p > 0).sum()), 0, -1):
-            scale = (1 + p[:kept].sum()) / (p[:kept] ** 1.5).sum()
-            q = scale * p[:kept] ** 1.5 - p[:kept]
+        for classes in range(int((p > 0).sum()), 0, -1):
+            scale = (1 + p[:classes].sum()) / (p[:classes] ** 1.5).sum()
+            q = scale * p[:classes] ** 1.5 - p[:classes]
             if (q >= 0).all():
                 break
-        return float((2 * p[:kept] ** 2 * q / (p[:kept] + q)).sum())
-
-
-# Precision of each class, 0 for one that is never decided, averaged over the classes in labels or decisions.
-#
-# Our reading of "PPR" in Woo et al. 2023 (`woo2023`). Undefined with one class only.
+        return float((2 * p[:classes] ** 2 * q / (p[:classes] + q)).sum())
 
 
 class PrecisionMacro(ConfusionMetric):
-    """Mean precision over the classes in labels or decisions, 0 to 1. Undefined where labels are of one class."""
+    """Mean precision over the classes that occur in labels or decisions, 0 to 1; a class that is never chosen has 0.
+    Undefined if the labels have one class. This is our reading of "PPR" in Woo et al. 2023 (`woo2023`)."""
 
     title = "macro precision"
     about = "Mean of the classes' precisions; it depends on where decisions are cut."
@@ -263,14 +245,10 @@ class PrecisionMacro(ConfusionMetric):
         return 1.0 / float((class_shares(units) > 0).sum())
 
 
-# Mean of sensitivity and specificity.
-#
-# Our reading of "SEN & SPE" in Woo et al. 2023 (`woo2023`), one number for both. Of two classes this is the balanced
-# accuracy; of several it is the mean over the classes that occur, each against the rest. Undefined with one class only.
-
-
 class SensitivitySpecificity(ConfusionMetric):
-    """Mean of sensitivity and specificity, 0 to 1. Undefined where labels are of one class."""
+    """Mean of sensitivity and specificity, 0 to 1. Undefined if the labels have one class. This is our reading of "SEN
+    & SPE" in Woo et al. 2023 (`woo2023`), one number for both. With two classes it equals the balanced accuracy. With
+    several, it is the mean over the classes that occur, each against the rest."""
 
     title = "mean of sensitivity and specificity"
     short = "sens./spec."
@@ -291,18 +269,13 @@ class SensitivitySpecificity(ConfusionMetric):
         return np.where(occurring.any(1), mean, np.nan)
 
     def chance(self, units: Units) -> float:
-        """Return the chance level. The proportions of random decisions do not matter, since one part loses as much as
-        the other gains."""
+        """Return 0.5: whatever the proportions of random decisions, one part gains what the other loses."""
         return 0.5
 
 
-# Matthews correlation of decisions and labels, for several classes too (Gorodkin 2004).
-#
-# A method that always decides alike gets 0; it is undefined where the labels are of one class only.
-
-
 class Mcc(ConfusionMetric):
-    """Matthews correlation of decisions and labels, -1 to 1. Undefined where labels are of one class."""
+    """Matthews correlation of decisions and labels, -1 to 1, for any number of classes (Gorodkin 2004). A method that
+    always decides for the same class gets 0. Undefined if the labels have one class."""
 
     title = "Matthews correlation"
     about = "Correlation of decisions and labels; it depends on where decisions are cut."
@@ -330,13 +303,28 @@ class Mcc(ConfusionMetric):
         return 0.0
 
 
-# Mean squared error of the probabilities (Brier 1950, doi 10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2).
-#
-# Over several classes half the sum of the squared errors, so that two classes give the same number either way.
+class MeanError(Metric):
+    """A mean of the units' errors; lower is better. Subclasses define `compute_errors` and `chance`."""
+
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+
+    @abstractmethod
+    def compute_errors(self, units: Units) -> np.ndarray:
+        """Return (n,) the error of each unit."""
+
+    def __call__(self, units: Units) -> float | Undefined:
+        """Return the mean error of `units`, or `Undefined` where there are none."""
+        return float(self.compute_errors(units).mean()) if len(units) else Undefined("no_units")
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return (R,) the mean error of each sample of subjects, NaN for a sample without units."""
+        return resampled_mean_of_units(self.compute_errors(units), units, subjects, counts)
 
 
-class Brier(Metric):
-    """Mean squared error of the probabilities, 0 (perfect) to 1; lower is better. Undefined without units.
+class Brier(MeanError):
+    """Mean squared error of the probabilities, 0 (perfect) to 1; lower is better (Brier 1950, doi
+    10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2). Undefined without units. With several classes it is half the sum
+    of their squared errors, so that the formulas agree for two classes.
 
     >>> from embench.testing.require import units
     >>> round(Brier()(units("binary")), 3)
@@ -346,40 +334,28 @@ class Brier(Metric):
     title = "Brier score"
     about = "Mean squared error of the predicted probabilities."
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 
-    def __call__(self, units: Units) -> float | Undefined:
-        """Return the mean over `units`, or `Undefined` where there are none."""
-        return float(_compute_probability_errors(units).mean()) if len(units) else Undefined("no_units")
+    def compute_errors(self, units: Units) -> np.ndarray:
+        """Return (n,) each unit's squared error."""
+        score = np.asarray(units.score, np.float64)
+        if units.kind == "binary":
+            return (score - units.y_true) ** 2
+        return ((score - np.eye(score.shape[1])[units.y_true.astype(int)]) ** 2).sum(1) / 2
 
     def chance(self, units: Units) -> float:
         """Return the score of a constant prediction of the labels' proportions."""
         return float((1 - (class_shares(units) ** 2).sum()) / 2)
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return (R,) Brier score of each sample of subjects, NaN for a sample without units."""
-        return resampled_mean_of_units(_compute_probability_errors(units), units, subjects, counts)
-
-
-def _compute_probability_errors(units: Units) -> np.ndarray:
-    """Return (n,) each unit's squared error."""
-    score = np.asarray(units.score, np.float64)
-    if units.kind == "binary":
-        return (score - units.y_true) ** 2
-    return ((score - np.eye(score.shape[1])[units.y_true.astype(int)]) ** 2).sum(1) / 2
-
-
-# Expected calibration error over ten bins of equal width (Naeini et al. 2015, doi 10.1609/aaai.v29i1.9602).
-#
-# In each bin, how far the mean probability lies from the share that came true, weighted by the bin's share of units.
-# The probability is that of the positive class; with several classes, that of the most probable one.
 
 BINS = 10
 
 
 class Ece(Metric):
-    """Expected calibration error over ten bins, 0 (calibrated) to 1; lower is better. Undefined without units.
+    """Expected calibration error over ten bins of equal width, 0 (calibrated) to 1; lower is better (Naeini et al.
+    2015, doi 10.1609/aaai.v29i1.9602). Undefined without units. In each bin it compares the mean probability with the
+    frequency of the class, weighted by the bin's units. The probability is that of the positive class; with several
+    classes, that of the most probable one.
 
     >>> from embench.testing.require import units
     >>> round(Ece()(units("binary")), 3)
@@ -399,7 +375,7 @@ class Ece(Metric):
         return float(_resample_calibration(units, np.zeros(len(units), int), np.ones((1, 1)))[0])
 
     def chance(self, units: Units) -> float:
-        """Return 0: a constant prediction of the labels' proportion is calibrated."""
+        """Return 0: a constant prediction of the class's proportion is calibrated."""
         return 0.0
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -407,30 +383,29 @@ class Ece(Metric):
         return _resample_calibration(units, subject_codes(units, subjects), counts)
 
 
-def _resample_calibration(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return (R,) from each subject's surplus of probability and number of units in each bin."""
+def _resample_calibration(units: Units, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return (R,) the calibration error in each sample of subjects.
+
+    Args:
+        subject: (n,) position of each unit's subject among the columns of `counts` (R, P).
+    """
     score = np.asarray(units.score, np.float64)
     if units.kind == "binary":
         came_true, probability = units.y_true == 1, score
     else:
         came_true, probability = units.y_true == score.argmax(1), score.max(1)
-    cell = person * BINS + np.minimum((probability * BINS).astype(int), BINS - 1)
+    cells = subject * BINS + np.minimum((probability * BINS).astype(int), BINS - 1)
     size = counts.shape[1] * BINS
-    surplus = np.bincount(cell, probability - came_true, size).reshape(-1, BINS)
-    units_in = np.bincount(person, minlength=counts.shape[1])
+    excess = np.bincount(cells, probability - came_true, size).reshape(-1, BINS)
+    unit_counts = np.bincount(subject, minlength=counts.shape[1])
     with np.errstate(invalid="ignore"):
-        return np.abs(counts @ surplus).sum(1) / (counts @ units_in)
-
-
-# Concordance of labels and predicted values inside each subject, mean over subjects (Lin 1989, doi 10.2307/2532051).
-#
-# 1 is perfect agreement in level, scale and order. A constant prediction gets exactly 0, and so does any that depends
-# on the subject alone. A subject whose labels do not vary has no concordance and is excluded.
+        return np.abs(counts @ excess).sum(1) / (counts @ unit_counts)
 
 
 class Ccc(SubjectMetric):
-    """Concordance correlation inside each subject, mean over subjects, -1 to 1. A subject whose labels do not vary is
-    excluded; undefined where that is true of all.
+    """Lin's concordance correlation within each subject, averaged over subjects, -1 to 1 (Lin 1989, doi
+    10.2307/2532051). 1 is perfect agreement in level, scale and order. A prediction that depends on the subject alone,
+    such as a constant, gets exactly 0. A subject whose labels do not vary is excluded; undefined if no labels vary.
 
     >>> from embench.testing.require import units
     >>> round(Ccc()(units("value")), 3)
@@ -452,15 +427,11 @@ class Ccc(SubjectMetric):
         return concordance_by_subject(units, subjects)
 
 
-# Concordance of labels and predicted values inside each recording (Lin 1989, doi 10.2307/2532051).
-#
-# The score of a trace of ratings: how well predictions follow the moments of one recording, whatever differs between
-# recordings. A constant prediction gets exactly 0, and so does any that depends on subject and stimulus alone.
-
-
 class CccWithinRecording(SubjectMetric):
-    """Concordance correlation inside each recording, mean over a subject's recordings, then over subjects, -1 to 1.
-    Recordings in which labels do not vary are excluded; undefined where that is true of all.
+    """Lin's concordance correlation within each recording, averaged over a subject's recordings, then over subjects, -1
+    to 1 (Lin 1989, doi 10.2307/2532051). It measures how well predictions follow continuous ratings through a
+    recording, whatever differs between recordings. A prediction that is constant within each recording gets exactly 0.
+    Recordings whose labels do not vary are excluded; undefined if no labels vary.
 
     >>> from embench.testing.require import units
     >>> round(CccWithinRecording()(units("value")), 3)
@@ -485,20 +456,15 @@ class CccWithinRecording(SubjectMetric):
         return super().__call__(units)
 
     def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
-        """Return (P,) the mean over each subject's recordings, NaN for one in whose recordings labels do not vary."""
+        """Return (P,) the mean over each subject's recordings, NaN if labels vary in none of them."""
         return concordance_by_recording(units, subjects)
 
 
-# Concordance of labels and predicted values over all units of a fold, one after another (Lin 1989, doi
-# 10.2307/2532051).
-#
-# The score of the AVEC and MuSe challenges, which put all recordings of their test partition into one series. A
-# prediction that knows only who was recorded, or which film was on, scores high where levels differ. Folds are averaged
-# and never put into one series, since models of different folds may predict on different scales.
-
-
 class CccPooled(Metric):
-    """Concordance correlation over all units of a fold, -1 to 1. Undefined where labels do not vary.
+    """Lin's concordance correlation over all units of a fold, -1 to 1 (Lin 1989, doi 10.2307/2532051). Undefined if
+    labels do not vary. The AVEC and MuSe challenges score this way, over all recordings of their test partition. A
+    prediction that knows only the subject or the stimulus scores high where their levels differ. Scores of folds are
+    averaged, as models of different folds may predict on different scales.
 
     >>> from embench.testing.require import units
     >>> round(CccPooled()(units("value")), 3)
@@ -529,16 +495,11 @@ class CccPooled(Metric):
         return pooled_concordance(units.score, units.y_true, subject_codes(units, subjects), counts)
 
 
-# Pearson's correlation of labels and predicted values inside each subject, mean over subjects.
-#
-# How well predictions follow a subject on a line, whatever their level and scale. A constant prediction gets exactly 0,
-# and so does any that depends on the subject alone. A subject whose labels do not vary has no correlation and is
-# excluded.
-
-
 class PearsonWithin(SubjectMetric):
-    """Pearson's correlation inside each subject, mean over subjects, -1 to 1. A subject whose labels do not vary is
-    excluded; undefined where that is true of all.
+    """Pearson's correlation within each subject, averaged over subjects, -1 to 1. It measures how well predictions
+    follow a subject's labels linearly, whatever the level and scale of the predictions. A prediction that depends on
+    the subject alone, such as a constant, gets exactly 0. A subject whose labels do not vary is excluded; undefined if
+    no labels vary.
 
     >>> from embench.testing.require import units
     >>> round(PearsonWithin()(units("value")), 3)
@@ -561,16 +522,11 @@ class PearsonWithin(SubjectMetric):
         return correlation_by_subject(units, subjects)
 
 
-# Cohen's kappa with quadratic weights of predictions and labels on a rating scale (Cohen 1968, doi 10.1037/h0026256).
-#
-# Of ordered classes, the agreement beyond chance, where a rating two steps off counts four times one step. It is the
-# concordance of whole numbers (Fleiss and Cohen 1973, doi 10.1177/001316447303300309), so `ccc_pooled` is close to it.
-# Predictions are rounded to whole numbers; one beyond the ends of the scale is as far off as it is.
-
-
-class KappaQuadratic(Metric):
-    """Quadratic weighted kappa of rounded predictions over all units of a fold, -1 to 1. Undefined where some label of
-    the target is no whole number, or where labels do not vary.
+class KappaQuadratic(CccPooled):
+    """Cohen's kappa with quadratic weights, of predictions rounded to whole numbers, over all units of a fold, -1 to 1
+    (Cohen 1968, doi 10.1037/h0026256). Undefined if a label of the target is not a whole number, or if labels do not
+    vary. An error of two steps counts four times as much as one of one step; errors beyond the ends of the scale count
+    in full. For whole numbers it equals the concordance (Fleiss and Cohen 1973, doi 10.1177/001316447303300309).
 
     >>> from embench.testing.require import ratings
     >>> round(KappaQuadratic()(ratings()), 3)
@@ -583,36 +539,21 @@ class KappaQuadratic(Metric):
         "Cohen's kappa with quadratic weights of predictions, rounded to whole numbers, over all test subjects of a "
         "fold at once. It also pays for knowing who was recorded and which film was on."
     )
-    chance_level = 0.0
-    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = frozenset({"value"})
 
     def __call__(self, units: Units) -> float | Undefined:
         """Return the kappa of `units`, or `Undefined` where labels do not vary or some lie between whole numbers."""
-        if not len(units):
-            return Undefined("no_units")
-        if not units.whole_numbers:
+        if len(units) and not units.whole_numbers:
             return Undefined("labels_not_integers")
-        value = concordance(np.rint(units.score), units.y_true, np.zeros(len(units), int), 1)[0]
-        return float(value) if np.isfinite(value) else Undefined("constant_labels")
-
-    def chance(self, units: Units) -> float:
-        """Return 0, the score of any constant prediction."""
-        return 0.0
+        return super().__call__(replace(units, score=np.rint(units.score)))
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) kappa of each sample of subjects, NaN where its labels do not vary."""
-        return pooled_concordance(np.rint(units.score), units.y_true, subject_codes(units, subjects), counts)
+        return super().resampled(replace(units, score=np.rint(units.score)), subjects, counts)
 
 
-# Mean absolute error of predicted values over all units of a fold, in the label's own unit.
-#
-# It includes the subjects' levels, as `rmse` does, and counts large errors less. Compare it with `chance`, the error of
-# the labels' median, and never across datasets.
-
-
-class Mae(Metric):
-    """Mean absolute error in the label's own unit, from 0; lower is better. Undefined without units.
+class Mae(MeanError):
+    """Mean absolute error in the label's unit, from 0; lower is better. Undefined without units. It depends on the
+    subjects' levels, as RMSE does, and weights large errors less. Compare it with `chance`, never across datasets.
 
     >>> from embench.testing.require import units
     >>> round(Mae()(units("value")), 3)
@@ -625,37 +566,22 @@ class Mae(Metric):
         "which film was on."
     )
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-    direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
 
-    def __call__(self, units: Units) -> float | Undefined:
-        """Return the error over `units`, or `Undefined` where there are none."""
-        return float(_compute_absolute_errors(units).mean()) if len(units) else Undefined("no_units")
+    def compute_errors(self, units: Units) -> np.ndarray:
+        """Return (n,) each unit's absolute error."""
+        return np.abs(np.asarray(units.score, np.float64) - units.y_true)
 
     def chance(self, units: Units) -> float:
         """Return the labels' mean distance from their median: the score of the best constant."""
         return float(np.abs(units.y_true - np.median(units.y_true)).mean())
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return (R,) error of each sample of subjects, NaN for a sample without units."""
-        return resampled_mean_of_units(_compute_absolute_errors(units), units, subjects, counts)
-
-
-def _compute_absolute_errors(units: Units) -> np.ndarray:
-    """Return (n,) each unit's absolute error."""
-    return np.abs(np.asarray(units.score, np.float64) - units.y_true)
-
-
-# Mean absolute error of each value of a rating scale, averaged over the values that occur (Baccianella, Esuli and
-# Sebastiani 2009, doi 10.1109/ISDA.2009.230).
-#
-# The score of ordered classes that are not equally frequent: always predicting the commonest rating gains nothing.
-# Predictions are rounded to whole numbers; one beyond the ends of the scale is as far off as it is.
-
 
 class MaeMacro(Metric):
-    """Mean absolute error of rounded predictions, averaged over the labels that occur, from 0; lower is better.
-    Undefined where some label of the target is no whole number.
+    """Mean absolute error of predictions rounded to whole numbers, for each rating that occurs, averaged over these
+    ratings, from 0; lower is better (Baccianella, Esuli and Sebastiani 2009, doi 10.1109/ISDA.2009.230). Undefined if a
+    label of the target is not a whole number. Predicting the commonest rating always gains nothing. Errors beyond the
+    ends of the scale count in full.
 
     >>> from embench.testing.require import ratings
     >>> round(MaeMacro()(ratings()), 3)
@@ -673,7 +599,7 @@ class MaeMacro(Metric):
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
 
     def __call__(self, units: Units) -> float | Undefined:
-        """Return the error over `units`, or `Undefined` where there are none, or some labels between whole numbers."""
+        """Return the error over `units`, or `Undefined` if there are none or labels are not whole numbers."""
         if not len(units):
             return Undefined("no_units")
         if not units.whole_numbers:
@@ -690,26 +616,26 @@ class MaeMacro(Metric):
         return _resample_rating_errors(units, subject_codes(units, subjects), counts)
 
 
-def _resample_rating_errors(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return (R,) from the sums of each subject's errors at each rating."""
+def _resample_rating_errors(units: Units, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return (R,) the macro-averaged error in each sample of subjects.
+
+    Args:
+        subject: (n,) position of each unit's subject among the columns of `counts` (R, P).
+    """
     ratings, rating = np.unique(units.y_true, return_inverse=True)
-    cell, shape = person * len(ratings) + rating, (counts.shape[1], len(ratings))
+    cells, shape = subject * len(ratings) + rating, (counts.shape[1], len(ratings))
     errors = np.abs(np.rint(np.asarray(units.score, np.float64)) - units.y_true)
-    wrong, there = (
-        counts @ np.bincount(cell, of, shape[0] * shape[1]).reshape(shape) for of in (errors, np.ones(len(units)))
+    totals, sizes = (
+        counts @ np.bincount(cells, weights, shape[0] * shape[1]).reshape(shape)
+        for weights in (errors, np.ones(len(units)))
     )
     with np.errstate(invalid="ignore"):
-        return (wrong / np.maximum(there, 1)).sum(1) / (there > 0).sum(1)
+        return (totals / np.maximum(sizes, 1)).sum(1) / (sizes > 0).sum(1)
 
 
-# Root mean squared error of predicted values over all units of a fold, in the label's own unit.
-#
-# It includes the subjects' levels: it measures how far off a prediction is, not whether it follows a subject. Compare
-# it with `chance`, the standard deviation of the labels, and never across datasets.
-
-
-class Rmse(Metric):
-    """Root mean squared error in the label's own unit, from 0; lower is better. Undefined without units.
+class Rmse(MeanError):
+    """Root mean squared error in the label's unit, from 0; lower is better. Undefined without units. It depends on the
+    subjects' levels and not on whether predictions follow a subject. Compare it with `chance`, never across datasets.
 
     >>> from embench.testing.require import units
     >>> round(Rmse()(units("value")), 3)
@@ -722,12 +648,16 @@ class Rmse(Metric):
         "and which film was on."
     )
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-    direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
+
+    def compute_errors(self, units: Units) -> np.ndarray:
+        """Return (n,) each unit's squared error."""
+        return (np.asarray(units.score, np.float64) - units.y_true) ** 2
 
     def __call__(self, units: Units) -> float | Undefined:
         """Return the error over `units`, or `Undefined` where there are none."""
-        return float(np.sqrt(_compute_squared_errors(units).mean())) if len(units) else Undefined("no_units")
+        value = super().__call__(units)
+        return value if isinstance(value, Undefined) else float(np.sqrt(value))
 
     def chance(self, units: Units) -> float:
         """Return the labels' standard deviation: the score of the best constant, their mean."""
@@ -735,9 +665,4 @@ class Rmse(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) error of each sample of subjects, NaN for a sample without units."""
-        return np.sqrt(resampled_mean_of_units(_compute_squared_errors(units), units, subjects, counts))
-
-
-def _compute_squared_errors(units: Units) -> np.ndarray:
-    """Return (n,) each unit's squared error."""
-    return (np.asarray(units.score, np.float64) - units.y_true) ** 2
+        return np.sqrt(super().resampled(units, subjects, counts))

@@ -1,11 +1,13 @@
-"""The door for pretrained weights: what may come in, what it is known to have seen, and how it fills a network.
+"""Pretrained weights: check which may be read, look up the data that they were trained on, and load them into a
+network.
 
-Only `.safetensors` are read, and no code that lies beside them. `pretrained.yaml` has the weights that are known.
+Only `.safetensors` are read, and no code that comes with them. `pretrained.yaml` lists the known weights.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import file_digest
@@ -14,42 +16,124 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.pretraining_data import PretrainingData
 from embench.interfaces.recipe import Recipe
-from embench_plugins import weights
+
+RANDOM, UNNAMED = "random", "to be named"
+"""Values of `build.weights`. `UNNAMED`: the paper starts from pretrained weights, and the user has to name them."""
+
+EXPECTED = f"`{RANDOM}`, a folder, a .safetensors file, or OWNER/NAME@COMMIT on the Hugging Face hub"
+_HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+_WANTED = ("config.json", "*.safetensors", "*.safetensors.index.json")
+_CONVERT = "embench weights convert FILE --out DIR makes a folder that can be named here"
 
 TABLE = Path(__file__).with_suffix(".yaml")
-"""The known weights, by family of networks."""
+"""File of the known weights: family of networks -> name on the hub -> facts about the weights."""
 
-BUILD: Mapping[str, Any] = {"weights": weights.RANDOM, "accepts": ""}
-"""Keys of `build` that the recipe of a pretrained encoder has: where its weights come from, and the licence that the
-user accepts where it forbids something."""
+BUILD: Mapping[str, Any] = {"weights": RANDOM, "accepts": ""}
+"""Keys of `build` in the recipe of a pretrained encoder: the weights to start from, and the licence that the user
+accepts, which is needed if it forbids some uses."""
+
+
+def find_files(text: str) -> tuple[Path, ...]:
+    """Return the files of the pretrained weights that `text` names: none for `random`, the file for a path to a
+    `.safetensors` file, the files that `save_pretrained` wrote for a path to a folder. For a repository of the hub at a
+    commit, the files are downloaded once and cached.
+
+    Raises:
+        UsageError: `text` is not such a name or path, the file has another format, or the hub name lacks the commit.
+        DataError: weights do not exist, or cannot be read or downloaded.
+    """
+    if text == RANDOM:
+        return ()
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _find_in_folder(path, text)
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise UsageError("these weights are no safetensors file", where=text, expected=EXPECTED, hint=_CONVERT)
+        return (_check_readable(path),)
+    hub_name = _HUB.fullmatch(text)
+    if hub_name is None:
+        hint = "the commit's 40 digits pin a hub name: the same name would mean other weights tomorrow"
+        raise UsageError("there are no such weights", where=text, expected=EXPECTED, hint=hint if "/" in text else None)
+    return _find_in_folder(_download(hub_name[1], hub_name[2]), text)
+
+
+def _find_in_folder(folder: Path, text: str) -> tuple[Path, ...]:
+    found = sorted({path for pattern in _WANTED for path in folder.glob(pattern)})
+    weights = [_check_readable(path) for path in found if path.suffix == ".safetensors"]
+    if not weights:
+        others = [path.name for kind in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{kind}")]
+        raise DataError(
+            "no safetensors weights are there" + (f", only {', '.join(sorted(others))}" if others else ""),
+            where=text,
+            expected="model.safetensors",
+            hint=_CONVERT if others else None,
+        )
+    return tuple(found)
+
+
+def _check_readable(path: Path) -> Path:
+    try:
+        with safe_open(path, framework="pt"):
+            return path
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"the weights cannot be read: {error}", where=str(path), expected="a whole safetensors file"
+        ) from error
+
+
+_UNREACHABLE: dict[tuple[str, str], DataError] = {}
+"""Failed downloads of this process, by (repository, commit). A set of methods needs the same weights many times, and
+each attempt to reach the hub takes half a minute."""
+
+
+def _download(repository: str, commit: str) -> Path:
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    here = try_to_load_from_cache(repository, "model.safetensors", revision=commit)
+    if isinstance(here, str):  # a commit never changes, and a stage needs no network for what was downloaded
+        return Path(here).parent
+    if known := _UNREACHABLE.get((repository, commit)):
+        raise known
+    try:
+        return Path(snapshot_download(repository, revision=commit, allow_patterns=list(_WANTED)))
+    except (OSError, HfHubHTTPError) as error:
+        _UNREACHABLE[repository, commit] = DataError(
+            f"the weights cannot be downloaded: {' '.join(str(error).split())[:200]}",
+            where=f"{repository}@{commit}",
+            hint="download them where there is a network, and name the folder",
+        )
+        raise _UNREACHABLE[repository, commit] from error
 
 
 def find_assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
-    """The files of `build.weights`, none for `random`; looked through before anything is computed.
+    """Return the files of `build.weights`, none for `random`. They are checked before a run computes anything.
 
     Raises:
-        UsageError: the text means nothing, weights of another format, code, or weights whose licence was not accepted.
-        DataError: the weights are not there or cannot be read, or are other ones than their name says.
+        UsageError: the text names no weights, weights of another format, weights that come with code, or weights whose
+            licence was not accepted.
+        DataError: the weights are missing or unreadable, or their SHA-256 is not that of the weights of this name.
     """
     text = str(recipe.build["weights"])
-    if text == weights.UNNAMED:
+    if text == UNNAMED:
         names = ", ".join(list_family(family))
         raise UsageError(
             f"the paper's {family} starts from pretrained weights, and none are named",
             where="encoder.build.weights",
-            expected=f"{weights.EXPECTED}; known: {names or 'none'}",
-            hint=f"for another method than the paper's: --set encoder.build.weights={weights.RANDOM}",
+            expected=f"{EXPECTED}; known: {names or 'none'}",
+            hint=f"for another method than the paper's: --set encoder.build.weights={RANDOM}",
         )
     known = _find_by_name(family, text)
     if known:
         _check_licence(*known, recipe)
-    files = weights.find_files(text)
+    files = find_files(text)
     if files:
         _refuse_code(files, text)
         _check_digest(files, known[1].get("sha256") if known else None, text)
@@ -59,7 +143,7 @@ def find_assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
 
 
 def require(library: str, needed_by: str) -> None:
-    """Raises MachineError where a library of the extra `foundation` is not installed; it is not imported."""
+    """Raise MachineError if a library of the extra `foundation` is not installed, without importing it."""
     if find_spec(library) is None:
         raise MachineError(
             f"{library} is not installed, and {needed_by} needs it",
@@ -68,19 +152,17 @@ def require(library: str, needed_by: str) -> None:
 
 
 def find_data(recipe: Recipe, family: str) -> PretrainingData | None:
-    """The data that the weights of a recipe saw; None for random ones, and where nothing is known of them."""
+    """Return the data on which a recipe's weights were pretrained. None for random weights, and if nothing is known."""
     text = str(recipe.build["weights"])
-    if text in (weights.RANDOM, weights.UNNAMED):
+    if text in (RANDOM, UNNAMED):
         return None
-    files = weights.find_files(text)
+    files = find_files(text)
     found = _find_by_name(family, text) or _find_by_digest(family, files)
-    if found is None:
-        return _find_in_manifest(files)
-    return _make_data(*found)
+    return _find_in_manifest(files) if found is None else _make_data(*found)
 
 
 def list_family(family: str) -> dict[str, PretrainingData]:
-    """The known weights of a family, by their name on the hub, with the commit where that is of one."""
+    """Return the known weights of a family of networks, by `name@commit` on the hub."""
     return {
         f"{name}@{about.get('commit', 'COMMIT')}": _make_data(name, about)
         for name, about in _list_known(family).items()
@@ -88,35 +170,36 @@ def list_family(family: str) -> dict[str, PretrainingData]:
 
 
 def fill(module: nn.Module, files: Sequence[Path], where: str, ignore: Sequence[str] = ()) -> None:
-    """Gives a network the tensors of `.safetensors` files: all of its own, by name and shape, as float32.
+    """Load the tensors of `.safetensors` files into a network as float32: every tensor of the network by name and
+    shape.
 
     Args:
-        where: what the weights go by, for errors.
-        ignore: beginnings of the names of tensors that the files may hold beside them, or the network may keep as it
-            is, such as those of a head.
+        where: name or path of the weights, for errors.
+        ignore: beginnings of the names of tensors to skip, in the files and in the network, such as those of a head.
 
     Raises:
         DataError: a tensor is missing, too many, or of another shape.
     """
-    found: dict[str, Tensor] = {}
+    loaded: dict[str, Tensor] = {}
     for path in files:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                found |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+                loaded |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
     # The hooks with which a network reads older names of its own weights.
     for hook in module._load_state_dict_pre_hooks.values():  # noqa: SLF001  torch has no public list of them
-        hook(found, "", {}, True, [], [], [])
+        hook(loaded, "", {}, True, [], [], [])
     own = module.state_dict()
-    skipped = tuple(ignore)
-    wanted = {name for name in own if not name.startswith(skipped)} if skipped else set(own)
-    given = {name for name in found if not name.startswith(skipped)} if skipped else set(found)
+    wanted, given = (
+        {name for name in names if not name.startswith(tuple(ignore))} if ignore else set(names)
+        for names in (own, loaded)
+    )
     wrong = [
         *(f"no {name}" for name in sorted(wanted - given)),
         *(f"{name}, which it has not" for name in sorted(given - wanted)),
         *(
-            f"{name} {tuple(found[name].shape)} for {tuple(own[name].shape)}"
+            f"{name} {tuple(loaded[name].shape)} for {tuple(own[name].shape)}"
             for name in sorted(wanted & given)
-            if found[name].shape != own[name].shape
+            if loaded[name].shape != own[name].shape
         ),
     ]
     if wrong:
@@ -126,11 +209,11 @@ def fill(module: nn.Module, files: Sequence[Path], where: str, ignore: Sequence[
             where=where,
             expected="the tensors of the network by name and shape",
         )
-    module.load_state_dict({name: found[name].to(own[name].dtype) for name in wanted}, strict=False)
+    module.load_state_dict({name: loaded[name].to(own[name].dtype) for name in wanted}, strict=False)
 
 
 def read_config(files: Sequence[Path]) -> dict[str, Any]:
-    """The content of the `config.json` among files; nothing where there is none. Raises DataError."""
+    """Return the content of the `config.json` among the files, empty if there is none. Raises DataError."""
     for path in files:
         if path.name == "config.json":
             try:
@@ -155,14 +238,14 @@ def _make_data(name: str, about: Mapping[str, Any]) -> PretrainingData:
 
 
 def _find_by_name(family: str, text: str) -> tuple[str, Mapping[str, Any]] | None:
-    """Known weights by the name on the hub that a text has, at a commit of which that is true."""
-    name, at, commit = text.partition("@")
-    about = _list_known(family).get(name) if at else None
+    """Return (name, facts) of the known weights that `text` names as NAME@COMMIT; None if the commit is another one."""
+    name, separator, commit = text.partition("@")
+    about = _list_known(family).get(name) if separator else None
     return (name, about) if about and about.get("commit", commit) == commit else None
 
 
 def _find_by_digest(family: str, files: Sequence[Path]) -> tuple[str, Mapping[str, Any]] | None:
-    """Known weights by the content of their one file."""
+    """Return (name, facts) of the known weights whose SHA-256 is that of the one `.safetensors` file among `files`."""
     by_digest = {about["sha256"]: name for name, about in _list_known(family).items() if "sha256" in about}
     found = [path for path in files if path.suffix == ".safetensors"]
     if not by_digest or len(found) != 1 or (name := by_digest.get(_compute_sha256(found[0]))) is None:
@@ -171,7 +254,7 @@ def _find_by_digest(family: str, files: Sequence[Path]) -> tuple[str, Mapping[st
 
 
 def _list_known(family: str) -> Mapping[str, Mapping[str, Any]]:
-    """The known weights of a family: name on the hub -> what is known of them."""
+    """Return the known weights of a family: name on the hub -> facts about them."""
     return _read(TABLE, *_read_state(TABLE)).get(family, {})
 
 
@@ -192,7 +275,7 @@ def _check_licence(name: str, about: Mapping[str, Any], recipe: Recipe) -> None:
 
 
 def _refuse_code(files: Sequence[Path], text: str) -> None:
-    """Refuses weights that come with code of their own, which would have to be run to read them."""
+    """Raise UsageError for weights that need code of their own, which would have to be run to read them."""
     folder = files[0].parent
     code = sorted(path.name for path in folder.glob("*.py")) if Path(text).expanduser().is_dir() else []
     if "auto_map" in read_config(files):
@@ -207,7 +290,7 @@ def _refuse_code(files: Sequence[Path], text: str) -> None:
 
 
 def _check_digest(files: Sequence[Path], known: str | None, text: str) -> None:
-    """Refuses a file that is not the one whose SHA-256 is known, or stands in the manifest of a conversion."""
+    """Raise DataError if the file's SHA-256 is not `known`, or else not the one in the manifest of its conversion."""
     found = [path for path in files if path.suffix == ".safetensors"]
     expected = known or _read_manifest(files).get("sha256")
     if expected and (len(found) != 1 or _compute_sha256(found[0]) != expected):
@@ -220,7 +303,7 @@ def _check_digest(files: Sequence[Path], known: str | None, text: str) -> None:
 
 
 def _find_in_manifest(files: Sequence[Path]) -> PretrainingData | None:
-    """The data that weights saw by the manifest of their conversion."""
+    """Return the pretraining data that the manifest of a conversion states."""
     manifest = _read_manifest(files)
     if not manifest.get("seen"):
         return None
@@ -255,6 +338,6 @@ def _compute_digest(path: Path, *_: int) -> str:
 
 
 def _read_state(path: Path) -> tuple[int, int]:
-    """Size and time of a file, which tell that it was changed since it was read."""
+    """Return the size and the time of modification of a file: a cached result is valid while both stay the same."""
     about = path.stat()
     return about.st_size, about.st_mtime_ns

@@ -1,8 +1,8 @@
-"""Makes torchvision importable beside a torch that its compiled operators were not built for.
+"""Make torchvision importable with a torch build that its compiled operators do not match.
 
-timm imports torchvision, and so may transformers. Where a CPU-only torch meets torchvision's usual wheel, the operators
-are not loaded, and the import ends with "operator torchvision::nms does not exist". No network here calls them; it is
-enough that their names are known.
+timm imports torchvision, and so may transformers. With a CPU-only torch and torchvision's usual wheel, the operators
+are not loaded, and the import fails with "operator torchvision::nms does not exist". No network here calls them, so it
+is enough to declare their names.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _SCHEMAS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 _LIBRARIES: list[torch.library.Library] = []
-"""Declared libraries, which hold as long as they are kept here."""
+"""Declared libraries; torch forgets a declaration when its library is garbage-collected."""
 
 
 def settle() -> None:
-    """Imports torchvision; declares its two missing operators first where it cannot be imported without them."""
+    """Import torchvision; if that fails for two missing operators, declare them and import it again."""
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:

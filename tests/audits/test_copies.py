@@ -42,8 +42,8 @@ def regular_pulses(root: Path) -> Path:
         for about in json.loads(str(arrays["about"])):
             x = arrays[f"{about['id']} ecg"]
             track = draw_smooth_noise(rng, x.shape[1], 64, 15)
-            heart = body.heart(own + 5 * track, body.breathing(x.shape[1], 64, rng), 64, rng)
-            arrays[f"{about['id']} ecg"] = sosfiltfilt(smooth, body.ppg(heart, 64, rng))[None].astype(np.float32)
+            heart = body.draw_heart_phase(own + 5 * track, body.draw_breath_phase(x.shape[1], 64, rng), 64, rng)
+            arrays[f"{about['id']} ecg"] = sosfiltfilt(smooth, body.draw_ppg(heart, 64, rng))[None].astype(np.float32)
         np.savez(path, **arrays)
     return root
 

@@ -68,13 +68,13 @@ def body(session: Session, rate: float, kind: str) -> np.ndarray:
     rng = np.random.default_rng([1, session.person, sum(map(ord, kind))])
     own, felt = Body.draw(rng), session.felt(rate)
     if kind == "eda":
-        return own.eda(np.exp(np.log(6) + 0.25 * felt), rate, rng)
+        return own.draw_eda(np.exp(np.log(6) + 0.25 * felt), rate, rng)
     if kind == "temp":
-        return own.temperature(len(felt), rate, rng)
+        return own.draw_temperature(len(felt), rate, rng)
     if kind == "acc":
-        return own.acceleration(len(felt), rate, rng)
-    phase = own.heart(70 + 2.5 * felt, own.breathing(len(felt), rate, rng), rate, rng)
-    return own.ecg(phase, rate, rng) if kind == "ecg" else 40 * own.ppg(phase, rate, rng)
+        return own.draw_acceleration(len(felt), rate, rng)
+    phase = own.draw_heart_phase(70 + 2.5 * felt, own.draw_breath_phase(len(felt), rate, rng), rate, rng)
+    return own.draw_ecg(phase, rate, rng) if kind == "ecg" else 40 * own.draw_ppg(phase, rate, rng)
 
 
 def wristband(root: Path, people: int = PEOPLE) -> Path:
@@ -110,7 +110,7 @@ def brainvision(root: Path, people: int = PEOPLE) -> Path:
         stem = f"emofilm_{one.person:04d}"
         rng = np.random.default_rng([2, one.person])
         felt = one.felt(rate)
-        data = [10 * Brain.draw(rng, channels).eeg(0.3 * felt, len(felt), float(rate), rng, band=(0.5, 45))]
+        data = [10 * Brain.draw(rng, channels).draw_eeg(0.3 * felt, len(felt), float(rate), rng, band=(0.5, 45))]
         data += [body(one, rate, "eda")[None]]
         names = [f"Ch{k + 1}={name},,0.1,µV" for k, name in enumerate(channels)] + ["Ch9=EDA,,0.001,µS"]
         header = ["Brain Vision Data Exchange Header File Version 1.0", "", "[Common Infos]", "Codepage=UTF-8",

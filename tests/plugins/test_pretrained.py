@@ -200,7 +200,7 @@ def test_a_licence_that_forbids_something_is_asked_for(
     known(licence="CC-BY-NC-4.0", asks=True, sha256=sha256(found[1]))
     assert refused(found[1].parent).where == "encoder.build.accepts"
     # Nothing is downloaded before.
-    monkeypatch.setattr("embench_plugins.weights.find_files", lambda _: pytest.fail("it was looked for"))
+    monkeypatch.setattr("embench_plugins.pretrained.find_files", lambda _: pytest.fail("it was looked for"))
     refused(hub)
 
 

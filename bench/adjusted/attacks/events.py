@@ -31,7 +31,7 @@ def presses(study: Study) -> tuple[np.ndarray, ...]:
     """Seconds since the start at which each subject pressed the button."""
     made = []
     for folder in _folders(study).values():
-        times = [e4.presses(path) for path in sorted(folder.glob("tags*.csv"))]
+        times = [e4.read_presses(path) for path in sorted(folder.glob("tags*.csv"))]
         made.append(np.sort(np.concatenate([np.empty(0), *times])) - _begins(folder))
     return tuple(made)
 
@@ -51,5 +51,5 @@ def _begins(folder: Path) -> float:
         path = folder / f"{name}.csv"
         if path.is_file():
             with path.open() as lines:
-                begins.append(e4.moment(lines.readline().split(",")[0], path, 1))
+                begins.append(e4.parse_time(lines.readline().split(",")[0], path, 1))
     return max(begins)

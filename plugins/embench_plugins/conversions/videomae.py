@@ -1,4 +1,4 @@
-"""VideoMAE as its authors' code stores it, and as transformers did before safetensors.
+"""Convert VideoMAE checkpoints: those of its authors' code, and those of transformers from before safetensors.
 
 The names after conversion are transformers', those of the files on the Hugging Face hub. Positions are not stored in
 either, since they are sinusoids.
@@ -37,7 +37,7 @@ _NAMES = (
 
 
 def convert(checkpoint: Checkpoint) -> Conversion | None:
-    """The network by transformers' names, with its `config.json`; None where the file is no VideoMAE's."""
+    """Return the network under transformers' names, with its `config.json`; None if the file is not a VideoMAE's."""
     old = checkpoint.tensors
     if any(name in old for name in (_OURS, f"videomae.{_OURS}")):
         return Conversion("VideoMAE (transformers)", old, config=_read_config(checkpoint), setting=SETTING)
@@ -58,7 +58,7 @@ def convert(checkpoint: Checkpoint) -> Conversion | None:
 
 
 def _read_config(checkpoint: Checkpoint) -> Any:
-    """The `config.json` beside a file of transformers."""
+    """Return the content of the `config.json` that transformers writes beside its weights."""
     path = checkpoint.path.parent / "config.json"
     try:
         return json.loads(path.read_text())
@@ -71,7 +71,7 @@ def _read_config(checkpoint: Checkpoint) -> Any:
 
 
 def _read_sizes(new: Mapping[str, Tensor], checkpoint: Checkpoint) -> dict[str, Any]:
-    """The sizes of the authors' network, as `config.json` has them, for 16 frames of 224 pixels."""
+    """Return the sizes of the authors' network as keys of `config.json`, for 16 frames of 224 pixels."""
     width, _, tubelet, patch, _ = new[f"videomae.{_OURS}"].shape
     config = {
         "model_type": "videomae",
@@ -83,14 +83,15 @@ def _read_sizes(new: Mapping[str, Tensor], checkpoint: Checkpoint) -> dict[str, 
         **_count_layers(new, "", "videomae.encoder.layer", width, checkpoint),
     }
     if "encoder_to_decoder.weight" in new:
-        narrow = len(new["encoder_to_decoder.weight"])
-        config |= _count_layers(new, "decoder_", "decoder.decoder_layers", narrow, checkpoint)
+        decoder_width = len(new["encoder_to_decoder.weight"])
+        config |= _count_layers(new, "decoder_", "decoder.decoder_layers", decoder_width, checkpoint)
     return config
 
 
 def _count_layers(
     new: Mapping[str, Tensor], prefix: str, layers: str, width: int, checkpoint: Checkpoint
 ) -> dict[str, int]:
+    """Return the sizes of the stack whose tensors' names begin with `layers`; each key begins with `prefix`."""
     if width not in _HEADS:
         raise DataError(
             f"a VideoMAE of width {width} is none that its authors published",

@@ -1,9 +1,9 @@
-"""The pretrained networks of Wu et al. 2023 (`wu2023`) as the published code (WER-SSL) stores them.
+"""Convert the pretrained networks of Wu et al. 2023 (`wu2023`) from the layout of the published code, WER-SSL.
 
-Two such files are public: one that the authors went on from on WESAD and K-EmoCon, one for CASE. They have no licence,
-so embench cannot hand them out. The layout: `tcn1` to `tcn3` (skin conductance, pulse, temperature), a projection and a
-LayerNorm for each, one Transformer layer over all; beside these, the heads of the pretext task, and a projection
-(`project_embed`) and a layer (`fc_final`) that nothing uses.
+Two such files are public: one that the authors fine-tuned on WESAD and K-EmoCon, one for CASE. They have no licence, so
+embench cannot distribute them. A file holds the networks `tcn1` to `tcn3` (EDA, PPG, temperature), a projection and a
+LayerNorm for each, and one Transformer layer over all. Not converted: the heads of the pretext task, and a projection
+(`project_embed`) and a layer (`fc_final`) that the code does not use.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _convert_stream(old: Mapping[str, Tensor], m: str, n: str) -> Iterator[tuple
     """
     for block in range(2):
         before, after = f"{_PREFIX}tcn{n}.network.{block}", f"encoders.{m}.blocks.{block}"
-        # `conv1` and `conv2` are the same layers under other names; the code runs, and loads last, those of `net`.
+        # The checkpoint also has these layers as `conv1` and `conv2`; the code uses those of `net`.
         for i, part in enumerate(("net.0", "net.4")):
             for theirs, ours in _TCN.items():
                 yield f"{after}.{ours.format(i=i)}", old[f"{before}.{theirs.format(part=part)}"]
@@ -95,7 +95,7 @@ def _convert_stream(old: Mapping[str, Tensor], m: str, n: str) -> Iterator[tuple
 
 
 def _convert_shared(old: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Yield (name, tensor) of the Transformer layer. Its queries, keys and values are in one matrix."""
+    """Yield (name, tensor) of the Transformer layer. The checkpoint stores queries, keys and values in one matrix."""
     before, after = f"{_PREFIX}transformer_encoder.layers.0", "fusion.layers.0"
     for kind in ("weight", "bias"):
         joined = old[f"{before}.self_attn.in_proj_{kind}"]

@@ -1,15 +1,14 @@
-"""Encoder `amigos_features`: the features of the authors of AMIGOS, for their baseline.
+"""Encoder `amigos_features`: the features of the AMIGOS authors' baseline.
 
-Miranda-Correa et al. 2021 (`mirandacorrea2021`), whose list goes back to that of DEAP: 77 values of each lead of an
-ECG, 31 of skin conductance, five band powers of each EEG channel and the asymmetry of each pair of them (105 of 14
-channels). We hold the list by its quantities and numbers only. How beats are found, the segments of spectra, the edges
-of bands and which ratio completes the 77 are ours.
+Miranda-Correa et al. 2021 (`mirandacorrea2021`), whose list goes back to that of DEAP: 77 values of each ECG channel,
+31 of EDA, five band powers of each EEG channel and the asymmetry of each pair of channels (105 for 14 channels). The
+kinds and numbers of features follow the paper. Ours are the detection of beats, the segments of spectra, the edges of
+bands and the ratio that completes the 77.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +21,7 @@ from embench.signals.beats import ecg_peaks, intervals
 from embench.signals.spectra import band_powers
 from embench_plugins.encoders.features.lists import compute_shape
 from embench_plugins.encoders.features.spans import Spans
-from embench_plugins.encoders.handcrafted import Handcrafted
+from embench_plugins.encoders.handcrafted import Handcrafted, make_recipes
 
 PAIRS = (("AF3", "AF4"), ("F7", "F8"), ("F3", "F4"), ("FC5", "FC6"), ("T7", "T8"), ("P7", "P8"), ("O1", "O2"))
 BANDS = {
@@ -45,35 +44,30 @@ SKIN = (
 
 
 class AmigosFeatures(Handcrafted):
-    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token, as with
-    `handcrafted`."""
+    """The features are the same in every preset; the rest of a recipe trains the Linear layer from them to a token."""
 
     accepts: ClassVar = frozenset({"eeg", "ecg", "eda"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, F) float32, see `feature_names`; a span in which samples were lost is NaN altogether."""
+        """Return (n, F) float32, see `feature_names`. A span with lost samples is NaN altogether."""
         x = np.asarray(signal.data, np.float64)
         lost = ~np.isfinite(x).all(0)
         where = Spans.from_seconds(spans, signal.rate, x.shape[1])
         x = np.where(lost, 0.0, x)
         if signal.modality == "eeg":
-            values = where.rows(
-                x, lambda rows: _compute_brain(rows, where.rate, signal.channels), _count_features(signal)
-            )
+            width = (len(signal.channels) + len(_find_pairs(signal.channels))) * len(BANDS)
+            values = where.rows(x, lambda rows: _compute_brain(rows, where.rate, signal.channels), width)
         elif signal.modality == "ecg":
             values = np.concatenate([_compute_heart(lead, where) for lead in x], 1)
         else:
             values = np.concatenate([_compute_skin(lead, where) for lead in x], 1)
-        gone = np.concatenate([[0], np.cumsum(lost)])
-        values[gone[where.stop] > gone[where.start]] = np.nan
+        values[where.contain(lost)] = np.nan
         values[~np.isfinite(values)] = np.nan
         return values.astype(np.float32)
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """(F,) names in the order of a feature row. Raises UsageError where there are no features of this modality."""
+        """Return (F,) names in the order of a feature row. Raises UsageError for a modality without features."""
         if modality == "eeg":
             pairs = (f"{left}-{right}" for left, right in _find_pairs(channels))
             return tuple(f"{name}_{band}" for name in (*channels, *pairs) for band in BANDS)
@@ -88,28 +82,23 @@ def _find_pairs(channels: tuple[str, ...]) -> list[tuple[str, str]]:
     return [pair for pair in PAIRS if set(pair) <= set(channels)]
 
 
-def _count_features(signal: Signal) -> int:
-    return (len(signal.channels) + len(_find_pairs(signal.channels))) * len(BANDS)
-
-
 def _compute_brain(rows: np.ndarray, rate: float, channels: tuple[str, ...]) -> np.ndarray:
-    """(k, F) logarithms of the band powers of `rows` (k, C, length), then left less right of each pair."""
+    """Return (k, F) logarithms of the band powers of `rows` (k, C, length), then left minus right of each pair of
+    channels."""
     power = np.stack([band_powers(row, rate, list(BANDS.values())) for row in rows])
     log = np.log(np.where(power > 0, power, np.nan))
-    at = [[channels.index(name) for name in pair] for pair in _find_pairs(channels)]
-    sides = [log[:, left] - log[:, right] for left, right in at]
+    positions = [[channels.index(name) for name in pair] for pair in _find_pairs(channels)]
+    sides = [log[:, left] - log[:, right] for left, right in positions]
     return np.concatenate([log.reshape(len(rows), -1), *sides], 1)
 
 
 def _compute_heart(lead: np.ndarray, spans: Spans) -> np.ndarray:
-    """(n, 77) of one lead (T,): its intervals between beats, and its spectrum up to 6 Hz."""
+    """Return (n, 77) values of one ECG channel (T,): of its intervals between beats, and its spectrum up to 6 Hz."""
     ends, ibi = intervals(ecg_peaks(lead, spans.rate), spans.rate)
-    first = np.searchsorted(ends - ibi, spans.start / spans.rate - 1e-9)
-    last = np.searchsorted(ends, spans.stop / spans.rate - 1e-9)
     beats = np.full((len(spans), len(ECG) - len(ECG_BANDS)), np.nan)
-    for row, (a, b) in enumerate(zip(first, last, strict=True)):
-        if b - a >= LEAST_BEATS:
-            beats[row] = _compute_beats(ends[a:b], ibi[a:b])
+    for row, inside in enumerate(spans.enclosed(ends - ibi, ends)):
+        if len(ibi[inside]) >= LEAST_BEATS:
+            beats[row] = _compute_beats(ends[inside], ibi[inside])
     spectrum = spans.rows(lead, lambda rows: band_powers(rows, spans.rate, ECG_BANDS, segment_s=20.0), len(ECG_BANDS))
     return np.concatenate([beats, spectrum], 1)
 
@@ -133,7 +122,7 @@ def _compute_moments(values: np.ndarray) -> list[float]:
 
 
 def _compute_skin(lead: np.ndarray, spans: Spans) -> np.ndarray:
-    """(n, 31) of one channel (T,) of conductance, in any unit."""
+    """Return (n, 31) values of one channel of EDA (T,), in any unit."""
     slow, very_slow, smooth = (_filter_low(lead, spans.rate, hz) for hz in (0.2, 0.08, 0.5))
 
     def compute(rows: np.ndarray) -> np.ndarray:
@@ -147,26 +136,26 @@ def _compute_skin(lead: np.ndarray, spans: Spans) -> np.ndarray:
         resistance = np.mean(1.0 / np.where(np.abs(x) > 1e-9, x, np.nan), axis=-1)
         powers = band_powers(x, rate, SKIN_BANDS, segment_s=20.0)
         crossings, peaks = zip(*(_measure_swings(rows[:, i], rate) for i in (1, 2)), strict=True)
-        head = [resistance, slope.mean(-1), falling, falls.mean(-1), minima, rises.sum(-1) / rate / tops]
-        return np.concatenate([np.stack(head, 1), powers, np.stack([*crossings, *peaks], 1)], 1)
+        shape = [resistance, slope.mean(-1), falling, falls.mean(-1), minima, rises.sum(-1) / rate / tops]
+        return np.concatenate([np.stack(shape, 1), powers, np.stack([*crossings, *peaks], 1)], 1)
 
     return spans.rows(np.stack([lead, slow, very_slow, smooth]), compute, len(SKIN))
 
 
 def _filter_low(x: np.ndarray, rate: float, hz: float) -> np.ndarray:
-    """`x` (T,) below `hz`, forward and backward."""
+    """Return `x` (T,) low-passed at `hz`, forward and backward."""
     if len(x) < 3 * rate:  # shorter than the filter's own tails
         return x - x.mean()
     return np.asarray(sps.sosfiltfilt(sps.butter(2, hz, fs=rate, output="sos"), x))
 
 
 def _measure_swings(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Zero crossings a second of rows (k, length) around their straight line, and the mean height of what lies between
-    two of them."""
-    flat = sps.detrend(x, axis=-1)
-    crosses = np.diff(np.signbit(flat), axis=-1)
+    """Return zero crossings per second of detrended rows (k, length), and the mean peak height between two
+    crossings."""
+    detrended = sps.detrend(x, axis=-1)
+    crosses = np.diff(np.signbit(detrended), axis=-1)
     heights = [
         np.maximum.reduceat(np.abs(row), [0, *(np.flatnonzero(c) + 1)]).mean()
-        for row, c in zip(flat, crosses, strict=True)
+        for row, c in zip(detrended, crosses, strict=True)
     ]
     return crosses.mean(-1) * rate, np.array(heights)

@@ -1,25 +1,24 @@
 """Encoder `catch22`: 22 features of a series' shape, with its mean and SD, for any signal.
 
-Lubba et al. 2019 (`lubba2019`) chose them from 4791 features as a small set that still tells the classes of 93 data
-sets apart. They are the authors' own code, the package `pycatch22` (extra `features`; GPL-3, so that embench does not
-bring it along). All but mean and SD are of the z-scored series: scale and offset do not matter to them. Lags are
-counted in samples, and slow signals are therefore brought to `prepare.rates_hz` first, which is ours.
+Lubba et al. 2019 (`lubba2019`) chose them from 4791 features as a small set that still separates the classes of 93 data
+sets. The authors' package `pycatch22` computes them (extra `features`; it is GPL-3, so embench does not include it).
+All but mean and SD are of the z-scored series, so scale and offset do not matter. Lags are counted in samples; slow
+signals are therefore resampled to `prepare.rates_hz` first, which is ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from embench.errors import MachineError, UsageError
+from embench.errors import MachineError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
-from embench_plugins.encoders.features.spans import RATES_HZ, take_recorded
-from embench_plugins.encoders.handcrafted import Handcrafted
+from embench_plugins.encoders.features.spans import ANY_SERIES, RATES_HZ, take_recorded
+from embench_plugins.encoders.handcrafted import Handcrafted, check_modality, make_recipes
 
 SHAPE = (
     "mode_5", "mode_10", "outlier_timing_pos", "outlier_timing_neg", "acf_timescale", "acf_first_min",
@@ -29,32 +28,27 @@ SHAPE = (
 )  # fmt: skip
 NAMES = (*SHAPE, "mean", "sd")
 LEAST_SAMPLES = 20
-"""Of fewer, or of a constant, `pycatch22` returns numbers that say nothing, such as 708."""
+"""For fewer samples, or a constant series, `pycatch22` returns meaningless numbers such as 708."""
 
 
 class Catch22(Handcrafted):
-    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token, as with
-    `handcrafted`.
+    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a token.
 
-    Prepare keys: `rates_hz` by modality; others keep the rate of the protocol.
+    Prepare keys: `rates_hz`, the rate by modality; other modalities keep the protocol's rate.
     """
 
-    accepts: ClassVar = frozenset(
-        {"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", "face_au"}
-    )
+    accepts: ClassVar = ANY_SERIES
     libraries: ClassVar[tuple[str, ...]] = ("pycatch22",)
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={"rates_hz": dict(RATES_HZ)}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes(rates_hz=dict(RATES_HZ))
 
     def assets(self) -> tuple[Path, ...]:
-        """No files. Raises MachineError where `pycatch22` is not installed, so that a run stops when it is planned."""
+        """Return no files. Raises MachineError if `pycatch22` is not installed, so that a run stops during planning."""
         _import_library()
         return ()
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, C * 24) float32, channel by channel, mean and SD in the signal's unit. NaN where samples were lost; a
-        span that is constant or shorter than 20 samples has mean and SD only.
+        """Return (n, C * 24) float32, channel by channel, mean and SD in the signal's unit. NaN where samples were
+        lost. A span that is constant or shorter than 20 samples has only mean and SD.
 
         Raises:
             MachineError: `pycatch22` is not installed.
@@ -70,12 +64,9 @@ class Catch22(Handcrafted):
         return found.astype(np.float32)
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """(F,) names in the order of a feature row, as `pycatch22` shortens them. Raises UsageError where there are no
-        features of this modality."""
-        if modality not in self.accepts:
-            raise UsageError(
-                f"catch22 has no features of {modality!r}", expected=f"one of {', '.join(sorted(self.accepts))}"
-            )
+        """Return (F,) names in the order of a feature row, in `pycatch22`'s short form. Raises UsageError for a
+        modality without features."""
+        check_modality("catch22", modality, self.accepts)
         return tuple(f"{c}_{name}" for c in channels for name in NAMES)
 
 
@@ -91,7 +82,7 @@ def _import_library() -> Callable[..., Any]:
 
 
 def _compute_values(series: np.ndarray, compute: Callable[..., Any]) -> np.ndarray:
-    """(24,) of one channel (length,)."""
+    """Return (24,) features of one channel (length,)."""
     values = np.array(compute(series.tolist(), catch24=True)["values"])
     if len(series) < LEAST_SAMPLES or np.ptp(series) == 0:
         values[: len(SHAPE)] = np.nan

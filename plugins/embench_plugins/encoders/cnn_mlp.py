@@ -1,12 +1,12 @@
-"""Encoder `cnn_mlp`: convolutions over a whole recording, then a network along time that leaves 100 tokens.
+"""Encoder `cnn_mlp`: convolutions over a whole recording, then a network along time that outputs 100 tokens.
 
 Strizhkova et al. 2024 (`strizhkova2024`): physiology as two channels at 128 Hz (`ecg+eda`, `ppg+eda`), or 42 facial
-values at 18 Hz, filled up with zeros to the longest recording. A CNN widens each moment to 512 values; an MLP that all
-512 share reads all moments at once and gives 100. Padding is not masked away: it goes into that MLP, as zeros.
+values at 18 Hz, padded with zeros to the longest recording. A CNN turns each moment into 512 values. An MLP, shared by
+all 512, reads all moments at once and outputs 100. Padding is not masked: the MLP reads it as zeros.
 
-The paper gives neither kernels nor hidden sizes. It says that the CNN extends that of `cnn_tf`, whose kernels the
-physiology has here; the facial ones see as many seconds' share of a slower signal. Its single-modality models are these
-tokens under the fusion `cross_attn`, its 10 s variant is `view: window(10, 10)`.
+The paper gives neither kernels nor hidden sizes. It says that the CNN extends that of `cnn_tf`, whose kernels are used
+here for physiology; facial values have kernels that span about as many seconds at the slower rate. The paper's
+single-modality models are these tokens under the fusion `cross_attn`. Its 10 s variant is `view: window(10, 10)`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
 from embench.nn import hide
 from embench.signals.resample import resample
+from embench_plugins.encoders.features.spans import ANY_SERIES
 
 FACE = "face_au"
 
@@ -33,7 +34,8 @@ CONTINUOUS = (
     *("amigos/external", "case", "k_emocon", "stress_predict", "wearable_stress", "wearable_stress/exercise"),
     *("wesad", "wesad/chest"),
 )
-"""Datasets whose units are 10 s of something longer: a method of whole recordings reads the minute that ends there."""
+"""Datasets whose units are 10 s of a longer session. Here a method for whole recordings reads the minute up to the end
+of the unit."""
 
 MINUTE: Mapping[str, Any] = {"view": View("context", 60.0)}
 
@@ -50,15 +52,15 @@ PAPER = Recipe(
     datasets=dict.fromkeys(CONTINUOUS, MINUTE),
 )  # fmt: skip
 
-# A wristband's signals hold nothing above 8 Hz after preprocessing. On validation subjects of the real ones a start at
-# averages was no better than one at random.
+# A wristband's signals hold nothing above 8 Hz after preprocessing. On validation subjects, weights that start as
+# averages were no better than random ones.
 WRISTBAND: Mapping[str, Any] = {
     **MINUTE, "prepare": {"rate_hz": 16}, "build": {"kernels": [9, 5, 3], "start": "random"},
 }  # fmt: skip
 
-# Departures from the paper. Every fourth moment of a sixteenth of the rate (a quarter for EEG): at faster ones this
-# network learns to identify subjects by the shapes of their beats. Layers along time start as means of segments: with
-# a random weight for each moment, it memorises a few hundred recordings.
+# Departures from the paper: a sixteenth of the rate (a quarter for EEG) and a stride of 4, as at higher rates this
+# network learns to identify subjects by the shapes of their beats. Layers along time start as means of segments, as
+# with random weights the network memorises a few hundred recordings.
 SMALL = PAPER.but(
     lr=1e-3, weight_decay=1e-2, warmup=1, epochs=12, batch=32, clip=1.0, patience=12, class_weight="balanced",
     prepare={"rate_hz": 8, "eeg_rate_hz": 32}, assumed=(),
@@ -73,13 +75,11 @@ SMALL = PAPER.but(
 class CnnMlp(Encoder):
     """Tokens (B, 100, 512).
 
-    Build keys: `stride` over 1 passes over moments in the first convolution; `start` is `random`, as torch draws
-    weights, or `average`: both layers along time begin as means of segments.
+    Build keys: `stride` of the first convolution; `start`, the initial weights of both layers along time: `random`, as
+    torch draws them, or `average`, means of segments.
     """
 
-    accepts: ClassVar = frozenset(
-        {"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", FACE}
-    )  # fmt: skip
+    accepts: ClassVar = ANY_SERIES
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
@@ -88,7 +88,7 @@ class CnnMlp(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:
-        """`stream` where the recipe names a rate, else `signal`."""
+        """`stream` if the recipe names a rate, else `signal`."""
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
@@ -101,7 +101,7 @@ class CnnMlp(Encoder):
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """Return the network for rows (C, T) of `spec.shape`; facial values have kernels of their own."""
+        """Return the network for signals (C, T) of `spec.shape`; facial values have their own kernels."""
         build = dict(self.recipe.build)
         kernels, face_kernels = build.pop("kernels"), build.pop("face_kernels")
         return Network(*spec.shape, kernels=face_kernels if spec.modality == FACE else kernels, **build)
@@ -113,7 +113,7 @@ class Network(nn.Module):
     Args:
         channels, length: C and T. The MLP has a weight for each moment, so T is fixed.
         kernels: odd numbers of samples.
-        padding: what convolutions see beyond a row, by torch's names.
+        padding: how convolutions pad the signal, by torch's names.
     """
 
     def __init__(
@@ -154,5 +154,5 @@ class Network(nn.Module):
 @torch.no_grad()
 def average_(linear: nn.Linear) -> None:
     """Initialise each output as the mean of its own segment of the inputs, plus a tenth of the usual noise."""
-    stretches = adaptive_avg_pool1d(torch.eye(linear.in_features)[None], linear.out_features)[0].T
-    linear.weight.mul_(0.1).add_(stretches)
+    segment_means = adaptive_avg_pool1d(torch.eye(linear.in_features)[None], linear.out_features)[0].T
+    linear.weight.mul_(0.1).add_(segment_means)

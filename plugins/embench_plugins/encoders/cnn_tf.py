@@ -1,8 +1,8 @@
 """Encoder `cnn_tf`: three convolutions and a Transformer over every sample, read out by a CLS vector.
 
 Vazquez-Rodriguez et al. 2022 (`vazquez2022`): 10 s of ECG (1 channel) or EEG (10 channels) at 128 Hz. Convolutions of
-65, 33 and 17 samples see 1 + 64 + 32 + 16 = 113 samples, 0.88 s; two Transformer layers do the rest. What the paper
-leaves open is named in each recipe's `assumed`. `strizhkova2024` reads facial values with it too.
+65, 33 and 17 samples together span 1 + 64 + 32 + 16 = 113 samples, 0.88 s; two Transformer layers span the rest. Each
+recipe's `assumed` lists what the paper does not state. `strizhkova2024` uses it for facial values too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from embench.interfaces.units import View
 from embench.nn import hide, sinusoidal
 from embench.signals.resample import resample
 from embench_plugins.attention import Layer
+from embench_plugins.encoders.features.spans import ANY_SERIES
 
 MONTAGE = ("F7", "F3", "T7", "P7", "O1", "O2", "P8", "T8", "F4", "F8")
 """The EEG channels that AMIGOS shares with the paper's pretraining corpora, in its order."""
@@ -46,10 +47,11 @@ PAPER = Recipe(
 
 SLOW: Mapping[str, Any] = {"batch": 64, "prepare": {"rate_hz": 16}, "build": {"kernels": [9, 5, 3]}}
 
-SPARSE: Mapping[str, Any] = {"view": View("window", 10.0, 60.0)}  # ten seconds of each of up to 24 minutes
+SPARSE: Mapping[str, Any] = {"view": View("window", 10.0, 60.0)}  # 10 s of each minute of recordings up to 24 min long
 
-# The same seconds of receptive field at a quarter of the rate. Dropping attention weights doubles a CPU's time. Small
-# batches, and to the end of the schedule: on a few hundred rows the loss leaves its plateau after 100 to 200 steps.
+# The same receptive field in seconds at a quarter of the rate. Dropout of attention weights doubles the time on a CPU.
+# Batches are small and the schedule runs to its end: on a few hundred windows the loss falls only after 100 to 200
+# steps.
 SMALL = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=16, clip=1.0,
     selection="last", patience=16, class_weight="balanced",
@@ -66,15 +68,13 @@ SMALL = Recipe(
 
 
 class CnnTf(Encoder):
-    """Tokens (B, T, D), one a sample, and the CLS vector as their summary.
+    """Tokens (B, T, D), one for each sample, and the CLS vector (B, D) as their summary.
 
-    Build keys: `face_kernels` stand for `kernels` at the 18 Hz of facial values; 0 `layers` leave the convolutions
-    alone, whose tokens have no summary.
+    Build keys: `face_kernels` replace `kernels` for facial values, which have 18 Hz; with 0 `layers` there are only
+    convolutions, and no summary.
     """
 
-    accepts: ClassVar = frozenset(
-        {"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", FACE}
-    )  # fmt: skip
+    accepts: ClassVar = ANY_SERIES
     offers: ClassVar = frozenset({"token_per_sample", "summary"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
@@ -84,18 +84,19 @@ class CnnTf(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:
-        """`stream` where the recipe names a rate, else `signal`."""
+        """`stream` if the recipe names a rate, else `signal`."""
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
-        """The signal at `prepare.rate_hz`; facial values stay at their own rate."""
+        """Return the signal at `prepare.rate_hz`; facial values stay at their own rate."""
         if signal.modality == FACE:
             return signal
         rate = float(self.recipe.prepare["rate_hz"])
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """The network for rows of at most `spec.shape[1]` samples, on the channels that `pick_channels` chooses."""
+        """Return the network for windows of at most `spec.shape[1]` samples, on the channels that `pick_channels`
+        chooses."""
         own = {key: value for key, value in self.recipe.build.items() if key not in ("hidden", "head_dropout")}
         face_kernels = own.pop("face_kernels")
         if spec.modality == FACE:
@@ -103,15 +104,15 @@ class CnnTf(Encoder):
         return Network(spec.shape[1], pick_channels(spec.modality, spec.channels), **own)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """The paper's classifier on the CLS vector (without layers on the mean of the tokens), sized by `build.hidden`
-        and `build.head_dropout`."""
+        """Return the paper's classifier on the CLS vector (without layers, on the mean of the tokens), sized by
+        `build.hidden` and `build.head_dropout`."""
         build = self.recipe.build
         return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["head_dropout"]))
 
 
 def pick_channels(modality: str, channels: tuple[str, ...]) -> list[int]:
-    """The positions of the channels that are read: the paper's ten where an EEG has them all, the left arm's lead where
-    an ECG has one, else every channel."""
+    """Return the positions of the channels to read: the paper's ten if an EEG has them all, the left arm's lead if an
+    ECG has it, else every channel."""
     for name, wanted in (("eeg", MONTAGE), ("ecg", LEAD)):
         if modality == name and set(wanted) <= set(channels):
             return [channels.index(channel) for channel in wanted]
@@ -122,10 +123,10 @@ class Network(nn.Module):
     """(B, C, T) -> Tokens(x (B, T, D), mask (B, T) | None, summary (B, D), None without layers).
 
     Args:
-        length: most samples of a row; shorter rows use the first positions.
-        picks: the channels that are read, kept as a buffer so that a pretext task can find out.
-        padding: what convolutions see beyond a row, by torch's names.
-        pos: `sin` (fixed), `learned`, or `none` (then the Transformer does not know the order).
+        length: samples of the longest window; shorter windows use the first positions.
+        picks: positions of the channels to read; a pretext task looks them up here.
+        padding: how convolutions pad the signal, by torch's names.
+        pos: positional encoding: `sin` (fixed), `learned`, or `none` (the Transformer does not know the order).
 
     Raises:
         UsageError: `pos` is none of these.
@@ -174,31 +175,33 @@ class Network(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` (B, C, T), `mask` (B, T) -> tokens (B, T, D), the same mask, and the CLS vector (B, D) as summary."""
+        """Return tokens (B, T, D), the same mask, and the CLS vector (B, D) as summary, for `x` (B, C, T) and `mask`
+        (B, T)."""
         x = x[:, self.picks]
         for convolution in self.convolutions:
-            # A bias makes padded samples non-zero, and the next kernel would carry them into valid ones.
+            # A bias makes padded samples non-zero, and the next kernel would mix them into valid ones.
             x = torch.relu(convolution(hide(x, mask)))
         if self.cls is None:
             return Tokens(self.dropout(hide(x, mask).transpose(1, 2)), mask)
         x = torch.cat([self.cls.expand(len(x), 1, -1).to(x.dtype), hide(x, mask).transpose(1, 2)], 1)
         if self.positions is not None:
             x = x + self.positions[: x.shape[1]]
-        seen = None if mask is None else torch.cat([mask.new_ones(len(mask), 1), mask], 1)
+        token_mask = None if mask is None else torch.cat([mask.new_ones(len(mask), 1), mask], 1)
         x = self.dropout(x)
         for layer in self.layers:
-            x = layer(x, seen)
+            x = layer(x, token_mask)
         return Tokens(x[:, 1:], mask, x[:, 0])
 
 
 class Classifier(nn.Module):
-    """The paper's head: Linear, ReLU, dropout, Linear on the CLS vector; `hidden` is the layer after the ReLU."""
+    """Linear, ReLU, dropout, Linear on the tokens' summary, or on their mean if they have none; `hidden` is the layer
+    after the ReLU."""
 
     def __init__(self, dim: int, hidden: int, outputs: int, dropout: float) -> None:
         super().__init__()
         self.first, self.dropout, self.last = nn.Linear(dim, hidden), nn.Dropout(dropout), nn.Linear(hidden, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
-        """`logits` (B, n) and `hidden` (B, hidden) from the tokens' summary (B, D)."""
+        """Return `logits` (B, n) and `hidden` (B, hidden) from the pooled tokens (B, D)."""
         hidden = torch.relu(self.first(tokens.pooled()))
         return Output(self.last(self.dropout(hidden)), hidden)

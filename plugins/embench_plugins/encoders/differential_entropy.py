@@ -1,57 +1,52 @@
-"""Encoder `differential_entropy`: the features of the authors of FACED, for their baseline.
+"""Encoder `differential_entropy`: the features of the FACED authors' baseline.
 
-Chen et al. 2023 (`chen2023`): of each second and channel, the differential entropy of a Gaussian with the variance v of
-each of five bands, ln(2 pi e v) / 2 (Duan et al. 2013, `duan2013`), smoothed along time by a linear dynamical system
-(Shi and Lu 2010, `shi2010`) with the constants of the authors' code. A unit longer than a second has the mean of its
+Chen et al. 2023 (`chen2023`): for each second and channel, the differential entropy ln(2 pi e v) / 2 of a Gaussian with
+the variance v of each of five bands (Duan et al. 2013, `duan2013`), smoothed in time by a linear dynamical system (Shi
+and Lu 2010, `shi2010`) with the constants of the authors' code. A unit longer than a second has the mean of its
 seconds.
 
-Not followed: the running normalisation of a session in the order of play, since it needs other recordings; features are
-z-scored for each subject by the protocol. Published code runs the smoothing, which remembers about 100 s, through all
-clips of a person in the order of their numbers, which is that of their emotions: of a test subject, too, each clip is
-mixed with others of its class. Here it sees one recording only, all of it and not its last 30 s. Bands are cut by
+Not followed: the running normalisation of a session in the order of play, since it needs other recordings. The protocol
+z-scores features for each subject instead. The published smoothing, which remembers about 100 s, runs through all clips
+of a subject in the order of their numbers, which is that of their emotions. Each clip is thereby mixed with others of
+its class, for test subjects too. Here it sees one recording only, all of it and not its last 30 s. Bands are cut by
 zero-phase Butterworth filters, in that code by linear-phase ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 
-from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.signals.filters import bandpass
 from embench_plugins.encoders.features.spans import Spans
-from embench_plugins.encoders.handcrafted import Handcrafted
+from embench_plugins.encoders.handcrafted import Handcrafted, check_modality, make_recipes
 
 BANDS = {
     "delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 30.0), "gamma": (30.0, 47.0),
 }  # fmt: skip
 ORDER = 4
 ROUNDED_S = 0.02
-"""A span may be so much shorter than its seconds: its ends, and the recording's, are rounded to samples."""
+"""A span may be this much shorter than whole seconds, since its ends are rounded to samples."""
 FIRST_VARIANCE, DRIFT, NOISE = 0.01, 1e-4, 1.0
-"""Variances of the smoothed value before the first second, of its change in a second, and of what is measured around
-it. Only their ratios matter."""
+"""Variances of the smoothed value before the first second, of its change in a second, and of the noise of a
+measurement. Only their ratios matter."""
 
 
 class DifferentialEntropy(Handcrafted):
-    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token, as with
-    `handcrafted`."""
+    """The features are the same in every preset; the rest of a recipe trains the Linear layer from them to a token."""
 
     accepts: ClassVar = frozenset({"eeg"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, C * 5) float32 in nats, channel by channel: means over the whole seconds of each span, which are counted
-        back from its end. NaN where a span has no whole second, a channel is flat, or the rate cannot hold a band.
+        """Return (n, C * 5) float32 in nats, channel by channel: means over the whole seconds of each span, counted
+        back from its end. NaN if a span has no whole second, a channel is constant, or the rate is too low for a band.
 
-        The smoothing starts at the recording's first second of the same grid, whatever other spans there are.
+        The smoothing starts at the recording's first second of the same grid, whatever the other spans are.
         """
         where, second = Spans.from_seconds(spans, signal.rate, signal.data.shape[1]), round(signal.rate)
         bands = _split_bands(signal.data, signal.rate)
@@ -68,16 +63,14 @@ class DifferentialEntropy(Handcrafted):
         return out
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """(F,) names in the order of a feature row. Raises UsageError where there are no features of this modality."""
-        if modality not in self.accepts:
-            raise UsageError(f"differential_entropy has no features of {modality!r}", expected="eeg")
+        """Return (F,) names in the order of a feature row. Raises UsageError for a modality without features."""
+        check_modality("differential_entropy", modality, self.accepts)
         return tuple(f"{c}_{band}" for c in channels for band in BANDS)
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Each feature of `values` (seconds, F) through a Kalman filter: it drifts as a random walk, and is measured with
-    noise. It starts at the feature's mean over all seconds and runs forward; seconds that are NaN are skipped, and stay
-    NaN.
+    """Return each feature of `values` (seconds, F) after a Kalman filter: a random walk, measured with noise. It starts
+    at the feature's mean over all seconds and runs forward. Seconds that are NaN are skipped and stay NaN.
 
     >>> smooth(np.array([[2.0], [2.0], [np.nan]])).ravel()
     array([ 2.,  2., nan])
@@ -86,16 +79,17 @@ def smooth(values: np.ndarray) -> np.ndarray:
     state = np.where(known, values, 0.0).sum(0) / np.maximum(known.sum(0), 1)
     variance = np.full(values.shape[1], FIRST_VARIANCE)
     out = np.full(values.shape, np.nan)
-    for second, there in enumerate(known):
-        gain = np.where(there, variance / (variance + NOISE), 0.0)
-        state = state + gain * np.where(there, values[second] - state, 0.0)
+    for second, is_known in enumerate(known):
+        gain = np.where(is_known, variance / (variance + NOISE), 0.0)
+        state = state + gain * np.where(is_known, values[second] - state, 0.0)
         variance = (1.0 - gain) * variance + DRIFT
-        out[second] = np.where(there, state, np.nan)
+        out[second] = np.where(is_known, state, np.nan)
     return out
 
 
 def _compute_entropies(bands: np.ndarray, second: int) -> np.ndarray:
-    """(seconds, C * bands) of the signals `bands` (C, bands, T), whose seconds have `second` samples each."""
+    """Return (seconds, C * bands) entropies of the signals `bands` (C, bands, T), whose seconds have `second` samples
+    each."""
     whole = bands.shape[-1] // second
     variance = bands[..., : whole * second].reshape(*bands.shape[:2], whole, second).var(-1, dtype=np.float64)
     entropy = 0.5 * np.log(2 * np.pi * np.e * np.where(variance > 0, variance, np.nan))
@@ -103,6 +97,6 @@ def _compute_entropies(bands: np.ndarray, second: int) -> np.ndarray:
 
 
 def _split_bands(x: np.ndarray, rate: float) -> np.ndarray:
-    """(C, bands, T) of `x` (C, T), zeros where the rate cannot hold a band."""
+    """Return (C, bands, T): `x` (C, T) filtered to each band, zeros if the rate is too low for a band."""
     passed = [bandpass(x, rate, edges, ORDER) if edges[1] < rate / 2 else np.zeros_like(x) for edges in BANDS.values()]
     return np.stack(passed, 1)

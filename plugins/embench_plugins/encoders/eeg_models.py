@@ -1,7 +1,7 @@
-"""Encoders `labram`, `cbramod`, `biot`, `eegpt`, `luna` and `reve`, each a card on `EegFoundation`.
+"""Encoders `labram`, `cbramod`, `biot`, `eegpt`, `luna` and `reve`: their settings, each a subclass of `EegFoundation`.
 
-Bands, scales and windows are those of the papers and of their authors' code; what neither says is in `assumed`. None of
-the networks is trained here as its authors pretrained it.
+Bands, scales and windows are those of the papers and of the authors' code; what neither states is in `assumed`. None of
+these networks is pretrained here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,17 @@ from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import OutputSpec, TokenSpec
 from embench.interfaces.units import View
-from embench_plugins import weights
-from embench_plugins.electrodes import POSITIONS, WITHOUT_A_PLACE
-from embench_plugins.encoders.eeg_foundation import PAPER, EegFoundation, EluHead, FlatHead, Pieces, add_small
+from embench_plugins import pretrained
+from embench_plugins.encoders.eeg_foundation import (
+    PAPER,
+    POSITIONS,
+    WITHOUT_POSITION,
+    EegFoundation,
+    EluHead,
+    FlatHead,
+    Pieces,
+    add_small,
+)
 
 CLINICAL = (
     "Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T7", "T8", "P7", "P8", "Fz", "Cz", "Pz",
@@ -29,7 +37,7 @@ PAIRS = (
     "Fp1-F7", "F7-T7", "T7-P7", "P7-O1", "Fp2-F8", "F8-T8", "T8-P8", "P8-O2", "Fp1-F3", "F3-C3", "C3-P3", "P3-O1",
     "Fp2-F4", "F4-C4", "C4-P4", "P4-O2", "C3-A2", "C4-A1",
 )  # fmt: skip
-"""The bipolar channels of `biot`, in its order; the last two are of its weights for 18 channels only."""
+"""The bipolar channels of `biot`, in its order; only its weights for 18 channels have the last two."""
 
 UNKNOWN_TO_EEGPT = frozenset({
     "AF9", "AF5", "AF1", "AFz", "AF2", "AF6", "AF10", "F9", "F10", "FT9", "FT10", "T9", "T10", "TP9", "TP10", "P9",
@@ -39,10 +47,11 @@ UNKNOWN_TO_EEGPT = frozenset({
 
 
 class Labram(EegFoundation):
-    """LaBraM base (Jiang et al. 2024, ICLR): a Transformer over seconds of single electrodes, by their names.
+    """LaBraM base (Jiang et al. 2024, ICLR): a Transformer whose tokens are seconds of single electrodes, identified by
+    name.
 
-    The network is as long as its window, 15 s at most; of a checkpoint, which has 15 s, the positions in time of the
-    first seconds are taken. The paper smooths labels by .1, which is not done here.
+    The network is built for its window, 15 s at most. A checkpoint has positions in time for 15 s; the first seconds of
+    them are loaded. Not followed: the paper smooths labels by .1.
     """
 
     family: ClassVar = "labram"
@@ -50,7 +59,7 @@ class Labram(EegFoundation):
     network: ClassVar = "Labram"
     pieces: ClassVar = Pieces(200, 200)
     longest_s: ClassVar = 15.0
-    known: ClassVar = (*POSITIONS, *WITHOUT_A_PLACE)
+    known: ClassVar = (*POSITIONS, *WITHOUT_POSITION)
     stack: ClassVar = "blocks"
     offered: ClassVar = frozenset({"cls"})
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(
@@ -62,38 +71,38 @@ class Labram(EegFoundation):
         num_layers=2,
     )  # fmt: skip
 
-    def model(self, channels: tuple[str, ...], samples: int) -> Any:
-        """The network for so many samples: that of 15 s, filled and cut, where there are weights."""
-        model = self.made(n_chans=len(channels), n_times=samples)
-        if self.recipe.build["weights"] not in (weights.RANDOM, weights.UNNAMED):
-            whole = self.made(n_chans=len(channels), n_times=round(self.rate * self.longest_s))
+    def load_model(self, channels: tuple[str, ...], samples: int) -> Any:
+        """Return the network for so many samples. Pretrained weights are those of 15 s, cut."""
+        model = self.make_model(n_chans=len(channels), n_times=samples)
+        if self.recipe.build["weights"] not in (pretrained.RANDOM, pretrained.UNNAMED):
+            whole = self.make_model(n_chans=len(channels), n_times=round(self.rate * self.longest_s))
             self.fill(whole)
-            state, rows = whole.state_dict(), model.temporal_embedding.shape[1]
-            state["temporal_embedding"] = state["temporal_embedding"][:, :rows]
+            state, seconds = whole.state_dict(), model.temporal_embedding.shape[1]
+            state["temporal_embedding"] = state["temporal_embedding"][:, :seconds]
             model.load_state_dict(state)
         model.channels = list(channels)
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, C * seconds, 200) and the CLS token."""
+    def tokens(self, model: Any, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return tokens (B, C * seconds, 200) and the CLS token."""
         found = model(x, ch_names=model.channels, return_features=True)
         return found["features"], found["cls_token"]
 
 
 class CBraMod(EegFoundation):
-    """CBraMod (Wang et al. 2025, ICLR): attention among electrodes and among seconds, with positions by convolution.
+    """CBraMod (Wang et al. 2025, ICLR): attention among electrodes and among seconds, with positions encoded by
+    convolution.
 
-    It tells electrodes apart by their neighbours in the order of channels alone: that order is the one of the 19
-    electrodes of its pretraining, and then that of the table of electrodes. The paper trains the head at five times
-    the rate of the network, smooths labels by .1, and keeps the epoch with the best kappa on validation people, and
-    not the least loss.
+    It distinguishes electrodes only by the order of channels: first the 19 electrodes of its pretraining, then the
+    others as in `POSITIONS`. Not followed: the paper trains the head at five times the learning rate of the network,
+    smooths labels by .1, and keeps the epoch with the best kappa on validation subjects, not the lowest loss.
     """
 
     family: ClassVar = "cbramod"
     module: ClassVar = "braindecode.models.cbramod"
     network: ClassVar = "CBraMod"
     pieces: ClassVar = Pieces(200, 200)
-    known: ClassVar = (*CLINICAL, *(name for name in (*POSITIONS, *WITHOUT_A_PLACE) if name not in CLINICAL))
+    known: ClassVar = (*CLINICAL, *(name for name in (*POSITIONS, *WITHOUT_POSITION) if name not in CLINICAL))
     stack: ClassVar = "encoder.layers"
     offered: ClassVar = frozenset({"head"})
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(
@@ -105,16 +114,16 @@ class CBraMod(EegFoundation):
         n_layer=2,
     )  # fmt: skip
 
-    def made(self, **shape: Any) -> Any:
-        """The network without its head."""
-        return super().made(**shape, return_encoder_output=True)
+    def make_model(self, **shape: Any) -> Any:
+        """Return the network without its head."""
+        return super().make_model(**shape, return_encoder_output=True)
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, C * seconds, 200)."""
+    def tokens(self, model: Any, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return tokens (B, C * seconds, 200)."""
         return model(x).flatten(1, 2), None
 
     def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """Three layers on all tokens of a window, the first of 200 for each second."""
+        """Return three layers on all tokens of a window, the first with 200 outputs for each second."""
         seconds = round(float(self.recipe.view.length_s or 0)) if self.recipe.view else 1
         return FlatHead(tokens, outputs, hidden=(200 * seconds, 200), dropout=0.1)
 
@@ -122,9 +131,11 @@ class CBraMod(EegFoundation):
 class Biot(EegFoundation):
     """BIOT (Yang et al. 2023, NeurIPS): linear attention over spectra of single bipolar channels.
 
-    The epoch is the one with the least loss on validation people, in the authors' code that with the best AUROC.
-    Prepare key `pairs`: 16, or 18 with two against the ears. Build key `max_chans`: how many channels the weights were
-    trained with, 16 or 18.
+    The epoch with the lowest loss on validation subjects is kept; the authors' code keeps that with the best AUROC.
+
+    Prepare keys: `pairs`, the number of bipolar channels, 16, or 18 with two against the ears.
+
+    Build keys: `max_chans`, the number of channels that the weights were trained with, 16 or 18.
     """
 
     family: ClassVar = "biot"
@@ -144,12 +155,12 @@ class Biot(EegFoundation):
     )  # fmt: skip
 
     def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Pair of electrodes -> the channel, and the channel that is taken from it.
+        """Return pair of electrodes -> two channels of the dataset; the second is subtracted from the first.
 
         Raises:
-            UsageError: electrodes of the pairs are missing, or one comes twice.
+            UsageError: electrodes of the pairs are missing, or one occurs twice.
         """
-        pairs, found = PAIRS[: int(self.recipe.prepare["pairs"])], self.electrodes(channels)
+        pairs, found = PAIRS[: int(self.recipe.prepare["pairs"])], self.find_electrodes(channels)
         wired = {pair: tuple(pair.split("-")) for pair in pairs}
         if missing := [name for name in dict.fromkeys(n for both in wired.values() for n in both) if name not in found]:
             raise UsageError(
@@ -161,34 +172,35 @@ class Biot(EegFoundation):
             )
         return {pair: tuple(found[name] for name in both) for pair, both in wired.items()}
 
-    def made(self, **shape: Any) -> Any:
-        """The network with as many channel tokens as its weights have."""
+    def make_model(self, **shape: Any) -> Any:
+        """Return the network with as many channel tokens as its weights have."""
         most = int(self.recipe.build["max_chans"])
         if shape["n_chans"] > most:
             raise UsageError(
                 f"biot with {most} channel tokens cannot read {shape['n_chans']} pairs",
                 where="encoder.build.max_chans", expected=f"{shape['n_chans']}",
             )  # fmt: skip
-        return super().made(**{**shape, "n_chans": most})
+        return super().make_model(**{**shape, "n_chans": most})
 
     def sizes(self) -> dict[str, Any]:
-        """All of `build` but `max_chans`, which goes by another name."""
+        """Return all of `build` but `max_chans`, which `make_model` passes under another name."""
         return {key: value for key, value in super().sizes().items() if key != "max_chans"}
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The one token (B, 1, 256) of a window, the mean of those of its channels."""
+    def tokens(self, model: Any, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the one token (B, 1, 256) of a window, the mean over its channels."""
         return model.encoder(x)[:, None], None
 
     def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """ELU and one linear layer."""
+        """Return ELU and one linear layer."""
         return EluHead(tokens, outputs)
 
 
 class Eegpt(EegFoundation):
-    """EEGPT (Wang et al. 2024, NeurIPS): summaries of a quarter of a second of all electrodes, by their names.
+    """EEGPT (Wang et al. 2024, NeurIPS): summaries of all electrodes in steps of a quarter of a second; electrodes are
+    identified by name.
 
-    Electrodes go in as they are, without the projection to 19 channels that braindecode has by default: its weights
-    would be random in a frozen network. They are read against their mean, in mV, as in its pretraining.
+    braindecode's default projection to 19 channels is not used, as its weights would be random in a frozen network. As
+    in its pretraining, electrodes are referenced to their mean and in mV.
     """
 
     family: ClassVar = "eegpt"
@@ -209,9 +221,9 @@ class Eegpt(EegFoundation):
         depth=2,
     )  # fmt: skip
 
-    def model(self, channels: tuple[str, ...], samples: int) -> Any:
-        """The network for these electrodes."""
-        model = self.made(
+    def load_model(self, channels: tuple[str, ...], samples: int) -> Any:
+        """Return the network for these electrodes, with the recipe's weights."""
+        model = self.make_model(
             n_times=samples,
             chs_info=[{"ch_name": name} for name in channels],
             chan_proj_type="none",
@@ -220,20 +232,21 @@ class Eegpt(EegFoundation):
         self.fill(model)
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, steps, 4 * 512): the four summaries of each step side by side."""
+    def tokens(self, model: Any, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return tokens (B, steps, 4 * 512): the four summaries of each step side by side."""
         return model(x).flatten(2), None
 
     def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """A linear probe: each step to 16 values, and one layer on those of all."""
+        """Return a linear probe: one layer from each step to 16 values, and one layer on the values of all steps."""
         return FlatHead(tokens, outputs, narrow=16, dropout=0.5)
 
 
 class Luna(EegFoundation):
-    """LUNA base (Doener et al. 2025, NeurIPS): electrodes are joined by where they are, and then attention over time.
+    """LUNA base (Doener et al. 2025, NeurIPS): combines electrodes by their positions, then attends over time.
 
-    Its electrodes are single ones here, as in its rows on Siena and SEED-V; most of its pretraining was on bipolar
-    channels. Of a checkpoint its decoder is left out. The paper's head, one learned query over the tokens, is not here.
+    It reads single electrodes, as in the paper's results on Siena and SEED-V; most of its pretraining was on bipolar
+    channels. The decoder of a checkpoint is not loaded. The paper's head, one learned query over the tokens, is not
+    implemented.
     """
 
     family: ClassVar = "luna"
@@ -254,29 +267,29 @@ class Luna(EegFoundation):
         depth=2,
     )  # fmt: skip
 
-    def made(self, **shape: Any) -> Any:
-        """The network, which reads names of its own older weights too."""
-        model = super().made(**shape)
-        older = dict(model.mapping)
+    def make_model(self, **shape: Any) -> Any:
+        """Return the network, which also loads weights under their older names."""
+        model = super().make_model(**shape)
+        new_names = dict(model.mapping)
 
-        def renamed(state: dict[str, Tensor], *_: Any) -> None:
-            for name in older.keys() & state.keys():
-                state[older[name]] = state.pop(name)
+        def rename(state: dict[str, Tensor], *_: Any) -> None:
+            for name in new_names.keys() & state.keys():
+                state[new_names[name]] = state.pop(name)
 
-        model._register_load_state_dict_pre_hook(renamed)  # noqa: SLF001  torch has no public one that sees the state
+        model._register_load_state_dict_pre_hook(rename)  # noqa: SLF001  torch has no public one that sees the state
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, pieces, 256): four queries of 64 side by side."""
-        return model(x, channel_locations=at.expand(len(x), -1, -1)), None
+    def tokens(self, model: Any, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return tokens (B, pieces, 256): four queries of 64 values side by side."""
+        return model(x, channel_locations=positions.expand(len(x), -1, -1)), None
 
 
 class Reve(EegFoundation):
-    """REVE base (El Ouahidi et al. 2025, NeurIPS): attention over seconds of single electrodes, by where they are.
+    """REVE base (El Ouahidi et al. 2025, NeurIPS): attention over seconds of single electrodes, identified by position.
 
-    Places are the template's, as in its authors' table. Windows are standardised and clipped, as in its pretraining; on
-    other data their code divides by a constant instead (`--set "encoder.prepare.scale=100 uV"`), and trains the head
-    alone first, which is not done here.
+    Positions are the template's, as in the authors' table. Windows are standardised and clipped, as in its pretraining;
+    for other data the authors' code divides by a constant instead (`--set "encoder.prepare.scale=100 uV"`). Not
+    followed: that code first trains the head alone.
     """
 
     family: ClassVar = "reve"
@@ -295,18 +308,18 @@ class Reve(EegFoundation):
         depth=2,
     )  # fmt: skip
 
-    def made(self, **shape: Any) -> Any:
-        """The network without its table of positions, which its class would download; ours are handed in."""
+    def make_model(self, **shape: Any) -> Any:
+        """Return the network without its table of positions, which its class would download: `tokens` passes ours."""
         with patch(f"{self.module}.RevePositionBank", nn.Identity):
-            model = super().made(**shape)
+            model = super().make_model(**shape)
         del model._position_bank  # noqa: SLF001  a placeholder now
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, C * pieces, 512)."""
-        found = model(x, pos=at.expand(len(x), -1, -1), return_features=True)
+    def tokens(self, model: Any, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return tokens (B, C * pieces, 512)."""
+        found = model(x, pos=positions.expand(len(x), -1, -1), return_features=True)
         return found["features"].flatten(1, 2), None
 
     def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """A norm and one layer on all tokens."""
+        """Return a LayerNorm and one layer on all tokens."""
         return FlatHead(tokens, outputs, norm=True)

@@ -1,11 +1,11 @@
 """Encoder `eegnet`: EEGNet-8,2, convolutions over time, over electrodes and over time again.
 
-Lawhern et al. 2018 (`lawhern2018`), table 2: eight filters of half a second on each electrode; two weighted sums of the
-electrodes for each filter; ELU and means of 4 samples; a separable convolution of half a second; ELU and means of 8;
-one linear layer on what remains. Dropout is .25, as in their models for new subjects.
+Lawhern et al. 2018 (`lawhern2018`), table 2: eight filters of half a second on each electrode; for each filter, two
+weighted sums of the electrodes; ELU and means of 4 samples; a separable convolution of half a second; ELU and means of
+8; one linear layer. Dropout is .25, as in their models for new subjects.
 
-Not followed: their signals are 1 to 2 s around an event, here a window is 10 s. Norms of weights are limited in the
-forward pass, and not by a projection after each step.
+Not followed: their signals are 1 to 2 s around an event, here a window is 10 s. Weight norms are limited in the forward
+pass, not by a projection after each step.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SPATIAL_NORM, HEAD_NORM = 1.0, 0.25
 class EegNet(Encoder):
     """Tokens (B, T // 32, filters * depth).
 
-    Prepare keys: `rate_hz`, the rate to read at; without it, that of the protocol.
+    Prepare keys: `rate_hz`, the rate to read at, by default the protocol's.
     """
 
     accepts: ClassVar = frozenset({"eeg"})
@@ -48,20 +48,20 @@ class EegNet(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream"]:
-        """`stream` where the recipe names a rate, else `signal`."""
+        """`stream` if the recipe names a rate, else `signal`."""
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
-        """The signal at `prepare.rate_hz`."""
+        """Return the signal at `prepare.rate_hz`."""
         rate = float(self.recipe.prepare["rate_hz"])
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """The network for rows of `spec.shape[0]` channels at `spec.rate` Hz."""
+        """Return the network for `spec.shape[0]` channels at `spec.rate` Hz."""
         return Network(spec.shape[0], round(spec.rate or 128), **self.recipe.build)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """One linear layer on all tokens, each row of its weights of norm .25 at most."""
+        """Return one linear layer on all tokens; the weights of each output have a norm of .25 at most."""
         return Flat(tokens.length * tokens.dim, outputs.size)
 
 
@@ -69,8 +69,8 @@ class Network(nn.Module):
     """(B, C, T) -> Tokens(x (B, T // 32, filters * depth), mask (B, T // 32) | None).
 
     Args:
-        channels, rate: C, and samples a second.
-        filters, depth: filters over time, and sums of electrodes for each.
+        channels, rate: C, and samples per second.
+        filters, depth: number of filters over time, and of sums of electrodes for each filter.
     """
 
     def __init__(self, channels: int, rate: int, *, filters: int, depth: int, dropout: float) -> None:
@@ -86,11 +86,12 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` (B, C, T), `mask` (B, T) -> tokens (B, T // 32, D); one counts where any of its samples was recorded."""
+        """Return tokens (B, T // 32, D) for `x` (B, C, T) and `mask` (B, T). A token counts if any of its samples was
+        recorded."""
         y = self.norms[0](self.time(_pad(hide(x, mask), self.time)[:, None]))
         y = functional.conv2d(y, limit_norm(self.space.weight, SPATIAL_NORM), groups=self.space.groups)[:, :, 0]
         y = functional.elu(self.norms[1](y))
-        # Norms make samples that were not recorded non-zero, and means would carry them into those that were.
+        # Batch norms make samples that were not recorded non-zero, and means would mix them into recorded ones.
         y, mask = _pool_means(hide(y, mask), mask, FIRST_POOL)
         y = self.mix(self.each(_pad(hide(self.dropout(y), mask), self.each)))
         y = functional.elu(self.norms[2](y))
@@ -99,20 +100,20 @@ class Network(nn.Module):
 
 
 class Flat(nn.Module):
-    """`Tokens -> Output`: `hidden` (B, L * D) are the tokens, with zeros for those that do not count."""
+    """`Tokens -> Output`: one linear layer on `hidden` (B, L * D), the tokens side by side, 0 where they are masked."""
 
     def __init__(self, size: int, outputs: int) -> None:
         super().__init__()
         self.linear = nn.Linear(size, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
-        """`logits` (B, n) and `hidden` (B, L * D) from tokens (B, L, D)."""
+        """Return `logits` (B, n) and `hidden` (B, L * D) from tokens (B, L, D)."""
         hidden = hide(tokens.x.transpose(1, 2), tokens.mask).flatten(1)
         return Output(functional.linear(hidden, limit_norm(self.linear.weight, HEAD_NORM), self.linear.bias), hidden)
 
 
 def limit_norm(weight: Tensor, most: float) -> Tensor:
-    """`weight` (n, ...) with each of its n parts scaled down to the norm `most` where it is longer.
+    """Return `weight` (n, ...) with each of its n parts scaled down to the norm `most` if it is longer.
 
     >>> import torch
     >>> limit_norm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 1.0)
@@ -124,13 +125,14 @@ def limit_norm(weight: Tensor, most: float) -> Tensor:
 
 
 def _pad(x: Tensor, convolution: nn.Conv1d | nn.Conv2d) -> Tensor:
-    """`x` (B, C, T) with zeros beside it, of which a convolution of any length along time makes T samples again."""
-    more = convolution.kernel_size[-1] - 1
-    return functional.pad(x, (more // 2, more - more // 2))
+    """Return `x` (B, C, T) padded with zeros, so that the convolution along time returns T samples."""
+    added = convolution.kernel_size[-1] - 1
+    return functional.pad(x, (added // 2, added - added // 2))
 
 
 def _pool_means(y: Tensor, mask: Tensor | None, size: int) -> tuple[Tensor, Tensor | None]:
-    """Means of `size` samples of `y` (B, D, T) and whether any of them was recorded; what is left over is cut off."""
+    """Return means of `size` samples of `y` (B, D, T), and whether any of these samples was recorded. A remainder is
+    cut off."""
     whole = y.shape[-1] // size * size
     seen = None if mask is None else mask[:, :whole].unflatten(1, (-1, size)).any(2)
     return y[..., :whole].unflatten(2, (-1, size)).mean(-1), seen

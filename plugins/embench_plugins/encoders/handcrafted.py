@@ -1,15 +1,16 @@
-"""Encoder `handcrafted`: the field's feature lists, for estimators or as one token for networks.
+"""Encoder `handcrafted`: the field's feature lists, for estimators, or as one token for networks.
 
-The classical rows of Strizhkova et al. 2024 (`strizhkova2024`), whose lists are those of the StressID code: 46 values
-of an ECG, 24 of skin conductance, 84 of a face. Definitions are the textbooks', not that code's, which has faults
-(frequency axes off by two, entropies of positions instead of intervals); `prepare.compat` repeats them. The other
-signals' lists are ours. Beats, responses and decompositions are found once a recording, and then counted span by span.
+The lists are those of the StressID code, which Strizhkova et al. 2024 (`strizhkova2024`) use for their classical
+methods: 46 values of an ECG, 24 of EDA, 84 of a face. Definitions are the textbooks'. That code has faults (frequency
+axes off by two, entropies of positions instead of intervals), which `prepare.compat` reproduces. The lists of the other
+signals are ours. Beats, responses and decompositions are computed once for a recording, and then counted for each span.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
 from embench.signals.beats import ecg_peaks, ppg_peaks
 from embench_plugins.encoders.features import lists, published
-from embench_plugins.encoders.features.spans import Spans
+from embench_plugins.encoders.features.spans import ANY_SERIES, Spans, fit_known_stats
 
 RECIPE = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", epochs=20, batch=64,
@@ -33,11 +34,12 @@ RECIPE = Recipe(
 
 
 class Handcrafted(Encoder):
-    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token.
+    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a token.
 
-    Prepare keys: `compat` computes the lists of ECG, PPG and EDA as the published code does, see `features/published`.
+    Prepare keys: `compat`, True to compute the lists of ECG, PPG and EDA as `features/published` does.
     """
 
+    reads: ClassVar[Literal["features"]] = "features"
     accepts: ClassVar = frozenset({"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr", "face_au"})
     offers: ClassVar = frozenset({"features"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
@@ -46,14 +48,9 @@ class Handcrafted(Encoder):
         "quick": RECIPE.but(epochs=8, patience=8),
     }
 
-    @property
-    def reads(self) -> Literal["signal", "stream", "features"]:
-        """Always `features`: one vector (F,) a window."""
-        return "features"
-
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, F) float32, see `feature_names`; several leads of ECG, PPG or EDA give one list each. A span in which
-        samples were lost is NaN altogether."""
+        """Return (n, F) float32, see `feature_names`. Several channels of ECG, PPG or EDA give one list each. A span
+        with lost samples is NaN altogether."""
         _check(signal.modality)
         x = np.asarray(signal.data, np.float64)
         lost = np.asarray(~np.isfinite(x).all(0))
@@ -61,13 +58,12 @@ class Handcrafted(Encoder):
         where = Spans.from_seconds(spans, signal.rate, x.shape[1])
         compat = bool(self.recipe.prepare["compat"])
         values = (_compute_published if compat else _compute_values)(signal.modality, x, signal.unit, where)
-        gone = np.concatenate([[0], np.cumsum(lost)])
-        values[gone[where.stop] > gone[where.start]] = np.nan
+        values[where.contain(lost)] = np.nan
         values[~np.isfinite(values)] = np.nan
         return values.astype(np.float32)
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """(F,) names in the order of a feature row; the channel stands before the feature where there are several.
+        """Return (F,) names in the order of a feature row; with several channels, a name begins with its channel.
 
         Raises:
             UsageError: there are no features of this modality.
@@ -82,17 +78,47 @@ class Handcrafted(Encoder):
         return (*every, *lists.BREATHS) if modality == "resp" else every
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """`mean` and `std` (F,) of each value over the rows (n, F) that have it; 0 and 1 where none has, or all are
-        equal."""
-        known = np.isfinite(x)
-        count = np.maximum(known.sum(0), 1)
-        mean = np.where(known, x, 0.0).sum(0, dtype=np.float64) / count
-        std = np.sqrt(np.where(known, (x - mean) ** 2, 0.0).sum(0, dtype=np.float64) / count)
-        return {"mean": mean.astype(np.float32), "std": np.where(std > 1e-8, std, 1.0).astype(np.float32)}
+        """Return `mean` and `std` (F,) of each feature over rows (n, F) where it is not NaN; see `fit_known_stats`."""
+        return fit_known_stats(x)
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """One linear layer from the F features to a token of width `build.dim`."""
+        """Return one linear layer from the F features to a token of width `build.dim`."""
         return Network(spec, int(self.recipe.build["dim"]))
+
+
+def make_recipes(**prepare: Any) -> dict[str, Recipe]:
+    """Return the recipes of `handcrafted` by preset, with these keys of `prepare` instead of its own."""
+    return {preset: replace(recipe, prepare=prepare) for preset, recipe in Handcrafted.recipes.items()}
+
+
+class SignalMean(Handcrafted):
+    """Encoder `signal_mean`: the mean of each channel, a minimal baseline (ours). With `logreg` on one channel, scores
+    order a subject's units as the mean does, or in reverse. A method that reads more of a signal should beat it."""
+
+    accepts: ClassVar = ANY_SERIES
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
+
+    def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
+        """Return (n, C) float32, in the signal's unit. A span with lost samples is NaN altogether."""
+        x = np.asarray(signal.data, np.float64)
+        where = Spans.from_seconds(spans, signal.rate, x.shape[1])
+        values = where.rows(x, lambda rows: rows.mean(-1), len(x))
+        values[~np.isfinite(values).all(1)] = np.nan
+        return values.astype(np.float32)
+
+    def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """Return (C,) names in the order of a feature row. Raises UsageError for a modality without features."""
+        check_modality("signal_mean", modality, self.accepts)
+        return tuple(f"{c}_mean" for c in channels)
+
+
+def check_modality(encoder: str, modality: str, accepts: frozenset[str]) -> None:
+    """Raise UsageError if an encoder has no features of a modality."""
+    if modality not in accepts:
+        names = ", ".join(sorted(accepts))
+        raise UsageError(
+            f"{encoder} has no features of {modality!r}", expected=names if len(accepts) == 1 else f"one of {names}"
+        )
 
 
 def _check(modality: str) -> None:
@@ -105,15 +131,15 @@ def _check(modality: str) -> None:
 
 
 def _bridge_gaps(x: np.ndarray, lost: np.ndarray) -> np.ndarray:
-    """`x` (C, T) with straight lines over lost samples, so that filters and detectors can run."""
+    """Return `x` (C, T) with straight lines over lost samples, so that filters and detectors can run."""
     if not lost.any() or lost.all():
         return np.where(lost, 0.0, x)
-    at = np.arange(len(lost))
-    return np.stack([np.interp(at, at[~lost], row[~lost]) for row in x])
+    position = np.arange(len(lost))
+    return np.stack([np.interp(position, position[~lost], row[~lost]) for row in x])
 
 
 def _compute_values(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
-    """(n, F) float64 of the samples `x` (C, T)."""
+    """Return (n, F) float64 features of the samples `x` (C, T)."""
     if modality in ("ecg", "ppg"):
         find = ecg_peaks if modality == "ecg" else ppg_peaks
         return np.concatenate([lists.compute_heart(lead, find(lead, spans.rate), spans) for lead in x], 1)
@@ -128,7 +154,7 @@ def _compute_values(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np
 
 
 def _compute_published(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
-    """Features like those of `_compute_values`, by the definitions of the published code where it has any."""
+    """Return the features of `_compute_values` by the definitions of the published code, where it has any."""
     if modality in ("ecg", "ppg"):
         return np.concatenate([published.compute_heart(lead, spans, clean=modality == "ecg") for lead in x], 1)
     if modality == "eda":
@@ -137,8 +163,8 @@ def _compute_published(modality: str, x: np.ndarray, unit: str, spans: Spans) ->
 
 
 class Network(nn.Module):
-    """(B, F) -> one token (B, 1, D). Values are standardised by the training subjects' `stats`; a missing one becomes
-    0, their mean; values beyond 10 SD are held there, since ratios have long tails."""
+    """(B, F) -> one token (B, 1, D). Features are standardised by the training subjects' `stats`. A missing one becomes
+    0, the mean. Values beyond 10 SD are clipped, since ratios have long tails."""
 
     mean: Tensor
     std: Tensor
@@ -152,6 +178,6 @@ class Network(nn.Module):
         self.linear = nn.Linear(width, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` (B, F), NaN where a feature is missing -> one token (B, 1, D). `mask` is not used."""
+        """Return one token (B, 1, D) for features `x` (B, F), NaN where one is missing. `mask` is not used."""
         known = ((x - self.mean) / self.std).nan_to_num(0.0).clamp(-10.0, 10.0)
         return Tokens(torch.nn.functional.gelu(self.linear(known))[:, None])

@@ -1,31 +1,29 @@
-"""Encoder `multirocket`: what 84 fixed convolutions at several dilations find in a signal, without training.
+"""Encoder `multirocket`: statistics of 84 fixed convolutions at several dilations, without training.
 
-Tan et al. 2022 (`tan2022`): the kernels of MiniRocket (Dempster et al. 2021, doi 10.1145/3447548.3467231), nine samples
-long with three weights of 2 and six of -1, run over the series and over its first difference, on random subsets of the
-channels. Of each output above a bias, four values are kept: how often (`ppv`), how far (`mpv`) and where on average
-(`mipv`) it is above, and the longest stretch of it (`lspv`).
+Tan et al. 2022 (`tan2022`): the kernels of MiniRocket (Dempster et al. 2021, doi 10.1145/3447548.3467231) are nine
+samples long, with three weights of 2 and six of -1. They are applied to the series and to its first difference, on
+random subsets of the channels. Four values describe where the output is above a bias: the proportion of samples
+(`ppv`), the mean height (`mpv`), the mean position (`mipv`) and the longest stretch (`lspv`).
 
 Not followed: their biases are quantiles of outputs on training examples. Features here are computed once for all folds,
-so a bias is a quantile of the normal distribution with the SD of the span's own output; the SD itself shows in `mpv`.
-Units differ in length, so places and stretches are shares of it. Dilations are powers of 2 whose kernels span ten
-seconds at most, one bias each, where the paper has about 6250 kernels for each series.
+so a bias is a quantile of the normal distribution with the SD of the span's own output; `mpv` reflects the SD itself.
+Units differ in length, so positions and stretches are proportions of it. Dilations are powers of 2 whose kernels span
+ten seconds at most, with one bias each; the paper has about 6250 kernels for each series.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
 
-from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
-from embench_plugins.encoders.features.spans import RATES_HZ, take_recorded
-from embench_plugins.encoders.handcrafted import Handcrafted
+from embench_plugins.encoders.features.spans import ANY_SERIES, RATES_HZ, take_recorded
+from embench_plugins.encoders.handcrafted import Handcrafted, check_modality, make_recipes
 
 TAPS = 9
 KERNELS = np.array([[2.0 if tap in high else -1.0 for tap in range(TAPS)] for high in combinations(range(TAPS), 3)])
@@ -37,24 +35,19 @@ GOLDEN = (np.sqrt(5) + 1) / 2
 
 
 class MultiRocket(Handcrafted):
-    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token, as with
-    `handcrafted`.
+    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a token.
 
-    Prepare keys: `rates_hz` by modality; others keep the rate of the protocol.
+    Prepare keys: `rates_hz`, the rate by modality; other modalities keep the protocol's rate.
     """
 
-    accepts: ClassVar = frozenset(
-        {"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", "face_au"}
-    )
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={"rates_hz": dict(RATES_HZ)}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    accepts: ClassVar = ANY_SERIES
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes(rates_hz=dict(RATES_HZ))
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, 2 * dilations * 4 * 84) float32: of the series and of its difference, of each dilation, `ppv`, `mpv`,
-        `mipv` and `lspv` of the 84 kernels; dilations are 8 at 128 Hz, 3 at 4 Hz.
+        """Return (n, 2 * dilations * 4 * 84) float32: for the series and then its difference, for each dilation, `ppv`,
+        `mpv`, `mipv` and `lspv` of the 84 kernels. There are 8 dilations at 128 Hz, 3 at 4 Hz.
 
-        NaN where samples were lost, in spans shorter than ten samples, and where all channels are constant.
+        NaN for spans with lost samples, with fewer than ten samples, and with constant channels only.
         """
         x, where = take_recorded(signal, spans, self.recipe.prepare["rates_hz"])
         count = max(1, int(np.log2(REACH_S * where.rate / (TAPS - 1))) + 1)
@@ -68,33 +61,32 @@ class MultiRocket(Handcrafted):
         return where.rows(x, compute, width).astype(np.float32)
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """No names: there are thousands. Raises UsageError where there are no features of this modality."""
-        if modality not in self.accepts:
-            raise UsageError(
-                f"multirocket has no features of {modality!r}", expected=f"one of {', '.join(sorted(self.accepts))}"
-            )
+        """Return no names: there are thousands. Raises UsageError for a modality without features."""
+        check_modality("multirocket", modality, self.accepts)
         return ()
 
 
 def pool_outputs(output: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """(4, K) `ppv`, `mpv`, `mipv`, `lspv` of outputs (K, T) above biases (K,). `mpv` is in units of the output, the
-    others are shares; `mipv` is -1 where none is above.
+    """Return (4, K) `ppv`, `mpv`, `mipv`, `lspv` of outputs (K, T) above biases (K,). `mpv` is in units of the output,
+    the others are proportions. `mipv` is -1 if no sample is above.
 
     >>> pool_outputs(np.array([[1.0, 3.0, 2.0, 0.0]]), np.array([1.5])).T
     array([[0.5  , 1.   , 0.375, 0.5  ]])
     """
     length = output.shape[1]
     above = output - bias[:, None]
-    on, at = above > 0, np.arange(length)
-    count = on.sum(1)
-    some = np.maximum(count, 1)
-    place = np.where(count > 0, on @ at / (some * length), -1.0)
-    stretch = at - np.maximum.accumulate(np.where(on, -1, at), axis=1)
-    return np.stack([count / length, np.where(on, above, 0.0).sum(1) / some, place, stretch.max(1) / length])
+    is_above, position = above > 0, np.arange(length)
+    count = is_above.sum(1)
+    divisor = np.maximum(count, 1)
+    mean_position = np.where(count > 0, is_above @ position / (divisor * length), -1.0)
+    stretch = position - np.maximum.accumulate(np.where(is_above, -1, position), axis=1)
+    return np.stack(
+        [count / length, np.where(is_above, above, 0.0).sum(1) / divisor, mean_position, stretch.max(1) / length]
+    )
 
 
 def _compute_values(x: np.ndarray, dilations: int) -> np.ndarray:
-    """(F,) of one span (C, length), NaN where no channel varies."""
+    """Return (F,) features of one span (C, length), NaN if no channel varies."""
     parts = []
     for series in (x, np.diff(x)):
         spread = series.std(-1, keepdims=True)
@@ -106,13 +98,14 @@ def _compute_values(x: np.ndarray, dilations: int) -> np.ndarray:
 
 
 def _pool_dilation(x: np.ndarray, level: int) -> np.ndarray:
-    """(4 * 84,) of one series (C, T) at the dilation 2^`level`, `ppv` of all kernels first. Every second kernel sees
-    the zeros beside the series, as in MiniRocket, and others do where the series is shorter than they are."""
+    """Return (4 * 84,) features of one series (C, T) at the dilation 2^`level`, `ppv` of all kernels first. As in
+    MiniRocket, every second kernel is applied to the series padded with zeros; all are if the series is shorter than a
+    kernel."""
     weights, normal = _make_bank(len(x), level)
     step, length = 2**level, x.shape[1]
     edge = TAPS // 2 * step
-    wide = np.pad(x, ((0, 0), (edge, edge)))
-    taps = np.concatenate([wide[:, tap * step : tap * step + length] for tap in range(TAPS)])
+    padded = np.pad(x, ((0, 0), (edge, edge)))
+    taps = np.concatenate([padded[:, tap * step : tap * step + length] for tap in range(TAPS)])
     output = weights @ taps
     out = np.empty((4, len(weights)))
     for parity in (0, 1):
@@ -124,8 +117,8 @@ def _pool_dilation(x: np.ndarray, level: int) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _make_bank(channels: int, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """The kernels of a dilation: weights (84, 9 * channels) float32, tap by tap, of the channels that each reads, and
-    the normal quantiles (84,) of their biases."""
+    """Return the kernels of a dilation: float32 weights (84, 9 * channels), tap by tap, of the channels that each
+    kernel reads, and the normal quantiles (84,) of their biases."""
     from scipy.special import ndtri
 
     random = np.random.default_rng([channels, level])
@@ -134,5 +127,5 @@ def _make_bank(channels: int, level: int) -> tuple[np.ndarray, np.ndarray]:
     for row, count in zip(reads, (2 ** random.uniform(0, most, len(KERNELS))).astype(int), strict=True):
         row[random.choice(channels, count, replace=False)] = 1.0
     weights = (KERNELS[:, :, None] * reads[:, None]).reshape(len(KERNELS), -1).astype(np.float32)
-    shares = np.arange(1, len(KERNELS) + 1) + level * len(KERNELS)
-    return weights, ndtri(shares * GOLDEN % 1)
+    levels = np.arange(1, len(KERNELS) + 1) + level * len(KERNELS)
+    return weights, ndtri(levels * GOLDEN % 1)

@@ -2,47 +2,43 @@
 
 Barachant et al. 2012 (`barachant2012`), section III: covariance matrices lie on a curved surface, and classifiers work
 on its tangent space at a reference matrix. Their reference is the geometric mean of the training trials. Features here
-are computed once for all folds, and the reference is the identity, which makes them the logarithm (the log-Euclidean
-form of Arsigny et al. 2006, doi 10.1002/mrm.20965): nothing is fitted. Where a protocol then z-scores each subject's
-features, the subject's log-Euclidean mean becomes the reference, as it is for transfer between subjects.
+are computed once for all folds, so nothing is fitted: the reference is the identity, which makes the features the
+logarithm (the log-Euclidean form of Arsigny et al. 2006, doi 10.1002/mrm.20965). If a protocol then z-scores each
+subject's features, the subject's log-Euclidean mean becomes the reference, as is usual for transfer between subjects.
 
-Not followed: their band of 8 to 30 Hz, which is that of imagined movement; the protocol's filter stays as it is.
+Not followed: their band of 8 to 30 Hz, which is that of imagined movement. Here the protocol's filter decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 
-from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench_plugins.encoders.features.spans import take_recorded
-from embench_plugins.encoders.handcrafted import Handcrafted
+from embench_plugins.encoders.handcrafted import Handcrafted, check_modality, make_recipes
 
 
 class TangentSpace(Handcrafted):
-    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token, as with
-    `handcrafted`.
+    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a token.
 
-    Prepare keys: `shrinkage`, from 0 to 1, is the share of the channels' mean variance on the diagonal, so that
-    channels that depend on each other, as under an average reference, have a logarithm. A fixed one, since the length
-    of a span shows in one that is estimated.
+    Prepare keys: `shrinkage`, from 0 to 1: the weight of the channels' mean variance, added to the diagonal. Without it
+    channels that depend on each other, as under an average reference, have no logarithm. It is fixed, since an
+    estimated one would depend on the length of a span.
     """
 
     accepts: ClassVar = frozenset({"eeg"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={"shrinkage": 0.01}) for preset, recipe in Handcrafted.recipes.items()
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = make_recipes(shrinkage=0.01)
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, C (C + 1) / 2) float32: the upper triangle, row by row, of the logarithm of each span's covariance;
-        values beside the diagonal times the square root of 2, so that distances of vectors are those of matrices.
+        """Return (n, C (C + 1) / 2) float32: the upper triangle, row by row, of the logarithm of each span's
+        covariance. Values off the diagonal are multiplied by the square root of 2, so that distances of vectors equal
+        those of matrices.
 
-        NaN where samples were lost, and for channels that are flat.
+        NaN where samples were lost, and for constant channels.
         """
         x, where = take_recorded(signal, spans, {})
         shrinkage = float(self.recipe.prepare["shrinkage"])
@@ -50,15 +46,14 @@ class TangentSpace(Handcrafted):
         return values.astype(np.float32)
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """(F,) names in the order of a feature row. Raises UsageError where there are no features of this modality."""
-        if modality not in self.accepts:
-            raise UsageError(f"tangent_space has no features of {modality!r}", expected="eeg")
+        """Return (F,) names in the order of a feature row. Raises UsageError for a modality without features."""
+        check_modality("tangent_space", modality, self.accepts)
         pairs = zip(*(np.array(channels)[side] for side in np.triu_indices(len(channels))), strict=True)
         return tuple(f"{a}_log_variance" if a == b else f"{a}-{b}_log_covariance" for a, b in pairs)
 
 
 def compute_log_covariance(rows: np.ndarray, shrinkage: float) -> np.ndarray:
-    """(k, C (C + 1) / 2) of `rows` (k, C, length), see `TangentSpace.features`.
+    """Return (k, C (C + 1) / 2) features of `rows` (k, C, length), see `TangentSpace.features`.
 
     >>> compute_log_covariance(np.array([[[-1.0, 1.0, 0.0, 0.0], [0.0, 0.0, -3.0, 3.0]]]), shrinkage=0.0).round(3)
     array([[-0.405,  0.   ,  1.792]])

@@ -1,10 +1,10 @@
 """Encoder `tcn`: two residual blocks of causal, dilated convolutions over a slow signal.
 
-Wu et al. 2023 (`wu2023`), as its published code has it: skin conductance, pulse wave and skin temperature at 4 Hz, a
-network each; 16 filters of 6 samples at dilations 1 and 2 see 31 samples, 7.75 s; a sigmoid follows the last block. The
-code gets its signals ready-made, so filters, rate and the 60 s that are seen are open. It also draws the weights of the
-convolutions anew after wrapping them in weight normalisation, which does nothing; only the 1 x 1 convolution beside the
-first block really starts from N(0, 0.01).
+Wu et al. 2023 (`wu2023`), following its published code: EDA, PPG and skin temperature at 4 Hz, each with its own
+network. 16 filters of 6 samples at dilations 1 and 2 span 31 samples, 7.75 s; a sigmoid follows the last block. The
+code reads signals that were prepared elsewhere, so filters, rate and the 60 s of a window are assumed. It also redraws
+the weights of the convolutions after wrapping them in weight normalisation, which has no effect; only the 1 x 1
+convolution beside the first block really starts from N(0, 0.01).
 """
 
 from __future__ import annotations
@@ -44,24 +44,21 @@ SMALL = PAPER.but(
 
 
 class Tcn(Encoder):
-    """Tokens (B, T, 16), one a sample of its own slow stream, each a function of the 31 samples up to it.
+    """Tokens (B, T, 16), one for each sample of its slow stream, each a function of the 31 samples up to it.
 
-    `prepare.lowpass_hz` holds the edges of zero-phase Butterworth filters of order 4, by modality; other signals only
-    lose what `prepare.rate_hz` can't hold. A signal that comes at that rate was filtered for it by its protocol and is
-    taken as it is. `build.head` is what the network of `shared_tf` is built from for one modality alone.
+    Prepare keys: `rate_hz`, and by modality `lowpass_hz`, the edge of a zero-phase Butterworth filter of order 4. A
+    signal that already has that rate was filtered by its protocol and is not changed.
+
+    Build keys: `head`, the sizes of the network of `shared_tf` that serves as head for a single modality.
     """
 
+    reads: ClassVar[Literal["stream"]] = "stream"
     accepts: ClassVar = frozenset({"ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr", "eeg_bands"})
     offers: ClassVar = frozenset({"token_per_sample"})
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=3)}
 
-    @property
-    def reads(self) -> Literal["signal", "stream", "features"]:
-        """Always `stream`: signals at `prepare.rate_hz`."""
-        return "stream"
-
     def stream(self, signal: Signal) -> Signal:
-        """The signal at `prepare.rate_hz`, after the low-pass of its modality."""
+        """Return the signal at `prepare.rate_hz`, after the low-pass of its modality."""
         rate, x = float(self.recipe.prepare["rate_hz"]), signal.data
         if signal.rate == rate:
             return signal
@@ -71,12 +68,12 @@ class Tcn(Encoder):
         return replace(signal, data=resample(x, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """The network for rows of `spec.shape[0]` channels and any length."""
+        """Return the network for `spec.shape[0]` channels and any length."""
         sizes = {key: value for key, value in self.recipe.build.items() if key != "head"}
         return Network(spec.shape[0], **sizes)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """`shared_tf` with one stream: the published code has no script for a single signal."""
+        """Return `shared_tf` with one modality: the published code has no script for a single signal."""
         return Alone(shared_tf.Network({"alone": tokens}, outputs.size, **self.recipe.build["head"]))
 
 
@@ -91,14 +88,14 @@ class Network(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` (B, C, T), `mask` (B, T) -> tokens (B, T, filters), 0 to 1, and the same mask."""
+        """Return tokens (B, T, filters), 0 to 1, and the same mask, for `x` (B, C, T) and `mask` (B, T)."""
         for block in self.blocks:
             x = block(x, mask)
         return Tokens(torch.sigmoid(x).transpose(1, 2), mask)
 
 
 class Block(nn.Module):
-    """Two causal convolutions with ReLU and dropout beside a shortcut: (B, before, T) -> (B, filters, T)."""
+    """Two causal convolutions with ReLU and dropout, plus a shortcut: (B, before, T) -> (B, filters, T)."""
 
     def __init__(self, before: int, filters: int, kernel: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -113,23 +110,24 @@ class Block(nn.Module):
             nn.init.normal_(self.shortcut.weight, 0, 0.01)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """`x` (B, before, T), `mask` (B, T) -> (B, filters, T), from 0; sample t depends on samples up to t."""
+        """Return (B, filters, T), at least 0, for `x` (B, before, T) and `mask` (B, T). Sample t depends on samples up
+        to t."""
         y = x
         for convolution in self.convolutions:
-            # A bias makes padded samples non-zero, and the next kernel would carry them into valid ones.
+            # A bias makes padded samples non-zero, and the next kernel would mix them into valid ones.
             y = self.dropout(torch.relu(convolution(pad(hide(y, mask), (self.reach, 0)))))
         return torch.relu(y + self.shortcut(x))
 
 
 class Alone(nn.Module):
-    """`Tokens -> Output` through the network of `shared_tf`, which has nothing to share here."""
+    """`Tokens -> Output` through the network of `shared_tf` with a single modality."""
 
     def __init__(self, network: shared_tf.Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, tokens: Tokens) -> Output:
-        """`logits` and `hidden` of tokens (B, T, D), as `shared_tf` gives them for one modality."""
-        everybody = torch.ones(len(tokens.x), dtype=torch.bool, device=tokens.x.device)
-        output: Output = self.network({"alone": tokens}, Present({"alone": everybody}, whole={"alone"}))
+        """Return `logits` and `hidden` of tokens (B, T, D), as `shared_tf` computes them for one modality."""
+        present = torch.ones(len(tokens.x), dtype=torch.bool, device=tokens.x.device)
+        output: Output = self.network({"alone": tokens}, Present({"alone": present}, whole={"alone"}))
         return output

@@ -1,8 +1,8 @@
-"""Encoder `timm_frames`: a picture network over single frames, one token a frame; their mean is read.
+"""Encoder `timm_frames`: an image network over single frames, with one token for each frame; the head reads their mean.
 
-The cheap baseline beside networks of video: it sees no motion. `build.model` names any network
-of timm; `build.weights` is `random`, a `.safetensors` file, a folder with one, or OWNER/NAME@COMMIT on the Hugging Face
-hub. It is from no paper: the recipe `paper` is ours throughout.
+The cheap baseline for networks of video: it sees no motion. `build.model` names any network of timm; `build.weights` is
+`random`, a `.safetensors` file, a folder with one, or OWNER/NAME@COMMIT on the Hugging Face hub. It is not from a
+paper: all of the recipe `paper` is assumed.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
-from embench_plugins import torchvision_shim, weights
+from embench_plugins import pretrained, torchvision_shim
 
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=16,
     view=View("window", 4.0, 4.0),
     prepare={"frames_hz": 1, "size": 224, "crop": "large", "clip_s": 4},
-    build={"model": "resnet18", "weights": weights.RANDOM},
+    build={"model": "resnet18", "weights": pretrained.RANDOM},
     assumed=("optimiser", "lr", "weight_decay", "schedule", "warmup", "epochs", "batch", "selection", "class_weight",
              "view", "prepare", "build.model", "build.weights"),
 )  # fmt: skip
 
-# From a few hundred clips, a network that sees hair and room learns to recognise the trial: hence the tight crop, and
-# timm's smallest Transformer rather than convolutions, which memorise every trial within six epochs.
+# From a few hundred clips, a network that sees hair and room learns to recognise the trial: hence the tight crop.
+# timm's smallest Transformer is used because convolutions memorise every trial within six epochs.
 SMALL = PAPER.but(
     lr=1e-3, batch=32, epochs=10, clip=1.0, class_weight="balanced", assumed=(),
     prepare={"size": 32, "crop": "tight"}, build={"model": "test_vit"},
@@ -41,8 +41,9 @@ SMALL = PAPER.but(
 
 
 class TimmFrames(Encoder):
-    """Tokens (B, T, features of the network)."""
+    """Tokens (B, T, D), one for each frame; D is the number of the network's features."""
 
+    reads: ClassVar[Literal["clips"]] = "clips"
     accepts: ClassVar = frozenset({"video"})
     libraries: ClassVar = ("timm",)
     recipes: ClassVar[Mapping[str, Recipe]] = {
@@ -51,34 +52,29 @@ class TimmFrames(Encoder):
         "quick": SMALL.but(epochs=4, view=View("window", 4.0, 20.0)),
     }
 
-    @property
-    def reads(self) -> Literal["signal", "stream", "features", "clips"]:
-        """Always `clips`: frames of a video."""
-        return "clips"
-
     def assets(self) -> tuple[Path, ...]:
-        """The files of `build.weights`; a warning where it is `random`."""
-        found = weights.find_files(str(self.recipe.build["weights"]))
+        """Return the files of `build.weights`, with a warning if it is `random`."""
+        found = pretrained.find_files(str(self.recipe.build["weights"]))
         if not found:
             warnings.warn("timm_frames starts from random weights: see encoder.build.weights", stacklevel=2)
         return found
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """The network for square frames of `spec.shape[-1]` pixels, with the weights that the recipe names.
+        """Return the network for square frames of `spec.shape[-1]` pixels, with the weights that the recipe names.
 
         Raises:
-            UsageError: timm has no such network, or the recipe's weights are not ones it can name.
+            UsageError: timm has no such network, or `build.weights` names no weights.
             DataError: the weights are missing, unreadable, or another network's.
         """
         model = _make_model(str(self.recipe.build["model"]), spec.shape[-1])
-        for file in weights.find_files(str(self.recipe.build["weights"])):
+        for file in pretrained.find_files(str(self.recipe.build["weights"])):
             if file.suffix == ".safetensors":
                 _fill(model, file)
         return Network(model)
 
 
 def _make_model(name: str, size: int) -> Any:
-    """timm's network without its classifier.
+    """Return timm's network without its classifier.
 
     Raises:
         UsageError: timm has no such network, or not for pictures of this size.
@@ -99,10 +95,10 @@ def _make_model(name: str, size: int) -> Any:
 
 
 def _fill(model: Any, file: Path) -> None:
-    """Loads weights into a network, except those of its classifier, which it lacks.
+    """Load weights into a network, except those of its classifier, which it lacks.
 
     Raises:
-        DataError: they are of another network.
+        DataError: the weights are another network's.
     """
     state = load_file(file)
     classifiers = model.pretrained_cfg.get("classifier") or ()
@@ -133,15 +129,16 @@ class Network(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` uint8 (B, T, 3, H, W), `mask` (B, T) of frames that were seen -> tokens (B, T, D), and the same mask."""
+        """Return tokens (B, T, D) and the same mask for `x` uint8 (B, T, 3, H, W) and `mask` (B, T) of recorded
+        frames."""
         if mask is None:
             found: Tensor = self.model(self.pixels(x.flatten(0, 1)))
             return Tokens(found.unflatten(0, x.shape[:2]))
-        found = self.model(self.pixels(x[mask]))  # frames that were not seen must not count in a batch norm
+        found = self.model(self.pixels(x[mask]))  # missing frames must not count in a batch norm
         tokens = found.new_zeros(*mask.shape, found.shape[1])
         tokens[mask] = found
         return Tokens(tokens, mask)
 
     def pixels(self, frames: Tensor) -> Tensor:
-        """(n, 3, H, W) as the network reads them."""
+        """Return frames (n, 3, H, W) scaled as the network reads them."""
         return (frames / 255 - self.mean) / self.std

@@ -1,9 +1,9 @@
 """Encoder `unet_se`: U-Nets with squeeze and excitation over intervals between heart beats, or maps of the scalp.
 
-Woo et al. 2023 (`woo2023`): units of convolution, batch norm and activation in the shape of a U, with concurrent
-spatial and channel squeeze and excitation (Roy et al. 2018), several one after the other; 1D over heart rate
-variability, 2D over the differential entropy of four EEG bands. The paper gives no size and no training recipe: all of
-them are ours.
+Woo et al. 2023 (`woo2023`): blocks of convolution, batch norm and activation in the shape of a U, with concurrent
+spatial and channel squeeze and excitation (Roy et al. 2018), several U-Nets in sequence. They are 1D over heart rate
+variability, and 2D over the differential entropy of four EEG bands. The paper gives no sizes and no training recipe:
+all of them are ours.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from embench.errors import UsageError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
-from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
+from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
 from embench.signals.filters import bandpass
+from embench_plugins.encoders.cnn_tf import Classifier
 from embench_plugins.encoders.features.lists import EEG_BANDS
-from embench_plugins.encoders.features.spans import Spans
+from embench_plugins.encoders.features.spans import Spans, fit_known_stats
 
 TYPICAL_S, SPREAD_S = 0.8, 0.2
-"""Origin and unit of scaled intervals."""
+"""Intervals between beats are scaled as (interval - TYPICAL_S) / SPREAD_S."""
 
 GRID = 12
-"""Cells a side: the scalp's 9 x 9, and empty ones up to a number that halves twice."""
+"""Cells per side of the map: the scalp's 9, and empty ones up to a number that can be halved twice."""
 
 SCALP = """
     .   .   .   Fp1 Fpz Fp2 .   .   .
@@ -48,7 +49,7 @@ SCALP = """
 """The 10-20 system and its 10-10 extension from above, the nose at the top."""
 
 OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
-"""Names that the 10-20 system had at first."""
+"""Older names of the 10-20 system -> today's."""
 
 # Three levels below the top for 32 intervals, two for 12 x 12 cells: down to 4 intervals, and to 3 x 3 cells.
 PAPER = Recipe(
@@ -74,13 +75,16 @@ SMALL = PAPER.but(
 
 
 class UnetSe(Encoder):
-    """A token a cell of the last map: (B, 32, D) of intervals, masked where there is none; (B, 144, D) of a scalp.
+    """A token for each cell of the last map: (B, 32, D) for intervals, masked where there is none; (B, 144, D) for a
+    scalp.
 
-    `prepare.compat`: intervals in seconds and zeros after the last, which then look like intervals of 0 s, as the paper
-    may be read. `build.layout` of EEG: `grid` (the bands are channels of a map of the scalp) or `matrix` (electrodes by
-    bands, (B, 4 C, D)). `build.kernel`: an odd number of cells. `build.excitation`: see `EXCITATIONS`.
+    Prepare keys: `compat`, one possible reading of the paper: intervals in seconds, with zeros after the last one.
+
+    Build keys: `layout` of EEG, `grid` (a map of the scalp with bands as channels) or `matrix` (electrodes by bands,
+    (B, 4 C, D)); `kernel`, an odd number of cells; `excitation`, see `EXCITATIONS`.
     """
 
+    reads: ClassVar[Literal["features"]] = "features"
     accepts: ClassVar = frozenset({"ecg", "ppg", "eeg"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
@@ -88,14 +92,10 @@ class UnetSe(Encoder):
         "quick": SMALL.but(epochs=4, patience=4, datasets={}),
     }
 
-    @property
-    def reads(self) -> Literal["signal", "stream", "features"]:
-        """Always `features`: intervals between beats, or bands of an EEG."""
-        return "features"
-
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, 1, 32) intervals of ECG (the left arm's lead, else the first) or PPG, NaN after a span's last one; or (n,
-        4, C) differential entropy of theta, alpha, beta and gamma of EEG, in nats, NaN of a flat channel.
+        """Return (n, 1, 32) intervals of ECG (the left arm's lead, else the first) or PPG, NaN after a span's last one.
+        For EEG, return (n, 4, C) differential entropies of theta, alpha, beta and gamma, in nats, NaN for a constant
+        channel.
 
         Raises:
             UsageError: nothing can be computed from this modality.
@@ -114,46 +114,43 @@ class UnetSe(Encoder):
         return make_series(peaks, where, int(prepare["intervals"]), compat=bool(prepare["compat"]))
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """The electrodes of EEG, for the map's sake; else there is one row of intervals."""
+        """Return the electrodes of EEG, which the map needs, or the name of the one row of intervals."""
         return channels if modality == "eeg" else ("interval",)
 
     def shared_axes(self, modality: str) -> tuple[int, ...]:
-        """The intervals of a series; entropies differ by band and electrode."""
+        """Return the axis of a series' intervals, which share statistics. Entropies differ by band and electrode."""
         return () if modality == "eeg" else (-1,)
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """`mean` and `std` (bands, C) of an EEG's rows (n, bands, C); nothing for a series, which keeps its own
+        """Return `mean` and `std` (bands, C) of an EEG's features (n, bands, C); nothing for a series, which keeps its
         scale."""
-        if x.shape[1] == 1:
-            return {}
-        known = np.isfinite(x)
-        count = np.maximum(known.sum(0), 1)
-        mean = np.where(known, x, 0.0).sum(0, dtype=np.float64) / count
-        std = np.sqrt(np.where(known, (x - mean) ** 2, 0.0).sum(0, dtype=np.float64) / count)
-        return {"mean": mean.astype(np.float32), "std": np.where(std > 1e-8, std, 1.0).astype(np.float32)}
+        return {} if x.shape[1] == 1 else fit_known_stats(x)
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """`Maps` for an EEG (bands, channels), `Series` for the heart's intervals (1, L)."""
+        """Return `Maps` for an EEG (bands, channels), `Series` for intervals between beats (1, L)."""
         build = self.recipe.build
         if spec.modality == "eeg":
             return Maps(spec, str(build["layout"]), list(build["maps"]), build)
         return Series(spec.shape[1], list(build["series"]), build)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """The classifier on the tokens' mean, sized by `build.hidden` and `build.dropout`."""
+        """Return the classifier on the tokens' mean, sized by `build.hidden` and `build.dropout`."""
         build = self.recipe.build
         return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["dropout"]))
 
 
 def make_series(peaks: np.ndarray, spans: Spans, length: int, *, compat: bool) -> np.ndarray:
-    """(n, 1, length) float32: the intervals between beats at the samples `peaks` that lie in a span with both their
-    beats, the first `length` of them; NaN altogether where there is none."""
+    """Return (n, 1, length) float32: for each span, the first `length` intervals between beats that lie in it with both
+    their beats. NaN for a span without any.
+
+    Args:
+        peaks: (k,) positions of the beats, in samples.
+        compat: intervals in seconds and zeros after the last, else scaled intervals and NaN.
+    """
     ends, gaps = intervals(peaks, spans.rate)
-    first = np.searchsorted(ends - gaps, spans.start / spans.rate - 1e-9)
-    last = np.searchsorted(ends, spans.stop / spans.rate - 1e-9)
     out = np.full((len(spans), 1, length), np.nan, np.float32)
-    for row, (a, b) in enumerate(zip(first, last, strict=True)):
-        inside = gaps[a:b][:length]
+    for row, enclosed in enumerate(spans.enclosed(ends - gaps, ends)):
+        inside = gaps[enclosed][:length]
         if len(inside) and compat:
             out[row] = 0.0
         out[row, 0, : len(inside)] = inside if compat else (inside - TYPICAL_S) / SPREAD_S
@@ -161,8 +158,9 @@ def make_series(peaks: np.ndarray, spans: Spans, length: int, *, compat: bool) -
 
 
 def compute_entropies(x: np.ndarray, spans: Spans, bands: Mapping[str, Sequence[float]], order: int) -> np.ndarray:
-    """(n, bands, C) float32: ln(2 pi e v) / 2 of the variance v that a zero-phase Butterworth filter leaves of `x`
-    (C, T) in each band (Hz); NaN of a flat channel, and of a band that the rate cannot hold."""
+    """Return (n, bands, C) float32 differential entropies ln(2 pi e v) / 2, for the variance v of `x` (C, T) in each
+    band (Hz) after a zero-phase Butterworth filter. NaN for a constant channel, and for a band that the rate cannot
+    hold."""
     out = np.full((len(spans), len(bands), len(x)), np.nan, np.float32)
     for k, (low, high) in enumerate(bands.values()):
         if high >= spans.rate / 2:
@@ -174,7 +172,7 @@ def compute_entropies(x: np.ndarray, spans: Spans, bands: Mapping[str, Sequence[
 
 
 def find_cell(electrode: str) -> int:
-    """Index of an electrode in the grid, row by row. Raises UsageError for one that is not on the scalp."""
+    """Return the index of an electrode in the grid, row by row. Raises UsageError for one that is not on the scalp."""
     name = OLD_NAMES.get(electrode.upper(), electrode).upper()
     for row, names in enumerate(SCALP.upper().strip().splitlines()):
         if name in names.split() and name != ".":
@@ -206,14 +204,14 @@ class Series(nn.Module):
         self.units = stack_unets(1, widths, build, dims=1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` (B, 1, L), NaN where there is no interval -> tokens (B, L, dim) and their mask (B, L)."""
+        """Return tokens (B, L, dim) and their mask (B, L) for `x` (B, 1, L), NaN where there is no interval."""
         known = torch.isfinite(x)
         return Tokens(self.units(x.masked_fill(~known, 0.0)).transpose(1, 2), known[:, 0])
 
 
 class Maps(nn.Module):
-    """(B, bands, C) -> Tokens(x (B, cells, dim)). Values are standardised by the training subjects' `stats`; a missing
-    one, and a cell without an electrode, is 0, the mean.
+    """(B, bands, C) -> Tokens(x (B, cells, dim)). Values are standardised by the training subjects' `stats`. A missing
+    value, and a cell without an electrode, is 0, the mean.
 
     Raises:
         UsageError: there is no such `layout`, or it is `grid` and an electrode has no place on the scalp.
@@ -236,7 +234,7 @@ class Maps(nn.Module):
         self.units = stack_unets(spec.shape[0] if self.grid else 1, widths, build, dims=2)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` (B, bands, C), NaN where a value is missing -> tokens (B, cells, dim), all of which count."""
+        """Return tokens (B, cells, dim), none masked, for `x` (B, bands, C), NaN where a value is missing."""
         x = ((x - self.mean) / self.std).nan_to_num(0.0)
         if self.grid:
             empty = x.new_zeros(*x.shape[:2], GRID * GRID)
@@ -249,7 +247,7 @@ class Maps(nn.Module):
 
 
 def stack_unets(channels: int, widths: Sequence[int], build: Mapping[str, Any], *, dims: Literal[1, 2]) -> nn.Module:
-    """U-Nets one after the other, then a convolution of one cell to `dim` channels.
+    """Return several U-Nets in sequence, then a convolution of one cell to `dim` channels.
 
     Args:
         build: `units`, the number of U-Nets; `dim`; `kernel` and `excitation` of their blocks.
@@ -264,8 +262,8 @@ def stack_unets(channels: int, widths: Sequence[int], build: Mapping[str, Any], 
         raise UsageError(
             f"no excitation is called {excitation!r}", where="build.excitation", expected=", ".join(EXCITATIONS)
         )
-    befores = [channels, *[widths[0]] * (build["units"] - 1)]
-    nets = (Unet(before, widths, dims, kernel, excitation) for before in befores)
+    input_channels = [channels, *[widths[0]] * (build["units"] - 1)]
+    nets = (Unet(before, widths, dims, kernel, excitation) for before in input_channels)
     return nn.Sequential(*nets, LAYERS[dims]["conv"](widths[0], build["dim"], 1))
 
 
@@ -273,11 +271,12 @@ LAYERS: Mapping[int, Mapping[str, Any]] = {
     1: {"conv": nn.Conv1d, "norm": nn.BatchNorm1d, "pool": nn.MaxPool1d, "up": nn.ConvTranspose1d},
     2: {"conv": nn.Conv2d, "norm": nn.BatchNorm2d, "pool": nn.MaxPool2d, "up": nn.ConvTranspose2d},
 }
-"""Layers by the number of dimensions."""
+"""Number of dimensions -> classes of layers."""
 
 
 class Unet(nn.Module):
-    """(B, before, *size) -> (B, widths[0], *size); `widths` from the top down, each level half the size of the last."""
+    """U-Net (B, before, *size) -> (B, widths[0], *size). `widths` are those of the levels from the top down; each level
+    has half the size of the one above."""
 
     def __init__(self, before: int, widths: Sequence[int], dims: int, kernel: int, excitation: str) -> None:
         super().__init__()
@@ -288,18 +287,18 @@ class Unet(nn.Module):
         self.up = nn.ModuleList(make_block(2 * high, high, dims, kernel, excitation) for high, _ in levels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (B, before, *size) -> (B, widths[0], *size)."""
-        kept: list[Tensor] = []
-        for step in self.down:
-            x = step(self.pool(x) if kept else x)
-            kept.append(x)
-        for lift, step, skipped in zip(self.lift, self.up, kept[-2::-1], strict=True):
-            x = step(torch.cat([skipped, lift(x)], 1))
+        """Return (B, widths[0], *size) for `x` (B, before, *size)."""
+        levels: list[Tensor] = []
+        for block in self.down:
+            x = block(self.pool(x) if levels else x)
+            levels.append(x)
+        for lift, block, skipped in zip(self.lift, self.up, levels[-2::-1], strict=True):
+            x = block(torch.cat([skipped, lift(x)], 1))
         return x
 
 
 def make_block(before: int, after: int, dims: int, kernel: int, excitation: str) -> nn.Module:
-    """Two convolutions of `kernel` cells, each with batch norm and ReLU, then squeeze and excitation."""
+    """Return two convolutions of `kernel` cells, each with batch norm and ReLU, then squeeze and excitation."""
     layers, parts = LAYERS[dims], list[nn.Module]()
     for width in (before, after):
         parts += [layers["conv"](width, after, kernel, padding=kernel // 2), layers["norm"](after), nn.ReLU()]
@@ -307,12 +306,12 @@ def make_block(before: int, after: int, dims: int, kernel: int, excitation: str)
 
 
 EXCITATIONS = ("greater", "sum", "channel", "spatial", "none")
-"""Squeeze and excitation of Roy et al. 2018: channel and spatial gates at once, of whose maps the greater one counts or
-the sum; either alone; or neither."""
+"""Kinds of squeeze and excitation (Roy et al. 2018). `greater` and `sum` combine the maps of channel and spatial gates;
+`channel` and `spatial` use one kind of gate, `none` none."""
 
 
 class Excitation(nn.Module):
-    """Squeeze and excitation by channel, by place or both, see `EXCITATIONS`."""
+    """Squeeze and excitation by channel, by position or both, see `EXCITATIONS`."""
 
     def __init__(self, channels: int, dims: int, kind: str) -> None:
         super().__init__()
@@ -325,8 +324,8 @@ class Excitation(nn.Module):
             self.spatial = nn.Sequential(LAYERS[dims]["conv"](channels, 1, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (B, C, *size), from 0 -> the same shape, times a channel's gate, a place's, the greater one or their
-        sum."""
+        """Return `x` (B, C, *size), all values at least 0, times the gates of its channels, its positions, or both
+        combined."""
         gates: list[Tensor] = []
         if hasattr(self, "channel"):
             gates.append(self.channel(x.flatten(2).mean(2)).reshape(*x.shape[:2], *[1] * (x.ndim - 2)))
@@ -334,16 +333,3 @@ class Excitation(nn.Module):
             gates.append(self.spatial(x))
         # x comes from a ReLU, so the greater gate makes the greater map.
         return x * reduce(self.joined, gates)
-
-
-class Classifier(nn.Module):
-    """Linear, ReLU, dropout, Linear on the mean of the tokens; `hidden` is the layer after the ReLU."""
-
-    def __init__(self, dim: int, hidden: int, outputs: int, dropout: float) -> None:
-        super().__init__()
-        self.first, self.dropout, self.last = nn.Linear(dim, hidden), nn.Dropout(dropout), nn.Linear(hidden, outputs)
-
-    def forward(self, tokens: Tokens) -> Output:
-        """`logits` (B, n) and `hidden` (B, hidden) from the mean of tokens (B, L, D)."""
-        hidden = torch.relu(self.first(tokens.pooled()))
-        return Output(self.last(self.dropout(hidden)), hidden)

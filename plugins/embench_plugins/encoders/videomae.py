@@ -2,17 +2,16 @@
 
 Strizhkova et al. 2024 (`strizhkova2024`) with the VideoMAE of Tong et al. 2022: 16 frames of 4 s clips of the face at
 224 pixels give 8 x 14 x 14 = 1568 tokens for a ViT-B. The network is transformers' `VideoMAEModel`. It has no CLS
-token; the tokens' mean is read, through a LayerNorm and a linear layer. The network's own last LayerNorm, which it has
-in pretraining and which VideoMAE's authors take off to fine-tune it, is there where the weights have it, and where they
-are random.
+token; the head reads the tokens' mean through a LayerNorm and a linear layer. VideoMAE's authors use the network's last
+LayerNorm in pretraining and remove it for fine-tuning. Here it is present if the weights have it, or are random.
 
 Weights: `build.weights` is `random`, a folder that `save_pretrained` or `embench weights convert` wrote, or
-OWNER/NAME@COMMIT on the hub. The paper starts from Kinetics-400, which this project cannot hand out (CC BY-NC 4.0), so
-`paper` stops until weights are named.
+OWNER/NAME@COMMIT on the hub. The paper starts from Kinetics-400, which this project cannot distribute (CC BY-NC 4.0),
+so `paper` stops until the user names weights.
 
-The paper gives no schedule. Of VideoMAE's own fine-tuning this has the decay of the learning rate with the layers, the
-dropped paths and the horizontal flips; not mixup, cutmix, smoothed labels and random erasing, nor a weight decay that
-spares biases.
+The paper gives no schedule. From VideoMAE's fine-tuning come the decay of the learning rate with the layers, the
+dropped paths and the horizontal flips. Not followed: mixup, cutmix, smoothed labels, random erasing, and a weight decay
+that spares biases.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
 from embench.nn import hide
-from embench_plugins import torchvision_shim, weights
+from embench_plugins import pretrained, torchvision_shim
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and SD of ImageNet's pixels, with which VideoMAE's own weights were trained."""
@@ -41,7 +40,7 @@ KINETICS = "MCG-NJU/videomae-base@dc740ceda42fce44faed2ea03c6d447db72f6af9"
 """The weights that the paper starts from: pretrained on Kinetics-400 without labels."""
 
 KINETICS_LABELS = "MCG-NJU/videomae-base-finetuned-kinetics@488eb9a0565f257b32866000305c8178965eb9f6"
-"""Weights after further training on the labels of Kinetics-400, for rows with a supervised step before the target."""
+"""Weights after further training on the labels of Kinetics-400, for methods with a supervised step."""
 
 PAPER = Recipe(
     optimiser="adamw", lr=5e-4 * 8 / 256, weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=8,
@@ -49,7 +48,7 @@ PAPER = Recipe(
     view=View("window", 4.0, 4.0),
     prepare={"frames_hz": 4, "size": 224, "crop": "large", "clip_s": 4},
     build={
-        "weights": weights.UNNAMED, "patch": 16, "tubelet": 2, "width": 768, "layers": 12, "heads": 12, "ffn": 3072,
+        "weights": pretrained.UNNAMED, "patch": 16, "tubelet": 2, "width": 768, "layers": 12, "heads": 12, "ffn": 3072,
         "drop_path": 0.1, "flip": True,
     },
     assumed=("optimiser", "lr", "weight_decay", "schedule", "warmup", "batch", "layer_decay", "selection",
@@ -62,7 +61,7 @@ SMALL = Recipe(
     view=View("window", 4.0, 4.0),
     prepare={"frames_hz": 1, "size": 32, "crop": "tight", "clip_s": 4},
     build={
-        "weights": weights.RANDOM, "patch": 8, "tubelet": 2, "width": 64, "layers": 2, "heads": 4, "ffn": 256,
+        "weights": pretrained.RANDOM, "patch": 8, "tubelet": 2, "width": 64, "layers": 2, "heads": 4, "ffn": 256,
         "drop_path": 0.0, "flip": True,
     },
 )  # fmt: skip
@@ -71,6 +70,7 @@ SMALL = Recipe(
 class VideoMae(Encoder):
     """Tokens (B, frames / tubelet * (size / patch)^2, width), in the order of time, row and column."""
 
+    reads: ClassVar[Literal["clips"]] = "clips"
     accepts: ClassVar = frozenset({"video"})
     offers: ClassVar = frozenset({"masked_clips"})
     libraries: ClassVar = ("transformers",)
@@ -80,16 +80,11 @@ class VideoMae(Encoder):
         "quick": SMALL.but(epochs=4, view=View("window", 4.0, 20.0)),
     }
 
-    @property
-    def reads(self) -> Literal["signal", "stream", "features", "clips"]:
-        """Always `clips`: frames of a video."""
-        return "clips"
-
     def assets(self) -> tuple[Path, ...]:
-        """The files of `build.weights`; a warning where it is `random`.
+        """Return the files of `build.weights`, with a warning if it is `random`.
 
         Raises:
-            UsageError: they are not named, or are not those of a VideoMAE. DataError: they are missing or unreadable.
+            UsageError: no weights are named, or they are not a VideoMAE's. DataError: they are missing or unreadable.
         """
         found = self._files()
         if not found:
@@ -101,16 +96,16 @@ class VideoMae(Encoder):
 
     def _files(self) -> tuple[Path, ...]:
         text = str(self.recipe.build["weights"])
-        if text == weights.UNNAMED:
+        if text == pretrained.UNNAMED:
             raise UsageError(
                 "the paper's VideoMAE starts from Kinetics-400, and no weights are named",
                 where="encoder.build.weights",
                 expected=f"model.safetensors and config.json of {KINETICS} (after training on its labels: "
                 f"{KINETICS_LABELS}), or a folder that holds them",
                 hint=f"--set encoder.build.weights={KINETICS}; "
-                f"for another method than the paper's: --set encoder.build.weights={weights.RANDOM}",
+                f"for another method than the paper's: --set encoder.build.weights={pretrained.RANDOM}",
             )
-        found = weights.find_files(text)
+        found = pretrained.find_files(text)
         if found and not any(path.name == "config.json" for path in found):
             raise UsageError(
                 "a VideoMAE's weights say what network they are of in the config.json beside them, which is not there",
@@ -120,11 +115,10 @@ class VideoMae(Encoder):
         return found
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """The network for clips (T, 3, size, size), from the recipe's weights or at random.
+        """Return the network for clips (T, 3, size, size), from the recipe's weights or at random.
 
         Raises:
-            UsageError: the sizes of clip and network do not fit each other, or the weights are yet to be named, or are
-                not ones it can name.
+            UsageError: the sizes of clip and network do not fit each other, or `build.weights` names no weights.
             DataError: the weights are missing, unreadable, or another network's.
         """
         build = self.recipe.build
@@ -140,7 +134,7 @@ class VideoMae(Encoder):
 
 
 def make_configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, Any]:
-    """The sizes of a recipe's network, by transformers' names.
+    """Return the sizes of a recipe's network, by transformers' names.
 
     Raises:
         UsageError: frames or pixels do not divide into cubes.
@@ -165,10 +159,13 @@ def make_configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, A
 
 
 def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
-    """The network of transformers' class `kind` with the weights of a folder.
+    """Return the network of transformers' class `kind` with the weights of a folder.
+
+    Args:
+        wanted: sizes that the network needs to have, by transformers' names.
 
     Raises:
-        UsageError: its weights are of another network than the recipe's. DataError: the folder holds no VideoMAE.
+        UsageError: the weights are of another size than the recipe's. DataError: the folder holds no VideoMAE.
     """
     from transformers import VideoMAEConfig
 
@@ -210,7 +207,7 @@ def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Silences transformers' progress bars, and its report on weights of parts that are not wanted."""
+    """Hide transformers' progress bars, and its report on weights that are not used."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -225,23 +222,23 @@ def _silence() -> Iterator[None]:
 
 
 def keep_positions(part: Any) -> None:
-    """Makes a buffer of the position table, which transformers keeps on the CPU and copies in every forward pass; files
-    of weights have no table before or after."""
+    """Turn the table of positions into a buffer. transformers keeps it on the CPU and copies it in every forward pass.
+    Files of weights hold no such table, before or after."""
     table = part.position_embeddings
     del part.position_embeddings
     part.register_buffer("position_embeddings", table, persistent=False)
 
 
 class DropPath(nn.Module):
-    """Drops a branch for a `share` of the rows in training, and scales the others up for it (Huang et al. 2016,
-    Deep Networks with Stochastic Depth)."""
+    """Drop a branch for a proportion `share` of the batch in training, and scale up the others (Huang et al. 2016, Deep
+    Networks with Stochastic Depth)."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (B, ...) with the branch of some rows set to 0 and the others scaled; in evaluation `x` itself."""
+        """Return `x` (B, ...) with the branch of some samples set to 0 and the others scaled; in evaluation `x`."""
         if not self.training or not self.share:
             return x
         kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.share
@@ -253,9 +250,9 @@ class Network(nn.Module):
 
     Args:
         videomae: transformers' `VideoMAEModel`.
-        folder: where its weights come from, if they are not random; a pretext task finds its decoder's there.
-        drop_path: the share of the last layer, from 0 at the first.
-        flip: turn half of the clips round in training, left to right.
+        folder: folder of the weights, None if they are random; a pretext task loads its decoder from it.
+        drop_path: proportion of dropped branches in the last layer, rising linearly from 0 in the first.
+        flip: mirror half of the clips in training, left to right.
     """
 
     mean: Tensor
@@ -270,24 +267,24 @@ class Network(nn.Module):
         layers = videomae.encoder.layer
         for depth, layer in enumerate(layers):
             share = drop_path * depth / max(len(layers) - 1, 1)
-            # Both stand at the end of a branch, just before it is added to what passed it by.
+            # Both are at the end of a branch, just before it is added to the residual.
             layer.attention.output.dropout = DropPath(share)
             layer.output.dropout = DropPath(share)
 
     def layers_in_order(self) -> Sequence[nn.Module]:
-        """Layers from the input to the output, for `layer_decay`."""
+        """Return the layers from the input to the output, for `layer_decay`."""
         return [self.videomae.embeddings, *self.videomae.encoder.layer]
 
     def pixels(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T, 3, H, W) frames as the network reads them: standardised as ImageNet is, 0 where none was seen."""
+        """Return frames (B, T, 3, H, W) standardised as ImageNet's are, 0 where a frame is missing."""
         frames = (x / 255 - self.mean) / self.std
         return hide(frames, mask)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """`x` uint8 (B, T, 3, H, W), `mask` (B, T) of frames that were seen -> tokens (B, L, D) and their mask (B,
-        L).
+        """Return tokens (B, L, D) and their mask (B, L) for `x` uint8 (B, T, 3, H, W) and `mask` (B, T) of recorded
+        frames.
 
-        A token counts where at least one of its frames was seen. In training, half of the clips are mirrored if `flip`.
+        A token counts if any of its frames was recorded. In training, half of the clips are mirrored if `flip`.
         """
         if self.training and self.flip:
             turned = torch.rand(len(x), device=x.device) < 0.5

@@ -1,25 +1,28 @@
-"""Estimators of scikit-learn on features as one table: a row holds a model for classes, one for values, or both.
+"""Estimators of scikit-learn on tables of features, each described by a `ModelRow` for classes, continuous targets or
+both.
 
-Which of them the field uses for values: linear support vector regression and ridge regression are the baselines of AVEC
-2018 (Ringeval et al. 2018, doi 10.1145/3266302.3266316), by the code of its sub-challenge GES. `linear_svm` is the
-baseline of Chen et al. 2023 (`chen2023`); `mlp` and `knn` are rows of the StressID code, `mlp` also of Strizhkova et
-al. 2024 (`strizhkova2024`). Where all training rows have one label, that is predicted (`Tabular`).
+Linear support vector regression and ridge regression are the baselines of AVEC 2018 (Ringeval et al. 2018, doi
+10.1145/3266302.3266316), as in the code of its sub-challenge GES. `linear_svm` is the baseline of Chen et al. 2023
+(`chen2023`). `mlp` and `knn` are methods of the StressID code, `mlp` also of Strizhkova et al. 2024 (`strizhkova2024`).
+`naive_bayes` is the method of the AMIGOS authors. If all training labels are equal, that label is predicted
+(`Tabular`).
 
-For values, class weights do not apply. `ridge`, `linear_svr`, `svr` and `mlp` are fitted to labels standardised by the
-training rows, so that C, epsilon and learning rates mean the same on every scale, and their predictions are cut at the
-lowest and highest training label (`LabelScale`). A setting that is chosen by scores is chosen on training subjects held
-out in turn.
+For continuous targets, class weights do not apply. `ridge`, `linear_svr`, `svr` and `mlp` are fitted to labels
+standardised over the training rows, so that C, epsilon and learning rates mean the same on every scale. Their
+predictions are clipped to the range of the training labels (`LabelScale`). A setting with candidates is chosen by
+scores on training subjects, each left out once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.covariance import ledoit_wolf
 from sklearn.ensemble import (
@@ -31,6 +34,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -43,28 +47,28 @@ from embench.interfaces.recipe import Recipe
 from embench_plugins.fusions.tabular import Tabular, make_preparation
 
 HELD_OUT_IN_TURN = 5
-"""Number of parts of the subjects, of which each is held out once where a setting is chosen."""
+"""Number of groups of training subjects, each left out once to choose a setting."""
 MOST_ROWS = 10_000
-"""Number of rows, evenly spaced, that are enough to choose a setting."""
+"""Most rows, evenly spaced, that are used to choose a setting."""
 _MEDIANS: Mapping[str, Any] = {"impute": "median", "pca": None}
 
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A row of the table.
+    """Description of one estimator.
 
     Args:
-        small: recipe of `small` and `quick`, and of `paper` where that is None.
+        small: recipe of `small` and `quick`, and of `paper` if that is None.
         paper: recipe of `paper`.
-        classes: a scikit-learn class with `predict_proba`, None where the row is for values only.
-        values: a scikit-learn class with `predict`, None where the row is for classes only.
-        build: argument of both classes -> the key of a recipe's `build` that gives it.
+        classes: a scikit-learn class with `predict_proba`, None if the estimator is for continuous targets only.
+        values: a scikit-learn class with `predict`, None if the estimator is for classes only.
+        build: argument of both scikit-learn classes -> the key of a recipe's `build` with its value.
         fixed: further arguments. `random_state` is the stage's seed.
-        tuned: the argument that is chosen among the recipe's `candidates`, None where none is.
-        prepare: how rows are made fit: `standardise` by `preparing`, with medians unless the recipe says otherwise;
-            `impute` medians alone; `keep` missing values, which trees split by.
-        mean_weight: weights are scaled to a mean of 1.
-        standard_labels: values are fitted on the scale of `LabelScale`.
+        tuned: the argument that is chosen among the recipe's `candidates`, None if there is none.
+        prepare: preparation of features: `standardise` imputes and standardises, by medians unless the recipe names
+            another imputation; `impute` imputes medians; `keep` keeps missing values, which trees can split by.
+        mean_weight: True to scale weights to a mean of 1.
+        standard_labels: True to fit continuous targets on the scale of `LabelScale`.
     """
 
     small: Recipe
@@ -80,7 +84,7 @@ class ModelRow:
 
     @property
     def target_kinds(self) -> frozenset[str]:
-        """Kinds of targets that the row's models predict."""
+        """Kinds of targets that the estimator predicts."""
         return frozenset([*(("binary", "classes") if self.classes else ()), *(("value",) if self.values else ())])
 
     @property
@@ -88,17 +92,17 @@ class ModelRow:
         """A recipe for each preset."""
         return {"paper": self.paper or self.small, "small": self.small, "quick": self.small}
 
-    def model(self, made: Any, recipe: Recipe, seed: int, rows: int) -> BaseEstimator:
-        """Return an unfitted model of the class `made` for a number of training rows. A setting's type is its type in
-        the row's recipe."""
+    def make_model(self, kind: Any, recipe: Recipe, seed: int, rows: int) -> BaseEstimator:
+        """Return an unfitted model of the scikit-learn class `kind` for a number of training rows. A setting has the
+        type that it has in the recipe `small`."""
         settings = {name: type(self.small.build[key])(recipe.build[key]) for name, key in self.build.items()}
-        if "n_neighbors" in settings:  # no more of them than there are
+        if "n_neighbors" in settings:  # at most as many as there are rows
             settings["n_neighbors"] = min(settings["n_neighbors"], rows)
-        model = made(**settings, **self.fixed)
+        model = kind(**settings, **self.fixed)
         return model.set_params(random_state=seed) if "random_state" in model.get_params() else model
 
-    def preparation(self, X: np.ndarray, recipe: Recipe, modalities: tuple[str, ...], seed: int) -> Any:
-        """Return the transformer that is fitted to training rows `X` (n, features)."""
+    def make_transformer(self, X: np.ndarray, recipe: Recipe, modalities: tuple[str, ...], seed: int) -> Any:
+        """Return an unfitted transformer that prepares training rows `X` (n, features)."""
         if self.prepare == "keep":
             return FunctionTransformer(zero_empty, kw_args={"known": np.isfinite(X).any(0)})
         if self.prepare == "impute":
@@ -107,7 +111,7 @@ class ModelRow:
 
 
 class Classical(Tabular):
-    """An estimator of the table: `row` is its row, which decides `kinds` and `recipes`."""
+    """Base class of the estimators: `row` describes one and decides its `kinds` and `recipes`."""
 
     row: ClassVar[ModelRow]
     _chosen: Any = None
@@ -124,23 +128,23 @@ class Classical(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
-        """Return the row's model, fitted to prepared rows. Args as in `Estimator.fit`; `val` is not used."""
+        """Return the row's model, fitted to prepared features. Args as in `Estimator.fit`; `val` is not used."""
         row = self.row
-        made = row.values if self.kind == "value" else row.classes
-        model = row.model(made, self.recipe, self.seed, len(X))
+        kind = row.values if self.kind == "value" else row.classes
+        model = row.make_model(kind, self.recipe, self.seed, len(X))
         if self.kind == "value" and row.standard_labels:
             model = TransformedTargetRegressor(model, transformer=LabelScale())
-        prepare = row.preparation(X, self.recipe, self.modalities, self.seed)
+        prepare = row.make_transformer(X, self.recipe, self.modalities, self.seed)
         rows = prepare.fit_transform(X)
         if row.tuned:
             model = tune(model, row.tuned, self.recipe.build["candidates"], rows, y, subjects, weight)
             self._chosen = model.get_params()[_name_setting(model, row.tuned)]
         used = weight / weight.mean() if row.mean_weight else weight
-        arguments = {"sample_weight": used} if has_fit_parameter(made, "sample_weight") else {}
+        arguments = {"sample_weight": used} if has_fit_parameter(kind, "sample_weight") else {}
         return make_pipeline(prepare, model.fit(rows, y, **arguments))
 
     def anew(self) -> Self:
-        """Return a new estimator; see `Estimator`."""
+        """Return a new estimator with the setting that was chosen; see `Estimator`."""
         if self._chosen is None:
             return super().anew()
         build = {**self.recipe.build, self.row.build[str(self.row.tuned)]: self._chosen, "candidates": []}
@@ -157,13 +161,14 @@ def tune(
     subjects: np.ndarray,
     weight: np.ndarray,
 ) -> BaseEstimator:
-    """Return `model`, not fitted, with the candidate that scores highest on subjects that are left out in turn: by
-    accuracy, or R2 for continuous targets. The smallest of equally good candidates is chosen. The model is unchanged
-    without candidates, or if no subjects can be left out.
+    """Return `model`, not fitted, with the candidate that scores highest on left-out training subjects: by accuracy, or
+    R2 for continuous targets. The smallest of equally good candidates is chosen. The model is unchanged without
+    candidates, or if there are too few subjects to leave some out.
 
     Args:
-        rows, y, subjects, weight: (n, features), (n,), (n,), (n,) training rows. Of many, some are used, and weigh as
-            much as all: settings mean the same.
+        setting: name of the argument to choose.
+        rows, y, subjects, weight: (n, features), (n,), (n,), (n,) training rows. Of more than `MOST_ROWS` a part is
+            used, with weights that add up to the same, so that settings mean the same.
     """
     step = -(-len(y) // MOST_ROWS)
     rows, y, subjects, weight = rows[::step], y[::step], subjects[::step], weight[::step] * step
@@ -185,14 +190,14 @@ def _name_setting(model: BaseEstimator, setting: str) -> str:
 
 
 def zero_empty(X: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return `X` (n, features) with 0 in the columns that are not `known` (features,). Scikit-learn cannot bin columns
-    without values in training."""
+    """Return `X` (n, features) with 0 in the columns that are not `known` (features,), since scikit-learn cannot bin
+    columns without values in training."""
     return np.where(known, X, 0.0)
 
 
 class LabelScale(StandardScaler):
-    """Standardised labels; on the way back, values are cut at the lowest and highest label that it was fitted to. Of
-    few people a feature may hardly vary, and one that varies in a new person would carry a linear model far away."""
+    """Standardised labels. Predictions are clipped to the range of the training labels: with few subjects a feature may
+    hardly vary in training, and then lead a linear model far off for a new subject."""
 
     def fit(self, y: np.ndarray) -> LabelScale:
         """Fit the scale to labels `y` (n, 1); returns itself."""
@@ -206,20 +211,20 @@ class LabelScale(StandardScaler):
 
 
 class Discriminant(BaseEstimator):
-    """Classes with the shares and means that the weighted rows have, and the shrunk covariance within them (Ledoit and
-    Wolf 2004, doi 10.1016/S0047-259X(03)00096-4), because features are many and subjects few. Written out, since
-    scikit-learn's takes no weights of rows."""
+    """Linear discriminant analysis with weighted rows, which scikit-learn's does not support. The covariance within
+    classes is shrunk (Ledoit and Wolf 2004, doi 10.1016/S0047-259X(03)00096-4), because features are many and subjects
+    few."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Discriminant:
-        """Fit classes `y` (n,) to rows `X` (n, features) without NaN, weighted by `sample_weight` (n,); returns
+        """Fit classes `y` (n,) to rows `X` (n, features) without NaN, weighted by `sample_weight` (n,); return
         itself."""
         self.classes_, code = np.unique(y, return_inverse=True)
-        share = np.eye(len(self.classes_))[code] * (sample_weight / sample_weight.sum())[:, None]  # (n, K)
-        prior = share.sum(0)
-        mean = share.T @ X / prior[:, None]
+        class_weights = np.eye(len(self.classes_))[code] * (sample_weight / sample_weight.sum())[:, None]  # (n, K)
+        prior = class_weights.sum(0)
+        mean = class_weights.T @ X / prior[:, None]
         within = (X - mean[code]) * np.sqrt(sample_weight / sample_weight.mean())[:, None]
         covariance = ledoit_wolf(within, assume_centered=True)[0]
-        # Columns without any spread tell nothing; lstsq leaves them out where a solver would fail.
+        # lstsq ignores constant columns, where a solver would fail.
         self.slope = np.linalg.lstsq(covariance, mean.T, rcond=None)[0]
         self.offset = np.log(prior) - 0.5 * (mean.T * self.slope).sum(0)
         return self
@@ -229,12 +234,12 @@ class Discriminant(BaseEstimator):
         return np.asarray(softmax(X @ self.slope + self.offset, axis=1))
 
 
-class Ranked(LinearSVC):
-    """A linear machine for each class against the rest, whose distances become scores that sum to 1."""
+class ScoredSVC(LinearSVC):
+    """A linear support vector machine for each class against the rest, whose distances become scores that sum to 1."""
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Return (n, K) scores of `classes_`: the softmax of the distances from the classes' planes (of two classes the
-        logistic function of the one distance)."""
+        """Return (n, K) scores of `classes_`: the softmax of the distances from the classes' planes. For two classes,
+        that is the logistic function of the one distance."""
         distance = self.decision_function(X)
         if distance.ndim == 1:
             distance = np.stack([np.zeros(len(distance)), distance], 1)
@@ -254,9 +259,8 @@ class LogReg(Classical):
 
 class RidgeRegression(Classical):
     """Linear regression with the L2 penalty `alpha` (Hoerl and Kennard 1970, doi 10.1080/00401706.1970.10488634). Of
-    `candidates`, the penalty with the highest R2 on training subjects is chosen, who are left out in turn. `alpha` is
-    used without candidates, or if the rows are of one subject. AVEC 2018 chooses by the score on its development
-    set."""
+    `candidates`, the penalty with the highest R2 on left-out training subjects is chosen. `alpha` is used without
+    candidates, or with a single training subject. AVEC 2018 chooses by the score on its development set."""
 
     row = ModelRow(
         Recipe(build={"alpha": 100.0, "candidates": [10.0**k for k in range(7)]}),
@@ -268,7 +272,7 @@ class RidgeRegression(Classical):
 
 
 class Lda(Classical):
-    """Linear discriminant analysis: classes that are normal with one covariance, which is shrunk."""
+    """Linear discriminant analysis: normally distributed classes with one shared, shrunk covariance."""
 
     row = ModelRow(Recipe(class_weight="balanced"), classes=Discriminant)
 
@@ -277,12 +281,12 @@ _LINEAR_SVM = Recipe(class_weight="balanced", build={"C": 0.01, "candidates": []
 
 
 class LinearSvm(Classical):
-    """Squared hinge loss (`chen2023`, for whose features the smallness of `C` was chosen), solved in the primal by
-    Newton steps, which draw no random numbers. Scores rank rows, and are not calibrated.
+    """Linear support vector machine with squared hinge loss (`chen2023`, for whose features the small `C` was chosen),
+    solved in the primal by Newton steps, without random numbers. Its scores rank units and are not calibrated
+    probabilities.
 
-    Of `candidates`, the `C` with the highest accuracy on training subjects held out in turn is taken, as in the one
-    analysis of Gerster et al. 2026 (`gerster2026`) that does so; the code of `chen2023` takes one of twelve by the
-    scores of the test fold.
+    Of `candidates`, the `C` with the highest accuracy on left-out training subjects is chosen, as in one analysis of
+    Gerster et al. 2026 (`gerster2026`). The code of `chen2023` chooses one of twelve by the scores of the test fold.
     """
 
     row = ModelRow(
@@ -290,7 +294,7 @@ class LinearSvm(Classical):
         _LINEAR_SVM.but(
             class_weight="none", build={"candidates": [10 ** (k / 2) for k in range(-10, 2)]}, assumed=("build.C",)
         ),
-        classes=Ranked,
+        classes=ScoredSVC,
         build={"C": "C"},
         fixed={"dual": False},
         tuned="C",
@@ -298,10 +302,10 @@ class LinearSvm(Classical):
 
 
 class LinearSvr(Classical):
-    """Squared epsilon-insensitive loss with an epsilon of 0, solved in the primal: the minimum that the dual solver of
-    AVEC 2018 approaches. `candidates` span the range of AVEC 2018. The `C` with the highest R2 on training subjects,
-    left out in turn, is chosen; AVEC 2018 chooses by the CCC on its development set. `C` is used without candidates, or
-    if the rows are of one subject."""
+    """Linear support vector regression with squared loss and an epsilon of 0, solved in the primal: the minimum that
+    the dual solver of AVEC 2018 approaches. `candidates` span the range of AVEC 2018. The `C` with the highest R2 on
+    left-out training subjects is chosen; AVEC 2018 chooses by the CCC on its development set. `C` is used without
+    candidates, or with a single training subject."""
 
     row = ModelRow(
         Recipe(build={"C": 0.01, "candidates": [10 ** (k / 2) for k in range(-10, 1)]}),
@@ -315,8 +319,8 @@ class LinearSvr(Classical):
 
 class Svr(Classical):
     """Support vector regression with a radial kernel (Smola and Schölkopf 2004, doi
-    10.1023/B:STCO.0000035301.49549.88): `svm` for values, with its `C` and its gamma, 1 / (number of features). Epsilon
-    is a tenth of the labels' SD."""
+    10.1023/B:STCO.0000035301.49549.88), the counterpart of `svm` for continuous targets. Gamma is 1 / (number of
+    features), epsilon a tenth of the labels' SD."""
 
     row = ModelRow(
         Recipe(build={"C": 1.0}),
@@ -328,7 +332,8 @@ class Svr(Classical):
 
 
 class Forest(Classical):
-    """`trees` trees (Breiman 2001, doi 10.1023/A:1010933404324) with `least` rows in a leaf."""
+    """Random forest of `trees` trees (Breiman 2001, doi 10.1023/A:1010933404324) with at least `least` rows in a
+    leaf."""
 
     row = ModelRow(
         Recipe(class_weight="balanced", build={"trees": 100, "least": 10}),
@@ -340,7 +345,7 @@ class Forest(Classical):
 
 
 class Binned:
-    """Boosted trees of scikit-learn that are fitted to numbers of bins: the same trees, in a small part of the time."""
+    """Boosted trees of scikit-learn that are fitted to bin numbers in place of values: the same trees, much faster."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Self:
         """Fit the trees to rows `X` (n, features), NaN where unknown, and `y` (n,) weighted by `sample_weight` (n,);
@@ -354,7 +359,7 @@ class Binned:
 
 
 class BinnedRegressor(Binned, HistGradientBoostingRegressor):
-    """Boosted trees for values."""
+    """Boosted trees for continuous targets."""
 
 
 class BinnedClassifier(Binned, HistGradientBoostingClassifier):
@@ -366,9 +371,9 @@ class BinnedClassifier(Binned, HistGradientBoostingClassifier):
 
 
 class Boosting(Classical):
-    """Gradient boosting: `trees` trees of at most `leaves` leaves with at least `least` rows each; missing values go
-    down their own branch. Small steps of small trees were chosen on validation subjects of stress_predict. No early
-    stopping: scikit-learn's own would hold out rows of subjects that it trains on."""
+    """Gradient boosting: `trees` trees of at most `leaves` leaves with at least `least` rows each. Missing values have
+    a branch of their own. Small steps of small trees were chosen on validation subjects of stress_predict. There is no
+    early stopping, as scikit-learn's would hold out rows of training subjects."""
 
     row = ModelRow(
         Recipe(class_weight="balanced", build={"trees": 100, "lr": 0.05, "leaves": 8, "least": 20}),
@@ -389,9 +394,8 @@ _KNN = Recipe(build={"neighbours": 3, **_MEDIANS})
 
 
 class Knn(Classical):
-    """The shares of classes, or the mean of values, among the `neighbours` nearest rows (all rows where there are
-    fewer): 3, as in the StressID code. Rows have no weights: neighbours have one vote each, so that the rarer class is
-    as rare as in the training rows."""
+    """Proportions of classes, or mean of values, among the `neighbours` nearest rows (3, as in the StressID code; fewer
+    if there are fewer rows). Every neighbour counts the same: class weights do not apply."""
 
     row = ModelRow(
         _KNN,
@@ -406,9 +410,10 @@ _MLP = Recipe(class_weight="balanced", build={"hidden": [], "iterations": 5000, 
 
 
 class Mlp(Classical):
-    """A perceptron with `hidden` widths of hidden layers, at most `iterations` passes over the rows. The classical rows
-    of `strizhkova2024` by the StressID code have no hidden layer: a linear model fitted by Adam until its loss stays.
-    Not followed, since the paper does not mention it: that code adds synthetic rows of the rarer class (SMOTE)."""
+    """Multilayer perceptron with `hidden`, the widths of its hidden layers, and at most `iterations` passes over the
+    rows. The classical methods of `strizhkova2024` by the StressID code have no hidden layer: a linear model fitted by
+    Adam until the loss is constant. Not followed, since the paper does not mention it: that code adds synthetic rows of
+    the rarer class (SMOTE)."""
 
     row = ModelRow(
         _MLP,
@@ -423,3 +428,59 @@ class Mlp(Classical):
         mean_weight=True,
         standard_labels=True,
     )  # fmt: skip
+
+
+_NAIVE_BAYES = Recipe(class_weight="balanced", build={"fisher": 0.3, "impute": "median", "pca": None})
+
+
+class NaiveBayes(Tabular):
+    """Gaussian naive Bayes after imputation and standardising, on the features whose Fisher criterion exceeds `fisher`
+    (None: all)."""
+
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": _NAIVE_BAYES.but(class_weight="none", assumed=("class_weight", "build.impute")),
+        "small": _NAIVE_BAYES,
+        "quick": _NAIVE_BAYES,
+    }
+
+    def fitted(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        subjects: np.ndarray,
+        weight: np.ndarray,
+        val: tuple[np.ndarray, np.ndarray] | None,
+    ) -> BaseEstimator:
+        """Return the normal distributions of `X` (n, features) in each class. `subjects` and `val` are not used."""
+        build = self.recipe.build
+        steps = [make_preparation(build, self.modalities, self.seed)]
+        if build["fisher"] is not None:
+            steps.append(Fisher(float(build["fisher"])))
+        model = make_pipeline(*steps, GaussianNB()).fit(X, y, gaussiannb__sample_weight=weight)
+        # scikit-learn's least variance is a fraction of the largest, which is 0 if all features are constant.
+        model[-1].var_ = np.maximum(model[-1].var_, 1e-12)
+        return model
+
+
+class Fisher(TransformerMixin, BaseEstimator):
+    """Keep the features whose Fisher criterion exceeds `least` for any two classes, or the best feature if there is
+    none. The criterion is the distance of the two means over the sum of the two variances (Miranda-Correa et al.
+    2021)."""
+
+    def __init__(self, least: float) -> None:
+        self.least = least
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Fisher:
+        """Choose among the columns of `X` (n, features) by the classes `y` (n,); returns itself."""
+        groups = [X[y == k] for k in np.unique(y)]
+        criteria = [
+            np.abs(a.mean(0) - b.mean(0)) / np.maximum(a.var(0) + b.var(0), 1e-12) for a, b in combinations(groups, 2)
+        ]
+        criterion = np.max(criteria, axis=0)
+        chosen = np.flatnonzero(criterion > self.least)
+        self.kept_ = chosen if len(chosen) else np.array([criterion.argmax()])
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Return the chosen columns of `X` (n, features)."""
+        return X[:, self.kept_]

@@ -1,4 +1,4 @@
-"""Fusion `concat`: pooled tokens side by side and one linear read-out, trained end to end. The plainest way to join."""
+"""Fusion `concat`: the pooled tokens of all modalities side by side, read by one linear layer, trained end to end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = Recipe(
 
 
 class Concat(Fusion):
-    """Ours, no paper's: `paper` is the same recipe for longer, all of it assumed."""
+    """Simple fusion of our own, from no paper: `paper` is the same recipe with more epochs, all of it assumed."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": SMALL.but(lr=1e-4, epochs=50, patience=50, assumed=("optimiser", "lr", "epochs", "batch", "schedule")),
@@ -29,12 +29,12 @@ class Concat(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """The network for tokens of these widths; the recipe has no sizes."""
+        """Return the network for tokens of these widths; the recipe has no sizes."""
         return Network(tokens, outputs.size)
 
 
 class Network(nn.Module):
-    """Tokens of any length a modality -> Output(logits (B, n), hidden (B, sum of widths))."""
+    """Tokens of each modality -> Output(logits (B, n), hidden (B, sum of widths))."""
 
     def __init__(self, tokens: Mapping[str, TokenSpec], outputs: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Network(nn.Module):
         self.head = Head(sum(spec.dim for spec in tokens.values()), outputs)
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Pools each modality's tokens, fills absent ones and reads them out side by side.
+        """Pool the tokens of each modality, fill in absent modalities and read all side by side.
 
         Args:
             tokens: (B, L, D) of each modality; L and D may differ between modalities.

@@ -1,16 +1,17 @@
 """Fusion `cross_attn`: one modality attends to the others, in layers of cross-attention trained end to end.
 
 Strizhkova et al. 2024 (`strizhkova2024`): queries from physiology, keys and values from video, 8 layers of 8 heads, one
-network with a logit for each target. The asking stream is updated layer by layer; keys and values stay the encoder's
-tokens. With one modality the layers attend to the stream itself, the paper's single-modality models.
+network with a logit for each target. The querying modality's tokens are updated layer by layer; keys and values stay
+the encoder's tokens. With one modality the layers attend to the modality itself: the paper's single-modality models.
 
-Ours, where the paper has two streams of equal width: the tokens of all other modalities stand one after the other, each
-with a learned vector that says whose they are; tokens of other widths are projected; long streams may be pooled first.
+The paper has two modalities of equal width. Ours: the tokens of all other modalities are joined in one sequence, each
+with a learned vector that marks its modality; tokens of other widths are projected; long sequences may be averaged to
+fewer tokens first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -23,8 +24,8 @@ from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
 from embench.nn import FillAbsent, Head, sinusoidal
 from embench_plugins.attention import Layer
 
-ASKING_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
-"""Order of modalities that query where the recipe names none: the first one present, else the first one given."""
+QUERY_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
+"""If the recipe names no querying modality, the first of these that is read; else the first one of the method."""
 
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=1e-4, schedule="cosine", epochs=50, batch=8,
@@ -36,7 +37,7 @@ PAPER = Recipe(
              "build.ffn", "build.norm", "build.dropout"),
 )  # fmt: skip
 
-# An encoder with one token a sample gives hundreds; 40 keep a quarter of a second of a 10 s window.
+# An encoder with one token per sample gives hundreds; with 40, each stands for a quarter of a second of a 10 s window.
 SMALL = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=16, clip=1.0,
     selection="last", patience=16, class_weight="balanced", targets="joint",
@@ -46,8 +47,9 @@ SMALL = Recipe(
 
 
 class CrossAttn(Fusion):
-    """Build keys: `asks` the asking modality (None: see ASKING_ORDER), `tokens` the most tokens a stream may have
-    (None: all), else neighbours are averaged; `norm` is `pre` or `post`, see `Layer`. Positions are sines."""
+    """Build keys: `asks`, the querying modality (None: see `QUERY_ORDER`); `tokens`, the most tokens of a modality,
+    beyond which neighbours are averaged (None: no limit); `norm`, `pre` or `post`, see `Layer`. Positions are encoded
+    by sines."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
@@ -56,15 +58,16 @@ class CrossAttn(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """The network, with the asking modality chosen among those in `tokens`."""
+        """Return the network, with the querying modality chosen among those in `tokens`."""
         build = dict(self.recipe.build)
-        return Network(tokens, outputs.size, find_asking(tokens, build.pop("asks")), **build)
+        return Network(tokens, outputs.size, find_query(tokens, build.pop("asks")), **build)
 
 
-def find_asking(modalities: Mapping[str, object], asks: str | None) -> str:
-    """The modality that asks. Raises UsageError where `asks` is not among the modalities."""
+def find_query(modalities: Mapping[str, object], asks: str | None) -> str:
+    """Return the querying modality: `asks`, or by `QUERY_ORDER` if that is None. Raises UsageError if `asks` is not
+    among the modalities."""
     if asks is None:
-        return next((m for m in ASKING_ORDER if m in modalities), next(iter(modalities)))
+        return next((m for m in QUERY_ORDER if m in modalities), next(iter(modalities)))
     if asks not in modalities:
         raise UsageError(
             f"{asks} is to ask but is not there", where="fusion.build.asks", expected=" or ".join(modalities)
@@ -73,13 +76,14 @@ def find_asking(modalities: Mapping[str, object], asks: str | None) -> str:
 
 
 class Network(nn.Module):
-    """Tokens a modality -> Output(logits (B, n), hidden (B, width), tokens (B, N, width) of the asking stream)."""
+    """Tokens of each modality -> Output(logits (B, n), hidden (B, width), tokens (B, N, width) of the querying
+    modality)."""
 
     def __init__(
         self,
         specs: Mapping[str, TokenSpec],
         outputs: int,
-        asks: str,
+        query: str,
         *,
         width: int,
         layers: int,
@@ -90,15 +94,15 @@ class Network(nn.Module):
         tokens: int | None,
     ) -> None:
         super().__init__()
-        self.asks, self.answers, self.most = asks, tuple(m for m in specs if m != asks), tokens
+        self.query, self.others, self.most = query, tuple(m for m in specs if m != query), tokens
         most = tokens or max(spec.length for spec in specs.values())
         plain = {m: TokenSpec(min(spec.length, most), spec.dim) for m, spec in specs.items()}
         self.fill = FillAbsent(plain)
         self.project = nn.ModuleDict(
             {m: nn.Identity() if spec.dim == width else nn.Linear(spec.dim, width) for m, spec in plain.items()}
         )
-        if len(self.answers) > 1:
-            self.whose = nn.ParameterDict({m: nn.Parameter(torch.randn(width) * 0.02) for m in self.answers})
+        if len(self.others) > 1:
+            self.whose = nn.ParameterDict({m: nn.Parameter(torch.randn(width) * 0.02) for m in self.others})
         self.register_buffer("positions", sinusoidal(max(s.length for s in plain.values()), width), persistent=False)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
@@ -109,21 +113,21 @@ class Network(nn.Module):
     positions: Tensor
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Updates the asking stream by cross-attention, layer by layer, and reads its tokens' mean.
+        """Update the querying modality's tokens by cross-attention, layer by layer, and read their mean.
 
         Args:
             tokens: (B, L, D) of each modality; L and D may differ between modalities.
             present: (B,) bool of each modality.
 
         Returns:
-            `logits` (B, n), `hidden` (B, width) and `tokens` (B, N, width) of the asking stream.
+            `logits` (B, n), `hidden` (B, width) and `tokens` (B, N, width) of the querying modality.
         """
         shortened = {m: shorten(Tokens(t.x, t.mask), self.most) for m, t in tokens.items()}
         streams = {m: self._enter(m, t) for m, t in self.fill(shortened, present).items()}
-        x, mask = streams[self.asks].x, streams[self.asks].mask
-        context, seen = self._join(streams) if self.answers else (None, mask)
+        x, mask = streams[self.query].x, streams[self.query].mask
+        context, context_mask = self._join(streams) if self.others else (None, mask)
         for layer in self.layers:
-            x = layer(x, seen, context)
+            x = layer(x, context_mask, context)
         return self.head(Tokens(x, mask))._replace(tokens=x)
 
     def _enter(self, modality: str, tokens: Tokens) -> Tokens:
@@ -131,29 +135,31 @@ class Network(nn.Module):
         return tokens._replace(x=self.dropout(x + self.positions[: x.shape[1]]))
 
     def _join(self, streams: Mapping[str, Tokens]) -> tuple[Tensor, Tensor | None]:
-        """The answering streams one after the other (B, K, width), and their mask."""
-        parts = [streams[m] for m in self.answers]
+        """Return the tokens of all other modalities in one sequence (B, K, width), and their mask."""
+        parts = [streams[m] for m in self.others]
         if len(parts) == 1:
             return parts[0].x, parts[0].mask
-        x = torch.cat([t.x + self.whose[m] for m, t in zip(self.answers, parts, strict=True)], 1)
-        if all(t.mask is None for t in parts):
-            return x, None
-        masks = [
-            torch.ones(t.x.shape[:2], dtype=torch.bool, device=x.device) if t.mask is None else t.mask for t in parts
-        ]
-        return x, torch.cat(masks, 1)
+        x = torch.cat([t.x + self.whose[m] for m, t in zip(self.others, parts, strict=True)], 1)
+        return x, join_masks(parts)
+
+
+def join_masks(parts: Sequence[Tokens]) -> Tensor | None:
+    """Return the masks of several modalities' tokens side by side (B, sum of L); None if none of them has a mask."""
+    if all(t.mask is None for t in parts):
+        return None
+    masks = (torch.ones_like(t.x[..., 0], dtype=torch.bool) if t.mask is None else t.mask for t in parts)
+    return torch.cat(list(masks), 1)
 
 
 def shorten(tokens: Tokens, most: int | None) -> Tokens:
-    """Tokens (B, L, D) as at most `most` tokens: neighbours are averaged in groups of (nearly) equal size, over those
-    that count."""
+    """Return tokens (B, L, D) reduced to at most `most`: neighbours are averaged in groups of nearly equal size, over
+    those that are not masked."""
     length = tokens.x.shape[1]
     if most is None or length <= most:
         return tokens
     group = torch.arange(length, device=tokens.x.device) * most // length
-    member = torch.nn.functional.one_hot(group, most).T.to(
-        tokens.x.dtype
-    )  # (most, L); a product is repeatable on a GPU
+    # (most, L): a matrix product gives the same result every time on a GPU, other ways to sum groups do not.
+    member = torch.nn.functional.one_hot(group, most).T.to(tokens.x.dtype)
     if tokens.mask is None:
         return Tokens((member / member.sum(1, keepdim=True)) @ tokens.x)
     weight = tokens.mask.to(tokens.x.dtype)

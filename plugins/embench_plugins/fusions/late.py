@@ -1,8 +1,9 @@
-"""Fusion `late`: a small network over the hidden layers of fitted, frozen unimodal networks.
+"""Fusion `late`: a small network over the hidden layers of fitted, frozen unimodal networks; and `single`, one of these
+alone.
 
-Vazquez-Rodriguez et al. 2022 (`vazquez2022`): the last hidden layer of each single-modality model (64 values), side by
-side, then 64, 32 and one value a target. Those networks and this one learn from the same training subjects, so their
-hidden layers are over-confident there; the paper does the same.
+Vazquez-Rodriguez et al. 2022 (`vazquez2022`): the last hidden layers of the single-modality models (64 values each)
+side by side, then layers of 64 and 32 values and one output for each target. Those networks and this one learn from the
+same training subjects, so their hidden layers are over-confident there; the paper does the same.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from embench.interfaces.fusion import Fusion
-from embench.interfaces.recipe import Recipe
+from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
 from embench.nn import FillAbsent
 
@@ -24,7 +25,7 @@ PAPER = Recipe(
     assumed=("batch", "selection", "class_weight"),
 )  # fmt: skip
 
-# At 1e-5 the weights of a small fold hardly move in 52 epochs.
+# At the paper's 1e-5, weights hardly change in 52 epochs of a small fold.
 SMALL = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", epochs=20, batch=64,
     selection="early_stop", patience=20, class_weight="balanced",
@@ -33,7 +34,7 @@ SMALL = Recipe(
 
 
 class Late(Fusion):
-    """Reads one hidden vector a modality; an absent one is replaced by a learned vector."""
+    """Reads one hidden vector for each modality; an absent one is replaced by a learned vector."""
 
     inputs: ClassVar = "hidden"
     arity: ClassVar = (2, None)
@@ -44,12 +45,25 @@ class Late(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """The network, sized by the recipe's `widths` and `dropout`."""
+        """Return the network, sized by the recipe's `widths` and `dropout`."""
         return Network(tokens, outputs.size, list(self.recipe.build["widths"]), float(self.recipe.build["dropout"]))
 
 
+class Single(Fusion):
+    """Fusion `single`: no fusion. One modality's encoder predicts with its own head, trained by the encoder's recipe.
+    This is the unimodal stage that `late` uses too, so there is nothing to build and the recipes are empty."""
+
+    inputs: ClassVar = "unimodal"
+    arity: ClassVar = (1, 1)
+    recipes: ClassVar[Mapping[str, Recipe]] = {preset: Recipe() for preset in PRESETS}
+
+    def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        """Raise NotImplementedError: it is never called, as the encoder's own head predicts."""
+        raise NotImplementedError("single joins nothing; the encoder's own head answers")
+
+
 class Network(nn.Module):
-    """One token (B, 1, H) a modality -> Output(logits (B, n), hidden (B, last width))."""
+    """One token (B, 1, H) for each modality -> Output(logits (B, n), hidden (B, last width))."""
 
     def __init__(self, tokens: Mapping[str, TokenSpec], outputs: int, widths: list[int], dropout: float) -> None:
         super().__init__()
@@ -66,7 +80,7 @@ class Network(nn.Module):
         self.head = nn.Linear(widths[-1], outputs)
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Joins the hidden vectors of the modalities and reads them out.
+        """Join the hidden vectors of the modalities and read them out.
 
         Args:
             tokens: (B, 1, H) of each modality: the hidden layer of its unimodal network.

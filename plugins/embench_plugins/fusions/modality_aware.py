@@ -1,9 +1,9 @@
-"""Fusion `modality_aware`: the channels of each modality are weighed by what all modalities together show.
+"""Fusion `modality_aware`: weights the channels of each modality by a joint description of all modalities.
 
-Woo et al. 2023 (`woo2023`): the largest value of each channel, over time for the heart and over the scalp for EEG,
-describes a modality; one convolution over the joint description, split again, and one over each part score them; the
-scores gate the feature maps, which are averaged, joined and classified. Sizes, the activation and what a gate ranges
-over are ours. So is what the paper does not have: any number of modalities, and tokens of any width.
+Woo et al. 2023 (`woo2023`): a modality is described by the largest value of each channel, over time for the heart and
+over the scalp for EEG. One convolution reads the joint description, which is then split, and one convolution for each
+part scores the channels. The scores gate the feature maps, which are averaged, joined and classified. Ours: sizes, the
+activation, the axis of the gates, any number of modalities, and tokens of any width.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from embench.interfaces.fusion import Fusion
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
 from embench.nn import FillAbsent
-from embench_plugins.encoders.unet_se import Classifier
+from embench_plugins.encoders.cnn_tf import Classifier
 
 PAPER = Recipe(
     optimiser="adam", lr=1e-3, weight_decay=1e-4, epochs=100, batch=64, selection="early_stop", patience=100,
@@ -36,9 +36,9 @@ SMALL = PAPER.but(
 
 
 class ModalityAware(Fusion):
-    """Build keys: `attention` (False: the paper's basic model, the same network without gates), `mask_axis`: whether a
-    gate weighs a channel (`channel`) or a moment or place (`token`), `gate`: each from 0 to 1 by itself (`sigmoid`), or
-    all of a modality of mean 1 (`softmax`)."""
+    """Build keys: `attention`, False for the paper's basic model, the same network without gates; `mask_axis`, whether
+    a gate weights a channel (`channel`) or a moment or position (`token`); `gate`, each from 0 to 1 by itself
+    (`sigmoid`), or all of a modality with a mean of 1 (`softmax`)."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
@@ -47,12 +47,12 @@ class ModalityAware(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """The network; its gates depend on the lengths in `tokens` where `mask_axis` is `token`."""
+        """Return the network; its gates depend on the lengths in `tokens` if `mask_axis` is `token`."""
         return Network(tokens, outputs.size, **self.recipe.build)
 
 
 class Network(nn.Module):
-    """Tokens a modality, projected where their width is not `dim` -> Output(logits (B, n), hidden (B, hidden)).
+    """Tokens of each modality, projected if their width is not `dim` -> Output(logits (B, n), hidden (B, hidden)).
 
     Raises:
         UsageError: there is no such `mask_axis` or `gate`.
@@ -85,7 +85,7 @@ class Network(nn.Module):
         self.head = Classifier(dim * len(specs), hidden, outputs, dropout)
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Gates each modality's feature map, averages it over its tokens, joins the means and classifies.
+        """Gate each modality's feature map, average it over its tokens, join the means and classify.
 
         Args:
             tokens: (B, L, D) of each modality; projected to `dim` where D differs from it.
@@ -103,23 +103,24 @@ class Network(nn.Module):
 
 
 class Gates(nn.Module):
-    """Tokens a modality -> the same tokens, each channel or each token times its gate.
+    """Tokens of each modality -> the same tokens, with each channel or each token multiplied by its gate.
 
     Args:
-        sizes: how many channels, or tokens, each modality has.
-        relative: gates of a modality have a mean of 1, else each is from 0 to 1 by itself.
+        sizes: number of channels, or of tokens, of each modality.
+        by_channel: True for a gate for each channel, False for each token.
+        relative: True if the gates of a modality have a mean of 1, else each is from 0 to 1 by itself.
     """
 
     def __init__(self, sizes: Mapping[str, int], *, by_channel: bool, relative: bool) -> None:
         super().__init__()
         self.by_channel, self.relative, self.sizes = by_channel, relative, list(sizes.values())
         whole = sum(self.sizes)
-        # A convolution of one cell over a vector is a Linear.
+        # A convolution with a kernel of 1 over a vector is a Linear.
         self.joint = nn.Sequential(nn.Linear(whole, whole), nn.BatchNorm1d(whole), nn.ReLU())
         self.own = nn.ModuleDict({m: nn.Linear(size, size) for m, size in sizes.items()})
 
     def forward(self, maps: Mapping[str, Tokens]) -> dict[str, Tokens]:
-        """The maps (B, L, D) of each modality times their gates: (B, D) by channel or (B, L) by token."""
+        """Return the maps (B, L, D) of each modality times their gates: (B, D) by channel or (B, L) by token."""
         joint = self.joint(torch.cat([self._largest(t) for t in maps.values()], 1))
         gated = {}
         for (m, t), part in zip(maps.items(), joint.split(self.sizes, 1), strict=True):
@@ -129,8 +130,8 @@ class Gates(nn.Module):
         return gated
 
     def _largest(self, tokens: Tokens) -> Tensor:
-        """(B, channels): the largest value of each among the tokens that count; or (B, tokens): the largest value of
-        each token, 0 of one that does not count."""
+        """Return the largest value of each channel over unmasked tokens (B, D), or the largest value of each token (B,
+        L), 0 if it is masked."""
         x, mask = tokens.x, tokens.mask
         if self.by_channel:
             return (x if mask is None else x.masked_fill(~mask[:, :, None], -torch.inf)).amax(1)

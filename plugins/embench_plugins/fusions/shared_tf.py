@@ -1,13 +1,14 @@
-"""Fusion `shared_tf`: the tokens of all modalities in one row, mixed by one Transformer layer, averaged a modality.
+"""Fusion `shared_tf`: the tokens of all modalities in one sequence, mixed by one Transformer layer, and averaged for
+each modality.
 
-Wu et al. 2023 (`wu2023`), as its published code has it: each stream is projected to 128 values and normalised, streams
-are joined along time without positions or marks of whose they are (order reaches the layer only through the causal
-convolutions before it), and after one layer of 4 heads each modality's mean goes into a small network. The paper trains
-in three modes: from scratch; from what `signal_transform` learned; and from that with `adapt: frozen` in this recipe
-and the encoders' (there the code leaves the frozen part's dropout on, here it is off). Its softmax over two classes is
-one logit here.
+Wu et al. 2023 (`wu2023`), following its published code: each modality is projected to 128 values and normalised.
+Modalities are joined along time without encoding positions or modality, so the layer knows about order only through the
+causal convolutions before it. After one layer of 4 heads, each modality's mean goes into a small network. The paper
+trains in three modes: from scratch; from what `signal_transform` learned; and from that with `adapt: frozen` in this
+recipe and the encoders' (the published code keeps the frozen part's dropout on, here it is off). Its softmax over two
+classes is one logit here.
 
-Ours: long streams may be averaged to fewer tokens first, and a learned token stands in for an absent modality.
+Ours: long sequences may be averaged to fewer tokens first, and a learned token replaces an absent modality.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
 from embench.nn import FillAbsent
 from embench_plugins.attention import Attention, Layer
-from embench_plugins.fusions.cross_attn import shorten
+from embench_plugins.fusions.cross_attn import join_masks, shorten
 
 PAPER = Recipe(
     optimiser="sgd", lr=1e-4, momentum=0.9, weight_decay=5e-7, epochs=20, batch=128,
@@ -35,8 +36,8 @@ PAPER = Recipe(
     datasets={name: {"lr": 1e-3, "epochs": 64, "batch": 64} for name in ("case", "k_emocon")},
 )  # fmt: skip
 
-# 240 samples of `tcn` become 30 tokens of two seconds, and no attention weight is dropped: a row of three modalities
-# then costs a CPU a millisecond.
+# 240 samples of `tcn` become 30 tokens of two seconds, and no attention weight is dropped: a sample of three modalities
+# then takes a millisecond on a CPU.
 SMALL = PAPER.but(
     optimiser="adamw", lr=1e-3, momentum=0.0, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=8, batch=64,
     clip=1.0, class_weight="balanced",
@@ -45,20 +46,20 @@ SMALL = PAPER.but(
 
 
 class SharedTf(Fusion):
-    """One modality or more. Build keys: `tokens`, the most tokens a stream may have (None: all); `attention_dropout`,
-    the share of attention weights that is dropped (None: `dropout`); `across`, whether tokens attend to those of all
-    modalities, or of their own only."""
+    """Reads one modality or more. Build keys: `tokens`, the most tokens of a modality (None: no limit);
+    `attention_dropout`, the proportion of dropped attention weights (None: `dropout`); `across`, True if tokens attend
+    to those of all modalities, False for their own modality only."""
 
     offers: ClassVar = frozenset({"mixed_tokens"})
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=3)}
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """The network, sized by the recipe's `build`."""
+        """Return the network, sized by the recipe's `build`."""
         return Network(tokens, outputs.size, **self.recipe.build)
 
 
 class Network(nn.Module):
-    """Tokens a modality -> Output(logits (B, n), hidden (B, hidden), tokens (B, all tokens, width))."""
+    """Tokens of each modality -> Output(logits (B, n), hidden (B, hidden), tokens (B, all tokens, width))."""
 
     def __init__(
         self,
@@ -87,29 +88,26 @@ class Network(nn.Module):
         self.head = Classifier(width * len(specs), hidden, outputs, dropout)
 
     def mix(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
-        """Each modality's tokens (B, L, width) after all have seen all, or those of their own modality."""
+        """Return each modality's tokens (B, L, width) after attention to the tokens of all modalities, or of their own
+        only."""
         shortened = {m: shorten(Tokens(t.x, t.mask), self.most) for m, t in tokens.items()}
         streams = {m: self._enter(m, t) for m, t in self.fill(shortened, present).items()}
         if not self.across:
             return {m: t._replace(x=self._attend(t.x, t.mask)) for m, t in streams.items()}
-        x, seen = torch.cat([t.x for t in streams.values()], 1), None
-        if any(t.mask is not None for t in streams.values()):
-            seen = torch.cat(
-                [torch.ones_like(t.x[..., 0]) > 0 if t.mask is None else t.mask for t in streams.values()], 1
-            )
-        parts = self._attend(x, seen).split([t.x.shape[1] for t in streams.values()], 1)
+        x = torch.cat([t.x for t in streams.values()], 1)
+        parts = self._attend(x, join_masks([*streams.values()])).split([t.x.shape[1] for t in streams.values()], 1)
         return {m: Tokens(part, t.mask) for (m, t), part in zip(streams.items(), parts, strict=True)}
 
-    def _attend(self, x: Tensor, seen: Tensor | None) -> Tensor:
+    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
         for layer in self.layers:
-            x = layer(x, seen)
+            x = layer(x, mask)
         return x
 
     def _enter(self, modality: str, tokens: Tokens) -> Tokens:
         return tokens._replace(x=self.norm[modality](self.project[modality](tokens.x) * math.sqrt(self.width)))
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Mixes all modalities' tokens and classifies their means side by side.
+        """Mix all modalities' tokens and classify their means side by side.
 
         Args:
             tokens: (B, L, D) of each modality; L and D may differ between modalities.
@@ -132,14 +130,14 @@ class Classifier(nn.Module):
         self.dropout, self.last = nn.Dropout(dropout), nn.Linear(hidden, outputs)
 
     def forward(self, x: Tensor) -> Output:
-        """`x` (B, width of all modalities) -> `logits` (B, n) and `hidden` (B, hidden)."""
+        """Return `logits` (B, n) and `hidden` (B, hidden) for `x` (B, width of all modalities)."""
         hidden = torch.relu(self.norm(self.first(x)))
         return Output(self.last(self.dropout(hidden)), hidden)
 
 
 def initialise(attention: Attention) -> None:
-    """Initial weights as torch's own attention has them, which the published code uses: queries, keys and values are
-    one matrix (3 D, D), Xavier uniform; biases are 0."""
+    """Initialise weights as torch's own attention does, which the published code uses: queries, keys and values as one
+    Xavier uniform matrix (3 D, D); biases are 0."""
     dim = attention.query.in_features
     bound = math.sqrt(6 / (3 * dim + dim))
     for linear in (attention.query, attention.key_value):

@@ -1,8 +1,8 @@
 """Estimator `svm`: support vector machine with a radial kernel on features.
 
-The classical rows of Strizhkova et al. 2024 (`strizhkova2024`), sizes from the StressID code: gamma 1 / (number of
-features), C = 1. Missing values are imputed one by one from the other features there (`iterative`), by medians here in
-`small` and `quick`. Not followed, since the paper does not mention it: that code adds synthetic rows of the rarer class
+A classical method of Strizhkova et al. 2024 (`strizhkova2024`), with settings from the StressID code: gamma 1 / (number
+of features), C = 1. There, missing values are imputed one by one from the other features (`iterative`); `small` and
+`quick` use medians. Not followed, since the paper does not mention it: that code adds synthetic rows of the rarer class
 (SMOTE) to its training rows.
 """
 
@@ -24,9 +24,9 @@ from embench.interfaces.recipe import Recipe
 from embench_plugins.fusions.tabular import Tabular, make_preparation
 
 AT_ONCE = 1000
-"""Most rows whose distances from all support vectors are held at once."""
+"""Most rows whose distances from all support vectors are in memory at once."""
 GRAM_ROWS = 12_000
-"""Most training rows whose kernel is held as one matrix, which takes 1.2 GB; libsvm computes that of more, slowly."""
+"""Most training rows whose kernel is one matrix in memory, of 1.2 GB. For more, libsvm computes it, slowly."""
 SMALL = Recipe(class_weight="balanced", build={"C": 1.0, "impute": "median", "pca": None})
 PAPER = SMALL.but(
     class_weight="none",
@@ -36,9 +36,9 @@ PAPER = SMALL.but(
 
 
 class Svm(Tabular):
-    """Probabilities by Platt's sigmoid, fitted on subjects that the machine has not seen: the validation subjects where
-    they have both classes, else training subjects held out in turn (scikit-learn's own splits rows at random). Where
-    neither is possible, as with one training subject, the sigmoid is a fixed one."""
+    """Probabilities come from Platt's sigmoid, fitted on subjects that the machine was not trained on. These are the
+    validation subjects if they have all classes, else training subjects left out in turn (scikit-learn's own method
+    splits rows at random). If neither is possible, as with one training subject, the sigmoid has a fixed slope."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL}
 
@@ -50,47 +50,54 @@ class Svm(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
-        """The machine of each class with its sigmoid: `Calibrated` for two classes, `OneAgainstRest` for several.
+        """Return the machine of each class with its sigmoid: `Calibrated` for two classes, `OneAgainstRest` for
+        several.
 
         Args:
             X: (n, features), NaN where absent.
-            subjects: (n,) whose rows they are: a sigmoid is fitted on subjects that the machine has not seen.
-            val: rows and labels of validation subjects, used where they hold every class of `y`.
+            subjects: (n,) the subject of each row.
+            val: features and labels of validation subjects, used if they hold every class of `y`.
         """
         prepare = make_preparation(self.recipe.build, self.modalities, self.seed).fit(X)
         rows = prepare.transform(X)
         gram = compute_kernel(rows, rows) if len(rows) <= GRAM_ROWS else None
         fit = partial(_fit_machine, float(self.recipe.build["C"]), rows, gram, weight)
-        unseen = None
+        validation = None
         if val is not None and np.isin(y, val[1]).all():
-            unseen = prepare.transform(val[0]), val[1], self.weighted(val[1], np.ones(len(val[1])))
+            validation = prepare.transform(val[0]), val[1], self.weighted(val[1], np.ones(len(val[1])))
 
-        def against_rest(k: int) -> Calibrated:
+        def fit_against_rest(k: int) -> Calibrated:
             positive = (y == k).astype(int)
-            fitted = fit(positive)
-            if unseen is not None:
-                values, labels, share = unseen
-                return Calibrated(prepare, fitted, compute_decisions(fitted, values), (labels == k).astype(int), share)
-            asked, decisions = _score_left_out(fit, rows, positive, subjects)
-            return Calibrated(prepare, fitted, decisions, positive[asked], weight[asked])
+            machine = fit(positive)
+            if validation is not None:
+                X_val, y_val, weight_val = validation
+                decisions = compute_decisions(machine, X_val)
+                return Calibrated(prepare, machine, decisions, (y_val == k).astype(int), weight_val)
+            scored, decisions = _score_left_out(fit, rows, positive, subjects)
+            return Calibrated(prepare, machine, decisions, positive[scored], weight[scored])
 
         if self.kind == "binary":
-            return against_rest(1)
+            return fit_against_rest(1)
         names = np.unique(y)
-        return OneAgainstRest(names, [against_rest(k) for k in names])
+        return OneAgainstRest(names, [fit_against_rest(k) for k in names])
 
 
 def _fit_machine(
-    C: float, rows: np.ndarray, gram: np.ndarray | None, weight: np.ndarray, y: np.ndarray, at: np.ndarray | None = None
+    C: float,
+    rows: np.ndarray,
+    gram: np.ndarray | None,
+    weight: np.ndarray,
+    y: np.ndarray,
+    positions: np.ndarray | None = None,
 ) -> SVC:
-    """Fit a machine to `rows` (n, features), weights and classes (n,), or to those at positions `at` (m,).
+    """Fit a machine to `rows` (n, features), weights and classes (n,), or only to the rows at `positions` (m,).
 
     Args:
-        gram: (n, n) kernel of the rows; None where libsvm computes it.
+        gram: (n, n) kernel of the rows; None if libsvm has to compute it.
     """
-    if at is not None:
-        rows, weight, y = rows[at], weight[at], y[at]
-        gram = None if gram is None else gram[np.ix_(at, at)]
+    if positions is not None:
+        rows, weight, y = rows[positions], weight[positions], y[positions]
+        gram = None if gram is None else gram[np.ix_(positions, positions)]
     if gram is None:
         return SVC(C=C, gamma="auto", cache_size=500).fit(rows, y, sample_weight=weight)
     machine = SVC(C=C, kernel="precomputed", cache_size=500).fit(gram, y, sample_weight=weight)
@@ -101,23 +108,24 @@ def _fit_machine(
 def _score_left_out(
     fit: Callable[..., SVC], rows: np.ndarray, y: np.ndarray, subjects: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(positions (m,), decision values (m,)) of rows whose subjects the machine, fitted on the others, has not seen.
+    """Return positions (m,) and decision values (m,) of rows whose subjects were left out of the machine's training
+    data.
 
-    A part of the subjects is skipped where the others hold one class. One subject leaves none to fit on: m is 0.
+    A group of subjects is skipped if all others have the same class. With a single subject, m is 0.
     """
-    asked, unseen = [np.empty(0, int)], [np.empty(0)]
-    parts = min(5, len(np.unique(subjects)))
-    for train, test in GroupKFold(parts).split(rows, y, subjects) if parts > 1 else ():
+    positions, decisions = [np.empty(0, int)], [np.empty(0)]
+    groups = min(5, len(np.unique(subjects)))
+    for train, test in GroupKFold(groups).split(rows, y, subjects) if groups > 1 else ():
         if len(np.unique(y[train])) == 2:
-            asked.append(test)
-            unseen.append(compute_decisions(fit(y, train), rows[test]))
-    order = np.argsort(np.concatenate(asked))
-    return np.concatenate(asked)[order], np.concatenate(unseen)[order]
+            positions.append(test)
+            decisions.append(compute_decisions(fit(y, train), rows[test]))
+    order = np.argsort(np.concatenate(positions))
+    return np.concatenate(positions)[order], np.concatenate(decisions)[order]
 
 
 def compute_kernel(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(n, m) Gaussian kernel, gamma 1 / features, of `rows` (n, features) and `others` (m, features), by a product of
-    matrices: libsvm goes through the differences of each two rows one by one, in ten times the time."""
+    """Return the (n, m) Gaussian kernel, gamma 1 / features, of `rows` (n, features) and `others` (m, features). It is
+    computed as a matrix product, ten times faster than libsvm, which loops over pairs of rows."""
     kernel = rows @ others.T
     kernel *= -2
     kernel += (rows**2).sum(1)[:, None]
@@ -127,7 +135,7 @@ def compute_kernel(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def compute_decisions(machine: SVC, rows: np.ndarray) -> np.ndarray:
-    """Decision values (n,) of a machine for `rows` (n, features)."""
+    """Return the decision values (n,) of a machine for `rows` (n, features)."""
     found = [np.empty(0)]
     for first in range(0, len(rows), AT_ONCE):
         kernel = compute_kernel(rows[first : first + AT_ONCE], machine.support_vectors_)
@@ -136,38 +144,38 @@ def compute_decisions(machine: SVC, rows: np.ndarray) -> np.ndarray:
 
 
 class Calibrated(BaseEstimator):
-    """A fitted machine whose decision values become probabilities by a sigmoid that never reverses their order,
-    however few the unseen subjects are.
+    """A fitted machine whose decision values become probabilities by a sigmoid. The sigmoid always rises, even if it
+    was fitted on few rows, so the order is kept.
 
     Args:
-        unseen, labels, share: decision values, classes and weights (n,) of rows that the machine was not fitted on.
-            Where they do not hold both classes, the slope is 1 and the offset 0.
+        decisions, labels, weight: decision values, classes and weights (n,) of rows that the machine was not fitted to.
+            If they do not hold both classes, the slope is 1 and the offset 0.
     """
 
     def __init__(
-        self, prepare: Pipeline, machine: SVC, unseen: np.ndarray, labels: np.ndarray, share: np.ndarray
+        self, prepare: Pipeline, machine: SVC, decisions: np.ndarray, labels: np.ndarray, weight: np.ndarray
     ) -> None:
         self.prepare, self.machine, self.classes_ = prepare, machine, np.array([0, 1])
         self.slope, self.offset = 1.0, 0.0
         if len(np.unique(labels)) < 2:
             return
-        sigmoid = LogisticRegression(C=1e6).fit(unseen[:, None], labels.astype(int), sample_weight=share)
+        sigmoid = LogisticRegression(C=1e6).fit(decisions[:, None], labels.astype(int), sample_weight=weight)
         self.slope, self.offset = max(float(sigmoid.coef_[0, 0]), 1e-3), float(sigmoid.intercept_[0])
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """(n, 2) probabilities of both classes."""
+        """Return (n, 2) probabilities of both classes."""
         positive = expit(self.slope * compute_decisions(self.machine, self.prepare.transform(X)) + self.offset)
         return np.stack([1.0 - positive, positive], 1)
 
 
 class OneAgainstRest(BaseEstimator):
-    """Several classes from a machine each against the rest; probabilities are scaled to sum to 1 (Zadrozny and Elkan
+    """Several classes from one machine each, against the rest; probabilities are scaled to sum to 1 (Zadrozny and Elkan
     2002, doi 10.1145/775047.775151)."""
 
     def __init__(self, names: np.ndarray, machines: Sequence[Calibrated]) -> None:
         self.classes_, self.machines = names, machines
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """(n, K) probabilities of `classes_`."""
-        share = np.stack([machine.predict_proba(X)[:, 1] for machine in self.machines], 1)
-        return share / share.sum(1, keepdims=True)
+        """Return (n, K) probabilities of `classes_`."""
+        positive = np.stack([machine.predict_proba(X)[:, 1] for machine in self.machines], 1)
+        return positive / positive.sum(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Shared parts of the estimators: preparation of features, class weights, and training rows of one class only."""
+"""Base class of the estimators: preparation of features, class weights, and training rows of a single class."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from sklearn.preprocessing import StandardScaler
 
 from embench.interfaces.fusion import Estimator
 
-# Preparation of rows of features for methods that need every value, on one scale: the StressID code's steps.
-
 FACES = frozenset({"face_au", "video"})
 
 
 def make_preparation(build: Mapping[str, Any], modalities: tuple[str, ...], seed: int) -> Pipeline:
-    """Imputing, standardising, and principal components where faces stand beside other signals, to be fitted.
+    """Return the unfitted steps of the StressID code that prepare features for methods that need all values, on one
+    scale: imputation, standardising, and principal components if there are faces among other modalities.
 
     Args:
         build: a recipe's `impute`, `iterative` (each value from the others of its row) or `median`, and `pca`, the
-            share of variance that the components keep, None for no components.
+            proportion of variance that the components keep, None for no components.
     """
     steps: list[Any] = [
         IterativeImputer(random_state=seed, keep_empty_features=True)
@@ -41,14 +40,14 @@ def make_preparation(build: Mapping[str, Any], modalities: tuple[str, ...], seed
 
 
 def balance_weights(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """`weight` (n,) scaled so that all classes that occur weigh the same and the sum stays."""
+    """Return `weight` (n,) scaled so that all classes that occur have the same total; the sum does not change."""
     _, code = np.unique(y, return_inverse=True)
     total = np.array([weight[code == c].sum() for c in range(code.max() + 1)])
     return np.asarray(weight * (weight.sum() / (len(total) * total))[code])
 
 
 class Tabular(Estimator):
-    """An estimator from scikit-learn. Where the training rows hold one class or value, it predicts that."""
+    """An estimator from scikit-learn. If the training rows have one class or value, it predicts that."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
     _model: BaseEstimator | None = None
@@ -62,8 +61,7 @@ class Tabular(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Fits `X` (n, features) to `y` (n,); `weight` (n,) is multiplied by class weights where `class_weight` is
-        `balanced`."""
+        """Fit `X` (n, features) to `y` (n,). If `class_weight` is `balanced`, class weights multiply `weight` (n,)."""
         found = np.unique(y)
         self._only, self._model = (float(found[0]) if len(found) == 1 else None), None
         if self._only is None:
@@ -71,7 +69,7 @@ class Tabular(Estimator):
             self._model = self.fitted(X, labels, subjects, self.weighted(y, weight), val)
 
     def weighted(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """`weight` (n,) with class weights where the recipe asks for `balanced`; values have none."""
+        """Return `weight` (n,) times class weights if the recipe says `balanced`; continuous targets have none."""
         by_class = self.recipe.class_weight == "balanced" and self.kind != "value"
         return balance_weights(y, weight) if by_class else weight
 
@@ -84,11 +82,11 @@ class Tabular(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
-        """A classifier with `predict_proba` and `classes_`, fitted to `X` (n, features) and `y` (n,); for values one
-        with `predict`."""
+        """Return a classifier with `predict_proba` and `classes_`, or for continuous targets a model with `predict`,
+        fitted to `X` (n, features) and `y` (n,)."""
 
     def score(self, X: np.ndarray) -> np.ndarray:
-        """Predictions for rows `X` (n, features): (n,) probabilities of class 1, (n, classes) of several, (n,)
+        """Return predictions for `X` (n, features): (n,) probabilities of class 1, (n, classes) of several, or (n,)
         values.
 
         Raises:
@@ -98,10 +96,9 @@ class Tabular(Estimator):
             raise RuntimeError("score was called before fit")
         if self.kind == "value":
             return np.full(len(X), self._only) if self._model is None else np.asarray(self._model.predict(X))
-        # A class that no training row has keeps a probability of 0.
-        share = np.zeros((len(X), self.classes))
+        probabilities = np.zeros((len(X), self.classes))  # 0 for classes that no training row has
         if self._model is None:
-            share[:, int(self._only or 0)] = 1.0
+            probabilities[:, int(self._only or 0)] = 1.0
         else:
-            share[:, self._model.classes_.astype(int)] = self._model.predict_proba(X)
-        return share if self.kind == "classes" else share[:, 1]
+            probabilities[:, self._model.classes_.astype(int)] = self._model.predict_proba(X)
+        return probabilities if self.kind == "classes" else probabilities[:, 1]

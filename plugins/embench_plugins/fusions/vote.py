@@ -1,7 +1,7 @@
-"""Fusion `vote`: each modality's network decides by itself, and their decisions are joined without learning anything.
+"""Fusion `vote`: each modality's network decides by itself, and their decisions are combined without training.
 
-Decision-level fusion, as the code of StressID has it for classical models and `vazquez2022` names among the ways of
-others: the mean, the product or the largest of the probabilities, or a vote of the majority.
+Decision-level fusion, as in the StressID code for classical models; `vazquez2022` lists it among related work. It uses
+the mean, the product or the largest of the probabilities, or a majority vote.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS, Recipe
 
 
-def _multiply(said: np.ndarray) -> np.ndarray:
+def _multiply(probabilities: np.ndarray) -> np.ndarray:
     # As a sum of logarithms, so that many small factors do not vanish.
-    return np.asarray(softmax(np.nansum(np.log(np.clip(said, 1e-12, 1.0)), 1), 1))
+    return np.asarray(softmax(np.nansum(np.log(np.clip(probabilities, 1e-12, 1.0)), 1), 1))
 
 
-def _vote(said: np.ndarray) -> np.ndarray:
-    votes = np.where(said == said.max(2, keepdims=True), 1.0, 0.0)
+def _count_votes(probabilities: np.ndarray) -> np.ndarray:
+    votes = np.where(probabilities == probabilities.max(2, keepdims=True), 1.0, 0.0)
     votes /= np.maximum(votes.sum(2, keepdims=True), 1.0)
-    return np.asarray(votes.sum(1) + np.nanmean(said, 1))
+    return np.asarray(votes.sum(1) + np.nanmean(probabilities, 1))
 
 
 RULES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mean": lambda said: np.nanmean(said, 1),
+    "mean": lambda probabilities: np.nanmean(probabilities, 1),
     "product": _multiply,
-    "max": lambda said: np.nanmax(said, 1),
-    "majority": _vote,
+    "max": lambda probabilities: np.nanmax(probabilities, 1),
+    "majority": _count_votes,
 }
-"""Name -> what joins probabilities (n, modalities, classes), NaN where a modality is absent, to weights (n, classes).
-In a vote the mean probability has one vote more, which decides where the others are tied."""
+"""Name -> function from probabilities (n, modalities, classes), NaN for an absent modality, to weights (n, classes). In
+`majority` the mean probability is added to the votes, which breaks ties."""
 
 
 class Vote(Estimator):
-    """Joins decisions by `build.rule`: `mean`, `product`, `max` or `majority`. Values have a mean only.
+    """Combine decisions by `build.rule`: `mean`, `product`, `max` or `majority`. For continuous targets only `mean`
+    exists.
 
     Raises:
         UsageError: there is no such rule, or none for values.
@@ -68,24 +69,24 @@ class Vote(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Learn the prediction for rows without any modality: the mean of the labels, or the proportions of the
+        """Learn the prediction for units without any modality: the mean of the labels, or the proportions of the
         classes. The networks are already fitted."""
         labels = np.eye(self.classes)[y.astype(int)] if self.kind == "classes" else y[:, None]
         self._prior = np.average(labels, axis=0, weights=weight)
 
     def score(self, X: np.ndarray) -> np.ndarray:
-        """Return the joint decision on each row of `X` (n, modalities x columns), NaN where a modality is absent. The
-        result is (n,) probabilities of class 1 for binary targets, (n, classes) probabilities for several classes, and
-        (n,) values for continuous targets."""
-        nowhere = np.isnan(X).all(1)
-        answer = self._joint(np.where(nowhere[:, None], 1.0, X))
-        answer[nowhere] = self._prior if self.kind == "classes" else self._prior[0]
-        return answer
+        """Return the combined decision for each row of `X` (n, modalities x columns), NaN where a modality is absent.
+        The result is (n,) probabilities of class 1 for binary targets, (n, classes) probabilities for several classes,
+        and (n,) values for continuous targets."""
+        is_empty = np.isnan(X).all(1)
+        predictions = self._combine(np.where(is_empty[:, None], 1.0, X))
+        predictions[is_empty] = self._prior if self.kind == "classes" else self._prior[0]
+        return predictions
 
-    def _joint(self, X: np.ndarray) -> np.ndarray:
+    def _combine(self, X: np.ndarray) -> np.ndarray:
         if self.kind == "value":
             return np.asarray(np.nanmean(X, 1))
-        said = np.stack([1.0 - X, X], 2) if self.kind == "binary" else X.reshape(len(X), -1, self.classes)
-        joint = RULES[self.recipe.build["rule"]](said)
-        share = joint / joint.sum(1, keepdims=True)
-        return np.asarray(share if self.kind == "classes" else share[:, 1])
+        decisions = np.stack([1.0 - X, X], 2) if self.kind == "binary" else X.reshape(len(X), -1, self.classes)
+        weights = RULES[self.recipe.build["rule"]](decisions)
+        probabilities = weights / weights.sum(1, keepdims=True)
+        return np.asarray(probabilities if self.kind == "classes" else probabilities[:, 1])

@@ -1,10 +1,12 @@
-"""Pretrainer `mae`: hides nine tenths of a clip and paints them from the rest.
+"""Pretrainer `mae`: hides nine tenths of a video clip and learns to reconstruct them from the rest.
 
-Strizhkova et al. 2024 (`strizhkova2024`) with the VideoMAE of Tong et al. 2022: places of the picture are hidden as
-tubes, the same in every frame (176 of 14 x 14); the encoder sees the others only; a decoder of four narrow layers gives
-each hidden cube's pixels, standardised by the cube's own mean and SD in each colour. The loss is that of transformers'
-`VideoMAEForPreTraining`. Of VideoMAE's pretraining this omits crops at random scales, as the paper names none and
-faces are cropped before; the learning rate falls to 0, not to a fifteenth.
+Strizhkova et al. 2024 (`strizhkova2024`) with the VideoMAE of Tong et al. 2022. Of the 14 x 14 places of the picture,
+176 are hidden, the same in every frame ("tubes"). The encoder sees the other places only. A decoder of four narrow
+layers predicts the pixels of each hidden cube, standardised by the cube's own mean and SD in each colour. The loss is
+that of transformers' `VideoMAEForPreTraining`.
+
+Not followed: VideoMAE's crops at random scales, as the paper names none and faces are cropped before. The learning rate
+falls to 0, not to a fifteenth.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ SMALL = Recipe(
 
 
 class Mae(Pretrainer):
-    """Mean squared error of the hidden pixels; clips with a missing frame are skipped. `build.tubes`: the same places
-    are hidden in every frame, else others at each step."""
+    """Mean squared error of the hidden pixels. Clips with a missing frame are skipped. With `build.tubes` the same
+    places are hidden in every frame, else others at each step."""
 
     scope: ClassVar = "encoder"
     labels: ClassVar = "none"
@@ -48,12 +50,12 @@ class Mae(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
-        """The objective on the video encoder of `model`; `inputs` and `outputs` are not used."""
+        """Return the objective for the video encoder of `model`; `inputs` and `outputs` are not used."""
         return Objective(model, **self.recipe.build)
 
 
 class Objective(nn.Module):
-    """`Batch -> (loss, {"mse", "hidden"})`; `hidden` is the share of tokens that was hidden."""
+    """`Batch -> (loss, {"mse", "hidden"})`, where `hidden` is the proportion of hidden tokens."""
 
     def __init__(
         self,
@@ -89,7 +91,8 @@ class Objective(nn.Module):
         return network
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss (scalar) and figures of a batch of clips uint8 (B, T, 3, H, W); 0 where no clip is whole."""
+        """Return the loss (scalar) and figures of a batch of clips, uint8 (B, T, 3, H, W); 0 if every clip has a
+        missing frame."""
         x, mask = batch.x[self.modality], batch.mask[self.modality]
         if mask is not None:
             x = x[mask.all(1)]
@@ -105,17 +108,17 @@ class Objective(nn.Module):
 
 
 def draw_hidden_places(
-    rows: int, steps: int, places: int, ratio: float, device: torch.device, *, tubes: bool
+    clips: int, steps: int, places: int, ratio: float, device: torch.device, *, tubes: bool
 ) -> Tensor:
-    """(rows, steps * places) bool: int(ratio * places) places of the picture at every step, drawn for each row, or for
-    each step of it where they are no `tubes`."""
-    drawn = torch.rand(rows, 1 if tubes else steps, places, device=device).argsort(2) < int(ratio * places)
-    return drawn.expand(rows, steps, places).flatten(1)
+    """Draw the hidden tokens: (clips, steps * places) bool, with int(ratio * places) places hidden at every step. With
+    `tubes` all steps of a clip hide the same places."""
+    hidden = torch.rand(clips, 1 if tubes else steps, places, device=device).argsort(2) < int(ratio * places)
+    return hidden.expand(clips, steps, places).flatten(1)
 
 
 def _wrap_encoder(encoder: Network, decoder: Mapping[str, Any]) -> Any:
-    """transformers' network for pretraining around an encoder that it shares; its decoder starts from where the
-    encoder's weights came from, if there is one."""
+    """Return transformers' network for pretraining, which shares `encoder`. Its decoder starts from the file of the
+    encoder's weights if that holds a decoder, else at random."""
     from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
     own = encoder.videomae.config

@@ -1,8 +1,8 @@
 """Pretrainer `masked_value`: masks segments of the signal and predicts their values.
 
-Vazquez-Rodriguez et al. 2022 (`vazquez2022`). The paper leaves the share, the length of a segment and what replaces it
-to its predecessor; here segments of 20 samples at 128 Hz, wider than a QRS complex, cover 15 % of the samples and are
-replaced by 0, the mean of a z-scored signal.
+Vazquez-Rodriguez et al. 2022 (`vazquez2022`). The paper does not say how much is masked, how long a segment is and what
+replaces it. Here segments of 20 samples at 128 Hz, wider than a QRS complex, cover 15 % of the samples and are replaced
+by 0, the mean of a z-scored signal.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SMALL = Recipe(
 
 
 class MaskedValue(Pretrainer):
-    """Mean squared error of the hidden samples' values, over those samples only."""
+    """Mean squared error of the masked samples' values."""
 
     scope: ClassVar = "encoder"
     labels: ClassVar = "none"
@@ -45,7 +45,7 @@ class MaskedValue(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
-        """The objective on every encoder of `model`, sized by the recipe's `build`; `outputs` is not used."""
+        """Return the objective for every encoder of `model`, sized by the recipe's `build`; `outputs` is not used."""
         build = self.recipe.build
         return Objective(
             model, inputs, float(build["ratio"]), int(build["span"]), float(build["replace"]), int(build["hidden"])
@@ -53,7 +53,7 @@ class MaskedValue(Pretrainer):
 
 
 class Objective(nn.Module):
-    """`Batch -> (loss, {"mse", "masked"})`; `masked` is the share of valid samples that was hidden."""
+    """`Batch -> (loss, {"mse", "masked"})`, where `masked` is the proportion of valid samples that was masked."""
 
     def __init__(
         self, model: Model, inputs: Mapping[str, InputSpec], ratio: float, span: int, replace: float, hidden: int
@@ -70,11 +70,12 @@ class Objective(nn.Module):
         return nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
     def _picks(self, modality: str) -> Tensor | None:
-        """The channels that the encoder reads, where it has `picks`: only those can be predicted."""
+        """Return the positions of the channels that the encoder reads, if it has `picks`: only these can be predicted.
+        Else None."""
         return getattr(self.model.encoders[modality], "picks", None)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss (scalar, mean over modalities) and figures of a batch of signals (B, C, T)."""
+        """Return the loss (scalar, mean over modalities) and figures of a batch of signals (B, C, T)."""
         losses, shares = [], []
         for m, predictor in self.predictors.items():
             x, mask, picks = batch.x[m], batch.mask[m], self._picks(m)
@@ -92,14 +93,15 @@ class Objective(nn.Module):
 
 
 def draw_spans(valid: Tensor, ratio: float, span: int) -> Tensor:
-    """(B, T) bool: segments of `span` valid samples that do not overlap, as many as it takes to cover `ratio` of each
-    row's valid samples (fewer where they do not fit), every placement equally likely.
+    """Draw the samples to mask: (B, T) bool, in segments of `span` valid samples that do not overlap. As many segments
+    are drawn as cover the proportion `ratio` of a signal's valid samples, fewer if they do not fit. Every placement is
+    equally likely.
 
-    Placing k segments in n samples is choosing k of n - k (span - 1) slots, and then widening each slot chosen. Where
-    valid samples have a gap, a segment may reach over it.
+    To place k segments in n samples, choose k of n - k (span - 1) slots and widen each chosen slot. A segment may reach
+    across a gap in the valid samples.
 
     Args:
-        valid: (B, T) bool.
+        valid: (B, T) bool, True where a sample may be masked.
     """
     rows, length = valid.shape
     count = valid.sum(1, keepdim=True)

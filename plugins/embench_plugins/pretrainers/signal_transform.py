@@ -1,10 +1,12 @@
-"""Pretrainer `signal_transform`: classifies which of five changes was made to a window, or none.
+"""Pretrainer `signal_transform`: classifies which of five changes was made to a window, if any.
 
-Wu et al. 2023 (`wu2023`), as its published code has it. Every window comes in all six versions, so labels are balanced.
-All modalities of a sample get the same kind of change with draws of their own. The whole model learns, the Transformer
-of the fusion included; each modality's mean after mixing goes into a head of its own, and the loss is the sum of their
-cross-entropies. The paper's corpus is not public: the source of the windows is whatever a run names, and how far apart
-they begin is open.
+Wu et al. 2023 (`wu2023`), following its published code. Every window is used in all six versions, so labels are
+balanced. All modalities of a sample get the same kind of change, with random numbers of their own. The whole model is
+trained, including the Transformer of the fusion. Each modality's mean after mixing goes into its own classifier, and
+the loss is the sum of the cross-entropies.
+
+The paper's corpus is not public: the run names the source of the windows. The distance between windows is not stated in
+the paper.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class SignalTransform(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
-        """The objective on `model` and its fusion, sized by the recipe's `build`; `outputs` is not used.
+        """Return the objective for `model` and its fusion, sized by the recipe's `build`; `outputs` is not used.
 
         Raises:
             UsageError: windows of a modality are too short to be warped.
@@ -87,22 +89,22 @@ class Objective(nn.Module):
         self.heads = nn.ModuleDict({m: make_classifier(self.fusion.width, hidden, dropout) for m in inputs})
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss (scalar, sum over modalities) and accuracies, 0 to 1, of a batch of signals (B, C, T)."""
+        """Return the loss (scalar, sum over modalities) and accuracies, 0 to 1, of a batch of signals (B, C, T)."""
         changed = make_every_version(batch, self.rates)
-        losses, right = [], {}
+        losses, accuracies = [], {}
         for m, mixed in self.fusion.mix(*self.model.encode(changed)).items():
             rows = changed.rows[m]
             if len(rows) == 0:
                 continue
-            made = rows // batch.size
+            kinds = rows // batch.size
             logits = self.heads[m](mixed.pooled()[rows]).float()
-            losses.append(cross_entropy(logits, made))
-            right[f"accuracy_{m}"] = (logits.argmax(1) == made).float().mean()
-        return torch.stack(losses).sum(), {"accuracy": torch.stack(list(right.values())).mean(), **right}
+            losses.append(cross_entropy(logits, kinds))
+            accuracies[f"accuracy_{m}"] = (logits.argmax(1) == kinds).float().mean()
+        return torch.stack(losses).sum(), {"accuracy": torch.stack(list(accuracies.values())).mean(), **accuracies}
 
 
 def make_classifier(width: int, hidden: int, dropout: float) -> nn.Module:
-    """(B, width) -> (B, 6)."""
+    """Return a network (B, width) -> (B, 6), the logits of the six versions."""
     return nn.Sequential(
         nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(hidden, KINDS),
@@ -110,9 +112,9 @@ def make_classifier(width: int, hidden: int, dropout: float) -> nn.Module:
 
 
 def make_every_version(batch: Batch, rates: Mapping[str, float]) -> Batch:
-    """A batch of 6 x size samples: all of them changed in the first way, then all in the second, and so on.
+    """Return a batch of 6 x size samples: first all samples unchanged, then all with the first change, and so on.
 
-    Samples that were not recorded become 0, the mean of a z-scored signal, and count from here on: changes move them.
+    Samples that were not recorded become 0, the mean of a z-scored signal. The result has no mask.
     """
     x = {m: torch.cat(make_versions(hide(part, batch.mask[m]), rates[m])) for m, part in batch.x.items()}
     rows = {m: torch.cat([part + k * batch.size for k in range(KINDS)]) for m, part in batch.rows.items()}
@@ -120,19 +122,19 @@ def make_every_version(batch: Batch, rates: Mapping[str, float]) -> Batch:
 
 
 def make_versions(x: Tensor, rate: float) -> tuple[Tensor, ...]:
-    """`x` (B, C, T) at `rate` Hz as it is, then changed in five ways; their positions are the labels."""
+    """Return `x` (B, C, T) at `rate` Hz unchanged, then with each of the five changes; the labels are their
+    positions."""
     return x, add_noise(x), permute(x), warp_time(x, rate), resize_crop(x), warp_magnitude(x)
 
 
 def add_noise(x: Tensor) -> Tensor:
-    """`x` (B, C, T) plus white noise, 15 dB below the signal's mean square, its offset included."""
+    """Return `x` (B, C, T) plus white noise, 15 dB below the signal's mean square (including its offset)."""
     power = x.square().mean(-1, keepdim=True) * 10 ** (-SNR_DB / 10)
     return x + power.sqrt() * torch.randn_like(x)
 
 
 def permute(x: Tensor) -> Tensor:
-    """`x` (B, C, T) in ten nearly equal pieces in random order, the same for all channels; the order may come out as it
-    was."""
+    """Return `x` (B, C, T) cut into ten nearly equal pieces, in random order, the same order for all channels."""
     length = x.shape[-1]
     sizes = length // PIECES + (torch.arange(PIECES, device=x.device) < length % PIECES).long()
     order = torch.rand(len(x), PIECES, device=x.device).argsort(1)
@@ -141,32 +143,32 @@ def permute(x: Tensor) -> Tensor:
 
 
 def warp_time(x: Tensor, rate: float) -> Tensor:
-    """`x` (B, C, T) in nine pieces, five of them (at random) stretched by 1.05 and the other four squeezed: (B, C,
-    T).
+    """Return `x` (B, C, T) with five of nine pieces, chosen at random, stretched by 1.05 and the other four squeezed.
 
-    Samples left over behind the last piece are dropped. At 4 Hz and 60 s pieces of 26 samples become 28 or 25.
+    Samples after the last whole piece are dropped. At 4 Hz and 60 s, pieces of 26 samples become 28 or 25 samples long.
     """
     rows, length = len(x), x.shape[-1]
     piece, stretched, squeezed, last = compute_warped_sizes(length, rate)
-    longer = torch.rand(rows, WARP_PIECES, device=x.device).argsort(1).argsort(1) < math.ceil(WARP_PIECES / 2)
-    sizes = torch.where(longer, stretched, squeezed)
-    at = torch.arange(WARP_PIECES, device=x.device).expand(rows, -1)
-    ending = at.masked_fill(longer, -1).argmax(1, keepdim=True)  # the last squeezed one takes what division leaves
-    sizes = sizes.scatter(1, ending, last)
-    return _interpolate(x, _place_pieces(at * piece, torch.full_like(sizes, piece), sizes, length))
+    is_stretched = torch.rand(rows, WARP_PIECES, device=x.device).argsort(1).argsort(1) < math.ceil(WARP_PIECES / 2)
+    sizes = torch.where(is_stretched, stretched, squeezed)
+    piece_number = torch.arange(WARP_PIECES, device=x.device).expand(rows, -1)
+    # The last squeezed piece takes the remainder of the division.
+    last_squeezed = piece_number.masked_fill(is_stretched, -1).argmax(1, keepdim=True)
+    sizes = sizes.scatter(1, last_squeezed, last)
+    return _interpolate(x, _place_pieces(piece_number * piece, torch.full_like(sizes, piece), sizes, length))
 
 
 def compute_warped_sizes(length: int, rate: float) -> tuple[int, int, int, int]:
-    """Samples of a piece of `warp_time`; stretched; squeezed; and of the last squeezed one."""
+    """Return the sizes of a piece of `warp_time`: before warping, stretched, squeezed, and of the last squeezed one."""
     piece = int(length // rate / WARP_PIECES * rate)
-    stretched, longer = math.ceil(STRETCH * piece), math.ceil(WARP_PIECES / 2)
-    left, shorter = length - longer * stretched, WARP_PIECES - longer
-    return piece, stretched, left // shorter, left // shorter + left % shorter
+    stretched, stretched_count = math.ceil(STRETCH * piece), math.ceil(WARP_PIECES / 2)
+    remaining, squeezed_count = length - stretched_count * stretched, WARP_PIECES - stretched_count
+    return piece, stretched, remaining // squeezed_count, remaining // squeezed_count + remaining % squeezed_count
 
 
 def resize_crop(x: Tensor) -> Tensor:
-    """Replaces `x` (B, C, T) by one of four equal pieces (five where 4 does not divide T) at random, Fourier-resampled
-    to T: (B, C, T)."""
+    """Return one random quarter of `x` (B, C, T), or a fifth if 4 does not divide T, resampled to T samples by Fourier
+    transform: (B, C, T)."""
     rows, channels, length = x.shape
     count = math.ceil(length / (length // CROP_PIECES))
     piece = length // count
@@ -179,38 +181,40 @@ def resize_crop(x: Tensor) -> Tensor:
 
 
 def warp_magnitude(x: Tensor) -> Tensor:
-    """Times a cubic spline through six equally spaced knots from N(1, 0.2), for each channel its own."""
+    """Return `x` (B, C, T) times a cubic spline through six equally spaced knots from N(1, 0.2), drawn for each
+    channel."""
     knots = 1 + SIGMA * torch.randn(*x.shape[:2], KNOTS, device=x.device)
     return x * (knots @ make_splines(x.shape[-1], x.device)).to(x.dtype)
 
 
 @cache
 def make_splines(length: int, device: torch.device) -> Tensor:
-    """(6, length): the spline that is 1 at one knot and 0 at the others, for each knot; any other is a sum of these."""
+    """Return (6, length) basis splines: each is 1 at one knot and 0 at the others. Sums of them make any spline."""
     knots = np.linspace(0, length - 1, KNOTS)
-    made = torch.from_numpy(CubicSpline(knots, np.eye(KNOTS))(np.arange(length)).T.astype(np.float32))
-    return made.to(device, non_blocking=device.type == "cuda")
+    splines = torch.from_numpy(CubicSpline(knots, np.eye(KNOTS))(np.arange(length)).T.astype(np.float32))
+    return splines.to(device, non_blocking=device.type == "cuda")
 
 
 def _place_pieces(starts: Tensor, sources: Tensor, sizes: Tensor, length: int) -> Tensor:
-    """(rows, length) positions in the old signal of each sample of the new one, made of pieces side by side. A piece
-    that changes its length is read at the middles of as many equal parts, not beyond its own first and last sample.
+    """Return (rows, length) positions in the old signal of each sample of a new one, which is made of pieces placed one
+    after the other. A piece whose length changes is read at the middles of equal parts, not beyond its first and last
+    sample.
 
     Args:
-        starts, sources, sizes: (rows, pieces) where a piece begins in the old signal, its samples there and in the new
-            one.
+        starts, sources, sizes: (rows, pieces) start of each piece in the old signal, its number of samples there, and
+            its number of samples in the new signal.
     """
     ends = sizes.cumsum(1)
-    at = torch.arange(length, device=starts.device).expand(len(starts), -1).contiguous()
-    owner = torch.searchsorted(ends, at, right=True)
-    first, source, size = (part.gather(1, owner) for part in (starts, sources, sizes))
-    inside = (at - (ends - sizes).gather(1, owner) + 0.5) * (source / size) - 0.5
-    return first + inside.clamp_min(0).minimum(source - 1)
+    sample = torch.arange(length, device=starts.device).expand(len(starts), -1).contiguous()
+    piece = torch.searchsorted(ends, sample, right=True)
+    first, source, size = (part.gather(1, piece) for part in (starts, sources, sizes))
+    offset = (sample - (ends - sizes).gather(1, piece) + 0.5) * (source / size) - 0.5
+    return first + offset.clamp_min(0).minimum(source - 1)
 
 
 def _interpolate(x: Tensor, position: Tensor) -> Tensor:
-    """`x` (rows, C, T) at fractional positions (rows, any number), by straight lines."""
-    low = position.floor().long()
-    share = (position - low).to(x.dtype)[:, None]
-    low = low[:, None].expand(-1, x.shape[1], -1)
-    return x.gather(-1, low) * (1 - share) + x.gather(-1, (low + 1).clamp_max(x.shape[-1] - 1)) * share
+    """Return `x` (rows, C, T) at fractional positions (rows, samples), by linear interpolation."""
+    floor = position.floor().long()
+    fraction = (position - floor).to(x.dtype)[:, None]
+    floor = floor[:, None].expand(-1, x.shape[1], -1)
+    return x.gather(-1, floor) * (1 - fraction) + x.gather(-1, (floor + 1).clamp_max(x.shape[-1] - 1)) * fraction

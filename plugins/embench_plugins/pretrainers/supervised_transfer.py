@@ -1,11 +1,12 @@
-"""Pretrainer `supervised_transfer`: learns another dataset's labels before one's own.
+"""Pretrainer `supervised_transfer`: learns another dataset's labels before those of the dataset itself.
 
-The intermediate supervised step of Strizhkova et al. 2024 (`strizhkova2024`): what was pretrained without labels is
-trained on the emotion labels of one dataset, and then fitted to the other one. Each modality's encoder is trained with
-a head of its own, which is discarded; nothing is frozen. The labels are those called as the run's targets, under that
-dataset's own rule, so that valence is learned from valence. The paper gives no schedule; its default here is the one by
-which VideoMAE is fine-tuned (AdamW, weight decay .05, 5e-4 a batch of 256, a tenth of the epochs to warm up, cosine),
-for ten epochs.
+The intermediate supervised step of Strizhkova et al. 2024 (`strizhkova2024`): an encoder that was pretrained without
+labels is trained on the emotion labels of one dataset, and then fitted to another. Each modality's encoder is trained
+with its own head, which is then discarded; nothing is frozen. The source's labels have the names of the run's targets
+and are defined by the source's own rule, so that valence is learned from valence.
+
+The paper gives no schedule. The default here is the one of VideoMAE's fine-tuning (AdamW, weight decay .05, 5e-4 for a
+batch of 256, warm-up for a tenth of the epochs, cosine), for ten epochs.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ SMALL = PAPER.but(lr=1e-3, weight_decay=1e-2, batch=16, clip=1.0, class_weight="
 
 
 class SupervisedTransfer(Pretrainer):
-    """The loss of every labelled stage, on the labelled units of the source; one head for all of its targets."""
+    """Supervised loss on the labelled units of the source, with one head for all of its targets."""
 
     scope: ClassVar = "encoder"
     labels: ClassVar = "source"
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
-        """The supervised loss on the source's targets.
+        """Return the supervised loss on the source's targets.
 
         Raises:
             ValueError: `outputs` is None.

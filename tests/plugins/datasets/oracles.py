@@ -60,7 +60,9 @@ def of_amigos_external(subjects: int, seed: int, effect: float) -> Oracle:
     rows = amigos_external.draw_external(subjects, seed, effect)
     starts = np.flatnonzero(np.diff(rows["cell"], prepend=-1))
     for own in np.split(rows, starts[1:]):
-        duration_s = amigos_external.lasting_s(synthetic.VIDEOS[own["cell"][0]], amigos_external.EXTERNAL_SAMPLE_S)
+        duration_s = amigos_external.choose_external_length(
+            synthetic.VIDEOS[own["cell"][0]], amigos_external.EXTERNAL_SAMPLE_S
+        )
         given = amigos_external.annotate(own, duration_s)
         columns = {"valence": [0, 1], "arousal": [0, 2]}
         labels = {target: sample_by_second(given[:, column], duration_s) for target, column in columns.items()}

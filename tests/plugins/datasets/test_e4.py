@@ -21,7 +21,7 @@ def written(tmp_path, text, name="EDA.csv"):
 @pytest.mark.parametrize("start", ["1361708629.00", "1361708629.000000", "2013-02-24 12:23:49"])
 def test_a_start_is_unix_seconds_or_a_date_in_utc(tmp_path, start, end):
     path = written(tmp_path, end.join([start, "4.0", "0.0", "-0.5", "1.25", ""]))
-    begin, data = e4.samples(path, EDA, hint="")
+    begin, data = e4.read_signal(path, EDA, hint="")
     assert begin == datetime(2013, 2, 24, 12, 23, 49, tzinfo=UTC).timestamp()
     assert data.dtype == np.float32
     np.testing.assert_array_equal(data, [[0, -0.5, 1.25]])
@@ -30,7 +30,7 @@ def test_a_start_is_unix_seconds_or_a_date_in_utc(tmp_path, start, end):
 @pytest.mark.parametrize("gap", [",", ", "])
 def test_acceleration_has_three_columns_and_64_counts_a_g(tmp_path, gap):
     head = gap.join(["2013-02-24 12:23:49"] * 3) + "\n" + gap.join(["32.000000"] * 3)
-    _, data = e4.samples(written(tmp_path, f"{head}\n-64,0,32\n16,nan,64\n"), ACC, hint="")
+    _, data = e4.read_signal(written(tmp_path, f"{head}\n-64,0,32\n16,nan,64\n"), ACC, hint="")
     np.testing.assert_array_equal(data, [[-1, 0.25], [0, np.nan], [0.5, 1]])
 
 
@@ -43,8 +43,8 @@ def test_acceleration_has_three_columns_and_64_counts_a_g(tmp_path, gap):
     ],
 )
 def test_presses_are_one_a_line(tmp_path, text, presses):
-    assert e4.presses(written(tmp_path, text, "tags.csv")).tolist() == presses
-    assert e4.presses(tmp_path / "none.csv").tolist() == []
+    assert e4.read_presses(written(tmp_path, text, "tags.csv")).tolist() == presses
+    assert e4.read_presses(tmp_path / "none.csv").tolist() == []
 
 
 GOOD = ["1361708629.00", "4.000000", *["0.3"] * 8]
@@ -69,7 +69,7 @@ def test_a_malformed_line_is_named(tmp_path, line, text, said):
     rows[line - 1] = text
     path = written(tmp_path, "\n".join(rows))
     with pytest.raises(DataError) as caught:
-        e4.samples(path, EDA, hint="")
+        e4.read_signal(path, EDA, hint="")
     assert said in caught.value.what
     assert caught.value.where == str(path)
     assert caught.value.expected
@@ -77,7 +77,7 @@ def test_a_malformed_line_is_named(tmp_path, line, text, said):
 
 def test_a_press_that_is_no_time_is_named(tmp_path):
     with pytest.raises(DataError, match="line 2: not readable as a time: `noon`"):
-        e4.presses(written(tmp_path, "2013-02-24 12:23:49\nnoon\n", "tags.csv"))
+        e4.read_presses(written(tmp_path, "2013-02-24 12:23:49\nnoon\n", "tags.csv"))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_press_that_is_no_time_is_named(tmp_path):
 )
 def test_decimal_commas_of_a_spreadsheet_are_read(tmp_path, text, card, first):
     path = written(tmp_path, text)
-    assert e4.is_export(path)
-    start, data = e4.samples(path, card, hint="")
+    assert e4.is_signal_file(path)
+    start, data = e4.read_signal(path, card, hint="")
     assert start == 1361708629
     np.testing.assert_allclose(data[:, 0], first)

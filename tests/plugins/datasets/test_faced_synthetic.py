@@ -9,14 +9,13 @@ import numpy as np
 import pyedflib
 import pytest
 
-from embench.errors import UsageError
 from embench.testing import check_dataset
 from embench_plugins.datasets.faced import synthetic
 from embench_plugins.datasets.faced.reader import Faced, FacedProcessed
 from embench_plugins.datasets.faced.release import CLIPS, ELECTRODES, EMOTIONS, OLD_NAMES, PEOPLE, RATINGS, find_cohort
 from embench_plugins.datasets.faced.synthetic import Planted, read_events
 
-from .measures import auroc, digests
+from .measures import auroc
 from .oracles import of_faced
 from .real import released
 
@@ -225,39 +224,6 @@ class TestFiles:
         for subject in Faced(tmp_path).subjects():
             (clip,) = (one for one in Faced(tmp_path).recordings(subject) if one.stimulus == "clip22")
             assert clip.duration_s == pytest.approx(75.8, abs=0.4)
-
-
-class TestFilled:
-    def test_real_events_and_ratings_are_kept_on_a_shorter_time_axis(self, sidecars, tmp_path):
-        people = ("sub-029",)
-        synthetic.fill(sidecars, tmp_path, 0, Planted(film=0.0), subjects=people, length_s=LENGTH_S)
-        assert tuple(Faced(tmp_path).subjects()) == people
-        assert [finding.what for finding in Faced(tmp_path).verify() if finding.severity != "note"] == []
-        for subject in people:
-            real, made = (list(Faced(root).recordings(subject)) for root in (sidecars, tmp_path))
-            assert [(one.id, one.order) for one in made] == [(one.id, one.order) for one in real]
-            for one, other in zip(made, real, strict=True):
-                assert one.signals["eeg"].rate == find_cohort(subject).rate
-                values = [{name: label.values.tolist() for name, label in of.labels.items()} for of in (one, other)]
-                assert np.array_equal([*values[0].values()], [*values[1].values()], equal_nan=True)
-            before, after = (read_events(path(root, subject, "events.tsv")) for root in (sidecars, tmp_path))
-            for row in (*before, *after):
-                for name in ("onset", "duration", "sample"):
-                    del row[name]
-            assert after == before  # `value`, which numbers the kinds of a subject's events, too
-
-    @pytest.mark.slow
-    def test_real_times_are_kept_where_no_length_is_asked_for(self, sidecars, tmp_path):
-        synthetic.fill(sidecars, tmp_path, 0, Planted(), subjects=["sub-036"])
-        made = digests(tmp_path / "sub-036")
-        assert made.pop("eeg/sub-036_task-watchingVideoClips_eeg.bdf")
-        assert made == digests(sidecars / "sub-036")
-        assert Faced(tmp_path).verify()[0].severity == "note"
-
-    def test_subjects_who_are_not_there_are_refused(self, sidecars, tmp_path):
-        with pytest.raises(UsageError, match="sub-123"):
-            synthetic.fill(sidecars, tmp_path / "out", 0, Planted(), subjects=["sub-000", "sub-123"])
-        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def performance(smile: float = 0.0, brow: float = 0.0, seconds: float = SECONDS,
 
 def pictures(done: Performance, seed: int = 0) -> np.ndarray:
     face = Face.draw(np.random.default_rng(seed))
-    return np.stack([face.picture(done, at) for at in range(len(done.smile))]).astype(float)
+    return np.stack([face.draw_picture(done, at) for at in range(len(done.smile))]).astype(float)
 
 
 def decoded(path: Path) -> np.ndarray:
@@ -77,7 +77,7 @@ class TestFace:
         for seed in range(20):
             face, done = Face.draw(np.random.default_rng(seed)), performance(seed % 5 - 2, 2 - seed % 4, 2.0, seed)
             for at in (0, 12):
-                box = find_face(face.picture(done, at))
+                box = find_face(face.draw_picture(done, at))
                 if box is not None:
                     middle = box[:2] + box[2:] / 2
                     boxes.append(np.abs(middle - face.centre - face.size * done.head[at]).max() / face.size)
@@ -100,7 +100,7 @@ class TestFilm:
         film = decoded(found.path)
         assert film.shape == (len(done.smile), HEIGHT, WIDTH, 3)
         for at in (0, 50, 99):  # each picture in its place, as well as a codec keeps it
-            assert np.abs(film[at] - face.picture(done, at).astype(float)).mean() < 6
+            assert np.abs(film[at] - face.draw_picture(done, at).astype(float)).mean() < 6
         assert [path.name for path in tmp_path.iterdir()] == [f"clip{suffix}"]
 
     def test_a_header_with_a_wrong_rate(self, tmp_path):

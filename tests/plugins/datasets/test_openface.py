@@ -197,11 +197,11 @@ class TestVersions:
         assert faces.extend_card(Deap.card, [whole]).modalities == Deap.card.modalities
         card = faces.extend_card(Deap.card, [whole, bare])
         assert card.modalities["face_au"].channels == ACTION_UNITS
-        _, signals = faces.read(None, whole, lambda s: (0.0, s), card.modalities["face_au"])
+        _, signals = faces.read_face(None, whole, lambda s: (0.0, s), card.modalities["face_au"])
         np.testing.assert_array_equal(signals["face_au"].data, faces.read_table(whole).values.T[:34])
-        (note,) = faces.note_lacking(tmp_path, card.modalities["face_au"])
+        (note,) = faces.note_missing_channels(tmp_path, card.modalities["face_au"])
         assert (note.severity, note.what) == ("note", "tables without gaze: face_au has 34 channels")
-        assert not list(faces.note_lacking(tmp_path, FACE))
+        assert not list(faces.note_missing_channels(tmp_path, FACE))
 
 
 class TestClock:
@@ -253,18 +253,18 @@ class TestClock:
 
 class TestFaces:
     def test_a_table_without_its_clip(self, tmp_path):
-        video, signals = faces.read(None, write(tmp_path / "clip.csv", table()), lambda s: (0.0, s), FACE)
+        video, signals = faces.read_face(None, write(tmp_path / "clip.csv", table()), lambda s: (0.0, s), FACE)
         assert video is None
         assert signals["face_au"].data.shape == (42, 100)
 
     def test_neither(self):
-        assert faces.read(None, None, lambda _: (0.0, 1.0), FACE) == (None, {})
+        assert faces.read_face(None, None, lambda _: (0.0, 1.0), FACE) == (None, {})
         assert faces.list_files(None, None) == []
 
     def test_a_clip_that_cannot_be_read_is_handed_on(self, tmp_path):
         (tmp_path / "clip.mov").write_bytes(b"no film")
         (tmp_path / "clip.boxes.csv").write_text("time_s,x,y,width,height\n0,1,1,5,5\n")
-        video, signals = faces.read(tmp_path / "clip.mov", None, lambda _: (0.0, 10.0), FACE)
+        video, signals = faces.read_face(tmp_path / "clip.mov", None, lambda _: (0.0, 10.0), FACE)
         assert math.isnan(video.fps)
         assert video.boxes == tmp_path / "clip.boxes.csv"
         assert not signals
@@ -272,8 +272,8 @@ class TestFaces:
 
     def test_what_is_odd_is_told(self, tmp_path):
         path = write(tmp_path / "clip.csv", table().drop(columns="AU01_r"))
-        assert [(f.severity, f.what) for f in faces.look(None, path)] == [("error", "no column AU01_r")]
+        assert [(f.severity, f.what) for f in faces.list_findings(None, path)] == [("error", "no column AU01_r")]
         content = table()
         content.loc[:19, "success"] = 0
-        (found,) = faces.look(None, write(path, content))
+        (found,) = faces.list_findings(None, write(path, content))
         assert (found.severity, found.what[:3]) == ("warning", "20%")

@@ -215,7 +215,7 @@ def _moved(face: Face, axis: int) -> np.ndarray:
     def still(amount: float) -> np.ndarray:
         series = [amount * one * (axis == which) for which in (0, 1)]
         done = Performance(*series, 0 * one, one, nothing, nothing, 0 * one, np.array([[118.0, 42.0]]))
-        return face.picture(done, 0).astype(np.float32)
+        return face.draw_picture(done, 0).astype(np.float32)
 
     moved = still(1.0) - still(-1.0)
     return moved - moved.mean()

@@ -194,7 +194,7 @@ class TestQuestionnaires:
         rows = [line.split(";") for line in path.read_text("utf-8").splitlines()]
         ratings = [row[1:3] for row in rows if row[0] == "# DIM"]
         assert [[f"{r.valence:g}", f"{r.arousal:g}"] for r in reports] == ratings
-        assert not [what for report in reports for what in report.odd()]
+        assert not [what for report in reports for what in report.list_faults()]
 
     def test_ratings_hold_where_the_codes_say_not_the_times(self, tmp_path):
         write_subject(tmp_path)

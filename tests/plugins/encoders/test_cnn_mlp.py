@@ -139,7 +139,7 @@ def test_two_streams_meet_in_cross_attention_at_the_papers_width() -> None:
     recipe = CrossAttn.recipes["paper"].but(build={"layers": 1})
     registry_fusion = registry.load("fusion", "cross_attn")(recipe)
     fused = registry_fusion.build(specs, _two_targets())
-    assert fused.asks == "ecg+eda"
+    assert fused.query == "ecg+eda"
     assert all(isinstance(project, torch.nn.Identity) for project in fused.project.values())
     assert recipe.targets == "joint"
     assert recipe.batch == encoder("paper").recipe.batch == 8

@@ -202,7 +202,7 @@ def test_a_missing_library_is_named_with_the_way_to_get_it(cls):
 )  # fmt: skip
 def test_what_known_weights_saw_is_on_record(cls, dataset, saw, monkeypatch):
     repository = next(iter(yaml.safe_load(pretrained.TABLE.read_text())[cls.family]))
-    monkeypatch.setattr(pretrained.weights, "find_files", lambda _: ())  # nothing is downloaded to know it
+    monkeypatch.setattr(pretrained, "find_files", lambda _: ())  # nothing is downloaded to know it
     known = made(cls, build={"weights": f"{repository}@{'0' * 40}"}).pretraining_data()
     assert known.look_up(dataset) == saw
     assert known.declared

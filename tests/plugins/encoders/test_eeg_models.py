@@ -19,8 +19,8 @@ from embench.interfaces.tokens import InputSpec
 from embench.signals.filters import highpass
 from embench.signals.resample import resample
 from embench_plugins.datasets.eegmat.reader import ELECTRODES
-from embench_plugins.electrodes import find_places
 from embench_plugins.encoders import eeg_models
+from embench_plugins.encoders.eeg_foundation import find_positions
 from embench_plugins.encoders.eeg_models import CLINICAL, PAIRS, Biot, CBraMod, Eegpt, Labram, Luna, Reve
 
 ALL = (Labram, CBraMod, Biot, Eegpt, Luna, Reve)
@@ -78,7 +78,7 @@ def by_hand(cls, signal, model):
     if cls is Eegpt:
         return model(x / 1000).flatten(2)
     z = (x - x.mean(-1, keepdim=True)) / x.std(-1, correction=0, keepdim=True)
-    at = torch.tensor(find_places(tuple(in_table(cls, row))))[None]
+    at = torch.tensor(find_positions(tuple(in_table(cls, row))))[None]
     if cls is Luna:
         return model(z, channel_locations=at)
     return model(z.clamp(-15, 15), pos=at, return_features=True)["features"].flatten(1, 2)
@@ -176,7 +176,7 @@ def checkpoint(tmp_path, recorded):
         encoder = made(cls)
         torch.manual_seed(7)
         seconds = 15 if cls is Labram else encoder.recipe.view.length_s
-        state = encoder.model(encoder.stream(recorded).channels, round(seconds * cls.rate)).state_dict()
+        state = encoder.load_model(encoder.stream(recorded).channels, round(seconds * cls.rate)).state_dict()
         save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "model.safetensors")
         return tmp_path, state
 
@@ -223,7 +223,7 @@ def test_labram_reads_fewer_seconds_with_the_first_positions_of_its_checkpoint(r
 
 def test_luna_reads_the_names_of_its_authors(recorded, checkpoint):
     folder, state = checkpoint(Luna)
-    theirs = {mine: name for name, mine in made(Luna).made(n_chans=19, n_times=1280).mapping.items()}
+    theirs = {mine: name for name, mine in made(Luna).make_model(n_chans=19, n_times=1280).mapping.items()}
     save_file(
         {theirs.get(name, name): value.contiguous() for name, value in state.items() if "final" not in name}
         | {"decoder_head.norm.weight": torch.ones(3), "channel_emb.embeddings.weight": torch.ones(90, 64)},

@@ -5,7 +5,7 @@ import pytest
 
 from embench.errors import UsageError
 from embench.interfaces.recording import Signal
-from embench_plugins.encoders.signal_mean import SignalMean
+from embench_plugins.encoders.handcrafted import SignalMean
 
 READER = SignalMean(SignalMean.recipes["paper"])
 

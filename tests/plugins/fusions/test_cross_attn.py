@@ -9,7 +9,7 @@ from embench.errors import UsageError
 from embench.interfaces.tokens import Tokens, TokenSpec
 from embench_plugins import attention
 from embench_plugins.attention import Attention, Layer
-from embench_plugins.fusions.cross_attn import CrossAttn, find_asking, shorten
+from embench_plugins.fusions.cross_attn import CrossAttn, find_query, shorten
 
 from .networks import fusion, outputs_of
 
@@ -86,19 +86,19 @@ def test_attention_by_hand() -> None:
     ],
 )
 def test_who_asks(modalities: tuple[str, ...], asks: str | None, expected: str) -> None:
-    assert find_asking(dict.fromkeys(modalities), asks) == expected
+    assert find_query(dict.fromkeys(modalities), asks) == expected
 
 
 def test_a_stranger_cannot_ask() -> None:
     with pytest.raises(UsageError, match="eeg is to ask") as refusal:
-        find_asking({"ecg": 0, "eda": 0}, "eeg")
+        find_query({"ecg": 0, "eda": 0}, "eeg")
     assert "ecg or eda" in str(refusal.value)
 
 
 def test_several_answer_one_after_the_other() -> None:
     specs = {"ppg": TokenSpec(6, 8), "eda": TokenSpec(5, 8), "temp": TokenSpec(4, 12)}
     network = fusion(CrossAttn, tokens=None).build(specs, outputs_of()).eval()
-    assert network.answers == ("eda", "temp")
+    assert network.others == ("eda", "temp")
     contexts: list[torch.Tensor] = []
     network.layers[0].attention.register_forward_pre_hook(lambda _module, inputs: contexts.append(inputs[1]))
     network({m: Tokens(torch.randn(2, s.length, s.dim)) for m, s in specs.items()}, everyone(*specs))

@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.svm import LinearSVC
 
 from embench_plugins.fusions import classical
-from embench_plugins.fusions.classical import LinearSvm, Ranked, tune
+from embench_plugins.fusions.classical import LinearSvm, ScoredSVC, tune
 
 from ...sample import sample
 
@@ -36,7 +36,7 @@ def fitted(preset, table, kind="classes", classes=3, **build):
 
 def chosen_c(X, y, who, weight, candidates):
     """The C of the machine that is chosen, 7 where none is."""
-    return tune(Ranked(C=7.0, dual=False), "C", candidates, X, y, who, weight).C
+    return tune(ScoredSVC(C=7.0, dual=False), "C", candidates, X, y, who, weight).C
 
 
 def test_twelve_values_of_c():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embench_plugins.fusions.naive_bayes import Fisher, NaiveBayes
+from embench_plugins.fusions.classical import Fisher, NaiveBayes
 
 Y = np.array([0, 0, 1, 1])
 X = np.array([[0.0, 1.0, 5.0], [2.0, 0.0, 5.0], [4.0, 1.0, 5.0], [6.0, 0.5, 5.0]])

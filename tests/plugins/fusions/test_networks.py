@@ -12,8 +12,7 @@ from embench.nn import Model
 from embench_plugins.encoders.handcrafted import Handcrafted
 from embench_plugins.fusions.concat import Concat
 from embench_plugins.fusions.cross_attn import CrossAttn
-from embench_plugins.fusions.late import Late
-from embench_plugins.fusions.single import Single
+from embench_plugins.fusions.late import Late, Single
 
 from .networks import SAMPLES, batch, fusion, outputs_of, whole
 

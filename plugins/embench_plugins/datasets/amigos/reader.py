@@ -1,16 +1,14 @@
-"""AMIGOS (Miranda-Correa et al. 2021): 40 subjects watch 16 short videos, 37 of them 4 long ones too, and rate their
-own arousal and valence, dominance, liking, familiarity and seven emotions; three observers annotate what the faces of
-these 37 show, every 20 s.
+"""AMIGOS (Miranda-Correa et al. 2021): 40 subjects watch 16 short videos, 37 of them also 4 long ones, and rate their
+arousal, valence, dominance, liking, familiarity and seven emotions. For these 37, three observers annotate the face
+every 20 s.
 
-Reads the preprocessed MATLAB files, one a subject (see `release`), each in its own folder or all in one, under
-any spelling of the parent folder, with the clips of faces beside them and the tables that OpenFace made of these (see
-`faces`).
+Reads the preprocessed MATLAB files, one for each subject (see `release`), each in its own folder or all in one, in a
+parent folder of any name. Clips of faces, and the tables that OpenFace made of them, may lie beside them (see `faces`).
 
-The GSR column is read as a resistance and stored as its inverse, for all subjects alike. Its unit is not stated
-anywhere; it behaves as a resistance, so the inverse has the polarity that skin conductance has everywhere else
-(responses rise), and an open circuit gives values near zero instead of huge ones. The scale is unknown: `1e6/GSR` is
-microsiemens only if the column is in ohm. Where GSR is zero or negative, or so small that the inverse would be over 100
-times the trial's median, the sample is lost (NaN).
+The GSR column is read as a resistance and stored as its inverse, for all subjects. Its unit is not stated. It behaves
+as a resistance, so its inverse has the polarity of skin conductance (responses rise), and an open circuit gives values
+near zero instead of huge ones. The scale is unknown: `1e6/GSR` is in microsiemens only if the column is in ohm. Samples
+are lost (NaN) if GSR is zero or negative, or so small that the inverse would exceed 100 times the trial's median.
 """
 
 from __future__ import annotations
@@ -31,26 +29,32 @@ from embench_plugins.datasets.amigos import release
 from embench_plugins.datasets.amigos.release import LONG, SHORT, Trial
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.faces import read_header
-from embench_plugins.datasets.formats.files import as_float32
-from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
-from embench_plugins.datasets.formats.scales import make_marked_target, make_scale_targets
+from embench_plugins.datasets.formats.files import to_float32
+from embench_plugins.datasets.formats.ratings import (
+    QUADRANT,
+    find_quadrant,
+    make_binary_targets,
+    make_marked_target,
+    make_scale_targets,
+    make_value_targets,
+)
 
 SCALES = ("arousal", "valence")
 RATINGS = (*SCALES, "dominance", "liking")
 CONFOUND_ONLY = ("liking", "familiarity")
 FELT = ("neutral", "disgust", "happiness", "surprise", "anger", "fear", "sadness")
 ASSESSED = (*RATINGS, "familiarity", *FELT)
-"""The 12 columns of a self-assessment: five scales, then whether each of seven emotions was felt (1 or 0)."""
+"""The 12 columns of a self-assessment: five scales, then 1 or 0 for each of seven emotions."""
 CUT = 4.5
 VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
 GROUPS = {f"P{person:02d}": f"group{number}" for number, four in enumerate(VIEWING, start=1) for person in four}
-"""Who watched the long videos with whom; everybody else was alone."""
+"""Subject -> group in which the subject watched the long videos; others watched alone."""
 
 
 class Amigos(Dataset):
-    """The reader of the short videos. A recording is one trial, its 5 s of rest before the video included; time in the
-    session is hidden by the release, order is read from Experiment_Data.xlsx where that tells. A channel that is NaN
-    throughout stays in its signal as NaN; a modality without any value is absent."""
+    """Reader of the short videos. A recording is one trial, including the 5 s of rest before the video. The release
+    does not state the time in the session; Experiment_Data.xlsx states the order, if present. A channel without values
+    stays in its signal as NaN; a modality without values is absent."""
 
     card = Card(
         name="amigos",
@@ -69,10 +73,10 @@ class Amigos(Dataset):
         },
         default_modalities=("eeg", "ecg", "eda"),
         targets=(
-            *binary(RATINGS, LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
+            *make_binary_targets(RATINGS, LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
             *make_scale_targets(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
-            *valued(CONFOUND_ONLY, LabelRule("value"), (1.0, 9.0)),
+            *make_value_targets(CONFOUND_ONLY, LabelRule("value"), (1.0, 9.0)),
             *make_marked_target(FELT, LabelRule("value")),
         ),
         mains_hz=50.0,
@@ -85,7 +89,7 @@ class Amigos(Dataset):
     )
     videos: ClassVar[tuple[str, ...]] = SHORT
     sheets: ClassVar[tuple[str, ...]] = (release.ORDER_SHEET,)
-    without: ClassVar[tuple[str, ...]] = ()  # subjects who have nothing of this variant
+    without: ClassVar[tuple[str, ...]] = ()  # subjects without data of this variant
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -93,33 +97,33 @@ class Amigos(Dataset):
         self.card = faces.extend_card(self.card, own)
 
     def subjects(self) -> list[str]:
-        """Subjects with a preprocessed file. Raises DataError that says what was found instead, where there is none."""
+        """Return the subjects with a preprocessed file. Raises DataError if there is none."""
         if not (people := sorted(set(release.find(self.root)) - set(self.without))):
             what = f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}"
             raise DataError(what, where=str(self.root), expected="files of other people", hint=release.HINT)
         return people
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """In whose company the subject watched the long videos, where these are read."""
+        """Return whether the subject watched the long videos alone or in a group, if the variant includes these."""
         if not set(LONG) & set(self.videos) or subject in release.NO_LONG:
             return {}
         return {"company": "in a group" if subject in GROUPS else "alone"}
 
     def files(self, subject: str) -> list[Path]:
-        """The subject's file, the clips of their face with what belongs to them, and the sheets that are read."""
+        """Return the subject's file, clips of the face with their tables, and the sheets of metadata."""
         own = [path for video in self.videos for path in faces.list_files(*self._face(subject, video))]
         sheets = (release.read_sheet(self.root, name) for name in self.sheets)
         return [self._path(subject), *own, *filter(None, sheets)]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Trials of this variant's videos that have any signal, in the file's order."""
+        """Yield the trials of this variant's videos that have any signal, in the file's order."""
         for trial in release.read(self._path(subject))[0]:
             if trial.video not in self.videos or trial.data is None:
                 continue
             signals = _make_signals(self.card, trial.data)
             if not signals:
                 continue
-            film, features = faces.read(
+            film, features = faces.read_face(
                 *self._face(subject, trial.video),
                 partial(release.align_clip, duration_s=trial.duration_s),
                 self.card.modalities["face_au"],
@@ -139,13 +143,12 @@ class Amigos(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """What is missing or odd: subjects, trials, labels, channels, values off their scale, skin resistance,
-        clips."""
+        """Return findings on what is missing or odd: subjects, trials, labels, channels, values, clips."""
         findings = []
         count = release.PEOPLE - len(self.without)
         if missing := count - len(self.subjects()):
             findings.append(Finding("warning", str(self.root), f"{missing} of {count} people have no file"))
-        findings += [*self._check_extras(), *faces.note_lacking(self.root, self.card.modalities["face_au"])]
+        findings += [*self._check_extras(), *faces.note_missing_channels(self.root, self.card.modalities["face_au"])]
         for subject in self.subjects():
             path = self._path(subject)
             try:
@@ -163,9 +166,9 @@ class Amigos(Dataset):
             for trial in trials:
                 if trial.video in self.videos:
                     where = f"{subject}_V{trial.video}"
-                    findings += [*_look(where, trial), *self._look_at_labels(where, subject, trial)]
-                    findings += self._look_at_clip(where, subject, trial)
-                    findings += faces.look(*self._face(subject, trial.video))
+                    findings += [*_list_findings(where, trial), *self._list_label_findings(where, subject, trial)]
+                    findings += self._list_clip_findings(where, subject, trial)
+                    findings += faces.list_findings(*self._face(subject, trial.video))
         return findings
 
     def _path(self, subject: str) -> Path:
@@ -182,7 +185,7 @@ class Amigos(Dataset):
         path = release.read_sheet(self.root, release.ORDER_SHEET)
         try:
             return release.read_orders(path) if path else {}
-        except DataError:  # verify tells
+        except DataError:  # reported by `verify`
             return {}
 
     @cached_property
@@ -190,19 +193,19 @@ class Amigos(Dataset):
         return release.find_tables(self.root)
 
     def _face(self, subject: str, video: str) -> tuple[Path | None, Path | None]:
-        """The clip of a trial and the table of the face in it."""
+        """Return the clip of a trial and the table of the face in it."""
         return self._clips.get((subject, video)), self._tables.get((subject, video))
 
     def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
-        """The subject's own ratings, as far as they were given, and the quadrant that the first two lie in."""
+        """Return the subject's ratings of a trial, without missing ones, and the quadrant of arousal and valence."""
         if trial.ratings is None or len(trial.ratings) < len(SCALES):
             return {}
         given = dict(zip(ASSESSED, trial.ratings.tolist(), strict=False))
-        given |= quadrant(given["arousal"], given["valence"], CUT)
+        given |= find_quadrant(given["arousal"], given["valence"], CUT)
         return {name: Label("rating", np.array([value])) for name, value in given.items() if np.isfinite(value)}
 
     def _check_extras(self) -> Iterator[Finding]:
-        """What there is to say of clips and sheets as such."""
+        """Yield findings on clips and sheets of metadata."""
         known, unknown = release.find_clips(self.root)
         if unknown:
             what = f"{len(unknown)} video files are left out: their names tell no trial"
@@ -222,7 +225,7 @@ class Amigos(Dataset):
                 people = {person for person, video in found if video in self.videos}
                 yield Finding("note", str(path), f"tells the order of the videos of {len(people)} people")
 
-    def _look_at_labels(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+    def _list_label_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         labels = self._labels(subject, trial)
         if trial.data is None:
             yield Finding("note", where, "labels without data" if labels else "no data, no labels")
@@ -233,7 +236,7 @@ class Amigos(Dataset):
             if odd := [name for name in names if name in labels and not low <= labels[name].values[0] <= high]:
                 yield Finding("warning", where, f"{', '.join(odd)} off the scale {low} to {high}")
 
-    def _look_at_clip(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+    def _list_clip_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         if (path := self._clips.get((subject, trial.video))) is None:
             return
         try:
@@ -255,7 +258,7 @@ class Amigos(Dataset):
 
 
 class AmigosLong(Amigos):
-    """The reader of the long videos, which 17 subjects watched alone and 20 in groups of four (`Recording.group`)."""
+    """Reader of the long videos, which 17 subjects watched alone and 20 in groups of four (`Recording.group`)."""
 
     card = replace(
         Amigos.card, name="amigos/long", title="AMIGOS, long videos", longest_s=max(map(release.limit_length, LONG))
@@ -265,8 +268,8 @@ class AmigosLong(Amigos):
 
 
 class AmigosAll(Amigos):
-    """The reader of short and long videos with the subjects' own ratings: all that a subject rated, alone or in a
-    group. Whoever watched a long video in a group stays with it in all recordings."""
+    """Reader of short and long videos with the subjects' own ratings. Subjects of one group have the same
+    `Recording.group` in their long videos only."""
 
     card = replace(
         AmigosLong.card, name="amigos/all", title="AMIGOS, short and long videos", sessions=("short", "long")
@@ -275,12 +278,12 @@ class AmigosAll(Amigos):
 
 
 class AmigosExternal(Amigos):
-    """The reader of the external annotations, of short and long videos.
+    """Reader of the external annotations, of short and long videos.
 
-    A label has a value for each second of a recording (at its middle): the annotation of the 20 s that it lies in.
-    Where two annotated segments overlap, as the first two and the last two of a video do, it is their mean. The
-    targets' label is the mean of the three observers as the release gives it, held within -1 and 1. Where
-    External_Annotations.xlsx is there, `arousal_annotator1` and so on are single observers.
+    A label has a value for each second of a recording (at its middle): the annotation of the 20 s segment around it, or
+    the mean of two segments where they overlap, as the first two and the last two of a video do. The targets' label is
+    the release's mean of the three observers, clipped to -1 to 1. With External_Annotations.xlsx there are also labels
+    of single observers, such as `arousal_annotator1`.
     """
 
     card = replace(
@@ -288,8 +291,8 @@ class AmigosExternal(Amigos):
         name="amigos/external",
         title="AMIGOS, external annotation",
         targets=(
-            *binary(SCALES, LabelRule("mean", cut=0.0, ties="low", annotator="external"), (-1.0, 1.0)),
-            *valued(SCALES, LabelRule("mean", annotator="external"), (-1.0, 1.0)),
+            *make_binary_targets(SCALES, LabelRule("mean", cut=0.0, ties="low", annotator="external"), (-1.0, 1.0)),
+            *make_value_targets(SCALES, LabelRule("mean", annotator="external"), (-1.0, 1.0)),
         ),
         longest_s=max(map(release.limit_length, LONG)),
         sessions=("short", "long"),
@@ -303,7 +306,7 @@ class AmigosExternal(Amigos):
         path = release.read_sheet(self.root, release.ANNOTATION_SHEET)
         try:
             return release.read_annotators(path) if path else {}
-        except DataError:  # verify tells
+        except DataError:  # reported by `verify`
             return {}
 
     def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
@@ -324,7 +327,7 @@ class AmigosExternal(Amigos):
             else:
                 yield Finding("note", str(path), f"tells the single annotators of {len(found)} trials")
 
-    def _look_at_labels(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+    def _list_label_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         if trial.external is None or trial.data is None:
             there = [name for name, part in (("data", trial.data), ("annotations", trial.external)) if part is not None]
             missing = "annotations" if there == ["data"] else "data"
@@ -342,11 +345,11 @@ class AmigosExternal(Amigos):
 
 
 def _make_signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
-    """The modalities with any value in them, from the 17 columns (samples, 17)."""
+    """Return the modalities with any value, from the 17 columns (samples, 17)."""
     split = {"eeg": data[:, :14], "ecg": data[:, 14:16], "eda": _invert_resistance(data[:, 16:])}
     signals = {}
     for modality, values in split.items():
-        ready = as_float32(values.T)
+        ready = to_float32(values.T)
         if np.nan_to_num(ready).any():
             meta = card.modalities[modality]
             signals[modality] = Signal(ready, release.RATE, meta.channels, meta.unit)
@@ -354,13 +357,13 @@ def _make_signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
 
 
 def _invert_resistance(resistance: np.ndarray) -> np.ndarray:
-    """1e6 over the resistance, NaN where that is nothing that skin could have."""
+    """Return 1e6 over the resistance, NaN for values that skin cannot have."""
     positive = resistance[resistance > 0]
     floor = 0.01 * float(np.median(positive)) if positive.size else 0.0
     return 1e6 / np.where(resistance > floor, resistance, np.nan)
 
 
-def _look(where: str, trial: Trial) -> Iterator[Finding]:
+def _list_findings(where: str, trial: Trial) -> Iterator[Finding]:
     if trial.data is None:
         return
     if trial.duration_s > release.limit_length(trial.video):

@@ -1,4 +1,4 @@
-"""The files of AMIGOS: preprocessed MATLAB files, and the clips, tables and sheets of metadata beside them."""
+"""The files of AMIGOS: preprocessed MATLAB files, clips of faces, OpenFace's tables, and sheets of metadata."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from embench.interfaces.recording import Label
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.formats.matlab import read_variables
 
-# The preprocessed MATLAB files of AMIGOS (`Data_Preprocessed_P01.mat`): one a subject, four variables of 20 cells.
+# The preprocessed MATLAB files of AMIGOS (`Data_Preprocessed_P01.mat`): one for each subject, four variables of 20
+# cells.
 #
-# Cells 1 to 16 are the short videos, 17 to 20 the long ones. They do not come in numeric order: they are keyed on their
-# video's name. An empty cell is 0 x 0 (data) or 1 x 0 (labels).
+# Cells 1 to 16 are the short videos, 17 to 20 the long ones. They are not in numeric order, so they are identified by
+# their video's name. An empty cell is 0 x 0 (data) or 1 x 0 (labels).
 
 RATE = 128.0
 COLUMNS = 17
@@ -33,7 +34,7 @@ LONG = ("N1", "P1", "B1", "U1")
 SEGMENTS = dict(
     zip(SHORT + LONG, (6, 4, 7, 5, 8, 5, 7, 5, 9, 5, 5, 6, 7, 4, 6, 5, 72, 58, 72, 44), strict=True)
 )  # fmt: skip
-"""Annotated segments of each video, from which the length of a video follows but for 20 s."""
+"""Video -> number of its annotated segments, which gives its length up to 20 s."""
 
 SEGMENT_S = 20.0
 PEOPLE = 40
@@ -41,14 +42,14 @@ NO_LONG = ("P08", "P24", "P28")  # neither long videos nor external annotations
 VARIABLES = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
 HINT = "unpack Data_Preprocessed_P01.zip .. P40.zip of AMIGOS (Data_preprocessed) and pass the folder that holds them"
 MOST_BYTES = 400_000_000
-"""More than three times what 20 trials of full length take; a damaged file may claim anything."""
+"""Most bytes of an unpacked file: over three times the size of 20 trials of full length."""
 
 _FILE = re.compile(r"data_preprocessed_p(\d{2})\.mat", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One cell of a subject's file.
+    """One cell of a subject's file: a video that the subject watched.
 
     Args:
         data: (samples, 17) real numbers, or None.
@@ -63,18 +64,18 @@ class Trial:
 
     @property
     def duration_s(self) -> float:
-        """Length in s at the files' 128 Hz; 0 where the cell is empty."""
+        """Length in s at the files' 128 Hz; 0 if the cell is empty."""
         return 0.0 if self.data is None else len(self.data) / RATE
 
 
 def limit_length(video: str) -> float:
-    """The most that a video with its rest can last, by its number of annotated segments."""
+    """Return the greatest possible length of a video with its rest, in s, by its number of annotated segments."""
     return SEGMENT_S * (SEGMENTS[video] - 1) + BASELINE_S
 
 
 def list_segments(count: int, duration_s: float) -> np.ndarray:
-    """(count, 2) start and stop, in s, of the annotated segments of a trial with its 5 s of rest: the first 20 s, then
-    blocks of 20 s from where the video starts, at last the final 20 s."""
+    """Return (count, 2) start and stop, in s, of the annotated segments of a trial with its 5 s of rest. These are the
+    first 20 s, then blocks of 20 s from the start of the video, and the final 20 s."""
     start = BASELINE_S + SEGMENT_S * (np.arange(count) - 1.0)
     start[:1] = 0.0
     if count > 1:
@@ -83,14 +84,18 @@ def list_segments(count: int, duration_s: float) -> np.ndarray:
 
 
 def count_segments(duration_s: float) -> int:
-    """Annotated segments of a trial that lasts so long, its rest included."""
+    """Return the number of annotated segments of a trial of this length, which includes its rest."""
     return max(2, math.ceil((duration_s - BASELINE_S) / SEGMENT_S) + 1)
 
 
-def sample_by_second(given: np.ndarray, duration_s: float) -> Label:
-    """Annotations, rows (K, 2) of segment and value, as a value for each second of a trial, at its middle; where
-    segments overlap, their mean. Values are held within -1 and 1."""
-    rows = given[np.argsort(given[:, 0], kind="stable")]
+def sample_by_second(annotations: np.ndarray, duration_s: float) -> Label:
+    """Return annotations as a label with a value for each second of a trial, at its middle: the mean of the segments
+    around it, clipped to -1 to 1.
+
+    Args:
+        annotations: (K, 2) segment and value.
+    """
+    rows = annotations[np.argsort(annotations[:, 0], kind="stable")]
     values = np.clip(rows[:, 1], -1.0, 1.0)
     spans = list_segments(len(rows), duration_s)
     times = np.arange(int(duration_s)) + 0.5
@@ -101,10 +106,10 @@ def sample_by_second(given: np.ndarray, duration_s: float) -> Label:
 
 
 def find(root: Path) -> Mapping[str, Path]:
-    """Subjects (`P01`) with their file, wherever below `root` it is.
+    """Return subject (`P01`) -> its file, anywhere below `root`.
 
     Raises:
-        DataError: there is none, with what was found instead, or two of one subject.
+        DataError: there are no files, or two of one subject.
     """
     if not root.is_dir():
         raise DataError("there is no such folder", where=str(root), expected="a folder of AMIGOS", hint=HINT)
@@ -129,7 +134,7 @@ def find(root: Path) -> Mapping[str, Path]:
 
 
 def _describe_content(root: Path) -> str:
-    """What is in a folder that holds no preprocessed file."""
+    """Return a description of a folder that holds no preprocessed file."""
     names = [path.name.lower() for path in root.rglob("*")]
     if any(re.fullmatch(r"data_preprocessed_p\d{2}.*\.zip", name) for name in names):
         return "the zip files of AMIGOS are not unpacked: unzip 'Data_Preprocessed_P*.zip' -d Data_preprocessed"
@@ -141,12 +146,12 @@ def _describe_content(root: Path) -> str:
 
 
 def read(path: Path) -> tuple[list[Trial], bool]:
-    """The cells of one subject's file, and whether its checksums are right. Raises DataError that names the file."""
+    """Return the trials in one subject's file, and whether its checksums are right. Raises DataError with the file."""
     expected = f"a MATLAB file with the variables {', '.join(VARIABLES)}, 1 x 20 cells each"
     again = "the file is truncated or damaged: unpack it again from its zip"
     try:
         content, sound = read_variables(path.read_bytes(), VARIABLES, MOST_BYTES)
-    except Exception as error:  # whatever damaged bytes make scipy's parser stumble over
+    except Exception as error:  # scipy's parser raises all kinds of exceptions for damaged bytes
         reason = str(error) or type(error).__name__
         raise DataError(f"not readable: {reason}", where=str(path), expected=expected, hint=again) from error
     if missing := [name for name in VARIABLES if name != "labels_ext_annotation" and name not in content]:
@@ -169,7 +174,7 @@ def read(path: Path) -> tuple[list[Trial], bool]:
 
 
 def _name(cell: object) -> str:
-    """A video's name; copies with numbers, and quoted ones, are taken too."""
+    """Return a video's name; in some copies it is a number, or quoted."""
     first = np.ravel(np.asarray(cell))[:1]
     while first.dtype == object and first.size:
         first = np.ravel(np.asarray(first[0]))[:1]
@@ -179,7 +184,7 @@ def _name(cell: object) -> str:
 
 
 def _read_samples(cell: Any, path: Path) -> np.ndarray | None:
-    """A data cell as (samples, 17), or None where it is empty; copies with time along the second axis are turned."""
+    """Return a data cell as (samples, 17); None if it is empty. Transposes copies with time along the second axis."""
     numbers = _read_numbers(cell)
     if np.size(cell) == 0:
         return None
@@ -211,7 +216,7 @@ def _read_external(cell: Any, path: Path) -> np.ndarray | None:
 
 
 def _read_numbers(cell: object) -> np.ndarray | None:
-    """A cell that holds real numbers; None for any other."""
+    """Return a cell that holds real numbers; None for any other."""
     return cell if isinstance(cell, np.ndarray) and cell.dtype.kind in "fiub" else None
 
 
@@ -220,15 +225,14 @@ def _name_kind(cell: object) -> str:
     return f"{content.dtype.name if content.dtype.names is None else 'struct'} {'x'.join(map(str, content.shape))}"
 
 
-# What lies beside the signals of AMIGOS: clips of faces, tables of these, and two of the sheets of metadata.
+# Clips of faces, OpenFace's tables of them, and two of the sheets of metadata.
 #
-# Sheets are read where `openpyxl` is installed (extra `corpora`). What could not be settled from the sources is only
-# taken where it proves itself: an order of videos that is a permutation of all of them, annotators in columns of their
-# name.
+# Sheets are read if `openpyxl` is installed (extra `corpora`). Their layout is not documented, so content is used only
+# if it is unambiguous: an order of videos that names all of them, annotators in columns of their name.
 
 SUFFIXES = (".mov", ".mp4", ".avi", ".mkv", ".m4v")
 CLIP_TOLERANCE_S = 1.5
-"""A clip that is so much shorter or longer than the signals still starts with them: those of video 20 are 1 s short."""
+"""A clip starts with the signals if their lengths differ by at most this; those of video 20 are 1 s short."""
 ANNOTATORS = 3
 ORDER_SHEET, ANNOTATION_SHEET = "Experiment_Data.xlsx", "External_Annotations.xlsx"
 _CLIP = re.compile(r"p0*([1-9]\d?)_([a-z]?\d+)(?:_.*)?", re.IGNORECASE)
@@ -237,25 +241,25 @@ _MOST_BYTES = 200_000_000
 
 
 def find_clips(root: Path) -> tuple[Mapping[tuple[str, str], Path], list[Path]]:
-    """Face clips by subject and video (`P01`, `4`), and video files whose name tells neither.
+    """Return (subject, video) (`P01`, `4`) -> clip of the face, and the video files whose names do not state both.
 
-    The release's `Exp1_P01_face/P1_4_face.mov` is subject 1, video 4; folders may be nested, ids padded. Of the long
-    videos' clips the names are not documented: `P1_N1_face.mov` and the like are taken for subject 1, video N1. Of two
-    clips of one trial the first in order of path is taken.
+    The release's `Exp1_P01_face/P1_4_face.mov` is subject 1, video 4. Folders may be nested, and numbers padded with
+    zeros. Names of the long videos' clips are not documented: `P1_N1_face.mov` is assumed to be subject 1, video N1. If
+    a trial has two clips, the first by path is used.
     """
     return _sort_by_trial(sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES))
 
 
 def find_tables(root: Path) -> Mapping[tuple[str, str], Path]:
-    """Tables of faces by subject and video: files named as the clips are (`P1_4_face.csv`), anywhere."""
+    """Return (subject, video) -> table of the face: files named as the clips (`P1_4_face.csv`), in any folder."""
     return _sort_by_trial(faces.find_tables(root))[0]
 
 
 def align_clip(clip_s: float, duration_s: float) -> tuple[float, float]:
-    """Where, in seconds of a clip that lasts `clip_s`, a recording of `duration_s` begins and ends.
+    """Return the seconds of a clip of length `clip_s` at which a recording of length `duration_s` begins and ends.
 
-    A clip starts with the signals, the 5 s of rest included, unless just this rest is missing: then the recording
-    starts 5 s before the clip (-5), so that the two stay aligned.
+    A clip starts with the signals, including the 5 s of rest. If it is shorter by just this rest, the recording starts
+    5 s before the clip (-5).
     """
     start = -BASELINE_S if abs(duration_s - BASELINE_S - clip_s) <= CLIP_TOLERANCE_S else 0.0
     return start, start + duration_s
@@ -265,7 +269,7 @@ def _sort_by_trial(paths: list[Path]) -> tuple[Mapping[tuple[str, str], Path], l
     known: dict[tuple[str, str], Path] = {}
     unknown = []
     for path in paths:
-        if path.name.startswith("._"):  # what macOS leaves beside a file
+        if path.name.startswith("._"):  # a file of macOS's own
             continue
         match = _CLIP.fullmatch(path.stem)
         video = match[2].upper().lstrip("0") if match else ""
@@ -277,21 +281,21 @@ def _sort_by_trial(paths: list[Path]) -> tuple[Mapping[tuple[str, str], Path], l
 
 
 def read_sheet(root: Path, name: str, *, readable: bool = True) -> Path | None:
-    """A sheet of metadata below `root`; None where it is not there, or nothing is installed that reads it. With
-    `readable` False it is the other way round: one that is there and not read."""
+    """Return the path of a sheet of metadata below `root`; None if it is missing or `openpyxl` is not installed. With
+    `readable` False, return a sheet only if it exists and `openpyxl` is missing."""
     if (find_spec("openpyxl") is not None) != readable:
         return None
     return next((path for path in sorted(root.rglob("*.xlsx")) if path.name.lower() == name.lower()), None)
 
 
 def read_orders(path: Path) -> dict[tuple[str, str], int]:
-    """Position from 0 of each video in a subject's session, by subject and video.
+    """Return (subject, video) -> position of the video in the subject's session, from 0.
 
-    Rows of the sheets `Short_Videos_Order` and `Long_Videos_Order` count where their `Video_Number` columns, repeats
-    left out, name all videos of the session; all subjects of a row (`7,1,2,16`) share its order.
+    A row of the sheets `Short_Videos_Order` and `Long_Videos_Order` counts if its `Video_Number` columns name all
+    videos of the session, without repeats. All subjects of a row (`7,1,2,16`) have its order.
 
     Raises:
-        DataError: it is no readable sheet.
+        DataError: the file is not a readable sheet.
     """
     found: dict[tuple[str, str], int] = {}
     for name, rows in _find_tables(path, ("userid", "video_number")):
@@ -309,11 +313,11 @@ def read_orders(path: Path) -> dict[tuple[str, str], int]:
 
 
 def read_annotators(path: Path) -> dict[tuple[str, str], dict[str, np.ndarray]]:
-    """What each annotator gave the segments of a trial: (`P01`, `4`) -> `arousal_annotator1` .. -> (K, 2) of segment
-    and value as it stands, NaN where a cell is empty.
+    """Return (subject, video) (`P01`, `4`) -> annotator (`arousal_annotator1`) -> (K, 2) segment and value, NaN where a
+    cell is empty.
 
     Raises:
-        DataError: it is no readable sheet of annotations.
+        DataError: the file is not a readable sheet of annotations.
     """
     columns = {
         f"{scale}_annotator_{number}": f"{scale}_annotator{number}"
@@ -340,8 +344,8 @@ _Rows = Iterator[list[tuple[str, object]]]
 
 
 def _find_tables(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[str, _Rows]]:
-    """The sheets of a workbook that have a row of headers with all `wanted` beginnings: the sheet's name, and the rows
-    below as pairs of header (lower case) and cell."""
+    """Yield the sheets of a workbook with a row of headers in which each of `wanted` begins some header: the sheet's
+    name, and the rows below as pairs of header (lower case) and cell."""
     import openpyxl
 
     try:
@@ -350,7 +354,7 @@ def _find_tables(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[str, _Ro
                 raise ValueError("it unpacks to more than any sheet of the release")
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         for page in book.worksheets:
-            page.reset_dimensions()  # which a damaged file may have wrong
+            page.reset_dimensions()  # they may be wrong in a damaged file
             rows = islice(page.iter_rows(values_only=True), _MOST_ROWS)
             for row in islice(rows, 20):
                 header = [str(cell).strip().lower() if cell is not None else "" for cell in row]
@@ -358,12 +362,12 @@ def _find_tables(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[str, _Ro
                     yield page.title, (list(zip_longest(header, row[: len(header)])) for row in rows)
                     break
         book.close()
-    except Exception as error:  # whatever a damaged sheet makes openpyxl stumble over
+    except Exception as error:  # openpyxl raises all kinds of exceptions for a damaged sheet
         raise DataError(f"not readable as a sheet: {error}", where=str(path), expected="an .xlsx file") from error
 
 
 def _parse_text(cell: object) -> str:
-    """A cell as text: `'10'` with its apostrophes, 10 and 10.0 are the same."""
+    """Return a cell as text: `'10'` with its apostrophes, 10 and 10.0 give the same."""
     return f"{cell:g}" if isinstance(cell, (int, float)) else str(cell if cell is not None else "").strip(" '\"")
 
 

@@ -1,24 +1,20 @@
-"""Synthetic AMIGOS files: the released byte layout and its quirks, with an effect planted where physiology puts it.
+"""Synthetic AMIGOS files in the release's byte layout, including its quirks, with an effect in the physiology.
 
-What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
-to each, which correlates with the latent value by `RHO * effect`:
-- arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response. Responses
-  leave the skin more conductive: over a video with more of them than the subject's mean, the level of skin conductance
-  rises, with fewer it falls;
-- valence -> frontal alpha asymmetry, log right over left (EEG), and nothing in ECG or GSR;
-- where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `films`).
-`RHO` is such that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
-effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces: an order holds within a
-subject only. Ratings do not depend on the video, nor on anything else that a file shows.
+Planted. Every trial has two latent values, arousal and valence, from which the ratings are made. A physiological
+response to each has a correlation of `RHO * effect` with it: - arousal -> heart rate (ECG) and skin conductance
+responses per minute (GSR), both rising with one response. The level of skin conductance rises in a video with more
+responses than the subject's mean, and falls with fewer; - valence -> frontal alpha asymmetry, log right over left
+(EEG); nothing in ECG or GSR; - with clips, from the same responses: valence -> smile, arousal -> raised brows (see
+`films`). `RHO` is chosen so that each of these true quantities ranks one subject's trials by their label with an AUROC
+of .90 at effect 1, and .50 at effect 0. Subjects differ more than the effect, except in their faces, so the order holds
+within a subject only. Ratings do not depend on the video.
 
-What is not planted. Mean and variance of each channel of a trial are drawn without regard to the label: a channel is
-standardised over the trial (after the first second, which is dropped later), then given a random gain and offset. Only
-the shape of a signal tells.
+Not planted. Mean and variance of each channel of a trial are independent of the label: a channel is standardised over
+the trial (after the first second, which is dropped later), and then gets a random gain and offset.
 
-External annotations are drawn without regard to anything here; `synthesize_external` plants them, see below.
+External annotations are random here; `synthesize_external` plants them, see below.
 
-What is not as in real files: long videos are cut short (real ones last 14 to 24 minutes), values have float32
-precision.
+Unlike real files: long videos are shortened (real ones last 14 to 24 minutes), and values have float32 precision.
 """
 
 from __future__ import annotations
@@ -64,23 +60,23 @@ from embench_plugins.datasets.synthetic.body import (
 from embench_plugins.datasets.synthetic.films import OWN, Face, Performance
 from embench_plugins.datasets.synthetic.generator import Generator, check_length
 
-# Clips of faces beside generated AMIGOS files, named and cut as in the release, and what OpenFace makes of them.
+# Clips of faces, named and cut as in the release, and OpenFace's tables of them.
 
 # Quirks of the release:
 SHORTER_S = {"20": 1.0}  # by video
-OTHER_LENGTH = {(11, "18"): 3.0, (13, "58"): 2.5, (39, "10"): 3.0}  # by subject and video; here by how much shorter
-# Those that occur in copies, at places of our own, early enough for small sets to have them:
+OTHER_LENGTH = {(11, "18"): 3.0, (13, "58"): 2.5, (39, "10"): 3.0}  # (subject, video) -> by how many s it is shorter
+# Quirks of some copies; the subjects and videos are ours, early enough for small sets to have them:
 UNFILMED = {2: ("23",)}
 UNSEEN = {1: ("58",)}  # no table of OpenFace
-BY_OLD_VERSION = (2,)  # whose tables have spaces
+BY_OLD_VERSION = (2,)  # subjects whose tables have spaces
 
 Plays = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""By video what a face shows, `smile` and `brow` (T,) in standard deviations, at the times of the frames."""
+"""Video -> `smile` and `brow` (T,) in standard deviations, at the times of the frames."""
 
 
 def write_faces(out: Path, person: int, seed: int, plays: Plays) -> None:
-    """Writes `Exp1_P01_face/P1_4_face.mov` (of long videos `Exp2_P01_face/P1_N1_face.mov`) and `openface/P1_4_face.csv`
-    and so on below `out`, for one subject. Clips start with the trial, its rest included."""
+    """Write one subject's clips (`Exp1_P01_face/P1_4_face.mov`, for long videos `Exp2_P01_face/P1_N1_face.mov`) and
+    tables (`openface/P1_4_face.csv`) below `out`. Clips start with the trial, including its rest."""
     face = Face.draw(np.random.default_rng([seed, person, 10]))
     for video, (smile, brow) in plays.items():
         if video in UNFILMED.get(person, ()) or (video in LONG and f"P{person:02d}" in NO_LONG):
@@ -98,8 +94,8 @@ def write_faces(out: Path, person: int, seed: int, plays: Plays) -> None:
 # Short and long videos, with planted self-assessments.
 
 RHO = 0.825  # correlation of latent value and response at effect 1: AUROC .9001 over 200,000 subjects drawn as below
-SKIP = int(RATE)  # samples before which the connection artefact lies
-RISE = 5.0  # of the skin's level in heights of a response, where responses are e times as many as usual
+SKIP = int(RATE)  # samples that contain the connection artefact
+RISE = 5.0  # rise of the level of EDA, in heights of a response, if responses are e times as many as usual
 RISE_S = 5.0  # time constant of this rise, which begins with the video
 BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
 LEAST_S = 2 * BASELINE_S
@@ -113,10 +109,10 @@ STIMULUS_S = dict(
         strict=True,
     )
 )
-"""Seconds of each video, inside the bounds that the release's numbers of annotated segments give."""
+"""Seconds of each video, within the bounds that follow from the release's numbers of annotated segments."""
 
 SHORT_S, LONG_S = ((LEAST_S, max(STIMULUS_S[video] for video in videos) + BASELINE_S) for videos in (SHORT, LONG))
-"""The lengths of the longest short trial and of the longest long one that may be asked for, with 5 s of rest."""
+"""Least and greatest length of the longest short trial, and of the longest long one, with 5 s of rest."""
 REFUSED = "trials of {:g} s"
 
 PLANTED = {
@@ -124,7 +120,7 @@ PLANTED = {
     "brow": "arousal",
 }  # fmt: skip
 
-# Quirks of the release, subject -> cells (from 0) where one cell is meant.
+# Quirks of the release: subject -> cells (from 0).
 EEG_LOST = {
     12: (4,),
     21: (1, 10),
@@ -136,7 +132,7 @@ EEG_LOST = {
 ECG_LOST = {9: (0, 1, 2, 5, 6, 8, 10, 11, 12, 14, 15)}
 WITHOUT_LONG = (8, 24, 28)  # neither long videos nor external annotations
 LONG_UNRATED = (32,)
-# Quirks that occur somewhere in the release; the places are ours, early enough for small sets to have them.
+# Quirks that occur somewhere in the release; the subjects and cells are ours, early enough for small sets to have them.
 RATED_WITHOUT_DATA = {3: (7,)}
 DATA_WITHOUT_RATING = {6: (2,)}
 CHANNEL_LOST = {4: (9, 7)}  # (cell, column): all NaN
@@ -154,7 +150,8 @@ standard deviations."""
 
 
 class Cell(NamedTuple):
-    """What a subject's file holds of one video: data (samples, 17), ratings (1, 12), external annotations (K, 3)."""
+    """The content of a subject's file for one video: data (samples, 17), ratings (1, 12), external annotations (K,
+    3)."""
 
     data: np.ndarray
     ratings: np.ndarray
@@ -172,13 +169,14 @@ def synthesize(
     person_label: bool = False,
     videos: bool = False,
 ) -> None:
-    """As `Generator.synthesize`.
+    """Write synthetic files as `Generator.synthesize` does.
 
     Args:
-        length_s: length of the longest short trial with its 5 s of rest, others up to a quarter shorter; None: real.
-        long_s: the same of the long videos; None: `SAMPLE_S` where the short ones have real lengths, else `LEAST_S`.
+        length_s: length of the longest short trial with its 5 s of rest, others are up to a quarter shorter; None for
+            real lengths.
+        long_s: the same for long videos; None for `SAMPLE_S` if the short ones have real lengths, else `LEAST_S`.
         person_label: see `draw`.
-        videos: also clips of faces, and what OpenFace would have made of them; see `write_faces`.
+        videos: True to write clips of faces and OpenFace's tables too, see `write_faces`.
     """
     long_s = check_length(long_s or (SAMPLE_S if length_s is None else LEAST_S), *LONG_S, REFUSED)
     options = {"long_s": long_s, "person_label": person_label, **({"videos": True} if videos else {})}
@@ -188,17 +186,16 @@ def synthesize(
 def synthesize_long(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
 ) -> None:
-    """The same with the short videos cut instead of the long ones: the length is that of the longest long video with
-    its 5 s of rest."""
+    """Write synthetic files with shortened short videos; the length is that of the longest long video with its rest."""
     synthesize(out, subjects, seed, effect, length_s=LEAST_S, long_s=length_s or LONG_SAMPLE_S, videos=videos)
 
 
 def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False) -> np.ndarray:
-    """As `Generator.draw`: a row of `TRIALS` for each of 20 videos of each subject.
+    """Return the planted values as `Generator.draw` does: a row of `TRIALS` for each of 20 videos of each subject.
 
     Args:
-        person_label: ratings high in all trials of one of each two subjects, low in all of the other's: a label that is
-            a function of the subject alone. The planted quantities then vary without regard to it.
+        person_label: True for ratings that depend on the subject alone: high in all trials of one of each two subjects,
+            low in all trials of the other. The planted quantities are then independent of the ratings.
     """
     return _make_generator(person_label).draw(subjects, seed, effect)
 
@@ -218,7 +215,7 @@ def _write(
     videos: bool = False,
     **_: Any,
 ) -> None:
-    """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on."""
+    """Write `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on."""
     for person, trials in enumerate(people, 1):
         write_cells(out, person, _make_cells(trials, seed, length_s, long_s))
         if videos:
@@ -226,7 +223,7 @@ def _write(
 
 
 def write_cells(out: Path, person: int, cells: list[Cell]) -> None:
-    """Writes the file of a subject, with the release's quirks."""
+    """Write the file of a subject, with the release's quirks."""
     name = f"Data_Preprocessed_P{person:02d}"
     folder = out / "Data_preprocessed" / name
     folder.mkdir(parents=True)
@@ -258,16 +255,16 @@ def _draw_truth(person: int, seed: int, effect: float, _: float | None, *, perso
     return rows
 
 
-def _draw_shares(rng: np.random.Generator, deal: np.random.Generator) -> np.ndarray:
-    """Uniform values (20,), one in each sixteenth for the short videos, in each quarter for the long ones, so that both
-    classes occur."""
+def _draw_shares(rng: np.random.Generator, long_rng: np.random.Generator) -> np.ndarray:
+    """Return (20,) uniform values, one in each sixteenth for the short videos and one in each quarter for the long
+    ones, so that both classes occur."""
     short = (rng.permutation(len(SHORT)) + rng.random(len(SHORT))) / len(SHORT)
-    long = (deal.permutation(len(LONG)) + rng.random(len(LONG))) / len(LONG)
+    long = (long_rng.permutation(len(LONG)) + rng.random(len(LONG))) / len(LONG)
     return np.clip(np.concatenate([short, long]), 1e-4, 1 - 1e-4)
 
 
 def _make_cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float | None) -> list[Cell]:
-    """The 20 cells of one subject, from the rows (20,) of that subject; see `synthesize` for the lengths."""
+    """Return the 20 cells of one subject, from the rows (20,) of that subject; see `synthesize` for the lengths."""
     person = int(trials["person"][0])
     body = _Body.draw(np.random.default_rng([seed, person, 2]))
     usual = {name: float(trials[name][: len(SHORT)].mean()) for name in ("heart_rate", "scr_per_min")}
@@ -275,7 +272,7 @@ def _make_cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: f
     for cell, trial in enumerate(trials):
         rng = np.random.default_rng([seed, person, 3, cell])
         samples = round(choose_trial_length(trial["video"], long_s if trial["video"] in LONG else length_s) * RATE)
-        data = body.trial(trial, usual, samples, rng)
+        data = body.make_trial(trial, usual, samples, rng)
         rated = make_ratings(trial["arousal"], trial["valence"], rng)
         external = np.tanh(0.4 * rng.standard_normal((release.count_segments(samples / RATE), 2)))
         cells.append(Cell(data, rated, np.column_stack([np.arange(1, len(external) + 1), external])))
@@ -283,7 +280,7 @@ def _make_cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: f
 
 
 def _make_plays(trials: np.ndarray, length_s: float | None, long_s: float | None) -> Plays:
-    """What the face of one subject shows in each video, from the rows (20,) of that subject."""
+    """Return the expressions of one subject's face in each video, from the rows (20,) of that subject."""
     plays = {}
     for trial in trials:
         video = str(trial["video"])
@@ -293,7 +290,7 @@ def _make_plays(trials: np.ndarray, length_s: float | None, long_s: float | None
 
 
 def _encode_mat(person: int, cells: list[Cell]) -> bytes:
-    """One subject's file, with the release's quirks."""
+    """Return one subject's file, with the release's quirks."""
     names = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
     variables = {name: np.empty((1, len(VIDEOS)), object) for name in names}
     for cell, (video, (data, rated, external)) in enumerate(zip(VIDEOS, cells, strict=True)):
@@ -306,7 +303,7 @@ def _encode_mat(person: int, cells: list[Cell]) -> bytes:
             data[len(data) // 3 : len(data) // 3 + 64, GAPS[person][1]] = np.nan
         if cell in OFF_SCALE.get(person, ()):
             external[0, 1] = 1.04
-        kept = {
+        has_content = {
             "joined_data": not (long and person in WITHOUT_LONG) and cell not in RATED_WITHOUT_DATA.get(person, ()),
             "labels_selfassessment": not (long and person in WITHOUT_LONG + LONG_UNRATED)
             and cell not in DATA_WITHOUT_RATING.get(person, ()),
@@ -314,7 +311,7 @@ def _encode_mat(person: int, cells: list[Cell]) -> bytes:
         }
         for name, content in zip(names, (data, rated, external, video), strict=True):
             nothing = np.empty((0, 0) if name == "joined_data" else (1, 0))
-            variables[name][0, cell] = content if kept.get(name, True) else nothing
+            variables[name][0, cell] = content if has_content.get(name, True) else nothing
     content = bytearray(_compress(variables))
     if person in BAD_CHECKSUM:
         content[-1] ^= 0xFF  # the last variable ends with its checksum
@@ -322,11 +319,11 @@ def _encode_mat(person: int, cells: list[Cell]) -> bytes:
 
 
 def _compress(variables: dict[str, np.ndarray]) -> bytes:
-    """A MAT file, version 5. Compressed here, quickly, because scipy's own way would take most of the time."""
+    """Return a MAT file of version 5. scipy's own compression would take most of the time."""
     buffer = io.BytesIO()
     savemat(buffer, variables)
     plain = buffer.getvalue()
-    # MATLAB's own header line, and no date of today, so that the same arguments give the same bytes.
+    # MATLAB's header line with a fixed date, so that the same arguments give the same bytes.
     header = b"MATLAB 5.0 MAT-file, Platform: PCWIN64, Created on: Thu Jan 01 00:00:00 2015".ljust(116)
     parts, at = [header + plain[116:128]], 128
     while at < len(plain):
@@ -338,7 +335,8 @@ def _compress(variables: dict[str, np.ndarray]) -> bytes:
 
 
 def choose_trial_length(video: str, longest_s: float | None) -> float:
-    """A trial's length with its rest: the real one, or shrunk into the last quarter below `longest_s`."""
+    """Return a trial's length with its rest: the real one, or one between three quarters of `longest_s` and
+    `longest_s`."""
     if longest_s is None:
         return STIMULUS_S[video] + BASELINE_S
     all_s = [STIMULUS_S[other] for other in (LONG if video in LONG else SHORT)]
@@ -347,22 +345,22 @@ def choose_trial_length(video: str, longest_s: float | None) -> float:
 
 
 def make_ratings(arousal: float, valence: float, rng: np.random.Generator) -> np.ndarray:
-    """The 12 self-assessments (1, 12): arousal, valence, three other scales 1 to 9, seven emotions 0 or 1."""
+    """Return (1, 12) self-assessments: arousal, valence, three other scales 1 to 9, seven emotions 0 or 1."""
     scales, emotions = rng.uniform(1, 9, 3), rng.integers(0, 2, 7)
     return np.concatenate([[arousal, valence], scales, emotions])[None]
 
 
 @dataclass(frozen=True)
 class _Body:
-    """One subject's own shapes and levels of signals, which no trial changes."""
+    """One subject's constants of signals: shapes and levels."""
 
     waves: np.ndarray  # (5, 3): P Q R S T, as delay (s), width (s), height
     leads: np.ndarray  # (2, 5): height factors of the waves in the right and left lead
     breath_hz: float
-    breath_share: float  # by how much breathing modulates heart rate
+    breath_share: float  # relative modulation of heart rate by breathing
     conductance: float  # in microsiemens
     brain: Brain
-    size: np.ndarray  # (16,): of EEG (uV) and ECG (mV) channels
+    size: np.ndarray  # (16,): sizes of EEG (uV) and ECG (mV) channels
 
     @staticmethod
     def draw(rng: np.random.Generator) -> _Body:
@@ -379,24 +377,27 @@ class _Body:
             size=np.exp(0.3 * rng.standard_normal(16)) * np.repeat([8.0, 0.3], [14, 2]),
         )
 
-    def trial(self, trial: np.void, usual: Mapping[str, float], samples: int, rng: np.random.Generator) -> np.ndarray:
-        """The 17 columns of a trial (samples, 17), at float32 precision. `usual`: the subject's mean rates."""
+    def make_trial(
+        self, trial: np.void, usual: Mapping[str, float], samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return the 17 columns of a trial (samples, 17), at float32 precision. `usual`: the subject's mean rates."""
         time = np.arange(samples) / RATE
         artefact = np.exp(-time / 0.15) * (time < 1) * rng.integers(2)
         columns = np.empty((release.COLUMNS, samples))
-        columns[:14] = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
+        columns[:14] = self.brain.draw_eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
         columns[14:16] = self._ecg(float(trial["heart_rate"]), usual["heart_rate"], time, rng)
         columns[:16] += 0.1 * rng.standard_normal((16, 1))
         columns[:16] *= self.size[:, None]
         columns[14:16] += 3 * artefact
-        level, size = rng.standard_normal(), draw_gain(rng, 1)[0]  # before the responses, whose number takes more draws
+        level, size = rng.standard_normal(), draw_gain(rng, 1)[0]  # before the responses, which take varying draws
         responses = self._skin(float(trial["scr_per_min"]), usual["scr_per_min"], time, rng)
         skin = 1 + 0.06 * (level + size * responses)
         columns[16] = 1e6 / (self.conductance * skin * (1 - 0.5 * artefact))  # in ohm: a resistance, as released
         return columns.T.astype(np.float32).astype(np.float64)
 
     def _ecg(self, rate: float, resting: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(2, samples): beats at the resting rate before the video, going over to the trial's rate within seconds."""
+        """Return (2, samples) ECG: beats at the resting rate before the video, which changes to the trial's rate within
+        seconds."""
         onset = 1 - np.exp(-np.maximum(time - BASELINE_S, 0) / 2)
         swing = self.breath_share * np.sin(2 * np.pi * (self.breath_hz * time + rng.random()))
         swing += 0.02 * np.sin(2 * np.pi * (0.1 * time + rng.random()))
@@ -406,11 +407,12 @@ class _Body:
         delay, width, height = self.waves.T[:, :, None]
         waves = height * np.exp(-0.5 * ((since_beat - delay) / width) ** 2)
         beats = standardise(self.leads @ waves + 0.03 * rng.standard_normal((2, len(time))), SKIP) * draw_gain(rng, 2)
-        # Wander is apart from what is standardised: a high-pass filter then leaves the variance without information.
+        # Baseline wander is added after standardising: after a high-pass filter the variance has no information.
         return beats + 0.3 * np.sin(2 * np.pi * (0.15 * time + rng.random((2, 1))))
 
     def _skin(self, per_min: float, usual: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(samples,): responses after the video's start, on a level that rises where they are more than usual."""
+        """Return (samples,) EDA: responses after the video's start, on a level that rises with unusually many of
+        them."""
         count = round(per_min * (len(time) / RATE - BASELINE_S) / 60)
         responses = make_skin_responses(count, BASELINE_S, len(time), RATE, rng)
         drift = 0.3 * rng.standard_normal() * time / time[-1] + 0.1 * np.sin(2 * np.pi * (0.02 * time + rng.random()))
@@ -418,19 +420,18 @@ class _Body:
         return standardise(responses + drift + 0.003 * rng.standard_normal(len(time)), SKIP)
 
 
-# Synthetic AMIGOS files in which the external annotations follow the body; see `synthesize` for those of self-
-# assessments.
+# Synthetic AMIGOS files with an effect in the external annotations; `synthesize` plants one in the self-assessments.
 #
-# What is planted. Arousal and valence change slowly within a video, with no regard to which video it is. Observers give
-# each annotated segment its mean, on a scale of -1 to 1. The body responds at every moment, by `STRENGTH * effect`:
-# - arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response;
+# Planted. Arousal and valence change slowly within a video, whichever video it is. Observers give each annotated
+# segment its mean, on a scale of -1 to 1. A physiological response at every moment has a correlation of `STRENGTH *
+# effect`:
+# - arousal -> heart rate (ECG) and skin conductance responses per minute (GSR), both rising with one response;
 # - valence -> frontal alpha asymmetry, log right over left (EEG);
-# - where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `films`).
-# `STRENGTH` is such that the true quantity of units of 10 s ranks one subject's units by their label with an AUROC of
-# .90
-# at effect 1, and .50 at effect 0. Self-assessments are drawn without regard to anything.
+# - with clips, from the same responses: valence -> smile, arousal -> raised brows (see `films`).
+# `STRENGTH` is chosen so that the true quantity of 10 s units ranks one subject's units by their label with an AUROC of
+# .90 at effect 1, and .50 at effect 0. Self-assessments are random.
 #
-# What is not planted: mean and variance of each channel of a unit, as `body` sees to.
+# Not planted: mean and variance of each channel of a unit.
 
 STRENGTH = 0.87  # correlation of what is felt and the response at effect 1: AUROC .90 over 1,000 subjects
 TAU_S = 25.0
@@ -442,12 +443,12 @@ MOMENTS = np.dtype(
     + [("second", "f8")]
     + [(name, "f8") for name in ("arousal", "valence", *PLANTED)]
 )
-"""A row of `draw_external`: what is felt, and what follows it, as in a row of `draw`."""
+"""A row of `draw_external`: what is felt in one second, and the planted quantities as in a row of `draw`."""
 
 
 def _write_external(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
-    """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on, and clips as `write_faces` has
-    them. The length includes 5 s of rest, and is that of the longest trial, long videos included."""
+    """Write `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on, and clips as `write_faces`
+    does. `length_s` is the length of the longest trial, long videos and 5 s of rest included."""
     for person, moments in enumerate(people, 1):
         write_cells(out, person, _make_external_cells(moments, seed, length_s))
         if videos:
@@ -455,7 +456,7 @@ def _write_external(out: Path, people: list[np.ndarray], seed: int, length_s: fl
 
 
 def _draw_external_truth(person: int, seed: int, effect: float, length_s: float) -> np.ndarray:
-    """All moments of one subject."""
+    """Return the rows of all seconds of one subject."""
     rng = np.random.default_rng([seed, person, 6])
     shift = dict(zip(("arousal", "valence"), rng.uniform(-0.4, 0.4, 2), strict=True))
     # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
@@ -463,7 +464,7 @@ def _draw_external_truth(person: int, seed: int, effect: float, length_s: float)
     rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
     videos = []
     for cell, video in enumerate(VIDEOS):
-        rows = np.zeros(math.ceil(lasting_s(video, length_s)), MOMENTS)
+        rows = np.zeros(math.ceil(choose_external_length(video, length_s)), MOMENTS)
         rows["person"], rows["cell"], rows["second"] = person, cell, np.arange(len(rows)) + 0.5
         response = {}
         for target, level in shift.items():
@@ -478,13 +479,13 @@ def _draw_external_truth(person: int, seed: int, effect: float, length_s: float)
     return np.concatenate(videos)
 
 
-def lasting_s(video: str, length_s: float) -> float:
-    """Long videos last up to `length_s`, short ones up to that or their real length."""
+def choose_external_length(video: str, length_s: float) -> float:
+    """Return a trial's length: up to `length_s`, and for short videos at most the longest real one."""
     return choose_trial_length(video, length_s if video in LONG else min(length_s, SHORT_S[1]))
 
 
 def annotate(moments: np.ndarray, duration_s: float) -> np.ndarray:
-    """(K, 3) of segment, valence, arousal, each the mean of what is felt in the segment, between -1 and 1."""
+    """Return (K, 3) segment, valence, arousal: the means of what is felt in each segment, between -1 and 1."""
     spans = list_segments(count_segments(duration_s), duration_s)
     inside = (spans[:, :1] <= moments["second"]) & (moments["second"] < spans[:, 1:])
     weight = inside / inside.sum(axis=1, keepdims=True)
@@ -493,17 +494,17 @@ def annotate(moments: np.ndarray, duration_s: float) -> np.ndarray:
 
 
 def _make_external_plays(moments: np.ndarray, length_s: float) -> Plays:
-    """What the face of one subject shows in each video, from all of that subject's moments."""
+    """Return the expressions of one subject's face in each video, from all of that subject's rows."""
     plays = {}
     for cell, video in enumerate(VIDEOS):
-        own, seconds = moments[moments["cell"] == cell], films.list_times(lasting_s(video, length_s))
+        own, seconds = moments[moments["cell"] == cell], films.list_times(choose_external_length(video, length_s))
         smile, brow = (np.interp(seconds, own["second"], own[name]) for name in ("smile", "brow"))
         plays[video] = smile, brow
     return plays
 
 
 def _make_external_cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
-    """The 20 cells of one subject, from all of that subject's moments."""
+    """Return the 20 cells of one subject, from all of that subject's rows."""
     person = int(moments["person"][0])
     rng = np.random.default_rng([seed, person, 7])
     body, brain = Body.draw(rng), Brain.draw(rng, EEG)
@@ -512,16 +513,16 @@ def _make_external_cells(moments: np.ndarray, seed: int, length_s: float) -> lis
     cells = []
     for cell, video in enumerate(VIDEOS):
         rng = np.random.default_rng([seed, person, 8, cell])
-        own, duration_s = moments[moments["cell"] == cell], lasting_s(video, length_s)
+        own, duration_s = moments[moments["cell"] == cell], choose_external_length(video, length_s)
         samples = round(duration_s * RATE)
         time = np.arange(samples) / RATE
         at = {quantity: np.interp(time, own["second"], own[quantity]) for quantity in PLANTED}
         columns = np.empty((COLUMNS, samples))
-        columns[:14] = size * brain.eeg(at["alpha_asymmetry"], samples, RATE, rng, band=BAND, skip=SKIP)
-        beats = body.heart(at["heart_rate"], body.breathing(samples, RATE, rng), RATE, rng)
-        columns[14:16] = [lead.ecg(beats, RATE, rng) for lead in leads]
+        columns[:14] = size * brain.draw_eeg(at["alpha_asymmetry"], samples, RATE, rng, band=BAND, skip=SKIP)
+        beats = body.draw_heart_phase(at["heart_rate"], body.draw_breath_phase(samples, RATE, rng), RATE, rng)
+        columns[14:16] = [lead.draw_ecg(beats, RATE, rng) for lead in leads]
         columns[14:16] += np.exp(-time / 0.15) * (time < 1) * rng.integers(2)  # the connection artefact
-        columns[16] = 1e6 / body.eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
+        columns[16] = 1e6 / body.draw_eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
         data = columns.T.astype(np.float32).astype(np.float64)
         cells.append(Cell(data, make_ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotate(own, duration_s)))
     return cells

@@ -1,13 +1,13 @@
-"""CASE (Sharma et al. 2019): 30 subjects watch eight film clips and rate how they feel with a joystick, continuously.
+"""CASE (Sharma et al. 2019): 30 subjects watch eight film clips and rate their feelings continuously with a joystick.
 
-Reads the release's csv files at 1000 Hz (`data/interpolated`, in which the authors put samples on a regular grid), else
-`data/non-interpolated` (the logger's own times, put on the grid here, by straight lines as the authors do), else
-`data/raw` (volts and seconds without video codes: converted by the formulas of the release's scripts; the codes come
-from its metadata, counted as those scripts count). A recording is one clip: the start and end videos and the blue
-screens between clips are excluded.
+Reads the release's csv files at 1000 Hz (`data/interpolated`, resampled by the authors to a regular grid). Without them
+it reads `data/non-interpolated` (the logger's times, interpolated here as the authors do). Without these it reads
+`data/raw` (volts and seconds without video codes, converted by the formulas of the release's scripts; codes come from
+its metadata, computed as in those scripts). A recording is one clip: start and end videos, and the blue screens between
+clips, are excluded.
 
-Clocks. Signals and joystick share one clock, and a recording's joystick values are those of its time. The codes in the
-joystick files are not used: rounded to 50 ms from clip to clip, they may lie a few samples off.
+Signals and joystick share one clock. The codes in the joystick files are not used: they are rounded to 50 ms, so they
+may be a few samples off.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from embench_plugins.datasets.case.tables import (
     read_metadata,
 )
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.ratings import binary
-from embench_plugins.datasets.formats.scales import make_scale_targets
+from embench_plugins.datasets.formats.ratings import make_binary_targets, make_scale_targets
 
 RATE = 1000.0
 TYPES = ("amusing", "boring", "relaxed", "scary")
@@ -48,8 +47,8 @@ _COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",),
 
 
 class Case(Dataset):
-    """The reader. One recording a subject and clip, `sub_1_V3`, its stimulus the clip's code. A channel without any
-    value is NaN in its modality, a modality without any is absent."""
+    """The reader. A recording is a clip, such as `sub_1_V3`, whose stimulus is the clip's code. A channel without
+    values is NaN in its modality; a modality without values is absent."""
 
     card = Card(
         name="case",
@@ -69,9 +68,9 @@ class Case(Dataset):
         },
         default_modalities=("ecg", "ppg", "eda", "resp", "temp", "emg"),
         targets=(
-            # A window's mean is on the cut when the stick rested all through, and in the release's files only then:
-            # such a window has no label.
-            *binary(("arousal", "valence"), LabelRule("mean", cut=REST, ties="drop"), (0.5, 9.5)),
+            # In the release's files a window's mean equals the cut only if the joystick rested throughout: such a
+            # window has no label.
+            *make_binary_targets(("arousal", "valence"), LabelRule("mean", cut=REST, ties="drop"), (0.5, 9.5)),
             *make_scale_targets(("arousal", "valence"), LabelRule("mean"), (0.5, 9.5)),
             Target("video_type", "classes", LabelRule("value"), label="video_type", n=len(TYPES)),
         ),
@@ -90,12 +89,12 @@ class Case(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """Subjects with a file of signals, in numeric order. Raises DataError where the folder is not this dataset."""
+        """Return the subjects with a file of signals, in numeric order. Raises DataError if the folder is not this
+        dataset."""
         return [f"sub_{number}" for number in self._tree.physiology]
 
     def files(self, subject: str) -> list[Path]:
-        """One subject's two files; with raw ones, the metadata that say when which video was on; the sheet of
-        subjects."""
+        """Return the subject's files, for raw ones the metadata with the times of videos, and the sheet of subjects."""
         tree, number = self._tree, self._number(subject)
         own = [paths[number] for paths in (tree.physiology, tree.annotations) if number in paths]
         sheet = read_metadata(tree, "participants.xlsx")
@@ -103,11 +102,11 @@ class Case(Dataset):
         return [*own, *planned, *([sheet] if sheet else [])]
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Sex and age band, where the release's sheet of participants can be read."""
+        """Return sex and age band, if the release's sheet of participants can be read."""
         return self._participants.get(self._number(subject), {})
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The subject's eight clips in the order in which they were seen."""
+        """Yield the subject's eight clips in the order in which they were seen."""
         number = self._number(subject)
         stick = tables.read_annotations(self._tree, number)[:2] if number in self._tree.annotations else None
         pieces, _ = tables.read_signals(self._tree, number)
@@ -127,7 +126,7 @@ class Case(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Which tree is read, who is missing, and what is missing or odd in each subject's files."""
+        """Return findings: which tree is read, who is missing, and what is missing or odd in each subject's files."""
         tree, where = self._tree, str(self._tree.folder)
         unread = f"; {', '.join(tree.others)} left alone" if tree.others else ""
         findings = [Finding("note", where, f"the {tree.kind} tree is read{unread}")]
@@ -137,7 +136,9 @@ class Case(Dataset):
             findings.append(Finding("warning", where, f"annotations without signals: {', '.join(map(str, alone))}"))
         rows: dict[str, int] = {}
         people = self.subjects()
-        findings += files.look_over(people, people, tree.folder, lambda subject: self._look(subject, rows))
+        findings += files.collect_findings(
+            people, people, tree.folder, lambda subject: self._list_findings(subject, rows)
+        )
         usual = Counter(rows.values()).most_common(1)[0][0] if rows else 0
         if tree.kind == "interpolated":  # in the other trees the logger's jitter makes them differ
             findings += [
@@ -158,14 +159,16 @@ class Case(Dataset):
 
     def _number(self, subject: str) -> int:
         numbers = {f"sub_{number}": number for number in self._tree.physiology}
-        return numbers[files.known(subject, numbers, self._tree.folder, expected="sub_1 to sub_30", hint=OBTAIN)]
+        return numbers[
+            files.check_subject(subject, numbers, self._tree.folder, expected="sub_1 to sub_30", hint=OBTAIN)
+        ]
 
-    def _look(self, subject: str, rows: dict[str, int]) -> Iterator[Finding]:
+    def _list_findings(self, subject: str, rows: dict[str, int]) -> Iterator[Finding]:
         number, tree = self._number(subject), self._tree
         where = str(tree.physiology[number])
         pieces, seen = tables.read_signals(tree, number)
         rows[subject] = seen.rows
-        yield from _look_at_table(where, seen)
+        yield from _list_table_findings(where, seen)
         order, end_ms = [], 0
         for piece in pieces:
             order.append(piece.video)
@@ -180,11 +183,11 @@ class Case(Dataset):
         if number not in tree.annotations:
             yield Finding("warning", where, "no file of annotations: no arousal and no valence")
             return
-        yield from _look_at_stick(str(tree.annotations[number]), *tables.read_annotations(tree, number), end_ms)
+        yield from _list_stick_findings(str(tree.annotations[number]), *tables.read_annotations(tree, number), end_ms)
 
 
 def _make_signals(card: Card, values: np.ndarray) -> dict[str, Signal]:
-    """The modalities with any value in them, from the eight columns (8, samples)."""
+    """Return the modalities with any value, from the eight columns (8, samples)."""
     signals = {}
     for modality, meta in card.modalities.items():
         data = values[[tables.SENSORS.index(name) for name in _COLUMNS[modality]]]
@@ -204,7 +207,7 @@ def _make_labels(piece: tables.Piece, stick: tuple[np.ndarray, np.ndarray] | Non
     return labels
 
 
-def _look_at_table(where: str, seen: tables.Seen) -> Iterator[Finding]:
+def _list_table_findings(where: str, seen: tables.Seen) -> Iterator[Finding]:
     if seen.unordered:
         yield Finding("warning", where, f"{seen.unordered} rows are not in order of time: sorted")
     if seen.empty:
@@ -215,7 +218,9 @@ def _look_at_table(where: str, seen: tables.Seen) -> Iterator[Finding]:
         yield Finding("warning", where, f"a median skin temperature of {seen.skin_temperature:.1f} degC")
 
 
-def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, unordered: int, end_ms: int) -> Iterator[Finding]:
+def _list_stick_findings(
+    where: str, time: np.ndarray, values: np.ndarray, unordered: int, end_ms: int
+) -> Iterator[Finding]:
     if unordered:
         yield Finding("warning", where, f"{unordered} rows are not in order of time: sorted")
     if time[-1] + 100 < end_ms:
@@ -233,7 +238,7 @@ def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, unordered: 
 
 
 def _read_sheet(path: Path) -> dict[int, dict[str, str]]:
-    """Sex and age band by subject; empty where the sheet cannot be read: nothing depends on it."""
+    """Return sex and age band by subject; empty if the sheet cannot be read, as nothing depends on it."""
     try:
         from openpyxl import load_workbook
 

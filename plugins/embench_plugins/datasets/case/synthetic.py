@@ -1,16 +1,16 @@
-"""Synthetic CASE files: the released text formats of all three trees, with an effect planted where physiology puts it.
+"""Synthetic CASE files in the text formats of all three trees, with an effect in the physiology.
 
-What is planted. Arousal and valence are two slow latent values of every moment, from which the joystick's positions are
-made; a bodily response to each correlates with it by `RHO * effect` and has the same autocorrelation:
-- arousal -> heart rate (ECG, BVP) and skin conductance responses a minute (GSR), both rising with one response;
-- valence -> breathing rate (RSP).
-`RHO` is such that the mean of each true rate over a 10 s unit ranks one subject's units by their label with an AUROC of
-.90 at effect 1, and .50 at effect 0. Subjects differ more than the effect. Neither latent value knows of the video.
+Planted. Arousal and valence are two slow latent values of every moment, from which the joystick's positions are made. A
+physiological response to each has a correlation of `RHO * effect` with it, and the same autocorrelation: - arousal ->
+heart rate (ECG, BVP) and skin conductance responses per minute (GSR), both rising with one response; - valence ->
+breathing rate (RSP). `RHO` is chosen so that the mean of each true rate over a 10 s unit ranks one subject's units by
+their label with an AUROC of .90 at effect 1, and .50 at effect 0. Subjects differ more than the effect. Neither latent
+value depends on the video.
 
-What is not planted. Mean and variance of the signals, skin temperature, muscles and the type of video tell nothing.
+Not planted. Mean and variance of the signals, skin temperature, EMG and the type of video carry no information.
 
-What is not as in real files: a session lasts `SESSION_S` unless another length is asked for (`REAL_S` gives the real
-one, with clips of real length), and metadata are the two text files that readers need.
+Unlike real files: a session lasts `SESSION_S` by default (`REAL_S` gives the real one, with clips of real length), and
+metadata are only the two text files that readers need.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ TREES = ("interpolated", "non-interpolated", "raw")
 
 DURATION_MS = {1: 185_000, 2: 173_000, 3: 119_000, 4: 160_000, 5: 145_000, 6: 147_000, 7: 197_000, 8: 144_000,
                10: 101_500, 11: 120_000, 12: 120_083.333}  # fmt: skip
-"""Of each video; the release's sum, the start video and the blue screen are known, the rest is close to it."""
-CLIPS_SHARE = 0.75  # of a shortened session, so that units are not rare
+"""Duration of each video. The release states the sum, the start video and the blue screen; the others are estimates."""
+CLIPS_SHARE = 0.75  # proportion of a shortened session that clips take, so that units are not rare
 
-# Quirks of the release; the places are ours, early enough for small sets to have them.
+# Quirks of the release; the subjects are ours, early enough for small sets to have them.
 CODES_WITH_POINT = (2,)  # subjects whose video codes are written 10.0
-LOGGER_GAP = {2: (0.4, 300), 4: (0.7, 800)}  # subject -> where in the session, and rows lost by the logger
+LOGGER_GAP = {2: (0.4, 300), 4: (0.7, 800)}  # subject -> position in the session (0 to 1), and rows lost by the logger
 LOGGED_LONGER = 700  # rows after the end of the last video, in raw files only
 
 UNITS = np.dtype(
@@ -59,8 +59,8 @@ PLANTED = {"heart_rate": "arousal", "scr_per_min": "arousal", "breath_hz": "vale
 
 
 class Truth(NamedTuple):
-    """One subject's session at `TRACK_HZ`: the schedule as (video, duration in ms), the joystick (2, T) in its own
-    units (valence, arousal), and the true rates (T,)."""
+    """One subject's session at `TRACK_HZ`: the schedule as (video, duration in ms), the raw joystick (2, T) (valence,
+    arousal), and the true rates (T,)."""
 
     schedule: tuple[tuple[int, float], ...]
     stick: np.ndarray
@@ -78,12 +78,12 @@ def synthesize(
     length_s: float | None = None,
     trees: tuple[str, ...] = ("interpolated",),
 ) -> None:
-    """As `Generator.synthesize`, in some of `TREES`; all of them hold the same session."""
+    """Write synthetic files as `Generator.synthesize` does, in some of `TREES`; all of them hold the same session."""
     GENERATOR.make(out, subjects, seed, effect, length_s, trees=list(trees))
 
 
 def _write(out: Path, people: list[Truth], seed: int, length_s: float, *, trees: Sequence[str]) -> None:
-    """`CASE_full/data/interpolated/physiological/sub_1.csv` and so on, and `CASE_full/metadata`."""
+    """Write `CASE_full/data/interpolated/physiological/sub_1.csv` and so on, and `CASE_full/metadata`."""
     folder = out / "CASE_full"
     for name in [f"data/{tree}/{part}" for tree in trees for part in ("physiological", "annotations")] + ["metadata"]:
         (folder / name).mkdir(parents=True)
@@ -95,7 +95,8 @@ def _write(out: Path, people: list[Truth], seed: int, length_s: float, *, trees:
 
 
 def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-    """As `Generator.draw`: (n,) of dtype `UNITS`, a row for each unit of each subject's clips."""
+    """Return the planted values as `Generator.draw` does: (n,) of dtype `UNITS`, a row for each unit of each subject's
+    clips."""
     rows = []
     for person, truth in enumerate(GENERATOR.truths(subjects, seed, effect, length_s), 1):
         stick = _scale_stick(truth.stick)
@@ -109,7 +110,7 @@ def draw(subjects: int, seed: int, effect: float, length_s: float | None = None)
 
 
 def _choose_durations(length_s: float) -> dict[int, float]:
-    """Milliseconds of each video in a session of such a length: real ones, or clips that take most of it."""
+    """Return milliseconds of each video for a session of this length: the real ones, or shortened ones."""
     length = 1000 * length_s
     if length >= 1000 * REAL_S - 1:
         return dict(DURATION_MS)
@@ -121,21 +122,22 @@ def _choose_durations(length_s: float) -> dict[int, float]:
 
 @cache
 def _list_orders() -> tuple[tuple[int, ...], ...]:
-    """Every order of the eight clips in which no two of one type follow each other."""
+    """Return all orders of the eight clips in which no two successive clips have the same type."""
     types = [VIDEOS[code] for code in VIDEOS]
     orders = itertools.permutations(VIDEOS)
     return tuple(o for o in orders if all(types[a - 1] != types[b - 1] for a, b in itertools.pairwise(o)))
 
 
 def _draw_schedule(person: int, seed: int, length_s: float) -> tuple[tuple[int, float], ...]:
-    """The videos of a subject's session with their durations in ms; another order of clips for each subject."""
+    """Return the videos of a subject's session with their durations in ms; each subject has another order of clips."""
     order = _list_orders()[np.random.default_rng([seed, 0]).permutation(len(_list_orders()))[person]]
     durations = _choose_durations(length_s)
     return tuple((code, durations[code]) for code in (10, *(c for clip in order for c in (11, clip)), 12))
 
 
 def _make_codes(schedule: tuple[tuple[int, float], ...], times_ms: np.ndarray) -> np.ndarray:
-    """(n,) code of each row, 0 after the end: a video ends at the row closest to its duration after the last end."""
+    """Return (n,) the video code of each row, 0 after the end. A video ends at the row closest to its duration after
+    the end of the one before."""
     codes, first, end = np.zeros(len(times_ms), np.int64), 0, 0.0
     for video, duration in schedule:
         after = min(int(np.searchsorted(times_ms, end + duration)), len(times_ms) - 1)
@@ -146,7 +148,7 @@ def _make_codes(schedule: tuple[tuple[int, float], ...], times_ms: np.ndarray) -
 
 
 def _find_clips(schedule: tuple[tuple[int, float], ...]) -> list[tuple[int, int, int]]:
-    """(code, first ms, ms after the last) of each clip on the regular grid, as `_make_codes` has them there."""
+    """Return (code, first ms, ms after the last) of each clip on the regular grid, as in `_make_codes`."""
     clips, end = [], -1
     for video, duration in schedule:
         first, end = end + 1, math.ceil(max(end, 0) + duration - 0.5)
@@ -186,27 +188,27 @@ def _standardise(track: np.ndarray, watched: np.ndarray) -> np.ndarray:
 
 
 def _scale_stick(stick: np.ndarray) -> np.ndarray:
-    """The joystick's own units on the release's scale, with its three decimals."""
+    """Return the raw joystick on the release's scale, with its three decimals."""
     return np.round(REST + 9 * stick / (2 * STICK), 3)
 
 
 def _make_volts(truth: Truth, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """(8, samples) at `RATE` in microvolts, rounded: what the logger saw."""
+    """Return (8, samples) at `RATE` in microvolts, rounded: what the logger recorded."""
     body, slow = Body.draw(rng), len(truth.heart_rate)
     fast = np.arange(samples) * (TRACK_HZ / RATE)
 
     def at_rate(track: np.ndarray) -> np.ndarray:
         return np.interp(fast, np.arange(slow), track)
 
-    breath = body.breathing(slow, TRACK_HZ, rng, truth.breath_hz)
-    heart = body.heart(at_rate(truth.heart_rate), at_rate(breath), RATE, rng)
+    breath = body.draw_breath_phase(slow, TRACK_HZ, rng, truth.breath_hz)
+    heart = body.draw_heart_phase(at_rate(truth.heart_rate), at_rate(breath), RATE, rng)
     units = {
-        "ecg": lambda: body.ecg(heart, RATE, rng),
-        "bvp": lambda: 36 + 5 * body.ppg(heart, RATE, rng),
-        "gsr": lambda: at_rate(body.eda(truth.scr_per_min, TRACK_HZ, rng)),
-        "rsp": lambda: at_rate(34 + 2 * body.respiration(breath, TRACK_HZ, rng)),
-        "skt": lambda: at_rate(body.temperature(slow, TRACK_HZ, rng)),
-    } | dict.fromkeys(SENSORS[5:], lambda: 8 + body.muscle(samples, RATE, rng))
+        "ecg": lambda: body.draw_ecg(heart, RATE, rng),
+        "bvp": lambda: 36 + 5 * body.draw_ppg(heart, RATE, rng),
+        "gsr": lambda: at_rate(body.draw_eda(truth.scr_per_min, TRACK_HZ, rng)),
+        "rsp": lambda: at_rate(34 + 2 * body.draw_respiration(breath, TRACK_HZ, rng)),
+        "skt": lambda: at_rate(body.draw_temperature(slow, TRACK_HZ, rng)),
+    } | dict.fromkeys(SENSORS[5:], lambda: 8 + body.draw_emg(samples, RATE, rng))
     volts = np.empty((len(SENSORS), samples), np.int32)
     for row, name in enumerate(SENSORS):
         volts[row] = np.round(1e6 * (units[name]() - OFFSET[row]) / SCALE[row])
@@ -214,7 +216,8 @@ def _make_volts(truth: Truth, samples: int, rng: np.random.Generator) -> np.ndar
 
 
 def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: Sequence[str]) -> None:
-    """One subject's signals. The logger's rows come first; the regular ones are interpolated from them, as released."""
+    """Write one subject's signals. The logger's rows are made first; the regular ones are interpolated from them, as
+    released."""
     session_ms = sum(ms for _, ms in truth.schedule)
     samples = int(session_ms) + LOGGED_LONGER
     volts = _make_volts(truth, samples, rng)
@@ -242,13 +245,13 @@ def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generat
 
 
 def _convert_units(row: int, volts: np.ndarray, logged: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
-    """A sensor's values in its unit times 1000, rounded, at such times."""
+    """Return a sensor's values in its unit times 1000, rounded, at these times."""
     there = np.interp(1000.0 * times_ms, logged, volts)
     return np.round(1000 * (there * 1e-6 * SCALE[row] + OFFSET[row])).astype(np.int64)
 
 
 def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: Sequence[str]) -> None:
-    """One subject's joystick, likewise."""
+    """Write one subject's joystick, in the same way."""
     session_ms = sum(ms for _, ms in truth.schedule)
     logged = 50_000 * np.arange(truth.stick.shape[1]) + rng.integers(-3000, 3001, truth.stick.shape[1])
     logged[0] = 0
@@ -269,7 +272,7 @@ def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator
 
 
 def _write_csv(path: Path, names: tuple[str, ...], person: int, columns: list[np.ndarray], time_decimals: int) -> None:
-    """A table as MATLAB writes it: shortest numbers, and codes with a point for some."""
+    """Write a table as MATLAB does: shortest numbers, and codes with a point for some subjects."""
     point = int(person in CODES_WITH_POINT)
     decimals = [time_decimals] + [3] * (len(columns) - 2)
     with path.open("wb") as file:
@@ -279,7 +282,7 @@ def _write_csv(path: Path, names: tuple[str, ...], person: int, columns: list[np
 
 
 def _write_metadata(folder: Path, seed: int, length_s: float) -> None:
-    """The order of videos of all 30 subjects, and the videos' durations, as tables with tabs and quotes."""
+    """Write the order of videos of all 30 subjects, and the videos' durations, as tables with tabs and quotes."""
     names = {code: f"{kind}-{2 - code % 2}" for code, kind in VIDEOS.items()} | OTHER_VIDEOS
     orders = [[names[code] for code, _ in _draw_schedule(person, seed, length_s)] for person in range(1, PEOPLE + 1)]
     header = "\t".join(f'"seq_sub{person}"' for person in range(1, PEOPLE + 1))

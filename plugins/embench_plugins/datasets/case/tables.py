@@ -1,4 +1,4 @@
-"""The folders and tables of CASE: which of the release's trees is there, and the rows of the emotional videos."""
+"""The folders and tables of CASE: which of the release's trees a folder holds, and the rows of the emotional videos."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pandas as pd
 from embench.errors import DataError
 from embench_plugins.datasets.formats import files
 
-# The folders of CASE: which of the release's trees is there, and when each video was on by its metadata.
+# The folders of CASE: which of the release's trees exists, and the times of videos by its metadata.
 
 PEOPLE = 30
 VIDEOS = {1: "amusing", 2: "amusing", 3: "boring", 4: "boring", 5: "relaxed", 6: "relaxed", 7: "scary", 8: "scary"}
-"""The emotional videos by their code, with what they are meant to be."""
+"""Code of an emotional video -> the emotion that it is meant to evoke."""
 OTHER_VIDEOS = {10: "startVid", 11: "bluVid", 12: "endVid"}
 CODES = {*VIDEOS, *OTHER_VIDEOS}
 EXPECTED = "data/interpolated/physiological/sub_1.csv and data/interpolated/annotations/sub_1.csv, for each person"
@@ -28,7 +28,7 @@ OBTAIN = "download CASE_full.zip (doi 10.6084/m9.figshare.8869157, open to anybo
 AGAIN = "the file is cut short or damaged: unpack it again from CASE_full.zip"
 
 LONGEST_MS = 1_800_000
-"""No video is longer than this, whatever a damaged file says."""
+"""Greatest plausible length of a video."""
 
 _PHYSIOLOGY = re.compile(r"sub_?(\d{1,4})(?:\.csv|_daq\.txt)", re.IGNORECASE)
 _ANNOTATIONS = re.compile(r"sub_?(\d{1,4})(?:\.csv|_joystick\.txt)", re.IGNORECASE)
@@ -41,24 +41,25 @@ class Tree(NamedTuple):
     folder: Path
     physiology: dict[int, Path]
     annotations: dict[int, Path]
-    others: tuple[str, ...] = ()  # kinds that are there too and not read
+    others: tuple[str, ...] = ()  # kinds that exist too and are not read
 
 
 class Plan(NamedTuple):
-    """When one subject's emotional videos were on: (code, first millisecond, millisecond after the last)."""
+    """The times of one subject's emotional videos: (code, first millisecond, millisecond after the last), and their
+    source."""
 
     videos: tuple[tuple[int, int, int], ...]
     sources: tuple[Path, ...]
 
 
 def find_tree(root: Path) -> Tree:
-    """The tree to be read: interpolated before non-interpolated before raw.
+    """Return the tree to read: interpolated before non-interpolated before raw.
 
     Raises:
-        DataError: there is none, or only pointers of a git checkout, or one of a tree's two folders.
+        DataError: there is no tree, only pointers of a git checkout, or only one of a tree's two folders.
     """
     if not root.is_dir():
-        raise files.not_this(root, "CASE", expected=EXPECTED, hint=OBTAIN)
+        raise files.missing_dataset_error(root, "CASE", expected=EXPECTED, hint=OBTAIN)
     names = ("physiological", "annotations")
     folders = sorted({path.parent for depth in range(5) for name in names for path in root.glob("*/" * depth + name)})
     trees = [tree for folder in folders if (tree := _find_files(folder)).physiology or tree.annotations]
@@ -76,7 +77,7 @@ def find_tree(root: Path) -> Tree:
     if folders:
         what = "the data folders hold no data, as in a checkout of the git repository, which has raw files only"
         raise DataError(what, where=str(folders[0]), expected=EXPECTED, hint=OBTAIN)
-    raise files.not_this(root, "CASE", expected=EXPECTED, hint=OBTAIN)
+    raise files.missing_dataset_error(root, "CASE", expected=EXPECTED, hint=OBTAIN)
 
 
 def _find_files(folder: Path) -> Tree:
@@ -90,7 +91,7 @@ def _find_files(folder: Path) -> Tree:
 
 
 def _find_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
-    """The files of a folder that have such names, by the subject's number."""
+    """Return the files of a folder whose name matches, by the subject's number."""
     found: dict[int, Path] = {}
     for path in sorted(folder.glob("*")):
         if (match := pattern.fullmatch(path.name)) and path.is_file():
@@ -106,26 +107,26 @@ def _rank_tree(tree: Tree) -> tuple[int, str]:
 
 
 def is_pointer(path: Path) -> bool:
-    """Whether a file only stands for one that git has not fetched."""
+    """Return True if a file is a pointer to one that git has not fetched."""
     with path.open("rb") as file:
         return file.read(40).startswith(b"version https://git-lfs")
 
 
 def read_metadata(tree: Tree, name: str) -> Path | None:
-    """A file of the release's metadata folder, which lies beside `data`; None where it is not there."""
+    """Return the path of a file in the release's metadata folder, which lies beside `data`; None if it is missing."""
     above = tree.folder.resolve().parents
     found = [folder / "metadata" / name for folder in above[:2] if (folder / "metadata" / name).is_file()]
     return found[0] if found else None
 
 
 def plan(tree: Tree, person: int) -> Plan:
-    """When a subject's videos were on, from the release's order and durations of videos, on a grid of milliseconds.
+    """Return the times of a subject's videos, from the release's order and durations of videos, in milliseconds.
 
-    Counted as the release's own script counts: a video ends at the millisecond that is closest to its duration after
-    the end of the one before. So the codes are those of the interpolated tree, to the row.
+    As in the release's script, a video ends at the millisecond closest to its duration after the end of the one before.
+    The times thus agree with the codes of the interpolated tree.
 
     Raises:
-        DataError: a file is missing or names unknown videos, or the subject is not in it.
+        DataError: a file is missing, names unknown videos, or lacks the subject.
     """
     orders, durations = (read_metadata(tree, name) for name in ("seqs_order.txt", "videos_duration.txt"))
     if orders is None or durations is None:
@@ -152,7 +153,8 @@ def plan(tree: Tree, person: int) -> Plan:
 
 
 def _read_cells(path: Path) -> list[list[str]]:
-    """A small table with tabs as rows of cells without their quotes; the release has stray tabs at ends of lines."""
+    """Return a small table with tabs as rows of cells without their quotes; the release has stray tabs at ends of
+    lines."""
     text = path.read_text("utf-8-sig", errors="replace") if path.stat().st_size < 2**20 else ""
     rows = [[cell.strip().strip('"') for cell in line.split("\t")] for line in text.splitlines() if line.strip()]
     if len(rows) < 2:
@@ -178,30 +180,31 @@ def _find_code(name: str, path: Path) -> int:
     return codes[name.lower()]
 
 
-# CASE's tables, which are long: a session has 2.45 million rows. They are read in pieces, and only the rows of the
-# eight emotional videos are kept, so that a reader holds about half of a subject's signals (40 of 78 MB).
+# CASE's tables. A session has 2.45 million rows, so they are read in pieces, and only the rows of the eight emotional
+# videos are kept: about half of a subject's signals (40 of 78 MB).
 
 SENSORS = ("ecg", "bvp", "gsr", "rsp", "skt", "emg_zygo", "emg_coru", "emg_trap")
 AXES = ("valence", "arousal")  # the joystick's x and y
 REST = 5.0
-"""Where the joystick stands when nobody moves it."""
+"""Value of the joystick at rest."""
 GAP_MS = 100.0
-"""Rows further apart than this have lost samples between them; below it lies the logger's jitter."""
+"""Rows further apart than this have lost samples between them; less is the logger's jitter."""
 
-# From volts to the units of the other trees, as the release's own scripts have it: value * scale + offset.
+# Conversion from volts to the units of the other trees, from the release's scripts: value * scale + offset.
 _VOLTS = {"ecg": (20.0, -56.0), "bvp": (58.962, -115.09), "gsr": (24.0, -49.2), "rsp": (58.923, -115.01),
           "skt": (21.341, -32.085), "emg_zygo": (250.0, -500.0), "emg_coru": (250.0, -500.0),
           "emg_trap": (250.0, -500.0)}  # fmt: skip
 SCALE, OFFSET = (np.array([_VOLTS[name][part] for name in SENSORS]) for part in (0, 1))
 STICK = 26225
-"""The joystick's axes run from -STICK to STICK in the raw files, and from .5 to 9.5 in the others."""
+"""The joystick's values are -STICK to STICK in the raw files, and .5 to 9.5 in the others."""
 
 _CHUNK = 200_000  # rows
 _LARGEST = 2**30  # bytes; a session has 150 to 250 MB
 
 
 class Piece(NamedTuple):
-    """The signals during one video: (8, stop - start) float32, a column for each millisecond; NaN where rows lack."""
+    """The signals during one video: (8, stop - start) float32, a column for each millisecond, NaN where rows are
+    missing."""
 
     video: int
     start_ms: int
@@ -210,7 +213,7 @@ class Piece(NamedTuple):
 
 @dataclass
 class Seen:
-    """What a reader saw of a whole table."""
+    """Facts about a whole table, collected while it is read."""
 
     rows: int = 0
     last_ms: float = -np.inf
@@ -222,10 +225,10 @@ class Seen:
 
 
 def read_signals(tree: Tree, person: int) -> tuple[Iterator[Piece], Seen]:
-    """The signals of a subject's videos, in order of time, and what was seen of the table.
+    """Return the signals of a subject's videos, in order of time, and facts about the table.
 
     Raises:
-        DataError: the file is missing or damaged, its times or values are in other units, or a video is not whole.
+        DataError: the file is missing or damaged, its times or values are in other units, or a video is incomplete.
     """
     path = tree.physiology[person]
     planned = plan(tree, person) if tree.kind == "raw" else None
@@ -251,7 +254,7 @@ def read_signals(tree: Tree, person: int) -> tuple[Iterator[Piece], Seen]:
 
 
 def _select_rows(time: np.ndarray, codes: np.ndarray | None, planned: Plan | None) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of a piece that belong to each video; by a plan, with neighbours to interpolate from."""
+    """Yield (video, rows) for each video in a piece. For raw files the rows include neighbours, to interpolate from."""
     if codes is not None:
         present = np.unique(codes)
         yield from ((code, np.flatnonzero(codes == code)) for code in VIDEOS if code in present)
@@ -263,7 +266,7 @@ def _select_rows(time: np.ndarray, codes: np.ndarray | None, planned: Plan | Non
 
 
 def _find_spans(parts: dict[int, list[Any]], path: Path) -> tuple[tuple[int, int, int], ...]:
-    """(code, first millisecond, the one after the last) of the rows of each video, in order of time."""
+    """Return (code, first millisecond, millisecond after the last) of each video's rows, in order of time."""
     ends = {c: (min(t.min() for t, _ in own), max(t.max() for t, _ in own)) for c, own in parts.items()}
     spans = sorted(((c, int(np.ceil(a)), int(np.floor(b)) + 1) for c, (a, b) in ends.items()), key=lambda s: s[1])
     for code, start, stop in spans:
@@ -281,7 +284,8 @@ def _find_spans(parts: dict[int, list[Any]], path: Path) -> tuple[tuple[int, int
 def _interpolate(
     parts: dict[int, list[tuple[np.ndarray, np.ndarray]]], spans: Sequence[tuple[int, int, int]], path: Path
 ) -> Iterator[Piece]:
-    """Each video's rows at every millisecond: as they are where they lie there, else by straight lines between them."""
+    """Yield each video with a row for every millisecond: the rows themselves if they have these times, else
+    interpolated ones."""
     for code, start, stop in spans:
         own = parts.pop(code)
         time, values = np.concatenate([t for t, _ in own]), np.concatenate([v for _, v in own], axis=1)
@@ -302,8 +306,8 @@ def _interpolate(
 
 
 def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """The joystick's time in ms (n,) and values (n, 2) as valence and arousal, .5 to 9.5, by time; and how many
-    rows were not.
+    """Return the joystick's times in ms (n,), its values (n, 2) of valence and arousal, .5 to 9.5, in order of time,
+    and the number of rows that were out of order.
 
     Raises:
         DataError: the file is damaged, or its times or values are in other units.
@@ -327,7 +331,7 @@ def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray, i
 def _read_pieces(
     path: Path, clock: str, columns: Sequence[str], dtype: type, raw: bool, steps_ms: tuple[float, float]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """A table as pieces of (times in ms (n,), values (n, columns), video codes (n,) or None where it has none)."""
+    """Yield pieces of a table: times in ms (n,), values (n, columns), and video codes (n,), None for raw files."""
     names = (clock, *columns) if raw else (clock, *columns, "video")
     at = list(range(len(names))) if raw else _find_columns(path, names)
     types = {place: dtype if name in columns else np.float64 for name, place in zip(names, at, strict=True)}
@@ -349,7 +353,7 @@ def _read_pieces(
 
 
 def _find_columns(path: Path, names: Sequence[str]) -> list[int]:
-    """Where the named columns are. Raises DataError where one is not."""
+    """Return the positions of the named columns. Raises DataError if one is missing."""
     _check_size(path)
     with path.open("rb") as file:
         line = file.readline(2**16).decode("utf-8-sig", errors="replace")
@@ -374,7 +378,7 @@ def _check_size(path: Path) -> None:
 def _read_frames(
     path: Path, names: Sequence[str], at: Sequence[int], options: dict[str, Any], types: dict[int, type]
 ) -> Iterator[pd.DataFrame]:
-    """The table in pieces, as numbers; DataError names the cell where it is none."""
+    """Yield the table in pieces, as numbers. Raises DataError, which names a cell that is not a number."""
     _check_size(path)
     options = options | {"chunksize": _CHUNK, "quoting": csv.QUOTE_NONE, "encoding_errors": "replace"}
     try:
@@ -385,7 +389,7 @@ def _read_frames(
             with pd.read_csv(path, dtype=str, **options) as pieces:
                 for piece in pieces:
                     named = piece[list(at)].set_axis(list(names), axis=1)
-                    files.numbers(named, path, expected=", ".join(names), hint=AGAIN)
+                    files.to_numbers(named, path, expected=", ".join(names), hint=AGAIN)
         except (ValueError, OverflowError):
             pass
         what = f"not readable as a table: {error}"
@@ -393,7 +397,7 @@ def _read_frames(
 
 
 def _check_steps(path: Path, time: np.ndarray, steps_ms: tuple[float, float], raw: bool) -> None:
-    """Raises DataError where times are in another unit, or rows further apart than the tree's are."""
+    """Raise DataError if times are in another unit, or rows further apart than the tree's are."""
     step = float(np.median(np.diff(np.sort(time)))) if len(time) > 1 else np.nan
     if steps_ms[0] <= step <= steps_ms[1]:
         return
@@ -407,7 +411,7 @@ def _check_steps(path: Path, time: np.ndarray, steps_ms: tuple[float, float], ra
 
 
 def _check_skin(values: np.ndarray, path: Path) -> float:
-    """Median skin temperature. Raises DataError where it tells that the values are volts, or were converted twice."""
+    """Return the median skin temperature. Raises DataError if it shows volts, or values that were converted twice."""
     there = values[np.isfinite(values)]
     median = float(np.median(there)) if there.size else float("nan")
     if abs(median) < 10 or abs(median) > 100:
@@ -420,7 +424,7 @@ def _check_skin(values: np.ndarray, path: Path) -> float:
 
 
 def _check_note(seen: Seen, time: np.ndarray, values: np.ndarray, codes: np.ndarray | None) -> None:
-    """Adds a piece to what was seen, and makes whatever is no number NaN."""
+    """Add a piece to the facts about its table, and set values that are not finite to NaN."""
     seen.unordered += int((np.diff(time) < 0).sum()) + int(time[0] < seen.last_ms)
     seen.rows += len(time)
     values[~np.isfinite(values)] = np.nan

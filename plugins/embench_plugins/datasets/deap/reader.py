@@ -1,17 +1,17 @@
-"""DEAP (Koelstra et al. 2012): 32 subjects watch 40 one-minute music videos and rate what they felt.
+"""DEAP (Koelstra et al. 2012): 32 subjects watch 40 one-minute music videos and rate their feelings.
 
-Reads the preprocessed files, one a subject: `data_preprocessed_python/s01.dat` (pickles of any protocol, see `pickles`)
-or `data_preprocessed_matlab/s01.mat`, in these folders, nested deeper, or side by side; where a subject has both, the
-pickle is read. A file holds 40 trials of 40 channels, 3 s of rest and then the video, and 40 x 4 ratings: **valence
-first**, then arousal, dominance, liking. Trials are in order of the video's number (Experiment_id), not as shown.
+Reads the preprocessed files, one for each subject: `data_preprocessed_python/s01.dat` (pickles of any protocol, see
+`pickles`) or `data_preprocessed_matlab/s01.mat`, in any folder. If a subject has both, the pickle is read. A file holds
+40 trials of 40 channels, 3 s of rest and then the video, and 40 x 4 ratings: **valence first**, then arousal,
+dominance, liking. Trials are in order of the video's number (Experiment_id), not in the order shown.
 
-`metadata_csv/participant_ratings.csv` says when each was shown. Without it order and time in the session are unknown,
-and face videos, which are numbered as shown, cannot be told apart: they are excluded, and so are the tables
-made of them (`faces`). A face video begins with the music video, 3 s into the recording: its `span` begins at -3.
+`metadata_csv/participant_ratings.csv` states when each video was shown. Without it, order and time in the session are
+unknown. Face videos and tables of them (`faces`) are then excluded, as they are numbered in the order shown. A face
+video begins with the music video, 3 s into the recording: its `span` begins at -3.
 
-The GSR channel is a resistance, in ohm by the release's own table (values of one of the two laboratories were converted
-to it). It is stored with its sign turned, so that responses of the skin rise, as conductance does everywhere else; the
-inverse would not do, because values of some subjects are not positive.
+The GSR channel is a resistance, in ohm by the release's table (values of one of the two laboratories were converted).
+It is stored with its sign inverted, so that skin conductance responses rise. The inverse is not used, because values of
+some subjects are not positive.
 """
 
 from __future__ import annotations
@@ -32,18 +32,23 @@ from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.faces import read_header
-from embench_plugins.datasets.formats.files import as_float32, not_this, table, text_table
+from embench_plugins.datasets.formats.files import missing_dataset_error, read_table, read_text_table, to_float32
 from embench_plugins.datasets.formats.matlab import read_variables
 from embench_plugins.datasets.formats.pickles import load_pickle
-from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
-from embench_plugins.datasets.formats.scales import make_scale_targets
+from embench_plugins.datasets.formats.ratings import (
+    QUADRANT,
+    find_quadrant,
+    make_binary_targets,
+    make_scale_targets,
+    make_value_targets,
+)
 
 # The preprocessed files of DEAP, one a subject: a pickle (`s01.dat`) or a MATLAB file (`s01.mat`) of two arrays.
 
 PEOPLE = 32
 FILMED = 22  # subjects with face videos, the first ones
 UNFILMED = {3: (40,), 5: (40,), 11: (38, 39, 40), 14: (40,)}
-"""Trials, by the number of the person, of which the release has no face video: 874 are there."""
+"""Subject -> trials of which the release has no face video; it has 874."""
 RATE = 128.0
 TRIALS = 40
 BASELINE_S = 3.0
@@ -67,17 +72,17 @@ CHANNELS = {
 GSR = 36
 HINT = "unpack data_preprocessed_python.zip of DEAP and pass the folder that holds s01.dat .. s32.dat, or one above it"
 MOST_BYTES = 1_000_000_000
-"""Three times what the arrays take in the longest form, a pickle of protocol 0, and ten times the release's MATLAB
-files, unpacked."""
+"""Most bytes of a file: three times the arrays in the longest form, a pickle of protocol 0, and ten times the release's
+unpacked MATLAB files."""
 
 _CONTENT = "`data` of 40 trials x 40 channels x 8064 samples and `labels` of 40 x 4 ratings from 1 to 9"
 
 
 def read_trials(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A subject's data (40, 40, samples), up to 63 s, and ratings (40, 4), real numbers of the file's own dtypes.
+    """Return a subject's data (40, 40, samples), up to 63 s, and ratings (40, 4), real numbers of the file's dtypes.
 
     Raises:
-        DataError: it is no such file, or a modified copy: EEG alone, without rest, ratings made classes.
+        DataError: it is not such a file, or a modified copy: EEG only, without rest, or with classes for ratings.
     """
     if path.suffix.lower() == ".dat":
         content = load_pickle(path, expected=f"a pickle of {_CONTENT}", hint=HINT, most_bytes=MOST_BYTES)
@@ -103,7 +108,7 @@ def read_trials(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _read_matlab(path: Path) -> dict[str, Any]:
     try:
         return read_variables(path.read_bytes(), ("data", "labels"), MOST_BYTES)[0]
-    except Exception as error:  # whatever damaged bytes make scipy's parser stumble over
+    except Exception as error:  # scipy's parser raises all kinds of exceptions for damaged bytes
         what = f"not readable: {str(error) or type(error).__name__}"
         raise DataError(what, where=str(path), expected=f"a MATLAB file of {_CONTENT}", hint=HINT) from error
 
@@ -130,7 +135,7 @@ def _describe_shape(array: np.ndarray) -> str:
 
 CUT = 5.0
 LONGEST_CLIP = 1.25
-"""A face video that lasts longer by its header, as a multiple of the music video, has a header with a wrong rate."""
+"""Greatest length of a face video relative to the music video: if its header states more, its rate is wrong."""
 
 EXPECTED = "data_preprocessed_python/s01.dat and so on, or data_preprocessed_matlab/s01.mat"
 _FILE = re.compile(r"s(\d{1,2})\.(dat|mat)", re.IGNORECASE)
@@ -141,8 +146,8 @@ _COLUMNS = ("Participant_id", "Trial", "Experiment_id", "Start_time", "Valence",
 
 
 class Shown(NamedTuple):
-    """A row of participant_ratings.csv: when a video was shown, its ratings in the order of `RATINGS`, and how familiar
-    it was, 1 to 5; NaN for three subjects, and where the table lacks the column."""
+    """A row of participant_ratings.csv: position and time at which a video was shown, its ratings in the order of
+    `RATINGS`, and its familiarity, 1 to 5. Familiarity is NaN for three subjects, and if the table lacks the column."""
 
     trial: int
     start_s: float | None
@@ -151,7 +156,8 @@ class Shown(NamedTuple):
 
 
 class Deap(Dataset):
-    """The reader. A recording is one trial with the 3 s of rest before the video, which are no part of a unit."""
+    """The reader. A recording is one trial, including the 3 s of rest before the video, which are not part of a
+    unit."""
 
     card = Card(
         name="deap",
@@ -174,11 +180,13 @@ class Deap(Dataset):
         },
         default_modalities=("eeg", "ppg", "eda"),
         targets=(
-            *binary(("arousal", "valence", "dominance", "liking"), LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
+            *make_binary_targets(
+                ("arousal", "valence", "dominance", "liking"), LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)
+            ),
             QUADRANT,
             *make_scale_targets(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
-            *valued(["liking"], LabelRule("value"), (1.0, 9.0)),
-            *valued(["familiarity"], LabelRule("value"), (1.0, 5.0)),
+            *make_value_targets(["liking"], LabelRule("value"), (1.0, 9.0)),
+            *make_value_targets(["familiarity"], LabelRule("value"), (1.0, 5.0)),
         ),
         mains_hz=50.0,
         longest_s=SAMPLES / RATE,
@@ -193,11 +201,11 @@ class Deap(Dataset):
         self.card = faces.extend_card(self.card, (path for own in self._features.values() for path in own.values()))
 
     def subjects(self) -> list[str]:
-        """Subjects with a preprocessed file, `s01` and so on."""
+        """Return the subjects with a preprocessed file, `s01` and so on."""
         return sorted(self._paths)
 
     def files(self, subject: str) -> list[Path]:
-        """The subject's file, the table of ratings and the subject's face videos with what belongs to them, if any."""
+        """Return the subject's file, the table of ratings, and the subject's face videos with their tables, if any."""
         if self._table is None:
             return [self._path(subject)]
         trials = range(1, TRIALS + 1)
@@ -205,18 +213,18 @@ class Deap(Dataset):
         return [self._path(subject), self._table, *own]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The 40 trials, in order of the videos' numbers."""
+        """Yield the 40 trials, in order of the videos' numbers."""
         data, ratings = read_trials(self._path(subject))
         shown = self._showings.get(subject, {})
         for index, trial in enumerate(data):
             row = shown.get(index + 1)
             duration_s = data.shape[2] / RATE
             rated = dict(zip(RATINGS, ratings[index].tolist(), strict=True))
-            rated |= quadrant(rated["arousal"], rated["valence"], CUT)
+            rated |= find_quadrant(rated["arousal"], rated["valence"], CUT)
             rated |= {"familiarity": row.familiarity} if row else {}
             clip, features = self._face(subject, row.trial) if row else (None, None)
             at = partial(_find_span, duration_s=duration_s)
-            film, seen = faces.read(clip, features, at, self.card.modalities["face_au"])
+            film, seen = faces.read_face(clip, features, at, self.card.modalities["face_au"])
             yield Recording(
                 id=f"{subject}_E{index + 1:02d}",
                 subject=subject,
@@ -234,7 +242,8 @@ class Deap(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """What is missing or odd: subjects, lengths, ratings against the table, flat channels, face videos."""
+        """Return findings: missing subjects, lengths, ratings that differ from the table's, constant channels, face
+        videos."""
         findings = []
         if missing := PEOPLE - len(self.subjects()):
             findings.append(Finding("warning", str(self.root), f"{missing} of {PEOPLE} people have no file"))
@@ -243,13 +252,13 @@ class Deap(Dataset):
         if self._table is None:
             what = "no participant_ratings.csv: order and time of trials are unknown, and face videos are not used"
             findings.append(Finding("note", str(self.root), what))
-        findings += faces.note_lacking(self.root, self.card.modalities["face_au"])
+        findings += faces.note_missing_channels(self.root, self.card.modalities["face_au"])
         for subject in self.subjects():
             try:
                 data, ratings = read_trials(self._path(subject))
-                findings += _look(str(self._path(subject)), data, ratings)
+                findings += _list_findings(str(self._path(subject)), data, ratings)
                 findings += self._compare(subject, ratings)
-                findings += self._watch(subject, data.shape[2] / RATE - BASELINE_S)
+                findings += self._list_video_findings(subject, data.shape[2] / RATE - BASELINE_S)
             except DataError as error:
                 findings.append(Finding("error", error.where or subject, error.what))
         return findings
@@ -261,7 +270,7 @@ class Deap(Dataset):
 
     @cached_property
     def _paths(self) -> Mapping[str, Path]:
-        """The file of each subject that is read."""
+        """Subject -> the file that is read."""
         paths: dict[str, Path] = {}
         for path, match in self._named(_FILE):
             subject = f"s{int(match[1]):02d}"
@@ -276,7 +285,7 @@ class Deap(Dataset):
             if not rival or path.suffix.lower() == ".dat":
                 paths[subject] = path
         if not paths:
-            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=HINT)
+            raise missing_dataset_error(self.root, self.card.title, expected=EXPECTED, hint=HINT)
         return paths
 
     @property
@@ -292,7 +301,7 @@ class Deap(Dataset):
         return _sort_by_trial(_matches(faces.find_tables(self.root), _FEATURES))
 
     def _face(self, subject: str, trial: int) -> tuple[Path | None, Path | None]:
-        """The face video of a trial, as shown, and the table of the face in it."""
+        """Return the face video of a trial, numbered as shown, and the table of the face in it."""
         return self._clips.get(subject, {}).get(trial), self._features.get(subject, {}).get(trial)
 
     def _named(self, pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
@@ -300,19 +309,21 @@ class Deap(Dataset):
 
     @cached_property
     def _table(self) -> Path | None:
-        """participant_ratings.csv, wherever it lies."""
+        """Path of participant_ratings.csv, in any folder."""
         return next((path for path, _ in self._named(_TABLE)), None)
 
     @cached_property
     def _showings(self) -> Mapping[str, Mapping[int, Shown]]:
-        """When each video was shown to each subject: by subject, then by the video's number."""
+        """Subject -> video number -> when the video was shown."""
         shown: dict[str, dict[int, Shown]] = {}
         if self._table is None:
             return shown
         expected = f"a table of {PEOPLE * TRIALS} rows with the columns {', '.join(_COLUMNS)}"
         hint = "copy metadata_csv/participant_ratings.csv again from the release, or take it away"
-        rows = table(self._table, _COLUMNS, expected=expected, hint=hint)
-        cells = text_table(self._table, expected=expected, hint=hint).get("Familiarity", pd.Series(index=rows.index))
+        rows = read_table(self._table, _COLUMNS, expected=expected, hint=hint)
+        cells = read_text_table(self._table, expected=expected, hint=hint).get(
+            "Familiarity", pd.Series(index=rows.index)
+        )
         rows = rows.assign(familiarity=pd.to_numeric(cells, errors="coerce"))
         for person, trial, video, started, *ratings, familiarity in rows.to_numpy().tolist():
             known = all(value in range(1, most + 1) for value, most in ((person, 99), (trial, TRIALS), (video, TRIALS)))
@@ -326,7 +337,7 @@ class Deap(Dataset):
         return shown
 
     def _compare(self, subject: str, ratings: np.ndarray) -> Iterator[Finding]:
-        """Whether the table's ratings are those of the file, video by video."""
+        """Yield a finding if the table's ratings differ from the file's."""
         where = str(self._table)
         rows = sorted(self._showings.get(subject, {}).items())
         if self._table and len(rows) < TRIALS:
@@ -346,8 +357,8 @@ class Deap(Dataset):
             what = "ratings differ from those of the person's file"
         yield Finding("warning", where, f"{subject}: {what}")
 
-    def _watch(self, subject: str, video_s: float) -> Iterator[Finding]:
-        """The face videos of a subject: which are missing, and whether their headers make sense."""
+    def _list_video_findings(self, subject: str, video_s: float) -> Iterator[Finding]:
+        """Yield findings on a subject's face videos that are missing, or whose headers are implausible."""
         clips = self._clips.get(subject, {})
         person = int(subject[1:])
         unfilmed = range(1, TRIALS + 1) if person > FILMED else UNFILMED.get(person, ())
@@ -366,7 +377,7 @@ class Deap(Dataset):
                 unused = ": its rate must be wrong, and it is not used" * (clip.duration_s > LONGEST_CLIP * video_s)
                 yield Finding("warning", str(path), what + unused)
         for trial in range(1, TRIALS + 1):
-            yield from faces.look(*self._face(subject, trial))
+            yield from faces.list_findings(*self._face(subject, trial))
 
 
 def _matches(paths: list[Path], pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
@@ -374,7 +385,7 @@ def _matches(paths: list[Path], pattern: re.Pattern[str]) -> list[tuple[Path, re
 
 
 def _sort_by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapping[int, Path]]:
-    """Files of each subject by trial, as shown; in any folders, of two of one trial the first by path."""
+    """Return subject -> trial, numbered as shown -> file. If a trial has two files, the first by path is used."""
     found: dict[str, dict[int, Path]] = {}
     for path, match in named:
         found.setdefault(f"s{int(match[1]):02d}", {}).setdefault(int(match[2]), path)
@@ -382,16 +393,17 @@ def _sort_by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapp
 
 
 def _find_span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
-    """Seconds of a face video at which a trial begins, before it, and ends; None where its header cannot be right."""
+    """Return the seconds of a face video at which a trial begins (before the video) and ends; None if its header is
+    wrong."""
     video_s = duration_s - BASELINE_S
     return (-BASELINE_S, video_s) if clip_s <= LONGEST_CLIP * video_s else None
 
 
 def _make_signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
-    """The modalities with any value in them, from the 40 channels (40, samples) of a trial."""
+    """Return the modalities with any value, from the 40 channels (40, samples) of a trial."""
     signals, at = {}, 0
     for modality, channels in CHANNELS.items():
-        values = as_float32(trial[at : at + len(channels)])
+        values = to_float32(trial[at : at + len(channels)])
         at += len(channels)
         if np.isfinite(values).any():
             values = -values if modality == "eda" else values
@@ -399,8 +411,8 @@ def _make_signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
     return signals
 
 
-def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
-    """What is odd in a subject's file."""
+def _list_findings(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
+    """Yield what is odd in a subject's file."""
     if data.shape[2] != SAMPLES:
         what = f"trials of {data.shape[2]} samples, not {SAMPLES}: a shortened or generated copy"
         yield Finding("warning", where, what)
@@ -426,7 +438,8 @@ def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding
 
 
 def _measure_skew(resistance: np.ndarray) -> float:
-    """Skewness of the steps of a signal (trials, samples) at 4 Hz: a resistance drops faster than it rises."""
+    """Return the skewness of the steps of a signal (trials, samples) at 4 Hz: a resistance falls faster than it
+    rises."""
     block = round(RATE / 4)
     count = resistance.shape[1] // block
     with np.errstate(all="ignore"):  # damaged files hold any number
@@ -434,6 +447,6 @@ def _measure_skew(resistance: np.ndarray) -> float:
         return float(skew(steps, axis=None)) if np.ptp(steps) > 0 else 0.0
 
 
-def _agree(told: np.ndarray, read: np.ndarray) -> bool:
-    """Whether ratings are the same, but for rounding; where one is missing it says nothing."""
-    return bool(np.nanmax(np.abs(told - read), initial=0.0) <= 0.01)
+def _agree(stated: np.ndarray, stored: np.ndarray) -> bool:
+    """Return True if ratings are equal apart from rounding; missing ones are ignored."""
+    return bool(np.nanmax(np.abs(stated - stored), initial=0.0) <= 0.01)

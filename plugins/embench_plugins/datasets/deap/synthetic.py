@@ -1,19 +1,19 @@
-"""Synthetic DEAP files: pickles as Python 2 wrote them, the table of ratings, face videos, and an effect in the body.
+"""Synthetic DEAP files: pickles as Python 2 wrote them, the table of ratings and face videos, with an effect in the
+physiology.
 
-What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
-to each, which correlates with the latent value by `RHO * effect`:
-- arousal -> heart rate (plethysmograph) and skin conductance responses a minute (GSR), both rising with one response;
-- valence -> frontal alpha asymmetry, log right over left (EEG);
-- where faces are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `films`).
-`RHO` is such that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
-effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces. Ratings do not depend on the
-video, nor on when it was shown; dominance and liking depend on nothing.
+Planted. Every trial has two latent values, arousal and valence, from which the ratings are made. A physiological
+response to each has a correlation of `RHO * effect` with it: - arousal -> heart rate (PPG) and skin conductance
+responses per minute (GSR), both rising with one response; - valence -> frontal alpha asymmetry, log right over left
+(EEG); - with faces, from the same responses: valence -> smile, arousal -> raised brows (see `films`). `RHO` is chosen
+so that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at effect 1, and
+.50 at effect 0. Subjects differ more than the effect, except in their faces. Ratings do not depend on the video, nor on
+when it was shown; dominance and liking are random.
 
-What is not planted. Mean and variance of each channel are drawn without regard to the label: after the 3 s of rest a
-channel is standardised over its trial, then given a random gain and offset.
+Not planted. Mean and variance of each channel are independent of the label: after the 3 s of rest a channel is
+standardised over its trial, and then gets a random gain and offset.
 
-What is not as in real files: trials last `LENGTH_S` unless asked for 63 s, values have float32 precision, and a face
-video is one grey picture unless faces are asked for, which have a quarter of the frames.
+Unlike real files: trials last `LENGTH_S` by default (real ones 63 s), values have float32 precision, and a face video
+is a single grey picture unless faces are requested; these have a quarter of the frames.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from embench_plugins.datasets.synthetic.body import (
     draw_smooth_noise,
     make_skin_responses,
     plant_response,
-    spread,
+    spread_values,
     standardise,
 )
 from embench_plugins.datasets.synthetic.films import OWN, Face, Performance
@@ -51,16 +51,16 @@ LENGTH_S = 33.0  # a subject is 54 MB then, with real trials of 63 s 103 MB
 REST = round(BASELINE_S * RATE)
 FPS = 50
 
-# Quirks. Those of the release:
+# Quirks of the release:
 UNFAMILIAR = (2, 15, 23)  # subjects without ratings of familiarity
-# Those that occur in some copies, at places of our own, early enough for small sets to have them:
+# Quirks of some copies; the subjects are ours, early enough for small sets to have them:
 AS_TEXT = (2,)  # subjects whose pickle is of protocol 0
-BY_PYTHON_3 = (3,)  # whose pickle somebody wrote again
-NOT_POSITIVE = (2, 4, 9, 16, 25)  # whose GSR lies around zero
-TURNED = (5,)  # whose GSR rises where conductance rises
-WRONG_RATE = (2, 3)  # subject and trial of a face video whose header gives half the rate
-UNSEEN = (1, 7)  # subject and trial of a face video of which there is no table of OpenFace
-BY_OLD_OPENFACE = (2,)  # subjects whose tables have spaces, as older versions wrote them
+BY_PYTHON_3 = (3,)  # subjects whose pickle was written again by Python 3
+NOT_POSITIVE = (2, 4, 9, 16, 25)  # subjects whose GSR is around zero
+TURNED = (5,)  # subjects whose GSR rises with conductance
+WRONG_RATE = (2, 3)  # subject and trial of a face video whose header states half the rate
+UNSEEN = (1, 7)  # subject and trial of a face video without a table of OpenFace
+BY_OLD_OPENFACE = (2,)  # subjects whose tables have spaces, as in older versions
 
 PLANTED = {
     "heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence", "smile": "valence",
@@ -75,8 +75,8 @@ minute, log alpha power right over left, smile and brow in standard deviations."
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
-    """`data_preprocessed_python/s01.dat` and so on, `metadata_csv` and `face_video`, whose picture is grey without
-    `videos`, and has faces and an `openface` beside it with. A trial's length includes its 3 s of rest."""
+    """Write `data_preprocessed_python/s01.dat` and so on, `metadata_csv`, and `face_video`: grey pictures, or with
+    `videos` faces, and `openface`. A trial's length includes its 3 s of rest."""
     folder = out / "data_preprocessed_python"
     folder.mkdir()
     for number, person in enumerate(people, 1):
@@ -98,7 +98,7 @@ def _draw_truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
     rows["familiarity"] = rng.integers(1, 6, TRIALS)
     response = {}
     for target in RATINGS:
-        latent, other = norm.ppf(spread(rng, TRIALS)), rng.standard_normal(TRIALS)
+        latent, other = norm.ppf(spread_values(rng, TRIALS)), rng.standard_normal(TRIALS)
         response[target] = plant_response(latent, other, RHO * effect)
         # A mean that shifts by up to half a standard deviation: both classes occur.
         rows[target] = np.round(1 + 8 * norm.cdf(latent + rng.uniform(-0.5, 0.5)), 2)
@@ -112,17 +112,17 @@ def _draw_truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
 
 
 def _write_pickle(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
-    """One subject's pickle, from the rows (40,) of that subject."""
+    """Write one subject's pickle, from the rows (40,) of that subject."""
     person = int(trials["person"][0])
     body = _Person.draw(person, np.random.default_rng([seed, person, 1]))
     resting = float(trials["heart_rate"].mean())
     streams = (np.random.default_rng([seed, person, 2, int(video)]) for video in trials["video"])
-    data = np.stack([body.trial(trial, resting, samples, rng) for trial, rng in zip(trials, streams, strict=True)])
+    data = np.stack([body.make_trial(trial, resting, samples, rng) for trial, rng in zip(trials, streams, strict=True)])
     content = {"labels": np.stack([trials[name] for name in RATINGS], axis=1), "data": data}
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
         if person in BY_PYTHON_3:
-            # With the module names of the numpy of that time, whichever writes now.
+            # With the module names of the numpy of that time.
             file.write(pickle.dumps(content, 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
         else:
             dump_python2(file, content, 0 if person in AS_TEXT else 2)
@@ -130,7 +130,7 @@ def _write_pickle(path: Path, trials: np.ndarray, seed: int, samples: int) -> No
 
 
 def _write_metadata(folder: Path, rows: np.ndarray) -> None:
-    """participant_ratings.csv, a row a trial in the order shown, with a byte order mark."""
+    """Write participant_ratings.csv, a row for each trial in the order shown, with a byte order mark."""
     folder.mkdir()
     lines = ["Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity"]
     for row in np.sort(rows, order=["person", "trial"]):
@@ -142,7 +142,7 @@ def _write_metadata(folder: Path, rows: np.ndarray) -> None:
 
 
 def _write_faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
-    """One subject's face videos, and what OpenFace would have made of them, from the rows (40,) of that subject."""
+    """Write one subject's face videos and OpenFace's tables of them, from the rows (40,) of that subject."""
     person = int(trials["person"][0])
     face, seconds = Face.draw(np.random.default_rng([seed, person, 4])), films.list_times(video_s)
     for row in trials:
@@ -169,7 +169,7 @@ def _write_videos(folder: Path, subjects: int, video_s: float) -> None:
 
 
 def _write_clip(video_s: float, fps: int) -> bytes:
-    """An .avi file of Xvid's kind with the pictures of `video_s` seconds at `FPS`, whose header says `fps`."""
+    """Return an .avi file of Xvid video with the pictures of `video_s` seconds at `FPS`, whose header states `fps`."""
     buffer = io.BytesIO()
     picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 128, np.uint8), format="rgb24").reformat(format="yuv420p")
     with av.open(buffer, "w", format="avi", options={"fflags": "+bitexact"}) as container:
@@ -185,7 +185,7 @@ def _write_clip(video_s: float, fps: int) -> bytes:
 
 @dataclass(frozen=True)
 class _Person:
-    """One subject's own shapes, sizes and levels of signals, which no trial changes."""
+    """One subject's constants of signals: shapes, sizes and levels."""
 
     body: Body
     brain: Brain
@@ -201,30 +201,30 @@ class _Person:
         level[GSR] += 0 if person in NOT_POSITIVE else 10 * size[GSR]
         return _Person(Body.draw(rng), Brain.draw(rng, EEG), size, level, person in TURNED)
 
-    def trial(self, trial: np.void, resting: float, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """The 40 channels of a trial (40, samples), at float32 precision."""
+    def make_trial(self, trial: np.void, resting: float, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return the 40 channels of a trial (40, samples), at float32 precision. `resting`: the resting heart rate."""
         onset = 1 - np.exp(-np.maximum(np.arange(samples) / RATE - BASELINE_S, 0) / 2)
-        breath = self.body.breathing(samples, RATE, rng)
-        heart = self.body.heart(resting + (float(trial["heart_rate"]) - resting) * onset, breath, RATE, rng)
+        breath = self.body.draw_breath_phase(samples, RATE, rng)
+        heart = self.body.draw_heart_phase(resting + (float(trial["heart_rate"]) - resting) * onset, breath, RATE, rng)
         skin = self._skin(float(trial["scr_per_min"]), samples, rng)
         others = np.stack(
             [
                 *(draw_smooth_noise(rng, samples, RATE, 0.3) for _ in range(2)),
-                *(self.body.muscle(samples, RATE, rng) for _ in range(2)),
+                *(self.body.draw_emg(samples, RATE, rng) for _ in range(2)),
                 skin if self.turned else -skin,
-                self.body.respiration(breath, RATE, rng),
-                self.body.ppg(heart, RATE, rng),
-                self.body.temperature(samples, RATE, rng),
+                self.body.draw_respiration(breath, RATE, rng),
+                self.body.draw_ppg(heart, RATE, rng),
+                self.body.draw_temperature(samples, RATE, rng),
             ]
         )
-        eeg = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=(4, 45), skip=REST)
+        eeg = self.brain.draw_eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=(4, 45), skip=REST)
         columns = np.concatenate([eeg, standardise(others, REST) * draw_gain(rng, len(others))])
         columns = self.level + self.size * (columns + 0.1 * rng.standard_normal((len(columns), 1)))
         return columns.astype(np.float32).astype(np.float64)
 
     @staticmethod
     def _skin(per_min: float, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """(samples,) of conductance: responses after the video's start, on a drifting level."""
+        """Return (samples,) EDA: responses after the video's start, on a drifting level."""
         count = math.floor(per_min * (samples / RATE - BASELINE_S) / 60 + rng.random())
         responses = make_skin_responses(count, BASELINE_S, samples, RATE, rng)
         return responses + 0.1 * draw_smooth_noise(rng, samples, RATE, 30) + 0.003 * rng.standard_normal(samples)

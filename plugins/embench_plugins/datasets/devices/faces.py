@@ -1,4 +1,4 @@
-"""The face of a subject in a recording: a clip by its header, and what OpenFace saw in it."""
+"""The face of a subject in a recording: a video clip's header, and OpenFace's table of the clip."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from embench.interfaces.recording import VIDEO_CHANNELS, Signal, Video
 from embench.signals.video import open_container
 from embench_plugins.datasets.formats import files
 
-# A video file by its header, without decoding a frame, and a face through it, whichever program followed it: values at
-# frames, their times, and the frame rate.
+# A video file's header, and the values that any program measured of a face in each frame.
 
-RATES = (1.0, 240.0)  # frames a second that a camera can have had
-_STAMP_S = 0.001  # what timestamps are rounded to
+RATES = (1.0, 240.0)  # plausible frame rates of a camera
+_STAMP_S = 0.001  # resolution of timestamps
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A video file's header: frames a second, and length in s."""
+    """A video file's header: frames per second, and length in s."""
 
     path: Path
     fps: float
@@ -33,7 +32,8 @@ class Clip:
 
 
 def read_header(path: Path) -> Clip:
-    """Reads a container's header. Raises DataError where it is no video or its header makes no sense."""
+    """Return a video file's header, without decoding a frame. Raises DataError for other files or implausible
+    headers."""
     import av
 
     expected = "a video file with a frame rate and a duration in its header"
@@ -56,8 +56,8 @@ def read_header(path: Path) -> Clip:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A face through a video: `seconds` (n,) from the file's first frame, and `values` (n, channels), NaN in frames
-    without it; `rate` is frames a second."""
+    """Values of a face in each frame of a video: `seconds` (n,) from the file's first frame, and `values` (n,
+    channels), NaN in frames without it; `rate` is frames per second."""
 
     rate: float
     seconds: np.ndarray
@@ -71,21 +71,24 @@ class Track:
 
     @property
     def lost(self) -> float:
-        """Share of frames without a face."""
+        """Proportion of frames without a face."""
         return float(np.isnan(self.values).any(axis=1).mean())
 
 
 def sort_frames(track: Track) -> Track:
-    """The frames by time, without those that have none; one with a value that is no number is lost whole."""
+    """Return the frames in order of time, without those without a time. A frame with a missing value becomes NaN."""
     values = np.where(np.isfinite(track.values).all(axis=1, keepdims=True), track.values, np.float32(np.nan))
     order = np.argsort(track.seconds, kind="stable")[: int(np.isfinite(track.seconds).sum())]
     return replace(track, seconds=track.seconds[order], values=values[order])
 
 
 def find_frame_rate(frame: np.ndarray, seconds: np.ndarray) -> float | None:
-    """Frames a second: the roundest number that timestamps allow, which are rounded to milliseconds. None where they
-    tell none: time stands still, or frames follow each other faster than any camera takes them, as in tables that were
-    made without a frame rate."""
+    """Return frames per second: the roundest number that agrees with timestamps in milliseconds. None if the timestamps
+    give no plausible rate, as in tables that were made without one.
+
+    Args:
+        frame, seconds: (n,) number and time of each frame.
+    """
     known = np.isfinite(frame) & np.isfinite(seconds)
     frame, seconds = frame[known], seconds[known]
     frames, length_s = (np.ptp(x) if x.size else 0.0 for x in (frame, seconds))
@@ -97,19 +100,18 @@ def find_frame_rate(frame: np.ndarray, seconds: np.ndarray) -> float | None:
 
 
 def resample_track(track: Track, span: tuple[float, float], channels: tuple[str, ...], unit: str) -> Signal | None:
-    """A face on a recording's clock; None where it is in no frame of the recording.
+    """Return the values of a face at the times of a recording; None if no frame of the recording has a face.
 
     Args:
         span: seconds of the video, from its first frame, at which the recording begins and ends.
-        channels: those of the track that are wanted, in order.
+        channels: channels of the track to return, in order.
 
     Returns:
-        (channels, n) at the video's own rate, each row at the nearest point; NaN where there is no frame or none that
-        counts.
+        (channels, n) at the video's own rate, each frame at the nearest point; NaN where there is no face.
     """
     start, stop = span
     count = max(int((stop - start) * track.rate + 1e-6), 0)
-    # Frames lie at whole multiples of the frame's length in the file: all are shifted by the same number of points.
+    # Frames are evenly spaced in the file: all are shifted by the same number of points.
     points = np.rint(track.seconds * track.rate).astype(np.int64) + math.floor(0.5 - start * track.rate)
     inside = (points >= 0) & (points < count)
     data = np.full((len(channels), count), np.nan, np.float32)
@@ -117,16 +119,15 @@ def resample_track(track: Track, span: tuple[float, float], channels: tuple[str,
     return Signal(data, track.rate, channels, unit) if np.isfinite(data).any() else None
 
 
-# What OpenFace saw in a video (Baltrusaitis et al. 2016, 2018): action units and gaze, a table with a row a frame.
+# OpenFace's tables (Baltrusaitis et al. 2016, 2018): action units and gaze, one row for each frame.
 #
-# Read are the tables of its versions 0 to 2 (programs FeatureExtraction and FaceLandmarkVidMulti), as `.csv` or `.txt`,
-# with or without spaces before the names. Of their columns these are taken, in the order of `CHANNELS`: intensities (0
-# to 5) and presences (0 or 1) of 17 action units, and, where the program was asked for gaze, 8 values of it (two unit
-# vectors, two angles in radians). Version 1 has no angles: they follow from the vectors as version 2 computes them.
-# Version 0 has 14 intensities and 5 presences. Presence of AU28, which has no intensity, landmarks and pose are not
-# read.
+# Versions 0 to 2 are read (programs FeatureExtraction and FaceLandmarkVidMulti), as `.csv` or `.txt`, with or without
+# spaces before the names. `CHANNELS` lists the columns that are read: intensities (0 to 5) and presences (0 or 1) of 17
+# action units, and 8 values of gaze if the table has them (two unit vectors, two angles in radians). Version 1 has no
+# angles: they are computed from the vectors as in version 2. Version 0 has 14 intensities and 5 presences. Not read:
+# the presence of AU28, which has no intensity, landmarks and pose.
 #
-# A frame in which no face was found, or one with little confidence, is lost: its values are NaN.
+# The values of a frame without a face, or with little confidence, are NaN.
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 ACTION_UNITS = (*(f"AU{n:02d}_r" for n in UNITS), *(f"AU{n:02d}_c" for n in UNITS))
@@ -136,7 +137,7 @@ CHANNELS = (*ACTION_UNITS, *GAZE)
 NAME, UNIT = "OpenFace", "a.u."
 
 LEAST_CONFIDENCE = 0.5
-"""A frame counts where `success` is 1 and `confidence` at least this."""
+"""A frame counts if `success` is 1 and `confidence` is at least this."""
 
 _VERSION_0 = (
     *(f"AU{n:02d}_r" for n in (1, 2, 4, 5, 6, 9, 10, 12, 14, 15, 17, 20, 25, 26)),
@@ -148,13 +149,13 @@ _HINT = "run OpenFace 2 again (FeatureExtraction -f CLIP -aus -gaze), or take th
 
 
 def select_channels(names: Collection[str], path: Path) -> tuple[str, ...]:
-    """Which of `CHANNELS` a table with these columns has, in their order.
+    """Return those of `CHANNELS` that a table with these columns has, in their order.
 
     Raises:
-        DataError: columns that its version always writes are missing.
+        DataError: columns are missing that every table of its version has.
     """
-    told = {name for name in names if name.startswith("AU") and name.endswith(("_r", "_c"))} - {"AU28_c"}
-    units = _VERSION_0 if told == set(_VERSION_0) else ACTION_UNITS
+    written = {name for name in names if name.startswith("AU") and name.endswith(("_r", "_c"))} - {"AU28_c"}
+    units = _VERSION_0 if written == set(_VERSION_0) else ACTION_UNITS
     gaze = VECTORS if any(name in names for name in VECTORS) else ()
     if missing := [name for name in (*_FRAME, *units, *gaze) if name not in names]:
         more = f" and {len(missing) - 3} others" if len(missing) > 3 else ""
@@ -164,26 +165,26 @@ def select_channels(names: Collection[str], path: Path) -> tuple[str, ...]:
 
 
 def read_table(path: Path, fps: float | None = None) -> Track:
-    """A table of OpenFace. Where it follows several faces, the one that is seen in most frames is taken.
+    """Return a table of OpenFace. If it follows several faces, the one that is found in most frames is used.
 
     Args:
-        fps: frames a second of its video, for a table whose timestamps tell none; None where they are unknown.
+        fps: frames per second of its video, for a table without usable timestamps; None if unknown.
 
     Raises:
-        DataError: it is no such table, a column is missing, a frame that counts holds no numbers, or nothing tells how
-            many frames a second there are.
+        DataError: it is not such a table, a column is missing, a frame that counts has values that are not numbers, or
+            the frame rate is unknown.
     """
-    table = files.text_table(path, expected=_EXPECTED, hint=_HINT)
+    table = files.read_text_table(path, expected=_EXPECTED, hint=_HINT)
     names = select_channels(table.columns, path)
     table = table if "timestamp" in table.columns else table.assign(timestamp=np.nan)
-    frames = files.numbers(table[[*_FRAME, "timestamp"]], path, expected=_EXPECTED, hint=_HINT)
+    frames = files.to_numbers(table[[*_FRAME, "timestamp"]], path, expected=_EXPECTED, hint=_HINT)
     good = (frames["success"] == 1) & (frames["confidence"] >= LEAST_CONFIDENCE) & frames["frame"].notna()
     if "face_id" in table.columns and good.any():
         face = table["face_id"]
         kept = face == face[good].value_counts().index[0]
         table, frames, good = table[kept], frames[kept], good[kept]
     stored = [name for name in names if name in table.columns]
-    seen = files.numbers(table.loc[good, stored], path, expected=_EXPECTED, hint=_HINT)
+    seen = files.to_numbers(table.loc[good, stored], path, expected=_EXPECTED, hint=_HINT)
     values = np.full((len(frames), len(names)), np.nan, np.float32)
     values[good.to_numpy()] = _add_angles(seen, names)[list(names)].to_numpy(np.float32)
     frame, seconds = frames["frame"].to_numpy(), frames["timestamp"].to_numpy()
@@ -203,14 +204,15 @@ def read_table(path: Path, fps: float | None = None) -> Track:
 
 
 def _add_angles(seen: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """With the angles of gaze, where vectors are there and version 1 wrote no angles: those of their mean."""
+    """Return the table with angles of gaze. Version 1 did not write them: they are those of the mean of both
+    vectors."""
     if set(names) <= set(seen.columns):
         return seen
     x, y, z = (seen[f"gaze_0_{axis}"] + seen[f"gaze_1_{axis}"] for axis in "xyz")
     return seen.assign(gaze_angle_x=np.arctan2(x, -z), gaze_angle_y=np.arctan2(y, -z))
 
 
-# The face of a subject in a recording: a clip, and what OpenFace saw in it.
+# The face of a subject in a recording: a clip, and OpenFace's table of it.
 
 CARDS = {
     "face_au": ModalityCard(CHANNELS, math.nan, UNIT),
@@ -219,7 +221,7 @@ CARDS = {
 """The two modalities of a dataset with clips of faces; rates differ from clip to clip."""
 
 BOXES = ".boxes.csv"
-"""What the name of a table of face boxes, which may lie beside a clip, ends in."""
+"""Ending of the name of a table of face boxes, which may lie beside a clip."""
 
 SUFFIXES = (".csv", ".txt")
 
@@ -229,7 +231,7 @@ _LONGEST_HEADER = 1 << 16
 
 
 def find_tables(root: Path) -> list[Path]:
-    """The files below a folder that may be tables of faces: boxes of faces and hidden files are not among them."""
+    """Return the files below a folder that may be tables of faces, without tables of face boxes and hidden files."""
     return sorted(
         path
         for path in root.rglob("*.*")
@@ -240,12 +242,12 @@ def find_tables(root: Path) -> list[Path]:
 
 
 def extend_card(card: Card, found: Iterable[Path]) -> Card:
-    """A dataset's card with the channels that all tables of its folder have; as it stands where there are none."""
+    """Return a dataset's card with the channels that all tables in its folder have; unchanged without tables."""
     channels: tuple[str, ...] | None = None
     for path in found:
         try:
             names = _read_columns(path)
-        except DataError:  # whoever reads the table tells
+        except DataError:  # reported when the table is read
             continue
         channels = names if channels is None else tuple(name for name in channels if name in names)
     if channels is None:
@@ -253,67 +255,68 @@ def extend_card(card: Card, found: Iterable[Path]) -> Card:
     return replace(card, modalities={**card.modalities, "face_au": ModalityCard(channels, math.nan, UNIT)})
 
 
-def note_lacking(root: Path, promised: ModalityCard) -> Iterator[Finding]:
-    """A note on what no recording has, because some tables lack it."""
+def note_missing_channels(root: Path, promised: ModalityCard) -> Iterator[Finding]:
+    """Yield a note on channels that no recording has, because some tables lack them."""
     if names := [n for n in CHANNELS if n not in promised.channels]:
         what = "gaze" if set(names) <= set(GAZE) else f"{', '.join(names[:3])} and {len(names) - 3} others"
         yield Finding("note", str(root), f"tables without {what}: face_au has {len(promised.channels)} channels")
 
 
-def read(
+def read_face(
     clip: Path | None, table: Path | None, span: Callable[[float], Span | None], promised: ModalityCard
 ) -> tuple[Video | None, dict[str, Signal]]:
-    """A recording's video, if any, and its signal `face_au`, if any.
+    """Return a recording's video, if any, and its signal `face_au`, if any.
 
-    A clip whose header cannot be read is handed on, its rate NaN, so that whoever decodes it says so.
+    A clip with an unreadable header is returned with a rate of NaN; decoding it raises the error.
 
     Args:
-        table: what OpenFace made of the clip, which itself need not be there.
-        span: the seconds of a file, given how long it lasts (0 where nothing tells), at which the recording begins and
-            ends; None where such a file cannot be used.
-        promised: `face_au` of the dataset's card, whose channels are taken.
+        table: OpenFace's table of the clip; the clip itself may be missing.
+        span: function from a file's length in s (0 if unknown) to the seconds of the file at which the recording
+            begins and ends, or None if the file cannot be used.
+        promised: `face_au` of the dataset's card: the channels to return.
 
     Raises:
-        DataError: it is no table of OpenFace, or has not these channels.
+        DataError: it is not a table of OpenFace, or lacks these channels.
     """
-    film = _read_clip(clip)
-    track = _read_track(table, film) if table else None
-    length_s = film.duration_s if film else track.duration_s if track else 0.0
-    if (at := span(length_s)) is None:
+    header = _read_clip(clip)
+    track = _read_track(table, header) if table else None
+    length_s = header.duration_s if header else track.duration_s if track else 0.0
+    if (seconds := span(length_s)) is None:
         return None, {}
-    video = Video(clip, film.fps if film else math.nan, at, _find_boxes(clip)) if clip else None
-    signal = resample_track(track, at, promised.channels, promised.unit) if track else None
+    video = Video(clip, header.fps if header else math.nan, seconds, _find_boxes(clip)) if clip else None
+    signal = resample_track(track, seconds, promised.channels, promised.unit) if track else None
     return video, {"face_au": signal} if signal else {}
 
 
 def list_files(clip: Path | None, table: Path | None) -> list[Path]:
-    """The files that decide what `read` gives."""
+    """Return the files that determine the result of `read_face`."""
     return [path for path in (clip, _find_boxes(clip) if clip else None, table) if path]
 
 
-def look(clip: Path | None, table: Path | None) -> Iterator[Finding]:
-    """Findings on a table: it is none, it is of another file than the clip, or a face is rarely seen."""
+def list_findings(clip: Path | None, table: Path | None) -> Iterator[Finding]:
+    """Yield findings on a table: it cannot be read, it belongs to another file than the clip, or a face is rarely
+    found."""
     if table is None:
         return
-    film = _read_clip(clip)
+    header = _read_clip(clip)
     try:
-        track = _read_track(table, film)
+        track = _read_track(table, header)
     except DataError as error:
         yield Finding("error", str(table), error.what)
         return
-    if film and abs(film.duration_s - track.duration_s) > _APART_S:
-        what = f"it covers {track.duration_s:.1f} s, the clip lasts {film.duration_s:.1f} s: not of this file?"
+    if header and abs(header.duration_s - track.duration_s) > _APART_S:
+        what = f"it covers {track.duration_s:.1f} s, the clip lasts {header.duration_s:.1f} s: not of this file?"
         yield Finding("warning", str(table), what)
     if track.lost > 0.1:
         yield Finding("warning", str(table), f"{track.lost:.0%} of the frames have no face, or little confidence")
 
 
-def _read_track(table: Path, film: Clip | None) -> Track:
-    return read_table(table, film.fps if film else None)
+def _read_track(table: Path, header: Clip | None) -> Track:
+    return read_table(table, header.fps if header else None)
 
 
 def _read_columns(path: Path) -> tuple[str, ...]:
-    """The channels that a table has. Raises DataError."""
+    """Return the channels that a table has. Raises DataError."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             names = {name.strip() for name in file.readline(_LONGEST_HEADER).split(",")}
@@ -325,7 +328,7 @@ def _read_columns(path: Path) -> tuple[str, ...]:
 def _read_clip(clip: Path | None) -> Clip | None:
     try:
         return read_header(clip) if clip else None
-    except DataError:  # `verify` of the reader tells
+    except DataError:  # reported by the reader's `verify`
         return None
 
 

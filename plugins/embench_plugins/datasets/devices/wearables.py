@@ -1,4 +1,4 @@
-"""Wearable devices other than the E4: tables written row by row with times, and raw files of Empatica's EmbracePlus."""
+"""Wearable devices other than the E4: tables of rows with times, and raw files of Empatica's EmbracePlus."""
 
 from __future__ import annotations
 
@@ -17,54 +17,54 @@ from embench.interfaces.dataset import Finding
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.channels import MOST_BYTES, Channels, Track, damaged_error
 
-# Tables that wearable devices wrote row by row, each with its time, and the regular grid that they are put on.
+# Tables of wearable devices with a time in each row, and their resampling to a regular grid.
 
 BRIDGED = 2
-"""Lost samples in a row that a straight line may fill."""
+"""Most successive lost samples that a straight line may fill."""
 
 
 def put_on_grid(points: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    """Rows at their points of a regular grid.
+    """Return rows with times as samples of a regular grid.
 
     Args:
-        points: (n,) whole numbers: the point of each row, in any order; those outside 0 to `count` are excluded.
-        values: (n, C), NaN where a row has none.
+        points: (n,) grid point of each row, whole numbers in any order; rows outside 0 to `count` are excluded.
+        values: (n, C) values, NaN where one is missing.
 
     Returns:
-        (C, count) float32: the mean of the rows of a point, a straight line over at most `BRIDGED` empty points between
-        two known ones, else NaN.
+        (C, count) float32: the mean of the rows at a point. At most `BRIDGED` empty points between two known ones are
+        filled by a straight line, others are NaN.
     """
     inside = (points >= 0) & (points < count)
-    at, data = points[inside].astype(np.int64), np.full((values.shape[1], count), np.nan)
-    for row, column in zip(data, values[inside].T, strict=True):
-        good = np.isfinite(column)
-        rows = np.bincount(at[good], minlength=count)
+    point, data = points[inside].astype(np.int64), np.full((values.shape[1], count), np.nan)
+    for channel, column in zip(data, values[inside].T, strict=True):
+        finite = np.isfinite(column)
+        rows = np.bincount(point[finite], minlength=count)
         known = np.flatnonzero(rows)
         if not known.size:
             continue
-        row[known] = np.bincount(at[good], column[good], count)[known] / rows[known]
+        channel[known] = np.bincount(point[finite], column[finite], count)[known] / rows[known]
         empty = np.arange(known[0], known[-1])[rows[known[0] : known[-1]] == 0]
         after = np.searchsorted(known, empty)
-        short = empty[known[after] - known[after - 1] <= BRIDGED + 1]
-        row[short] = np.interp(short, known, row[known])
-    return files.as_float32(data)
+        bridged = empty[known[after] - known[after - 1] <= BRIDGED + 1]
+        channel[bridged] = np.interp(bridged, known, channel[known])
+    return files.to_float32(data)
 
 
 def read_rows(
     path: Path, columns: tuple[str, ...], serial: str | None, findings: list[Finding], *, hint: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A table with a column `timestamp`: unix ms (n,) and values (n, C), in the file's order, of one device.
+    """Return unix ms (n,) and values (n, C) of one device, in the file's order, from a table with a column `timestamp`.
 
     Args:
-        serial: the `device_serial` to keep where the rows of several devices are there; None, or where it is not among
-            them: the one with most rows.
-        findings: takes what was assumed or is odd.
+        serial: the `device_serial` to read if the table has several devices. If it is None, or not in the table, the
+            device with most rows is read.
+        findings: receives assumptions and oddities.
 
     Raises:
-        DataError: it is no such table, or its times are no milliseconds.
+        DataError: it is not such a table, or its times are not in milliseconds.
     """
     expected = f"a table with the columns timestamp (unix milliseconds) and {', '.join(columns)}"
-    table = files.text_table(path, expected=expected, hint=hint)
+    table = files.read_text_table(path, expected=expected, hint=hint)
     if missing := [name for name in ("timestamp", *columns) if name not in table.columns]:
         what = f"no column {', '.join(missing)}, but {', '.join(table.columns[:12])}"
         if all(re.fullmatch(r"[\d.eE+-]+", name) for name in table.columns):
@@ -73,7 +73,7 @@ def read_rows(
     table = _select_device(table, path, serial, findings)
     if "isValid" in table.columns:
         table = table[table["isValid"].astype(str).str.strip().str.lower().isin(("true", "1", "1.0"))]
-    read = files.numbers(table[["timestamp", *columns]], path, expected=expected, hint=hint)
+    read = files.to_numbers(table[["timestamp", *columns]], path, expected=expected, hint=hint)
     read = read[np.isfinite(read["timestamp"])]
     times, values = read["timestamp"].to_numpy(), read[list(columns)].to_numpy(copy=True)
     check_milliseconds(times, path, hint=hint)
@@ -85,7 +85,7 @@ def read_rows(
 
 
 def _select_device(table: pd.DataFrame, path: Path, serial: str | None, findings: list[Finding]) -> pd.DataFrame:
-    """The rows of one device: the one that is known to be right, else the one with most rows."""
+    """Return the rows of one device: that of `serial`, or the one with most rows."""
     if "device_serial" not in table.columns:
         return table
     serials = table["device_serial"].astype(str).str.strip().str.strip("'\"")
@@ -100,7 +100,7 @@ def _select_device(table: pd.DataFrame, path: Path, serial: str | None, findings
 
 
 def check_milliseconds(times: np.ndarray, path: Path, *, hint: str) -> None:
-    """Raises DataError where times (n,) are no unix milliseconds of this century."""
+    """Raise DataError if times (n,) are not unix milliseconds of this century."""
     if not len(times):
         raise DataError("no row has a time", where=str(path), expected="unix milliseconds", hint=hint)
     middle = float(np.median(times))
@@ -111,13 +111,12 @@ def check_milliseconds(times: np.ndarray, path: Path, *, hint: str) -> None:
 
 # Raw files of Empatica's EmbracePlus (Apache Avro, `1-1-SUBJECT_1675422454.avro`), up to half an hour each.
 #
-# A file carries its own schema, and Empatica documents the fields that are read here ("How to access Avro files with
-# Python", support.empatica.com): below `rawData`, a start in microseconds and a rate beside the samples. Acceleration
-# is in counts, with its range beside it. Files of another schema are refused, with the names of the fields that are
-# missing.
+# A file contains its own schema, and Empatica documents the fields that are read here ("How to access Avro files with
+# Python", support.empatica.com): below `rawData`, each sensor has a start in microseconds, a rate and samples.
+# Acceleration is in counts, with its range. Files of another schema are refused; the error names the missing fields.
 
 SENSORS = {"bvp": None, "eda": "uS", "temperature": "degC"}
-"""The sensors with one channel, which is named like them, and their units; a pulse wave has none."""
+"""Sensor with one channel of the same name -> its unit; PPG has none."""
 AXES = ("x", "y", "z")
 APART_S = 1.0
 _MAGIC = b"Obj\x01"
@@ -125,12 +124,12 @@ _MAGIC = b"Obj\x01"
 
 @contextmanager
 def open_embrace(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
-    """The channels `bvp`, `eda`, `temperature`, and `accelerometer_x` to `_z` in g, as far as anything was recorded.
+    """Open a file as a context: the recorded ones of `bvp`, `eda`, `temperature`, and `accelerometer_x` to `_z` in g.
 
     Raises:
-        DataError: it is no such file, damaged, of another schema, or its sensors began at different times.
+        DataError: the file is damaged or of another kind or schema, or its sensors began at different times.
     """
-    raw = _get_field(path, _record(path), "rawData", Mapping)
+    raw = _get_field(path, _read_record(path), "rawData", Mapping)
     starts: dict[str, float] = {}
     tracks = []
     for sensor, unit in SENSORS.items():
@@ -153,8 +152,8 @@ def open_embrace(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     yield lambda _: tracks
 
 
-def _record(path: Path) -> Any:
-    """The one record of a file. Raises DataError."""
+def _read_record(path: Path) -> Any:
+    """Return the one record of a file. Raises DataError."""
     try:
         import fastavro
     except ImportError as error:
@@ -167,7 +166,7 @@ def _record(path: Path) -> Any:
         file.seek(0)
         try:
             records = list(itertools.islice(fastavro.reader(file), 2))
-        # A damaged file makes the decoder fail in ways that have nothing in common.
+        # The decoder raises all kinds of exceptions for a damaged file.
         except Exception as error:
             raise damaged_error(path, f"not readable as an Avro file: {type(error).__name__} {error}"[:200]) from error
     if len(records) != 1:
@@ -176,7 +175,7 @@ def _record(path: Path) -> Any:
 
 
 def _get_field(path: Path, record: Any, name: str, kind: type[Any]) -> Any:
-    """What stands under `name`, of a kind. Raises DataError."""
+    """Return the field `name` of a record, of a given kind. Raises DataError."""
     found = record.get(name) if isinstance(record, Mapping) else None
     if not isinstance(found, kind):
         raise DataError(
@@ -197,9 +196,9 @@ def _read_samples(path: Path, sensor: Mapping[str, Any], shown: str, name: str) 
 
 
 def _find_gravity(path: Path, sensor: Mapping[str, Any]) -> float:
-    """What a count of the accelerometer is in g."""
+    """Return the size of one count of the accelerometer in g."""
     ranges = _get_field(path, sensor, "imuParams", Mapping)
-    ends = [ranges.get(f"{of}{end}") for of in ("physical", "digital") for end in ("Max", "Min")]
+    ends = [ranges.get(f"{scale}{end}") for scale in ("physical", "digital") for end in ("Max", "Min")]
     if not all(isinstance(end, int | float) for end in ends) or ends[2] == ends[3]:
         raise damaged_error(path, "the accelerometer has no range")
     return float((ends[0] - ends[1]) / (ends[2] - ends[3]))
@@ -214,7 +213,7 @@ def _make_track(
     unit: str | None,
     starts: dict[str, float],
 ) -> list[Track]:
-    """The channel, none where nothing was recorded; notes when its sensor began."""
+    """Return the channel as a list, empty if nothing was recorded. The sensor's start is added to `starts`."""
     rate, start = found.get("samplingFrequency"), found.get("timestampStart")
     if not len(values):
         return []

@@ -1,13 +1,13 @@
 """eegmat (Zyma et al. 2019): EEG at rest and during serial subtraction, 36 subjects.
 
-Reads `Subject00_1.edf` (three minutes of rest) and `Subject00_2.edf` (one minute of subtraction) and so on: EDF+, 19
-electrodes of the 10-20 system at 500 Hz against linked ears, by their old names (T3, T4, T5 and T6 are T7, T8, P7 and
-P8), and one lead of an ECG. The channel `EEG A2-A1`, between the ears, is no electrode of the scalp and is left out.
-The authors have filtered the EEG, .5 to 45 Hz with a notch at 50 Hz, and cleaned it by independent components.
+Reads `Subject00_1.edf` (three minutes of rest), `Subject00_2.edf` (one minute of subtraction) and so on. These are EDF+
+files of 19 electrodes of the 10-20 system at 500 Hz against linked ears, with older names (T3, T4, T5 and T6 are T7,
+T8, P7 and P8), and one lead of an ECG. The channel `EEG A2-A1`, between the ears, is not on the scalp and is excluded.
+The authors filtered the EEG, .5 to 45 Hz with a notch at 50 Hz, and cleaned it by independent components.
 
-What is scored is mental load, not an emotion, and the task always comes second, in a file of its own: whatever differs
-between the files, such as drowsiness or a cap that settles, predicts it. Clocks: the headers' start is midnight of the
-first of January for all files, so when a file began in the session is hidden (`start_s`), and its position is not.
+The label is mental load, not an emotion. The task is always second and in its own file, so all differences between the
+files, such as drowsiness or a shifting cap, predict it. The headers state the same start for all files, midnight of the
+first of January. The time in the session is thus unknown (`start_s`), its position is known.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from embench_plugins.datasets.formats.recordings import open_recording
 PEOPLE = tuple(f"Subject{number:02d}" for number in range(36))
 INFO = "subject-info.csv"
 CLASSES = ("rest", "subtraction")
-"""Of the files `Subject00_1.edf` and `Subject00_2.edf`, in this order."""
+"""Classes of the files `Subject00_1.edf` and `Subject00_2.edf`."""
 
 RATE = 500.0
 ELECTRODES = {
@@ -48,7 +48,7 @@ _FILE = re.compile(r"(Subject\d\d)_([12])\.edf")
 
 
 class Eegmat(Dataset):
-    """The reader. One recording a file, `Subject00_1` at rest and `Subject00_2` during subtraction."""
+    """The reader. A recording is a file: `Subject00_1` at rest, `Subject00_2` during subtraction."""
 
     card = Card(
         name="eegmat",
@@ -85,20 +85,21 @@ class Eegmat(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """The release's subjects with a file."""
+        """Return the release's subjects with a file."""
         found = sorted({subject for subject, _ in self._files})
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Sex and age band, where the release's table says them. (The files' headers say another sex of some.)"""
+        """Return sex and age band, if the release's table states them. (The files' headers state another sex for
+        some.)"""
         return self._info.get(subject, {})
 
     def files(self, subject: str) -> list[Path]:
-        """The subject's two files."""
+        """Return the subject's two files."""
         return [self._files[key] for key in self._select_keys(subject)]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Rest, then subtraction."""
+        """Yield rest, then subtraction."""
         for key in self._select_keys(subject):
             signals = _make_signals(self._files[key], self.card)
             yield Recording(
@@ -115,10 +116,10 @@ class Eegmat(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Who is missing, and what is missing or odd in each subject's files."""
-        return files.look_over(self.subjects(), PEOPLE, self._folder, self._look)
+        """Return findings on missing subjects, and on what is missing or odd in each subject's files."""
+        return files.collect_findings(self.subjects(), PEOPLE, self._folder, self._list_findings)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         own = self._select_keys(subject)
         if len(own) < len(CLASSES):
             (_, kind) = own[0]
@@ -135,12 +136,12 @@ class Eegmat(Dataset):
 
     @cached_property
     def _folder(self) -> Path:
-        """The folder of the files: the one given, or one inside it, as an archive unpacks."""
-        return files.inside(self.root, "Subject*_[12].edf")
+        """Folder of the files: the given one, or one inside it, as an archive unpacks."""
+        return files.find_data_folder(self.root, "Subject*_[12].edf")
 
     @cached_property
     def _files(self) -> dict[tuple[str, int], Path]:
-        """(subject, class) -> the file."""
+        """(subject, class) -> file."""
         named = [(_FILE.fullmatch(path.name), path) for path in sorted(self._folder.glob("*.edf"))]
         return {
             (match[1], int(match[2]) - 1): path
@@ -149,16 +150,18 @@ class Eegmat(Dataset):
         }
 
     def _select_keys(self, subject: str) -> list[tuple[str, int]]:
-        files.known(subject, {person for person, _ in self._files}, self._folder, expected=EXPECTED, hint=OBTAIN)
+        files.check_subject(
+            subject, {person for person, _ in self._files}, self._folder, expected=EXPECTED, hint=OBTAIN
+        )
         return sorted(key for key in self._files if key[0] == subject)
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        return files.who(self._folder / INFO, ("Subject", "Age", "Gender"))
+        return files.read_subject_info(self._folder / INFO, ("Subject", "Age", "Gender"))
 
 
 def _make_signals(path: Path, card: Card) -> dict[str, Signal]:
-    """EEG of all electrodes, and ECG where there is one."""
+    """Return the EEG of all electrodes, and the ECG if there is one."""
     with open_recording(path) as channels:
         tracks = {track.name: track for track in channels(Channels(channels=ELECTRODES))}
         if missing := [label for label in ELECTRODES.values() if label not in tracks]:

@@ -1,12 +1,12 @@
 """Synthetic eegmat files: EDF+ with the release's channels and headers, and an effect of the task on the EEG.
 
-What is planted: the frontal asymmetry of alpha (log power, right over left) is `RISE * effect` higher during
-subtraction, on top of noise of variance 1 in the mean of 10 s, so that its true mean ranks one subject's units by their
-label with an AUROC of .90 at effect 1, and .50 at effect 0. Rest and task are cut out of one session.
+Planted: the frontal asymmetry of alpha (log power, right over left) is `RISE * effect` higher during subtraction, plus
+noise of variance 1 in the mean of 10 s. Its true mean thus ranks one subject's units by their label with an AUROC of
+.90 at effect 1, and .50 at effect 0. Rest and task are parts of one session.
 
-What is not planted: mean and variance of channels, the ECG, and the channel between the ears.
+Not planted: mean and variance of channels, the ECG, and the channel between the ears.
 
-What is not as in real files: there are no artefacts, and the ECG has an even rate.
+Unlike real files: there are no artefacts, and the ECG has an even rate.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from embench_plugins.datasets.synthetic.body import MEAN_SD, TAU_S, Body, Brain,
 from embench_plugins.datasets.synthetic.generator import Generator
 
 LENGTH_S, SHORTEST_S = 182.0, 30.0
-TASK_SHARE = 62 / 182  # length of the task's file over that of the rest's
+TASK_SHARE = 62 / 182  # length of the task's file relative to the rest's
 BREAK_S = 30
 RISE = 1.81
-NOTES = 57  # samples a record of the channel of annotations
+NOTES = 57  # samples per record of the channel of annotations
 SECONDS = np.dtype([("person", "i8"), ("task", "i8"), ("second", "i8"), ("asymmetry", "f8")])
 """A row of `draw`: a second of a file (task 0: rest, 1: subtraction), and the true asymmetry of alpha."""
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
-    """`Subject00_1.edf`, `Subject00_2.edf` and so on, and the table of subjects."""
+    """Write `Subject00_1.edf`, `Subject00_2.edf` and so on, and the table of subjects."""
     info = ["Subject,Age,Gender,Recording year,Number of subtractions,Count quality"]
     for number, mine in enumerate(people):
         for task, data in enumerate(make_signals(mine, seed)):
@@ -40,8 +40,8 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
 
 
 def make_signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
-    """The two files of the subject whose rows these are: (21, samples) each, uV of 19 electrodes and between the ears,
-    mV of the heart."""
+    """Return the data of a subject's two files, from the rows of that subject: (21, samples) each, µV of 19 electrodes
+    and of the channel between the ears, mV of the ECG."""
     rng = np.random.default_rng([seed, int(mine["person"][0]), 1])
     files = [mine[mine["task"] == task] for task in range(len(CLASSES))]
     rest_s, task_s = map(len, files)
@@ -50,10 +50,10 @@ def make_signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
     samples, time = round(session * RATE), np.arange(session * RATE) / RATE
     asymmetry = np.interp(time, seconds + 0.5, mine["asymmetry"])
     brain, body = Brain.draw(rng, tuple(ELECTRODES)), Body.draw(rng)
-    eeg = 10 * brain.eeg(asymmetry, samples, RATE, rng, band=(0.5, 45))
+    eeg = 10 * brain.draw_eeg(asymmetry, samples, RATE, rng, band=(0.5, 45))
     ears = 8 * draw_smooth_noise(rng, samples, RATE, 0.05)
-    breath = body.breathing(samples, RATE, rng)
-    heart = body.ecg(body.heart(np.full(samples, rng.uniform(60, 90)), breath, RATE, rng), RATE, rng)
+    breath = body.draw_breath_phase(samples, RATE, rng)
+    heart = body.draw_ecg(body.draw_heart_phase(np.full(samples, rng.uniform(60, 90)), breath, RATE, rng), RATE, rng)
     whole = np.concatenate([eeg, ears[None], heart[None]])
     begins = (0, rest_s + BREAK_S)
     return [whole[:, round(a * RATE) : round((a + n) * RATE)] for a, n in zip(begins, (rest_s, task_s), strict=True)]
@@ -73,7 +73,7 @@ def _draw_truth(number: int, seed: int, effect: float, length_s: float) -> np.nd
 
 
 def _write_recording(path: Path, number: int, data: np.ndarray) -> None:
-    """A file with a time at the start of each record as its only annotations."""
+    """Write a file whose only annotations are the times of its records."""
     units = {**dict.fromkeys((*ELECTRODES.values(), EARS), "uV"), HEART: "mV"}
     times = [f"+{k}\x14\x14" for k in range(data.shape[1] // int(RATE))]
     writers.write_edf_plus(

@@ -1,4 +1,4 @@
-"""EmoEEG-MC (Xu et al. 2025): EEG of 60 people while films and their own imagery evoked seven emotions, rated.
+"""EmoEEG-MC (Xu et al. 2025): EEG of 60 people during films and imagery that evoke seven emotions, with ratings.
 
 `EmoEegMc` reads the BIDS release, `EmoEegMcProcessed` the arrays that the authors preprocessed.
 """
@@ -33,14 +33,19 @@ from embench_plugins.datasets.emoeeg_mc.release import (
     list_people,
 )
 from embench_plugins.datasets.formats import files, notes
-from embench_plugins.datasets.formats.ratings import binary, highest, one_of, valued
-from embench_plugins.datasets.formats.scales import make_scale_targets
+from embench_plugins.datasets.formats.ratings import (
+    find_highest,
+    make_binary_targets,
+    make_class_label,
+    make_scale_targets,
+    make_value_targets,
+)
 
 # The card of EmoEEG-MC, and the labels of a trial.
 
 SCALE = (0.0, 7.0)
 CONFOUND_ONLY = ("familiarity", "liking")
-"""Ratings of the stimulus, which say how it was met and not what was felt."""
+"""Ratings of the stimulus, not of what was felt."""
 OBTAIN = (
     "openneuro.org/datasets/ds005540 (version 1.0.7), for example `openneuro download ds005540` or `datalad install`; "
     "pass the folder that holds sub-01"
@@ -48,13 +53,14 @@ OBTAIN = (
 
 
 def make_labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Label]:
-    """The labels of a trial, from its stimulus and the ratings in the order of `RATINGS`; None: they are not known."""
+    """Return the labels of a trial, from its stimulus and its ratings in the order of `RATINGS`, None if they are
+    unknown."""
     positive = math.nan if release.EMOTIONS[trial.emotion] == "neutral" else float(trial.emotion in release.POSITIVE)
     rated = scores or (math.nan,) * len(release.RATINGS)
     return {
-        "emotion": one_of(release.EMOTIONS, trial.emotion),
-        "positive": one_of(("negative", "positive"), positive),
-        "own_emotion": one_of(release.FELT, highest(rated[: len(release.FELT)])),
+        "emotion": make_class_label(release.EMOTIONS, trial.emotion),
+        "positive": make_class_label(("negative", "positive"), positive),
+        "own_emotion": make_class_label(release.FELT, find_highest(rated[: len(release.FELT)])),
         **{name: Label("rating", np.array([value])) for name, value in zip(release.RATINGS, rated, strict=True)},
     }
 
@@ -76,9 +82,9 @@ CARD = Card(
         Target("emotion", "classes", LabelRule("value"), label="emotion", n=len(release.EMOTIONS)),
         Target("positive", "binary", LabelRule("value", positive=(1,), negative=(0,)), label="positive"),
         Target("own_emotion", "classes", LabelRule("value"), label="own_emotion", n=len(release.FELT)),
-        *binary(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
+        *make_binary_targets(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
         *make_scale_targets(("valence", "arousal", *release.FELT), LabelRule("value"), SCALE),
-        *valued(CONFOUND_ONLY, LabelRule("value"), SCALE),
+        *make_value_targets(CONFOUND_ONLY, LabelRule("value"), SCALE),
     ),
     mains_hz=50.0,
     longest_s=release.LENGTH_S,
@@ -94,21 +100,21 @@ CARD = Card(
 )
 
 
-# As released: OpenNeuro ds005540, `sub-01/beh/..` and `sub-01/eeg/..`. A recording is what the authors use of a trial,
-# its last 30 s before the ratings. Its stimulus is another one in each context, such as `film_joy4`: three of each
-# emotion in each. Triggers in the EDF files, one or two a person, tell when a trial was, with other codes for each
-# person; which stimulus it had follows from the order in `orders.tsv`. Without any EDF file there are labels alone.
+# As released: OpenNeuro ds005540, `sub-01/beh/..` and `sub-01/eeg/..`. A recording is the part of a trial that the
+# authors use, its last 30 s before the ratings. Each context has its own stimuli, such as `film_joy4`, three for each
+# emotion. A person has one or two EDF files. Their triggers, whose codes differ between people, give the times of
+# trials; `orders.tsv` gives the stimuli. Without EDF files there are only labels.
 #
-# Quirks: sub-01 has no EDF file, and is no subject beside others. Ratings of sub-57 to sub-60 are copies of those of
-# sub-21 to sub-24, and are not read. Of 26 people, ratings do not say in which context a trial was: only the triggers
-# do. PPG and EDA have Unix times, and are read where the EDF file's header has a time that the README confirms.
+# Quirks: sub-01 has no EDF file, and is excluded if others have one. Ratings of sub-57 to sub-60 are copies of those of
+# sub-21 to sub-24, and are not read. For 26 people, ratings do not state the context of a trial; only the triggers do.
+# PPG and EDA have Unix times, and are read if the README confirms the time in the EDF file's header.
 
 GUESSED = "IF" * 7
 EXPECTED = "sub-01/beh/sub-01_task-emotion_beh.tsv to sub-60"
 
 
 class Placed(NamedTuple):
-    """A trial and where its EEG is, None where there is none; `order` and `start_s` in the session."""
+    """A trial with its position and time in the session, and its part of an EDF file, None if there is none."""
 
     trial: Trial
     shown: release.Shown | None
@@ -122,22 +128,22 @@ class EmoEegMc(Dataset):
     card = CARD
 
     def subjects(self) -> list[str]:
-        """The people with all of their EDF files; where nobody has them, those with ratings."""
+        """Return the people with all of their EDF files; if nobody has them, those with ratings."""
         known = {name: release.locate_files(self.root, person) for name, person in list_people().items()}
         recorded = [name for name, paths in known.items() if paths.recorded]
         found = recorded or [name for name, paths in known.items() if paths.ratings.is_file()]
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Sex and age band, where the release's table says them."""
+        """Return sex and age band, if the release's table states them."""
         return self._info.get(subject, {})
 
     def files(self, subject: str) -> list[Path]:
-        """The person's ratings, EDF files, and PPG and EDA, as far as they are there."""
+        """Return those of the person's ratings, EDF files, PPG and EDA that exist."""
         return self._paths(subject).present()
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The trials that are not missing."""
+        """Yield the trials that are not missing."""
         paths, heads = self._paths(subject), self._heads(subject)
         placed = self._placed(subject, heads)
         rated = self._rated(subject, placed)
@@ -169,16 +175,16 @@ class EmoEegMc(Dataset):
                     labels=make_labels(one.trial, rated.get(one.trial)),
                 )
 
-    def known(self, subject: str) -> tuple[dict[Trial, Placed], dict[Trial, tuple[float, ...]]]:
-        """Times and ratings of trials, as far as the folder says them."""
+    def find_trials(self, subject: str) -> tuple[dict[Trial, Placed], dict[Trial, tuple[float, ...]]]:
+        """Return trial -> its position and time, and trial -> its ratings, as far as they are known."""
         placed = self._placed(subject, self._heads(subject))
         return {one.trial: one for one in placed}, self._rated(subject, placed)
 
     def verify(self) -> list[Finding]:
-        """Findings on who is missing, and what is missing or odd in each person's files."""
-        return files.look_over(self.subjects(), list(list_people()), self.root, self._look)
+        """Return findings on missing people, and on what is missing or odd in each person's files."""
+        return files.collect_findings(self.subjects(), list(list_people()), self.root, self._list_findings)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         person, paths = list_people()[subject], self._paths(subject)
         heads = self._heads(subject)
         placed = self._placed(subject, heads)
@@ -197,7 +203,7 @@ class EmoEegMc(Dataset):
         if subject in COPIED:
             yield Finding("note", str(paths.ratings), f"those of {COPIED[subject]}: its own ratings are not released")
         else:
-            yield from self._look_ratings(paths.ratings, self._rated(subject, placed), placed)
+            yield from self._list_rating_findings(paths.ratings, self._rated(subject, placed), placed)
         for kind, path in paths.wrist.items():
             if not path.is_file():
                 yield Finding("warning", str(path), f"there is no {kind}")
@@ -205,7 +211,9 @@ class EmoEegMc(Dataset):
             pass
 
     @staticmethod
-    def _look_ratings(path: Path, rated: Mapping[Trial, tuple[float, ...]], placed: list[Placed]) -> Iterator[Finding]:
+    def _list_rating_findings(
+        path: Path, rated: Mapping[Trial, tuple[float, ...]], placed: list[Placed]
+    ) -> Iterator[Finding]:
         scores = [value for row in rated.values() for value in row]
         if off := sum(value < SCALE[0] or value > SCALE[1] for value in scores):
             yield Finding("warning", str(path), f"{off} ratings are off the scale {SCALE[0]:g} to {SCALE[1]:g}")
@@ -216,23 +224,24 @@ class EmoEegMc(Dataset):
             yield Finding("warning", str(path), what)
 
     def _paths(self, subject: str) -> release.Paths:
-        files.known(subject, list_people(), self.root, expected=EXPECTED, hint=OBTAIN)
+        files.check_subject(subject, list_people(), self.root, expected=EXPECTED, hint=OBTAIN)
         return release.locate_files(self.root, list_people()[subject])
 
     def _heads(self, subject: str) -> list[notes.Header]:
-        """The headers of the person's EDF files; none where any of them is not there."""
+        """Return the headers of the person's EDF files; empty if any of them is missing."""
         paths = self._paths(subject)
         return [notes.read_header(path, release.CHINA) for path in paths.runs] if paths.recorded else []
 
     def _clocks(self, subject: str, heads: list[notes.Header]) -> list[float]:
-        """The time at which each EDF file began, in Unix s; none where any header contradicts the README."""
+        """Return the start of each EDF file in Unix s; empty if any header contradicts the README."""
         found = [
             release.find_clock(head, end) for head, end in zip(heads, list_people()[subject].ends, strict=bool(heads))
         ]
         return [began for began in found if began is not None] if None not in found else []
 
     def _placed(self, subject: str, heads: list[notes.Header]) -> list[Placed]:
-        """The trials in the order of play: to three places where neither EDF files nor ratings tell the contexts'."""
+        """Return the trials in the order of play. If neither EDF files nor ratings state the order of contexts, it is a
+        guess, right to within three positions."""
         person, paths = list_people()[subject], self._paths(subject)
         if not heads:
             trials = person.sequence(person.pairs if len(person.pairs) > 1 else GUESSED)
@@ -253,7 +262,7 @@ class EmoEegMc(Dataset):
         return found
 
     def _rated(self, subject: str, placed: list[Placed]) -> dict[Trial, tuple[float, ...]]:
-        """The ratings of each trial, as far as it is known whose they are."""
+        """Return trial -> its ratings, if it is known to which trial they belong."""
         path, person = self._paths(subject).ratings, list_people()[subject]
         if subject in COPIED or not path.is_file():
             return {}
@@ -262,31 +271,31 @@ class EmoEegMc(Dataset):
 
     @cached_property
     def _info(self) -> Mapping[str, dict[str, str]]:
-        return files.who(self.root / "participants.tsv", ("participant_id", "age", "gender"), "\t")
+        return files.read_subject_info(self.root / "participants.tsv", ("participant_id", "age", "gender"), "\t")
 
 
 def _name_stimuli(person: Person, context: str, shown: list[release.Shown], path: Path) -> list[str | None]:
-    """The stimuli of a context's trials in the EDF files, in the order of play; None for one that is called missing."""
+    """Return the stimuli of a context's trials in the EDF files, in the order of play; None for one that the release
+    calls missing."""
     count = sum(one.context == context for one in shown)
-    places = list(person.orders[context])
-    present: list[str | None] = [name for name in places if name]
-    if count not in (len(present), len(places)):
+    order = list(person.orders[context])
+    present: list[str | None] = [name for name in order if name]
+    if count not in (len(present), len(order)):
         raise DataError(
             f"triggers of {count} {context} trials",
             where=str(path),
-            expected=f"{len(present)} trials, as the release lists, or {len(places)} with those that it calls missing",
+            expected=f"{len(present)} trials, as the release lists, or {len(order)} with those that it calls missing",
             hint=f"{release.AGAIN}; if it is whole, report the triggers of {person.name}",
         )
-    return places if count == len(places) else present
+    return order if count == len(order) else present
 
 
 # EmoEEG-MC as its authors preprocessed it: `derivatives/sub-01/ses-ima/../*_reorder.npy`, and `ses-vid` for films.
 #
 # An array holds a context's trials in the order of `REORDERED`, 64 channels and 30 s at 200 Hz: .1 to 47 Hz, bad
-# channels interpolated, components of eyes and muscles removed, against the average of all. The unit is taken for uV.
-# The last 30 s are those before a button press where there was one. Ratings and the order of play are those of the raw
-# form in the same folder, as far as they are known there. Arrays of sub-55 hold more trials than the README lists, and
-# are not read.
+# channels interpolated, components of eyes and muscles removed, average reference. The unit is assumed to be uV. The
+# last 30 s are those before a button press, if there was one. Ratings and the order of play come from the raw release
+# in the same folder, if known. Arrays of sub-55 hold more trials than the README lists, and are not read.
 
 RATE, UNCLEAR = 200.0, "sub-55"
 EXPECTED_ARRAYS = f"derivatives/sub-01/ses-ima/eeg/sub-01_ses-ima_task-{TASK}_reorder.npy to sub-60"
@@ -304,23 +313,23 @@ class EmoEegMcProcessed(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """The people with both arrays, but for sub-55."""
+        """Return the people with both arrays, without sub-55."""
         found = [
             name for name in list_people() if all(path.is_file() for path in self._paths(name)) and name != UNCLEAR
         ]
-        return files.some(found, self.root, self.card.title, expected=EXPECTED_ARRAYS, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED_ARRAYS, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Sex and age band, where the release's table says them."""
+        """Return sex and age band, if the release's table states them."""
         return EmoEegMc(self.root).subject_info(subject)
 
     def files(self, subject: str) -> list[Path]:
-        """The arrays, and what says ratings and the order of play."""
+        """Return the arrays, and the files with ratings and the order of play."""
         return [*self._paths(subject), *EmoEegMc(self.root).files(subject)]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Imagery, then films."""
-        placed, rated = EmoEegMc(self.root).known(subject)
+        """Yield imagery, then films."""
+        placed, rated = EmoEegMc(self.root).find_trials(subject)
         for context, path in zip(CONTEXTS, self._paths(subject), strict=True):
             trials = [Trial(context, name) for name in REORDERED if name in list_people()[subject].orders[context]]
             for trial, data in zip(trials, _read(path, len(trials)), strict=True):
@@ -338,17 +347,17 @@ class EmoEegMcProcessed(Dataset):
                 )
 
     def verify(self) -> list[Finding]:
-        """Findings on who is missing, and whose ratings are not known."""
-        return files.look_over(self.subjects(), list(list_people()), self.root, self._look)
+        """Return findings on missing people, and on people whose ratings are unknown."""
+        return files.collect_findings(self.subjects(), list(list_people()), self.root, self._list_findings)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
-        rated = EmoEegMc(self.root).known(subject)[1]
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
+        rated = EmoEegMc(self.root).find_trials(subject)[1]
         found = list(self.recordings(subject))
         if lacking := sum(one.stimulus not in {trial.stimulus for trial in rated} for one in found):
             yield Finding("note", str(self._paths(subject)[0]), f"the ratings of {lacking} trials are not known")
 
     def _paths(self, subject: str) -> list[Path]:
-        """The arrays of imagery and of films, which lie in a folder `eeg` or beside it."""
+        """Return the arrays of imagery and of films, which lie in a folder `eeg` or beside it."""
         found = []
         for session in ("ses-ima", "ses-vid"):
             folder = self.root / "derivatives" / subject / session
@@ -358,7 +367,7 @@ class EmoEegMcProcessed(Dataset):
 
 
 def _read(path: Path, count: int) -> np.ndarray:
-    """(trials, 64, samples) as in the file."""
+    """Return (trials, 64, samples) as in the file."""
     wanted = f"an array of {count} trials x {len(SITES)} channels x 6000 samples"
     try:
         read = np.load(path, mmap_mode="r", allow_pickle=False)

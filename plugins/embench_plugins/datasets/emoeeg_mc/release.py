@@ -24,16 +24,17 @@ from embench_plugins.datasets.formats.recordings import open_recording
 
 # The layout of EmoEEG-MC, shared by its reader and its generator: people, orders of trials, trigger codes, channels.
 #
-# `orders.tsv` beside this file holds what the release's README and its ratings' files say of each person. The two
-# contradict each other for sub-53 and sub-54, whose orders are exchanged: one of them met the emotions one after
-# another, sub-54 by the README and sub-53, who was recorded before all others, by the ratings, which the table follows.
+# `orders.tsv` beside this file holds the facts of the release's README and ratings' files about each person. The two
+# contradict each other for sub-53 and sub-54, whose orders are exchanged: one of them met the emotions in turn, sub-54
+# by the README, and sub-53, who was recorded first, by the ratings. The table follows the ratings.
 
 TASK = "emotion"
 CONTEXTS = ("imagery", "film")
 EMOTIONS = ("sadness", "disgust", "fear", "neutral", "joy", "tenderness", "inspiration")
 """The classes of `emotion`, in the order of the preprocessed files."""
 CODES = {"sad": 0, "dis": 1, "fear": 2, "neu": 3, "joy": 4, "ten": 5, "ins": 6}
-"""How stimuli are called after the emotion that each is meant to evoke -> its place in `EMOTIONS`."""
+"""Beginning of a stimulus' name, for the emotion that it is meant to evoke -> position of that emotion in
+`EMOTIONS`."""
 POSITIVE = (4, 5, 6)
 
 REORDERED = tuple(f"{name}{number}" for name in CODES for number in (4, 5, 8))
@@ -41,7 +42,7 @@ REORDERED = tuple(f"{name}{number}" for name in CODES for number in (4, 5, 8))
 NUMBERED = tuple(
     f"{name}{number}" for name in ("joy", "ins", "ten", "sad", "fear", "dis", "neu") for number in (4, 8, 5)
 )
-"""The same in the order of the numbers in ratings' files: 1 to 21 imagery, 22 to 42 films."""
+"""The 21 stimuli in the order of the numbers in ratings' files: 1 to 21 are imagery, 22 to 42 films."""
 
 RATINGS = (
     "joy", "inspiration", "tenderness", "sadness", "fear", "disgust", "arousal", "valence", "familiarity", "liking",
@@ -56,39 +57,41 @@ SITES = (
     "PO7", "PO3", "POz", "PO4", "PO8", "O1", "Oz", "O2", "F9", "F10", "TP9", "TP10",
 )  # fmt: skip
 LENGTH_S = 30.0
-"""What is read of a trial, as the authors do: its last 30 s, before the ratings."""
+"""Length of the part of a trial that is read, as the authors do: its last 30 s, before the ratings."""
 COPIED = {"sub-57": "sub-21", "sub-58": "sub-22", "sub-59": "sub-23", "sub-60": "sub-24"}
-"""People in whose files there are another person's ratings."""
+"""Person -> the other person whose ratings are in the file."""
 WRIST = {"ppg": ("PPG", 20.0), "eda": ("GSR", 40.0)}
-"""Modality -> what its files are called, and samples a second."""
+"""Modality -> word in the names of its files, and rate in Hz."""
 
 
 class Trial(NamedTuple):
-    """A stimulus that a person met: its context and its name, such as `joy4`."""
+    """A stimulus of a person: its context and its name, such as `joy4`."""
 
     context: str
     name: str
 
     @property
     def stimulus(self) -> str:
-        """The name of the stimulus, which is another one in each context, such as `film_joy4`."""
+        """Name of the stimulus with its context, such as `film_joy4`."""
         return f"{self.context}_{self.name}"
 
     @property
     def emotion(self) -> int:
-        """The place in `EMOTIONS` of the emotion that it is meant to evoke."""
+        """Position in `EMOTIONS` of the emotion that the stimulus is meant to evoke."""
         return CODES[self.name[:-1]]
 
 
 class Person(NamedTuple):
-    """Facts of a person in the release.
+    """Facts about a person in the release.
 
     Args:
-        runs: how many EDF files; `rate` is theirs in Hz, `ends` when each ended, in China, to the minute.
-        wrist: whether there are PPG and EDA.
+        runs: number of EDF files.
+        rate: rate of the EDF files in Hz.
+        ends: end of each EDF file, to the minute, in China's time.
+        wrist: True if there are PPG and EDA.
         codes: trigger -> `film`, `imagery`, `rating` or `fade`.
-        pairs: the context of every three trials, I or F; the first alone, or none, where the release does not say.
-        orders: context -> its 21 places, None for a trial that is missing.
+        pairs: context of every three trials, I or F; only the first, or empty, if the release does not state it.
+        orders: context -> its 21 stimuli in order, None for a missing trial.
     """
 
     name: str
@@ -101,11 +104,11 @@ class Person(NamedTuple):
     orders: dict[str, tuple[str | None, ...]]
 
     def trials(self, context: str) -> list[Trial]:
-        """Those of a context that are not missing, in the order of play."""
+        """Return the trials of a context that are not missing, in the order of play."""
         return [Trial(context, name) for name in self.orders[context] if name]
 
     def sequence(self, pairs: str) -> list[Trial]:
-        """All trials of both contexts in the order of play, given the context of every three."""
+        """Return all trials of both contexts in the order of play, given the context of every three trials."""
         taken, found = dict.fromkeys(CONTEXTS, 0), []
         for letter in pairs:
             context = "imagery" if letter == "I" else "film"
@@ -117,7 +120,7 @@ class Person(NamedTuple):
 
 @cache
 def list_people() -> dict[str, Person]:
-    """Everyone in the release, sub-01 to sub-60."""
+    """Return the people of the release by name, sub-01 to sub-60."""
     with Path(__file__).with_name("orders.tsv").open(encoding="utf-8", newline="") as file:
         return {row["subject"]: _parse_person(row) for row in csv.DictReader(file, delimiter="\t")}
 
@@ -136,7 +139,7 @@ def _parse_person(row: dict[str, str]) -> Person:
 
 
 def find_trial(number: int) -> Trial:
-    """Return the stimulus of a number in the ratings' files: 1 is `joy4` in imagery, 22 the film `joy4`."""
+    """Return the trial of a number in the ratings' files: 1 is `joy4` in imagery, 22 the film `joy4`."""
     return Trial(CONTEXTS[number > len(NUMBERED)], NUMBERED[(number - 1) % len(NUMBERED)])
 
 
@@ -145,13 +148,13 @@ def find_trial(number: int) -> Trial:
 AGAIN = "copy the file again from the release"
 CHINA = timezone(timedelta(hours=8))
 OFF_S = 90.0
-"""How far the end of a file, as its header says it, may be off the README's, which names the minute."""
+"""Greatest difference between the end of a file by its header and by the README, which states the minute."""
 _CODE = re.compile(r"(\d{1,4})\s*$")
 _NUMBER = re.compile(r"\[*(\d{1,2})(?:\.0)?\]*")
 
 
 class Paths(NamedTuple):
-    """The files of a person, whether they are there or not."""
+    """The paths of a person's files, whether they exist or not."""
 
     ratings: Path
     runs: tuple[Path, ...]
@@ -159,16 +162,16 @@ class Paths(NamedTuple):
 
     @property
     def recorded(self) -> bool:
-        """Tells whether all EDF files are there, of a person who has any."""
+        """True if the person has EDF files and all of them exist."""
         return bool(self.runs) and all(path.is_file() for path in self.runs)
 
     def present(self) -> list[Path]:
-        """Those that are there."""
+        """Return the files that exist."""
         return [path for path in (self.ratings, *self.runs, *self.wrist.values()) if path.is_file()]
 
 
 def locate_files(root: Path, person: Person) -> Paths:
-    """Places of a person's files in the release."""
+    """Return the paths of a person's files in the release."""
     eeg, stem = root / person.name / "eeg", f"{person.name}_task-{TASK}"
     names = [f"{stem}_eeg.edf"] if person.runs == 1 else [f"{stem}_run-{k + 1:02d}_eeg.edf" for k in range(person.runs)]
     wrist = {kind: eeg / f"{stem}_recording-{name}_physio.tsv.gz" for kind, (name, _) in WRIST.items() if person.wrist}
@@ -176,19 +179,19 @@ def locate_files(root: Path, person: Person) -> Paths:
 
 
 class Rated(NamedTuple):
-    """A row of ratings in the order of play, and the number of its stimulus; NaN where a rating is missing."""
+    """A row of ratings in the order of play, with the number of its stimulus; NaN for a missing rating."""
 
     number: int
     scores: tuple[float, ...]
 
 
 def read_rated(path: Path) -> list[Rated]:
-    """The rows of a person's ratings. Raises DataError where it is no such table."""
+    """Return the rows of a person's ratings. Raises DataError if the file is not such a table."""
     scores = [f"score_{k + 1}" for k in range(len(RATINGS))]
     wanted = f"a table with the columns trial_number, video_name (1 to 42) and {scores[0]} to {scores[-1]}"
     columns = ("trial_number", "video_name", *scores)
-    read = files.text_table(path, columns, expected=wanted, hint=AGAIN, separator="\t")
-    values = files.numbers(read[scores], path, expected=wanted, hint=AGAIN).to_numpy()
+    read = files.read_text_table(path, columns, expected=wanted, hint=AGAIN, separator="\t")
+    values = files.to_numbers(read[scores], path, expected=wanted, hint=AGAIN).to_numpy()
     found = []
     for row, (cell, own) in enumerate(zip(read["video_name"].astype(str), values.tolist(), strict=True)):
         match = _NUMBER.fullmatch(cell)
@@ -199,11 +202,11 @@ def read_rated(path: Path) -> list[Rated]:
 
 
 def sort_ratings(rows: Sequence[Rated], played: Sequence[Trial] | None) -> dict[Trial, tuple[float, ...]]:
-    """The ratings of each trial.
+    """Return trial -> its ratings.
 
     Args:
-        rows: of 30 people each with the number of its stimulus; of the others all have that of the first one.
-        played: the trials in the order of play, where the EDF files or `orders.tsv` tell it.
+        rows: the ratings. 30 people have the number of the stimulus in each row, others that of the first in all rows.
+        played: the trials in the order of play, if the EDF files or `orders.tsv` state it.
     """
     if len({row.number for row in rows}) > 1:
         return {find_trial(row.number): row.scores for row in rows}
@@ -213,7 +216,7 @@ def sort_ratings(rows: Sequence[Rated], played: Sequence[Trial] | None) -> dict[
 
 
 class Shown(NamedTuple):
-    """The part of a trial that is read: its file's place among the runs, and seconds from that file's start."""
+    """The part of a trial that is read: the position of its file among the runs, and seconds from that file's start."""
 
     context: str
     run: int
@@ -222,8 +225,8 @@ class Shown(NamedTuple):
 
 
 def find_trials(notes: Sequence[tuple[float, str]], run: int, codes: dict[int, str]) -> list[Shown]:
-    """Find the trials of an EDF file, each from a context's trigger to that of the ratings; the last 30 s of each
-    are read. A trial that another follows before any rating was broken off and is left out."""
+    """Return the trials of an EDF file, each from a context's trigger to that of the ratings, of which the last 30 s
+    are read. A trial that is followed by another one before any rating was aborted and is left out."""
     found, begun = [], None
     for seconds, text in notes:
         match = _CODE.search(text)
@@ -237,7 +240,7 @@ def find_trials(notes: Sequence[tuple[float, str]], run: int, codes: dict[int, s
 
 
 def read_eeg(path: Path, parts: Sequence[Shown]) -> Iterator[Signal]:
-    """The EEG of parts of a file in uV, (64, samples) in the order of `SITES`."""
+    """Yield the EEG of parts of a file in uV, (64, samples) in the order of `SITES`."""
     with open_recording(path) as channels:
         known = {_find_site(track.name): track for track in channels(Channels(channels={name: name for name in SITES}))}
         if missing := [name for name in SITES if name.lower() not in known]:
@@ -257,13 +260,13 @@ def read_eeg(path: Path, parts: Sequence[Shown]) -> Iterator[Signal]:
 
 
 def _find_site(label: str) -> str:
-    """A channel's site, whatever stands around it: `EEG Fp1-REF` is `fp1`."""
+    """Return the site in a channel's label: `EEG Fp1-REF` is `fp1`."""
     return label.lower().removeprefix("eeg ").partition("-")[0].strip()
 
 
 def read_timed_rows(path: Path, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Unix times in s (n,) and values (n,) of a file with one column of values and one of times. Raises DataError where
-    it is no such file."""
+    """Return Unix times in s (n,) and values (n,) of a file with one column of values and one of times. Raises
+    DataError if it is not such a file."""
     wanted = f"two columns without a header: {column} and Unix time in s"
     try:
         read = pd.read_csv(path, sep="\t", header=None, compression="gzip", low_memory=False)
@@ -282,7 +285,7 @@ def read_timed_rows(path: Path, column: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_clock(head: Header, end: datetime) -> float | None:
-    """The time at which an EDF file began, in Unix s; None where its header contradicts the README's end."""
+    """Return the start of an EDF file in Unix s; None if its header contradicts the README's end."""
     if head.start is None:
         return None
     began = head.start.timestamp()
@@ -290,7 +293,7 @@ def find_clock(head: Header, end: datetime) -> float | None:
 
 
 def cut_piece(times: np.ndarray, values: np.ndarray, kind: str, start: float, length_s: float) -> Signal | None:
-    """A wristband's signal from a Unix time on; None where it has no sample there."""
+    """Return a wristband's signal from a Unix time on; None if it has no sample there."""
     rate = WRIST[kind][1]
     near = np.abs(times - start) < length_s + 1
     data = put_on_grid(np.rint((times[near] - start) * rate), values[near, None], max(int(length_s * rate), 1))

@@ -1,10 +1,10 @@
 """Synthetic files of EmoEEG-MC: the release's people, orders, triggers and missing trials, with planted log powers.
 
-What is planted in the EEG, as patterns of log power over sites and bands: the emotion that a stimulus is meant to evoke
-(the same in films and in imagery), the stimulus itself, and the person. `effect` is the emotion's; the others are there
-whatever it is. Ratings follow the emotion. PPG and EDA carry nothing.
+Planted in the EEG, as patterns of log power over sites and bands: the emotion that a stimulus is meant to evoke (the
+same in films and imagery), the stimulus itself, and the person. `effect` is the strength of the emotion only. Ratings
+follow the emotion. PPG and EDA carry no information.
 
-What is not as in real files: trials are short, and so are the pauses; nobody knows what stands around a real trigger.
+Unlike real files: trials and pauses are short, and the text around a trigger's code is a guess.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from embench_plugins.datasets.synthetic.generator import Generator
 LENGTH_S, SHORTEST_S, LONGEST_S = 8, 2, 60
 BANDS = (1.0, 4.0, 8.0, 14.0, 30.0, 47.0)
 EMOTION, STIMULUS, PERSON, NOISE = 0.25, 0.25, 0.6, 0.4
-"""Standard deviations of log power over sites and bands: of patterns where `Planted` has 1, and of each trial's own."""
+"""Standard deviations of log power over sites and bands, for patterns where `Planted` has 1, and for noise."""
 RATE, SD_UV, NOTES = 200.0, 10.0, 60
-"""Samples a second that are drawn before the file's own rate; samples a record of the channel of annotations."""
+"""Rate in Hz before resampling to the file's rate; SD of the EEG; samples per record of the annotations."""
 FIRST = ("sub-25", "sub-57", "sub-06", "sub-21", "sub-53", "sub-07", "sub-01")
 POWER = ("power", "f8", (len(release.SITES), len(BANDS) - 1))
 TRIALS = np.dtype([("person", "U6"), ("context", "U7"), ("name", "U5"), POWER])
@@ -39,7 +39,7 @@ TRIALS = np.dtype([("person", "U6"), ("context", "U7"), ("name", "U5"), POWER])
 
 @dataclass(frozen=True)
 class Planted:
-    """How strong each planted effect is: 0 is none."""
+    """Strength of each planted effect; 0 is none."""
 
     emotion: float = 1.0
     stimulus: float = 1.0
@@ -52,7 +52,7 @@ ALL = Planted()
 def synthesize(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
 ) -> None:
-    """As `Generator.synthesize`; trials last whole seconds."""
+    """Write synthetic files as `Generator.synthesize` does; trials last whole seconds."""
     planted = replace(planted, emotion=effect)
     _make_generator(_write_recordings, LONGEST_S, planted).make(out, subjects, seed, effect, length_s)
 
@@ -60,30 +60,31 @@ def synthesize(
 def synthesize_processed(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
 ) -> None:
-    """The same with arrays of preprocessed EEG in place of all recordings; those of the release last 30 s."""
+    """Write synthetic files with arrays of preprocessed EEG in place of recordings; those of the release last 30 s."""
     planted = replace(planted, emotion=effect)
     _make_generator(_write_arrays, 30, planted).make(out, subjects, seed, effect, length_s)
 
 
 def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> np.ndarray:
-    """As `Generator.draw`: rows of `TRIALS` (n,), of all trials that are not missing."""
+    """Return the planted values as `Generator.draw` does: rows of `TRIALS` (n,), of all trials that are not missing."""
     return _make_generator(_write_recordings, LONGEST_S, planted).draw(subjects, seed, effect)
 
 
 def _make_generator(recorded: Callable[..., None], longest_s: float, planted: Planted) -> Generator:
     truth, write = partial(_draw_truth, planted=planted), partial(_write, recorded)
     limits_s, about = (SHORTEST_S, longest_s), {"planted": asdict(planted)}
-    return Generator(__name__, "emoeeg_mc", _order(), LENGTH_S, limits_s, "trials of {} s", truth, write, about)
+    return Generator(__name__, "emoeeg_mc", _sort_people(), LENGTH_S, limits_s, "trials of {} s", truth, write, about)
 
 
-def _order() -> list[Person]:
-    """The people of small sets first, then those at 600 Hz, then those at 1200."""
+def _sort_people() -> list[Person]:
+    """Return the people of small sets first, then those at 600 Hz, then those at 1200 Hz."""
     others = sorted((one for one in list_people().values() if one.name not in FIRST), key=lambda one: one.rate)
     return [*(list_people()[name] for name in FIRST), *others]
 
 
 def _write(recorded: Callable[..., None], out: Path, truths: list[np.ndarray], seed: int, length_s: float) -> None:
-    """`participants.tsv`, `sub-01/beh/sub-01_task-emotion_beh.tsv` and so on, and what is `recorded`."""
+    """Write `participants.tsv`, `sub-01/beh/sub-01_task-emotion_beh.tsv` and so on, and recordings by the function
+    `recorded`."""
     table = ["participant_id\tage\tgender"]
     for rows in truths:
         person = list_people()[str(rows["person"][0])]
@@ -113,7 +114,7 @@ def _draw_truth(person: Person, seed: int, effect: float, _: float, *, planted: 
 
 
 def _draw_contexts(person: Person, seed: int) -> str:
-    """The context of every three trials, drawn where the release does not say it."""
+    """Return the context of every three trials, drawn at random if the release does not state it."""
     if len(person.pairs) > 1:
         return person.pairs
     swaps = np.random.default_rng([seed, 4, int(person.name[-2:])]).integers(0, 2, 7)
@@ -122,7 +123,7 @@ def _draw_contexts(person: Person, seed: int) -> str:
 
 
 def _write_arrays(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
-    """The arrays of both contexts."""
+    """Write the arrays of both contexts."""
     brain = Brain.draw(rng, release.SITES)
     for context, session in zip(release.CONTEXTS, ("ses-ima", "ses-vid"), strict=True):
         mine = rows[rows["context"] == context]
@@ -135,7 +136,7 @@ def _write_arrays(out: Path, person: Person, rows: np.ndarray, rng: np.random.Ge
 
 
 def _write_recordings(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
-    """The EDF files and wristband's files of a person."""
+    """Write the EDF files and the wristband's files of a person."""
     to = locate_files(out, person)
     if to.runs or to.wrist:
         (out / person.name / "eeg").mkdir()
@@ -152,16 +153,16 @@ def _write_recordings(out: Path, person: Person, rows: np.ndarray, rng: np.rando
         rate = release.WRIST[kind][1]
         at = moments[:: round(release.WRIST["eda"][1] / rate)]
         if kind == "ppg":
-            breath = body.breathing(len(at), rate, rng)
-            values = body.ppg(body.heart(np.full(len(at), 70.0), breath, rate, rng), rate, rng)
+            breath = body.draw_breath_phase(len(at), rate, rng)
+            values = body.draw_ppg(body.draw_heart_phase(np.full(len(at), 70.0), breath, rate, rng), rate, rng)
         else:
-            values = body.eda(np.full(len(at), 5.0), rate, rng)
+            values = body.draw_eda(np.full(len(at), 5.0), rate, rng)
         text = "".join(f"{value:.4f}\t{time:.3f}\n" for value, time in zip(values.tolist(), at.tolist(), strict=True))
         path.write_bytes(gzip.compress(text.encode(), 6, mtime=0))
 
 
 def _make_ratings(person: Person, seed: int) -> str:
-    """The table of ratings. From sub-25 to sub-54 it has each trial's number, else that of the first one."""
+    """Return the table of ratings. From sub-25 to sub-54 it has each trial's number, else that of the first one."""
     rng = np.random.default_rng([seed, 6, int(person.name[-2:])])
     lines = ["\t".join(["trial_number", "video_name", *(f"score_{k + 1}" for k in range(len(release.RATINGS)))])]
     trials = person.sequence(_draw_contexts(person, seed))
@@ -174,7 +175,7 @@ def _make_ratings(person: Person, seed: int) -> str:
 
 
 def _draw_scores(trial: Trial, rng: np.random.Generator) -> np.ndarray:
-    """The ten ratings of a trial before they are cut to the scale."""
+    """Return the ten ratings of a trial before they are clipped to the scale."""
     felt = np.array([name == release.EMOTIONS[trial.emotion] for name in release.FELT])
     sign = 0 if release.EMOTIONS[trial.emotion] == "neutral" else 1 if trial.emotion in release.POSITIVE else -1
     means = np.array([*(5.0 * felt - 1), 2.0 + 2.0 * abs(sign), 3.5 + 1.5 * sign, 2.5, 3.2])
@@ -182,8 +183,8 @@ def _draw_scores(trial: Trial, rng: np.random.Generator) -> np.ndarray:
 
 
 def _make_eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
-    """(64, samples) in uV, with log powers (64, 5) added to those of the sites' bands."""
-    spectrum = fft.rfft(SD_UV * brain.eeg(0.0, round(seconds * RATE), RATE, rng, band=(0.3, 80.0)))
+    """Return (64, samples) EEG in uV, with log powers (64, 5) added to those of the bands at each site."""
+    spectrum = fft.rfft(SD_UV * brain.draw_eeg(0.0, round(seconds * RATE), RATE, rng, band=(0.3, 80.0)))
     band = np.digitize(fft.rfftfreq(round(seconds * RATE), 1 / RATE), BANDS)  # 0 below all, 6 above
     added = np.pad(power, ((0, 0), (1, 1)))
     times = rate / RATE
@@ -193,7 +194,7 @@ def _make_eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator,
 def _write_edf(
     path: Path, person: Person, data: np.ndarray, contexts: list[str], start: datetime, length_s: int
 ) -> None:
-    """An EDF file of trials, each of which begins with a second of rest and ends with one of ratings."""
+    """Write an EDF file of trials, each of which begins with a second of rest and ends with one of ratings."""
     code = {kind: number for number, kind in person.codes.items()}
     texts = [f"+{k}\x14\x14\0" for k in range(data.shape[1] // int(person.rate))]
     for k, context in enumerate(contexts):

@@ -1,6 +1,7 @@
-"""FACED (Chen et al. 2023): EEG of 123 people during 28 film clips, each meant for one of nine emotions and rated.
+"""FACED (Chen et al. 2023): EEG of 123 people during 28 film clips, each meant to evoke one of nine emotions, with
+ratings.
 
-`Faced` reads the recordings as they were released, `FacedProcessed` those that the authors preprocessed.
+`Faced` reads the recordings as released, `FacedProcessed` those that the authors preprocessed.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.pickles import load_pickle
 
 # As released: the BIDS release (NEMAR nm000112: `sub-000/eeg/..`) or the original one (Synapse syn50614194:
-# `Data/sub000/..`), whichever the folder holds; see `release`. A recording is one clip, and of a BDF file no more is
-# read than its clips. Where that file is missing the person's recordings have labels and no signals.
+# `Data/sub000/..`), see `release`. A recording is one clip, and only clips are read from a BDF file. If that file is
+# missing, the person's recordings have labels and no signals.
 #
-# The 30 sites are joined by name, since people have them in two layouts, at 1000 or 250 Hz. Clip 22 began 8 s earlier
-# in some people's version: only what all have seen is read. The BDF files of 33 people do not state their unit; it is
-# taken for uV, and refused where the EEG would then be impossibly large or small.
+# The 30 sites are identified by name, since there are two layouts, at 1000 or 250 Hz. Clip 22 began 8 s earlier for
+# some people: only the part that all people saw is read. The BDF files of 33 people do not state their unit. It is
+# assumed to be uV, and refused if the EEG would then be implausibly large or small.
 
 
 class Faced(Dataset):
@@ -53,21 +54,22 @@ class Faced(Dataset):
     card = replace(CARD, downloads=release.list_downloads())
 
     def subjects(self) -> list[str]:
-        """The people with events, `sub-000` and so on, or with ratings in the original release."""
+        """Return the people with events, `sub-000` and so on, or with ratings in the original release."""
         return self._release.people
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Sex and age band where the release's table says them; the amplifier's layout of channels, and its rate."""
+        """Return sex and age band, if the release's table states them, and the amplifier's layout of channels and
+        rate."""
         channels = self._find_release(subject).channels(subject)
         layout = 1 if "T3" in channels.layout else 2
         return {**self._release.info(subject), "device": f"layout {layout}, {channels.rate:g} Hz"}
 
     def files(self, subject: str) -> list[Path]:
-        """The person's events or ratings, and the EEG where it is there."""
+        """Return the person's events or ratings, and the EEG if it exists."""
         return self._find_release(subject).files(subject)
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The clips in the order of play."""
+        """Yield the clips in the order of play."""
         clips = self._find_release(subject).clips(subject)
         with self._eeg(subject, clips) as eeg:
             for order, one in enumerate(clips):
@@ -85,23 +87,23 @@ class Faced(Dataset):
                 )
 
     def verify(self) -> list[Finding]:
-        """Who is missing, with or without the EEG, and what is odd in each person's files."""
-        found = files.look_over(self.subjects(), PEOPLE, self.root, self._look)
+        """Return findings on missing people, missing EEG, and on what is odd in each person's files."""
+        found = files.collect_findings(self.subjects(), PEOPLE, self.root, self._list_findings)
         if lacking := [person for person in self.subjects() if not self._release.bdf(person).is_file()]:
             who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
             what = f"no EEG of {len(lacking)} subjects, whose labels alone are read: {who}"
             found.insert(0, Finding("warning", str(self.root), what))
         return found
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         where, clips = self._release.files(subject)[0], self._release.clips(subject)
-        yield from self._release.look(subject)
-        yield from release.look_ratings(where, [(one.clip, one.ratings) for one in clips])
+        yield from self._release.list_findings(subject)
+        yield from release.list_rating_findings(where, [(one.clip, one.ratings) for one in clips])
         with self._eeg(subject, clips) as eeg:
             if eeg is None:
-                yield from release.look_eeg(where, subject, None)
+                yield from release.list_eeg_findings(where, subject, None)
                 return
-            yield from release.look_eeg(eeg.path, subject, eeg.typical_sd(clips))
+            yield from release.list_eeg_findings(eeg.path, subject, eeg.measure_typical_sd(clips))
             if eeg.rate != (stated := self._release.channels(subject).rate):
                 yield Finding("warning", str(eeg.path), f"{eeg.rate:g} Hz, the release states {stated:g} Hz")
 
@@ -110,7 +112,7 @@ class Faced(Dataset):
         if not bdf.is_file():
             return nullcontext()
         channels = self._release.channels(subject)
-        # Of the one known to be bad, numbers need not look like EEG: all others' data would wait for that file.
+        # The known bad file is not checked for plausible EEG: it would stop reading all other people's files.
         unit = MICROVOLT[0] if subject == release.BAD else channels.unit
         return open_eeg(bdf, channels.layout, unit, clips)
 
@@ -118,22 +120,22 @@ class Faced(Dataset):
     def _release(self) -> Bids | Original:
         found = release.find_release(self.root)
         if found is None:
-            raise files.not_this(self.root, self.card.title, expected=release.EXPECTED, hint=OBTAIN)
+            raise files.missing_dataset_error(self.root, self.card.title, expected=release.EXPECTED, hint=OBTAIN)
         return found
 
     def _find_release(self, subject: str) -> Bids | Original:
-        files.known(subject, self._release.people, self.root, hint=OBTAIN)
+        files.check_subject(subject, self._release.people, self.root, hint=OBTAIN)
         return self._release
 
 
 # FACED as its authors preprocessed it (Chen et al. 2023): `Processed_data/sub000.pkl` to `sub122.pkl`.
 #
 # A pickle is an array of 28 clips in order of their numbers, 32 channels and the last 30 s of the clip at 250 Hz, in
-# uV, .05 to 47 Hz, without components of the eyes, against the average of all 32. The last two channels are the
-# mastoids, A2 and A1, and are left out. A restricted unpickler reads it, since pickles may hold programs.
+# uV, .05 to 47 Hz, without components of the eyes, average reference. The last two channels are the mastoids, A2 and
+# A1, and are left out. A restricted unpickler reads it, since pickles may hold programs.
 #
-# Ratings and the order of play are in no pickle: they come from the original's `Data` or the BIDS release's sidecars in
-# the same folder. Without those there are only the clips' own labels.
+# Ratings and the order of play come from the original's `Data` or the BIDS release's sidecars in the same folder.
+# Without those there are only the clips' own labels.
 
 RATE, LENGTH_S = 250.0, 30.0
 SHAPE = (len(CLIPS), len(ELECTRODES) + len(MASTOIDS), round(RATE * LENGTH_S))
@@ -156,21 +158,21 @@ class FacedProcessed(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """The people with a pickle, `sub-000` and so on."""
+        """Return the people with a pickle, `sub-000` and so on."""
         found = [person for person in PEOPLE if self._path(person).is_file()]
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=f"{HINT}; {OBTAIN}")
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=f"{HINT}; {OBTAIN}")
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Sex and age band, where a table of them is beside the pickles."""
+        """Return sex and age band, if a table of them is beside the pickles."""
         return self._rated_release.info(subject) if self._rated_release else {}
 
     def files(self, subject: str) -> list[Path]:
-        """The pickle, and the file of ratings where there is one."""
+        """Return the pickle, and the file of ratings if there is one."""
         ratings = self._ratings(subject)
         return [self._path(subject), *([ratings] if ratings else [])]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The 28 clips."""
+        """Yield the 28 clips."""
         data, rated = self._read(subject), self._rated(subject)
         order = list(rated)
         for clip, channels in zip(CLIPS, data, strict=True):
@@ -190,25 +192,25 @@ class FacedProcessed(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Who is missing, who has no ratings, and what is odd in each person's files."""
-        found = files.look_over(self.subjects(), PEOPLE, self.root, self._look)
+        """Return findings on missing people, missing ratings, and on what is odd in each person's files."""
+        found = files.collect_findings(self.subjects(), PEOPLE, self.root, self._list_findings)
         if lacking := [person for person in self.subjects() if self._ratings(person) is None]:
             who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
             what = f"no ratings and no order of play of {len(lacking)} subjects: {who}"
             found.insert(0, Finding("warning", str(self.root), what))
         return found
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         path = self._path(subject)
         data = self._read(subject)
         if ratings := self._ratings(subject):
-            yield from release.look_ratings(ratings, list(self._rated(subject).items()))
+            yield from release.list_rating_findings(ratings, list(self._rated(subject).items()))
         pieces = (Signal(clip[: len(ELECTRODES)].astype(np.float32), RATE, ELECTRODES, "uV") for clip in data)
         sd = float(np.median([measure_spread(piece) for piece in pieces]))
-        yield from release.look_eeg(path, subject, sd)
+        yield from release.list_eeg_findings(path, subject, sd)
 
     def _read(self, subject: str) -> np.ndarray:
-        """(28, 32, 7500) as in the file."""
+        """Return (28, 32, 7500) as in the file."""
         path = self._path(subject)
         read = load_pickle(path, expected=_ARRAY, hint=HINT, most_bytes=_MOST_BYTES)
         if not isinstance(read, np.ndarray) or read.dtype.kind != "f" or read.shape != SHAPE:
@@ -217,30 +219,24 @@ class FacedProcessed(Dataset):
         return read
 
     def _rated(self, subject: str) -> dict[int, tuple[float, ...]]:
-        """The ratings of each clip in the order of play; empty where nothing says them."""
-        return (
-            dict(self._rated_release.rated(subject))
-            if self._rated_release and subject in self._rated_release.people
-            else {}
-        )
+        """Return clip -> its ratings, in the order of play; empty if they are unknown."""
+        found = self._rated_release
+        return dict(found.rated(subject)) if found and subject in found.people else {}
 
     def _ratings(self, subject: str) -> Path | None:
-        return (
-            self._rated_release.files(subject)[0]
-            if self._rated_release and subject in self._rated_release.people
-            else None
-        )
+        found = self._rated_release
+        return found.files(subject)[0] if found and subject in found.people else None
 
     def _path(self, subject: str) -> Path:
         return self._folder / f"{subject.replace('-', '')}.pkl"
 
     @cached_property
     def _folder(self) -> Path:
-        """The folder of the pickles: inside the one given, or that one itself."""
+        """Folder of the pickles: inside the given one, or that one itself."""
         inside = self.root / "Processed_data"
         return inside if inside.is_dir() else self.root
 
     @cached_property
     def _rated_release(self) -> Bids | Original | None:
-        """The release with ratings: in the folder of the pickles, or the one above it."""
+        """The release with ratings: in the folder of the pickles, or in the one above it."""
         return release.find_release(self._folder) or release.find_release(self._folder.parent)

@@ -1,6 +1,6 @@
 """FACED's releases: subjects, electrodes, clips and ratings, the card, and the files of the BIDS and original releases.
 
-The readers are in `reader`. Which release a folder holds is found here, and so is what is odd in the ratings of either.
+The readers are in `reader`. Here is also the choice between the releases, and the checks of the ratings of both.
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ from embench.signals.filters import bandpass
 from embench_plugins.datasets.formats import files, notes
 from embench_plugins.datasets.formats.channels import AGAIN, Channels, Track
 from embench_plugins.datasets.formats.matlab import read_variables
-from embench_plugins.datasets.formats.ratings import binary, highest, one_of, valued
+from embench_plugins.datasets.formats.ratings import (
+    find_highest,
+    make_binary_targets,
+    make_class_label,
+    make_scale_targets,
+    make_value_targets,
+)
 from embench_plugins.datasets.formats.recordings import open_recording
-from embench_plugins.datasets.formats.scales import make_scale_targets
 
 # The layout of FACED, shared by its readers and its synthesizer: subjects, electrodes, film clips, self-ratings.
 
@@ -36,7 +41,7 @@ PEOPLE = tuple(f"sub-{number:03d}" for number in range(123))
 TASK = "watchingVideoClips"
 
 OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8", "HEOR": "A2", "HEOL": "A1"}
-"""A site's name in some of the files -> its name today; the mastoids were called like eye electrodes in others."""
+"""A site's name in some files -> its name today; in some files the mastoids have names of eye electrodes."""
 
 MASTOIDS = ("A1", "A2")
 ELECTRODES = (
@@ -56,7 +61,7 @@ SECOND_LAYOUT = (*ELECTRODES, "HEOR", "HEOL")
 EMOTIONS = ("anger", "disgust", "fear", "sadness", "neutral", "amusement", "inspiration", "joy", "tenderness")
 """The classes of `emotion`, in their order."""
 FELT = tuple(name for name in EMOTIONS if name != "neutral")
-"""The classes of `own_emotion`: no rating means neutral."""
+"""The classes of `own_emotion`; there is no rating of neutral."""
 RATINGS = (
     "Joy", "Tenderness", "Inspiration", "Amusement", "Anger", "Disgust", "Fear", "Sadness", "Arousal", "Valence",
     "Familiarity", "Liking",
@@ -65,7 +70,8 @@ RATINGS = (
 
 
 class Clip(NamedTuple):
-    """A film clip: its median length in s, and the film as the events have it."""
+    """A film clip: the emotion that it is meant to evoke, its median length in s, and the film's title as in the
+    events."""
 
     emotion: str
     length_s: float
@@ -73,7 +79,7 @@ class Clip(NamedTuple):
 
     @property
     def positive(self) -> bool | None:
-        """Whether the emotion that it is meant to evoke is a positive one; None for neutral clips."""
+        """True if the emotion that the clip is meant to evoke is positive; None for neutral clips."""
         return None if self.emotion == "neutral" else self.emotion in EMOTIONS[5:]
 
 
@@ -107,17 +113,17 @@ CLIPS = {
     27: Clip("tenderness", 54.161, "Juno"),
     28: Clip("tenderness", 77.475, "Sex and the City \u2161"),
 }
-"""Number -> clip. Number 22 lasts 83.9 s in sub-036 to sub-060: the extra seconds are at its start."""
+"""Number -> clip. Number 22 lasts 83.9 s for sub-036 to sub-060: the extra seconds are at its start."""
 
 BLOCKS = (
     (17, 20, 23, 26), (18, 21, 24, 27), (19, 22, 25, 28), (1, 4, 7, 10), (2, 5, 8, 11), (3, 6, 9, 12),
     (13, 14, 15, 16),
 )  # fmt: skip
-"""The clips that everyone saw in a row; the order of the blocks, and of the clips in a block, varies."""
+"""Blocks of successive clips, the same for everyone; the order of blocks, and of clips in a block, varies."""
 
 
 def name_stimulus(clip: int) -> str:
-    """The name of a clip as a stimulus.
+    """Return the name of a clip as a stimulus.
 
     >>> name_stimulus(7)
     'clip07'
@@ -125,14 +131,15 @@ def name_stimulus(clip: int) -> str:
     return f"clip{clip:02d}"
 
 
-# What FACED's readers share: the card, what is said of a clip, and the labels that are made of it.
+# Shared by FACED's readers: the card, and the labels of a clip.
 
 SCALE = (0.0, 7.0)
 CONFOUND_ONLY = ("familiarity", "liking")
-"""Ratings of the clip, which say how it was met and not what was felt."""
+"""Ratings of the clip, not of what was felt."""
 
 TOO_LONG_S = 2.0
-"""A clip that lasts so much longer than its median has seconds before its beginning; others differ by under 1 s."""
+"""A clip that lasts longer than its median by more than this has extra seconds at its start; others differ by under
+1 s."""
 
 OBTAIN = (
     "embench data fetch faced gets the BIDS release, nm000112 of NEMAR; the original is syn50614194 of Synapse (after "
@@ -145,14 +152,14 @@ _THIRD = {clip: k for k in range(3) for clip in (*range(k + 1, 13, 3), *range(k 
 SHUFFLED = {clip: _CLASSES[(FELT.index(CLIPS[clip].emotion) + _SHIFTS[k]) % 8] for clip, k in sorted(_THIRD.items())}
 SHUFFLED |= dict.fromkeys(range(13, 17), "joy")
 SHUFFLED[2], SHUFFLED[8] = SHUFFLED[8], SHUFFLED[7]
-"""Clip -> an emotion that is another clip's: the first clips of the emotions have exchanged theirs, and the second and
-third ones in another way each, so that no class holds two films of one emotion. Clips of one film stay together, or
-whoever knew films alone would know less of these classes than of the emotions: the four neutral ones, as the only class
-of four, and 7 and 8."""
+"""Clip -> the emotion of another clip. The first clips of the emotions exchange their emotions, and so do the second
+and third ones, each in another way, so that no class holds two films of one emotion. Clips of the same film (13 to 16,
+and 7 and 8) stay together, so that knowing the film helps as much as for the true emotions."""
 
 
 class Shown(NamedTuple):
-    """A clip as a person saw it: seconds from the start of their file, and the twelve ratings, NaN where missing."""
+    """A clip as a person saw it: seconds from the start of the person's file, and the twelve ratings, NaN if
+    missing."""
 
     clip: int
     start_s: float
@@ -161,7 +168,7 @@ class Shown(NamedTuple):
 
 
 def cut_clip(clip: int, start_s: float, length_s: float, ratings: tuple[float, ...]) -> Shown:
-    """A clip, without what some people saw before its beginning: number 22 lasted 8 s longer in sub-036 to sub-060."""
+    """Return a clip without the extra seconds at its start: number 22 lasted 8 s longer for sub-036 to sub-060."""
     extra_s = length_s - CLIPS[clip].length_s
     if extra_s > TOO_LONG_S:
         return Shown(clip, start_s + extra_s, CLIPS[clip].length_s, ratings)
@@ -169,7 +176,7 @@ def cut_clip(clip: int, start_s: float, length_s: float, ratings: tuple[float, .
 
 
 def name_recording(subject: str, clip: int) -> str:
-    """The name of a clip's recording.
+    """Return the name of a clip's recording.
 
     >>> name_recording("sub-007", 22)
     'sub-007_clip22'
@@ -178,22 +185,22 @@ def name_recording(subject: str, clip: int) -> str:
 
 
 def make_labels(clip: int, ratings: tuple[float, ...] | None) -> dict[str, Label]:
-    """The labels of a clip's recording, from its number and the ratings in the order of `RATINGS`; None: the clip's
-    own labels alone."""
+    """Return the labels of a clip's recording. They come from its number and from the ratings in the order of
+    `RATINGS`; without ratings (None), only the clip's own labels."""
     emotion, positive = CLIPS[clip].emotion, CLIPS[clip].positive
     made = {
-        "emotion": one_of(EMOTIONS, EMOTIONS.index(emotion)),
-        "positive": one_of(("negative", "positive"), math.nan if positive is None else positive),
-        "clip": one_of(tuple(name_stimulus(number) for number in CLIPS), clip - 1),
-        "emotion_shuffled": one_of(EMOTIONS, EMOTIONS.index(SHUFFLED[clip])),
+        "emotion": make_class_label(EMOTIONS, EMOTIONS.index(emotion)),
+        "positive": make_class_label(("negative", "positive"), math.nan if positive is None else positive),
+        "clip": make_class_label(tuple(name_stimulus(number) for number in CLIPS), clip - 1),
+        "emotion_shuffled": make_class_label(EMOTIONS, EMOTIONS.index(SHUFFLED[clip])),
     }
     if ratings is None:
         return made
     felt = math.nan if emotion == "neutral" else find_strongest_emotion(ratings)
     agrees = math.nan if math.isnan(felt) else FELT[int(felt)] == emotion
     made |= {
-        "own_emotion": one_of(FELT, felt),
-        "agreement": one_of(("another emotion", "the assigned emotion"), agrees),
+        "own_emotion": make_class_label(FELT, felt),
+        "agreement": make_class_label(("another emotion", "the assigned emotion"), agrees),
     }
     return made | {
         name.lower(): Label("rating", np.array([value])) for name, value in zip(RATINGS, ratings, strict=True)
@@ -201,8 +208,9 @@ def make_labels(clip: int, ratings: tuple[float, ...] | None) -> dict[str, Label
 
 
 def find_strongest_emotion(ratings: tuple[float, ...]) -> float:
-    """The index in `FELT` of the emotion that is rated highest of the eight; NaN where two are, or one is missing."""
-    return highest([ratings[RATINGS.index(name.capitalize())] for name in FELT])
+    """Return the index in `FELT` of the emotion with the highest of the eight ratings; NaN if two are the highest, or
+    one is missing."""
+    return find_highest([ratings[RATINGS.index(name.capitalize())] for name in FELT])
 
 
 def _make_classes(name: str, n: int) -> Target:
@@ -225,13 +233,13 @@ CARD = Card(
     targets=(
         _make_classes("emotion", len(EMOTIONS)),
         _make_binary("positive"),
-        *binary(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
+        *make_binary_targets(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
         _make_classes("own_emotion", len(FELT)),
         _make_binary("agreement"),
         _make_classes("clip", len(CLIPS)),
         _make_classes("emotion_shuffled", len(EMOTIONS)),
         *make_scale_targets(("valence", "arousal", *FELT), LabelRule("value"), SCALE),
-        *valued(CONFOUND_ONLY, LabelRule("value"), SCALE),
+        *make_value_targets(CONFOUND_ONLY, LabelRule("value"), SCALE),
     ),
     mains_hz=50.0,
     longest_s=130.0,  # the longest of 3,444 lasts 129.6 s
@@ -247,23 +255,23 @@ CARD = Card(
 )
 
 
-# FACED's EEG: the 30 sites of the scalp in uV, a clip at a time, from the BDF file of either release.
+# FACED's EEG: the 30 sites of the scalp in uV, clip by clip, from the BDF file of either release.
 
 MICROVOLT = ("uV", "\u00b5V", "\u03bcV")
-"""The unit; also with the micro sign, and with the Greek letter."""
+"""The unit with a u, with the micro sign, and with the Greek letter."""
 PLAUSIBLE_UV = (1.0, 500.0)
-"""What the typical standard deviation of EEG from .5 to 45 Hz may be."""
+"""Plausible range of the typical standard deviation of EEG from .5 to 45 Hz."""
 
 _SITES = {site.lower(): site for site in (*ELECTRODES, *MASTOIDS)} | {
     old.lower(): new for old, new in OLD_NAMES.items()
 }
 _PIECE_S = 10.0
 _BAND_HZ = (0.5, 45.0)
-"""The EEG whose size is judged."""
+"""Band in which the standard deviation is measured."""
 
 
 def name_site(name: str) -> str:
-    """A channel's site by its name of today.
+    """Return today's name of the site that a channel's name means.
 
     >>> name_site("T3"), name_site("HEOL")
     ('T7', 'A1')
@@ -280,13 +288,13 @@ class Eeg:
 
     @property
     def rate(self) -> float:
-        """In Hz, the same for all channels."""
+        """Rate in Hz, the same for all channels."""
         return self.tracks[0].rate
 
     def read(self, start_s: float, length_s: float) -> Signal:
-        """Whole samples of some seconds, in uV. Raises DataError where the file does not hold them."""
+        """Return a segment of whole samples, in uV. Raises DataError if the file does not hold it."""
         first = round(start_s * self.rate)
-        last = first + int(length_s * self.rate + 1e-3)  # times have a few more digits than they have meaning
+        last = first + int(length_s * self.rate + 1e-3)  # times are not exact to their last digit
         if not 0 <= first < last <= self.tracks[0].samples:
             raise DataError(
                 f"a clip lies at {start_s:.3f} to {start_s + length_s:.3f} s of {self.tracks[0].duration_s:g} s",
@@ -296,8 +304,8 @@ class Eeg:
         with np.errstate(over="ignore"):
             return Signal(data.astype(np.float32), self.rate, ELECTRODES, "uV")
 
-    def typical_sd(self, clips: Sequence[Shown]) -> float:
-        """The median over clips and channels of the standard deviation from .5 to 45 Hz in 10 s amid each clip."""
+    def measure_typical_sd(self, clips: Sequence[Shown]) -> float:
+        """Return the median, over clips and channels, of the SD from .5 to 45 Hz in the middle 10 s of each clip."""
         found = []
         for one in clips:
             length_s = min(one.length_s, _PIECE_S)
@@ -306,28 +314,27 @@ class Eeg:
 
 
 def measure_spread(piece: Signal) -> np.ndarray:
-    """The standard deviation of each channel (C,) from .5 to 45 Hz, in the signal's unit."""
+    """Return the standard deviation of each channel (C,) from .5 to 45 Hz, in the signal's unit."""
     with np.errstate(all="ignore"):  # damaged files hold any number
         return bandpass(piece.data, piece.rate, _BAND_HZ, order=2).std(axis=1, dtype=np.float64)
 
 
 def is_plausible(sd: float) -> bool:
-    """Whether EEG may have this typical standard deviation in uV."""
+    """Return True if EEG may have this typical standard deviation in uV."""
     return PLAUSIBLE_UV[0] <= sd <= PLAUSIBLE_UV[1]
 
 
 @contextmanager
 def open_eeg(path: Path, names: Sequence[str], unit: str | None, clips: Sequence[Shown]) -> Iterator[Eeg]:
-    """A person's BDF file, open to be read piece by piece.
+    """Open a person's BDF file as a context, to be read piece by piece.
 
     Args:
-        names: what the release says the channels are, in the file's order; they count where the file's own names are
-            no sites.
-        unit: what the release says of the unit; None: the file's own statement counts.
-        clips: where the unit is none that is known, numbers are taken for uV if those in clips can be that.
+        names: the release's names of channels in the file's order, used if the file's own names are not sites.
+        unit: the unit that the release states; None to use the file's own statement.
+        clips: if the unit is unknown, it is assumed to be uV if the EEG in these clips is plausible.
 
     Raises:
-        DataError: it is damaged, lacks a site, is no EEG in uV, or its numbers cannot be.
+        DataError: the file is damaged, lacks a site, or its EEG is not in uV.
     """
     with open_recording(path) as channels:
         eeg = _find_sites(path, channels(Channels(channels={name: name for name in ELECTRODES})), names)
@@ -335,7 +342,7 @@ def open_eeg(path: Path, names: Sequence[str], unit: str | None, clips: Sequence
         if known := sorted({"V", "mV", "nV"} & {text or "" for text in said}):
             raise DataError(f"channels are in {known[0]}", where=str(path), expected="numbers in uV", hint=AGAIN)
         stated = said if unit is None else {unit}
-        if not stated <= set(MICROVOLT) and clips and not is_plausible(sd := eeg.typical_sd(clips)):
+        if not stated <= set(MICROVOLT) and clips and not is_plausible(sd := eeg.measure_typical_sd(clips)):
             raise DataError(
                 f"its unit is not stated, and the EEG's standard deviation (.5 to 45 Hz) is {sd:.3g} uV if its numbers "
                 f"are uV, and {1e6 * sd:.3g} uV if they are V",
@@ -347,7 +354,7 @@ def open_eeg(path: Path, names: Sequence[str], unit: str | None, clips: Sequence
 
 
 def _find_sites(path: Path, tracks: Sequence[Track], names: Sequence[str]) -> Eeg:
-    """The sites' channels by name: by the file's own, or by the release's where those are no sites."""
+    """Return the channels of the sites, by the file's names, or by the release's if those are not sites."""
     own = [name_site(track.name) for track in tracks]
     if not set(ELECTRODES) <= set(own) and len(names) == len(tracks) and not set(own) & set(_SITES.values()):
         own = [name_site(name) for name in names]
@@ -368,12 +375,12 @@ def _find_sites(path: Path, tracks: Sequence[Track], names: Sequence[str]) -> Ee
 
 # FACED's BIDS release, nm000112 of NEMAR: the sidecars of `sub-000` to `sub-122`.
 #
-# Tables begin with a byte-order mark, and `n/a` is a missing cell. In the events only rows with a `video_index` are
-# clips: others are starts, marks and codes of another experiment. `value` is no trigger (it numbers the titles of that
+# Tables begin with a byte-order mark, and `n/a` is a missing cell. Rows of the events with a `video_index` are clips,
+# others are starts, marks and codes of another experiment. `value` is not a trigger (it numbers the titles of that
 # person), and `trial_type` is the film's title, which is not unique. Neutral clips have a backslash as `emotion_label`.
 
 HEADER_BYTES, SAMPLE_BYTES = 8448, 96
-"""Of a BDF file of 32 channels: its header, and a sample of all of them."""
+"""Sizes in a BDF file of 32 channels: of its header, and of a sample of all channels."""
 COPY_AGAIN = "copy the file again from the release"
 _EVENTS = ("onset", "duration", "emotion_label", "binary_label", "video_index", *RATINGS)
 
@@ -387,7 +394,7 @@ class Cohort(NamedTuple):
 
 
 def find_cohort(subject: str) -> Cohort:
-    """The channels of one of `PEOPLE` as the BIDS release states them.
+    """Return the channels of one of `PEOPLE` as the BIDS release states them.
 
     >>> find_cohort("sub-008").unit, find_cohort("sub-036").rate
     ('n/a', 250.0)
@@ -400,7 +407,7 @@ def find_cohort(subject: str) -> Cohort:
 
 
 class Folder(ABC):
-    """The files of either release. Of `kinds`, the first is what makes a person be there, the last is the EEG."""
+    """The files of either release. A person is present if the first of `kinds` exists; the last is the EEG."""
 
     expected: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
@@ -410,19 +417,19 @@ class Folder(ABC):
 
     @cached_property
     def people(self) -> list[str]:
-        """Who is there."""
+        """The people who are present."""
         return [person for person in PEOPLE if self._path(person, self.kinds[0]).is_file()]
 
     def files(self, subject: str) -> list[Path]:
-        """The person's files that decide what is read."""
+        """Return the person's files that determine what is read."""
         return [path for kind in self.kinds if (path := self._path(subject, kind)).is_file()]
 
     def bdf(self, subject: str) -> Path:
-        """The EEG's file, which may be missing."""
+        """Return the EEG's file, which may be missing."""
         return self._path(subject, self.kinds[-1])
 
     def info(self, subject: str) -> dict[str, str]:
-        """Sex and age band."""
+        """Return sex and age band."""
         return self._info.get(subject, {})
 
     @abstractmethod
@@ -434,28 +441,28 @@ class Folder(ABC):
 
 
 class Bids(Folder):
-    """The release in a folder with `sub-000` and so on."""
+    """The BIDS release, in a folder with `sub-000` and so on."""
 
     expected = f"sub-000/eeg/sub-000_task-{TASK}_events.tsv to sub-122"
     kinds = ("events.tsv", "channels.tsv", "eeg.bdf")
 
     def clips(self, subject: str) -> list[Shown]:
-        """What the person saw, in the order of play."""
+        """Return the clips that the person saw, in the order of play."""
         table = self._clip_rows(subject)
         ratings = table[list(RATINGS)].to_numpy()
         rows = zip(table["video_index"], table["onset"], table["duration"], ratings.tolist(), strict=True)
         return [cut_clip(int(clip), onset, length, tuple(rated)) for clip, onset, length, rated in rows]
 
     def rated(self, subject: str) -> list[tuple[int, tuple[float, ...]]]:
-        """Clips and their ratings, in the order of play."""
+        """Return clips and their ratings, in the order of play."""
         return [(one.clip, one.ratings) for one in self.clips(subject)]
 
     def channels(self, subject: str) -> Cohort:
-        """What the sidecar says of the channels."""
+        """Return the channels that the sidecar states."""
         path = self._path(subject, "channels.tsv")
         wanted = "a table of 32 channels of one rate and unit"
-        # An unstated unit is a missing cell, and so would be a channel called NA.
-        read = files.text_table(
+        # pandas reads an unstated unit, `n/a`, as a missing cell.
+        read = files.read_text_table(
             path, ("name", "units", "sampling_frequency"), expected=wanted, hint=COPY_AGAIN, separator="\t"
         ).fillna({"units": "n/a"})
         units, rates = read["units"].astype(str).unique(), pd.to_numeric(read["sampling_frequency"], "coerce").unique()
@@ -464,9 +471,9 @@ class Bids(Folder):
             raise DataError(what, where=str(path), expected=wanted, hint=COPY_AGAIN)
         return Cohort(tuple(read["name"].astype(str)), float(rates[0]), units[0])
 
-    def look(self, subject: str) -> Iterator[Finding]:
-        """What is odd in the person's sidecars, or contradicts the release's tables."""
-        yield from self._look_events(subject)
+    def list_findings(self, subject: str) -> Iterator[Finding]:
+        """Yield what is odd in the person's sidecars, or contradicts the release's tables."""
+        yield from self._list_event_findings(subject)
         path, known = self._path(subject, "channels.tsv"), find_cohort(subject)
         found = self.channels(subject)
         if found.layout != known.layout:
@@ -475,9 +482,9 @@ class Bids(Folder):
         if (found.rate, found.unit) != known[1:]:
             what = f"{found.rate:g} Hz in {found.unit}, the release has {known.rate:g} Hz in {known.unit}"
             yield Finding("warning", str(path), what)
-        yield from self._look_size(subject, found.rate)
+        yield from self._list_size_findings(subject, found.rate)
 
-    def _look_events(self, subject: str) -> Iterator[Finding]:
+    def _list_event_findings(self, subject: str) -> Iterator[Finding]:
         path = str(self._path(subject, "events.tsv"))
         table = self._clip_rows(subject)
         for row in table.to_dict("records"):
@@ -489,7 +496,7 @@ class Bids(Folder):
                 what = f"clip {number} is {row['emotion_label']}, {row['binary_label']}, not {meant}, {sign}"
                 yield Finding("error", path, what)
 
-    def _look_size(self, subject: str, rate: float) -> Iterator[Finding]:
+    def _list_size_findings(self, subject: str, rate: float) -> Iterator[Finding]:
         bdf, path = self.bdf(subject), self._path(subject, "eeg.json")
         try:
             said = json.loads(path.read_text("utf-8-sig"))
@@ -508,13 +515,13 @@ class Bids(Folder):
                 yield Finding("warning", str(bdf), what)
 
     def _clip_rows(self, subject: str) -> pd.DataFrame:
-        """The rows of clips, in the order of play: numbers, but for the two labels."""
+        """Return the rows of clips, in the order of play: numbers, apart from the two labels."""
         path = self._path(subject, "events.tsv")
         wanted = f"a table of events with the columns {', '.join(_EVENTS)}, in which each clip comes once"
-        read = files.text_table(path, _EVENTS, expected=wanted, hint=COPY_AGAIN, separator="\t")
+        read = files.read_text_table(path, _EVENTS, expected=wanted, hint=COPY_AGAIN, separator="\t")
         read = read[read["video_index"].notna()].reset_index(drop=True)
         texts = read[["emotion_label", "binary_label"]]
-        rows = files.numbers(read.drop(columns=list(texts)), path, expected=wanted, hint=COPY_AGAIN)
+        rows = files.to_numbers(read.drop(columns=list(texts)), path, expected=wanted, hint=COPY_AGAIN)
         found = rows["video_index"].tolist()
         if wrong := [clip for clip in found if clip not in CLIPS or found.count(clip) > 1]:
             what = f"a clip of number {wrong[0]:g}, which is none, or comes twice"
@@ -533,31 +540,31 @@ class Bids(Folder):
 
 
 def read_people(path: Path, columns: tuple[str, str, str], separator: str) -> dict[str, dict[str, str]]:
-    """Sex and age band by subject, from a table of either release, whose names end alike."""
-    return {f"sub-{name[-3:]}": known for name, known in files.who(path, columns, separator).items()}
+    """Return sex and age band by subject, from a table of either release."""
+    return {f"sub-{name[-3:]}": known for name, known in files.read_subject_info(path, columns, separator).items()}
 
 
 # FACED's original release, Synapse syn50614194: `Data/sub000` to `Data/sub122` with `data.bdf`, `evt.bdf` and
 # `After_remarks.mat`.
 #
-# Annotations of `evt.bdf` are codes as text: a clip's number, then 101 where it begins and 102 where it ends. Some
-# people have another experiment before, with 101 and no 102: only what stands between a number and a 102 is a clip. The
-# rows of `After_remark` are in the order of play.
+# Annotations of `evt.bdf` are codes as text: a clip's number, then 101 at its start and 102 at its end. Some people
+# have codes of another experiment before, with 101 and without 102: a clip needs a number and a 102. The rows of
+# `After_remark` are in the order of play.
 
 MOST_BYTES = 10_000_000
-"""Of an unpacked file of ratings, which takes some kilobytes."""
+"""Most bytes of an unpacked file of ratings, which has some kilobytes."""
 UNRATED = (math.nan,) * len(RATINGS)
 _REMARKS = f"`After_remark`, 28 structs with score ({len(RATINGS)} ratings) and vid (1 to 28, each once)"
 
 
 class Original(Folder):
-    """The release in the folder of `sub000` and so on."""
+    """The original release, in the folder of `sub000` and so on."""
 
     expected = "Data/sub000/evt.bdf and After_remarks.mat, to sub122"
     kinds = ("After_remarks.mat", "evt.bdf", "data.bdf")
 
     def clips(self, subject: str) -> list[Shown]:
-        """What the person saw, in the order of play."""
+        """Return the clips that the person saw, in the order of play."""
         path, ratings, found = self._path(subject, "evt.bdf"), dict(self.rated(subject)), list[Shown]()
         number: int | None = None
         start_s: float | None = None
@@ -578,15 +585,15 @@ class Original(Folder):
         return found
 
     def rated(self, subject: str) -> list[tuple[int, tuple[float, ...]]]:
-        """Clips and their ratings, in the order of play."""
+        """Return clips and their ratings, in the order of play."""
         return read_remarks(self._path(subject, "After_remarks.mat"))
 
     def channels(self, subject: str) -> Cohort:
-        """What is known of the channels; the unit is what the file states."""
+        """Return the known channels, without a unit, which the file states."""
         return find_cohort(subject)._replace(unit=None)
 
-    def look(self, subject: str) -> Iterator[Finding]:
-        """Whether events and ratings are in one order."""
+    def list_findings(self, subject: str) -> Iterator[Finding]:
+        """Yield a finding if events and ratings are in different orders."""
         played, rated = ([one[0] for one in some] for some in (self.clips(subject), self.rated(subject)))
         if played != rated:
             what = "the clips of its ratings are not those of evt.bdf, or come in another order"
@@ -604,7 +611,7 @@ class Original(Folder):
 
 
 def read_remarks(path: Path) -> list[tuple[int, tuple[float, ...]]]:
-    """Clips and their twelve ratings in the order of `RATINGS`, from `After_remarks.mat`. Raises DataError."""
+    """Return clips and their twelve ratings in the order of `RATINGS`, from `After_remarks.mat`. Raises DataError."""
     try:
         structs = read_variables(path.read_bytes(), ("After_remark",), MOST_BYTES)[0]["After_remark"].ravel()
         rows = [(_parse_numbers(one["vid"], 1), _parse_numbers(one["score"], len(RATINGS))) for one in structs]
@@ -613,7 +620,7 @@ def read_remarks(path: Path) -> list[tuple[int, tuple[float, ...]]]:
             raise ValueError(f"the clips are {', '.join(f'{number:g}' for (number,), _ in rows)}")
     except FileNotFoundError as error:
         raise DataError("the file is missing", where=str(path), expected=_REMARKS, hint=COPY_AGAIN) from error
-    except Exception as error:  # whatever damaged bytes make scipy's parser stumble over
+    except Exception as error:  # scipy's parser raises all kinds of exceptions for damaged bytes
         what = f"not readable: {str(error) or type(error).__name__}"
         raise DataError(what, where=str(path), expected=_REMARKS, hint=COPY_AGAIN) from error
     return [(clip, ratings) for clip, (_, ratings) in zip(clips, rows, strict=True)]
@@ -629,19 +636,19 @@ def _parse_numbers(cell: Any, count: int) -> tuple[float, ...]:
 _NUMBERS = {str(number): number for number in CLIPS}
 
 
-# Which release of FACED a folder holds, where one is downloaded from, and what is odd in the ratings of either.
+# The release of FACED that a folder holds, downloads, and findings on ratings and EEG.
 
 ADDRESS = "https://data.nemar.org/nm000112/v1.0.1/"
-"""Of the BIDS release, NEMAR nm000112 1.0.1 (doi 10.82901/nemar.nm000112); a recording's address leads on to a signed
-one, which lasts an hour."""
+"""Address of the BIDS release, NEMAR nm000112 1.0.1 (doi 10.82901/nemar.nm000112). A recording's address redirects to a
+signed one, which is valid for an hour."""
 EXPECTED = f"{Bids.expected}; or {Original.expected}"
 BAD = "sub-023"
-"""The person whose EEG in the processed release varies by about 26,010 uV, those next to it by 8."""
+"""The person whose EEG in the processed release has a standard deviation of about 26,010 uV; others have 8 uV."""
 
 
 def list_downloads() -> tuple[Download, ...]:
-    """The 741 files of the BIDS release, with their paths in it as names. The small ones come first, so that all labels
-    are there before the first signal."""
+    """Return the 741 files of the BIDS release, named by their paths in it. Small files come first, so that all labels
+    are complete before the first signal."""
     rows = Path(__file__).with_name("files.tsv").read_text("utf-8").splitlines()[1:]
     return tuple(_make_download(*row.split("\t")) for row in rows)
 
@@ -652,15 +659,15 @@ def _make_download(path: str, size: str, sha256: str) -> Download:
 
 
 def find_release(root: Path) -> Bids | Original | None:
-    """The release in a folder, which may also be the original's `Data`; None where there is none."""
+    """Return the release in a folder, which may also be the original's `Data`; None if there is none."""
     for release in (Bids(root), Original(root / "Data"), Original(root)):
         if release.people:
             return release
     return None
 
 
-def look_ratings(where: Path, rated: Sequence[tuple[int, tuple[float, ...]]]) -> Iterator[Finding]:
-    """Which clips a person's ratings lack, and which are no ratings."""
+def list_rating_findings(where: Path, rated: Sequence[tuple[int, tuple[float, ...]]]) -> Iterator[Finding]:
+    """Yield findings on clips without ratings, and on ratings that are missing or off the scale."""
     clips = [clip for clip, _ in rated]
     if missing := [str(clip) for clip in CLIPS if clip not in clips]:
         yield Finding("warning", str(where), f"no clip {', '.join(missing)}")
@@ -671,8 +678,8 @@ def look_ratings(where: Path, rated: Sequence[tuple[int, tuple[float, ...]]]) ->
         yield Finding("warning", str(where), f"{off} ratings are off the scale {SCALE[0]:g} to {SCALE[1]:g}")
 
 
-def look_eeg(where: Path, subject: str, sd: float | None) -> Iterator[Finding]:
-    """Whether a person's EEG can be what it should, by its typical standard deviation in uV; None: it is not here."""
+def list_eeg_findings(where: Path, subject: str, sd: float | None) -> Iterator[Finding]:
+    """Yield findings on a person's EEG, given its typical standard deviation in uV, None if the EEG is missing."""
     if subject == BAD:
         what = "its EEG is bad in the processed release (standard deviation about 26,010 uV, 8 uV next to it)"
         here = "the EEG is not here" if sd is None else f"{sd:.3g} uV here"

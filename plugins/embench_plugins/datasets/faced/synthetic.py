@@ -1,22 +1,20 @@
-"""Synthetic FACED files: the BIDS release's formats and quirks, and planted effects that can be set apart.
+"""Synthetic FACED files: the BIDS release's formats and quirks, with planted effects that can be switched separately.
 
-What is planted. The log powers of five bands at 30 electrodes, during each clip, are a sum of patterns over electrodes
-and bands, each drawn once for a set:
-- of the film: the same in all subjects. Films, not clips: 13 to 16 are of one film, and so are 7 and 8;
-- of the emotion: of the one that the subject felt (the strongest of its eight ratings), as strong as it was, with one
-  pattern that grows with the valence rated and one that grows with arousal; or of the one that the clip was to evoke;
-- of the subject, and of the subject's block of four clips;
-- noise of each trial.
-`Planted` says how much of each there is. Films and emotions are equally strong where both are 1. Then the true powers
-rank one subject's clips by the emotion felt, each against all others, with an AUROC of .96. Where films alone are
-planted, whoever knows a film knows the emotion that it was chosen for, and nobody can tell that of another film.
+Planted. The log powers of five bands at 30 electrodes, during each clip, are a sum of patterns over electrodes and
+bands, each drawn once for a set of files: - of the film, the same for all subjects. Clips 13 to 16 are of one film, and
+so are 7 and 8; - of the emotion: by default the one that the subject felt (the strongest of eight ratings), scaled by
+its rating, with a pattern that grows with the rated valence and one that grows with arousal; or the one that the clip
+is meant to evoke; - of the subject, and of the subject's block of four clips; - noise of each trial. `Planted` sets the
+strength of each. Films and emotions are equally strong if both are 1. The true powers then rank one subject's clips by
+the emotion felt, each against all others, with an AUROC of .96. If only films are planted, a model that knows a film
+knows the emotion that it was chosen for, but not that of another film.
 
-Ratings, drawn before any signal, have the means by emotion, the shares of clip and subject and the agreement with the
-assigned emotion (about 63 %) of the real ones. They do not depend on the signals, nor does the order of the clips.
+Ratings have the means by emotion, the variance between clips and subjects, and the agreement with the assigned emotion
+(about 63 %) of the real ones. They do not depend on the signals, nor does the order of the clips.
 
-What is not as in real files: clips are shortened unless another length is asked for, and so is the time between them;
-there are drifts, but no other artefacts and no mains hum. `sub-023` is bad at a third of its electrodes; how the real
-one is, is not known but for its processed file.
+Unlike real files: clips, and the time between them, are shortened by default; there are drifts, but no other artefacts
+and no mains hum. `sub-023` is bad at a third of its electrodes; of the real one only the processed file is known to be
+bad.
 """
 
 from __future__ import annotations
@@ -25,7 +23,6 @@ import csv
 import json
 import math
 import pickle
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -35,14 +32,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy import fft
 
-from embench.errors import UsageError
 from embench_plugins.datasets.faced import reader, release
 from embench_plugins.datasets.faced.release import CLIPS, ELECTRODES, EMOTIONS, FELT, PEOPLE, RATINGS, TASK, find_cohort
 from embench_plugins.datasets.synthetic import writers
 from embench_plugins.datasets.synthetic.body import Brain, draw_smooth_noise
-from embench_plugins.datasets.synthetic.generator import Generator, check_length, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 
-# The files of FACED's BIDS release, for its synthesizer: tables, recordings as 24-bit BDF, a shortened time axis.
+# The files of FACED's BIDS release: tables, recordings as 24-bit BDF, a shortened time axis.
 
 COLUMNS = (
     "onset", "duration", "trial_type", "value", "sample", "emotion_label", "binary_label", "video_index", *RATINGS,
@@ -50,7 +46,7 @@ COLUMNS = (
 NONE = "n/a"
 MARK = "\ufeff"
 RANGE_UV = 375_000.0
-RECORDS = 64  # seconds of a file that are written at a time
+RECORDS = 64  # seconds of a file that are written at once
 
 FOREIGN = ("sub-029", "sub-045", "sub-049", "sub-059", "sub-060")
 """Subjects with the codes of another experiment in their events."""
@@ -59,14 +55,14 @@ RESTARTED = ("sub-020", "sub-023", *FOREIGN[:3], "sub-055", *FOREIGN[3:])
 """Subjects with more than five starts of the experiment."""
 LONGER = PEOPLE[36:61]
 LONGER_S = 8.109
-"""Clip 22 has so many more seconds, at its start, in these subjects."""
+"""Extra seconds of clip 22, at its start, for these subjects."""
 WITHOUT_RESTS = (*PEOPLE[:4], *PEOPLE[6:8], *PEOPLE[36:50])
 """Subjects without the marks 201 and 202 before the first clip and after the last."""
 
 LAST_S = 30.0
-"""What the published methods take of a clip: its last seconds."""
+"""The published methods read this last part of a clip."""
 PAUSE = 0.02
-"""The share of the time between clips that is left on a shortened time axis: of a median of 69 s, 1.4 s."""
+"""Factor of the time between clips on a shortened time axis: the median of 69 s becomes 1.4 s."""
 LONGEST_S = max(clip.length_s for clip in CLIPS.values())
 
 Row = dict[str, str]
@@ -74,7 +70,7 @@ Row = dict[str, str]
 
 
 class Files(NamedTuple):
-    """A subject's files."""
+    """The paths of a subject's files."""
 
     scans: Path
     bdf: Path
@@ -93,8 +89,12 @@ def locate_files(folder: Path, person: str) -> Files:
 def write_release(
     out: Path, truths: Sequence[np.ndarray], seed: int
 ) -> Iterator[tuple[Files, np.ndarray, list[Row], float]]:
-    """Writes all but events and recordings of subjects, whose drawn rows have `person`, `clip` and `ratings`; gives
-    each one's files, rows, events on the real time axis and the end of the session in s."""
+    """Write all files of subjects except events and recordings. Yields for each subject the paths, the truth's rows,
+    the events on the real time axis, and the end of the session in s.
+
+    Args:
+        truths: rows of each subject with `person`, `clip` and `ratings`.
+    """
     about = {"Name": "FACED (synthetic)", "BIDSVersion": "1.7.0", "DatasetType": "derivative", "License": "CC0"}
     write_json(out / "dataset_description.json", about)
     people = {str(rows["person"][0]): rows for rows in sorted(truths, key=lambda rows: str(rows["person"][0]))}
@@ -108,17 +108,18 @@ def write_release(
 
 
 def write_people(out: Path, lines: Sequence[str]) -> None:
-    """The table of participants, which has no byte-order mark."""
+    """Write the table of participants, which has no byte-order mark."""
     (out / "participants.tsv").write_text("".join(f"{line}\n" for line in lines), "utf-8", newline="")
 
 
 def _make_session(
     person: str, clips: np.ndarray, ratings: np.ndarray, rng: np.random.Generator
 ) -> tuple[list[Row], float]:
-    """Events on the real time axis, and when the session ends, in s.
+    """Return events on the real time axis, and the end of the session in s.
 
     Args:
-        clips: (28,) in the order shown. `ratings`: (28, 12) of them.
+        clips: (28,) in the order shown.
+        ratings: (28, 12) of these clips.
     """
     at = float(rng.uniform(20, 60))
     events = [_mark_row(at + 0.5 * k, "Experiment start") for k in range(7 if person in RESTARTED else 5)]
@@ -143,19 +144,20 @@ def _make_session(
 
 
 def read_events(path: Path) -> list[Row]:
-    """The rows of a table of events."""
+    """Return the rows of a table of events."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def select_clips(events: Sequence[Row]) -> list[Row]:
-    """The rows of film clips, in order of time."""
+    """Return the rows of film clips, in order of time."""
     return sorted((row for row in events if row["video_index"] != NONE), key=lambda row: float(row["onset"]))
 
 
 def shorten(events: Sequence[Row], end_s: float, length_s: float) -> tuple[list[Row], float]:
-    """Events, and the end of their session, on another time axis: the longest clip lasts `length_s` and others less by
-    the same factor, but no less than `LAST_S` or half of `length_s`; of the time between clips `PAUSE` is left."""
+    """Return events and the end of their session on a shortened time axis. The longest clip lasts `length_s`, others
+    less by the same factor, but at least `LAST_S` or half of `length_s`. The time between clips is multiplied by
+    `PAUSE`."""
     old, new = [0.0], [0.0]
     for row in select_clips(events):
         onset, duration = float(row["onset"]), float(row["duration"])
@@ -173,8 +175,8 @@ def shorten(events: Sequence[Row], end_s: float, length_s: float) -> tuple[list[
 
 
 def write_events(path: Path, events: Sequence[Row], rate: int) -> None:
-    """Writes events in order of time, their onsets on samples and their ends on milliseconds; `value` numbers the kinds
-    of this table by name, as MNE-BIDS does."""
+    """Write events in order of time, with onsets on samples and ends on milliseconds; `value` numbers the kinds in this
+    table by name, as MNE-BIDS does."""
     code = {kind: str(k) for k, kind in enumerate(sorted({row["trial_type"] for row in events}), 1)}
     rows = []
     for row in sorted(events, key=lambda row: float(row["onset"])):
@@ -187,8 +189,8 @@ def write_events(path: Path, events: Sequence[Row], rate: int) -> None:
 
 
 def find_stretches(events: Sequence[Row], rate: int, samples: int) -> Iterator[tuple[int, int, int]]:
-    """The clips, and what lies before, between and after them: the first sample, the one after the last, and the clip's
-    number, 0 between clips. None is empty."""
+    """Yield the clips and the stretches before, between and after them, none empty: first sample, sample after the
+    last, and the clip's number, 0 between clips."""
     at = 0
     for row in select_clips(events):
         onset_s = float(row["onset"])
@@ -202,7 +204,7 @@ def find_stretches(events: Sequence[Row], rate: int, samples: int) -> Iterator[t
 
 
 def _write_sidecars(files: Files, person: str) -> None:
-    """The files beside a recording, but its events."""
+    """Write the files beside a recording, except its events."""
     layout, rate, unit = find_cohort(person)
     files.about.parent.mkdir(parents=True)
     about = {"TaskName": TASK, "Manufacturer": "Biosemi", "PowerLineFrequency": NONE, "SamplingFrequency": rate}
@@ -216,25 +218,25 @@ def _write_sidecars(files: Files, person: str) -> None:
 
 
 def read_seconds(path: Path) -> int:
-    """The whole seconds of a recording: what its JSON file states lasts until its last sample."""
+    """Return the whole seconds of a recording. Its JSON file states the time of its last sample."""
     about = json.loads(path.read_text("utf-8-sig"))
     return round(about["RecordingDuration"] + 1 / about["SamplingFrequency"])
 
 
 def state_seconds(path: Path, seconds: int) -> None:
-    """The same, written."""
+    """Write the whole seconds of a recording into its JSON file."""
     about = json.loads(path.read_text("utf-8-sig"))
     write_json(path, {**about, "RecordingDuration": round(seconds - 1 / about["SamplingFrequency"], 6)})
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """A JSON file as MNE-BIDS lays it out."""
+    """Write a JSON file in MNE-BIDS's layout."""
     path.write_text(json.dumps(content, indent=4, ensure_ascii=False) + "\n", "utf-8")
 
 
 def write_bdf(path: Path, channels: Sequence[str], unit: str, rate: int, data: np.ndarray) -> None:
-    """A BDF file of one-second records of `data` (C, samples) in uV, whole seconds, over a range of +- `RANGE_UV`.
-    `unit` is what its header says."""
+    """Write a BDF file of one-second records of `data` (C, samples) in uV, whole seconds, with a range of +-
+    `RANGE_UV`. `unit` is the unit in its header."""
     count, records = len(channels), data.shape[1] // rate
     low, high = ([f"{edge:.0f}"] * count for edge in (-RANGE_UV, RANGE_UV))
     described = writers.Channels(channels, [unit] * count, low, high, -(2**23), 2**23 - 1, [rate] * count, [""] * count)
@@ -248,7 +250,7 @@ def write_bdf(path: Path, channels: Sequence[str], unit: str, rate: int, data: n
 
 
 def _digitise(part: np.ndarray) -> bytes:
-    """Values in uV as whole numbers of 24 bits."""
+    """Return values in uV as integers of 24 bits."""
     step = 2 * RANGE_UV / (2**24 - 1)
     whole = np.clip(np.round((part.astype(np.float64) + RANGE_UV) / step) - 2**23, -(2**23), 2**23 - 1)
     return np.ascontiguousarray(whole, "<i4")[..., None].view("u1")[..., :3].tobytes()
@@ -274,29 +276,29 @@ def _write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
     path.write_text(MARK + "".join("\t".join(row) + "\n" for row in rows), "utf-8", newline="")
 
 
-# The recordings, and what is planted in them.
+# The recordings, and their planted effects.
 
 LENGTH_S, LIMITS_S = 12.0, (4.0, LONGEST_S)
 BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 30.0), "gamma": (30.0, 47.0)}
 FILM, EMOTION, DIMENSION, PERSON, BLOCK, TRIAL = 0.12, 0.12, 0.06, 0.6, 0.2, 0.5
-"""Standard deviations of log power over electrodes and bands: of the patterns where `Planted` has 1 (of valence and of
-arousal, `DIMENSION`, for each standard deviation of the rating), and of the noise of each trial."""
+"""Standard deviations of log power over electrodes and bands, for patterns where `Planted` has 1, and for the noise of
+each trial. `DIMENSION` (valence, arousal) is for one standard deviation of the rating."""
 TYPICAL = 5.0
-"""The strongest of a trial's ratings of emotions, in the mean."""
+"""Mean of the strongest of a trial's ratings of emotions."""
 USUAL = {"Valence": (3.1, 2.0), "Arousal": (3.5, 2.0)}
 """Mean and standard deviation of the ratings."""
 SD_UV, DRIFT_UV = 10.0, 20.0
 UNKNOWN = "microV"
-"""A unit in the header that MNE does not know, of subjects whose unit the release does not state."""
+"""A unit that MNE does not know, in the header of subjects whose unit the release does not state."""
 FIRST = (4, 36, 61, 0, 45, 8, 50, 62, 58, 23, 59, 1)
-"""The numbers of the subjects of small sets: all cohorts are among the first four, all quirks among twelve. Then come
-those with small files, of 250 Hz, then the others."""
+"""Numbers of the subjects of small sets: the first four have all cohorts, the twelve have all quirks. Subjects with
+small files, of 250 Hz, follow, then the others."""
 ORDER = [PEOPLE[number] for number in FIRST]
 ORDER += sorted((name for name in PEOPLE if name not in ORDER), key=lambda name: find_cohort(name).rate)
 BAD, BAD_UV = "sub-023", 26_000.0
 SITES = (*ELECTRODES, *release.MASTOIDS)
 PROCESSED = [*range(len(ELECTRODES)), SITES.index("A2"), SITES.index("A1")]
-"""Their order in the processed release."""
+"""Positions in `SITES` of the channels of the processed release."""
 PROFILE = np.array([
     [4.9, 2.9, 2.2, 4.2, 0.6, 0.8, 0.6, 0.4], [1.0, 5.0, 3.0, 1.5, 1.0, 0.6, 0.7, 0.6],
     [1.5, 2.4, 4.4, 2.1, 0.7, 0.6, 0.6, 0.6], [1.2, 1.0, 1.4, 4.5, 0.4, 0.7, 0.6, 1.8],
@@ -316,11 +318,11 @@ index in `EMOTIONS` of the emotion felt (neutral at neutral clips), and the plan
 
 @dataclass(frozen=True)
 class Planted:
-    """How strong each planted effect is: 0 is none.
+    """Strength of each planted effect; 0 is none.
 
     Args:
-        follows: whether the brain follows what the subject felt (`own`), or the emotion that the clip was to evoke
-            (`assigned`).
+        follows: emotion that the EEG follows: `own`, the one that the subject felt, or `assigned`, the one that the
+            clip is meant to evoke.
     """
 
     film: float = 1.0
@@ -336,12 +338,13 @@ ALL = Planted()
 def synthesize(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
 ) -> None:
-    """As `Generator.synthesize`: the sidecars and the BDF file of each subject; which subjects, see `FIRST`.
+    """Write synthetic files as `Generator.synthesize` does: sidecars and the BDF file of each subject, in the order of
+    `FIRST`.
 
     Args:
-        effect: of the emotion. Those of film, subject and block are there whatever it is, unless `planted` has others.
-        length_s: seconds of the longest clip; None: `LENGTH_S`. Others are less long by the same factor, but last half
-            of it, or 30 s, at least.
+        effect: strength of the emotion only; `planted` sets the others.
+        length_s: seconds of the longest clip, by default `LENGTH_S`. Others are shorter by the same factor, but last at
+            least half of it, or 30 s.
     """
     planted = replace(planted, emotion=effect)
     _make_generator(partial(_write_recordings, planted=planted), planted).make(out, subjects, seed, effect, length_s)
@@ -350,18 +353,18 @@ def synthesize(
 def synthesize_processed(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
 ) -> None:
-    """The same as the authors preprocessed it, in signals of their own: `Processed_data/sub004.pkl` and so on, 54 MB
-    each, and the BIDS release's files but for recordings. A length can only be the release's 30 s.
+    """Write synthetic files in the preprocessed form, with other random signals: `Processed_data/sub004.pkl` and so on,
+    54 MB each, and the BIDS release's files without recordings. The length can only be the release's 30 s.
 
-    The EEG is against the average of all 32 sites, as released; nothing was cleaned, since there was nothing to clean.
+    The reference is the average of all 32 sites, as released. There are no artefacts to remove.
     """
     planted, own = replace(planted, emotion=effect), reader.LENGTH_S
     _make_generator(_write_arrays, planted, own, (own, own)).make(out, subjects, seed, effect, length_s)
 
 
 def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> np.ndarray:
-    """As `Generator.draw`: rows of `TRIALS`, the 28 clips of each subject in the order shown, subjects by number.
-    Ratings and order depend on the seed alone."""
+    """Return the planted values as `Generator.draw` does: rows of `TRIALS`, the 28 clips of each subject in the order
+    shown, subjects by number. Ratings and order depend on the seed alone."""
     truths = _make_generator(_write_arrays, planted).truths(subjects, seed, effect)
     return np.concatenate(sorted(truths, key=lambda rows: str(rows["person"][0])))
 
@@ -390,47 +393,6 @@ def _write_arrays(out: Path, truths: list[np.ndarray], seed: int, _: float) -> N
         path.write_bytes(pickle.dumps(_make_clips(person, np.sort(rows, order="clip")["power"], seed), protocol=4))
 
 
-def fill(
-    sidecars: Path,
-    out: Path,
-    seed: int,
-    planted: Planted,
-    *,
-    subjects: Sequence[str] | None = None,
-    length_s: float | None = None,
-) -> None:
-    """Copies real sidecars and writes a recording to each: events and ratings are real, the EEG is synthetic.
-
-    Args:
-        sidecars: a folder of the BIDS release; no recording in it is read.
-        subjects: `sub-000` and so on; None: all in the folder.
-        length_s: seconds of the longest clip, as in `synthesize`: onsets and durations are rewritten. None: the real
-            times, which take 34 GB for all subjects.
-
-    Raises:
-        UsageError: for arguments out of range, subjects who are not there, or where `out` holds files that no generator
-            of this dataset wrote.
-    """
-    sidecars = Path(sidecars)
-    there = [name for name in PEOPLE if locate_files(sidecars, name).events.is_file()]
-    people = there if subjects is None else list(subjects)
-    if missing := set(people) - set(there):
-        raise UsageError(f"no events of {', '.join(sorted(missing))}", where=str(sidecars), expected="subjects in it")
-    about: dict[str, Any] = {"seed": seed, "subjects": len(people), "effect": planted.emotion}
-    if length_s is not None:
-        about["length_s"] = check_length(length_s, *LIMITS_S, "clips of {:g} s")
-    out = claim(out, __name__, "faced", planted=asdict(planted), **about)
-    shutil.copy(sidecars / "dataset_description.json", out)
-    head, *table = (sidecars / "participants.tsv").read_text("utf-8").splitlines()
-    write_people(out, [head, *(line for line in table if line.partition("\t")[0] in people)])
-    for person in people:
-        shutil.copytree(sidecars / person, out / person, ignore=shutil.ignore_patterns("*.bdf"))
-        at = locate_files(out, person)
-        if length_s is not None:
-            _shorten(at, person, read_events(at.events), read_seconds(at.about), length_s)
-        _record(at, person, seed, planted)
-
-
 def _draw_truth(person: str, seed: int, effect: float, _: float, *, planted: Planted) -> np.ndarray:
     rng = np.random.default_rng([seed, 3, int(person[-3:])])
     rows = np.zeros(len(CLIPS), TRIALS)
@@ -446,7 +408,8 @@ def _draw_truth(person: str, seed: int, effect: float, _: float, *, planted: Pla
 def _draw_powers(
     person: str, clips: np.ndarray, ratings: np.ndarray, seed: int, planted: Planted
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The emotion felt (n,) and the log powers (n, 30, 5) of a subject's clips (n,) with these ratings (n, 12)."""
+    """Return the emotion felt (n,) and the log powers (n, 30, 5) of a subject's clips (n,) with these ratings (n,
+    12)."""
     felt, strength = _find_felt(clips, ratings[:, [RATINGS.index(name.capitalize()) for name in FELT]])
     titles, assigned = zip(*((CLIPS[clip].film, CLIPS[clip].emotion) for clip in clips.tolist()), strict=True)
     if planted.follows == "own":
@@ -469,14 +432,14 @@ def _draw_powers(
 
 
 def draw_patterns(seed: int, what: Literal["film", "emotion", "dimension"], names: Collection[str]) -> np.ndarray:
-    """(names, 30, 5) patterns, each of mean square 1."""
+    """Return (names, 30, 5) patterns, each with a mean square of 1."""
     rng = np.random.default_rng([seed, ("film", "emotion", "dimension").index(what)])
     drawn = rng.standard_normal((len(names), len(ELECTRODES), len(BANDS)))
     return np.asarray(drawn / np.sqrt((drawn**2).mean((1, 2), keepdims=True)))
 
 
 def _draw_ratings(rng: np.random.Generator, seed: int) -> np.ndarray:
-    """(28, 12) ratings of all clips by a subject, in the order of `CLIPS` and `RATINGS`, each from 0 to 7."""
+    """Return (28, 12) ratings of all clips by a subject, 0 to 7, in the order of `CLIPS` and `RATINGS`."""
     of_clips = np.random.default_rng([seed, 5])
     assigned = np.array([EMOTIONS.index(clip.emotion) for clip in CLIPS.values()])
     latent = 1.4 * PROFILE[assigned] - 1.35 + 0.35 * of_clips.standard_normal((len(CLIPS), len(FELT)))
@@ -497,25 +460,25 @@ def _draw_ratings(rng: np.random.Generator, seed: int) -> np.ndarray:
 
 
 def _find_felt(clips: np.ndarray, emotions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The index in `EMOTIONS` of the emotion felt at each clip (n,), and how strongly (n,), from the ratings (n, 8) of
-    `FELT`."""
+    """Return the index in `EMOTIONS` of the emotion felt at each clip (n,), and its strength (n,), from the ratings (n,
+    8) of `FELT`."""
     strongest = np.array([EMOTIONS.index(FELT[k]) for k in emotions.argmax(1)])
     neutral = np.array([CLIPS[clip].positive is None for clip in clips.tolist()])
     return np.where(neutral, EMOTIONS.index("neutral"), strongest), emotions.max(1)
 
 
-def _shorten(at: Files, person: str, events: Sequence[Row], end_s: float, length_s: float) -> None:
-    """Writes events, and how long the recording is, on a shortened time axis."""
+def _shorten(files: Files, person: str, events: Sequence[Row], end_s: float, length_s: float) -> None:
+    """Write the events, and the length of the recording, on a shortened time axis."""
     shorter, shorter_s = shorten(events, end_s, length_s)
-    write_events(at.events, shorter, int(find_cohort(person).rate))
-    state_seconds(at.about, math.ceil(shorter_s))
+    write_events(files.events, shorter, int(find_cohort(person).rate))
+    state_seconds(files.about, math.ceil(shorter_s))
 
 
-def _record(at: Files, person: str, seed: int, planted: Planted) -> None:
-    """Writes the recording that goes with a subject's sidecars."""
+def _record(files: Files, person: str, seed: int, planted: Planted) -> None:
+    """Write the recording of a subject's sidecars."""
     names, exact_rate, unit = find_cohort(person)
-    rate, seconds = int(exact_rate), read_seconds(at.about)
-    events = read_events(at.events)
+    rate, seconds = int(exact_rate), read_seconds(files.about)
+    events = read_events(files.events)
     shown = select_clips(events)
     clips = np.array([int(row["video_index"]) for row in shown])
     ratings = np.array([[float(row[name]) for name in RATINGS] for row in shown])
@@ -532,11 +495,11 @@ def _record(at: Files, person: str, seed: int, planted: Planted) -> None:
         if person == BAD and site % 3 == 0:
             row += BAD_UV * draw_smooth_noise(rng, len(row), rate, 1.0)
     order = [SITES.index(release.OLD_NAMES.get(name, name)) for name in names]
-    write_bdf(at.bdf, names, UNKNOWN if unit == NONE else "uV", rate, data[order])
+    write_bdf(files.bdf, names, UNKNOWN if unit == NONE else "uV", rate, data[order])
 
 
 def _make_clips(person: str, powers: np.ndarray, seed: int) -> np.ndarray:
-    """(28, 32, 7500) in uV, in the order of clips."""
+    """Return (28, 32, 7500) in uV, in the order of clips."""
     rng = np.random.default_rng([seed, 8, int(person[-3:])])
     if person == BAD:
         return BAD_UV * rng.standard_normal(reader.SHAPE)
@@ -548,8 +511,9 @@ def _make_clips(person: str, powers: np.ndarray, seed: int) -> np.ndarray:
 def _make_eeg(
     brain: Brain, samples: int, rate: float, rng: np.random.Generator, power: np.ndarray | float
 ) -> np.ndarray:
-    """(32, samples) in uV at `SITES`, with log powers (30, 5), or 0, added to those of the electrodes' bands."""
-    spectrum = fft.rfft(SD_UV * brain.eeg(0.0, samples, rate, rng, band=(0.3, 0.45 * rate)))
+    """Return (32, samples) EEG in uV at `SITES`, with log powers (30, 5), or 0, added to those of the bands at each
+    electrode."""
+    spectrum = fft.rfft(SD_UV * brain.draw_eeg(0.0, samples, rate, rng, band=(0.3, 0.45 * rate)))
     edges = [*(low for low, _ in BANDS.values()), BANDS["gamma"][1]]
     band = np.digitize(fft.rfftfreq(samples, 1 / rate), edges)  # 0 below all, 6 above
     added = np.zeros((len(SITES), 2 + len(BANDS)))

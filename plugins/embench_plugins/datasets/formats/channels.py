@@ -1,4 +1,4 @@
-"""The channels of a recording: those that a modality takes, their units, and the open file that has their samples."""
+"""The channels of recordings: measurement units, the channels of a modality, and a channel of an open file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from embench.errors import DataError
 
-# Units as files state them, and the factors between those of one kind.
+# Measurement units as files state them, and the factors between units of one kind.
 
 _WRITTEN = {
     "microvolt": "uV", "microvolts": "uV", "millivolt": "mV", "millivolts": "mV", "volt": "V", "volts": "V",
@@ -28,7 +28,7 @@ _WRITTEN = {
     "fahrenheit": "degF", "deg f": "degF", "\u00b0f": "degF", "f": "degF", "degf": "degF", "kelvin": "K", "k": "K",
     "m/s^2": "m/s2", "m/s\u00b2": "m/s2", "m/s**2": "m/s2", "1/min": "bpm", "beats/min": "bpm",
 }  # fmt: skip
-"""How files write units, in small letters -> how they are written here."""
+"""Units as files write them, in lower case -> our spelling."""
 _KINDS = (
     {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9},
     {"S": 1.0, "mS": 1e-3, "uS": 1e-6, "nS": 1e-9},
@@ -36,47 +36,31 @@ _KINDS = (
     {"g": 1.0, "mg": 1e-3, "m/s2": 1 / 9.80665},
     *({unit: 1.0} for unit in ("degC", "degF", "K", "bpm", "%")),
 )
-_NOTHING = frozenset(
-    {
-        "n/a",
-        "na",
-        "nan",
-        "none",
-        "nodim",
-        "no_units",
-        "unitless",
-        "a.u.",
-        "au",
-        "a.u",
-        "arb",
-        "arbitrary",
-        "nu",
-        "-",
-        "?",
-        "*",
-    }
-    | {"", "unknown", "unspecified"}
-)
+_NO_UNIT = frozenset({
+    "n/a", "na", "nan", "none", "nodim", "no_units", "unitless", "a.u.", "au", "a.u", "arb", "arbitrary", "nu", "-",
+    "?", "*", "", "unknown", "unspecified",
+})  # fmt: skip
+"""What files write if there is no unit."""
 
 
 def parse_unit(text: str) -> str | None:
-    """Parse a unit as a file states it: `\u00b5V` and `Microvolts` are uV. Return None for an empty text."""
+    """Return a unit that a file states in our spelling: `\u00b5V` and `Microvolts` are uV. None for an empty text."""
     plain = text.strip().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
     return plain if any(plain in kind for kind in _KINDS) else _WRITTEN.get(plain.lower(), plain) or None
 
 
 def is_stated(unit: str | None) -> bool:
-    """True of a unit, false of words for none such as `a.u.`."""
-    return (unit or "").strip().lower() not in _NOTHING
+    """Return True for a unit, False for words such as `a.u.` that say that there is none."""
+    return (unit or "").strip().lower() not in _NO_UNIT
 
 
 def is_known(unit: str | None) -> bool:
-    """True of a unit that others can be converted to."""
+    """Return True if a unit can be converted to others of its kind."""
     return any(parse_unit(unit or "") in kind for kind in _KINDS)
 
 
 def find_unit_ratio(stated: str | None, wanted: str | None) -> float | None:
-    """The factor from one unit to another; 1 where either is not known, None where they are of two kinds.
+    """Return the factor that converts one unit to another: 1 if either is not stated, None if they are of two kinds.
 
     >>> find_unit_ratio("S", "\u00b5S"), find_unit_ratio("kOhm", "uS"), find_unit_ratio("a.u.", "uS")
     (1000000.0, None, 1.0)
@@ -88,20 +72,20 @@ def find_unit_ratio(stated: str | None, wanted: str | None) -> float | None:
     return float(f"{ratios[0]:.12g}") if ratios else None  # without the last bit's rounding
 
 
-# The channels of a modality among those that a file has, and their units.
+# The channels of a modality among those of a file, and their units.
 
 VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9}
 POTENTIALS = {"eeg": "uV", "eog": "uV", "emg": "uV", "ecg": "mV"}
-"""Modalities that are voltages, with the unit that everything is brought to."""
+"""Modality that is a voltage -> the unit that its signals are converted to."""
 
 RENAMED = {"t3": "t7", "t4": "t8", "t5": "p7", "t6": "p8"}
-"""Old names of the 10-20 system."""
+"""Older names of the 10-20 system -> today's."""
 
 Edge = Annotated[float, Field(gt=0)] | None
 
 
 class Part(BaseModel):
-    """A part of a description that a user writes: no key but its own."""
+    """A part of a description that a user writes; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
@@ -110,11 +94,11 @@ class Channels(Part):
     """The channels of one modality in files of one kind.
 
     Args:
-        channels: their names, or standard name -> name in the files where the files call them otherwise.
-        unit: what the files' numbers are in; optional where the files state it.
-        applied: edges in Hz of filters that the files have gone through already (high-pass, low-pass).
-        rate: samples a second of a CSV or MATLAB file; or the name of the variable of a MATLAB file that holds it.
-        array, names: where in a MATLAB file the samples and the channels' names are, such as `hs.eeg.sig`.
+        channels: a list of names, or standard name -> name in the files.
+        unit: measurement unit of the numbers in the files; optional if the files state it.
+        applied: edges in Hz of filters that were already applied (high-pass, low-pass).
+        rate: samples per second of a CSV or MATLAB file, or the path of a variable of a MATLAB file that holds it.
+        array, names: paths in a MATLAB file of the samples and of the channels' names, such as `hs.eeg.sig`.
     """
 
     channels: Mapping[str, str]
@@ -126,25 +110,26 @@ class Channels(Part):
 
     @field_validator("channels", mode="before")
     @classmethod
-    def _named(cls, given: Any) -> Any:
-        if isinstance(given, list):
-            if len({str(name) for name in given}) < len(given):
+    def _parse_channels(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            if len({str(name) for name in value}) < len(value):
                 raise ValueError("a channel is named twice")
-            given = {str(name): str(name) for name in given}
-        if isinstance(given, Mapping):
-            given = {str(standard): str(name) for standard, name in given.items()}
-            if not given:
+            value = {str(name): str(name) for name in value}
+        if isinstance(value, Mapping):
+            value = {str(standard): str(name) for standard, name in value.items()}
+            if not value:
                 raise ValueError("no channel is named")
-        return given
+        return value
 
     @property
     def standard(self) -> tuple[str, ...]:
-        """The channels' standard names, in the order of the layout."""
+        """The channels' standard names, in their order."""
         return tuple(self.channels)
 
 
 def simplify_name(name: str, modality: str) -> str:
-    """A channel's name without what files add to it: case, dots, spaces, the modality, EEG references, old names."""
+    """Return a channel's name in lower case, without dots, repeated spaces, the modality and EEG references, and with
+    today's name of an electrode."""
     plain = re.sub(r"\s+", " ", name.lower().replace(".", " ")).strip()
     plain = plain.removeprefix(f"{modality} ")
     if modality != "eeg":
@@ -154,29 +139,31 @@ def simplify_name(name: str, modality: str) -> str:
 
 
 def choose_tracks(path: Path, modality: str, own: Channels, tracks: Sequence[Track], where: str) -> list[Track]:
-    """A file's channels of one modality, in the layout's order. A name that fits as it is written goes before one that
-    fits without case, dots and the like.
+    """Return a file's channels of one modality, in the order of `own`. A name that matches exactly goes before one that
+    matches after `simplify_name`.
 
     Args:
-        where: file and line that name them.
+        own: the wanted channels.
+        tracks: all channels of the file.
+        where: file and line of the description that name the channels, for errors.
 
     Raises:
-        DataError: one is missing or ambiguous, or they differ in rate or length.
+        DataError: a channel is missing or ambiguous, or channels differ in rate or length.
     """
     found = []
     for wanted in own.channels.values():
         fitting = [track for track in tracks if track.name == wanted]
         fitting = fitting or [t for t in tracks if simplify_name(t.name, modality) == simplify_name(wanted, modality)]
         if len(fitting) != 1:
-            held = [track.name for track in tracks]
-            plain = {simplify_name(name, modality): name for name in held}
+            names = [track.name for track in tracks]
+            plain = {simplify_name(name, modality): name for name in names}
             near = [plain[name] for name in difflib.get_close_matches(simplify_name(wanted, modality), plain, 1)]
             raise DataError(
                 f"{path} has {len(fitting) or 'no'} channel{'s' if fitting else ''} `{wanted}` of {modality}"
                 + (f"; did you mean {near[0]}?" if near and not fitting else ""),
                 where=where,
-                expected=f"one of {', '.join(held[:40]) or 'no channel at all'}",
-                hint="name the channels as the file does" if len(held) > 1 else
+                expected=f"one of {', '.join(names[:40]) or 'no channel at all'}",
+                hint="name the channels as the file does" if len(names) > 1 else
                 "is this the right file, with commas, semicolons or tabs if it is a table?",
             )  # fmt: skip
         found.append(fitting[0])
@@ -189,19 +176,18 @@ def choose_tracks(path: Path, modality: str, own: Channels, tracks: Sequence[Tra
 
 
 def find_card_unit(modality: str, unit: str | None) -> str:
-    """The unit of a modality's numbers after reading: uV or mV of voltages, uS of conductances, g of accelerations, and
-    of others that of the description."""
+    """Return the unit of a modality's numbers after reading: uV or mV for voltages, uS for conductances, g for
+    accelerations, else the description's."""
     kind = {"eda": "uS", "acc": "g"}.get(modality)
     return POTENTIALS.get(modality) or (kind if kind and is_known(unit) and find_unit_ratio(unit, kind) else str(unit))
 
 
 def find_factor(path: Path, modality: str, own: Channels, track: Track, where: str) -> float:
-    """Return the factor that brings a signal to `find_card_unit`. A unit that the file states goes before the
-    description's.
+    """Return the factor that converts a signal to `find_card_unit`. The file's unit precedes the description's.
 
     Raises:
-        DataError: nobody says what a voltage's unit is, or file and description name units of two kinds. `where` is the
-            line that names the channels.
+        DataError: a voltage's unit is not stated, or file and description state units of two kinds. `where` is the line
+            of the description that names the channels.
     """
     wanted, voltage = find_card_unit(modality, own.unit), modality in POTENTIALS
     stating = is_known(track.unit) if voltage else is_stated(track.unit)
@@ -226,7 +212,7 @@ def find_factor(path: Path, modality: str, own: Channels, track: Track, where: s
     return ratio
 
 
-# The channels of an open file of recordings, whatever its kind.
+# The channels of an open file, for all file formats.
 
 AGAIN = "the file is truncated, damaged or of another kind: copy it again"
 MOST_BYTES = 2_000_000_000
@@ -234,8 +220,9 @@ MOST_BYTES = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A channel as its file holds it. `read(first, last)` gives samples as float64 in `unit`, which is None where the
-    file does not say it; segments must be read in order. `start` is when the first was, in unix seconds, if known."""
+    """A channel of an open file. `read(first, last)` returns samples as float64 in `unit`, which is None if the file
+    does not state it; segments must be read in order. `start` is the time of the first sample in unix seconds, if
+    known."""
 
     name: str
     rate: float
@@ -251,16 +238,17 @@ class Track:
 
 
 Opened = AbstractContextManager[Callable[[Channels], Sequence[Track]]]
-"""An open file: given what the layout says of a modality, the channels that it can be found among."""
+"""An open file: a context with a function from the description of a modality's channels to the file's channels."""
 
 
 def cut_part(samples: np.ndarray, first: int, last: int) -> np.ndarray:
-    """The samples between two rows: what `read` is for a track that is held in memory."""
+    """Return the samples from `first` to before `last`: the `read` of a track that is in memory."""
     return np.asarray(samples[first:last], np.float64)
 
 
 class Stretch(NamedTuple):
-    """Samples of a file without a gap between them: where they begin in time, as a sample's number, and in the file."""
+    """Samples of a file without a gap between them: the first one's position in time, in samples, its position in the
+    file, and their number."""
 
     place: int
     first: int
@@ -268,25 +256,25 @@ class Stretch(NamedTuple):
 
 
 def fill_gaps(track: Track, stretches: Sequence[Stretch]) -> Track:
-    """A track of a file that leaves out what was not recorded, with NaN there. Stretches are in order of time."""
+    """Return a track with NaN for the gaps of a file that leaves them out. `stretches` are in order of time."""
 
     def read(start: int, stop: int) -> np.ndarray:
-        found = np.full(max(stop - start, 0), np.nan)
+        values = np.full(max(stop - start, 0), np.nan)
         for place, first, samples in stretches:
-            low, high = max(start, place), min(stop, place + samples)
-            if low < high:
-                found[low - start : high - start] = track.read(first + low - place, first + high - place)
-        return found
+            begin, end = max(start, place), min(stop, place + samples)
+            if begin < end:
+                values[begin - start : end - start] = track.read(first + begin - place, first + end - place)
+        return values
 
     return replace(track, samples=stretches[-1].place + stretches[-1].samples, read=read)
 
 
 def unreadable_error(path: Path, library: str, error: Exception) -> DataError:
-    """The error to raise for a file that a library cannot read, with what it says, without the folder."""
+    """Return the error for a file that a library cannot read, with the library's message, without the folder."""
     what = " ".join(str(error).replace(f"{path.parent}/", "").split())[:200]
     return damaged_error(path, f"{library} cannot read it: {what or type(error).__name__}")
 
 
 def damaged_error(path: Path, what: str) -> DataError:
-    """The error to raise for a recording's file that is not whole; `what` says what is wrong with it."""
+    """Return the error for a recording's file that is incomplete or damaged, as `what` says."""
     return DataError(what, where=str(path), expected="a whole recording", hint=AGAIN)

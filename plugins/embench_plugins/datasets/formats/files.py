@@ -1,4 +1,4 @@
-"""What readers of a release share: who and what is in its folder, tables of text, and errors that say what is not."""
+"""Helpers for readers of a release: subjects and files in a folder, tables of text, and errors for what is missing."""
 
 from __future__ import annotations
 
@@ -17,109 +17,111 @@ _LONGEST_HEADER = 1 << 16
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz", ".rar", ".7z")
 
 
-def not_this(root: Path, title: str, *, expected: str, hint: str) -> DataError:
-    """The error of a folder without a dataset's files: it is not there, its archives are packed, or what it holds."""
+def missing_dataset_error(root: Path, title: str, *, expected: str, hint: str) -> DataError:
+    """Return the error for a folder without a dataset's files. It says if the folder is missing, holds unpacked
+    archives, or holds other files."""
     if not root.is_dir():
         return DataError("there is no such folder", where=str(root), expected=expected, hint=hint)
-    names = sorted(path.relative_to(root).as_posix() for path in _shallow(root))
+    names = sorted(path.relative_to(root).as_posix() for path in _list_nearby(root))
     packed = [name for name in names if name.lower().endswith(ARCHIVES)]
     if packed:
         return DataError(
             f"the archives of {title} are not unpacked: {', '.join(packed[:3])}",
             where=str(root),
             expected=expected,
-            hint=f"in this folder: {_unpack(packed[0])}" + (", and the others likewise" if len(packed) > 1 else ""),
+            hint=f"in this folder: {_make_command(packed[0])}"
+            + (", and the others likewise" if len(packed) > 1 else ""),
         )
     found = f", but {', '.join(names[:5])}" if names else ": the folder is empty"
     return DataError(f"no file of {title} is here{found}", where=str(root), expected=expected, hint=hint)
 
 
-def inside(root: Path, pattern: str) -> Path:
-    """The folder in which a name of `pattern` lies: the one given, or one inside it, as an archive unpacks."""
+def find_data_folder(root: Path, pattern: str) -> Path:
+    """Return the folder in which a name of `pattern` lies: the given one, or one inside it, as an archive unpacks."""
     deeper = sorted(root.glob(f"*/{pattern}")) if root.is_dir() else []
     return deeper[0].parent if deeper and not any(root.glob(pattern)) else root
 
 
-def some(found: Iterable[str], root: Path, title: str, *, expected: str, hint: str) -> list[str]:
-    """The subjects that were found in a folder. Raises DataError where there is none, which says what is there."""
+def require_subjects(found: Iterable[str], root: Path, title: str, *, expected: str, hint: str) -> list[str]:
+    """Return the subjects that were found in a folder. Raises DataError if there are none."""
     if not (people := list(found)):
-        raise not_this(root, title, expected=expected, hint=hint)
+        raise missing_dataset_error(root, title, expected=expected, hint=hint)
     return people
 
 
-def known(subject: str, people: Collection[str], where: Path, *, expected: str | None = None, hint: str) -> str:
-    """A subject who is one of `people`. Raises DataError for another."""
+def check_subject(subject: str, people: Collection[str], where: Path, *, expected: str | None = None, hint: str) -> str:
+    """Return `subject` if it is one of `people`. Raises DataError otherwise."""
     if subject not in people:
         raise DataError(f"there is no person {subject}", where=str(where), expected=expected, hint=hint)
     return subject
 
 
-def whole_session(
+def make_session_recording(
     subject: str, duration_s: float, signals: Mapping[str, Signal], labels: Mapping[str, Label]
 ) -> Recording:
-    """The recording of a subject's one session, from its start to its end."""
+    """Return the recording of a subject's one session, from its start to its end."""
     return Recording(subject, subject, "session", "session", duration_s, subject, 0.0, 0, signals, labels=labels)
 
 
-def look_over(
-    found: Sequence[str], people: Sequence[str], where: Path, look: Callable[[str], Iterable[Finding]]
+def collect_findings(
+    found: Sequence[str], people: Sequence[str], where: Path, list_findings: Callable[[str], Iterable[Finding]]
 ) -> list[Finding]:
-    """Findings on a folder: which of the release's `people` are missing, and what `look` finds of each who is here; an
-    error where it cannot read them."""
+    """Return findings on a folder: the release's `people` who are not in `found`, and what `list_findings` yields for
+    each subject in `found`. A DataError of a subject becomes a finding."""
     findings = []
     if missing := [person for person in people if person not in found]:
         what = f"{len(found)} of {len(people)} subjects are here, not {', '.join(missing)}"
         findings.append(Finding("note", str(where), what))
     for subject in found:
         try:
-            findings += look(subject)
+            findings += list_findings(subject)
         except DataError as error:
             findings.append(Finding("error", error.where or subject, error.what))
     return findings
 
 
-def who(path: Path, columns: tuple[str, str, str], separator: str = ",") -> dict[str, dict[str, str]]:
-    """Sex and age band by subject, from a table with the columns of name, age and sex; empty where it cannot be read:
-    nothing depends on it."""
+def read_subject_info(path: Path, columns: tuple[str, str, str], separator: str = ",") -> dict[str, dict[str, str]]:
+    """Return sex and age band by subject, from a table with columns for name, age and sex. Empty if the table cannot be
+    read, as nothing depends on it."""
     try:
-        read = text_table(path, columns, expected="a table", hint="", separator=separator)
+        table = read_text_table(path, columns, expected="a table", hint="", separator=separator)
     except DataError:
         return {}
     info: dict[str, dict[str, str]] = {}
-    for name, age, sex in read.astype(str).itertuples(index=False):
-        info[name] = one = {}
+    for name, age, sex in table.astype(str).itertuples(index=False):
+        info[name] = about = {}
         if sex.lower() in ("m", "f"):
-            one["sex"] = "male" if sex.lower() == "m" else "female"
+            about["sex"] = "male" if sex.lower() == "m" else "female"
         if 10 <= (years := pd.to_numeric(age, "coerce")) < 200:
-            one["age_band"] = f"{int(years) // 10}0-{int(years) // 10}9"
+            about["age_band"] = f"{int(years) // 10}0-{int(years) // 10}9"
     return info
 
 
-def as_float32(values: np.ndarray) -> np.ndarray:
-    """A copy whose rows are contiguous; what is no number, or too large for float32, is NaN."""
+def to_float32(values: np.ndarray) -> np.ndarray:
+    """Return a contiguous float32 copy. Values that are not finite, or too large for float32, become NaN."""
     with np.errstate(over="ignore", invalid="ignore"):
         copied = np.array(values, np.float32, order="C")
     copied[~np.isfinite(copied)] = np.nan
     return copied
 
 
-def table(
+def read_table(
     path: Path, columns: Sequence[str] | None = None, *, expected: str, hint: str, separator: str = ","
 ) -> pd.DataFrame:
-    """A table of numbers with a header as float64, in the order of `columns`; an empty cell is NaN.
+    """Return a table of numbers with a header as float64, in the order of `columns`; an empty cell is NaN.
 
     Args:
-        columns: the names of those that are read; None: all.
+        columns: names of the columns to read; None for all.
 
     Raises:
-        DataError: it is missing, empty, no such table, or a cell is no number.
+        DataError: the file is missing, empty or not such a table, or a cell is not a number.
     """
-    read = text_table(path, columns, expected=expected, hint=hint, separator=separator)
-    return numbers(read, path, expected=expected, hint=hint)
+    read = read_text_table(path, columns, expected=expected, hint=hint, separator=separator)
+    return to_numbers(read, path, expected=expected, hint=hint)
 
 
-def numbers(read: pd.DataFrame, path: Path, *, expected: str, hint: str) -> pd.DataFrame:
-    """Columns that were read from `path` as float64; DataError names the first cell that is no number."""
+def to_numbers(read: pd.DataFrame, path: Path, *, expected: str, hint: str) -> pd.DataFrame:
+    """Return columns of a table read from `path` as float64. Raises DataError with the first cell that is no number."""
     converted = {}
     for name in read.columns:
         values = pd.to_numeric(read[name], errors="coerce")
@@ -130,13 +132,14 @@ def numbers(read: pd.DataFrame, path: Path, *, expected: str, hint: str) -> pd.D
     return pd.DataFrame(converted, index=read.index)
 
 
-def text_table(
+def read_text_table(
     path: Path, columns: Sequence[str] | None = None, *, expected: str, hint: str, separator: str = ","
 ) -> pd.DataFrame:
-    """A table with a header, each column as pandas reads it; an empty cell is missing. Names are stripped of spaces.
+    """Return a table with a header, with cells as pandas reads them and an empty cell missing. Spaces around column
+    names are removed.
 
     Raises:
-        DataError: the file is missing or is no such table; it states `expected` and `hint`.
+        DataError: the file is missing or is not such a table; `expected` and `hint` are part of the message.
     """
 
     def wrong(what: str) -> DataError:
@@ -144,7 +147,7 @@ def text_table(
 
     if not path.is_file():
         raise wrong("the file is missing")
-    with path.open("rb") as file:  # pandas takes minutes to tell so many columns apart
+    with path.open("rb") as file:  # pandas would take minutes to parse so many columns
         if len(file.readline(_LONGEST_HEADER)) == _LONGEST_HEADER:
             raise wrong(f"its first line is over {_LONGEST_HEADER:,} bytes long")
     try:
@@ -165,15 +168,15 @@ def text_table(
     return read if columns is None else read[list(columns)]
 
 
-def _shallow(root: Path) -> Iterable[Path]:
-    """What lies in a folder and in its folders."""
+def _list_nearby(root: Path) -> Iterable[Path]:
+    """Yield the entries of a folder and of its subfolders."""
     for path in root.iterdir():
         yield path
         if path.is_dir():
             yield from path.iterdir()
 
 
-def _unpack(name: str) -> str:
+def _make_command(name: str) -> str:
     if name.lower().endswith((".tar", ".tar.gz", ".tgz")):
         return f"tar xf '{name}'"
     if name.lower().endswith(".zip"):

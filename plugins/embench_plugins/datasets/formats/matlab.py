@@ -1,7 +1,7 @@
-"""MATLAB files: variables of version 5, found sound before scipy reads them, and recordings of versions 4 to 7.
+"""MATLAB files: variables of version 5, checked before scipy reads them, and recordings of versions 4 to 7.
 
-scipy makes room for whatever a header announces, and looks types up in a table without asking how long that is: flipped
-bits make it ask for all of a machine's memory, or end the whole process. What passes here is read safely.
+scipy allocates the memory that a header announces, and looks types up in a table without checking the index. Flipped
+bits thus make it take all memory, or crash the process. Files that pass these checks are read safely.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from embench_plugins.datasets.formats.channels import AGAIN, MOST_BYTES, Channel
 
 INT8, INT32, UINT32, MATRIX, COMPRESSED = 1, 5, 6, 14, 15
 BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
-"""Bytes of a value of each type of number."""
+"""Type of number -> bytes of a value."""
 TEXT = {1: 1, 2: 1, 4: 2, 16: 1, 17: 2, 18: 4}
+"""Type of character -> bytes of a character."""
 CELL, STRUCT, OBJECT, CHAR = 1, 2, 3, 4
 NUMBERS = range(6, 16)
 IMAGINARY = 0x0800
@@ -39,7 +40,7 @@ def read_variables(content: bytes, names: Collection[str], most_bytes: int) -> t
     """Return the variables `names` of a file of version 5, as read by scipy, and whether all checksums are right.
 
     Raises:
-        ValueError: it is no such file, cut short, damaged, or unpacks to more than `most_bytes`.
+        ValueError: it is not such a file, is truncated or damaged, or unpacks to more than `most_bytes`.
     """
     plain, sound = inflate(content, most_bytes)
     check(plain, names)
@@ -53,7 +54,7 @@ def inflate(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
     Raises:
         ValueError: a variable is cut short, or all of them take more than `most_bytes`.
     """
-    view = memoryview(content)  # whose parts are no copies
+    view = memoryview(content)  # slices are not copies
     order, parts, at, total, sound = _find_order(content), [view[:128]], 128, 0, True
     while at + 8 <= len(content):
         kind, size = struct.unpack_from(f"{order}II", content, at)
@@ -63,7 +64,7 @@ def inflate(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
         if kind == COMPRESSED:
             stream = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS)  # without zlib's frame, whose tail is the checksum
             try:
-                # A byte more than there may be, so that too much is told from just enough.
+                # One byte more than allowed, to detect a file that unpacks to too much.
                 part = memoryview(stream.decompress(part[10:], most_bytes - total + 1))
             except isal_zlib.error as error:  # type: ignore[misc]  # its stubs call the class a value
                 raise ValueError(f"a compressed variable is damaged: {error}") from error
@@ -86,14 +87,14 @@ def check(content: bytes, names: Collection[str] | None = None) -> list[str]:
     Raises:
         ValueError: something is not what its header says, or of a kind that is not read (sparse, functions, classes).
     """
-    file, at, found = _File(content, _find_order(content)), 128, []
+    file, at, found = _Checker(content, _find_order(content)), 128, []
     while at < len(content):
         kind, size = struct.unpack_from(f"{file.order}II", content, at)
         if kind != MATRIX or at + 8 + size > len(content):
             raise ValueError("something in it is no variable")
-        name = file.header(at + 8, at + 8 + size).name
+        name = file.read_header(at + 8, at + 8 + size).name
         if names is None or name in names:
-            file.matrix(at + 8, at + 8 + size, 0)
+            file.check_matrix(at + 8, at + 8 + size, 0)
         found.append(name)
         at += 8 + size
     return found
@@ -117,28 +118,28 @@ class _Header:
 
 
 @dataclass(frozen=True)
-class _File:
+class _Checker:
     content: bytes
     order: str
 
-    def element(self, at: int, stop: int, kinds: Collection[int]) -> tuple[int, int, int, int]:
+    def read_element(self, at: int, stop: int, kinds: Collection[int]) -> tuple[int, int, int, int]:
         """Return the element before `stop`: its kind, the byte of its data, its size, and the byte of the next
         element."""
         if at + 8 > stop:
             raise ValueError("it ends inside a variable")
         kind, size = struct.unpack_from(f"{self.order}II", self.content, at)
         first, after = at + 8, at + 8 + size + -size % 8
-        if kind >> 16:  # up to four bytes, packed into the tag itself
+        if kind >> 16:  # up to four bytes of data within the tag
             kind, size, first, after = kind & 0xFFFF, kind >> 16, at + 4, at + 8
         if kind not in kinds or first + size > min(after, stop):
             raise ValueError(f"a part of kind {kind} and {size} bytes is out of place")
         return kind, first, size, min(after, stop)
 
-    def header(self, at: int, stop: int) -> _Header:
+    def read_header(self, at: int, stop: int) -> _Header:
         """Return the header of a variable: its name, kind and size."""
-        _, first, size, at = self.element(at, stop, (UINT32,))
-        _, begin, length, at = self.element(at, stop, (INT32,))
-        _, text, letters, at = self.element(at, stop, (INT8,))
+        _, first, size, at = self.read_element(at, stop, (UINT32,))
+        _, begin, length, at = self.read_element(at, stop, (INT32,))
+        _, text, letters, at = self.read_element(at, stop, (INT8,))
         if size != 8 or length % 4 or not 8 <= length <= 4 * DEEPEST:
             raise ValueError("a variable without a shape")
         flags = struct.unpack_from(f"{self.order}I", self.content, first)[0]
@@ -148,44 +149,45 @@ class _File:
         name = self.content[text : text + letters].decode("latin1")
         return _Header(flags & 0xFF, bool(flags & IMAGINARY), math.prod(shape), name, at)
 
-    def matrix(self, at: int, stop: int, depth: int) -> None:
+    def check_matrix(self, at: int, stop: int, depth: int) -> None:
         """Check the structure of a variable from byte `at` to `stop`, and of all variables inside it; `depth` is its
         level of nesting. Raises ValueError for a damaged or unsupported variable."""
-        if at == stop:  # an empty one may be left out altogether
+        if at == stop:  # an empty variable may have no bytes at all
             return
-        head = self.header(at, stop)
+        head = self.read_header(at, stop)
         at = head.behind
         if head.form in NUMBERS:
             for _ in range(1 + head.imaginary):
-                kind, _, size, at = self.element(at, stop, BYTES)
+                kind, _, size, at = self.read_element(at, stop, BYTES)
                 if size != head.count * BYTES[kind]:
                     raise ValueError(f"{head.count} numbers in {size} bytes")
         elif head.form == CHAR:
-            kind, _, size, at = self.element(at, stop, TEXT)
+            kind, _, size, at = self.read_element(at, stop, TEXT)
             if head.count * (1 if kind == 16 else TEXT[kind]) > size:
                 raise ValueError(f"{head.count} letters in {size} bytes")
         elif head.form in (CELL, STRUCT, OBJECT):
-            held = head.count
+            count = head.count
             if head.form != CELL:
-                fields, at = self.fields(at, stop, named=head.form == OBJECT)
-                held *= fields
+                fields, at = self.count_fields(at, stop, named=head.form == OBJECT)
+                count *= fields
                 if fields == 0 and head.count > 1:
                     raise ValueError(f"{head.count} structs without fields")
-            if depth >= DEEPEST or 8 * held > stop - at:
-                raise ValueError(f"{held} cells in {stop - at} bytes, {depth} deep")
-            for _ in range(held):
-                _, first, size, at = self.element(at, stop, (MATRIX,))
-                self.matrix(first, first + size, depth + 1)
+            if depth >= DEEPEST or 8 * count > stop - at:
+                raise ValueError(f"{count} cells in {stop - at} bytes, {depth} deep")
+            for _ in range(count):
+                _, first, size, at = self.read_element(at, stop, (MATRIX,))
+                self.check_matrix(first, first + size, depth + 1)
         else:
             raise ValueError(f"`{head.name}` is of a kind that is not read ({head.form})")
 
-    def fields(self, at: int, stop: int, *, named: bool) -> tuple[int, int]:
-        """Return the number of fields of a struct, and the byte at which their values begin."""
+    def count_fields(self, at: int, stop: int, *, named: bool) -> tuple[int, int]:
+        """Return the number of fields of a struct, or of an object, which has a class name (`named`), and the byte at
+        which their values begin."""
         if named:
-            at = self.element(at, stop, (INT8,))[3]
-        _, first, size, at = self.element(at, stop, (INT32,))
+            at = self.read_element(at, stop, (INT8,))[3]
+        _, first, size, at = self.read_element(at, stop, (INT32,))
         length = struct.unpack_from(f"{self.order}i", self.content, first)[0] if size == 4 else 0
-        _, _, size, at = self.element(at, stop, (INT8,))
+        _, _, size, at = self.read_element(at, stop, (INT8,))
         if length < 1 or size % length:
             raise ValueError("a struct whose fields have no names")
         return size // length, at
@@ -199,7 +201,7 @@ def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     """Open a MATLAB file as a context: a function from a layout's channels to the tracks in the file.
 
     Raises:
-        DataError: the file is part of a WFDB record; from the function, where the layout does not lead to a matrix of
+        DataError: the file is part of a WFDB record. The function raises it if the layout does not name a matrix of
             numbers, or its names or rate do not fit.
     """
     if path.with_suffix(".hea").is_file():
@@ -216,7 +218,7 @@ def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         if data.ndim != 2 or not data.size or data.dtype.kind not in "iufb":
             raise DataError(f"`{layout.array}` is {data.dtype} {data.shape}", where=str(path), expected="a matrix")
         names = _read_names(_find_within(path, content, layout.names)) if layout.names else None
-        # Time runs along the longer side, where no names tell which side the channels are on.
+        # Without names of channels, the longer axis is time.
         across = 0 if (len(names) == len(data) != data.shape[1] if names else data.shape[0] < data.shape[1]) else 1
         data = data if across == 0 else data.T
         if names is None:
@@ -225,8 +227,8 @@ def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
             raise DataError(f"{len(names)} names for {len(data)} channels", where=str(path), expected="a name each")
         rate: Any = layout.rate
         if isinstance(rate, str):
-            there = np.ravel(_find_within(path, content, rate))
-            rate = float(there[0]) if there.size == 1 and there.dtype.kind in "iuf" else None
+            stored = np.ravel(_find_within(path, content, rate))
+            rate = float(stored[0]) if stored.size == 1 and stored.dtype.kind in "iuf" else None
         if not isinstance(rate, int | float) or not 0 < rate <= 1e6:
             raise DataError(
                 f"how many samples a second does it have? `rate` is {layout.rate}",

@@ -1,4 +1,4 @@
-"""Annotations of recordings (EDF+, BDF+ and WFDB), their channels of triggers, and when they began."""
+"""Annotations of recordings (EDF+, BDF+ and WFDB), trigger channels, and the times at which recordings began."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import numpy as np
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Track, damaged_error
 
-# The annotations and the clock of EDF+ and BDF+ files of any size: of a file with signals, only annotations are read.
+# The annotations and start times of EDF+ and BDF+ files, read without the signals.
 #
-# A list of annotations is `+onset` with an optional duration after byte 21, then texts, each before a byte 20; a byte 0
-# ends it (Kemp and Olivan 2003, doi 10.1016/S1388-2457(03)00123-8). Onsets count from the second that the header
-# states. The first list of each record keeps its time: its first text is empty, and its onset is that of the record's
-# samples.
+# A list of annotations is `+onset`, an optional duration after byte 21, then texts, each ended by byte 20; byte 0 ends
+# the list (Kemp and Olivan 2003, doi 10.1016/S1388-2457(03)00123-8). Onsets count from the second that the header
+# states. The first list of each record states the time of the record's samples: its first text is empty.
 
 _ONSET = re.compile(rb"[+-]\d{1,9}(\.\d*)?")
 _MOST_BYTES = 200_000_000
 
 
 class Header(NamedTuple):
-    """The start and length of an EDF or BDF file, and the places of its annotations, in bytes of a record.
+    """The start and length of an EDF or BDF file, and the positions of its annotations, in bytes of a record.
 
-    `start` is the time of the first sample, `offset` how many seconds after the header's second it was.
+    `start` is the time of the first sample, `offset` the seconds from the header's second to it. `begin` is the byte of
+    the first of `records` records of `per_record` bytes; `notes` has (first byte, bytes) of each list of annotations.
     """
 
     start: datetime | None
@@ -40,7 +40,7 @@ class Header(NamedTuple):
 
 
 def read_header(path: Path, zone: tzinfo | None = None) -> Header:
-    """The header of a file whose clock was in `zone`. Raises DataError where it is not whole."""
+    """Return the header of a file whose clock was in `zone`. Raises DataError if it is damaged."""
     if not path.is_file():
         raise damaged_error(path, "the file is missing")
     with path.open("rb") as file:
@@ -54,7 +54,7 @@ def read_header(path: Path, zone: tzinfo | None = None) -> Header:
             sizes = [width * int(fields[216 * count + 8 * i :][:8]) for i in range(count)]
         except ValueError:
             raise damaged_error(path, "the header holds no numbers where they belong") from None
-    if not sizes or min(sizes) < 0 or not 0 <= record_s < 1e4:  # 0 s where nothing but annotations is recorded
+    if not sizes or min(sizes) < 0 or not 0 <= record_s < 1e4:  # 0 s if there are only annotations
         raise damaged_error(path, f"{records} records of {record_s:g} s and {count} channels")
     labels = [fields[16 * i : 16 * i + 16] for i in range(count)]
     where = tuple((sum(sizes[:i]), sizes[i]) for i in range(count) if b"Annotations" in labels[i])
@@ -62,14 +62,14 @@ def read_header(path: Path, zone: tzinfo | None = None) -> Header:
     whole = (path.stat().st_size - begin) // sum(sizes)
     if whole < 1 or records > whole:
         raise damaged_error(path, f"it ends after {max(whole, 0)} of {records} records")
-    records = whole if records < 0 else records  # -1: the writer did not come to its end
+    records = whole if records < 0 else records  # -1: the writer did not finish
     if records * sum(size for _, size in where) > _MOST_BYTES:
         raise damaged_error(path, f"over {_MOST_BYTES:,} bytes of annotations")
     try:
         start = datetime.strptime(fixed[168:184].decode("ascii"), "%d.%m.%y%H.%M.%S").replace(tzinfo=zone)
     except ValueError:
         start = None
-    # Files of annotations alone have no first sample: theirs count from the header's second.
+    # Files of annotations alone have no first sample: onsets count from the header's second.
     timed = 0 < len(where) < count and record_s
     offset = next(_read_record_times(path, begin, records, sum(sizes), where[0])) or 0.0 if timed else 0.0
     start = start and start + timedelta(seconds=offset)
@@ -77,8 +77,8 @@ def read_header(path: Path, zone: tzinfo | None = None) -> Header:
 
 
 def find_record_starts(path: Path) -> list[float] | None:
-    """Seconds from the first record at which each begins, None where a file says it of the first one at most. Raises
-    DataError where it says it of some: their bytes do not lie where they belong."""
+    """Return the seconds from the first record to the start of each one. None if at most the first record states its
+    time. Raises DataError if only some do: their bytes are misplaced."""
     head = read_header(path)
     if not head.notes:
         return None
@@ -92,7 +92,7 @@ def find_record_starts(path: Path) -> list[float] | None:
 def _read_record_times(
     path: Path, begin: int, records: int, per_record: int, place: tuple[int, int]
 ) -> Iterator[float | None]:
-    """The onset of the list that keeps each record's time; None in a record without one."""
+    """Yield the onset that states each record's time; None for a record without one."""
     with path.open("rb") as file:
         for k in range(records):
             file.seek(begin + k * per_record + place[0])
@@ -101,8 +101,8 @@ def _read_record_times(
 
 
 def read_notes(path: Path, head: Header | None = None) -> list[tuple[float, str]]:
-    """Seconds from the first sample and texts of all annotations, in order of time. Raises DataError as
-    `read_header`, and where an annotation has no time."""
+    """Return seconds from the first sample and texts of all annotations, in order of time. Raises DataError as
+    `read_header`, and if an annotation has no time."""
     head = head or read_header(path)
     if not sum(size for _, size in head.notes):
         raise damaged_error(path, "there is no channel of annotations")
@@ -110,8 +110,8 @@ def read_notes(path: Path, head: Header | None = None) -> list[tuple[float, str]
     found: list[tuple[float, str]] = []
     for record in data:
         for first, size in head.notes:
-            for one in filter(None, record[first : first + size].tobytes().split(b"\0")):
-                onset, *texts = one.split(b"\x14")
+            for entry in filter(None, record[first : first + size].tobytes().split(b"\0")):
+                onset, *texts = entry.split(b"\x14")
                 onset = onset.partition(b"\x15")[0]
                 if not _ONSET.fullmatch(onset):
                     raise damaged_error(path, f"an annotation at `{onset[:20].decode('latin1')}` s")
@@ -121,10 +121,10 @@ def read_notes(path: Path, head: Header | None = None) -> list[tuple[float, str]
     return sorted(found, key=lambda note: note[0])
 
 
-# When files of signals began, by their headers.
+# The times at which files of signals began, from their headers.
 
 _UNKNOWN_DAY = date(1985, 1, 1)
-"""How EDF files write a day that was removed."""
+"""The date that anonymised EDF files have."""
 _NEW_SEGMENT = re.compile(rb"^Mk\d+=New Segment,[^,\r\n]*,\d+,\d+,\d+,(\d{20})", re.MULTILINE)
 _WFDB = re.compile(
     rb"^[^\s#]+ +\d+ +\S+ +\d+ +(\d{1,2}:\d\d:\d\d(?:\.\d{1,6})?) +(\d{1,2}/\d{1,2}/\d{4})", re.MULTILINE
@@ -132,8 +132,8 @@ _WFDB = re.compile(
 
 
 def find_header_start(path: Path, zone: tzinfo) -> float | None:
-    """The time of the first sample of an EDF, BDF, BrainVision or WFDB file in unix seconds; None where the header does
-    not say it, or states an hour that clocks in the zone show twice or never."""
+    """Return the time of the first sample of an EDF, BDF, BrainVision or WFDB file in unix seconds. None if the header
+    does not state it, or states an hour that occurs twice or never in the time zone."""
     suffix = path.suffix.lower()
     start = None
     try:
@@ -145,14 +145,14 @@ def find_header_start(path: Path, zone: tzinfo) -> float | None:
         elif suffix == ".hea" and (found := _WFDB.search(read_first_bytes(path))):
             fraction = b"" if b"." in found[1] else b".0"
             start = _parse_moment(found[2] + b" " + found[1] + fraction, "%d/%m/%Y %H:%M:%S.%f")
-    except (DataError, OSError, ValueError):  # a reader of the whole file says what is wrong with it
+    except (DataError, OSError, ValueError):  # the reader of the whole file reports it
         return None
     both = {start.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1)} if start else set()
     return both.pop() if len(both) == 1 else None
 
 
 def read_first_bytes(path: Path) -> bytes:
-    """The first 64 KiB of a file, which contain its header."""
+    """Return the first 64 KiB of a file, which contain its header."""
     with path.open("rb") as file:
         return file.read(1 << 16)
 
@@ -161,32 +161,33 @@ def _parse_moment(field: bytes, form: str) -> datetime:
     return datetime.strptime(field.decode("ascii"), form)  # noqa: DTZ007 (the zone is that of the description)
 
 
-# Channels of triggers: numbers that change when something happens, such as `Status` of BioSemi's BDF files.
+# Trigger channels: numbers that change when something happens, such as `Status` of BioSemi's BDF files.
 
 _STATUS = "status"
 _GLITCH_HZ = 256.0
-"""From this rate on, a code of one sample beside another is that of lines that do not switch at once."""
+"""From this rate on, a code of one sample next to another code is an artefact of lines that switch in turn."""
 _MOST = 0.2
-"""The proportion of samples at which a channel may change, if its numbers are codes."""
+"""Largest proportion of samples at which a trigger channel may change."""
 
 
 def is_status(path: Path, name: str) -> bool:
-    """True of the channel of triggers and of the device's state in a BioSemi file."""
+    """Return True for the channel of a BioSemi file that holds triggers and the device's state."""
     return path.suffix.lower() == ".bdf" and name.strip().lower() == _STATUS
 
 
 def find_triggers(path: Path, track: Track) -> list[tuple[float, str]]:
-    """Seconds from the first sample and codes of a channel's changes, but those to 0. Lost samples change nothing.
+    """Return (seconds from the first sample, code) for each change of a trigger channel to a code other than 0. Lost
+    samples are no changes.
 
-    Of a BioSemi status, the lower 16 bits are codes; those of the upper 8 that are always on belong to no device.
+    The lower 16 bits of a BioSemi status are codes; bits of the upper 8 that are always set are not connected.
 
     Raises:
-        DataError: its numbers are not whole, or change all the time: they are a signal.
+        DataError: the numbers are not whole, or change so often that they are a signal.
     """
     values = track.read(0, track.samples)
     known = np.isfinite(values)
     if not (values[known] == 0).any():
-        values, known = np.where(known, values, 0.0), np.ones(len(values), bool)  # codes alone are written down
+        values, known = np.where(known, values, 0.0), np.ones(len(values), bool)  # only codes are stored
     codes = np.round(values[known]).astype(np.int64)
     if not np.allclose(values[known], codes, atol=0.01 + 1e-4 * np.abs(codes).max(initial=0)):
         raise _trigger_error(path, track, "numbers that are not whole")
@@ -212,13 +213,13 @@ def _trigger_error(path: Path, track: Track, what: str) -> DataError:
     )
 
 
-# The annotations beside a WFDB record, such as `100.atr` beside `100.hea`.
+# The annotation files of a WFDB record, such as `100.atr` for `100.hea`.
 
 _OTHERS = (".hea", ".dat", ".mat", ".edf", ".bdf", ".txt", ".csv", ".xws")
 
 
 def find_wfdb_notes(path: Path) -> list[Path]:
-    """The files of a record's annotations, by the path of its header; none of any other file."""
+    """Return a WFDB record's annotation files, by the path of its header; none for any other file."""
     if path.suffix.lower() != ".hea":
         return []
     beside = (p for p in sorted(path.parent.glob(f"{path.stem}.*")) if p.suffix[1:].isalpha() and p.stem == path.stem)
@@ -226,8 +227,8 @@ def find_wfdb_notes(path: Path) -> list[Path]:
 
 
 def read_wfdb_notes(path: Path) -> dict[str, list[tuple[float, str]]]:
-    """Seconds from the first sample and texts of annotations, by the ending of their file: the note that was written,
-    or the symbol where there is none. Raises DataError where a file is damaged."""
+    """Return file ending -> (seconds from the first sample, text) of a WFDB record's annotations. The text is the note,
+    or the symbol if there is none. Raises DataError for a damaged file."""
     found = {}
     for file in find_wfdb_notes(path):
         try:
@@ -247,7 +248,7 @@ def read_wfdb_notes(path: Path) -> dict[str, list[tuple[float, str]]]:
 
 
 def _is_annotation(path: Path) -> bool:
-    """True if a file ends as annotations do, with two bytes of 0, and has whole words of two bytes."""
+    """Return True if a file ends as annotations do, with two bytes of 0, and has an even number of bytes."""
     size = path.stat().st_size
     if size < 2 or size % 2:
         return False

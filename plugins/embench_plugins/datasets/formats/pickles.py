@@ -1,10 +1,10 @@
-"""Reads untrusted pickles: numpy arrays in plain containers, and nothing else.
+"""Read untrusted pickles: numpy arrays in plain containers, and nothing else.
 
-A pickle is a program. Python's own unpickler runs it: it imports and calls what the file names, sets attributes of what
-that returns, and takes the memory that the file's lengths and memo numbers claim. So this is a machine of its own for
-the few instructions that arrays need. It imports and calls nothing: the names in `_CALLS` stand for functions
-below, which check sizes against the bytes that are there. Every protocol (0 to 5) is read, as Python 2 and Python 3
-wrote it; byte strings of Python 2 become text by latin1, which is one character a byte.
+A pickle is a program. Python's own unpickler runs it: it imports and calls what the file names, sets attributes of the
+results, and takes the memory that the file claims. This reader executes only the few instructions that arrays need. It
+imports and calls nothing: the names in `_CALLS` stand for functions below, which compare sizes with the bytes that
+exist. It reads protocols 0 to 5 of Python 2 and Python 3. Byte strings of Python 2 become text in latin1, one character
+for each byte.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ _FOREIGN = (
 
 
 def load_pickle(path: Path, *, expected: str, hint: str, most_bytes: int = 2_000_000_000) -> object:
-    """What a pickle holds: dict, list, tuple, str, bytes, numbers, None; arrays (read-only), scalars, dtypes of numpy.
+    """Return the content of a pickle: dict, list, tuple, str, bytes, numbers, None; arrays (read-only), scalars and
+    dtypes of numpy.
 
     Args:
         path: a file of any pickle protocol.
@@ -50,8 +51,8 @@ def load_pickle(path: Path, *, expected: str, hint: str, most_bytes: int = 2_000
         most_bytes: a longer file is refused unread.
 
     Raises:
-        DataError: it is missing, cut short, something else, or asks for anything that is not in this list; nothing
-            that it names was run or imported.
+        DataError: the file is missing, truncated or not a pickle, or asks for anything else. Nothing that it names was
+            run or imported.
     """
     try:
         size = path.stat().st_size
@@ -77,15 +78,15 @@ def load_pickle(path: Path, *, expected: str, hint: str, most_bytes: int = 2_000
 
 
 class _Refused(Exception):
-    """The file is not what is read here."""
+    """The file is not a pickle of arrays."""
 
 
 class _Forbidden(_Refused):
-    """The file asks for code."""
+    """The file asks to run code."""
 
 
 class _Name:
-    """A name that a pickle may mention; it stands for itself, nothing is imported."""
+    """A name that a pickle mentions. It only stands for itself: nothing is imported."""
 
     __slots__ = ("name",)
 
@@ -94,7 +95,7 @@ class _Name:
 
 
 class _Box:
-    """A dtype or an array between its making and its filling, which a pickle does in two steps."""
+    """A dtype or an array that is created but not yet filled: a pickle does this in two steps."""
 
     __slots__ = ("filled", "value")
 
@@ -104,7 +105,7 @@ class _Box:
 
 
 class _Machine:
-    """A pickle's stack and memo. Marks are kept apart: no instruction reaches below the latest."""
+    """A pickle's stack and memo. Marks have stacks of their own, so no instruction reaches below the latest mark."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.file, self.size, self.at = file, size, 0
@@ -132,15 +133,15 @@ class _Machine:
         self.at += count
         return self.file.read(count)
 
-    def line(self) -> bytes:
-        """The rest of the line, with its end: an array in protocol 0 is one line, too long to be copied for that."""
+    def read_line(self) -> bytes:
+        """Return the rest of the line with its line feed. An array in protocol 0 is one line, too long to copy."""
         text = self.file.readline()
         self.at += len(text)
         if not text.endswith(b"\n"):
             raise EOFError(f"the file ends after {self.size} bytes, inside a line: it is truncated or damaged")
         return text
 
-    def number(self, form: str) -> Any:
+    def read_number(self, form: str) -> Any:
         return struct.unpack(form, self.read(struct.calcsize(form)))[0]
 
     def push(self, value: Any) -> None:
@@ -149,8 +150,8 @@ class _Machine:
     def pop(self) -> Any:
         return self.stack.pop()
 
-    def since_mark(self) -> list[Any]:
-        """What was put on the stack after the latest mark, which is taken away."""
+    def pop_to_mark(self) -> list[Any]:
+        """Remove the latest mark and the values after it from the stack, and return these values."""
         values, self.stack = self.stack, self.below.pop()
         return values
 
@@ -158,27 +159,27 @@ class _Machine:
         self.below.append(self.stack)
         self.stack = []
 
-    def whole_number(self) -> None:
-        text = self.line().strip()
+    def push_integer(self) -> None:
+        text = self.read_line().strip()
         if text in (b"00", b"01"):  # protocol 0 writes False and True so
             self.push(text == b"01")
         else:
             self.push(_check_integer(int(text.removesuffix(b"L")) if len(text) <= 21 else 1 << 64))
 
-    def long_number(self, size: int) -> None:
+    def push_long(self, size: int) -> None:
         if not 0 <= size <= 9:
             raise _Refused(f"a number of {size} bytes")
         self.push(_check_integer(int.from_bytes(self.read(size), "little", signed=True)))
 
-    def old_string(self, count: int) -> None:
-        """A byte string of Python 2: text, unless it is an array's content, which follows on a dtype. To make text of
-        that would take as long as reading it."""
+    def push_old_string(self, count: int) -> None:
+        """Push a byte string of Python 2 as text, or as bytes if it is an array's content, which follows a dtype and
+        would take long to decode."""
         content = self.read(count)
         inside_array = len(self.stack) == 4 and isinstance(self.stack[2], np.dtype)
         self.push(content if inside_array else content.decode("latin1"))
 
-    def quoted(self) -> None:
-        line = self.line()
+    def push_quoted(self) -> None:
+        line = self.read_line()
         if len(line) < 3 or line[:1] != line[-2:-1] or line[:1] not in (b"'", b'"'):
             raise _Refused("a string without its quotes: the file is damaged")
         with warnings.catch_warnings():
@@ -203,7 +204,7 @@ class _Machine:
     def memoize(self, index: int) -> None:
         self.memo[index] = self.stack[-1]
 
-    def name(self, module: object, name: object) -> None:
+    def push_name(self, module: object, name: object) -> None:
         full = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "no name"
         if full not in _CALLS and full != _ARRAY:
             raise _Forbidden(f"the pickle asks for `{full[:80]}`, which is no array: refused, nothing of it was run")
@@ -213,7 +214,7 @@ class _Machine:
         arguments, called = self.pop(), self.pop()
         if not isinstance(called, _Name) or called.name not in _CALLS or type(arguments) is not tuple:
             raise _Forbidden("the pickle calls something that makes no array: refused, nothing of it was run")
-        self.push(self.counted(_CALLS[called.name](*arguments)))
+        self.push(self.count_bytes(_CALLS[called.name](*arguments)))
 
     def build(self) -> None:
         state, box = self.pop(), self.pop()
@@ -221,14 +222,14 @@ class _Machine:
             raise _Forbidden("the pickle changes something that is no array: refused, nothing of it was run")
         box.value = _fill_array(*state) if box.value is None else _fill_dtype(box.value, *state)
         box.filled = True
-        self.push(self.counted(box.value))
+        self.push(self.count_bytes(box.value))
 
-    def counted(self, made: Any) -> Any:
-        """What was made; its bytes are counted, since one string of the file may be asked for again and again."""
-        self.copied += len(made) if isinstance(made, bytes) else getattr(made, "nbytes", 0)
+    def count_bytes(self, value: Any) -> Any:
+        """Return `value` after adding its bytes to the total, since a file may use one of its strings many times."""
+        self.copied += len(value) if isinstance(value, bytes) else getattr(value, "nbytes", 0)
         if self.copied > 2 * self.size:
             raise _Refused("arrays that are larger than their file: the file is damaged or made to fill the memory")
-        return made
+        return value
 
 
 def _unknown_instruction(code: bytes, at: int) -> _Refused:
@@ -254,7 +255,8 @@ def _make_dict(values: list[Any]) -> dict[Any, Any]:
 
 
 def _check_plain(value: object) -> object:
-    """The value, if all in it is of the promised types. A level at a time, each container once: loops do no harm."""
+    """Return the value if all its parts have the promised types. Each container is checked once, so cycles do no
+    harm."""
     level, seen = [value], set()
     for _ in range(DEEPEST):
         below: list[Any] = []
@@ -274,11 +276,11 @@ def _refusal(what: str) -> _Refused:
     return _Refused(f"an array whose {what} is nothing that numpy writes: the file is damaged")
 
 
-# What the names of a pickle stand for. Arguments come from the file: they may be anything.
+# The functions that a pickle's names stand for. Arguments come from the file and may be anything.
 
 
 def _make_array(shape: Any, dtype: Any, order: Any, data: Any) -> np.ndarray:
-    """A read-only array over `data`, after its size was compared with what shape and dtype claim."""
+    """Return a read-only array over `data`, after its size was compared with shape and dtype."""
     if not isinstance(dtype, np.dtype):
         raise _refusal("dtype")
     if type(shape) is not tuple or len(shape) > MOST_DIMENSIONS or any(type(n) is not int or n < 0 for n in shape):
@@ -320,14 +322,14 @@ def _make_dtype(code: Any, _align: Any = False, _copy: Any = False) -> _Box:
 
 
 def _fill_dtype(dtype: Any, _version: Any, order: Any, *fields: Any) -> np.dtype:
-    """A dtype with its byte order. `fields`: (base and shape, names, fields, size, alignment, flags ..)."""
+    """Return a dtype with its byte order. `fields`: (base and shape, names, fields, size, alignment, flags ..)."""
     if order not in ("<", ">", "|", "=") or fields[:3] != (None, None, None):
         raise _refusal("dtype")
     return dtype.newbyteorder(order)
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
-    """How Python 3 writes bytes in the protocols of Python 2."""
+    """Return the bytes of a text: Python 3 writes bytes this way in the protocols of Python 2."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise _refusal("content")
     return text.encode("latin1")
@@ -351,50 +353,50 @@ _CALLS: dict[str, Callable[..., object]] = {
 }
 
 _STEPS: dict[bytes, Callable[[_Machine], object]] = {
-    b"\x80": lambda m: m.number("<B"),  # PROTO
-    b"\x95": lambda m: m.number("<Q"),  # FRAME: its length is advice
+    b"\x80": lambda m: m.read_number("<B"),  # PROTO
+    b"\x95": lambda m: m.read_number("<Q"),  # FRAME: its length is advice
     b"N": lambda m: m.push(None), b"\x88": lambda m: m.push(True), b"\x89": lambda m: m.push(False),
-    b"I": lambda m: m.whole_number(), b"L": lambda m: m.whole_number(),
-    b"K": lambda m: m.push(m.number("<B")),
-    b"M": lambda m: m.push(m.number("<H")),
-    b"J": lambda m: m.push(m.number("<i")),
-    b"\x8a": lambda m: m.long_number(m.number("<B")), b"\x8b": lambda m: m.long_number(m.number("<i")),
-    b"F": lambda m: m.push(float(m.line())),
-    b"G": lambda m: m.push(m.number(">d")),
-    b"S": lambda m: m.quoted(),
-    b"U": lambda m: m.old_string(m.number("<B")), b"T": lambda m: m.old_string(m.number("<I")),
-    b"V": lambda m: m.push(m.line()[:-1].decode("raw-unicode-escape")),
-    b"X": lambda m: m.push(m.read(m.number("<I")).decode()),
-    b"\x8c": lambda m: m.push(m.read(m.number("<B")).decode()),
-    b"\x8d": lambda m: m.push(m.read(m.number("<Q")).decode()),
-    b"C": lambda m: m.push(m.read(m.number("<B"))),
-    b"B": lambda m: m.push(m.read(m.number("<I"))),
-    b"\x8e": lambda m: m.push(m.read(m.number("<Q"))),
-    b"\x96": lambda m: m.push(m.read(m.number("<Q"))),
+    b"I": lambda m: m.push_integer(), b"L": lambda m: m.push_integer(),
+    b"K": lambda m: m.push(m.read_number("<B")),
+    b"M": lambda m: m.push(m.read_number("<H")),
+    b"J": lambda m: m.push(m.read_number("<i")),
+    b"\x8a": lambda m: m.push_long(m.read_number("<B")), b"\x8b": lambda m: m.push_long(m.read_number("<i")),
+    b"F": lambda m: m.push(float(m.read_line())),
+    b"G": lambda m: m.push(m.read_number(">d")),
+    b"S": lambda m: m.push_quoted(),
+    b"U": lambda m: m.push_old_string(m.read_number("<B")), b"T": lambda m: m.push_old_string(m.read_number("<I")),
+    b"V": lambda m: m.push(m.read_line()[:-1].decode("raw-unicode-escape")),
+    b"X": lambda m: m.push(m.read(m.read_number("<I")).decode()),
+    b"\x8c": lambda m: m.push(m.read(m.read_number("<B")).decode()),
+    b"\x8d": lambda m: m.push(m.read(m.read_number("<Q")).decode()),
+    b"C": lambda m: m.push(m.read(m.read_number("<B"))),
+    b"B": lambda m: m.push(m.read(m.read_number("<I"))),
+    b"\x8e": lambda m: m.push(m.read(m.read_number("<Q"))),
+    b"\x96": lambda m: m.push(m.read(m.read_number("<Q"))),
     b"(": lambda m: m.mark(),
     b"0": lambda m: m.pop(),
-    b"1": lambda m: m.since_mark(),
+    b"1": lambda m: m.pop_to_mark(),
     b"2": lambda m: m.push(m.stack[-1]),
     b")": lambda m: m.push(()),
-    b"t": lambda m: m.push(tuple(m.since_mark())),
+    b"t": lambda m: m.push(tuple(m.pop_to_mark())),
     b"\x85": lambda m: m.push((m.pop(),)),
     b"\x86": lambda m: m.push((m.pop(), m.pop())[::-1]),
     b"\x87": lambda m: m.push((m.pop(), m.pop(), m.pop())[::-1]),
     b"]": lambda m: m.push([]),
-    b"l": lambda m: m.push(m.since_mark()),
+    b"l": lambda m: m.push(m.pop_to_mark()),
     b"a": lambda m: m.append([m.pop()]),
-    b"e": lambda m: m.append(m.since_mark()),
+    b"e": lambda m: m.append(m.pop_to_mark()),
     b"}": lambda m: m.push({}),
-    b"d": lambda m: m.push(_make_dict(m.since_mark())),
+    b"d": lambda m: m.push(_make_dict(m.pop_to_mark())),
     b"s": lambda m: m.set_items([m.pop(), m.pop()][::-1]),
-    b"u": lambda m: m.set_items(m.since_mark()),
-    b"p": lambda m: m.memoize(int(m.line())),
-    b"q": lambda m: m.memoize(m.number("<B")), b"r": lambda m: m.memoize(m.number("<I")),
+    b"u": lambda m: m.set_items(m.pop_to_mark()),
+    b"p": lambda m: m.memoize(int(m.read_line())),
+    b"q": lambda m: m.memoize(m.read_number("<B")), b"r": lambda m: m.memoize(m.read_number("<I")),
     b"\x94": lambda m: m.memoize(len(m.memo)),
-    b"g": lambda m: m.recall(int(m.line())),
-    b"h": lambda m: m.recall(m.number("<B")), b"j": lambda m: m.recall(m.number("<I")),
-    b"c": lambda m: m.name(m.line().decode().strip(), m.line().decode().strip()),
-    b"\x93": lambda m: m.name(*[m.pop(), m.pop()][::-1]),
+    b"g": lambda m: m.recall(int(m.read_line())),
+    b"h": lambda m: m.recall(m.read_number("<B")), b"j": lambda m: m.recall(m.read_number("<I")),
+    b"c": lambda m: m.push_name(m.read_line().decode().strip(), m.read_line().decode().strip()),
+    b"\x93": lambda m: m.push_name(*[m.pop(), m.pop()][::-1]),
     b"R": lambda m: m.call(),
     b"b": lambda m: m.build(),
 }  # fmt: skip

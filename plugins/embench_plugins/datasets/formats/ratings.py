@@ -1,9 +1,11 @@
-"""Targets and labels of ratings that datasets make alike: high or low, values, quadrants, the highest of several."""
+"""Targets and labels made from ratings: two classes, values, quadrants, marked states, and the highest of several
+ratings."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,11 +16,11 @@ QUADRANT = Target("quadrant", "classes", LabelRule("value"), label="quadrant", n
 """Classes 0 to 3: low arousal with low valence, low with high, high with low, high with high."""
 
 
-def quadrant(arousal: float, valence: float, cut: float) -> dict[str, float]:
-    """The quadrant of two ratings, by the cut of the card that both targets have; a rating on it is low. Nothing where
-    one of them is missing.
+def find_quadrant(arousal: float, valence: float, cut: float) -> dict[str, float]:
+    """Return the quadrant of two ratings as `{"quadrant": 0 to 3}`, empty if one of them is NaN. A rating above `cut`
+    is high.
 
-    >>> quadrant(7.0, 2.0, cut=4.5)
+    >>> find_quadrant(7.0, 2.0, cut=4.5)
     {'quadrant': 2.0}
     """
     if math.isnan(arousal) or math.isnan(valence):
@@ -26,26 +28,47 @@ def quadrant(arousal: float, valence: float, cut: float) -> dict[str, float]:
     return {"quadrant": 2.0 * (arousal > cut) + (valence > cut)}
 
 
-def binary(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
-    """Ratings as high or low by one rule."""
+def make_binary_targets(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
+    """Return a target for each rating that is high or low by one rule."""
     return tuple(Target(name, "binary", rule, label=name, scale=scale) for name in names)
 
 
-def valued(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
-    """Targets of the same ratings as values."""
+def make_value_targets(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
+    """Return a continuous target `x_value` for each rating `x`."""
     return tuple(Target(f"{name}_value", "value", rule, label=name, scale=scale) for name in names)
 
 
-def one_of(classes: tuple[str, ...], index: float) -> Label:
-    """A class of a recording by its place among all; NaN where it has none."""
+def make_scale_targets(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
+    """Return two continuous targets for each rating `x`: `x_value`, and `x_centred`, which is minus the subject's mean
+    rating. The second shows how much of an error is one of level.
+
+    >>> [target.name for target in make_scale_targets(["arousal"], LabelRule(), (1, 9))]
+    ['arousal_value', 'arousal_centred']
+    """
+    return tuple(
+        target
+        for name in names
+        for plain in make_value_targets([name], rule, scale)
+        for target in (plain, replace(plain, name=f"{name}_centred", rule=replace(rule, centred=True)))
+    )
+
+
+def make_marked_target(names: Iterable[str], rule: LabelRule) -> tuple[Target, ...]:
+    """Return a binary target for each state that was marked or not (1 or 0): marked in more than a quarter of a unit,
+    or not."""
+    return tuple(Target(name, "binary", replace(rule, cut=0.25), label=name, scale=(0.0, 1.0)) for name in names)
+
+
+def make_class_label(classes: tuple[str, ...], index: float) -> Label:
+    """Return the class at position `index` of `classes` as the label of a recording; `index` is NaN if it has none."""
     return Label("rating", np.array([float(index)]), classes=classes)
 
 
-def highest(rated: Sequence[float]) -> float:
-    """The place of the highest rating; NaN where two are, or one is missing.
+def find_highest(rated: Sequence[float]) -> float:
+    """Return the position of the highest rating; NaN if two are the highest, or one is missing.
 
-    >>> highest([1.0, 4.0, 2.0])
+    >>> find_highest([1.0, 4.0, 2.0])
     1.0
     """
-    alone = list(rated).count(max(rated)) == 1 and not any(map(math.isnan, rated))
-    return float(list(rated).index(max(rated))) if alone else math.nan
+    is_unique = list(rated).count(max(rated)) == 1 and not any(map(math.isnan, rated))
+    return float(list(rated).index(max(rated))) if is_unique else math.nan

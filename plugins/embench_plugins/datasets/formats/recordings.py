@@ -1,7 +1,7 @@
-"""Files of recordings, opened to be read piece by piece.
+"""Files of recordings, opened to be read piece by piece; `open_recording` opens any of them.
 
-EDF and BDF, WFDB, Biopac's AcqKnowledge, BrainVision and Lab Streaming Layer are read here; MATLAB files and Empatica's
-EmbracePlus by `matlab` and `wearables`. `open_recording` is the door for all of them.
+EDF and BDF, WFDB, Biopac's AcqKnowledge, BrainVision and Lab Streaming Layer are read here, MATLAB files by `matlab`,
+and files of Empatica's EmbracePlus by `wearables`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from embench_plugins.datasets.formats.notes import find_record_starts, find_trig
 
 @contextmanager
 def open_acq(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
-    """Opens an AcqKnowledge file as a context. Raises DataError where bioread is not installed or cannot read it."""
+    """Open an AcqKnowledge file as a context. Raises DataError if bioread is not installed or cannot read it."""
     tracks = [
         Track(
             channel.name.strip(),
@@ -57,11 +57,11 @@ def open_acq(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 
 
 def read_acq_markers(path: Path) -> list[tuple[float, str]]:
-    """Seconds since the start and texts of the events that were marked. Raises DataError as above."""
+    """Return (seconds since the start, text) of the marked events. Raises DataError as `open_acq`."""
     file = _read_acq(path)
     rate = float(file.samples_per_second)
     places = [(int(mark.sample_index), str(mark.text).strip()) for mark in file.event_markers or []]
-    # bioread reads places as unsigned: those before the start, which were cut off, are just below 2 ** 32.
+    # bioread reads positions as unsigned: those before the start, which was cut off, are just below 2 ** 32.
     return sorted(((k - (1 << 32) if k >= 1 << 31 else k) / rate, text) for k, text in places)
 
 
@@ -71,19 +71,19 @@ def _read_acq(path: Path) -> Any:
         import bioread
     except ImportError as error:
         raise DataError("AcqKnowledge files need bioread", where=str(path), hint="pip install bioread") from error
-    told: list[str] = []
+    messages: list[str] = []
     listener = logging.Handler(logging.ERROR)
-    listener.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    listener.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     log = logging.getLogger("bioread")
     log.addHandler(listener)
     try:
         file = bioread.read_file(str(path))
-    except Exception as error:  # the package raises whatever a damaged file makes it
+    except Exception as error:  # the package raises all kinds of exceptions for a damaged file
         raise unreadable_error(path, "bioread", error) from error
     finally:
         log.removeHandler(listener)
-    # What it only logs leaves samples and markers out; a journal is not read here.
-    if faults := [text for text in told if "Journal" not in text]:
+    # After logged errors, samples or markers are missing; those of the journal do not matter here.
+    if faults := [text for text in messages if "Journal" not in text]:
         raise unreadable_error(path, "bioread", ValueError(faults[0]))
     if not file.channels:
         raise damaged_error(path, "it has no channel")
@@ -93,7 +93,7 @@ def _read_acq(path: Path) -> Any:
 # Recordings of BrainVision (.vhdr with .eeg and .vmrk), by the package mne.
 
 _SI = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9, "S": 1.0, "uS": 1e-6}
-"""What mne multiplies a file's numbers with, by their unit; others stay as they are."""
+"""Unit -> factor by which mne multiplies a file's numbers; other units are unchanged."""
 _MOST_TEXT, _PAUSE_S = 1 << 24, 0.05
 _SEGMENT = re.compile(r"^Mk\d+=New Segment,[^,\r\n]*,(\d{1,12}),\d+,[^,\r\n]*,(\d{14,20})", re.MULTILINE)
 _CHANNEL = re.compile(r"^Ch(\d+)=((?:[^,\\]|\\.)*),[^,]*,[^,]*,?([^,\r\n]*)", re.MULTILINE)
@@ -101,7 +101,7 @@ _CHANNEL = re.compile(r"^Ch(\d+)=((?:[^,\\]|\\.)*),[^,]*,[^,]*,?([^,\r\n]*)", re
 
 @contextmanager
 def open_brainvision(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
-    """Opens a BrainVision header as a context. Raises DataError where mne is not installed or cannot read its files."""
+    """Open a BrainVision header as a context. Raises DataError if mne is not installed or cannot read its files."""
     raw, stretches = _read_brainvision(path), _find_brainvision_stretches(path)
     listed = re.search(
         r"^\[Channel Infos\](.*?)(?=^\[|\Z)", _read_brainvision_text(path), re.MULTILINE | re.DOTALL | re.IGNORECASE
@@ -122,7 +122,7 @@ def open_brainvision(path: Path) -> Iterator[Callable[[Channels], Sequence[Track
 
 
 def read_brainvision_markers(path: Path) -> list[tuple[float, str]]:
-    """Seconds since the start and texts of the markers, such as `Stimulus/S 11`. Raises DataError as above."""
+    """Return (seconds since the start, text) of the markers, such as `Stimulus/S 11`. Raises as `open_brainvision`."""
     raw, stretches = _read_brainvision(path), _find_brainvision_stretches(path)
     rate, found = float(raw.info["sfreq"]), []
     for note in raw.annotations:
@@ -135,13 +135,13 @@ def read_brainvision_markers(path: Path) -> list[tuple[float, str]]:
 
 
 def find_brainvision_files(path: Path) -> list[Path]:
-    """The files of signals and markers that a header names."""
+    """Return the files of signals and markers that a header names."""
     named = re.findall(r"^(?:DataFile|MarkerFile)=([^/\\\r\n]+?)\s*$", _read_brainvision_text(path), re.MULTILINE)
     return [path.parent / name.replace("$b", path.stem) for name in named]
 
 
 def _read_brainvision_text(path: Path) -> str:
-    """A header or a list of markers, of which older ones are in Latin-1."""
+    """Return a header or a list of markers as text; older ones are in Latin-1."""
     content = path.read_bytes()[:_MOST_TEXT]
     try:
         return content.decode("utf-8")
@@ -150,7 +150,7 @@ def _read_brainvision_text(path: Path) -> str:
 
 
 def _find_brainvision_stretches(path: Path) -> list[Stretch]:
-    """The parts of a recording that was paused, by the times that its markers state; one where they state none."""
+    """Return the parts of a recording that was paused, by the times of its markers; one part if they state none."""
     raw = _read_brainvision(path)
     rate, samples = float(raw.info["sfreq"]), int(raw.n_times)
     found, begun = [Stretch(0, 0, samples)], None
@@ -159,7 +159,7 @@ def _find_brainvision_stretches(path: Path) -> list[Stretch]:
         try:
             at = datetime.strptime(date[:20], "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
         except ValueError:
-            continue  # zeros, where a program did not know it
+            continue  # zeros, if a program did not know the time
         first, begun = int(position) - 1, begun or at
         before, place = found[-1], round((at - begun).total_seconds() * rate)
         late = place - before.place - (first - before.first)
@@ -185,28 +185,27 @@ def _read_brainvision(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return mne.io.read_raw_brainvision(path, preload=False, verbose="error")
-    except Exception as error:  # mne raises whatever a damaged file makes it
+    except Exception as error:  # mne raises all kinds of exceptions for a damaged file
         raise unreadable_error(path, "mne", error) from error
 
 
 # Streams of Lab Streaming Layer in an XDF file, as LabRecorder writes them: signals, and texts and codes as markers.
 #
-# All streams are brought to one clock and one start, the first sample of any signal. A stream that begins later, or
-# lost samples, is NaN there. Rates are those of the time stamps, since a device's nominal rate is often some percent
-# off.
+# All streams share one clock and one start, the first sample of any signal. A stream is NaN before its own start and
+# where it lost samples. Rates are computed from time stamps, since a device's nominal rate is often some percent off.
 
 NOMINAL = 0.005
-"""The nominal rate is kept where the stamps' is as close to it; samples still lie where their stamps say."""
+"""The nominal rate is used if the rate of the stamps deviates by at most this proportion."""
 _WHOLE = 0.0005
 _STREAM_GAP_S = 0.05
-"""Stamps that come later by so much and stay so mean lost samples; less is the jitter of their way."""
+"""If stamps are late by at least this and remain so, samples were lost; less is jitter."""
 _AROUND_S = 2.0
 _SLOPE_S = 5.0
 
 
 class Stream(NamedTuple):
-    """A stream of numbers with a rate: its places on the grid of `rate` that begins at the file's first sample, and the
-    row of `values` at each."""
+    """A stream of numbers with a rate. `places` (n,) are positions on the grid of `rate` Hz that begins at the file's
+    first sample, `rows` (n,) the rows of `values` at these positions."""
 
     name: str
     labels: tuple[str, ...]
@@ -219,7 +218,7 @@ class Stream(NamedTuple):
 
 @contextmanager
 def open_lsl(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
-    """Opens an XDF file as a context. Channels are called by their labels, after `stream/` where two are called alike.
+    """Open an XDF file as a context. Channels are named by their labels, or `stream/label` if a label occurs twice.
 
     Raises:
         DataError: pyxdf is not installed, or the file is damaged or holds no signal.
@@ -237,8 +236,8 @@ def open_lsl(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 
 
 def read_lsl_markers(path: Path) -> dict[str, list[tuple[float, str]]]:
-    """Markers of each stream of texts, or of numbers without a rate (`11`, not `11.0`), by its name: seconds since the
-    first sample of any signal, and texts. Raises DataError as above."""
+    """Return stream -> (seconds since the first sample of any signal, text) of its markers, for streams of texts, and
+    of numbers without a rate (`11`, not `11.0`). Raises DataError as `open_lsl`."""
     origin = _find_stream_origin(path)
     found: dict[str, list[tuple[float, str]]] = {}
     for name, stream in _name_streams(path):
@@ -253,7 +252,7 @@ def read_lsl_markers(path: Path) -> dict[str, list[tuple[float, str]]]:
 
 
 def _parse_code(value: Any) -> str:
-    """A number of a marker as people write it; empty where it is none."""
+    """Return a marker's number as text; empty if it is not finite."""
     number = float(value)
     return "" if not np.isfinite(number) else str(int(number)) if number.is_integer() else f"{number:.7g}"
 
@@ -263,7 +262,7 @@ def _is_text(stream: Any) -> bool:
 
 
 def _read_stream_rate(path: Path, stream: Any) -> float:
-    """The nominal rate in Hz, 0 of markers."""
+    """Return the nominal rate in Hz, 0 for markers."""
     text = _read_entry(stream["info"], "nominal_srate") or "0"
     try:
         rate = float(text)
@@ -275,7 +274,7 @@ def _read_stream_rate(path: Path, stream: Any) -> float:
 
 
 def _name_streams(path: Path) -> list[tuple[str, Any]]:
-    """The streams with samples, and their names, which get a number where two are called alike."""
+    """Return (name, stream) of streams with samples. Streams of the same name get a number."""
     streams = [stream for stream in _read_streams(path) if len(stream["time_stamps"])]
     names = [_read_entry(stream["info"], "name") for stream in streams]
     numbers = Counter[str]()
@@ -299,7 +298,7 @@ def _find_stream_origin(path: Path) -> float:
 
 
 def _select_signal_streams(path: Path) -> list[Stream]:
-    """The streams of numbers with a rate."""
+    """Return the streams of numbers with a rate."""
     origin, found = _find_stream_origin(path), []
     for name, stream in _name_streams(path):
         if _is_text(stream) or not (nominal := _read_stream_rate(path, stream)):
@@ -308,35 +307,37 @@ def _select_signal_streams(path: Path) -> list[Stream]:
             rate, places, rows = put_on_even_grid(np.asarray(stream["time_stamps"], np.float64), nominal, origin)
         except ValueError as error:
             raise damaged_error(path, f"stream {name}: {error}") from None
-        about = (stream["info"].get("desc") or [None])[0] or {}
-        listed = [each for group in about.get("channels") or [] if group for each in group.get("channel") or []]
-        count = np.asarray(stream["time_series"]).shape[1]
-        whole = len(listed) == count
-        labels = [_read_entry(each, "label") for each in listed] if whole else [""] * count
-        units = [parse_unit(_read_entry(each, "unit")) for each in listed] if whole else [None] * count
+        description = (stream["info"].get("desc") or [None])[0] or {}
+        groups = description.get("channels") or []
+        channels = [channel for group in groups if group for channel in group.get("channel") or []]
+        if len(channels) != (count := np.asarray(stream["time_series"]).shape[1]):
+            channels = [{}] * count
+        labels = [_read_entry(channel, "label") for channel in channels]
+        units = [parse_unit(_read_entry(channel, "unit")) for channel in channels]
         labels = [label or f"{name}_{k + 1}" for k, label in enumerate(labels)]
         found.append(Stream(name, tuple(labels), tuple(units), rate, places, rows, stream["time_series"]))
     return found
 
 
-def put_on_even_grid(at: np.ndarray, nominal: float, origin: float) -> tuple[float, np.ndarray, np.ndarray]:
-    """A rate for time stamps in s (n,), and which sample belongs to which place of its grid, from `origin` on.
+def put_on_even_grid(stamps: np.ndarray, nominal: float, origin: float) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return the rate of time stamps (n,) in s, the positions on a grid of that rate from `origin` on, and the sample
+    at each position.
 
-    Between gaps, samples are even and only their stamps are not: a line through a stretch's stamps says where it lies.
+    Between gaps, samples are evenly spaced and only their stamps jitter: a line through the stamps gives their times.
 
     Raises:
-        ValueError: the stamps fall back, or cover more time than fits into memory.
+        ValueError: the stamps go backwards, or cover more time than fits into memory.
     """
-    cuts, slope = _find_stream_stretches(at, nominal)
-    found = 1 / slope
-    whole = round(found)
-    rate = nominal if abs(found - nominal) <= NOMINAL * nominal else found
-    rate = float(whole) if rate == found and whole and abs(found - whole) <= _WHOLE * whole else rate
-    if (at.max() - origin) * rate > MOST_BYTES / 8:
-        raise ValueError(f"its times go over {at.max() - origin:.6g} s")
+    borders, slope = _find_stream_stretches(stamps, nominal)
+    slope_rate = 1 / slope
+    whole = round(slope_rate)
+    rate = nominal if abs(slope_rate - nominal) <= NOMINAL * nominal else slope_rate
+    rate = float(whole) if rate == slope_rate and whole and abs(slope_rate - whole) <= _WHOLE * whole else rate
+    if (stamps.max() - origin) * rate > MOST_BYTES / 8:
+        raise ValueError(f"its times go over {stamps.max() - origin:.6g} s")
     places, rows, free = [], [], 0
-    for first, last in pairwise(cuts):
-        begin = float(np.median(at[first:last] - slope * np.arange(last - first))) - origin
+    for first, last in pairwise(borders):
+        begin = float(np.median(stamps[first:last] - slope * np.arange(last - first))) - origin
         place = max(round(begin * rate), free)
         if first and place - begin * rate > max(1.5, _STREAM_GAP_S * rate):
             raise ValueError(
@@ -345,36 +346,37 @@ def put_on_even_grid(at: np.ndarray, nominal: float, origin: float) -> tuple[flo
         count = max(round((last - first) * rate * slope), 1)
         places.append(place + np.arange(count))
         rows.append(
-            first + np.minimum(np.floor(np.arange(count) * found / rate + 0.5).astype(np.int64), last - first - 1)
+            first + np.minimum(np.floor(np.arange(count) * slope_rate / rate + 0.5).astype(np.int64), last - first - 1)
         )
         free = place + count
     return rate, np.concatenate(places), np.concatenate(rows)
 
 
-def _find_stream_stretches(at: np.ndarray, nominal: float) -> tuple[list[int], float]:
-    """The samples before which others were lost, with the first and the end; and the step in s between samples."""
-    n = len(at)
+def _find_stream_stretches(stamps: np.ndarray, nominal: float) -> tuple[list[int], float]:
+    """Return the positions of the first sample, of samples before which others were lost, and the end; and the step
+    between samples in s."""
+    n = len(stamps)
     far = max(1, min(n - 1, round(_SLOPE_S * nominal)))
-    step = float(np.median(at[far:] - at[:-far])) / far if n > 1 else 1 / nominal
+    step = float(np.median(stamps[far:] - stamps[:-far])) / far if n > 1 else 1 / nominal
     if not 0.1 / nominal < step < 10 / nominal:
         raise ValueError(f"its samples come every {step:.3g} s, at a nominal rate of {nominal:g} Hz")
-    late = at - step * np.arange(n)
+    late = stamps - step * np.arange(n)
     least, around = max(_STREAM_GAP_S, 0.75 * step), max(round(_AROUND_S / step), 8)
-    cuts = [0]
-    for k in (np.flatnonzero(np.abs(np.diff(at) - step) > max(_STREAM_GAP_S, 0.5 * step)) + 1).tolist():
-        jump = np.median(late[k : k + around]) - np.median(late[max(cuts[-1], k - around) : k])
+    borders = [0]
+    for k in (np.flatnonzero(np.abs(np.diff(stamps) - step) > max(_STREAM_GAP_S, 0.5 * step)) + 1).tolist():
+        jump = np.median(late[k : k + around]) - np.median(late[max(borders[-1], k - around) : k])
         if abs(jump) > least:
-            cuts.append(k)
-    cuts.append(n)
-    return cuts, _fit_slope(at, cuts, step)
+            borders.append(k)
+    borders.append(n)
+    return borders, _fit_slope(stamps, borders, step)
 
 
-def _fit_slope(at: np.ndarray, cuts: Sequence[int], step: float) -> float:
-    """The step in s between samples that all stretches agree on best, whatever came in a burst."""
-    k = np.concatenate([np.arange(last - first) - (last - first - 1) / 2 for first, last in pairwise(cuts)])
+def _fit_slope(stamps: np.ndarray, borders: Sequence[int], step: float) -> float:
+    """Return the step in s between samples that fits all stretches best, without stamps that came in bursts."""
+    k = np.concatenate([np.arange(last - first) - (last - first - 1) / 2 for first, last in pairwise(borders)])
     for _ in range(3):
-        off = at - step * k
-        off = np.concatenate([off[first:last] - np.median(off[first:last]) for first, last in pairwise(cuts)])
+        off = stamps - step * k
+        off = np.concatenate([off[first:last] - np.median(off[first:last]) for first, last in pairwise(borders)])
         near = np.abs(off) <= max(4 * float(np.median(np.abs(off))), 1e-6)
         square = float(k[near] @ k[near])
         step += float(k[near] @ off[near]) / square if square else 0.0
@@ -382,13 +384,13 @@ def _fit_slope(at: np.ndarray, cuts: Sequence[int], step: float) -> float:
 
 
 def _read_entry(info: Any, key: str) -> str:
-    """An entry of a stream's description, which the package gives as lists of one text."""
+    """Return an entry of a stream's description, which pyxdf gives as a list of one text."""
     value = (info or {}).get(key) or [""]
     return str(value[0] if isinstance(value, list) else value or "").strip()
 
 
 def _check_whole(path: Path) -> None:
-    """Raises DataError where a file ends within a chunk: pyxdf would read what stands before it."""
+    """Raise DataError if a file ends within a chunk: pyxdf would read only what precedes it."""
     size = path.stat().st_size
     with path.open("rb") as file:
         at = len(file.read(4))
@@ -411,22 +413,22 @@ def _read_streams(path: Path) -> list[Any]:
     try:
         # The package would draw one line through stamps with a gap of up to 500 samples.
         streams: list[Any] = pyxdf.load_xdf(str(path), dejitter_timestamps=False)[0]
-    except Exception as error:  # the package raises whatever a damaged file makes it
+    except Exception as error:  # the package raises all kinds of exceptions for a damaged file
         raise unreadable_error(path, "pyxdf", error) from error
     _check_whole(path)
     return streams
 
 
-# EDF and BDF, WFDB, and the door to all kinds.
+# All kinds of files; EDF, BDF and WFDB.
 
 _WFDB_BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 11, "311": 10}
 
 _GAP_S = 0.05
-"""A record of EDF+ that begins so much later than the one before it ends follows a gap; less is rounding."""
+"""An EDF+ record that begins at least this long after the end of the one before follows a gap; less is rounding."""
 
 
 def open_recording(path: Path) -> Opened:
-    """Opens a file of any of the kinds. Raises DataError that names it, then or when it is read."""
+    """Open a file of any supported format. Raises DataError that names the file, now or when it is read."""
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
         raise DataError(
@@ -439,7 +441,8 @@ def open_recording(path: Path) -> Opened:
 
 
 def list_files(path: Path) -> list[Path]:
-    """All files that decide what a file holds: a header's are those that it names, as far as they are there."""
+    """Return all files that determine the content of a recording: a header and the existing files that it names, or the
+    file itself."""
     if path.suffix.lower() == ".vhdr":
         return [path, *(file for file in find_brainvision_files(path) if file.is_file())]
     if path.suffix.lower() != ".hea":
@@ -449,13 +452,13 @@ def list_files(path: Path) -> list[Path]:
 
 
 def read_markers(path: Path) -> list[tuple[float, str]]:
-    """Seconds since the start and texts of what was marked in a file, in order of time; none in one that holds no
-    markers. Raises DataError where it cannot be read."""
+    """Return (seconds since the start, text) of a file's markers in order of time, empty if it has none. Raises
+    DataError if it cannot be read."""
     return sorted(mark for marks in read_marker_streams(path).values() for mark in marks)
 
 
 def read_marker_streams(path: Path) -> Mapping[str, list[tuple[float, str]]]:
-    """The markers of a file by where they are in it: the names of an XDF file's streams, `annotations`, or the status
+    """Return the markers of a file by their source: the name of an XDF file's stream, `annotations`, or the status
     channel of a BioSemi file."""
     kind = path.suffix.lower()
     if kind == ".xdf":
@@ -470,7 +473,7 @@ def read_marker_streams(path: Path) -> Mapping[str, list[tuple[float, str]]]:
     return found | {track.name: find_triggers(path, track) for track in states}
 
 
-# EDF and BDF. Read here, since the libraries refuse a header with a micro or degree sign in Latin-1, which is common.
+# EDF and BDF. Not read by libraries, as these refuse a header with a micro or degree sign in Latin-1, which is common.
 
 
 @contextmanager
@@ -504,7 +507,7 @@ def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         raise damaged_error(path, f"it ends after {max(whole, 0)} of {records} records")
     if 0 <= records < whole or (records >= 0 and more and _has_content(path, more)):
         raise damaged_error(path, f"its header says {records} records, and it holds {whole} and {more} bytes")
-    records = whole if records < 0 else records  # -1: the writer did not come to its end
+    records = whole if records < 0 else records  # -1: the writer did not finish
     shape = (records, per_record) if width == 2 else (records, per_record, 3)
     data = np.memmap(path, "<i2" if width == 2 else np.uint8, "r", begin, shape)
 
@@ -526,7 +529,7 @@ def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         return Track(_decode_text(labels[i]), size / seconds, size * records, _decode_text(units[i]) or None, read)
 
     signals = [i for i in range(count) if each[i] and "Annotations" not in _decode_text(labels[i])]
-    begins = _begins(path, seconds, gaps=fixed[196:197] == b"D") if fixed[193:196] == b"DF+" else None
+    begins = _find_gaps(path, seconds, gaps=fixed[196:197] == b"D") if fixed[193:196] == b"DF+" else None
     tracks = [
         track(i) if begins is None else fill_gaps(track(i), _find_stretches(begins, seconds, each[i])) for i in signals
     ]
@@ -534,17 +537,17 @@ def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 
 
 def _has_content(path: Path, count: int) -> bool:
-    """True if the last bytes of a file are more than padding."""
+    """Return True if any of the last `count` bytes of a file is not 0."""
     with path.open("rb") as file:
         file.seek(-count, 2)
         return any(file.read(count))
 
 
-def _begins(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
-    """The seconds at which records begin, None if one follows the other.
+def _find_gaps(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
+    """Return the seconds at which records begin; None if there are no gaps between them.
 
     Raises:
-        DataError: the header says that there are `gaps`, and no record or a wrong one where they are.
+        DataError: the header says that there are `gaps`, and the times of records are missing or wrong.
     """
     found = find_record_starts(path)
     late = np.diff(found) - seconds if found else np.zeros(0)
@@ -552,7 +555,7 @@ def _begins(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
         return None
     if found is None or late.min() < -_GAP_S or found[-1] > 5 * seconds * len(found) + 3600:
         if not gaps:
-            return None  # it says that it has none, and its times are not those of records
+            return None  # the header states no gaps, so the times are wrong
         raise DataError(
             "the recording has gaps (EDF+D), longer than itself, or its records do not say when each begins",
             where=str(path),
@@ -563,7 +566,7 @@ def _begins(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
 
 
 def _find_stretches(begins: np.ndarray, seconds: float, size: int) -> list[Stretch]:
-    """The records of a channel with `size` samples in each, joined where one follows the other."""
+    """Return the stretches of a channel with `size` samples per record, joined where records follow without a gap."""
     cuts = [0, *(np.flatnonzero(np.diff(begins) - seconds > _GAP_S) + 1).tolist(), len(begins)]
     return [
         Stretch(round(float(begins[first]) * size / seconds), first * size, (last - first) * size)
@@ -572,7 +575,7 @@ def _find_stretches(begins: np.ndarray, seconds: float, size: int) -> list[Stret
 
 
 def _scale_samples(limits: Sequence[str]) -> tuple[float, float]:
-    """The factor and the summand of a channel's digital numbers; 0 if its limits say none."""
+    """Return the factor and the summand that convert a channel's digital numbers; (0, 0) if its limits are invalid."""
     try:
         low, high, least, most = map(float, limits)
     except ValueError:
@@ -642,25 +645,25 @@ def _open_wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 
         return Track(str(header.sig_name[i]), header.fs * each, frames * each, header.units[i], read)
 
-    # A channel whose file is not there cannot be read, which hinders the others nothing.
-    there = [i for i in range(header.n_sig) if (path.parent / str(header.file_name[i])).is_file()]
-    yield lambda _: [track(i) for i in there]
+    # Channels whose file is missing are left out.
+    present = [i for i in range(header.n_sig) if (path.parent / str(header.file_name[i])).is_file()]
+    yield lambda _: [track(i) for i in present]
 
 
 def _count_frames(path: Path, header: Any) -> int:
-    """How many frames a record has: those that the header promises, if its files can hold them."""
+    """Return the number of frames that a record's header states. Raises DataError if its files do not match."""
     frames = None
     for name in set(header.file_name):
         file, rows = path.parent / str(name), [i for i, own in enumerate(header.file_name) if own == name]
         if not file.is_file() or any(str(header.fmt[i]) not in _WFDB_BITS for i in rows):
             continue
         bits = sum(_WFDB_BITS[str(header.fmt[i])] * int(header.samps_per_frame[i] or 1) for i in rows)
-        held = (file.stat().st_size - int(header.byte_offset[rows[0]] or 0)) * 8 // bits
-        if header.sig_len and held < header.sig_len:
-            raise damaged_error(file, f"it ends after {held} of {header.sig_len} samples a channel")
-        if header.sig_len and held > 1.01 * header.sig_len + 64:
-            raise damaged_error(path, f"it says {header.sig_len} samples a channel, and {name} holds {held}")
-        frames = held if frames is None else min(frames, held)
+        stored = (file.stat().st_size - int(header.byte_offset[rows[0]] or 0)) * 8 // bits
+        if header.sig_len and stored < header.sig_len:
+            raise damaged_error(file, f"it ends after {stored} of {header.sig_len} samples a channel")
+        if header.sig_len and stored > 1.01 * header.sig_len + 64:
+            raise damaged_error(path, f"it says {header.sig_len} samples a channel, and {name} holds {stored}")
+        frames = stored if frames is None else min(frames, stored)
     if not header.sig_len and frames is None:
         raise damaged_error(path, "the header does not say how long the record is")
     return int(header.sig_len or frames or 0)

@@ -1,11 +1,11 @@
 """HKU956 (Hu, Li and Liu 2022): 30 subjects with a wristband listen to songs and rate what each made them feel.
 
-Reads `1. physiological_signals/hku1903/BVP/0_262957.csv` and so on (a file a song and signal of an Empatica E4, a
-sample a line, without a header) and the ratings in `3. AV_ratings.csv`. In a file's name the song's position in the
-session, from 0, stands before the song's id. A recording is one song.
+Reads `1. physiological_signals/hku1903/BVP/0_262957.csv` and so on (a file for each song and signal of an Empatica E4,
+one sample on each line, without a header) and the ratings in `3. AV_ratings.csv`. A file's name states the song's
+position in the session, from 0, and the song's id. A recording is one song.
 
-Clocks. Signals of a song begin and end together. How long a song was played is known, the pauses between songs are not,
-so when a song began in the session is hidden (`start_s`), and its position is not (`order`).
+Signals of a song begin and end together. How long a song was played is known, but not the pauses between songs. The
+start of a song in the session is thus unknown (`start_s`), its position is known (`order`).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.ratings import binary, valued
+from embench_plugins.datasets.formats.ratings import make_binary_targets, make_value_targets
 
 SIGNALS = "1. physiological[ _]signals"
-"""The release's readme writes the folder's name with a space, its archive with an underscore."""
+"""Pattern of the folder's name: the release's readme has a space, its archive an underscore."""
 
 RATINGS = "3. AV_ratings.csv"
 PERSONALITY = "4. participant_personality.csv"
 COLUMNS = ("participant_id", "song_no", "song_id", "valence_rating", "valence", "arousal_rating", "arousal",
            "play_duration")  # fmt: skip
 SIGNS = {-1: "negative", 0: "neutral", 1: "positive"}
-"""What the release calls a rating below, at and above 0."""
+"""Sign of a rating -> the release's word for it."""
 
 CARDS = {name: e4.CARDS[name] for name in ("ppg", "eda", "temp")} | {"hr": ModalityCard(("hr",), 1.0, "bpm")}
 FOLDERS = {"ppg": "BVP", "eda": "EDA", "temp": "TEMP", "hr": "HR"}
@@ -49,7 +49,7 @@ _SONG = re.compile(r"(\d{1,4})_(\d{1,9})\.csv")
 
 
 class Song(NamedTuple):
-    """A row of the table of ratings: seconds that the song was played, and ratings by axis, without those missing."""
+    """A row of the table of ratings: seconds that the song was played, and ratings by axis, without missing ones."""
 
     played_s: float
     ratings: dict[str, float]
@@ -57,7 +57,7 @@ class Song(NamedTuple):
 
 
 class Hku956(Dataset):
-    """The reader. One recording a subject and song, `hku1903_0_262957`, its stimulus the song's id."""
+    """The reader. A recording is a subject and song, such as `hku1903_0_262957`; its stimulus is the song's id."""
 
     card = Card(
         name="hku956",
@@ -70,9 +70,9 @@ class Hku956(Dataset):
         modalities=CARDS,
         default_modalities=("ppg", "eda", "temp"),
         targets=(
-            # A rating of exactly 0 is neither positive nor negative: the release calls it neutral.
-            *binary(AXES, LabelRule("value", cut=0.0, ties="drop"), (-10.0, 10.0)),
-            *valued(AXES, LabelRule("value"), (-10.0, 10.0)),
+            # A rating of 0 is neither positive nor negative: the release calls it neutral.
+            *make_binary_targets(AXES, LabelRule("value", cut=0.0, ties="drop"), (-10.0, 10.0)),
+            *make_value_targets(AXES, LabelRule("value"), (-10.0, 10.0)),
         ),
         default_targets=AXES,
         mains_hz=50.0,
@@ -91,18 +91,18 @@ class Hku956(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """The release's subjects with a folder of signals."""
+        """Return the release's subjects with a folder of signals."""
         folder = self._signals_folder
         found = [person for person in PEOPLE if (folder / person).is_dir()]
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def files(self, subject: str) -> list[Path]:
-        """One subject's signals and the table of ratings, which is all subjects'."""
+        """Return one subject's signals and the table of ratings of all subjects."""
         own = [path for song in self._songs(subject).values() for path in self._paths(subject, song).values()]
         return [path for path in (*own, self._table_path) if path.is_file()]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The subject's songs, in the order in which they were heard."""
+        """Yield the subject's songs, in the order in which they were played."""
         for order, name in sorted(self._songs(subject).items()):
             signals = self._signals(subject, name)
             row = self._table.get((subject, order))
@@ -121,15 +121,15 @@ class Hku956(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Who is missing, and what is missing or odd in each subject's files and ratings."""
-        return files.look_over(self.subjects(), PEOPLE, self._signals_folder, self._look)
+        """Return findings on missing subjects, and on what is missing or odd in each subject's files and ratings."""
+        return files.collect_findings(self.subjects(), PEOPLE, self._signals_folder, self._list_findings)
 
     @cached_property
     def _signals_folder(self) -> Path:
-        """The folder of all signals: in the one given, or in one inside it, as an archive unpacks."""
-        found = sorted(files.inside(self.root, SIGNALS).glob(SIGNALS))
+        """Folder of all signals: in the given one, or in one inside it, as an archive unpacks."""
+        found = sorted(files.find_data_folder(self.root, SIGNALS).glob(SIGNALS))
         if not found:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+            raise files.missing_dataset_error(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
         return found[0]
 
     @property
@@ -137,9 +137,9 @@ class Hku956(Dataset):
         return self._signals_folder.parent / RATINGS
 
     def _songs(self, subject: str) -> dict[int, str]:
-        """Position in the session -> the name of that song's files."""
+        """Return position in the session -> name of the song's files."""
         where = self._signals_folder
-        folder = where / files.known(subject, self.subjects(), where, hint=OBTAIN) / FOLDERS["ppg"]
+        folder = where / files.check_subject(subject, self.subjects(), where, hint=OBTAIN) / FOLDERS["ppg"]
         songs: dict[int, str] = {}
         for path in sorted(folder.glob("*.csv")):
             named = _SONG.fullmatch(path.name)
@@ -157,9 +157,9 @@ class Hku956(Dataset):
         return {m: path for m, path in paths.items() if m not in OPTIONAL or path.is_file()}
 
     def _signals(self, subject: str, name: str) -> dict[str, Signal]:
-        """The signals of one song, cut to the segment that they share."""
+        """Return the signals of one song, cut to the segment that all of them cover."""
         paths = self._paths(subject, name)
-        read = {m: _column(path, CARDS[m].unit) for m, path in paths.items()}
+        read = {m: _read_column(path, CARDS[m].unit) for m, path in paths.items()}
         seconds = {m: data.shape[1] / CARDS[m].rate for m, data in read.items()}
         shared = min(seconds.values())
         for modality, length in seconds.items():
@@ -178,28 +178,28 @@ class Hku956(Dataset):
 
     @cached_property
     def _table(self) -> dict[tuple[str, int], Song]:
-        """(subject, position) -> what the table of ratings says of this song."""
+        """(subject, position) -> row of the table of ratings."""
         path, expected = self._table_path, f"a row a song with the columns {', '.join(COLUMNS)}"
         hint = "copy it again from the release"
-        read = files.text_table(path, COLUMNS, expected=expected, hint=hint)
-        numbers = files.numbers(
+        read = files.read_text_table(path, COLUMNS, expected=expected, hint=hint)
+        numbers = files.to_numbers(
             read[["song_no", "song_id", "valence_rating", "arousal_rating", "play_duration"]],
             path, expected=expected, hint=hint,
         )  # fmt: skip
         table: dict[tuple[str, int], Song] = {}
-        for at, row in enumerate(numbers.to_dict("records")):
-            person, position = str(read["participant_id"].iloc[at]).strip(), row["song_no"]
+        for k, row in enumerate(numbers.to_dict("records")):
+            person, position = str(read["participant_id"].iloc[k]).strip(), row["song_no"]
             if position != position or position % 1 or (person, int(position)) in table:
-                what = f"row {at + 1}: song {position:g} of {person} comes twice, or is no position"
+                what = f"row {k + 1}: song {position:g} of {person} comes twice, or is no position"
                 raise DataError(what, where=str(path), expected=expected, hint=hint)
             table[person, int(position)] = Song(
                 row["play_duration"],
                 {axis: row[f"{axis}_rating"] for axis in AXES if np.isfinite(row[f"{axis}_rating"])},
-                {axis: str(read[axis].iloc[at]).strip() for axis in AXES},
+                {axis: str(read[axis].iloc[k]).strip() for axis in AXES},
             )
         return table
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         where, songs, flat = str(self._signals_folder / subject), self._songs(subject), 0
         lost: dict[str, int] = dict.fromkeys(CARDS, 0)
         for order, name in sorted(songs.items()):
@@ -229,10 +229,10 @@ class Hku956(Dataset):
             yield Finding("warning", where, what)
 
 
-def _column(path: Path, unit: str) -> np.ndarray:
-    """A file of one sample a line as (1, n) float32."""
-    data = e4.numbers(path, e4.content(path, hint=OBTAIN))
+def _read_column(path: Path, unit: str) -> np.ndarray:
+    """Return a file with one sample on each line as (1, n) float32."""
+    data = e4.parse_rows(path, e4.read_text(path, hint=OBTAIN))
     if data.shape[1] != 1:
         raise DataError(f"{data.shape[1]} columns", where=str(path), expected="one sample a line", hint=OBTAIN)
     e4.refuse_header(data, path, 1)
-    return e4.as_signal(data, unit)
+    return e4.scale_samples(data, unit)

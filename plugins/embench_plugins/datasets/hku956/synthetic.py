@@ -1,11 +1,11 @@
-"""Synthetic HKU956 files: the released text format, songs of each subject's own choice, and the quirks of the release.
+"""Synthetic HKU956 files in the release's text format, including its quirks, with songs that each subject chose.
 
-What is planted. Each rating has a latent value; heart rate follows that of arousal and skin responses a minute that of
-valence, each with a correlation of `RHO * effect` within a subject, so that the true rates rank one subject's songs by
-their label with an AUROC of .90 at effect 1, and .50 at effect 0.
+Planted. Each rating has a latent value. Heart rate follows that of arousal, and skin conductance responses per minute
+that of valence, each with a correlation of `RHO * effect` within a subject. The true rates thus rank one subject's
+songs by their label with an AUROC of .90 at effect 1, and .50 at effect 0.
 
-What is not as in real files: songs last up to `LONGEST_S` unless another length is asked for (real ones 27 to 329 s),
-how a song is rated does not depend on the song, and addresses of songs lead nowhere.
+Unlike real files: songs last up to `LONGEST_S` by default (real ones 27 to 329 s), ratings do not depend on the song,
+and addresses of songs are invalid.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from scipy.stats import norm
 
 from embench_plugins.datasets.hku956.reader import COLUMNS, FOLDERS, PEOPLE, PERSONALITY, RATINGS, SIGNS
 from embench_plugins.datasets.synthetic import body
-from embench_plugins.datasets.synthetic.body import plant_response, spread
+from embench_plugins.datasets.synthetic.body import plant_response, spread_values
 from embench_plugins.datasets.synthetic.generator import Generator
 
 LONGEST_S = 60.0
 SHORTEST_S = 12.0
 RHO = 0.827  # as in the DEAP generator
 SHARED = 30
-"""So many songs are heard by several subjects, about one in four; all others by one."""
+"""Number of songs that several subjects hear. About a quarter of a subject's songs are of these."""
 
-NEUTRAL = 0.025  # share of ratings that are exactly 0
-FLAT = 10  # of so many subjects, one has a skin that hardly conducts
+NEUTRAL = 0.025  # proportion of ratings that are 0
+FLAT = 10  # one in this many subjects has almost no skin conductance
 SONGS = np.dtype([
     ("person", "U7"), ("position", "i8"), ("song", "i8"), ("valence", "f8"), ("arousal", "f8"), ("played_s", "i8"),
     ("heart_rate", "f8"), ("scr_per_min", "f8"),
@@ -38,7 +38,7 @@ minute."""
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
-    """`1. physiological_signals/hku1903/BVP/0_262957.csv` and so on, and the three tables."""
+    """Write `1. physiological_signals/hku1903/BVP/0_262957.csv` and so on, and the three tables."""
     for person, songs in zip(PEOPLE, people, strict=False):
         _write_person(out / "1. physiological_signals" / person, songs, seed)
     rows = np.concatenate(people)
@@ -63,7 +63,7 @@ def _draw_truth(number: int, seed: int, effect: float, longest_s: float) -> np.n
     rows["played_s"] = np.round(rng.uniform(max(10.0, 0.45 * longest_s), longest_s, count))
     response = {}
     for axis in ("valence", "arousal"):
-        latent = norm.ppf(spread(rng, count))
+        latent = norm.ppf(spread_values(rng, count))
         response[axis] = plant_response(latent, rng.standard_normal(count), RHO * effect)
         rating = np.round(20 * norm.cdf(latent + rng.uniform(-0.3, 0.5)) - 10, 1)
         rows[axis] = np.where(rng.random(count) < NEUTRAL, 0.0, rating)
@@ -74,7 +74,7 @@ def _draw_truth(number: int, seed: int, effect: float, longest_s: float) -> np.n
 
 
 def _write_person(folder: Path, songs: np.ndarray, seed: int) -> None:
-    """One subject's folder: a session, of which the songs are cut out."""
+    """Write one subject's folder: a session, cut into songs."""
     number = PEOPLE.index(str(songs["person"][0]))
     rng = np.random.default_rng([seed, number, 2])
     lengths = songs["played_s"]
@@ -84,9 +84,9 @@ def _write_person(folder: Path, songs: np.ndarray, seed: int) -> None:
     device = body.record_wristband(songs["heart_rate"][at], songs["scr_per_min"][at], rng)
     dry = 0.005 if number % FLAT == FLAT // 2 else 1.0
     for row, begin, length in zip(songs, begins.tolist(), lengths.tolist(), strict=True):
-        song = device.part(begin, begin + length)
+        song = device.cut(begin, begin + length)
         rates = device.rates[begin - body.FIRST_RATE_S : begin - body.FIRST_RATE_S + length]
-        signals = {"ppg": song.pulse.round(2), "eda": (dry * song.skin).round(6), "temp": song.warmth.round(2),
+        signals = {"ppg": song.ppg.round(2), "eda": (dry * song.eda).round(6), "temp": song.temperature.round(2),
                    "hr": rates}  # fmt: skip
         name = f"{row['position']}_{row['song']}.csv"
         for modality, values in signals.items():

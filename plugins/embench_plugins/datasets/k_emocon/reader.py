@@ -1,21 +1,22 @@
-"""K-EmoCon (Park et al. 2020): 32 subjects debate in pairs; arousal and valence every 5 s as they, their partner and
-five observers saw it.
+"""K-EmoCon (Park et al. 2020): 32 subjects debate in pairs; arousal and valence every 5 s are rated by themselves,
+their partner and five observers.
 
 Reads the release as it comes: csv files of a wristband (Empatica E4), a chest belt (Polar H7) and a headset (NeuroSky)
-below a folder a subject, annotations in one file a subject and annotator, all on one clock of unix milliseconds.
+in a folder for each subject, and annotations in a file for each subject and annotator, all on one clock of unix
+milliseconds.
 
-A recording is the debate alone, `startTime` to `endTime`. The two minutes of rest after `initTime` are excluded: the
-time from them to the debate differs, and windows of annotation count from the debate's start, so that units of a
-recording from `initTime` on would lie across them.
+A recording is the debate alone, `startTime` to `endTime`. The two minutes of rest after `initTime` are excluded. The
+time from rest to debate varies, and annotation windows count from the debate's start, so units that start at `initTime`
+would not align with them.
 
-Devices do not sample evenly. Rows are put on a grid that starts with the debate: a wristband's sample goes to the
-nearest point, a belt's or headset's value to the second it lies in, rows that meet are averaged, up to two empty
-points between two known ones are filled by a straight line, and longer gaps stay lost.
+Devices do not sample evenly, so rows are resampled to a grid that starts with the debate. A wristband's sample goes to
+the nearest point, a belt's or headset's value to its second. Rows at the same point are averaged, up to two empty
+points between two known ones are filled by a straight line, and longer gaps remain.
 
-Of a debate's video of a subject (`debate_recordings/p1_640.mp4`, with its length in s), and of the table made of it
-(`p1_640.csv`, anywhere, see `faces`), it is assumed that it begins with the debate.
+A subject's video (`debate_recordings/p1_640.mp4`, with its length in s) and OpenFace's table of it (`p1_640.csv`, in
+any folder, see `faces`) are assumed to begin with the debate.
 
-Not read: E4_HR and E4_IBI (the wristband's own guess from its pulse wave, so `hr` is the belt's alone), Attention and
+Not read: E4_HR and E4_IBI (the wristband's own estimate from PPG, so `hr` is the belt's alone), Attention and
 Meditation (scores of an undisclosed formula), the quality tables, audio.
 """
 
@@ -36,10 +37,9 @@ from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4, faces, wearables
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.ratings import binary
-from embench_plugins.datasets.formats.scales import make_marked_target, make_scale_targets
+from embench_plugins.datasets.formats.ratings import make_binary_targets, make_marked_target, make_scale_targets
 
-# The annotations of K-EmoCon: a table a subject and annotator, with a row every 5 s of the debate.
+# The annotations of K-EmoCon: a table for each subject and annotator, with a row for every 5 s of the debate.
 
 WINDOW_S = 5.0
 DIMENSIONS = ("arousal", "valence")
@@ -49,29 +49,32 @@ MARKS = (
     "boredom", "confusion", "delight", "concentration", "frustration", "surprise", "none_1", "confrustion", "contempt",
     "dejection", "disgust", "eureka", "pride", "sorrow", "none_2",
 )  # fmt: skip
-"""States of the Baker-Rodrigo-Ocumpaugh monitoring protocol that could be marked: seven common ones and eight others,
-with one for none of them in each group (Park et al. 2020)."""
+"""States of the Baker-Rodrigo-Ocumpaugh monitoring protocol that could be marked, in two groups, with "none" in each
+group (Park et al. 2020)."""
 AGAIN = "the file is damaged or not the release's: unpack its archive again"
 
 
 def read_annotation(
     path: Path, duration_s: float, findings: list[Finding]
 ) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
-    """One annotator's file: where windows begin (n,), in s, in order; the ratings in them, NaN where there is none; and
-    how many windows end after the debate does, which are excluded.
+    """Return one annotator's ratings: the starts of windows (n,) in s, in order; rating -> (n,) values, NaN where
+    missing; and the number of windows that end after the debate, which are excluded.
 
-    Column `seconds` is the end of a window, counted from the debate's start. Values off their scale are excluded. Marks
-    are 1 where there is an x and 0 where the cell is empty.
+    Column `seconds` is the end of a window, from the debate's start. Values off their scale are excluded. Marks are 1
+    for an x and 0 for an empty cell.
+
+    Args:
+        findings: receives what is odd in the file.
 
     Raises:
-        DataError: the file is no such table.
+        DataError: the file is not such a table.
     """
     expected = "a row every 5 s with the columns seconds, arousal and valence"
-    table = files.text_table(path, expected=expected, hint=AGAIN)
+    table = files.read_text_table(path, expected=expected, hint=AGAIN)
     if missing := [name for name in ("seconds", *DIMENSIONS) if name not in table.columns]:
         raise DataError(f"no column {', '.join(missing)}", where=str(path), expected=expected, hint=AGAIN)
     named = [name for name in ("seconds", *SCALE) if name in table.columns]
-    read = files.numbers(table[named], path, expected=expected, hint=AGAIN).sort_values("seconds", kind="stable")
+    read = files.to_numbers(table[named], path, expected=expected, hint=AGAIN).sort_values("seconds", kind="stable")
     if again := int(read["seconds"].duplicated().sum()):
         findings.append(Finding("warning", str(path), f"{again} windows have several rows: the first is read"))
         read = read.drop_duplicates("seconds")
@@ -103,20 +106,20 @@ def read_annotation(
 PEOPLE = 32
 BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowGamma", "middleGamma")
 SERIALS = {31: "A013E1", 32: "A01A3A"}
-"""Two people wore two wristbands, which wrote into one file; the authors keep these."""
+"""Two subjects wore two wristbands, which wrote into one file; the authors use these."""
 RATERS = ("R1", "R2", "R3", "R4", "R5")
 VOTE = "vote"
-"""The most frequent rating of the five, as the release has it: one of several at random where they are as frequent."""
+"""The most frequent rating of the five raters, from the release; a random one if several are equally frequent."""
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
 E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E4_ACC.csv"}
 BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}
-COLUMNS: Mapping[str, tuple[str, ...]] = {"acc": ("x", "y", "z"), "eeg_bands": BANDS}  # elsewhere it is `value`
+COLUMNS: Mapping[str, tuple[str, ...]] = {"acc": ("x", "y", "z"), "eeg_bands": BANDS}  # other files have `value`
 MOST_G = 8.0
-"""What an accelerometer shows, with gravity, is 64 counts, or 1 g where somebody converted them."""
+"""A larger median of acceleration is in counts: gravity is 64 counts, or 1 g in converted copies."""
 LONGEST_S = 3600.0
-"""Debates last about ten minutes; what goes beyond an hour is no debate."""
+"""Greatest plausible length of a debate; they last about ten minutes."""
 NAMED_S = 2.0
-"""A video's name tells its length in whole seconds; its header may differ by so much."""
+"""Greatest difference between a video's length in its header and the whole seconds in its name."""
 
 EXPECTED = "metadata/subjects.csv beside e4_data, neurosky_polar_data and emotion_annotations"
 HINT = "unpack metadata, e4_data, neurosky_polar_data and emotion_annotations side by side and pass their folder"
@@ -124,22 +127,22 @@ _TABLE = re.compile(r"p0*([1-9]\d?)_.*\.(?:csv|txt)", re.IGNORECASE)
 
 
 class _Debate(NamedTuple):
-    """When a debate began, in unix ms, and how long it lasted."""
+    """The start of a debate in unix ms, and its length."""
 
     start_ms: float
     duration_s: float
 
 
 def _make_target(name: str, annotator: str) -> tuple[Target, ...]:
-    """The binary target (high is 3 to 5), the value itself, and the value less the subject's mean. A unit of 10 s holds
-    two windows: a mean of 2.5, as of 2 and 3, or 1 and 4, is undecided."""
+    """Return the binary target (high is 3 to 5), the continuous one, and the continuous one minus the subject's mean. A
+    unit of 10 s holds two windows: a mean of 2.5, as of 2 and 3, has no binary label."""
     cut, value = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator), LabelRule("mean", annotator=annotator)
-    return *binary([name], cut, (1.0, 5.0)), *make_scale_targets([name], value, (1.0, 5.0))
+    return *make_binary_targets([name], cut, (1.0, 5.0)), *make_scale_targets([name], value, (1.0, 5.0))
 
 
 class KEmoCon(Dataset):
-    """The reader. One recording a subject; the two subjects of a debate are one group. What a subject has no file of,
-    or no value in during the debate, is absent."""
+    """The reader. A recording is a subject's debate; the two subjects of a debate form a group. A modality is absent if
+    the subject has no file of it, or no value during the debate."""
 
     card = Card(
         name="k_emocon",
@@ -171,7 +174,7 @@ class KEmoCon(Dataset):
         mains_hz=60.0,
         longest_s=LONGEST_S,  # units last 10 s, so nothing is padded to it
         labels_public="no",
-        fixed_order=True,  # one debate, which all began at its first second: a clock knows where they are in it
+        fixed_order=True,  # one debate, which everybody begins at its first second
     )
 
     def __init__(self, root: Path) -> None:
@@ -179,13 +182,14 @@ class KEmoCon(Dataset):
         self.card = faces.extend_card(self.card, self._tables.values())
 
     def subjects(self) -> list[str]:
-        """Subjects of `metadata/subjects.csv` of whom any signal is here, as P01 to P32."""
+        """Return the subjects of `metadata/subjects.csv` with any signal, as P01 to P32."""
         found = [pid for pid in sorted(self._debates) if self._signal_files(pid)]
         people = [f"P{pid:02d}" for pid in found]
-        return files.some(people, self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
+        return files.require_subjects(people, self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
 
     def files(self, subject: str) -> list[Path]:
-        """The subject's signals, annotations and video with what belongs to it, and all subjects' table of debates."""
+        """Return the subject's signals, annotations, and video with its tables, and the table of debates of all
+        subjects."""
         pid = self._pid(subject)
         annotations = [self._annotation_file(pid, annotator) for annotator in ("self", "partner", *RATERS, VOTE)]
         films = [path for clip in self._videos(pid) for path in faces.list_files(clip, None)]
@@ -193,11 +197,11 @@ class KEmoCon(Dataset):
         return [*self._signal_files(pid).values(), *beside, self._subjects_csv]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The subject's one debate."""
+        """Yield the subject's one debate."""
         yield self._read(self._pid(subject), [])
 
     def verify(self) -> list[Finding]:
-        """What was assumed, and what is missing or odd: subjects, devices, clocks, gaps, annotations."""
+        """Return findings on assumptions, and on missing or odd subjects, devices, clocks, gaps and annotations."""
         where = str(self.root)
         findings = [
             Finding("note", where, "annotations count from startTime, windows that end after endTime are left out; the "
@@ -206,16 +210,16 @@ class KEmoCon(Dataset):
         subjects = self.subjects()
         if missing := PEOPLE - len(subjects):
             findings.append(Finding("warning", where, f"{missing} of {PEOPLE} people have no signals here"))
-        findings += faces.note_lacking(self.root, self.card.modalities["face_au"])
+        findings += faces.note_missing_channels(self.root, self.card.modalities["face_au"])
         for subject in subjects:
             try:
                 self._read(self._pid(subject), findings)
             except DataError as error:
                 findings.append(Finding("error", error.where or subject, error.what))
-        return findings + list(self._promised_but_missing())
+        return findings + list(self._list_missing_files())
 
     def _read(self, pid: int, findings: list[Finding]) -> Recording:
-        """A subject's recording; `findings` takes what was assumed or is odd."""
+        """Return a subject's recording; `findings` receives what was assumed or is odd."""
         debate, first = self._debates[pid], pid - (pid + 1) % 2
         signals = {}
         for modality, path in self._signal_files(pid).items():
@@ -244,10 +248,10 @@ class KEmoCon(Dataset):
             labels=self._labels(pid, debate.duration_s, findings),
         )
 
-    # Where things lie
+    # Paths
 
     def _folder(self, name: str) -> Path:
-        """A folder of the release, also where it lies twice in itself, or below `raw`."""
+        """Return a folder of the release, which may also lie inside a folder of the same name, or below `raw`."""
         for folder in (self.root / name, self.root / "raw" / name):
             if folder.is_dir():
                 return folder / name if (folder / name).is_dir() else folder
@@ -259,19 +263,19 @@ class KEmoCon(Dataset):
         absent = [name for name in FOLDERS if not self._folder(name).is_dir()]
         packed = [name for name in absent for ending in files.ARCHIVES if (self.root / (name + ending)).is_file()]
         if packed or len(absent) == len(FOLDERS):
-            # Half-unpacked copies are refused: with a folder still packed, its devices would only seem to be missing.
+            # Partly unpacked copies are refused: devices of a packed folder would seem to be missing.
             segments = [path for depth in ("", "*/", "*/*/") for path in self.root.glob(f"{depth}p[0-9]*-*-*.json")]
             if segments and not packed:
                 what = "these are segments that the authors' code made, not K-EmoCon itself"
                 raise DataError(what, where=str(segments[0]), expected=EXPECTED, hint=HINT)
-            raise files.not_this(self.root, "K-EmoCon", expected=EXPECTED, hint=HINT)
+            raise files.missing_dataset_error(self.root, "K-EmoCon", expected=EXPECTED, hint=HINT)
         return path
 
     @cached_property
     def _debates(self) -> Mapping[int, _Debate]:
         path = self._subjects_csv
         expected = "pid, startTime and endTime of each person once, in unix milliseconds, up to an hour apart"
-        table = files.table(path, ("pid", "startTime", "endTime"), expected=expected, hint=AGAIN)
+        table = files.read_table(path, ("pid", "startTime", "endTime"), expected=expected, hint=AGAIN)
         debates: dict[int, _Debate] = {}
         for pid, start, end in table.to_numpy():
             wearables.check_milliseconds(np.array([start, end]), path, hint=AGAIN)
@@ -282,14 +286,14 @@ class KEmoCon(Dataset):
         return debates
 
     def _pid(self, subject: str) -> int:
-        return int(files.known(subject, self.subjects(), self.root, hint=HINT)[1:])
+        return int(files.check_subject(subject, self.subjects(), self.root, hint=HINT)[1:])
 
     def _signal_files(self, pid: int) -> dict[str, Path]:
-        """Modality -> its file, of those that are there."""
-        return {modality: path for modality, path in self._places(str(pid)).items() if path.is_file()}
+        """Return modality -> its file, for files that exist."""
+        return {modality: path for modality, path in self._signal_paths(str(pid)).items() if path.is_file()}
 
-    def _places(self, pid: str) -> dict[str, Path]:
-        """Modality -> where its file belongs."""
+    def _signal_paths(self, pid: str) -> dict[str, Path]:
+        """Return modality -> path of its file, whether it exists or not."""
         wrist, others = (self._folder(name) / pid for name in ("e4_data", "neurosky_polar_data"))
         return {m: wrist / name for m, name in E4.items()} | {m: others / name for m, name in BELT.items()}
 
@@ -306,19 +310,19 @@ class KEmoCon(Dataset):
         return None
 
     def _videos(self, pid: int) -> list[Path]:
-        """The subject's videos, p1_640.mp4 with its length in s; there is one, or none."""
+        """Return the subject's videos, named p1_640.mp4 with the length in s; there is one or none."""
         return sorted(self._folder("debate_recordings").glob(f"p{pid}_*.mp4"))
 
     @cached_property
     def _tables(self) -> Mapping[int, Path]:
-        """The table of the face in each subject's video, named like it (`p1_640.csv`); of several the first by path."""
+        """Subject -> table of the face in the subject's video, named as the video (`p1_640.csv`); the first by path."""
         named = [(match, path) for path in faces.find_tables(self.root) if (match := _TABLE.fullmatch(path.name))]
         return {int(match[1]): path for match, path in reversed(named)}
 
     # Signals
 
     def _signal(self, pid: int, modality: str, path: Path, debate: _Debate, findings: list[Finding]) -> Signal | None:
-        """A modality on its grid, NaN where samples were lost; None where the debate has no value of it."""
+        """Return a modality on its grid, NaN where samples were lost; None if it has no value during the debate."""
         meta, columns = self.card.modalities[modality], COLUMNS.get(modality, ("value",))
         times, values = wearables.read_rows(path, columns, SERIALS.get(pid), findings, hint=AGAIN)
         seconds = (times - debate.start_ms) / 1000
@@ -341,7 +345,7 @@ class KEmoCon(Dataset):
     # Annotations
 
     def _labels(self, pid: int, duration_s: float, findings: list[Finding]) -> dict[str, Label]:
-        """Raw labels, each at the start of the window it holds for; those without any value are excluded."""
+        """Return the labels, each with the starts of its windows; those without any value are excluded."""
         read: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         late = []
         for annotator in ("self", "partner", *RATERS, VOTE):
@@ -371,14 +375,14 @@ class KEmoCon(Dataset):
         }
 
     def _face(self, pid: int, duration_s: float, findings: list[Finding]) -> tuple[Video | None, dict[str, Signal]]:
-        """The subject's face, where its video, or what OpenFace made of it, is here."""
+        """Return the subject's video and signals of the face, if the video or OpenFace's table of it exists."""
         clip, table = self._clip(pid, findings), self._tables.get(pid)
-        video, signals = faces.read(clip, table, lambda _: (0.0, duration_s), self.card.modalities["face_au"])
-        findings += faces.look(clip, table)
+        video, signals = faces.read_face(clip, table, lambda _: (0.0, duration_s), self.card.modalities["face_au"])
+        findings += faces.list_findings(clip, table)
         return video, signals
 
     def _clip(self, pid: int, findings: list[Finding]) -> Path | None:
-        """The subject's video, of several the first whose header can be read."""
+        """Return the subject's video; if there are several, the first whose header can be read."""
         paths = self._videos(pid)
         for path in paths:
             try:
@@ -393,26 +397,26 @@ class KEmoCon(Dataset):
             return path
         return next(iter(paths), None)
 
-    def _promised_but_missing(self) -> Iterator[Finding]:
-        """Files that data_availability.csv speaks of and that are not here."""
+    def _list_missing_files(self) -> Iterator[Finding]:
+        """Yield findings on files that data_availability.csv lists and that do not exist."""
         path = self._folder("metadata") / "data_availability.csv"
         if not path.is_file():
             yield Finding("note", str(path), "not here, so nothing tells which devices a person has files of")
             return
         try:
-            table = files.text_table(path, expected="pid and one column a file", hint=AGAIN)
+            table = files.read_text_table(path, expected="pid and one column a file", hint=AGAIN)
         except DataError as error:
             yield Finding("warning", str(path), error.what)
             return
         for row in table.to_dict("records"):
-            for file in self._places(str(row.get("pid")).removesuffix(".0")).values():
+            for file in self._signal_paths(str(row.get("pid")).removesuffix(".0")).values():
                 flag = str(row.get(file.stem, "")).strip().lower()
                 if flag in ("true", "1", "1.0", "yes") and not file.is_file():
                     yield Finding("warning", str(file), "data_availability.csv speaks of it, but it is not here")
 
 
 def _average_raters(raters: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of those who rated a window, over all windows that any of them has."""
+    """Return times and mean ratings of all windows that any of the raters rated. `raters`: times and values of each."""
     series = [pd.Series(values, index=np.round(times, 3)) for times, values in raters]
     mean = pd.concat(series, axis=1).sort_index().mean(axis=1)
     return mean.index.to_numpy(np.float64), mean.to_numpy(np.float64)

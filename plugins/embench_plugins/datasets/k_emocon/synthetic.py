@@ -1,22 +1,21 @@
-"""Synthetic K-EmoCon files: the released tables and their quirks, with an effect planted where physiology puts it.
+"""Synthetic K-EmoCon files: the release's tables and their quirks, with an effect in the physiology.
 
-What is planted. Each subject has two latent values that change over some 20 s, one a dimension. Their own annotation is
-the latent value of each 5 s in five steps, high (3 to 5) about half of the time. A bodily response correlates with it
-by `RHO * effect`:
-- arousal -> heart rate (wristband's pulse wave and belt) and skin conductance responses a minute;
-- valence -> how deeply breathing modulates heart rate (pulse wave; vagal tone), and alpha's share of the band powers;
-- where videos are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `films`).
-`RHO` is such that each of these true quantities ranks one subject's units of 10 s by their label with an AUROC of .90
-at effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces and their alpha: an order
-holds within a subject only. The partner and the five observers see the latent value through noise of their own. Two who
-debate share nothing but the time.
+Planted. Each subject has two latent values, arousal and valence, which change within about 20 s. The subject's
+annotation is the latent value of each 5 s in five steps, high (3 to 5) about half of the time. A physiological response
+has a correlation of `RHO * effect` with it: - arousal -> heart rate (wristband's PPG and belt) and skin conductance
+responses per minute; - valence -> modulation of heart rate by breathing (PPG; vagal tone), and alpha's proportion of
+the band powers; - with videos, from the same responses: valence -> smile, arousal -> raised brows (see `films`). `RHO`
+is chosen so that each of these true quantities ranks one subject's units of 10 s by their label with an AUROC of .90 at
+effect 1, and .50 at effect 0. Subjects differ more than the effect, except in their faces and their alpha, so the order
+holds within a subject only. The partner and the five observers rate the latent value with independent noise. The two
+subjects of a debate share nothing but the time.
 
-What is not planted. Mean and variance of a unit's pulse wave, skin conductance, temperature and acceleration are drawn
-without regard to the label. A band's power hangs on it by a correlation of .05, because the level common to all bands
-varies fifteen times as much. The belt's heart rate is the exception: its mean is the quantity itself.
+Not planted. Mean and variance of a unit's PPG, EDA, temperature and acceleration are independent of the label. A band's
+power has a correlation of only .05 with it, because the level common to all bands varies fifteen times as much. The
+belt's heart rate is the exception: its mean is the planted quantity.
 
-What is not as in real files: rest before the debate lasts a fifth of it, the debate five minutes unless a length is
-given, there is no sound, and video only where it is asked for.
+Unlike real files: rest before the debate lasts a fifth of it, the debate lasts five minutes by default, there is no
+sound, and video only if requested.
 """
 
 from __future__ import annotations
@@ -40,30 +39,31 @@ SHORTEST_S = 20.0
 TAU_S = 20.0
 EPOCH_MS = 1_550_000_000_000
 STEPS = (-0.8, 0.0, 0.6, 1.3)
-"""Latent values between the ratings 1 to 5."""
+"""Borders of the latent value between the ratings 1 to 5."""
 
 # Quirks of the release, by subject.
 NO_E4 = (2, 3, 6, 7)
 ONLY_BRAINWAVE = (20,)
 NO_SCORES = (1,)
-"""Neither Attention nor Meditation."""
+"""Subjects without Attention and Meditation."""
 # Quirks that occur somewhere in the release; the subjects are ours, early enough for small sets to have them.
 LACKING = {12: "Polar_HR", 17: "Polar_HR", 18: "E4_EDA", 21: "Polar_HR", 29: "Polar_HR", 30: "E4_TEMP"}
-"""With those above the eleven who lack one of pulse wave, EDA, temperature and the belt's heart rate."""
+"""Subject -> missing file. With the subjects above, eleven lack one of PPG, EDA, temperature and the belt's heart
+rate."""
 UNSORTED = {1: "E4_EDA", 4: "E4_BVP", 5: "Polar_HR"}
 TWICE = {4: "E4_TEMP"}
-"""Some rows are there twice."""
+"""Subject -> file with some duplicate rows."""
 GAPS = {1: ("E4_BVP", 2), 5: ("E4_EDA", 12), 8: ("E4_ACC", 64)}
-"""Samples lost in the middle of the debate: few enough to bridge, and too many."""
+"""Subject -> file and number of samples lost in the middle of the debate: few enough to fill, or too many."""
 CHECKPOINTS = (4,)
-"""A stray .ipynb_checkpoints with a copy that must not be read."""
+"""Subjects with a folder .ipynb_checkpoints, whose copies must not be read."""
 UNFILMED = (2, 6, 7, 12, 13, 17, 18, 21, 24, 29, 30)
-"""Eleven who did not agree to be seen."""
+"""Eleven subjects who did not agree to the release of their video."""
 BY_OLD_OPENFACE = (4,)
-"""Whose tables have spaces, as older versions wrote them."""
+"""Subjects whose tables have spaces, as in older versions."""
 FLOAT_RATINGS = (4, 5)
 UNRATED = (1, 5)
-"""The second window has no rating of arousal by the person, and none by the first observer."""
+"""Subjects without a rating of arousal in the second window, by themselves and by the first observer."""
 
 RATES = {"E4_BVP": 64, "E4_EDA": 4, "E4_TEMP": 4, "E4_ACC": 32, "E4_HR": 1}
 E4_STREAMS = (*RATES, "E4_IBI")
@@ -76,17 +76,17 @@ ROWS = np.dtype(
     + [(f"{name}_{kind}", "f8") for name in DIMENSIONS for kind in ("latent", "rating")]
     + [(name, "f8") for name in QUANTITIES]
 )
-"""A row of `draw`, 5 s of a person: ratings 1 to 5, beats a minute, responses a minute, the share by which heart rate
-swings with the breath, log of alpha's share of power against the person's own, smile and brow in standard
+"""A row of `draw`, 5 s of a subject: ratings 1 to 5, beats per minute, responses per minute, relative modulation of
+heart rate by breathing, log of alpha's proportion of power relative to the subject's mean, smile and brow in standard
 deviations."""
 
 Clock = tuple[int, int, int]
-"""initTime, startTime and endTime of a person, in unix ms."""
+"""initTime, startTime and endTime of a subject, in unix ms."""
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
-    """metadata, e4_data, neurosky_polar_data, emotion_annotations, data_quality_tables; with videos also openface and
-    debate_recordings. Debates are up to 6 % shorter than the longest."""
+    """Write metadata, e4_data, neurosky_polar_data, emotion_annotations, data_quality_tables; with `videos` also
+    openface and debate_recordings. Debates are up to 6 % shorter than the longest."""
     clocks = {pid: _draw_clock(pid, length_s) for pid in range(1, len(people) + 1)}
     written = {pid: write_person(out, people[pid - 1], seed, clocks[pid]) for pid in clocks}
     _write_metadata(out / "metadata", clocks, written)
@@ -115,7 +115,7 @@ def _draw_truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarr
 
 
 def write_person(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> dict[str, pd.DataFrame]:
-    """Writes one subject's files, from that subject's rows of `draw`; returns the devices' tables by name."""
+    """Write one subject's files, from that subject's rows of `draw`; returns the devices' tables by name."""
     pid, rng = int(rows["person"][0]), np.random.default_rng([seed, int(rows["person"][0]), 1])
     e4, belt = _make_e4(rows, clock, rng), _make_headset_and_belt(rows, clock, rng)
     if pid in NO_E4:
@@ -137,7 +137,7 @@ def write_person(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> dict[s
 
 
 def _draw_clock(pid: int, length_s: float) -> Clock:
-    """initTime, startTime and endTime in ms: the same for the two of a debate."""
+    """Return initTime, startTime and endTime in ms: the same for the two subjects of a debate."""
     debate = (pid - 1) // 2
     start = EPOCH_MS + 86_400_000 * debate + 137 * debate
     duration = round(1000 * length_s * (1 - 0.02 * (debate % 4)))
@@ -145,34 +145,34 @@ def _draw_clock(pid: int, length_s: float) -> Clock:
 
 
 def _draw_ratings(latent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(n,) of 1 to 5; where the steps lie differs a little from annotator to annotator."""
+    """Return (n,) ratings 1 to 5; borders differ slightly between annotators."""
     return 1.0 + np.digitize(latent, np.array(STEPS) + rng.uniform(-0.3, 0.3))
 
 
 def _make_e4(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """The wristband's tables, from initTime to 3 s after the debate. Its clock's phase is its own."""
+    """Return the wristband's tables, from initTime to 3 s after the debate. The phase of its clock is random."""
     init, start, end = clock
     seconds = (end - init) / 1000 + 3
     body, pid = Body.draw(rng), int(rows["person"][0])
 
-    def at(rate: int) -> np.ndarray:
+    def draw_times(rate: int) -> np.ndarray:
         return init + rng.integers(0, 1000 // rate + 1) + 1000 * np.arange(int(seconds * rate)) / rate
 
-    def truth(name: str, ms: np.ndarray) -> np.ndarray:
+    def interpolate(name: str, ms: np.ndarray) -> np.ndarray:
         return np.interp((ms - start) / 1000, WINDOW_S * (rows["window"] + 0.5), rows[name])
 
-    ms = {name: at(rate) for name, rate in RATES.items()}
+    ms = {name: draw_times(rate) for name, rate in RATES.items()}
     wave = ms["E4_BVP"]
-    breath = body.breathing(len(wave), 64, rng)
-    beats = truth("heart_rate", wave) * (1 + truth("breath_share", wave) * np.sin(2 * np.pi * breath))
-    phase = replace(body, breath_share=0.0).heart(beats, breath, 64, rng)  # the swing is in `beats`, and varies
+    breath = body.draw_breath_phase(len(wave), 64, rng)
+    beats = interpolate("heart_rate", wave) * (1 + interpolate("breath_share", wave) * np.sin(2 * np.pi * breath))
+    phase = replace(body, breath_share=0.0).draw_heart_phase(beats, breath, 64, rng)  # `beats` has the modulation
     crossed = np.interp(np.arange(np.ceil(phase[0]), phase[-1]), phase, wave)
     values = {
-        "E4_BVP": np.round(60 * body.ppg(phase, 64, rng), 2),
-        "E4_EDA": np.round(body.eda(truth("scr_per_min", ms["E4_EDA"]), 4, rng), 6),
-        "E4_TEMP": np.round(body.temperature(len(ms["E4_TEMP"]), 4, rng), 2),
-        "E4_ACC": np.round(64 * body.acceleration(len(ms["E4_ACC"]), 32, rng)).astype(int),
-        "E4_HR": np.round(truth("heart_rate", ms["E4_HR"]), 2),
+        "E4_BVP": np.round(60 * body.draw_ppg(phase, 64, rng), 2),
+        "E4_EDA": np.round(body.draw_eda(interpolate("scr_per_min", ms["E4_EDA"]), 4, rng), 6),
+        "E4_TEMP": np.round(body.draw_temperature(len(ms["E4_TEMP"]), 4, rng), 2),
+        "E4_ACC": np.round(64 * body.draw_acceleration(len(ms["E4_ACC"]), 32, rng)).astype(int),
+        "E4_HR": np.round(interpolate("heart_rate", ms["E4_HR"]), 2),
         "E4_IBI": np.diff(crossed).round(3) / 1000,
     }
     tables = {}
@@ -220,7 +220,7 @@ def _make_headset_and_belt(rows: np.ndarray, clock: Clock, rng: np.random.Genera
 
 
 def _add_quirks(name: str, table: pd.DataFrame, pid: int, clock: Clock) -> pd.DataFrame:
-    """A device's table as it is in the release: with rows lost, out of order, or twice."""
+    """Return a device's table with quirks of the release: rows that are lost, out of order, or duplicate."""
     middle = int(np.searchsorted(table["timestamp"], (clock[1] + clock[2]) // 2))
     lost, count = GAPS.get(pid, ("", 0))
     if lost == name:
@@ -233,7 +233,7 @@ def _add_quirks(name: str, table: pd.DataFrame, pid: int, clock: Clock) -> pd.Da
 
 
 def _write_film(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
-    """One subject's video of the debate, its length in its name, and what OpenFace would have made of it."""
+    """Write one subject's video of the debate, with its length in its name, and OpenFace's table of it."""
     pid, length_s = int(rows["person"][0]), (clock[2] - clock[1]) / 1000
     seconds, rng = films.list_times(length_s), np.random.default_rng([seed, pid, 4])
     smile, brow = (np.interp(seconds, WINDOW_S * (rows["window"] + 0.5), rows[name]) for name in ("smile", "brow"))
@@ -244,7 +244,7 @@ def _write_film(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
 
 
 def _write_annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator) -> None:
-    """All annotations of one subject. Some begin a window late, end early, or go on after the debate."""
+    """Write all annotations of one subject. Some begin a window late, end early, or continue after the debate."""
     pid, windows = int(rows["person"][0]), len(rows)
     ratings: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("self", "partner", *RATERS)}
 
@@ -274,7 +274,8 @@ def _write_annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator)
 
 
 def _make_annotation(rated: dict[str, np.ndarray], first: int, stop: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Rows `first` to `stop` of an annotation, the windows beyond the debate made up; `seconds` is a window's end."""
+    """Return rows `first` to `stop` of an annotation, with random windows beyond the debate; `seconds` is a window's
+    end."""
     table = pd.DataFrame({"seconds": (WINDOW_S * np.arange(1, stop + 1)).astype(int)})
     for name, (low, high) in SCALE.items():
         table[name] = rng.integers(low, high + 1, stop)
@@ -297,7 +298,7 @@ def _write_metadata(folder: Path, clocks: dict[int, Clock], written: dict[int, d
 
 
 def _write_quality(folder: Path, written: dict[int, dict[str, pd.DataFrame]]) -> None:
-    """Tables without a pid: row k is subject k. Cells are a number, a count with its share, or n/a."""
+    """Write tables without a pid: row k is subject k. Cells are a number, a count with its proportion, or n/a."""
     rows = {
         "durations": lambda table: f"{(table['timestamp'].max() - table['timestamp'].min()) / 1000:.1f}",
         "completeness": lambda table: f"{len(table)} (1.0)",

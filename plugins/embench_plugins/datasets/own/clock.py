@@ -1,4 +1,4 @@
-"""Times as tables have them: seconds, dates as several countries write them, and times of day, in a time zone."""
+"""Parser of times in tables: seconds, dates in the forms of several countries, and times of day, in a time zone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([AaPp])?(
 HALF_DAY_S = 43_200
 _ROUNDING = timedelta(milliseconds=1)
 STARTS_APART_S = 1.0
-"""Files of one recording may begin so far apart for seconds to count from them."""
+"""If the files of a recording begin at most so far apart, seconds may count from any of them."""
 _MOST_DAYS = 400
 COLUMN = "time"
-"""What seconds count from that are those of the signals' column of times."""
+"""The origin of seconds that count from 0 in the signals' column of times."""
 UNIX_UNITS = ((1e11, "s", 1.0), (1e14, "ms", 1e-3), (1e17, "us", 1e-6), (math.inf, "ns", 1e-9))
-"""Unix times up to these sizes are in these units, each with its seconds: 1e11 s would be the year 5138."""
+"""Upper limit of unix times in a unit, the unit, and its seconds: 1e11 s would be the year 5138."""
 UNIX_S = 3e8
-"""Numbers from here on are unix seconds: no recording lasts nine years."""
+"""Numbers from here on are unix times: no recording lasts nine years."""
 EXPECTED = "seconds, a date such as 2024-03-01 14:05:00 or 01.03.2024 14:05:00, or a time of day such as 14:05:00"
 
 
@@ -53,15 +53,15 @@ def parse_zone(text: str) -> tzinfo:
 
 @dataclass(frozen=True)
 class Clock:
-    """The clock of a recording's tables.
+    """The clock of a recording, which converts the times in its tables to seconds from its start.
 
     Args:
-        zone: that of dates and times of day that state none.
-        start: when the recording began, in unix seconds; None: nobody knows.
-        duration_s: its length, in which times of day and hours that come twice are looked for; None: nobody knows.
-        origins: what seconds may count from -> its second in the recording: the start of each modality's file, and
-            `time`, 0 of their columns of times. Where they are apart, seconds need an origin.
-        origin: the one that the description names.
+        zone: time zone of dates and times of day without one.
+        start: the start of the recording in unix seconds; None if unknown.
+        duration_s: its length, in which times of day and hours that come twice are searched; None if unknown.
+        origins: possible origin of seconds -> its second in the recording. Origins are the start of each modality's
+            file, and `time`, 0 of their columns of times. If they are apart, `origin` is needed.
+        origin: the origin that `dataset.yaml` names.
     """
 
     zone: tzinfo = UTC
@@ -70,17 +70,17 @@ class Clock:
     origins: Mapping[str, float] = field(default_factory=dict)
     origin: str | None = None
 
-    def seconds(self, text: str, path: Path, line: int, column: str) -> float:
-        """Seconds since the recording began; NaN where the cell is empty. Raises DataError that names the cell."""
+    def parse_seconds(self, text: str, path: Path, line: int, column: str) -> float:
+        """Return the seconds from the recording's start; NaN for an empty cell. Raises DataError with the cell."""
         if text.lower() in tables.MISSING:
             return math.nan
         value = tables.parse_number(text)
         try:
             if math.isfinite(value) and abs(value) < UNIX_S:
-                return self._from_start(value)
+                return self._count_from_start(value)
             value = next((value * seconds for most, _, seconds in UNIX_UNITS if value < most), value)
             known = Clock(self.zone) if self.start is None else self
-            at = value if math.isfinite(value) else known.moment(text.strip())
+            at = value if math.isfinite(value) else known.parse_moment(text.strip())
             if self.start is None:
                 raise _UnclearError("the files do not say when they began, so that only seconds from there are")
             return at - self.start
@@ -91,15 +91,16 @@ class Clock:
                 f"line {line}, column {column}: `{text[:40]}` {what}", where=str(path), expected=EXPECTED
             ) from None
 
-    def length(self, text: str, path: Path, line: int, column: str) -> float:
-        """Seconds that something lasts; NaN where the cell is empty. Raises DataError that names the cell."""
+    def parse_length(self, text: str, path: Path, line: int, column: str) -> float:
+        """Return a duration in seconds; NaN for an empty cell. Raises DataError that names the cell."""
         value = tables.parse_number(text)
         if not math.isfinite(value) and text.lower() not in tables.MISSING:
             what = f"line {line}, column {column}: `{text[:40]}` is no number of seconds"
             raise DataError(what, where=str(path), expected="seconds, such as 40")
         return value
 
-    def _from_start(self, value: float) -> float:
+    def _count_from_start(self, value: float) -> float:
+        """Return seconds from the recording's start for seconds that count from `origin`."""
         if not self.origins:
             return value
         if self.origin is not None:
@@ -125,10 +126,10 @@ class Clock:
         at = datetime.fromtimestamp(self.start + self.origins[name], self.zone)
         return f"the start of {name} ({at:%Y-%m-%d %H:%M:%S})"
 
-    def moment(self, text: str) -> float:
-        """Unix seconds of a date or a time of day. Raises ValueError where it is neither, or several."""
+    def parse_moment(self, text: str) -> float:
+        """Return a date or time of day as unix seconds. Raises ValueError if it is neither, or ambiguous."""
         if found := _TIME.fullmatch(text):
-            return self._time_of_day(found)
+            return self._find_time_of_day(found)
         if found := _DATE.fullmatch(text):
             first, second = int(found[1]), int(found[3])
             if found[2] == "/" and max(first, second) <= 12 and first != second:
@@ -137,25 +138,25 @@ class Clock:
             when = datetime(int(found[4]), month, day) + _parse_time_of_day(found[5] or "0:00")  # noqa: DTZ001
         else:
             when = datetime.fromisoformat(text)
-        return when.timestamp() if when.tzinfo else self._only(self._instants(when), when)
+        return when.timestamp() if when.tzinfo else self._choose_only(self._find_instants(when), when)
 
-    def _time_of_day(self, found: re.Match[str]) -> float:
-        """The only moment of this time of day in the recording; where there is none, the one nearest to its
-        middle, which lies outside."""
+    def _find_time_of_day(self, found: re.Match[str]) -> float:
+        """Return the unix seconds of a time of day: the only one within the recording, else the nearest to its
+        middle."""
         start = float(self.start or 0)
         began = datetime.fromtimestamp(start, self.zone)
         day = began.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) + _parse_time_of_day(found[0])
         if self.duration_s is None:
-            at = self._instants(day)[0]
+            at = self._find_instants(day)[0]
             return at + 86_400 if at < start - HALF_DAY_S else at
         length = self.duration_s
         last = math.ceil(min(length, _MOST_DAYS * 86_400.0) / 86_400)
         days = [day + timedelta(days=k) for k in range(-1, last + 2)]
-        moments = [at for one in days for at in self._instants(one, missing=False)]
+        moments = [at for one in days for at in self._find_instants(one, missing=False)]
         if inside := [at for at in moments if self._is_inside(at)]:
-            return self._only(inside, day)
-        if not self._instants(day, missing=False):
-            self._instants(day)
+            return self._choose_only(inside, day)
+        if not self._find_instants(day, missing=False):
+            self._find_instants(day)
         return min(moments, key=lambda at: (abs(at - start - length / 2), at))
 
     def _is_inside(self, at: float) -> bool:
@@ -163,9 +164,9 @@ class Clock:
         longest = math.inf if self.duration_s is None else self.duration_s
         return start - STARTS_APART_S <= at <= start + longest + STARTS_APART_S
 
-    def _instants(self, when: datetime, *, missing: bool = True) -> list[float]:
-        """The moments at which clocks of the zone show a time: none in the hour that is left out in spring, two in the
-        one that comes twice in autumn."""
+    def _find_instants(self, when: datetime, *, missing: bool = True) -> list[float]:
+        """Return the unix seconds at which clocks of the zone show a time: none in the hour that spring skips, two in
+        the hour that autumn repeats."""
         both = [when.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1)]
         made = sorted({one.timestamp() for one in both})
         there = [
@@ -175,7 +176,8 @@ class Clock:
             raise _UnclearError(f"clocks in {self.zone} went forward over {when:%Y-%m-%d %H:%M}")
         return there
 
-    def _only(self, moments: Sequence[float], when: datetime) -> float:
+    def _choose_only(self, moments: Sequence[float], when: datetime) -> float:
+        """Return the only one of several moments, or the only one within the recording."""
         inside = moments if len(moments) < 2 else [at for at in moments if self._is_inside(at)]
         if len(inside) == 1 or len(moments) == 1:
             return inside[0] if inside else moments[0]
@@ -184,7 +186,7 @@ class Clock:
 
 
 class _UnclearError(ValueError):
-    """A time that could be several."""
+    """A time with several possible meanings."""
 
 
 def _parse_time_of_day(text: str) -> timedelta:

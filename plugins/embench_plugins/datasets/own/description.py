@@ -1,4 +1,5 @@
-"""A `dataset.yaml` as it is written: read with the line of each value, checked, and turned into a dataset's card."""
+"""Reader of `dataset.yaml`: keeps the line of each value, checks the description, and makes a dataset's card from
+it."""
 
 from __future__ import annotations
 
@@ -34,10 +35,10 @@ from embench_plugins.datasets.own.layout import (
     group_raters,
 )
 
-# Reads a `dataset.yaml` so that whatever is wrong with it can be said with its line.
+# Reading. Each value keeps its line, so that errors can name it.
 #
-# All values stay as they are written: `no` is a class's name and not a truth value, `01` a subject and no number. The
-# schema makes numbers of what has to be one.
+# All values stay texts: `no` is the name of a class and not a truth value, `01` a subject and not a number. The schema
+# converts numbers.
 
 DATASET = "dataset.yaml"
 HINT = "embench data new FOLDER writes a first one; the page on own data explains each key"
@@ -47,28 +48,28 @@ MOST_VALUES = 100_000
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 Place = tuple[str | int, ...]
-"""Where something stands: keys, and positions in lists, from the top."""
+"""The path of a value: keys, and positions in lists, from the top."""
 
 
 class Written:
-    """The content of a `dataset.yaml`, and the line of each of its values.
+    """The content of a `dataset.yaml`, and the line of each value.
 
     Args:
-        content: texts, None, lists and mappings with keys that are texts.
+        content: texts, None, lists, and mappings whose keys are texts.
     """
 
     def __init__(self, path: Path, content: Any, lines: dict[Place, int]) -> None:
         self.path, self.content, self.lines = path, content, lines
 
     def where(self, *place: str | int) -> str:
-        """File and line of a place, or of what it would stand in."""
+        """Return the file and line of a value, or of the closest existing part around it."""
         while place not in self.lines and place:
             place = place[:-1]
         return f"{self.path}, line {self.lines.get(place, 1)}"
 
 
 def quote_yaml(text: str) -> str:
-    """A text as a `dataset.yaml` has it, in quotes where that is needed.
+    """Return a text as YAML, in quotes where they are needed.
 
     >>> quote_yaml("P01"), quote_yaml('so "calm"')
     ('P01', '"so \\\\"calm\\\\""')
@@ -105,7 +106,7 @@ def read_yaml(path: Path) -> Written:
 
 
 def _check_events(path: Path, text: str) -> None:
-    """Refuses what could grow or run when it is read: aliases, tags, and deep nesting."""
+    """Raise DataError on parts that could grow or run when they are read: aliases, tags, and deep nesting."""
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         where = f"{path}, line {event.start_mark.line + 1}" if event.start_mark else str(path)
@@ -122,6 +123,7 @@ def _check_events(path: Path, text: str) -> None:
 
 
 def _parse_node(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -> Any:
+    """Return the content of a YAML node, and store the line of each value in `lines`."""
     lines.setdefault(place, node.start_mark.line + 1)
     if len(lines) > MOST_VALUES or len(place) > MOST_DEPTH:
         raise DataError("parts that repeat others make it endless", where=str(path), hint="write them out in full")
@@ -148,15 +150,14 @@ def _parse_node(path: Path, node: yaml.Node, place: Place, lines: dict[Place, in
     return content
 
 
-# Checks of a `dataset.yaml`: each fault with its line, what was expected, and the remedy.
+# Checks: each fault has its line, the expected value, and a remedy.
 
 Disagreement = tuple[Place, str, str | None]
-"""Where, what is wrong, and the remedy."""
+"""The path of a value that contradicts another, the fault, and the remedy."""
 
 
 def read_description(written: Written, schema: type[Unlabelled] = Description) -> Unlabelled:
-    """The description that a `dataset.yaml` holds. Raises DataError with the line of what is wrong first, and all
-    faults."""
+    """Return the description in a `dataset.yaml`. Raises DataError with the line of the first fault, and all faults."""
     if left := list(_find_left_open(written.content, ())):
         open_, *rest = (".".join(map(str, place)) for place in left)
         also = f"; so {'does' if len(rest) == 1 else 'do'} `{'`, `'.join(rest[:8])}`" if rest else ""
@@ -170,11 +171,11 @@ def read_description(written: Written, schema: type[Unlabelled] = Description) -
     try:
         description = schema.model_validate(written.content)
     except ValidationError as error:
-        found = [(tuple(part for part in of["loc"] if not _is_choice(part)), of) for of in error.errors()]
-        # A list is called too short if what stands in it is wrong, and a mapping no list.
+        found = [(tuple(part for part in one["loc"] if not _is_choice(part)), one) for one in error.errors()]
+        # pydantic also reports the list or mapping around a wrong value: report only the value.
         deep = {place[:k] for place, _ in found for k in range(len(place))}
         faults = sorted(
-            (_describe_fault(place, of, written) for place, of in found if place not in deep), key=itemgetter(0)
+            (_describe_fault(place, one, written) for place, one in found if place not in deep), key=itemgetter(0)
         )
         (_, where, first, hint), *others = faults
         more = "; ".join(f"{place.rpartition(', ')[2]}: {what}" for _, place, what, _ in others[:4])
@@ -185,7 +186,7 @@ def read_description(written: Written, schema: type[Unlabelled] = Description) -
 
 
 def _find_left_open(content: Any, place: Place) -> Iterator[Place]:
-    """The places where a person has not yet decided."""
+    """Yield the paths of values that still begin with TODO."""
     if isinstance(content, str) and re.match("TODO\\b", content):
         yield place
     elif isinstance(content, dict | list):
@@ -194,7 +195,7 @@ def _find_left_open(content: Any, place: Place) -> Iterator[Place]:
 
 
 def _describe_fault(place: Place, found: Any, written: Written) -> tuple[int, str, str, str | None]:
-    """Line, file and line, what is wrong, and the remedy."""
+    """Return the line, the file and line as text, the fault, and the remedy."""
     where = written.where(*place)
     key = ".".join(map(str, place))
     message, hint = found["msg"].removeprefix("Value error, "), None
@@ -228,12 +229,12 @@ _MISSING = {
 
 
 def _is_choice(part: str | int) -> bool:
-    """True if pydantic only says which of several types it tried."""
+    """Return True if a part of an error's path is only the name of a type that pydantic tried."""
     return isinstance(part, str) and bool(re.fullmatch(r"Column|str|(dict|tuple|mapping)\[.*", part))
 
 
 def _list_known(place: Place) -> list[str]:
-    """The keys that may stand at a place."""
+    """Return the keys that are allowed at a path."""
     kinds: Any = {
         (): Description, ("participants",): People, ("baseline",): Rest, ("recordings", 0): Source,
         ("recordings", 0, "trials"): Trials, ("recordings", 0, "signals", ""): OwnChannels,
@@ -247,28 +248,28 @@ def _list_known(place: Place) -> list[str]:
     return []
 
 
-def _find_disagreements(of: Unlabelled) -> Iterator[Disagreement]:
-    """The parts that are right by themselves and do not fit another."""
-    yield from _check_signals(of)
-    yield from _check_names(of)
-    yield from _check_labels(of)
-    yield from _check_origins(of)
-    for target, rule in of.targets.items():
-        yield from _check_target(of, target, rule)
-    for key, wanted, there in (
-        ("default_modalities", of.default_modalities, of.modalities),
-        ("default_targets", of.default_targets, tuple(of.targets)),
+def _find_disagreements(description: Unlabelled) -> Iterator[Disagreement]:
+    """Yield the values that are valid alone but contradict others."""
+    yield from _check_signals(description)
+    yield from _check_names(description)
+    yield from _check_labels(description)
+    yield from _check_origins(description)
+    for target, rule in description.targets.items():
+        yield from _check_target(description, target, rule)
+    for key, wanted, known in (
+        ("default_modalities", description.default_modalities, description.modalities),
+        ("default_targets", description.default_targets, tuple(description.targets)),
     ):
         for name in wanted:
-            if name not in there:
-                yield (key,), f"`{name}` is none of {', '.join(there)}", None
-    if of.baseline and of.baseline.start_s >= of.baseline.stop_s:
+            if name not in known:
+                yield (key,), f"`{name}` is none of {', '.join(known)}", None
+    if description.baseline and description.baseline.start_s >= description.baseline.stop_s:
         yield ("baseline",), "it ends before it begins", None
 
 
-def _check_names(of: Unlabelled) -> Iterator[Disagreement]:
-    """Names in braces that no path has."""
-    for i, source in enumerate(of.recordings):
+def _check_names(description: Unlabelled) -> Iterator[Disagreement]:
+    """Yield the names in braces that no path has."""
+    for i, source in enumerate(description.recordings):
         known = (*source.names, *(["stimulus", "trial"] if source.trials else []))
         for key in ("stimulus", "session", "order", "start_s"):
             text = getattr(source, key)
@@ -276,24 +277,29 @@ def _check_names(of: Unlabelled) -> Iterator[Disagreement]:
                 if name not in known:
                     yield ("recordings", i, key), f"`{key}`: `{{{name}}}` is none of {', '.join(known)}", None
         for label in source.labels or ():
-            if label not in of.labels:
-                yield ("recordings", i, "labels"), f"there is no label `{label}`", f"labels: {', '.join(of.labels)}"
-    group, names = of.participants.group, {name for source in of.recordings for name in source.names}
-    if group and not of.participants.table and group not in names:
+            if label not in description.labels:
+                yield (
+                    ("recordings", i, "labels"),
+                    f"there is no label `{label}`",
+                    f"labels: {', '.join(description.labels)}",
+                )
+    group, names = description.participants.group, {name for source in description.recordings for name in source.names}
+    if group and not description.participants.table and group not in names:
         what = f"`{group}` is no name in braces in the paths, and there is no table of participants"
         yield ("participants", "group"), what, None
 
 
-def _check_labels(of: Unlabelled) -> Iterator[Disagreement]:
-    names = sorted({name for source in of.recordings for name in source.names})
-    trials = any(source.trials for source in of.recordings)
+def _check_labels(description: Unlabelled) -> Iterator[Disagreement]:
+    """Yield the labels whose names, files, trials or keys contradict other parts."""
+    names = sorted({name for source in description.recordings for name in source.names})
+    trials = any(source.trials for source in description.recordings)
     known = (*names, *(["stimulus", "trial"] if trials else []))
-    for label, raters in group_raters(of.labels).items():
-        for taken in set(raters.labels) & set(of.labels):
+    for label, raters in group_raters(description.labels).items():
+        for taken in set(raters.labels) & set(description.labels):
             yield ("labels", taken), f"`{taken}` is also the label of one rater of {label}", "give it another name"
-    for label, spec in of.labels.items():
+    for label, spec in description.labels.items():
         if not spec.table:
-            yield from _check_channels(of, label, (*spec.columns, *filter(None, [spec.column])))
+            yield from _check_channels(description, label, (*spec.columns, *filter(None, [spec.column])))
         if spec.file and spec.file not in known:
             hint = f"put `{{{spec.file}}}` into the path of the files"
             what = f"`{spec.file}` is no name in braces in the paths: {', '.join(names)}"
@@ -306,45 +312,46 @@ def _check_labels(of: Unlabelled) -> Iterator[Disagreement]:
             yield ("labels", label, "keys"), f"`{unknown[0]}` is none of {', '.join(known)}", hint
 
 
-def _check_origins(of: Unlabelled) -> Iterator[Disagreement]:
-    """Each `from` that names no file of its recordings."""
-    for i, source in enumerate(of.recordings):
+def _check_origins(description: Unlabelled) -> Iterator[Disagreement]:
+    """Yield each `from` that names no file of its recordings."""
+    for i, source in enumerate(description.recordings):
         own = source.signals if isinstance(source.signals, Mapping) else {}
-        at: list[tuple[Place, str | None]] = [(("recordings", i), source.from_)]
-        at += [(("recordings", i, "trials"), source.trials.from_)] if source.trials else []
-        at += [
+        origins: list[tuple[Place, str | None]] = [(("recordings", i), source.from_)]
+        origins += [(("recordings", i, "trials"), source.trials.from_)] if source.trials else []
+        origins += [
             (("labels", name), label.from_)
-            for name, label in of.labels.items()
+            for name, label in description.labels.items()
             if source.labels is None or name in source.labels
         ]
-        there = [*source.modalities, COLUMN]
-        for place, text in at:
-            if text and source.origin(text) is None:
+        known = [*source.modalities, COLUMN]
+        for place, text in origins:
+            if text and source.find_origin(text) is None:
                 yield (
                     (*place, "from"),
-                    f"`from: {text}` is none of {', '.join(there)}",
-                    f"from: {there[0]}, for example",
+                    f"`from: {text}` is none of {', '.join(known)}",
+                    f"from: {known[0]}, for example",
                 )
         for m, channels in own.items():
-            other = source.origin(channels.from_)
+            other = source.find_origin(channels.from_)
             others = [name for name in own if name != m and not own[name].from_]
             if channels.from_ and other not in others:
                 what = f"`from: {channels.from_}` of {m} is none of {', '.join(others)}"
                 yield ("recordings", i, "signals", m, "from"), what, "name a modality whose own file says when it began"
 
 
-def _check_channels(of: Unlabelled, label: str, columns: Sequence[str]) -> Iterator[Disagreement]:
-    """The columns beside the signals that are a signal themselves."""
-    for source in of.recordings:
+def _check_channels(description: Unlabelled, label: str, columns: Sequence[str]) -> Iterator[Disagreement]:
+    """Yield the labels from columns that are also channels of signals."""
+    for source in description.recordings:
         for m, own in source.signals.items() if isinstance(source.signals, Mapping) else ():
             for column in set(columns) & set(own.channels.values()):
                 what = f"`{column}` is a channel of {m}: a label made of a signal scores methods on their own input"
                 yield ("labels", label), what, "a label comes from ratings alone, or from what the experimenter did"
 
 
-def _check_signals(of: Unlabelled) -> Iterator[Disagreement]:
+def _check_signals(description: Unlabelled) -> Iterator[Disagreement]:
+    """Yield the modalities with different channels or measurement units in several sources, or without a unit."""
     first: dict[str, OwnChannels] = {}
-    for i, source in enumerate(of.recordings):
+    for i, source in enumerate(description.recordings):
         for m in source.modalities:
             own = source.signals[m] if isinstance(source.signals, Mapping) else None
             own = own or OwnChannels(channels=dict.fromkeys(e4.CARDS[m].channels, ""), unit=e4.CARDS[m].unit)
@@ -362,34 +369,40 @@ def _check_signals(of: Unlabelled) -> Iterator[Disagreement]:
                 yield place, f"`unit` of {m} is missing", hint
 
 
-def _check_target(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
-    def at(key: str) -> Place:
+def _check_target(description: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
+    """Yield the faults in a target."""
+
+    def locate(key: str) -> Place:
         return ("targets", target, key)
 
-    if rule.label not in of.labels:
-        near = difflib.get_close_matches(rule.label, of.labels, 1)
+    if rule.label not in description.labels:
+        near = difflib.get_close_matches(rule.label, description.labels, 1)
         what = f"there is no label `{rule.label}`" + (f"; did you mean `{near[0]}`?" if near else "")
-        yield at("label"), what, f"labels: {', '.join(of.labels) or 'none'}"
+        yield locate("label"), what, f"labels: {', '.join(description.labels) or 'none'}"
         return
-    classes = of.labels[rule.label].class_names
+    classes = description.labels[rule.label].class_names
     for key in ("positive", "negative", "classes"):
         for name in getattr(rule, key):
             if name not in classes:
-                yield at(key), f"`{name}` is no class of {rule.label}", f"its classes: {', '.join(classes) or 'none'}"
+                yield (
+                    locate(key),
+                    f"`{name}` is no class of {rule.label}",
+                    f"its classes: {', '.join(classes) or 'none'}",
+                )
     if set(rule.positive) & set(rule.negative):
-        yield at("positive"), "a class is positive and negative", None
+        yield locate("positive"), "a class is positive and negative", None
     if rule.dead_band and not rule.dead_band[0] < rule.dead_band[1]:
-        yield at("dead_band"), "it ends before it begins", "dead_band: [4.5, 5.5], for example"
+        yield locate("dead_band"), "it ends before it begins", "dead_band: [4.5, 5.5], for example"
     if list(rule.edges) != sorted(set(rule.edges)):
-        yield at("edges"), "they do not rise", "edges: [3.5, 6.5], for example"
+        yield locate("edges"), "they do not rise", "edges: [3.5, 6.5], for example"
     if rule.step and rule.kind != "value":
-        yield at("step"), "a step is one of values", "kind: value"
-    yield from _check_classes(of, target, rule) if classes else _check_numbers(target, rule)
+        yield locate("step"), "a step is one of values", "kind: value"
+    yield from _check_classes(description, target, rule) if classes else _check_numbers(target, rule)
 
 
-def _check_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
-    """The faults in a target of a label with classes."""
-    place, classes = ("targets", target, "kind"), of.labels[rule.label].class_names
+def _check_classes(description: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
+    """Yield the faults in a target whose label has classes."""
+    place, classes = ("targets", target, "kind"), description.labels[rule.label].class_names
     if rule.cut is not None or rule.edges or rule.dead_band or rule.centred:
         yield place, "`cut`, `edges`, `dead_band` and `centred` are of numbers, and the label has classes", None
     if rule.kind == "binary" and not (rule.positive and rule.negative):
@@ -402,7 +415,7 @@ def _check_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Di
 
 
 def _check_numbers(target: str, rule: TargetRule) -> Iterator[Disagreement]:
-    """The faults in a target of a label without classes."""
+    """Yield the faults in a target whose label has numbers."""
     place = ("targets", target, "kind")
     if rule.kind == "binary" and rule.cut is None:
         yield place, "above which number is it positive?", "cut: 5, for example"
@@ -412,59 +425,60 @@ def _check_numbers(target: str, rule: TargetRule) -> Iterator[Disagreement]:
         yield place, "a value has no `cut` or `edges`", "kind: binary or classes"
 
 
-# The card that a `dataset.yaml` makes.
+# The card.
 
 USUAL: Mapping[str, Literal["value", "mean", "majority"]] = {
     "rating": "value",
     "continuous": "mean",
     "condition": "majority",
 }
-"""How values in a unit become one where the description does not say it, by the label's kind."""
+"""Kind of label -> the default rule that reduces a unit's values to one."""
 
 
-def make_card(of: Unlabelled) -> Card:
-    """The card of one folder."""
-    rest = of.baseline
+def make_card(description: Unlabelled) -> Card:
+    """Return the card of a described folder."""
+    rest = description.baseline
     return Card(
-        name=of.name,
-        title=of.title,
-        citation=of.citation,
-        doi=of.doi,
-        licence=of.licence,
+        name=description.name,
+        title=description.title,
+        citation=description.citation,
+        doi=description.doi,
+        licence=description.licence,
         obtain=HINT,
-        modalities={m: _make_modality(of, m) for m in of.modalities},
-        default_modalities=of.default_modalities or of.modalities,
-        targets=tuple(_make_target(of, name, rule) for name, rule in of.targets.items()),
-        mains_hz=of.mains_hz,
-        longest_s=of.longest_s,
-        labels_public=of.labels_public,
-        fixed_order=of.fixed_order,
+        modalities={m: _make_modality(description, m) for m in description.modalities},
+        default_modalities=description.default_modalities or description.modalities,
+        targets=tuple(_make_target(description, name, rule) for name, rule in description.targets.items()),
+        mains_hz=description.mains_hz,
+        longest_s=description.longest_s,
+        labels_public=description.labels_public,
+        fixed_order=description.fixed_order,
         baseline=Baseline(rest.start_s, rest.stop_s, rest.in_unit) if rest else None,
-        skip_s=of.skip_s,
-        default_targets=of.default_targets,
-        raters=group_raters(of.labels),
-        sessions=of.sessions,
+        skip_s=description.skip_s,
+        default_targets=description.default_targets,
+        raters=group_raters(description.labels),
+        sessions=description.sessions,
     )
 
 
-def _make_modality(of: Unlabelled, m: str) -> ModalityCard:
-    """A modality's channels, its rate where that is stated and the same everywhere, and its unit."""
-    own = [s.signals[m] for s in of.recordings if isinstance(s.signals, Mapping) and m in s.signals]
-    worn = any(source.e4 and m in source.modalities for source in of.recordings)
+def _make_modality(description: Unlabelled, m: str) -> ModalityCard:
+    """Return the card of a modality; its rate is NaN unless it is stated and equal in all sources."""
+    own = [s.signals[m] for s in description.recordings if isinstance(s.signals, Mapping) and m in s.signals]
+    is_worn = any(source.e4 and m in source.modalities for source in description.recordings)
     rates = {float(c.rate) if isinstance(c.rate, int | float) else math.nan for c in own}
-    rates |= {e4.CARDS[m].rate} if worn else set()
+    rates |= {e4.CARDS[m].rate} if is_worn else set()
     rate = rates.pop() if len(rates) == 1 else math.nan
     if not own:
         return e4.CARDS[m]
     lows, highs = zip(*(c.applied for c in own), strict=True)
     low, high = [e for e in lows if e is not None], [e for e in highs if e is not None]
-    # What all files have gone through: a filter that only some have had is applied to everything.
+    # Only filters that all files have gone through count; a filter of some files is applied to all.
     applied = (min(low) if len(low) == len(own) else None, max(high) if len(high) == len(own) else None)
     return ModalityCard(own[0].standard, rate, find_card_unit(m, own[0].unit), applied)
 
 
-def _make_target(of: Unlabelled, name: str, rule: TargetRule) -> Target:
-    label = of.labels[rule.label]
+def _make_target(description: Unlabelled, name: str, rule: TargetRule) -> Target:
+    """Return a target, with its classes as indices."""
+    label = description.labels[rule.label]
     classes = label.class_names
 
     def numbers(named: tuple[str, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The design of a study, by tables and markers beside its recordings: stimuli, their times and their ratings."""
+"""The design of a study, from tables and markers beside its recordings: stimuli, their times and their ratings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embench.errors import DataError
 from embench_plugins.datasets.own import exports, tables
 from embench_plugins.datasets.own.clock import UNIX_S, Clock
 from embench_plugins.datasets.own.description import quote_yaml
-from embench_plugins.datasets.own.found import TIMES, Kind, find_template
+from embench_plugins.datasets.own.found import Kind, find_template, is_time
 from embench_plugins.datasets.own.layout import merge_stars
 
 STARTS = "start|started|starts|onset|begin|begins|begun|from|beginn|anfang|von|開始|inicio|debut|début"
@@ -29,17 +29,17 @@ _UNITS = r"(?:[_ .]?(?:\(?(?:s|sec|secs|seconds|ms|time|zeit)\)?))?"
 _MOST_STIMULI = 60
 _SOME = 200
 _ROWS = 20
-"""Rows a participant from which a table follows time."""
+"""A table with at least so many rows per participant follows participants through time."""
 _TECHNICAL = re.compile(
     r".+\.(\w+Time|\w+Delay|\w+Error|RT|rt|ACC|CRESP|Cycle|Sample|started|stopped|t|ran|status)( date| in s)?"
     r"|(.+\.)?this\w+|Session(Date|Time|StartDateTimeUtc)|date|exp(Start|Name|Version)|frameRate|psychopyVersion|OS"
     r"|T?Time( in s)?|Uncertainty( 2)?|Duration( in s)?|Req(Time|Dur)|Pair Index|(Event|Stim) Type"
 )
-"""Columns that say how an experiment ran, which are no ratings."""
+"""Columns on the run of an experiment, which are not ratings."""
 
 
 class Timing(NamedTuple):
-    """The columns of a table that say when something began, and when it ended or how long it took."""
+    """The columns of a table with the start, and the end or duration, of stretches of time."""
 
     start: str
     end: str | None
@@ -47,22 +47,22 @@ class Timing(NamedTuple):
 
     @property
     def columns(self) -> set[str]:
-        """Their names."""
+        """The names of these columns."""
         return {name for name in self if name}
 
 
 @dataclass
 class Sheet:
-    """A table, or all tables of one form, with the columns that hold what stands for names in braces.
+    """A table, or all tables with the same columns, and the meaning of its columns.
 
     Args:
-        name: a path below the folder, with names in braces where each recording has its own.
-        rows: the cells of all, as texts; `{participant}` and so on are columns of what the paths say.
-        keys: name in braces -> column.
-        stimulus: the column of what was shown, where there is one.
-        wide: for a table of a row a participant, names of stimuli -> columns without them (`_start`).
-        unplaced: of an experiment's log, why its times are not used.
-        sheet: that of an Excel file which has several.
+        name: its path below the folder, with names in braces if each participant or recording has its own table.
+        rows: the cells as texts; facts in the path are columns such as `{participant}`.
+        keys: name in braces -> the column with its values.
+        stimulus: the column of stimuli, if there is one.
+        wide: in a table with one row per participant, name of a column with `{stimulus}` in it -> the stimuli.
+        unplaced: why the times of an experiment's log are not used.
+        sheet: the sheet of an Excel file with several.
     """
 
     name: str
@@ -76,37 +76,38 @@ class Sheet:
 
     @property
     def place(self) -> dict[str, str]:
-        """The keys of `dataset.yaml` that say where it is."""
+        """The keys of `dataset.yaml` with the path and sheet of the table."""
         return {"table": quote_yaml(self.name), **({"sheet": quote_yaml(self.sheet)} if self.sheet else {})}
 
     @property
     def participant(self) -> pd.Series | None:
-        """Whose row each is, None where nothing says it."""
+        """The participant of each row; None if the table does not contain it."""
         column = "{participant}" if "{participant}" in self.rows else self.keys.get("participant")
         return simplify_cells(self.rows[column]) if column else None
 
     @property
-    def one_each(self) -> bool:
-        """True if it has one row for each participant."""
+    def has_one_row_each(self) -> bool:
+        """True if each participant has one row."""
         people = self.participant
         return people is not None and not people.duplicated().any()
 
     @property
     def plain(self) -> list[str]:
-        """The columns that are no keys, no times and no stimulus."""
+        """The columns that are not keys, times or the stimulus."""
         used = {*self.keys.values(), *(self.timing.columns if self.timing else ()), self.stimulus}
         return [str(c) for c in self.rows.columns if c not in used and not str(c).startswith("{")]
 
 
 def find_sheets(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Sequence[Kind]) -> list[Sheet]:
-    """The tables beside some recordings; those of one form, one a participant or recording, are one sheet."""
+    """Return the tables beside recordings. Tables with the same columns, one per participant or recording, are
+    joined."""
     people = {tables.simplify_value(value) for kind in known for value in kind.facts["participant"]}
     groups: dict[tuple[int, str, str, frozenset[str], str | None], list[tuple[Path, pd.DataFrame]]] = {}
     for path, rows in found:
         depth, log = len(path.relative_to(root).parts), exports.find_program(rows)
         own, why = _clear_log(log, rows, known) if log else (rows, "")
-        of = (depth, path.suffix, why, frozenset(own.columns), rows.attrs.get("sheet"))
-        groups.setdefault(of, []).append((path, own))
+        group_key = (depth, path.suffix, why, frozenset(own.columns), rows.attrs.get("sheet"))
+        groups.setdefault(group_key, []).append((path, own))
     sheets = []
     for (_, _, why, _, sheet), group in groups.items():
         paths = [path for path, _ in group]
@@ -134,13 +135,14 @@ def find_sheets(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: S
 
 
 def simplify_cells(cells: pd.Series) -> pd.Series:
-    """Cells as keys are compared."""
+    """Return cells in the form in which keys are compared."""
     return cells.map({cell: tables.simplify_value(cell) for cell in cells.unique()})
 
 
 def _find_shown(rows: pd.DataFrame) -> list[str]:
-    """Find the columns of dates at which what a log shows begins and ends. Of several pairs, take the one that
-    recurs and lasts longest, or one that fills most of that, as a film does in its trial."""
+    """Return the two columns of dates at which a log's stimuli begin and end; empty if there are none. Of several
+    pairs, take the one that recurs and lasts longest, or a pair within it that lasts over half as long, as a film in
+    its trial."""
     found: list[tuple[float, pd.Series, pd.Series, list[str]]] = []
     for column in (str(c) for c in rows.columns if str(c).endswith(" date")):
         stem, _, word = column.removesuffix(" date").rpartition(".")
@@ -160,8 +162,8 @@ def _find_shown(rows: pd.DataFrame) -> list[str]:
 
 
 def _clear_log(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.DataFrame, str]:
-    """Drop a log's rows that say only how the experiment ran, and all its dates but those of what was shown. Return
-    the rest, and why its dates cannot be used, empty where they can."""
+    """Return a log without the columns on the run of the experiment and without dates other than those of stimuli, and
+    why its dates cannot be used; empty if they can."""
     shown = _find_shown(rows)
     why = ""
     if not any(kind.begins for kind in known):
@@ -179,7 +181,8 @@ def _clear_log(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.
 
 
 def find_timing(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
-    """The columns of stretches of time, by their names in several languages, or since all their cells are dates."""
+    """Return the columns of stretches of time, by their names in several languages, or because their cells are
+    dates."""
 
     def named(words: str) -> str | None:
         form = re.compile(rf"(?:.*[_ .-])?(?:{words}){_UNITS}|(?:{words})[_ .-].*", re.IGNORECASE)
@@ -198,20 +201,19 @@ def find_timing(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
 
 
 def find_moment_column(sheet: Sheet) -> str | None:
-    """The column of the time of each row, of a table that follows each participant through time."""
+    """Return the column with the time of each row, if a table follows each participant through time; else None."""
     people = sheet.participant
     if people is None or sheet.timing or len(people) < _ROWS * people.nunique():
         return None
     for column in sheet.plain:
         numbers = sheet.rows[column].map(tables.parse_number)
-        named = re.fullmatch(TIMES, re.split(r"[(\[]", column.lower())[0].strip())
-        if named and numbers.notna().all() and all(own.is_monotonic_increasing for _, own in numbers.groupby(people)):
+        if is_time(column) and numbers.notna().all() and _numbers_rise(people, sheet.rows[column]):
             return column
     return None
 
 
 def are_times(column: pd.Series, *, dates_only: bool = False) -> bool:
-    """True if nearly all cells are times."""
+    """Return True if at least 90 % of the first cells are times."""
     cells = [cell for cell in column.head(_SOME) if cell.lower() not in tables.MISSING]
     if not cells or (dates_only and all(math.isfinite(tables.parse_number(cell)) for cell in cells)):
         return False
@@ -219,14 +221,16 @@ def are_times(column: pd.Series, *, dates_only: bool = False) -> bool:
 
 
 def _parse_second(cell: str, clock: Clock = Clock(start=0.0)) -> float | None:  # noqa: B008 (frozen)
+    """Return a cell as seconds; None if it is not a time."""
     try:
-        value = clock.seconds(cell, Path(), 0, "")
+        value = clock.parse_seconds(cell, Path(), 0, "")
     except DataError:
         return None
     return value if math.isfinite(value) else None
 
 
 def _rises(rows: pd.DataFrame, first: str, second: str) -> bool:
+    """Return True if in nearly all rows the second time is later than the first."""
     pairs = [
         (_parse_second(a), _parse_second(b))
         for a, b in zip(rows[first].head(_SOME), rows[second].head(_SOME), strict=True)
@@ -236,10 +240,10 @@ def _rises(rows: pd.DataFrame, first: str, second: str) -> bool:
 
 
 def find_stimulus_column(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
-    """Find the column that names the stimulus: its values recur over participants, and rarely within one.
+    """Return the column of stimuli: its values recur over participants, and rarely within one participant.
 
     Args:
-        known: stimuli that files or markers name; a column of these goes first.
+        known: stimuli in names of files or markers; a column with these is preferred.
     """
     people, best = sheet.participant, (0.0, 0.0, "")
     names = {tables.simplify_value(name) for name in known}
@@ -269,19 +273,19 @@ def find_stimulus_column(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
 
 
 def _numbers_rise(people: pd.Series, cells: pd.Series) -> bool:
-    """True if numbers rise with the rows of each participant."""
+    """Return True if numbers increase over the rows of each participant."""
     numbers = cells.map(tables.parse_number)
     return all(own.is_monotonic_increasing for _, own in numbers.groupby(people))
 
 
-def find_wide_columns(sheet: Sheet, known: Sequence[str], hole: str = "stimulus") -> dict[str, list[str]]:
-    """Find columns that exist once for each stimulus. Return the name of each with `{stimulus}`, or another `hole`,
-    in the stimulus's place -> the stimuli. The stimuli are known, or have a start and an end."""
+def find_wide_columns(sheet: Sheet, known: Sequence[str], placeholder: str = "stimulus") -> dict[str, list[str]]:
+    """Return the columns that exist once per stimulus: name with `{stimulus}`, or another `placeholder`, for the
+    stimulus -> the stimuli. Stimuli are those in `known`, else those with a column of starts."""
     found: dict[str, list[str]] = {}
     for column in map(str, sheet.rows.columns):
         for before, name, after in _split_name(column):
             if name:
-                found.setdefault(f"{before}{{{hole}}}{after}", []).append(name)
+                found.setdefault(f"{before}{{{placeholder}}}{after}", []).append(name)
     names = set(known)
     timed = [c for c in found if re.search(rf"(?i)(^|[_ .-])({STARTS})$|^({STARTS})[_ .-]", c)]
     if not names and timed:
@@ -292,7 +296,7 @@ def find_wide_columns(sheet: Sheet, known: Sequence[str], hole: str = "stimulus"
 
 
 def _split_name(column: str) -> Iterator[tuple[str, str, str]]:
-    """Ways to take a column's name apart: what stands before a stimulus, its name, and what stands after."""
+    """Yield ways to split a column's name into the text before a stimulus, the stimulus, and the text after it."""
     for found in re.finditer(r"[_ .-]+", column):
         yield "", column[: found.start()], column[found.start() :]
         yield column[: found.end()], column[found.end() :], ""
@@ -301,17 +305,17 @@ def _split_name(column: str) -> Iterator[tuple[str, str, str]]:
 
 
 class Marks(NamedTuple):
-    """Markers in the files at which stimuli begin: marker -> stimulus, and the one at which each ends."""
+    """Markers in files: text of the marker at which a stimulus begins -> stimulus, and the marker at which it ends."""
 
     begins: dict[str, str]
     until: str | None
 
 
 def find_stimulus_marks(kind: Kind, known: Sequence[str]) -> Marks | None:
-    """The markers of a kind of files that name stimuli; None where there are none that recur over people.
+    """Return the markers that name stimuli; None if none recur in most files.
 
     Args:
-        known: values of a table's columns, by which codes are told from others.
+        known: values in tables, which help to find the stimulus in a marker's text.
     """
     lists = [marks for marks in kind.markers.values() if marks]
     if len(lists) < max(2, len(kind.paths) // 2):
@@ -332,7 +336,7 @@ def find_stimulus_marks(kind: Kind, known: Sequence[str]) -> Marks | None:
 
 
 def _split(text: str, known: Sequence[str]) -> tuple[str, str]:
-    """A marker's text as what stands before the name of a stimulus, and the name: a known one, or the last word."""
+    """Return a marker's text as the text before the stimulus, and the stimulus: a known name, or the last word."""
     end = max((name for name in known if text.casefold().endswith(name)), key=len, default="")
     if not end:
         end = re.split(r"[^A-Za-z0-9]", text)[-1]
@@ -340,10 +344,10 @@ def _split(text: str, known: Sequence[str]) -> tuple[str, str]:
 
 
 def find_shift(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float | None:
-    """Hours by which the zone of a table's times is off UTC; None where nothing tells it, 0 where it is UTC.
+    """Return the hours between UTC and the time zone of a table; 0 for UTC, None if unknown.
 
     Args:
-        starts: participant -> when the recording began, in unix seconds, and how long it is, in s.
+        starts: participant -> the recording's start in unix seconds and its length in s.
     """
     people, timing = sheet.participant, sheet.timing
     if people is None or timing is None or are_times(sheet.rows[timing.start]) is False:
@@ -352,30 +356,29 @@ def find_shift(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float
     if not cells or not starts or all(abs(tables.parse_number(c)) < UNIX_S for _, c in cells):
         return None
 
-    def inside(hours: float) -> float:
+    def find_share_inside(hours: float) -> float:
         zone = timezone(timedelta(hours=hours))
         at = [(_parse_second(c, Clock(zone, *starts[p])), starts[p][1]) for p, c in cells]
         return float(np.mean([s is not None and -1 <= s <= length for s, length in at]))
 
     offsets = sorted((0.25 * k for k in range(-48, 57)), key=lambda h: (abs(h), h % 1 != 0))
-    shares = {hours: inside(hours) for hours in (h for h in offsets if h % 1 == 0)}
+    shares = {hours: find_share_inside(hours) for hours in (h for h in offsets if h % 1 == 0)}
     if max(shares.values()) < 0.9:
-        shares = {hours: inside(hours) for hours in offsets}
+        shares = {hours: find_share_inside(hours) for hours in offsets}
     best = max(shares, key=lambda h: (shares[h], -abs(h)))
     return best if shares[best] >= 0.5 else None
 
 
 def count_rows_per_recording(sheet: Sheet, keys: Mapping[str, str]) -> pd.Series:
-    """Count the rows of a table for each recording, as told by the path and the columns of keys; these values are
-    the index."""
-    said = [c for c in sheet.rows if str(c).startswith("{") and str(c) in sheet.name]
-    columns = [simplify_cells(sheet.rows[c]) for c in dict.fromkeys([*said, *keys.values()])]
+    """Count the rows of each recording in a table. The index has the facts in the path and the values of the keys."""
+    path_columns = [c for c in sheet.rows if str(c).startswith("{") and str(c) in sheet.name]
+    columns = [simplify_cells(sheet.rows[c]) for c in dict.fromkeys([*path_columns, *keys.values()])]
     there = ~pd.concat([tables.is_blank(column) for column in columns], axis=1).any(axis=1)
     return pd.Series(1, index=sheet.rows.index)[there].groupby([column[there] for column in columns]).sum()
 
 
 def find_order(sheet: Sheet) -> list[tuple[str, ...]]:
-    """Each participant's sequence of stimuli, by the start of each, else by the rows."""
+    """Return each participant's sequence of stimuli, by their start times, else by the order of rows."""
     people, column = sheet.participant, sheet.stimulus
     if people is None or column is None:
         return []
@@ -389,7 +392,7 @@ def find_order(sheet: Sheet) -> list[tuple[str, ...]]:
 
 
 def measure_lengths(sheet: Sheet) -> list[float]:
-    """The length of each stretch of a table, in s."""
+    """Return the length of each stretch of time in a table, in s."""
     if sheet.timing is None:
         return []
     start, end, duration = sheet.timing

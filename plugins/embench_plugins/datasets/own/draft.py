@@ -1,4 +1,4 @@
-"""Writes a first `dataset.yaml` from what is found in a folder, with a comment wherever a person has to decide."""
+"""The first `dataset.yaml` of a folder, with a comment wherever a person has to decide."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLUMN = 120
 
 
 def write_draft(folder: Path) -> str:
-    """The text of a first `dataset.yaml`. Its first comments say in sentences what was understood.
+    """Return the text of a first `dataset.yaml`. It begins with comments that describe the findings in sentences.
 
     Raises:
         DataError: there is no folder, or nothing in it that can be read.
@@ -44,7 +44,7 @@ def write_draft(folder: Path) -> str:
 
 
 def _write_targets(study: Study) -> Iterator[str]:
-    """A line for each target; those that are only possible are comments."""
+    """Yield a line for each target; further possible targets are comments."""
     for name, ((rule, why), *others) in study.targets.items():
         yield f"  {name}: {{label: {name}, {rule}}}  # {why}"
         yield from (f"  # {name}_high: {{label: {name}, {rule}}}  # {why}" for rule, why in others)
@@ -52,18 +52,18 @@ def _write_targets(study: Study) -> Iterator[str]:
 
 def _write_head(study: Study) -> list[str]:
     name = re.sub(r"[^\w-]+", "_", study.folder.resolve().name).strip("_-")[:60] or "study"
-    known = all(part.worn or part.time or part.rates for kind in study.kinds for part in (kind, *kind.parts))
+    known = all(part.is_e4 or part.time or part.rates for kind in study.kinds for part in (kind, *kind.parts))
     longest = max((kind.longest_s for kind in study.kinds), default=0.0)
     length = f"{math.ceil(longest)}  # seconds of the longest recording, rounded up" if known and longest else None
     if study.cut and study.trial_s:
         length = f"{math.ceil(study.trial_s)}  # seconds of the longest trial, rounded up"
     order = "TODO  # true, if all subjects had the tasks in one order, so that a clock can tell the label"
     if study.fixed_order is not None:
-        said = "all saw them in one order" if study.fixed_order else f"{study.orders} orders were found"
-        order = f"{str(study.fixed_order).lower()}  # {said}"
+        comment = "all saw them in one order" if study.fixed_order else f"{study.orders} orders were found"
+        order = f"{str(study.fixed_order).lower()}  # {comment}"
     return [
         "# What these recordings are. Lines with TODO are to be filled in; all others are to be checked.",
-        *(f"# {line}" for sentence in describe_study(study) for line in _wrap(sentence)),
+        *(f"# {line}" for sentence in describe_study(study) for line in textwrap.wrap(sentence, _COLUMN - 2)),
         f"# Then: embench data verify {_quote_path(study.folder)}",
         f"name: {name}",
         "title: TODO  # what the study was about",
@@ -76,10 +76,6 @@ def _write_head(study: Study) -> list[str]:
         f"fixed_order: {order}",
         "labels_public: no  # yes, if the licence allows to publish labels",
     ]  # fmt: skip
-
-
-def _wrap(sentence: str) -> list[str]:
-    return textwrap.wrap(sentence, _COLUMN - 2)
 
 
 def _quote_path(folder: Path) -> str:
@@ -101,10 +97,10 @@ def _write_people(study: Study) -> list[str]:
 
 
 def _write_source(kind: Kind, study: Study) -> list[str]:
-    """One entry of `recordings`."""
+    """Return the lines of one entry of `recordings`."""
     count = ", ".join(f"{len(set(values))} {name}" for name, values in kind.facts.items())
-    what = "folders" if kind.worn else "files"
-    form = "bids" if kind.bids else "e4" if kind.worn else "files"
+    what = "folders" if kind.is_e4 else "files"
+    form = "bids" if kind.bids else "e4" if kind.is_e4 else "files"
     lines = [f"  - {form}: {_quote(kind.bids or kind.template)}  # {len(kind.paths)} {what}; {count}"]
     if kind.parts:
         lines = [f"  -  # {len(kind.paths)} recordings; {count}; files of their own for {', '.join(kind.modalities)}"]
@@ -112,9 +108,9 @@ def _write_source(kind: Kind, study: Study) -> list[str]:
     sessions = [name for name in kind.facts if name in SESSIONS]
     if sessions:
         lines.append(f'    session: "{{{sessions[0]}}}"')
-    told = {entry.fields.get("file") for entry in study.labels.values()}
-    if told & set(others) and not study.cut:
-        others = [name for name in others if name not in told]
+    label_names = {entry.fields.get("file") for entry in study.labels.values()}
+    if label_names & set(others) and not study.cut:
+        others = [name for name in others if name not in label_names]
         lines.append(
             "    # order: COLUMN of a table, or a name in braces: the position in the session, where it is known"
         )
@@ -123,13 +119,13 @@ def _write_source(kind: Kind, study: Study) -> list[str]:
     lines += _write_trials(kind, study)
     if len(study.kinds) > 1 and (labels := study.list_labels(kind)) != list(study.labels):
         lines.append(f"    labels: [{', '.join(labels)}]  # those that these recordings have")
-    if kind.worn:
+    if kind.is_e4:
         return [*lines, f"    signals: [{', '.join(kind.signals)}]"]
     return [*lines, *_write_signals(kind)]
 
 
 def _write_trials(kind: Kind, study: Study) -> list[str]:
-    """The lines by which recordings are cut into what was shown."""
+    """Return the lines that cut recordings into trials, by markers or by a table."""
     if study.marks and kind.markers:
         lines = ["    trials:  # parts of each file, by its markers", "      markers:"]
         names = study.names
@@ -164,7 +160,7 @@ def _write_signals(whole: Kind) -> list[str]:
         return [*lines, f"      TODO: {{channels: [TODO], rate: TODO, unit: TODO}}  # {example}"]
     for kind in (whole, *whole.parts):
         lines += _write_channels(kind, by_file=bool(whole.parts))
-    others = [name for kind in (whole, *whole.parts) for name in kind.others if name not in kind.held]
+    others = [name for kind in (whole, *whole.parts) for name in kind.others if name not in kind.conditions]
     if others:
         lines.append(f"    # not used: {', '.join(others[:12])}{' ..' if len(others) > 12 else ''}")
     return lines
@@ -194,7 +190,7 @@ def _write_channels(kind: Kind, *, by_file: bool) -> list[str]:
 
 
 def _write_labels(study: Study) -> list[str]:
-    """An entry for each label, over several lines where it is long."""
+    """Return an entry for each label, over several lines if it is long."""
     lines = []
     for name, entry in study.labels.items():
         where = ", ".join(f"{key}: {value}" for key, value in entry.fields.items())

@@ -116,16 +116,16 @@ def is_number(text: str) -> bool:
         return False
 
 
-def find_column(there: Sequence[str], name: str, others: Sequence[str] = ()) -> str:
+def find_column(columns: Sequence[str], name: str, others: Sequence[str] = ()) -> str:
     """Return the column with this name or alternative name. A number that is not a name is a position, counted from
     1."""
-    if name not in there and name in others:
-        return there[others.index(name)]
-    if name in there or not re.fullmatch(r"[1-9]\d{0,3}", name):
+    if name not in columns and name in others:
+        return columns[others.index(name)]
+    if name in columns or not re.fullmatch(r"[1-9]\d{0,3}", name):
         return name
-    if any(other.isdigit() and int(other) != k for k, other in enumerate(there, 1)):
+    if any(other.isdigit() and int(other) != k for k, other in enumerate(columns, 1)):
         return name
-    return there[int(name) - 1] if int(name) <= len(there) else name
+    return columns[int(name) - 1] if int(name) <= len(columns) else name
 
 
 # The lines before the rows of tables that devices and programs export: names, units and rates, each in its way.
@@ -134,7 +134,7 @@ _UNIT = re.compile(
     r"[munµ]?[sv]|msecs|mvolts|k?ohms?|no[_ ]units|m/\(?s(ec)?\^?2\)?|m?g|deg/s(ec)?|(°|deg ?)?c|(degrees )?celsius|bpm"
     r"|k?hz|%|mmhg|k?pa|local(_flux)?|gauss|a\.u\.|unix|counts|rpm|yyyy/mm/dd hh:mm:ss\.000"
 )
-"""Units in small letters, by which a line of units is told from a row."""
+"""Units in small letters, which distinguish a line of units from a row."""
 _FORMATS = frozenset({"CAL", "UNCAL", "RAW", ""})
 _RATE = re.compile(r"(?i)sampl\w*[ _-]?(?:rate|freq\w*)\D{0,5}(\d+(?:\.\d+)?) ?hz")
 _STEP = re.compile(r"\s*(\d*[.,]?\d+) (m?sec)/sample\b")
@@ -196,24 +196,24 @@ def _read_opensignals(lines: Sequence[str], path: Path) -> Preamble:
 
 def _read_labchart(lines: Sequence[str], path: Path) -> Preamble:
     """Read a file of LabChart: lines such as `ChannelTitle=`; rows may begin with their time and end with a comment."""
-    said: dict[str, list[str]] = {}
+    fields: dict[str, list[str]] = {}
     for line in lines:
         if not (found := re.match(r"(\w+)=\t?(.*)", line)):
             break
-        said[found[1]] = [cell.strip() for cell in found[2].split("\t")]
-    titles = " \t".join(said.get("ChannelTitle", [])).rstrip().split(" \t")
-    rows = [[c for c in line.split("\t") if not c.startswith("#")] for line in lines[len(said) :] if line.strip()]
+        fields[found[1]] = [cell.strip() for cell in found[2].split("\t")]
+    titles = " \t".join(fields.get("ChannelTitle", [])).rstrip().split(" \t")
+    rows = [[c for c in line.split("\t") if not c.startswith("#")] for line in lines[len(fields) :] if line.strip()]
     before = max((len("\t".join(row).rstrip().split("\t")) for row in rows), default=0) - len(titles)
     if not any(titles) or not 0 <= before <= 2:
-        raise _damaged_error(path, len(said), "the header of LabChart does not name the columns of the rows")
+        raise _damaged_error(path, len(fields), "the header of LabChart does not name the columns of the rows")
     times = ["Time" if _NUMBER.fullmatch(rows[0][0].strip()) else "Time of day", "Date"][:before]
     names = [*times, *(title or f"Channel {k}" for k, title in enumerate(titles, 1)), "Comment"]
-    stated = zip_longest(said.get("UnitName", ["*"] * len(titles)), said.get("Range", []), fillvalue="")
+    stated = zip_longest(fields.get("UnitName", ["*"] * len(titles)), fields.get("Range", []), fillvalue="")
     units = [*["s", ""][:before], *(full.partition(" ")[2] if unit == "*" else unit for unit, full in stated)]
-    step = re.fullmatch(r"(\d*[.,]?\d+(?:[eE]-?\d+)?) ?(m?s)", said["Interval"][0])
+    step = re.fullmatch(r"(\d*[.,]?\d+(?:[eE]-?\d+)?) ?(m?s)", fields["Interval"][0])
     seconds = float(step[1].replace(",", ".")) * (1e-3 if step[2] == "ms" else 1) if step else 0.0
     rate = float(f"{1 / seconds:.9g}") if 1e-6 < seconds < 1e6 else None
-    return Preamble(len(said), tuple(names), tuple(units), rate, "\t")
+    return Preamble(len(fields), tuple(names), tuple(units), rate, "\t")
 
 
 def _read_comments(lines: Sequence[str], path: Path) -> Preamble:
@@ -235,9 +235,9 @@ def _read_comments(lines: Sequence[str], path: Path) -> Preamble:
 def _read_emotiv(lines: Sequence[str], _: Path) -> Preamble:
     """Read a file of EmotivPRO: a line on the recording and its settings; files of older versions list the column names
     in it."""
-    said: dict[str, str] = dict(re.findall(r"([A-Za-z][\w ]*):([^,]*)", lines[0]))
-    rate = re.search(r"(?:eeg_)?(\d+(?:\.\d+)?)", said.get("sampling rate", said.get("sampling", "")))
-    names = tuple(said.get("labels", "").split())
+    fields: dict[str, str] = dict(re.findall(r"([A-Za-z][\w ]*):([^,]*)", lines[0]))
+    rate = re.search(r"(?:eeg_)?(\d+(?:\.\d+)?)", fields.get("sampling rate", fields.get("sampling", "")))
+    names = tuple(fields.get("labels", "").split())
     return Preamble(1, names, ("",) * len(names), float(rate[1]) if rate else None, ",")
 
 
@@ -264,19 +264,19 @@ def _read_channels(lines: Sequence[str], path: Path) -> Preamble:
     return _read_numbered([(k, line) for k, line in enumerate(lines) if line.strip()], path)
 
 
-def _read_numbered(held: Sequence[tuple[int, str]], path: Path) -> Preamble:
+def _read_numbered(filled: Sequence[tuple[int, str]], path: Path) -> Preamble:
     """Return the line `CH1` and so on, which may follow the column of time, and may precede a line with the number of
     samples."""
-    separator = find_separator([line for _, line in held])
-    names = [name for name in split_cells(held[0][1], separator) if name]
+    separator = find_separator([line for _, line in filled])
+    names = [name for name in split_cells(filled[0][1], separator) if name]
     timed = not names[0].startswith("CH")
-    counts = split_cells(held[1][1], separator) if len(held) > 1 else []
+    counts = split_cells(filled[1][1], separator) if len(filled) > 1 else []
     counted = all(re.fullmatch(r"\d*", cell) for cell in counts) and any(counts)
     counted = counted and (counts[0] == "" if timed else _has_about_lines(path, int(counts[0] or 0)))
     factor = {"min": 60.0, "hour": 3600.0, "hours": 3600.0}.get(names[0], 1.0)
     seconds = ((names[0], factor),) if timed and factor != 1 else ()
     units = ("",) * len(names)
-    return Preamble(held[int(counted)][0] + 1, tuple(names), units, separator=separator, seconds=seconds)
+    return Preamble(filled[int(counted)][0] + 1, tuple(names), units, separator=separator, seconds=seconds)
 
 
 def _has_about_lines(path: Path, count: int) -> bool:
@@ -319,7 +319,7 @@ _KINDS = (
     ("# OpenSignals", _read_opensignals), ("Interval=", _read_labchart), ("[#%]", _read_comments),
     ("title:", _read_emotiv), (_CHANNELS, _read_channels), ("", _read_names),
 )  # fmt: skip
-"""How the first line of a file of each kind begins."""
+"""The beginnings of the first line of each kind of file."""
 
 
 # Movisens: tables of values whose names, units and rates stand in the `unisens.xml` beside them.
@@ -393,15 +393,15 @@ def add_dates(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{name: cells for name, cells in made.items() if any(cells)})
 
 
-def _find_start(said: Mapping[str, str]) -> datetime | None:
+def _find_start(fields: Mapping[str, str]) -> datetime | None:
     """Return the start of an experiment, in local time without a time zone."""
-    local = _parse_dates(f"{said['SessionDate']} {said['SessionTime']}", "%m-%d-%Y %H:%M:%S")
-    utc = {at for at in _parse_dates(said["SessionStartDateTimeUtc"], *_UTC_FORMS)
+    local = _parse_dates(f"{fields['SessionDate']} {fields['SessionTime']}", "%m-%d-%Y %H:%M:%S")
+    utc = {at for at in _parse_dates(fields["SessionStartDateTimeUtc"], *_UTC_FORMS)
            if not local or abs(at - local[0]) < timedelta(hours=15)}  # fmt: skip
     if len(utc) == 1:
         return utc.pop().replace(tzinfo=UTC)
-    exact = _parse_dates(said["expStart"], "%Y-%m-%d %Hh%M.%S.%f %z")
-    return next(iter([*local, *exact, *_parse_dates(said["date"], "%Y-%m-%d_%Hh%M.%S.%f")]), None)
+    exact = _parse_dates(fields["expStart"], "%Y-%m-%d %Hh%M.%S.%f %z")
+    return next(iter([*local, *exact, *_parse_dates(fields["date"], "%Y-%m-%d_%Hh%M.%S.%f")]), None)
 
 
 def _parse_dates(text: str, *forms: str) -> list[datetime]:

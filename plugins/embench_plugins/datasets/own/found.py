@@ -1,4 +1,4 @@
-"""The likely content of a folder of recordings: whose files they are, what their names say, and what is in them."""
+"""The recordings in a folder: groups of files, the meaning of the parts of their names, and their contents."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ SIGNALS = {
     "hr": (r"hr|heart(.?rate)?|pulse.?rate|puls.?rate|herz.?(rate|frequenz)", "bpm"),
     "acc": (r"a?[xyz]|(acc|beschl)\w*?[ _.]?[xyz]", "g"),
 }
-"""Modality -> how its columns are called, and the usual unit."""
+"""Modality -> pattern of the names of its columns, and its usual measurement unit."""
 TIMES = (
     r"[\w ]*timestamp|record\.timestamp|time\w*|t|seconds?|s|sec|ms|date\w*|unix\w*|utc"
     r"|(uhr|mess)?zeit(stempel|punkt)?|datum( |_|/)?(uhr)?(zeit)?|sekunden?|tijd|heure|hora|tempo|時刻|時間"
 )
 _MARKERS = re.compile(r"(?i)(event|marker|marke|trigger|stim|status|button|taste)s?([_ .-]?\w+)?")
-"""Columns of a signal's file whose numbers are moments, not stretches."""
+"""Columns beside signals whose numbers mark moments, not stretches of time."""
 _DATE = re.compile(r"(?<!\d)((19|20)\d\d([-_.]?)[01]\d\3[0-3]\d|[0-3]\d([-_.])[01]\d\4(19|20)\d\d)(?!\d)")
-"""A day in the name of a file or folder."""
+"""A date in the name of a file or folder."""
 _FOREIGN = re.compile(r"(?i)k?ohms?|no[ _]units")
-"""Units of columns that are none of the signals whose names they have."""
+"""Measurement units of columns that are not signals although they are named like one."""
 _SUBJECT = re.compile(
     r"(?i)(p|s|sub|subj|subject|sbj|vp|vpn|vl|pp|pt|id|tn|participant|proband|teilnehmer|user|被験者|参加者)[-_ ]?\d+"
 )
@@ -61,39 +61,45 @@ _OTHER = re.compile(
 _RATINGS = re.compile(
     r"(?i)([a-z]+[_ .-])?(arousal|valence|dominance|erregung|valenz|rating|liking|stress|sam)([_ .-]\w+)?"
 )
-"""Columns whose numbers are ratings, not names of participants or clips."""
+"""Columns with ratings, not with ids of participants or clips."""
 _PEOPLE = re.compile(
     r"(?i)(participant|subject|subj|sub|person|proband|teilnehmer|user|vpn?|code|p?id)([_ .-]?(id|nr|no|code))?"
 )
-"""Columns that hold the names of participants."""
+"""Columns with ids of participants."""
 _SEPARATORS = {ord(mark): chr(0xE000 + k) for k, mark in enumerate("_-. ")}
-"""Marks between the words of a name, and what stands for them inside a name that is not taken apart."""
+"""Separators between the words of a name -> the private characters that replace them in names that are not split."""
+_RESTORED = {ord(replacement): chr(mark) for mark, replacement in _SEPARATORS.items()}
 _WORDS = re.compile(r"[^_\-. ]+")
 _MOST_FILES = 20_000
 _MOST_LOOKED_AT = 400
 _SIDECARS = ("channels", "electrodes", "scans", "coordsystem")
 _SIGNAL_ROWS = 30
 _MOST_HELD, _LEAST_HELD = 8, 20
-"""Values of a column of conditions, and rows that each lasts in the mean."""
+"""A column of conditions has at most so many values, and each lasts at least so many rows on average."""
 
 
 @dataclass
 class Kind:
-    """Files, or E4 folders, of one kind: their path as a template, what stands for its names, and their channels.
+    """Files, or E4 folders, of one kind: their path template, the facts in their names, and their channels.
 
     Args:
-        bids: the task, where they are of a BIDS dataset.
-        markers: file -> seconds and texts that are marked in it.
-        begins: file -> when it begins in unix seconds, where it says that, and its length in s.
-        held: column beside the signals -> the values that it keeps for stretches of rows, in all files.
-        unnamed: what is in each column of files that do not name them.
+        facts: name in braces -> its text in each of `paths`.
+        is_e4: True for folders of E4 exports.
+        signals: modality -> channel -> its name in the files; `units` and `rates` (Hz) are by modality.
+        time: the column of times, None if there is none, with the unit of its numbers.
+        others: names of channels and columns that are not signals.
+        bids: the task, for files of a BIDS dataset.
+        markers: file -> seconds and texts of its markers.
+        begins: file -> its start in unix seconds and its length in s, if the file contains its start.
+        conditions: column beside the signals -> its values, which last for stretches of rows, over all files.
+        unnamed: a description of each column, for files without names of columns.
         parts: other files of the same recordings, with other modalities.
     """
 
     template: str
     paths: list[Path]
     facts: dict[str, list[str]]
-    worn: bool = False
+    is_e4: bool = False
     signals: dict[str, dict[str, str]] = field(default_factory=dict)
     units: dict[str, str | None] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
@@ -104,24 +110,24 @@ class Kind:
     bids: str | None = None
     markers: dict[Path, list[tuple[float, str]]] = field(default_factory=dict)
     begins: dict[Path, tuple[float, float]] = field(default_factory=dict)
-    held: dict[str, list[str]] = field(default_factory=dict)
+    conditions: dict[str, list[str]] = field(default_factory=dict)
     unnamed: list[str] = field(default_factory=list)
     parts: list[Kind] = field(default_factory=list)
 
     @property
     def modalities(self) -> list[str]:
-        """Those of all its files."""
+        """The modalities of these files and of `parts`."""
         return [m for each in (self, *self.parts) for m in each.signals]
 
     @property
     def ids(self) -> list[str]:
-        """The name of each recording, as `dataset.yaml` makes it from the names in braces."""
+        """The id of each recording: the texts of the names in braces, joined by slashes."""
         names = Template(self.template).names if self.template else tuple(self.facts)
         return ["/".join(self.facts[name][k] for name in names) for k in range(len(self.paths))]
 
 
 def list_files(root: Path) -> list[Path]:
-    """The files below a folder, without hidden ones, links to folders, and what describes them."""
+    """Return the files below a folder, without hidden files, linked folders and `dataset.yaml`."""
     found: list[Path] = []
     for folder, inside, names in os.walk(root):
         inside[:] = sorted(name for name in inside if not name.startswith("."))
@@ -133,25 +139,28 @@ def list_files(root: Path) -> list[Path]:
 
 
 def find_kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
-    """The recordings among some files: E4 exports, then files of signals."""
+    """Return the recordings among some files: E4 exports, then files with signals."""
     names = set(e4.FILES.values())
     by_folder: dict[Path, set[str]] = defaultdict(set)
     for path in files:
         by_folder[path.parent].add(path.name)
     headers = {path: _read_shared_header(path) for path in files if path.suffix.lower() in (*WAVES, *TABLES)}
     known = _find_known_names([path for path, header in headers.items() if header is None])
-    worn = {folder for folder, inside in by_folder.items() if len(names & inside) > 1 and _is_e4(folder, inside)}
-    if root in worn:
+    e4_folders = {
+        folder for folder, inside in by_folder.items() if len(names & inside) > 1
+        and e4.is_signal_file(folder / next(name for name in e4.FILES.values() if name in inside))
+    }  # fmt: skip
+    if root in e4_folders:
         raise DataError(
             "the folder of the study is itself the export of an E4 wristband, so that nothing names the participant",
             where=str(root),
             expected="a folder with one folder for each export, such as study/P01/BVP.csv",
             hint="move the files of the export into a folder with the name of the participant",
         )
-    found = [_find_e4(root, group, known) for group in _group_paths(root, sorted(worn), known)]
+    found = [_find_e4(root, group, known) for group in _group_paths(root, sorted(e4_folders), known)]
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path, header in headers.items():
-        if path.parent not in worn and header is not None:
+        if path.parent not in e4_folders and header is not None:
             groups[path.suffix.lower(), header].append(path)
     for group in groups.values():
         described = (_describe_files(root, alike, known) for alike in _group_paths(root, group, known))
@@ -160,18 +169,18 @@ def find_kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
 
 
 def merge_kinds(root: Path, found: Sequence[Kind]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
-    """Join kinds of files that belong to the same recordings: each kind returned has the other files as its `parts`.
-    Return also the kinds that no description can hold beside them, with the reason."""
+    """Join kinds of files that belong to the same recordings: the further files become the `parts` of a kind. Return
+    the joined kinds, and the kinds that `dataset.yaml` cannot describe beside them, with the reason."""
     made, left = list[Kind](), list[tuple[Kind, str]]()
     for kind in sorted(found, key=lambda kind: -len(kind.paths)):
         for other in made:
-            _spell_like(root, kind, other)
+            _adapt_template(root, kind, other)
         same = next((other for other in made if set(kind.ids) & set(other.ids)), None)
         if same is None:
             made.append(kind)
         elif both := sorted(set(kind.modalities) & set(same.modalities)):
             left.append((kind, f"{', '.join(both)} of these recordings is in {same.bids or same.template} too"))
-        elif kind.worn or same.worn or kind.bids or same.bids or set(kind.facts) != set(same.facts):
+        elif kind.is_e4 or same.is_e4 or kind.bids or same.bids or set(kind.facts) != set(same.facts):
             left.append((kind, f"a recording cannot be joined from these and {same.bids or same.template}"))
         else:
             same.parts.append(kind)
@@ -181,7 +190,7 @@ def merge_kinds(root: Path, found: Sequence[Kind]) -> tuple[list[Kind], list[tup
 
 
 def find_people_column(path: Path) -> tuple[str, list[str]] | None:
-    """The column of a table's participants and their names; None where it has none, or only one."""
+    """Return the column of participants in a table and their ids; None for no such column or only one participant."""
     with contextlib.suppress(DataError):
         for name in (name for name in tables.find_dialect(path).names if _PEOPLE.fullmatch(name)):
             people = [str(value) for value in tables.read_columns(path, [name], str(path))[name].dropna().unique()]
@@ -190,10 +199,11 @@ def find_people_column(path: Path) -> tuple[str, list[str]] | None:
     return None
 
 
-def _spell_like(root: Path, kind: Kind, other: Kind) -> None:
-    """Give files of one name the names in braces of the folders in which files of another kind also lie."""
+def _adapt_template(root: Path, kind: Kind, other: Kind) -> None:
+    """Take over the folders of another kind's template, if the files of `kind` share one name and lie in such
+    folders."""
     inside, _, name = other.template.rpartition("/")
-    if kind.worn or other.worn or not inside or len({path.name for path in kind.paths}) > 1 or "{" in name:
+    if kind.is_e4 or other.is_e4 or not inside or len({path.name for path in kind.paths}) > 1 or "{" in name:
         return
     read = dict(Template(f"{inside}/{kind.paths[0].name}").matches(root))
     if set(kind.paths) <= set(read):
@@ -202,24 +212,24 @@ def _spell_like(root: Path, kind: Kind, other: Kind) -> None:
 
 
 def find_other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[Path, pd.DataFrame]]:
-    """Tables that are no signals: of labels, stretches of time, or participants."""
+    """Yield tables without signals: labels, stretches of time, or participants."""
     taken = {path for kind in used for path in kind.paths} | {
-        p for k in used if k.worn for f in k.paths for p in f.iterdir()
+        p for k in used if k.is_e4 for f in k.paths for p in f.iterdir()
     }
     for path in files:
-        told = any(kind.bids for kind in used) and path.stem.rpartition("_")[2] in _SIDECARS
+        sidecar = any(kind.bids for kind in used) and path.stem.rpartition("_")[2] in _SIDECARS
         table = path.suffix.lower() in TABLES or (
             path.suffix.lower() == exports.SUFFIX and exports.find_log_program(path)[0]
         )
-        if table and path not in taken and not told and path.stat().st_size < 1 << 22:
+        if table and path not in taken and not sidecar and path.stat().st_size < 1 << 22:
             for rows in _read_tables(path):
                 if rows.shape[1] > 1:
                     yield path, rows
 
 
 def _read_tables(path: Path) -> Iterator[pd.DataFrame]:
-    """The rows of a table; of an Excel file those of all sheets where they have equal columns, else of each. `attrs`
-    names the sheet where there are several."""
+    """Yield the rows of a table. The sheets of an Excel file are one table if their columns are equal, else several,
+    whose `attrs` have the name of the sheet."""
     names: Sequence[str | None] = [None]
     with contextlib.suppress(DataError):
         if path.suffix.lower() == SPREADSHEET and len(several := list_sheets(path)) > 1:
@@ -237,38 +247,38 @@ def _read_tables(path: Path) -> Iterator[pd.DataFrame]:
 def find_template(
     root: Path, paths: Sequence[Path], *, stars: bool = True, known: Mapping[str, bool] | None = None
 ) -> tuple[str, dict[str, list[str]]]:
-    """Return the template of paths of one depth, with names in braces for the parts that differ, and the values of
-    each name. One of the names is `participant`. With `stars`, a part that tells no more than the participant, such
-    as a date, becomes a star.
+    """Return the template of paths of one depth, with names in braces for the parts that differ, and the values of each
+    name. One of the names is `participant`. With `stars`, a part that only depends on the participant, such as a date,
+    becomes a star.
 
     Args:
-        known: names of several words that are not taken apart, and whether they are those of participants.
+        known: names that contain separators and are not split -> True if they are ids of participants.
     """
     if len(paths) == 1:
         return _find_one_template(paths[0].relative_to(root), folder=paths[0].is_dir())
     rows = [path.relative_to(root).parts for path in paths]
     text, facts = _join_parts(rows, stars, known or {})
-    if _reads(text, rows, facts):
+    if _finds_facts(text, rows, facts):
         return text, facts
     shapes = {name: {_WORDS.sub("*", value) for value in values} for name, values in facts.items()}
     formed = text
     for name, shape in shapes.items():
         if len(shape) == 1 and shape != {"*"}:
             formed = formed.replace(f"{{{name}}}", f"{{{name}:{shape.pop()}}}", 1)
-    return (formed, facts) if _reads(formed, rows, facts) else _join_parts(rows, stars, {})
+    return (formed, facts) if _finds_facts(formed, rows, facts) else _join_parts(rows, stars, {})
 
 
 def _find_one_template(path: Path, *, folder: bool) -> tuple[str, dict[str, list[str]]]:
-    """The template of one path: the part of it that looks like a participant's name is one, else its last."""
+    """Return the template of a single path: `{participant}` is the part that looks most like an id, else the last."""
     name, suffix = (path.name, "") if folder else (path.stem, path.suffix)
     parts = [*path.parts[:-1], name]
     who = max(range(len(parts)), key=lambda k: (max(_score_names([parts[k]]), 0), k == len(parts) - 1, -k))
-    told = ["{participant}" if k == who else part for k, part in enumerate(parts)]
-    return f"{'/'.join(told)}{suffix}", {"participant": [parts[who]]}
+    named = ["{participant}" if k == who else part for k, part in enumerate(parts)]
+    return f"{'/'.join(named)}{suffix}", {"participant": [parts[who]]}
 
 
-def _reads(text: str, rows: Sequence[Sequence[str]], facts: Mapping[str, Sequence[str]]) -> bool:
-    """True if a template finds in paths what stands for its names."""
+def _finds_facts(text: str, rows: Sequence[Sequence[str]], facts: Mapping[str, Sequence[str]]) -> bool:
+    """Return True if a template, matched with the paths (given as their parts), finds exactly these facts."""
     for k, row in enumerate(rows):
         read: dict[str, str] = {}
         for part, name in zip(text.split("/"), row, strict=True):
@@ -283,6 +293,7 @@ def _reads(text: str, rows: Sequence[Sequence[str]], facts: Mapping[str, Sequenc
 def _join_parts(
     rows: Sequence[Sequence[str]], stars: bool, known: Mapping[str, bool]
 ) -> tuple[str, dict[str, list[str]]]:
+    """Return a template of paths, given as their parts, and the values of its names in braces."""
     parts: list[list[str | int]] = []
     differing: list[list[str]] = []
     for column in zip(*rows, strict=True):
@@ -290,7 +301,7 @@ def _join_parts(
         if len({tuple(piece[1::2]) for piece in pieces}) > 1:  # cannot be taken apart
             pieces = [[Path(part).stem, Path(part).suffix] for part in column]
         parts.append([])
-        for tokens in ([_restore_name(token) for token in each] for each in zip(*pieces, strict=True)):
+        for tokens in ([token.translate(_RESTORED) for token in each] for each in zip(*pieces, strict=True)):
             if len(set(tokens)) == 1:
                 parts[-1].append(tokens[0])
             else:
@@ -305,7 +316,7 @@ def _join_parts(
 def _name_pieces(
     differing: Sequence[Sequence[str]], people_known: set[str], *, stars: bool
 ) -> list[tuple[str, str, list[str]]]:
-    """The text of a template for each piece that differs between paths, its name in braces, and its values."""
+    """Return the text in the template, the name in braces and the values of each piece that differs between paths."""
     if not differing:
         return []
     listed = [bool(people_known) and people_known.issuperset(tokens) for tokens in differing]
@@ -337,7 +348,7 @@ def _name_pieces(
 
 
 def _find_prefix(tokens: Sequence[str]) -> str:
-    """The letters that some texts begin with, where what follows is a number, or a letter after a word."""
+    """Return the letters that all texts begin with, if numbers or single letters follow; else an empty text."""
     alike = next((i for i, letters in enumerate(zip(*tokens, strict=False)) if len(set(letters)) > 1), 0)
     if any(len(_WORDS.findall(token)) > 1 for token in tokens):
         return ""
@@ -351,7 +362,7 @@ def _are_numbered(tokens: Sequence[str]) -> bool:
 
 
 def _score_names(values: Sequence[str]) -> int:
-    """A score, higher where values look like names of participants."""
+    """Return a score that is higher the more the values look like ids of participants."""
     share = np.mean([bool(_SUBJECT.fullmatch(value)) for value in values])
     other = np.mean([bool(_OTHER.fullmatch(value)) for value in values])
     number = np.mean([bool(re.fullmatch(r"[A-Za-z]{1,4}[-_ ]?\d+\w{0,2}|\d{2,}", value)) for value in values])
@@ -359,8 +370,8 @@ def _score_names(values: Sequence[str]) -> int:
 
 
 def list_spellings(kind: Kind, name: str) -> list[tuple[str, list[str]]]:
-    """Ways to write a name's values, each with the template: as they are, with the letters that stand before the name
-    there, and without those that all values begin with."""
+    """Return ways to write the values of a name in braces, each with its template: unchanged, with the letters before
+    the braces, and without letters that all values begin with."""
     values = kind.facts[name]
     before = re.search(rf"([^\W\d_]+)\{{{name}\}}", kind.template)
     letters = _find_letters(values)
@@ -375,14 +386,14 @@ def list_spellings(kind: Kind, name: str) -> list[tuple[str, list[str]]]:
 
 
 def _find_letters(values: Sequence[str]) -> str:
-    """The letters that all values begin with, where only a number follows; else none."""
+    """Return the letters that all values begin with, if only numbers follow; else an empty text."""
     shared = re.match(r"[^\W\d_]+", values[0]) if values else None
     return shared[0] if shared and all(re.fullmatch(rf"{re.escape(shared[0])}\d+", v) for v in values) else ""
 
 
 def _find_known_names(tables_: Sequence[Path]) -> dict[str, bool]:
-    """The names of several words, such as `A_01`, in tables that are not signals, the longest first; and whether they
-    stand in a column of participants."""
+    """Return the names with separators, such as `A_01`, in tables without signals, the longest first -> True for
+    ids."""
     found: dict[str, bool] = {}
     for path in tables_:
         if path.stat().st_size < 1 << 22:
@@ -395,7 +406,7 @@ def _find_known_names(tables_: Sequence[Path]) -> dict[str, bool]:
 
 
 def _protect_names(text: str, known: Sequence[str]) -> str:
-    """Replace the marks inside known names, so that the names are not split."""
+    """Replace the separators inside dates and known names, so that these are not split."""
     text = _DATE.sub(lambda found: found[0].translate(_SEPARATORS), text)
     for name in known:
         if name in text:
@@ -404,12 +415,8 @@ def _protect_names(text: str, known: Sequence[str]) -> str:
     return text
 
 
-def _restore_name(text: str) -> str:
-    return text.translate({ord(whole): chr(mark) for mark, whole in _SEPARATORS.items()})
-
-
 def _group_paths(root: Path, paths: Sequence[Path], known: Mapping[str, bool]) -> list[list[Path]]:
-    """Paths of one depth whose names are built alike."""
+    """Return groups of paths with the same depth and the same separators in their names."""
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path in paths:
         *above, name = path.relative_to(root).parts
@@ -418,7 +425,7 @@ def _group_paths(root: Path, paths: Sequence[Path], known: Mapping[str, bool]) -
 
 
 def _read_shared_header(path: Path) -> tuple[str, ...] | None:
-    """The names of columns that files of one kind share; None of a table that is no signal."""
+    """Return the names of columns, which files of one kind share; None for a table without signals."""
     if path.suffix.lower() in WAVES:
         return ()
     try:
@@ -437,14 +444,14 @@ def _read_shared_header(path: Path) -> tuple[str, ...] | None:
 
 
 def _find_modality_by_file(path: Path, names: Sequence[str]) -> str | None:
-    """The modality, by a file's name, of its only column besides time."""
+    """Return the modality in the file's name, if the table has only one column besides time."""
     others = [name for name in names if not is_time(name)]
-    said = [m for word in _WORDS.findall(path.stem) if (m := find_modality(word)) and len(word) > 1]
-    return said[-1] if said and len(others) == 1 else None
+    named = [m for word in _WORDS.findall(path.stem) if (m := find_modality(word)) and len(word) > 1]
+    return named[-1] if named and len(others) == 1 else None
 
 
 def is_time(name: str) -> bool:
-    """True if a column is called like times.
+    """Return True if a column's name is usual for times.
 
     >>> is_time("Uhrzeit"), is_time("time [ms]"), is_time("Reaktionszeit")
     (True, True, False)
@@ -467,14 +474,10 @@ def find_modality(name: str) -> str | None:
     return None
 
 
-def _is_e4(folder: Path, inside: set[str]) -> bool:
-    """True if the first of a folder's files begins as a wristband's do."""
-    return e4.is_export(folder / next(name for name in e4.FILES.values() if name in inside))
-
-
 def _find_e4(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind:
+    """Return E4 folders as recordings, with the start and length of each."""
     text, facts = find_template(root, folders, known=known)
-    found = Kind(text, folders, facts, worn=True)
+    found = Kind(text, folders, facts, is_e4=True)
     found.signals = {m: {} for m, name in e4.FILES.items() if any((f / name).is_file() for f in folders)}
     for folder in folders:
         for m, name in e4.FILES.items():
@@ -484,12 +487,12 @@ def _find_e4(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind
                 length = samples / e4.CARDS[m].rate
                 found.longest_s = max(found.longest_s, length)
                 with contextlib.suppress(DataError), (folder / name).open(encoding="utf-8-sig") as file:
-                    found.begins[folder] = (e4.moment(re.split("[,;]", file.readline(200))[0], folder, 1), length)
+                    found.begins[folder] = (e4.parse_time(re.split("[,;]", file.readline(200))[0], folder, 1), length)
     return found
 
 
 def _describe_files(root: Path, paths: list[Path], known: Mapping[str, bool]) -> Kind | None:
-    """Files of signals with their channels; None where they cannot be read."""
+    """Return files with signals and their channels; None if they cannot be read."""
     text, facts = find_template(root, paths, known=known)
     if sum(1 for _ in Template(text).matches(root)) < len(paths):
         return None
@@ -502,6 +505,7 @@ def _describe_files(root: Path, paths: list[Path], known: Mapping[str, bool]) ->
 
 
 def _add_waves(kind: Kind) -> None:
+    """Add the channels, markers and length of EDF, BDF, WFDB, BrainVision, XDF or AcqKnowledge files."""
     for path in kind.paths[:_MOST_LOOKED_AT]:
         with open_recording(path) as tracks_of:
             tracks = tracks_of(Channels(channels={"": ""}))
@@ -519,6 +523,7 @@ def _add_waves(kind: Kind) -> None:
 
 
 def _add_columns(kind: Kind) -> None:
+    """Add the columns of tables with signals, and the start and length of each file."""
     path = kind.paths[0]
     form = tables.find_dialect(path)
     table = tables.read_columns(path, form.names, str(path))
@@ -536,7 +541,7 @@ def _add_columns(kind: Kind) -> None:
             kind.rates |= {m: form.before.rate} if form.before.rate and not kind.time else {}
             continue
         if values := _find_held_values(table[name], name):
-            kind.held[name] = values
+            kind.conditions[name] = values
         if not (form.before.names and name.isdigit()):
             kind.others.append(name)
     if not kind.signals and bare and len(form.names) == 1:
@@ -549,12 +554,12 @@ def _add_columns(kind: Kind) -> None:
         kind.longest_s = max(kind.longest_s, length)
         if start > UNIX_S:
             kind.begins[path] = (start, length)
-        if kind.held and path != kind.paths[0]:
-            _hold(kind, tables.read_columns(path, list(kind.held), str(path)))
+        if kind.conditions and path != kind.paths[0]:
+            _add_conditions(kind, tables.read_columns(path, list(kind.conditions), str(path)))
 
 
 def _find_time(path: Path, form: tables.Dialect, table: pd.DataFrame) -> tuple[str | None, str]:
-    """The column of the times of the rows, by its name or since it holds dates, and the unit of numbers in it."""
+    """Return the column with the time of each row, by its name or its dates, and the unit of its numbers."""
     rising = [name for name in form.names if (is_time(name) or is_dated(table[name])) and _rises(table[name])]
     rising.sort(key=lambda name: not is_dated(table[name]))  # dates say when the file began
     for name in rising:
@@ -566,7 +571,7 @@ def _find_time(path: Path, form: tables.Dialect, table: pd.DataFrame) -> tuple[s
 
 
 def _rises(column: pd.Series) -> bool:
-    """True if times never go back."""
+    """Return True if times never decrease."""
     if not pd.api.types.is_numeric_dtype(column):
         return bool(column.notna().all())
     at = column.to_numpy(float)
@@ -574,6 +579,7 @@ def _rises(column: pd.Series) -> bool:
 
 
 def _find_time_unit(column: pd.Series, stated: str | None, name: str) -> Any:
+    """Return the unit of a column of times: `s`, `ms` or another of `TIME_UNITS`."""
     if not pd.api.types.is_numeric_dtype(column) or len(column) < 2:
         return "s"
     if column.iloc[0] > UNIX_S:
@@ -582,29 +588,28 @@ def _find_time_unit(column: pd.Series, stated: str | None, name: str) -> Any:
     if stated in TIME_UNITS:
         return stated
     step = float(np.median(np.diff(column.to_numpy(float))))
-    return "ms" if step >= 2 or "ms" in re.split(r"[(\[]", name.lower())[0] else "s"  # slower than that is rare
+    return "ms" if step >= 2 or "ms" in re.split(r"[(\[]", name.lower())[0] else "s"  # a step of 2 s or more is rare
 
 
 def _find_held_values(column: pd.Series, name: str) -> list[str]:
-    """Return the values that a column keeps over stretches of rows, as conditions are written; empty for other
-    columns."""
+    """Return the values of a column of conditions, which last over stretches of rows; empty for other columns."""
     values = column.dropna().unique()
     changes = int((column != column.shift()).sum())
     held = 2 <= len(values) <= _MOST_HELD and changes * _LEAST_HELD <= len(column)
     return sorted(map(str, values)) if held and not _MARKERS.fullmatch(name.strip()) else []
 
 
-def _hold(kind: Kind, table: pd.DataFrame) -> None:
-    """Adds the values of another file to those of columns of conditions, of which none has too many."""
-    for name in list(kind.held):
-        known = sorted({*kind.held[name], *map(str, table[name].dropna().unique())})
-        kind.held |= {name: known}
+def _add_conditions(kind: Kind, table: pd.DataFrame) -> None:
+    """Add the values in another file to the columns of conditions. Drop columns that now have too many values."""
+    for name in list(kind.conditions):
+        known = sorted({*kind.conditions[name], *map(str, table[name].dropna().unique())})
+        kind.conditions |= {name: known}
         if len(known) > _MOST_HELD:
-            del kind.held[name]
+            del kind.conditions[name]
 
 
 def _describe_content(column: pd.Series) -> str:
-    """The content of a column without a name, in a few words."""
+    """Return a short description of a column without a name: its values or their range."""
     values = column.dropna().unique()
     if len(values) <= 3:
         return "or ".join(f"{value} " for value in sorted(values)).strip() or "nothing"
@@ -614,7 +619,8 @@ def _describe_content(column: pd.Series) -> str:
 
 
 def _find_unit(form: tables.Dialect, name: str) -> str | None:
-    """The unit of a column, by the lines before the rows or by its name; `TODO` where such lines leave it open."""
+    """Return the measurement unit of a column, from the lines before the rows or its name; `TODO` for an unknown
+    unit."""
     if name in form.units:
         return parse_unit(form.units[name].replace("\ufffd", "u")) or "TODO"  # a micro sign that is not in UTF-8
     stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
@@ -622,7 +628,7 @@ def _find_unit(form: tables.Dialect, name: str) -> str | None:
 
 
 def is_dated(column: pd.Series) -> bool:
-    """True if the first cell of a column is a date with a time, or unix time."""
+    """Return True if the first cell of a column is a date with a time, or a unix time."""
     first = column.iloc[0]
     if isinstance(first, str):
         return bool(re.match(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d", first))
@@ -630,7 +636,8 @@ def is_dated(column: pd.Series) -> bool:
 
 
 def _find_stretch(path: Path, kind: Kind) -> tuple[float, float]:
-    """The first time of a table, and its seconds; rows, where it has none."""
+    """Return the first time in a table and its length, both in s; without times and rate, the number of rows as
+    length."""
     if kind.time is None:
         with path.open("rb") as file:
             return 0.0, sum(1 for _ in file) / next(iter(kind.rates.values()), 1.0)
@@ -643,7 +650,7 @@ def _find_stretch(path: Path, kind: Kind) -> tuple[float, float]:
 
 
 def _choose_name(modality: str, name: str) -> str:
-    """The name that a channel gets."""
+    """Return the name of a channel in `dataset.yaml`."""
     if modality == "eeg":
         return re.sub(r"(?i)^eeg[ _]|[ _.-](ref|le|avg|a[12])$|\.+$", "", name.strip())
     name = name.removeprefix("record.")
@@ -653,8 +660,8 @@ def _choose_name(modality: str, name: str) -> str:
 
 
 def find_keys(rows: pd.DataFrame, found: Sequence[Kind]) -> dict[str, str]:
-    """Map names in braces to the columns of a table that hold their values, and give the templates the spelling of
-    these columns."""
+    """Return name in braces -> the column of a table with its values, and adapt the templates to the spelling in these
+    columns. Empty if no column has the participants."""
     keys: dict[str, str] = {}
     columns = [str(c) for c in rows.columns if not _RATINGS.fullmatch(str(c))]
     for kind in found:
@@ -672,7 +679,7 @@ def find_keys(rows: pd.DataFrame, found: Sequence[Kind]) -> dict[str, str]:
                     best = max(best, (share, -k, column, template, values), key=lambda each: each[:2])
             if name not in keys and best[0] >= needed:
                 for part in kind.parts:
-                    ways = [way for way in list_spellings(part, name) if set(way[1]) & set(best[4])]
-                    part.template, part.facts[name] = ways[0] if ways else (part.template, part.facts[name])
+                    spellings = [spelling for spelling in list_spellings(part, name) if set(spelling[1]) & set(best[4])]
+                    part.template, part.facts[name] = spellings[0] if spellings else (part.template, part.facts[name])
                 keys[name], kind.template, kind.facts[name] = best[2:]
     return keys if "participant" in keys else {}

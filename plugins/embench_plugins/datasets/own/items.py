@@ -279,7 +279,7 @@ class Heard:
                 self._odd.append(
                     self._warning(modality, f"{what}: if lost samples are so written, add `missing: [{value:g}]`")
                 )
-            if (others := e4.odd_first(row)) is not None:
+            if (others := e4.find_odd_first(row)) is not None:
                 what = f"the first sample is {abs(row[0]):g}, the others are {others:g} in the median"
                 self._odd.append(self._warning(modality, f"{modality}: {what}: a header, perhaps"))
         lost = int((~np.isfinite(signal.data)).any(axis=0).sum())
@@ -309,7 +309,7 @@ def _find_code(row: np.ndarray) -> tuple[float, int] | None:
     return None
 
 
-def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, list[Item]]:
+def find_items(root: Path, description: Unlabelled, written: Written) -> Mapping[str, list[Item]]:
     """Return subject -> recordings, sorted by their ids, without excluded subjects.
 
     Raises:
@@ -318,12 +318,12 @@ def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, lis
     people: dict[str, list[Item]] = {}
     sources: dict[str, int] = {}
     spelled: dict[str, str] = {}
-    excluded = set(of.participants.exclude)
-    for i, source in enumerate(of.recordings):
-        for item in _find_source(root, i, source, written, by_path=not of.targets):
+    excluded = set(description.participants.exclude)
+    for i, source in enumerate(description.recordings):
+        for item in _find_source(root, i, source, written, by_path=not description.targets):
             subject = item.facts["participant"]
             known = spelled.setdefault(tables.simplify_value(subject), subject)
-            if known != subject and of.targets:
+            if known != subject and description.targets:
                 what = f"`{known}` and `{subject}` are written differently: one subject or two?"
                 raise DataError(what, where=written.where("recordings", i), expected="one way to write each")
             if sources.setdefault(item.id, i) != i:
@@ -338,9 +338,9 @@ def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, lis
             expected=f"some of {list_some(sorted(people))}",
         )
     whole = {s: sorted(own, key=lambda item: item.id) for s, own in people.items() if s not in excluded}
-    left = {s: list(_drop_faulty(of, own)) for s, own in whole.items()}
+    left = {s: list(_drop_faulty(description, own)) for s, own in whole.items()}
     ids = {item.id for own in people.values() for item in own}
-    for i, fault in enumerate(of.faulty):
+    for i, fault in enumerate(description.faulty):
         if re.sub(r"@\d+$", "", fault.recording) not in ids and fault.recording not in ids:
             near = difflib.get_close_matches(fault.recording, ids, 1)
             raise DataError(
@@ -355,14 +355,16 @@ def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, lis
     return found
 
 
-def find_unmatched(root: Path, of: Unlabelled, people: Mapping[str, Sequence[Item]]) -> Iterator[Finding]:
+def find_unmatched(root: Path, description: Unlabelled, people: Mapping[str, Sequence[Item]]) -> Iterator[Finding]:
     """Yield the files that match a kind of recording but are none, and tables of participants without recordings."""
-    own = [t for source in of.recordings for m in source.modalities if (t := source.find_template(m))]
+    own = [t for source in description.recordings for m in source.modalities if (t := source.find_template(m))]
     used = {path for template in own for path, _ in template.matches(root)}
     suffixes = {Path(template.text).suffix.lower() for template in own if "." in template.text} - _TABLES
-    tables_ = [spec.table for spec in of.labels.values()] + [s.trials.table for s in of.recordings if s.trials]
+    tables_ = [spec.table for spec in description.labels.values()] + [
+        s.trials.table for s in description.recordings if s.trials
+    ]
     known = {tables.simplify_value(subject) for subject in people} | set(
-        map(tables.simplify_value, of.participants.exclude)
+        map(tables.simplify_value, description.participants.exclude)
     )
     for template in {template.text: template for template in tables_ if template}.values():
         for path, facts in template.matches(root):
@@ -383,10 +385,10 @@ def _fits_in_any_case(pattern: str, name: str) -> bool:
     return re.fullmatch(pattern, name, re.IGNORECASE | re.DOTALL) is not None
 
 
-def _drop_faulty(of: Unlabelled, items: Sequence[Item]) -> Iterator[Item]:
+def _drop_faulty(description: Unlabelled, items: Sequence[Item]) -> Iterator[Item]:
     """Yield the recordings that are not excluded as faulty, each without its faulty modalities."""
     for item in items:
-        own = [fault for fault in of.faulty if fault.recording == item.id]
+        own = [fault for fault in description.faulty if fault.recording == item.id]
         lost = frozenset(fault.modality for fault in own if fault.modality)
         if not any(fault.modality is None for fault in own):
             paths = {m: path for m, path in item.paths.items() if m not in lost}

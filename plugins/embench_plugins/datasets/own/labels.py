@@ -1,4 +1,4 @@
-"""What tables and markers say of a recording: its rows, its participant, its trials and its labels."""
+"""The rows, trials and labels of a recording, and the facts on its participant, from tables and markers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from embench_plugins.datasets.own.layout import (
     LabelSource,
     OwnChannels,
     Source,
+    Table,
     Template,
     Trials,
     Unlabelled,
@@ -36,42 +37,14 @@ from embench_plugins.datasets.own.layout import (
 )
 from embench_plugins.datasets.own.signals import TABLES, find_rows_at, read_channel
 
-# Rows of tables that belong to a recording: its ratings, its trials, and stretches of time with a label.
+# The rows of tables that belong to a recording: its ratings, its trials, and stretches of time with a label.
 
 _TOUCH_S = 1e-3
-"""Trials that overlap by no more follow one another."""
-
-
-class Named(Protocol):
-    """A part of the description that names a table."""
-
-    @property
-    def keys(self) -> Mapping[str, str]:
-        """Fact on a recording -> the column that holds it."""
-
-    @property
-    def reading(self) -> tables.Reading:
-        """How the table is read."""
-
-
-class Timed(Protocol):
-    """A part of the description that names columns of stretches of time."""
-
-    @property
-    def start(self) -> str | None:
-        """Column of the start."""
-
-    @property
-    def end(self) -> str | None:
-        """Column of the end, where there is one."""
-
-    @property
-    def duration(self) -> str | None:
-        """Column of the duration, where there is one."""
+"""Trials that overlap by at most so much count as consecutive."""
 
 
 class Columns(NamedTuple):
-    """Columns of stretches of time; see `Timed`."""
+    """The columns of stretches of time: the start, and either the end or the duration."""
 
     start: str | None
     end: str | None
@@ -79,7 +52,7 @@ class Columns(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A stretch of time in s, and the line and cells of its row; of a marker the line is 0."""
+    """A stretch of time in s, and the line and cells of its row in a table; line 0 for a stretch between markers."""
 
     start: float
     stop: float
@@ -88,15 +61,15 @@ class Span(NamedTuple):
 
 
 class Tables:
-    """The tables of one folder, each read once."""
+    """The tables in a folder, each of which is read once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._read: dict[tuple[Path, tables.Reading], pd.DataFrame] = {}
         self._index: dict[tuple[object, ...], dict[tuple[str, ...], list[int]]] = {}
 
-    def path(self, template: Template, facts: Mapping[str, str], where: str) -> Path | None:
-        """The table of a recording; None where there is none. Raises DataError where there are several."""
+    def find_path(self, template: Template, facts: Mapping[str, str], where: str) -> Path | None:
+        """Return the path of a recording's table; None if there is none. Raises DataError if there are several."""
         if set(template.names) - set(facts):
             return None
         found = [path for path, _ in template.matches(self.root, facts) if path.is_file()]
@@ -105,43 +78,50 @@ class Tables:
             raise DataError(what, where=where, expected="one table for each recording")
         return found[0] if found else None
 
-    def rows(self, path: Path, how: tables.Reading = tables.AS_IS) -> pd.DataFrame:
-        """All rows of a table as texts; see `tables.read_rows`."""
+    def read_rows(self, path: Path, how: tables.Reading = tables.AS_IS) -> pd.DataFrame:
+        """Return all rows of a table as texts; see `tables.read_rows`."""
         if (path, how) not in self._read:
             self._read[path, how] = tables.read_rows(path, how)
         return self._read[path, how]
 
-    def select(
-        self, path: Path, spec: Named, facts: Mapping[str, str], wanted: Sequence[str], where: str
+    def select_rows(
+        self,
+        path: Path,
+        spec: Table | Trials | LabelSource,
+        facts: Mapping[str, str],
+        wanted: Sequence[str],
+        where: str,
     ) -> pd.DataFrame:
-        """Return the rows of a recording: those whose key columns match what is known of it.
+        """Return the rows of a recording: those whose key columns have its facts.
 
         Args:
-            wanted: other columns that must be there.
+            spec: the part of the description with the key columns.
+            wanted: further columns that the table must have.
+            where: the line of the description, for errors.
 
         Raises:
-            DataError: a column is missing; `where` is the line that names it.
+            DataError: a column is missing.
         """
-        rows, columns = self.rows(path, spec.reading), [*spec.keys.values(), *wanted]
+        rows, columns = self.read_rows(path, spec.reading), [*spec.keys.values(), *wanted]
         tables.check_columns(path, list(rows.columns), columns, where)
         rows = tables.add_placed(rows, columns)
         if not spec.keys:
             return rows
         if set(spec.keys) - set(facts):
             return rows.iloc[:0]
-        names, own = tuple(spec.keys.values()), tuple(tables.simplify_value(facts[fact]) for fact in spec.keys)
-        place = (path, spec.reading, names, tuple(value.isdigit() for value in own))
-        if place not in self._index:
+        names, values = tuple(spec.keys.values()), tuple(tables.simplify_value(facts[fact]) for fact in spec.keys)
+        position = (path, spec.reading, names, tuple(value.isdigit() for value in values))
+        if position not in self._index:
             index: dict[tuple[str, ...], list[int]] = {}
-            known = (tables.strip_letters(list(rows[name]), value) for name, value in zip(names, own, strict=True))
+            known = (tables.strip_letters(list(rows[name]), value) for name, value in zip(names, values, strict=True))
             for i, cells in enumerate(zip(*known, strict=True)):
                 index.setdefault(tuple(map(tables.simplify_value, cells)), []).append(i)
-            self._index[place] = index
-        return rows.iloc[self._index[place].get(own, [])]
+            self._index[position] = index
+        return rows.iloc[self._index[position].get(values, [])]
 
 
 def take_single(found: pd.DataFrame, path: Path, known: str) -> pd.Series | None:
-    """The one row, None where there is none. Raises DataError that names the lines where there are several."""
+    """Return the only row; None if there are no rows. Raises DataError with the line numbers if there are several."""
     if len(found) > 1:
         lines = ", ".join(map(str, found.index[:4]))
         raise DataError(
@@ -153,16 +133,18 @@ def take_single(found: pd.DataFrame, path: Path, known: str) -> pd.Series | None
     return None if found.empty else found.iloc[0]
 
 
-def make_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock, shift_s: float = 0.0) -> list[Span]:
-    """Rows as stretches of time, `shift_s` earlier than they say, in the order of their start. Raises DataError that
-    names the line without a start or with an end before it."""
+def make_spans(
+    found: pd.DataFrame, spec: Columns | Trials | LabelSource, path: Path, clock: Clock, shift_s: float = 0.0
+) -> list[Span]:
+    """Return the rows as stretches of time, sorted by start and moved `shift_s` earlier. Raises DataError with the line
+    if a row has no start, or an end before its start."""
     made = []
     for line, row in found.iterrows():
-        start = clock.seconds(row[spec.start], path, line, str(spec.start))
+        start = clock.parse_seconds(row[spec.start], path, line, str(spec.start))
         last = spec.end or str(spec.duration)
         stop = (
-            clock.seconds(row[last], path, line, last) if spec.end
-            else start + clock.length(row[last], path, line, last)
+            clock.parse_seconds(row[last], path, line, last) if spec.end
+            else start + clock.parse_length(row[last], path, line, last)
         )  # fmt: skip
         if not (np.isfinite([start, stop]).all() and start <= stop):
             raise DataError(
@@ -174,9 +156,9 @@ def make_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock, shift
     return sorted(made, key=lambda span: span.start)
 
 
-def make_wide_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock) -> list[Span]:
-    """The stretches of a row that has columns for each stimulus, such as `{stimulus}_start`, in the order of their
-    start; what stands for the name is in their cells. A stimulus without a time is left out."""
+def make_wide_spans(found: pd.DataFrame, spec: Trials, path: Path, clock: Clock) -> list[Span]:
+    """Return the stretches of time of rows with columns per stimulus, such as `{stimulus}_start`, sorted by start. The
+    cells of a stretch include the text of each name in braces. A stimulus without a start is left out."""
     last = str(spec.end or spec.duration)
     pattern, made = compile_part(str(spec.start), {}), []
     for column in found.columns:
@@ -191,8 +173,8 @@ def make_wide_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock) 
 
 
 class Marked(NamedTuple):
-    """The parts of a recording in their order, in the place of one that is not whole the error to raise; and what is
-    odd of what marks them."""
+    """The trials of a recording in order, with an error to raise for each incomplete trial; and sentences on oddities
+    of the markers or rows that define them."""
 
     spans: list[Span | DataError]
     odd: list[str]
@@ -202,15 +184,16 @@ def make_marked_spans(
     marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str, ends: str | None, lasts_s: float | None,
     path: Path = Path(),
 ) -> Marked:  # fmt: skip
-    """The stretches from each marker that fits `begins` to the next one that fits `ends`, or of a fixed length. A
-    stretch ends before the next one begins: one whose end was lost is an error, and of a start that comes again before
-    an end the last counts.
+    """Return the trials between markers: from each marker that fits `begins` to the next one that fits `ends`, or of a
+    fixed length. A trial without an end before the next trial is an error. If a start is repeated before an end, the
+    last one counts.
 
     Args:
-        marks: seconds and texts, in order of time.
+        marks: seconds and texts, sorted by time.
         begins: text -> stimulus, or a text with names in braces.
-        ends: a text with names in braces; one that `begins` has, too, stands for the same.
-        path: the file that has them.
+        ends: a text with names in braces; names that also occur in `begins` have the same text there.
+        lasts_s: the length of each trial, instead of `ends`.
+        path: the file with the markers, for errors.
     """
     marks = list(dict.fromkeys(marks))
     starts, made, odd, used = _find_starts(marks, begins), list[Span | DataError](), list[str](), set[int]()
@@ -238,10 +221,11 @@ def make_marked_spans(
 
 
 _Start = tuple[float, str, dict[str, str], Mapping[str, str]]
-"""Second, text, what is known of the trial, and what stands for names in its end."""
+"""Second, text, the facts on the trial, and the texts of the names in braces in its end."""
 
 
 def _find_starts(marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str) -> list[_Start]:
+    """Return the markers at which trials begin."""
     pattern, made = compile_part(begins, {}) if isinstance(begins, str) else None, list[_Start]()
     for at, text in marks:
         if isinstance(begins, Mapping) and text in begins:
@@ -257,7 +241,7 @@ def _find_starts(marks: Sequence[tuple[float, str]], begins: Mapping[str, str] |
 def _describe_lost_starts(
     marks: Sequence[tuple[float, str]], starts: Sequence[_Start], ends: str | None, used: set[int]
 ) -> list[str]:
-    """Sentences on ends that end nothing: no marker stands before them, or only another end."""
+    """Return sentences on end markers that end no trial: no marker precedes them, or only another end."""
     if not ends:
         return []
     end, begun = compile_part(ends, {}), {(at, text) for at, text, *_ in starts}
@@ -270,8 +254,8 @@ def _describe_lost_starts(
 
 
 def separate_trials(found: Sequence[Span], path: Path, column: str) -> Marked:
-    """Trials of a table, which should not overlap: a row that is there twice counts once, and two rows of one time that
-    differ are an error."""
+    """Return trials from the rows of a table. A repeated row counts once. Different rows for the same time, or
+    overlapping rows of the same stimulus, are errors; other overlaps are oddities."""
     made, odd, last = list[Span | DataError](), list[str](), None
     for span in found:
         if last is None or span.start >= last.stop - _TOUCH_S:
@@ -290,11 +274,11 @@ def separate_trials(found: Sequence[Span], path: Path, column: str) -> Marked:
     return Marked(made, odd)
 
 
-# The participants of own recordings, as the table of a `dataset.yaml` says them.
+# The participants of own recordings, from the table that `dataset.yaml` names.
 
 
 class Participants:
-    """The facts on participants; none where the description names no table."""
+    """The facts on participants; none if the description names no table."""
 
     def __init__(self, description: Unlabelled, tables_: Tables, written: Written) -> None:
         self._spec, self._tables, self._written = description.participants, tables_, written
@@ -303,24 +287,24 @@ class Participants:
 
     @cached_property
     def path(self) -> Path | None:
-        """The table, None where there is none. Raises DataError where it is not here."""
+        """The table; None if the description names none. Raises DataError if it does not exist."""
         if self._spec.table is None:
             return None
         where = self._written.where("participants", "table")
-        path = self._tables.path(self._spec.table, {}, where)
+        path = self._tables.find_path(self._spec.table, {}, where)
         if path is None:
             raise DataError(f"there is no `{self._spec.table.text}`", where=where, expected="a table of participants")
         return path
 
     @cached_property
     def _cells(self) -> Mapping[str, Mapping[str, str]]:
-        """Canonical id -> the cells of the subject's row."""
+        """Participant's id as a key -> the cells of the participant's row."""
         people, path = self._spec, self.path
         if path is None:
             return {}
         columns = [people.id, *people.info.values()]
         columns += [people.group] if people.group and people.group not in self._names else []
-        rows = self._tables.rows(path, people.reading)
+        rows = self._tables.read_rows(path, people.reading)
         tables.check_columns(path, list(rows.columns), columns, self._written.where("participants"))
         rows = tables.add_placed(rows, columns)
         found: dict[str, Mapping[str, str]] = {}
@@ -333,15 +317,15 @@ class Participants:
             found[key], lines[key] = row.to_dict(), line
         return found
 
-    def info(self, subject: str) -> Mapping[str, str]:
-        """The columns that `info` names, of a subject."""
+    def find_info(self, subject: str) -> Mapping[str, str]:
+        """Return the facts on a subject that `info` names."""
         cells = self._cells.get(tables.simplify_value(subject), {})
         info = {name: str(cells.get(column, "")) for name, column in self._spec.info.items()}
         return {name: value for name, value in info.items() if value.lower() not in tables.MISSING}
 
-    def group(self, subject: str, facts: Mapping[str, str]) -> str:
-        """The group that a subject was recorded in: the subject alone where nothing is said of groups. Raises DataError
-        where this one has none."""
+    def find_group(self, subject: str, facts: Mapping[str, str]) -> str:
+        """Return the group that a subject was recorded in; the subject itself if the description has no groups. Raises
+        DataError if the subject's group is missing."""
         group = self._spec.group
         if group is None:
             return subject
@@ -355,8 +339,8 @@ class Participants:
             )
         return f"{group} {value}"
 
-    def findings(self, subjects: Sequence[str]) -> list[Finding]:
-        """The rows without recordings, and the subjects without a row."""
+    def list_findings(self, subjects: Sequence[str]) -> list[Finding]:
+        """Return the findings on rows without recordings, and on subjects without a row."""
         here, findings = {tables.simplify_value(subject) for subject in subjects}, list[Finding]()
         excluded = set(map(tables.simplify_value, self._spec.exclude))
         absent = sorted(cells[self._spec.id] for key, cells in self._cells.items() if key not in here | excluded)
@@ -367,7 +351,7 @@ class Participants:
         return findings
 
 
-# The markers in the files of a recording by which it is cut into trials.
+# The markers in the files of a recording, which cut it into trials.
 
 Marks = list[tuple[float, str]]
 _MOST_TOLD = 12
@@ -377,21 +361,21 @@ def find_marks(
     paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], spec: Trials, origins: Mapping[str, float],
     place: str, zone: tzinfo,
 ) -> tuple[Path, Marks]:  # fmt: skip
-    """The file that holds a recording's markers, and their seconds from its start with their texts.
+    """Return the file with a recording's markers, and the second in the recording and text of each marker.
 
     Args:
-        paths, channels: modality -> its file, and what the description says of it.
-        spec: what the description says of the trials.
+        paths, channels: modality -> its file, and its part of the description.
+        spec: the trials in the description.
         origins: modality -> the second of the recording at which its file begins.
-        place: file and line of the trials.
-        zone: that of dates that state none.
+        place: file and line of the trials in the description, for errors.
+        zone: time zone of dates without one.
 
     Raises:
-        DataError: a file cannot be read, no marker begins or ends a trial, or those of several streams do.
+        DataError: a file cannot be read, no marker begins or ends a trial, or markers of several streams do.
     """
-    held = {m: _read_mark_streams(path) for m, path in paths.items()}
-    m = next((m for m, own in held.items() if own), next(iter(paths)))
-    path, streams = paths[m], held[m]
+    streams_of = {m: _read_mark_streams(path) for m, path in paths.items()}
+    m = next((m for m, found in streams_of.items() if found), next(iter(paths)))
+    path, streams = paths[m], streams_of[m]
     if spec.channel is not None and spec.channel not in streams:
         track = read_channel(path, spec.channel, channels.get(m), place, zone)
         streams = {spec.channel: find_triggers(path, track)}
@@ -402,24 +386,25 @@ def find_marks(
 
 
 def _read_mark_streams(path: Path) -> Mapping[str, Marks]:
+    """Return stream -> its markers, as seconds and texts."""
     if path.suffix.lower() == ".hea":
         return read_wfdb_notes(path)
     return {} if path.suffix.lower() in TABLES else read_marker_streams(path)
 
 
 def _sort_checked(path: Path, streams: Mapping[str, Marks], spec: Trials, place: str) -> Marks:
-    """All markers in order of time. Raises DataError as above."""
+    """Return the markers of all streams, sorted by time. Raises DataError as `find_marks` does."""
     begin = _compile_pattern(spec.markers or {})
     named = ", ".join(spec.markers) if isinstance(spec.markers, Mapping) else spec.markers
-    beginning = [name for name, marks in streams.items() if any(begin.fullmatch(text) for _, text in marks)]
-    if not beginning:
+    sources = [name for name, marks in streams.items() if any(begin.fullmatch(text) for _, text in marks)]
+    if not sources:
         raise _missing_marker_error(path, streams, f"begins a trial (`{named}`)", place)
-    if len(beginning) > 1:
+    if len(sources) > 1:
         raise DataError(
-            f"markers that begin a trial are in {len(beginning)} streams of {path.name}: {', '.join(beginning)}",
+            f"markers that begin a trial are in {len(sources)} streams of {path.name}: {', '.join(sources)}",
             where=place,
             expected="one stream of markers",
-            hint=f"name the one that counts: `channel: {beginning[0]}`",
+            hint=f"name the one that counts: `channel: {sources[0]}`",
         )
     if spec.until and "{" not in spec.until:
         end = _compile_pattern(spec.until)
@@ -433,42 +418,42 @@ def _compile_pattern(text: Mapping[str, str] | str) -> re.Pattern[str]:
 
 
 def _missing_marker_error(path: Path, streams: Mapping[str, Marks], what: str, place: str) -> DataError:
-    """The error to raise where no marker does something, with those that are there."""
-    told = []
+    """Return the error on a missing marker, with the existing ones."""
+    listed = []
     for name, marks in streams.items():
         texts = list(dict.fromkeys(text for _, text in marks))
         more = f" and {len(texts) - _MOST_TOLD} others" if len(texts) > _MOST_TOLD else ""
-        told.append(f"{name}: {', '.join(f'`{text[:60]}`' for text in texts[:_MOST_TOLD]) or 'none'}{more}")
+        listed.append(f"{name}: {', '.join(f'`{text[:60]}`' for text in texts[:_MOST_TOLD]) or 'none'}{more}")
     return DataError(
         f"no marker in {path.name} {what}",
         where=place,
-        expected=f"one of those in the file ({'; '.join(told)})" if told else "markers, of which the file has none",
+        expected=f"one of those in the file ({'; '.join(listed)})" if listed else "markers, of which the file has none",
         hint="write the texts as the file has them; `channel` names a channel of triggers, such as `channel: Status`",
     )
 
 
-# The labels of a recording of a `dataset.yaml`: by file, by a column, by stretches or moments of time.
+# The labels of a recording: by its file's name, by a column, or by stretches or moments of time.
 
 STEP_S = 0.1
-"""Stretches of time become values so many seconds apart."""
+"""Labels of stretches of time become values at this distance in seconds."""
 _OVERLAP_S = 1e-6
 _USUAL_CODES = frozenset({9, 66, 77, 88, 97, 98, 99, 777, 888, 997, 998, 999, 7777, 8888, 9999, 99999})
 _SLACK_S = 1.0
-"""A row may lie so much outside its recording."""
+"""A row counts as inside its recording if it is at most so far outside."""
 
 
 class Part(NamedTuple):
-    """A recording, or the part of one that is a trial.
+    """A recording, or a trial that is part of one.
 
     Args:
-        labels: names of those that it may have.
-        facts: what is known of it.
-        offset_s: when it begins in its files.
-        clock: that of the tables, from the start of its files.
+        labels: names of its possible labels.
+        facts: name in braces -> its text in the path, and `stimulus` and `trial`.
+        offset_s: its start in its files.
+        clock: the clock of the tables, from the start of its files.
         trial: the cells of its row in the table of trials.
-        table: the file of its signals, if that is one table, what the description says of it, and the second at which
-            it begins.
-        source: what the description says of its files.
+        table: if its signals are in one table, the table's path, its part of the description, and the second at which
+            it begins; else None.
+        source: its part of the description.
     """
 
     id: str
@@ -481,9 +466,14 @@ class Part(NamedTuple):
     table: tuple[Path, OwnChannels, float] | None
     source: Source
 
+    @property
+    def times(self) -> np.ndarray:
+        """(n,) times from its start, every `STEP_S`, in s."""
+        return (np.arange(math.floor(self.duration_s / STEP_S)) + 0.5) * STEP_S
+
 
 def _find_codes(numbers: Mapping[float, int]) -> list[float]:
-    """The usual codes of missing values among numbers, where they are far from all others."""
+    """Return numbers that are probably codes of missing values: usual codes, far from all other numbers."""
     codes = [number for number in numbers if abs(number) in _USUAL_CODES]
     others = [number for number in numbers if number not in codes]
     if len(others) < 2:
@@ -492,9 +482,17 @@ def _find_codes(numbers: Mapping[float, int]) -> list[float]:
     return sorted(code for code in codes if not 2 * low - high <= code <= 2 * high - low)
 
 
+def _make_label(spec: LabelSource, values: np.ndarray, times: np.ndarray | None) -> Label | None:
+    return Label(spec.kind, values, times, spec.class_names or None) if len(values) else None
+
+
 class Labels:
-    """Makes labels, and keeps for `verify` which recordings have none, which rows were used, and which values are of no
-    class."""
+    """Reader of labels. For `verify` it also stores recordings without labels, used rows, and values without a class.
+
+    Args:
+        specs: label -> its part of the description; `places` has its line.
+        zone: time zone of dates without one.
+    """
 
     def __init__(
         self, specs: Mapping[str, LabelSource], tables: Tables, places: Mapping[str, str], zone: tzinfo
@@ -509,19 +507,19 @@ class Labels:
         self._placed: dict[tuple[str, Path], dict[int, str]] = defaultdict(dict)
 
     def read(self, part: Part) -> dict[str, Label]:
-        """Return the labels of a recording. Raises DataError that names table and line."""
+        """Return the labels of a recording by name. Raises DataError that names the table and line."""
         found = {}
         for name in part.labels:
-            label = self._label(name, self._specs[name], part)
+            label = self._read_label(name, self._specs[name], part)
             if label is not None and np.isfinite(label.values).any():
                 found[name] = label
             else:
                 self.missing[name].append(part.id)
         return found
 
-    def findings(self, written: Written) -> Iterator[Finding]:
-        """The values that are off the scale, and the moments and stretches that lie outside their recordings."""
-        for name, what in self.off_scale_notes().items():
+    def list_findings(self, written: Written) -> Iterator[Finding]:
+        """Yield findings on values off the scale, on codes of missing values, and on rows outside their recordings."""
+        for name, what in self.describe_off_scale().items():
             yield Finding("warning", written.where("labels", name), what)
         for name, numbers in self._numbers.items():
             for code in _find_codes(numbers) if self._specs[name].scale is None else ():
@@ -536,8 +534,8 @@ class Labels:
                     what = f"{len(lines)} rows with label {name} lie {how} the recording: lines {list_some(lines)}"
                     yield Finding("warning", str(path), what)
 
-    def off_scale_notes(self) -> dict[str, str]:
-        """Label -> a sentence on its values that are off the scale."""
+    def describe_off_scale(self) -> dict[str, str]:
+        """Return label -> a sentence on its values off the scale."""
         found = {}
         for name, texts in self.off_scale.items():
             low, high = self._specs[name].scale or (0, 0)
@@ -546,16 +544,16 @@ class Labels:
         return found
 
     def count_off_scale(self, name: str, rows: pd.DataFrame, path: Path) -> None:
-        """Counts the cells of a label that are off its scale in rows of a table, each once."""
+        """Count a label's cells off the scale in rows of a table, each row once."""
         spec, lines = self._specs[name], self.used[name, path]
         pattern = compile_part(str(spec.column or spec.trial), {})
         for line, row in rows[~rows.index.isin(lines)].iterrows():
             for column in filter(pattern.fullmatch, rows.columns):
-                self._value(name, spec, row[column], f"{path}, line {line}")
+                self._parse_value(name, spec, row[column], f"{path}, line {line}")
         lines.update(map(int, rows.index))
 
-    def _place(self, name: str, path: Path, line: int, part: Part, start: float, stop: float) -> None:
-        """Keeps where a row lies; trials leave out what lies between them."""
+    def _note_place(self, name: str, path: Path, line: int, part: Part, start: float, stop: float) -> None:
+        """Store whether a row is inside its recording, except for recordings that are cut into trials."""
         known = self._placed[name, path]
         if part.trial or known.get(line) == "inside" or math.isnan(start):
             return
@@ -565,55 +563,55 @@ class Labels:
             "inside" if inside else "partly outside" if touches or known.get(line) == "partly outside" else "outside"
         )
 
-    def reading(self, name: str) -> tables.Reading:
-        """How the table of a label is read."""
+    def find_reading(self, name: str) -> tables.Reading:
+        """Return the options for reading the table of a label."""
         return self._specs[name].reading
 
-    def unread(self) -> Iterator[tuple[str, Path, list[str]]]:
-        """The columns of wide tables that are of no stimulus here, by label."""
+    def find_unread_columns(self) -> Iterator[tuple[str, Path, list[str]]]:
+        """Yield label, table and columns of wide tables whose stimulus no recording has."""
         for (name, path), read in self.columns.items():
             pattern = compile_part(str(self._specs[name].column), {})
-            there = self._tables.rows(path, self._specs[name].reading)
-            spare = [column for column in there if pattern.fullmatch(column) and column not in read]
+            columns = self._tables.read_rows(path, self._specs[name].reading)
+            spare = [column for column in columns if pattern.fullmatch(column) and column not in read]
             if spare:
                 yield name, path, spare
 
-    def _label(self, name: str, spec: LabelSource, part: Part) -> Label | None:
+    def _read_label(self, name: str, spec: LabelSource, part: Part) -> Label | None:
         where = self._places[name]
         if spec.file or spec.trial:
             trial = fill(spec.trial or "", part.facts)
             text = part.facts.get(spec.file, "") if spec.file else part.trial.get(trial, "")
-            return self._whole(name, spec, text, where)
+            return self._make_single(name, spec, text, where)
         if spec.table is None:
             return self._read_samples(name, spec, part, where)
-        path = self._tables.path(spec.table, part.facts, where)
+        path = self._tables.find_path(spec.table, part.facts, where)
         if path is None:
             return None
         column = fill(str(spec.column), part.facts)
-        if column != spec.column and column not in self._tables.rows(
+        if column != spec.column and column not in self._tables.read_rows(
             path, spec.reading
-        ):  # a wide table that lacks this stimulus
+        ):  # a wide table without this stimulus
             return None
         spec = spec if column == spec.column else spec.model_copy(update={"column": column})
         timed = [c for c in (spec.start, spec.end, spec.duration, spec.time) if c]
-        rows = self._tables.select(path, spec, part.facts, [column, *timed], where)
+        rows = self._tables.select_rows(path, spec, part.facts, [column, *timed], where)
         self.columns[name, path].add(column)
         self.used[name, path].update(map(int, rows.index))
         if not timed:
             row = take_single(rows, path, part.id)
-            return None if row is None else self._whole(name, spec, row[column], f"{path}, line {row.name}")
-        clock = replace(part.clock, origin=part.source.origin(spec.from_) or part.clock.origin)
+            return None if row is None else self._make_single(name, spec, row[column], f"{path}, line {row.name}")
+        clock = replace(part.clock, origin=part.source.find_origin(spec.from_) or part.clock.origin)
         if spec.time:
-            return self._moments(name, spec, rows, path, clock, part)
-        listed = [not math.isnan(self._value(name, spec, text, f"{path}, line {line}"))
+            return self._read_moments(name, spec, rows, path, clock, part)
+        listed = [not math.isnan(self._parse_value(name, spec, text, f"{path}, line {line}"))
                   for line, text in rows[column].items()]  # fmt: skip
         found = make_spans(rows[listed], spec, path, clock, part.offset_s)
         for span in found:
-            self._place(name, path, span.line, part, span.start, span.stop)
-        return self._stretches(name, spec, found, path, part)
+            self._note_place(name, path, span.line, part, span.start, span.stop)
+        return self._read_stretches(name, spec, found, path, part)
 
-    def _value(self, name: str, spec: LabelSource, text: str, where: str) -> float:
-        """The number that stands for a cell; NaN where it holds nothing, or no class."""
+    def _parse_value(self, name: str, spec: LabelSource, text: str, where: str) -> float:
+        """Return a cell as a number: a class as its index, NaN for a missing value or an unknown class."""
         if spec.classes is None:
             value = tables.parse_number(text)
             if math.isnan(value) and text.lower() not in tables.MISSING:
@@ -635,14 +633,11 @@ class Labels:
             return math.nan
         return float(spec.class_names.index(named))
 
-    def _made(self, spec: LabelSource, values: np.ndarray, times: np.ndarray | None) -> Label | None:
-        return Label(spec.kind, values, times, spec.class_names or None) if len(values) else None
+    def _make_single(self, name: str, spec: LabelSource, text: str, where: str) -> Label | None:
+        return _make_label(spec, np.array([self._parse_value(name, spec, text, where)]), None)
 
-    def _whole(self, name: str, spec: LabelSource, text: str, where: str) -> Label | None:
-        return self._made(spec, np.array([self._value(name, spec, text, where)]), None)
-
-    def _stretches(self, name: str, spec: LabelSource, found: list[Span], path: Path, part: Part) -> Label | None:
-        times = (np.arange(math.floor(part.duration_s / STEP_S)) + 0.5) * STEP_S
+    def _read_stretches(self, name: str, spec: LabelSource, found: list[Span], path: Path, part: Part) -> Label | None:
+        times = part.times
         values = np.full(len(times), np.nan)
         before: Span | None = None
         for span in found:
@@ -654,27 +649,27 @@ class Labels:
                     where=str(path),
                     expected=f"one {name} at a time",
                 )
-            values[(times >= span.start) & (times < span.stop)] = self._value(name, spec, text, str(path))
+            values[(times >= span.start) & (times < span.stop)] = self._parse_value(name, spec, text, str(path))
             before = span if before is None or span.stop > before.stop else before
-        return self._made(spec, values, times)
+        return _make_label(spec, values, times)
 
-    def _moments(
+    def _read_moments(
         self, name: str, spec: LabelSource, rows: pd.DataFrame, path: Path, clock: Clock, part: Part
     ) -> Label | None:
         made = []
         for line, row in rows.iterrows():
-            at = clock.seconds(row[spec.time], path, line, str(spec.time)) - part.offset_s
-            value = self._value(name, spec, row[str(spec.column)], f"{path}, line {line}")
-            self._place(name, path, int(line), part, at, at)
-            if 0 <= at <= part.duration_s:
-                made.append((at, value))
+            second = clock.parse_seconds(row[spec.time], path, line, str(spec.time)) - part.offset_s
+            value = self._parse_value(name, spec, row[str(spec.column)], f"{path}, line {line}")
+            self._note_place(name, path, int(line), part, second, second)
+            if 0 <= second <= part.duration_s:
+                made.append((second, value))
         if not made:
             return None
         times, values = np.array(sorted(made)).T
-        return self._made(spec, values, times)
+        return _make_label(spec, values, times)
 
     def _read_samples(self, name: str, spec: LabelSource, part: Part, where: str) -> Label | None:
-        """A column beside the signals, read every `STEP_S`."""
+        """Return a label from a column beside the signals, every `STEP_S`."""
         if part.table is None:
             raise DataError(
                 f"`column` of {name}: the signals of {part.id} are in no table of one file",
@@ -683,8 +678,8 @@ class Labels:
             )
         path, channels, begins = part.table
         column = tables.read_columns(path, [str(spec.column)], where, channels.reading)[str(spec.column)]
-        times = (np.arange(math.floor(part.duration_s / STEP_S)) + 0.5) * STEP_S
+        times = part.times
         read = column.iloc[find_rows_at(path, channels, times + part.offset_s - begins, where, self._zone)]
         texts = {raw: "" if pd.isna(raw) else str(raw) for raw in read.unique()}
-        values = read.map({raw: self._value(name, spec, text, str(path)) for raw, text in texts.items()})
-        return self._made(spec, values.to_numpy(np.float64), times)
+        values = read.map({raw: self._parse_value(name, spec, text, str(path)) for raw, text in texts.items()})
+        return _make_label(spec, values.to_numpy(np.float64), times)

@@ -1,6 +1,6 @@
-"""The schema of a `dataset.yaml`: what own recordings are, whose they are, and how they are labelled, if they are.
+"""The schema of `dataset.yaml`: own recordings, their participants, and their labels, if any.
 
-Paths with names in braces (`{participant}/{session}_eda.csv`) come first, as the schema checks them.
+It includes path templates with names in braces, such as `{participant}/{session}_eda.csv`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from embench_plugins.datasets.formats.channels import Channels, Part
 from embench_plugins.datasets.own.clock import COLUMN, parse_zone
 from embench_plugins.datasets.own.tables import Reading, simplify_value
 
-# Paths with names in braces: `{participant}/{session}_eda.csv` finds files and says whose and what they are.
+# Path templates: `{participant}/{session}_eda.csv` finds files, and the facts in their names.
 
 _PART = re.compile(r"\{(?P<name>\w+)(?::(?P<form>[^{}]+))?\}|(?P<star>\*+)|(?P<any>\?)")
 _UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and bytes of a name that are not text; joined emojis and wide blanks are."""
+"""Control characters, and bytes that are not text; joined emojis and wide spaces are allowed."""
 _MOST_WILD = 5
-"""Names and stars in one part of a path, so that no file name takes long to be compared with it."""
+"""The most names and stars in one part of a path: more could make matching slow."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A path below the folder. `{name}` matches any text without a slash, `{name:S*}` a text of this form, `*` any text
-    without a name. The same name always matches the same text. If a path has several matches, the first names match the
-    shortest texts.
+    """A path below the folder, as a pattern. `{name}` matches any text without a slash, `{name:S*}` a text of this
+    form, `*` any text without a name. The same name always matches the same text. Of several possible matches, earlier
+    names match the shorter texts.
 
     Raises:
         ValueError: it leads out of the folder, or cannot be read.
@@ -63,11 +63,10 @@ class Template:
         return tuple(dict.fromkeys(match["name"] for match in _PART.finditer(self.text) if match["name"]))
 
     def matches(self, root: Path, known: Mapping[str, str] | None = None) -> Iterator[tuple[Path, dict[str, str]]]:
-        """Yield the matching paths below a folder, sorted by name, with name -> its text in the path for each name in
-        braces.
+        """Yield the matching paths below a folder, sorted by name, with name in braces -> its text in the path.
 
         Args:
-            known: what stands for some of them.
+            known: name -> its text, for names that are fixed.
         """
         yield from _find_matching_paths(root, self.text.split("/"), dict(known or {}))
 
@@ -146,10 +145,10 @@ def _compile_form(form: str) -> str:
 # The schema.
 
 ENTITIES = ("participant", "session", "task", "run")
-"""What the names of BIDS files say."""
+"""The facts in the names of BIDS files."""
 SENSED = tuple(m for m in MODALITIES if m not in ("video", "face_au", "eeg_bands"))
 PIECE_S = 600.0
-"""The length of pieces of recordings without labels, where the description says none."""
+"""The default length of the pieces of recordings without labels, in s."""
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 Text = Annotated[str, Field(min_length=1)]
@@ -169,11 +168,12 @@ def _check_pattern(text: str | None) -> str | None:
 
 
 class Readable(Part):
-    """How a table is read.
+    """The options for reading a table.
 
     Args:
-        skip_lines: so many lines stand before the line of names.
-        sheet: that of an Excel file; `*`: all, of equal columns, with a column `sheet` of their names.
+        skip_lines: number of lines before the line of column names.
+        sheet: the sheet of an Excel file; `*` for all sheets, which must have equal columns; a column `sheet` then has
+            their names.
     """
 
     skip_lines: Annotated[int, Field(ge=0, le=40)] = 0
@@ -181,17 +181,17 @@ class Readable(Part):
 
     @property
     def reading(self) -> Reading:
-        """Both, as the readers of tables take them."""
+        """The options as the readers of tables take them."""
         return Reading(self.skip_lines, self.sheet)
 
 
 class Table(Readable):
-    """A table with a line of names and rows, and the columns with the facts in the files' names. A column without a
-    name is called by its number, from 1.
+    """A table with a line of column names, and its columns of facts on recordings. A column without a name is called by
+    its number, from 1.
 
     Args:
-        table: a path below the folder, in which `{participant}` and so on stand for what the recording's name has.
-        keys: name -> the column that holds it.
+        table: a path below the folder; `{participant}` and other names in braces are the facts in the recording's path.
+        keys: name in braces -> the column with its values.
     """
 
     table: Template
@@ -201,27 +201,28 @@ class Table(Readable):
 
 
 class Column(Table):
-    """One value of the row that a recording has in a table."""
+    """One cell of a recording's row in a table."""
 
     column: Text
 
 
 class Trials(Readable):
-    """Parts of a recording that become recordings of their own, by a table or by markers in the files.
+    """The trials of recordings, each of which becomes a recording, by a table or by markers in the files.
 
     Args:
-        table, keys: as of any table; its other columns can be a label's.
+        table, keys: as for any table; labels can use its other columns.
         start, end, duration: columns; times are seconds from the start of the files, or dates and times of day. With a
             name in braces, such as `{stimulus}_start`, a row has columns for each stimulus.
-        stimulus: the column that names what was shown.
-        where: only rows in which each of these columns has one of these values.
-        markers: in place of a table, the markers in the files at which a part begins: text -> stimulus, or one text
-            with a name in braces, such as `film_start_{stimulus}`.
-        channel: the stream of an XDF file that holds the markers; or a channel or column of triggers, such as `Status`,
-            whose numbers are the markers' texts.
-        until: the text of the marker at which it ends; or `lasts_s`, its length in s.
-        clock: of older descriptions; times say by themselves whether they are dates.
-        from_: `from`, what seconds count from; see `Source`.
+        stimulus: the column of stimuli.
+        where: column -> the values of the rows that count.
+        markers: instead of a table, the markers in the files at which trials begin: text -> stimulus, or one text with
+            a name in braces, such as `film_start_{stimulus}`.
+        channel: the stream of an XDF file with the markers; or a channel or column of triggers, such as `Status`, whose
+            numbers are the markers' texts.
+        until: the text of the marker at which a trial ends.
+        lasts_s: the length of each trial in s, instead of `until`.
+        clock: only in older descriptions, and ignored.
+        from_: `from`, the origin of seconds; see `Source`.
     """
 
     table: Template | None = None
@@ -267,20 +268,20 @@ class Trials(Readable):
 
     @property
     def columns(self) -> list[str]:
-        """Columns that the table must have, by their names in the description."""
+        """The columns that the table must have, by their names in the description."""
         timed = () if self.wide else (self.start, self.end, self.duration)
         return [c for c in (*timed, self.stimulus, *self.where) if c]
 
 
 class OwnChannels(Channels, Readable):
-    """The channels of a modality, and where they are.
+    """The channels of a modality, and their files.
 
     Args:
-        file: the files that hold it, where they are not the recording's own.
-        time: column of the time of each row, from which samples get their places, and by which the rate is checked.
-        time_unit: that of numbers in it.
-        missing: numbers that stand for lost samples, such as -9999.
-        from_: `from`, the modality at the start of whose file this file begins, or from which its times count.
+        file: the files with this modality, if they are not the `files` of the recording.
+        time: the column with the time of each row, which places the samples and checks the rate.
+        time_unit: unit of numbers in `time`.
+        missing: numbers that mark lost samples, such as -9999.
+        from_: `from`, the modality whose file begins with this file, or is the origin of its times.
     """
 
     missing: tuple[float, ...] = ()
@@ -291,12 +292,12 @@ class OwnChannels(Channels, Readable):
 
     @field_validator("rate", mode="before")
     @classmethod
-    def _number(cls, given: Any) -> Any:
+    def _number(cls, value: Any) -> Any:
         """Return a text as a number if it is one; else unchanged, as the path of a number in a MATLAB file."""
         try:
-            return float(given)
+            return float(value)
         except (TypeError, ValueError):
-            return given
+            return value
 
     _read = field_validator("file", mode="before")(_parse_template)
 
@@ -306,23 +307,23 @@ class FromHeader(OwnChannels):
 
 
 UNITS = {"eda": "uS", "temp": "degC"}
-"""What modalities are read in whose files state another unit, or one that the description leaves to them."""
+"""Modality -> its unit after conversion, if only the files state a unit."""
 
 
 class Source(Part):
     """Recordings of one kind.
 
     Args:
-        files: path of their files below the folder, such as `{participant}/{session}.csv`.
-        e4: in place of it, the folders of Empatica E4 exports.
-        bids: in place of it, the task of a BIDS dataset.
-        signals: modality -> channels; of an E4 the modalities' names, by default all.
-        stimulus, session: texts, in which `{name}` is what the file's name has there.
-        order, start_s: position in the session, and seconds since it began.
-        trials: parts of each file that are recordings of their own.
-        labels: those that these recordings have; left out: all.
-        from_: `from`, what seconds in tables count from where the files begin apart: the start of a modality's file, or
-            `time`, 0 of the columns of times, which then count from one moment in all files.
+        files: template of their files, such as `{participant}/{session}.csv`.
+        e4: instead of `files`, template of the folders of Empatica E4 exports.
+        bids: instead of `files`, the task of a BIDS dataset.
+        signals: modality -> channels; for an E4 the names of modalities, by default all.
+        stimulus, session: texts, in which `{name}` is the fact in the file's path.
+        order, start_s: position in the session, and seconds from the session's start.
+        trials: the trials in each file, which become recordings.
+        labels: the labels of these recordings; None for all.
+        from_: `from`, the origin of seconds in tables if files begin at different times: a modality, for the start of
+            its file, or `time`, for 0 in the columns of times, which then all count from the same moment.
     """
 
     files: Template | None = None
@@ -341,14 +342,14 @@ class Source(Part):
 
     @field_validator("signals")
     @classmethod
-    def _by_header(cls, given: Any, info: ValidationInfo) -> Any:
-        if not isinstance(given, Mapping) or info.data.get("bids"):
-            return given
+    def _by_header(cls, signals: Any, info: ValidationInfo) -> Any:
+        if not isinstance(signals, Mapping) or info.data.get("bids"):
+            return signals
         return {
             m: FromHeader(**own.model_dump(exclude_unset=True) | {"unit": UNITS[m]})
             if own.unit is None and m in UNITS
             else own
-            for m, own in given.items()
+            for m, own in signals.items()
         }
 
     @property
@@ -358,10 +359,10 @@ class Source(Part):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Their names."""
+        """The names of the modalities."""
         return tuple(self.signals) or (tuple(e4.FILES) if self.e4 else ())
 
-    def origin(self, text: str | None) -> str | None:
+    def find_origin(self, text: str | None) -> str | None:
         """Return the modality whose file `from` names, directly or by its path, or `time`; None if it names neither."""
         if text is None or text == COLUMN or text in self.modalities:
             return text
@@ -406,7 +407,7 @@ class Source(Part):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names in braces in the path of a recording's files."""
+        """The names in braces in the template of a recording's files."""
         if self.bids:
             return ENTITIES
         template = self.template or next(iter(filter(None, map(self.find_template, self.modalities))), None)
@@ -419,11 +420,12 @@ class LabelSource(Readable):
     file.
 
     Args:
-        classes: value in the data -> class, or the classes as the data call them; without them values are numbers.
-        scale: the least and the greatest number.
-        missing: numbers that stand for a missing label, such as 99.
-        columns, raters: in place of `column`, those of several raters, and how their numbers become one.
-        from_: `from`, what seconds count from; see `Source`.
+        classes: value in the data -> class, or a list of classes if the data contain their names; None for numbers.
+        scale: the lowest and highest number.
+        missing: numbers that mark a missing label, such as 99.
+        columns: the columns of several raters, instead of `column`.
+        raters: the rule that fuses the numbers of several raters.
+        from_: `from`, the origin of seconds; see `Source`.
     """
 
     file: Text | None = None
@@ -447,22 +449,22 @@ class LabelSource(Readable):
 
     @field_validator("classes", mode="before")
     @classmethod
-    def _named(cls, given: Any) -> Any:
-        if isinstance(given, list):
-            if len(set(map(str, given))) < len(given):
+    def _named(cls, classes: Any) -> Any:
+        if isinstance(classes, list):
+            if len(set(map(str, classes))) < len(classes):
                 raise ValueError("a class is named twice")
-            given = {str(name): str(name) for name in given}
-        if isinstance(given, Mapping) and len(set(given.values())) < 2:
+            classes = {str(name): str(name) for name in classes}
+        if isinstance(classes, Mapping) and len(set(classes.values())) < 2:
             raise ValueError("two classes are needed at least")
         known: dict[str, str] = {}
-        for raw, named in given.items() if isinstance(given, Mapping) else ():
+        for raw, named in classes.items() if isinstance(classes, Mapping) else ():
             other = known.setdefault(simplify_value(str(raw)), str(raw))
-            if given.get(other, named) != named:
+            if classes.get(other, named) != named:
                 what = f"`{other}` and `{raw}` are one value, but two classes"
                 raise ValueError(
                     f"{what}: case, spaces, leading zeros and film endings do not count; rename one in the data"
                 )
-        return given
+        return classes
 
     @model_validator(mode="after")
     def _agree(self) -> LabelSource:
@@ -489,12 +491,12 @@ class LabelSource(Readable):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Each class once, in the order of the file."""
+        """The classes without duplicates, in the order of the file."""
         return tuple(dict.fromkeys((self.classes or {}).values()))
 
     @property
     def kind(self) -> Literal["rating", "continuous", "condition"]:
-        """The kind of label, in the words of the interfaces."""
+        """The kind of label in the terms of `embench.interfaces`."""
         if self.classes:
             return "condition"
         timed = self.start or self.time or (not self.table and (self.column or self.columns))
@@ -502,7 +504,7 @@ class LabelSource(Readable):
 
 
 class TargetRule(Part):
-    """The rule of a target, as `embench.interfaces.units` has it, with classes by their names."""
+    """The rule of a target, as in `embench.interfaces.units`, but with classes by name."""
 
     label: Text
     kind: KindName
@@ -521,11 +523,11 @@ class TargetRule(Part):
 
 
 class People(Readable):
-    """The facts on subjects: a `table` with the column of their `id` and columns of `info` (name -> column).
+    """The facts on subjects: a `table`, its column with their `id`, and columns of `info` (name -> column).
 
     Args:
-        group: the column, or the name in the files' path, of those who were recorded together.
-        exclude: subjects to be left out.
+        group: the column, or the name in braces, of the group that subjects were recorded in.
+        exclude: subjects to leave out.
     """
 
     table: Template | None = None
@@ -544,8 +546,8 @@ class People(Readable):
 
 
 class Faulty(Part):
-    """A recording, or a part of one by its number (`P07@3`), that is left out for its files; with a `modality` only
-    that. `why` is for readers."""
+    """A recording, or a trial with its number (`P07@3`), to leave out because of its files; with a `modality`, only
+    that is left out. `why` is for readers."""
 
     recording: Text
     modality: Text | None = None
@@ -553,7 +555,7 @@ class Faulty(Part):
 
 
 class Rest(Part):
-    """The rest in every recording, in s from its start."""
+    """The rest period in every recording, in s from its start."""
 
     start_s: Annotated[float, Field(ge=0)]
     stop_s: Annotated[float, Field(gt=0)]
@@ -561,8 +563,8 @@ class Rest(Part):
 
 
 class Unlabelled(Part):
-    """A `dataset.yaml` of recordings to pretrain on. Those that last longer than `longest_s` come in pieces.
-    `timezone` is that of dates and times of day without one."""
+    """A `dataset.yaml` of recordings for pretraining. Recordings longer than `longest_s` are divided into pieces.
+    `timezone` is the zone of dates and times of day without one."""
 
     name: Name = "corpus"
     title: Text
@@ -587,12 +589,12 @@ class Unlabelled(Part):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """In the order of the field's list."""
+        """The modalities of all sources, in the order of `SENSED`."""
         return tuple(m for m in SENSED if any(m in source.modalities for source in self.recordings))
 
 
 class Description(Unlabelled):
-    """A `dataset.yaml` of recordings with labels. None lasts longer than `longest_s`."""
+    """A `dataset.yaml` of recordings with labels, none longer than `longest_s`."""
 
     name: Name
     longest_s: Annotated[float, Field(gt=0)]
@@ -602,12 +604,12 @@ class Description(Unlabelled):
     targets: Annotated[Mapping[Name, TargetRule], Field(min_length=1)]
 
 
-# Labels of several raters in a `dataset.yaml`: one of each column, and one of them all.
+# Labels of several raters: one for each column, and one that fuses them.
 
 
 def group_raters(labels: Mapping[str, LabelSource]) -> dict[str, Raters]:
-    """Return the raters of each label that several decide, as a card has them: `calm_r1` and so on, in the order of
-    columns."""
+    """Return label -> its raters, as a card has them, for labels of several raters. Their labels are `calm_r1` and so
+    on, in the order of columns."""
     return {
         name: Raters(tuple(f"{name}_r{k}" for k, _ in enumerate(spec.columns, 1)), spec.raters)
         for name, spec in labels.items()
@@ -616,7 +618,7 @@ def group_raters(labels: Mapping[str, LabelSource]) -> dict[str, Raters]:
 
 
 def read_labels(labels: Mapping[str, LabelSource]) -> dict[str, dict[str, LabelSource]]:
-    """Label -> the labels that are read for it, by name, each of one column: itself, or one a rater."""
+    """Return label -> the labels to read for it, by name: one for each rater, or only itself."""
     fused = group_raters(labels)
     made = {}
     for name, spec in labels.items():

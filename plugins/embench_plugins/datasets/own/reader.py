@@ -25,14 +25,14 @@ import pandas as pd
 
 from embench.errors import CheckFailed, DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
-from embench.interfaces.recording import Recording, Signal
+from embench.interfaces.recording import Recording
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS
 from embench_plugins.datasets.formats.notes import find_wfdb_notes
 from embench_plugins.datasets.formats.recordings import list_files
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import COLUMN, STARTS_APART_S, Clock, parse_zone
-from embench_plugins.datasets.own.description import DATASET, Written, make_card, read_description, read_yaml
+from embench_plugins.datasets.own.description import DATASET, make_card, read_description, read_yaml
 from embench_plugins.datasets.own.items import (
     Heard,
     Item,
@@ -87,7 +87,7 @@ KEY = "faulty:"
 
 
 class Fault(NamedTuple):
-    """A recording, or a modality of it, that cannot be used, and why."""
+    """A recording, or a modality of it, that cannot be used, and the error."""
 
     recording: str
     modality: str | None
@@ -95,7 +95,7 @@ class Fault(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The entry of a `dataset.yaml` that leaves it out."""
+        """The entry of `dataset.yaml` that leaves it out."""
         where = Path(self.error.where or "").name
         why = json.dumps(f"{where}: {self.error.what}" if where else self.error.what, ensure_ascii=False)
         modality = f", modality: {self.modality}" if self.modality else ""
@@ -105,27 +105,27 @@ class Fault(NamedTuple):
 def find_faults(
     items: Iterable[Item],
     modalities: Callable[[Item], Sequence[str]],
-    opened: Callable[[Item, Sequence[str]], AbstractContextManager[Read]],
+    open_item: Callable[[Item, Sequence[str]], AbstractContextManager[Read]],
     trials: Callable[[Item, Read], Sequence[Span | DataError | None]],
 ) -> Iterator[Fault]:
     """Yield the unusable parts of recordings: modalities with unreadable files, trials outside their recording, and
     recordings without any usable part.
 
     Args:
-        modalities: those of a recording.
-        opened: opens some of them.
-        trials: the parts of a recording, or what is wrong with each.
+        modalities: function that returns the modalities of a recording.
+        open_item: function that opens some modalities of a recording.
+        trials: function that returns the parts of a recording, or the error on each.
     """
     for item in items:
-        there = modalities(item)
-        unreadable = {m: error for m in there if (error := _try_recording(opened, item, [m]))}
-        whole = [m for m in there if m not in unreadable]
-        if not whole:
+        names = modalities(item)
+        unreadable = {m: error for m in names if (error := _try_recording(open_item, item, [m]))}
+        readable = [m for m in names if m not in unreadable]
+        if not readable:
             yield Fault(item.id, None, next(iter(unreadable.values())))
             continue
         yield from (Fault(item.id, m, error) for m, error in unreadable.items())
         try:
-            with opened(item, whole) as read:
+            with open_item(item, readable) as read:
                 parts = trials(item, read)
         except DataError as error:
             yield Fault(item.id, None, error)
@@ -159,10 +159,11 @@ def check_share(found: Sequence[Fault], counts: Mapping[str, int]) -> None:
 
 
 def _try_recording(
-    opened: Callable[[Item, Sequence[str]], AbstractContextManager[Read]], item: Item, modalities: Sequence[str]
+    open_item: Callable[[Item, Sequence[str]], AbstractContextManager[Read]], item: Item, modalities: Sequence[str]
 ) -> DataError | None:
+    """Return the error on reading some modalities of a recording; None if there is none."""
     try:
-        with opened(item, modalities) as read:
+        with open_item(item, modalities) as read:
             read.between(0.0, read.duration_s)
     except DataError as error:
         return error
@@ -183,7 +184,7 @@ def add_faults(text: str, found: Sequence[Fault]) -> str:
 
 LONGEST_S = 3600.0
 OVERHANG_S = 1.0
-"""A trial may end so much after its files do."""
+"""The most seconds by which a trial may end after its files."""
 
 
 class Own(Dataset):
@@ -214,16 +215,13 @@ class Own(Dataset):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._written = self._read_written()
+        self._written = read_yaml(self.root / DATASET)
         self.description = read_description(self._written, self.schema)
         self.card = make_card(self.description)
         self._tables = Tables(self.root)
-        self._begun: dict[str, dict[str, float | None]] = {}
+        self._starts: dict[str, dict[str, float | None]] = {}
         self._odd: dict[str, list[Finding]] = {}
         self._apart: dict[int, dict[str, float]] = {}
-
-    def _read_written(self) -> Written:
-        return read_yaml(self.root / DATASET)
 
     def subjects(self) -> list[str]:
         """Return the subjects of all files that match the patterns, without excluded subjects."""
@@ -231,7 +229,7 @@ class Own(Dataset):
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Return the columns that `info` names, of the subject's row in the table of participants."""
-        return self._people.info(subject)
+        return self._people.find_info(subject)
 
     def files(self, subject: str) -> list[Path]:
         """Return one subject's files: the description, the tables, and the signals with their accompanying files."""
@@ -240,7 +238,7 @@ class Own(Dataset):
             found.append(self._people.path)
         for item in self._find_items(subject):
             for m, path in item.paths.items():
-                source = self._source(item)
+                source = self._find_source(item)
                 own = list_bids_files(path) if source.bids else [path / e4.FILES[m]] if source.e4 else list_files(path)
                 own = [*own, *find_wfdb_notes(path)]
                 found += [part for part in own if part.is_file()]
@@ -272,7 +270,7 @@ class Own(Dataset):
                     for m, signal in recording.signals.items():
                         rates.setdefault((item.source, m), set()).add(signal.rate)
                         heard.add(m, signal)
-                findings += heard.findings(self._modalities(item), few=not self.description.targets)
+                findings += heard.findings(self._list_modalities(item), few=not self.description.targets)
             except DataError as error:
                 findings.append(Finding("error", error.where or item.id, error.what))
             findings += self._odd.get(item.id, ())
@@ -281,19 +279,21 @@ class Own(Dataset):
         for name, ids in labels.missing.items():
             what = f"{len(ids)} recordings have no label {name}: {list_some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
-        findings += labels.findings(self._written)
+        findings += labels.list_findings(self._written)
         for name, texts in labels.without_class.items():
             values = list_some([f"`{text}`" for text in sorted(texts)])
             what = f"values of {name} that are none of its classes have no label: {values}"
             findings.append(Finding("note", self._written.where("labels", name), what))
         for (name, path), lines in labels.used.items():
-            if spare := sorted({int(line) for line in self._tables.rows(path, labels.reading(name)).index} - lines):
+            if spare := sorted(
+                {int(line) for line in self._tables.read_rows(path, labels.find_reading(name)).index} - lines
+            ):
                 what = f"{len(spare)} rows with label {name} are of no recording here: lines {list_some(spare)}"
                 findings.append(Finding("warning", str(path), what))
-        for name, path, columns in labels.unread():
+        for name, path, columns in labels.find_unread_columns():
             what = f"columns of label {name} are of no recording here: {list_some(columns)}"
             findings.append(Finding("warning", str(path), what))
-        findings += self._people.findings(self.subjects())
+        findings += self._people.list_findings(self.subjects())
         findings += find_unmatched(self.root, self.description, self._items)
         return list(dict.fromkeys(findings))
 
@@ -302,18 +302,18 @@ class Own(Dataset):
         of labels, not the signals."""
         labels = self._labels()
         for item in (item for subject in self.subjects() for item in self._find_items(subject)):
-            trials = self._source(item).trials
+            trials = self._find_source(item).trials
             for name, spec in ((o, s) for n in self._label_names(item) for o, s in self._label_sources[n].items()):
                 table = trials if spec.trial else spec
                 if not spec.scale or spec.classes or table is None or table.table is None:
                     continue
                 keys = {fact: column for fact, column in table.keys.items() if fact in item.facts}
                 known, where = table.model_copy(update={"keys": keys}), self._written.where("labels", name)
-                path = self._tables.path(table.table, item.facts, where)
+                path = self._tables.find_path(table.table, item.facts, where)
                 if path is not None:
-                    rows = self._tables.select(path, known, item.facts, [], where)
+                    rows = self._tables.select_rows(path, known, item.facts, [], where)
                     labels.count_off_scale(name, rows, path)
-        return list(labels.off_scale_notes().values())
+        return list(labels.describe_off_scale().values())
 
     def _check_lengths(self, longest: float, rates: Mapping[tuple[int, str], set[float]]) -> list[Finding]:
         """Return the findings on the longest recording, and on signals of one source that have several rates."""
@@ -345,13 +345,13 @@ class Own(Dataset):
         )
         return [Finding("note", self._written.where("recordings"), what)]
 
-    # Which recordings there are.
+    # The recordings.
 
-    def _source(self, item: Item) -> Source:
+    def _find_source(self, item: Item) -> Source:
         return self.description.recordings[item.source]
 
     def _label_names(self, item: Item) -> tuple[str, ...]:
-        own = self._source(item).labels
+        own = self._find_source(item).labels
         return tuple(self.description.labels) if own is None else own
 
     @cached_property
@@ -386,70 +386,72 @@ class Own(Dataset):
         return parse_zone(self.description.timezone)
 
     def _list_tables(self, item: Item) -> list[Path]:
-        source = self._source(item)
+        source = self._find_source(item)
         named = [self.description.labels[name].table for name in self._label_names(item)]
         named += [part.table for part in (source.order, source.start_s) if isinstance(part, Column)]
         named += [source.trials.table] if source.trials and source.trials.table else []
-        found = [self._tables.path(table, item.facts, str(self.root / DATASET)) for table in named if table]
+        found = [self._tables.find_path(table, item.facts, str(self.root / DATASET)) for table in named if table]
         return [path for path in found if path is not None]
 
     def _read(self, item: Item, labels: Labels) -> Iterator[Recording]:
-        source = self._source(item)
-        with self._open(item, self._modalities(item)) as read:
-            base = {key: self._number(item, source, key) for key in ("order", "start_s")}
+        source = self._find_source(item)
+        with self._open_files(item, self._list_modalities(item)) as read:
+            base = {key: self._read_number(item, source, key) for key in ("order", "start_s")}
             if base["start_s"] is None or base["order"] is None:
-                known = self._known_start(item)
+                known = self._find_known_start(item)
                 if source.trials and not source.e4:  # these come one after another
                     known["order"] = None
                 base = {key: known[key] if value is None else value for key, value in base.items()}
             self._odd[item.id] = list(read.odd)
             begins = [second for m, second in read.origins.items() if m != COLUMN]
             self._apart.setdefault(item.source, {})[item.id] = max(begins, default=0.0) - min(begins, default=0.0)
-            read, spans_ = self._cut(item, source, read)
+            read, spans_ = self._cut_trials(item, source, read)
             out = {fault.recording for fault in self.description.faulty}
             for number, span in enumerate(spans_):
                 if source.trials and f"{item.id}@{number + 1}" in out:
                     continue
                 if isinstance(span, DataError):
                     raise span
-                yield self._recording(item, source, read, base, number, span, labels)
+                yield self._make_recording(item, source, read, base, number, span, labels)
 
-    def _known_start(self, item: Item) -> dict[str, float | None]:
+    def _find_known_start(self, item: Item) -> dict[str, float | None]:
         """Return the start and order of a recording in its session, if the files contain start times."""
         items = {
             other.id: other for other in self._find_items(item.facts["participant"]) if other.source == item.source
         }
-        starts = self._begun.setdefault(item.facts["participant"], {})
-        starts |= {id_: self._first(other) for id_, other in items.items() if id_ not in starts}
+        starts = self._starts.setdefault(item.facts["participant"], {})
+        starts |= {id_: self._find_start(other) for id_, other in items.items() if id_ not in starts}
         session = self._find_session(item)
         return find_start_and_order(
             item.id, starts, [id_ for id_, o in items.items() if self._find_session(o) == session]
         )
 
-    def _first(self, item: Item) -> float | None:
-        """Return the time at which all files of a recording have begun; None if no file contains its start."""
-        source = self._source(item)
+    def _find_start(self, item: Item) -> float | None:
+        """Return the unix time at which all files of a recording have begun; None if no file contains its start."""
+        source = self._find_source(item)
         if source.e4:
             return find_first_moment(item)
         own = source.signals if isinstance(source.signals, Mapping) else {}
         try:
             placed = {m for m, channels in own.items() if channels.from_}
             found = [find_file_start(path, own.get(m), self._zone) for m, path in item.paths.items() if m not in placed]
-        except DataError:  # it is told where the recording is read
+        except DataError:  # reported when the recording is read
             return None
         return max((start for start in found if start is not None), default=None)
 
-    def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
+    def _cut_trials(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
         """Return the signals of some files, and the parts of them that are recordings of their own."""
         whole = keep_in_memory(read.between(0.0, read.duration_s), read.start, read.duration_s)
         read = whole._replace(origins=read.origins)
-        return read, self._trials(item, source, read) or [None]
+        return read, self._find_trials(item, source, read) or [None]
 
-    def _modalities(self, item: Item) -> list[str]:
-        return [m for m in self._source(item).modalities if m not in item.faulty]
+    def _list_modalities(self, item: Item) -> list[str]:
+        """Return the modalities of a recording without faulty ones."""
+        return [m for m in self._find_source(item).modalities if m not in item.faulty]
 
-    def _open(self, item: Item, wanted: Sequence[str]) -> AbstractContextManager[Read]:
-        source = self._source(item)
+    def _open_files(self, item: Item, wanted: Sequence[str]) -> AbstractContextManager[Read]:
+        """Return the opened files of some modalities of a recording."""
+        source = self._find_source(item)
         if source.e4:
             return nullcontext(read_e4(next(iter(item.paths.values())), wanted))
         channels = (
@@ -460,21 +462,22 @@ class Own(Dataset):
             return nullcontext(read_bids(self.root, item.paths[""], channels, where))
         paths = {m: path for m, path in item.paths.items() if m in wanted}
         places = {m: self._written.where("recordings", item.source, "signals", m) for m in paths}
-        channels = {m: own.model_copy(update={"from_": source.origin(own.from_)}) for m, own in channels.items()}
-        return open_signals(paths, channels, places, self._zone, source.origin(source.from_))
+        channels = {m: own.model_copy(update={"from_": source.find_origin(own.from_)}) for m, own in channels.items()}
+        return open_signals(paths, channels, places, self._zone, source.find_origin(source.from_))
 
-    def _clock(self, source: Source, read: Read, origin: str | None = None) -> Clock:
-        named = source.origin(origin) or source.origin(source.from_)
+    def _make_clock(self, source: Source, read: Read, origin: str | None = None) -> Clock:
+        """Return the clock of a recording's tables; `origin` is the origin of seconds in a part of the description."""
+        named = source.find_origin(origin) or source.find_origin(source.from_)
         return Clock(self._zone, read.start, read.duration_s, read.origins, named)
 
-    def _number(self, item: Item, source: Source, key: str) -> float | None:
+    def _read_number(self, item: Item, source: Source, key: str) -> float | None:
         """Return the order or start of a recording, from its path or a table."""
         spec, where = getattr(source, key), self._written.where("recordings", item.source, key)
         if spec is None:
             return None
         if isinstance(spec, Column):
-            path = self._tables.path(spec.table, item.facts, where)
-            rows = self._tables.select(path, spec, item.facts, [spec.column], where) if path else None
+            path = self._tables.find_path(spec.table, item.facts, where)
+            rows = self._tables.select_rows(path, spec, item.facts, [spec.column], where) if path else None
             row = take_single(rows, path, item.id) if path and rows is not None else None
             if row is None:
                 return None
@@ -488,23 +491,24 @@ class Own(Dataset):
             raise DataError(f"`{key}` of {item.id} is `{text[:40]}`", where=where, expected="a number from 0 on")
         return value
 
-    def _trials(self, item: Item, source: Source, read: Read) -> list[Span | DataError]:
+    def _find_trials(self, item: Item, source: Source, read: Read) -> list[Span | DataError]:
         """Return the parts of a recording in order; for a part outside the recording, the error to raise."""
         spec, where = source.trials, self._written.where("recordings", item.source, "trials")
         if spec is None:
             return []
-        path, found = self._spans(item, spec, read, where)
+        path, found = self._find_spans(item, spec, read, where)
         if not found.spans:
             expected = "markers of whole trials" if spec.markers else "rows with these values"
             raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected=expected)
         odd = [Finding("warning", str(path), f"{item.id}: {what}") for what in found.odd]
         self._odd.setdefault(item.id, []).extend(odd)
         return [
-            span if isinstance(span, DataError) else self._outside(item, path, span, read.duration_s) or span
+            span if isinstance(span, DataError) else self._check_inside(item, path, span, read.duration_s) or span
             for span in found.spans
         ]
 
-    def _outside(self, item: Item, path: Path, span: Span, duration_s: float) -> DataError | None:
+    def _check_inside(self, item: Item, path: Path, span: Span, duration_s: float) -> DataError | None:
+        """Return the error on a trial that is not inside its recording; None if it is."""
         if 0 <= span.start < span.stop <= duration_s + OVERHANG_S:
             return None
         line = f"line {span.line}: " if span.line else ""
@@ -524,11 +528,11 @@ class Own(Dataset):
         counts = dict.fromkeys((item.id for item in items), 1)
 
         def parts(item: Item, read: Read) -> Sequence[Span | DataError | None]:
-            made = self._cut(item, self._source(item), read)[1]
+            made = self._cut_trials(item, self._find_source(item), read)[1]
             counts[item.id] = len(made)
             return made
 
-        every = find_faults(items, self._modalities, self._open, parts)
+        every = find_faults(items, self._list_modalities, self._open_files, parts)
         found = [fault for fault in every if fault.recording not in out or fault.modality]
         check_share(found, counts)
         if found:
@@ -536,20 +540,20 @@ class Own(Dataset):
             path.write_text(add_faults(path.read_text("utf-8"), found), "utf-8", newline="\n")
         return len(found)
 
-    def _spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, Marked]:
+    def _find_spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, Marked]:
         """Return the trials of a recording's files, and the file that defines the trials."""
         if spec.table is None:
-            signals = self._source(item).signals
+            signals = self._find_source(item).signals
             own = signals if isinstance(signals, Mapping) else {}
             path, marks = find_marks(item.paths, own, spec, read.origins, where, self._zone)
             return path, make_marked_spans(marks, spec.markers or {}, spec.until, spec.lasts_s, path)
-        found = self._tables.path(spec.table, item.facts, where)
+        found = self._tables.find_path(spec.table, item.facts, where)
         if found is None:
             raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
-        rows = self._tables.select(found, spec, item.facts, spec.columns, where)
+        rows = self._tables.select_rows(found, spec, item.facts, spec.columns, where)
         nameless = list[str]()
         if spec.stimulus:
-            pauses = self._pauses(rows, spec.stimulus)
+            pauses = self._find_pauses(rows, spec.stimulus)
             texts = sorted({text for text in rows[spec.stimulus][pauses] if text.lower() not in ("", "n/a")})
             if texts:
                 what = f"{int(pauses.sum())} rows are passed over, since {spec.stimulus} is {list_some(texts)}"
@@ -557,13 +561,13 @@ class Own(Dataset):
             rows = rows[~pauses]
         for column, values in spec.where.items():
             rows = rows[rows[column].map(tables.simplify_value).isin({tables.simplify_value(v) for v in values})]
-        clock = self._clock(self._source(item), read, spec.from_)
+        clock = self._make_clock(self._find_source(item), read, spec.from_)
         made = separate_trials(
             (make_wide_spans if spec.wide else make_spans)(rows, spec, found, clock), found, spec.stimulus or "stimulus"
         )
         return found, made._replace(odd=made.odd + nameless)
 
-    def _pauses(self, rows: pd.DataFrame, stimulus: str) -> pd.Series:
+    def _find_pauses(self, rows: pd.DataFrame, stimulus: str) -> pd.Series:
         """Return True for each row of a table of trials that names no stimulus. A word that often marks missing values,
         such as `NA`, is a name if it is a class or if the row has a label."""
         labels = self.description.labels.values()
@@ -576,10 +580,11 @@ class Own(Dataset):
         is_name = (cells != "") & (cells.map(tables.simplify_value).isin(named) | is_rated)
         return tables.is_blank(cells) & ~is_name
 
-    def _recording(
+    def _make_recording(
         self, item: Item, source: Source, read: Read, base: Mapping[str, float | None], number: int, span: Span | None,
         labels: Labels,
     ) -> Recording:  # fmt: skip
+        """Return a recording, or the trial `number` that `span` cuts from it, with its labels."""
         facts, offset, duration, id_ = dict(item.facts), 0.0, read.duration_s, item.id
         start, order = base["start_s"], base["order"]
         if span is not None:
@@ -600,7 +605,7 @@ class Own(Dataset):
             )
         wanted = tuple(one for name in self._label_names(item) for one in self._label_sources[name])
         cells = span.cells if span else {}
-        clock, table = self._clock(source, read), self._one_table(item, source, read)
+        clock, table = self._make_clock(source, read), self._find_single_table(item, source, read)
         part = Part(id_, wanted, facts, offset, duration, clock, cells, table, source)
         return Recording(
             id=id_,
@@ -608,14 +613,14 @@ class Own(Dataset):
             stimulus=self._fill_in(source.stimulus, facts, "stimulus", "recording"),
             session=self._find_session(item, facts),
             duration_s=duration,
-            group=self._people.group(facts["participant"], facts),
+            group=self._people.find_group(facts["participant"], facts),
             start_s=start,
             order=None if order is None else int(order),
-            signals={m: s for m, s in read.between(offset, offset + duration).items() if _has_content(s)},
+            signals={m: s for m, s in read.between(offset, offset + duration).items() if np.nan_to_num(s.data).any()},
             labels=labels.read(part),
         )
 
-    def _one_table(self, item: Item, source: Source, read: Read) -> tuple[Path, OwnChannels, float] | None:
+    def _find_single_table(self, item: Item, source: Source, read: Read) -> tuple[Path, OwnChannels, float] | None:
         """Return the recording's table, which may contain a label in a column, and the second at which it begins."""
         for m, path in item.paths.items():
             if (
@@ -632,16 +637,11 @@ class Own(Dataset):
         return "session"
 
     def _find_session(self, item: Item, facts: Mapping[str, str] | None = None) -> str:
-        return self._fill_in(self._source(item).session, facts or item.facts, "session", self._session(item))
+        return self._fill_in(self._find_source(item).session, facts or item.facts, "session", self._session(item))
 
     def _fill_in(self, text: str | None, facts: Mapping[str, str], name: str, otherwise: str) -> str:
         made = fill(text, facts) if text else facts.get(name, otherwise)
         return made or otherwise
-
-
-def _has_content(signal: Signal) -> bool:
-    """Return True if a signal has a sample that is not zero or lost; other modalities are treated as absent."""
-    return bool(np.nan_to_num(signal.data).any())
 
 
 # Recordings without labels, for pretraining: a `dataset.yaml` that says nothing of labels and targets.
@@ -675,9 +675,9 @@ class Corpus(Own):
                 hint="name the folder by its path, as in --dataset ./FOLDER",
             )
 
-    def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
+    def _cut_trials(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
         if source.trials:
-            return super()._cut(item, source, read)
+            return super()._cut_trials(item, source, read)
         longest, whole = self.description.longest_s, read.duration_s
         count = math.ceil(whole / longest)
         # Whole seconds, so that signals at different rates begin together, and none longer than may be.

@@ -49,17 +49,17 @@ _NEAR = 9
 _PASSES = 3
 
 
-def are_packets(at: np.ndarray) -> bool:
+def are_packets(times: np.ndarray) -> bool:
     """Return True if times (n,) arrive in packets: most samples share their time with others."""
-    return len(at) > 1 and float(np.median(np.unique(at, return_counts=True)[1])) > 1
+    return len(times) > 1 and float(np.median(np.unique(times, return_counts=True)[1])) > 1
 
 
-def place_packets(at: np.ndarray) -> tuple[float, np.ndarray, float]:
+def place_packets(times: np.ndarray) -> tuple[float, np.ndarray, float]:
     """Return the rate in Hz, the place (n,) of each sample on an even grid with gaps for lost packets, and the greatest
     delay of a packet in s."""
-    stamps, counts = np.unique(at, return_counts=True)
+    stamps, counts = np.unique(times, return_counts=True)
     if len(stamps) < 3:
-        return 0.0, np.arange(len(at)), np.inf
+        return 0.0, np.arange(len(times)), np.inf
     steps, size = np.diff(stamps), float(np.median(counts))
     near = steps <= 1.6 * np.median(steps)
     step = float(steps[near].sum() / counts[1:][near].sum())
@@ -69,7 +69,7 @@ def place_packets(at: np.ndarray) -> tuple[float, np.ndarray, float]:
         lost = _count_lost(stamps - before * step, size * step) * size
         step = float(np.polyfit(before + lost, stamps, 1)[0])
     late = stamps - (before + lost) * step
-    place = np.arange(len(at)) + np.repeat(np.round(lost), counts)
+    place = np.arange(len(times)) + np.repeat(np.round(lost), counts)
     return 1 / step if step > 0 else 0.0, place, float(np.ptp(late[1:]) if len(late) > 1 else np.inf)
 
 
@@ -202,7 +202,7 @@ TABLES = tables.SUFFIXES
 RATE_TOLERANCE = 0.01
 MOST_SAMPLES = 1_000_000_000
 JITTER_S = 0.05
-"""How far times may be off an even grid that no sample is missing on: phones stamp samples when they arrive."""
+"""The most by which times may differ from an even grid without missing samples: phones stamp samples on arrival."""
 _RESOLUTION_S = 0.001
 """Many devices write times in whole milliseconds."""
 _CLOCK = re.compile(r"\s*\d{1,2}:\d\d:\d\d(\.\d{1,9})?\s*")
@@ -211,7 +211,7 @@ _LATE = 1.5
 _FRACTIONS = (12.8, 25.6, 31.25, 51.2, 62.5, 102.4, 204.8, 409.6)
 """Usual rates that are not whole numbers."""
 _ROUND = 0.005
-"""A rate that times say is taken for a whole number where it is as close to it."""
+"""A rate from times is rounded to a whole number if both differ by at most this proportion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ def read_e4(folder: Path, modalities: Sequence[str]) -> Read:
     if not paths:
         wanted = ", ".join(e4.FILES[m] for m in modalities)
         raise DataError("no file of an Empatica E4 is here", where=str(folder), expected=f"some of {wanted}")
-    session = e4.session(paths, hint="copy the export of the session again")
+    session = e4.read_session(paths, hint="copy the export of the session again")
     begins = find_moments(paths)
     read = keep_in_memory(session.signals, session.start, session.duration_s)
     return read._replace(origins={m: begin - session.start for m, begin in begins.items()})
@@ -263,7 +263,7 @@ def find_moments(paths: Mapping[str, Path]) -> dict[str, float]:
         if not path.stat().st_size:
             raise DataError("the file is empty", where=str(path), expected="an export of the wristband")
         with path.open(encoding="utf-8-sig", errors="replace") as file:
-            found[m] = e4.moment(file.readline(200).split(",")[0], path, 1)
+            found[m] = e4.parse_time(file.readline(200).split(",")[0], path, 1)
     return found
 
 
@@ -324,7 +324,7 @@ def _make_held(path: Path, track: Track, zone: tzinfo) -> Held:
 
 def _note_short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
     """Report rows of a table that lack cells where most rows have all: their cells may be of other columns."""
-    if path.suffix.lower() not in TABLES or path.suffix.lower() in tables.FRAMES or e4.is_export(path):
+    if path.suffix.lower() not in TABLES or path.suffix.lower() in tables.FRAMES or e4.is_signal_file(path):
         return
     found = tables.count_rows(path, how)
     if 0 < found.short <= found.rows / 2:
@@ -356,7 +356,7 @@ def make_signal(rows: Sequence[np.ndarray], rate: float, modality: str, own: Own
 
 
 Find = Callable[[str, OwnChannels, str], Sequence[Track]]
-"""What a modality's channels are among, given also the line that names them."""
+"""Function that returns the tracks among which a modality's channels are, given also the line that names them."""
 
 
 def _read_tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:
@@ -391,7 +391,7 @@ def _open_file(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
     if path.suffix.lower() not in TABLES:
         with open_recording(path) as tracks_of:
             yield lambda _, own, __: tracks_of(own)
-    elif path.is_file() and e4.is_export(path):
+    elif path.is_file() and e4.is_signal_file(path):
         tracks = _read_e4_channels(path)
         yield lambda *_: tracks
     else:
@@ -402,7 +402,7 @@ def _open_file(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
 def _read_e4_channels(path: Path) -> list[Track]:
     """Return the channels in a file of an E4: `x`, `y` and `z` in g, or one with the name of the file, such as
     `eda`."""
-    rate, data = e4.export(path)
+    rate, data = e4.read_any_signal(path)
     moved = data.shape[1] > 1
     names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
     data = data * e4.COUNT_G if moved else data
@@ -474,11 +474,11 @@ def _read_timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, wh
     return _add_placed(tracks, form, own)
 
 
-def _find_repeats(at: np.ndarray) -> np.ndarray:
+def _find_repeats(times: np.ndarray) -> np.ndarray:
     """Return the rows (k,) with the same time as the row before, if these are few and times are finer than samples."""
-    steps = np.diff(at)
+    steps = np.diff(times)
     again = 1 + np.flatnonzero(steps == 0)
-    rare = again.size <= RATE_TOLERANCE * len(at) and float(np.median(steps)) > 2 * _RESOLUTION_S
+    rare = again.size <= RATE_TOLERANCE * len(times) and float(np.median(steps)) > 2 * _RESOLUTION_S
     return again if rare else again[:0]
 
 
@@ -555,22 +555,22 @@ def find_first_time(path: Path, own: OwnChannels, zone: tzinfo) -> float | None:
         return second if dated else None
 
 
-def _check_unit(at: np.ndarray, own: OwnChannels, path: Path) -> None:
+def _check_unit(times: np.ndarray, own: OwnChannels, path: Path) -> None:
     """Raise DataError if the size of the numbers (n,) shows unix times in another unit than the stated one."""
-    if not len(at) or not math.isfinite(at[0]) or at[0] < UNIX_S:
+    if not len(times) or not math.isfinite(times[0]) or times[0] < UNIX_S:
         return
-    unit = next((name for most, name, _ in UNIX_UNITS if at[0] < most), "ns")
+    unit = next((name for most, name, _ in UNIX_UNITS if times[0] < most), "ns")
     if unit != own.time_unit:
         raise DataError(
-            f"column {own.time}: by its size, {at[0]:.0f} is a unix time in {unit}, not in {own.time_unit}",
+            f"column {own.time}: by its size, {times[0]:.0f} is a unix time in {unit}, not in {own.time_unit}",
             where=str(path),
             expected=f"time_unit: {unit}" if unit in TIME_UNITS else "unix times in s, ms or us",
         )
 
 
-def _find_stretches(at: np.ndarray) -> np.ndarray:
+def _find_stretches(times: np.ndarray) -> np.ndarray:
     """Return the first row (k,) of each stretch of times (n,) in which no sample is missing."""
-    steps = np.diff(at)
+    steps = np.diff(times)
     step = float(np.median(steps)) if len(steps) else 0.0
     return np.concatenate([[0], 1 + np.flatnonzero(steps > 1.6 * step)]) if step > 0 else np.zeros(1, np.int64)
 
@@ -605,32 +605,32 @@ def _settle_rate(found: float, seconds: float, stated: float | None, path: Path,
     return float(f"{found:.6g}")
 
 
-def _measure_packets(at: np.ndarray) -> float:
+def _measure_packets(times: np.ndarray) -> float:
     """Return the usual seconds between packets by the times (n,) of their samples."""
-    return float(np.median(np.diff(np.unique(at))))
+    return float(np.median(np.diff(np.unique(times))))
 
 
-def _are_even(at: np.ndarray, rate: float) -> bool:
+def _are_even(times: np.ndarray, rate: float) -> bool:
     """Return True if samples at times (n,) are evenly spaced, apart from rounding and jitter of the clock."""
-    return bool(np.abs(at - np.arange(len(at)) / rate).max() <= JITTER_S)
+    return bool(np.abs(times - np.arange(len(times)) / rate).max() <= JITTER_S)
 
 
-def _place_samples(at: np.ndarray, first: np.ndarray, rate: float, path: Path, column: str) -> np.ndarray:
+def _place_samples(times: np.ndarray, first: np.ndarray, rate: float, path: Path, column: str) -> np.ndarray:
     """Return the place of each sample on an even grid: samples of a stretch are consecutive, and the time of its first
     sample decides the place of a stretch."""
-    whole, steps = np.arange(len(at), dtype=np.float64), np.diff(at)
-    lengths = np.diff(np.concatenate([first, [len(at)]]))
+    whole, steps = np.arange(len(times), dtype=np.float64), np.diff(times)
+    lengths = np.diff(np.concatenate([first, [len(times)]]))
     begun = np.repeat(first, lengths)
-    near = np.abs(at - at[begun] - (whole - begun) / rate) <= 0.5 / rate + _RESOLUTION_S
-    if _are_even(at, rate) and (len(first) == 1 or not near.all()):
+    near = np.abs(times - times[begun] - (whole - begun) / rate) <= 0.5 / rate + _RESOLUTION_S
+    if _are_even(times, rate) and (len(first) == 1 or not near.all()):
         place = whole
-    elif near.all() and len(first) < 0.1 * len(at) and (steps > 0).all():
-        place = np.round(at[begun] * rate) + whole - begun
+    elif near.all() and len(first) < 0.1 * len(times) and (steps > 0).all():
+        place = np.round(times[begun] * rate) + whole - begun
         place += np.maximum.accumulate(np.maximum(0, np.repeat(np.concatenate([[0], [
             place[k - 1] + 1 - place[k] for k in first[1:]]]), lengths)))  # fmt: skip
     else:
-        place = np.round(at * rate)
-    return _check_places(place, at, rate, path, column)
+        place = np.round(times * rate)
+    return _check_places(place, times, rate, path, column)
 
 
 def _check_places(

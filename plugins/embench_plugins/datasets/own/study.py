@@ -1,6 +1,6 @@
-"""The study that a folder of recordings seems to hold: who, what was shown in which order, and which labels exist.
+"""The study that a folder of recordings seems to contain: participants, stimuli, their order, and labels.
 
-What was found in the folder and belongs to no part of the study is listed with the reason.
+Files and columns that the study does not use are listed with the reason.
 """
 
 from __future__ import annotations
@@ -51,46 +51,47 @@ from embench_plugins.datasets.own.items import find_bids_kinds
 from embench_plugins.datasets.own.labels import Span, make_marked_spans
 from embench_plugins.datasets.own.layout import Template
 
-# What `data new` found in a folder and did not use, each with the reason.
+# The files of a folder that `data new` does not use, with the reasons.
 
 _SIDECARS = (".vmrk", ".eeg", ".dat", ".json", ".fdt")
 _COMPUTED = {"IBI.csv": "beats that the wristband found", "HR.csv": "heart rate that the wristband found"}
 _TEXTS = (".md", ".pdf", ".docx", ".doc", ".rtf", ".odt", ".html", ".py", ".r", ".m", ".sps")
 _ARCHIVES = (".zip", ".gz", ".7z", ".tar", ".rar")
 _MEDIA = (".mp4", ".avi", ".mov", ".wav", ".mp3", ".png", ".jpg", ".jpeg")
-_MOST_GROUPS, _MOST_NAMES = 12, 4
+_MOST_GROUPS, _MOST_NAMES, _MOST_NAMED = 12, 4, 6
 _MOST_TABLES = 400
 
 
 def list_unused_files(
     root: Path, files: Sequence[Path], used: Sequence[Kind], names: Iterable[str], why: Mapping[str, str]
 ) -> list[str]:
-    """Files that nothing uses, as `name (reason)`, files of one reason together.
+    """Return the unused files as `name (reason)`; files with the same reason share an entry.
 
     Args:
-        names: paths with names in braces of tables that are used.
-        why: path with names in braces -> the reason why it is not used.
+        used: the recordings that are used.
+        names: templates of the tables that are used.
+        why: template of a file -> the reason why it is not used; other files get a reason by their names and contents.
     """
     pieces = [part for kind in used for part in (kind, *kind.parts)]
     taken = {path for kind in pieces for path in kind.paths}
-    taken |= {folder / name for kind in pieces if kind.worn for folder in kind.paths for name in e4.FILES.values()}
+    taken |= {folder / name for kind in pieces if kind.is_e4 for folder in kind.paths for name in e4.FILES.values()}
     for text in names:
         taken |= {path for path, _ in Template(text).matches(root)}
-    said = {path: reason for text, reason in why.items() for path, _ in Template(text).matches(root)}
+    reasons = {path: reason for text, reason in why.items() for path, _ in Template(text).matches(root)}
     stems = {path.with_suffix("") for path in taken}
     groups: dict[str, list[str]] = defaultdict(list)
     for path in files:
         beside = path.suffix.lower() in _SIDECARS and path.with_suffix("") in stems
         of_bids = any(kind.bids for kind in pieces) and len(path.relative_to(root).parts) > 1
         if path not in taken and not beside and not of_bids:
-            groups[said.get(path) or _find_reason(path)].append(path.relative_to(root).as_posix())
+            groups[reasons.get(path) or _find_reason(path)].append(path.relative_to(root).as_posix())
     listed = [f"{_summarise_paths(paths)} ({reason})" for reason, paths in groups.items()]
     more = len(listed) - _MOST_GROUPS
     return listed[:_MOST_GROUPS] + ([f"and others of {more} kinds"] if more > 0 else [])
 
 
 def no_recordings_error(root: Path, files: Sequence[Path]) -> DataError:
-    """The error on a folder in which no recordings are found: what is there instead, and what to do."""
+    """Return the error on a folder without recordings, which names the files that are there instead and a remedy."""
     if archives := [path for path in files if path.suffix.lower() in _ARCHIVES]:
         return DataError(
             f"no recordings are found, but {len(archives)} archives, such as {archives[0].name}",
@@ -117,7 +118,7 @@ def no_recordings_error(root: Path, files: Sequence[Path]) -> DataError:
 
 
 def all_in_one_error(path: Path, column: str, people: Sequence[str]) -> DataError:
-    """The error on one table with the signals of several participants."""
+    """Return the error on a single table with the signals of several participants."""
     command = f"for who, rows in table.groupby({column!r}): rows.to_csv(f'{{who}}.csv', index=False)"
     return DataError(
         f"{path.name} has the signals of {len(people)} participants (column {column}: {', '.join(people[:3])}, ..)",
@@ -128,17 +129,22 @@ def all_in_one_error(path: Path, column: str, people: Sequence[str]) -> DataErro
 
 
 def _summarise_paths(paths: Sequence[str]) -> str:
-    """Paths in a few words: those of one name once, with their number."""
+    """Return paths as a short text: files with the same name are counted, and only the first few names are listed."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         found[path.rpartition("/")[2]].append(path)
     texts = [f"{len(own)} files {name}" if len(own) > 1 else own[0] for name, own in found.items()]
-    more = len(texts) - _MOST_NAMES
-    return ", ".join(texts[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return _list_some(texts, _MOST_NAMES)
+
+
+def _list_some(names: Sequence[str], most: int = _MOST_NAMED) -> str:
+    """Return the first `most` names as a text, with the number of further ones."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _find_reason(path: Path) -> str:
-    """Why a file is not used, by its name, or by what is wrong with it as a table."""
+    """Return why a file is not used, by its name or by the error on reading it as a table."""
     suffix = path.suffix.lower()
     if path.name == "tags.csv":
         return "presses of the button, which name no stimulus"
@@ -170,27 +176,27 @@ _COUNTS = re.compile(
     r"(?i)(trial|order|position|index|nr|no|number|nummer|block|run|item|code)[_ .]?(no|nr|num|id)?\.?"
 )
 _FILLED = 0.3
-"""The least proportion of rows in which a column of words is filled, to be a label."""
+"""Columns of words are labels only if at least this proportion of their cells is filled."""
 _EVENTS = ("value", "sample", "response_time", "HED")
-"""Columns that BIDS defines for events, which are no ratings."""
-_MOST_CLASSES, _MOST_LABELS, _MOST_NAMED = 8, 12, 6
+"""Columns that BIDS defines for events; they are not ratings."""
+_MOST_CLASSES, _MOST_LABELS = 8, 12
 _QUALTRICS = re.compile(
     r"(Start|End|Recorded)Date|Status|IPAddress|Progress|Duration \(in seconds\)|Finished|ResponseId|Recipient\w+"
     r"|ExternalReference|Location(Latitude|Longitude)|DistributionChannel|UserLanguage|Q_\w+"
 )
 """Columns that Qualtrics adds to the answers."""
 _FEW_DOUBLED = 0.2
-"""Up to this proportion of recordings with several rows, the rows are taken for mistakes."""
+"""If at most this proportion of recordings has several rows, these rows are treated as mistakes."""
 _SCALES = ((1, 5), (1, 7), (1, 9), (1, 10), (0, 10), (0, 100))
 
 
 @dataclass
 class Entry:
-    """A label of the description: its keys and their values as text, and what is to be checked.
+    """A label in `dataset.yaml`: its keys with their values as text, and a comment.
 
     Args:
-        names: what must be known of a recording to find it.
-        dated: True if its times are dates, which only recordings with dates can be compared with.
+        names: facts on a recording, such as `participant`, without which its label cannot be found.
+        dated: True if its times are dates, which cannot be used for recordings without a date.
     """
 
     fields: dict[str, str]
@@ -201,18 +207,24 @@ class Entry:
 
 @dataclass
 class Study:
-    """The findings on a folder, and what `dataset.yaml` will say of it.
+    """The findings on a folder, from which `dataset.yaml` is written.
 
     Args:
-        program: the table that says when things were shown; `wide_times` are its columns where a row has all.
-        marks: in place of it, the markers in the files.
-        zone: of the tables' times; None: UTC.
-        orders: how many orders of stimuli were found.
-        hole: the name in braces that stands for the stimulus in names of columns.
-        targets: label -> its rules, the first of which is proposed, each with what is to be decided.
-        unused: path of a table -> why nothing is taken from it; `columns` likewise of columns by the reason.
-        doubts: sentences on what has to be put right in the data.
-        left: files that are not used, with the reason.
+        program: the table with the times of stimuli; `wide_times` are its columns of starts and ends if each stimulus
+            has its own columns.
+        marks: the markers in the files, if they give the times of stimuli instead of a table.
+        stimuli: the stimuli in order of appearance; `names` maps their codes to names.
+        trial_s: length of the longest trial in seconds; 0 if unknown.
+        zone: time zone of the times in tables; None for UTC.
+        orders: number of orders of stimuli that were found.
+        participants: the table of participants; `info` maps facts such as `sex` to its columns, and `groups` are its
+            columns of groups.
+        targets: label -> its possible rules, the first of which is proposed, each with a comment.
+        placeholder: the name in braces that replaces the stimulus in names of columns.
+        unused: path of a table -> why it is not used.
+        columns: reason -> the columns that are not used as labels for this reason.
+        doubts: sentences on mistakes in the data that the user must correct.
+        unused_files: unused files with their reasons, as texts.
     """
 
     folder: Path
@@ -232,11 +244,11 @@ class Study:
     groups: list[str] = field(default_factory=list)
     labels: dict[str, Entry] = field(default_factory=dict)
     targets: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    hole: str = "stimulus"
+    placeholder: str = "stimulus"
     unused: dict[str, str] = field(default_factory=dict)
     columns: dict[str, list[str]] = field(default_factory=dict)
     doubts: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
+    unused_files: list[str] = field(default_factory=list)
 
     @property
     def cut(self) -> bool:
@@ -244,7 +256,7 @@ class Study:
         return self.program is not None or self.marks is not None
 
     def list_labels(self, kind: Kind) -> list[str]:
-        """The labels that recordings of a kind can have, by the names in braces that their places need."""
+        """Return the names of the labels that recordings of this kind can have."""
         there = {*kind.facts, *(("stimulus",) if self.cut else ())}
         absolute = {"start", "time"}
         return [
@@ -254,7 +266,7 @@ class Study:
 
 
 def find_study(folder: Path) -> Study:
-    """The study in a folder, by its files, tables and markers.
+    """Return the study in a folder, by its files, tables and markers.
 
     Raises:
         DataError: there is no folder, or nothing in it that can be read.
@@ -270,7 +282,7 @@ def find_study(folder: Path) -> Study:
     spare += [(kind, "signals of another form than the other files") for kind in single if kind.time]
     if not found:
         raise no_recordings_error(folder, files)
-    for path in (kind.paths[0] for kind in found if len(kind.paths) == 1 and not kind.worn):
+    for path in (kind.paths[0] for kind in found if len(kind.paths) == 1 and not kind.is_e4):
         if (people := find_people_column(path)) and len(found) == 1:
             raise all_in_one_error(path, *people)
     others = list(find_other_tables(files, [*found, *(kind for kind, _ in spare)]))
@@ -278,7 +290,7 @@ def find_study(folder: Path) -> Study:
     for sheet in study.sheets:
         if "{participant}" not in sheet.rows:
             sheet.keys = find_keys(sheet.rows, found)
-        if sheet.one_each:  # numbers of a table of people are no keys
+        if sheet.has_one_row_each:  # numbers of a table of people are no keys
             sheet.keys = {k: v for k, v in sheet.keys.items() if k == "participant"}
         else:
             sheet.timing = find_timing(sheet.rows, sheet.keys)
@@ -287,16 +299,16 @@ def find_study(folder: Path) -> Study:
     study.trial_s = _find_longest(study)
     _find_zone(study)
     _find_people(study)
-    _find_held(study)
+    _add_condition_labels(study)
     several = any(len(set(kind.facts["participant"])) < len(kind.paths) for kind in found)
     several = several or study.cut or bool(study.labels)
     for sheet in study.sheets:
         joined = not sheet.unplaced or sheet.stimulus
-        if joined and not (sheet.one_each and several):
+        if joined and not (sheet.has_one_row_each and several):
             _find_labels(study, sheet)
     _find_labels_by_name(study)
     for sheet in study.sheets:
-        if sheet.one_each and several and sheet.wide:
+        if sheet.has_one_row_each and several and sheet.wide:
             _find_labels(study, sheet)
     _find_shown(study)
     _find_unused(study, files, {kind.bids or kind.template: why for kind, why in spare}, several=several)
@@ -304,30 +316,30 @@ def find_study(folder: Path) -> Study:
 
 
 def _drop_qualtrics_columns(rows: pd.DataFrame) -> pd.DataFrame:
-    """A table without the columns that Qualtrics adds."""
+    """Return a table without the columns that Qualtrics adds."""
     added = [str(c) for c in rows.columns if _QUALTRICS.fullmatch(str(c))]
     return rows.drop(columns=added) if {"ResponseId", "RecordedDate"} <= set(added) else rows
 
 
 def _find_unused(study: Study, files: Sequence[Path], spare: Mapping[str, str], *, several: bool) -> None:
-    """Finds the files and columns from which nothing is taken, and why."""
-    told = {entry.fields.get("table") for entry in study.labels.values()}
-    of_people = [sheet for sheet in study.sheets if sheet.one_each and several and not sheet.wide]
+    """Store the unused files and columns of a study, with the reasons."""
+    label_tables = {entry.fields.get("table") for entry in study.labels.values()}
+    of_people = [sheet for sheet in study.sheets if sheet.has_one_row_each and several and not sheet.wide]
     used = [sheet.name for sheet in study.sheets
-            if quote_yaml(sheet.name) in told or sheet in (study.program, study.participants) or sheet.unplaced
+            if quote_yaml(sheet.name) in label_tables or sheet in (study.program, study.participants) or sheet.unplaced
             or (sheet.participant is None and sheet.stimulus and study.names)]  # fmt: skip
     for sheet in study.sheets:
         if sheet in of_people and (spared := [c for c in sheet.plain if c.lower() not in (*_INFO, *_GROUPS)]):
             study.columns.setdefault("known of a participant, not of a recording", []).extend(spared)
         why = "no column holds the participants' names" if sheet.participant is None else "no column that is a label"
         study.unused.setdefault(sheet.name, why)
-    study.left = list_unused_files(study.folder, files, study.kinds, used, {**study.unused, **spare})
+    study.unused_files = list_unused_files(study.folder, files, study.kinds, used, {**study.unused, **spare})
 
 
-def _find_held(study: Study) -> None:
-    """Labels in columns beside the signals, which keep a value for stretches of rows."""
+def _add_condition_labels(study: Study) -> None:
+    """Add a label for each column beside the signals that keeps a value over stretches of rows."""
     for kind in study.kinds if len(study.kinds) == 1 and not study.cut else ():
-        for column, values in kind.held.items() if not kind.parts else ():
+        for column, values in kind.conditions.items() if not kind.parts else ():
             word = re.sub(r"\W+", "_", column).strip("_")
             word = f"column{word}" if word.isdigit() else word
             fields = {"column": quote_yaml(column), "classes": f"[{', '.join(map(quote_yaml, values))}]"}
@@ -336,7 +348,7 @@ def _find_held(study: Study) -> None:
 
 
 def _find_stimuli(study: Study) -> None:
-    """Finds the stimuli of recordings that hold several: by markers, by a table of times, or by columns of times."""
+    """Store the stimuli of recordings that contain several, by markers, a table of times, or columns of times."""
     if any(name not in ("participant", *SESSIONS) for kind in study.kinds for name in kind.facts):
         _find_wide(study)
         return  # each has its own files
@@ -353,7 +365,7 @@ def _find_stimuli(study: Study) -> None:
         shown = study.program.rows[str(study.program.stimulus)]
         study.stimuli = list(dict.fromkeys(shown[~tables.is_blank(shown)]))
     for sheet in study.sheets:
-        if sheet.one_each:
+        if sheet.has_one_row_each:
             sheet.wide = find_wide_columns(sheet, study.stimuli)
             times = [c for c in sheet.wide if _names_moments(c)]
             if not study.cut and len(times) == 2:
@@ -368,13 +380,16 @@ def _find_stimuli(study: Study) -> None:
 
 
 def _name_codes(study: Study) -> None:
-    """Calls the markers' stimuli by the names of a list of codes, where ratings have these names."""
+    """Replace the codes of stimuli in markers by names from a list of codes, if the tables of ratings use the names."""
     known = [name for code, name in study.names.items() if code in study.stimuli]
     rated = [sheet for sheet in study.sheets if sheet.participant is not None]
     if study.marks is None or len(known) < 2 or any(sheet.stimulus or sheet.wide for sheet in rated):
         return
     found = {
-        id(sheet): (find_stimulus_column(sheet, known), find_wide_columns(sheet, known) if sheet.one_each else {})
+        id(sheet): (
+            find_stimulus_column(sheet, known),
+            find_wide_columns(sheet, known) if sheet.has_one_row_each else {},
+        )
         for sheet in rated
     }
     if any(column or wide for column, wide in found.values()):
@@ -386,28 +401,30 @@ def _name_codes(study: Study) -> None:
 
 
 def _find_wide(study: Study) -> None:
-    """Finds columns for each stimulus that files are named after; the files' template gets their spelling."""
+    """Find tables with a column per stimulus whose files are named by stimulus, and adapt the template to their
+    spelling."""
     for kind in study.kinds if len(study.kinds) == 1 and not study.kinds[0].parts else ():
         for name in [name for name in kind.facts if name not in ("participant", *SESSIONS)]:
             ways = list_spellings(kind, name)
-            for sheet in (sheet for sheet in study.sheets if sheet.one_each and "participant" in sheet.keys):
+            for sheet in (sheet for sheet in study.sheets if sheet.has_one_row_each and "participant" in sheet.keys):
                 wide, way = max(
                     ((find_wide_columns(sheet, way[1], name), way) for way in ways), key=lambda found: len(found[0])
                 )
-                if wide and study.hole == "stimulus":
-                    sheet.wide, study.hole = wide, name
+                if wide and study.placeholder == "stimulus":
+                    sheet.wide, study.placeholder = wide, name
                     kind.template, kind.facts[name] = way
 
 
 def _names_moments(column: str) -> bool:
-    """True if a column with a stimulus in its name is called like a start or an end."""
+    """Return True if a column's name, without the stimulus in braces, is usual for a start or an end."""
     plain = re.sub(r"\{\w+\}", "x", column)
     both = (pd.DataFrame({plain: ["1"], other: ["2"]}) for other in ("start", "end"))
     return any((found := find_timing(rows, {})) is not None and plain in found.columns for rows in both)
 
 
 def _has_ratings(sheet: Sheet, study: Study) -> bool:
-    """True if the stimuli of a table are rated, there or in another table; else its stretches are phases."""
+    """Return True if this or another table has ratings of the table's stimuli. Otherwise its stretches of time are
+    phases."""
     names = sorted({tables.simplify_value(cell) for cell in sheet.rows[str(sheet.stimulus)]})
     others = [other for other in study.sheets if other is not sheet and not other.timing]
     return bool(_find_ratings(sheet)) or any(
@@ -416,17 +433,18 @@ def _has_ratings(sheet: Sheet, study: Study) -> bool:
 
 
 def _find_ratings(sheet: Sheet) -> list[str]:
-    """The columns of numbers that may be ratings."""
+    """Return the columns of numbers that may be ratings."""
     return [c for c in sheet.plain if len(set(_parse_numbers(sheet.rows[c]))) > 2 and not _COUNTS.fullmatch(c)]
 
 
 def _parse_numbers(cells: pd.Series) -> list[float]:
-    """The numbers of a column; none where it holds anything else."""
+    """Return the numbers of a column without missing cells; empty if a cell is not a number."""
     values = [tables.parse_number(cell) for cell in cells if cell.lower() not in tables.MISSING]
     return values if all(map(math.isfinite, values)) else []
 
 
 def _find_order(study: Study) -> None:
+    """Store how many orders of stimuli there are, and whether all participants have the same."""
     orders: list[tuple[str, ...]] = []
     if study.marks:
         begins = study.marks.begins
@@ -446,7 +464,7 @@ def _find_order(study: Study) -> None:
 
 
 def _find_orders_of_files(study: Study) -> list[tuple[str, ...]]:
-    """The order of each participant's files, where all of them say when they began."""
+    """Return each participant's order of stimuli by the start times of files; empty if a file lacks its start time."""
     played: dict[str, list[tuple[float, str]]] = {}
     for kind in study.kinds if len(study.kinds) == 1 else ():
         names = [name for name in kind.facts if name not in ("participant", *SESSIONS)]
@@ -457,7 +475,7 @@ def _find_orders_of_files(study: Study) -> list[tuple[str, ...]]:
 
 
 def _find_longest(study: Study) -> float:
-    """Seconds of the longest trial; 0 where that is not known."""
+    """Return the length of the longest trial in seconds; 0 if unknown."""
     if study.marks:
         marks = study.marks
         lists = [found for kind in study.kinds for found in kind.markers.values()]
@@ -472,7 +490,7 @@ def _find_longest(study: Study) -> float:
 
 
 def _find_timed(study: Study, sheet: Sheet) -> list[Sheet]:
-    """A table with times; one with columns of times for each stimulus as a table for each."""
+    """Return a table with times as a list; a table with columns of times per stimulus as one table per stimulus."""
     if sheet.timing or sheet is not study.program:
         return [sheet] if sheet.timing else []
     pairs = [[column.replace("{stimulus}", s) for column in study.wide_times] for s in study.stimuli]
@@ -480,7 +498,7 @@ def _find_timed(study: Study, sheet: Sheet) -> list[Sheet]:
 
 
 def _find_zone(study: Study) -> None:
-    """The time zone of tables whose times lie in the recordings there alone."""
+    """Store the only time zone in which the times of a table lie within the recordings."""
     starts = {
         tables.simplify_value(kind.facts["participant"][k]): kind.begins[path]
         for kind in study.kinds for k, path in enumerate(kind.paths) if path in kind.begins
@@ -492,9 +510,9 @@ def _find_zone(study: Study) -> None:
 
 
 def _find_people(study: Study) -> None:
-    """The table of participants, with what is known of them."""
+    """Store the table of participants with its columns of sex, age, handedness and groups."""
     for sheet in study.sheets:
-        if sheet.one_each and study.participants is None and "participant" in sheet.keys:
+        if sheet.has_one_row_each and study.participants is None and "participant" in sheet.keys:
             known = {str(c).lower(): str(c) for c in sheet.rows.columns}
             study.participants = sheet
             study.info = {_INFO[word]: column for word, column in known.items() if word in _INFO}
@@ -502,55 +520,56 @@ def _find_people(study: Study) -> None:
 
 
 def _find_labels(study: Study, sheet: Sheet) -> None:
-    """The labels that a table's columns may be, and their targets."""
+    """Add the columns of a table that can be labels, with their targets, and store why the other columns cannot."""
     if sheet.participant is None:
         return
     trial = sheet is study.program and not sheet.wide
-    where = sheet.place
+    place = sheet.place
     keys = {k: v for k, v in sheet.keys.items() if k in sheet.rows or v in sheet.rows}
     if study.cut and sheet.stimulus and sheet is not study.program:
         keys = {**keys, "stimulus": sheet.stimulus}
     if keys:
-        where["keys"] = f"{{{', '.join(f'{k}: {quote_yaml(v)}' for k, v in keys.items())}}}"
+        place["keys"] = f"{{{', '.join(f'{k}: {quote_yaml(v)}' for k, v in keys.items())}}}"
     if sheet.timing and not study.cut:
         start, end, duration = sheet.timing
-        where |= {
+        place |= {
             "start": quote_yaml(start),
             **({"end": quote_yaml(end)} if end else {"duration": quote_yaml(str(duration))}),
         }
     moment = None if study.cut else find_moment_column(sheet)
     if moment:
-        where["time"] = quote_yaml(moment)
-    if not (trial or moment or "start" in where) and not _has_one_row_each(study, sheet, keys):
+        place["time"] = quote_yaml(moment)
+    if not (trial or moment or "start" in place) and not _has_one_row_each(study, sheet, keys):
         return
     columns = [*sheet.plain, *([sheet.stimulus] if sheet.stimulus and not study.cut else [])]
     rated = [c for c in sheet.wide if not _names_moments(c)]
-    hole = f"{{{study.hole}}}"
-    wide = {c.replace(hole, s) for c in sheet.wide for s in sheet.wide[c]}
+    braces = f"{{{study.placeholder}}}"
+    wide = {c.replace(braces, s) for c in sheet.wide for s in sheet.wide[c]}
     skipped = {*wide, moment, *(_EVENTS if sheet.name.endswith("_events.tsv") else ())}
     for column in [*rated, *(c for c in columns if c not in skipped and not find_modality(c))]:
-        names = [column.replace(hole, s) for s in sheet.wide.get(column, [])]
+        names = [column.replace(braces, s) for s in sheet.wide.get(column, [])]
         rows = sheet.rows if sheet.stimulus is None else sheet.rows[~tables.is_blank(sheet.rows[sheet.stimulus])]
         cells = pd.concat([rows[name] for name in names]) if names else rows[column]
         if why := "" if names else _reason_against_label(sheet, column, rows[column]):
             study.columns.setdefault(why, []).append(column)
             continue
         if sheet.wide and not names:
-            continue  # of a person, not of what was shown
-        word = re.sub(r"\W+", "_", column.replace(hole, "")).strip("_")
-        place = {"trial": quote_yaml(column)} if trial else {**where, "column": quote_yaml(column)}
-        needs = () if trial else (*Template(sheet.name).names, *keys, *((study.hole,) if names else ()))
-        _add_label(study, word, Entry(place, names=needs, dated=_has_dates(sheet, moment)), cells)
+            continue  # a fact on a participant, not a rating of a stimulus
+        word = re.sub(r"\W+", "_", column.replace(braces, "")).strip("_")
+        fields = {"trial": quote_yaml(column)} if trial else {**place, "column": quote_yaml(column)}
+        needs = () if trial else (*Template(sheet.name).names, *keys, *((study.placeholder,) if names else ()))
+        _add_label(study, word, Entry(fields, names=needs, dated=_has_dates(sheet, moment)), cells)
 
 
 def _has_dates(sheet: Sheet, moment: str | None) -> bool:
-    """True if a table's times are dates or times of day, not seconds."""
+    """Return True if the times of a table are dates or times of day instead of seconds."""
     column = moment or (sheet.timing.start if sheet.timing else None)
     return column is not None and not _parse_numbers(sheet.rows[column])
 
 
 def _has_one_row_each(study: Study, sheet: Sheet, keys: Mapping[str, str]) -> bool:
-    """True if hardly any recording has several rows of a table; those that have are doubts, else it is unused."""
+    """Return True if at most a fifth of the recordings have several rows of a table, and store these as doubts.
+    Otherwise store the table as unused."""
     counts = count_rows_per_recording(sheet, keys)
     doubled = counts[counts > 1]
     if len(doubled) > _FEW_DOUBLED * len(counts):
@@ -559,14 +578,16 @@ def _has_one_row_each(study: Study, sheet: Sheet, keys: Mapping[str, str]) -> bo
         return False
     if len(doubled):
         first = doubled.index[0]
-        of = " and ".join(map(str, first)) if isinstance(first, tuple) else str(first)
+        example = " and ".join(map(str, first)) if isinstance(first, tuple) else str(first)
         some = f"{len(doubled)} trials have" if len(doubled) > 1 else "one trial has"
-        study.doubts.append(f"{sheet.name}: {some} several rows (of {of}, for example): remove all but one of each.")
+        study.doubts.append(
+            f"{sheet.name}: {some} several rows (of {example}, for example): remove all but one of each."
+        )
     return True
 
 
 def _reason_against_label(sheet: Sheet, column: str, cells: pd.Series) -> str:
-    """Why a column is no label; empty where it may be one."""
+    """Return why a column is not a label; empty if it may be one."""
     if is_time(column) or (not _parse_numbers(cells) and are_times(cells)):
         return "times"
     if _is_trait(sheet, cells):
@@ -578,15 +599,15 @@ def _reason_against_label(sheet: Sheet, column: str, cells: pd.Series) -> str:
 
 
 def _is_trait(sheet: Sheet, cells: pd.Series) -> bool:
-    """True if a column is the same in all rows of each participant, who has several."""
+    """Return True if a column is constant within each participant, and participants have several rows."""
     people = sheet.participant
-    if people is None or sheet.one_each or people.nunique() < 2:
+    if people is None or sheet.has_one_row_each or people.nunique() < 2:
         return False
     return bool((cells.groupby(people[cells.index]).nunique() <= 1).all())
 
 
 def _add_label(study: Study, word: str, entry: Entry, cells: pd.Series) -> None:
-    """Adds a label at a place, if the cells may be one, and its targets."""
+    """Add a label and its targets to the study, if its cells are ratings or a few classes."""
     known = [cell for cell in cells if cell.lower() not in tables.MISSING]
     values, classes = _parse_numbers(cells), sorted(set(known))
     if not word or word.lower() in (*_INFO, *_GROUPS) or len(classes) < 2 or len(study.labels) >= _MOST_LABELS:
@@ -607,14 +628,14 @@ def _add_label(study: Study, word: str, entry: Entry, cells: pd.Series) -> None:
 
 
 def _find_labels_by_name(study: Study) -> None:
-    """Labels by words in the names of files, where no table has them."""
-    told = {study.hole, *(key for sheet in study.sheets for key in sheet.keys)}
+    """Add labels by words in the names of files, such as `stress`, if no table has labels within participants."""
+    taken = {study.placeholder, *(key for sheet in study.sheets for key in sheet.keys)}
     for kind in study.kinds:
         if study.labels and len(set(kind.facts["participant"])) == len(kind.paths):
             continue  # each participant has one, and there is a label within it
         for name, values in kind.facts.items():
             classes = sorted(set(values))
-            free = name not in ("participant", *SESSIONS, *told) and 2 <= len(classes) <= _MOST_CLASSES
+            free = name not in ("participant", *SESSIONS, *taken) and 2 <= len(classes) <= _MOST_CLASSES
             if free and not any(map(str.isdigit, classes)):
                 fields = {"file": name, "classes": f"[{', '.join(map(quote_yaml, classes))}]"}
                 study.labels[name] = Entry(fields, "by file name", (name,))
@@ -622,7 +643,7 @@ def _find_labels_by_name(study: Study) -> None:
 
 
 def _find_shown(study: Study) -> None:
-    """Takes the stimulus as a label, where there is no other."""
+    """Add the stimulus as a label if there is no other label."""
     if study.cut and not study.labels:
         classes = sorted(study.stimuli)[:_MOST_CLASSES]
         fields = {"file": "stimulus", "classes": f"[{', '.join(map(quote_yaml, classes))}]"}
@@ -631,7 +652,7 @@ def _find_shown(study: Study) -> None:
 
 
 def guess_scale(values: Sequence[float]) -> tuple[float, float]:
-    """Guess the scale that ratings were given on: the smallest usual scale that holds them, else their range.
+    """Guess the scale of ratings: the smallest usual scale that contains all values, else their range.
 
     >>> guess_scale([2, 8, 3]), guess_scale([0.5, 77.0])
     ((1, 9), (0, 100))
@@ -651,43 +672,40 @@ def choose_rule(classes: Sequence[str]) -> tuple[str, str]:
     return "kind: classes", "or binary, with lists of `positive` and `negative` classes"
 
 
-def _list_some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MOST_NAMED]) + (
-        f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    )
-
-
 def describe_study(study: Study) -> list[str]:
-    """The findings on a folder, in sentences in which a wrong guess is seen."""
+    """Return the findings on a folder as sentences, so that a reader can notice a wrong guess."""
     people = {value for kind in study.kinds for value in kind.facts["participant"]}
     count = sum(len(kind.paths) for kind in study.kinds)
     modalities = list(dict.fromkeys(m for kind in study.kinds for m in kind.modalities if m != "TODO"))
-    said = [f"{len(people)} participants, {count} recordings ({', '.join(modalities) or 'columns without names'})."]
+    sentences = [
+        f"{len(people)} participants, {count} recordings ({', '.join(modalities) or 'columns without names'})."
+    ]
     if study.cut:
         by = "markers in the files" if study.marks else study.program.name if study.program else ""
         named = [study.names.get(s, s) for s in study.stimuli]
-        shown = ", ".join(named[:6]) + (f" and {len(named) - 6} more" if len(named) > 6 else "")
         order = "in one order" if study.fixed_order else f"in {study.orders} orders"
         lasting = f", each up to {study.trial_s:g} s" if study.trial_s else ""
-        said.append(f"Each holds several of {len(named)} stimuli ({shown}){lasting}, {order}, by {by}.")
+        sentences.append(
+            f"Each holds several of {len(named)} stimuli ({_list_some(named)}){lasting}, {order}, by {by}."
+        )
     else:
         names = [n for kind in study.kinds for n in kind.facts if n not in ("participant", *SESSIONS)]
         values = {v for kind in study.kinds for v in kind.facts.get(names[-1], [])} if names else set()
-        said += [f"A file holds one of {len(values)} stimuli, by its name."] if values else []
+        sentences += [f"A file holds one of {len(values)} stimuli, by its name."] if values else []
     rated = [
         f"{name} ({entry.fields.get('scale') or entry.fields.get('classes')})" for name, entry in study.labels.items()
     ]
-    said.append(f"Labels: {', '.join(rated)}." if rated else "No table of labels was found.")
+    sentences.append(f"Labels: {', '.join(rated)}." if rated else "No table of labels was found.")
     if not study.cut and len({s for k in study.kinds for n, v in k.facts.items() if n != "participant" for s in v}) < 2:
-        said.append("Nothing says that several stimuli were shown; if so, `trials` cuts recordings into them.")
+        sentences.append("Nothing says that several stimuli were shown; if so, `trials` cuts recordings into them.")
     if study.zone:
-        said.append(f"Times of tables are of {study.zone}, or they would lie outside the recordings.")
-    said += [f"{s.name} is {s.unplaced}. If both began together, write `trials` by hand."
+        sentences.append(f"Times of tables are of {study.zone}, or they would lie outside the recordings.")
+    sentences += [f"{s.name} is {s.unplaced}. If both began together, write `trials` by hand."
              for s in study.sheets if s.unplaced]  # fmt: skip
-    said += study.doubts
-    if study.left:
-        said.append(f"Not used: {'; '.join(study.left)}.")
+    sentences += study.doubts
+    if study.unused_files:
+        sentences.append(f"Not used: {'; '.join(study.unused_files)}.")
     if study.columns:
         groups = (f"{_list_some(list(dict.fromkeys(names)))} ({why})" for why, names in study.columns.items())
-        said.append(f"Columns that are not labels: {'; '.join(groups)}.")
-    return said
+        sentences.append(f"Columns that are not labels: {'; '.join(groups)}.")
+    return sentences

@@ -1,4 +1,4 @@
-"""Synthetic folders of own recordings with the `dataset.yaml` that describes them: one with labels, one without.
+"""Synthetic folders of own recordings with their `dataset.yaml`.
 
 `synthesize` writes a study with labels, `synthesize_corpus` recordings without labels for pretraining.
 """
@@ -16,11 +16,11 @@ from embench_plugins.datasets.synthetic import body, writers
 from embench_plugins.datasets.synthetic.body import Body, draw_smooth_noise
 from embench_plugins.datasets.synthetic.generator import check_arguments, check_length, claim
 
-# A synthetic corpus: EEG as EDF, ECG as WFDB records and CSV files, and the `dataset.yaml` that describes them.
+# A synthetic corpus of EEG in EDF files, ECG in WFDB records, and wearable signals in CSV files.
 #
-# There are no labels, so nothing is planted. Subjects take turns with the three kinds, so that a small set has them
-# all. Names and rates are as uneven as in real corpora: EEG channels have dots and odd case, old 10-20 names in some
-# files, and every third EEG is at 128 Hz, all others at 160.
+# Signals contain no effect, since there are no labels. Subjects have the three kinds of files in turn, so that a small
+# corpus has all of them. Names and rates vary as in real corpora: EEG channels have dots, lowercase letters or old
+# 10-20 names, and every third EEG is at 128 Hz, all others at 160.
 
 CORPUS_PEOPLE = 999
 LENGTH_S = 120.0
@@ -49,13 +49,13 @@ recordings:
 
 
 def synthesize_corpus(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """As `Generator.synthesize`: `dataset.yaml` and the files of some subjects. The effect changes nothing."""
+    """Write `dataset.yaml` and files of some subjects, as `Generator.synthesize` does. The effect changes nothing."""
     check_arguments(subjects, CORPUS_PEOPLE, seed, effect)
     seconds = int(check_length(LENGTH_S if length_s is None else length_s, 4, 7200, "recordings of {} s"))
     out = claim(out, __name__, "corpus", seed=seed, subjects=subjects, effect=effect, length_s=float(seconds))
     for folder in ("eeg", "ecg", "wearable"):
         (out / folder).mkdir()
-    # Patterns of kinds that nobody's turn was would match nothing.
+    # Patterns without matching files are errors, so leave out the kinds of files that no subject has.
     text, *sources = CORPUS_TEXT.split("  - files")
     (out / DATASET).write_text(text + "".join(f"  - files{source}" for source in sources[:subjects]), "utf-8")
     for person in range(1, subjects + 1):
@@ -72,7 +72,7 @@ def synthesize_corpus(out: Path, subjects: int, seed: int, effect: float, *, len
 
 
 def _make_eeg(seconds: int, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """(10, samples) in microvolt: a 1/f background and alpha."""
+    """Return (10, samples) an EEG in microvolt: a 1/f background and alpha waves."""
     time = np.arange(seconds * rate) / rate
     slow = np.stack([draw_smooth_noise(rng, len(time), rate, tau) for tau in (1.0, 0.2, 0.05)])
     alpha = np.sin(2 * np.pi * rng.uniform(9, 11.5) * time) * np.exp(0.5 * draw_smooth_noise(rng, len(time), rate, 2))
@@ -81,15 +81,15 @@ def _make_eeg(seconds: int, rate: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _make_hearts(seconds: int, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """(2, samples) in millivolt: two leads of one heart."""
+    """Return (2, samples) two leads of an ECG in millivolt."""
     body, samples = Body.draw(rng), seconds * rate
     beats = rng.uniform(55, 90) + 4 * draw_smooth_noise(rng, samples, rate, 10)
-    phase = body.heart(beats, body.breathing(samples, rate, rng), rate, rng)
-    return np.stack([gain * body.ecg(phase, rate, rng) for gain in (1.0, 0.6)])
+    phase = body.draw_heart_phase(beats, body.draw_breath_phase(samples, rate, rng), rate, rng)
+    return np.stack([gain * body.draw_ecg(phase, rate, rng) for gain in (1.0, 0.6)])
 
 
 def write_edf(path: Path, names: tuple[str, ...], rate: int, data: np.ndarray, start: str = "01.01.0000.00.00") -> None:
-    """An EDF file of one-second records, each channel over a range of +- 200 uV."""
+    """Write channels (channels, samples) in microvolt, within +-200, as an EDF file of one-second records."""
     count, records = len(data), data.shape[1] // rate
     channels = writers.Channels(
         names, ["uV"] * count, ["-200"] * count, ["200"] * count, -32768, 32767, [rate] * count, [""] * count
@@ -101,7 +101,7 @@ def write_edf(path: Path, names: tuple[str, ...], rate: int, data: np.ndarray, s
 
 
 def _write_wfdb(record: Path, rate: int, data: np.ndarray) -> None:
-    """A WFDB record of format 16: a header and samples in turn, 2000 a millivolt."""
+    """Write leads (2, samples) in millivolt as a WFDB record of format 16, at 2000 steps per millivolt."""
     digital = np.clip(np.round(data.T * 2000), -32767, 32767).astype("<i2")
     lines = [f"{record.name} {len(data)} {rate} {len(digital)}"]
     for name, first in zip(("II", "V"), digital[0], strict=True):
@@ -115,21 +115,19 @@ def _write_wfdb(record: Path, rate: int, data: np.ndarray) -> None:
 def _write_csv(path: Path, seconds: int, rng: np.random.Generator) -> None:
     rate = 256
     heart = 1000 * _make_hearts(seconds, rate, rng)[0]
-    skin = Body.draw(rng).eda(np.full(seconds * rate, 6.0), rate, rng)
+    skin = Body.draw(rng).draw_eda(np.full(seconds * rate, 6.0), rate, rng)
     table = np.stack([np.arange(len(heart)) / rate, heart, skin], 1)
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("time,ECG,EDA\n")
         np.savetxt(file, table, fmt=("%.6f", "%.2f", "%.5f"), delimiter=",")
 
 
-# A synthetic folder of own recordings: kinds of files and labels, and the `dataset.yaml` that describes them.
+# A synthetic study with several kinds of files and labels.
 #
-# What is planted: every subject has a session with a wristband, in which stress and rest take turns; heart rate and
-# responses of the skin rise under stress, as `draw_responses` says. The clips, their ratings and the EEG hold nothing
-# to be found.
+# Every subject has a session with a wristband, in which stress and rest alternate. Heart rate and skin responses rise
+# under stress; see `draw_responses`. The clips, their ratings and the EEG contain no effect.
 #
-# Tables are as uneven as people's own: one has semicolons and commas in numbers, one a mark of its encoding and the
-# line ends of another system.
+# Tables differ as in real studies: one has semicolons and decimal commas, one a byte order mark and Windows line ends.
 
 PEOPLE = 999
 SESSION_S = 720.0
@@ -195,7 +193,7 @@ default_modalities: [ppg, eda]
 
 
 def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """As `Generator.synthesize`: `dataset.yaml` and the files of some subjects."""
+    """Write `dataset.yaml` and the files of some subjects, as `Generator.synthesize` does."""
     check_arguments(subjects, PEOPLE, seed, effect)
     longest = int(check_length(SESSION_S if length_s is None else length_s, SHORTEST_S, 7200, "sessions of {} s"))
     out = claim(out, __name__, "own", seed=seed, subjects=subjects, effect=effect, length_s=float(longest))
@@ -217,7 +215,7 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
 
 
 def _write_session(folder: Path, name: str, longest: int, effect: float, rng: np.random.Generator) -> list[str]:
-    """Writes a wristband's files; the rows of the table of stages."""
+    """Write a wristband's files, and return the rows of the table of stages."""
     folder.mkdir()
     session = round(longest * rng.uniform(0.93, 1)) - 2  # files end up to two seconds apart
     lengths = rng.uniform(0.7, 1.3, PHASES)
@@ -227,10 +225,10 @@ def _write_session(folder: Path, name: str, longest: int, effect: float, rng: np
     stress = ((phase + first) % 2).astype(float)
     device = body.record_wristband(*body.draw_responses(rng, stress, effect), rng)
     start = 1_704_103_200 + int(rng.integers(30 * 86_400))
-    body.write_e4(folder / FILES["ppg"], f"{start}.00", "64.00", device.pulse, "%.2f")
-    body.write_e4(folder / FILES["eda"], f"{start}.00", "4.00", device.skin, "%.6f")
-    body.write_e4(folder / FILES["temp"], f"{start}.00", "4.00", device.warmth, "%.2f")
-    body.write_e4(folder / FILES["acc"], f"{start}.00", "32.00", device.moves.T, "%d")
+    body.write_e4(folder / FILES["ppg"], f"{start}.00", "64.00", device.ppg, "%.2f")
+    body.write_e4(folder / FILES["eda"], f"{start}.00", "4.00", device.eda, "%.6f")
+    body.write_e4(folder / FILES["temp"], f"{start}.00", "4.00", device.temperature, "%.2f")
+    body.write_e4(folder / FILES["acc"], f"{start}.00", "32.00", device.acceleration.T, "%d")
     edges = [0, *borders.tolist()]
     return [
         f"{name};{_format_date(start + edges[k])};{_format_date(start + edges[k + 1])};"
@@ -244,10 +242,10 @@ def _format_date(seconds: float) -> str:
 
 
 def _write_clips(folder: Path, name: str, rng: np.random.Generator) -> list[str]:
-    """Writes what was recorded during clips, with commas in numbers; the rows of the table of ratings."""
+    """Write the signals during clips, with decimal commas, and return the rows of the table of ratings."""
     rows, body = [], Body.draw(rng)
     for clip in range(1, CLIPS + 1):
-        skin = body.eda(np.full(CLIP_S * CLIP_RATE, 6.0), CLIP_RATE, rng)
+        skin = body.draw_eda(np.full(CLIP_S * CLIP_RATE, 6.0), CLIP_RATE, rng)
         lines = [f"{k / CLIP_RATE:.4f};{value:.5f}".replace(".", ",") for k, value in enumerate(skin)]
         (folder / f"{name}_clip{clip}.csv").write_text("Time;Skin\n" + "\n".join(lines) + "\n", "utf-8")
         rows.append(f"{name},{clip},{rng.integers(1, 10)}")

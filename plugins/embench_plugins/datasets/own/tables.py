@@ -44,7 +44,7 @@ _FORMS = (
     (r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?", ","),
     (r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?", r"\."),
 )
-"""How all cells of a column look, and its mark of thousands."""
+"""Pattern of all cells of a column, and its separator of thousands."""
 _COMMA = r"[+-]?\d*,?\d+([eE][+-]?\d+)?"
 
 
@@ -100,7 +100,7 @@ def may_be_thousands(values: np.ndarray) -> bool:
 
 SPREADSHEET, SPSS = ".xlsx", ".sav"
 EVERY, SHEET = "*", "sheet"
-"""What stands for all sheets of a file, and the column of their names."""
+"""The text for all sheets of a file, and the column of their names."""
 _SEEN_ROWS = 50
 
 
@@ -185,7 +185,7 @@ def _drop_above_names(cells: pd.DataFrame) -> pd.DataFrame:
 # Tables of text, whatever their separator, their marks in numbers and their encoding; and Parquet files.
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
-"""What stands for nothing in a cell, without case."""
+"""Cells that mean a missing value, in small letters."""
 EPOCHS = {"record.timestamp[s]": (1.0, 631_065_600), "sensor timestamp [ns]": (1e-9, 946_684_800)}
 """Columns of Garmin's FitCSVTool and of Polar's sensors: their unit in s, and the unix time from which they count."""
 PARQUET = ".parquet"
@@ -398,16 +398,16 @@ def _format_cell(value: object) -> str:
     return f"{value:.15g}" if isinstance(value, float) else str(value).strip()
 
 
-def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where: str) -> None:
+def check_columns(path: Path, columns: Sequence[str], wanted: Sequence[str], where: str) -> None:
     """Raise DataError if a table lacks a column that the line `where` of the description names."""
-    check_unique(path, there, wanted)
-    if missing := [name for name in wanted if find_column(there, name) not in there]:
+    check_unique(path, columns, wanted)
+    if missing := [name for name in wanted if find_column(columns, name) not in columns]:
         raise DataError(
             f"{path.name} has no column `{missing[0]}`",
             where=where,
-            expected=f"one of {', '.join(there[:20])}",
+            expected=f"one of {', '.join(columns[:20])}",
             hint=hint_names_below(path, wanted)
-            or (None if len(there) > 1 else "is the separator a comma, semicolon or tab?"),
+            or (None if len(columns) > 1 else "is the separator a comma, semicolon or tab?"),
         )
 
 
@@ -468,8 +468,8 @@ def _count_question_rows(found: pd.DataFrame) -> int:
 def add_placed(rows: pd.DataFrame, wanted: Iterable[str], others: Sequence[str] = ()) -> pd.DataFrame:
     """Return rows with additional columns: columns that the description selects by position or alternative name, under
     that name."""
-    there = [str(name) for name in rows.columns]
-    numbered = {name: rows[find_column(there, name, others)] for name in wanted if name not in there}
+    columns = [str(name) for name in rows.columns]
+    numbered = {name: rows[find_column(columns, name, others)] for name in wanted if name not in columns}
     return rows.assign(**numbered) if numbered else rows
 
 
@@ -508,7 +508,7 @@ def strip_letters(cells: Sequence[str], like: str) -> Sequence[str]:
 
 
 class Rows(NamedTuple):
-    """A table that is read a stretch of rows at a time, in order, so that memory does not grow with it."""
+    """A table that is read in stretches of rows, in order, so that memory does not grow with its length."""
 
     names: tuple[str, ...]
     length: int

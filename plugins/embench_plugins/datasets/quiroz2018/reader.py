@@ -1,17 +1,17 @@
 """Quiroz, Geangu and Yong (2018): 44 subjects walk 250 m three times, after a sad, a neutral and a happy induction.
 
-Reads `walking_data/mo_ew2_accdata_21_10_139-1336.csv` and so on (a subject's three walks, a sample a line: study,
-emotion, acceleration and rotation of a smart watch, heart rate of a chest strap) and `user_study_encoding.csv` (the
-study, the order of the inductions, and when each walk began and ended). `PANAS` is read by `verify` only.
+Reads `walking_data/mo_ew2_accdata_21_10_139-1336.csv` and so on (a subject's three walks, one sample on each line:
+study, emotion, acceleration and rotation of a smart watch, heart rate of a chest strap) and `user_study_encoding.csv`
+(the study, the order of the inductions, and start and end of each walk). Only `verify` reads `PANAS`.
 
-Three studies, each with subjects of its own: a movie before each walk (`mo`), music before it (`mu`), or music while
-walking (`mw`). Neutral is always second; half of the subjects were sad first (SNH), half happy first (HNS). The
-stimulus of a recording is its study and place, `movie_1` and so on. Subjects of one study meet the same stimuli with
-opposite labels, and scores matched by stimulus compare them at the same places.
+There are three studies, each with its own subjects: a movie before each walk (`mo`), music before it (`mu`), or music
+while walking (`mw`). Neutral is always second; half of the subjects were sad first (SNH), half happy first (HNS). The
+stimulus of a recording is its study and position, such as `movie_1`. Subjects of one study thus meet the same stimuli
+with opposite labels, and scores matched by stimulus compare them at the same positions.
 
-Clocks. No sample has a time. The authors cut the walks at the first sample of the seconds in the table, so the number
-of samples over these seconds is each walk's rate. Time 0 is the start of the first walk. The release has rotation in
-degrees per second, for which embench has no modality.
+Samples have no times. The authors cut the walks at the first sample of the seconds in the table, so a walk's rate is
+its number of samples over these seconds. Time 0 is the start of the first walk. Rotation, in degrees per second, is not
+read, as embench has no modality for it.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ WALKS = "walking_data"
 TABLE = "user_study_encoding.csv"
 MOODS = (Path("PANAS", "PANAS_mo_mu.csv"), Path("PANAS", "PANAS_mw.csv"))
 PEOPLE = tuple(f"EW{number}" for number in range(2, 51) if number not in (11, 18, 21, 32, 46))
-"""Subjects with walks; six more (EW1, EW11, EW18, EW21, EW32, EW46) answered the questionnaire only."""
+"""Subjects with walks; six more (EW1, EW11, EW18, EW21, EW32, EW46) answered only the questionnaire."""
 
 STUDIES = {"mo": "movie", "mu": "music", "mw": "music_walking"}
-"""How files and tables name a study -> its name; the code in a file is the position."""
+"""Abbreviation of a study in names of files and in tables -> its name; the code in a file is its position here."""
 CLASSES = ("sad", "neutral", "happy")
-"""Of the emotions -1, 0 and 1 in a file."""
+"""Classes of the emotions -1, 0 and 1 in a file."""
 ORDERS = {"SNH": (0, 1, 2), "HNS": (2, 1, 0)}
 COLUMNS = ("PARTICIPANT ID", "CONDITION", "START W", "END W", "START W.1", "END W.1", "START W.2", "END W.2")
 """The table repeats the names of its last columns; pandas numbers them."""
 
 RATE = 24.975
-"""In Hz; the rates of all 132 walks are 24.97 to 24.99."""
+"""Typical rate in Hz; those of all 132 walks are 24.97 to 24.99."""
 RATE_OFF = 0.01
 MS2_G = 1 / 9.80665
 CLOCKS_APART_S = 600.0
@@ -61,8 +61,8 @@ _TIME = re.compile(r"([01]?\d|2[0-3])\.([0-5]\d)\.([0-5]\d)")
 
 
 class Person(NamedTuple):
-    """A row of the table: the study, the classes of the three walks in order, and (3, 2) seconds of the day at which
-    they began and ended."""
+    """A row of the table: the study, the classes of the three walks in order, and (3, 2) start and end of the walks, in
+    seconds of the day."""
 
     study: str
     order: tuple[int, ...]
@@ -70,7 +70,7 @@ class Person(NamedTuple):
 
 
 class Walks(NamedTuple):
-    """The file of a subject's walks, and what its name says: whose they are, the study, the day and the month."""
+    """The file of a subject's walks, and what its name states: subject, study, day and month."""
 
     path: Path
     subject: str
@@ -80,7 +80,7 @@ class Walks(NamedTuple):
 
 
 class Quiroz2018(Dataset):
-    """The reader. One recording a subject and walk, `EW2_1` to `EW2_3`."""
+    """The reader. A recording is a subject's walk, `EW2_1` to `EW2_3`."""
 
     card = Card(
         name="quiroz2018",
@@ -96,7 +96,7 @@ class Quiroz2018(Dataset):
         },
         default_modalities=("acc",),
         targets=(
-            # Neutral is always the second walk, so that its place tells it from the others: it has no label.
+            # Neutral is always the second walk, so its position identifies it: it has no label.
             Target("happy", "binary", LabelRule("value", positive=(2,), negative=(0,)), label="induction"),
         ),
         mains_hz=50.0,
@@ -121,22 +121,22 @@ class Quiroz2018(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """Subjects with a file of walks, by number."""
-        found = sorted({file.subject for file in self._files}, key=_number)
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        """Return the subjects with a file of walks, by number."""
+        found = sorted({file.subject for file in self._files}, key=_parse_number)
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Sex, age band and study."""
+        """Return sex, age band and study."""
         return {**self._info.get(subject, {}), "study": STUDIES[self._file(subject).study]}
 
     def files(self, subject: str) -> list[Path]:
-        """One subject's walks and the table, which is all subjects'."""
+        """Return one subject's walks and the table of all subjects."""
         return [path for path in (self._file(subject).path, self._base / TABLE) if path.is_file()]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The subject's three walks, in order."""
+        """Yield the subject's three walks, in order."""
         person = self._person(subject)
-        for order, rows in enumerate(_walks(self._file(subject), person)):
+        for order, rows in enumerate(_read_walks(self._file(subject), person)):
             start, stop = person.spans[order]
             yield Recording(
                 id=f"{subject}_{order + 1}",
@@ -147,22 +147,23 @@ class Quiroz2018(Dataset):
                 group=subject,
                 start_s=float(start - person.spans[0, 0]),
                 order=order,
-                signals=_signals(rows, len(rows) / (stop - start), self.card),
+                signals=_make_signals(rows, len(rows) / (stop - start), self.card),
                 labels={"induction": Label("condition", np.array([float(person.order[order])]), classes=CLASSES)},
             )
 
     def verify(self) -> list[Finding]:
-        """Tell who is missing, what is odd in each subject's files, and where questionnaire and table disagree."""
+        """Return findings on missing subjects, on what is odd in each subject's files, and on conflicts of
+        questionnaire and table."""
         found = self.subjects()
-        findings = files.look_over(found, PEOPLE, self._base, self._look)
-        if only := sorted(set(self._moods) - {*found, *PEOPLE}, key=_number):
+        findings = files.collect_findings(found, PEOPLE, self._base, self._list_findings)
+        if only := sorted(set(self._moods) - {*found, *PEOPLE}, key=_parse_number):
             what = f"answered the questionnaire, but have no walk in the release: {', '.join(only)}"
             findings.append(Finding("note", str(self._base / MOODS[0].parent), what))
         return findings
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         file, person = self._file(subject), self._person(subject)
-        walks, where = _walks(file, person), str(file.path)
+        walks, where = _read_walks(file, person), str(file.path)
         lost = sum(int((~(rows[:, 8] > 0)).sum()) for rows in walks)
         if lost == sum(map(len, walks)):
             yield Finding("warning", where, "the heart rate is 0 throughout: the strap did not record, so no hr")
@@ -174,18 +175,18 @@ class Quiroz2018(Dataset):
             yield Finding("note", str(self._base / MOODS[0].parent), f"{subject} is not in the questionnaire")
             return
         stated, sent = self._moods[subject]
-        written = f"{person.study.capitalize()}-{_letters(person.order)}"
+        written = f"{person.study.capitalize()}-{_name_order(person.order)}"
         if stated.lower() != written.lower():
             what = f"{subject} has the condition {stated} in the questionnaire, {written} in {TABLE} and the walks"
             yield Finding("warning", str(self._base / MOODS[0].parent), what)
-        if (ahead_s := _clock_ahead_s(file, person, sent)) and abs(ahead_s) > CLOCKS_APART_S:
+        if (ahead_s := _compare_clocks(file, person, sent)) and abs(ahead_s) > CLOCKS_APART_S:
             what = f"the watch's clock is {ahead_s / 3600:.1f} h ahead of the questionnaire's"
             yield Finding("note", where, what)
 
     @cached_property
     def _base(self) -> Path:
-        """The folder that holds the table: the one given, or one inside it, as an archive unpacks."""
-        return files.inside(self.root, WALKS)
+        """Folder that holds the table: the given one, or one inside it, as an archive unpacks."""
+        return files.find_data_folder(self.root, WALKS)
 
     @cached_property
     def _files(self) -> list[Walks]:
@@ -195,9 +196,9 @@ class Quiroz2018(Dataset):
         return [Walks(path, m[2].upper(), m[1].lower(), int(m[3]), int(m[4])) for path, m in named]
 
     def _file(self, subject: str) -> Walks:
-        """The subject's file. Raises DataError for somebody else, and where there are two."""
+        """Return the subject's file. Raises DataError for an unknown subject, or if there are two."""
         where = self._base / WALKS
-        files.known(subject, self.subjects(), where, expected=EXPECTED, hint=OBTAIN)
+        files.check_subject(subject, self.subjects(), where, expected=EXPECTED, hint=OBTAIN)
         file, *more = (file for file in self._files if file.subject == subject)
         if more:
             what = f"two files of {subject}: {file.path.name} and {more[0].path.name}"
@@ -205,7 +206,7 @@ class Quiroz2018(Dataset):
         return file
 
     def _person(self, subject: str) -> Person:
-        """The subject's row of the table. Raises DataError where it has none, or one that cannot be read."""
+        """Return the subject's row of the table. Raises DataError if it is missing or unreadable."""
         path = self._base / TABLE
         expected = "a row a subject: Mo-SNH or the like, then start and end of three walks, such as 13.16.29"
         mine = self._table[self._table[COLUMNS[0]].astype(str).str.strip().str.upper() == subject]
@@ -221,39 +222,41 @@ class Quiroz2018(Dataset):
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        return files.text_table(self._base / TABLE, COLUMNS, expected=f"the columns {', '.join(COLUMNS)}", hint=AGAIN)
+        return files.read_text_table(
+            self._base / TABLE, COLUMNS, expected=f"the columns {', '.join(COLUMNS)}", hint=AGAIN
+        )
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        return files.who(self._base / TABLE, (COLUMNS[0], "AGE", "SEX"))
+        return files.read_subject_info(self._base / TABLE, (COLUMNS[0], "AGE", "SEX"))
 
     @cached_property
     def _moods(self) -> dict[str, tuple[str, str]]:
-        """Subject -> the condition in the questionnaire, and when the answers were sent; empty without the tables."""
+        """Subject -> the condition in the questionnaire, and the time at which the answers were sent; empty without the
+        tables."""
         found = {}
         for path in (self._base / name for name in MOODS):
             if path.is_file():
                 columns = ("Timestamp", "ID", "Condition")
-                read = files.text_table(path, columns, expected="the answers to the questionnaire", hint=AGAIN)
+                read = files.read_text_table(path, columns, expected="the answers to the questionnaire", hint=AGAIN)
                 for sent, name, condition in read.dropna().astype(str).itertuples(index=False):
                     found[name.strip().upper()] = condition.strip(), sent.strip()
         return found
 
 
-def _number(subject: str) -> int:
+def _parse_number(subject: str) -> int:
     return int(re.sub(r"\D", "", subject) or 0)
 
 
-def _letters(order: tuple[int, ...]) -> str:
+def _name_order(order: tuple[int, ...]) -> str:
     return next(letters for letters, classes in ORDERS.items() if classes == order)
 
 
-def _clock_ahead_s(file: Walks, person: Person, sent: str) -> float | None:
-    """Seconds from when the answers were sent to the end of the last walk, by their two clocks; the answers follow
-    within two minutes. None where the questionnaire has no time of day.
+def _compare_clocks(file: Walks, person: Person, sent: str) -> float | None:
+    """Return the seconds by which the watch's clock is ahead of the questionnaire's: from the time at which the answers
+    were sent to the end of the last walk, which they follow within two minutes. None if the questionnaire has no time.
 
-    A file's name has the day before the month and no year; the questionnaire has the month first, and one date without
-    a time has the day first.
+    A file's name has the day before the month and no year; the questionnaire has the month first.
     """
     try:
         when = datetime.strptime(sent, "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
@@ -263,15 +266,15 @@ def _clock_ahead_s(file: Walks, person: Person, sent: str) -> float | None:
     return (midnight - when).total_seconds() + float(person.spans[-1, -1])
 
 
-def _walks(file: Walks, person: Person) -> list[np.ndarray]:
-    """The rows (n, 9) of each walk in a file.
+def _read_walks(file: Walks, person: Person) -> list[np.ndarray]:
+    """Return the rows (n, 9) of each walk in a file.
 
     Raises:
-        DataError: it cannot be read, or its study, its emotions or its number of samples contradict the table.
+        DataError: it cannot be read, or its study, emotions or number of samples contradict the table.
     """
     path = file.path
-    text = e4.content(path, hint=OBTAIN)
-    data = e4.numbers(path, text, skip=int(text.startswith("#")))
+    text = e4.read_text(path, hint=OBTAIN)
+    data = e4.parse_rows(path, text, skip=int(text.startswith("#")))
     if data.shape[1] != 9:
         raise DataError(f"{data.shape[1]} columns", where=str(path), expected="9 columns", hint=AGAIN)
     codes = {name: float(code) for code, name in enumerate(STUDIES)}
@@ -281,9 +284,8 @@ def _walks(file: Walks, person: Person) -> list[np.ndarray]:
     walks = np.split(data, np.flatnonzero(np.diff(data[:, 1])) + 1)
     emotions = [float(rows[0, 1]) for rows in walks]
     if emotions != [code - 1.0 for code in person.order]:
-        what = (
-            f"the emotions are {', '.join(f'{code:g}' for code in emotions)}, the table says {_letters(person.order)}"
-        )
+        codes = ", ".join(f"{code:g}" for code in emotions)
+        what = f"the emotions are {codes}, the table says {_name_order(person.order)}"
         raise DataError(what, where=str(path), expected="three walks in the order of the table", hint=AGAIN)
     for number, (rows, (start, stop)) in enumerate(zip(walks, person.spans, strict=True), 1):
         if abs(len(rows) / (stop - start) - RATE) > RATE_OFF * RATE:
@@ -292,10 +294,10 @@ def _walks(file: Walks, person: Person) -> list[np.ndarray]:
     return walks
 
 
-def _signals(rows: np.ndarray, rate: float, card: Card) -> dict[str, Signal]:
-    """The signals of a walk's rows (n, 9); no heart rate where the strap recorded none."""
-    found = {"acc": files.as_float32(MS2_G * rows[:, 2:5].T)}
+def _make_signals(rows: np.ndarray, rate: float, card: Card) -> dict[str, Signal]:
+    """Return the signals of a walk's rows (n, 9), without heart rate if the strap did not record."""
+    found = {"acc": files.to_float32(MS2_G * rows[:, 2:5].T)}
     pulse = np.where(rows[:, 8] > 0, rows[:, 8], np.nan)
     if np.isfinite(pulse).any():
-        found["hr"] = files.as_float32(pulse[None])
+        found["hr"] = files.to_float32(pulse[None])
     return {m: Signal(data, rate, card.modalities[m].channels, card.modalities[m].unit) for m, data in found.items()}

@@ -1,14 +1,15 @@
-"""Synthetic quiroz2018 files: the release's text format and quirks, with an effect of the induction on the arm's swing.
+"""Synthetic quiroz2018 files in the release's text format, including its quirks, with an effect of the induction on the
+arm's swing.
 
-What is planted: the log of the swing's width is `RISE * effect` noise units higher after a happy induction than after a
-sad one, neutral in between, on top of noise of variance 1 in the mean of 10 s, so that its true mean ranks one
+Planted: the log of the swing's width is `RISE * effect` noise units higher after a happy induction than after a sad
+one, and in between after a neutral one, plus noise of variance 1 in the mean of 10 s. Its true mean thus ranks one
 subject's units by their label with an AUROC of .90 at effect 1, and .50 at effect 0. The width is the standard
 deviation of all axes.
 
-What is not planted: rates of the steps, rotation, heart rate, and the answers to the questionnaire.
+Not planted: step rates, rotation, heart rate, and the answers to the questionnaire.
 
-What is not as in real files: walks last as long as is asked for, whatever the speed, nobody slows down or warms up, and
-the six conditions come in turn.
+Unlike real files: walks last as long as requested, whatever the speed, nobody slows down or warms up, and the six
+conditions alternate.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from embench_plugins.datasets.synthetic.generator import Generator
 LENGTH_S, SHORTEST_S, LONGEST_S = 120.0, 20.0, 269.0
 RISE = 1.81
 STEP = 0.12
-"""Of a noise unit, in the log of the swing's width. Subjects differ more."""
+"""Size of a noise unit in the log of the swing's width. Subjects differ more."""
 
 CONDITIONS = tuple(f"{study}-{order}" for order in ORDERS for study in ("Mo", "Mu", "Mw"))
 BREAKS_S = {"Mo": 300, "Mu": 300, "Mw": 90}
-"""Typical times between two walks."""
+"""Study -> typical time between two walks."""
 
 # Quirks of the release.
 SILENT = ("EW3", "EW6", "EW7")  # the strap recorded zeros
@@ -37,7 +38,7 @@ AHEAD = ("EW6", "EW7")  # the watch's clock is eight hours ahead
 UNANSWERED = ("EW27",)
 MISWRITTEN = {"EW35": "SNN"}
 DAY_FIRST = ("EW2",)  # the questionnaire's date has no time
-WALKLESS = {"EW1": "Mw-SNH"}  # one of six who answered only
+WALKLESS = {"EW1": "Mw-SNH"}  # one of six who answered only the questionnaire
 
 SECONDS = np.dtype([
     ("person", "U4"), ("walk", "i8"), ("emotion", "i8"), ("start", "i8"), ("second", "i8"), ("swing", "f8"),
@@ -47,7 +48,7 @@ which the walk began, and the true log of the swing's width in noise units."""
 
 
 def write_condition(person: str) -> str:
-    """The study and the order of a subject, as the table writes them."""
+    """Return the study and the order of a subject, as the table writes them."""
     return CONDITIONS[PEOPLE.index(person) % len(CONDITIONS)]
 
 
@@ -67,7 +68,7 @@ def _draw_truth(person: str, seed: int, effect: float, length_s: float) -> np.nd
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
-    """`walking_data/mo_ew2_accdata_21_10_139-1336.csv` and so on, the table, and the two of the questionnaire."""
+    """Write `walking_data/mo_ew2_accdata_21_10_139-1336.csv` and so on, the table, and the two of the questionnaire."""
     (out / WALKS).mkdir()
     (out / MOODS[0]).parent.mkdir()
     table = ["PARTICIPANT ID,CONDITION,AGE,SEX,START W,END W,START W,END W,START W,END W"]
@@ -83,7 +84,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
         )
         begin = day + timedelta(hours=8 * (person in AHEAD))
         spans = [_draw_span(begin, mine[mine["walk"] == walk]) for walk in range(3)]
-        _walks(out / WALKS, person, mine, spans, rng)
+        _write_walks(out / WALKS, person, mine, spans, rng)
         times = ",".join(f"{moment:%H.%M.%S}" for span in spans for moment in span)
         table.append(
             f"{person},{write_condition(person)},{18 + PEOPLE.index(person) % 20},{'FM'[person in SILENT]},{times}"
@@ -102,15 +103,15 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
 
 
 def _draw_span(begin: datetime, rows: np.ndarray) -> tuple[datetime, datetime]:
-    """When a walk began and ended."""
+    """Return start and end of a walk."""
     start = begin + timedelta(seconds=int(rows["start"][0]))
     return start, start + timedelta(seconds=len(rows))
 
 
-def _walks(
+def _write_walks(
     folder: Path, person: str, mine: np.ndarray, spans: list[tuple[datetime, datetime]], rng: np.random.Generator
 ) -> None:
-    """Writes the file of a subject's three walks."""
+    """Write the file of a subject's three walks."""
     study = write_condition(person)[:2].lower()
     steps_hz = rng.uniform(0.8, 1.0)
     shape = rng.uniform(0.5, 1.5, (6, 1)) * np.array([[1.0]] * 3 + [[50.0]] * 3)

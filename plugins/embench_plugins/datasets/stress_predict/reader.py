@@ -1,11 +1,11 @@
 """Stress-Predict (Iqbal et al. 2022): one hour with a wristband, three stress tasks between rests.
 
-Reads the release as it comes: raw Empatica E4 files below `Raw_data/S01` and so on (row 1 the start in unix seconds,
-row 2 the rate in Hz, then the samples) and the label of every second in one csv below `Processed_data`.
+Reads the release as it comes: raw Empatica E4 files below `Raw_data/S01` and so on, and the label of every second in
+one csv below `Processed_data`.
 
-Clocks. Labels are joined by unix second, on the clock of the signals' own start rows: their changes lie on the
-wristband's button presses to the second. The csv's heart rate column, not used here, runs one second ahead of `HR.csv`,
-which itself follows the beats in the signals by about 40 s, so neither says anything about the labels' clock.
+Labels are joined by unix second, on the clock of the signals' start rows: label changes agree with the wristband's
+button presses to the second. The csv's heart rate column, not used here, is one second ahead of `HR.csv`, which itself
+lags the beats in the signals by about 40 s, so neither tells about the labels' clock.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ EXPECTED = "Raw_data/S01/BVP.csv and so on, beside Processed_data"
 
 
 class StressPredict(Dataset):
-    """The reader. One recording a subject, its time 0 where all signals have begun; signals are cut to the segment that
-    they share (they differ by a few seconds at the end), so that every second of a recording has every modality."""
+    """The reader. A recording is a subject's session. Its time 0 is where all signals have begun. Signals are cut to
+    the segment that all of them cover (they differ by a few seconds at the end), so that every second of a recording
+    has every modality."""
 
     card = Card(
         name="stress_predict",
@@ -47,10 +48,9 @@ class StressPredict(Dataset):
         modalities=e4.CARDS,
         default_modalities=("ppg", "eda", "temp"),
         targets=(
-            # `majority`, a tie having no label, over `unanimous`: it scores the transitions too instead of leaving the
-            # hardest 109 of 7,928 ten-second units out, and it is what agrees with figures measured elsewhere (42,524
-            # crossed-time quadruples in one partition of five folds: 40,101 +- 3,853 over partitions here, against
-            # 34,594 +- 3,493 with `unanimous`).
+            # `majority` (a tie has no label) instead of `unanimous`: it scores the transitions too, the hardest 109 of
+            # 7,928 ten-second units. It also agrees better with published figures: 42,524 matched comparisons in one
+            # partition of five folds, here 40,101 +- 3,853 over partitions, and 34,594 +- 3,493 with `unanimous`.
             Target("stress", "binary", LabelRule("majority", positive=(1,), negative=(0,)), label="stress"),
         ),
         mains_hz=50.0,
@@ -75,33 +75,34 @@ class StressPredict(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """Subjects with a folder of E4 files, also those without labels."""
+        """Return the subjects with a folder of E4 files, including those without labels."""
         folders = [path for path in (self._base / "Raw_data").glob("S*") if re.fullmatch(r"S\d+", path.name)]
-        found = sorted(folder.name for folder in folders if e4.is_session(folder))
-        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        found = sorted(folder.name for folder in folders if e4.has_signal_files(folder))
+        return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def files(self, subject: str) -> list[Path]:
-        """One subject's signals and the label csv, which is all subjects'."""
+        """Return one subject's signals and the label csv of all subjects."""
         folder = self._folder(subject)
         signals = [folder / name for name in e4.FILES.values()]
         return [path for path in signals if path.is_file()] + [self._labels]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The subject's one session, with the labels that lie in it."""
-        session = e4.in_folder(self._folder(subject), hint=OBTAIN)
+        """Yield the subject's one session, with its labels."""
+        session = e4.read_folder(self._folder(subject), hint=OBTAIN)
         label = self._label(subject, session)
         labels = {} if label is None else {"stress": label}
-        yield files.whole_session(subject, session.duration_s, session.signals, labels)
+        yield files.make_session_recording(subject, session.duration_s, session.signals, labels)
 
     def verify(self) -> list[Finding]:
-        """What is missing or odd in each subject's files, and whether label changes lie on the button presses."""
+        """Return findings on what is missing or odd in each subject's files, and on label changes without a button
+        press."""
         people = self.subjects()
-        return files.look_over(people, people, self._base, self._look)
+        return files.collect_findings(people, people, self._base, self._list_findings)
 
     @cached_property
     def _base(self) -> Path:
-        """The folder that holds Raw_data: the one given, or one inside it, as an archive unpacks."""
-        return files.inside(self.root, "Raw_data")
+        """Folder that holds Raw_data: the given one, or one inside it, as an archive unpacks."""
+        return files.find_data_folder(self.root, "Raw_data")
 
     @property
     def _labels(self) -> Path:
@@ -109,23 +110,26 @@ class StressPredict(Dataset):
 
     def _folder(self, subject: str) -> Path:
         where = self._base / "Raw_data"
-        return where / files.known(subject, self.subjects(), where, hint=OBTAIN)
+        return where / files.check_subject(subject, self.subjects(), where, hint=OBTAIN)
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        """The label csv by time."""
-        table = self._columns("Participant", "Time(sec)", "Label")
+        """The label csv in order of time."""
+        table = self._read_columns("Participant", "Time(sec)", "Label")
         if table.isna().any(axis=None):
             raise DataError("a cell is empty", where=str(self._labels), expected="a label each second", hint=OBTAIN)
         return table.sort_values("Time(sec)", kind="stable")
 
-    def _columns(self, *names: str) -> pd.DataFrame:
-        """Some columns of the label csv; an empty heart rate is NaN."""
+    def _read_columns(self, *names: str) -> pd.DataFrame:
+        """Return some columns of the label csv; an empty heart rate is NaN."""
         hint = f"the file is damaged, or not the release's: {OBTAIN}"
-        return files.table(self._labels, names, expected="columns Participant, HR, respr, Time(sec), Label", hint=hint)
+        return files.read_table(
+            self._labels, names, expected="columns Participant, HR, respr, Time(sec), Label", hint=hint
+        )
 
     def _label(self, subject: str, session: e4.Session) -> Label | None:
-        """The labelled seconds of a recording: the value at time t holds for [t, t + 1)."""
+        """Return the labelled seconds of a recording: the value at time t applies to [t, t + 1). None for a subject
+        without labels."""
         where, start, duration_s = str(self._labels), session.start, session.duration_s
         mine = self._table[self._table["Participant"] == int(subject[1:])]
         if mine.empty:
@@ -145,20 +149,20 @@ class StressPredict(Dataset):
             )
         return Label("condition", values[inside], times[inside], CLASSES)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         folder = self._folder(subject)
-        session, where = e4.in_folder(folder, hint=OBTAIN), str(folder)
-        yield from e4.look(where, session)
+        session, where = e4.read_folder(folder, hint=OBTAIN), str(folder)
+        yield from e4.list_findings(where, session)
         label = self._label(subject, session)
         if label is None or label.times is None:
             yield Finding("warning", where, "signals without labels: never scored")
             return
         if unlabelled := int(session.duration_s) - len(label.times):
             yield Finding("note", where, f"{unlabelled} s have no label")
-        rates = self._columns("Participant", "HR")
+        rates = self._read_columns("Participant", "HR")
         if empty := int(rates["HR"][rates["Participant"] == int(subject[1:])].isna().sum()):
             yield Finding("note", where, f"{empty} labelled seconds have no heart rate in the label csv")
-        presses = e4.presses(folder / f"tags_{subject}.csv") - session.start
+        presses = e4.read_presses(folder / f"tags_{subject}.csv") - session.start
         changes = label.times[1:][np.diff(label.values) != 0]
         if far := [f"{t:.0f}" for t in changes if not (np.abs(presses - t) <= 2).any()]:
             yield Finding("warning", where, f"no button press within 2 s of label changes at {', '.join(far)} s")

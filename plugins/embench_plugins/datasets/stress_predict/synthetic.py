@@ -1,11 +1,12 @@
-"""Synthetic Stress-Predict files: the released text format and its quirks, with an effect of stress on the heart.
+"""Synthetic Stress-Predict files in the release's text format, including its quirks, with an effect of stress on the
+heart.
 
-What is planted: three tasks (colour words, interview, hyperventilation) lie between rests, in this order for all
-subjects as in the release, at times that differ between subjects. Under stress heart rate and responses of the skin
-rise, as `draw_responses` says.
+Planted: three tasks (colour words, interview, hyperventilation) between rests, in this order for all subjects as in the
+release, at times that differ between subjects. Under stress, heart rate and skin conductance responses rise as in
+`draw_responses`.
 
-What is not as in real files: sessions last `SESSION_S` unless another length is asked for (real ones 50 to 60 minutes),
-and the two spreadsheets that nothing reads are excluded.
+Unlike real files: sessions last `SESSION_S` by default (real ones 50 to 60 minutes), and two spreadsheets that are not
+read are missing.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ SESSION_S = 720.0
 SHORTEST_S = 60.0
 
 PHASES = (("rest", 620), ("stress", 370), ("rest", 300), ("stress", 640), ("rest", 310), ("stress", 125), ("rest", 950))
-"""What happens in a session, with seconds that are typical of the release; scaled to the length asked for."""
+"""Phases of a session, with typical seconds of the release, which are scaled to the requested length."""
 
-# Quirks of the release. Those of single subjects are theirs, but for S06, who stands for S18 too.
+# Quirks of the release, of the same subjects; S06 also has that of S18.
 UNLABELLED = (1,)
 FIRST_LABEL_S = 9
 PRESS_LOST = (6,)
 PRESSES_OF_ANOTHER_DAY = (17,)
-CARRIAGE_RETURN = (2, 5)  # tags with the line ends of another system, in whole seconds
+CARRIAGE_RETURN = (2, 5)  # tags with carriage returns, in whole seconds
 
 SECONDS = np.dtype([("person", "i8"), ("second", "i8"), ("stress", "i8"), ("heart_rate", "f8"), ("scr_per_min", "f8")])
 """A row of `draw`: a second of a person's session, from 0, with the true rates in beats and responses a minute."""
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
-    """`Raw_data/S01/BVP.csv` and so on, and `Processed_data` with the labels."""
+    """Write `Raw_data/S01/BVP.csv` and so on, and `Processed_data` with the labels."""
     (out / LABELS).parent.mkdir()
     with (out / LABELS).open("w", encoding="utf-8", newline="") as table:
         table.write("Participant,HR,respr,Time(sec),Label\r\n")
@@ -49,7 +50,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
 
 def _draw_truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
     rng = np.random.default_rng([seed, person, 0])
-    # Phases of other lengths for each subject: what is scored compares subjects at one time of different labels.
+    # Lengths differ between subjects, since metrics compare subjects with different labels at the same time.
     lengths = np.array([typical for _, typical in PHASES]) * rng.uniform(0.7, 1.3, len(PHASES))
     session = round(longest_s * (1 if person == 1 else rng.uniform(0.93, 1)))
     borders = np.round(np.cumsum(lengths) / lengths.sum() * session).astype(int)
@@ -62,16 +63,16 @@ def _draw_truth(person: int, seed: int, effect: float, longest_s: float) -> np.n
 
 
 def _write_person(folder: Path, truth: np.ndarray, seed: int) -> list[str]:
-    """Writes one subject's files; their rows of the label csv."""
+    """Write one subject's files, and return the subject's rows of the label csv."""
     person, session = int(truth["person"][0]), len(truth)
     rng = np.random.default_rng([seed, person, 1])
     start = 1_644_200_000 + 86_400 * person + int(rng.integers(3600))
     folder.mkdir(parents=True)
     device = body.record_wristband(truth["heart_rate"], truth["scr_per_min"], rng)
-    body.write_e4(folder / FILES["ppg"], f"{start}.00", "64.000000", device.pulse, "%.2f", gap=", ")
-    body.write_e4(folder / FILES["eda"], f"{start}.000000", "4.000000", device.skin, "%.6f", gap=", ")
-    body.write_e4(folder / FILES["temp"], f"{start}.000000", "4.000000", device.warmth, "%.2f", gap=", ")
-    body.write_e4(folder / FILES["acc"], f"{start}.000000", "32.000000", device.moves.T, "%d", gap=", ")
+    body.write_e4(folder / FILES["ppg"], f"{start}.00", "64.000000", device.ppg, "%.2f", gap=", ")
+    body.write_e4(folder / FILES["eda"], f"{start}.000000", "4.000000", device.eda, "%.6f", gap=", ")
+    body.write_e4(folder / FILES["temp"], f"{start}.000000", "4.000000", device.temperature, "%.2f", gap=", ")
+    body.write_e4(folder / FILES["acc"], f"{start}.000000", "32.000000", device.acceleration.T, "%d", gap=", ")
     rows = "\n".join(f"{t:.6f},{gap:.6f}" for t, gap in device.beats)
     (folder / "IBI.csv").write_text(f"{start}.000000, IBI\n{rows}\n", "utf-8")
     body.write_e4(folder / "HR.csv", f"{start + body.FIRST_RATE_S}.000000", "1.000000", device.rates, "%.2f")
@@ -88,7 +89,7 @@ def _write_person(folder: Path, truth: np.ndarray, seed: int) -> list[str]:
 
 
 def _write_presses(path: Path, person: int, truth: np.ndarray, start: int) -> None:
-    """The button presses at the borders of tasks, and one more after the last."""
+    """Write the button presses at the borders of tasks, and one more after the last."""
     changes = np.flatnonzero(np.diff(truth["stress"])) + 1
     presses = start + np.append(changes, (changes[-1] + len(truth)) // 2)
     if person in PRESS_LOST:

@@ -1,7 +1,8 @@
-"""A synthetic body: heart, breathing, skin and brain that change with time, and a wristband's files of them.
+"""Synthetic physiological signals with rates that change in time: heart, breathing, EDA and EEG, and a wristband's
+files.
 
-neurokit2's simulators hold one rate for a whole signal, so these follow a rate of every moment instead. What is planted
-shows in the shape of a signal alone: its mean and variance tell nothing.
+The signals follow a rate that may change at every moment; neurokit2's simulators hold one rate for a whole signal.
+Planted effects appear in the shape of a signal only: its mean and variance carry no information.
 """
 
 from __future__ import annotations
@@ -16,13 +17,9 @@ from scipy.signal import fftconvolve, lfilter
 
 from embench_plugins.datasets.devices.e4 import COUNT_G
 
-# A synthetic body for sessions in which heart rate, breathing and sweating change with time.
-#
-# neurokit2's simulators hold one rate for a whole signal, so these follow a rate of every moment instead. What they
-# plant is the rate alone: a wave is a function of its cycle's phase, with mean 0 and variance 1 over a cycle however
-# long that is, and responses of the skin get smaller where they get more frequent, so that mean and variance of a
-# stretch of signal tell nothing about the rate. Slow changes of gain and level come on top, drawn without regard to
-# anything.
+# Signals whose planted information is a rate. A wave is a function of its cycle's phase, with mean 0 and variance 1
+# over a cycle of any length. Skin conductance responses get smaller where they get more frequent. Mean and variance of
+# a segment thus carry no information about the rate. Slow random changes of gain and level are added.
 
 _ECG = np.array([[0.20, 0.030, 0.12], [0.36, 0.012, -0.1], [0.40, 0.014, 1], [0.44, 0.014, -0.25], [0.69, 0.053, 0.3]])
 _PPG = np.array([[0.25, 0.09, 1.0], [0.58, 0.11, 0.35]])
@@ -31,38 +28,38 @@ _CYCLE = np.linspace(0, 1, 2048, endpoint=False)
 
 def draw_smooth_noise(rng: np.random.Generator, samples: int, rate: float, tau_s: float) -> np.ndarray:
     """Return (samples,) of a stationary Gaussian process: mean 0, variance 1, correlation exp(-t / tau_s)."""
-    keep = float(np.exp(-1 / (rate * tau_s)))
-    steps = rng.standard_normal(samples) * np.sqrt(1 - keep**2)
-    steps[:1] /= np.sqrt(1 - keep**2)
-    return np.asarray(lfilter([1], [1, -keep], steps))
+    decay = float(np.exp(-1 / (rate * tau_s)))
+    steps = rng.standard_normal(samples) * np.sqrt(1 - decay**2)
+    steps[:1] /= np.sqrt(1 - decay**2)
+    return np.asarray(lfilter([1], [1, -decay], steps))
 
 
 def plant_response(latent: np.ndarray, other: np.ndarray, strength: float) -> np.ndarray:
-    """Return (T,) a response that correlates with `latent` (T,) by `strength`, -1 to 1; `other` (T,) is unrelated to
-    it. All have variance 1."""
+    """Return (T,) a response of variance 1 whose correlation with `latent` (T,) is `strength`, -1 to 1. `other` (T,) is
+    independent of `latent`; both have variance 1."""
     return strength * latent + np.sqrt(1 - strength**2) * other
 
 
-def spread(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Return (count,) values in random order. Each is uniform in one of `count` equal parts of 0 to 1, so that both
-    classes occur."""
+def spread_values(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Return (count,) random values in random order, one in each of `count` equal parts of 0 to 1: both classes
+    occur."""
     return np.clip((rng.permutation(count) + rng.random(count)) / count, 1e-4, 1 - 1e-4)
 
 
 def make_phase(hz: np.ndarray, rate: float, start: float) -> np.ndarray:
-    """Return (T,) phase in cycles, from the frequency `hz` (T,) in Hz; `start`, 0 to 1, is the phase of the first
+    """Return (T,) phase in cycles for the frequency `hz` (T,) in Hz. `start`, 0 to 1, is the phase of the first
     sample."""
     return np.cumsum(hz) / rate + start
 
 
 @dataclass(frozen=True)
 class Body:
-    """Constants of one subject's signals: shapes and levels, the same at all times."""
+    """One subject's constants: shapes and levels of signals."""
 
-    ecg_waves: np.ndarray  # (5, 3): P Q R S T, as phase, width (share of a cycle), height
-    ppg_waves: np.ndarray  # (2, 3): the pulse and its echo
+    ecg_waves: np.ndarray  # (5, 3): P Q R S T, as phase, width (proportion of a cycle), height
+    ppg_waves: np.ndarray  # (2, 3): the pulse and its reflection
     breath_hz: float
-    breath_share: float  # by how much breathing modulates heart rate
+    breath_share: float  # relative modulation of heart rate by breathing
     conductance: float  # in microsiemens
     skin_temperature: float  # in degrees Celsius
 
@@ -78,35 +75,37 @@ class Body:
             skin_temperature=rng.uniform(30, 35),
         )
 
-    def breathing(
+    def draw_breath_phase(
         self, samples: int, rate: float, rng: np.random.Generator, hz: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return (samples,) phase of the breath, at the subject's own rate or at `hz` (samples,)."""
+        """Return (samples,) the phase of breathing, at the subject's own rate or at `hz` (samples,)."""
         own = np.full(samples, self.breath_hz) if hz is None else hz
         return make_phase(own * np.exp(0.05 * draw_smooth_noise(rng, samples, rate, 20)), rate, rng.random())
 
-    def heart(self, beats_per_min: np.ndarray, breath: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (T,) phase of the heart at a rate (T,) that breathing, by its phase (T,), modulates."""
+    def draw_heart_phase(
+        self, beats_per_min: np.ndarray, breath: np.ndarray, rate: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return (T,) the phase of the heart, for a rate (T,) that breathing modulates by its phase (T,)."""
         swing = self.breath_share * np.sin(2 * np.pi * breath) + 0.01 * draw_smooth_noise(rng, len(breath), rate, 5)
         return make_phase(beats_per_min / 60 * (1 + swing), rate, rng.random())
 
-    def ecg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (T,) in mV at the heart's phase (T,)."""
+    def draw_ecg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+        """Return (T,) ECG in mV for the heart's phase (T,)."""
         return 0.3 * (
             _settle(_make_wave(phase, self.ecg_waves), rate, rng)
             + 0.3 * np.sin(2 * np.pi * 0.15 / rate * np.arange(len(phase)))
         )
 
-    def ppg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (T,) in units of its own standard deviation, at the heart's phase (T,)."""
+    def draw_ppg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+        """Return (T,) PPG in units of its standard deviation, for the heart's phase (T,)."""
         return _settle(_make_wave(phase, self.ppg_waves), rate, rng)
 
-    def respiration(self, breath: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (T,) in units of its own standard deviation, at the breath's phase (T,)."""
+    def draw_respiration(self, breath: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+        """Return (T,) respiration in units of its standard deviation, for the phase of breathing (T,)."""
         return _settle(np.sqrt(2) * np.sin(2 * np.pi * breath), rate, rng)
 
-    def eda(self, per_min: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (T,) conductance in microsiemens with `per_min` (T,) responses a minute, at `rate` of 4 Hz or more."""
+    def draw_eda(self, per_min: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
+        """Return (T,) conductance in µS with `per_min` (T,) responses per minute, at a `rate` of 4 Hz or more."""
         expected = per_min / 60 / rate
         size = np.sqrt(per_min.mean() / np.maximum(per_min, 1e-3))
         count = rng.poisson(expected)
@@ -117,31 +116,31 @@ class Body:
         drift = draw_smooth_noise(rng, len(train), rate, 120)
         return self.conductance * np.exp(0.06 * responses + 0.1 * drift + 0.0005 * rng.standard_normal(len(train)))
 
-    def temperature(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (samples,) in degrees Celsius; carries nothing."""
+    def draw_temperature(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
+        """Return (samples,) skin temperature in °C; nothing is planted in it."""
         return (
             self.skin_temperature
             + 0.4 * draw_smooth_noise(rng, samples, rate, 300)
             + 0.01 * rng.standard_normal(samples)
         )
 
-    def acceleration(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (3, samples) in g: gravity, posture and small movements; carries nothing."""
+    def draw_acceleration(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
+        """Return (3, samples) acceleration in g, from gravity, posture and small movements, without any effect."""
         tilt = np.stack([draw_smooth_noise(rng, samples, rate, 60) for _ in range(3)])
         down = np.array([[0.0], [0.0], [1.0]]) + 0.2 * tilt
         return down / np.linalg.norm(down, axis=0) + 0.01 * rng.standard_normal((3, samples))
 
-    def muscle(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (samples,) in microvolt: noise in bursts; carries nothing."""
+    def draw_emg(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
+        """Return (samples,) EMG in µV, noise in bursts; nothing is planted in it."""
         return 4 * rng.standard_normal(samples) * np.exp(0.6 * draw_smooth_noise(rng, samples, rate, 1))
 
 
 def make_skin_responses(count: int, onset_s: float, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Return (samples,) of responses of the skin after `onset_s`, spread evenly with jitter."""
+    """Return (samples,) of `count` skin conductance responses after `onset_s`, evenly spaced with jitter."""
     span_s = samples / rate - onset_s
-    at = onset_s + (np.arange(count) + rng.uniform(0.1, 0.9, count)) * span_s / max(count, 1)
+    times_s = onset_s + (np.arange(count) + rng.uniform(0.1, 0.9, count)) * span_s / max(count, 1)
     train = np.zeros(samples)
-    np.add.at(train, (at * rate).astype(int), np.exp(0.25 * rng.standard_normal(count)))
+    np.add.at(train, (times_s * rate).astype(int), np.exp(0.25 * rng.standard_normal(count)))
     return fftconvolve(train, _make_response(20, rate))[:samples]
 
 
@@ -152,9 +151,9 @@ def _make_response(seconds: float, rate: float) -> np.ndarray:
 
 
 def _make_wave(phase: np.ndarray, waves: np.ndarray) -> np.ndarray:
-    """Return (T,) sum of bells at phases of a cycle, its mean 0 and its variance 1 over a cycle."""
-    at, width, height = waves.T[:, :, None]
-    cycle = (height * np.exp(-0.5 * (((_CYCLE - at + 0.5) % 1 - 0.5) / width) ** 2)).sum(0)
+    """Return (T,) a sum of bells at phases of a cycle, with mean 0 and variance 1 over a cycle."""
+    position, width, height = waves.T[:, :, None]
+    cycle = (height * np.exp(-0.5 * (((_CYCLE - position + 0.5) % 1 - 0.5) / width) ** 2)).sum(0)
     cycle = (cycle - cycle.mean()) / cycle.std()
     return np.interp(phase % 1, np.append(_CYCLE, 1), np.append(cycle, cycle[0]))
 
@@ -167,18 +166,18 @@ def _settle(wave: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarr
 
 # A synthetic EEG: a 1/f background and an alpha rhythm whose frontal asymmetry is planted.
 #
-# What is planted is the share of a channel's variance that is alpha. The channel as a whole is standardised and given a
-# random gain, so that its mean and variance tell nothing.
+# Planted is the proportion of a channel's variance that is alpha. The whole channel is standardised and gets a random
+# gain, so that its mean and variance carry no information.
 
 FRONTAL = ("Fp", "AF", "F", "FC")
 
 
 @dataclass(frozen=True)
 class Brain:
-    """Constants of one subject's EEG, the same in all trials."""
+    """One subject's constants of the EEG, the same in all trials."""
 
     side: np.ndarray  # (channels,): -1 frontal left, 1 frontal right, 0 elsewhere
-    left: np.ndarray  # (channels,): share of the left of two sources of alpha; the right one has the rest
+    left: np.ndarray  # (channels,): weight of the left of two sources of alpha; the right one has the rest
     slope: float  # of the 1/f spectrum
     alpha_hz: float
     alpha: np.ndarray  # (channels,): log variance of alpha over the background's
@@ -186,8 +185,8 @@ class Brain:
 
     @staticmethod
     def draw(rng: np.random.Generator, channels: Sequence[str]) -> Brain:
-        """Return a subject's EEG at electrodes named as in the 10-20 system: odd numbers left, even ones right, `z`
-        between."""
+        """Draw a subject's EEG at electrodes named as in the 10-20 system: odd numbers are left, even ones right, `z`
+        in between."""
         hemisphere = np.array([0 if name[-1] == "z" else 1 if int(name[-1]) % 2 == 0 else -1 for name in channels])
         frontal = np.array([name.rstrip("z0123456789") in FRONTAL for name in channels])
         side = np.where(frontal, hemisphere, 0).astype(float)
@@ -201,7 +200,7 @@ class Brain:
             mixing=np.eye(count) + 0.2 * rng.standard_normal((count, count)),
         )
 
-    def eeg(
+    def draw_eeg(
         self,
         asymmetry: float | np.ndarray,
         samples: int,
@@ -211,12 +210,12 @@ class Brain:
         band: tuple[float, float],
         skip: int = 0,
     ) -> np.ndarray:
-        """Return (channels, samples) of random gain, with mean 0 and variance near 1 after the first `skip` samples.
+        """Return (channels, samples) EEG with random gain, mean 0 and variance near 1 after the first `skip` samples.
 
         Args:
-            asymmetry: log power of alpha, right over left, of the trial or of every moment (samples,). Where it varies,
-                each moment has the same expected variance.
-            band: Hz that the release is filtered to.
+            asymmetry: log of alpha power, right over left, for the trial or for every sample (samples,). The expected
+                variance is the same at all samples.
+            band: edges in Hz of the release's filter.
         """
         length = fft.next_fast_len(samples, real=True)
         hz = np.fft.rfftfreq(length, 1 / rate)
@@ -236,65 +235,64 @@ class Brain:
 
 
 def standardise(x: np.ndarray, skip: int = 0) -> np.ndarray:
-    """Return `x` (..., T) with mean 0 and variance 1 in each row after the first `skip` samples."""
+    """Return `x` (..., T) with mean 0 and variance 1 along the last axis, after the first `skip` samples."""
     kept = x[..., skip:]
     return np.asarray((x - kept.mean(axis=-1, keepdims=True)) / kept.std(axis=-1, keepdims=True))
 
 
 def draw_gain(rng: np.random.Generator, rows: int) -> np.ndarray:
-    """Return (rows, 1) random factors near 1, independent of everything else."""
+    """Return (rows, 1) random factors near 1."""
     return np.exp(0.1 * rng.standard_normal((rows, 1)))
 
 
-# Files as an Empatica E4 wristband leaves them, from what a subject's heart and skin did in every second.
+# Files of an Empatica E4 wristband, generated from a subject's heart rate and skin responses in every second.
 #
-# What is planted. In every second a response is `D_PRIME * effect` higher under stress, on top of noise that has
-# nothing to do with it; heart rate (BVP) and responses of the skin a minute (EDA) rise with it. `D_PRIME` is such that
-# the mean response of a 10 s unit ranks one subject's units by their label with AUROC .90 at effect 1, and .50 at
-# effect 0. Subjects differ more than the effect. Mean and variance of the signals, skin temperature and movement know
-# nothing.
+# Planted: in every second a response is `D_PRIME * effect` higher under stress, plus independent noise. Heart rate
+# (PPG) and skin conductance responses per minute (EDA) rise with it. `D_PRIME` is chosen so that the mean response of a
+# 10 s unit ranks one subject's units by their label with an AUROC of .90 at effect 1, and .50 at effect 0. Subjects
+# differ more than the effect. Mean and variance of signals, skin temperature and movement carry no information.
 #
-# What is not as in real files: the wristband's own heart rate is a plain mean of the last ten seconds (the real one
-# lags by about 40 s).
+# Unlike real files: the wristband's own heart rate is a plain mean of the last ten seconds (the real one lags by about
+# 40 s).
 
 UNIT_S = 10
 D_PRIME = 1.87
-"""Rise under stress in standard deviations of a unit's mean response. A little over the 1.81 that give .90, since units
-in which a task begins or ends hold both."""
+"""Rise under stress in standard deviations of a unit's mean response. 1.81 would give an AUROC of .90; this is a little
+more, since units in which a task begins or ends hold both states."""
 TAU_S = 5.0  # the noise of neighbouring units is nearly independent
 MEAN_SD = float(np.sqrt(2 * TAU_S / UNIT_S * (1 - TAU_S / UNIT_S * (1 - np.exp(-UNIT_S / TAU_S)))))
-"""Standard deviation of the mean over a unit of noise of variance 1 that forgets in TAU_S."""
-FIRST_RATE_S = 10  # HR.csv begins later than the signals
+"""Standard deviation of the mean over a unit of `draw_smooth_noise` with TAU_S."""
+FIRST_RATE_S = 10  # HR.csv begins this much later than the signals
 
 
 @dataclass(frozen=True)
 class Wristband:
-    """The files of a wristband for a session: pulse (n,), skin (m,) in uS, warmth (k,) in degC, and moves (3, l) in
-    1/64 g. Further files have heart rates (s - 10,) of each second, and beats (b, 2) as seconds since the start and the
-    interval before."""
+    """A session's content of a wristband's files: PPG (n,), EDA (m,) in µS, temperature (k,) in °C, acceleration (3, l)
+    in 1/64 g, heart rates (s - 10,) of each second, and beats (b, 2) as seconds since the start and the interval
+    before."""
 
-    pulse: np.ndarray
-    skin: np.ndarray
-    warmth: np.ndarray
-    moves: np.ndarray
+    ppg: np.ndarray
+    eda: np.ndarray
+    temperature: np.ndarray
+    acceleration: np.ndarray
     rates: np.ndarray
     beats: np.ndarray
 
-    def part(self, first: int, last: int) -> Wristband:
-        """Return the session between two whole seconds, as separate files."""
+    def cut(self, first: int, last: int) -> Wristband:
+        """Return the part of the session between two whole seconds, as separate files."""
         return Wristband(
-            self.pulse[first * 64 : last * 64],
-            self.skin[first * 4 : last * 4],
-            self.warmth[first * 4 : last * 4],
-            self.moves[:, first * 32 : last * 32],
+            self.ppg[first * 64 : last * 64],
+            self.eda[first * 4 : last * 4],
+            self.temperature[first * 4 : last * 4],
+            self.acceleration[:, first * 32 : last * 32],
             self.rates[first : max(last - FIRST_RATE_S, first)],
             self.beats[(self.beats[:, 0] >= first) & (self.beats[:, 0] < last)] - [first, 0],
         )
 
 
 def draw_responses(rng: np.random.Generator, stress: np.ndarray, effect: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the true heart rate (n,) in beats a minute, and the number of skin responses (n,) a minute, for seconds
-    under stress (1) or not (0)."""
+    """Return the true heart rate (n,) in beats per minute, and the true number of skin responses (n,) per minute, of
+    each second under stress (1) or not (0)."""
     noise = draw_smooth_noise(rng, len(stress), 1.0, TAU_S) / MEAN_SD
     response = noise + D_PRIME * effect * (stress - stress.mean())
     # Standard deviations: heart rate 10 between subjects, 5 within; log rate of skin responses .38, .3.
@@ -303,56 +301,55 @@ def draw_responses(rng: np.random.Generator, stress: np.ndarray, effect: float) 
 
 
 def record_wristband(heart_rate: np.ndarray, scr_per_min: np.ndarray, rng: np.random.Generator) -> Wristband:
-    """Return the wristband's recording of a session with these true rates (n,) per second. Its files end some seconds
-    apart."""
+    """Return the wristband's recording of a session with these rates (n,) per second. Its files end seconds apart."""
     session = len(heart_rate)
     body = Body.draw(rng)
 
-    def at(rate: float, values: np.ndarray, late_s: float = 0.0) -> np.ndarray:
-        """Return a rate of every second at every sample of a file that ends `late_s` after the session."""
+    def interpolate(rate: float, values: np.ndarray, late_s: float = 0.0) -> np.ndarray:
+        """Return values of every second at every sample of a file that ends `late_s` after the session."""
         time = np.arange(round((session + late_s) * rate)) / rate
         return np.interp(time, np.arange(session) + 0.5, values)
 
-    rates = at(64, heart_rate)
-    phase = body.heart(rates, body.breathing(len(rates), 64, rng), 64, rng)
-    pulse = np.exp(0.4 * rng.standard_normal()) * 40 * body.ppg(phase, 64, rng)
-    pulse[:2] = -0.0  # the wristband's first samples
-    skin = body.eda(at(4, scr_per_min, rng.choice([-0.5, 0.25, 1.0])), 4, rng)
-    skin[0] = 0.0
-    warmth = body.temperature(round((session + rng.choice([-1.0, 0.5, 2.0])) * 4), 4, rng)
-    moves = np.round(body.acceleration(session * 32, 32, rng) / COUNT_G)
+    rates = interpolate(64, heart_rate)
+    phase = body.draw_heart_phase(rates, body.draw_breath_phase(len(rates), 64, rng), 64, rng)
+    ppg = np.exp(0.4 * rng.standard_normal()) * 40 * body.draw_ppg(phase, 64, rng)
+    ppg[:2] = -0.0  # the wristband's first samples
+    eda = body.draw_eda(interpolate(4, scr_per_min, rng.choice([-0.5, 0.25, 1.0])), 4, rng)
+    eda[0] = 0.0
+    temperature = body.draw_temperature(round((session + rng.choice([-1.0, 0.5, 2.0])) * 4), 4, rng)
+    acceleration = np.round(body.draw_acceleration(session * 32, 32, rng) / COUNT_G)
     ends = np.interp(np.arange(1, int(phase[-1])), phase, np.arange(len(phase)) / 64)
     # The mean of the ten seconds before, from second ten on, up to a second before the session's end.
     means = np.convolve(heart_rate, np.full(FIRST_RATE_S, 1 / FIRST_RATE_S), "valid")[:-1].round(2)
-    return Wristband(pulse, skin, warmth, moves, means, np.stack([ends[1:], np.diff(ends)], axis=1))
+    return Wristband(ppg, eda, temperature, acceleration, means, np.stack([ends[1:], np.diff(ends)], axis=1))
 
 
 def repeat_samples(device: Wristband, rows: Mapping[str, int]) -> Wristband:
-    """Return the wristband's signals with an export fault: the samples before a row of the file are repeated from that
-    row on, instead of the samples that follow.
+    """Return the wristband's signals with an export fault: from a certain row of the file on, its first samples are
+    repeated in place of the samples that follow.
 
     Args:
         rows: signal (`ppg`, `eda`, `temp`, `acc`) -> row of its file where the repetition starts, from 1. Shorter
             signals are unchanged.
     """
 
-    def again(samples: np.ndarray, row: int) -> np.ndarray:
+    def repeat(samples: np.ndarray, row: int) -> np.ndarray:
         first = row - 3
         return samples if samples.shape[-1] < first else np.concatenate([samples[..., :first]] * 2, axis=-1)
 
     return replace(
         device,
-        pulse=again(device.pulse, rows["ppg"]),
-        skin=again(device.skin, rows["eda"]),
-        warmth=again(device.warmth, rows["temp"]),
-        moves=again(device.moves, rows["acc"]),
+        ppg=repeat(device.ppg, rows["ppg"]),
+        eda=repeat(device.eda, rows["eda"]),
+        temperature=repeat(device.temperature, rows["temp"]),
+        acceleration=repeat(device.acceleration, rows["acc"]),
     )
 
 
 def cover_sensors(device: Wristband, rng: np.random.Generator) -> Wristband:
-    """Return a recording with a fault of wearing: the dock stayed on, over the sensors of pulse and temperature."""
-    noise = rng.standard_normal(len(device.pulse))
-    return replace(device, pulse=0.1 * noise, warmth=np.full(len(device.warmth), 26.5), beats=device.beats[:0])
+    """Return a recording in which the charging dock covered the PPG and temperature sensors."""
+    noise = rng.standard_normal(len(device.ppg))
+    return replace(device, ppg=0.1 * noise, temperature=np.full(len(device.temperature), 26.5), beats=device.beats[:0])
 
 
 def write_e4(
@@ -361,8 +358,9 @@ def write_e4(
     """Write a signal's file in the E4 format: its start, its rate, and its samples (n,) or (n, columns).
 
     Args:
-        gap: what stands between the columns of the first two rows.
-        end: of each line.
+        form: format of a sample, such as `%.2f`.
+        gap: separator of the columns in the first two rows.
+        end: end of each line.
     """
     columns = 1 if samples.ndim == 1 else samples.shape[1]
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""A synthetic face: a subject in front of a camera, the film of it, and OpenFace's table of that film."""
+"""Synthetic videos of a face, and OpenFace's tables of them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,24 @@ import numpy as np
 from embench_plugins.datasets.devices.faces import GAZE, UNITS
 from embench_plugins.datasets.synthetic.body import draw_smooth_noise
 
-# A synthetic subject in front of a camera, whose mouth and brow carry what is planted.
-#
-# What is planted is the expression alone: `smile` (corners of the mouth up or down) and `brow` (raised or lowered).
-# Eyes that blink and look about, a head that moves, a mouth that opens, light that drifts, the subject's looks and the
-# room are drawn independently of it. Every frame is standardised in each colour and then given the light of the moment,
-# so that brightness and contrast of a picture tell nothing.
+# A synthetic face. Planted is the expression: `smile` (corners of the mouth up or down) and `brow` (raised or lowered).
+# Blinks, gaze, head movement, an opening mouth, changing light, the subject's appearance and the room are independent
+# of it. Every frame is standardised in each colour and then lit, so that its brightness and contrast carry no
+# information.
 
 WIDTH, HEIGHT = 96, 72
 OWN = 0.4
-"""By how much what people show at rest differs between them, in standard deviations of what trials add: a neutral face
-is neither smiling nor frowning. In their looks people differ more than in anything that they do."""
+"""Standard deviation between subjects of the expression at rest, in units of that between trials. Subjects differ more
+in appearance than in expression."""
 
-_SHIFT = 4  # bits of a coordinate's fraction, as OpenCV draws
+_SHIFT = 4  # bits of a coordinate's fraction in OpenCV's drawing functions
 _ONE = 1 << _SHIFT
 
 
 @dataclass(frozen=True)
 class Performance:
-    """What a face does, at the times of frames (T,): `smile` and `brow` in standard deviations, `jaw` 0 (closed) to 1,
-    `lid` 0 (closed) to 1 (open), `gaze` (T, 2) and `head` (T, 2) in shares of the face's size, `turn` in radians,
+    """What a face does at the times of frames (T,): `smile` and `brow` in standard deviations, `jaw` 0 (closed) to 1,
+    `lid` 0 (closed) to 1 (open), `gaze` (T, 2) and `head` (T, 2) relative to the face's size, `turn` in radians,
     `light` (T, 2): mean and contrast of the picture."""
 
     smile: np.ndarray
@@ -46,7 +44,7 @@ class Performance:
 
     @staticmethod
     def draw(smile: np.ndarray, brow: np.ndarray, rate: float, rng: np.random.Generator) -> Performance:
-        """A face that shows `smile` (T,) and `brow` (T,), with quick changes of its own on top."""
+        """Draw a performance with the expressions `smile` (T,) and `brow` (T,), plus quick random changes."""
         count = len(smile)
 
         def noise(tau_s: float) -> np.ndarray:
@@ -66,7 +64,7 @@ class Performance:
 
 @dataclass(frozen=True)
 class Face:
-    """One subject's looks, place in the picture, and the room behind."""
+    """One subject's appearance, position in the picture, and the room."""
 
     skin: np.ndarray  # (3,) RGB
     hair: np.ndarray  # (3,)
@@ -75,12 +73,12 @@ class Face:
     shape: float  # width over height
     centre: np.ndarray  # (2,)
     eyes: np.ndarray  # (2,): distance from the middle line, size
-    mouth: float  # half its width
-    nose: float  # its length
+    mouth: float  # half the width
+    nose: float  # length
 
     @staticmethod
     def draw(rng: np.random.Generator) -> Face:
-        """One subject's face and room, drawn from `rng`; sizes and places in pixels."""
+        """Draw one subject's face and room from `rng`; sizes and positions are in pixels."""
         import cv2  # the light installation has none: only videos need it
 
         skin = np.array([214.0, 172.0, 142.0]) * rng.uniform(0.72, 1.08) + rng.normal(0, 6, 3)
@@ -97,16 +95,16 @@ class Face:
             nose=rng.uniform(0.26, 0.34),
         )
 
-    def picture(self, done: Performance, at: int) -> np.ndarray:
-        """(HEIGHT, WIDTH, 3) uint8, RGB, of moment `at`."""
+    def draw_picture(self, performance: Performance, frame: int) -> np.ndarray:
+        """Return one frame of a performance as (HEIGHT, WIDTH, 3) uint8, RGB."""
         import cv2  # the light installation has none: only videos need it
 
         image, skin, hair = self.room.copy(), self.skin, self.hair
-        turn, size = float(done.turn[at]), self.size
-        (cx, cy), cos, sin = self.centre + size * done.head[at], np.cos(turn), np.sin(turn)
+        turn, size = float(performance.turn[frame]), self.size
+        (cx, cy), cos, sin = self.centre + size * performance.head[frame], np.cos(turn), np.sin(turn)
 
         def place(x: float, y: float) -> tuple[int, int]:
-            """Halves of the face's height from its centre, right and down, as OpenCV counts."""
+            """Return OpenCV's coordinates of a position right and down from the face's centre, in units of `size`."""
             return int(_ONE * (cx + size * (cos * x - sin * y))), int(_ONE * (cy + size * (sin * x + cos * y)))
 
         def oval(x: float, y: float, wide: float, high: float, colour: np.ndarray) -> None:
@@ -122,8 +120,8 @@ class Face:
         oval(0, 0.85, 0.3, 0.4, 0.85 * skin)  # neck
         oval(0, 0.05, self.shape, 0.95, skin)
         oval(0, -0.42, 0.8 * self.shape, 0.42, 1.04 * skin)  # forehead
-        smile, brow = np.tanh(done.smile[at] / 2), np.tanh(done.brow[at] / 2)
-        (apart, eye), lid, (gx, gy) = self.eyes, done.lid[at], done.gaze[at]
+        smile, brow = np.tanh(performance.smile[frame] / 2), np.tanh(performance.brow[frame] / 2)
+        (apart, eye), lid, (gx, gy) = self.eyes, performance.lid[frame], performance.gaze[frame]
         height = -0.40 - 0.13 * brow
         for side in (-1, 1):
             oval(side * 0.42, 0.22, 0.16, 0.14, 1.07 * skin)  # cheek
@@ -134,18 +132,18 @@ class Face:
             line([(side * x, y) for x, y in bow], 0.6 * hair, 2)
         line([(0, -0.1), (0, self.nose - 0.1)], 1.1 * skin, 3)
         line([(-0.09, self.nose - 0.06), (0, self.nose), (0.09, self.nose - 0.06)], 0.6 * skin, 1)
-        across, opened = np.linspace(-1, 1, 7), 0.10 * done.jaw[at]
+        across, opened = np.linspace(-1, 1, 7), 0.10 * performance.jaw[frame]
         middle, wide, bend = 0.56 + 0.07 * smile, self.mouth * (1 + 0.15 * smile), -0.26 * smile
         upper = list(zip(across * wide, middle - opened + bend * across**2, strict=True))
         lower = list(zip(across * wide, middle + opened + 0.05 + (bend - 0.05) * across**2, strict=True))
         lips = np.array([place(*point) for point in upper + lower[::-1]])
         cv2.fillPoly(image, [lips], (np.array([0.62, 0.36, 0.36]) * skin).tolist(), cv2.LINE_AA, _SHIFT)
         line(upper, 0.35 * skin, 1)
-        return _light(image, *done.light[at])
+        return _light(image, *performance.light[frame])
 
 
 def _light(image: np.ndarray, mean: float, contrast: float) -> np.ndarray:
-    """A picture whose every colour has this mean and standard deviation."""
+    """Return a picture with this mean and standard deviation in every colour."""
     import cv2
 
     means, stds = (moment[:, 0] for moment in cv2.meanStdDev(image))
@@ -154,21 +152,21 @@ def _light(image: np.ndarray, mean: float, contrast: float) -> np.ndarray:
 
 
 def _draw_blinks(count: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """(count,) 0 to 1: closed for a sixth of a second, every three seconds or so."""
+    """Return (count,) 0 or 1: closed for a sixth of a second, about every three seconds."""
     train = (rng.random(count) < 1 / (3 * rate)).astype(float)
     closed = np.convolve(train, np.ones(max(round(rate / 6), 1)))[:count]
     return np.minimum(closed, 1.0)
 
 
-# Files of a synthetic face: a film, and the table that OpenFace 2 would have made of it.
+# Files of a synthetic face: a video, and the table that OpenFace 2 would have made of it.
 #
-# The table's intensities of action units follow the very face that the film shows: AU12, AU06 and, falling, AU15 the
-# smile, AU01, AU02, AU05 and, falling, AU04 the brow, AU25 and AU26 the jaw, AU45 the lids. The others follow nothing.
+# Intensities of action units follow the face in the video. AU12, AU06 and (inversely) AU15 follow the smile, AU01,
+# AU02, AU05 and (inversely) AU04 the brow, AU25 and AU26 the jaw, AU45 the lids. The others are random.
 
 FPS = Fraction(25, 2)
 QUICK = {"preset": "superfast"}
 KINDS = {".mov": ("libx264", QUICK), ".mp4": ("libx264", QUICK), ".avi": ("mpeg4", {"b": "400k"})}
-"""Codec and its options by the ending of a name. H.264 comes with B-frames, what .avi holds is of Xvid's kind."""
+"""Ending of a name -> codec and its options. H.264 has B-frames; .avi files hold Xvid video."""
 
 EXACT = {"flags": "+bitexact", "threads": "1"}
 
@@ -181,12 +179,12 @@ _FORMATS = ["%d", "%d", "%.3f", "%.2f", "%d", *["%.6f"] * 6, *["%.3f"] * 2, *["%
 
 
 def list_times(seconds: float) -> np.ndarray:
-    """(T,) seconds at which a film of this length shows a picture."""
+    """Return (T,) the times in s of the frames of a video of this length."""
     return np.arange(round(seconds * FPS)) / float(FPS)
 
 
-def write_film(path: Path, face: Face, done: Performance, *, header_fps: Fraction = FPS) -> None:
-    """Writes what a face does as a film at `FPS`; `header_fps` is what the file says of itself."""
+def write_film(path: Path, face: Face, performance: Performance, *, header_fps: Fraction = FPS) -> None:
+    """Write a performance as a video at `FPS`; `header_fps` is the rate in the file's header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.stem}.part{path.suffix}")
     codec, options = KINDS[path.suffix]
@@ -195,8 +193,8 @@ def write_film(path: Path, face: Face, done: Performance, *, header_fps: Fractio
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         if path.suffix == ".avi":
             stream.codec_context.codec_tag = "XVID"
-        for at in range(len(done.smile)):
-            picture = av.VideoFrame.from_ndarray(face.picture(done, at), format="rgb24")
+        for at in range(len(performance.smile)):
+            picture = av.VideoFrame.from_ndarray(face.draw_picture(performance, at), format="rgb24")
             picture.pts, picture.time_base = at, 1 / header_fps
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
@@ -204,30 +202,35 @@ def write_film(path: Path, face: Face, done: Performance, *, header_fps: Fractio
 
 
 def write_table(
-    path: Path, done: Performance, rng: np.random.Generator, *, header_fps: Fraction = FPS, spaced: bool = False
+    path: Path, performance: Performance, rng: np.random.Generator, *, header_fps: Fraction = FPS, spaced: bool = False
 ) -> None:
-    """Writes what OpenFace would have seen of a film. In one of three the face is lost for half a second.
+    """Write OpenFace's table of a video. In one of three, the face is lost for half a second.
 
     Args:
-        header_fps: what the film says of itself, which OpenFace believes.
-        spaced: names have a space before them, as older versions wrote them.
+        header_fps: frame rate in the video's header, which OpenFace uses.
+        spaced: True for a space before each column name, as in older versions.
     """
-    count = len(done.smile)
+    count = len(performance.smile)
     units = {n: _make_intensity(0.7 * draw_smooth_noise(rng, count, float(FPS), 2.0) - 1.5) for n in UNITS}
     units |= {
-        12: _make_intensity(done.smile),
-        6: _make_intensity(done.smile - 0.5),
-        15: _make_intensity(-done.smile - 0.5),
+        12: _make_intensity(performance.smile),
+        6: _make_intensity(performance.smile - 0.5),
+        15: _make_intensity(-performance.smile - 0.5),
     }
-    units |= {n: _make_intensity(done.brow - less) for n, less in ((1, 0.0), (2, 0.3), (5, 1.0))}
-    units |= {4: _make_intensity(-done.brow - 0.3), 25: 4 * done.jaw, 26: 3 * done.jaw, 45: 4 * (1 - done.lid)}
+    units |= {n: _make_intensity(performance.brow - less) for n, less in ((1, 0.0), (2, 0.3), (5, 1.0))}
+    units |= {
+        4: _make_intensity(-performance.brow - 0.3),
+        25: 4 * performance.jaw,
+        26: 3 * performance.jaw,
+        45: 4 * (1 - performance.lid),
+    }
     strong = np.stack([units[n] for n in UNITS], axis=1)
     strong = np.clip(strong + 0.15 * rng.standard_normal(strong.shape), 0, 5)
     present = np.insert(strong + 0.3 * rng.standard_normal(strong.shape) > 1, UNITS.index(45), False, axis=1)
-    angles = 4 * done.gaze
+    angles = 4 * performance.gaze
     eyes = [np.column_stack([np.sin(angles[:, 0] + inward), np.sin(angles[:, 1])]) for inward in (0.04, -0.04)]
     gaze = [np.column_stack([eye, -np.sqrt(1 - (eye**2).sum(axis=1))]) for eye in eyes]
-    pose = np.column_stack([300 * done.head, np.full(count, 450.0), np.zeros((count, 2)), done.turn])
+    pose = np.column_stack([300 * performance.head, np.full(count, 450.0), np.zeros((count, 2)), performance.turn])
     certain = np.clip(0.97 + 0.01 * rng.standard_normal(count), 0, 0.99)
     rows = np.column_stack([*gaze, angles, pose, strong, present])
     if rng.random() < 1 / 3:
@@ -244,8 +247,8 @@ def write_table(
 def draw_courses(
     trial: np.void, trials: np.ndarray, seconds: np.ndarray, onset_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`smile` and `brow` (T,) of a face that goes from what it shows in the mean of all trials to what it shows in one,
-    within seconds after `onset_s`."""
+    """Return `smile` and `brow` (T,) of a face in one trial: it changes from the mean expression of all trials to that
+    of the trial within seconds after `onset_s`."""
     begun = 1 - np.exp(-np.maximum(seconds - onset_s, 0) / 2)
     rest = {name: float(trials[name].mean()) for name in ("smile", "brow")}
     smile, brow = (mean + (float(trial[name]) - mean) * begun for name, mean in rest.items())
@@ -253,5 +256,5 @@ def draw_courses(
 
 
 def _make_intensity(x: np.ndarray) -> np.ndarray:
-    """0 to 5, rising with what a face shows in standard deviations."""
+    """Return an intensity from 0 to 5 that rises with an expression `x` in standard deviations."""
     return 5 / (1 + np.exp(1 - x))

@@ -1,6 +1,7 @@
-"""The frame of the generators of synthetic files: what they may be asked for, each subject's truth, the folder's mark.
+"""Base of the generators of synthetic files: checks of arguments, each subject's truth, and the mark of a generated
+folder.
 
-The mark is written before anything else, so that half a dataset is never taken for a real one.
+The mark is written before anything else, so that an incomplete folder is never mistaken for a real dataset.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ MARK = "EMBENCH_SYNTHETIC.json"
 class Generator:
     """Writes synthetic files in the format of a release. The same arguments give the same bytes.
 
-    A subject's truth depends on the seed, the effect, the length and the subject, not on how many subjects there are.
+    A subject's truth (the planted values) depends on seed, effect, length and subject, not on the number of subjects.
 
     Args:
         module: the generator's `__name__`.
-        dataset: whose files an earlier call may have left in the folder.
-        people: the subjects of the release; smaller sets have the first.
-        default_s: seconds of the longest recording where no length is asked for; None: the release's own lengths.
-        limits_s: the least and the most that may be asked for.
-        refused: of what another length is refused, such as `sessions of {} s`.
-        truth: makes of a subject, seed, effect and length what is planted: mostly a structured array with the field
-            `person`.
-        write: writes below a folder, from the truth of each subject, seed, length and the options of `make`.
-        about: what the mark says besides.
+        dataset: name of the dataset; files of an earlier call for it are replaced.
+        people: the subjects of the release; smaller sets have the first of them.
+        default_s: default length of the longest recording in s; None for the release's lengths.
+        limits_s: least and greatest length.
+        refused: start of the error for other lengths, such as `sessions of {} s`.
+        truth: function from subject, seed, effect and length to the planted values, mostly a structured array with the
+            field `person`.
+        write: function that writes files from a folder, the truth of each subject, seed, length and the options.
+        about: further content of the mark.
     """
 
     module: str
@@ -49,31 +50,31 @@ class Generator:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def synthesize(self, out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-        """Writes the files of some subjects below `out`; see `embench.interfaces.dataset.Synthesizer`.
+        """Write the files of some subjects below `out`; see `embench.interfaces.dataset.Synthesizer`.
 
         Raises:
-            UsageError: for arguments out of range, or where `out` holds files that no generator of the dataset wrote.
+            UsageError: an argument is out of range, or `out` holds files that no generator of the dataset wrote.
         """
         self.make(out, subjects, seed, effect, length_s)
 
     def synthesize_with_videos(
         self, out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
     ) -> None:
-        """The same of a generator that can also write films of faces, and what OpenFace would have made of them."""
+        """Write the files as `synthesize`; with `videos` also videos of faces and OpenFace's tables of them."""
         self.make(out, subjects, seed, effect, length_s, **({"videos": True} if videos else {}))
 
     def make(self, out: Path, subjects: int, seed: int, effect: float, length_s: float | None, **options: Any) -> None:
-        """The same with a generator's own options, which the mark states."""
+        """Write the files as `synthesize`, with a generator's own options, which become part of the mark."""
         people, length_s = self.truths(subjects, seed, effect, length_s), self._length(length_s)
         made = {"seed": seed, "subjects": subjects, "effect": effect, "length_s": length_s, **options}
         self.write(claim(out, self.module, self.dataset, **self.about, **made), people, seed, length_s, **options)
 
     def draw(self, subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-        """The truth of all subjects, without any file: a structured array (n,). Raises UsageError as above."""
+        """Return the truth of all subjects, without files: a structured array (n,). Raises as `synthesize`."""
         return np.concatenate(self.truths(subjects, seed, effect, length_s))
 
     def truths(self, subjects: int, seed: int, effect: float, length_s: float | None = None) -> list[Any]:
-        """The same by subject."""
+        """Return the truth of each subject, without files. Raises UsageError as `synthesize`."""
         check_arguments(subjects, len(self.people), seed, effect)
         length_s = self._length(length_s)
         return [self.truth(person, seed, effect, length_s) for person in self.people[:subjects]]
@@ -84,8 +85,11 @@ class Generator:
 
 
 def claim(out: Path, generator: str, dataset: str, *, version: int = 1, **made: Any) -> Path:
-    """Marks `out` as generated, `made` from `seed`, `effect` and so on, and removes what an earlier call for the same
-    dataset wrote there. Returns it.
+    """Mark the folder `out` as generated and remove what an earlier call for the same dataset wrote there. Returns
+    `out`.
+
+    Args:
+        made: arguments of the generator (seed, effect and so on), which the mark states.
 
     Raises:
         UsageError: `out` is a file, or holds anything but synthetic files of this dataset; nothing is changed then.
@@ -115,7 +119,7 @@ def claim(out: Path, generator: str, dataset: str, *, version: int = 1, **made: 
 
 
 def check_arguments(subjects: int, most: int, seed: int, effect: float) -> None:
-    """Raises UsageError for arguments that no generator of `most` subjects can follow."""
+    """Raise UsageError for a number of subjects, a seed or an effect out of range."""
     if not 1 <= subjects <= most:
         raise UsageError(f"{subjects} people", expected=f"1 to {most}, as many as the release has")
     if not 0 <= effect <= 1 or seed < 0:
@@ -123,7 +127,7 @@ def check_arguments(subjects: int, most: int, seed: int, effect: float) -> None:
 
 
 def check_length(length_s: float, least_s: float, most_s: float, refused: str) -> float:
-    """A length within its limits. Raises UsageError for another, which is `refused`, such as `sessions of {} s`."""
+    """Return a length that is within its limits. Raises UsageError for another; `refused` begins its message."""
     if not least_s <= length_s <= most_s:
         wanted = f"{least_s:g} to {most_s:g} s" if least_s < most_s else f"{most_s:g} s, as the release has"
         raise UsageError(refused.format(length_s), expected=wanted)

@@ -1,4 +1,4 @@
-"""Writers of files in formats of their time: EDF and BDF, large tables of numbers, and pickles of Python 2."""
+"""Writers of file formats: EDF and BDF, large tables of numbers, and pickles of Python 2."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 
 
 class Channels(NamedTuple):
-    """What a header says of each channel, a text or number each; `low` to `high` of `unit` are `least` to `most` as
-    stored, and `count` is the number of samples a record."""
+    """The channels of an EDF or BDF header. The physical range `lows` to `highs`, in `units`, corresponds to `least` to
+    `most` in the file; `counts` are samples per record."""
 
     names: Sequence[str]
     units: Sequence[str]
@@ -31,11 +31,12 @@ def make_edf_header(
     channels: Channels, records: int, *, start: str, mark: bytes = b"0       ", person: str = "", recording: str = "",
     kind: str = "",
 ) -> bytes:  # fmt: skip
-    """The header of a file of so many records of one second.
+    """Return the header of a file of so many records of one second.
 
     Args:
-        start: date and time, `dd.mm.yyhh.mm.ss`. `mark`: the 8 bytes that tell EDF from BDF. `kind`: what a later
-            version of the format calls the file, such as `EDF+C`.
+        start: date and time, `dd.mm.yyhh.mm.ss`.
+        mark: the first 8 bytes, which distinguish EDF from BDF.
+        kind: version of the format, such as `EDF+C`.
     """
     count = len(channels.names)
     columns = [
@@ -56,12 +57,13 @@ def write_edf_plus(
     path: Path, channels: Mapping[str, str], data: np.ndarray, rate: int, notes: Sequence[str], width: int, *,
     start: str, person: str, recording: str, filters: str = "", digits: int = 4,
 ) -> None:  # fmt: skip
-    """An EDF+ file of one-second records: channels, each over the range of its own values, and one of annotations.
+    """Write an EDF+ file of one-second records: channels, each scaled to the range of its values, and one of
+    annotations.
 
     Args:
         channels: names and units of the rows of `data` (C, samples).
-        notes: the lists of annotations of each record, in `width` samples.
-        digits: of the ends of a range, after the point.
+        notes: the list of annotations of each record, padded to `width` samples.
+        digits: decimals of the ends of a range.
     """
     count, records = len(data), data.shape[1] // rate
     lows, highs = ([f"{edge:.{digits}f}"[:8] for edge in edges] for edges in (data.min(1), data.max(1)))
@@ -77,10 +79,10 @@ def write_edf_plus(
     path.write_bytes(head + np.concatenate([body, texts], axis=1).tobytes())
 
 
-# Large tables of numbers as text, quickly: 25 million cells in seconds instead of minutes.
+# Large tables of numbers as text: 25 million cells in seconds instead of minutes.
 #
-# Numbers are written digit by digit for a whole column at a time, into a matrix of characters in which a cell's unused
-# places are zero bytes; these are dropped at the end.
+# Numbers are written digit by digit for a whole column at once, into a matrix of characters. Unused characters of a
+# cell are zero bytes, which are removed at the end.
 
 _MINUS, _POINT, _ZERO = (np.uint8(ord(sign)) for sign in "-.0")
 ROWS = 50_000
@@ -94,13 +96,12 @@ def write_rows(
     separator: str = ",",
     short: Sequence[bool] | bool = True,
 ) -> None:
-    """Appends rows to a binary file, with line feeds.
+    """Append rows to a binary file, with line feeds.
 
     Args:
         columns: (n,) integers each: the numbers times 10 to the power of their `decimals`, below 2^32.
         decimals: for each column, digits after the point.
-        short: drop zeros at the end of a fraction, and a point with nothing after it, as programs do that print the
-            shortest text of a number; else every number has all of its decimals. For all columns, or each.
+        short: True to omit trailing zeros of a fraction, and a point without a fraction. For all columns, or for each.
     """
     shorts = [short] * len(columns) if isinstance(short, bool) else short
     for first in range(0, len(columns[0]), ROWS):
@@ -114,7 +115,7 @@ def write_rows(
 
 
 def _format_cells(numbers: np.ndarray, decimals: int, short: bool) -> np.ndarray:
-    """(n, width) characters of each number, zero bytes where it needs fewer."""
+    """Return (n, width) characters of each number, with zero bytes for unused characters."""
     negative, left = numbers < 0, np.abs(numbers).astype(np.uint32)
     digits = max(len(str(int(left.max(initial=0)))), decimals + 1)
     out = np.zeros((len(numbers), digits + 2), np.uint8)
@@ -137,17 +138,17 @@ def _format_cells(numbers: np.ndarray, decimals: int, short: bool) -> np.ndarray
     return out
 
 
-# Writes pickles as Python 2 with numpy wrote them, for synthetic files in the formats of its time.
+# Pickles as Python 2 with numpy wrote them.
 #
-# Python 3's own pickler writes text where Python 2 wrote byte strings, and numpy's present module names. A file of this
-# module is read by Python 3 with `encoding="latin1"` only; its default, ASCII, fails.
+# Python 3's pickler writes text where Python 2 wrote byte strings, and numpy's new module names. Python 3 reads these
+# files only with `encoding="latin1"`; its default, ASCII, fails.
 
-CHUNK = 1 << 20  # bytes of an array that are turned into a file's text at a time
+CHUNK = 1 << 20  # bytes of an array that are converted to text at once
 _RECONSTRUCT = np.zeros(0).__reduce__()[0]
 
 
 def dump_python2(file: BinaryIO, value: Any, protocol: Literal[0, 1, 2]) -> None:
-    """Writes `value` to `file`, as Python 2 pickled it.
+    """Write `value` to `file`, as Python 2 pickled it.
 
     Args:
         value: dict (its order is kept), list, tuple, str of ASCII (a byte string in the file), None, bool, float, int
@@ -157,7 +158,7 @@ def dump_python2(file: BinaryIO, value: Any, protocol: Literal[0, 1, 2]) -> None
 
 
 class _Python2(_Pickler):
-    """Python's own pickler, the one that is written in Python, with the strings, names and numbers of its ancestor."""
+    """Python's pickler that is written in Python, with the strings, names and numbers of Python 2."""
 
     dispatch: ClassVar[dict[type, Any]] = dict(_Pickler.dispatch)
     write: Callable[[bytes | memoryview], object]
@@ -166,14 +167,14 @@ class _Python2(_Pickler):
     stored = 0
 
     def memoize(self, obj: Any) -> None:
-        """Numbers what was written, from 1 as the C pickler did; only names and dtypes come again."""
+        """Number what was written, from 1 as the C pickler did; only names and dtypes are referred to again."""
         self.stored += 1
         self.write(self.put(self.stored))
         if callable(obj) or isinstance(obj, np.dtype):
             self.memo[id(obj)] = self.stored, obj
 
     def reducer_override(self, obj: Any) -> Any:
-        """The calls that arrays and dtypes are made by."""
+        """Return the calls that create arrays and dtypes."""
         if isinstance(obj, np.ndarray):
             content = np.ascontiguousarray(obj).reshape(-1).view(np.uint8).data
             return _RECONSTRUCT, (np.ndarray, (0,), "b"), (1, obj.shape, obj.dtype, False, content)
@@ -187,7 +188,7 @@ class _Python2(_Pickler):
         self.memoize(obj)
 
     def _save_string(self, value: str | memoryview) -> None:
-        """A byte string: quoted and escaped in protocol 0, its length and bytes in the others."""
+        """Write a byte string: quoted and escaped in protocol 0, its length and bytes in the others."""
         data = memoryview(value.encode("ascii")) if isinstance(value, str) else value
         if self.bin:
             self.write(b"U%c" % len(data) if len(data) < 256 else b"T" + struct.pack("<i", len(data)))
@@ -195,7 +196,8 @@ class _Python2(_Pickler):
         else:
             self.write(b"S'")
             for start in range(0, len(data), CHUNK):
-                # After a double quote, `repr` takes single ones outside and escapes those inside, chunk by chunk alike.
+                # With a double quote inside, `repr` uses single quotes and escapes them, in the same way for all
+                # chunks.
                 self.write(repr(b'"' + data[start : start + CHUNK])[3:-1].encode("ascii"))
             self.write(b"'\n")
         self.memoize(value)

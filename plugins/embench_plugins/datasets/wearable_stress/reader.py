@@ -23,10 +23,10 @@ from embench_plugins.datasets.formats import files
 
 # The layout of the wearable device dataset's stress sessions: subjects, stages by button presses, and known faults.
 #
-# In the second protocol, the opposite opinion lies between presses 5 and 6 and the second rest between 6 and 7. One
-# finds 4 to 5 and 5 to 6 stated; but in all six of its subjects who were read, 4 to 5 is a break of 19 to 62 s, as
-# after the real opinion of the first protocol, 5 to 6 lasts the 31 to 40 s of a short task, and 6 to 7 the 7 to 20
-# minutes of a rest.
+# In the second protocol, the opposite opinion is between presses 5 and 6, and the second rest between 6 and 7. Other
+# sources state 4 to 5 and 5 to 6. But for all six of its subjects whose files were read, 4 to 5 is a break of 19 to 62
+# s, as after the real opinion in the first protocol, 5 to 6 lasts the 31 to 40 s of a short task, and 6 to 7 the 7 to
+# 20 minutes of a rest.
 
 SESSIONS = Path("Wearable_Dataset", "STRESS")
 INFO = "subject-info.csv"
@@ -34,8 +34,8 @@ PEOPLE = tuple(f"{group}{number:02d}" for group in ("S", "f") for number in rang
 
 
 class Stage(NamedTuple):
-    """What happened between two presses of the button, counted from 0; `opens` None: the `BEFORE_S` before the other
-    one. `name` is the column of its rating."""
+    """A stage of the protocol between two presses of the button, counted from 0; `opens` None: the `BEFORE_S` before
+    the press `closes`. `name` is the column of its rating."""
 
     name: str
     stress: bool
@@ -47,7 +47,7 @@ BEFORE_S = 180.0
 
 
 class Protocol(NamedTuple):
-    """One version of the study: its table of ratings, its stages, and how many presses a whole session has."""
+    """A version of the study: its table of ratings, its stages, and the number of presses in a complete session."""
 
     ratings: str
     stages: tuple[Stage, ...]
@@ -83,18 +83,18 @@ PROTOCOLS = {
         9,
     ),
 }
-"""By the first letter of a subject's id."""
+"""First letter of a subject's id -> protocol."""
 
 SHORT = ("Real Opinion", "Opposite Opinion", "Subtract")
 SHORT_S = (10.0, 90.0)
-"""How long the short tasks, of 30 s by the protocol, last at least and at most; outside, a press is missing or one too
-many."""
+"""Least and greatest length of the short tasks, of 30 s by the protocol; otherwise a press is missing or
+superfluous."""
 
 REPEATED = {"S02": {"ppg": 99_091, "eda": 6_195, "temp": 6_195, "acc": 49_545}}
-"""Rows of files, counted from 1, at which samples begin to repeat earlier ones, by the release's own note."""
+"""Subject -> row of each file, from 1, at which samples begin to repeat earlier ones, by the release's note."""
 
 COVERED = {"f07": ("ppg", "temp")}
-"""Sensors that the dock covered all through."""
+"""Subject -> sensors that the charging dock covered throughout."""
 
 
 # The reader of the stress sessions, in two protocols.
@@ -103,13 +103,13 @@ COVERED = {"f07": ("ppg", "temp")}
 # `Wearable_Dataset/STRESS/S01` and so on, and the ratings in `Stress_Level_v1.csv` (S01 to S18) and
 # `Stress_Level_v2.csv` (f01 to f18). The sessions on a bicycle (`AEROBIC`, `ANAEROBIC`) are not read.
 #
-# Stages. They lie between presses of the button (`tags.csv`), see `PROTOCOLS`. A recording is a session, not a stage:
-# how long a stage lasts and which one it is would tell its label, whatever the body did. Every second of it is `stress`
-# (a task), `rest` (the baseline or a rest) or `other` (instructions, questionnaires, before and after), so that a unit
-# most of which is neither has no label. A subject rates stress once a stage; the rating holds for its seconds.
+# Stages are between presses of the button (`tags.csv`), see `PROTOCOLS`. A recording is a session, not a stage, as a
+# stage's length and position would reveal its label. Every second is `stress` (a task), `rest` (the baseline or a rest)
+# or `other` (instructions, questionnaires, before and after); a unit that is mostly `other` has no label. A subject
+# rates stress once for each stage; the rating applies to its seconds.
 #
-# Clocks. Files say their start as a date in UTC that was shifted, to the second, and so do presses. Time 0 is where all
-# signals of the session have begun.
+# Files and presses state their times as a shifted date in UTC, to the second. Time 0 is where all signals of the
+# session have begun.
 
 CLASSES = ("rest", "stress", "other")
 OBTAIN = "embench data fetch wearable_stress, or get the release from physionet.org/content/wearable-device-dataset"
@@ -118,7 +118,7 @@ _FOLDER = re.compile(r"([Sf]\d\d)(_[a-z])?")
 
 
 class WearableStress(Dataset):
-    """The reader. One recording a subject, the session; two of one session where the connection broke (f14)."""
+    """The reader. A recording is a subject's session; f14 has two of one session, as the connection broke."""
 
     card = Card(
         name="wearable_stress",
@@ -133,7 +133,7 @@ class WearableStress(Dataset):
         targets=(
             Target("stress", "binary", LabelRule("majority", positive=(1,), negative=(0,)), label="stage"),
             Target("rating", "value", LabelRule("majority"), label="rating", scale=(0.0, 10.0)),
-            # 0 is the subject's own mean over the stages, each counted once; a rating on it is not above it.
+            # 0 is the subject's mean over the stages, each counted once; a rating equal to it is not above it.
             Target("rating_high", "binary", _ABOVE, label="rating_from_own_mean", scale=(-10.0, 10.0)),
         ),
         default_targets=("stress",),
@@ -141,7 +141,7 @@ class WearableStress(Dataset):
         longest_s=5400.0,  # the longest of 22 subjects lasts 4,809 s
         labels_public="yes",
         fixed_order=True,
-        # The baseline lies at no fixed time: it begins once the subject was ready, up to half an hour into the file.
+        # The baseline has no fixed time: it begins when the subject is ready, up to half an hour into the file.
         baseline=None,
         downloads=(
             # PhysioNet publishes digests of the files in it, and none of the archive.
@@ -160,7 +160,7 @@ class WearableStress(Dataset):
         },
     )
 
-    # What another kind of session has otherwise.
+    # Attributes that differ for another kind of session.
     sessions: ClassVar[Path] = SESSIONS
     people: ClassVar[tuple[str, ...]] = PEOPLE
     repeated: ClassVar[Mapping[str, Mapping[str, int]]] = REPEATED
@@ -171,7 +171,7 @@ class WearableStress(Dataset):
     def subjects(self) -> list[str]:
         """Return the release's subjects with a session in the folder."""
         found = [person for person in self.people if person in self._folders]
-        return files.some(found, self.root, self.card.title, expected=self.expected, hint=OBTAIN)
+        return files.require_subjects(found, self.root, self.card.title, expected=self.expected, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Return sex and age band, if the release's table contains them."""
@@ -202,14 +202,13 @@ class WearableStress(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Return findings on missing subjects, and on missing or unusual parts of each subject's files, presses and
-        ratings."""
-        return files.look_over(self.subjects(), self.people, self._base / self.sessions, self._look)
+        """Return findings on missing subjects, and on missing or unusual parts of files, presses and ratings."""
+        return files.collect_findings(self.subjects(), self.people, self._base / self.sessions, self._list_findings)
 
     @cached_property
     def _base(self) -> Path:
         """Folder with Wearable_Dataset: the given folder, or one inside it, as in the unpacked archive."""
-        return files.inside(self.root, self.sessions.parts[0])
+        return files.find_data_folder(self.root, self.sessions.parts[0])
 
     @cached_property
     def _folders(self) -> dict[str, list[Path]]:
@@ -217,12 +216,12 @@ class WearableStress(Dataset):
         found: dict[str, list[Path]] = {}
         for path in sorted((self._base / self.sessions).glob("*")):
             named = _FOLDER.fullmatch(path.name)
-            if named and named[1] in self.people and e4.is_session(path):
+            if named and named[1] in self.people and e4.has_signal_files(path):
                 found.setdefault(named[1], []).append(path)
         return found
 
     def _find_folders(self, subject: str) -> list[Path]:
-        return self._folders[files.known(subject, self._folders, self._base / self.sessions, hint=OBTAIN)]
+        return self._folders[files.check_subject(subject, self._folders, self._base / self.sessions, hint=OBTAIN)]
 
     def _list_files(self, subject: str) -> list[Path]:
         names = (*e4.FILES.values(), "tags.csv")
@@ -233,11 +232,11 @@ class WearableStress(Dataset):
         whole = {m: row - 3 for m, row in self.repeated.get(subject, {}).items()}
         covered = self.covered.get(subject, ())
         own = self._find_folders(subject)
-        sessions = {folder.name: e4.in_folder(folder, hint=OBTAIN, without=covered, most=whole) for folder in own}
+        sessions = {folder.name: e4.read_folder(folder, hint=OBTAIN, without=covered, most=whole) for folder in own}
         return dict(sorted(sessions.items(), key=lambda named: named[1].start))
 
     def _presses(self, subject: str) -> np.ndarray:
-        return np.sort(np.concatenate([e4.presses(folder / "tags.csv") for folder in self._find_folders(subject)]))
+        return np.sort(np.concatenate([e4.read_presses(folder / "tags.csv") for folder in self._find_folders(subject)]))
 
     def _labels(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[str, dict[str, Label]]:
         """Return the labels of each session, by its name; none where a press is missing or one too many."""
@@ -282,22 +281,22 @@ class WearableStress(Dataset):
             return {}
         names = [stage.name for stage in protocol.stages]
         expected, hint = f"a row a subject, its id and then {', '.join(names)}", "copy it again from the release"
-        read = files.text_table(path, expected=expected, hint=hint)
+        read = files.read_text_table(path, expected=expected, hint=hint)
         if lacking := [name for name in names if name not in read.columns]:
             raise DataError(f"no column {', '.join(lacking)}", where=str(path), expected=expected, hint=hint)
         mine = read[read.iloc[:, 0].astype(str).str.strip() == subject]
         if len(mine) > 1:
             raise DataError(f"{subject} has {len(mine)} rows", where=str(path), expected=expected, hint=hint)
-        values = files.numbers(mine[names], path, expected=expected, hint=hint)
+        values = files.to_numbers(mine[names], path, expected=expected, hint=hint)
         return {name: float(values[name].iloc[0]) for name in names if len(mine) and np.isfinite(values[name].iloc[0])}
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        return files.who(self._base / INFO, ("Info", "Age", "Gender"))
+        return files.read_subject_info(self._base / INFO, ("Info", "Age", "Gender"))
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         sessions, protocol, where = self._sessions(subject), PROTOCOLS[subject[0]], str(self._find_folders(subject)[0])
-        yield from self._look_at_sessions(subject, sessions)
+        yield from self._list_session_findings(subject, sessions)
         presses = self._presses(subject)
         if len(presses) != protocol.presses:
             what = (
@@ -316,7 +315,7 @@ class WearableStress(Dataset):
             what = f"{subject}: no rating of {', '.join(missing)}"
             yield Finding("warning", str(self._base / protocol.ratings), what)
 
-    def _look_at_sessions(self, subject: str, sessions: Mapping[str, e4.Session]) -> Iterator[Finding]:
+    def _list_session_findings(self, subject: str, sessions: Mapping[str, e4.Session]) -> Iterator[Finding]:
         """Return findings on the wristband's files, apart from the presses."""
         folders = {folder.name: str(folder) for folder in self._find_folders(subject)}
         for name, session in sessions.items():
@@ -328,7 +327,7 @@ class WearableStress(Dataset):
                 sensors = " and ".join(covered)
                 what = f"the dock covered the sensors of {sensors}, by the release's note: they are left out"
                 yield Finding("note", where, what)
-            yield from e4.look(where, session)
+            yield from e4.list_findings(where, session)
         if len(sessions) > 1:
             where = next(iter(folders.values()))
             yield Finding("note", where, f"{subject} is in {len(sessions)} parts: the connection broke")
@@ -351,43 +350,43 @@ def _make_labels(
 
 
 # The aerobic sessions of the wearable device dataset (Hongn et al. 2025): the subjects of `wearable_stress` on a
-# stationary bicycle, when nobody was stressed.
+# stationary bicycle, without stress tasks.
 #
-# Reads `Wearable_Dataset/AEROBIC/S04` and so on. There is no label of stress. The release does not say what lies
-# between presses of the button (`tags.csv`); where one is missing or there is one too many, the session has no label. A
-# recording is a session, and two of one where the connection broke (S11).
+# Reads `Wearable_Dataset/AEROBIC/S04` and so on. There is no label of stress. The release does not state the phases
+# between presses of the button (`tags.csv`). If a press is missing or superfluous, the session has no label. A
+# recording is a session; S11 has two of one session, as the connection broke.
 #
-# Every second is `exercise`, `rest` or neither. `exercise` lasts from the first press to the last. `work` is surer, and
-# of fewer units: without the end of that, see `COOL_DOWN`, and against rest without a warm-up, see `WARM_UP_S`. Both
-# were read from the cadence that the wrist shows, in all sessions but those of `UNSEEN`.
+# Every second is `exercise`, `rest` or neither. `exercise` lasts from the first press to the last. `work` is more
+# certain, with fewer units: it excludes the end, see `COOL_DOWN`, and its rest excludes the warm-up, see `WARM_UP_S`.
+# Both were determined from the cadence in the acceleration of all sessions except those of `UNSEEN`.
 
 EXERCISE_SESSIONS = Path("Wearable_Dataset", "AEROBIC")
 NUMBERS = {"S": [number for number in range(1, 19) if number != 12], "f": list(range(1, 14))}
-"""By the first letter of a subject's id. S12 took no part, by the release's note; 30 subjects did, by the paper."""
+"""First letter of a subject's id -> numbers. S12 did not take part, by the release's note; 30 did, by the paper."""
 EXERCISE_PEOPLE = tuple(f"{group}{number:02d}" for group, numbers in NUMBERS.items() for number in numbers)
 PRESSES = {"S": 12, "f": 8}
-"""How many presses a whole session has, by the first letter of the subject's id."""
+"""First letter of a subject's id -> number of presses in a complete session."""
 ENDED_EARLY = {"S03": 90, "S07": 95}
-"""The cadence in revolutions a minute at which these stopped, by the release's note."""
+"""Subject -> cadence, in revolutions per minute, at which the subject stopped, by the release's note."""
 TOGETHER = (("f01", "f03", "f12"), ("f02", "f11", "f13"), ("f04", "f09", "f10"), ("f05", "f06"))
-"""Subjects whose sessions overlap: most pressed the button within seconds of each other, so that the one's labels tell
-the other's."""
+"""Subjects whose sessions overlap: most pressed the button within seconds of each other, so that their labels are
+nearly the same."""
 UNSEEN = ("S01", "S02", "S03", "S06", "S07", "S11", "S16", "f07")
-"""Subjects of whose sessions nothing was read when this was written."""
+"""Subjects whose sessions were not available when this was written."""
 
 STATES = ("rest", "exercise", "neither")
 TARGETS = ("exercise", "work")
 UNIT_S = 10.0
 """The length of a unit under the protocols: no unit holds two labels."""
 COOL_DOWN = {"S": 10, "f": 5}
-"""The press, counted from 0, at which the cool-down begins, by the first letter of a subject's id. The cadence that the
-wrist shows rises at each press up to this one."""
+"""First letter of a subject's id -> press, from 0, at which the cool-down begins. The cadence in the acceleration rises
+at each press up to this one."""
 WARM_UP_S = {"S": 0.0, "f": 180.0}
-"""How long before the first press some already pedal, by the accelerometer."""
+"""First letter of a subject's id -> time before the first press at which some already pedal, by the acceleration."""
 
 
 class WearableStressExercise(WearableStress):
-    """The reader of the aerobic sessions."""
+    """Reader of the aerobic sessions."""
 
     card = replace(
         WearableStress.card,
@@ -436,10 +435,10 @@ class WearableStressExercise(WearableStress):
         self._check_times(subject, sessions, [(float(presses[0]), float(presses[-1]))])
         return presses
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         sessions, presses, where = self._sessions(subject), self._presses(subject), str(self._find_folders(subject)[0])
         whole = PRESSES[subject[0]]
-        yield from self._look_at_sessions(subject, sessions)
+        yield from self._list_session_findings(subject, sessions)
         if subject in ENDED_EARLY:
             what = f"{subject} ended early, at {ENDED_EARLY[subject]} revolutions a minute, by the release's note"
             yield Finding("note", where, what)

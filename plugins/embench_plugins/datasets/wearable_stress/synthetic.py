@@ -22,19 +22,17 @@ from embench_plugins.datasets.wearable_stress.reader import (
     REPEATED,
 )
 
-# Synthetic files of the wearable device dataset's stress sessions: the released text format, both protocols, and the
+# Synthetic files of the wearable device dataset's stress sessions: the release's text format, both protocols, and the
 # known faults of three subjects.
 #
-# What is planted: stages in the order of the subject's protocol, with an effect of stress on the heart and the skin as
-# `draw_responses` says; ratings that are higher after stress tasks by `RISE` in the mean, whatever the effect. Of one
-# subject, each stage has one rating.
+# Planted: stages in the order of the subject's protocol, with an effect of stress on heart rate and EDA as in
+# `draw_responses`; ratings that are higher after stress tasks by `RISE` on average, whatever the effect.
 #
-# What is not as in real files: the longest session lasts `SESSION_S` unless another length is asked for (real ones 24
-# to 77 minutes; those of the second protocol are twice as long as those of the first), and the sessions on a bicycle
-# are excluded.
+# Unlike real files: the longest session lasts `SESSION_S` by default (real ones 24 to 77 minutes; those of the second
+# protocol are twice as long as those of the first), and there are no sessions on a bicycle.
 
 ORDER = tuple(person for pair in zip(PEOPLE[:18], PEOPLE[18:], strict=True) for person in pair)
-"""Who is there first: both protocols, where two subjects are asked for."""
+"""Order of subjects in small sets: two subjects have both protocols."""
 
 SESSION_S = 1600.0
 LIMITS_S = (60.0, 5400.0)
@@ -42,15 +40,15 @@ TYPICAL = {
     "S": (170, 185, 115, 105, 330, 145, 310, 32, 37, 31, 34, 32, 36, 40),
     "f": (600, 105, 310, 890, 38, 30, 36, 840, 36, 400),
 }
-"""Seconds before the first press of the button, between presses, and after the last; scaled to the length asked
-for."""
+"""Seconds before the first press of the button, between presses, and after the last, for each protocol; they are scaled
+to the requested length."""
 
 WHOLE_S = (REPEATED["S02"]["eda"] - 3) // 4
-"""Seconds after which S02's files repeat what they hold, where the session is as long."""
+"""Seconds after which S02's files repeat their samples."""
 
 BROKEN = "f14"
 BREAK_S = 20
-"""The connection of this subject broke 5 s after the first press, for so long."""
+"""The connection of this subject broke 5 s after the first press, for this long."""
 
 RISE = 2.5
 NO_STAGE = -1
@@ -60,7 +58,7 @@ beats and responses a minute."""
 
 
 def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
-    """`Wearable_Dataset/STRESS/S01/BVP.csv` and so on, the ratings and the table of subjects."""
+    """Write `Wearable_Dataset/STRESS/S01/BVP.csv` and so on, the ratings and the table of subjects."""
     for rows in people:
         _write_person(out / reader.SESSIONS, rows, draw_presses(str(rows["person"][0]), seed, length_s), seed)
     for group, protocol in PROTOCOLS.items():  # both tables hold everybody, as in the release
@@ -78,10 +76,10 @@ def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> No
 
 
 def draw_presses(person: str, seed: int, length_s: float = SESSION_S) -> np.ndarray:
-    """(n,) whole seconds of the session at which the button was pressed, and the session's end."""
+    """Return (n,) whole seconds of the session at which the button was pressed, and the session's end."""
     rng = np.random.default_rng([seed, PEOPLE.index(person), 0])
     typical = np.array(TYPICAL[person[0]])
-    # Stages of other lengths for each subject: what is scored compares subjects at one time of different labels.
+    # Lengths differ between subjects, since metrics compare subjects with different labels at the same time.
     lengths = typical * rng.uniform(0.7, 1.3, len(typical))
     session = round(length_s * (1 if person in ORDER[:2] else rng.uniform(0.93, 1)))
     if person in REPEATED:
@@ -93,7 +91,7 @@ def draw_presses(person: str, seed: int, length_s: float = SESSION_S) -> np.ndar
 
 
 def draw_ratings(person: str, seed: int) -> dict[str, float]:
-    """Stage -> what the subject says, 0 to 10 in halves."""
+    """Return stage -> the subject's rating, 0 to 10 in halves."""
     rng = np.random.default_rng([seed, PEOPLE.index(person), 2])
     stages = PROTOCOLS[person[0]].stages
     felt = rng.uniform(1, 5) + RISE * np.array([stage.stress for stage in stages]) + rng.standard_normal(len(stages))
@@ -101,13 +99,13 @@ def draw_ratings(person: str, seed: int) -> dict[str, float]:
 
 
 def find_stress(mine: np.ndarray) -> np.ndarray:
-    """(n,) of one subject's seconds: 1 in a stress task, 0 at rest, -1 in no stage."""
+    """Return (n,) the state of each of a subject's seconds: 1 in a stress task, 0 at rest, -1 in no stage."""
     kinds = np.array([*(stage.stress for stage in PROTOCOLS[str(mine["person"][0])[0]].stages), NO_STAGE], int)
     return kinds[mine["stage"]]
 
 
 def draw_truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
-    """What is planted in one subject's session."""
+    """Return the planted values of one subject's session."""
     at = draw_presses(person, seed, length_s)
     rng = np.random.default_rng([seed, PEOPLE.index(person), 3])
     rows = np.zeros(at[-1], SECONDS)
@@ -120,7 +118,7 @@ def draw_truth(person: str, seed: int, effect: float, length_s: float) -> np.nda
 
 
 def _write_person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> None:
-    """Writes one subject's folder, or two."""
+    """Write one subject's folder, or two."""
     person, pressed = str(truth["person"][0]), pressed[:-1]
     rng = np.random.default_rng([seed, PEOPLE.index(person), 1])
     start = datetime(2013, 2, 23, 9, tzinfo=UTC) + timedelta(days=PEOPLE.index(person), seconds=int(rng.integers(3600)))
@@ -139,22 +137,22 @@ def _write_person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int
 def write_broken(
     folder: Path, device: body.Wristband, start: datetime, pressed: np.ndarray, first: int, again: int, end: int
 ) -> None:
-    """The two folders of a session of `end` seconds whose connection broke at `first` and was there again at
+    """Write the two folders of a session of `end` seconds whose connection broke at second `first` until second
     `again`."""
-    write_session(folder.with_name(f"{folder.name}_a"), device.part(0, first), start, pressed[pressed < first])
+    write_session(folder.with_name(f"{folder.name}_a"), device.cut(0, first), start, pressed[pressed < first])
     after, later = np.maximum(pressed[pressed >= first], again) - again, start + timedelta(seconds=again)
-    write_session(folder.with_name(f"{folder.name}_b"), device.part(again, end), later, after)
+    write_session(folder.with_name(f"{folder.name}_b"), device.cut(again, end), later, after)
 
 
 def write_session(folder: Path, device: body.Wristband, start: datetime, pressed: np.ndarray) -> None:
-    """One session's files, as pandas writes them: carriage returns, dates, the shortest text of a number."""
+    """Write one session's files, as pandas writes them: carriage returns, dates, the shortest text of a number."""
     folder.mkdir(parents=True)
 
     def date(seconds: float) -> str:
         return f"{start + timedelta(seconds=float(seconds)):%Y-%m-%d %H:%M:%S}"
 
-    signals = {"ppg": device.pulse.round(2), "eda": device.skin.round(6), "temp": device.warmth.round(2),
-               "acc": device.moves.T}  # fmt: skip
+    signals = {"ppg": device.ppg.round(2), "eda": device.eda.round(6), "temp": device.temperature.round(2),
+               "acc": device.acceleration.T}  # fmt: skip
     for modality, rate in (("ppg", "64.0"), ("eda", "4.0"), ("temp", "4.0"), ("acc", "32.0")):
         body.write_e4(folder / FILES[modality], date(0), rate, signals[modality], "%s", end="\r\n")
     body.write_e4(folder / "HR.csv", date(body.FIRST_RATE_S), "1.0", device.rates, "%s", end="\r\n")
@@ -167,19 +165,18 @@ GENERATOR = Generator(__name__, "wearable_stress", ORDER, SESSION_S, LIMITS_S, "
 synthesize, draw = GENERATOR.synthesize, GENERATOR.draw
 
 
-# Synthetic files of the wearable device dataset with its aerobic sessions, beside the stress sessions of the same
-# subjects, which are as `synthesize` makes them.
+# Synthetic aerobic sessions, with the stress sessions of the same subjects as `synthesize` writes them.
 #
-# What is planted: an effect of exercise, from the first press of the button to the last, on the heart and the skin, as
-# `draw_responses` says of stress. So a body under exercise is made like one under stress, on another day.
+# Planted: an effect of exercise, from the first press of the button to the last, on heart rate and EDA, as that of
+# stress in `draw_responses`.
 #
-# What is not as in real files: nobody moves more on the bicycle, sweats more or warms up with every minute, effects are
-# no larger than those of stress, and sessions last as long as is asked for (real ones 29 to 51 minutes).
+# Unlike real files: nobody moves or sweats more on the bicycle, or warms up gradually. Effects are no larger than those
+# of stress, and sessions last as long as requested (real ones 29 to 51 minutes).
 
 EXERCISE_ORDER = tuple(person for person in ORDER if person in EXERCISE_PEOPLE)
-"""Who is there first: both stages of the study, where two subjects are asked for."""
+"""Order of subjects in small sets: two subjects have both stages of the study."""
 EXERCISE_BROKEN, EXERCISE_BREAK_S = "S11", 8
-"""The connection of this subject broke 5 s before the last press but one, for so long."""
+"""The connection of this subject broke 5 s before the second to last press, for this long."""
 EXERCISE_SECONDS = np.dtype(
     [("person", "U3"), ("second", "i8"), ("exercise", "i8"), ("heart_rate", "f8"), ("scr_per_min", "f8")]
 )
@@ -188,17 +185,17 @@ in beats and responses a minute."""
 
 
 def draw_exercise_presses(person: str, seed: int, length_s: float) -> np.ndarray:
-    """(n,) whole seconds of the session at which the button was pressed, and the session's end."""
+    """Return (n,) whole seconds of the session at which the button was pressed, and the session's end."""
     rng = np.random.default_rng([seed, EXERCISE_PEOPLE.index(person), 4])
     count = PRESSES[person[0]]
-    # Rest before and after takes three tenths each: as many units as there are of exercise.
+    # Rest before and after takes three tenths each, exercise four tenths.
     lengths = np.array([0.3, *[0.4 / (count - 1)] * (count - 1), 0.3]) * rng.uniform(0.7, 1.3, count + 1)
     at = np.round(np.cumsum(lengths) / lengths.sum() * round(length_s * rng.uniform(0.93, 1))).astype(int)
     return np.delete(at, [count - 3, count - 2]) if person in ENDED_EARLY else at
 
 
 def _draw_exercise_truth(person: str, seed: int, effect: float, length_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """What is planted in the aerobic session, and in the stress session."""
+    """Return the planted values of the aerobic session, and of the stress session."""
     at = draw_exercise_presses(person, seed, length_s)
     rows = np.zeros(at[-1], EXERCISE_SECONDS)
     rows["person"], rows["second"] = person, np.arange(at[-1])
@@ -209,7 +206,7 @@ def _draw_exercise_truth(person: str, seed: int, effect: float, length_s: float)
 
 
 def _write_exercise(out: Path, people: list[tuple[np.ndarray, np.ndarray]], seed: int, length_s: float) -> None:
-    """`Wearable_Dataset/AEROBIC/S01/BVP.csv` and so on, and what `synthesize` writes."""
+    """Write `Wearable_Dataset/AEROBIC/S01/BVP.csv` and so on, and the files of `synthesize`."""
     for truth, _ in people:
         _write_exercise_person(
             out / EXERCISE_SESSIONS, truth, draw_exercise_presses(str(truth["person"][0]), seed, length_s)[:-1], seed
@@ -218,7 +215,7 @@ def _write_exercise(out: Path, people: list[tuple[np.ndarray, np.ndarray]], seed
 
 
 def _write_exercise_person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> None:
-    """Writes one subject's folder, or two."""
+    """Write one subject's folder, or two."""
     person = str(truth["person"][0])
     rng = np.random.default_rng([seed, EXERCISE_PEOPLE.index(person), 6])
     start = datetime(2013, 6, 23, 9, tzinfo=UTC) + timedelta(
@@ -246,6 +243,6 @@ synthesize_exercise = EXERCISE.synthesize
 
 
 def draw_exercise(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-    """What is planted in the aerobic sessions of all subjects, without any file: (n,) rows of `SECONDS`. Raises
-    UsageError as `synthesize` does."""
+    """Return the planted values of the aerobic sessions of all subjects, without files: (n,) rows of
+    `EXERCISE_SECONDS`. Raises UsageError as `synthesize` does."""
     return np.concatenate([truth for truth, _ in EXERCISE.truths(subjects, seed, effect, length_s)])

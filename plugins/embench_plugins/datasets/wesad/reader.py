@@ -1,12 +1,12 @@
 """WESAD (Schmidt et al. 2018): baseline, stress, amusement and meditation, with a wristband and a chest belt.
 
-Reads `S2/S2.pkl` and so on, in which the release holds both devices on one clock: `label`, a code for each chest
-sample, and `signal`, with `chest` (700 Hz) and `wrist` (64, 32 and 4 Hz). The variants `wesad` (wrist) and
-`wesad/chest` are the two halves. The devices' own files beside it (`S2_respiban.txt`, `S2_E4_Data.zip`) are not needed.
+Reads `S2/S2.pkl` and so on, in which the release has both devices on one clock: `label`, a code for each chest sample,
+and `signal`, with `chest` (700 Hz) and `wrist` (64, 32 and 4 Hz). The variants `wesad` (wrist) and `wesad/chest` each
+read one device. The devices' own files (`S2_respiban.txt`, `S2_E4_Data.zip`) are not needed.
 
-Questionnaires. `S2_quest.csv` holds a row for each condition, in the order that its row ORDER names. Its times count
-from the start of the belt's own file, of which the pickle is a cut: so conditions lie where `label` says, never where
-those times would. Answers go to the stretches of `label` in order of time, the first meditation's to its first stretch.
+Questionnaires: `S2_quest.csv` holds a row for each condition, in the order of its row ORDER. Its times count from the
+start of the belt's own file, of which the pickle is a part, so only `label` gives the times of conditions. Answers are
+assigned to the stretches of `label` in order of time, the first meditation's to its first stretch.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.pickles import load_pickle
-from embench_plugins.datasets.formats.ratings import binary
-from embench_plugins.datasets.formats.scales import make_scale_targets
+from embench_plugins.datasets.formats.ratings import make_binary_targets, make_scale_targets
 
-# The questionnaires that WESAD's subjects filled in after each condition: the ragged `SX_quest.csv`.
+# The questionnaires of WESAD's subjects after each condition: `SX_quest.csv`, whose rows have different lengths.
 
 CONDITIONS = ("baseline", "stress", "amusement", "meditation")
 NAMES = {"base": 0, "tsst": 1, "fun": 2, "medi1": 3, "medi2": 3}
-"""The file's names of the conditions, in small letters without spaces."""
-READING = ("bread", "fread", "sread")  # reading before, after amusement, after stress: nobody was asked about it
+"""Name of a condition in the file, in lower case without spaces -> position in `CONDITIONS`."""
+READING = ("bread", "fread", "sread")  # reading before, after amusement, after stress, without questionnaires
 SAM = (1.0, 9.0)
 EXPECTED_REPORT = (
     "rows of cells parted by `;`: # Subj, # ORDER, # START, # END, five # PANAS, # STAI and # DIM, one # SSSQ"
@@ -44,8 +43,8 @@ HINT = "copy the person's folder again from the release, or take the file away: 
 
 
 class Report(NamedTuple):
-    """Answers to one condition, by its place in `CONDITIONS`; NaN is a question that was not answered. `start_s` and
-    `stop_s` count from the start of the belt's own file, which is not the pickle's; NaN where they can't be read."""
+    """Answers about one condition, given by its position in `CONDITIONS`; NaN for a question that was not answered.
+    `start_s` and `stop_s` count from the start of the belt's own file, not from the pickle's; NaN if unreadable."""
 
     condition: int
     start_s: float
@@ -56,8 +55,8 @@ class Report(NamedTuple):
     stai: tuple[float, ...] = ()
     sssq: tuple[float, ...] = ()
 
-    def odd(self) -> Iterator[str]:
-        """Return sentences on answers that are too few, too many or off their scale."""
+    def list_faults(self) -> Iterator[str]:
+        """Yield sentences on answers that are too few, too many or off their scale."""
         counts = {"PANAS": (24, 26), "STAI": (6,), "SSSQ": (6,) if self.condition == 1 else (0,)}
         tops = {"PANAS": 5, "STAI": 4, "SSSQ": 5}
         if not self.start_s < self.stop_s:
@@ -74,7 +73,7 @@ def read_reports(path: Path, subject: str) -> list[Report]:
     """Return the reports of a subject in order of time.
 
     Raises:
-        DataError: the file is no such file, another subject's, or a row of valence and arousal is missing.
+        DataError: the file is not such a file, is another subject's, or lacks a row of valence and arousal.
     """
     rows = _read_rows(path)
     named = "".join(rows.get("subj", [[subject]])[0][:1])
@@ -82,23 +81,23 @@ def read_reports(path: Path, subject: str) -> list[Report]:
         raise _report_error(path, f"row # Subj names {named[:20] or 'nobody'}, not {subject}")
     if "order" not in rows:
         raise _report_error(path, "there is no row # ORDER")
-    columns = [(at, name.lower().replace(" ", "")) for at, name in enumerate(rows["order"][0]) if name]
+    columns = [(column, name.lower().replace(" ", "")) for column, name in enumerate(rows["order"][0]) if name]
     if unknown := [name for _, name in columns if name not in NAMES and name not in READING]:
         raise _report_error(path, f"row # ORDER names `{unknown[0][:20]}`")
-    real = [(at, NAMES[name]) for at, name in columns if name in NAMES]
+    real = [(column, NAMES[name]) for column, name in columns if name in NAMES]
     given = rows.get("dim", [])
     if len(given) != len(real):
         raise _report_error(path, f"{len(given)} rows # DIM for {len(real)} conditions")
     reports = []
-    for number, (at, condition) in enumerate(real):
+    for number, (column, condition) in enumerate(real):
         valence, arousal = _parse_numbers([*given[number], "", ""][:2], path, "# DIM")
         if any(value < SAM[0] or value > SAM[1] for value in (valence, arousal)):
             raise _report_error(path, f"row # DIM {number + 1} holds {valence:g} and {arousal:g}, not 1 to 9")
         reports.append(
             Report(
                 condition,
-                _read_time(rows, "start", at),
-                _read_time(rows, "end", at),
+                _read_time(rows, "start", column),
+                _read_time(rows, "end", column),
                 valence,
                 arousal,
                 panas=_read_answers(rows, "panas", number, path),
@@ -114,7 +113,7 @@ def parse_seconds(text: str) -> float:
     zero.
 
     Raises:
-        ValueError: it is no such time.
+        ValueError: it is not such a time.
     """
     minutes, _, rest = text.partition(".")
     part = int((rest or "0").ljust(2, "0"))
@@ -149,8 +148,7 @@ def _parse_numbers(cells: list[str], path: Path, what: str) -> list[float]:
 
 
 def _read_answers(rows: dict[str, list[list[str]]], name: str, number: int, path: Path) -> tuple[float, ...]:
-    """Return the answers of a questionnaire's row; rows are as long as the file's longest, so empty cells at the end
-    go."""
+    """Return the answers in a questionnaire's row, without the empty cells at its end."""
     given = rows.get(name, [])
     cells = list(given[number]) if number < len(given) else []
     while cells and not cells[-1]:
@@ -163,7 +161,7 @@ def _read_time(rows: dict[str, list[list[str]]], name: str, at: int) -> float:
     try:
         return parse_seconds(cells[at])
     except (IndexError, ValueError):
-        return math.nan  # nothing is read by these times, so a slip in one costs a remark and not the subject
+        return math.nan  # these times are only checked, so an unreadable one is reported by `verify`
 
 
 # The reader.
@@ -171,7 +169,7 @@ def _read_time(rows: dict[str, list[list[str]]], name: str, at: int) -> float:
 PEOPLE = tuple(f"S{number}" for number in range(2, 18) if number != 12)
 LABEL_RATE = 700
 CLASS_OF_CODE = np.array([np.nan, 0, 1, 2, 3, np.nan, np.nan, np.nan])
-"""Codes 1 to 4 are the four conditions; 0 is what lies between, 5 to 7 are to be ignored by the release's readme."""
+"""Class of each code 0 to 7: codes 1 to 4 are the conditions, 0 is between them, 5 to 7 are to be ignored."""
 TOLERANCE_S = 1.0
 TOLERANCE_QUEST_S = 30.0
 KEYS: Mapping[str, Mapping[str, str]] = {
@@ -199,7 +197,7 @@ class _Session(NamedTuple):
 
 
 class Wesad(Dataset):
-    """The wristband. One recording a subject, the whole session, its time 0 at the pickle's first sample."""
+    """Reader of the wristband. A recording is a subject's whole session; its time 0 is the pickle's first sample."""
 
     device: ClassVar = "wrist"
     card = Card(
@@ -213,23 +211,23 @@ class Wesad(Dataset):
         modalities=e4.CARDS,
         default_modalities=("ppg", "eda", "temp"),
         targets=(
-            # `majority` leaves seconds without a code aside. A unit at a condition's edge so counts with it, rightly:
-            # codes begin and end about 10 s inside the condition.
+            # `majority` ignores seconds without a code. A unit at a condition's edge thus gets its label, which is
+            # right: codes begin and end about 10 s inside the condition.
             Target("stress", "binary", LabelRule("majority", positive=(1,), negative=(0, 2)), label="condition"),
             Target("condition3", "classes", LabelRule("majority", classes=(0, 1, 2)), label="condition", n=3),
             Target("condition4", "classes", LabelRule("majority"), label="condition", n=4),
-            # 5 is the manikin in the middle: whoever points at it says neither. Real people often do, also after the
-            # stress test (4 of 15, valence), and a tie counted as low would decide their labels.
-            *binary(("valence", "arousal"), LabelRule("mean", cut=5.0, ties="drop"), (1, 9)),
+            # 5 is the middle of the scale, neither high nor low. Subjects often choose it, also after the stress test
+            # (4 of 15, valence), so ties have no label.
+            *make_binary_targets(("valence", "arousal"), LabelRule("mean", cut=5.0, ties="drop"), (1, 9)),
             *make_scale_targets(("valence", "arousal"), LabelRule("mean"), (1, 9)),
         ),
         default_targets=("stress",),
         mains_hz=50.0,
         longest_s=7200.0,  # the longest of the release, S6, lasts 7,071 s
         labels_public="no",  # the terms say nothing of passing parts on
-        # The baseline comes first for all subjects, and there are two orders only: a clock predicts most of it.
+        # The baseline comes first for all subjects, and there are only two orders: time predicts most labels.
         fixed_order=True,
-        # Rest lies at no fixed time: the baseline begins once the devices were on, minutes into the file.
+        # Rest has no fixed time: the baseline begins when the devices are on, minutes into the file.
         baseline=None,
         downloads=(Download(URL, "WESAD.zip", sha256=None),),
     )
@@ -239,7 +237,7 @@ class Wesad(Dataset):
         folders = self._folders()
         found = [person for person in PEOPLE if _find_pickle(folders.get(person)) is not None]
         if not found:
-            raise self._nobody(folders)
+            raise self._no_subjects_error(folders)
         return found
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
@@ -264,7 +262,7 @@ class Wesad(Dataset):
         condition = _find_conditions(session.codes, session.duration_s)
         labels = {"condition": Label("condition", condition, np.arange(len(condition), dtype=np.float64), CONDITIONS)}
         labels |= _spread_ratings(condition, self._reports(subject))
-        yield files.whole_session(subject, session.duration_s, session.signals, labels)
+        yield files.make_session_recording(subject, session.duration_s, session.signals, labels)
 
     def verify(self) -> list[Finding]:
         """Return findings on missing and unknown subjects, and on missing or unusual parts of each subject's files."""
@@ -275,7 +273,7 @@ class Wesad(Dataset):
         findings += [Finding("warning", str(folders[one]), f"there is no {one}.pkl: left out") for one in unread]
         if missing := [person for person in PEOPLE if person not in folders]:
             findings.append(Finding("note", str(self.root), f"not here: {', '.join(missing)}"))
-        return findings + files.look_over(found, found, self.root, self._look)
+        return findings + files.collect_findings(found, found, self.root, self._list_findings)
 
     def _folders(self) -> dict[str, Path]:
         """Return subject -> its folder, such as `S2`. They are searched in the root; if none is there, in a folder
@@ -288,8 +286,8 @@ class Wesad(Dataset):
             here = [path for path in inside if path.name.lower() == "wesad"]
         return {}
 
-    def _nobody(self, folders: Mapping[str, Path]) -> DataError:
-        """Return the reason why the folder has no subjects."""
+    def _no_subjects_error(self, folders: Mapping[str, Path]) -> DataError:
+        """Return the error for a folder without subjects, with the likely reason."""
         hint = OBTAIN
         if folders:
             what = f"the folders {', '.join(list(folders)[:3])} hold no pickle of their person (S2/S2.pkl)"
@@ -299,11 +297,11 @@ class Wesad(Dataset):
         elif (self.root / "WESAD.txt").is_file():
             what = "this is UCI's archive, which holds a link to the dataset and no data"
         else:
-            return files.not_this(self.root, "WESAD", expected=EXPECTED, hint=OBTAIN)
+            return files.missing_dataset_error(self.root, "WESAD", expected=EXPECTED, hint=OBTAIN)
         return DataError(what, where=str(self.root), expected=EXPECTED, hint=hint)
 
     def _file(self, subject: str, ending: str) -> Path:
-        files.known(subject, self.subjects(), self.root, expected=EXPECTED, hint=OBTAIN)
+        files.check_subject(subject, self.subjects(), self.root, expected=EXPECTED, hint=OBTAIN)
         return self._folders()[subject] / f"{subject}{ending}"
 
     def _reports(self, subject: str) -> list[Report]:
@@ -336,7 +334,7 @@ class Wesad(Dataset):
             what = f"`label` has {len(codes)} values and chest {key} {other[key]} samples"
             raise _session_error(path, what, "a code for each chest sample, at 700 Hz, as released")
         arrays = _lower_keys(devices.pop(self.device), path, f"`{self.device}`")
-        content, devices, chest = {}, {}, {}  # the other device's arrays take up to 300 MB: let them go
+        content, devices, chest = {}, {}, {}  # free the other device's arrays, up to 300 MB
         signals: dict[str, Signal] = {}
         for modality, key in KEYS[self.device].items():
             where = f"{self.device} {key}"
@@ -369,14 +367,14 @@ class Wesad(Dataset):
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != len(card.channels):
             raise _session_error(path, f"{where} has shape {values.shape}", f"(samples, {len(card.channels)})")
-        data = files.as_float32(values.T)
+        data = files.to_float32(values.T)
         if self.device == "wrist" and modality == "acc":
             data *= np.float32(e4.COUNT_G)  # the belt's is in g already
         if not np.nan_to_num(data).any():
             return None
         return Signal(data, card.rate, card.channels, card.unit)
 
-    def _look(self, subject: str) -> Iterator[Finding]:
+    def _list_findings(self, subject: str) -> Iterator[Finding]:
         where, session = str(self._file(subject, ".pkl")), self._session(subject)
         yield from session.remarks
         condition = _find_conditions(session.codes, session.duration_s)
@@ -391,7 +389,7 @@ class Wesad(Dataset):
             return
         reports = self._reports(subject)
         for report in reports:
-            yield from (Finding("warning", quest, what) for what in report.odd())
+            yield from (Finding("warning", quest, what) for what in report.list_faults())
         if [index for index, _ in stretches] != [report.condition for report in reports]:
             there = ", ".join(CONDITIONS[index] for index, _ in stretches)
             yield Finding("warning", quest, f"its order is not that of the conditions in the pickle: {there}")
@@ -405,7 +403,7 @@ class Wesad(Dataset):
 
 
 class WesadChest(Wesad):
-    """The belt. As the wristband's, of the same session and subjects."""
+    """Reader of the chest belt, for the same sessions and subjects as `Wesad`."""
 
     device: ClassVar = "chest"
     card = replace(
@@ -478,34 +476,33 @@ def _find_conditions(codes: np.ndarray, duration_s: float) -> np.ndarray:
 
 
 def _find_stretches(condition: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Return the conditions in order of time, each with its seconds; a gap without another condition does not end a
-    condition."""
+    """Return the conditions in order of time with their seconds; a gap without another condition does not end one."""
     seconds = np.flatnonzero(np.isfinite(condition))
     parts = np.split(seconds, np.flatnonzero(np.diff(condition[seconds])) + 1) if len(seconds) else []
     return [(int(condition[part[0]]), part) for part in parts]
 
 
 def _spread_ratings(condition: np.ndarray, reports: list[Report]) -> dict[str, Label]:
-    """Return valence and arousal in every second of the conditions for which the subject rated them.
+    """Return valence and arousal for every second of the conditions that the subject rated.
 
-    A condition that occurs more or less often than it was reported on has none: it can't be told which belongs where.
+    A condition without as many reports as occurrences has no ratings, as they cannot be assigned.
     """
     if not reports:
         return {}
     values = np.full((2, len(condition)), np.nan)
     stretches = _find_stretches(condition)
     for index in range(len(CONDITIONS)):
-        there = [seconds for other, seconds in stretches if other == index]
-        told = [report for report in reports if report.condition == index]
-        if len(there) == len(told):
-            for seconds, report in zip(there, told, strict=True):
+        occurrences = [seconds for other, seconds in stretches if other == index]
+        own_reports = [report for report in reports if report.condition == index]
+        if len(occurrences) == len(own_reports):
+            for seconds, report in zip(occurrences, own_reports, strict=True):
                 values[:, seconds] = np.array([[report.valence], [report.arousal]])
     times = np.arange(len(condition), dtype=np.float64)
     return {name: Label("continuous", row, times) for name, row in zip(("valence", "arousal"), values, strict=True)}
 
 
 def _note_odd_units(where: str, signals: Mapping[str, Signal]) -> Iterator[Finding]:
-    """Return a finding on acceleration whose gravity shows another measurement unit."""
+    """Yield a finding if the size of gravity in the acceleration shows another measurement unit."""
     sizes = np.linalg.norm(signals["acc"].data, axis=0) if "acc" in signals else np.empty(0)
     sizes = sizes[np.isfinite(sizes)]
     if len(sizes) and not 0.5 < (size := float(np.median(sizes))) < 2:

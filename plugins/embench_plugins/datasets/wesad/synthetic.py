@@ -1,19 +1,19 @@
-"""Synthetic WESAD files: the released pickles and their quirks, with effects of the conditions on the body.
+"""Synthetic WESAD files: the release's pickles and their quirks, with effects of the conditions on the physiology.
 
-What is planted. All subjects have the baseline first, then stress, meditation, amusement, meditation, or with stress
-and amusement exchanged, as in the release, at times that differ between subjects. In every second
-- an arousal is `D_PRIME * effect` higher in the stress condition: heart rate (ECG, BVP) and responses of the skin a
-  minute (both EDA) rise with it;
-- a breathing is `D_PRIME * effect` higher in amusement and as much lower in meditation: breaths a minute (Resp).
-Each has noise on top that has nothing to do with the conditions. `D_PRIME` is such that the true mean heart rate of a
-10 s unit, and the rate of responses, rank one subject's units of stress against those of baseline and amusement with
-AUROC .90 at effect 1, and .50 at effect 0; breaths a minute so rank amusement against baseline. Subjects differ more.
+Planted. All subjects have the baseline first, then stress, meditation, amusement, meditation, or with stress and
+amusement exchanged, as in the release, at times that differ between subjects. In every second - an arousal is `D_PRIME
+* effect` higher in the stress condition; heart rate (ECG, PPG) and skin conductance responses per minute (both EDA)
+rise with it; - a breathing value is `D_PRIME * effect` higher in amusement and lower in meditation; breaths per minute
+(Resp) rise with it. Each has additional noise that is independent of the conditions. `D_PRIME` is chosen so that the
+true mean heart rate of a 10 s unit, and the rate of responses, rank one subject's units of stress against those of
+baseline and amusement with an AUROC of .90 at effect 1, and .50 at effect 0; breaths per minute so rank amusement
+against baseline. Subjects differ more.
 
-What is not planted. Mean and variance of the signals, temperature, muscle and movement know nothing of the conditions.
-Answers to the questionnaires depend on the subject and the condition, at every effect, and on no signal.
+Not planted. Mean and variance of the signals, temperature, EMG and movement are independent of the conditions. Answers
+to the questionnaires depend on the subject and the condition, at every effect, and on no signal.
 
-What is not as in real files: sessions last `SESSION_S` unless another length is asked for (real ones 87 to 118
-minutes), with short breaks; the devices' own files hold their head and a few rows; the readme in PDF is excluded.
+Unlike real files: sessions last `SESSION_S` by default (real ones 87 to 118 minutes), with short breaks; the devices'
+own files hold their header and a few rows; the readme in PDF is missing.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ D_PRIME = float(np.sqrt(2) * norm.ppf(0.9))
 HEART_SD, SKIN_SD, BREATH_SD = 4.5, 0.25, 0.15
 """Within a person: beats a minute, and logs of responses and of breaths a minute. Between people 10, .52 and .34."""
 
-# What happens in a session, with shares of its length; names are the files' own, codes those of `label`.
+# Phases of a session with their proportion of its length; names are those in the files, codes those of `label`.
 ORDERS = (("Base", "TSST", "Medi 1", "Fun", "Medi 2"), ("Base", "Fun", "Medi 1", "TSST", "Medi 2"))
 SHARES = {"Base": 0.27, "TSST": 0.19, "Fun": 0.16, "Medi 1": 0.1, "Medi 2": 0.1}
 CODES = {"Base": 1, "TSST": 2, "Fun": 3, "Medi 1": 4, "Medi 2": 4}
 BREAK = 0.04
-MARGIN_S = 10  # codes begin so much later and end so much earlier than the questionnaires' times
+MARGIN_S = 10  # codes begin this much later and end this much earlier than the questionnaires' times
 READ_AFTER = {"Base": ("bRead", 5), "TSST": ("sRead", 6), "Fun": ("fRead", 7)}
 SAM = {"Base": (6.5, 3.0), "TSST": (3.7, 7.4), "Fun": (7.0, 4.0), "Medi 1": (6.8, 2.3), "Medi 2": (6.8, 2.3)}
-"""Typical valence and arousal after each."""
+"""Phase -> typical valence and arousal after it."""
 
-# Quirks, by the release's numbers; the places are ours, early enough for small sets to have them.
-PROTOCOL_0 = (3, 9, 14)  # the text protocol of Python 2; the others have its protocol 2
-WRITTEN_AGAIN = (4,)  # by Python 3, with codes as floats, as is done to shrink the files
-READ_FIRST = (3, 8)  # a reading after the baseline too
+# Quirks of the release; the subjects are ours, early enough for small sets to have them.
+PROTOCOL_0 = (3, 9, 14)  # subjects with the text protocol of Python 2; the others have its protocol 2
+WRITTEN_AGAIN = (4,)  # subjects whose file was written again by Python 3, with codes as floats
+READ_FIRST = (3, 8)  # subjects with a reading after the baseline too
 
 SECONDS = np.dtype(
     [(name, "i8") for name in ("person", "second", "code", "condition")]
     + [(name, "f8") for name in ("heart_rate", "scr_per_min", "breaths_per_min")]
 )
-"""A row of `draw`: a second of a person's session, from 0, with its code (0 to 7), what really goes on (1 to 4, 0 for
-breaks; wider than the code by `MARGIN_S`), and the true rates a minute."""
+"""A row of `draw`: a second of a person's session, from 0, with its code (0 to 7), the true condition (1 to 4, 0 for
+breaks; longer than the code by `MARGIN_S` at both ends), and the true rates per minute."""
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
-    """`WESAD/S2/S2.pkl` and what lies beside it, and so on."""
+    """Write `WESAD/S2/S2.pkl` and its accompanying files, and so on."""
     for name, truth in zip(PEOPLE, people, strict=False):
         folder = out / "WESAD" / name
         folder.mkdir(parents=True)
@@ -75,7 +75,7 @@ def _choose_order(person: int) -> tuple[str, ...]:
 
 
 def _draw_spans(person: int, seed: int, longest_s: float) -> tuple[int, dict[str, tuple[int, int]]]:
-    """The length of a session and, by the names in the files, from which second to which what was done in it."""
+    """Return the length of a session, and phase, named as in the files -> first and last second."""
     rng = np.random.default_rng([seed, person, 0])
     session = round(longest_s * (1 if person == 2 else rng.uniform(0.88, 1)))
     order = _choose_order(person)
@@ -114,7 +114,7 @@ def _draw_truth(person: int, seed: int, effect: float, longest_s: float) -> np.n
 
 
 def _write_person(folder: Path, truth: np.ndarray, seed: int, length_s: float) -> None:
-    """Writes one subject's files."""
+    """Write one subject's files."""
     person, session = int(truth["person"][0]), len(truth)
     rng = np.random.default_rng([seed, person, 2])
     signal, codes = _make_signals(truth, rng), np.repeat(truth["code"], LABEL_RATE).astype(np.int32)
@@ -140,45 +140,47 @@ def _write_text(folder: Path, ending: str, text: str) -> None:
 
 
 def _make_signals(truth: np.ndarray, rng: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:
-    """What both devices recorded of one body, as the pickle holds it: (samples, channels), chest first."""
+    """Return the signals of both devices, as in the pickle: (samples, channels), chest first."""
     session, body = len(truth), Body.draw(rng)
 
     def rates(rate: float, name: str) -> np.ndarray:
         return np.interp(np.arange(round(session * rate)) / rate, truth["second"] + 0.5, truth[name])
 
-    breath = body.breathing(64 * session, 64, rng, rates(64, "breaths_per_min") / 60)
-    heart = body.heart(rates(64, "heart_rate"), breath, 64, rng)
+    breath = body.draw_breath_phase(64 * session, 64, rng, rates(64, "breaths_per_min") / 60)
+    heart = body.draw_heart_phase(rates(64, "heart_rate"), breath, 64, rng)
     time = {rate: np.arange(round(session * rate)) / rate for rate in (4, 64, LABEL_RATE)}
     count = len(time[LABEL_RATE])
     breath_chest, heart_chest = (np.interp(time[LABEL_RATE], time[64], phase) for phase in (breath, heart))
-    skin = [body.eda(rates(4, "scr_per_min"), 4, rng) for _ in range(2)]
+    skin = [body.draw_eda(rates(4, "scr_per_min"), 4, rng) for _ in range(2)]
     skin_chest = np.interp(time[LABEL_RATE], time[4], skin[0]) + 0.002 * rng.standard_normal(count)
     chest = {
-        "ACC": _quantise(body.acceleration(count, LABEL_RATE, rng).T, 2e-4, 28_000 * 2e-4 + 1),
-        "ECG": _quantise(body.ecg(heart_chest, LABEL_RATE, rng), 3 / 65_536, 1.5),
-        "EMG": _quantise(body.muscle(count, LABEL_RATE, rng) / 1000, 3 / 65_536, 1.5),
+        "ACC": _quantise(body.draw_acceleration(count, LABEL_RATE, rng).T, 2e-4, 28_000 * 2e-4 + 1),
+        "ECG": _quantise(body.draw_ecg(heart_chest, LABEL_RATE, rng), 3 / 65_536, 1.5),
+        "EMG": _quantise(body.draw_emg(count, LABEL_RATE, rng) / 1000, 3 / 65_536, 1.5),
         "EDA": _quantise(skin_chest, 25 / 65_536, 0),
-        "Temp": body.temperature(count, LABEL_RATE, rng).astype(np.float32)[:, None],
-        "Resp": _quantise(5 * body.respiration(breath_chest, LABEL_RATE, rng), 100 / 65_536, 50),
+        "Temp": body.draw_temperature(count, LABEL_RATE, rng).astype(np.float32)[:, None],
+        "Resp": _quantise(5 * body.draw_respiration(breath_chest, LABEL_RATE, rng), 100 / 65_536, 50),
     }
-    moves = np.round(64 * body.acceleration(32 * session, 32, rng).T).clip(-128, 127)
+    moves = np.round(64 * body.draw_acceleration(32 * session, 32, rng).T).clip(-128, 127)
     wrist = {
         "ACC": moves + 0.0,  # no negative zeros
-        "BVP": np.round(40 * body.ppg(heart, 64, rng), 2)[:, None],
+        "BVP": np.round(40 * body.draw_ppg(heart, 64, rng), 2)[:, None],
         "EDA": np.round(0.3 * skin[1], 6)[:, None],
-        "TEMP": np.round(body.temperature(4 * session, 4, rng), 2)[:, None],
+        "TEMP": np.round(body.draw_temperature(4 * session, 4, rng), 2)[:, None],
     }
     return {"chest": chest, "wrist": wrist}
 
 
 def _quantise(values: np.ndarray, step: float, zero: float) -> np.ndarray:
-    """Values as the belt's 16-bit counts give them back, in steps of `step` from `-zero`; (samples, channels)."""
+    """Return values as the belt's 16-bit counts represent them, in steps of `step` from `-zero`; (samples,
+    channels)."""
     counts = np.round((values + zero) / step).clip(0, 65_535)
     return (counts * step - zero).reshape(len(values), -1)
 
 
 def _write_questionnaire(person: int, spans: dict[str, tuple[int, int]], rng: np.random.Generator) -> str:
-    """The questionnaires, in times of the belt's own file, which began a while before the pickle does."""
+    """Return the questionnaires, with times from the start of the belt's own file, which began before the pickle
+    does."""
     order = _choose_order(person)
     spans = {name: spans[name] for name in (*order, *(reading for reading, _ in READ_AFTER.values())) if name in spans}
     cut = int(rng.integers(60, 400))
@@ -194,15 +196,15 @@ def _write_questionnaire(person: int, spans: dict[str, tuple[int, int]], rng: np
     rows += [["# STAI", *_draw_answers(rng, 6, 4)] for name in order] + [[]]
     own = rng.normal(0, 0.5, 2)
     for name in order:
-        given = np.round(SAM[name] + own + rng.normal(0, 0.8, 2)).clip(1, 9).astype(int)
-        rows.append(["# DIM", *map(str, given)])
+        answers = np.round(SAM[name] + own + rng.normal(0, 0.8, 2)).clip(1, 9).astype(int)
+        rows.append(["# DIM", *map(str, answers)])
     rows += [[], ["# SSSQ", *_draw_answers(rng, 6, 5)]]
     width = max(map(len, rows))
     return "".join(";".join(row + [""] * (width - len(row))) + "\n" for row in rows)
 
 
 def _format_time(seconds: int) -> str:
-    """Minutes and seconds as a table's program writes them: 50 min 30 s is 50.3."""
+    """Return minutes and seconds as a spreadsheet writes them: 50 min 30 s is 50.3."""
     return f"{seconds // 60}.{seconds % 60:02d}".rstrip("0").rstrip(".")
 
 
@@ -224,7 +226,7 @@ def _make_readme(person: int, rng: np.random.Generator) -> str:
 
 
 def _write_respiban(rng: np.random.Generator) -> str:
-    """The belt's own file: its head, and the first rows of counter, a column that means nothing, and eight counts."""
+    """Return the belt's own file: its header, and the first rows of counter, an unused column, and eight counts."""
     device = {
         "sensor": ["ECG", "EDA", "EMG", "TEMP", "XYZ", "XYZ", "XYZ", "RESPIRATION"],
         "device name": "RespiBan",
@@ -243,7 +245,7 @@ def _write_respiban(rng: np.random.Generator) -> str:
 
 
 def _write_e4(start: int, rng: np.random.Generator) -> bytes:
-    """The wristband's own files, packed, with one second each."""
+    """Return the wristband's own files, packed, with one second each."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, rate, columns in (("ACC", 32, 3), ("BVP", 64, 1), ("EDA", 4, 1), ("TEMP", 4, 1)):

@@ -1,6 +1,6 @@
-"""The feature lists of `handcrafted` by their textbook definitions: heart, skin, face and signals without a list.
+"""The feature lists of `handcrafted` by their textbook definitions: heart, EDA, face, and signals without a list.
 
-Each takes arrays of spans and gives one row a span.
+Each function returns an array with one row for each span.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from embench.signals.filters import highpass
 from embench.signals.spectra import differential_entropy
 from embench_plugins.encoders.features.spans import Spans, fit_slope
 
-# 46 values of an ECG, or of a pulse wave with pulse peaks for R peaks (list of the StressID code, textbook definitions:
-# Task Force of the ESC and NASPE 1996, Circulation 93(5)).
+# 46 values of an ECG, or of a PPG with pulse peaks for R peaks (list of the StressID code, textbook definitions: Task
+# Force of the ESC and NASPE 1996, Circulation 93(5)).
 #
-# Intervals in ms, powers in ms^2, frequencies in Hz. A value is NaN where a span is too short for it: a power needs two
-# periods of its band's lower edge (ULF, which starts at 0, of its upper one; VHF no less than HF), entropies and the
-# triangular index need 40 intervals, everything else about beats three.
+# Intervals are in ms, powers in ms^2, frequencies in Hz. A value is NaN if the span is too short for it. The power of a
+# band needs two periods of its lower edge; ULF, which starts at 0, two of its upper edge; VHF as much as HF. Entropies
+# and the triangular index need 40 intervals, all other values of beats need three.
 
 BANDS = {"ulf": (0.0, 0.0033), "vlf": (0.0033, 0.04), "lf": (0.04, 0.15), "hf": (0.15, 0.4), "vhf": (0.4, 0.5)}
 SERIES_HZ = 4.0
@@ -44,21 +44,19 @@ HEART = (*TIME, *(f"wave_{name}" for name in WAVE), *FREQUENCY, *NONLINEAR)
 
 
 def compute_heart(x: np.ndarray, peaks: np.ndarray, spans: Spans) -> np.ndarray:
-    """(n, 46) values of one channel `x` (T,) with beats at the samples `peaks`."""
+    """Return (n, 46) values of one channel `x` (T,) with beats at the samples `peaks`."""
     ends, nn = intervals(peaks, spans.rate)
     starts = ends - nn
     beats = np.full((len(spans), len(TIME) + len(FREQUENCY) + len(NONLINEAR)), np.nan)
-    first = np.searchsorted(starts, spans.start / spans.rate - 1e-9)
-    last = np.searchsorted(ends, spans.stop / spans.rate - 1e-9)
-    for row, (a, b, duration) in enumerate(zip(first, last, spans.duration_s, strict=True)):
-        if b - a >= LEAST_INTERVALS:
-            beats[row] = _compute_beats(starts[a:b], nn[a:b] * 1000.0, float(duration))
+    for row, inside in enumerate(spans.enclosed(starts, ends)):
+        if len(nn[inside]) >= LEAST_INTERVALS:
+            beats[row] = _compute_beats(starts[inside], nn[inside] * 1000.0, float(spans.duration_s[row]))
     waves = spans.rows(x, compute_wave, len(WAVE))
     return np.concatenate([beats[:, : len(TIME)], waves, beats[:, len(TIME) :]], 1)
 
 
 def compute_wave(x: np.ndarray) -> np.ndarray:
-    """(k, 11) statistics of the samples `x` (k, length)."""
+    """Return (k, 11) statistics of the samples `x` (k, length)."""
     q5, q25, median, q75, q95 = np.quantile(x, [0.05, 0.25, 0.5, 0.75, 0.95], axis=-1)
     kurtosis, skewness = compute_shape(x)
     return np.stack(
@@ -67,15 +65,16 @@ def compute_wave(x: np.ndarray) -> np.ndarray:
 
 
 def compute_shape(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Excess kurtosis and skewness (...) of `x` (..., T) along the last axis, NaN where all samples are equal."""
+    """Return the excess kurtosis and skewness (...) of `x` (..., T) along the last axis, NaN for equal samples."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # constant rows: scipy says that the result is NaN
         return np.asarray(stats.kurtosis(x, axis=-1)), np.asarray(stats.skew(x, axis=-1))
 
 
 def _compute_beats(starts: np.ndarray, nn: np.ndarray, duration_s: float) -> np.ndarray:
-    """Time, frequency and non-linear values of the intervals `nn` (ms) that begin at `starts` (s)."""
-    follows = np.abs(starts[:-1] + nn[:-1] / 1000.0 - starts[1:]) < 1e-6  # false across an interval that was dropped
+    """Return the time, frequency and non-linear values of the intervals `nn` (k,), in ms, that begin at `starts` (k,),
+    in s."""
+    follows = np.abs(starts[:-1] + nn[:-1] / 1000.0 - starts[1:]) < 1e-6  # False across a dropped interval
     differences = np.diff(nn)[follows]
     return np.concatenate(
         [
@@ -153,10 +152,10 @@ def _divide(a: float, b: float) -> float:
     return a / b if b else np.nan
 
 
-# 24 values of skin conductance (list of the StressID code): its shape, its tonic and phasic parts, and the responses.
+# 24 values of EDA (list of the StressID code): its shape, its tonic and phasic parts, and the responses.
 #
-# The slow part below 0.05 Hz is tonic, the rest phasic (neurokit2's high-pass decomposition). A response rises from
-# trough to peak by at least 0.01 uS (Boucsein 2012), or, where the unit is not microsiemens, by a hundredth of the
+# The part below 0.05 Hz is tonic, the rest phasic (neurokit2's high-pass decomposition). A response rises from trough
+# to peak by at least 0.01 uS (Boucsein 2012). If the unit is not microsiemens, it rises by at least a hundredth of the
 # signal's range between its 5 % and 95 % quantiles.
 
 EDGE_HZ = 0.05
@@ -182,31 +181,33 @@ class Responses:
 
 
 def compute_skin(x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
-    """(n, 24) values of one channel `x` (T,)."""
+    """Return (n, 24) values of one channel of EDA `x` (T,)."""
     phasic = highpass(x[None], spans.rate, EDGE_HZ, 2)[0].astype(np.float64)
-    found = find_responses(x, phasic, spans.rate, _choose_threshold(x, unit))
+    responses = find_responses(x, phasic, spans.rate, _choose_threshold(x, unit))
     stacked = np.stack([x, phasic, x - phasic])
     shapes = spans.rows(stacked, lambda rows: _compute_parts(rows, spans.rate), len(SHAPE) + len(PARTS) + 1)
     minutes = spans.duration_s / 60.0
     counted = np.full((len(spans), 6), np.nan)
-    for row, at in enumerate(spans.inside(found.peak)):
+    for row, inside in enumerate(spans.inside(responses.peak)):
         if minutes[row] > 0:
-            counted[row] = _count_responses(found.amplitude[at], found.recovery_s[at], minutes[row])
+            counted[row] = _count_responses(responses.amplitude[inside], responses.recovery_s[inside], minutes[row])
     return np.concatenate([shapes[:, :-1], counted[:, :1], shapes[:, -1:], counted[:, 1:]], 1)
 
 
 def find_responses(x: np.ndarray, phasic: np.ndarray, rate: float, least: float) -> Responses:
-    """The peaks of `phasic` (T,) up to which the signal `x` (T,) itself rises by `least` from the trough before, over
-    10 s at most. The rise is the amplitude; a filter's ringing around a response has none."""
-    peak, about = sps.find_peaks(phasic, prominence=least / 2, wlen=int(20 * rate) | 1)
-    half = (about["prominences"], about["left_bases"], about["right_bases"])
-    right = sps.peak_widths(phasic, peak, rel_height=0.5, prominence_data=half)[3]
-    rise = x[peak] - x[about["left_bases"]]
+    """Return the skin conductance responses: peaks of `phasic` (T,) to which the signal `x` (T,) itself rises by
+    `least` or more from the trough before, within 10 s. The rise is the amplitude. The filter's ringing beside a
+    response is no rise of `x`, so it is not counted."""
+    peak, properties = sps.find_peaks(phasic, prominence=least / 2, wlen=int(20 * rate) | 1)
+    prominence = tuple(properties[name] for name in ("prominences", "left_bases", "right_bases"))
+    half_recovery = sps.peak_widths(phasic, peak, rel_height=0.5, prominence_data=prominence)[3]
+    rise = x[peak] - x[properties["left_bases"]]
     real = rise >= least
-    return Responses(peak[real], rise[real], (right - peak)[real] / rate)
+    return Responses(peak[real], rise[real], (half_recovery - peak)[real] / rate)
 
 
 def _choose_threshold(x: np.ndarray, unit: str) -> float:
+    """Return the least rise of a response in EDA `x` (T,), in the signal's unit."""
     if unit in MICROSIEMENS:
         return LEAST_US
     low, high = np.quantile(x, [0.05, 0.95])
@@ -214,29 +215,20 @@ def _choose_threshold(x: np.ndarray, unit: str) -> float:
 
 
 def _compute_parts(rows: np.ndarray, rate: float) -> np.ndarray:
-    """(k, 18) from signal, phasic and tonic part `rows` (k, 3, length)."""
+    """Return (k, 18) values from `rows` (k, 3, length): the signal, its phasic and its tonic part."""
     x, phasic, tonic = rows[:, 0], rows[:, 1], rows[:, 2]
     low, high = x.min(-1), x.max(-1)
     kurtosis, skewness = compute_shape(x)
     ratio = np.divide(high, low, out=np.full_like(high, np.nan), where=low != 0)
-    columns = [
-        high,
-        low,
-        x.mean(-1),
-        x.std(-1, ddof=1),
-        kurtosis,
-        skewness,
-        np.median(x, -1),
-        ratio,
-        fit_slope(tonic, rate),
-    ]
+    columns = [high, low, x.mean(-1), x.std(-1, ddof=1), kurtosis, skewness]
+    columns += [np.median(x, -1), ratio, fit_slope(tonic, rate)]
     for part in (phasic, tonic):
         columns += [part.max(-1), part.min(-1), part.mean(-1), part.std(-1, ddof=1)]
     return np.stack([*columns, np.abs(phasic).sum(-1) / rate], -1)
 
 
 def _count_responses(amplitude: np.ndarray, recovery_s: np.ndarray, minutes: float) -> list[float]:
-    if not len(amplitude):  # no response has no mean amplitude; per minute it is truly none
+    if not len(amplitude):  # without responses the mean amplitude is unknown; the rates per minute are 0
         return [0.0, np.nan, np.nan, np.nan, 0.0, 0.0]
     return [
         len(amplitude) / minutes, amplitude.mean(), amplitude.max(), recovery_s.mean(),
@@ -244,7 +236,7 @@ def _count_responses(amplitude: np.ndarray, recovery_s: np.ndarray, minutes: flo
     ]  # fmt: skip
 
 
-# Values of a face (list of the StressID code): the mean of each column of action units and gaze, then their SDs.
+# Values of a face (list of the StressID code): the means of all columns of action units and gaze, then their SDs.
 #
 # OpenFace 2's 17 intensities, 17 presences and 8 gaze values make 84.
 
@@ -252,7 +244,7 @@ FACE_STATISTICS = ("mean", "sd")
 
 
 def compute_face(x: np.ndarray, spans: Spans) -> np.ndarray:
-    """(n, 2 C) of the columns `x` (C, T): C means, then C SDs."""
+    """Return (n, 2 C) from the columns `x` (C, T): C means, then C SDs."""
 
     def compute(rows: np.ndarray) -> np.ndarray:
         return np.stack([rows.mean(-1), rows.std(-1, ddof=1)], 1)
@@ -260,8 +252,8 @@ def compute_face(x: np.ndarray, spans: Spans) -> np.ndarray:
     return spans.rows(x, compute, len(x) * len(FACE_STATISTICS))
 
 
-# Values of the signals that have no list of their own in the papers (ours): five statistics a channel, how fast one
-# breathes, and differential entropy of EEG bands.
+# Values of signals for which the papers have no list (ours): five statistics of each channel, the breathing rate, and
+# the differential entropy of EEG bands.
 
 STATISTICS = ("mean", "sd", "min", "max", "slope")
 BREATHS = ("breaths_per_minute",)
@@ -269,7 +261,7 @@ EEG_BANDS = {"theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 31.0), "g
 
 
 def compute_statistics(x: np.ndarray, spans: Spans) -> np.ndarray:
-    """(n, 5 C) of `x` (C, T), channel by channel."""
+    """Return (n, 5 C) statistics of `x` (C, T), channel by channel."""
 
     def compute(rows: np.ndarray) -> np.ndarray:
         columns = [rows.mean(-1), rows.std(-1, ddof=1), rows.min(-1), rows.max(-1), fit_slope(rows, spans.rate)]
@@ -279,19 +271,18 @@ def compute_statistics(x: np.ndarray, spans: Spans) -> np.ndarray:
 
 
 def compute_breathing(x: np.ndarray, spans: Spans) -> np.ndarray:
-    """(n, 1) breaths per minute of one belt `x` (T,), from the mean distance of its peaks; NaN under two of them."""
+    """Return (n, 1) breaths per minute of a belt `x` (T,), from the mean distance of its peaks; NaN below two peaks."""
     slow = x - x.mean()
     peak = sps.find_peaks(slow, distance=max(1, int(spans.rate)), prominence=max(0.5 * slow.std(), 1e-12))[0]
     out = np.full((len(spans), 1), np.nan)
-    for row, at in enumerate(spans.inside(peak)):
-        inside = peak[at]
-        if len(inside) >= 2:
-            out[row] = 60.0 * spans.rate * (len(inside) - 1) / (inside[-1] - inside[0])
+    for row, inside in enumerate(spans.inside(peak)):
+        if len(breaths := peak[inside]) >= 2:
+            out[row] = 60.0 * spans.rate * (len(breaths) - 1) / (breaths[-1] - breaths[0])
     return out
 
 
 def compute_entropies(x: np.ndarray, spans: Spans) -> np.ndarray:
-    """(n, C 4) differential entropy (nats) of each channel's bands."""
+    """Return (n, 4 C) differential entropies, in nats, of the bands of each channel."""
 
     def compute(rows: np.ndarray) -> np.ndarray:
         return differential_entropy(rows, spans.rate, list(EEG_BANDS.values()))

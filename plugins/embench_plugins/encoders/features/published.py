@@ -1,17 +1,17 @@
-"""The lists `heart` and `skin` as the StressID code computes them, with its faults, for repeating published rows.
+"""The lists for heart and EDA as the StressID code computes them, including its faults, to reproduce published results.
 
-Each span is z-scored and cleaned (neurokit2, `biosppy`) by itself. What differs from the textbooks:
+Each span is z-scored and cleaned (neurokit2, `biosppy`) by itself. Differences from the textbooks:
 
-- beats are local maxima a third of a second apart, above half the signal's 99 % quantile;
-- spectra take 500 Hz samples for milliseconds, so that time is half as long and frequencies are twice as high; they are
-  of the series as it is, in segments of 256, from its second second on;
-- SD1 and SD2 are in samples of 500 Hz, and the entropies are those of the beats' positions, not of the intervals;
-- `sdnn` holds SD / mean and `cvnn` the SD; pNN50 and pNN20 are counts divided by the intervals per minute; the
-  triangular index divides those by the position of the fullest bin, not by what is in it; LF and HF are relative to
-  their sum, in percent;
-- the phasic part's area is signed, in samples of 500 Hz; SDs divide by n.
+- Beats are local maxima at least a third of a second apart, above half the signal's 99 % quantile.
+- Spectra mistake samples at 500 Hz for milliseconds: times are halved and frequencies doubled. They are of the series
+  with its mean, in segments of 256, from its second second on.
+- SD1 and SD2 are in samples at 500 Hz. Entropies are of the beats' positions, not of the intervals.
+- `sdnn` holds SD / mean and `cvnn` the SD. pNN50 and pNN20 are counts divided by the intervals per minute.
+- The triangular index divides the intervals per minute by the position of the fullest bin, not by its count.
+- LF and HF are relative to their sum, in percent.
+- The phasic part's area is signed, in samples at 500 Hz. SDs divide by n.
 
-Signals may have any rate: what the code counts in its data's samples is converted to 500 Hz.
+Signals may have any rate: what the code counts in samples of its data is converted to 500 Hz.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ DATA_HZ = 500.0
 
 BIN_MS = 10.0
 LEAST_S = 5.0
-"""The filters' tails are longer than anything shorter."""
+"""Shorter spans are skipped, since the filters' tails are longer."""
 
 
 def compute_heart(x: np.ndarray, spans: Spans, *, clean: bool) -> np.ndarray:
-    """(n, 46) values of one channel `x` (T,); `clean` says whether it is an ECG, for which there is a filter."""
+    """Return (n, 46) values of one channel `x` (T,). With `clean` it is filtered as an ECG; the code has no filter for
+    PPG."""
 
     def compute(part: np.ndarray) -> np.ndarray:
         if clean:
@@ -44,20 +45,15 @@ def compute_heart(x: np.ndarray, spans: Spans, *, clean: bool) -> np.ndarray:
             part = nk.ecg_clean(part, sampling_rate=spans.rate, method="biosppy")
         height = np.quantile(part, 0.99) / 2
         peaks = sps.find_peaks(part, distance=max(1.0, spans.rate / 3), height=height)[0]
-        at = peaks * (DATA_HZ / spans.rate)
-        values = [
-            _compute_time(at, len(part) / spans.rate),
-            _compute_wave(part),
-            _compute_frequency(at),
-            _compute_nonlinear(at),
-        ]
-        return np.concatenate(values)
+        beats = peaks * (DATA_HZ / spans.rate)
+        time, wave = _compute_time(beats, len(part) / spans.rate), _compute_wave(part)
+        return np.concatenate([time, wave, _compute_frequency(beats), _compute_nonlinear(beats)])
 
     return _compute_each(x, spans, compute, len(lists.HEART))
 
 
 def compute_skin(x: np.ndarray, spans: Spans) -> np.ndarray:
-    """(n, 24) values of one channel `x` (T,)."""
+    """Return (n, 24) values of one channel of EDA `x` (T,)."""
     import neurokit2 as nk
 
     def compute(part: np.ndarray) -> np.ndarray:
@@ -73,13 +69,13 @@ def compute_skin(x: np.ndarray, spans: Spans) -> np.ndarray:
 
 
 def _compute_each(x: np.ndarray, spans: Spans, compute: Callable[[np.ndarray], np.ndarray], width: int) -> np.ndarray:
-    """(n, width): `compute` on each span's z-scored samples; NaN for spans that are too short, or flat."""
+    """Return (n, width): `compute` on each span's z-scored samples; NaN for spans that are too short or constant."""
     out = np.full((len(spans), width), np.nan)
     for row, (start, stop) in enumerate(zip(spans.start, spans.stop, strict=True)):
         part = x[start:stop]
         if stop - start >= LEAST_S * spans.rate and np.ptp(part) > 0:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # divisions by 0 and means of nothing; the caller makes them NaN
+                warnings.simplefilter("ignore")  # divisions by 0 and means of empty arrays; the caller makes them NaN
                 out[row] = compute((part - part.mean()) / part.std())
     return out
 
@@ -90,9 +86,9 @@ def _compute_wave(x: np.ndarray) -> np.ndarray:
     return values
 
 
-def _compute_time(at: np.ndarray, seconds: float) -> np.ndarray:
-    """Time-domain features of beats at the samples `at`, at 500 Hz, in so many seconds."""
-    nn = np.diff(at) * (1000.0 / DATA_HZ)
+def _compute_time(beats: np.ndarray, seconds: float) -> np.ndarray:
+    """Return the time-domain features of beats at the samples `beats` (k,), at 500 Hz, within so many seconds."""
+    nn = np.diff(beats) * (1000.0 / DATA_HZ)
     if len(nn) < lists.LEAST_INTERVALS:
         return np.full(len(lists.TIME), np.nan)
     rate, differences, sd = 60_000.0 / nn, np.diff(nn), nn.std()
@@ -110,8 +106,8 @@ def _compute_time(at: np.ndarray, seconds: float) -> np.ndarray:
     )  # fmt: skip
 
 
-def _compute_frequency(at: np.ndarray) -> np.ndarray:
-    nn = np.diff(at)  # samples, taken for ms
+def _compute_frequency(beats: np.ndarray) -> np.ndarray:
+    nn = np.diff(beats)  # samples, taken for ms
     time = np.cumsum(nn) / 1000.0
     grid = np.arange(1.0, time[-1] - time[0], 1.0 / lists.SERIES_HZ) if len(nn) >= 4 else np.empty(0)
     if len(grid) < 2:
@@ -125,27 +121,28 @@ def _compute_frequency(at: np.ndarray) -> np.ndarray:
     return np.array([total, lf, hf, power["ulf"], power["vlf"], power["vhf"], *ratios, *peaks])
 
 
-def _compute_nonlinear(at: np.ndarray) -> np.ndarray:
-    nn = np.diff(at)  # samples
+def _compute_nonlinear(beats: np.ndarray) -> np.ndarray:
+    nn = np.diff(beats)  # samples
     if len(nn) < lists.LEAST_INTERVALS:
         return np.full(len(lists.NONLINEAR), np.nan)
     sd1, sd2 = np.std(nn[1:] - nn[:-1]) / np.sqrt(2.0), np.std(nn[1:] + nn[:-1]) / np.sqrt(2.0)
-    return np.array([sd1, sd2, np.divide(sd1, sd2), *_compute_entropies(at)])
+    return np.array([sd1, sd2, np.divide(sd1, sd2), *_compute_entropies(beats)])
 
 
 def _compute_entropies(x: np.ndarray, m: int = 2) -> tuple[float, float]:
-    """Approximate and sample entropy of a series (n,), runs of `m`, tolerance .2 SD."""
+    """Return the approximate and sample entropy of a series `x` (n,), for runs of `m` values and a tolerance of 0.2
+    SD."""
     gap = np.abs(x[:, None] - x)
 
     def near(length: int) -> np.ndarray:
-        """True where the runs of this length that begin at i and j are alike."""
+        """Return (runs, runs) bool: True where the runs of this length that begin at i and j differ less than that."""
         runs = len(x) - length + 1
         farthest = np.max([gap[k : k + runs, k : k + runs] for k in range(length)], axis=0)
         return np.asarray(farthest <= 0.2 * x.std())
 
     short, long = near(m), near(m + 1)
     approximate = abs(np.log(long.mean(1)).mean() - np.log(short.mean(1)).mean())
-    continued = len(long)  # runs that have a next value; each is compared with all runs but itself
+    continued = len(long)  # runs with a next value; each is compared with all runs but itself
     sample = -np.log((long.sum() - continued) / (short[:continued].sum() - continued))
     return float(approximate), float(sample)
 
