@@ -13,7 +13,7 @@ from embench.audits.checks.records import check_validation
 from embench.audits.collect import record_evidence
 from embench.reasons import OTHER
 from embench.records.audit import read_audit, shown_findings, skipped_reasons
-from embench.records.findings import EVIDENCE_KINDS, FINDINGS, UNKNOWN, wrong_field
+from embench.records.findings import EVIDENCE_KINDS, FINDINGS, UNKNOWN, find_wrong_field
 from embench.records.record import read_record
 from embench.records.schema2 import translate_audit
 from embench.statistics.form import result_forms
@@ -42,7 +42,7 @@ def test_published_findings_are_accepted_and_shown_in_the_words_of_today() -> No
     for file in files:
         audit = read_audit(file.parent)
         assert audit is not None
-        assert [wrong_field(finding) for finding in audit["findings"]] == [None] * len(audit["findings"])
+        assert [find_wrong_field(finding) for finding in audit["findings"]] == [None] * len(audit["findings"])
         assert translate_audit(audit, file.parent) == audit
         reasons = [why for reasons in skipped_reasons(audit).values() for why in reasons]
         assert [why for why in reasons if why.id == OTHER] == []

@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def opened(runs: Path, run: str = "r1", method: str = "m1", data: bytes = b"one", **changed: Any) -> ledger.Looks:
     opening = {"dataset": "amigos", "protocol": "p-v1", "run": run, "method": method, **changed}
-    return ledger.record_openings(runs, data, "f", opening, ["arousal", "valence"])
+    return ledger.record_evaluations(runs, data, "f", opening, ["arousal", "valence"])
 
 
 def test_counts_looks_and_methods(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from embench.data.find import find_source
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, UsageError
-from embench.leaderboard.entries import why_not_publishable
+from embench.leaderboard.entries import explain_unpublishable
 from embench.planning.graph import Setting, data_places, external_stage
 from embench.planning.request import Request
 from embench.planning.weights import data_seen, load_source
@@ -389,7 +389,7 @@ def test_generated_data_leave_their_mark_on_whatever_starts_from_them(generated,
         source = Bench(bench.data, bench.runs, "Other", bench.protocol)
         options = {"pretrained": source.run("Pool", modalities="ecg").id}
     record = bench.run("Pool", modalities="ecg", **options).manifest
-    reasons = why_not_publishable(Manifest.model_validate(record))
+    reasons = explain_unpublishable(Manifest.model_validate(record))
     assert any("synthetic" in reason for reason in reasons)
     clean = bench.run("Pool", modalities="ecg").manifest
-    assert not any("synthetic" in reason for reason in why_not_publishable(Manifest.model_validate(clean)))
+    assert not any("synthetic" in reason for reason in explain_unpublishable(Manifest.model_validate(clean)))

@@ -15,7 +15,7 @@ from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, Us
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.verify import recompute, resolve_protocol
-from embench.leaderboard.withheld import SEAL_FILE, compare_seal
+from embench.leaderboard.withheld import LABEL_HMAC_FILE, compare_label_hash
 from embench.planning.request import recorded_root
 from embench.protocols import Protocol
 from embench.reasons import Reason
@@ -24,8 +24,8 @@ from embench.records.audit import Skipped
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
-from embench.runs.again import other_versions, rebuild_plan
-from embench.statistics.evaluation import wrongly_owed
+from embench.runs.again import list_other_versions, rebuild_plan
+from embench.statistics.evaluation import find_wrongly_unpredicted
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.store import Store
 
@@ -85,7 +85,7 @@ def collect_evidence(
         missing_sources=missing,
         stages=stages,
         baselines=_baselines(folder, manifest),
-        owed=wrongly_owed(known.predictions, cohort, manifest.seeds) if _owes(known, manifest) else (),
+        owed=find_wrongly_unpredicted(known.predictions, cohort, manifest.seeds) if _owes(known, manifest) else (),
         seal=_seal(folder, labels, source) if known.labels is None else None,
     )
 
@@ -151,10 +151,10 @@ def _redefined(manifest: Manifest) -> list[Reason]:
 
 def _seal(folder: Path, labels: Labels, source: Source) -> Literal["same", "other labels", "other files", "missing"]:
     """The value of `Evidence.seal`."""
-    path = folder / SEAL_FILE
+    path = folder / LABEL_HMAC_FILE
     if not path.is_file():
         return "missing"
-    return compare_seal(path, labels, source.raw_digest())
+    return compare_label_hash(path, labels, source.raw_digest())
 
 
 def _own_folds(run: Mapping[str, Any]) -> bool:
@@ -168,7 +168,7 @@ def _differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
     now = planned.config
     others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
     found = [Reason.make("other_configuration", name=name) for name in others]
-    versions = other_versions(run["versions"])
+    versions = list_other_versions(run["versions"])
     return found + [Reason.make("other_version", name=name, then=then, here=here) for name, then, here in versions]
 
 

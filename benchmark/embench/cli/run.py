@@ -225,14 +225,14 @@ def _axis(name: str, value: Any) -> list[str]:
 
 def _show_or_cancel(verb: str, words: Sequence[str], *, as_json: bool) -> None:
     """Show the progress of the last grid in a runs folder, or ask it to stop."""
-    from embench.runs.grids import OVER, grid_status, latest_grid
+    from embench.runs.grids import OVER, describe_grid, find_latest_grid
 
     if len(words) != 1:
         raise UsageError("which runs folder?", where=f"embench grid {verb}", expected=f"embench grid {verb} FOLDER")
-    grid = latest_grid(Path(words[0]))
+    grid = find_latest_grid(Path(words[0]))
     if verb == "cancel":
         grid.cancel()
-    found = grid_status(grid)
+    found = describe_grid(grid)
     if as_json:
         console.document(found)
     elif verb == "status":

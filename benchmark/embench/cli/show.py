@@ -16,7 +16,7 @@ from embench.interfaces.kinds import KindName
 from embench.protocols import Design, PersonalRules, Protocol, describe_leaks, recorded_protocol
 from embench.records import wording
 from embench.records.predictions import MODEL
-from embench.records.pretraining_comparison import RowFloors
+from embench.records.pretraining_comparison import PretrainingGains
 from embench.records.scores import Scores
 from embench.records.wording import format_figure, format_over_folds, format_score, format_value, name_without_package
 from embench.screen import SYNTHETIC_WARNING, Progress, run_plan
@@ -350,7 +350,7 @@ def _score(target: str, metric: str, row: tuple[str, Record, str]) -> str:
     return format_score(row[1].scores.of(target).get(metric))
 
 
-def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:
+def as_document(record: Record, target: str, floors: PretrainingGains) -> dict[str, Any]:
     """Return the gaps of a run for `--json`."""
     return {
         "run": record.run["id"],

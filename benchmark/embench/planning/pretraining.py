@@ -24,7 +24,7 @@ from embench.planning.plan import THREADS, assumed_fields, default_workers, reso
 from embench.planning.request import Request
 from embench.planning.weights import at_random, check_mixed, load_source
 from embench.protocols import Protocol, load_protocol
-from embench.records.pretraining_comparison import FACE, FLOOR_WORDS, RANDOM, TRAINING, VIDEO, FloorKind
+from embench.records.pretraining_comparison import FACE, RANDOM, REFERENCE_WORDS, TRAINING, VIDEO, ReferenceKind
 from embench.records.wording import join_with_and
 
 # The plan of a pretraining alone, on all subjects of datasets or of folders of recordings: no fold, no test set.
@@ -157,14 +157,14 @@ class FloorRow:
     """A comparison run of a pretrained one, or that run itself (`kind` is None). Without a `request`, `reason` says why
     the comparison is not available."""
 
-    kind: FloorKind | None
+    kind: ReferenceKind | None
     request: Request | None
     reason: str = ""
 
     @property
     def title(self) -> str:
         """Title of the comparison."""
-        return FLOOR_WORDS[self.kind] if self.kind else "pretrained"
+        return REFERENCE_WORDS[self.kind] if self.kind else "pretrained"
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def _at_random(
     own = {name: part.recipe.adapt for name, part in method.parts()}
     trained = [*(f"encoder[{m}]" for m in method.modalities), "fusion"]
     heads = {f"encoder[{m}]": "ridge" if own[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
-    kinds: dict[FloorKind, dict[str, str]] = {
+    kinds: dict[ReferenceKind, dict[str, str]] = {
         "random_frozen": {**{name: own[name] for name in trained}, **heads},
         "scratch": dict.fromkeys(trained, "full"),
     }

@@ -19,7 +19,7 @@ from embench.planning.tuning import Search
 from embench.planning.weights import expand_axes
 from embench.python.records import from_python, predictions_file, remember_own
 from embench.python.running import DryRun, plugin_name, request_with, watcher
-from embench.records.pretraining_comparison import RowFloors
+from embench.records.pretraining_comparison import PretrainingGains
 from embench.records.record import read_record
 from embench.records.wording import name_without_package
 from embench.screen import Progress, Steps, run_plan, set_plan, table
@@ -74,7 +74,7 @@ class BaselineBoard:
     results: Sequence[Result]
     failures: Mapping[str, EmbenchError] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
-    floors: Mapping[tuple[str, str], RowFloors] = field(default_factory=dict)
+    floors: Mapping[tuple[str, str], PretrainingGains] = field(default_factory=dict)
 
     @property
     def answers(self) -> list[str]:
@@ -150,7 +150,7 @@ class BaselineBoard:
 
     @property
     def _notes(self) -> list[str]:
-        compared = [f"{run}, {target}: {found.words}" for (run, target), found in self.floors.items()]
+        compared = [f"{run}, {target}: {found.text}" for (run, target), found in self.floors.items()]
         failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
         generated = ["synthetic data: these numbers say nothing about real subjects"]
         return [

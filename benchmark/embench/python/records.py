@@ -438,8 +438,8 @@ def board(
     """
     import pandas as pd
 
-    from embench.leaderboard import leaderboard_sections
-    from embench.leaderboard.tables import row_fields, select_sections
+    from embench.leaderboard import load_sections
+    from embench.leaderboard.tables import flatten_row, select_sections
 
     if not Path(boards).is_dir():
         raise UsageError(
@@ -447,8 +447,8 @@ def board(
             where=f"boards={boards}",
             expected="a folder of published entries, such as `leaderboards` in a clone of the repository",
         )
-    sections = select_sections(leaderboard_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
-    return pd.DataFrame([row_fields(section, row) for section in sections for row in section.rows])
+    sections = select_sections(load_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
+    return pd.DataFrame([flatten_row(section, row) for section in sections for row in section.rows])
 
 
 @from_python

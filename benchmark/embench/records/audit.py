@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 from embench.errors import CheckFailed, DataError
 from embench.files import SEAL, DamagedError, parse_json, read_sealed_json, read_text, saving, sealed_json, write_text
 from embench.reasons import Reason
-from embench.records.findings import FINDINGS, SEVERITIES, UNKNOWN, Severity, sealed_text, wrong_field
+from embench.records.findings import (
+    FINDINGS,
+    SEVERITIES,
+    UNKNOWN,
+    Severity,
+    describe_redacted_finding,
+    find_wrong_field,
+)
 from embench.records.manifest import check_texts
 from embench.records.schema2 import translate_audit
 
@@ -40,7 +47,7 @@ class AuditFinding:
     def what(self) -> str:
         """Sentence that describes the finding."""
         text = FINDINGS[self.id]
-        return text.render(self.evidence) if self.evidence else sealed_text(text.check)
+        return text.render(self.evidence) if self.evidence else describe_redacted_finding(text.check)
 
     @property
     def todo(self) -> str:
@@ -67,7 +74,7 @@ def shown_findings(content: Mapping[str, Any] | None) -> list[ShownFinding]:
 def _shown(row: Mapping[str, Any]) -> ShownFinding:
     check, severity, name, evidence = (row.get(key) for key in ("check", "severity", "id", "evidence"))
     known = {"check": check, "severity": severity, "id": name, "evidence": evidence}
-    if wrong_field(known) is not None or not isinstance(evidence, Mapping):
+    if find_wrong_field(known) is not None or not isinstance(evidence, Mapping):
         return ShownFinding(str(check), str(severity), UNKNOWN, "", "")
     finding = AuditFinding(row["severity"], str(name), evidence)
     return ShownFinding(str(check), finding.severity, finding.what, finding.todo, evidence)

@@ -689,12 +689,12 @@ FINDINGS: Mapping[str, FindingText] = {**_OF_SPLITS, **_OF_RECORDS, **_OF_CONFOU
 UNKNOWN = "this version of embench does not know the finding"
 
 
-def sealed_text(check: str) -> str:
+def describe_redacted_finding(check: str) -> str:
     """Return the sentence of a finding in an entry whose labels are not public."""
     return f"the check `{check}` found something; what it measured is not published, as the labels are not"
 
 
-def wrong_field(finding: Mapping[str, Any]) -> str | None:
+def find_wrong_field(finding: Mapping[str, Any]) -> str | None:
     """Return the field of a finding, as `audit.json` has it, that no audit writes so; None where there is none.
 
     A finding without evidence is one of an entry whose labels are not public.

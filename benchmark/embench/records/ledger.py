@@ -42,7 +42,7 @@ class Looks:
     chain: str
 
 
-def record_openings(
+def record_evaluations(
     runs: Path, data: bytes, fingerprint: str, opening: Mapping[str, Any], targets: Sequence[str]
 ) -> Looks:
     """Appends a run's opening of the labels of some targets to the ledger of its data and to that of its runs folder;

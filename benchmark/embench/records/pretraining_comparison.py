@@ -18,14 +18,14 @@ from embench.registry import BUNDLED
 # A floor is recognised by what two records say of data, folds and method, never by a flag. The runs that a record has
 # as floors, and what it is a floor of, are digests, since boards compare hundreds of records.
 
-FloorKind = Literal["random_frozen", "scratch", "features"]
-FLOOR_WORDS: Mapping[FloorKind, str] = {
+ReferenceKind = Literal["random_frozen", "scratch", "features"]
+REFERENCE_WORDS: Mapping[ReferenceKind, str] = {
     "random_frozen": "the same at random, frozen",
     "scratch": "the same from scratch",
     "features": "simple features",
 }
 """Kind of floor -> the words for it."""
-NO_FLOORS = "no from-scratch comparison"
+NO_REFERENCES = "no from-scratch comparison"
 TRAINING: Mapping[str, Any] = {"selection": "early_stop", "patience": 5, "epochs": 100}
 """Settings by which a network is trained until the loss on validation subjects falls no more."""
 
@@ -44,7 +44,7 @@ _OF_THE_START = frozenset({"frozen", "adapt", "assumed", "assets", "libraries", 
 
 
 @dataclass(frozen=True)
-class FloorKeys:
+class ReferenceKeys:
     """The keys by which a run finds its floors, and is found as one.
 
     Args:
@@ -57,16 +57,16 @@ class FloorKeys:
             subjects fell no more, or there is none.
     """
 
-    wants: Mapping[FloorKind, str] = field(default_factory=dict)
+    wants: Mapping[ReferenceKind, str] = field(default_factory=dict)
     key: str = ""
-    sizes: Mapping[FloorKind, int | None] = field(default_factory=dict)
+    sizes: Mapping[ReferenceKind, int | None] = field(default_factory=dict)
     size: int | None = None
     name: str = ""
     epochs: int | None = None
 
 
 @dataclass(frozen=True)
-class FloorGap:
+class PretrainingGain:
     """The score of a pretrained run less that of one of its floors, on the units that both predict.
 
     Args:
@@ -74,7 +74,7 @@ class FloorGap:
         gap: None where the two can't be paired; `why` not.
     """
 
-    kind: FloorKind
+    kind: ReferenceKind
     name: str
     run: str
     gap: Score | None
@@ -83,7 +83,7 @@ class FloorGap:
     @property
     def floor(self) -> str:
         """The floor in words: what the same network started from, or the name of a method of simple features."""
-        return self.name if self.kind == "features" else FLOOR_WORDS[self.kind]
+        return self.name if self.kind == "features" else REFERENCE_WORDS[self.kind]
 
     @property
     def text(self) -> str:
@@ -92,10 +92,10 @@ class FloorGap:
 
 
 @dataclass(frozen=True)
-class RowFloors:
-    """The floors of a pretrained run; `epochs`: see `FloorKeys`."""
+class PretrainingGains:
+    """The floors of a pretrained run; `epochs`: see `ReferenceKeys`."""
 
-    gaps: tuple[FloorGap, ...] = ()
+    gaps: tuple[PretrainingGain, ...] = ()
     epochs: int | None = None
 
     @property
@@ -115,33 +115,38 @@ class RowFloors:
     @property
     def words(self) -> str:
         """The same as one text, or that there are no floors."""
-        return "; ".join(self.texts) or NO_FLOORS
+        return "; ".join(self.texts) or NO_REFERENCES
 
 
-def floor_keys(run: Manifest) -> FloorKeys:
+def make_reference_keys(run: Manifest) -> ReferenceKeys:
     """The keys of a run; none of a submission, of which nothing is known."""
     if run.method.submission or not run.config.get("parts"):
-        return FloorKeys()
+        return ReferenceKeys()
     names = [*dict.fromkeys(map(bare_name, run.method.encoders.values())), bare_name(run.method.fusion or "")]
     name = " + ".join(filter(None, names))
     before, adapted, simple, size = pretrained_modalities(run), _adapted(run), _is_simple(run), run.cost.parameters
     if not before:
         key = _key_of_features(run) if simple else _key_of_network(run, adapted)
-        return FloorKeys(key=key, size=size, name=name)
-    features: dict[FloorKind, str] = {"features": _key_of_features(run)}
+        return ReferenceKeys(key=key, size=size, name=name)
+    features: dict[ReferenceKind, str] = {"features": _key_of_features(run)}
     if method_kind(run.method) == "features":  # nothing trains the network
-        return FloorKeys({"random_frozen": _key_of_network(run, adapted), **features}, name=name)
+        return ReferenceKeys({"random_frozen": _key_of_network(run, adapted), **features}, name=name)
     epochs = _epochs_at_most(run)
     heads = {f"encoder[{m}]": "ridge" if adapted[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
-    at_random: dict[FloorKind, str] = {
+    at_random: dict[ReferenceKind, str] = {
         "random_frozen": _key_of_network(run, {**adapted, **heads}),
         "scratch": _key_of_network(run, dict.fromkeys(adapted, "full")),
     }
-    sizes: dict[FloorKind, int | None] = {"random_frozen": size, "scratch": None if "ridge" in heads.values() else size}
-    return FloorKeys({**at_random, **features}, sizes=sizes, name=name, epochs=epochs)
+    sizes: dict[ReferenceKind, int | None] = {
+        "random_frozen": size,
+        "scratch": None if "ridge" in heads.values() else size,
+    }
+    return ReferenceKeys({**at_random, **features}, sizes=sizes, name=name, epochs=epochs)
 
 
-def matching(keys: FloorKeys, seeds: Sequence[int], other: FloorKeys, others: Sequence[int]) -> FloorKind | None:
+def match_reference(
+    keys: ReferenceKeys, seeds: Sequence[int], other: ReferenceKeys, others: Sequence[int]
+) -> ReferenceKind | None:
     """The kind of floor that another run is of a pretrained one, told from the keys and seeds of both: on the same
     data, folds, subjects and labels, with the same head and training; None where it is none. Estimators may have more
     seeds, since boards ask for more of them; they are compared on those that both have."""
@@ -240,6 +245,6 @@ def _circumstances(run: Manifest) -> list[Any]:
     ]
 
 
-def floor_order(gap: FloorGap) -> tuple[int, str, str]:
+def get_gain_order(gap: PretrainingGain) -> tuple[int, str, str]:
     """Sorts floors by their kinds, those of one kind by name."""
-    return list(FLOOR_WORDS).index(gap.kind), gap.name, gap.run
+    return list(REFERENCE_WORDS).index(gap.kind), gap.name, gap.run

@@ -18,7 +18,7 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_calibration_data
-from embench.leaderboard.withheld import seal_audit
+from embench.leaderboard.withheld import redact_audit
 from embench.planning.request import command_again
 from embench.protocols import MADE_BY_METHOD
 from embench.records import audit, wording
@@ -191,7 +191,7 @@ class RunFacts:
         found = audit.read_audit(self.folder) if self.folder else None
         if found is None:
             return None
-        return seal_audit(found) if self.sealed else found
+        return redact_audit(found) if self.sealed else found
 
     @cached_property
     def answers(self) -> dict[str, TargetAnswers]:

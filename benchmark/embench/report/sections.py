@@ -19,7 +19,7 @@ from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
 from embench.records.predictions import MODEL, Predictions
-from embench.records.pretraining_comparison import FloorGap, floor_keys, matching
+from embench.records.pretraining_comparison import PretrainingGain, make_reference_keys, match_reference
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Score
 from embench.records.wording import (
@@ -630,7 +630,7 @@ _NONE = "No from-scratch or feature run lies beside the folder of this run."
 def floors_section(run: RunFacts) -> Markup | None:
     """Return the floors of a pretrained run on each target; None where nothing is pretrained, or others may see the
     report."""
-    if run.for_others or run.submission or not floor_keys(run.manifest).wants:
+    if run.for_others or run.submission or not make_reference_keys(run.manifest).wants:
         return None
     records = {other.run["id"]: other for other in _read_comparison_runs(run)}
     parts = [_pretraining_section(run, records, target) for target in run.record.scores.primary_metrics]
@@ -638,11 +638,11 @@ def floors_section(run: RunFacts) -> Markup | None:
 
 
 def _read_comparison_runs(run: RunFacts) -> Iterator[Record]:
-    keys = floor_keys(run.manifest)
+    keys = make_reference_keys(run.manifest)
     for path in sorted(run.folder.resolve().parent.glob("*/run.yaml")) if run.folder else ():
         try:
             about = read_manifest(path.parent)
-            if matching(keys, run.manifest.seeds, floor_keys(about), about.seeds):
+            if match_reference(keys, run.manifest.seeds, make_reference_keys(about), about.seeds):
                 yield read_record(path.parent)
         except EmbenchError:  # another run's record that cannot be read
             continue
@@ -656,6 +656,6 @@ def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str)
     return html_table(_HEAD, rows, f"{target}: {metric}") + (paragraph(note) if note else Markup())
 
 
-def _row(gap: FloorGap, other: Record, target: str, metric: str) -> tuple[str, ...]:
+def _row(gap: PretrainingGain, other: Record, target: str, metric: str) -> tuple[str, ...]:
     score = format_score(other.scores.of(target).get(metric))
     return gap.floor, method_name(other.run), score, gap.text, gap.run

@@ -34,7 +34,7 @@ from embench.records.record import TUNING_FILE, is_own
 from embench.records.scores import Scores
 from embench.registry.loading import Observers
 from embench.runs import again, evaluate, guards
-from embench.runs.evaluate import manifest
+from embench.runs.evaluate import make_manifest
 from embench.runs.grids import GridFile
 from embench.runs.videos import decode_videos
 from embench.statistics import evaluation
@@ -78,12 +78,12 @@ def run_stages(
         MachineError: the folder cannot be written, or a worker was killed.
     """
     root = stage_folder(request.runs_folder)
-    _writable(root)
+    _check_writable(root)
     resources, watch = resources or Resources(choose_workers(request, stages)), on_event or (lambda _: None)
     return run_graph(stages, root, executor=executor, resources=resources, on_event=watch, outcome=outcome), root
 
 
-def _writable(root: Path) -> None:
+def _check_writable(root: Path) -> None:
     """Check before training that results can be stored. Raises MachineError."""
     try:
         make_folder(root)  # stages of all datasets are stored here
@@ -99,8 +99,8 @@ def _writable(root: Path) -> None:
 # Files of a run's stages stored beside the record: learning curves, and fitted networks.
 
 
-def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
-    """Return the rows of all stages' learning curves, one per epoch, with their stage."""
+def collect_history(planned: Plan, root: Path) -> list[dict[str, Any]]:
+    """Return the learning curves of all stages, a row for each stage and epoch."""
     rows = []
     for stage in planned.graph.stages.values():
         path = Folder(root, stage.id).file("history.csv")
@@ -115,30 +115,22 @@ def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def keep_tuning(planned: Plan) -> None:
-    """Copy a tuned run's choices beside the record."""
-    if planned.tuning:
-        write_text(planned.folder / TUNING_FILE, planned.tuning.text())
-
-
-def keep_weights(planned: Plan, root: Path) -> None:
-    """Put the fitted networks beside the record, as links to the stages' files if the disk supports that."""
+def link_weights(planned: Plan, root: Path) -> None:
+    """Put the fitted networks beside the record, as links to the stages' files if the disk supports that. Raises
+    MachineError if the disk refuses."""
     for _, name, stage in planned.graph.networks():
-        source = Folder(root, stage.id).file("weights.safetensors")
-        if source.is_file():
-            _keep(source, planned.folder / "weights" / name)
-
-
-def _keep(source: Path, place: Path) -> None:
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
+        source, place = Folder(root, stage.id).file("weights.safetensors"), planned.folder / "weights" / name
+        if not source.is_file():
+            continue
         try:
-            place.hardlink_to(source)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(source, place)
-    except OSError as error:
-        raise MachineError(f"cannot save the weights: {error.strerror}", where=str(place)) from error
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+            try:
+                place.hardlink_to(source)
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(source, place)
+        except OSError as error:
+            raise MachineError(f"cannot save the weights: {error.strerror}", where=str(place)) from error
 
 
 # One run, or a grid of runs, from plan to record.
@@ -163,8 +155,8 @@ class GridResult:
 
 
 def describe_plans(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
-    """Return the plans of requests as `--dry-run` prints them, made on one snapshot of the disk. Unprepared data stay
-    unprepared. Raises as `plan` does."""
+    """Return the plans of requests as `--dry-run` prints them, made on one snapshot of the disk. Data are not
+    prepared. Raises the errors of `make`."""
     with snapshot(), without_preparing():
         return [make(request, progress).describe() for request in requests]
 
@@ -214,21 +206,21 @@ def grid(
         plans = [make(request, on_event) for request in requests]
     for planned in plans:
         observers.tell("run_started", run={"id": planned.id, **planned.config})
-    _tell_notes(plans, on_event)
-    conformance = [guards.conformance(planned, on_event) for planned in plans]
+    _report_notes(plans, on_event)
+    conformance = [guards.check_conformance(planned, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     outcome, root = Outcome(), stage_folder(requests[0].runs_folder)
     count = choose_workers(requests[0], stages, executor, workers)
     several = len(plans) > 1 or executor != "local"
     on_cpu = any(planned.setting.device == "cpu" for planned in plans)
-    expected = _expected(plans, root) if several or (progress and on_cpu) else {}
+    expected = _estimate_stages(plans, root) if several or (progress and on_cpu) else {}
     file = GridFile.for_plans(plans) if several else None
     if file:
         file.begin(plans, expected, executor, count)
     if any(expected.values()):
-        on_event(_estimate(stages, expected, count))
-    watched = _with_observers(on_event, observers, plans)
+        on_event(_make_forecast(stages, expected, count))
+    watched = _add_observers(on_event, observers, plans)
     results: list[Result] = []
     failures: dict[str, EmbenchError] = {}
     waiting = deque(zip(plans, conformance, videos, strict=True))
@@ -240,16 +232,15 @@ def grid(
             end = _conclude(planned, outcome, root, observers, conforms, seen, on_event, placebo=placebo)
             results.append(end)
         except EmbenchError as error:
-            end = failures[title_with_id(planned)] = error
+            end = failures[format_title(planned)] = error
         if ended:
             ended(planned, end)
 
     def conclude_finished(event: Mapping[str, Any]) -> None:
-        # Conclude runs while other stages run: workers are not delayed, and finished runs survive an early end of the
-        # grid.
+        # Runs are concluded while other stages run, so that finished runs survive an early end of the grid.
         watched(event)
         if file and event["event"] == "stage_failed":
-            file.failed(event["stage"]["id"], outcome.errors[event["stage"]["id"]])
+            file.record_failure(event["stage"]["id"], outcome.errors[event["stage"]["id"]])
         while waiting and outcome.over(waiting[0][0].graph.stages):
             conclude_first()
 
@@ -264,40 +255,26 @@ def grid(
     return GridResult(tuple(results), failures)
 
 
-def title_with_id(planned: Plan) -> str:
-    """Return the method of a plan with the id of its run."""
+def format_title(planned: Plan) -> str:
+    """Return the title of a plan's method with the id of the run."""
     return f"{planned.method.title} ({planned.id})"
 
 
-def _tell_notes(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report what is known of the plans before training."""
-    for note in (_note_unanswerable, _note_repaired, _note_labels, _note_inputs):
-        note(plans, on_event)
-
-
-def _note_unanswerable(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report before training for which targets the study cannot give an answer, with remedies."""
-    for planned in plans:
-        for found in planned.unanswerable():
-            text = f"{found.target}: {found.answer}. {found.reason} {found.remedy}".rstrip()
-            on_event({"event": "note", "text": text})
-
-
-def _note_repaired(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report a large proportion of repaired units, once for plans with the same data and modalities."""
-    for text in dict.fromkeys(repaired_note(planned.test) for planned in plans):
-        if text:
-            on_event({"event": "note", "text": text})
-
-
-def _note_labels(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report values in own tables that cannot be labels."""
-    for text in dict.fromkeys(text for planned in plans for text in _label_notes(planned)):
+def _report_notes(plans: Sequence[Plan], on_event: EventCallback) -> None:
+    """Report before training: for each plan, the targets that the study cannot answer, with remedies; and once for all
+    plans, a large proportion of repaired units, invalid labels, and what encoders read."""
+    unanswerable = (found for planned in plans for found in planned.unanswerable())
+    for text in (
+        *(f"{found.target}: {found.answer}. {found.reason} {found.remedy}".rstrip() for found in unanswerable),
+        *filter(None, dict.fromkeys(repaired_note(planned.test) for planned in plans)),
+        *dict.fromkeys(text for planned in plans for text in _label_notes(planned)),
+        *dict.fromkeys(text for planned in plans for text in input_notes(planned.method, planned.test)),
+    ):
         on_event({"event": "note", "text": text})
 
 
 def _label_notes(planned: Plan) -> list[str]:
-    """Return sentences on values of own recordings that cannot be labels; published datasets keep their scales."""
+    """Return sentences on values in tables of own recordings that cannot be labels; none for published datasets."""
     if not is_own(planned.dataset):
         return []
     reader = planned.source.owners_reader()
@@ -305,16 +282,10 @@ def _label_notes(planned: Plan) -> list[str]:
     return notes
 
 
-def _note_inputs(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report what encoders read: window, context, rate and shape."""
-    for text in dict.fromkeys(text for planned in plans for text in input_notes(planned.method, planned.test)):
-        on_event({"event": "note", "text": text})
-
-
 @snapshot()
-def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
-    """Return id -> expected seconds of each pending stage: measured per method if networks are trained, else from
-    finished stages of its kind."""
+def _estimate_stages(plans: Sequence[Plan], root: Path) -> dict[str, float]:
+    """Return id -> expected seconds of each pending stage. Training of networks is measured, other stages are estimated
+    from finished stages of their kind."""
     seconds: dict[str, float] = {}
     for planned in plans:
         own = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
@@ -327,7 +298,7 @@ def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
     return seconds
 
 
-def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], workers: int) -> dict[str, Any]:
+def _make_forecast(stages: Sequence[Stage[Any]], expected: Mapping[str, float], workers: int) -> dict[str, Any]:
     """Return the event `forecast`: the time of the pending stages."""
     hours = {"cpu": 0.0, "gpu": 0.0}
     for stage in stages:
@@ -342,12 +313,12 @@ def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], worke
     }
 
 
-def _with_observers(on_event: EventCallback, observers: Observers, plans: Sequence[Plan]) -> EventCallback:
-    runs: dict[str, list[str]] = {}
+def _add_observers(on_event: EventCallback, observers: Observers, plans: Sequence[Plan]) -> EventCallback:
+    """Return a callback that passes events on to `on_event` and events of stages also to the observers."""
+    runs: dict[str, list[str]] = {}  # stage -> the runs that need it
     for planned in plans:
-        name = planned.id
         for id_ in planned.graph.stages:
-            runs.setdefault(id_, []).append(name)
+            runs.setdefault(id_, []).append(planned.id)
 
     def watch(event: Mapping[str, Any]) -> None:
         on_event(event)
@@ -377,25 +348,25 @@ def _conclude(
     *,
     placebo: bool,
 ) -> Result:
-    """Score a plan with finished stages and write its record. A record that the same code wrote before is read instead,
-    so that test labels are not read again. Results that precede the confound analysis are shown and written first."""
+    """Score a plan with finished stages and write its record; scores are written and shown once before the confound
+    analysis. If the same code wrote this record before, return it, so that test labels are not read again."""
     outcome.check(planned.graph.stages)
     if (planned.folder / "run.yaml").is_file():
         known = record.read_record(planned.folder)
-        if known.run.get("scoring") == evaluation.scoring_identity() and _is_whole(planned, known.scores, placebo):
+        if known.run.get("scoring") == evaluation.scoring_identity() and _has_analysis(planned, known.scores, placebo):
             _notify(observers, planned, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     if any(not part.startswith("dataset") for part in conformance):
         try:
             guards.repeat_alone(planned, root)
         except PluginError:
-            guards.write_down_refusal(planned, root)
+            guards.record_refusal(planned, root)
             raise
     on_event({"event": "scoring", "run": planned.id})
     request, targets = planned.request, [t.name for t in planned.test.targets]
     data, opening = planned.source.raw_digest(), guards.make_ledger_line(planned)
-    looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
-    content = manifest(planned, outcome, looks, conformance, videos).content()
+    looks = ledger.record_evaluations(request.runs_folder, data, planned.test.store.key, opening, targets)
+    content = make_manifest(planned, outcome, looks, conformance, videos).content()
 
     def write(evaluated: Evaluation) -> Result:
         _write(planned, root, content, evaluated)
@@ -411,7 +382,7 @@ def _conclude(
     return found
 
 
-def _is_whole(planned: Plan, scores: Scores, placebo: bool) -> bool:
+def _has_analysis(planned: Plan, scores: Scores, placebo: bool) -> bool:
     """Return True if a record's scores hold the confound analysis that this plan requests."""
     protocol = planned.protocol
     if not planned.request.confounds or planned.request.dev or protocol.leaks:
@@ -426,13 +397,14 @@ def _write(planned: Plan, root: Path, content: Mapping[str, Any], evaluated: Eva
         content,
         evaluated.predictions,
         evaluated.labels,
-        evaluate.fold_rows(planned),
+        evaluate.list_fold_rows(planned),
         evaluated.scores,
-        history(planned, root),
+        collect_history(planned, root),
     )
     make_folder(planned.folder, folder_mode(planned.fit.card.labels_public, planned.test.card.labels_public))
-    keep_weights(planned, root)
-    keep_tuning(planned)
+    link_weights(planned, root)
+    if planned.tuning:
+        write_text(planned.folder / TUNING_FILE, planned.tuning.text())
     if (embedded := evaluate.collect_embeddings(planned, root)) is not None:
         predictions.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)

@@ -34,19 +34,19 @@ from embench.files import (
     write_text,
 )
 from embench.leaderboard.columns import Row
-from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run, publish_runs
-from embench.leaderboard.pull_request import severe_findings, why_not_submitted
+from embench.leaderboard.entries import LeaderboardEntry, list_entry_folders, load_run, publish_runs
+from embench.leaderboard.pull_request import explain_unsubmittable, list_severe_findings
 from embench.leaderboard.rows import summarise_entry
 from embench.leaderboard.tables import (
     BoardSection,
     as_csv,
     build_sections,
-    markdown_table,
-    models_table,
-    row_fields,
+    flatten_row,
+    render_markdown_table,
+    render_models_table,
     summarise,
 )
-from embench.leaderboard.withheld import seal_record, why_labels_show
+from embench.leaderboard.withheld import explain_derivable_labels, redact_record
 from embench.planning.request import format_command
 from embench.records.audit import AUDIT_FILE, read_audit, shown_findings
 from embench.records.predictions import MODEL
@@ -111,7 +111,7 @@ def write_folder(
     with saving("the folder of the set", out), temporary(aside(out)) as whole:
         make_folder(whole, folder_mode(*public or {"no"}))
         refused = hidden | _write_entries({id_: done[id_] for id_ in records}, whole / _ENTRIES, unaudited)
-        entries = entry_folders(whole / _ENTRIES)
+        entries = list_entry_folders(whole / _ENTRIES)
         shown = {id_: load_run(done[id_].plan.folder) for id_ in records}
         sections = build_sections([summarise_entry(entry) for entry in shown.values()], load_run)
         facts = {
@@ -129,7 +129,7 @@ def write_folder(
         }
         write_text(whole / "README.md", _text("README.md", facts))
         write_text(
-            whole / "table.csv", as_csv([row_fields(section, row) for section in sections for row in section.rows])
+            whole / "table.csv", as_csv([flatten_row(section, row) for section in sections for row in section.rows])
         )
         write_text(whole / "data.json", json.dumps(report, indent=1) + "\n")
         _write_paper(whole / "paper", done, records, _text("head.tex", facts))
@@ -186,7 +186,7 @@ def list_set_entries(folder: Path) -> list[Path]:
         raise wrong(what, where=error.where) from error
     except (KeyError, TypeError, AttributeError) as error:
         raise wrong("the folder does not record what its files contain", where=str(folder / SET_FILE)) from error
-    if found := entry_folders(folder / _ENTRIES):
+    if found := list_entry_folders(folder / _ENTRIES):
         return found
     raise CheckFailed("the folder contains no entries", where=str(folder), expected="see its README.md for the reasons")
 
@@ -230,11 +230,11 @@ def _records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[s
         elif (
             record.manifest.dataset.synthetic is None
             and record.labels is not None
-            and (reason := why_labels_show(record.predictions, record.labels))
+            and (reason := explain_derivable_labels(record.predictions, record.labels))
         ):
             hidden[id_] = [reason]
         else:
-            records[id_] = seal_record(record)
+            records[id_] = redact_record(record)
     return records, hidden
 
 
@@ -243,8 +243,8 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
     refused = {}
     for id_, row in rows.items():
         folder, root = row.plan.folder, row.plan.request.data_root
-        reasons = why_not_submitted(read_manifest(folder), place, leaking=True)
-        reasons += [unaudited[id_]] if id_ in unaudited else severe_findings(read_audit(folder))
+        reasons = explain_unsubmittable(read_manifest(folder), place, leaking=True)
+        reasons += [unaudited[id_]] if id_ in unaudited else list_severe_findings(read_audit(folder))
         if not reasons:
             reasons = publish_runs([folder], place, raw_digests(root))[1].get(folder, [])
         if reasons:
@@ -262,10 +262,12 @@ def _section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
         "of": len(section.methods),
         "best": _format_best(section.methods, metric),
         "control": _format_best(section.confound_only, metric),
-        "models": list(models_table(section)),
+        "models": list(render_models_table(section)),
         "unranked": section.unranked,
         "adding": summarise(section).sentence,
-        "table": markdown_table(section.methods, f"{_ENTRIES}/{section.dataset}/{section.protocol}", _COLUMNS, linked),
+        "table": render_markdown_table(
+            section.methods, f"{_ENTRIES}/{section.dataset}/{section.protocol}", _COLUMNS, linked
+        ),
     }
 
 

@@ -58,7 +58,7 @@ from embench.registry.loading import classes_in
 from embench.runs import external, guards
 from embench.runs import run as runner
 from embench.runs.evaluate import device_name
-from embench.runs.tuning import tune, tuning_file
+from embench.runs.tuning import name_tuning_file, tune
 from embench.sets.files import ALL_TOGETHER, EACH_ALONE, BaselineSet, RowRule
 from embench.sets.rows import BaselineRow, rows_of_rules
 from embench.sets.table import best_control
@@ -256,7 +256,7 @@ def forecast_times(rows: Sequence[RowForecast]) -> Iterator[float]:
 def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
     """Return the plan with the settings that a row's search has chosen, for its default `plan`; None where nothing is
     chosen yet."""
-    if row.search and (file := tuning_file(plan, row.search)).is_file():
+    if row.search and (file := name_tuning_file(plan, row.search)).is_file():
         return make(replace(row.request, tuned=file), progress)
     return None
 
@@ -507,7 +507,7 @@ def check_user_methods(rows: Sequence[RowForecast], progress: EventCallback) -> 
     """
     for row in rows:
         if row.row.level == "own":
-            for part, found in guards.conformance(row.plan, progress).items():
+            for part, found in guards.check_conformance(row.plan, progress).items():
                 if found != guards.PASSED and not part.startswith("dataset"):
                     raise CheckFailed(
                         f"{row.row.title}: its {part} {found.removeprefix('failed: ')}",

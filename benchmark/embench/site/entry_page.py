@@ -23,7 +23,7 @@ from embench.interfaces.units import Target
 from embench.leaderboard.columns import EntrySummary
 from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry
 from embench.leaderboard.rows import describe_differences, find_cache_file
-from embench.leaderboard.tables import dataset_label
+from embench.leaderboard.tables import get_dataset_label
 from embench.planning.request import command_again
 from embench.records.audit import ShownFinding, audit_status, shown_findings
 from embench.records.predictions import MODEL, Predictions, nine_digits
@@ -281,7 +281,7 @@ def _page(
         dataset=board,
         name=row.name,
         method_page=f"methods/{method_slug(row.parts)}.html",
-        label=dataset_label(board),
+        label=get_dataset_label(board),
         row=row,
         evidence=describe_evidence(row),
         suspicious=row.suspicious,

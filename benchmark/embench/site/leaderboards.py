@@ -12,7 +12,7 @@ from typing import Any
 from embench import registry
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, installed_claims
 from embench.files import digest
-from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, EntrySummary, Row, columns, method_label
+from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, EntrySummary, Row, columns, format_method
 from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry
 from embench.leaderboard.tables import (
     ANSWERS,
@@ -21,12 +21,12 @@ from embench.leaderboard.tables import (
     QUESTIONS,
     BoardSection,
     Summary,
-    answered_questions,
-    best_supported,
-    dataset_label,
+    get_dataset_label,
+    get_score_header,
+    get_support_key,
+    list_answered_questions,
     list_models,
     list_notes,
-    score_head,
     summarise,
 )
 from embench.protocols import load_protocol, protocol_names
@@ -93,7 +93,7 @@ class Board:
         section = self.section
         parts = [
             f"{section.target}, {section.protocol}",
-            section.trained_on and f"trained on {dataset_label(section.trained_on)}",
+            section.trained_on and f"trained on {get_dataset_label(section.trained_on)}",
         ]
         return ", ".join(filter(None, [*parts, f"{section.people} subjects" if section.people else None]))
 
@@ -102,19 +102,19 @@ class Board:
         """Data for the page's scripts."""
         facts = metric_facts(self.metric)
         others = [name for name in SECONDARY_METRICS if name != self.metric]
-        needed = {"floors"} if any(row.floors for row in self.rows) else set()
+        needed = {"floors"} if any(row.pretraining_gains for row in self.rows) else set()
         needed |= {"gain"} if any(row.gain_source for row in self.rows) else set()
         needed |= {"access"} if len({row.target_access for row in self.rows}) > 1 else set()
         best = next((line for line in self.models if not line.score.endswith("always")), None)
         return {
             "key": self.key,
-            "metric_name": score_head(self.section),
+            "metric_name": get_score_header(self.section),
             "short": facts.short,
             "chance": facts.chance,
             "rows": self.table_rows,
             "best_model": best and [best.names, best.score, float(best.score.partition(" ")[0])],
             "secondary": [name for name in others if any(row["o"].get(name) for row in self.table_rows)],
-            "questions": answered_questions(self.rows),
+            "questions": list_answered_questions(self.rows),
             "columns": {
                 name: {"title": column.title, "about": column.about, "number": column.number}
                 for name, column in columns().items()
@@ -131,7 +131,7 @@ def build_boards(
     """Build the leaderboards, grouped by dataset. Within a dataset, ranking ones come first, sorted by support; then
     those trained on other datasets, then leaking ones."""
     by_id = {entry.id: entry for entry in entries}
-    found = [_build_board(section, by_id, paired) for section in sorted(sections, key=best_supported)]
+    found = [_build_board(section, by_id, paired) for section in sorted(sections, key=get_support_key)]
     return sorted(
         found,
         key=lambda b: (b.section.dataset, b.section.leaks, bool(b.section.trained_on)),
@@ -243,7 +243,7 @@ def _lines(boards: Sequence[Board]) -> list[Board]:
         section = board.section
         if not (section.leaks or section.trained_on):  # the first of a question has most subjects
             questions.setdefault((section.dataset, section.protocol, section.target), board)
-    return sorted(questions.values(), key=lambda board: best_supported(board.section))
+    return sorted(questions.values(), key=lambda board: get_support_key(board.section))
 
 
 # Numbers published in papers, under other protocols: never in one table with rows of leaderboards.
@@ -282,7 +282,7 @@ def write_method_pages(whole: Path, boards: Sequence[Board]) -> None:
         for row in board.rows:
             methods.setdefault(row.parts, []).append(_describe_place(row, board))
     listed = sorted(methods.items())
-    pages = [(method_label(parts), method_slug(parts), rows) for parts, rows in listed]
+    pages = [(format_method(parts), method_slug(parts), rows) for parts, rows in listed]
     write_page(whole / "methods" / "index.html", render("methods.html", 1, pages=pages))
     for name, slug, rows in pages:
         write_page(whole / "methods" / f"{slug}.html", render("method.html", 1, name=name, rows=rows))
@@ -340,7 +340,7 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
             for method, slug in sorted(slugs.items())
         ]
         about: dict[str, Any] = {"target": target, "protocol": protocol, "dataset": dataset}
-        about["label"] = dataset_label(dataset)
+        about["label"] = get_dataset_label(dataset)
         about["metric_name"] = metric_facts(metric).title
         tables.append({**about, "sources": sources, "rows": rows})
     return tables
@@ -360,8 +360,8 @@ def _cell(board: Board, method: tuple[str, str, str], metric: str) -> dict[str, 
 
 def _method(row: Row) -> tuple[str, str, str]:
     """Return the key of a method, independent of its training set: name, signals and other differences."""
-    plain = "; ".join(text for text in row.apart if not text.startswith("trained on "))
-    return method_label(row.parts, row.pretrainers), row.signals, plain
+    plain = "; ".join(text for text in row.differences if not text.startswith("trained on "))
+    return format_method(row.parts, row.pretrainers), row.signals, plain
 
 
 # Curves of methods with entries at several amounts of calibration data.

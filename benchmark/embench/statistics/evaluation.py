@@ -180,7 +180,7 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
     return shares
 
 
-def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
+def find_wrongly_unpredicted(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
     """Return sentences on tested, labelled units that a record neither predicts nor counts correctly as unpredicted."""
     wrong = []
     ids = [unit.id for unit in cohort.select_units(cohort.tested)]

@@ -18,7 +18,14 @@ from embench.interfaces.units import Units
 from embench.protocols import NO_CALIBRATION, Given, recorded_given
 from embench.records.manifest import SHARED_SEEDS, but_for_given
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
-from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
+from embench.records.pretraining_comparison import (
+    PretrainingGain,
+    PretrainingGains,
+    ReferenceKind,
+    get_gain_order,
+    make_reference_keys,
+    match_reference,
+)
 from embench.records.record import Record
 from embench.records.scores import Score
 from embench.records.wording import format_p, format_points, given_in_words, inside_subjects
@@ -467,7 +474,7 @@ def _nothing_given(runs: _Amounts, given: Given) -> Record:
 
 # Gaps of pretrained runs to their floors.
 
-Gaps = tuple[Record, str, RowFloors]
+Gaps = tuple[Record, str, PretrainingGains]
 """A pretrained run, a target, and its floors there."""
 
 
@@ -481,33 +488,33 @@ def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Seque
     ]
 
 
-def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | None = None) -> RowFloors | None:
+def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | None = None) -> PretrainingGains | None:
     """The floors of a run among others, on a target; None where it is not pretrained, or has no such target.
 
     Args:
         metric: by default `shown_metric`.
     """
-    keys = floor_keys(row.manifest)
+    keys = make_reference_keys(row.manifest)
     if not keys.wants or target not in row.scores.primary_metrics:
         return None
     found = []
     for other in others:
-        theirs = floor_keys(other.manifest)
-        kind = matching(keys, row.manifest.seeds, theirs, other.manifest.seeds)
+        theirs = make_reference_keys(other.manifest)
+        kind = match_reference(keys, row.manifest.seeds, theirs, other.manifest.seeds)
         if kind and target in other.scores.primary_metrics:
             found.append(gap_to_floor(kind, theirs.name, row, other, target, metric))
-    return RowFloors(tuple(sorted(found, key=floor_order)), keys.epochs)
+    return PretrainingGains(tuple(sorted(found, key=get_gain_order)), keys.epochs)
 
 
 def gap_to_floor(
-    kind: FloorKind, name: str, row: Record, floor: Record, target: str, metric: str | None = None
-) -> FloorGap:
+    kind: ReferenceKind, name: str, row: Record, floor: Record, target: str, metric: str | None = None
+) -> PretrainingGain:
     """The gap of a run to one of its floors, a method of this name; `metric` as in `floors_of`."""
     try:
         gap = paired_gap(row, floor, target, metric or shown_metric(row, target))
     except EmbenchError as error:
-        return FloorGap(kind, name, floor.run["id"], None, error.what)
-    return FloorGap(kind, name, floor.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
+        return PretrainingGain(kind, name, floor.run["id"], None, error.what)
+    return PretrainingGain(kind, name, floor.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
 
 
 def shown_metric(row: Record, target: str) -> str:

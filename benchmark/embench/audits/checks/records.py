@@ -13,7 +13,7 @@ import numpy as np
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
-from embench.leaderboard.verify import MANY_METHODS, wrong_scores, wrong_statements
+from embench.leaderboard.verify import MANY_METHODS, find_wrong_scores, find_wrong_statements
 from embench.protocols import Fold, Protocol, find_access, recorded_given
 from embench.records.audit import AuditFinding, CheckResult, Skipped
 from embench.records.findings import Severity
@@ -209,7 +209,7 @@ def check_scores(e: Evidence) -> CheckResult | Undefined:
     """Checks that `scores.json`, with intervals and comparisons, follows from the record's predictions and labels."""
     if e.record.labels is None:
         return Undefined("no_labels")
-    apart = list(wrong_scores(e.record, e.rescored))
+    apart = list(find_wrong_scores(e.record, e.rescored))
     figures = {"methods": 1 + len(e.rescored.confound_only_names), "differ": len(apart)}
     if not apart:
         return CheckResult(figures)
@@ -228,7 +228,7 @@ def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
 def check_statements(e: RecordEvidence) -> CheckResult:
     """Checks that a record's statements on its dataset, protocol, method and folds fit together, and the published card
     and rules."""
-    wrong = list(wrong_statements(e.record))
+    wrong = list(find_wrong_statements(e.record))
     if not wrong:
         return CheckResult({"differ": 0})
     return CheckResult({"differ": len(wrong)}, (AuditFinding("severe", "contradictions", {"statements": wrong[:8]}),))
