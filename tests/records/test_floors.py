@@ -1,4 +1,4 @@
-"""Floors, told from records: published runs that are floors of a pretrained one, and runs that pretend to be."""
+"""PretrainedSet, told from records: published runs that are floors of a pretrained one, and runs that pretend to be."""
 
 import copy
 from pathlib import Path

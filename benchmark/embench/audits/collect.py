@@ -16,7 +16,7 @@ from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.verify import recompute, resolve_protocol
 from embench.leaderboard.withheld import LABEL_HMAC_FILE, compare_label_hash
-from embench.planning.request import recorded_root
+from embench.planning.request import get_recorded_root
 from embench.protocols import Protocol
 from embench.reasons import Reason
 from embench.records import predictions, record
@@ -41,7 +41,7 @@ def collect_evidence(
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = resolve_protocol(manifest)
-    root = data_root or recorded_root(known.run["config"])
+    root = data_root or get_recorded_root(known.run["config"])
     redefined = _redefined(manifest)
     source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
     _check_same(source, manifest)

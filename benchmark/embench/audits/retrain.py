@@ -20,7 +20,7 @@ from embench.engine.stage import FitParams, Stage
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
-from embench.planning.graph import Graph, frozen_under
+from embench.planning.graph import Graph, find_frozen_networks
 from embench.planning.plan import Plan, default_workers, make
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.findings import Severity
@@ -52,7 +52,7 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | U
     found, any_weights = [], False
     for expected, file, stage in planned.graph.networks():
         path = folder / "weights" / file
-        if expected.seed != planned.graph.predictions[0].seed or not path.is_file() or frozen_under(stage):
+        if expected.seed != planned.graph.predictions[0].seed or not path.is_file() or find_frozen_networks(stage):
             continue
         any_weights = True
         state, place = load_file(path), (expected.seed, expected.fold)

@@ -351,9 +351,9 @@ def _run_folders(runs: Path) -> Iterator[Path]:
 
 
 def _log(_: Path) -> Iterator[Path]:
-    from embench.records.ledger import ledger_home
+    from embench.records.ledger import get_ledger_folder
 
-    yield ledger_home()
+    yield get_ledger_folder()
 
 
 _KEPT = (

@@ -138,10 +138,10 @@ def grid(
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
     from embench.planning.parts import check_names
-    from embench.planning.request import grid_points
+    from embench.planning.request import list_grid_points
 
     chosen = cluster_options(cluster or ())
-    requested = [make_request(**options, **point) for point in grid_points(axes)]
+    requested = [make_request(**options, **point) for point in list_grid_points(axes)]
     check_names(requested)
     from embench.engine import executors
 

@@ -26,7 +26,7 @@ from embench.statistics.answers import TargetAnswers, figures, plain_reason
 from embench.statistics.form import lines
 
 if TYPE_CHECKING:
-    from embench.planning.pretraining import FloorRow, Floors
+    from embench.planning.pretraining import ComparisonRun, PretrainedSet
     from embench.planning.request import Request
     from embench.records.record import Record
     from embench.report.axis_curves import Curve
@@ -297,13 +297,13 @@ def _list_run_ids(gaps: Sequence[Gaps]) -> set[str]:
     return {id_ for record, _, floors in gaps for id_ in (record.run["id"], *(each.run for each in floors.gaps))}
 
 
-def _print_floors(floors: Floors) -> None:
+def _print_floors(floors: PretrainedSet) -> None:
     """Print the rows of a request with its floors, and how they are trained."""
     show_table(floors.rows, [field("title", "row"), TableColumn("method", _name_method)])
     console.wrapped(f"{floors.training[:1].upper()}{floors.training[1:]}.")
 
 
-def _name_method(row: FloorRow) -> str:
+def _name_method(row: ComparisonRun) -> str:
     if row.request is None:
         return f"none: {row.reason}"
     request = row.request
@@ -322,7 +322,7 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
     by_id = {record.run["id"]: record for record in records}
     for record, target, floors in gaps:
         name = metric or shown_metric(record, target)
-        rows = [("pretrained", record, ""), *((each.floor, by_id[each.run], each.text) for each in floors.gaps)]
+        rows = [("pretrained", record, ""), *((each.reference, by_id[each.run], each.text) for each in floors.gaps)]
         columns = [
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: method_name(row[1].run)),

@@ -195,7 +195,6 @@ class EntrySummary:
     leaks: bool
     trained_on: str | None
     design: Design | None
-    fixed_order: bool
     people: int
     rows: Mapping[str, Row]
     confound_only: Mapping[str, tuple[str, ...]]

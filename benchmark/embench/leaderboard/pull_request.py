@@ -60,9 +60,9 @@ from embench.leaderboard.verify_data import (
 )
 from embench.leaderboard.withheld import LABEL_HMAC_FILE, explain_label_disclosure
 from embench.protocols import protocol_names
-from embench.records.audit import AUDIT_FILE, read_audit, shown_findings
-from embench.records.ledger import looks_at
-from embench.records.manifest import Manifest, seeds_not_taken
+from embench.records.audit import AUDIT_FILE, list_shown_findings, read_audit
+from embench.records.ledger import count_up_to
+from embench.records.manifest import Manifest, explain_refused_seeds
 from embench.records.predictions import Labels
 from embench.records.record import (
     PREDICTIONS_FILE,
@@ -339,7 +339,7 @@ def _check_evaluation_log(checked: _CheckedEntry) -> _Outcome:
     run = checked.run
     if run.ledger is None or not isinstance(run.test_evaluations, dict):
         return Undefined("the record has no digest of the evaluation log")
-    counted = looks_at(run.ledger, run.dataset.name, run.protocol.name, list(run.test_evaluations))
+    counted = count_up_to(run.ledger, run.dataset.name, run.protocol.name, list(run.test_evaluations))
     if counted is None:
         return Undefined("only the author's ledger can show it")
     recorded = {
@@ -564,7 +564,7 @@ def _list_obstacles(run: Manifest, boards: Path, leaking: bool) -> list[str]:
         reasons.append(f"its protocol {protocol} is not one of the published ones")
     if run.protocol.leaks and not leaking:
         reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
-    if seeds := seeds_not_taken(run):
+    if seeds := explain_refused_seeds(run):
         reasons.append(f"its seeds are {seeds}")
     if run.config.get("pretrained"):
         reasons.append("it starts from weights that nobody else has")
@@ -590,7 +590,7 @@ def _list_other_entries(run: Manifest, boards: Path) -> list[Path]:
 
 def list_severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
     """Return a sentence for each severe finding of an audit; a run with one cannot be published."""
-    severe = [found for found in shown_findings(audit) if found.severity == "severe"]
+    severe = [found for found in list_shown_findings(audit) if found.severity == "severe"]
     return [f"its audit is severe: {found.what} [{found.check}]" for found in severe]
 
 

@@ -42,8 +42,8 @@ from embench.leaderboard.entries import (
     load_summands,
 )
 from embench.leaderboard.nonces import NONCES_FILE
-from embench.records.audit import audit_status
-from embench.records.manifest import Manifest, WeightsPart, method_kind, seeds_not_taken, tuned_in_words
+from embench.records.audit import format_audit_status
+from embench.records.manifest import Manifest, WeightsPart, describe_tuning, explain_refused_seeds, method_kind
 from embench.records.pretraining_comparison import (
     PretrainingGain,
     PretrainingGains,
@@ -203,7 +203,6 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
         leaks=run.protocol.leaks,
         trained_on=board_name(trained_on) if trained_on else None,
         design=run.cohort.design,
-        fixed_order=run.card.fixed_order,
         people=run.cohort.people,
         rows={target: _build_method_row(entry, target, answers[target]) for target in entry.targets},
         confound_only={
@@ -309,7 +308,7 @@ def _list_marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append("pretrained on unknown subjects")
     if why := metric_facts(primary_metric).why_unranked:
         marks.append(why)
-    if seeds := seeds_not_taken(run):
+    if seeds := explain_refused_seeds(run):
         marks.append(f"seeds {seeds}")
     if entry.scores.score(target, primary_metric) is None:
         marks.append(f"{primary_metric} undefined")
@@ -359,7 +358,7 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
         gain=best[1].difference if best else None,
         borderline=answers.borderline,
         time_context=run.time_context,
-        audit=audit_status(entry.audit),
+        audit=format_audit_status(entry.audit),
         cost=run.cost,
         test_evaluations=_get_target_count(run.test_evaluations, target),
         methods_evaluated=_get_target_count(run.methods_evaluated, target),
@@ -411,7 +410,7 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"pretraining overlap: {run.pretraining_overlap.replace('_', ' ')}")
     more = [(name, value) for name, value in config.items() if name not in _DESCRIBED and value]
     differences += [f"{in_words(name)} {format_value(value, 'g')}" for name, value in more]
-    differences += tuned_in_words(config)
+    differences += describe_tuning(config)
     return differences + [f"--set {setting}" for setting in run.recipe.settings]
 
 

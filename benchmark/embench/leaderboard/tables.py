@@ -40,7 +40,7 @@ from embench.records.record import SHARED_FOLDER, shared_folder
 from embench.records.scores import Score
 from embench.records.wording import OF_SYNTHETIC_DATA, in_words, inside_subjects
 from embench.statistics import metric_facts
-from embench.statistics.answers import Unanswerable, design_of, unranked
+from embench.statistics.answers import Unanswerable, unranked
 from embench.statistics.form import ModelLine, model_lines
 from embench.statistics.intervals import ManyRows, Ranking, count_positive, holds_corrected
 from embench.vocabulary import did_you_mean, harmless, markdown, table_in_markdown
@@ -212,9 +212,8 @@ def _has_answer(row: Row, question: str) -> bool:
 
 
 def _get_design(entries: Sequence[EntrySummary]) -> Design | None:
-    """Return the first recorded design of these entries; where none is recorded, derive it from the task order."""
-    known = next((entry.design for entry in entries if entry.design), None)
-    return design_of(known, fixed_order=any(entry.fixed_order for entry in entries))
+    """Return the first recorded design of these entries; None if they record none."""
+    return next((entry.design for entry in entries if entry.design), None)
 
 
 def _compute_key(root: Path) -> str:

@@ -36,7 +36,7 @@ from embench.protocols import (
     recorded_protocol,
 )
 from embench.reasons import Reason
-from embench.records import context_of
+from embench.records import find_time_context
 from embench.records.audit import AUDIT_FILE, PUBLISHED_VERSION, VERSION, read_audit
 from embench.records.findings import SEVERITIES, find_wrong_field
 from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
@@ -45,7 +45,6 @@ from embench.records.record import Record, digests_of, read_record
 from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, Scores, differences, read_reason
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
-from embench.statistics.answers import design_of
 from embench.statistics.gains import headline_summands
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.statistics.scores import compute_scores
@@ -152,8 +151,7 @@ def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
     else:
         facts = {
             "targets": recorded_targets(record),
-            # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
-            "design": design_of(run.cohort.design, fixed_order=run.card.fixed_order) or "free",
+            "design": run.cohort.design or "free",
             "groups": record.groups,
             "unit_length_s": {t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run.targets},
             "sessions": record.sessions,
@@ -632,9 +630,9 @@ def find_wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
     if wrong := [name for name, view in seen.items() if not isinstance(view, Mapping) or view.keys() - _OF_A_VIEW]:
         yield f"run.yaml: config.parts.{wrong[0]}.view: not what a method sees of a unit"
         return
-    views = [View(**view) for view in seen.values()]
-    if run.get("time_context") not in (None, context_of(views)):
-        yield f"run.yaml: time_context: {run['time_context']}, but the views of the method say {context_of(views)}"
+    context = find_time_context(View(**view) for view in seen.values())
+    if run.get("time_context") not in (None, context):
+        yield f"run.yaml: time_context: {run['time_context']}, but the views of the method say {context}"
     yield from _wrong_overlap(run, [name for name, part in parts.items() if part.get("assets")])
 
 
@@ -661,8 +659,8 @@ def find_wrong_design(record: Record) -> Iterator[str]:
     """Yield a message where the design, which determines the primary metric, does not follow from the card and the
     stimuli."""
     stated, fixed = record.manifest.cohort.design, record.manifest.card.fixed_order
-    if stated is None or not len(record.predictions):
-        return  # an entry from before it was recorded, or without predictions
+    if not len(record.predictions):
+        return
     of_stimulus: dict[str, set[str]] = {}
     groups = record.groups
     for subject, stimulus in record.predictions.distinct("subject", "stimulus"):

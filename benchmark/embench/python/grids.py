@@ -14,7 +14,7 @@ from embench.files import snapshot
 from embench.planning.hub import offline
 from embench.planning.parts import check_names
 from embench.planning.pretraining import split_pretrained
-from embench.planning.request import AXES, Request, grid_points, make_request
+from embench.planning.request import AXES, Request, list_grid_points, make_request
 from embench.planning.tuning import Search
 from embench.planning.weights import expand_axes
 from embench.python.records import from_python, predictions_file, remember_own
@@ -322,7 +322,7 @@ def grid(
     given_values = dict(locals())
     axes = {name: _axis(name, given_values[name.replace("-", "_")]) for name in AXES}
     shared = {name: given_values[name] for name in _SHARED}
-    asked = [make_request(**shared, **point) for point in grid_points({k: v for k, v in axes.items() if v})]
+    asked = [make_request(**shared, **point) for point in list_grid_points({k: v for k, v in axes.items() if v})]
     check_names(asked)
     points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
     requests = split_pretrained(points)[1] if floors else points

@@ -65,13 +65,14 @@ class ShownFinding(NamedTuple):
     evidence: Any
 
 
-def shown_findings(content: Mapping[str, Any] | None) -> list[ShownFinding]:
+def list_shown_findings(content: Mapping[str, Any] | None) -> list[ShownFinding]:
     """Return the findings of an audit with their texts. A finding with an unknown id is described as unknown."""
     found = (content or {"findings": []})["findings"]
-    return [_shown(each) for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+    return [_describe_finding(each) for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
 
 
-def _shown(row: Mapping[str, Any]) -> ShownFinding:
+def _describe_finding(row: Mapping[str, Any]) -> ShownFinding:
+    """Return a finding of `audit.json` with its texts."""
     check, severity, name, evidence = (row.get(key) for key in ("check", "severity", "id", "evidence"))
     known = {"check": check, "severity": severity, "id": name, "evidence": evidence}
     if find_wrong_field(known) is not None or not isinstance(evidence, Mapping):
@@ -97,8 +98,8 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Audit:
-    """A complete audit. `checks`: check -> its figures and findings. `skipped`: check -> why it could not run.
-    `digests`: digests of the audited parts of the record (`embench.records.record.digests_of`), and of the audit's
+    """A complete audit. `run`: id of the run. `checks`: check -> its figures and findings. `skipped`: check -> why it
+    could not run. `digests`: name -> digest of the audited parts of the record (`digests_of`) and of the audit's
     code."""
 
     run: str
@@ -108,7 +109,7 @@ class Audit:
 
     @property
     def findings(self) -> list[tuple[str, AuditFinding]]:
-        """(check, finding), the severe ones first."""
+        """(check, finding) of each finding, the severe ones first."""
         found = [(name, finding) for name, checked in self.checks.items() for finding in checked.findings]
         return sorted(found, key=lambda pair: SEVERITIES.index(pair[1].severity))
 
@@ -133,7 +134,7 @@ class Audit:
 
 
 def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Write `audit.json`, of `Audit.json`, into a run's folder. Raises MachineError where the disk refuses."""
+    """Write `audit.json` (`content`: see `Audit.json`) into a run's folder. Raises MachineError if it cannot."""
     path = Path(folder) / AUDIT_FILE
     with saving("the audit", path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,12 +167,12 @@ def read_audit(folder: Path) -> dict[str, Any] | None:
     return content
 
 
-def skipped_reasons(content: Mapping[str, Any]) -> dict[str, list[Reason]]:
-    """Return the reasons why each check was skipped, of the content of `audit.json`."""
+def read_skipped_reasons(content: Mapping[str, Any]) -> dict[str, list[Reason]]:
+    """Return check -> the reasons why it was skipped, from the content of `audit.json`."""
     return {name: [Reason.read(each) for each in reasons] for name, reasons in content.get("skipped", {}).items()}
 
 
-def audit_status(content: Mapping[str, Any] | None) -> str:
+def format_audit_status(content: Mapping[str, Any] | None) -> str:
     """Return an audit in a few words, for a table."""
     if content is None:
         return "not audited"

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from embench.errors import EmbenchError
 from embench.files import digest, saving, write_text
 from embench.protocols import CALIBRATION_NORMALISED, NO_CALIBRATION, Given, recorded_given
-from embench.records.manifest import Manifest, but_for_given
+from embench.records.manifest import Manifest, get_comparable_facts
 from embench.records.record import format_csv, read_manifest, read_record
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, format_score, least_gain, name_without_package
@@ -397,7 +397,7 @@ def calibration_data_section(run: RunFacts) -> Markup | None:
 
 def _build_comparison_key(about: Manifest) -> list[Any]:
     """Return the facts that all runs of one curve share."""
-    return [about.seeds, *but_for_given(about)]
+    return [about.seeds, *get_comparable_facts(about)]
 
 
 def _read_comparable_runs(run: RunFacts) -> list[tuple[Mapping[str, Any], Scores]]:

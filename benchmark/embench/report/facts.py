@@ -19,10 +19,10 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_calibration_data
 from embench.leaderboard.withheld import redact_audit
-from embench.planning.request import command_again
+from embench.planning.request import format_recorded_command
 from embench.protocols import MADE_BY_METHOD
 from embench.records import audit, wording
-from embench.records.ledger import scored_and_whose
+from embench.records.ledger import describe_evaluations_by_author
 from embench.records.manifest import Manifest, RulePart, method_kind
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, is_own
@@ -245,7 +245,7 @@ class RunFacts:
     @property
     def command(self) -> str:
         """The command that requests the run; empty for a submission."""
-        return command_again(self.manifest)
+        return format_recorded_command(self.manifest)
 
     @property
     def excluded(self) -> list[str]:
@@ -339,7 +339,7 @@ class RunFacts:
     def opened(self) -> str:
         """A sentence on the number of methods that were scored on the test subjects; empty where it was not
         recorded."""
-        sentence = scored_and_whose(self.manifest)
+        sentence = describe_evaluations_by_author(self.manifest)
         return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
     @cached_property

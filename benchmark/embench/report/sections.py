@@ -272,7 +272,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     overlap = OVERLAPS.get(about.pretraining_overlap, "")
     unknown = [f"{target}: {form.problem}" for target, form in run.forms.items() if form.problem]
     audit = run.audit or run.audited
-    findings = audits.shown_findings(audit) if isinstance(audit, Mapping) else []
+    findings = audits.list_shown_findings(audit) if isinstance(audit, Mapping) else []
     severe = [found.what for found in findings if found.severity == "severe"]
     differences = "" if outside else ", ".join(describe_differences(about))
     trial = f"{recipe.preset} is for trials and never enters a leaderboard"
@@ -330,7 +330,8 @@ def audit_section(run: RunFacts) -> Markup | Undefined:
     if isinstance(content, Undefined):
         return content
     found = [
-        (f.severity, f.check, f.what, _recorded(_short(f.evidence)), f.todo) for f in audits.shown_findings(content)
+        (f.severity, f.check, f.what, _recorded(_short(f.evidence)), f.todo)
+        for f in audits.list_shown_findings(content)
     ]
     found_of = {severity: n for severity, n in content["counts"].items() if n}
     status = audits.format_counts(found_of).capitalize() or "Nothing found"
@@ -338,7 +339,7 @@ def audit_section(run: RunFacts) -> Markup | Undefined:
     listed = (
         html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
     )
-    skipped = with_reasons({name: ", ".join(reasons) for name, reasons in audits.skipped_reasons(content).items()})
+    skipped = with_reasons({name: ", ".join(reasons) for name, reasons in audits.read_skipped_reasons(content).items()})
     return join_parts([summary, listed, paragraph(f"Skipped checks: {skipped}.") if skipped else Markup()])
 
 
@@ -658,4 +659,4 @@ def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str)
 
 def _row(gap: PretrainingGain, other: Record, target: str, metric: str) -> tuple[str, ...]:
     score = format_score(other.scores.of(target).get(metric))
-    return gap.floor, method_name(other.run), score, gap.text, gap.run
+    return gap.reference, method_name(other.run), score, gap.text, gap.run

@@ -17,7 +17,7 @@ from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.files import cache_root, digest, make_folder, write_text
 from embench.interfaces.metric import Undefined
-from embench.planning.request import OF_THE_MACHINE, Request, recorded_request
+from embench.planning.request import OF_THE_MACHINE, Request, rebuild_request
 from embench.records.record import TUNING_FILE, Record
 from embench.registry.catalogue import installed
 from embench.registry.contents import recall_objects
@@ -178,7 +178,7 @@ def rebuild_plan(
         runs: the folder of runs in which its stages will be stored.
         dataset: name or folder of the dataset, in place of the recorded one.
     """
-    request = recorded_request(known.run["config"], runs, data_root, dataset)
+    request = rebuild_request(known.run["config"], runs, data_root, dataset)
     if request is None:
         return Undefined("submitted_predictions")
     if request.tuned:

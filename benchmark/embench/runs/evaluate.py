@@ -20,11 +20,11 @@ from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.pull_request import list_packages
 from embench.planning import weights
-from embench.planning.graph import ExpectedPredictions, frozen_under
-from embench.planning.plan import Plan, assumed_fields, seconds_to_fit
+from embench.planning.graph import ExpectedPredictions, find_frozen_networks
+from embench.planning.plan import Plan, assumed_fields, estimate_fit_s
 from embench.planning.request import Request
 from embench.protocols import CALIBRATION_ONLY, roles
-from embench.records.ledger import Looks
+from embench.records.ledger import EvaluationCounts
 from embench.records.manifest import (
     CostPart,
     Manifest,
@@ -113,7 +113,7 @@ class _AnalysisEvents:
         self.first(found)
         self.total = 0
         if self.on_event:
-            seconds = seconds_to_fit(self.cohort, self.plan.protocol, self.plan.request.seed_list)
+            seconds = estimate_fit_s(self.cohort, self.plan.protocol, self.plan.request.seed_list)
             self.on_event(
                 {"event": "confounds", "done": 0, "total": None, "text": "reading movement", "seconds": seconds}
             )
@@ -238,7 +238,7 @@ def list_fold_rows(plan: Plan) -> list[dict[str, Any]]:
 def make_manifest(
     planned: Plan,
     outcome: Outcome,
-    looks: Looks,
+    looks: EvaluationCounts,
     conformance: Mapping[str, str],
     videos: Sequence[Mapping[str, Any]],
 ) -> Manifest:
@@ -402,7 +402,7 @@ def _list_pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str,
     """Return the data that pretraining used besides this dataset, in this run or for its initial weights: a row for
     each source with hash, licence, hours and number of subjects."""
     stages = (outcome.results[id_] for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
-    merged = weights.merge_seen(seen for result in stages for seen in weights.data_seen(result))
+    merged = weights.merge_seen(seen for result in stages for seen in weights.list_data_seen(result))
     current = [dict(m) for m in merged if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
     return [weights.count_subjects(entry) for entry in (*current, *before)]
@@ -415,7 +415,7 @@ def sum_costs(planned: Plan, outcome: Outcome) -> CostPart:
     predicted = planned.graph.predictions[0]
     fitted = planned.graph.fitted(predicted)
     # The fitted stage counts the parameters of its frozen networks, but not their operations.
-    frozen = [outcome.results[id_]["flops"] for id_ in frozen_under(fitted).values()]
+    frozen = [outcome.results[id_]["flops"] for id_ in find_frozen_networks(fitted).values()]
     own = outcome.results[fitted.id] | outcome.results[predicted.stage]  # estimators are fitted at prediction
     energy: list[Any] = [r.get("energy_j") for r in results]
     return CostPart(

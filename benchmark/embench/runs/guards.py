@@ -28,7 +28,7 @@ from embench.files import digest, write_text
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
 from embench.leaderboard.entries import PickedFold, pick_stages
-from embench.planning.compatibility import prepared_as
+from embench.planning.compatibility import get_prepared_form
 from embench.planning.graph import ExpectedPredictions, Graph, libraries
 from embench.planning.plan import Plan
 from embench.records import ledger
@@ -80,7 +80,7 @@ def describe_input(plan: Plan, part: str) -> tuple[Any, ...]:
     if _get_kind(part) == "fusion":
         return (len(plan.method.modalities),)
     m = part.partition("[")[2].removesuffix("]")
-    channels, rate = (VIDEO_CHANNELS, 0.0) if m == "video" else prepared_as(plan.test.store, m)
+    channels, rate = (VIDEO_CHANNELS, 0.0) if m == "video" else get_prepared_form(plan.test.store, m)
     return without_channels(m), channels, rate
 
 

@@ -66,7 +66,7 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     outcome.check(stage.id for stage in stages)
     folder = plan.folder
     content = as_safetensors(_collect_tensors(plan, root))
-    seen = [each for stage in stages for each in weights.data_seen(outcome.results[stage.id])]
+    seen = [each for stage in stages for each in weights.list_data_seen(outcome.results[stage.id])]
     manifest = _make_manifest(plan, seen, content)
     folder.write(weights.FILE, lambda path: path.write_bytes(content))
     # Written last: it completes the folder.

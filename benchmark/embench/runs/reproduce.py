@@ -35,7 +35,7 @@ from embench.leaderboard.pull_request import (
 from embench.leaderboard.verify import list_means, recompute
 from embench.leaderboard.verify_data import compare_controls, compare_labels, hash_local_files
 from embench.leaderboard.withheld import redact_scores
-from embench.planning.graph import ExpectedPredictions, Graph, all_units, common, data_places, stage_folder
+from embench.planning.graph import ExpectedPredictions, Graph, common, locate_data, make_all_units, stage_folder
 from embench.planning.plan import Plan, assumed_fields
 from embench.protocols import MADE_BY_METHOD
 from embench.records import ledger
@@ -152,8 +152,8 @@ def _make_new_stage(plan: Plan, expected: ExpectedPredictions, cohort: Cohort, r
             hint="repeat the run: embench run --from RUN",
         )
     params = PredictParams(common(plan.setting, expected.seed, expected.fold, cohort), plan.setting.drop)
-    task = {**cohort.arrays(cohort.positions), **all_units(cohort)}
-    places = {**plan.setting.places, **data_places(plan.fit, cohort)}
+    task = {**cohort.arrays(cohort.positions), **make_all_units(cohort)}
+    places = {**plan.setting.places, **locate_data(plan.fit, cohort)}
     return Stage("predict", params, {"fitted": fitted}, task, places, old.description)
 
 

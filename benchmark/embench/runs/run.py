@@ -17,7 +17,7 @@ from embench.engine.executors import Outcome, Resources, run_graph
 from embench.engine.stage import Folder, Params, Stage
 from embench.errors import EmbenchError, MachineError, PluginError, Unfinished
 from embench.files import aside, folder_mode, make_folder, snapshot, write_text
-from embench.planning.compatibility import input_notes
+from embench.planning.compatibility import describe_inputs
 from embench.planning.graph import stage_folder
 from embench.planning.plan import (
     CHEAP,
@@ -268,7 +268,7 @@ def _report_notes(plans: Sequence[Plan], on_event: EventCallback) -> None:
         *(f"{found.target}: {found.answer}. {found.reason} {found.remedy}".rstrip() for found in unanswerable),
         *filter(None, dict.fromkeys(repaired_note(planned.test) for planned in plans)),
         *dict.fromkeys(text for planned in plans for text in _label_notes(planned)),
-        *dict.fromkeys(text for planned in plans for text in input_notes(planned.method, planned.test)),
+        *dict.fromkeys(text for planned in plans for text in describe_inputs(planned.method, planned.test)),
     ):
         on_event({"event": "note", "text": text})
 
@@ -291,9 +291,9 @@ def _estimate_stages(plans: Sequence[Plan], root: Path) -> dict[str, float]:
         own = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
         todo = find_pending_stages(own.values(), root)
         if any(stage.kind not in CHEAP for stage in todo):
-            from embench.planning.plan import stage_seconds
+            from embench.planning.plan import forecast_stages
 
-            seconds |= stage_seconds(todo)
+            seconds |= forecast_stages(todo)
         seconds |= estimate_cheap_stages(list(own.values()), root)
     return seconds
 

@@ -18,7 +18,7 @@ from embench.planning.graph import ExpectedPredictions, stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.planning.tuning import Choice, Search, Tuning, parse_space, setting_text, tuned_method
+from embench.planning.tuning import Choice, Search, Tuning, format_number, hash_tuned_method, parse_space
 from embench.runs import evaluate
 from embench.runs import run as runner
 from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
@@ -112,7 +112,7 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
         else _make_default_choice(key, len(tables))
         for key in map(_get_key, tested.graph.predictions)
     ]
-    tuning = Tuning(of=tuned_method(tested.config), search=search, choices=tuple(choices))
+    tuning = Tuning(of=hash_tuned_method(tested.config), search=search, choices=tuple(choices))
     file = name_tuning_file(tested, search)
     with saving("the choices", file):
         make_folder(file.parent)
@@ -125,7 +125,7 @@ def name_tuning_file(plan: Plan, search: Search) -> Path:
     """Return the path of a search's file, for the method of a test plan."""
     fitted = sorted({plan.graph.fitted(e).id for e in plan.graph.predictions})
     names = "_".join(dict.fromkeys(part.short for part in plan.method.encoders.values()))
-    mark = digest([tuned_method(plan.config), plan.request.seed_list, fitted, search.model_dump(mode="json")])[:10]
+    mark = digest([hash_tuned_method(plan.config), plan.request.seed_list, fitted, search.model_dump(mode="json")])[:10]
     return plan.request.runs_folder / "tuning" / f"{names}-{plan.method.fusion.short}-{mark}.json"
 
 
@@ -148,7 +148,7 @@ def _list_trial_settings(search: Search) -> Iterator[str]:
     range."""
     for path, values in parse_space(search.space).items():
         yield from (
-            f"{path}={value}" for value in (values if isinstance(values, tuple) else (setting_text(values.low),))
+            f"{path}={value}" for value in (values if isinstance(values, tuple) else (format_number(values.low),))
         )
 
 

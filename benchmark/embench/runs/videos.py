@@ -7,7 +7,7 @@ from typing import Any
 
 from embench.data.cohort import Cohort
 from embench.planning.parts import Method
-from embench.planning.plan import default_workers, encoders_of_clips
+from embench.planning.plan import default_workers, list_clip_encoders
 from embench.store import clips
 from embench.system import EventCallback, throttle_progress
 
@@ -26,7 +26,7 @@ def decode_videos(
 
 
 def _decode(cohort: Cohort, method: Method, workers: int, on_event: EventCallback) -> Iterator[dict[str, Any]]:
-    for m, encoder in encoders_of_clips(cohort, method):
+    for m, encoder in list_clip_encoders(cohort, method):
         on_step = throttle_progress(f"decoding videos of {cohort.card.name}", on_event)
         stored = clips(cohort.store, m, encoder, workers=workers, progress=on_step)
         notes = [f"video of {row['recording']} excluded: {row['reason']}" for row in stored.excluded]

@@ -48,7 +48,7 @@ from embench.leaderboard.tables import (
 )
 from embench.leaderboard.withheld import explain_derivable_labels, redact_record
 from embench.planning.request import format_command
-from embench.records.audit import AUDIT_FILE, read_audit, shown_findings
+from embench.records.audit import AUDIT_FILE, list_shown_findings, read_audit
 from embench.records.predictions import MODEL
 from embench.records.record import Record, board_name, is_own, names_resolved, read_manifest, read_record
 from embench.report import latex
@@ -158,7 +158,7 @@ def _remarks(
         "findings": _group_reasons(
             (f"{finding.severity}: {finding.what} [{finding.check}]", done[id_])
             for id_, entry in entries.items()
-            for finding in shown_findings(entry.audit)
+            for finding in list_shown_findings(entry.audit)
             if finding.severity != "note"
         ),
         "refused": _group_reasons(

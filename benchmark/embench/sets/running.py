@@ -43,11 +43,11 @@ from embench.planning.plan import (
     Plan,
     default_workers,
     estimate_cheap_stages,
+    estimate_fit_s,
     find_pending_stages,
     forecast,
+    forecast_stages,
     make,
-    seconds_to_fit,
-    stage_seconds,
     total_seconds,
 )
 from embench.planning.request import format_command
@@ -325,7 +325,7 @@ def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
         fit_s = estimator_seconds(plan, width)
         seconds |= {stage.id: PREDICT_S + fit_s for stage in todo if stage.kind == "predict"}
     elif any(stage.kind not in CHEAP for stage in todo):
-        seconds |= stage_seconds(todo)
+        seconds |= forecast_stages(todo)
         with suppress(Exception):  # a trial that fails is reported where it is run
             parameters = forecast(plan.graph, 1)["parameters"]
     seconds |= estimate_cheap_stages(stages, root)
@@ -342,7 +342,7 @@ def _forecast_nuisances(plan: Plan) -> dict[str, float]:
     """Return the seconds for fitting confound models to the labels, for each seed; rows share these."""
     seeds, targets = plan.request.seed_list, ",".join(target.name for target in plan.test.targets)
     about = f"{plan.protocol.hash} {plan.test.store.key} {targets}"
-    whole = cached_call((seconds_to_fit, about, seeds), lambda: seconds_to_fit(plan.test, plan.protocol, seeds))
+    whole = cached_call((estimate_fit_s, about, seeds), lambda: estimate_fit_s(plan.test, plan.protocol, seeds))
     return {f"nuisances {about} {seed}": whole / len(seeds) for seed in seeds}
 
 

@@ -24,8 +24,8 @@ from embench.leaderboard.columns import EntrySummary
 from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry
 from embench.leaderboard.rows import describe_differences, find_cache_file
 from embench.leaderboard.tables import get_dataset_label
-from embench.planning.request import command_again
-from embench.records.audit import ShownFinding, audit_status, shown_findings
+from embench.planning.request import format_recorded_command
+from embench.records.audit import ShownFinding, format_audit_status, list_shown_findings
 from embench.records.predictions import MODEL, Predictions, nine_digits
 from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
 from embench.records.wording import format_cost, format_share, format_value
@@ -290,7 +290,7 @@ def _page(
         targets=[_target(entry, target, curves[target]) for target in entry.targets],
         curve=style_texts(describe_curve(curve)) if curve else "",
         findings=_findings(entry.audit),
-        audit_status=audit_status(entry.audit),
+        format_audit_status=format_audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
         facts=_facts(entry),
         commands=_commands(entry),
@@ -333,7 +333,7 @@ def _find_shared_reason(reasons: Sequence[str | None]) -> str:
 
 def _findings(audit: Mapping[str, Any] | None) -> list[ShownFinding] | None:
     """The findings of an audit, whatever its file has in their place; None where there was no audit."""
-    return None if audit is None else shown_findings(audit)
+    return None if audit is None else list_shown_findings(audit)
 
 
 def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
@@ -373,7 +373,7 @@ def _commands(entry: LeaderboardEntry) -> dict[str, str]:
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
     place = "/".join(("runs", *entry.folder.parts[-2:])) if notice() else place
     return {
-        "run": command_again(run),
+        "run": format_recorded_command(run),
         "from": shlex.join(["embench", "run", "--from", place]),
         "report": shlex.join(["embench", "report", place]),
         "audit": shlex.join(["embench", "audit", place]),

@@ -30,7 +30,7 @@ from embench.leaderboard.tables import (
     summarise,
 )
 from embench.protocols import load_protocol, protocol_names
-from embench.records.manifest import but_for_given
+from embench.records.manifest import get_comparable_facts
 from embench.records.record import format_csv, read_manifest
 from embench.records.scores import Score
 from embench.records.wording import inside_subjects, method_name
@@ -391,7 +391,7 @@ def build_calibration_curves(
     for entry in entries:
         if entry.protocol in personal:
             run = read_manifest(entry.folder)
-            key = repr([run.seeds, *but_for_given(run)])
+            key = repr([run.seeds, *get_comparable_facts(run)])
             groups.setdefault((entry.board, key), []).append(entry)
     return [found for (board, _), those in sorted(groups.items()) for found in _curves(board, those, load)]
 

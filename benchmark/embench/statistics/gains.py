@@ -16,7 +16,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
 from embench.interfaces.units import Units
 from embench.protocols import NO_CALIBRATION, Given, recorded_given
-from embench.records.manifest import SHARED_SEEDS, but_for_given
+from embench.records.manifest import SHARED_SEEDS, get_comparable_facts
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
 from embench.records.pretraining_comparison import (
     PretrainingGain,
@@ -377,7 +377,7 @@ def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _A
     grouped: dict[str, _Amounts] = {}
     of_first: dict[str, Record] = {}
     for record in records:
-        key = repr(but_for_given(record.manifest))
+        key = repr(get_comparable_facts(record.manifest))
         asked = Given.from_record(record.run["calibration_data"])
         if asked in grouped.setdefault(key, {}):
             raise UsageError(

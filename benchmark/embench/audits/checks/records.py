@@ -17,7 +17,7 @@ from embench.leaderboard.verify import MANY_METHODS, find_wrong_scores, find_wro
 from embench.protocols import Fold, Protocol, find_access, recorded_given
 from embench.records.audit import AuditFinding, CheckResult, Skipped
 from embench.records.findings import Severity
-from embench.records.ledger import looks_at
+from embench.records.ledger import count_up_to
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Embeddings, Labels, Predictions
 from embench.records.record import Record, strip_variant
@@ -320,7 +320,7 @@ def check_validation(e: RecordEvidence) -> CheckResult:
         many = "many_methods_dev" if e.manifest.dev else "many_methods"
         findings.append(AuditFinding("note", "many_files" if e.manifest.method.submission else many, counts))
     if e.manifest.ledger and isinstance(looks, Mapping):
-        counted = looks_at(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
+        counted = count_up_to(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
         recorded = {
             "test_evaluations": looks,
             "methods_evaluated": tried,
