@@ -32,7 +32,7 @@ from embench.engine.stage import Part
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Target, View
 from embench.planning.compatibility import check_length
-from embench.planning.graph import all_units, locate_data, make_source_spec
+from embench.planning.graph import locate_data, make_all_units, make_source_spec
 from embench.planning.method import choose_modalities, resolve_method
 from embench.planning.plan import default_workers, resolve_rules
 from embench.planning.request import Request, make_request
@@ -92,7 +92,9 @@ class _Study:
     @cached_property
     def source(self) -> StoreSource:
         cohort = self.cohort
-        return StoreSource.from_spec(make_source_spec(self.protocol, cohort), locate_data(cohort), all_units(cohort))
+        return StoreSource.from_spec(
+            make_source_spec(self.protocol, cohort), locate_data(cohort), make_all_units(cohort)
+        )
 
     def labels(self, train: np.ndarray) -> np.ndarray:
         """Return the labels of all units, for a method that is fitted on the units at `train`."""
