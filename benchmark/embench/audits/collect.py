@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from embench import registry
 from embench.audits.checks.records import Evidence, FittedStatistics, RecordEvidence
-from embench.data.cohort import cohort_labels
+from embench.data.cohort import compute_cohort_labels
 from embench.data.find import Source, find_source, is_folder
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
@@ -49,7 +49,7 @@ def collect_evidence(
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     tested = set(cohort.tested)
-    labels = cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
+    labels = compute_cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
     scored = replace(known, labels=known.labels or labels)
     planned = rebuild_plan(known, folder, data_root, folder.parent.parent, source.name)
     reasons = [planned.reason] if isinstance(planned, Undefined) else _differences(known.run, planned) + redefined

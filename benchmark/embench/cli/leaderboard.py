@@ -391,7 +391,7 @@ def submit(
         return
     from embench import audits
     from embench.cli.consent import ask_consent
-    from embench.data.find import raw_digests
+    from embench.data.find import make_raw_digest_getter
     from embench.leaderboard.pull_request import describe_other_subjects, explain_unsubmittable, refuse, submit_runs
     from embench.records.audit import read_audit
     from embench.records.record import read_manifest
@@ -404,7 +404,7 @@ def submit(
             console.note(f"auditing {run}")
             with Progress() as progress:
                 audits.audit_run(run, data_root=data_root, progress=progress.event)
-    new = submit_runs(runs, boards, raw_digests(data_root), data_root, approval)
+    new = submit_runs(runs, boards, make_raw_digest_getter(data_root), data_root, approval)
     for note in filter(None, (describe_other_subjects(read_manifest(run), boards) for run in runs)):
         console.note(f"note: {note}")
     _print_new(new)
@@ -629,7 +629,7 @@ def build(
 ) -> None:
     """Score the entries again, and rebuild the Markdown tables; --from publishes runs first."""
     from embench import leaderboard
-    from embench.data.find import raw_digests
+    from embench.data.find import make_raw_digest_getter
     from embench.leaderboard.rows import load_entry_summaries
     from embench.leaderboard.verify import verify_entries
 
@@ -637,7 +637,7 @@ def build(
         folders = leaderboard.find_finished_runs(runs)
         if not folders:
             raise DataError("no finished runs found", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
-        entries, refused = leaderboard.publish_runs(folders, boards, raw_digests(data_root))
+        entries, refused = leaderboard.publish_runs(folders, boards, make_raw_digest_getter(data_root))
         for entry in entries:
             console.echo(f"published {entry}")
         for folder, reasons in refused.items():

@@ -124,7 +124,7 @@ class Source:
                     expected="a folder with recordings and dataset.yaml",
                     hint=f"{kind.card.obtain}",
                 )
-            raise _no_data(self.entry, kind.card, self.folder, self.data_root)
+            raise _make_no_data_error(self.entry, kind.card, self.folder, self.data_root)
         with reader_faults(self.entry.full_name, str(self.folder)):
             dataset: Dataset = kind(self.folder)
         if self._is_own:
@@ -245,17 +245,18 @@ def find_source(name: str, data_root: Path | None) -> Source:
     return _find_source(name, named[1] if named and named[0] == name else name, data_root)
 
 
-def raw_digests(data_root: Path | None) -> Callable[[str], bytes]:
-    """Return a function from a dataset's name to its `Source.raw_digest`, for sealing labels."""
+def make_raw_digest_getter(data_root: Path | None) -> Callable[[str], bytes]:
+    """Return a function from a dataset's name to its `Source.raw_digest`, the key of the HMAC of withheld labels."""
     return lambda name: find_source(name, data_root).raw_digest()
 
 
 @cached
 def _find_source(requested: str, name: str, data_root: Path | None) -> Source:
-    return Source(requested, data_root, *_place(name, data_root), is_path=is_folder(name))
+    return Source(requested, data_root, *_locate(name, data_root), is_path=is_folder(name))
 
 
-def _place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
+def _locate(name: str, data_root: Path | None) -> tuple[Entry, Path]:
+    """Return the registry entry of the reader and the folder of the data that a name or path means."""
     if is_folder(name):
         refuse_file(DATA_FOLDER, name)
         folder = Path(name).expanduser()
@@ -297,7 +298,7 @@ def find_recording_folders(data_root: Path | None) -> list[Path]:
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
 
-def first_description(folder: Path) -> str:
+def make_first_description(folder: Path) -> str:
     """Return the text of a first `dataset.yaml` for a folder of own recordings; its head comments explain the guesses.
 
     Raises:
@@ -322,7 +323,7 @@ def write_description(folder: Path, text: str) -> Path:
     return path
 
 
-def _no_data(entry: Entry, card: Card, folder: Path, data_root: Path | None) -> DataError:
+def _make_no_data_error(entry: Entry, card: Card, folder: Path, data_root: Path | None) -> DataError:
     """Return the error for a missing dataset folder: its expected place, and how to get the data."""
     at = f" --data-root {data_root}" if data_root else ""
     get = f"download the data: embench data fetch {folder.name}{at}" if card.downloads else card.obtain
@@ -454,7 +455,7 @@ def strip_samples(recording: Recording) -> Recording:
     return replace(recording, signals={}, video=None)
 
 
-def header_store(dataset: Dataset, name: str, recordings: Iterable[Recording]) -> HeaderStore:
+def make_header_store(dataset: Dataset, name: str, recordings: Iterable[Recording]) -> HeaderStore:
     """Return a store of a dataset's recordings without samples. `name`: the full registry name."""
     entries, labels_by_recording = [], {}
     for r in recordings:

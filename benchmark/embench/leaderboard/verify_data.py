@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from embench.data.cohort import Cohort, FewLabels, card_for_protocol, cohort_labels, repaired_share
+from embench.data.cohort import Cohort, FewLabels, card_for_protocol, compute_cohort_labels, compute_repaired_share
 from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
@@ -114,9 +114,9 @@ def find_wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohor
 def _compute_labels(run: Manifest, cohort: Cohort) -> Labels:
     """Compute the labels of a run's targets from the data."""
     if run.config.get("train_dataset"):  # its own folds are of the other dataset
-        return cohort_labels(cohort, cohort.targets, {}, cohort.positions)
+        return compute_cohort_labels(cohort, cohort.targets, {}, cohort.positions)
     folds = {seed: cohort.folds(resolve_protocol(run), seed) for seed in run.seeds}
-    return cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
+    return compute_cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
 
 
 def find_wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
@@ -136,7 +136,7 @@ def find_wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str
     about: dict[str, Any] = {"session_s": run.cohort.session_s, "left_out": run.cohort.left_out}
     again: dict[str, Any] = {"session_s": cohort.sessions, "left_out": [dict(row) for row in cohort.excluded]}
     if run.cohort.repaired is not None:
-        about["repaired"], again["repaired"] = run.cohort.repaired, repaired_share(cohort)
+        about["repaired"], again["repaired"] = run.cohort.repaired, compute_repaired_share(cohort)
     return wrong + [f"run.yaml: {difference}" for difference in differences(about, again, "cohort")]
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from embench.data.quality import TERCILES, quality_of_units, terciles
+from embench.data.quality import TERCILES, compute_unit_quality, terciles
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
@@ -473,7 +473,7 @@ def _quality_table(
     metrics = [run.scores.primary_metrics[target.name], "auroc" if target.traits.has_classes else target.traits.within]
     metrics = list(dict.fromkeys(metrics))
     for modality in modalities:
-        index = quality_of_units(store, modality, ids.tolist())
+        index = compute_unit_quality(store, modality, ids.tolist())
         if isinstance(index, Undefined):
             silent[modality] = index.reason
             continue

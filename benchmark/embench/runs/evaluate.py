@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.data.cohort import Cohort, repaired_share
+from embench.data.cohort import Cohort, compute_repaired_share
 from embench.data.find import is_folder
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION, Folder
@@ -259,7 +259,7 @@ def make_manifest(
     content = facts.content()
     document = Manifest(
         id=planned.id,
-        **{**content, "cohort": {**content["cohort"], "repaired": repaired_share(planned.test)}},
+        **{**content, "cohort": {**content["cohort"], "repaired": compute_repaired_share(planned.test)}},
         **_describe_origin(planned),
         method=MethodPart(
             encoders={m: part.name for m, part in method.encoders.items()},

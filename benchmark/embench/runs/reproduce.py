@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, unlabelled_cohort
+from embench.data.cohort import Cohort, card_for_protocol, compute_cohort_labels, unlabelled_cohort
 from embench.data.find import Source, find_source
 from embench.engine.stage import Folder, PredictParams, Stage
 from embench.engine.work import run_stage
@@ -367,7 +367,7 @@ def _list_training_units(planned: Plan) -> dict[tuple[int, int], Sequence[int] |
 def _compute_labels(planned: Plan) -> Labels:
     """Return the labels of the tested units, made by the rules of the dataset's card."""
     cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
-    return cohort_labels(cohort, cohort.targets, folds, cohort.positions)
+    return compute_cohort_labels(cohort, cohort.targets, folds, cohort.positions)
 
 
 def _get_fold_rows(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:

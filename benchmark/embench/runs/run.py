@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embench.data.cohort import repaired_note
+from embench.data.cohort import describe_repaired
 from embench.data.find import without_preparing
 from embench.engine import executors
 from embench.engine.executors import Outcome, Resources, run_graph
@@ -174,7 +174,7 @@ def run(request: Request, progress: EventCallback | None = None, *, placebo: boo
     done = grid([request], progress=progress, placebo=placebo, ended=lambda planned, _: plans.append(planned))
     if done.failures:
         raise next(iter(done.failures.values()))
-    notes = [*filter(None, [repaired_note(plans[0].test)]), *_label_notes(plans[0])]
+    notes = [*filter(None, [describe_repaired(plans[0].test)]), *_label_notes(plans[0])]
     again.remember_finished(plans[0], request, placebo, before, notes)
     return done.results[0]
 
@@ -266,7 +266,7 @@ def _report_notes(plans: Sequence[Plan], on_event: EventCallback) -> None:
     unanswerable = (found for planned in plans for found in planned.unanswerable())
     for text in (
         *(f"{found.target}: {found.answer}. {found.reason} {found.remedy}".rstrip() for found in unanswerable),
-        *filter(None, dict.fromkeys(repaired_note(planned.test) for planned in plans)),
+        *filter(None, dict.fromkeys(describe_repaired(planned.test) for planned in plans)),
         *dict.fromkeys(text for planned in plans for text in _label_notes(planned)),
         *dict.fromkeys(text for planned in plans for text in describe_inputs(planned.method, planned.test)),
     ):

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from embench import audits
-from embench.data.find import raw_digests
+from embench.data.find import make_raw_digest_getter
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import (
     DamagedError,
@@ -246,7 +246,7 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
         reasons = explain_unsubmittable(read_manifest(folder), place, leaking=True)
         reasons += [unaudited[id_]] if id_ in unaudited else list_severe_findings(read_audit(folder))
         if not reasons:
-            reasons = publish_runs([folder], place, raw_digests(root))[1].get(folder, [])
+            reasons = publish_runs([folder], place, make_raw_digest_getter(root))[1].get(folder, [])
         if reasons:
             refused[id_] = reasons
     return refused
