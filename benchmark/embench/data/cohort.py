@@ -93,8 +93,7 @@ def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: P
 
 
 def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
-    """Raise UsageError if labels are centred by subject and the subject's other units are trained on: the subject's
-    mean also depends on test labels."""
+    """Raise UsageError if labels are centred by a subject's mean, which includes test labels that are trained on."""
     centred = ", ".join(target.name for target in targets if target.rule.centred)
     if centred and not protocol.split.by.startswith("group"):
         raise UsageError(
@@ -185,8 +184,7 @@ def place_units(
 
 
 def _order_sessions(store: Store, card: Card) -> dict[str, int]:
-    """Return recording -> position of its session. Raises UsageError if the order of a subject's sessions is
-    unknown."""
+    """Return recording -> position of its session. Raises UsageError if the order of sessions is unknown."""
     sessions: dict[str, set[str]] = {}
     for entry in store.recordings:
         sessions.setdefault(entry.subject, set()).add(entry.session)
@@ -235,8 +233,7 @@ def split_calibration_data(
 
 
 def check_one_target(protocol: Protocol, targets: Sequence[Target]) -> None:
-    """Raise UsageError if a protocol with calibration data has several targets, or labels that depend on other
-    units."""
+    """Raise UsageError if a protocol with calibration data has several targets, or labels depend on other units."""
     if protocol.personal is None:
         return
     if len(targets) > 1:
@@ -400,8 +397,8 @@ class Cohort:
         return balanced_count(len(set(connected_groups(self.roster).values())))
 
     def split_calibration(self, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
-        """Return folds without calibration units in their tests, see `split_calibration_data`; unchanged if there are
-        none."""
+        """Return folds without calibration units in their tests (see `split_calibration_data`), if there are such
+        units."""
         if self.slices is None:
             return list(folds)
         units = self.select_units(self.eligible)
@@ -671,8 +668,8 @@ def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FewLabels:
-    """Limits on the labels that a run may use: the number of labelled training subjects, and the proportion of their
-    labels; None: all."""
+    """Limits on the labels that a run may use: number of labelled training subjects, proportion of labels; None:
+    all."""
 
     subjects: int | None
     share: float | None
@@ -711,8 +708,8 @@ class FewLabels:
         return np.array([i for i in train if own[i] or cohort.units[i].subject in subjects[:count]], np.int64)
 
     def _draw_labels(self, cohort: Cohort, train: np.ndarray, rank: Callable[[str], str]) -> np.ndarray:
-        """Draw the same proportion of each subject's units of each class, at least one; smaller draws are subsets of
-        larger ones."""
+        """Draw the same proportion of each subject's units of each class, at least one; small draws are part of larger
+        ones."""
         units, share = cohort.units, self.share or 0.0
         classes = [t for t in cohort.targets if t.traits.has_classes]
         kinds = np.stack([cohort.labels(t, train) for t in classes], 1) if classes else np.zeros((len(units), 0))
@@ -787,8 +784,7 @@ def _find_labelled(cohort: Cohort) -> np.ndarray:
 
 
 def _sum_sound(cohort: Cohort, entry: RecordingEntry, part: str, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Return (n,) seconds in the spans `start` to `stop` of a recording in which a modality was recorded and not
-    lost."""
+    """Return (n,) the seconds in the spans `start` to `stop` in which a modality was recorded and not lost."""
     span = entry.spans.get(part)
     if span is None:
         return np.zeros(len(start))

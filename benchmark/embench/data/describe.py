@@ -230,8 +230,7 @@ def _add_method(shares: Mapping[str, float]) -> dict[str, Any]:
 
 
 def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
-    """Return the names of the target's classes, from the raw conditions if they have names; empty for continuous
-    targets."""
+    """Return the names of a target's classes, from the raw conditions if named; empty for continuous targets."""
     rule = target.rule
     if not target.traits.has_classes:
         return []
@@ -311,8 +310,7 @@ def _describe_agreement(
     nominal: bool,
     raters: Raters | None,
 ) -> list[dict[str, Any]]:
-    """Describe each set of annotators of the target's label, over unit values made by the target's rule; sets that the
-    card names come first."""
+    """Describe each set of annotators of the target's label, over unit values by its rule; first those on the card."""
     kinds: dict[str, Any] = dict(store.label_kinds)
     cut = choose_cut(kinds[target.label], protocol)
     usable = [n for n, kind in kinds.items() if choose_cut(kind, protocol) == cut]
@@ -431,8 +429,8 @@ class DataReport:
 
 
 def find_message_words(reader: type[Dataset]) -> set[str]:
-    """Return the words in messages of a reader: words in the code of its package and of the general checks, and in the
-    system's errors."""
+    """Return the words in a reader's messages: from the code of its package and the general checks, and system
+    errors."""
     parent = reader.__module__.rpartition(".")[0].rpartition(".")[0]
     folders = [*(Path(__file__).parents[1] / name for name in ("data", "store"))]
     folders += map(Path, getattr(sys.modules.get(parent), "__path__", ()))
@@ -492,8 +490,7 @@ def _describe_label(label: Label) -> dict[str, Any]:
 
 
 def _describe_magnitude(row: np.ndarray) -> str:
-    """Return the powers of ten around the middle nine tenths of the absolute values, which hint at the measurement
-    unit."""
+    """Return the powers of ten around the middle nine tenths of the absolute values, which hint at the unit."""
     size = np.abs(row[np.isfinite(row) & (row != 0)])
     if size.size == 0:
         return "none"
@@ -506,8 +503,7 @@ def _round_share(part: np.ndarray) -> float:
 
 
 def _summarise_files(checked: CheckedFiles) -> Mapping[str, Any]:
-    """Return file extension -> number of files, and size in MB of the smallest and the largest. Digits in extensions
-    become `#`."""
+    """Return file extension -> number of files, smallest and largest size in MB. Digits in extensions become `#`."""
     sizes: dict[str, list[int]] = {}
     for file in checked.files:
         ending = re.sub(r"\d", "#", PurePath(file.name).suffix.lower())

@@ -259,8 +259,7 @@ def count_arrived(path: Path) -> int:
 
 
 def _connect(download: Download, part: Path, progress: DownloadCallback | None) -> bool:
-    """Open one connection; return True if the file is complete then. Raises OSError (as all of requests' errors are) if
-    it breaks."""
+    """Open one connection; return True if the file is complete then. Raises OSError if the connection breaks."""
     import requests
 
     have, tag = _get_size(part), _get_tag_path(part)

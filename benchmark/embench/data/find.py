@@ -113,8 +113,7 @@ class Source:
         return Pseudonymous(dataset) if own_folder and fingerprint.synthetic(self.folder) is None else dataset
 
     def owners_reader(self) -> Dataset:
-        """Return the reader on the folder with the original names of own recordings, for the owner only. Raises as
-        `reader` does."""
+        """Return the reader with the original names of own recordings, for the owner only. Raises as `reader` does."""
         kind = registry.load("dataset", self.entry.full_name)
         if not self.folder.is_dir():
             if is_folder(self.name):
@@ -138,8 +137,8 @@ class Source:
 
     @cached_property
     def card(self) -> Card:
-        """Dataset card: of the reader on the folder if the folder exists or contains own recordings, else of the
-        reader's class."""
+        """Dataset card: of the reader on the folder, if that exists or has own recordings, else of the reader's
+        class."""
         if self._is_own or self.folder.is_dir():
             return self.reader.card
         card: Card = registry.load("dataset", self.entry.full_name).card
@@ -155,8 +154,7 @@ class Source:
         return self.entry.full_name == f"{registry.BUNDLED}/{OWN}"
 
     def prepared(self, protocol: Protocol, workers: int = 1, progress: ProgressCallback | None = None) -> Store:
-        """Return the prepared store under a protocol's rules, prepared now if necessary. Raises DataError that lists
-        all faults of own recordings."""
+        """Return the prepared store under a protocol's rules. Raises DataError with all faults of own recordings."""
         scratch, reader = _SCRATCH.get(), self.reader
         make = partial(
             prepare,
@@ -202,9 +200,8 @@ class Source:
         return fingerprint.raw_digest(self.reader, cache_root())
 
     def files_digest(self, card: Card) -> str:
-        """Return the digest of the raw files and of the card's label rules, independent of the reader's code; records
-        and leaderboards compare data by it. It does not reveal the key of withheld labels. Raises as `raw_digest`
-        does."""
+        """Return the digest of the raw files and of the card's label rules, by which data are compared whatever the
+        reader's code. It does not reveal the key of withheld labels. Raises as `raw_digest` does."""
         return digest(["files", self.raw_digest().hex(), label_rules(card)])
 
     def shares_files(self, other: Source) -> bool:
@@ -217,8 +214,7 @@ class Source:
         return self.folder.resolve() == other.folder.resolve()
 
     def same_data(self, other: Source) -> bool:
-        """Return True if both have the same reader on the same folder; different folders of own recordings may have one
-        name."""
+        """Return True if both have the same reader on the same folder; different folders may have one name."""
         return self.entry.full_name == other.entry.full_name and self.same_folder(other)
 
     def find_shared_subjects(self, other: Source) -> list[str]:
@@ -232,7 +228,7 @@ class Source:
     @cached
     def file_marks(self) -> set[str]:
         """Return marks that identify files without disclosing their hashes, which key withheld labels: 16 hex digits
-        per file."""
+        each."""
         found = fingerprint.contents(self.reader, cache_root())
         return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}
 
@@ -315,8 +311,7 @@ def make_first_description(folder: Path) -> str:
 
 
 def write_description(folder: Path, text: str) -> Path:
-    """Write the `dataset.yaml` of a folder that has none; return its path. Raises MachineError if it cannot be
-    written."""
+    """Write the `dataset.yaml` of a folder that has none; return its path. Raises MachineError if it cannot."""
     path = folder / "dataset.yaml"
     with saving("it", path), path.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)
@@ -364,8 +359,7 @@ _SCRATCH: ContextVar[Path | None] = ContextVar("scratch", default=None)
 
 @contextmanager
 def without_preparing() -> Iterator[None]:
-    """Make `prepared` return a temporary store with zeros instead of samples for unprepared data, inside the context.
-    Plans need only units, labels and lengths."""
+    """Make `prepared` return a temporary store with zeros for unprepared data, which suffices for plans."""
     with TemporaryDirectory(prefix="embench-", ignore_cleanup_errors=True) as folder:
         token = _SCRATCH.set(Path(folder))
         try:

@@ -37,8 +37,7 @@ _NUMBER = r"\d{5,}"
 """A date without separators, seconds of a clock, or a serial number."""
 _TELLING = re.compile(f"{_DAY}|{_NUMBER}")
 _SHORT = 4
-"""Names with fewer letters, or of digits only, count as numbers within a study: `1` or `P01` may also name a
-stimulus."""
+"""Names with fewer letters, or of digits only, count as numbers: `1` or `P01` may also name a stimulus."""
 
 Named = Literal["subject", "recording", "group", "session", "stimulus"]
 _PREFIXES: Mapping[Named, str] = {

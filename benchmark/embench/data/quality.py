@@ -37,8 +37,8 @@ misread or miswritten. Units such as `a.u.` have no range."""
 
 
 def describe_outside_range(modality: str, signal: Signal) -> str | None:
-    """Describe values outside the range of the modality, if a package defines one, else of the measurement unit; None
-    without such values."""
+    """Describe values outside the range of the modality, if a package defines one, else of the unit; None without
+    any."""
     unit = UNIT_SPELLINGS.get(signal.unit, signal.unit)
     limits = find_modality(modality).limits or PHYSICAL_RANGES.get(unit)
     if limits is None:
@@ -156,8 +156,7 @@ def terciles(index: np.ndarray) -> np.ndarray:
 
 
 def _load_seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefined:
-    """Return recording -> quality of each whole second (n,), computed once per store; undefined if the modality has no
-    quality index."""
+    """Return recording -> quality of each whole second (n,), cached; undefined for modalities without an index."""
     entry = store.modalities.get(modality)
     if entry is None or modality == "video":
         return Undefined("the prepared data contain no samples of it")
@@ -267,8 +266,7 @@ FAULTS = ("lost", "clipped", "flat", "outside")
 _FLAT_S, _FLAT_SLOW_S = 5.0, 300.0
 _CLIPPED_SAMPLES, _CLIPPED_STRETCHES = 3, 3
 _LEAST_ACC_LIMIT = 1.9
-"""Least limit in g at which clipping of an accelerometer is reported; body accelerometers range to at least 2 g. A
-resting subject keeps one lower value."""
+"""Least limit in g at which clipping of an accelerometer is reported; a resting subject keeps one lower value."""
 _NEVER_CLIPPED = frozenset({"temp", "hr", "face_au", "eeg_bands"})
 
 

@@ -95,8 +95,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The display name: of a method its parts and shortened differences, without its signals; or the label of the
-        confound-only model."""
+        """The display name: of a method its parts and shortened differences; or the label of the confound-only
+        model."""
         if self.control is not None:
             return label(self.control)
         method = format_method(self.parts, self.pretrainers) or self.id
@@ -109,8 +109,7 @@ class Row:
 
     @property
     def details(self) -> str:
-        """Details of the method: the encoder of each modality, pretraining, recipe, and differences from the plain
-        run."""
+        """Details of the method: encoder of each modality, pretraining, recipe, and differences from the plain run."""
         encoders = ", ".join(f"{modality}: {encoder}" for modality, encoder in self.encoders.items())
         fusion = f"fusion or estimator: {self.fusion}" if self.fusion else ""
         pretraining = f"pretrained by {', '.join(self.pretrainers)}" if self.pretrainers else ""
@@ -223,8 +222,7 @@ TERMINAL_COLUMNS = (
     *("rank", "method", "modalities", "access", "score", "gain", "chance", "movement", "protocol_phase"),
     *("recipe", "subjects", "evidence", "suspicious"),
 )
-"""Columns of a table on the terminal; the end of the entry's id comes last. A column with one value in all rows is
-named once."""
+"""Columns of a table on the terminal; the end of the entry's id comes last. A constant column is named once."""
 
 COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 """The columns of a run's cost."""
@@ -301,8 +299,7 @@ def _make_column(
     title: str = "",
     number: bool = False,
 ) -> Column:
-    """Make a column. By default, its value is the attribute of `Row` with its name, its text is its value, and its
-    title is its name."""
+    """Make a column; by default of the attribute `name` of `Row`, with its value as text and its name as title."""
     get_value: Callable[[Row], Any] = value or attrgetter(name)
     cell = text or (lambda row: as_text(get_value(row)))
     return Column(name, title or name.replace("_", " "), about, get_value, cell, number)
@@ -352,8 +349,7 @@ def _format_ranks(row: Row) -> str:
 
 
 def _format_answer(row: Row, question: str) -> str:
-    """Return an answer with its evidence. The answer on chance has no evidence, since the primary metric stands beside
-    it."""
+    """Return an answer with its evidence. The answer on chance has none, since the primary metric stands beside it."""
     answer = row.answers.get(question)
     if answer is None:
         return ""

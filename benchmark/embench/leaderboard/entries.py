@@ -203,12 +203,6 @@ def _find_nonce(folder: Path, digest: str) -> tuple[str | None, dt.datetime | No
     return (drawn.nonce, drawn.revealed) if drawn else (None, None)
 
 
-def find_best_attestation(found: Iterable[FoundAttestation]) -> Attestation | None:
-    """Return the first valid attestation of the highest level; None where none is valid."""
-    valid = [each.attestation for each in found if not each.stale]
-    return min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
-
-
 def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **figures: Any) -> Path:
     """Write an attestation, dated today, that `by` checked the entry in `folder`; return the path of the file.
 
@@ -238,8 +232,7 @@ def check_name(by: str) -> str:
 
 
 def is_attested_by(folder: Path, by: str, level: Level) -> bool:
-    """True if this person attests the current content of the entry at this level or a higher one; False where the entry
-    or an attestation cannot be read."""
+    """True if this person attests the current entry at this level or a higher one; False if it cannot be read."""
     with suppress(EmbenchError):
         valid = [f.attestation for f in read_attestations(folder, read_manifest(folder)) if not f.stale]
         return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in valid)
@@ -345,8 +338,7 @@ HOW_TO_CONSENT = "embench leaderboard submit RUN, which asks for both"
 
 
 def find_finished_runs(runs: Path, dataset: str | None = None) -> list[Path]:
-    """Return the folders of all finished runs below `runs`/<dataset>/, sorted; with `dataset` (a full name), only its
-    runs."""
+    """Return the folders of all finished runs below `runs`/<dataset>/, sorted; with `dataset`, only its runs."""
     found = sorted(path.parent for path in Path(runs).glob("*/*/run.yaml") if not path.parent.name.startswith("."))
     return found if dataset is None else [each for each in found if read_manifest(each).dataset.name == dataset]
 
@@ -469,8 +461,7 @@ def write_summands(folder: Path, record: Record) -> None:
 
 
 def explain_unpublishable(run: Manifest) -> list[str]:
-    """Return the reasons why a run cannot be on a leaderboard, if any. A run under a leaking protocol can be, without a
-    rank."""
+    """Return the reasons why a run cannot be published, if any. Under a leaking protocol it can, without a rank."""
     reasons = []
     if run.dataset.synthetic is not None:
         reasons.append("its data are synthetic")
@@ -519,9 +510,10 @@ class LeaderboardEntry:
 
     @property
     def evidence(self) -> Backing:
-        """The highest level of evidence that somebody attests, with the person and the date; `self_reported` without
+        """The highest attested level of evidence, with the person and the date; `self_reported` without
         attestations."""
-        best = find_best_attestation(self.attestations)
+        valid = [each.attestation for each in self.attestations if not each.stale]
+        best = min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
         if best is None:
             return Backing()
         stages = f"{len(best.stages)} of {best.total} stages checked" if best.stages else None
@@ -536,8 +528,7 @@ class LeaderboardEntry:
 
     @property
     def files_known(self) -> bool:
-        """True where the raw files are of a known release, or `CONFIRMATIONS` people have the same files, or an early
-        entry does not record them."""
+        """True if the raw files are of a known release, not recorded, or equal to those of `CONFIRMATIONS` people."""
         files = self.run.dataset.files
         having = {each.by for _, each, stale in self.attestations if each.files == files and not stale}
         return files is None or files in find_releases(self.run.dataset.name) or len(having) >= CONFIRMATIONS
@@ -635,8 +626,7 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
 
 
 def read_summands(folder: Path) -> Any:
-    """Read an entry's file of contributions, as `export_entry` wrote it; empty where there is none. Raises DataError
-    where it is not JSON."""
+    """Read an entry's file of contributions; empty where there is none. Raises DataError where it is damaged."""
     path = folder / SUMMANDS_FILE
     try:
         content = parse_json(read_text(path)) if path.is_file() else {}
@@ -646,8 +636,8 @@ def read_summands(folder: Path) -> Any:
 
 
 def load_summands(folder: Path) -> dict[str, Summands]:
-    """Return target -> contributions of groups of subjects to an entry's primary metric. Raises DataError where the
-    file is damaged."""
+    """Return target -> contributions of groups of subjects to the primary metric. Raises DataError where it is
+    damaged."""
     try:
         return {target: Summands.of_json(content) for target, content in read_summands(folder).items()}
     except (ValueError, KeyError, AttributeError, TypeError) as error:

@@ -75,8 +75,7 @@ def read_nonces(boards: Path) -> Nonces | None:
 
 
 def commit_nonces(boards: Path) -> str:
-    """Draw a secret, write the commitment to it, and return the secret. Raises UsageError where there is a commitment
-    already."""
+    """Draw a secret, write the commitment to it, and return the secret. Raises UsageError if one exists already."""
     if (boards / NONCES_FILE).exists():
         raise UsageError("nonces are committed already", where=str(boards / NONCES_FILE))
     secret = end = secrets.token_hex(32)

@@ -85,8 +85,7 @@ from embench.vocabulary import names_code, names_place, texts_in
 # Checks that leaderboards only grow: published entries are unchanged, and new entries are consistent with them.
 
 CheckStatus = Literal["passed", "failed", "not compared", "not possible"]
-"""`not compared`: the data to compare with exist, but the comparison was not made. `not possible`: there are no data to
-compare with."""
+"""`not compared`: data to compare with exist, but were not compared. `not possible`: no data to compare with exist."""
 
 
 class EntryCheck(NamedTuple):
@@ -140,8 +139,7 @@ def _read_bytes(path: Path) -> bytes | None:
 
 
 def _compare_with_others(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
-    """Compare a new entry with the earlier entries of its leaderboard; where there are none, with the other new
-    ones."""
+    """Compare a new entry with the earlier entries of its leaderboard; if there are none, with the other new ones."""
     new_entry, board = now[name], f"{name.rpartition('/')[0]}/"
     of_board = {each: folder for each, folder in now.items() if each.startswith(board)}
     others = [folder for each, folder in sorted(of_board.items()) if each in before]
@@ -160,8 +158,7 @@ def _compare_with_others(name: str, now: Mapping[str, Path], before: Mapping[str
 
 
 def _explain_refusal(folder: Path) -> str:
-    """Return why a new entry is refused by a rule that earlier entries need not meet; empty where it meets all. Other
-    checks report files that cannot be read."""
+    """Return why a new entry is refused by a rule that earlier entries need not meet; empty where it meets all."""
     with suppress(EmbenchError):
         run = read_manifest(folder)
         public = run.card.labels_public == "yes"
@@ -316,8 +313,7 @@ def _check_labels(checked: _CheckedEntry) -> _Outcome:
 
 
 def _check_release(checked: _CheckedEntry) -> _Outcome:
-    """Compare the digest of an entry's raw files with those of known releases; for unknown files, check that others
-    have them too."""
+    """Check that an entry's raw files are of a known release, or that others have them too."""
     if checked.run.dataset.files is None:
         return None
     return [] if checked.entry.files_known else Undefined(UNKNOWN_FILES)
@@ -501,8 +497,7 @@ PUBLISH = (
 
 
 def list_packages(run: Manifest) -> dict[str, str | None]:
-    """Return package -> version for the plugins of a run that are not bundled; None where the version is not
-    recorded."""
+    """Return package -> version (None if not recorded) of a run's plugins that are not bundled."""
     method = run.method
     names = [
         *([] if is_own(run.dataset.name) else [run.dataset.name]),
@@ -572,8 +567,7 @@ def _list_obstacles(run: Manifest, boards: Path, leaking: bool) -> list[str]:
 
 
 def describe_other_subjects(run: Manifest, boards: Path) -> str | None:
-    """Return a sentence if no other entry of this protocol has the run's number of subjects; None if one has, or there
-    are no other entries."""
+    """Return a sentence if there are other entries of this protocol, and none has the run's number of subjects."""
     counts = Counter(read_manifest(entry).cohort.people for entry in _list_other_entries(run, boards))
     own = run.cohort.people
     if not counts or own in counts:

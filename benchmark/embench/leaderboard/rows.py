@@ -91,8 +91,7 @@ def find_cache_file(kind: str, *names: str) -> Path:
 
 @cache
 def hash_code() -> str:
-    """Compute a digest of the source files of embench and of installed plugin packages, which determine the
-    leaderboards."""
+    """Compute a digest of the source files of embench and of installed plugin packages."""
     found, package = hashlib.sha256(), Path(embench.__file__).parent
     own = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
     for path in (*own, *registry.find_shipped_files("**/*.py"), *registry.find_shipped_files("**/*.yaml")):
@@ -112,14 +111,12 @@ def build_board_key(run: Manifest) -> tuple[Any, ...]:
 
 
 def build_controls_key(run: Manifest) -> tuple[Any, ...]:
-    """Return the further facts that two entries must share so that their confound-only models agree: the training
-    labels."""
+    """Return the further facts that two entries must share so that their confound-only models agree."""
     return run.config.get("train_dataset"), *get_label_limits(run)
 
 
 def get_label_limits(run: Manifest) -> tuple[Any, ...]:
-    """Return the number and the proportion of labels that the method and the confound-only models were fitted on; None
-    means all."""
+    """Return the number and the proportion of labels that all models were fitted on; None means all."""
     return run.config.get("label_subjects"), run.config.get("label_fraction")
 
 
@@ -277,8 +274,8 @@ def _get_sort_score(row: Row) -> tuple[float, ...]:
 
 
 def get_mean(row: Row, metric: str | None = None) -> float:
-    """Return a score of a row, by default the primary metric; errors are negated, and undefined scores are below all
-    numbers."""
+    """Return a score of a row, by default the primary metric; errors are negated, undefined scores are minus
+    infinity."""
     score = row.score if metric is None else row.scores.get(metric)
     if score is None:
         return float("-inf")
@@ -480,8 +477,7 @@ def _list_controls(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
 
 
 def _select_control_rows(entries: Sequence[EntrySummary], target: str, load: LoadEntry) -> list[Row]:
-    """Return one row for each confound-only model, from the entry with most subjects, then most seeds, then the first
-    id. Only entries with confirmed models count."""
+    """Return one row for each confound-only model, from the confirmed entry with most subjects, then most seeds."""
     chosen: dict[str, EntrySummary] = {}
     of_target = [(row, entry) for entry in entries if (row := entry.rows.get(target))]
     for _, entry in sorted(of_target, key=lambda each: (-each[0].subjects, -len(each[0].seeds), each[0].id)):
@@ -553,9 +549,8 @@ def load_entry_summaries(root: Path) -> list[EntrySummary]:
 
 
 def load_run_summaries(runs: Path) -> list[EntrySummary]:
-    """Return the summaries of all finished runs below `runs`/<dataset>/, publishable or not, except runs that scored
-    validation subjects. Runs on synthetic data get leaderboards of their own. Raises DataError, or CheckFailed where a
-    run's file was edited."""
+    """Return the summaries of all finished runs below `runs`/<dataset>/ except those on validation subjects. Runs on
+    synthetic data get leaderboards of their own. Raises DataError, or CheckFailed where a file was edited."""
     loaded = (load_run(folder, redacted=False) for folder in find_finished_runs(runs))
     return [_summarise_run(run) for run in loaded if not run.run.dev]
 
@@ -579,8 +574,7 @@ def _select_attestations(folder: Path, names: Sequence[str]) -> Iterator[str]:
 
 
 def _load_summary(folder: Path, attestations: Sequence[Path]) -> EntrySummary:
-    """Return the summary of the entry in `folder`, from the cache where the entry and its `attestations` are
-    unchanged."""
+    """Return the summary of the entry in `folder`, from the cache if the entry and its `attestations` are unchanged."""
     own = sorted(path for path in folder.iterdir() if path.is_file())
     place = find_cache_file("entries", *folder.absolute().parts[-3:], hash_contents((*own, *attestations)))
     if content := read_checked(place):

@@ -167,8 +167,7 @@ def build_sections(entries: Sequence[EntrySummary], load: LoadEntry = load_leade
 def _group_by_people(
     entries: Sequence[EntrySummary], *, divided: bool
 ) -> Iterator[tuple[int | None, list[EntrySummary]]]:
-    """Yield (number of subjects, its entries), most subjects first. If the numbers agree, or if not `divided`, yield
-    (None, all entries)."""
+    """Yield (number of subjects, its entries), most first; (None, all) if numbers agree, or if not `divided`."""
     numbers = sorted({entry.people for entry in entries}, reverse=True)
     if not divided or len(numbers) == 1:
         yield None, list(entries)
@@ -357,8 +356,7 @@ def _parse_number(text: str) -> float | None:
 
 
 def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
-    """Format a table with a line for each row; by default all fields. List items are joined by `; `, and unknown values
-    are empty."""
+    """Format a table with a line for each row; by default all fields. Lists are joined by `; `, None is empty."""
     heads = list(rows[0] if columns is None and rows else columns or ())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -403,11 +401,7 @@ HEADS = {
     "protocol_phase": "given the protocol phase",
 }
 """The columns of a summary of several leaderboards."""
-_COUNTED = {
-    "chance": "above chance",
-    "movement": "given time and movement",
-    "protocol_phase": "given the protocol phase",
-}
+_COUNTED = {question: HEADS[question].partition(" (")[0] for question in QUESTIONS}
 """Question -> the clause about the methods with the answer *yes*."""
 BY_CHANCE = (
     "By chance, at most: if no method predicted anything, 95 of 100 such leaderboards would show no more than this "
@@ -543,8 +537,7 @@ def get_score_header(section: BoardSection) -> str:
 
 
 def describe_lead(ranking: Ranking | None) -> str:
-    """Return a sentence on the lead of the first ranked method and the lead that chance explains; empty for a single
-    method."""
+    """Return a sentence on the lead of the first method and the lead by chance; empty for a single method."""
     if ranking is None or ranking.luck is None or len(ranking.ranks) < 2:
         return ""
     n, bound = len(ranking.ranks), "" if ranking.paired else "at most "

@@ -55,8 +55,7 @@ from embench.vocabulary import FORMULA, texts_in
 
 
 def find_wrong_calibration_data(record: Record) -> Iterator[str]:
-    """Yield contradictions between the recorded calibration data and the record's protocol, compared models and
-    configuration."""
+    """Yield contradictions between the recorded calibration data and the rest of the record."""
     run, given = record.run, recorded_given(record.run.get("calibration_data"))
     protocol, name = recorded_protocol(run["protocol"]), run["protocol"]["name"]
     if (given is not None) != (protocol is not None and protocol.requests_calibration):
@@ -80,8 +79,7 @@ def find_wrong_calibration_data(record: Record) -> Iterator[str]:
 
 
 def find_missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
-    """Return target -> labelled units of tested subjects that the record neither predicts nor counts as
-    unpredicted."""
+    """Return target -> labelled units of tested subjects that are neither predicted nor counted as unpredicted."""
     tested: defaultdict[str, set[int]] = defaultdict(set)
     for row in record.folds:
         if row["role"] == "test":
@@ -162,15 +160,13 @@ def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
 
 
 def resolve_protocol(run: Manifest) -> Protocol:
-    """Return the published rules of a run's protocol, or else the rules in its record. Raises UsageError if neither
-    exists."""
+    """Return the published rules of a run's protocol, else those in its record. Raises UsageError if there are none."""
     recorded = None if run.protocol.name in protocol_names() else recorded_protocol(run.protocol.content())
     return recorded or load_protocol(run.protocol.name)
 
 
 def _list_recorded_reasons(record: Record) -> dict[str, dict[str, Reason]]:
-    """Return target -> confound-only model -> the recorded reason why it does not apply, for models without
-    predictions."""
+    """Return target -> confound-only model -> why it does not apply, for models without predictions."""
     predictions, reasons = record.predictions, dict[str, dict[str, Reason]]()
     predicted = set(predictions.distinct("method", "target"))
     for control, targets in record.scores["confound_only"].items():
@@ -195,8 +191,7 @@ matched score that may be due to which of two subjects is later in the session."
 
 
 def find_wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
-    """Yield messages on faults of an audit: unknown fields, findings and numbers that contradict the entry, and severe
-    findings. Each message names the field."""
+    """Yield faults of an audit: unknown fields, severe findings, and findings and numbers that contradict the entry."""
     version, findings = audit["version"], audit["findings"]
     if type(version) is not int or version not in (PUBLISHED_VERSION, VERSION):
         later = f"expected {PUBLISHED_VERSION} or {VERSION}; update embench, or audit again"
@@ -342,9 +337,8 @@ _SAME_FIGURES = frozenset({"calibration", "balance", "collapse", "validation", "
 
 
 def find_wrong_digests(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
-    """Return one message for each digest in an entry's audit that does not match the entry's files. Undefined if the
-    audit has no digests (then `find_wrong_audit` compares its figures), or if all digests match but other code of
-    embench made the audit."""
+    """Return a message for each digest in an audit that does not match the entry's files. Undefined if the audit has no
+    digests, or if all match but other code of embench made it."""
     if unbound := explain_missing_digests(audit):
         return Undefined(f"{unbound}: it is not bound to these predictions")
     stated, own = audit["digests"], digests_of(record)
@@ -512,8 +506,7 @@ def find_wrong_fields(record: Record) -> Iterator[str]:
 
 
 def _wrong_words(run: Manifest) -> Iterator[str]:
-    """Yield fields with values that no run writes, or not for this request. Checked are the fields that decide with
-    which entries an entry is compared."""
+    """Yield fields that decide on comparisons with other entries, with values that no run writes for this request."""
     config, request = run.config, run.config.get("request")
     count, share, other = (config.get(name) for name in ("label_subjects", "label_fraction", "train_dataset"))
     requested = _format_request_limits(request or {})
@@ -569,8 +562,7 @@ def _parse_version(version: str) -> list[int]:
 
 
 def find_wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
-    """Yield differences from the dataset's installed card, which decides whether labels are withheld and how they are
-    defined."""
+    """Yield differences from the dataset's installed card: label rules, task order, and whether labels are public."""
     recorded, about = run["card"], run["protocol"]["name"]
     rules = recorded["label_rules_hash"]
     if digest(recorded.get("label_rules", [])) != rules:
@@ -656,8 +648,7 @@ def format_run_differences(found: Iterable[Difference]) -> Iterator[str]:
 
 
 def find_wrong_design(record: Record) -> Iterator[str]:
-    """Yield a message where the design, which determines the primary metric, does not follow from the card and the
-    stimuli."""
+    """Yield a message where the design does not follow from the card and the stimuli."""
     stated, fixed = record.manifest.cohort.design, record.manifest.card.fixed_order
     if not len(record.predictions):
         return
@@ -671,8 +662,7 @@ def find_wrong_design(record: Record) -> Iterator[str]:
 
 
 def find_wrong_folds(record: Record) -> Iterator[str]:
-    """Yield units that were predicted in a fold that does not test their subject, or whose subject is not in the
-    cohort."""
+    """Yield predictions in a fold that does not test their subject, and subjects outside of the cohort or all folds."""
     subjects, rows = record.manifest.cohort.subjects, record.predictions
     model, missing = (rows.take(rows.rows_with(method=name)) for name in (MODEL, UNPREDICTED))
     if isinstance(subjects, list) and (foreign := sorted(set(model.texts("subject").names.tolist()) - set(subjects))):

@@ -62,8 +62,8 @@ class Uncompared(Undefined):
 
 
 class LocalData(NamedTuple):
-    """The subjects of a run in the data on this machine. `difference`: how these data differ from the entry's; empty
-    where they agree."""
+    """The subjects of a run in the data here. `difference`: how these data differ from the entry's; empty if they
+    agree."""
 
     cohort: Cohort
     difference: str
@@ -242,8 +242,7 @@ def _index_by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, fl
 # trusted.
 
 Trained = Mapping[tuple[int, int], Sequence[int] | None]
-"""(Seed, fold) -> the units (positions in the cohort) with labels that a method was fitted on; None where they are of
-another dataset."""
+"""(Seed, fold) -> positions of the labelled units that a method was fitted on; None if they are of another dataset."""
 
 
 def find_wrong_confound_only(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
@@ -277,8 +276,7 @@ def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Tra
 
 
 def _list_training_units(run: Manifest, cohort: Cohort) -> Trained:
-    """Return the units of each fold with labels that a run may use; None for a method that was trained on another
-    dataset."""
+    """Return the labelled units of each fold that a run may use; nothing for training on another dataset."""
     if run.config.get("train_dataset"):
         return {}
     protocol, limits = resolve_protocol(run), FewLabels(*get_label_limits(run))
@@ -291,8 +289,7 @@ def _list_training_units(run: Manifest, cohort: Cohort) -> Trained:
 
 
 def _refit_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
-    """Fit all confound-only models again, and return their rows for the units that the record's method has to
-    predict."""
+    """Refit all confound-only models, and return their rows for the units that the method has to predict."""
     protocol, rows = resolve_protocol(run), record.predictions.own
     confound_only = FoldConfounds(
         cohort, protocol, _fit_studies(run, cohort, protocol), recorded_given(run.calibration_data)
@@ -369,9 +366,8 @@ _OTHER_LIBRARIES = 0.005
 
 
 def find_board_differences(folder: Path, others: Iterable[Path]) -> list[str] | Undefined:
-    """Return differences between an entry and the `others` with the same dataset, protocol and targets: in labels,
-    folds and confound-only models. Undefined where no other entry confirms the models. Only one of several equal
-    entries is read."""
+    """Return differences between an entry and the `others` of the same dataset, protocol and targets: in labels, folds
+    and confound-only models. Undefined where no other entry confirms the models."""
     run, known = read_manifest(folder), dict[Any, Path]()
     for path in others:
         if path != folder and _load_facts(path).board == build_board_key(run):
@@ -433,8 +429,7 @@ def describe_copy(record: Record, other: Record) -> str:
 
 
 def find_copy(folder: Path, others: Iterable[Path]) -> str:
-    """Return how an entry copies the predictions of another entry of its leaderboard, and its name; empty where it does
-    not."""
+    """Return how an entry copies the predictions of another one on its leaderboard, and its name; empty if not."""
     record = read_record(folder)
     for path in others if record.labels is not None else ():
         same_board = path != folder and _load_facts(path).board == build_board_key(record.manifest)
@@ -463,8 +458,7 @@ class _Facts(NamedTuple):
 
 
 def _load_facts(folder: Path) -> _Facts:
-    """Return the facts of an entry, cached until its file's size or time changes, since each new entry needs those of
-    all others."""
+    """Return the facts of an entry, cached until its file's size or time changes."""
     status = (folder / RUN_FILE).stat()
     return _read_facts(folder, status.st_size, status.st_mtime_ns)
 

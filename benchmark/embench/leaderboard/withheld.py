@@ -25,14 +25,11 @@ from embench.records.scores import Scores
 LABEL_HMAC_FILE = "labels.hmac"
 DIGITS = 3
 FEWEST_UNITS = 24
-"""Minimum number of labelled units in each tested fold. With fewer, all labelings can be tried one by one in
-seconds."""
+"""Minimum number of labelled units in each tested fold. With fewer, all labelings can be tried in seconds."""
 FEWEST_SUBJECTS = 5
-"""Minimum number of subjects behind each published number, and minimum difference between the subjects of two entries
-if these differ."""
+"""Minimum number of subjects behind each published number, and of subjects that are in only one of two entries."""
 FEWEST_FREE = 80
-"""Minimum number of free labels behind an HMAC; a subject whose labels are all equal counts as one. With fewer, all
-labelings can be tried."""
+"""Minimum number of free labels behind an HMAC, so that not all can be tried; a subject's equal labels count once."""
 REDACTED_FILES = frozenset({"run.yaml", "scores.json", LABEL_HMAC_FILE, AUDIT_FILE, TUNING_FILE})
 _KEPT = (
     *("schema", "primary_metrics", "level", "scores", "confound_only", "differences", "cleared_all", "not_cleared"),
@@ -47,8 +44,7 @@ _SAME_FILES = b"embench: the raw files of this dataset"
 
 
 def explain_derivable_labels(predictions: Predictions, labels: Labels) -> str:
-    """Return the reason why labels could be derived from the published scores of these predictions; empty if they could
-    not."""
+    """Return the reason why labels could be derived from published scores of these predictions; empty if not."""
     known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
     rows = predictions.take(predictions.rows_with(method=MODEL))
     tested: dict[tuple[str, int, int], int] = {}
@@ -70,9 +66,8 @@ def explain_derivable_labels(predictions: Predictions, labels: Labels) -> str:
 
 
 def explain_label_disclosure(folds: Iterable[Mapping[str, Any]], leaderboard: Path) -> str:
-    """Return the reason why publishing an entry with these folds would disclose withheld labels; empty if it would not.
-    The difference between two entries' scores discloses labels if fewer than `FEWEST_SUBJECTS` subjects are in only one
-    of them."""
+    """Return the reason why publishing an entry with these folds would disclose withheld labels; empty if not. Scores
+    differ by the labels of few subjects if fewer than `FEWEST_SUBJECTS` are in only one of two entries."""
     subjects = tested_subjects(folds)
     for other in [path.parent for path in sorted(leaderboard.glob("*/[!.]*/run.yaml"))]:
         in_one = subjects ^ tested_subjects(read_folds(other, read_manifest(other)))
@@ -159,8 +154,7 @@ def find_revealing_part(folder: Path, run: Manifest, scores: Mapping[str, Any], 
 
 
 def hash_labels(labels: Labels, key: bytes) -> str:
-    """Return the text of `labels.hmac`: an HMAC of the sorted labels, and one of a constant, by which others can check
-    whether their raw files give the same `key`."""
+    """Return the text of `labels.hmac`: an HMAC of the sorted labels, and one of a constant, to compare the `key`."""
     content = "\n".join(labels.lines()).encode()
     return f"labels {_hmac(key, content)}\nfiles {_hmac(key, _SAME_FILES)}\n"
 

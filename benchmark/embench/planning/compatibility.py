@@ -76,8 +76,7 @@ def check_parts(method: Method, kind: type[Any]) -> None:
 
 
 def check_inputs(method: Method, card: Card) -> None:
-    """Check that each encoder can read the dataset's channels of its modality. Raises UsageError where there are too
-    few, or others than it needs."""
+    """Check that each encoder can read the dataset's channels of its modality. Raises UsageError where it cannot."""
     counts = {m: len(own.channels) for m, own in card.modalities.items()}
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load("encoder", part.name)
@@ -204,8 +203,7 @@ class Matrix:
         return pretrainer in self.trains[encoder] and fits
 
     def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
-        """Return (title, head, rows) of each table: modalities of encoders, pretrainers of encoders, and pretrainers of
-        fusions."""
+        """Return (title, head, rows) of each table: modalities of encoders, pretrainers of encoders and of fusions."""
         pretrainers = list(next(iter(self.under.values()), ()))
         modalities = [[name, " ".join(read)] for name, read in self.reads.items()]
         trained = [[name, *("yes" if p in those else "-" for p in pretrainers)] for name, those in self.trains.items()]
@@ -392,8 +390,7 @@ def _has_bundled_view(part: Part, preset: str, dataset: str) -> bool:
 
 
 def list_inputs(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
-    """Return for each encoder the seconds of its windows or context, its rate in Hz and the shape (C, T) of its input;
-    None where undefined, as for features."""
+    """Return for each encoder its window or context in s, its rate in Hz and its shape (C, T); None where undefined."""
     rows = []
     for m, part in method.encoders.items():
         encoder = load_encoder(part)
@@ -415,8 +412,7 @@ def list_inputs(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
 
 
 def describe_inputs(method: Method, cohort: Cohort) -> list[str]:
-    """Return the rows of `list_inputs` in sentences, and a note on windows of a bundled recipe that are longer than all
-    units."""
+    """Return the rows of `list_inputs` in sentences, with a note on windows that are longer than all units."""
     notes = []
     for row in list_inputs(method, cohort):
         length = f"a context of {row['context_s']:g} s" if row["context_s"] else f"windows of {row['window_s']:g} s"

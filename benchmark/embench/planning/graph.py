@@ -83,8 +83,7 @@ def make_source_spec(protocol: Protocol, cohort: Cohort, given: Given | None = N
 
 
 def libraries(device: str) -> dict[str, str]:
-    """Return the versions of the computing libraries and, for cuda, the kind of GPU: they affect a network's
-    numbers."""
+    """Return the versions of the computing libraries and, for cuda, the GPU, which affect a network's numbers."""
     found = dict(_list_versions())
     if device == "cuda":
         import torch
@@ -156,8 +155,7 @@ def make_task(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str])
 
 
 def make_labelled_task(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return all units of a source with a label and any of the modalities, as arrays (n,), with their labels `y` (n,
-    targets)."""
+    """Return the units of a source with a label and any of the modalities, as arrays (n,), and labels (n, targets)."""
     labels = np.stack([cohort.labels(target, cohort.positions) for target in cohort.targets], 1)
     sensors = [set(entry.spans) for entry in cohort.store.recordings]
     at = cohort.columns["recording"]
@@ -410,8 +408,7 @@ class Graph:
         return self.stages[self.stages[expected.stage].inputs["fitted"]]
 
     def networks(self) -> Iterator[tuple[ExpectedPredictions, str, Stage[Any]]]:
-        """Yield (prediction, file name of the weights, stage) for the fitted stage behind each prediction, and for its
-        frozen networks."""
+        """Yield (prediction, file name of the weights, stage) of each fitted stage, and of its frozen networks."""
         for expected in self.predictions:
             fitted, targets = self.fitted(expected), "_".join(target.name for target in expected.targets)
             start = f"seed{expected.seed}-fold{expected.fold}-{targets}"
@@ -482,8 +479,8 @@ class Builder:
         return _FoldUnits(train, val, tested, labelled)
 
     def _list_variants(self, sides: _FoldUnits) -> dict[str, tuple[Builder, _FoldUnits]]:
-        """Return name -> (builder, units that it is fitted to): "" for the run itself, and the name of each comparison
-        with less calibration data."""
+        """Return name -> (builder, units to fit): "" for the run itself, and each comparison with less calibration
+        data."""
         if self.setting.protocol.trains_on_calibration:
             own = units_of_subjects(self.fit_on, sides.test)
             others = sides._replace(train=sides.train[~own[sides.train]], labelled=sides.labelled[~own[sides.labelled]])
@@ -521,8 +518,8 @@ class Builder:
         return self.graph.add(Stage("predict", params, {"fitted": fitted}, task, self.setting.places, description))
 
     def _add_pretraining(self, seed: int, fold: int, sides: _FoldUnits) -> dict[str, str]:
-        """Add pretraining; return role -> stage id. Steps on one modality follow each other, and fitting starts from
-        the last."""
+        """Add pretraining; return role -> stage id. Steps on one modality follow each other; fits start from the
+        last."""
         last: dict[str, Stage[PretrainParams]] = {}
         for step in self.method.pretraining:
             role = f"pretrained:{step.modality}" if step.modality else "pretrained"

@@ -35,8 +35,7 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
 
 
 def pin_assets(method: Method) -> Method:
-    """Return a method with the library versions and weights that affect its encoders. Raises DataError or UsageError if
-    weights are not available."""
+    """Return a method with the library versions and weights of its encoders. Raises DataError or UsageError."""
     return replace(method, encoders={m: _pin_part(part) for m, part in method.encoders.items()})
 
 
@@ -200,8 +199,7 @@ def split_datasets(source: str) -> tuple[str, ...]:
 
 
 def _find_sources(text: str, source: str, request: Request) -> tuple[tuple[Source, ...], bool]:
-    """Return the other datasets that a source names, and whether it includes the run's own dataset, of which only a
-    fold's training subjects are used."""
+    """Return the other datasets that a source names, and whether it includes the run's own training subjects."""
     names = split_datasets(source)
     if len(names) == 1:
         return (find_source(source, request.data_root),), False

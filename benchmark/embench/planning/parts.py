@@ -117,8 +117,7 @@ _SETTING = re.compile(
 
 
 def parse_encoder_setting(setting: str) -> str | None:
-    """Return the modality of a setting for one encoder, such as `encoder[ecg[left]+eda].lr=1e-4`; None for other
-    settings."""
+    """Return the modality of a setting for one encoder, such as `encoder[ecg[left]+eda].lr=1e-4`; else None."""
     found = _SETTING.match(setting.partition("=")[0].strip())
     return found[2] if found and found[1] == "encoder" else None
 
@@ -217,8 +216,7 @@ def _set_field(recipe: Recipe, name: str, key: str | None, value: Any, setting: 
 
 
 def _suggest_field(path: str, wrong: str, recipe: Recipe) -> str | None:
-    """Suggest the path of the nearest field, such as `fusion.build.C` for `fusion.C`; None if none is near. `wrong`:
-    the end of `path` that the recipe lacks."""
+    """Suggest the path of the nearest field, such as `fusion.build.C` for `fusion.C`, which ends in `wrong`."""
     known = []
     for name, value in vars(recipe).items():
         parts = asdict(value) if isinstance(value, View) else value
@@ -252,8 +250,7 @@ def _validate(record: type[Any], field: str, value: Any, setting: str) -> Any:
 
 
 def _convert_type(old: Any, value: Any, setting: str) -> Any:
-    """Return the value in the type of the old value. Raises UsageError if it has another type; an integer may replace a
-    float."""
+    """Return the value in the type of the old value. Raises UsageError if it has another type, except int for float."""
     if isinstance(old, tuple) and isinstance(value, list):
         return tuple(value)
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
@@ -387,8 +384,7 @@ def parse_given(request: Request, protocol: Protocol) -> Given | None:
 
 @snapshot()
 def check_names(requests: Iterable[Request]) -> None:
-    """Check seeds and the names of protocols, datasets, encoders and fusions, as far as plans would refuse them. Raises
-    UsageError."""
+    """Check seeds and the names of protocols, datasets, encoders and fusions. Raises UsageError."""
     for request in requests:
         if request.seeds is not None:
             _ = request.seed_list

@@ -87,8 +87,7 @@ def find_pending_stages(stages: Iterable[Stage[Any]], root: Path) -> list[Stage[
 
 
 def estimate_cheap_stages(stages: Sequence[Stage[Any]], root: Path) -> dict[str, float]:
-    """Return id -> expected seconds of each pending cheap stage, from finished stages of its kind; empty without
-    any."""
+    """Return id -> expected seconds of each pending cheap stage, from finished stages of its kind."""
     took: dict[str, list[float]] = defaultdict(list)
     todo = []
     for stage in stages:
@@ -119,15 +118,13 @@ def total_seconds(seconds: Iterable[float], workers: int) -> float:
 _COLUMNS = 112
 """Columns of the measured model: as many as in the models that take most of the time."""
 _CLOCK, _MOVEMENT, _BEHAVIOUR, _CONTACT = 0.6, 12.5, 2.0, 0.8
-"""Time of all models of a fold in multiples of the measured model: models of the time since the start, of the
-accelerometer, of other movement modalities, and of signal quality. Measured with 2,000 and 9,000 training units; error
-below one sixth."""
+"""Time of all models of a fold in multiples of the measured model: of time, of the accelerometer, of other movement
+modalities, of signal quality. Measured with 2,000 and 9,000 training units; error below one sixth."""
 _WINDOWS = 64
 
 
 def estimate_fit_s(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> float:
-    """Return the seconds to fit all confound models that a run with these seeds needs and that are not cached; without
-    the placebo."""
+    """Return the seconds to fit the confound models that a run needs and that are not cached; without the placebo."""
     if protocol.leaks:
         return 0.0
     studies = studies_of(cohort, protocol, {target.name: seeds for target in cohort.targets})
@@ -455,8 +452,7 @@ class Plan:
         return count_leaks(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
 
     def unanswerable(self) -> list[UnanswerableTarget]:
-        """Return the targets for which the study cannot answer, whatever the method, with reasons; none with
-        `--dev`."""
+        """Return the targets that the study cannot answer for any method, with reasons; none with `--dev`."""
         from embench.statistics.answerable import why_unanswerable
 
         seeds, folds_of = self.request.seed_list, partial(_make_folds, self.protocol, self.fit, self.test)
@@ -480,8 +476,7 @@ class Plan:
         return " or ".join(words.get(name) or metric_facts(name).title for name in names)
 
     def describe(self) -> dict[str, Any]:
-        """Return the plan as `--dry-run` prints it: folds, stages, size, expected time of pending stages, and
-        statistical power."""
+        """Return the plan as `--dry-run` prints it: folds, stages, size, expected time, and statistical power."""
         cannot_answer = [self._as_json(each) for each in self.unanswerable()]
         with_confounds = self.request.confounds and not self.request.dev
         once_s = round(estimate_fit_s(self.test, self.protocol, self.request.seed_list), 1) if with_confounds else 0.0
@@ -531,8 +526,7 @@ class Plan:
 
 
 def default_workers(devices: Collection[str]) -> int:
-    """Return the default number of processes: one per core, or one if a stage needs a GPU, which processes would
-    share."""
+    """Return the default number of processes: one per core; one in all if a stage needs a GPU."""
     return cores() if set(devices) <= {"cpu"} else 1
 
 
@@ -666,8 +660,7 @@ def _get_kind(method: Method) -> MethodKind:
 
 
 def _add_seeds(request: Request, protocol: Protocol, method: Method, cohort: Cohort) -> Request:
-    """Return the request with seeds; by default the balanced partitions, or those that a leaderboard requires of such a
-    method."""
+    """Return the request with seeds; by default the balanced partitions, or those that a leaderboard requires."""
     balanced = protocol.split.deal == "balanced"
     if request.partitions not in (None, "balanced") or (request.partitions and request.seeds is not None):
         raise UsageError(
@@ -734,8 +727,7 @@ def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
 
 
 def _make_folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:
-    """Return the folds of a seed. If another dataset is tested, there is one fold: all subjects of `fit` train, except
-    the first fold's validation subjects."""
+    """Return the folds of a seed: one if another dataset is tested, whose validation part is the first fold's."""
     folds = fit.folds(protocol, seed)
     if fit is test:
         return folds

@@ -36,8 +36,8 @@ STAND_IN = "concat"
 
 @dataclass(frozen=True)
 class PretrainingPlan:
-    """A pretraining before execution. `data`: its datasets; `sources`: their subjects; `stages`: modality (None for the
-    whole model) -> the stage that trains it."""
+    """A pretraining before execution. `sources`: subjects of `data`; `stages`: modality (None: whole model) ->
+    stage."""
 
     request: Request
     protocol: Protocol

@@ -128,7 +128,7 @@ class Option:
 
     name: str
     help: str
-    panel: Literal["Method and data", "Experiments", "Files", "Machine"]
+    panel: Literal["Method and data", "Experiments", "Files", "Machine"] = "Method and data"
     sets: str = ""
     points: str | None = None
     required: bool = False
@@ -146,7 +146,6 @@ OPTIONS = (
         "Dataset to use, or ./FOLDER of your own data; see `embench list dataset`.",
         points="Dataset to use. Repeat an option to give several values.",
         required=True,
-        panel="Method and data",
     ),
     Option(
         "encoder",
@@ -154,7 +153,6 @@ OPTIONS = (
         sets="encoders",
         points="Encoder: NAME, or eeg=NAME,ecg=NAME.",
         required=True,
-        panel="Method and data",
         claimed=True,
     ),
     Option(
@@ -162,14 +160,12 @@ OPTIONS = (
         "Pretrainer: NAME, eda=NAME, NAME:SOURCE or NAME:SOURCE+SOURCE; repeatable, applied in order.",
         sets="pretrainers",
         points="Pretrainer, or several separated by commas; or none.",
-        panel="Method and data",
         claimed=True,
     ),
     Option(
         "fusion",
         "Fusion of the modalities; default for one modality: single.",
         points="Fusion of the modalities, or none.",
-        panel="Method and data",
         claimed=True,
     ),
     Option(
@@ -177,7 +173,6 @@ OPTIONS = (
         "Modalities, such as a,b+c (joined channels) or ecg[left] (one channel); default: the modalities of the "
         "dataset card.",
         points="Modalities such as a,b+c,ecg[left].",
-        panel="Method and data",
         claimed=True,
     ),
     Option(
@@ -185,30 +180,25 @@ OPTIONS = (
         "Targets, comma-separated; default: the targets of the dataset card.",
         sets="targets",
         points="Targets, comma-separated.",
-        panel="Method and data",
     ),
     Option(
         "protocol",
         "Name of a protocol, or a YAML file.",
         points="Name of a protocol, or a YAML file.",
-        panel="Method and data",
     ),
     Option(
         "recipe",
         "Size of networks and length of training; default: `paper` on a GPU, `small` on a CPU.",
         points="Size of networks and training.",
-        panel="Method and data",
     ),
     Option(
         "seeds",
         "Seeds, comma-separated; each seed has its own folds. Default: 0,1,2; for estimators 0 to 9 under version 3, "
         "balanced partitions under version 4.",
-        panel="Method and data",
     ),
     Option(
         "partitions",
         "`balanced`: the seeds in which any two subjects share a test fold once: 0 to 5; for up to 16 subjects 0 to 4.",
-        panel="Method and data",
     ),
     Option(
         "device",
@@ -226,7 +216,6 @@ OPTIONS = (
         "Change a setting: path=value, for example fusion.lr=1e-4; repeatable.",
         sets="settings",
         points="Change a setting: path=value. Repeat a path to give several values.",
-        panel="Method and data",
         claimed=True,
     ),
     Option("dev", "Score the validation subjects only; the test labels stay unused.", panel="Experiments"),

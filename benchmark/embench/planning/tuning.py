@@ -185,8 +185,7 @@ def read_tuning(path: Path) -> Tuning:
 
 
 def hash_tuned_method(config: Mapping[str, Any]) -> str:
-    """Return a digest of the method and data of a plan's configuration. Seeds, machine, code versions and the choice of
-    validation or test subjects do not change it."""
+    """Return a digest of the method and data of a configuration, whatever seeds, machine, code versions and test."""
     other = ("seeds", "dev", "device", "threads", "data", "train_data", "tuned", "parts")
     facts = {name: value for name, value in config.items() if name not in other}
     machine = ("code", "libraries", "assets")

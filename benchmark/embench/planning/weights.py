@@ -139,8 +139,7 @@ def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
 
 
 def find_seen(data: PretrainingData | None, dataset: str) -> Saw:
-    """Return which data of a dataset's subjects weights were trained on. `data`: training data of the weights, None if
-    unknown; `dataset`: full name."""
+    """Return which data of a dataset's subjects weights were trained on, from their training `data` (None: unknown)."""
     return "undisclosed" if data is None else data.look_up(re.split("[/:]", strip_variant(dataset))[-1])
 
 
@@ -247,8 +246,7 @@ def list_data_seen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def merge_seen(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Merge the training data of several stages: each source and use of its labels once, with the subjects and hours of
-    all."""
+    """Merge the training data of stages: each source and use of labels once, with the subjects and hours of all."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in manifests:
         key = (one["store"], one["labels"])
@@ -322,8 +320,7 @@ def _find_network(folder: Path, modality: str) -> Path:
 
 
 def _hash_weights(path: Path) -> str:
-    """Return the SHA-256 of a file of weights after reading all of its tensors. Raises UsageError or DataError if it is
-    not a sound safetensors file."""
+    """Return the SHA-256 of a file of weights. Raises UsageError or DataError if it is not a sound safetensors file."""
     if path.suffix != ".safetensors":
         raise UsageError(
             f"{path.name} is not a safetensors file",
@@ -652,8 +649,7 @@ def _find_card_channels(name: str, card: Card, modality: str) -> tuple[Channel, 
 
 
 def _is_same_target(one: Target, other: Target) -> bool:
-    """Return True if predictions of one target are predictions of the other: the same name, kind and number of classes
-    and, for values, the same scale."""
+    """Return True if two targets have the same name, kind, number of classes and, for values, the same scale."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
     return same and (one.traits.has_classes or one.scale == other.scale)
 
@@ -703,8 +699,7 @@ def _split_values(text: str | None) -> list[str | None]:
 
 
 def _expand_drop(request: Request) -> list[str | None]:
-    """Return the values of `drop` that `each` and `all` stand for; other values as they are. Raises UsageError if there
-    is only one modality."""
+    """Return the values of `drop` that `each` and `all` stand for, or its value. Raises UsageError for one modality."""
     if request.drop not in (DROP_EACH, DROP_ALL):
         return [request.drop]
     modalities = _find_modalities(request)

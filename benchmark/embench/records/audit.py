@@ -98,9 +98,8 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Audit:
-    """A complete audit. `run`: id of the run. `checks`: check -> its figures and findings. `skipped`: check -> why it
-    could not run. `digests`: name -> digest of the audited parts of the record (`digests_of`) and of the audit's
-    code."""
+    """A complete audit. `run`: id. `checks`: check -> figures and findings. `skipped`: check -> why it could not run.
+    `digests`: name -> digest of the audited parts of the record (`digests_of`) and of the audit's code."""
 
     run: str
     checks: Mapping[str, CheckResult]
@@ -143,8 +142,7 @@ def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
 
 
 def read_audit(folder: Path) -> dict[str, Any] | None:
-    """Return the content of `audit.json`; None where a run was not audited. Raises DataError where the file is damaged,
-    CheckFailed where it was edited."""
+    """Return the content of `audit.json`; None without an audit. Raises DataError if damaged, CheckFailed if edited."""
     path = Path(folder) / AUDIT_FILE
     if not path.is_file():
         return None

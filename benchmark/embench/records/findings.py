@@ -33,8 +33,8 @@ class FindingText(NamedTuple):
     values: Callable[[FoundValues], FoundValues] = dict
 
     def render(self, evidence: FoundValues) -> str:
-        """Return the sentence of a finding. Raises KeyError, TypeError or ValueError where the evidence is of another
-        kind of finding."""
+        """Return the sentence. Raises KeyError, TypeError or ValueError where the evidence is of another kind of
+        finding."""
         return self.what.format_map({**evidence, **self.values(evidence)})
 
 

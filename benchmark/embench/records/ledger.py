@@ -81,15 +81,13 @@ def record_evaluations(
 
 
 def count_up_to(chain: str, dataset: str, protocol: str, targets: Sequence[str]) -> EvaluationCounts | None:
-    """Return the counts at the time when the line with the hash `chain` was the last of a ledger on this machine; None
-    where no ledger has this line."""
+    """Return the counts when the line with the hash `chain` was a ledger's last; None if no ledger has the line."""
     lines = _read_up_to(chain)
     return None if lines is None else _count(lines, dataset, protocol, targets)
 
 
 def list_methods_up_to(chain: str, dataset: str, protocol: str, target: str) -> list[tuple[str, str]] | None:
-    """Return (run, method) of the test-set evaluations that `count_up_to` counts for a target; None where no ledger has
-    the line."""
+    """Return (run, method) of the evaluations that `count_up_to` counts for a target; None without the line."""
     lines = _read_up_to(chain)
     if lines is None:
         return None
@@ -110,8 +108,7 @@ def _read_up_to(chain: str) -> list[dict[str, Any]] | None:
 
 
 def get_ledger_folder() -> Path:
-    """Return the folder of all ledgers: in `$EMBENCH_CACHE` if set, else in the user's data folder, since caches are
-    deleted."""
+    """Return the folder of all ledgers: in `$EMBENCH_CACHE` if set, else in the user's data folder."""
     chosen = os.environ.get("EMBENCH_CACHE")
     root = Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_data_dir("embench"))
     return root / "ledger"

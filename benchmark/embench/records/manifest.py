@@ -147,8 +147,7 @@ InstalledName = Annotated[str, StringConstraints(pattern=_INSTALLED, max_length=
 """`name` or `package/name`, with a variant or not."""
 _OWN_CODE = r"^[^\r\n\t]+\.py:\w+$|^object:[0-9a-f]{20}:[\w-]+$"
 PluginName = Annotated[str, StringConstraints(pattern=f"{_INSTALLED}|{_OWN_CODE}", max_length=4096)]
-"""An installed name, `path.py:Class` for a class in a file, or `object:DIGEST:Class` for an object from Python; no
-leaderboard accepts the last two."""
+"""An installed name, `path.py:Class`, or `object:DIGEST:Class` from Python; no leaderboard accepts the last two."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
 """Any text on one line."""
 Ethics = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\S[^\r\n\t]*$", max_length=200)]
@@ -367,9 +366,8 @@ class WeightsPart(_Part):
 
 
 class CostPart(_Part):
-    """The cost of a run; None where not measured. `flops`: for one prediction. `energy_j`: energy of the GPU. `cpu_s`:
-    seconds of all cores together. `gpu_s`: seconds during which stages held a GPU. `processor`: names of the
-    processors."""
+    """The cost of a run; None where not measured. `flops`: for one prediction. `energy_j`: of the GPU. `cpu_s`: of all
+    cores together. `gpu_s`: while stages held a GPU. `processor`: names of the processors."""
 
     wall_s: Seconds | None
     parameters: Parameters | None
@@ -383,9 +381,8 @@ class CostPart(_Part):
 
 
 class Circumstances(_Part):
-    """The data, rules, subjects and code of a run, whatever the method. `time_context`: for a submission, as its author
-    declares. `calibration_data`: see `check_given`; `calibration_split`: which units are calibration data and which are
-    scored, in words."""
+    """The data, rules, subjects and code of a run. `time_context`: for a submission, as its author declares.
+    `calibration_data`: see `check_given`; `calibration_split`: calibration data and scored units in words."""
 
     embench_version: Line
     dataset: DatasetPart
@@ -402,8 +399,8 @@ class Circumstances(_Part):
 
 
 class EntryPart(_Part):
-    """The version of a published entry's format, and the digests of its shared files; None for files that it lacks
-    because its labels are not public."""
+    """The version of an entry's format, and digests of its shared files; None for files that withheld labels
+    exclude."""
 
     version: int
     rows: Digest | None = None
@@ -511,8 +508,7 @@ _NOT_COMPARED = ("request", "calibration_data", "file", "seeds")
 
 
 def get_comparable_facts(run: Manifest) -> list[Any]:
-    """Return facts on a run's method and data that are equal for runs which differ only in calibration data or
-    seeds."""
+    """Return facts on a run's method and data that are equal for runs differing only in calibration data or seeds."""
     config = {name: value for name, value in run.config.items() if name not in _NOT_COMPARED}
     return [run.protocol.name, run.dev, run.method.submission, config]
 
@@ -528,8 +524,7 @@ def method_kind(method: MethodPart) -> MethodKind:
 
 
 def only_ranks(method: MethodPart) -> bool:
-    """True if the scores of a method only rank units and are not probabilities, as its fusion's registry entry says;
-    False for unknown methods and submissions."""
+    """True if a method's scores only rank units and are not probabilities, by its registry entry; False if unknown."""
     return any(entry.ranks for entry in registry.entries("fusion") if entry.full_name == method.fusion)
 
 

@@ -32,8 +32,7 @@ from embench.vocabulary import has_control
 
 @dataclass(frozen=True)
 class TextColumn:
-    """A column of texts. `names` (k,): the distinct texts, sorted. `code` (n,): the position of each row's text in
-    `names`."""
+    """A column of texts. `names` (k,): distinct texts, sorted. `code` (n,): position of each row's text in `names`."""
 
     names: np.ndarray
     code: np.ndarray
@@ -207,8 +206,7 @@ COUNTS_LOST, COUNTS_TIED = 0.0, 0.5
 
 
 def as_scored(counts: np.ndarray) -> np.ndarray:
-    """Return the scores of units without a prediction, from their `counts` (n,), see `embench.interfaces.units.Units`:
-    inf if they count as tied, NaN if as lost."""
+    """Return the scores of units without a prediction from their `counts` (n,): inf if tied, NaN if lost."""
     return np.where(counts == COUNTS_TIED, np.inf, np.nan)
 
 
@@ -277,8 +275,7 @@ class Predictions:
 
     @property
     def own(self) -> Predictions:
-        """Rows of the scored method: its predictions, and its units without a required prediction; without
-        confound-only models."""
+        """Rows of the scored method: its predictions, and its units that lack one; without confound-only models."""
         return self.take(self.rows_with(method=MODEL) | self.rows_with(method=UNPREDICTED))
 
     def texts(self, column: str) -> TextColumn:
@@ -418,8 +415,7 @@ def format_columns(columns: Mapping[str, np.ndarray]) -> str:
 
 
 def _format_csv(columns: Mapping[str, np.ndarray], digits: Collection[str]) -> Iterator[str]:
-    """Yield CSV with a line of names, some rows at a time. Columns named in `digits` are rounded to nine significant
-    digits."""
+    """Yield CSV with a line of names, some rows at a time; `digits` names columns with nine significant digits."""
     stored = columns.stored if isinstance(columns, Columns) else columns
     table = Columns({n: _make_column(n, c) if n in TEXT_COLUMNS else c for n, c in stored.items()})
     names = {n: _quote(c.names.tolist()) for n, c in table.stored.items() if isinstance(c, TextColumn)}
@@ -559,9 +555,8 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class SubmittedRow(NamedTuple):
-    """A line of a file of predictions. `scores`: one number, or one per class; `fold` is `NO_FOLD` and `decision` None
-    if the line lacks them. `given`: the test subjects' calibration data, spelled as for `--calibration-data`; empty if
-    the line lacks it."""
+    """A line of a file of predictions. `scores`: one number, or one per class; `fold` is `NO_FOLD`, `decision` None and
+    `given` empty if the line lacks them. `given`: calibration data, spelled as for `--calibration-data`."""
 
     line: int
     subject: str

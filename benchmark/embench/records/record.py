@@ -273,8 +273,7 @@ def join_predictions(rows: str, own: Numbers, confound_only: Numbers, path: Path
 
 
 def _mark_unpredicted(model: Predictions) -> Predictions:
-    """Return the model's rows with numbers that are not finite for the rows of `UNPREDICTED`: inf for ties, else
-    NaN."""
+    """Return the model's rows; numbers of units without a prediction are inf for ties, else NaN."""
     missing = model.rows_with(method=UNPREDICTED)
     if not missing.any():
         return model
@@ -480,8 +479,7 @@ def _read_shared_folds(folder: Path, parts: EntryPart) -> list[dict[str, Any]]:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a run. Raises DataError if run.yaml is missing, damaged or breaks its schema, CheckFailed if
-    it was edited."""
+    """Read the manifest of a run. Raises DataError if run.yaml is missing or damaged, CheckFailed if it was edited."""
     return check_manifest(read_run(folder), str(Path(folder) / RUN_FILE))
 
 
@@ -642,13 +640,11 @@ def _read_text(path: Path, most: int = MOST_BYTES) -> str:
 # Names in records: their resolution, and names that only their author's machine knows.
 
 LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
-"""Options that may name paths on a user's machine. The record has hashes of initial weights, and pretrainers without
-paths, in other fields."""
+"""Options that may name paths on a user's machine; the record has hashes and names instead, in other fields."""
 
 
 def board_name(dataset: str) -> str:
-    """Return the name of the folder that contains a dataset's leaderboards: the dataset's name without the prefix of
-    the bundled package, with `-` for `/`."""
+    """Return the name of a dataset's folder of leaderboards: without the bundled package, and with `-` for `/`."""
     return dataset.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
 
 
@@ -690,8 +686,7 @@ def is_own(dataset: str) -> bool:
 
 
 def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of run.yaml without `LOCAL_OPTIONS`. A protocol's file is replaced by the protocol's name,
-    since the record contains its rules."""
+    """Return the content of run.yaml without `LOCAL_OPTIONS`, and with names in place of paths."""
     config = dict(run["config"])
     if "request" in config:
         asked = config["request"]
@@ -711,6 +706,6 @@ def private_fields(content: Any) -> list[str]:
 
 
 def strip_variant(dataset: str) -> str:
-    """Return a dataset's full name without its variant; variants of a dataset have the same subjects. A dataset class
-    in a file has no variant."""
+    """Return a dataset's full name without its variant, which has the same subjects; unchanged for a class in a
+    file."""
     return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])

@@ -63,8 +63,7 @@ class Score(_Part):
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """The ends of the interval, limited to the range of the metric, which t intervals may exceed; None where there
-        is no interval."""
+        """The ends of the interval, limited to the metric's range, which t intervals may exceed; None without one."""
         if self.low is None or self.high is None:
             return None
         if not self.metric or 0 <= self.low <= self.high <= 1:
@@ -206,8 +205,7 @@ class CalibrationGain(_Part):
 
 @dataclass(frozen=True)
 class ConfoundOnlyModel:
-    """A confound-only model on one target. `scores`: metric -> score; empty where the model does not apply, for the
-    `reason`."""
+    """A confound-only model on one target. `scores`: metric -> score; empty where it does not apply (`reason`)."""
 
     name: str
     scores: Mapping[str, Score]
@@ -320,8 +318,7 @@ class Scores(Mapping[str, Any]):
         return self._file.scores.get(target, {})
 
     def score(self, target: str, metric: str, control: str | None = None) -> Score | None:
-        """Return a score of the method, or of a confound-only model (`control`); None where it is undefined or was not
-        computed."""
+        """Return a score of the method, or of a confound-only model; None where it is undefined or was not computed."""
         scores = self.of(target) if control is None else self._find_confound_only(control, target)[0]
         found = scores.get(metric)
         return found if found is not None and found.defined else None
@@ -344,8 +341,7 @@ class Scores(Mapping[str, Any]):
         return self._file.calibration_gain.get(target)
 
     def coverage(self, target: str) -> float | None:
-        """Return the proportion of labelled units of eligible subjects that the method predicts, 0 to 1; None where it
-        was not recorded."""
+        """Return the proportion (0 to 1) of labelled units that the method predicts; None where it was not recorded."""
         return self._file.coverage.get(target)
 
     def confound_only(self, target: str) -> list[ConfoundOnlyModel]:
@@ -375,8 +371,7 @@ class Scores(Mapping[str, Any]):
 # Differences between a recorded document of scores and a recomputed one.
 
 TOLERANCE = 1e-6
-"""Largest difference of equal numbers, relative to their size if that is above 1: libraries and processors differ in
-the last digits."""
+"""Largest difference of equal numbers, relative to numbers above 1: processors differ in the last digits."""
 NUISANCES_DIFFER = 1e-3
 """Tolerance of numbers that depend on refitted models of confounds."""
 ABSENT = "nothing"

@@ -44,8 +44,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _format_scaled(number: float | None, sizes: Sequence[tuple[float, str]]) -> str:
-    """Return a number as text with a unit of `sizes` (size, letter): `996`, `15.5 k`, `1.25 M`. 0 and None are not
-    measured."""
+    """Return a number with a unit of `sizes` (size, letter): `996`, `15.5 k`, `1.25 M`. 0 and None are not measured."""
     if not number:
         return NOT_MEASURED
     size, letter = next((s for s in sizes if number >= s[0]), sizes[-1])
@@ -203,8 +202,7 @@ def format_control(score: Interval | None, missing: str = "-") -> str:
 
 
 def format_points(value: float, bounded: bool) -> str:
-    """Return a difference of scores as text: in hundredths with one decimal if the score is `bounded`, else with three
-    digits."""
+    """Return a difference of scores: in hundredths with one decimal if `bounded`, else with three digits."""
     text = f"{100 * value:.1f}" if bounded else f"{value:.3g}"
     return "0.0" if text == "-0.0" else text
 

@@ -225,8 +225,7 @@ def find_questions(dataset: str) -> dict[str, Question]:
 
 
 def find_releases(dataset: str) -> dict[str, str]:
-    """Return digest of raw files -> the subjects' source, as the `registry.yaml` of a dataset with this full name lists
-    its releases."""
+    """Return digest of raw files -> the subjects' source, for the releases that a dataset's `registry.yaml` lists."""
     entry = _find_dataset(dataset)
     return dict(entry.releases) if entry else {}
 

@@ -230,8 +230,7 @@ ASKS = "asks"
 """Field of a dataset's entry: target -> its `question` and its `labels`."""
 
 LABEL_ORIGINS = ("task", "film's class", "self-report", "observer")
-"""Origins of labels: the given task, the class of a video or another stimulus, subjects' self-reports, observers'
-ratings."""
+"""Origins of labels: the given task, the class of a stimulus, subjects' self-reports, observers' ratings."""
 
 
 @dataclass(frozen=True, slots=True)

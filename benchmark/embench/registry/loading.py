@@ -159,8 +159,7 @@ def describer(name: str) -> Callable[[Path], str]:
 
 
 def converters() -> list[tuple[str, Converter]]:
-    """Return all checkpoint converters: the full name of each plugin, and its function. Raises PluginError if an import
-    fails."""
+    """Return the full name and function of each checkpoint converter. Raises PluginError if an import fails."""
     named = [entry for entry in entries() if entry.converter and not entry.broken]
     return [(entry.full_name, cast("Converter", _load_function(entry, str(entry.converter)))) for entry in named]
 
@@ -337,8 +336,8 @@ def _hash_source(entry: Entry) -> str:
 
 
 def source_closure(module: str) -> tuple[dict[str, str], list[Path]]:
-    """Return module name -> code, of a module and all modules it imports from its top-level package, and their files;
-    nothing is imported."""
+    """Return module name -> code, of a module and all that it imports from its package, and their files; without
+    import."""
     top, codes, waiting = module.partition(".")[0], dict[str, str](), [module]
     files: list[Path] = []
     while waiting:
@@ -438,8 +437,8 @@ class LifecycleSpec:
 
     @hookspec
     def run_ended(self, run: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
-        """Called after a run's record is written; `scores` is the content of `scores.json`; `embench.Scores(scores)`
-        reads it as objects."""
+        """Called after a run's record is written; `scores`: content of `scores.json`, as for
+        `embench.Scores(scores)`."""
 
 
 class Observers:
@@ -512,8 +511,7 @@ def _get_title(observer: object) -> str:
 
 
 def _make_manager(observer: object) -> pluggy.PluginManager:
-    """Return a manager that calls the hooks of one observer. Raises PluginError if these do not match `LifecycleSpec`,
-    or there are none."""
+    """Return a manager that calls an observer's hooks. Raises PluginError if these do not match `LifecycleSpec`."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(LifecycleSpec)
     try:

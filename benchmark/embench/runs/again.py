@@ -62,8 +62,7 @@ def find_finished(request: Request, placebo: bool, on_event: EventCallback) -> R
 
 
 def hash_inputs(request: Request) -> str | None:
-    """Return a digest of the files that decide a run's plan: code, libraries, data, and the available GPUs. None if
-    they cannot be determined."""
+    """Return a digest of all that decides a run's plan: code, libraries, data and GPUs. None if it is unknown."""
     if not _is_plain(request):
         return None
     packages = [Path(embench.__file__).parent, *(folder for name in installed() for folder in folders(name))]
@@ -160,8 +159,7 @@ def _list_files(folder: Path) -> list[tuple[str, int, int, int]]:
 
 
 def list_other_versions(recorded: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return (name, recorded version, version here) of the software that determines a method's numbers on a CPU, where
-    the two versions differ."""
+    """Return (name, recorded version, version here) of software that affects numbers on a CPU, where these differ."""
     from embench.engine.stage import ENGINE_REVISION
 
     here = {name: installed_version(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}

@@ -298,8 +298,7 @@ def make_manifest(
 
 
 def _describe_origin(planned: Plan) -> dict[str, Any]:
-    """Return the fields `trained_on`, if a method was trained on another dataset, and `sites`, if sensor sites
-    differed."""
+    """Return the fields `trained_on` and `sites`, if a method was trained on other data, or sensor sites differed."""
     sites = {"sites": dict(planned.sites)} if planned.sites else {}
     if planned.trained_on is None:
         return sites
@@ -409,8 +408,7 @@ def _list_pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str,
 
 
 def sum_costs(planned: Plan, outcome: Outcome) -> CostPart:
-    """Return the cost of a run, with shared stages counted fully; values are None if one of its stages was not
-    measured."""
+    """Return the cost of a run, with shared stages counted fully; None where a stage was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
     predicted = planned.graph.predictions[0]
     fitted = planned.graph.fitted(predicted)
@@ -430,8 +428,7 @@ def sum_costs(planned: Plan, outcome: Outcome) -> CostPart:
 
 
 def _sum_processor_times(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the fields `cpu_s`, `gpu_s` and `processor` of a cost; empty if a stage is older than these
-    measurements."""
+    """Return the fields `cpu_s`, `gpu_s` and `processor` of a cost; empty if a stage did not measure them."""
     if any("cpu_s" not in result for result in results):
         return {}
     seconds = {name: round(sum(result[name] for result in results), 3) for name in ("cpu_s", "gpu_s")}

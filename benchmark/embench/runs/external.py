@@ -189,8 +189,7 @@ def group_by_amount(protocol: Protocol, rows: Sequence[SubmittedRow], given: str
 def find_comparisons(
     rows: RowsByAmount, given: Given | None
 ) -> tuple[dict[str, Sequence[SubmittedRow]], dict[str, Reason]]:
-    """Return name -> rows of the comparisons of a method with less calibration data, and name -> reason of missing
-    ones."""
+    """Return name -> rows of the comparisons with less calibration data, and name -> reason of missing ones."""
     found, absent = {}, dict[str, Reason]()
     for name, less in given.without().items() if given else ():
         if less in rows.rows:
@@ -326,8 +325,7 @@ def score_amounts(
 
 @dataclass(frozen=True)
 class _File:
-    """A file of predictions, read and checked, and the data to score it with. `name`: name of the method; `cohort`: all
-    subjects of the data."""
+    """A file of predictions, checked, and the data to score it with. `name`: of the method; `cohort`: all subjects."""
 
     path: Path
     sha: str
@@ -456,8 +454,7 @@ def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tupl
 def _make_folds(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path
 ) -> tuple[dict[int, list[Fold]], set[int]]:
-    """Return seed -> folds, and the seeds whose folds are the file's own. Other seeds use the protocol's partition,
-    where the file states the same folds or none."""
+    """Return seed -> folds, and the seeds with folds of the file's own; others use the protocol's partition."""
     folds: dict[int, list[Fold]] = {}
     own: set[int] = set()
     for seed in sorted({row.seed for row in rows}):

@@ -57,8 +57,8 @@ class GridFile:
         return self.path.stem.partition("-")[0]
 
     def read_processes(self) -> dict[GridFile, dict[str, Any]]:
-        """Return the file of each process that works, or has worked, on the same grid -> its content and its `state`,
-        in order of start."""
+        """Return file -> content with `state`, of each process that works or worked on the same grid, in order of
+        start."""
         found = {}
         for path in self.path.parent.glob(f"{self.grid}-*.json"):
             with contextlib.suppress(DataError):  # the file was just removed

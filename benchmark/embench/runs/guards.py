@@ -75,8 +75,8 @@ def select_foreign_parts(plan: Plan) -> dict[str, Part]:
 
 
 def describe_input(plan: Plan, part: str) -> tuple[Any, ...]:
-    """Return the input on which a plugin from Python is checked: for an encoder (modality, channels, rate in Hz), for a
-    fusion the number of modalities."""
+    """Return the input to check a plugin from Python on: (modality, channels, rate in Hz), or (number of
+    modalities,)."""
     if _get_kind(part) == "fusion":
         return (len(plan.method.modalities),)
     m = part.partition("[")[2].removesuffix("]")
@@ -96,8 +96,7 @@ def _list_sources(plan: Plan) -> dict[str, Source]:
 
 
 def repeat_alone(plan: Plan, root: Path) -> None:
-    """Repeat the predictions of a finished run in a fresh process, see `embench.engine.work.check_alone`. Raises
-    PluginError if they differ."""
+    """Repeat a finished run's predictions in a fresh process, see `check_alone`. Raises PluginError if they differ."""
     stages = dict.fromkeys(id_ for each in plan.graph.predictions for id_ in (each.stage, *each.beside.values()))
     doing = f"while predicting alone what {plan.method.title} predicted in batches"
     in_fresh_process(doing, check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())
@@ -195,8 +194,7 @@ none exceeded .06 both with true labels and with swapped labels, which reverse t
 
 
 def permute_labels(planned: Plan, k: int) -> Plan:
-    """Return the plan with training labels permuted within each subject, differently for each `k`. Test labels and
-    labels of source datasets are unchanged."""
+    """Return the plan with training labels permuted within each subject of the dataset, differently for each `k`."""
     return _reorder_labels(planned, lambda y, rng: y[rng.permutation(len(y))], k)
 
 

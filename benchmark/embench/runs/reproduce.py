@@ -141,8 +141,7 @@ def _load_new_cohort(plan: Plan, source: Source) -> Cohort:
 
 
 def _make_new_stage(plan: Plan, expected: ExpectedPredictions, cohort: Cohort, root: Path) -> Stage[PredictParams]:
-    """Return the stage that predicts new units with the trained model of a fold. Raises DataError if the model is
-    missing."""
+    """Return the stage that predicts new units with a fold's trained model. Raises DataError if that is missing."""
     old = plan.graph.stages[expected.stage]
     fitted = old.inputs["fitted"]
     if not Folder(root, fitted).done:
@@ -285,8 +284,7 @@ def reproduce_entry(
 
 
 def _draw_stages(folder: Path, run: Manifest, count: int, nonce: str | None, result: Reproduction) -> None:
-    """Pick the folds of a spot check, and store them in `result`. The nonce is the given one, else the one revealed for
-    the entry, else drawn now."""
+    """Store the folds of a spot check in `result`, by the given nonce, the one revealed for the entry, or a new one."""
     digest, every, nonces = hash_entry(folder, run), list_test_stages(folder, run), read_nonces(folder.parents[2])
     if nonce is None and nonces and (drawn := nonces.find_reveal(digest)):
         nonce, result.source, result.revealed = drawn.nonce, NONCES_FILE, drawn.revealed
@@ -309,7 +307,7 @@ def _check_installed(folder: Path, run: Manifest) -> None:
 
 @contextmanager
 def _open_folder(runs: Path | None) -> Iterator[Path]:
-    """Yield the folder of a reproduction's stages: `runs`, or a temporary one. Raises UsageError if it holds finished
+    """Yield the folder of a reproduction's stages: `runs` or a temporary one. Raises UsageError if it has finished
     runs."""
     if runs is None:
         with tempfile.TemporaryDirectory(prefix="embench-reproduce-") as folder:
@@ -358,8 +356,7 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
 
 
 def _list_training_units(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:
-    """Return (seed, fold) -> the units (positions in the cohort) that the method is trained on; None where they are of
-    another dataset."""
+    """Return (seed, fold) -> positions of the units that the method is trained on; None if of another dataset."""
     own = planned.fit is planned.test
     return {(expected.seed, expected.fold): expected.train if own else None for expected in planned.graph.predictions}
 
@@ -377,8 +374,7 @@ def _get_fold_rows(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
 def _run_and_compare(
     record: Record, run: Manifest, planned: Plan, place: Path, result: Reproduction, progress: EventCallback | None
 ) -> None:
-    """Run the stages of a reproduction, all or those of a spot check, and compare predictions (without labels, scores)
-    and cost with the entry's."""
+    """Run the stages of a reproduction, and compare predictions (without labels, scores) and cost with the entry's."""
     counted, first = planned, planned.graph.predictions[0]
     if result.stages is not None:
         counted = replace(planned, graph=_select_counted_stages(planned.graph, result.stages))

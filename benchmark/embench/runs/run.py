@@ -52,8 +52,7 @@ ON_A_CLUSTER = 100
 def choose_workers(
     request: Request, stages: Sequence[Stage[Params]], executor: str = "local", workers: int | None = None
 ) -> int:
-    """Return the number of stages that run at a time: the requested one, else one that suits the stages' devices, or a
-    cluster."""
+    """Return the number of stages that run at a time: the requested one, or one that suits devices or a cluster."""
     if workers or request.workers:
         return workers or request.workers or 1
     return default_workers({s.params.common.device for s in stages}) if executor == "local" else ON_A_CLUSTER
@@ -116,8 +115,7 @@ def collect_history(planned: Plan, root: Path) -> list[dict[str, Any]]:
 
 
 def link_weights(planned: Plan, root: Path) -> None:
-    """Put the fitted networks beside the record, as links to the stages' files if the disk supports that. Raises
-    MachineError if the disk refuses."""
+    """Link the fitted networks beside the record, or copy them. Raises MachineError if the disk refuses."""
     for _, name, stage in planned.graph.networks():
         source, place = Folder(root, stage.id).file("weights.safetensors"), planned.folder / "weights" / name
         if not source.is_file():
@@ -155,8 +153,7 @@ class GridResult:
 
 
 def describe_plans(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
-    """Return the plans of requests as `--dry-run` prints them, made on one snapshot of the disk. Data are not
-    prepared. Raises the errors of `make`."""
+    """Return the plans of requests as `--dry-run` prints them, without preparing data. Raises the errors of `make`."""
     with snapshot(), without_preparing():
         return [make(request, progress).describe() for request in requests]
 
@@ -284,8 +281,7 @@ def _label_notes(planned: Plan) -> list[str]:
 
 @snapshot()
 def _estimate_stages(plans: Sequence[Plan], root: Path) -> dict[str, float]:
-    """Return id -> expected seconds of each pending stage. Training of networks is measured, other stages are estimated
-    from finished stages of their kind."""
+    """Return id -> expected seconds of each pending stage, measured for networks, else from stages of its kind."""
     seconds: dict[str, float] = {}
     for planned in plans:
         own = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
