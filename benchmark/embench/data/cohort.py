@@ -259,8 +259,6 @@ def _get_natural_key(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-# The subjects and units of a run: training and test subjects, labels, and excluded subjects with reasons.
-#
 # The planner reads labels only to give each stage those of its own training and validation units.
 
 
@@ -623,9 +621,6 @@ def _export(rule: Any) -> dict[str, Any]:
     # Newer fields are left out while unset, so that published hashes stay valid.
     values = {k: v for k, v in asdict(rule).items() if v or k not in ("classes", "edges", "centred")}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-
-# The labels of a dataset's units, as a record holds them.
 
 
 def compute_cohort_labels(

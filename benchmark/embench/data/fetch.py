@@ -72,10 +72,9 @@ def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -
 def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with zipfile.ZipFile(archive) as source:
         members = source.infolist()
-        _check_names(archive, [(member.filename, member.is_dir()) for member in members])
-        for member in members:
-            if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _make_refusal(archive, member.filename, "a link or a device")
+        kinds = (stat.S_IFMT(member.external_attr >> 16) for member in members)
+        plain = [kind in (0, stat.S_IFREG, stat.S_IFDIR) for kind in kinds]
+        _check_members(archive, [(member.filename, member.is_dir()) for member in members], plain)
         total, done = sum(member.file_size for member in members), 0
         check_room(folder, total)
         for member in members:
@@ -96,10 +95,8 @@ def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
 def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with tarfile.open(archive) as source:
         members = list(islice(source, MOST_MEMBERS + 1))
-        _check_names(archive, [(member.name, member.isdir()) for member in members])
-        for member in members:
-            if not (member.isfile() or member.isdir()):
-                raise _make_refusal(archive, member.name, "a link or a device")
+        plain = [member.isfile() or member.isdir() for member in members]
+        _check_members(archive, [(member.name, member.isdir()) for member in members], plain)
         total, done = sum(member.size for member in members), 0
         check_room(folder, total)
         for member in members:
@@ -109,8 +106,12 @@ def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
                 progress(done, total)
 
 
-def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
-    """Refuse member names, each with True for a folder, that cannot all be written below one folder."""
+def _check_members(archive: Path, members: Sequence[tuple[str, bool]], plain: Sequence[bool]) -> None:
+    """Refuse an archive whose members cannot all be written below one folder.
+
+    Args:
+        members: name of each member, and whether it is a folder. `plain`: whether it is a file or a folder.
+    """
     if len(members) > MOST_MEMBERS:
         raise DataError(
             "the archive contains too many files", where=str(archive), expected=f"at most {MOST_MEMBERS:,} files"
@@ -124,6 +125,9 @@ def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
             files.add(path)
     if clash := files & folders:
         raise _make_refusal(archive, str(min(clash)), "both a file and a folder")
+    for (name, _), is_plain in zip(members, plain, strict=True):
+        if not is_plain:
+            raise _make_refusal(archive, name, "a link or a device")
 
 
 def _check_member(archive: Path, name: str) -> PurePosixPath:

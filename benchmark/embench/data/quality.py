@@ -21,8 +21,6 @@ from embench.store import Store
 from embench.store.store import cache_array
 from embench.system import ProgressCallback, explain_missing_library, installed_version
 
-# Plausible values of a body and a sensor on it, by measurement unit, for all readers.
-
 PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
     "uS": (-5.0, 200.0),
     "degC": (0.0, 60.0),

@@ -51,8 +51,6 @@ from embench.statistics.scores import compute_scores
 from embench.system import ProgressCallback
 from embench.vocabulary import FORMULA, texts_in
 
-# Checks of the calibration data that a record states.
-
 
 def find_wrong_calibration_data(record: Record) -> Iterator[str]:
     """Yield contradictions between the recorded calibration data and the rest of the record."""
@@ -370,9 +368,7 @@ def hash_audit_code() -> str:
     return digest.hexdigest()[:32]
 
 
-# Checks that published entries are consistent with their own predictions, labels and folds.
-#
-# These checks train nothing and read no data. The audit covers what needs another run or the data.
+# All checks of an entry. They train nothing and read no data; the audit covers what needs another run or the data.
 
 MOST_NAMED = 3
 """Maximum number of differences that a message names."""

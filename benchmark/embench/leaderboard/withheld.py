@@ -31,10 +31,8 @@ FEWEST_SUBJECTS = 5
 FEWEST_FREE = 80
 """Minimum number of free labels behind an HMAC, so that not all can be tried; a subject's equal labels count once."""
 REDACTED_FILES = frozenset({"run.yaml", "scores.json", LABEL_HMAC_FILE, AUDIT_FILE, TUNING_FILE})
-_KEPT = (
-    *("schema", "primary_metrics", "level", "scores", "confound_only", "differences", "cleared_all", "not_cleared"),
-    *("absent", "calibration_gain"),
-)
+_KEPT = ("schema", "primary_metrics", "level", "scores", "confound_only", "absent", "calibration_gain")
+"""Parts of scores.json that are published without labels."""
 _KEPT_NUMBERS = ("mean", "std", "low", "high", "subjects", "over")
 CONSTANT_MODELS = frozenset({"majority", "prior"})
 """Confound-only models that anyone can repeat without data. Whoever repeats the random decisions of `prior` could learn

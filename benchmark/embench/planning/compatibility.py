@@ -25,8 +25,6 @@ from embench.planning.parts import Method, Pretraining
 from embench.registry.catalogue import is_object
 from embench.store import Store
 
-# Compatibility of parts as plugins declare it: the check of a method, and the matrix of all.
-
 
 def check_parts(method: Method, kind: type[Any]) -> None:
     """Check that encoders read their modalities, that the fusion accepts their number, and that pretrainers fit both.

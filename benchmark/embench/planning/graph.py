@@ -359,9 +359,6 @@ def _without_adaptation(part: Part) -> Part:
     return replace(part, recipe=replace(part.recipe, adapt="full"))
 
 
-# The graph of stages of a run: pretraining, fits, fusions and predictions for every seed, fold and target.
-
-
 @dataclass(frozen=True)
 class ExpectedPredictions:
     """Where the predictions of some targets in a fold will be found.

@@ -24,8 +24,6 @@ from embench.records import TimeContext, find_time_context
 from embench.records.manifest import Inputs, Joins
 from embench.vocabulary import did_you_mean, nearest
 
-# Parts of a plan: the method with resolved plugins and recipes, and its pretraining steps.
-
 FUSION = "fusion"
 """Key of the fusion's weights, beside the modalities as keys of the encoders' weights."""
 

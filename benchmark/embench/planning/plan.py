@@ -339,8 +339,6 @@ def _sample_units(stage: Stage[FitParams]) -> Stage[FitParams]:
     return replace(stage, task=task, places={**stage.places, "blank": True})
 
 
-# The plan of a run: everything resolved and laid out, without training.
-
 THREADS = 1
 """Threads of every stage, for any number of workers, so that sums are computed in one order."""
 

@@ -121,9 +121,7 @@ def translate_schema(content: Any, where: str, translate: Callable[[Any], Any]) 
     return part
 
 
-# The model of `run.yaml`: a `Manifest`, with which it is written and validated.
-#
-# A field with a default may be absent: records of earlier versions lack it, or not every kind of record has it.
+# Parts of `run.yaml`. A field with a default may be absent, in early records or in some kinds of records.
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -512,8 +510,6 @@ def get_comparable_facts(run: Manifest) -> list[Any]:
     config = {name: value for name, value in run.config.items() if name not in _NOT_COMPARED}
     return [run.protocol.name, run.dev, run.method.submission, config]
 
-
-# Kind of a method, features or network, and whether its scores only rank; the same everywhere.
 
 MethodKind = Literal["features", "network"]
 

@@ -316,8 +316,6 @@ def _to_scored(values: np.ndarray, column: str) -> np.ndarray:
     return values.astype(np.float64) if column == "decision" else nine_digits(values.astype(np.float64))
 
 
-# The folder of a run: written whole or not at all, and checked against its schema when it is read.
-
 RUN_FILE = "run.yaml"
 TUNING_FILE = "tuning.json"
 """The choices of a tuned run, see `embench.planning.tuning`."""

@@ -25,14 +25,7 @@ from embench.planning.plan import Plan, assumed_fields, estimate_fit_s
 from embench.planning.request import Request
 from embench.protocols import CALIBRATION_ONLY, roles
 from embench.records.ledger import EvaluationCounts
-from embench.records.manifest import (
-    CostPart,
-    Manifest,
-    MethodPart,
-    RecipePart,
-    TrainedOnPart,
-    WeightsPart,
-)
+from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, TrainedOnPart, WeightsPart
 from embench.records.predictions import MODEL, Embeddings
 from embench.records.record import TUNING_FILE, is_own
 from embench.records.scores import Scores
@@ -51,8 +44,6 @@ from embench.statistics.evaluation import (
 from embench.statistics.joined import units_of
 from embench.system import EventCallback
 from embench.vocabulary import visible
-
-# Scoring of a plan's predictions: the only place where `run` reads test labels.
 
 
 def evaluate(
@@ -230,9 +221,6 @@ def list_fold_rows(plan: Plan) -> list[dict[str, Any]]:
             columns = {"fold": 0, "role": "test", "seed": seed, "reason": ""}
             rows += [{"subject": s, "group": plan.test.groups[s], **columns} for s in plan.test.subjects]
     return [*rows, *evaluation.excluded_rows(plan.test, rows)]
-
-
-# The content of run.yaml, from a plan and the results of its stages.
 
 
 def make_manifest(

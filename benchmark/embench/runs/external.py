@@ -20,15 +20,7 @@ from embench.files import digest, saving, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.planning.request import Request
-from embench.protocols import (
-    CALIBRATION_ONLY,
-    NO_CALIBRATION,
-    Fold,
-    Given,
-    Protocol,
-    count_leaks,
-    load_protocol,
-)
+from embench.protocols import CALIBRATION_ONLY, NO_CALIBRATION, Fold, Given, Protocol, count_leaks, load_protocol
 from embench.protocols.partition import GivenRow, complete_folds
 from embench.reasons import Reason
 from embench.records import TimeContext, ledger, record

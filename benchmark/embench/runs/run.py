@@ -43,8 +43,6 @@ from embench.statistics.form import first_lines
 from embench.statistics.result import Result
 from embench.system import EventCallback
 
-# Run the stages of a plan in the folder shared by all runs of a runs folder.
-
 ON_A_CLUSTER = 100
 """Default number of stages, or jobs of stages, that run at a time on a cluster."""
 
@@ -129,9 +127,6 @@ def link_weights(planned: Plan, root: Path) -> None:
                 shutil.copyfile(source, place)
         except OSError as error:
             raise MachineError(f"cannot save the weights: {error.strerror}", where=str(place)) from error
-
-
-# One run, or a grid of runs, from plan to record.
 
 
 @dataclass(frozen=True)

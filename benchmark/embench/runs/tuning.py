@@ -63,15 +63,9 @@ class Tuned:
         """Return the trials as a table: one column per setting, the mean score of each target, and `chosen`."""
         import pandas as pd
 
-        return pd.DataFrame(
-            {
-                "trial": row["trial"],
-                **dict(setting.split("=", 1) for setting in row["settings"]),
-                **row["means"],
-                "chosen": row["chosen"],
-            }
-            for row in self.trials
-        )
+        settings = [dict(setting.split("=", 1) for setting in row["settings"]) for row in self.trials]
+        rows = zip(self.trials, settings, strict=True)
+        return pd.DataFrame({"trial": r["trial"], **own, **r["means"], "chosen": r["chosen"]} for r, own in rows)
 
 
 def tune(request: Request, search: Search, progress: EventCallback | None = None) -> Tuned:
