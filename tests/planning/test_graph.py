@@ -205,7 +205,7 @@ def test_a_forecast_counts_rows_of_seconds_of_this_process(shared, monkeypatch):
     monkeypatch.setattr(planning, "time", Clock())
     plan = shared.plan("Pool", modalities="ecg", settings=("encoder.batch=8",))
     (one, *_) = [stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
-    rows = planning._training_rows(one)
+    rows = planning._count_training_rows(one)
     assert forecast_stages([one])[one.id] == pytest.approx(rows / 8 * one.params.recipe.epochs)
     assert clocks["wall"] == 0
     settings = ("encoder.batch=8", "encoder.epochs=50", "encoder.adapt=frozen")
