@@ -198,10 +198,10 @@ def _draw(values: Range | tuple[str, ...], name: str) -> str:
     share = int(hashlib.sha256(name.encode()).hexdigest()[:13], 16) / 2**52
     if not isinstance(values, Range):
         return values[int(share * len(values))]
-    return format_number(values.at(share))
+    return format_setting(values.at(share))
 
 
-def format_number(number: float) -> str:
+def format_setting(number: float) -> str:
     """Return the number as text with few digits."""
     return str(number) if isinstance(number, int) else f"{number:.3g}"
 

@@ -18,7 +18,7 @@ from embench.planning.graph import ExpectedPredictions, stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.planning.tuning import Choice, Search, Tuning, format_number, hash_tuned_method, parse_space
+from embench.planning.tuning import Choice, Search, Tuning, format_setting, hash_tuned_method, parse_space
 from embench.runs import evaluate
 from embench.runs import run as runner
 from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
@@ -141,7 +141,7 @@ def _list_trial_settings(search: Search) -> Iterator[str]:
     """Yield settings that together contain every path of a search with all of its values, or a range's lower end."""
     for path, values in parse_space(search.space).items():
         yield from (
-            f"{path}={value}" for value in (values if isinstance(values, tuple) else (format_number(values.low),))
+            f"{path}={value}" for value in (values if isinstance(values, tuple) else (format_setting(values.low),))
         )
 
 
