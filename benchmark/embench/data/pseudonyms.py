@@ -144,8 +144,7 @@ class Pseudonymous(Dataset):
         }
 
     def pseudonyms(self) -> list[PseudonymRow]:
-        """Return a row for each recording, ordered by participant; a row without recording for a participant whose
-        files cannot be read. Reads all files, as `original_names` does."""
+        """Read all files; return a row for each recording, and one for each participant with unreadable files."""
         rows = []
         for pseudonym, name in self.owners.items():
             try:

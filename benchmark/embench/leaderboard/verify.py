@@ -455,8 +455,7 @@ def find_wrong_parts(record: Record) -> Iterator[str]:
 
 
 def find_wrong_statements(record: Record) -> Iterator[str]:
-    """Yield statements on dataset, protocol, method and folds that contradict the rest of the record, the dataset's
-    card, or the published rules; with file and field."""
+    """Yield statements that contradict the rest of the record, the card or the published rules; with file and field."""
     run = record.run
     yield from (*find_wrong_version(run), *find_wrong_card(run), *find_wrong_rules(run), *find_wrong_method(run))
     yield from (*find_wrong_calibration_data(record), *find_wrong_design(record), *find_wrong_folds(record))

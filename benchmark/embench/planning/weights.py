@@ -578,8 +578,7 @@ def check_handovers(
 def _find_learned_channels(
     started: Weights, m: str, part: Part, site: Site, current: Sequence[Channel]
 ) -> Sequence[Channel]:
-    """Return the channels that initial weights were trained on: those in their manifest, else those that the encoder
-    reads from their dataset, if it is installed. Empty if both are unknown."""
+    """Return the channels in the weights' manifest, else those read from their dataset; empty if both are unknown."""
     names: Sequence[str] = started.channels(m)
     known: tuple[Channel, ...] = ()
     entry = next((e for e in registry.entries("dataset") if e.full_name == started.dataset and not e.broken), None)

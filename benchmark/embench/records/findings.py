@@ -677,8 +677,7 @@ def describe_redacted_finding(check: str) -> str:
 
 
 def find_wrong_field(finding: Mapping[str, Any]) -> str | None:
-    """Return the first field of a finding of `audit.json` with a value that no audit writes; None where there is none.
-    Findings of entries whose labels are not public have no evidence."""
+    """Return the first field of a finding of `audit.json` with a value that no audit writes; else None."""
     text = FINDINGS.get(finding["id"]) if isinstance(finding["id"], str) else None
     if text is None:
         return "id"

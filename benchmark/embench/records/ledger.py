@@ -229,8 +229,7 @@ BOARDS = Path("leaderboards")
 
 
 def count_published(run: Manifest, boards: Path = BOARDS) -> int | None:
-    """Return how many of the methods that a run counts are entries of the leaderboards in a folder; None where the
-    folder or the run's ledger is not on this machine."""
+    """Return how many methods that a run counts are entries in a folder; None where folder or ledger is missing."""
     own = _list_own_methods(run)
     if own is None or not boards.is_dir():
         return None

@@ -154,8 +154,7 @@ def collect_fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredict
 
 
 def collect_embeddings(plan: Plan, stages: Path) -> Embeddings | None:
-    """Return the last hidden layers of the networks that predicted, a row for each target, seed and unit; None if no
-    network did, or the stages are of an old version."""
+    """Return the networks' last hidden layers, a row for each target, seed and unit; None if there are none."""
     cohort, parts = plan.fit if plan.request.dev else plan.test, []
     for expected in plan.graph.predictions:
         [x] = Folder(stages, expected.stage).predicted("hidden")
@@ -386,8 +385,7 @@ def device_name(device: str) -> str:
 
 
 def _list_pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
-    """Return the data that pretraining used besides this dataset, in this run or for its initial weights: a row for
-    each source with hash, licence, hours and number of subjects."""
+    """Return a row for each source of pretraining data besides this dataset: hash, licence, hours, subjects."""
     stages = (outcome.results[id_] for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
     merged = weights.merge_seen(seen for result in stages for seen in weights.list_data_seen(result))
     current = [dict(m) for m in merged if m["store"] != planned.fit.store.key]

@@ -159,8 +159,7 @@ def check_plugin(kind: str, name: str) -> str:
 
 
 def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> str:
-    """Check an encoder or fusion from Python on the input `about` that this run gives it (see `describe_input`); return
-    `passed`, or `failed:` with the reason and a remedy."""
+    """Check an encoder or fusion from Python on an input (see `describe_input`); return `passed` or `failed: ...`."""
     from embench.testing.encoders import check_encoder_input
     from embench.testing.fusions import check_fusion_arity
 

@@ -323,8 +323,7 @@ def _open_folder(runs: Path | None) -> Iterator[Path]:
 
 
 def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduction) -> None:
-    """Compare a plan of the entry's request with the entry: configuration, subjects, folds and labels. Store faults and
-    notes in `result`, and how much predictions may differ."""
+    """Compare a plan of the entry's request with the entry; store faults, notes and tolerance in `result`."""
     recorded = {name: value for name, value in record.run["config"].items() if name != "request"}
     for difference in differences(recorded, json.loads(json.dumps(planned.config))):
         if difference.recorded == ABSENT:
