@@ -52,7 +52,7 @@ from embench.files import snapshot, write_text
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
-from embench.planning.graph import TRAIN, all_units, data_places, source_spec
+from embench.planning.graph import TRAIN, locate_data, make_all_units, make_source_spec
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.statistics.confound_only import CONFOUND_ONLY, ConfoundTask
@@ -183,7 +183,7 @@ def features(plan: Plan, of: Sessions, stress: Sessions) -> dict[str, FeatureFee
 
 def _as_computed(plan: Plan, cohort: Cohort, m: str, part: Part, own: View, view: View, length_s: float) -> np.ndarray:
     """(n, features) of a cohort's units, not normalised."""
-    source = StoreSource.from_spec(source_spec(plan.protocol, cohort), data_places(cohort), all_units(cohort))
+    source = StoreSource.from_spec(make_source_spec(plan.protocol, cohort), locate_data(cohort), make_all_units(cohort))
     grid = all_anchors(source, own)
     table = compute_features(source.store, m, load_encoder(part), part.code, grid, view, length_s, False)
     values = np.full((len(grid), *next(iter(table.values())).shape[1:]), np.nan, np.float32)

@@ -21,7 +21,7 @@ from bench import ROOT
 from bench.speed.measure import Took, embench
 from embench.files import digest
 from embench.leaderboard import verify
-from embench.leaderboard.entries import Attestation, entry_digest, entry_folders, write_attestation
+from embench.leaderboard.entries import Attestation, hash_entry, list_entry_folders, write_attestation
 from embench.records.record import read_manifest
 
 BOARD = ROOT / "leaderboards" / "stress_predict"
@@ -52,7 +52,7 @@ def attest_all(folders: list[Path]) -> None:
     """Attests that the entries were reproduced, so that they are ranked."""
     for folder in folders:
         run = read_manifest(folder)
-        stated = {"protocol": run.protocol.name, "entry": run.id, "digest": entry_digest(folder, run), "versions": {}}
+        stated = {"protocol": run.protocol.name, "entry": run.id, "digest": hash_entry(folder, run), "versions": {}}
         write_attestation(folder, run, Attestation(level="reproduced", by="bench", on=dt.date(2026, 11, 27), **stated))
 
 
@@ -60,7 +60,7 @@ def note_as_verified(folders: list[Path]) -> None:
     """Notes in the cache that these entries were found right."""
     verifier = verify._compute_verifier_digest()  # noqa: SLF001  as `verify_entries` notes it
     for folder in folders:
-        mark = verify.cache_root() / "verified" / digest([entry_digest(folder, read_manifest(folder)), verifier])
+        mark = verify.cache_root() / "verified" / digest([hash_entry(folder, read_manifest(folder)), verifier])
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
 
@@ -87,7 +87,7 @@ def main() -> None:
             tell("the same again", show())
         for _ in range(2):
             tell("site", embench("leaderboard", "site", "--boards", many, "--out", Path(folder, "site"))())
-        note_as_verified(entry_folders(many))
+        note_as_verified(list_entry_folders(many))
         tell("build, nothing new", embench("leaderboard", "build", "--boards", many)())
         for place in (few, many):
             make_copies(place, asked.new, first=asked.entries)

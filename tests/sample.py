@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from embench.leaderboard.rows import code_digest
+from embench.leaderboard.rows import hash_code
 
 WHOLE = "EMBENCH_WHOLE_PROOFS" in os.environ
 """Whether long proofs run whole; their targets in the Makefile set this."""
@@ -24,7 +24,7 @@ def sample(cases: Iterable[Any], *quick: Any) -> list[Any]:
 
 def drawn(cases: Iterable[Any], named: Callable[[Any], str] = str) -> list[Any]:
     """The cases in another order for every state of the code, of which a test takes the first few."""
-    return sorted(cases, key=lambda case: hashlib.sha256(f"{code_digest()}/{named(case)}".encode()).hexdigest())
+    return sorted(cases, key=lambda case: hashlib.sha256(f"{hash_code()}/{named(case)}".encode()).hexdigest())
 
 
 def _slow(case: Any) -> Any:

@@ -16,7 +16,7 @@ from embench.data.cohort import Cohort
 from embench.data.find import find_source
 from embench.errors import DataError
 from embench.interfaces.units import Target
-from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.entries import list_entry_folders
 from embench.protocols import load_protocol
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, read_manifest, read_record
@@ -136,7 +136,7 @@ def in_order(subject: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, ...]:
 def _published(dataset: str) -> dict[str, Record]:
     """The entries of a board that were trained on its dataset with all labels, by the run's id."""
     records = {}
-    for folder in entry_folders(BOARDS):
+    for folder in list_entry_folders(BOARDS):
         if folder.parts[-3:-1] != (dataset, PROTOCOL):
             continue
         run = read_manifest(folder)

@@ -16,7 +16,7 @@ from bench.boards import BOARDS
 from bench.boards.rows import FIXED
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import describe_differences
-from embench.leaderboard.tables import BoardSection, Summary, leaderboard_sections, select_sections, summarise
+from embench.leaderboard.tables import BoardSection, Summary, load_sections, select_sections, summarise
 from embench.records.manifest import Manifest, method_kind
 from embench.records.record import Record, read_record
 from embench.records.scores import Adjusted, AdjustedAt, Score, Scores
@@ -103,7 +103,7 @@ class Board:
     def section(self) -> BoardSection:
         """The board as `embench leaderboard` shows it."""
         about = {"dataset": self.dataset, "protocol": self.protocol, "target": self.target}
-        found = select_sections(leaderboard_sections(BOARDS), **about)
+        found = select_sections(load_sections(BOARDS), **about)
         return next(section for section in found if section.trained_on is None)
 
     @property

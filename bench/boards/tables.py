@@ -31,7 +31,7 @@ from embench.claims.files import Claim, select_claims
 from embench.data.find import find_source
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.tables import HEADS, best_supported, summarise
+from embench.leaderboard.tables import HEADS, get_support_key, summarise
 from embench.protocols import recorded_protocol
 from embench.records.predictions import MODEL
 from embench.records.scores import Score
@@ -137,7 +137,7 @@ def _apart(row: Row, name: str) -> list[str]:
 
 def adding(boards: Sequence[Board] = EVERY) -> str:
     """Table with the summary of each leaderboard, those with an answer first."""
-    found = sorted((board.section for board in boards), key=best_supported)
+    found = sorted((board.section for board in boards), key=get_support_key)
     return table(list(HEADS.values()), [list(summarise(section).line.values()) for section in found])
 
 

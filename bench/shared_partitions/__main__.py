@@ -17,7 +17,7 @@ from bench.markdown import table
 from embench.data.cohort import Cohort
 from embench.data.find import find_source
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.entries import list_entry_folders
 from embench.leaderboard.verify import resolve_protocol
 from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import Record, read_record
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results.jsonl")
     parser.add_argument("--ways", type=int, nargs="+", default=[0, 3], metavar="P", help="partitions; 0: own folds")
     chosen = parser.parse_args()
-    records = [read_record(f) for f in entry_folders(BOARDS) if f.parts[-3:-1] == (chosen.dataset, PROTOCOL)]
+    records = [read_record(f) for f in list_entry_folders(BOARDS) if f.parts[-3:-1] == (chosen.dataset, PROTOCOL)]
     records = [each for each in records if each.manifest.seeds == list(SEEDS)]
     study = Asked(records[0], chosen.dataset, chosen.data_root)
     done = set()

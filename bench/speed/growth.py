@@ -17,7 +17,7 @@ from bench.speed import data
 from bench.speed.measure import Row, Setting, command, embench, part, share, turns
 from embench.interfaces.dataset import Dataset, ModalityCard
 from embench.interfaces.recording import Recording, Signal
-from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.entries import list_entry_folders
 from embench.store import prepare
 
 CHANNELS, RATE, SECONDS = 14, 128, 300
@@ -89,7 +89,7 @@ def _stages(setting: Setting) -> list[Row]:
 def _entries(setting: Setting) -> list[Row]:
     """Copies of the published entries under other names."""
     published, large = ROOT / "leaderboards", setting.work / "boards"
-    n = len(entry_folders(published))
+    n = len(list_entry_folders(published))
     many = n * setting.size(10, 2)
     make_entries(large, many, copies={})
     shown = {name: embench("leaderboard", "show", "--boards", at) for name, at in (("few", published), ("many", large))}

@@ -21,7 +21,7 @@ from embench.files import aside, replace_folder, temporary
 from embench.leaderboard import verify_data
 from embench.leaderboard.entries import SUMMANDS_FILE, write_summands
 from embench.leaderboard.verify import recompute
-from embench.leaderboard.withheld import SEAL_FILE
+from embench.leaderboard.withheld import LABEL_HMAC_FILE
 from embench.records import record as record_files
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.record import (
@@ -155,8 +155,8 @@ class Forger:
         made = change(read_record(self.folder))
         made = replace(made, scores=recompute(made))
         if with_data:
-            here = verify_data.data_here(self.folder, made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
-            assert isinstance(here, verify_data.DataHere)
+            here = verify_data.load_local_data(self.folder, made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
+            assert isinstance(here, verify_data.LocalData)
             adjusted = verify_data.recompute_association(made.manifest, made, here.cohort)
             made = replace(made, scores=Scores({**made.scores, "adjusted": adjusted}))
         _rewrite(self.folder, made)
@@ -187,7 +187,7 @@ def _rewrite(folder: Path, record: Record) -> None:
     """Writes a published record again; its audit and its summands stay."""
     with temporary(aside(folder)) as whole:
         write_entry(whole, record, shared_folder(folder))
-        for name in (AUDIT_FILE, SUMMANDS_FILE, SEAL_FILE, TUNING_FILE):
+        for name in (AUDIT_FILE, SUMMANDS_FILE, LABEL_HMAC_FILE, TUNING_FILE):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, whole / name)
         replace_folder(folder, whole)

@@ -12,7 +12,7 @@ from typing import Any
 
 from embench.data.find import find_source
 from embench.leaderboard.entries import SUMMANDS_FILE, attest
-from embench.leaderboard.withheld import SEAL_FILE, seal_labels
+from embench.leaderboard.withheld import LABEL_HMAC_FILE, hash_labels
 from embench.records.audit import read_audit, write_audit
 from embench.records.predictions import MODEL
 from embench.records.record import digests_of, read_record, write_record
@@ -92,8 +92,8 @@ def sealed_although_public(forger: Forger, place: Place) -> None:
     made = replace(record, run=run, labels=None, scores=Scores(scores))
     shutil.rmtree(forger.folder)
     write_record(forger.folder, made)
-    (forger.folder / SEAL_FILE).write_text(
-        seal_labels(record.labels, find_source("stress_predict", place.data).raw_digest())
+    (forger.folder / LABEL_HMAC_FILE).write_text(
+        hash_labels(record.labels, find_source("stress_predict", place.data).raw_digest())
     )
     write_audit(forger.folder, {**audit, "digests": {**digests_of(made), "code": audit["digests"]["code"]}})
 

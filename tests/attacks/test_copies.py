@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from embench.leaderboard import verify_data
-from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.entries import list_entry_folders
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, read_manifest, read_record
 
@@ -89,7 +89,7 @@ def test_an_honest_pair_is_not_flagged(pair: tuple[str, str]) -> None:
 @pytest.mark.slow
 def test_no_pair_of_published_entries_is_flagged() -> None:
     boards: dict[tuple[str, ...], list[Path]] = {}
-    for folder in entry_folders(BOARDS):
+    for folder in list_entry_folders(BOARDS):
         run = read_manifest(folder)
         if run.entry and run.entry.rows:
             boards.setdefault((run.dataset.name, run.protocol.name, *run.targets), []).append(folder)

@@ -15,9 +15,9 @@ import pytest
 
 from embench.cli import main
 from embench.interfaces.metric import Undefined
-from embench.leaderboard import leaderboard_sections
+from embench.leaderboard import load_sections
 from embench.leaderboard.entries import UNCONFIRMED
-from embench.leaderboard.pull_request import check_entry, failures
+from embench.leaderboard.pull_request import check_entry, select_failures
 from embench.leaderboard.verify_data import find_board_differences
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, share_text
@@ -62,7 +62,7 @@ WORDS: dict[str, tuple[Change, str]] = {
 def test_a_word_that_no_run_writes_is_refused(published: Path, name: str) -> None:
     change, field = WORDS[name]
     edit(published / "run.yaml", change)
-    found = "; ".join(check.reason for check in failures(check_entry(published)))
+    found = "; ".join(check.reason for check in select_failures(check_entry(published)))
     assert f"run.yaml: {field}: " in found
 
 
@@ -122,10 +122,10 @@ def tables(root: Path, confound_only: str) -> dict[str, Any]:
 def test_an_entry_that_nobody_confirms_sets_no_model_of_its_leaderboard(tmp_path: Path) -> None:
     a, b = (put(tmp_path, name, entry=tables(tmp_path, "4")) for name in ("b", "c"))
     alone = put(tmp_path, "a", entry=tables(tmp_path, "5"))  # the first by id
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     assert next(row for row in section.rows if row.id == alone.name).marks == (UNCONFIRMED,)
     assert {row.id for row in section.rows if not row.is_method} == {a.name}
     shutil.rmtree(a)
     shutil.rmtree(b)
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     assert not [row for row in section.rows if not row.is_method]

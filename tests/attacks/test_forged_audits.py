@@ -14,8 +14,8 @@ import pytest
 
 from embench.cli import main
 from embench.errors import DataError
-from embench.leaderboard.pull_request import EntryCheck, check_boards, check_entry, failures
-from embench.leaderboard.verify import audit_code
+from embench.leaderboard.pull_request import EntryCheck, check_boards, check_entry, select_failures
+from embench.leaderboard.verify import hash_audit_code
 from embench.reasons import Reason
 from embench.records.audit import AUDIT_FILE, Audit, AuditFinding, CheckResult, read_audit, write_audit
 from embench.records.predictions import MODEL, Labels, Predictions
@@ -48,7 +48,7 @@ def audited(of: Record) -> dict[str, Any]:
         "calibration": CheckResult({"stress": figures}, (AuditFinding("warning", "miscalibrated", off),)),
         "validation": CheckResult({"stopped_early": [], **seen}, (AuditFinding("note", "many_methods", seen),)),
     }
-    made_of = {**digests_of(of), "code": audit_code()}
+    made_of = {**digests_of(of), "code": hash_audit_code()}
     return Audit(of.run["id"], checks, {"hidden": [Reason.make("no_embeddings")]}, made_of).json()
 
 
@@ -129,7 +129,7 @@ def found(folder: Path) -> dict[str, EntryCheck]:
 
 def test_an_honest_audit_passes(tmp_path: Path, record: Record) -> None:
     of = counted(record)
-    assert failures(check_entry(send(tmp_path, of, audited(of)))) == []
+    assert select_failures(check_entry(send(tmp_path, of, audited(of)))) == []
 
 
 @pytest.mark.parametrize("name", sample(BESIDE, "invented predictions", "flipped labels", "other folds"))
@@ -173,7 +173,7 @@ def test_a_new_entry_needs_an_audit_that_is_bound(tmp_path: Path, record: Record
     for audit, right in ((audited(of), True), (older, False)):
         write_audit(folder, audit)
         earlier = tmp_path / "earlier" / "boards"
-        wrong = failures(check_boards(tmp_path / "boards", earlier=earlier))
+        wrong = select_failures(check_boards(tmp_path / "boards", earlier=earlier))
         assert [check.reason for check in wrong if check.entry.endswith(folder.name)] == (
             [] if right else ["the audit, of version 6, names no digests: audit the run again, and submit it"]
         )
@@ -254,7 +254,7 @@ ANOTHER: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
 def test_an_audit_that_says_what_no_audit_says_fails(sent: tuple[Path, dict[str, Any]], name: str) -> None:
     (folder, audit), (change, field) = sent, ANOTHER[name]
     write_audit(folder, change(audit))
-    wrong = failures(check_entry(folder))
+    wrong = select_failures(check_entry(folder))
     assert wrong, "nothing failed"
     assert all(AUDIT_FILE in check.reason for check in wrong)
     assert field in wrong[0].reason
@@ -270,7 +270,7 @@ def test_an_audit_of_another_form_is_no_bug(sent: tuple[Path, dict[str, Any]]) -
         {"skipped": 1},
     ):
         write_audit(folder, audit | changed)
-        assert failures(check_entry(folder)), changed
+        assert select_failures(check_entry(folder)), changed
         assert main(["leaderboard", "build", "--boards", str(folder.parents[2])]) == 1, changed
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from embench.cli import main
-from embench.leaderboard.entries import entry_digest, list_test_stages, pick_stages
+from embench.leaderboard.entries import hash_entry, list_test_stages, pick_stages
 from embench.records.record import read_manifest, read_record
 
 from ..sample import proof
@@ -270,9 +270,7 @@ def nonce(honest: Path, forged: Path) -> str:
     apart = (before["score"] != now["score"]) | (before["decision"] != now["decision"])
     changed = {*zip(now["seed"][apart].tolist(), now["fold"][apart].tolist(), strict=True)}
     run = read_manifest(forged)
-    drawn = {
-        n: pick_stages(entry_digest(forged, run), n, 2, list_test_stages(forged, run)) for n in map(str, range(99))
-    }
+    drawn = {n: pick_stages(hash_entry(forged, run), n, 2, list_test_stages(forged, run)) for n in map(str, range(99))}
     return next((n for n, picked in drawn.items() if changed & set(picked)), "0")
 
 

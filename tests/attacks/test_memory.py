@@ -16,7 +16,7 @@ from embench.engine.executors import Resources, run_graph
 from embench.errors import CheckFailed, PluginError
 from embench.records.ledger import read_ledger
 from embench.registry import catalogue
-from embench.runs.guards import remembered_labels
+from embench.runs.guards import find_known_labels
 from embench.testing import check_estimator
 
 from ..leaderboard.boards import FEW, Place, place, publish_run
@@ -107,7 +107,7 @@ def test_other_labels_elsewhere_and_reversed_ones_show_a_memory_of_earlier_runs(
         run_graph(stages, tmp_path / runs / "stages", resources=Resources(1), on_event=print).check(
             planned.graph.stages
         )
-    told = remembered_labels(planned, [(0, 0), (0, 2)], tmp_path / "two" / "stages", print)
+    told = find_known_labels(planned, [(0, 0), (0, 2)], tmp_path / "two" / "stages", print)
     assert [found in what for what in told] == [True] * len(told)
     assert bool(told) == bool(found)
     assert [line["run"] for line in read_ledger(tmp_path / "two")] == [f"refusal of {planned.id}"] * bool(found)

@@ -11,8 +11,8 @@ import pytest
 
 from embench.cli import main
 from embench.errors import EmbenchError
-from embench.leaderboard import leaderboard_sections
-from embench.leaderboard.entries import attestation_name, entry_digest, list_test_stages, pick_stages
+from embench.leaderboard import load_sections
+from embench.leaderboard.entries import hash_entry, list_test_stages, name_attestation, pick_stages
 from embench.leaderboard.nonces import Nonces, commit_nonces, read_nonces, reveal_nonce
 from embench.records.record import read_manifest
 
@@ -25,13 +25,13 @@ __all__ = ["honest", "place", "published"]
 def spot_check(entry: Path, nonce: str, **more: Any) -> Path:
     """The file that somebody writes who ran the folds of a nonce."""
     run = read_manifest(entry)
-    digest = entry_digest(entry, run)
+    digest = hash_entry(entry, run)
     content = {
         "version": 1, "protocol": run.protocol.name, "entry": run.id, "digest": digest, "level": "spot_checked",
         "by": "Somebody Else", "on": "2026-12-24", "versions": {}, "nonce": nonce,
         "stages": pick_stages(digest, nonce, 2, list_test_stages(entry, run)), **more,
     }  # fmt: skip
-    path = entry.parents[1] / "attestations" / attestation_name(run.protocol.name, run.id, "Somebody Else")
+    path = entry.parents[1] / "attestations" / name_attestation(run.protocol.name, run.id, "Somebody Else")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content))
     return path
@@ -40,7 +40,7 @@ def spot_check(entry: Path, nonce: str, **more: Any) -> Path:
 def evidence(entry: Path) -> str:
     """The word of the leaderboard; where it refuses an attestation, that."""
     try:
-        sections = leaderboard_sections(entry.parents[2])
+        sections = load_sections(entry.parents[2])
     except EmbenchError:
         return "refused"
     [row] = [row for section in sections for row in section.rows if row.is_method and row.id == entry.name]
@@ -52,7 +52,7 @@ def test_a_nonce_that_its_checker_ground_attests_nothing(published: Path) -> Non
     drawn = (
         n
         for n in map(str, range(9999))
-        if pick_stages(entry_digest(published, run), n, 2, list_test_stages(published, run)) == stages
+        if pick_stages(hash_entry(published, run), n, 2, list_test_stages(published, run)) == stages
     )
     spot_check(published, next(drawn))
     assert evidence(published) in ("refused", "self_reported")
@@ -66,7 +66,7 @@ def test_a_nonce_of_ones_own_is_refused_in_a_pull_request(published: Path, tmp_p
 
 
 def digest_of(entry: Path) -> str:
-    return entry_digest(entry, read_manifest(entry))
+    return hash_entry(entry, read_manifest(entry))
 
 
 def drawn(entry: Path, nonces: Nonces) -> Path:
@@ -96,7 +96,7 @@ def test_the_folds_of_the_revealed_nonce_attest(published: Path, secret: str) ->
     reveal_nonce(published.parents[2], ["0" * 64, digest_of(published)], secret)
     drawn(published, nonces_of(published))
     assert nonces_of(published).revealed[1].entries == [digest_of(published)]
-    [row] = [row for s in leaderboard_sections(published.parents[2]) for row in s.rows if row.is_method]
+    [row] = [row for s in load_sections(published.parents[2]) for row in s.rows if row.is_method]
     assert str(row.evidence) == "2 of 8 stages checked by Somebody Else, 2026-12-24"
     assert row.evidence.level == "spot_checked"
 
@@ -147,7 +147,7 @@ def test_a_pull_request_brings_no_nonce(published: Path, secret: str, tmp_path: 
 
 def test_spot_checks_of_before_are_not_shown_and_keep_their_rank(published: Path) -> None:
     spot_check(published, "1", on="2026-11-26")
-    [row] = [row for s in leaderboard_sections(published.parents[2]) for row in s.rows if row.is_method]
+    [row] = [row for s in load_sections(published.parents[2]) for row in s.rows if row.is_method]
     assert row.evidence.level == "self_reported"
     assert "self-reported" not in row.marks
 

@@ -14,7 +14,7 @@ from embench.errors import CheckFailed
 from embench.files import cache_root
 from embench.leaderboard.entries import export_entry
 from embench.leaderboard.pull_request import check_history
-from embench.leaderboard.withheld import seal_scores, why_labels_show
+from embench.leaderboard.withheld import explain_derivable_labels, redact_scores
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import write_record
 from embench.store import fingerprint
@@ -55,7 +55,7 @@ def test_no_number_is_of_a_few_subjects() -> None:
         "scores": {"ill": of},
         "confound_only": {},
     }
-    kept = seal_scores(whole)["scores"]["ill"]
+    kept = redact_scores(whole)["scores"]["ill"]
     assert kept["auroc"]["mean"] == 0.612
     assert set(kept["auroc_within"]) == {"undefined"}
 
@@ -104,4 +104,4 @@ def of_people(n: int, labels: int) -> tuple[Predictions, Labels]:
     ("subjects", "labels", "refused"), [(20, 1, True), (70, 1, True), (90, 1, False), (20, 30, False)]
 )
 def test_labels_that_can_be_enumerated_are_not_sealed(subjects: int, labels: int, refused: bool) -> None:
-    assert bool(why_labels_show(*of_people(subjects, labels))) == refused
+    assert bool(explain_derivable_labels(*of_people(subjects, labels))) == refused

@@ -7,7 +7,7 @@ from embench.audits.checks.confounds import follow_stimulus_mean
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Units
 from embench.records.audit import AuditFinding
-from embench.records.findings import wrong_field
+from embench.records.findings import find_wrong_field
 from embench.statistics.joined import Joined
 
 FOLDS = 4
@@ -65,5 +65,5 @@ def test_the_finding_has_a_text_that_an_entry_may_hold():
         f"stimulus, their partial r with the label is {evidence['partial_r']:.2f}"
     )
     row = {"check": "stimulus", "severity": "warning", "id": found.id, "evidence": evidence}
-    assert wrong_field(row) is None
-    assert wrong_field({**row, "evidence": {**evidence, "r": "0.1"}}) == "evidence.r"
+    assert find_wrong_field(row) is None
+    assert find_wrong_field({**row, "evidence": {**evidence, "r": "0.1"}}) == "evidence.r"

@@ -12,8 +12,8 @@ from embench.audits.checks import CHECKS, OF_THE_RECORD
 from embench.audits.checks.records import check_validation
 from embench.audits.collect import record_evidence
 from embench.reasons import OTHER
-from embench.records.audit import read_audit, shown_findings, skipped_reasons
-from embench.records.findings import EVIDENCE_KINDS, FINDINGS, UNKNOWN, wrong_field
+from embench.records.audit import list_shown_findings, read_audit, read_skipped_reasons
+from embench.records.findings import EVIDENCE_KINDS, FINDINGS, UNKNOWN, find_wrong_field
 from embench.records.record import read_record
 from embench.records.schema2 import translate_audit
 from embench.statistics.form import result_forms
@@ -28,7 +28,7 @@ def test_they_find_what_the_published_audit_found(board: str) -> None:
     [entry, *_] = sorted((BOARDS / board / "subject-independent-v3").glob("cnn_tf-single-*"))
     published = read_audit(entry)
     assert published is not None
-    expected = {(found.check, found.severity, found.what) for found in shown_findings(published)}
+    expected = {(found.check, found.severity, found.what) for found in list_shown_findings(published)}
     made = audit_record(entry, read_record(entry))
     found = {(name, finding.severity, finding.what) for name, finding in made.findings}
     assert found == {row for row in expected if row[0] in OF_THE_RECORD}
@@ -42,12 +42,12 @@ def test_published_findings_are_accepted_and_shown_in_the_words_of_today() -> No
     for file in files:
         audit = read_audit(file.parent)
         assert audit is not None
-        assert [wrong_field(finding) for finding in audit["findings"]] == [None] * len(audit["findings"])
+        assert [find_wrong_field(finding) for finding in audit["findings"]] == [None] * len(audit["findings"])
         assert translate_audit(audit, file.parent) == audit
-        reasons = [why for reasons in skipped_reasons(audit).values() for why in reasons]
+        reasons = [why for reasons in read_skipped_reasons(audit).values() for why in reasons]
         assert [why for why in reasons if why.id == OTHER] == []
         ids |= {finding["id"] for finding in audit["findings"]}
-        shown |= {text for found in shown_findings(audit) for text in (found.what, found.todo)}
+        shown |= {text for found in list_shown_findings(audit) for text in (found.what, found.todo)}
     assert len(ids) == 9
     assert UNKNOWN not in shown
     assert len(shown) > 200
@@ -85,7 +85,7 @@ def test_a_method_that_reads_a_context_is_judged_at_the_level_that_its_audit_and
     effect = record.scores.adjusted("stress").levels["protocol_phase"].partial_r
     assert now.startswith("given the protocol phase, an association of the scores with stress is not shown: partial r")
     assert f"{effect.mean:.2f}" in now
-    [before] = [found.what for found in shown_findings(audit) if found.check == "confound_only"]
+    [before] = [found.what for found in list_shown_findings(audit) if found.check == "confound_only"]
     assert before == now
     notes = result_forms(record.run, record.scores)["stress"].notes
     assert any(note.startswith("The answer given the phase of the protocol decides") for note in notes)

@@ -233,12 +233,12 @@ def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_pretraining_on_test_subjects_in_the_planner(clean, tmp_path, monkeypatch):
     """As a planner would that hands all recordings to pretraining."""
-    honest = graph.recorded_segments
+    honest = graph.make_role_segments
 
     with monkeypatch.context() as patch:
         patch.setattr(
             graph,
-            "recorded_segments",
+            "make_role_segments",
             lambda cohort, _, which: honest(cohort, dict.fromkeys(cohort.subjects, 0), which),
         )
         result = method(clean, plugin("Pool"), fusion="single", pretrainers=("masked_value",))

@@ -9,7 +9,7 @@ import pytest
 from embench import registry
 from embench.data.find import find_source
 from embench.leaderboard.entries import export_entry
-from embench.records.audit import shown_findings
+from embench.records.audit import list_shown_findings
 from embench.records.record import read_record, write_entry, write_record
 
 from ..tiny.fixtures import cache, embench
@@ -58,7 +58,7 @@ def published(made, folder, key=None):
 def audited(made, entry, embench, *more):
     done = embench("audit", entry, "--trust-code", "--data-root", made[0], "--json", *more)
     document = json.loads(done.out)
-    return done.code, {f.what for f in shown_findings(document) if f.severity == "severe"}, document
+    return done.code, {f.what for f in list_shown_findings(document) if f.severity == "severe"}, document
 
 
 def test_the_seal_is_compared_with_the_data_and_nothing_measured_stays_in_the_entry(made, tmp_path, embench):

@@ -11,7 +11,7 @@ from embench.cli.results import print_audit
 from embench.leaderboard import tables
 from embench.leaderboard.entries import export_entry
 from embench.records import record
-from embench.records.audit import Audit, AuditFinding, CheckResult, audit_status
+from embench.records.audit import Audit, AuditFinding, CheckResult, format_audit_status
 
 from ..audits.planting import copy_of, method, predicted, table, world
 from ..tiny.fixtures import cache, embench
@@ -107,7 +107,7 @@ def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, em
     assert "| not audited |" in published()
     assert embench("audit", run.folder, "--trust-code", "--out", folder).code == 0
     counts = json.loads((folder / "audit.json").read_text())
-    assert f"| {audit_status(counts)}, **suspicious** |" in published()
+    assert f"| {format_audit_status(counts)}, **suspicious** |" in published()
     assert len(list(boards.glob("*/*/*/audit.json"))) == 1
 
 

@@ -74,6 +74,6 @@ def test_no_other_way_leads_past_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list_packages(manifest) == {}  # type: ignore[arg-type]
     monkeypatch.setattr(entries, "read_record", lambda _: SimpleNamespace(run={}))
     monkeypatch.setattr(entries.Manifest, "model_validate", lambda _: manifest)
-    monkeypatch.setattr(entries, "why_not_publishable", lambda _: [])
+    monkeypatch.setattr(entries, "explain_unpublishable", lambda _: [])
     with pytest.raises(CheckFailed, match="participants' consent"):
         entries.export_entry(tmp_path, tmp_path, key=lambda _: b"")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.records.ledger import ledger_home
+from embench.records.ledger import get_ledger_folder
 
 from ..tiny.world import make_subjects, plugin, sharing_stimuli, write
 
@@ -55,7 +55,7 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
     assert number["low"] <= number["mean"] <= number["high"]
     assert "brier" in found["confound_only"]["prior"]["arousal"]
     assert found["best"][targets.split(",")[-1]]["auroc_within"]["mean"] >= number["mean"]
-    assert not list(ledger_home().glob("*"))
+    assert not list(get_ledger_folder().glob("*"))
     assert not list(tmp_path.iterdir())
 
 

@@ -121,7 +121,7 @@ def test_classes_of_few_stimuli_are_warned_of_where_the_stimulus_decides_the_lab
 def test_reasons_why_units_have_no_label():
     import numpy as np
 
-    from embench.data.describe import _dropped
+    from embench.data.describe import _count_dropped
     from embench.interfaces.recording import Label
     from embench.interfaces.units import LabelRule, Unit
     from embench.protocols import label_units
@@ -131,7 +131,7 @@ def test_reasons_why_units_have_no_label():
     def dropped(values, rule):
         labels = {"r": Label("continuous", np.array(values), 10.0 * np.repeat(np.arange(6), 2) + np.tile([1, 2], 6))}
         raw, label = label_units(units, labels, rule)
-        return _dropped(units, labels, rule, raw, label)
+        return _count_dropped(units, labels, rule, raw, label)
 
     nan = np.nan
     values = [nan, nan, 1, 3, 5, 5, 4.6, 4.6, 9, 9, 2, nan]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from embench.errors import UsageError
-from embench.planning.request import command_again, grid_points
+from embench.planning.request import format_recorded_command, list_grid_points
 from embench.records.record import read_manifest
 
 BOARDS = Path(__file__).parents[2] / "leaderboards"
@@ -52,7 +52,7 @@ def test_every_option_reaches_the_request(embench, runner):
 def test_an_entry_is_repeated_and_prints_the_command_that_does_so(embench, runner, entry):
     record = read_manifest(entry)
     assert embench("run", "--from", str(entry), "--runs", "r").code == 0
-    assert embench(*shlex.split(command_again(record))[1:], "--runs", "r").code == 0
+    assert embench(*shlex.split(format_recorded_command(record))[1:], "--runs", "r").code == 0
     repeated, stated = runner
     assert stated.seeds is None  # the default
     assert repeated == replace(stated, seeds=",".join(map(str, record.seeds)))
@@ -211,7 +211,7 @@ def test_grid_is_the_product_of_repeated_options(embench, runner):
 
 def test_settings_of_one_path_are_points_and_of_several_go_together():
     axes = {"dataset": ["d"], "encoder": ["e"], "set": ["a=1", "b=5", "a=2"]}
-    assert [point["settings"] for point in grid_points(axes)] == [("a=1", "b=5"), ("a=2", "b=5")]
+    assert [point["settings"] for point in list_grid_points(axes)] == [("a=1", "b=5"), ("a=2", "b=5")]
 
 
 def test_grid_file(embench, runner, tmp_path):
@@ -230,7 +230,7 @@ def test_grid_file(embench, runner, tmp_path):
 
 def test_grid_needs_a_dataset_and_an_encoder(embench, tmp_path):
     with pytest.raises(UsageError, match="--encoder"):
-        list(grid_points({"dataset": ["d"]}))
+        list(list_grid_points({"dataset": ["d"]}))
     path = tmp_path / "grid.yaml"
     path.write_text("fusin: late\n")
     done = embench("grid", path)

@@ -17,7 +17,7 @@ from embench.engine.work import Parent, run_in_worker
 from embench.errors import MachineError, PluginError, WorkerKilled
 from embench.planning.graph import stage_folder
 from embench.planning.plan import make
-from embench.runs.grids import grid_status, latest_grid
+from embench.runs.grids import describe_grid, find_latest_grid
 from embench.runs.run import grid
 
 from ..sample import proof
@@ -189,9 +189,9 @@ def test_a_grid_is_cancelled_from_another_terminal_and_leaves_no_jobs(slurm, mak
     parent = grid.start(*line)
     while len(grid.ended()) < 5 and parent.poll() is None:
         time.sleep(0.2)
-    status = grid_status(latest_grid(grid.runs))
+    status = describe_grid(find_latest_grid(grid.runs))
     assert (status["state"], status["processes"][0]["executor"]) == ("running", "slurm")
-    latest_grid(grid.runs).cancel()
+    find_latest_grid(grid.runs).cancel()
     assert parent.wait(timeout=60) == 6, grid.runs.with_suffix(".log").read_text()[-4000:]
     until = time.monotonic() + 60
     while queued := subprocess.run(["squeue", "--me", "--noheader"], capture_output=True, check=True).stdout:

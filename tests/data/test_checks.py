@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from embench.data.checks import check_dataset_files, recall, remember
-from embench.data.describe import DataReport, masked
-from embench.data.quality import outside_range
+from embench.data.describe import DataReport, mask_message
+from embench.data.quality import describe_outside_range
 from embench.errors import DataError, PluginError
 from embench.interfaces.dataset import Dataset, Download
 from embench.interfaces.recording import Signal
@@ -202,7 +202,7 @@ def test_signals_that_are_alike_are_no_copies(tmp_path, changes):
 )  # fmt: skip
 def test_values_that_no_body_gives_are_named(unit, value, wrong):
     data = np.array([[70.0 if unit == "bpm" else 34.0, np.nan, value]], np.float32)
-    said = outside_range("eda", Signal(data, 4.0, ("eda",), unit))
+    said = describe_outside_range("eda", Signal(data, 4.0, ("eda",), unit))
     assert (said is not None) == wrong
     if said:
         assert said.startswith("eda has 1 values outside ")
@@ -325,7 +325,7 @@ def test_report_holds_what_mends_a_reader(root, tmp_path):
 
 def test_messages_are_masked():
     text = "person P1 rated 6.125 in 'a b.csv' and `x`, see /data/x/y.csv or notes.txt; Maria, as film: \"z\""
-    assert masked(text, ["Maria", "film"]) == "person # rated # in # and #, see # or #; #, as #: #"
+    assert mask_message(text, ["Maria", "film"]) == "person # rated # in # and #, see # or #; #, as #: #"
 
 
 def test_folder_of_another_dataset(tmp_path):

@@ -16,7 +16,7 @@ from embench.interfaces.dataset import Baseline
 from embench.interfaces.recording import Label
 from embench.planning.graph import Builder, Graph, Setting
 from embench.planning.method import resolve_method
-from embench.planning.plan import _folds
+from embench.planning.plan import _make_folds
 from embench.planning.request import Request
 from embench.protocols import Protocol, connected_groups, load_protocol, roles
 from embench.store.store import RecordingEntry, Span
@@ -76,11 +76,11 @@ def method_of(modalities):
 def planned(store, protocol, seed, modalities="ecg,eda", **options):
     method = method_of(modalities)
     cohort = build_cohort(store, TINY.card, TINY.card.targets[:1], method.modalities, protocol)
-    folds = _folds(protocol, cohort, cohort, seed)
+    folds = _make_folds(protocol, cohort, cohort, seed)
     graph = Graph()
     builder = Builder(graph, method, cohort, cohort, Setting(protocol, "cpu", 1, **options), {})
     for fold in folds:
-        builder.fold(seed, fold)
+        builder.add_fold(seed, fold)
     return cohort, folds, graph
 
 
@@ -227,7 +227,7 @@ def test_subjects_are_dealt_out_alike_whatever_kind_of_label_they_have():
     for name in ("arousal", "arousal_value", "liking"):
         cohort = build_cohort(store, KINDS.card, [by_name[name]], ("ecg",), protocol)
         own = {unit.id: unit.subject for unit in cohort.units}
-        folds[name] = {own[u]: fold.index for fold in _folds(protocol, cohort, cohort, 0) for u in fold.test}
+        folds[name] = {own[u]: fold.index for fold in _make_folds(protocol, cohort, cohort, 0) for u in fold.test}
         left_out[name] = {row["subject"]: row["reason"] for row in cohort.excluded}
     assert set(folds["liking"]) == {f"p{p}" for p in range(9)}
     assert folds["arousal"] == folds["arousal_value"]

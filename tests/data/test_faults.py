@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embench.data.quality import FAULTS, signal_faults
+from embench.data.quality import FAULTS, find_signal_faults
 from embench.interfaces.recording import Signal
 
 RATE = 16.0
@@ -18,7 +18,7 @@ def sound(modality, channels=1):
 
 
 def found(modality, x, fault):
-    codes = signal_faults(modality, Signal(x, RATE, ("c",) * len(x), UNITS[modality]))
+    codes = find_signal_faults(modality, Signal(x, RATE, ("c",) * len(x), UNITS[modality]))
     assert set(np.unique(codes)) <= {0, FAULTS.index(fault) + 1}
     return codes > 0
 

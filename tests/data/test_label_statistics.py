@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from embench.data.describe import annotator_sets, krippendorff_alpha, pairwise, variance_shares
+from embench.data.describe import compare_pairs, krippendorff_alpha, list_annotator_sets, split_variance
 from embench.interfaces.metric import Undefined
 
 NAN = np.nan
@@ -35,7 +35,7 @@ def test_balanced_shares_are_those_of_the_analysis_of_variance() -> None:
     rest = table - rows[:, None] - columns[None, :] + table.mean()
     ms_rest = (rest**2).sum() / (39 * 29)
     parts = [(30 * rows.var(ddof=1) - ms_rest) / 30, (40 * columns.var(ddof=1) - ms_rest) / 40, ms_rest]
-    found = variance_shares(y, subject, stimulus)
+    found = split_variance(y, subject, stimulus)
     assert isinstance(found, dict)
     assert list(found) == ["person", "stimulus", "rest"]
     np.testing.assert_allclose(list(found.values()), np.array(parts) / np.sum(parts))
@@ -43,13 +43,13 @@ def test_balanced_shares_are_those_of_the_analysis_of_variance() -> None:
 
 def test_unbalanced_shares_are_right_on_average() -> None:
     rng = np.random.default_rng(1)
-    found = [list(variance_shares(*drawn(rng, missing=0.4)).values()) for _ in range(60)]  # type: ignore[union-attr]
+    found = [list(split_variance(*drawn(rng, missing=0.4)).values()) for _ in range(60)]  # type: ignore[union-attr]
     np.testing.assert_allclose(np.mean(found, axis=0), np.array([1, 0.25, 1]) / 2.25, atol=0.03)
 
 
 def test_with_one_stimulus_the_subject_is_what_is_left() -> None:
     y, subject, _ = drawn(np.random.default_rng(0))
-    found = variance_shares(y, subject, np.zeros(len(y)))
+    found = split_variance(y, subject, np.zeros(len(y)))
     assert isinstance(found, dict)
     assert list(found) == ["person", "rest"]
 
@@ -64,7 +64,7 @@ def test_with_one_stimulus_the_subject_is_what_is_left() -> None:
     ],
 )
 def test_what_cannot_be_told_says_why(y: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, why: str) -> None:
-    found = variance_shares(y, subject, stimulus)
+    found = split_variance(y, subject, stimulus)
     assert isinstance(found, Undefined)
     assert why in found.reason
 
@@ -89,18 +89,18 @@ def test_alpha_of_strangers_is_about_zero() -> None:
 def test_observers_are_never_compared_with_what_is_made_of_them() -> None:
     names = ["arousal", "arousal_partner", "arousal_external", "arousal_external_r1", "arousal_external_r2", "valence"]
     parties = ["arousal", "arousal_external", "arousal_partner"]
-    assert annotator_sets(names, "arousal") == [parties]
-    assert annotator_sets(names, "arousal_external") == [parties, ["arousal_external_r1", "arousal_external_r2"]]
-    assert annotator_sets(names, "valence") == []
+    assert list_annotator_sets(names, "arousal") == [parties]
+    assert list_annotator_sets(names, "arousal_external") == [parties, ["arousal_external_r1", "arousal_external_r2"]]
+    assert list_annotator_sets(names, "valence") == []
     several = ["arousal", "arousal_annotator1", "arousal_annotator2"]
-    assert annotator_sets(several, "arousal") == [several[1:]]
+    assert list_annotator_sets(several, "arousal") == [several[1:]]
 
 
 def test_pairs_have_their_common_units_only() -> None:
-    (row,) = pairwise(["a", "b"], KRIPPENDORFF[:2], nominal=True)
+    (row,) = compare_pairs(["a", "b"], KRIPPENDORFF[:2], nominal=True)
     assert row == {"one": "a", "other": "b", "units": 9, "equal": pytest.approx(8 / 9)}
-    (row,) = pairwise(["a", "b"], np.array([[1, 2, 3, NAN], [2, 3, 4, 9.0]]), nominal=False)
+    (row,) = compare_pairs(["a", "b"], np.array([[1, 2, 3, NAN], [2, 3, 4, 9.0]]), nominal=False)
     assert row["spearman"] == pytest.approx(1)
     assert row["ccc"] == pytest.approx(2 * (2 / 3) / (2 / 3 + 2 / 3 + 1))
-    (row,) = pairwise(["a", "b"], np.array([[1, 1, 1.0], [2, 3, 4.0]]), nominal=False)
+    (row,) = compare_pairs(["a", "b"], np.array([[1, 1, 1.0], [2, 3, 4.0]]), nominal=False)
     assert row["spearman"] is None

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from embench.data import pseudonyms
-from embench.data.describe import find_message_words, masked
+from embench.data.describe import find_message_words, mask_message
 from embench.data.pseudonyms import KEY_FILE, Names, Pseudonymous, read_key
 from embench.errors import DataError, MachineError
 from embench.interfaces.dataset import Dataset
@@ -134,9 +134,9 @@ def test_a_name_has_other_pseudonyms_as_other_things() -> None:
 
 def test_a_message_keeps_the_words_of_code_alone() -> None:
     words = find_message_words(Study)
-    assert masked("no recordings of Quirin Ohnefund", (), words) == "no recordings of # #"
-    assert masked("Lines 3 and 4 overlap: Schmidt et al.", (), words).startswith("Lines # and # overlap: #")
-    assert json.dumps(masked("No such file or directory", (), words)) == '"No such file or directory"'
+    assert mask_message("no recordings of Quirin Ohnefund", (), words) == "no recordings of # #"
+    assert mask_message("Lines 3 and 4 overlap: Schmidt et al.", (), words).startswith("Lines # and # overlap: #")
+    assert json.dumps(mask_message("No such file or directory", (), words)) == '"No such file or directory"'
 
 
 def test_recordings_are_listed_beside_their_pseudonyms_even_if_others_cannot_be_read(root: Path) -> None:

@@ -10,7 +10,7 @@ import neurokit2 as nk
 import numpy as np
 import pytest
 
-from embench.data.quality import describe_quality, quality_of_units, terciles
+from embench.data.quality import compute_unit_quality, describe_quality, terciles
 from embench.interfaces.dataset import Card, Dataset, ModalityCard
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import Recording, Signal
@@ -82,7 +82,7 @@ def judged(tmp_path):
             np.savez(root / f"{name}.npz", **{modality: changed if name == "c" else body(modality, seed)})
         store = prepare(Worn(root), "tests/worn", "1", rate_hz=RATE, cache=tmp_path / "cache")
         ids = [f"{name}:{1000 * start}-{1000 * (start + 10)}" for name in "abc" for start in range(0, LONG_S, 10)]
-        index = quality_of_units(store, modality, ids)
+        index = compute_unit_quality(store, modality, ids)
         return index if isinstance(index, Undefined) else index.reshape(3, LONG_S // 10)
 
     return judge
@@ -96,7 +96,7 @@ def test_sound_signals_are_good(judged, modality):
 def test_a_pulse_that_a_protocol_wants_at_4_hz_has_no_index(tmp_path):
     np.savez(tmp_path / "a.npz", ppg=body("ppg", 0))
     store = prepare(Worn(tmp_path), "tests/worn", "1", rate_hz=4.0, cache=tmp_path / "cache")
-    found = quality_of_units(store, "ppg", [f"a:0-{1000 * LONG_S}"])
+    found = compute_unit_quality(store, "ppg", [f"a:0-{1000 * LONG_S}"])
     assert isinstance(found, Undefined)
     assert "4 Hz" in found.reason
 
@@ -219,7 +219,7 @@ def test_real_wristbands(tmp_path):
     store = prepare(Two(root), "tests/two", "1", rate_hz=rules.rate_hz, rules=rules.preprocess, cache=tmp_path)
     units = make_units(store.recordings, Two.card, "condition", rules)
     subject = np.array([unit.subject for unit in units])
-    index = {m: quality_of_units(store, m, [unit.id for unit in units]) for m in store.modalities}
+    index = {m: compute_unit_quality(store, m, [unit.id for unit in units]) for m in store.modalities}
     assert (index["eda"][subject == "S23"] < 0.5).mean() == pytest.approx(0.23, abs=0.03)
     assert (index["eda"][subject == "S34"] == 1).all()
     assert np.median(index["ppg"][subject == "S34"]) > 0.8 > np.median(index["ppg"][subject == "S23"])

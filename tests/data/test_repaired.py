@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from embench import registry
-from embench.data.cohort import Cohort, build_cohort, repaired_note, repaired_share, repaired_units
+from embench.data.cohort import Cohort, build_cohort, compute_repaired_share, describe_repaired, find_repaired_units
 from embench.protocols import Protocol, load_protocol
 from embench.store import prepare
 
@@ -63,8 +63,8 @@ def per_segment() -> Protocol:
 def test_of_clean_data_no_unit_is_repaired(cohort_of: Callable[..., Cohort]) -> None:
     for protocol in (None, per_segment()):
         cohort = cohort_of(protocol=protocol)
-        assert repaired_share(cohort) == 0.0
-        assert repaired_note(cohort) is None
+        assert compute_repaired_share(cohort) == 0.0
+        assert describe_repaired(cohort) is None
 
 
 @pytest.mark.parametrize("value", sample([np.nan, np.inf, -np.inf], np.inf))
@@ -74,8 +74,8 @@ def test_a_unit_is_repaired_where_more_than_a_tenth_of_a_modality_was_lost(
     cohort_of: Callable[..., Cohort], value: float, m: str, seconds: float, share: float, filtered: bool
 ) -> None:
     cohort = cohort_of(lose(m, 6.0, 6.0 + seconds, value), filtered=filtered)
-    assert repaired_share(cohort) == share  # one of twenty
-    assert {name: int(own.sum()) for name, own in repaired_units(cohort).items() if own.any()} == (
+    assert compute_repaired_share(cohort) == share  # one of twenty
+    assert {name: int(own.sum()) for name, own in find_repaired_units(cohort).items() if own.any()} == (
         {m: 1} if share else {}
     )
 
@@ -83,10 +83,10 @@ def test_a_unit_is_repaired_where_more_than_a_tenth_of_a_modality_was_lost(
 def test_the_units_in_which_samples_were_lost_are_repaired_and_no_others(cohort_of: Callable[..., Cohort]) -> None:
     cohort = cohort_of(lose("ecg", 4.0, 10.0), protocol=per_segment())
     assert len(cohort.units) == 80
-    at = np.flatnonzero(repaired_units(cohort)["ecg"])
+    at = np.flatnonzero(find_repaired_units(cohort)["ecg"])
     units = cohort.select_units(at)
     assert [(unit.recording, unit.start) for unit in units] == [("p01-v2", 0.0), ("p01-v2", 5.0)]
-    assert repaired_share(cohort) == 2 / 80
+    assert compute_repaired_share(cohort) == 2 / 80
 
 
 def test_samples_that_are_lost_here_and_there_count_as_many_as_they_are(cohort_of: Callable[..., Cohort]) -> None:
@@ -96,15 +96,15 @@ def test_samples_that_are_lost_here_and_there_count_as_many_as_they_are(cohort_o
 
         return plant
 
-    assert repaired_share(cohort_of(every(16))) == 0.0
-    assert repaired_share(cohort_of(every(8))) == 0.05
+    assert compute_repaired_share(cohort_of(every(16))) == 0.0
+    assert compute_repaired_share(cohort_of(every(8))) == 0.05
 
 
 def test_a_modality_that_the_run_does_not_read_does_not_count(cohort_of: Callable[..., Cohort]) -> None:
     plant = lose("temp", 0.0, 9.0)
-    assert repaired_share(cohort_of(plant)) == 0.0
-    assert repaired_share(cohort_of(plant, ("ecg", "temp"))) == 0.05
-    assert repaired_share(cohort_of(plant, ("ecg+temp",))) == 0.05
+    assert compute_repaired_share(cohort_of(plant)) == 0.0
+    assert compute_repaired_share(cohort_of(plant, ("ecg", "temp"))) == 0.05
+    assert compute_repaired_share(cohort_of(plant, ("ecg+temp",))) == 0.05
 
 
 def test_a_recording_without_a_modality_or_with_too_little_of_it_counts_as_missing(
@@ -116,6 +116,6 @@ def test_a_recording_without_a_modality_or_with_too_little_of_it_counts_as_missi
 
     cohort = cohort_of(plant)
     assert [entry["modality"] for entry in cohort.store.excluded] == ["eda"]
-    assert repaired_share(cohort) == 0.1
-    assert repaired_note(cohort) == "10 % of the units rest on bridged or missing samples (ecg, eda)"
-    assert repaired_note(cohort_of(plant, ("eda",))) is None  # 5 %
+    assert compute_repaired_share(cohort) == 0.1
+    assert describe_repaired(cohort) == "10 % of the units rest on bridged or missing samples (ecg, eda)"
+    assert describe_repaired(cohort_of(plant, ("eda",))) is None  # 5 %

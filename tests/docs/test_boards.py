@@ -9,7 +9,7 @@ from bench.boards import BOARDS, ROOT, tables
 from bench.boards.findings import TEMPLATE, written
 from bench.boards.published import Board, Row, asked, question
 from bench.boards.rows import groups
-from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.entries import list_entry_folders
 from embench.records.audit import read_audit
 from embench.records.record import read_manifest
 
@@ -78,7 +78,7 @@ def test_families_are_read_by_tuned_rows_where_both_have_some():
 @pytest.fixture(scope="module", params=sorted(path.name for path in BOARDS.iterdir() if path.is_dir()))
 def ours(request):
     """Folder -> manifest of each entry of a board whose place nothing took."""
-    folders = [f for f in entry_folders(BOARDS) if f.parts[-3] == request.param]
+    folders = [f for f in list_entry_folders(BOARDS) if f.parts[-3] == request.param]
     return {folder: read_manifest(folder) for folder in folders}
 
 

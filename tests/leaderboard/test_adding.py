@@ -18,7 +18,7 @@ from embench.leaderboard.tables import (
     BoardSection,
     build_leaderboards,
     build_sections,
-    markdown_table,
+    render_markdown_table,
     summarise,
 )
 from embench.records.scores import Score, Scores
@@ -79,12 +79,14 @@ def test_entries_are_sorted_by_the_primary_metric_whatever_their_answers() -> No
     scores = [row.score.mean for row in found.methods if row.score]
     assert scores == sorted(scores, reverse=True)
     assert sum(row.word("movement") == "yes" for row in found.methods) == 3
-    assert found.adding
-    assert found.adding.beyond_luck
+    assert found.associated
+    assert found.associated.beyond_luck
     assert not any(row.borderline for row in found.methods)
     sentence = summarise(found).sentence
     assert sentence.startswith("Stress tasks or rest, from a wristband? 34 subjects, 8 methods: ")
-    assert f"3 given time and movement (by chance: at most {found.adding.by_luck}), 3 given the protocol" in sentence
+    assert (
+        f"3 given time and movement (by chance: at most {found.associated.by_luck}), 3 given the protocol" in sentence
+    )
     above = found.counts["chance"]
     assert f"{above.adding} above chance (by chance: at most {above.by_luck})" in sentence
     assert above.adding == sum(row.word("chance") == "yes" for row in found.methods)
@@ -98,8 +100,8 @@ def test_as_many_answers_as_chance_explains_are_borderline() -> None:
     one = parts(rng, 0.0)
     one += (2.3 * one.std(ddof=1) * len(GROUPS) ** 0.5 - one.sum()) / len(GROUPS)
     found = section(answered(lucky, one), *(answered(e, parts(rng, -0.01)) for e in others))
-    assert found.adding
-    assert found.adding.adding == found.adding.by_luck == 1
+    assert found.associated
+    assert found.associated.adding == found.associated.by_luck == 1
     assert [AS_MANY in row.borderline for row in found.methods if row.id == lucky.run.id] == [True]
     assert [row.corrected for row in found.methods if row.id == lucky.run.id] == [False]
 
@@ -109,7 +111,7 @@ def test_an_answer_that_holds_after_correction_for_all_methods_is_marked() -> No
     strong, *others = published()
     found = section(answered(strong, parts(rng, 0.9)), *(answered(e, parts(rng, -0.02)) for e in others))
     assert [row.id for row in found.methods if row.corrected] == [strong.run.id]
-    assert "| yes\\*, partial r 0.9" in markdown_table(found.methods, "x")
+    assert "| yes\\*, partial r 0.9" in render_markdown_table(found.methods, "x")
 
 
 def test_rows_that_other_units_of_a_session_reach_are_ranked_apart() -> None:
@@ -135,7 +137,7 @@ def test_a_page_has_the_answers_and_models_without_a_signal_in_a_table_of_their_
     assert "1 given time and movement (by chance: at most " in page
     assert ", partial r 0.9" in page
     assert "Models without any physiological signal" not in page  # nobody confirms those of a single entry
-    head, _, *rows = markdown_table(section(entry).methods, "subject-independent-v3").splitlines()
+    head, _, *rows = render_markdown_table(section(entry).methods, "subject-independent-v3").splitlines()
     assert "| given time and movement | given the protocol phase |" in head
     assert len(rows) == 1
 

@@ -12,7 +12,7 @@ import pytest
 from embench import registry
 from embench.cli import main
 from embench.errors import CheckFailed, DataError
-from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
+from embench.leaderboard import build_leaderboards, find_finished_runs, load_sections, publish_runs
 from embench.leaderboard.columns import COST_FIELDS, columns
 from embench.leaderboard.entries import Backing
 from embench.records.predictions import ANY_SEED, Labels, Predictions
@@ -23,7 +23,7 @@ from .made_up import put
 
 
 def ranks(root: Path) -> dict[str, tuple[int, int] | None]:
-    [section] = leaderboard_sections(root)
+    [section] = load_sections(root)
     return {row.id: row.rank for row in section.rows if row.is_method}
 
 
@@ -86,7 +86,7 @@ def test_seeds_of_ones_choice_have_no_rank(tmp_path: Path) -> None:
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "| (seeds 7 instead of 0, 1, 2 or 0 to 9) |" in page
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     assert "3 / 2 / 12" in [columns()["test_evaluations"].text(row) for row in section.methods]
 
 
@@ -107,7 +107,7 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
     text = "trained on case; labels of 3 subjects; tested without eda; label noise 0.1; changed settings"
     assert f"| {method}; {text} |" in page
     assert f"| {method} |" in page
-    away, _ = (section.methods[0] for section in reversed(leaderboard_sections(tmp_path)))
+    away, _ = (section.methods[0] for section in reversed(load_sections(tmp_path)))
     assert "--set fusion.lr=1e-4; --set fusion.batch=8" in away.details
     assert main(["leaderboard", "show", "stress_predict", "--boards", str(tmp_path)]) == 0
     assert "trained on case" in capsys.readouterr().out
@@ -124,7 +124,7 @@ def test_a_plugin_that_is_not_bundled_is_named_with_its_conformance(tmp_path: Pa
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "; fusion is not bundled, conformance ... |" in page
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     said = "encoder[ppg] is not bundled, conformance not checked; fusion is not bundled, conformance passed"
     assert said in section.methods[0].details
     put(tmp_path, "b", 0.8, method=method, conformance={"fusion": "failed: its scores are not finite"})
@@ -135,7 +135,7 @@ def test_a_plugin_that_is_not_bundled_is_named_with_its_conformance(tmp_path: Pa
 def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.99, leaks=True)
     put(tmp_path, "b", 0.6)
-    honest, leaking = leaderboard_sections(tmp_path)
+    honest, leaking = load_sections(tmp_path)
     assert (honest.protocol, leaking.protocol) == ("subject-independent-v3", "segment-random-legacy")
     assert [row.rank for row in leaking.rows] == [None, None]
     build_leaderboards(tmp_path)
@@ -147,7 +147,7 @@ def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Pat
 def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.6, primary_metric="accuracy")
     put(tmp_path, "b", 0.7, primary_metric="accuracy")
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     assert [(row.id, row.rank) for row in section.rows if row.is_method] == [
         ("b", None),
         ("a", None),
@@ -162,7 +162,7 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
 def test_an_error_orders_rows_from_the_least_and_never_ranks_them(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.6, primary_metric="rmse")
     put(tmp_path, "b", 0.7, primary_metric="rmse")
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     assert [(row.id, row.rank) for row in section.methods] == [("a", None), ("b", None)]
     assert section.methods[0].marks == ("the primary metric is an error, which also rewards knowledge of the subject",)
 
@@ -172,7 +172,7 @@ def test_no_metric_of_a_package_ranks_that_depends_on_a_cut_or_is_not_installed(
     registry.refresh()
     put(tmp_path, "a", 0.6, primary_metric="embench_faulty/out_of_range")
     put(tmp_path, "b", 0.7, primary_metric="nowhere/kappa")
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     assert {row.id: row.marks for row in section.methods} == {
         "a": ("the primary metric depends on a decision threshold",),
         "b": ("the primary metric is not installed",),
@@ -183,7 +183,7 @@ def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
     put(tmp_path, "a", subjects=20)
     put(tmp_path, "b", subjects=24)
     put(tmp_path, "c", subjects=24, seeds=[*range(10)])
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     [control] = section.confound_only
     assert (control.control, control.rank, control.id) == ("elapsed_time", None, "c")  # of most subjects and seeds
     auroc = control.scores["auroc"]
@@ -202,7 +202,7 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
         "0.61 (0.56 to 0.66)", "yes", *["not shown, partial r 0.00 (-0.05 to 0.05)"] * 2,
         "not audited", "reproduced by A. Reader, 2026-11-22", "[a](subject-independent-v3/a)",
     ]  # fmt: skip
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     texts = [
         columns()[name].text(section.methods[0]) for name in ("recipe", "subjects", *COST_FIELDS, "test_evaluations")
     ]
@@ -238,7 +238,7 @@ def test_the_front_page_has_a_line_for_each_question(tmp_path: Path) -> None:
 def test_rows_trained_on_another_dataset_are_ranked_among_themselves(tmp_path: Path) -> None:
     for run_id, mean, source in (("home", 0.6, None), ("away", 0.7, "embench_plugins/case"), ("far", 0.65, "own/mine")):
         put(tmp_path, run_id, mean, config={"train_dataset": source, "pretrained": {}})
-    found = {s.trained_on: [r.id for r in s.rows if r.is_method] for s in leaderboard_sections(tmp_path)}
+    found = {s.trained_on: [r.id for r in s.rows if r.is_method] for s in load_sections(tmp_path)}
     assert found == {None: ["home"], "case": ["away"], "own-mine": ["far"]}
     page, front = (path.read_text() for path in build_leaderboards(tmp_path))
     assert "## stress, subject-independent-v3, trained on case\n" in page
@@ -300,7 +300,7 @@ def key_of(_: str) -> bytes:
 def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     a_run(tmp_path, "a")
     tried = a_run(tmp_path, "b", dev=True)
-    entries, refused = publish_runs(finished_runs(tmp_path / "runs"), tmp_path / "boards", key_of)
+    entries, refused = publish_runs(find_finished_runs(tmp_path / "runs"), tmp_path / "boards", key_of)
     assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v3" / "a"]
     assert refused == {tried: ["it scored validation subjects (--dev)"]}
     assert ranks(tmp_path / "boards") == {"a": None}  # until somebody else has run it
@@ -324,7 +324,7 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_looks_without_the_seal_of_the_ledger_are_unknown(tmp_path: Path) -> None:
     put(tmp_path, "a", ledger=None)
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     assert columns()["test_evaluations"].text(section.methods[0]) == "not recorded"
 
 
@@ -335,7 +335,7 @@ def test_rows_that_nobody_else_has_run_have_no_rank_and_are_in_order(tmp_path: P
     put(tmp_path, "high", 0.7)
     in_order = [("self", None), ("checked", None), ("high", (1, 2)), ("low", (1, 2))]
     assert list(ranks(tmp_path).items()) == in_order
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     rows = {row.id: row for row in section.rows if row.is_method}
     assert [rows[name].marks for name in ("self", "checked", "low")] == [("self-reported",), ("verified",), ()]
     assert rows["checked"].evidence == Backing("verified", "A. Reader", "2026-11-22")
@@ -353,7 +353,7 @@ def test_the_highest_attestation_that_is_of_the_entry_as_it_is_counts(tmp_path: 
     assert ranks(tmp_path) == {"a": (1, 1)}
     put(tmp_path, "a", 0.95, attested=False)  # its author changes it
     assert ranks(tmp_path) == {"a": None}
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     assert section.rows[0].evidence.level == "self_reported"
 
 
@@ -370,7 +370,7 @@ def test_a_wrong_attestation_stops_the_board(tmp_path: Path, change: dict[str, A
     path = attest(put(tmp_path, "a", attested=False), "verified")
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises((CheckFailed, DataError), match=says) as error:
-        leaderboard_sections(tmp_path)
+        load_sections(tmp_path)
     assert str(path) == error.value.where
 
 
@@ -379,7 +379,7 @@ def test_the_share_of_repaired_units_is_a_column_that_is_blank_where_an_entry_do
     put(tmp_path, "a", 0.61)
     put(tmp_path, "b", 0.62, cohort={**cohort, "repaired": 0.1234})
     put(tmp_path, "c", 0.63, cohort={**cohort, "repaired": 0.0})
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     column = columns()["repaired"]
     shown = {row.id: (column.value(row), column.text(row)) for row in section.methods}
     assert shown == {"a": (None, ""), "b": (0.1234, "12 %"), "c": (0.0, "0 %")}

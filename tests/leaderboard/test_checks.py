@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from embench.cli import main
-from embench.leaderboard import leaderboard_sections
+from embench.leaderboard import load_sections
 from embench.records.record import Record
 
 from .conftest import attest
@@ -65,7 +65,7 @@ def test_nothing_is_attested_but_what_passed(two: tuple[Path, Path], capsys: pyt
     [path] = (good.parents[1] / "attestations").iterdir()
     assert path.name == f"subject-independent-v3--{good.name}--a-reader.json"
     (bad / "notes.txt").unlink()
-    rows = [row for section in leaderboard_sections(good.parents[2]) for row in section.rows]
+    rows = [row for section in load_sections(good.parents[2]) for row in section.rows]
     assert {row.id: row.evidence.level for row in rows if row.is_method} == {
         good.name: "verified", bad.name: "self_reported",
     }  # fmt: skip

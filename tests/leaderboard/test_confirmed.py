@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embench.leaderboard import leaderboard_sections
+from embench.leaderboard import load_sections
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import UNCONFIRMED, UNKNOWN_FILES
 from embench.leaderboard.verify_data import find_board_differences
@@ -30,7 +30,7 @@ TABLES = {"version": 2, "rows": "1" * 32, "labels": "2" * 32, "folds": "3" * 32}
 
 
 def row(root: Path, run_id: str) -> Row:
-    sections = leaderboard_sections(root)
+    sections = load_sections(root)
     return next(row for section in sections for row in section.rows if row.id == run_id)
 
 
@@ -63,7 +63,7 @@ def test_files_of_no_known_release_are_confirmed_by_two_others(tmp_path: Path) -
 def test_rows_on_other_people_are_a_board_of_their_own(tmp_path: Path) -> None:
     for name, subjects in {"a": 24, "b": 24, "c": 36}.items():
         put(tmp_path, name, subjects=subjects)
-    large, usual = leaderboard_sections(tmp_path)
+    large, usual = load_sections(tmp_path)
     assert (large.people, usual.people) == (36, 24)
     assert [row.id for row in large.methods] == ["c"]
     assert {row.rank for row in usual.methods} == {(1, 2)}

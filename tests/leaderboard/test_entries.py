@@ -23,7 +23,7 @@ from embench.interfaces.units import Target
 from embench.leaderboard import build_leaderboards, publish_runs
 from embench.leaderboard.entries import export_entry
 from embench.leaderboard.verify import recompute
-from embench.leaderboard.withheld import compare_seal, find_revealing_part, seal_scores
+from embench.leaderboard.withheld import compare_label_hash, find_revealing_part, redact_scores
 from embench.planning.tuning import Choice, Search, Tuning, read_tuning
 from embench.protocols import load_protocol
 from embench.records.findings import SEVERITIES
@@ -285,7 +285,7 @@ def test_an_entry_whose_labels_are_not_public_holds_nothing_that_tells_them(
     again = read_record(made)
     assert again.labels is None
     assert len(again.predictions) == 0
-    assert again.scores == seal_scores(record.scores) == seal_scores(again.scores)
+    assert again.scores == redact_scores(record.scores) == redact_scores(again.scores)
     primary_metric = again.scores["scores"]["stress"]["auroc_within"]
     assert primary_metric["mean"] == round(record.scores["scores"]["stress"]["auroc_within"]["mean"], 3)
     assert "folds" not in again.scores
@@ -328,12 +328,12 @@ def test_a_holder_of_the_data_can_tell_whether_labels_are_the_same(tmp_path: Pat
     path, labels = published(tmp_path, private) / "labels.hmac", private.labels
     assert labels is not None
     others = replace(labels, columns={**labels.columns, "label": 1 - labels["label"]})
-    assert compare_seal(path, labels, b"digest") == "same"
-    assert compare_seal(path, others, b"digest") == "other labels"
-    assert compare_seal(path, labels, b"another") == "other files"
+    assert compare_label_hash(path, labels, b"digest") == "same"
+    assert compare_label_hash(path, others, b"digest") == "other labels"
+    assert compare_label_hash(path, labels, b"another") == "other files"
     path.write_text("5" * 64)
     with pytest.raises(DataError, match="withheld labels cannot be read"):
-        compare_seal(path, labels, b"digest")
+        compare_label_hash(path, labels, b"digest")
 
 
 def test_folds_of_few_labels_that_are_not_public_are_refused_with_the_reason(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.leaderboard import build_leaderboards, leaderboard_sections
+from embench.leaderboard import build_leaderboards, load_sections
 from embench.records.record import read_record
 from embench.statistics.comparison import compare
 from embench.vocabulary import markdown
@@ -36,8 +36,8 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def floors(board: Path) -> dict[str, list[str]]:
     """Id -> the gaps of each pretrained row, in words."""
-    (section,) = leaderboard_sections(board)
-    return {row.id: row.floors.texts for row in section.rows if row.floors}
+    (section,) = load_sections(board)
+    return {row.id: row.pretraining_gains.texts for row in section.rows if row.pretraining_gains}
 
 
 def test_the_gap_to_each_floor_is_that_of_compare(board: Path) -> None:

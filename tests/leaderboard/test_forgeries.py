@@ -17,7 +17,7 @@ import yaml
 
 from embench import registry
 from embench.cli import main
-from embench.leaderboard.entries import entry_digest, list_test_stages, pick_stages
+from embench.leaderboard.entries import hash_entry, list_test_stages, pick_stages
 from embench.records import record
 from embench.records.record import read_manifest
 
@@ -105,9 +105,7 @@ def test_a_spot_check_finds_predictions_that_were_moved_in_the_folds_that_it_run
     forger.score_again(with_data=True)
     assert verify(copied) == 0
     run = read_manifest(copied)
-    picked = {
-        n: pick_stages(entry_digest(copied, run), n, 2, list_test_stages(copied, run)) for n in map(str, range(99))
-    }
+    picked = {n: pick_stages(hash_entry(copied, run), n, 2, list_test_stages(copied, run)) for n in map(str, range(99))}
     hit, miss = (next(n for n, two in picked.items() if ((1, 2) in two) == wanted) for wanted in (True, False))
     assert reproduce(copied, place, "--stages", "2", "--nonce", miss) == 0
     assert reproduce(copied, place, "--stages", "2", "--nonce", hit) == 1

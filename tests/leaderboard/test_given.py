@@ -14,10 +14,10 @@ import pytest
 
 from embench.errors import CheckFailed, DataError
 from embench.leaderboard import build_leaderboards
-from embench.leaderboard.rows import get_ranking_class, load_entry_summaries, ranked_rows
-from embench.leaderboard.verify import wrong_statements
+from embench.leaderboard.rows import get_ranking_class, load_entry_summaries, rank_rows
+from embench.leaderboard.verify import find_wrong_statements
 from embench.leaderboard.verify_data import find_board_differences, find_same_entry
-from embench.leaderboard.withheld import seal_scores
+from embench.leaderboard.withheld import redact_scores
 from embench.protocols import MADE_BY_METHOD, Given, load_protocol
 from embench.records.predictions import Predictions
 from embench.records.record import (
@@ -151,8 +151,8 @@ CLAIMS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_record_that_says_another_amount_is_refused(record: Record, name: str) -> None:
     claim, found = CLAIMS[name]
-    assert not list(wrong_statements(record))
-    assert any(found in wrong for wrong in wrong_statements(replace(record, run={**record.run, **claim})))
+    assert not list(find_wrong_statements(record))
+    assert any(found in wrong for wrong in find_wrong_statements(replace(record, run={**record.run, **claim})))
 
 
 def test_a_record_of_nothing_is_compared_with_nothing(record: Record) -> None:
@@ -164,7 +164,7 @@ def test_a_record_of_nothing_is_compared_with_nothing(record: Record) -> None:
     kept = record.predictions.take(~np.isin(record.predictions["method"], MADE_BY_METHOD))
     confound_only = {name: of for name, of in record.scores["confound_only"].items() if name not in MADE_BY_METHOD}
     honest = replace(record, predictions=kept, scores=Scores({**record.scores, "confound_only": confound_only}))
-    assert not list(wrong_statements(replace(honest, run={**record.run, **nothing})))
+    assert not list(find_wrong_statements(replace(honest, run={**record.run, **nothing})))
 
 
 def test_no_control_is_taken_from_an_entry_s_own_files(published: Path) -> None:
@@ -188,8 +188,8 @@ def test_gains_that_do_not_follow_are_refused(published: Path) -> None:
 
 
 def test_sealed_gains_over_controls_are_those_of_the_headline_with_three_digits() -> None:
-    kept = seal_scores(personal_record(Given(5), units=20).scores)
-    assert seal_scores(kept) == kept
+    kept = redact_scores(personal_record(Given(5), units=20).scores)
+    assert redact_scores(kept) == kept
     over = kept["calibration_gain"]["stress"]["compared_with"]
     assert {tuple(gains) for gains in over.values()} == {("auroc_crossed",)}
     means = [gap["mean"] for gains in over.values() if "mean" in (gap := gains["auroc_crossed"]["difference"])]
@@ -203,8 +203,8 @@ def test_rows_are_ranked_among_those_that_were_given_as_much(tmp_path: Path) -> 
     for name, given in access.items():
         more = {"protocol": PROTOCOL.name, "calibration_data": given.to_record(), "access": given.access}
         put(tmp_path, f"cnn_tf-late-{name}", 0.6, **more)
-    rows, rankings = ranked_rows(load_entry_summaries(tmp_path), "stress")
-    apart = {row.id[-1]: (get_ranking_class(row), row.apart) for row in rows if row.is_method}
+    rows, rankings = rank_rows(load_entry_summaries(tmp_path), "stress")
+    apart = {row.id[-1]: (get_ranking_class(row), row.differences) for row in rows if row.is_method}
     assert apart["a"][0] == apart["b"][0]
     assert len({of for of, _ in apart.values()}) == len(rankings) == 4
     assert apart["c"][1] == ("given 5 units of each class without their labels",)

@@ -16,12 +16,12 @@ from embench.cli import main
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.verify_data import (
-    DataHere,
-    data_here,
-    wrong_associations,
-    wrong_cohort,
-    wrong_labels,
-    wrong_unpredicted,
+    LocalData,
+    find_wrong_associations,
+    find_wrong_cohort,
+    find_wrong_labels,
+    find_wrong_unpredicted,
+    load_local_data,
 )
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
@@ -49,16 +49,16 @@ def folder(root: Path) -> Path:
 
 
 def cohort_here(folder: Path, root: Path) -> Cohort:
-    here = data_here(folder, read_manifest(folder), read_record(folder), root / "data")
-    assert isinstance(here, DataHere)
-    assert not here.others
+    here = load_local_data(folder, read_manifest(folder), read_record(folder), root / "data")
+    assert isinstance(here, LocalData)
+    assert not here.difference
     return here.cohort
 
 
 def found(record: Record, folder: Path, root: Path) -> list[str]:
     run = read_manifest(folder)
     cohort = cohort_here(folder, root)
-    return [*wrong_unpredicted(run, record, cohort), *wrong_associations(run, record, cohort)]
+    return [*find_wrong_unpredicted(run, record, cohort), *find_wrong_associations(run, record, cohort)]
 
 
 def test_what_a_run_says_follows_from_its_predictions_and_the_data(root: Path, folder: Path) -> None:
@@ -72,10 +72,10 @@ def test_another_share_of_repaired_units_is_found_where_there_is_one(root: Path,
     run, record = read_manifest(folder), read_record(folder)
     cohort = cohort_here(folder, root)
     assert run.cohort.repaired == 0.0
-    assert wrong_cohort(run, record, cohort) == []
+    assert find_wrong_cohort(run, record, cohort) == []
     for share, wrong in ((None, []), (0.5, ["run.yaml: cohort.repaired: 0.5, but it follows 0"])):
         edited = run.model_copy(update={"cohort": run.cohort.model_copy(update={"repaired": share})})
-        assert wrong_cohort(edited, record, cohort) == wrong
+        assert find_wrong_cohort(edited, record, cohort) == wrong
 
 
 def verdict(adjusted: dict[str, Any]) -> None:
@@ -106,12 +106,12 @@ def test_a_file_of_predictions_follows_from_the_data_too(root: Path, folder: Pat
     outside = external.score(folder / "predictions.csv.gz", "stress_predict", **place).folder
     run, record = read_manifest(outside), read_record(outside)
     assert record.scores.adjusted(name).decisive_level == "protocol_phase"
-    assert wrong_labels(outside, run, record, cohort_here(outside, root), root / "data") == []
+    assert find_wrong_labels(outside, run, record, cohort_here(outside, root), root / "data") == []
     assert found(record, outside, root) == []
 
 
 def test_without_the_data_nothing_can_be_said(folder: Path, tmp_path: Path) -> None:
-    assert isinstance(data_here(folder, read_manifest(folder), read_record(folder), tmp_path), Undefined)
+    assert isinstance(load_local_data(folder, read_manifest(folder), read_record(folder), tmp_path), Undefined)
 
 
 @pytest.mark.parametrize("adjusted", [True, False])

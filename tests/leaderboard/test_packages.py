@@ -11,7 +11,7 @@ import pytest
 
 from embench.errors import CheckFailed
 from embench.interfaces.units import Target
-from embench.leaderboard.pull_request import list_packages, list_uninstallable_packages, other_subjects
+from embench.leaderboard.pull_request import describe_other_subjects, list_packages, list_uninstallable_packages
 from embench.leaderboard.verify_data import find_same_entry
 from embench.records.manifest import Manifest
 from embench.records.record import Record, read_manifest, read_record
@@ -103,9 +103,9 @@ def test_a_row_that_is_there_under_another_id_is_found(tmp_path: Path, make_run:
 def test_another_number_of_subjects_than_that_of_all_rows_is_said(tmp_path: Path, record: Record) -> None:
     published(tmp_path, record)
     run = read_manifest(published(tmp_path / "trial", run_again(record)))
-    assert other_subjects(run, tmp_path / "boards") is None
+    assert describe_other_subjects(run, tmp_path / "boards") is None
     more = run.model_copy(update={"cohort": run.cohort.model_copy(update={"subjects": 99})})
-    assert "of 99 people, and 1 of 1 entries" in str(other_subjects(more, tmp_path / "boards"))
+    assert "of 99 people, and 1 of 1 entries" in str(describe_other_subjects(more, tmp_path / "boards"))
 
 
 def run_again(record: Record) -> Record:

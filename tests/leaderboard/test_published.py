@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from embench.leaderboard.entries import entry_folders
-from embench.leaderboard.pull_request import check_entry, failures
+from embench.leaderboard.entries import list_entry_folders
+from embench.leaderboard.pull_request import check_entry, select_failures
 
 from ..sample import drawn, proof
 
@@ -18,7 +18,7 @@ SOON = ("eegmat", "hku956")
 """Datasets without an accelerometer, of which all that entries are compared with is made in seconds."""
 
 
-ENTRIES = drawn(entry_folders(BOARDS), lambda folder: folder.name)
+ENTRIES = drawn(list_entry_folders(BOARDS), lambda folder: folder.name)
 CURRENT = [folder for folder in ENTRIES if folder.parent.name.endswith("-v3")]
 BOARDS_HERE = [*SOON, *sorted({folder.parents[1].name for folder in CURRENT} - {*SOON})]
 
@@ -32,7 +32,7 @@ def named(folder: Path) -> str:
     "folder", [*ENTRIES[:SAMPLE], *(pytest.param(folder, marks=proof) for folder in ENTRIES[SAMPLE:])], ids=named
 )
 def test_a_published_entry_says_what_follows_from_its_files(folder: Path) -> None:
-    assert not failures(check_entry(folder))
+    assert not select_failures(check_entry(folder))
 
 
 @pytest.mark.slow
@@ -42,5 +42,5 @@ def test_a_published_entry_is_of_the_data(board: str) -> None:
     assert DATA
     folder = next(folder for folder in CURRENT if folder.parents[1].name == board)
     made = {check.check: check for check in check_entry(folder, Path(DATA))}
-    assert not failures(made.values())
+    assert not select_failures(made.values())
     assert {made[name].status for name in ("labels", "confound_only")} == {"passed"}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from embench.errors import DataError
-from embench.leaderboard import leaderboard_sections, publish_runs
+from embench.leaderboard import load_sections, publish_runs
 from embench.records import record
 from embench.records.record import Record
 from embench.records.scores import Score
@@ -208,7 +208,7 @@ def key_of(_: str) -> bytes:
 @pytest.mark.slow
 def test_rows_are_told_apart_as_their_runs_are(published: tuple[Path, dict[str, Path]]) -> None:
     boards, _ = published
-    [section] = leaderboard_sections(boards)
+    [section] = load_sections(boards)
     ranks = {row.id: row.rank for row in section.rows if row.is_method}
     [ranking] = section.rankings.values()
     assert ranking.paired
@@ -259,7 +259,7 @@ def test_entries_without_labels_are_compared_by_their_intervals(
     for entry in entries:
         attest(entry)
         assert not (entry / "summands.json").exists()  # what subjects add to many scores would tell labels
-    [section] = leaderboard_sections(tmp_path / "boards")
+    [section] = load_sections(tmp_path / "boards")
     [ranking] = section.rankings.values()
     assert not ranking.paired
 
@@ -271,7 +271,7 @@ def test_damaged_summands_are_named(published: tuple[Path, dict[str, Path]]) -> 
     whole = path.read_text()
     path.write_text('{"stress": {}}')
     with pytest.raises(DataError, match="damaged"):
-        leaderboard_sections(boards)
+        load_sections(boards)
     path.write_text(whole)
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from embench.errors import DataError
-from embench.leaderboard import build_leaderboards, leaderboard_sections
+from embench.leaderboard import build_leaderboards, load_sections
 from embench.leaderboard import rows as leaderboard_rows
 from embench.leaderboard.rows import load_entry_summaries
-from embench.leaderboard.tables import build_sections, row_fields
+from embench.leaderboard.tables import build_sections, flatten_row
 
 from .conftest import attest
 from .made_up import put
@@ -38,8 +38,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def shown(boards: Path) -> list[object]:
-    found = leaderboard_sections(boards)
-    return [(row_fields(section, row), row.apart) for section in found for row in section.rows]
+    found = load_sections(boards)
+    return [(flatten_row(section, row), row.differences) for section in found for row in section.rows]
 
 
 def edit(entry: Path, mean: float) -> None:
@@ -57,15 +57,15 @@ def test_the_second_time_they_are_the_same_and_no_entry_is_read(boards: Path, re
     first = shown(boards)
     assert shown(boards) == first
     assert read == ["a", "b"]
-    assert build_sections(load_entry_summaries(boards)) == leaderboard_sections(boards)
+    assert build_sections(load_entry_summaries(boards)) == load_sections(boards)
 
 
 def test_what_changes_is_read_and_nothing_else(boards: Path, read: list[str]) -> None:
-    assert leaderboard_sections(boards)[0].methods[0].id == "b"
+    assert load_sections(boards)[0].methods[0].id == "b"
     edit(boards / "stress_predict" / "subject-independent-v3" / "b", 0.1)
-    assert leaderboard_sections(boards)[0].methods[0].id == "a"
+    assert load_sections(boards)[0].methods[0].id == "a"
     put(boards, "c", 0.9)
-    assert leaderboard_sections(boards)[0].methods[0].id == "c"
+    assert load_sections(boards)[0].methods[0].id == "c"
     assert read == ["a", "b", "b", "c"]
 
 
@@ -73,7 +73,7 @@ def test_what_is_said_of_an_entry_later_counts(boards: Path, read: list[str]) ->
     shown(boards)
     (attested,) = (boards / "stress_predict" / "attestations").glob("*--a--*")
     attested.unlink()
-    rows = {row.id: row for row in leaderboard_sections(boards)[0].methods}
+    rows = {row.id: row for row in load_sections(boards)[0].methods}
     assert rows["a"].marks == ("self-reported",)
     assert read == ["a", "b", "a"]
 
@@ -123,10 +123,10 @@ def test_a_damaged_file_of_the_cache_is_made_anew(damage: Callable[[str], str], 
 def test_other_code_makes_them_anew_and_what_old_code_made_goes(
     boards: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leaderboard_sections(boards)
+    load_sections(boards)
     [old] = (boards.parent / "cache" / "boards").iterdir()
     os.utime(old, (0, 0))
-    monkeypatch.setattr(leaderboard_rows, "code_digest", lambda: "another")
-    leaderboard_sections(boards)
+    monkeypatch.setattr(leaderboard_rows, "hash_code", lambda: "another")
+    load_sections(boards)
     assert read == ["a", "b", "a", "b"]
     assert [path.name for path in old.parent.iterdir()] == ["another"]

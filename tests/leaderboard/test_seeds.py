@@ -10,8 +10,8 @@ import pytest
 
 from embench.leaderboard import publish_runs
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
-from embench.leaderboard.pull_request import why_not_submitted
-from embench.leaderboard.rows import ranked_rows, summarise_entry
+from embench.leaderboard.pull_request import explain_unsubmittable
+from embench.leaderboard.rows import rank_rows, summarise_entry
 from embench.records.record import read_record
 from embench.site.entry_page import JoinedEntries, pairings
 from embench.statistics.comparison import compare
@@ -44,9 +44,9 @@ def entry(encoder: str, seeds: list[int]) -> LeaderboardEntry:
 )
 def test_a_board_takes_ten_seeds_of_estimators(encoder: str, seeds: list[int], wanted: str | None) -> None:
     of = entry(encoder, seeds)
-    [row] = [row for row in ranked_rows([summarise_entry(of)], "stress")[0] if row.is_method]
+    [row] = [row for row in rank_rows([summarise_entry(of)], "stress")[0] if row.is_method]
     run = of.run.model_copy(update={"entry": None})
-    reasons = [reason for reason in why_not_submitted(run, Path("none")) if "seeds" in reason]
+    reasons = [reason for reason in explain_unsubmittable(run, Path("none")) if "seeds" in reason]
     if wanted is None:
         assert not [mark for mark in row.marks if mark.startswith("seeds")]
         assert not reasons

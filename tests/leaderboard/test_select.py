@@ -13,10 +13,10 @@ import pytest
 
 from embench.cli import main
 from embench.errors import UsageError
-from embench.leaderboard import leaderboard_sections
+from embench.leaderboard import load_sections
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import Backing
-from embench.leaderboard.tables import read_filter, row_fields, select_sections, sorted_rows
+from embench.leaderboard.tables import flatten_row, read_filter, select_sections, sort_rows
 
 from ..published import link_entries
 from .made_up import put
@@ -58,8 +58,8 @@ def show(boards: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def fields(boards: Path) -> list[tuple[dict[str, Any], Row]]:
-    section = leaderboard_sections(boards)[0]
-    return [(row_fields(section, row), row) for row in section.rows]
+    section = load_sections(boards)[0]
+    return [(flatten_row(section, row), row) for row in section.rows]
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +94,9 @@ def test_filters_keep_rows_by_their_fields(rows: list[tuple[dict[str, Any], Row]
 
 
 def test_rows_are_sorted_and_those_without_a_value_come_last(rows: list[tuple[dict[str, Any], Row]]) -> None:
-    assert [row["id"][-1] for row, _ in sorted_rows(rows, "-time_s")] == ["c", "b", "a", "b"]
-    assert [row["id"][-1] for row, _ in sorted_rows(rows, "score") if row["kind"] == "method"] == ["c", "a", "b"]
-    assert sorted_rows(rows, "time_s")[-1][0]["kind"] == "control"
+    assert [row["id"][-1] for row, _ in sort_rows(rows, "-time_s")] == ["c", "b", "a", "b"]
+    assert [row["id"][-1] for row, _ in sort_rows(rows, "score") if row["kind"] == "method"] == ["c", "a", "b"]
+    assert sort_rows(rows, "time_s")[-1][0]["kind"] == "control"
 
 
 @pytest.mark.parametrize(
@@ -239,9 +239,9 @@ def test_markdown_is_one_table_for_each_board(show: Any) -> None:
 
 
 def test_what_readers_of_rows_add_is_shown(boards: Path) -> None:
-    section = leaderboard_sections(boards)[0]
+    section = load_sections(boards)[0]
     row = replace(section.rows[0], evidence=Backing("reproduced", "a lab", "2026-11-30"), suspicious=True)
-    found = row_fields(section, row)
+    found = flatten_row(section, row)
     assert (found["evidence"], found["evidence_by"], found["evidence_on"]) == ("reproduced", "a lab", "2026-11-30")
     assert found["suspicious"]
 

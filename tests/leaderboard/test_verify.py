@@ -20,7 +20,7 @@ from embench.files import digest, parse_yaml
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import export_entry
 from embench.leaderboard.rows import load_entry_summaries
-from embench.leaderboard.verify import verify_entries, wrong_scores
+from embench.leaderboard.verify import find_wrong_scores, verify_entries
 from embench.protocols import Design, Protocol, load_protocol
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import PREDICTIONS_FILE, Record, as_yaml, read_numbers, write_numbers, write_record
@@ -142,13 +142,13 @@ def test_only_scores_of_metrics_that_one_side_lacks_are_passed_over(
     assert edited["primary_metrics"] == {"stress": "auroc_within"}
     metrics["foreign"] = "of a package that is not installed here"
     of_stress(edited)["foreign"] = {"mean": 0.5}
-    assert not list(wrong_scores(replace(record, scores=edited), record.scores))
+    assert not list(find_wrong_scores(replace(record, scores=edited), record.scores))
     del metrics["brier"], of_stress(edited)["brier"]
     of_stress(edited)["auroc_within"]["mean"] = 0.95
     del metrics["auroc"], metrics["mcc"]
     of_stress(edited)["auroc"]["mean"] = 0.95
     of_stress(edited)["mcc"] = {"undefined": "no"}
-    found = [difference.place for difference in wrong_scores(replace(record, scores=edited), record.scores)]
+    found = [difference.place for difference in find_wrong_scores(replace(record, scores=edited), record.scores)]
     names = {place.removeprefix("scores.stress.") for place in found}
     assert {"auroc_within.mean", "auroc.mean", "mcc.mean", "brier"} <= names
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embench.leaderboard import build_leaderboards, leaderboard_sections
+from embench.leaderboard import build_leaderboards, load_sections
 from embench.leaderboard.columns import columns
 
 from .made_up import put
@@ -20,7 +20,7 @@ def test_weights_that_saw_the_test_subjects_have_no_rank_even_without_labels(tmp
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert page.count("(its weights saw these subjects)") == 2
-    [section] = leaderboard_sections(tmp_path)
+    [section] = load_sections(tmp_path)
     details = {row.id: columns()["details"].text(row) for row in section.methods}
     assert "ppg from lab/net, which saw none of these subjects (declared)" in details["a"]
 

@@ -1,11 +1,11 @@
-"""Floors of requests: which runs stand beside a pretrained one, and that all of them are trained alike."""
+"""PretrainedSet of requests: which runs stand beside a pretrained one, and that all of them are trained alike."""
 
 from dataclasses import replace
 
 import pytest
 
 from embench.errors import UsageError
-from embench.planning.pretraining import with_floors
+from embench.planning.pretraining import add_comparisons
 from embench.planning.request import Request
 from embench.records.record import public_run
 
@@ -15,7 +15,7 @@ def asked(dataset="stress_predict", encoder="cnn_tf", **options):
 
 
 def rows_of(request):
-    return {(row.title, *(row.request.encoders if row.request else ())): row for row in with_floors(request).rows}
+    return {(row.title, *(row.request.encoders if row.request else ())): row for row in add_comparisons(request).rows}
 
 
 TRAINED = ("encoder.selection=early_stop", "encoder.patience=5", "encoder.epochs=100")
@@ -23,7 +23,7 @@ TRAINED = ("encoder.selection=early_stop", "encoder.patience=5", "encoder.epochs
 
 def test_a_pretrained_row_and_its_floors():
     request = asked(pretrainers=("masked_value",), settings=("encoder.lr=0.01", "pretrainer.epochs=2"), seeds="0")
-    found = with_floors(request)
+    found = add_comparisons(request)
     row, frozen, scratch, features = found.requests
     assert row == replace(request, settings=(*TRAINED, *request.settings))
     shared = {"pretrained": "random", "pretrainers": ()}
@@ -34,22 +34,22 @@ def test_a_pretrained_row_and_its_floors():
 
 
 def test_what_the_user_sets_stands_in_all_rows_and_is_told():
-    found = with_floors(asked(pretrainers=("masked_value",), settings=("encoder.epochs=3",)))
+    found = add_comparisons(asked(pretrainers=("masked_value",), settings=("encoder.epochs=3",)))
     networks = found.requests[:3]
     assert all(each.settings.index("encoder.epochs=3") > each.settings.index(TRAINED[2]) for each in networks)
     assert found.training.endswith("except for encoder.epochs=3")
 
 
 @pytest.mark.parametrize(
-    ("own", "at_random", "scratch"),
+    ("own", "randomise_weights", "scratch"),
     [
         (("encoder.adapt=ridge",), ("encoder.adapt=ridge",), ()),
         (("encoder.frozen=true",), ("encoder.adapt=frozen",), ()),
     ],
 )
-def test_the_head_at_random_is_that_of_the_row(own, at_random, scratch):
+def test_the_head_at_random_is_that_of_the_row(own, randomise_weights, scratch):
     found = rows_of(asked(pretrainers=("masked_value",), settings=own))
-    assert found["the same at random, frozen", "cnn_tf"].request.settings == (*TRAINED, *at_random)
+    assert found["the same at random, frozen", "cnn_tf"].request.settings == (*TRAINED, *randomise_weights)
     assert found["the same from scratch", "cnn_tf"].request.settings == (*TRAINED, *scratch)
 
 
@@ -83,7 +83,7 @@ def test_eeg_has_the_tangent_space_and_a_face_stands_for_its_video():
 
 
 def test_a_protocol_without_validation_subjects_leaves_the_schedule():
-    found = with_floors(asked("wesad", pretrainers=("masked_value",), protocol="wu2023-last"))
+    found = add_comparisons(asked("wesad", pretrainers=("masked_value",), protocol="wu2023-last"))
     assert found.requests[0].settings == ()
     assert "no validation subjects" in found.training
 
@@ -97,9 +97,9 @@ def test_values_have_ridge_and_a_joined_input_its_parts():
 def test_what_has_no_floors_is_refused():
     for request in (asked(), asked(pretrainers=("masked_value",), pretrained="random"), asked(pretrained="random")):
         with pytest.raises(UsageError, match="requires a pretrained encoder"):
-            with_floors(request)
+            add_comparisons(request)
     with pytest.raises(UsageError, match="do not apply to its from-scratch"):
-        with_floors(asked(pretrainers=("masked_value",), tuned="tuning.json"))
+        add_comparisons(asked(pretrainers=("masked_value",), tuned="tuning.json"))
 
 
 def test_random_drops_what_pretrains_and_keeps_all_else(bench):

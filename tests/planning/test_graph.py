@@ -9,7 +9,7 @@ import yaml
 
 from embench.engine.stage import Folder
 from embench.planning import plan as planning
-from embench.planning.plan import estimate_cheap_stages, stage_seconds
+from embench.planning.plan import estimate_cheap_stages, forecast_stages
 
 from ..tiny.running import Bench
 from ..tiny.world import RULES, few_folds, make_subjects, plugin, write
@@ -166,7 +166,7 @@ def test_pretraining_is_expected_to_take_as_long_as_it_has_windows(shared):
         shared.plan("Pool", modalities="ecg", pretrainers=("masked_value",), settings=(f"pretrainer.view.step_s={s}",))
         for s in (1, 4)
     ]
-    seconds = stage_seconds([stage for plan in plans for stage in plan.graph.stages.values()])  # of one measurement
+    seconds = forecast_stages([stage for plan in plans for stage in plan.graph.stages.values()])  # of one measurement
     often, seldom = (sum(seconds[id_] for id_ in kinds(plan, "pretrain")) for plan in plans)
     assert often > 2.5 * seldom > 0
 
@@ -205,13 +205,13 @@ def test_a_forecast_counts_rows_of_seconds_of_this_process(shared, monkeypatch):
     monkeypatch.setattr(planning, "time", Clock())
     plan = shared.plan("Pool", modalities="ecg", settings=("encoder.batch=8",))
     (one, *_) = [stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
-    rows = planning._training_rows(one)
-    assert stage_seconds([one])[one.id] == pytest.approx(rows / 8 * one.params.recipe.epochs)
+    rows = planning._count_training_rows(one)
+    assert forecast_stages([one])[one.id] == pytest.approx(rows / 8 * one.params.recipe.epochs)
     assert clocks["wall"] == 0
     settings = ("encoder.batch=8", "encoder.epochs=50", "encoder.adapt=frozen")
     plan = shared.plan("Pool", modalities="ecg", settings=settings)
     (one, *_) = [stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
-    assert stage_seconds([one])[one.id] < rows / 8  # its rows are read once, and nothing goes back
+    assert forecast_stages([one])[one.id] < rows / 8  # its rows are read once, and nothing goes back
 
 
 def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):

@@ -37,7 +37,7 @@ def expected(monkeypatch):
     monkeypatch.setattr(plan, "cores", lambda: 1)
 
     def of(cohort: Cohort, seeds: tuple[int, ...] = (0, 1), protocol: str = V3) -> float:
-        return plan.seconds_to_fit(cohort, load_protocol(protocol), seeds)
+        return plan.estimate_fit_s(cohort, load_protocol(protocol), seeds)
 
     return of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.planning.request import command_again
+from embench.planning.request import format_recorded_command
 from embench.records.record import read_manifest
 
 from ..tiny.running import Bench
@@ -50,5 +50,5 @@ def test_a_record_names_its_seeds_and_its_command_only_those_that_are_not_the_de
         run = read_manifest(bench.run("Moments", fusion="logreg", modalities="eda", seeds=seeds).folder)
         assert run.seeds == (THREE if seeds else TEN)
         assert run.config["request"]["seeds"] == ",".join(map(str, run.seeds))
-        assert ("--seeds" in command_again(run)) == bool(said)
-        assert said in command_again(run)
+        assert ("--seeds" in format_recorded_command(run)) == bool(said)
+        assert said in format_recorded_command(run)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from embench.files import cached, cached_call, snapshot
-from embench.planning.plan import make, stage_seconds
+from embench.planning.plan import forecast_stages, make
 
 from ..tiny.world import plugin
 
@@ -50,7 +50,7 @@ def test_a_network_of_several_runs_is_measured_once(shared):
     plain, started = (shared.plan("Pool", modalities="ecg", pretrainers=names) for names in ((), ("masked_value",)))
 
     def expected(plan):
-        return [stage_seconds([stage])[stage.id] for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
+        return [forecast_stages([stage])[stage.id] for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
 
     with snapshot():
         assert expected(plain) == expected(started)

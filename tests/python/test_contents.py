@@ -310,7 +310,7 @@ def test_a_later_process_has_the_objects_of_a_run_where_its_libraries_are_the_sa
         recall_objects(["object:00000000000000000000:Net"])
     assert "repeat the same call of embench.run" in caught.value.hint
     catalogue._GIVEN.clear()
-    facts = catalogue.object_file(name.split(":")[1], ".json")
+    facts = catalogue.get_object_file(name.split(":")[1], ".json")
     installed = json.loads(facts.read_text())["installed"]
     own = next(home for module, home in installed.items() if module.startswith("embench_plugins."))
     facts.write_text(facts.read_text().replace(json.dumps(own), '"another version"'))
@@ -324,8 +324,8 @@ def test_a_stored_object_that_others_could_write_is_not_loaded(given):
     catalogue._GIVEN.clear()
     entry.source.parent.chmod(0o777)
     with pytest.raises(MachineError, match="other users can write"):
-        catalogue.object_class(entry)
+        catalogue.load_object_class(entry)
     entry.source.parent.chmod(0o700)
     entry.source.write_bytes(entry.source.read_bytes() + b" ")
     with pytest.raises(MachineError, match="damaged"):
-        catalogue.object_class(entry)
+        catalogue.load_object_class(entry)

@@ -25,7 +25,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.tokens import Tokens
 from embench.interfaces.units import View
-from embench.leaderboard.entries import why_not_publishable
+from embench.leaderboard.entries import explain_unpublishable
 from embench.python.networks import estimator_class, needs_imputing, weight_parameter
 from embench.python.running import plugin_name
 from embench.records.record import read_manifest, read_scores
@@ -186,7 +186,9 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
     run = yaml.safe_load((result.folder / "run.yaml").read_text())
     (about,) = run["objects"].values()
     assert "LogisticRegression(max_iter=2000)" in about["repr"]
-    assert any("code or files that nobody else has" in why for why in why_not_publishable(read_manifest(result.folder)))
+    assert any(
+        "code or files that nobody else has" in why for why in explain_unpublishable(read_manifest(result.folder))
+    )
     catalogue._GIVEN.clear()  # as in another process
     assert main(["run", "--from", str(result.folder), "--data-root", str(features["data_root"])]) == 2
     assert "is an object of another Python process" in capsys.readouterr().err
@@ -321,7 +323,9 @@ def test_an_object_is_checked_on_the_input_of_this_run(shared, capfd):
     cls = embench.network(OneChannel, window_s=4)
     plan = shared.plan(plugin_name("encoder", cls), modalities="ecg")
     part = plan.method.encoders["ecg"]
-    assert guards.check_object("encoder", part.name, part.recipe, guards.input_of_run(plan, "encoder[ecg]")) == "passed"
+    assert (
+        guards.check_object("encoder", part.name, part.recipe, guards.describe_input(plan, "encoder[ecg]")) == "passed"
+    )
     assert "made for" not in capfd.readouterr().out
     with pytest.raises(CheckFailed, match="expected input"):
         check_encoder_input(cls, cls.recipes["small"], "acc", ("x", "y", "z"), 128.0)

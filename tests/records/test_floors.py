@@ -1,4 +1,4 @@
-"""Floors, told from records: published runs that are floors of a pretrained one, and runs that pretend to be."""
+"""PretrainedSet, told from records: published runs that are floors of a pretrained one, and runs that pretend to be."""
 
 import copy
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from embench.records.manifest import check_manifest
-from embench.records.pretraining_comparison import floor_keys, matching, pretrained_modalities
+from embench.records.pretraining_comparison import make_reference_keys, match_reference, pretrained_modalities
 from embench.records.record import read_manifest
 
 BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v3"
@@ -18,7 +18,7 @@ def published(name):
 
 
 def is_floor(run, other):
-    return matching(floor_keys(run), run.seeds, floor_keys(other), other.seeds)
+    return match_reference(make_reference_keys(run), run.seeds, make_reference_keys(other), other.seeds)
 
 
 def but(run, place, value):

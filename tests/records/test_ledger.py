@@ -29,9 +29,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def opened(runs: Path, run: str = "r1", method: str = "m1", data: bytes = b"one", **changed: Any) -> ledger.Looks:
+def opened(
+    runs: Path, run: str = "r1", method: str = "m1", data: bytes = b"one", **changed: Any
+) -> ledger.EvaluationCounts:
     opening = {"dataset": "amigos", "protocol": "p-v1", "run": run, "method": method, **changed}
-    return ledger.record_openings(runs, data, "f", opening, ["arousal", "valence"])
+    return ledger.record_evaluations(runs, data, "f", opening, ["arousal", "valence"])
 
 
 def test_counts_looks_and_methods(tmp_path: Path) -> None:
@@ -47,7 +49,7 @@ def test_each_lag_is_another_look_at_the_same_labels(tmp_path: Path) -> None:
     for run, lag in (("r1", ""), ("r2", "-lag2s"), ("r3", "-lag-0.5s")):
         looks = opened(tmp_path / "runs", run, f"m{lag}", protocol=f"p-v1{lag}")
     assert (looks.test_evaluations["arousal"], looks.methods_evaluated["arousal"]) == (3, 3)
-    known = ledger.looks_at(looks.chain, "amigos", "p-v1", ["arousal"])
+    known = ledger.count_up_to(looks.chain, "amigos", "p-v1", ["arousal"])
     assert known is not None
     assert known.methods_evaluated == {"arousal": 3}
 
@@ -120,8 +122,8 @@ def test_a_ledger_that_was_cut_short_is_made_whole_from_the_runs_folder(tmp_path
 
 def test_the_seal_of_a_record_fixes_its_counts(tmp_path: Path) -> None:
     looks = [opened(tmp_path / "runs", run) for run in ("r1", "r2", "r3")]
-    assert ledger.looks_at(looks[1].chain, "amigos", "p-v1", ["arousal", "valence"]) == looks[1]
-    assert ledger.looks_at("0" * 64, "amigos", "p-v1", ["arousal"]) is None
+    assert ledger.count_up_to(looks[1].chain, "amigos", "p-v1", ["arousal", "valence"]) == looks[1]
+    assert ledger.count_up_to("0" * 64, "amigos", "p-v1", ["arousal"]) is None
 
 
 def test_processes_take_turns(tmp_path: Path) -> None:

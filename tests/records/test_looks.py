@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from embench.records.ledger import append_to_ledger, ledger_home, published_among, scored_in_words, whose_in_words
+from embench.records.ledger import (
+    append_to_ledger,
+    count_published,
+    describe_authors,
+    describe_evaluations,
+    get_ledger_folder,
+)
 from embench.records.manifest import Manifest
 from embench.records.record import read_manifest
 
@@ -22,28 +28,28 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
     asked = {"dataset": of.dataset.name, "protocol": of.protocol.name, "target": "stress"}
     for name in [*(row.name for row in ROWS[:3]), "tuned", "first", "second"]:
         dev = {"dev": True} if name == "tuned" else {}
-        last = append_to_ledger(ledger_home() / "data", {**asked, "run": name, "method": name, **dev})
+        last = append_to_ledger(get_ledger_folder() / "data", {**asked, "run": name, "method": name, **dev})
     return of.model_copy(
         update={"methods_evaluated": {"stress": 5}, "test_evaluations": {"stress": 5}, "ledger": last["hash"]}
     )
 
 
 def test_own_methods_and_those_that_others_published_are_told_apart(own: Manifest, tmp_path: Path) -> None:
-    assert scored_in_words(own) == "5 methods, including this one, were scored on these test subjects"
-    assert published_among(own, BOARDS) == 3
-    mine, others = whose_in_words(own, BOARDS).split("; ")
+    assert describe_evaluations(own) == "5 methods, including this one, were scored on these test subjects"
+    assert count_published(own, BOARDS) == 3
+    mine, others = describe_authors(own, BOARDS).split("; ")
     assert mine == "all by the authors of this result, of which 3 are entries of published leaderboards"
     entries = len(list((BOARDS / "stress_predict" / own.protocol.name).glob("*/run.yaml")))
     assert others == f"not counted: {entries - 3} entries that others published on these labels"
     (tmp_path / "none").mkdir()
-    assert whose_in_words(own, tmp_path / "none") == "all by the authors of this result"
+    assert describe_authors(own, tmp_path / "none") == "all by the authors of this result"
 
 
 def test_nothing_is_said_of_boards_or_logs_that_are_not_here(own: Manifest, tmp_path: Path) -> None:
-    assert whose_in_words(own, tmp_path / "nowhere") == "all by the authors of this result"
+    assert describe_authors(own, tmp_path / "nowhere") == "all by the authors of this result"
     elsewhere = own.model_copy(update={"ledger": "0" * 64})
-    assert whose_in_words(elsewhere, BOARDS) == "counted by those who published this entry"
-    assert not whose_in_words(elsewhere.model_copy(update={"entry": None}), BOARDS)
+    assert describe_authors(elsewhere, BOARDS) == "counted by those who published this entry"
+    assert not describe_authors(elsewhere.model_copy(update={"entry": None}), BOARDS)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +62,4 @@ def test_nothing_is_said_of_boards_or_logs_that_are_not_here(own: Manifest, tmp_
     ],
 )
 def test_a_run_counts_itself(own: Manifest, tried: object, dev: bool, words: str) -> None:
-    assert scored_in_words(own.model_copy(update={"methods_evaluated": tried, "dev": dev})) == words
+    assert describe_evaluations(own.model_copy(update={"methods_evaluated": tried, "dev": dev})) == words

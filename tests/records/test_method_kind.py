@@ -1,4 +1,4 @@
-"""Whether a row is an estimator on features or a network: its record says so, or the catalogue."""
+"""Whether a row is an estimator on features or a network, as its record says."""
 
 import pytest
 
@@ -9,23 +9,6 @@ from embench.records.manifest import MethodPart, method_kind
 
 def method(encoder, fusion, **recorded):
     return MethodPart(encoders={"eda": encoder}, fusion=fusion, pretrainers=[], modalities=["eda"], **recorded)
-
-
-@pytest.mark.parametrize(
-    ("encoder", "fusion", "kind"),
-    [
-        ("handcrafted", "svm", "features"),
-        ("amigos_features", "naive_bayes", "features"),
-        ("differential_entropy", "linear_svm", "features"),
-        ("cnn_tf", "single", "network"),
-        ("cnn_tf", "svm", "network"),  # on the hidden layer of a fitted network
-        ("handcrafted", "cross_attn", "network"),
-        ("handcrafted", "vote", "network"),  # of fitted networks
-        ("a_name_of_old", "svm", "network"),
-    ],
-)
-def test_the_catalogue_decides_where_an_older_record_does_not_say(encoder, fusion, kind):
-    assert method_kind(method(f"embench_plugins/{encoder}", f"embench_plugins/{fusion}")) == kind
 
 
 def test_a_record_decides_for_an_encoder_of_a_package_that_is_not_here():

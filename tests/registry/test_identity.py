@@ -88,7 +88,7 @@ def test_bundled_plugins_are_known_by_their_source_here():
 
 def test_bundled_plugins_have_one_identity_in_a_wheel_and_in_an_editable_installation(monkeypatch):
     editable = registry.code_identity("dataset", "stress_predict")
-    monkeypatch.setattr(loading, "_from_wheel", lambda _: True)
+    monkeypatch.setattr(loading, "_is_from_wheel", lambda _: True)
     assert loading.code_identity.__wrapped__("dataset", "stress_predict") == editable
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from embench import report
 from embench.data.find import find_source
-from embench.data.quality import quality_of_units, terciles
+from embench.data.quality import compute_unit_quality, terciles
 from embench.errors import DataError
 from embench.protocols import load_protocol
 from embench.records.record import read_manifest, read_record, read_scores
@@ -115,7 +115,7 @@ def test_scores_by_tercile_of_quality(kinds, of_kinds):
     rows = rows.take((rows["method"] == "model") & (rows["target"] == "arousal"))
     labels = record.labels["unit"][record.labels["target"] == "arousal"]
     ids = np.unique(rows["unit"][np.isin(rows["unit"], labels)])
-    third = terciles(quality_of_units(store, "ecg", ids.tolist()))
+    third = terciles(compute_unit_quality(store, "ecg", ids.tolist()))
     assert len(set(third)) > 1
     for k, name in enumerate(("worst", "middle", "best")):
         mine = ids[third == k]

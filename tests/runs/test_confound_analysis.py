@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from embench.audits import audit_run
-from embench.leaderboard.verify import wrong_parts
+from embench.leaderboard.verify import find_wrong_parts
 from embench.records.record import read_record
 from embench.runs.run import run
 from embench.statistics.result import Result
@@ -78,7 +78,7 @@ def test_without_the_analysis_its_answers_are_not_computed_until_it_is_asked_for
     assert answer(without) == "not computed"
     assert without.scores.adjusted("arousal") is None
     assert "were not adjusted for confounds" in without.forms["arousal"].sentence
-    assert any("confound analysis was not run" in fault for fault in wrong_parts(read_record(without.folder)))
+    assert any("confound analysis was not run" in fault for fault in find_wrong_parts(read_record(without.folder)))
     assert "confound_test_skipped" in str(audit_run(without.folder, trust_code=True).json())
     stages = bench.stages()
     whole = run_it(bench, seeds="1")

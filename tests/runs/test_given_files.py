@@ -19,7 +19,7 @@ from embench.protocols import load_protocol
 from embench.records.record import read_record
 from embench.records.scores import CalibrationGain
 from embench.runs import external
-from embench.runs.external import units_table
+from embench.runs.external import list_unit_rows
 
 from ..audits.planting import audit_run
 from ..planning.days import write_days, write_rules
@@ -66,7 +66,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     own = find_source(str(data), None).pseudonymous
     assert own is not None
     store = find_source(str(data), None).prepared(known, 1, None)
-    return World(str(data), str(path), units_table(store, card, card.targets, known, own.original_names()), root)
+    return World(str(data), str(path), list_unit_rows(store, card, card.targets, known, own.original_names()), root)
 
 
 def is_by_labels(personal: CalibrationGain) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from embench import system
 from embench.cli import main
 from embench.errors import DataError, MachineError, PluginError, Unfinished
-from embench.runs.grids import grid_status, latest_grid
+from embench.runs.grids import describe_grid, find_latest_grid
 from embench.runs.run import grid
 
 from ..tiny.running import encoder_name, start_apart
@@ -38,7 +38,7 @@ def test_a_stage_that_kills_its_workers_is_named_and_the_other_run_finishes(benc
     assert "was killed by SIGKILL during unimodal" in error.what
     assert error.exit_code == 5
     assert error.what.endswith(", 3 times")
-    status = grid_status(latest_grid(bench.runs))
+    status = describe_grid(find_latest_grid(bench.runs))
     assert (status["state"], status["runs"]) == ("ended", {"finished": 1, "of": 2})
     assert kills >= 2 * len(status["failed"]) > 0  # a stage beside one that kills may count it as its own once
     shown = embench("grid", "status", bench.runs)
@@ -111,8 +111,8 @@ def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, 
 
     def watch(event):
         if event["event"] == "stage_ended" and not seen:
-            found = latest_grid(bench.runs)
-            seen.append(grid_status(found))
+            found = find_latest_grid(bench.runs)
+            seen.append(describe_grid(found))
             assert "stops within seconds" in embench("grid", "cancel", bench.runs).out.replace("\n", " ")
 
     with pytest.raises(Unfinished, match="cancelled"):
@@ -120,7 +120,7 @@ def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, 
     (status,) = seen
     assert status["state"] == "running"
     assert status["stages"]["waiting"] > 0
-    stopped = grid_status(latest_grid(bench.runs))
+    stopped = describe_grid(find_latest_grid(bench.runs))
     assert stopped["state"] == "cancelled"
     assert set(stopped["stages"]) == {"cancelled", "done"}
     assert "cancelled: rerun the command to resume" in embench("grid", "status", bench.runs).out
@@ -155,9 +155,9 @@ def test_a_second_process_that_works_on_a_grid_hides_nothing_of_the_first(bench,
     assert [process["state"] for process in status["processes"]] == ["running", "ended"]
     assert status["runs"] == {"finished": 2, "of": 2}
     assert len([line for line in shown[0].splitlines() if line.startswith("started: ")]) == 2
-    assert grid_status(latest_grid(bench.runs))["state"] == "ended"
+    assert describe_grid(find_latest_grid(bench.runs))["state"] == "ended"
     assert main(line) == 0
-    assert len(grid_status(latest_grid(bench.runs))["processes"]) == 1  # those that are over are forgotten
+    assert len(describe_grid(find_latest_grid(bench.runs))["processes"]) == 1  # those that are over are forgotten
 
 
 def test_cancelling_a_grid_leaves_the_jobs_of_others_in_the_queue(bench, embench, tmp_path, monkeypatch):
@@ -182,7 +182,7 @@ def test_cancelling_a_grid_leaves_the_jobs_of_others_in_the_queue(bench, embench
 
 def test_what_is_no_grid_is_said(tmp_path, bench, embench):
     with pytest.raises(DataError, match="the folder contains no grid"):
-        latest_grid(tmp_path)
+        find_latest_grid(tmp_path)
     assert embench("grid", "status").code == 2
     assert embench("grid", "cancel", tmp_path, "more").code == 2
     assert embench("grid", "a.yaml", "b.yaml").code == 2

@@ -15,7 +15,7 @@ from embench.engine import fits
 from embench.engine.assemble import assemble
 from embench.engine.rows import StoreSource, build_grid
 from embench.errors import CheckFailed, DataError, UsageError
-from embench.leaderboard.entries import why_not_publishable
+from embench.leaderboard.entries import explain_unpublishable
 from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records import ledger, record
@@ -227,7 +227,7 @@ def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored,
     assert known.run["protocol"]["rules"]["split"] == {"by": "group", "folds": 2}
     assert set(known.groups) == {f"p0{n}" for n in range(8)}
     run = Manifest.model_validate({**known.run, "dataset": {**known.run["dataset"], "synthetic": None}})
-    assert any("predictions are a submission" in reason for reason in why_not_publishable(run))
+    assert any("predictions are a submission" in reason for reason in explain_unpublishable(run))
     assert [(e["run"], e["target"]) for e in ledger.read_ledger(made.folder.parent)] == [(made.id, "arousal")]
     assert made.manifest["test_evaluations"]["arousal"] == before.manifest["test_evaluations"]["arousal"] + 1
 

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from embench.data.find import find_source
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, UsageError
-from embench.leaderboard.entries import why_not_publishable
-from embench.planning.graph import Setting, data_places, external_stage
+from embench.leaderboard.entries import explain_unpublishable
+from embench.planning.graph import Setting, locate_data, make_external_stage
 from embench.planning.request import Request
-from embench.planning.weights import data_seen, load_source
+from embench.planning.weights import list_data_seen, load_source
 from embench.records import record
 from embench.records.manifest import Manifest
 from embench.runs.pretrain import pretrain
@@ -180,7 +180,7 @@ def test_several_datasets_are_pretrained_on_as_one(two):
         alone[name] = run_stage(stage, two.runs / "stages")
     both = alone[f"{OTHER}+{KINDS}"]
     assert both["rows"] == alone[OTHER]["rows"] + alone[KINDS]["rows"]
-    assert data_seen(both) == [alone[OTHER]["manifest"], alone[KINDS]["manifest"]]
+    assert list_data_seen(both) == [alone[OTHER]["manifest"], alone[KINDS]["manifest"]]
     assert plan.config["pretrained_on"] == sorted(find_source(name, two.data).full_name for name in (OTHER, KINDS))
     assert plan.overlap == "none"
 
@@ -198,7 +198,7 @@ def test_beside_other_datasets_only_a_folds_training_subjects_are_pretrained_on(
     assert len(mixed) == len(alone) == 2  # one of each fold
     results = [[run_stage(stage, two.runs / "stages") for stage in stages] for stages in (mixed, alone, other)]
     for both, own in zip(*results[:2], strict=True):
-        assert data_seen(both) == [own["manifest"], results[2][0]["manifest"]]
+        assert list_data_seen(both) == [own["manifest"], results[2][0]["manifest"]]
         assert both["rows"] == own["rows"] + results[2][0]["rows"]
         assert both["val_rows"] == own["val_rows"]
     assert (plan.overlap, plan.config["pretrained_on"]) == ("none", [find_source(OTHER, two.data).full_name])
@@ -227,8 +227,8 @@ def test_labels_of_every_kind_are_learned(two, target):
     plan = two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{KINDS}",))
     (step,) = plan.method.pretraining
     source = load_source(step.sources[0], step, plan.method, [target], plan.protocol, 1)
-    setting = Setting(plan.protocol, "cpu", 1, places=data_places(source))
-    stage = external_stage(plan.method, step, [source], setting, 0, {})
+    setting = Setting(plan.protocol, "cpu", 1, places=locate_data(source))
+    stage = make_external_stage(plan.method, step, [source], setting, 0, {})
     result = run_stage(stage, two.runs / "stages")
     assert result["manifest"]["targets"] == [target]
     history = (two.runs / "stages" / stage.id / "history.csv").read_text().splitlines()
@@ -389,7 +389,7 @@ def test_generated_data_leave_their_mark_on_whatever_starts_from_them(generated,
         source = Bench(bench.data, bench.runs, "Other", bench.protocol)
         options = {"pretrained": source.run("Pool", modalities="ecg").id}
     record = bench.run("Pool", modalities="ecg", **options).manifest
-    reasons = why_not_publishable(Manifest.model_validate(record))
+    reasons = explain_unpublishable(Manifest.model_validate(record))
     assert any("synthetic" in reason for reason in reasons)
     clean = bench.run("Pool", modalities="ecg").manifest
-    assert not any("synthetic" in reason for reason in why_not_publishable(Manifest.model_validate(clean)))
+    assert not any("synthetic" in reason for reason in explain_unpublishable(Manifest.model_validate(clean)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.leaderboard.verify import wrong_method
+from embench.leaderboard.verify import find_wrong_method
 from embench.records.record import read_record, read_run
 
 from ..tiny.running import Bench
@@ -28,6 +28,6 @@ def test_a_method_that_reads_what_came_before_a_unit_is_judged_as_one(
     assert run["time_context"] == context
     assert adjusted
     assert adjusted.decisive_level == decisive_level
-    assert not list(wrong_method(run))
-    [wrong] = wrong_method({**run, "time_context": {"unit": "causal", "causal": "unit"}[context]})
+    assert not list(find_wrong_method(run))
+    [wrong] = find_wrong_method({**run, "time_context": {"unit": "causal", "causal": "unit"}[context]})
     assert wrong.startswith("run.yaml: time_context: ")

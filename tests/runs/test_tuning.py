@@ -17,7 +17,7 @@ from embench.records.ledger import read_ledger
 from embench.records.record import TUNING_FILE, read_manifest, read_record
 from embench.runs.again import rebuild_plan
 from embench.runs.run import run
-from embench.runs.tuning import choose, predicted_tables, tune
+from embench.runs.tuning import choose, read_tables, tune
 
 from ..sample import sample
 from ..tiny.running import Bench
@@ -91,7 +91,7 @@ def trial_plans(bench, **options):
 def test_each_fold_has_the_trial_that_is_best_on_its_own_validation_subjects(bench, found):
     assert read_tuning(found.file) == found.tuning
     plans = trial_plans(bench)
-    tables = [predicted_tables(plan.graph.predictions, bench.runs / "stages") for plan in plans]
+    tables = [read_tables(plan.graph.predictions, bench.runs / "stages") for plan in plans]
     assert len(found.tuning.choices) == len(plans[0].graph.predictions) > 1
     for choice, expected in zip(found.tuning.choices, plans[0].graph.predictions, strict=True):
         fold = plans[0].folds[0][choice.fold]
@@ -128,7 +128,7 @@ def test_nothing_can_be_chosen_by_test_subjects(bench):
 def test_test_labels_change_no_choice_of_their_fold(bench, found):
     """Labels of the subjects that a fold tests can be anything: its choice stays."""
     plan = trial_plans(bench)[0]
-    tables = [predicted_tables(each.graph.predictions, bench.runs / "stages") for each in trial_plans(bench)]
+    tables = [read_tables(each.graph.predictions, bench.runs / "stages") for each in trial_plans(bench)]
     for choice, expected in zip(found.tuning.choices, plan.graph.predictions, strict=True):
         labels = plan.fit.label["arousal"].copy()
         tested = plan.fit.find_positions(plan.folds[0][choice.fold].test)

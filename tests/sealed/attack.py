@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from embench.interfaces.units import Units
-from embench.leaderboard.withheld import seal_scores
+from embench.leaderboard.withheld import redact_scores
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
 from embench.statistics.estimates import estimate
@@ -166,7 +166,7 @@ def by_differences(
     other labels are known."""
     name, rng = records[0].scores["primary_metrics"][TARGET.name], np.random.default_rng(2)
     published = [
-        seal_scores(each.scores)["confound_only"]["stimulus_mean"][TARGET.name][name].get("mean", math.nan)
+        redact_scores(each.scores)["confound_only"]["stimulus_mean"][TARGET.name][name].get("mean", math.nan)
         for each in records
     ]
     apart = published[0] - published[1] + _headline(name, fewer, y[~hidden])

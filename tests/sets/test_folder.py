@@ -7,7 +7,7 @@ import pytest
 
 from embench.cli import main
 from embench.files import checksum_files, sealed_json
-from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.entries import list_entry_folders
 from embench.store.fingerprint import SYNTHETIC
 
 from ..leaderboard.boards import place
@@ -165,7 +165,7 @@ def submit(place, tmp_path, embench):
 def test_its_entries_are_those_of_the_runs_and_are_submitted_with_a_line_each(
     place, rows, copied, submit, embench, tmp_path
 ):
-    entries = entry_folders(copied / "entries")
+    entries = list_entry_folders(copied / "entries")
     assert {path.name for path in copied.iterdir()} == {
         "README.md", "baselines.json", "data.json", "entries", "paper", "pull-request.md", "site", "table.csv"
     }  # fmt: skip
@@ -215,7 +215,7 @@ ATTACKS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_folder_that_was_edited_is_refused_as_a_whole(copied, submit, attack, tmp_path):
-    ATTACKS[attack](entry_folders(copied / "entries")[0])
+    ATTACKS[attack](list_entry_folders(copied / "entries")[0])
     done = submit(copied)
     assert done.code == 1
     assert "differs from the one that `embench baselines` wrote" in done.err
@@ -225,7 +225,7 @@ def test_a_folder_that_was_edited_is_refused_as_a_whole(copied, submit, attack, 
 @pytest.mark.slow
 @pytest.mark.parametrize(("attack", "why"), [("scores", "scores: "), ("audit", "not audited"), ("more", "more.txt")])
 def test_an_entry_that_was_forged_is_refused_and_the_others_go_on(copied, submit, attack, why, tmp_path):
-    first, second = entry_folders(copied / "entries")
+    first, second = list_entry_folders(copied / "entries")
     ATTACKS[attack](first)
     forge(copied)
     done = submit(copied)
@@ -233,4 +233,4 @@ def test_an_entry_that_was_forged_is_refused_and_the_others_go_on(copied, submit
     (refused,) = [text for text in done.out.splitlines() if text.startswith("refused: ")]
     assert first.name in refused
     assert why in refused
-    assert [path.name for path in entry_folders(tmp_path / "boards")] == [second.name]
+    assert [path.name for path in list_entry_folders(tmp_path / "boards")] == [second.name]

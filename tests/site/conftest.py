@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
-from embench.leaderboard import leaderboard_sections
+from embench.leaderboard import load_sections
 from embench.protocols import load_protocol
 from embench.records.audit import read_audit, write_audit
 from embench.site import build_site
@@ -89,7 +89,7 @@ def site(boards, notes, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sections(boards):
-    return leaderboard_sections(boards)
+    return load_sections(boards)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def test_the_first_page_has_a_line_for_each_question_with_its_counts(site, secti
     [stress] = [
         line for question, line in lines.items() if "Wearable Stress" in question and "Stress tasks" in question
     ]
-    section = next(s for s in sections if s.dataset == "wearable_stress" and s.adding and s.target == "stress")
+    section = next(s for s in sections if s.dataset == "wearable_stress" and s.associated and s.target == "stress")
     assert stress[:4] == list(summarise(section).line.values())[1:]
 
 

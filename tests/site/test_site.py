@@ -242,14 +242,14 @@ def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
     from embench.leaderboard import tables
     from embench.leaderboard.entries import Backing
 
-    ranked = tables.ranked_rows
+    ranked = tables.rank_rows
 
     def checked(entries, target, load):
         rows, rankings = ranked(entries, target, load)
         evidence = Backing("reproduced", "another group", "2026-11-01")
         return [replace(r, evidence=evidence, suspicious=True) for r in rows], rankings
 
-    monkeypatch.setattr(tables, "ranked_rows", checked)
+    monkeypatch.setattr(tables, "rank_rows", checked)
     site = build_site(few, tmp_path / "out").parent
     row = board_data(site, "hku956")[0]["rows"][0]
     assert row["evidence"]["level"] == "reproduced"

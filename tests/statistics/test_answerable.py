@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from embench.data.cohort import build_cohort
-from embench.data.find import header_store
+from embench.data.find import make_header_store
 from embench.interfaces.dataset import Card, ModalityCard
 from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target
@@ -37,7 +37,7 @@ TASK = Target("task", "binary", LabelRule(aggregate="majority", positive=(1,), n
 
 def cohort_of(recordings, target, *, fixed_order=False, rules=RULES):
     card = replace(CARD, targets=(target,), fixed_order=fixed_order)
-    store = header_store(SimpleNamespace(card=card, root=Path()), "own/mine", recordings)
+    store = make_header_store(SimpleNamespace(card=card, root=Path()), "own/mine", recordings)
     return build_cohort(store, card, (target,), None, rules)
 
 

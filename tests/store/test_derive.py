@@ -174,7 +174,7 @@ def test_streams_and_features_of_joined_modalities(store, encoder):
 
 
 class Curious(Half):
-    """Looks for a way from its signal to the rest of the store."""
+    """EvaluationCounts for a way from its signal to the rest of the store."""
 
     def stream(self, signal):
         assert type(signal.data) is np.ndarray

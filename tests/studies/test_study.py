@@ -3,7 +3,7 @@
 import pytest
 
 from embench.errors import DataError, UsageError
-from embench.runs.run import GridResult, title_with_id
+from embench.runs.run import GridResult, format_title
 from embench.studies.study import RunStudy, correct_p
 
 
@@ -25,7 +25,7 @@ def test_of_a_grid_that_is_over_nothing_is_run_and_each_reason_is_kept(bench):
     late, failed, unfit = (bench.request(modalities="eda", seeds=seeds) for seeds in ("0", "1", "2"))
     error = DataError("the signal is lost")
     plan = RunStudy([failed]).plan(failed)
-    study = RunStudy([late, failed, unfit], GridResult((), {title_with_id(plan): error}), {unfit: "too long"})
+    study = RunStudy([late, failed, unfit], GridResult((), {format_title(plan): error}), {unfit: "too long"})
     study.run([late, failed])
     assert study.result(late).what == "the run did not start"
     assert study.result(failed) is error

@@ -30,7 +30,7 @@ from embench.engine.predict import EstimatorAdapter, PersonalPredictions, Person
 from embench.engine.rows import standardise_by_given
 from embench.interfaces.fusion import TrainingRows
 from embench.interfaces.units import Target
-from embench.planning.graph import normalising_units, slice_units, trial_units
+from embench.planning.graph import make_calibration_arrays, mark_normalising, select_trial_units
 from embench.protocols import CALIBRATION_NORMALISED, CALIBRATION_ONLY, NO_CALIBRATION, Given, load_protocol
 from embench.protocols.slices import cut_slices
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
@@ -178,7 +178,7 @@ def _of_fold(
     subject, y = np.array([unit.subject for unit in cohort.units]), cohort.label[target.name]
     if given.units:
         fitted_on, asked = (
-            normalising_units(cohort, train, np.r_[val, test], units)["all_given"]
+            mark_normalising(cohort, train, np.r_[val, test], units)["all_given"]
             for units in (cohort.slices.most, given.units)
         )
         fitted_x = standardise_by_given(x, subject, fitted_on).astype(float)
@@ -191,7 +191,9 @@ def _of_fold(
     estimator.fit(*training)
     if not given.units or not given.labelled:
         return {"score": np.asarray(estimator.score(x[test]), float).reshape(len(test), -1)}
-    slices = slice_units(cohort, given, test, trial_units(cohort, train, val, test, left_out=True), y[:, None])
+    slices = make_calibration_arrays(
+        cohort, given, test, select_trial_units(cohort, train, val, test, left_out=True), y[:, None]
+    )
     place = {(unit.recording, unit.start): i for i, unit in enumerate(cohort.units)}
     names = [entry.id for entry in cohort.store.recordings]
     spans = zip(slices["slice_recording"].tolist(), slices["slice_start"].tolist(), strict=True)

@@ -11,8 +11,8 @@ from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.audits.collect import collect_evidence, record_evidence
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.verify import audit_code
-from embench.leaderboard.withheld import seal_audit
+from embench.leaderboard.verify import hash_audit_code
+from embench.leaderboard.withheld import redact_audit
 from embench.reasons import Reason
 from embench.records.audit import Audit, CheckResult, Skipped, write_audit
 from embench.records.record import Record, digests_of, names_resolved, read_record
@@ -52,7 +52,7 @@ def audit_run(
         made = _audit(evidence, retrained, progress)
     content = made.json()
     if out is None and evidence.manifest.entry and evidence.card.labels_public != "yes":
-        content = seal_audit(content)  # what it measured would tell labels if the entry were published again
+        content = redact_audit(content)  # what it measured would tell labels if the entry were published again
     write_audit(out or Path(folder), content)
     return made
 
@@ -106,4 +106,4 @@ def _audit(evidence: Evidence, retrained: int, progress: EventCallback | None) -
         digests = digests_of(evidence.record)
     except DataError:  # no entry can be made of this record, so that nothing has to be bound to it
         digests = {}
-    return Audit(evidence.manifest.id, checks, skipped, {**digests, "code": audit_code()})
+    return Audit(evidence.manifest.id, checks, skipped, {**digests, "code": hash_audit_code()})

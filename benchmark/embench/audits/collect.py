@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from embench import registry
 from embench.audits.checks.records import Evidence, FittedStatistics, RecordEvidence
-from embench.data.cohort import cohort_labels
+from embench.data.cohort import compute_cohort_labels
 from embench.data.find import Source, find_source, is_folder
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.verify import recompute, resolve_protocol
-from embench.leaderboard.withheld import SEAL_FILE, compare_seal
-from embench.planning.request import recorded_root
+from embench.leaderboard.withheld import LABEL_HMAC_FILE, compare_label_hash
+from embench.planning.request import get_recorded_root
 from embench.protocols import Protocol
 from embench.reasons import Reason
 from embench.records import predictions, record
@@ -24,7 +24,7 @@ from embench.records.audit import Skipped
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
-from embench.runs.again import other_versions, rebuild_plan
+from embench.runs.again import list_other_versions, rebuild_plan
 from embench.statistics.evaluation import find_miscounted_units
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.store import Store
@@ -41,7 +41,7 @@ def collect_evidence(
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = resolve_protocol(manifest)
-    root = data_root or recorded_root(known.run["config"])
+    root = data_root or get_recorded_root(known.run["config"])
     redefined = _redefined_modalities(manifest)
     source = find_source(dataset, root) if dataset else _recorded_source(known.run, root)
     if (found := source.full_name) != manifest.dataset.name:
@@ -51,7 +51,7 @@ def collect_evidence(
     by_protocol = not known.run["config"].get("train_dataset") and not own_folds
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if by_protocol else {}
     tested = set(cohort.tested)
-    labels = cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
+    labels = compute_cohort_labels(cohort, cohort.targets, dealt, cohort.eligible)
     scored = replace(known, labels=known.labels or labels)
     planned = rebuild_plan(known, folder, data_root, folder.parent.parent, source.name)
     reasons = (
@@ -65,7 +65,7 @@ def collect_evidence(
 
         statistics = fitted_statistics(planned, folder)
         stages = compare_stages(planned, known.history)
-    sources, missing = _pretraining_sources(known.run, planned, protocol, root)
+    sources, missing = _list_pretraining_sources(known.run, planned, protocol, root)
     return Evidence(
         folder=folder,
         record=known,
@@ -148,10 +148,10 @@ def _compare_withheld(
     folder: Path, labels: Labels, source: Source
 ) -> Literal["same", "other labels", "other files", "missing"]:
     """Return the value of `Evidence.seal`."""
-    path = folder / SEAL_FILE
+    path = folder / LABEL_HMAC_FILE
     if not path.is_file():
         return "missing"
-    return compare_seal(path, labels, source.raw_digest())
+    return compare_label_hash(path, labels, source.raw_digest())
 
 
 def _request_differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
@@ -160,11 +160,11 @@ def _request_differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
     now = planned.config
     others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
     found = [Reason.make("other_configuration", name=name) for name in others]
-    versions = other_versions(run["versions"])
+    versions = list_other_versions(run["versions"])
     return found + [Reason.make("other_version", name=name, then=then, here=here) for name, then, here in versions]
 
 
-def _pretraining_sources(
+def _list_pretraining_sources(
     run: Mapping[str, Any], planned: Plan | Undefined, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
     """Return name -> data of each other pretraining source, and the names of unavailable ones."""

@@ -20,13 +20,13 @@ from embench.engine.stage import FitParams, Stage
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
-from embench.planning.graph import Graph, frozen_under
+from embench.planning.graph import Graph, find_frozen_networks
 from embench.planning.plan import Plan, default_workers, make
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.findings import Severity
 from embench.runs import evaluate
-from embench.runs.guards import drawn_folds, permute_labels, remembered_labels, run_pending, select_stages
-from embench.runs.tuning import choose, predicted_tables
+from embench.runs.guards import draw_folds, find_known_labels, permute_labels, run_pending, select_stages
+from embench.runs.tuning import choose, read_tables
 from embench.statistics import metric_facts
 from embench.system import EventCallback
 
@@ -52,7 +52,7 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | U
     found, any_weights = [], False
     for expected, file, stage in planned.graph.networks():
         path = folder / "weights" / file
-        if expected.seed != planned.graph.predictions[0].seed or not path.is_file() or frozen_under(stage):
+        if expected.seed != planned.graph.predictions[0].seed or not path.is_file() or find_frozen_networks(stage):
             continue
         any_weights = True
         state, place = load_file(path), (expected.seed, expected.fold)
@@ -99,14 +99,14 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
         return Undefined("not_tuned")
     if planned.method.inputs != "features":
         return Undefined("tuned_network", trials=tuning.search.trials)
-    picked = drawn_folds(planned)[:1]
+    picked = draw_folds(planned)[:1]
     request, own = replace(planned.request, dev=True, tuned=None), planned.request.settings
     trials = [make(replace(request, settings=(*own, *settings))) for settings in tuning.search.settings]
     graphs = [select_stages(trial.graph, picked) for trial in trials]
     with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
         stages = {id_: stage for graph in graphs for id_, stage in graph.stages.items()}
         run_pending(Graph(stages), Path(folder), on_event, default_workers({planned.setting.device}))
-        made = [predicted_tables(graph.predictions, Path(folder)) for graph in graphs]
+        made = [read_tables(graph.predictions, Path(folder)) for graph in graphs]
     apart = []
     for k, expected in enumerate(graphs[0].predictions):
         now = choose(trials[0], expected, [list(tables.values())[k] for tables in made])
@@ -144,7 +144,7 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
                 null[name].append(score.mean)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
-        told = remembered_labels(planned, drawn_folds(planned), Path(folder) / "stages", on_event)
+        told = find_known_labels(planned, draw_folds(planned), Path(folder) / "stages", on_event)
     findings = [AuditFinding("severe", "remembers_labels", {"reason": what}) for what in told]
     for name, values in null.items():
         real = e.rescored.score(name, names[name])

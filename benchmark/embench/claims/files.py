@@ -117,7 +117,7 @@ def gap_by_label(runs: Runs) -> Mapping[str, ValuesBySeed]:
 
 
 def gap_of_merged(runs: Runs) -> Mapping[str, ValuesBySeed]:
-    """Return in each subject the first run's score on the second run's target, minus the second run's score. ValuesBySeed class
+    """Return in each subject the first run's score on the second run's target, minus the second run's score. Each class
     of the first run is a part of a class of the second run, whose probability is the sum over its parts.
 
     Raises:

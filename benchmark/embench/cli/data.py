@@ -299,7 +299,7 @@ def _as_json(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str, 
 def _list_unanswerable(source: Source, reader: Dataset, headers: Sequence[Recording]) -> list[Mapping[str, Any]]:
     """Return the targets that no method can answer on these recordings under the default protocol, with reasons."""
     from embench.data.cohort import card_for_protocol, choose_targets
-    from embench.data.find import header_store
+    from embench.data.find import make_header_store
     from embench.protocols import load_protocol
     from embench.statistics.answerable import find_unanswerable, unique_as_json
 
@@ -307,10 +307,10 @@ def _list_unanswerable(source: Source, reader: Dataset, headers: Sequence[Record
     if not reader.card.targets:
         return []
     # Folds depend on names; own recordings are split by their pseudonyms.
-    named, source_reader = ([own.renamed(each) for each in headers], own) if own else (headers, reader)
+    named, source_reader = ([own.rename(each) for each in headers], own) if own else (headers, reader)
     try:
         card = card_for_protocol(rules, source_reader.card)
-        store = header_store(source_reader, source.full_name if own else source.entry.full_name, named)
+        store = make_header_store(source_reader, source.full_name if own else source.entry.full_name, named)
         return unique_as_json(find_unanswerable(store, card, choose_targets(card, None), rules))
     except UsageError:  # the protocol is not for this dataset
         return []
@@ -373,14 +373,14 @@ def fetch(
     yes: Annotated[bool, Option("--yes", help="Accept the licence without a prompt.")] = False,
 ) -> None:
     """Download, check and unpack a dataset; rerun the command to resume."""
-    from embench.data.fetch import chosen
     from embench.data.fetch import fetch as get
+    from embench.data.fetch import select_downloads
 
     names = None if subjects is None else [name.strip() for name in subjects.split(",")]
     entry = registry.find("dataset", dataset)
     card, folder = registry.load("dataset", entry.full_name).card, data_folder(entry, data_root)
     if card.downloads:
-        sources = _list_sources(chosen(card, names))
+        sources = _list_sources(select_downloads(card, names))
         console.echo(f"{card.title}\nlicence: {card.licence}\ncite: {card.citation}")
         for source in sources:
             console.echo(f"from {source}")
@@ -444,9 +444,9 @@ def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your 
 
     On a terminal it asks what only a person knows.
     """
-    from embench.data.find import first_description, write_description
+    from embench.data.find import make_first_description, write_description
 
-    lines = first_description(folder).splitlines()
+    lines = make_first_description(folder).splitlines()
     understood = itertools.takewhile(lambda line: not line.startswith("# Then:"), lines[1:])
     console.wrapped(" ".join(line.removeprefix("# ") for line in understood))
     if sys.stdin.isatty():

@@ -52,7 +52,7 @@ def labels(
     from embench.data.quality import describe_quality
     from embench.protocols import make_units
     from embench.report import drawing
-    from embench.runs.external import units_table, write_units
+    from embench.runs.external import list_unit_rows, write_units
 
     if figure:
         drawing.check_path(figure, "--figure")
@@ -70,7 +70,7 @@ def labels(
         drawing.draw_labels(card.title, report).save(figure)
     if units:
         own = find_source(dataset, data_root).pseudonymous
-        write_units(units, units_table(store, card, chosen, rules, own.original_names() if own else None))
+        write_units(units, list_unit_rows(store, card, chosen, rules, own.original_names() if own else None))
     if as_json:
         console.document(report)
         return

@@ -94,13 +94,13 @@ def show(
 
     if dataset and dataset_option and dataset != dataset_option:
         raise UsageError(f"two datasets: `{dataset}` and `{dataset_option}`", where="--dataset", expected="one of them")
-    found = leaderboard.leaderboard_sections(boards)
+    found = leaderboard.load_sections(boards)
     about = {"dataset": dataset or dataset_option, "protocol": protocol, "target": target}
     chosen = tables.select_sections(found, **about)
     if output is Format.table and not (any(about.values()) or metric or sort or filters or columns or all_boards):
         _print_summary(chosen)
         return
-    several = [(section, [(tables.row_fields(section, row), row) for row in section.rows]) for section in chosen]
+    several = [(section, [(tables.flatten_row(section, row), row) for row in section.rows]) for section in chosen]
     known = list(several[0][1][0][0]) if several else []
     wanted = _parse_columns(columns, known, output) if known else []
     if metric is not None and known:
@@ -112,7 +112,7 @@ def show(
         rows = [row for row in rows if all(keeps(row[0]) for keeps in keep)]
         by = sort or (metric and f"{'-' if metric_facts(metric).higher else ''}{metric}")
         if rows:
-            selected.append((section, tables.sorted_rows(rows, by) if by else rows))
+            selected.append((section, tables.sort_rows(rows, by) if by else rows))
     if output is Format.json:
         console.document([{name: fields[name] for name in wanted} for _, rows in selected for fields, _ in rows])
     elif output is Format.csv:
@@ -126,13 +126,13 @@ def show(
 
 def _print_summary(sections: Sequence[BoardSection]) -> None:
     """Print a line for each leaderboard of the default protocol, and the command that shows a whole leaderboard."""
-    from embench.leaderboard.tables import ANSWERS, BY_CHANCE, best_supported, summarise
+    from embench.leaderboard.tables import ANSWERS, BY_CHANCE, get_support_key, summarise
 
     usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
     if not usual:
         console.echo("no published entries in this folder; another one is named by --boards")
         return
-    usual.sort(key=best_supported)
+    usual.sort(key=get_support_key)
     found = [summarise(section) for section in usual]
     show_table([summary.line for summary in found], title="leaderboards")
     for summary in found:
@@ -225,9 +225,11 @@ def _write_sentences(
         below.append(f"{DAGGER} the interval is above 0, but another condition fails: --columns {','.join(failed)}.")
     if any(row.corrected and row.word("movement") == "yes" for _, row in methods):
         below.append(CORRECTED + ".")
-    if any(row.floors for _, row in methods):
+    if any(row.pretraining_gains for _, row in methods):
         below.append("Gain from pretraining:")
-        below += [f"{_name_method(each)}: {each[1].floors.words}." for each in methods if each[1].floors]
+        below += [
+            f"{_name_method(each)}: {each[1].pretraining_gains.text}." for each in methods if each[1].pretraining_gains
+        ]
     return above, below
 
 
@@ -260,12 +262,12 @@ def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     """Return the names of the default columns, and a text in place of columns that are equal for all methods. Ranks and
     answers refer to the primary metric, and are omitted unless the table is `ranked` by it."""
     from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
-    from embench.leaderboard.tables import answered_questions
+    from embench.leaderboard.tables import list_answered_questions
 
     texts = {name: {_as_text(columns()[name].text(row)) for row in methods} for name in _FOLDED}
     same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
     words = [_FOLDED[name].format(value) for name, value in same.items() if value]
-    answered = answered_questions(methods) if ranked and any(row.score for row in methods) else []
+    answered = list_answered_questions(methods) if ranked and any(row.score for row in methods) else []
     used = {"rank": ranked and any(row.rank for row in methods), "gain": any(row.gain_source for row in methods)}
     used |= {name: name in answered for name in ("chance", "movement", "protocol_phase")}
     heads = [name for name in TERMINAL_COLUMNS if name not in same and used.get(name, True)]
@@ -450,12 +452,12 @@ def submit(
         _submit_folder(runs[0], boards, data_root, leaking=leaking)
         return
     from embench import audits
-    from embench.data.find import raw_digests
-    from embench.leaderboard.pull_request import other_subjects, refuse, submit_runs, why_not_submitted
+    from embench.data.find import make_raw_digest_getter
+    from embench.leaderboard.pull_request import describe_other_subjects, explain_unsubmittable, refuse, submit_runs
     from embench.records.audit import read_audit
     from embench.records.record import read_manifest
 
-    reasons = {run: why_not_submitted(read_manifest(run), boards, leaking=leaking) for run in runs}
+    reasons = {run: explain_unsubmittable(read_manifest(run), boards, leaking=leaking) for run in runs}
     refuse({run: found for run, found in reasons.items() if found})
     approval = ask_consent([read_manifest(run) for run in runs], consent=consent, ethics=ethics)
     for run in runs:
@@ -463,8 +465,8 @@ def submit(
             console.note(f"auditing {run}")
             with Progress() as progress:
                 audits.audit_run(run, data_root=data_root, progress=progress.event)
-    new = submit_runs(runs, boards, raw_digests(data_root), data_root, approval)
-    for note in filter(None, (other_subjects(read_manifest(run), boards) for run in runs)):
+    new = submit_runs(runs, boards, make_raw_digest_getter(data_root), data_root, approval)
+    for note in filter(None, (describe_other_subjects(read_manifest(run), boards) for run in runs)):
         console.note(f"note: {note}")
     _print_written(new)
 
@@ -512,7 +514,7 @@ def verify_entry(
     Exit with 1 if a check fails, and with 3 if a comparison with your data was not made.
     """
     from embench.leaderboard.entries import check_name
-    from embench.leaderboard.pull_request import check_boards, failures
+    from embench.leaderboard.pull_request import check_boards, select_failures
 
     if by is not None:
         check_name(by)
@@ -522,7 +524,7 @@ def verify_entry(
     with Steps("entries", "verified") as steps:
         for path in paths:
             checks += check_boards(path, data_root, against, steps)
-    failed = failures(checks)
+    failed = select_failures(checks)
     console.answer(as_json, [check._asdict() for check in checks], lambda: _print_checks(checks))
     if by is not None:
         _attest(paths, checks, by, data_root)
@@ -532,20 +534,20 @@ def verify_entry(
 
 def _print_checks(checks: Sequence[EntryCheck]) -> None:
     """Print all checks of a single entry. Of several entries, print the failed checks, and a count of each result."""
-    from embench.leaderboard.pull_request import failures
+    from embench.leaderboard.pull_request import select_failures
 
     names = dict.fromkeys(check.entry for check in checks)
     if len(names) == 1:
         show_table(checks, [field("check"), field("status", "result"), field("reason")], title=checks[0].entry)
     else:
-        listed = [*failures(checks), *(c for c in checks if c.check == "alike" and c.status == "not possible")]
+        listed = [*select_failures(checks), *(c for c in checks if c.check == "alike" and c.status == "not possible")]
         show_table(listed, [field("entry"), field("check"), field("status", "result"), field("reason")])
         counts = Counter((c.check, c.status, c.reason if c.status == "not possible" else "") for c in checks)
         show_table(
             {"check": check, "result": status, "entries": count, "reason": reason}
             for (check, status, reason), count in counts.items()
         )
-    wrong = len({check.entry for check in failures(checks)})
+    wrong = len({check.entry for check in select_failures(checks)})
     summary = f"{len(names)} entries, {wrong} with a check that did not pass"
     console.echo(summary if len(names) > 1 else _count_by_status(checks))
 
@@ -559,14 +561,21 @@ def _count_by_status(checks: Sequence[EntryCheck]) -> str:
 
 def _attest(paths: Sequence[Path], checks: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:
     from embench.leaderboard.entries import attest
-    from embench.leaderboard.pull_request import compared, entry_name, failures, folders_at
-    from embench.leaderboard.verify_data import files_here
+    from embench.leaderboard.pull_request import (
+        find_entry_folders,
+        get_entry_name,
+        list_compared_checks,
+        select_failures,
+    )
+    from embench.leaderboard.verify_data import hash_local_files
     from embench.records.record import read_manifest
 
-    failed = {check.entry for check in failures(checks)}
-    for folder in (folder for path in paths for folder in folders_at(path) if entry_name(folder) not in failed):
-        names = compared(checks, entry_name(folder))
-        files = files_here(read_manifest(folder), data_root) if names else None
+    failed = {check.entry for check in select_failures(checks)}
+    for folder in (
+        folder for path in paths for folder in find_entry_folders(path) if get_entry_name(folder) not in failed
+    ):
+        names = list_compared_checks(checks, get_entry_name(folder))
+        files = hash_local_files(read_manifest(folder), data_root) if names else None
         console.echo(f"attested: {attest(folder, 'verified', by, files=files, compared=names)}")
 
 
@@ -594,11 +603,11 @@ def reproduce(
     Of several entries, those that you attested before are passed over, and the others go on after a failure.
     """
     from embench.leaderboard.entries import attest, check_name, is_attested_by
-    from embench.leaderboard.pull_request import entry_name, folders_at
+    from embench.leaderboard.pull_request import find_entry_folders, get_entry_name
     from embench.runs.reproduce import reproduce_entry
 
     check_name(by)
-    folders = [folder for path in entries for folder in folders_at(path)]
+    folders = [folder for path in entries for folder in find_entry_folders(path)]
     if out is not None and len(folders) > 1:
         raise UsageError("one file for several entries", where=f"--out {out}", expected="one entry")
     if nonce is not None and stages is None:
@@ -606,7 +615,7 @@ def reproduce(
     failed = 0
     for folder in folders:
         if len(folders) > 1 and is_attested_by(folder, by, "reproduced" if stages is None else "spot_checked"):
-            console.note(f"attested by {by} already: {entry_name(folder)}")
+            console.note(f"attested by {by} already: {get_entry_name(folder)}")
             continue
         try:
             with Progress() as bar:
@@ -614,7 +623,7 @@ def reproduce(
         except EmbenchError as error:
             if len(folders) == 1:
                 raise
-            console.note(f"not reproduced: {entry_name(folder)}: {error}")
+            console.note(f"not reproduced: {get_entry_name(folder)}: {error}")
             failed += 1
             continue
         failed += bool(found.wrong)
@@ -657,14 +666,14 @@ def draw(
 
     It follows from the secret in $EMBENCH_NONCE_SECRET, to which the leaderboards are committed.
     """
-    from embench.leaderboard.entries import entry_digest, entry_folders
+    from embench.leaderboard.entries import hash_entry, list_entry_folders
     from embench.leaderboard.nonces import commit_nonces, reveal_nonce
     from embench.records.record import read_manifest
 
     if commit:
         console.echo(f"keep this secret, as $EMBENCH_NONCE_SECRET: {commit_nonces(boards)}")
         return
-    digests = [entry_digest(folder, read_manifest(folder)) for folder in entry_folders(boards)]
+    digests = [hash_entry(folder, read_manifest(folder)) for folder in list_entry_folders(boards)]
     found = reveal_nonce(boards, digests, os.environ.get("EMBENCH_NONCE_SECRET", ""))
     console.echo(f"{found.nonce}: {len(found.entries)} entries" if found else "all entries have a nonce")
 
@@ -677,15 +686,15 @@ def build(
 ) -> None:
     """Score the entries again, and rebuild the Markdown tables; --from publishes runs first."""
     from embench import leaderboard
-    from embench.data.find import raw_digests
+    from embench.data.find import make_raw_digest_getter
     from embench.leaderboard.rows import load_entry_summaries
     from embench.leaderboard.verify import verify_entries
 
     if runs is not None:
-        folders = leaderboard.finished_runs(runs)
+        folders = leaderboard.find_finished_runs(runs)
         if not folders:
             raise DataError("no finished runs found", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
-        entries, refused = leaderboard.publish_runs(folders, boards, raw_digests(data_root))
+        entries, refused = leaderboard.publish_runs(folders, boards, make_raw_digest_getter(data_root))
         for entry in entries:
             console.echo(f"published {entry}")
         for folder, reasons in refused.items():

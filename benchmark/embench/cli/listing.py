@@ -19,7 +19,7 @@ from embench.cli.console import TableColumn, field, fields, grouped, show_table
 from embench.cli.options import DataRoot, Json, complete
 from embench.errors import CheckFailed, EmbenchError, UsageError
 from embench.planning.request import Request
-from embench.records import context_of
+from embench.records import find_time_context
 from embench.records.wording import format_value
 from embench.vocabulary import did_you_mean
 
@@ -208,7 +208,7 @@ def _describe(entry: Entry, dataset: str | None, protocol: str, data_root: Path 
     except (EmbenchError, ImportError) as error:
         return {**document, "not_loaded": str(error).partition("\n")[0]}
     if entry.kind != "pretrainer":
-        document["time_context"] = context_of(recipe.view for recipe in plugin.recipes.values())
+        document["time_context"] = find_time_context(recipe.view for recipe in plugin.recipes.values())
     document["recipes"] = recipe_facts(entry.kind, plugin.recipes, dataset)
     if entry.kind == "encoder" and (known := plugin.known_weights()):
         document["weights"] = [_weights_facts(name, data) for name, data in known.items()]

@@ -333,9 +333,9 @@ def _cached(*names: str) -> Callable[[Path], list[Path]]:
 
 
 def _find_log(_: Path) -> list[Path]:
-    from embench.records.ledger import ledger_home
+    from embench.records.ledger import get_ledger_folder
 
-    return [ledger_home()]
+    return [get_ledger_folder()]
 
 
 _STORED = (

@@ -314,10 +314,10 @@ def find_runs(runs: Sequence[Path] | None, dataset: str | None, command: str) ->
     if dataset is None:
         raise UsageError("no run is named", where=command, expected="RUN.., or --dataset for all of its runs in runs/")
     from embench.data.find import find_source
-    from embench.leaderboard.entries import finished_runs
+    from embench.leaderboard.entries import find_finished_runs
 
     name, place = find_source(dataset, None).full_name, Request(dataset).runs_folder
-    if found := finished_runs(place, name):
+    if found := find_finished_runs(place, name):
         return found
     raise UsageError(f"no finished run of {dataset} found", where=f"{place}/", expected="folders of runs: RUN..")
 

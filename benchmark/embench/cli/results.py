@@ -61,7 +61,7 @@ def compare(
     from embench.cli.show import gaps_as_json, show_gaps
     from embench.data.find import checked_dataset
     from embench.records import record
-    from embench.records.ledger import scored_and_whose
+    from embench.records.ledger import describe_evaluations_by_author
     from embench.statistics import comparison, gains
 
     folders = find_runs(runs, dataset, "embench compare")
@@ -82,7 +82,7 @@ def compare(
         found = {"floors": [gaps_as_json(*each) for each in gaps]} if gaps else {}
         console.document({"targets": [table.as_json() for table in tables], **found})
         return
-    whose = {record.run["id"]: scored_and_whose(record.manifest) for record in records}
+    whose = {record.run["id"]: describe_evaluations_by_author(record.manifest) for record in records}
     for table in tables:
         _print_table(table, whose, max(each.manifest.cohort.size for each in records), every=every)
     show_gaps([each for each in gaps if each[2].gaps], records, metric)
@@ -483,7 +483,7 @@ def score(
 ) -> None:
     """Score predictions from other code: primary metric, confound-only models, intervals, audit."""
     from embench import audits
-    from embench.records.audit import audit_status
+    from embench.records.audit import format_audit_status
     from embench.runs import external
 
     with Steps("subjects", "prepared") as steps:
@@ -508,7 +508,7 @@ def score(
         return
     _print_scores(results, out)
     for result, found in zip(results, audited, strict=True):
-        console.wrapped(f"audit of {result.id}: {audit_status(found.json())}")
+        console.wrapped(f"audit of {result.id}: {format_audit_status(found.json())}")
 
 
 def _print_first(result: Result) -> None:

@@ -136,10 +136,10 @@ def grid(
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _read_axes(file, options) | {name: list(values) for name, values in line.items() if values}
     from embench.planning.parts import check_names
-    from embench.planning.request import grid_points
+    from embench.planning.request import list_grid_points
 
     chosen = parse_cluster(cluster or ())
-    requested = [make_request(**options, **point) for point in grid_points(axes)]
+    requested = [make_request(**options, **point) for point in list_grid_points(axes)]
     check_names(requested)
     from embench.engine import executors
 
@@ -216,14 +216,14 @@ def _parse_axis(name: str, value: Any) -> list[str]:
 
 def _show_or_cancel(verb: str, words: Sequence[str], *, as_json: bool) -> None:
     """Show the progress of the last grid in a runs folder, or ask it to stop."""
-    from embench.runs.grids import OVER, grid_status, latest_grid
+    from embench.runs.grids import OVER, describe_grid, find_latest_grid
 
     if len(words) != 1:
         raise UsageError("which runs folder?", where=f"embench grid {verb}", expected=f"embench grid {verb} FOLDER")
-    grid = latest_grid(Path(words[0]))
+    grid = find_latest_grid(Path(words[0]))
     if verb == "cancel":
         grid.cancel()
-    found = grid_status(grid)
+    found = describe_grid(grid)
     if as_json:
         console.document(found)
     elif verb == "status":

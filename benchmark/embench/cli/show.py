@@ -15,7 +15,7 @@ from embench.interfaces.kinds import KindName
 from embench.protocols import Design, PersonalRules, Protocol, describe_leaks, recorded_protocol
 from embench.records import wording
 from embench.records.predictions import MODEL
-from embench.records.pretraining_comparison import RowFloors
+from embench.records.pretraining_comparison import PretrainingGains
 from embench.records.scores import Scores
 from embench.records.wording import format_figure, format_over_folds, format_score, format_value, name_without_package
 from embench.screen import SYNTHETIC_WARNING, Progress, run_plan
@@ -25,7 +25,7 @@ from embench.statistics.answers import TargetAnswers, format_with_interval, plai
 from embench.statistics.form import lines
 
 if TYPE_CHECKING:
-    from embench.planning.pretraining import FloorRow
+    from embench.planning.pretraining import ComparisonRun
     from embench.planning.request import Request
     from embench.records.record import Record
     from embench.report.axis_curves import Curve
@@ -291,7 +291,7 @@ def run_with_floors(
     done.check()
 
 
-def _name_method(row: FloorRow) -> str:
+def _name_method(row: ComparisonRun) -> str:
     if row.request is None:
         return f"none: {row.reason}"
     request = row.request
@@ -310,7 +310,7 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
     by_id = {record.run["id"]: record for record in records}
     for record, target, floors in gaps:
         name = metric or shown_metric(record, target)
-        rows = [("pretrained", record, ""), *((each.floor, by_id[each.run], each.text) for each in floors.gaps)]
+        rows = [("pretrained", record, ""), *((each.reference, by_id[each.run], each.text) for each in floors.gaps)]
         columns = [
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: method_name(row[1].run)),
@@ -334,7 +334,7 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
         console.echo()
 
 
-def gaps_as_json(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:
+def gaps_as_json(record: Record, target: str, floors: PretrainingGains) -> dict[str, Any]:
     """Return the gaps of a pretrained run to its comparison runs, as `--json` prints them."""
     return {
         "run": record.run["id"],

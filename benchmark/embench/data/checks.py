@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from embench.data.cohort import choose_targets
-from embench.data.quality import outside_range
+from embench.data.quality import describe_outside_range
 from embench.errors import DataError, EmbenchError
 from embench.files import DamagedError, folder_digest, read_sealed_json, sealed_json, write_text
 from embench.interfaces.dataset import Card, Dataset, Finding
@@ -38,8 +38,8 @@ LEAST_ALIKE = 4
 
 @dataclass
 class LabelValues:
-    """Known values of a label over recordings: the number of recordings, of values, of values `off` the scale, and the
-    least and greatest value."""
+    """Known values of a label over recordings: `recordings` and `known`, the numbers of recordings and of values;
+    `off`, the number of values outside the scale; `low` and `high`, the least and greatest value."""
 
     recordings: int = 0
     known: int = 0
@@ -66,15 +66,16 @@ def varies(signal: Signal) -> bool:
     return any(row.size and row.min() < row.max() for row in (row[np.isfinite(row)] for row in data))
 
 
-def dead_modalities(card: Card, varying: set[str]) -> Iterator[Finding]:
+def find_dead_modalities(card: Card, varying: set[str]) -> Iterator[Finding]:
     """Report modalities that runs read by default, but that vary in no recording."""
-    for modality in _read_by_default(card):
+    for modality in _list_default_modalities(card):
         if modality not in varying:
             yield Finding("error", modality, f"{modality} is missing or constant in every recording")
 
 
-def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) -> Iterator[Finding]:
-    """Report labels that nothing can be learned from; an error if runs predict them by default."""
+def find_poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) -> Iterator[Finding]:
+    """Report labels that nothing can be learned from, as errors if runs predict them by default. `there`: the labels
+    that any recording has; `values`: label -> its values."""
     by_default = {target.label for target in choose_targets(card, None)} if card.targets else set()
     for name in dict.fromkeys(target.label for target in card.targets):
         targets = ", ".join(target.name for target in card.targets if target.label == name)
@@ -91,25 +92,22 @@ def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) 
             yield Finding("error" if name in by_default else "warning", name, what)
 
 
-def wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
+def find_wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
     """Report modalities whose values are implausible in the card's measurement unit, and modalities with an unknown
     unit. An error if runs read the modality by default and nearly all recordings are affected."""
     for modality, own in sizes.items():
         unit = card.modalities[modality].unit if modality in card.modalities else ""
         if fault := unit_fault(modality, unit, own):
             wrong = [bool(unit_fault(modality, unit, [size])) for size in own if np.isfinite(size)]
-            unusable = np.mean(wrong) >= 0.8 and modality in _read_by_default(card)
+            unusable = np.mean(wrong) >= 0.8 and modality in _list_default_modalities(card)
             yield Finding("error" if unusable else "warning", modality, fault)
         known = known_units(modality)
         if known and unit not in (*known, "a.u.") and modality in card.modalities:
-            what = (
-                f"{unit} is not a known measurement unit for this modality ({', '.join(known)}), so the values "
-                "are not checked"
-            )
-            yield Finding("note", modality, what)
+            why = f"{unit} is not a known measurement unit for this modality ({', '.join(known)})"
+            yield Finding("note", modality, f"{why}, so the values are not checked")
 
 
-def truncated_recordings(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
+def find_truncated_recordings(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
     """Report recordings that are much shorter than others of the same stimulus, if the others have similar lengths."""
     for stimulus, lengths in lasting.items():
         low, middle, high = np.quantile(list(lengths.values()), [0.25, 0.5, 0.75])
@@ -117,28 +115,22 @@ def truncated_recordings(lasting: Mapping[str, Mapping[str, float]]) -> Iterator
             continue
         for recording, length in lengths.items():
             if length < 0.8 * middle:
-                yield Finding(
-                    "warning",
-                    recording,
-                    f"the recording lasts {length:.1f} s, but other recordings of {stimulus} last {middle:.1f} s",
-                )
+                what = f"the recording lasts {length:.1f} s, but other recordings of {stimulus} last {middle:.1f} s"
+                yield Finding("warning", recording, what)
 
 
-def missing_modalities(modalities_by_subject: Mapping[str, set[str]]) -> Iterator[Finding]:
+def find_missing_modalities(modalities_by_subject: Mapping[str, set[str]]) -> Iterator[Finding]:
     """Report subjects without a modality that nearly all others have."""
+    n = len(modalities_by_subject)
     for modality in sorted(set().union(*modalities_by_subject.values())):
         having = sum(modality in own for own in modalities_by_subject.values())
-        if len(modalities_by_subject) >= LEAST_ALIKE and having >= 0.8 * len(modalities_by_subject):
-            for subject, own in modalities_by_subject.items():
-                if modality not in own:
-                    yield Finding(
-                        "warning",
-                        subject,
-                        f"the subject has no {modality}, but {having} of {len(modalities_by_subject)} subjects have it",
-                    )
+        if n >= LEAST_ALIKE and having >= 0.8 * n:
+            what = f"the subject has no {modality}, but {having} of {n} subjects have it"
+            lacking = [subject for subject, own in modalities_by_subject.items() if modality not in own]
+            yield from (Finding("warning", subject, what) for subject in lacking)
 
 
-def unshared_stimuli(subjects_by_stimulus: Mapping[str, set[str]]) -> Iterator[Finding]:
+def find_unshared_stimuli(subjects_by_stimulus: Mapping[str, set[str]]) -> Iterator[Finding]:
     """Report stimuli of only one subject, if nearly all stimuli were shown to most subjects."""
     people = set().union(*subjects_by_stimulus.values())
     shared = [stimulus for stimulus, own in subjects_by_stimulus.items() if len(own) >= 0.5 * len(people)]
@@ -149,20 +141,17 @@ def unshared_stimuli(subjects_by_stimulus: Mapping[str, set[str]]) -> Iterator[F
                 yield Finding("warning", min(own), what)
 
 
-def incomplete_subjects(counts: Mapping[str, int]) -> Iterator[Finding]:
+def find_incomplete_subjects(counts: Mapping[str, int]) -> Iterator[Finding]:
     """Report subjects with fewer recordings than nearly all others, who have equally many."""
     usual, having = Counter(counts.values()).most_common(1)[0] if counts else (0, 0)
     if len(counts) >= LEAST_ALIKE and having >= 0.8 * len(counts):
         for subject, count in counts.items():
             if count < usual:
-                yield Finding(
-                    "warning",
-                    subject,
-                    f"the subject has {count} recordings; {having} of {len(counts)} subjects have {usual}",
-                )
+                what = f"the subject has {count} recordings; {having} of {len(counts)} subjects have {usual}"
+                yield Finding("warning", subject, what)
 
 
-def _read_by_default(card: Card) -> list[str]:
+def _list_default_modalities(card: Card) -> list[str]:
     """Return the modalities with samples that runs read by default."""
     names = (name for each in card.default_modalities for name in names_in(each))
     return [name for name in dict.fromkeys(names) if name != "video"]
@@ -255,7 +244,7 @@ def check_dataset_files(
             own = dataset.verify()
         except NotImplementedError:  # a reader may leave this to the general checks
             own = []
-    found, general = CheckedFiles(subjects=len(subjects)), _General(dataset.card, {finding.where for finding in own})
+    found, general = (CheckedFiles(subjects=len(subjects)), _General(dataset.card, {finding.where for finding in own}))
     files: dict[Path, RawFile] = {}
     if force:
         hint = "delete the folder; embench creates it again"
@@ -265,7 +254,7 @@ def check_dataset_files(
             try:
                 for path in dataset.files(subject):
                     if path not in files:
-                        files[path] = RawFile(_relative(str(path), dataset.root), path.stat().st_size, hashes(path))
+                        files[path] = RawFile(_shorten(str(path), dataset.root), path.stat().st_size, hashes(path))
                 for recording in recordings(dataset, name, subject):
                     _count(found, recording)
                     general.add_recording(recording)
@@ -279,27 +268,26 @@ def check_dataset_files(
                 progress(done + 1, len(subjects), subject)
     found.files = sorted(files.values(), key=lambda file: file.name)
     if synthetic(dataset.root) is None:
-        own += _unlike_published(dataset.card, found.files)
+        own += _find_unlike_published(dataset.card, found.files)
     general.finish(set(found.labels))
     rank = {"error": 0, "warning": 1, "note": 2}
-    placed = (Finding(f.severity, _relative(f.where, dataset.root), f.what) for f in (*own, *general.findings))
+    placed = (Finding(f.severity, _shorten(f.where, dataset.root), f.what) for f in (*own, *general.findings))
     found.findings = sorted(dict.fromkeys(placed), key=lambda finding: rank[finding.severity])
     return found
 
 
-def _unlike_published(card: Card, files: Iterable[RawFile]) -> Iterator[Finding]:
+def _find_unlike_published(card: Card, files: Iterable[RawFile]) -> Iterator[Finding]:
     """Report files that differ from their publisher's list, for datasets published file by file."""
     published = {download.name: download.sha256 for download in card.downloads if download.sha256}
     for file in files:
         expected = published.get(file.name.replace(os.sep, "/"))
         if expected and file.sha256 != expected.lower():
-            yield Finding(
-                "warning", file.name, f"the content differs from the published file, sha256 {expected.lower()}"
-            )
+            what = f"the content differs from the published file, sha256 {expected.lower()}"
+            yield Finding("warning", file.name, what)
 
 
 class _General:
-    """The checks that apply to every dataset."""
+    """The checks that apply to every dataset. `reported`: the places of the reader's own findings."""
 
     def __init__(self, card: Card, reported: set[str]) -> None:
         self.card, self.findings = card, list[Finding]()
@@ -316,41 +304,35 @@ class _General:
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
     def add_recording(self, recording: Recording) -> None:
-        def add(finding: tuple[str, str]) -> None:
-            severity, what = finding
+        """Check a recording, and remember what comparisons between recordings need."""
+
+        def add(severity: str, what: str) -> None:
             self.findings.append(Finding(severity, recording.id, what))  # type: ignore[arg-type]
 
         if recording.id in self._ids:
-            add(("error", "another recording has the same name"))
+            add("error", "another recording has the same name")
         self._ids.add(recording.id)
         self._lasting.setdefault(recording.stimulus, {})[recording.id] = recording.duration_s
         self._counts[recording.subject] += 1
         self._shown.setdefault(recording.stimulus, set()).add(recording.subject)
         self._held.setdefault(recording.subject, set()).update(recording.signals)
         if not 0 < recording.duration_s <= self.card.longest_s + OVERHANG_S:
-            add(
-                (
-                    "warning",
-                    (
-                        f"the recording lasts {recording.duration_s:.1f} s, but the dataset card allows at most "
-                        f"{self.card.longest_s:g} s"
-                    ),
-                )
-            )
+            allowed = f"but the dataset card allows at most {self.card.longest_s:g} s"
+            add("warning", f"the recording lasts {recording.duration_s:.1f} s, {allowed}")
         for modality, signal in recording.signals.items():
-            for finding in _signal(self.card, modality, signal, recording.duration_s):
-                add(finding)
+            for finding in _check_signal(self.card, modality, signal, recording.duration_s):
+                add(*finding)
             if np.asarray(signal.data).ndim == 2 and signal.data.size:
                 self._sizes.setdefault(modality, []).append(signal_size(modality, signal))
                 if modality not in self._varying and varies(signal):
                     self._varying.add(modality)
             if twin := self._seen.twin(recording.subject, recording.id, modality, signal):
-                add(("error", f"{modality} equals that of {twin}, another subject, in every sample: one is a copy"))
+                add("error", f"{modality} equals that of {twin}, another subject, in every sample: one is a copy")
         if recording.video is not None and str(recording.video.path) not in self._reported:
-            self.findings += _video(recording.video)
+            self.findings += _check_video(recording.video)
         for label_name, label in recording.labels.items():
-            for finding in _label(label_name, label, self._scales.get(label_name), recording.duration_s):
-                add(finding)
+            for finding in _check_label(label_name, label, self._scales.get(label_name), recording.duration_s):
+                add(*finding)
             self._labels.setdefault(label_name, LabelValues()).add(label, self._scales.get(label_name))
 
     def leave_out(self, subject: str) -> None:
@@ -359,26 +341,25 @@ class _General:
         self._held.pop(subject, None)
 
     def finish(self, labels: set[str]) -> None:
-        """Return the findings that need all recordings."""
+        """Add the findings that need all recordings. `labels`: the labels that any recording has."""
         if not self._ids:
             return  # the reason was reported already
         labels = labels | {name for name, of in self.card.raters.items() if labels.intersection(of.labels)}
         if any(self._held.values()):  # a release with labels only is valid
-            self.findings += dead_modalities(self.card, self._varying)
-        self.findings += poor_labels(self.card, labels, self._labels)
-        self.findings += [*truncated_recordings(self._lasting), *missing_modalities(self._held)]
-        self.findings += [*incomplete_subjects(self._counts), *unshared_stimuli(self._shown)]
-        self.findings += wrong_units(self.card, self._sizes)
+            self.findings += find_dead_modalities(self.card, self._varying)
+        self.findings += find_poor_labels(self.card, labels, self._labels)
+        self.findings += [*find_truncated_recordings(self._lasting), *find_missing_modalities(self._held)]
+        self.findings += [*find_incomplete_subjects(self._counts), *find_unshared_stimuli(self._shown)]
+        self.findings += find_wrong_units(self.card, self._sizes)
 
 
-def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
+def _check_signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
+    """Yield (severity, text) of each fault of a recorded signal."""
     promised = card.modalities.get(modality)
     data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
     if promised is None or tuple(signal.channels) != promised.channels or data.shape[:-1] != (len(promised.channels),):
-        yield (
-            "error",
-            (f"{modality} has shape {data.shape} and channels {signal.channels}, which do not match the dataset card"),
-        )
+        form = f"shape {data.shape} and channels {signal.channels}"
+        yield "error", f"{modality} has {form}, which do not match the dataset card"
         return
     if abs(signal.rate - promised.rate) > 0.01 * promised.rate:
         yield "warning", f"{modality} has {signal.rate:g} Hz, but the dataset card declares {promised.rate:g} Hz"
@@ -388,7 +369,7 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     if abs(signal.duration_s - duration_s) > max(OVERHANG_S, 0.02 * duration_s):
         yield "warning", f"{modality} lasts {signal.duration_s:.1f} s, but the recording lasts {duration_s:.1f} s"
     good = np.isfinite(data)
-    if wrong := outside_range(modality, signal):
+    if wrong := describe_outside_range(modality, signal):
         yield "warning", wrong
     if np.isinf(data).any():
         yield "warning", f"{modality} contains infinite values, which count as missing"
@@ -406,7 +387,7 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
         yield "warning", f"{modality} is constant in {_first_five(flat)}"
 
 
-def _video(video: Video) -> Iterator[Finding]:
+def _check_video(video: Video) -> Iterator[Finding]:
     """Check that a video covers a part of the recording's declared span."""
     try:
         seconds = probe(video.path).duration_s
@@ -419,7 +400,10 @@ def _video(video: Video) -> Iterator[Finding]:
         yield Finding("warning", str(video.path), what)
 
 
-def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_s: float) -> Iterator[tuple[str, str]]:
+def _check_label(
+    name: str, label: Label, scale: tuple[float, float] | None, duration_s: float
+) -> Iterator[tuple[str, str]]:
+    """Yield (severity, text) of each fault of a recording's label."""
     values = np.asarray(label.values, np.float64)
     known = values[np.isfinite(values)]
     if label.classes is not None:
@@ -437,6 +421,7 @@ def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_
 
 
 def _count(found: CheckedFiles, recording: Recording) -> None:
+    """Add a recording, its hours and its labels to the counts in `found`."""
     found.recordings += 1
     seconds = {modality: signal.duration_s for modality, signal in recording.signals.items()}
     if recording.video is not None:
@@ -454,7 +439,7 @@ def _first_five(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
 
 
-def _relative(where: str, root: Path) -> str:
+def _shorten(where: str, root: Path) -> str:
     """Return `where` without the folder's path, so that a report does not depend on the folder's location."""
     if where == str(root):
         return "."
@@ -472,7 +457,7 @@ def remember(
 ) -> None:
     """Cache the time and result of verifying this state of the files, with a shareable report (see `DataReport`).
     Nothing happens if the cache cannot be written."""
-    path = _path(dataset, code, cache)
+    path = _get_cache_path(dataset, code, cache)
     if path is None:
         return
     record = {
@@ -490,14 +475,14 @@ def remember(
 
 def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None:
     """Return the result that `remember` cached for the current files and reader; None if there is none."""
-    path = _path(dataset, code, cache)
+    path = _get_cache_path(dataset, code, cache)
     try:
         return read_sealed_json(path) if path is not None else None
     except DamagedError:
         return None
 
 
-def _path(dataset: Dataset, code: str, cache: Path) -> Path | None:
+def _get_cache_path(dataset: Dataset, code: str, cache: Path) -> Path | None:
     """Return the path of the cached result, named after the checks, the reader's code, and the files' names, sizes and
     times. File contents are not read, so that `status` is fast."""
     state = set()

@@ -50,7 +50,7 @@ from embench.vocabulary import did_you_mean
 # The cut of a run's recordings into units, shared by all its targets; refusals of protocols, and excluded subjects.
 
 
-def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
+def choose_shared_cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
     """Return the cut into units that all targets share.
 
     Raises:
@@ -93,8 +93,7 @@ def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: P
 
 
 def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
-    """Raise UsageError if labels are centred by subject and the subject's other units are trained on: the subject's
-    mean also depends on test labels."""
+    """Raise UsageError if labels are centred by a subject's mean, which includes test labels that are trained on."""
     centred = ", ".join(target.name for target in targets if target.rule.centred)
     if centred and not protocol.split.by.startswith("group"):
         raise UsageError(
@@ -106,7 +105,7 @@ def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
         )
 
 
-def too_short_error(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
+def make_too_short_error(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
     """Return the error for data without a unit: the longest recording, and the length that a unit needs."""
     length = cut.length_s or 0.0
     longest = max((entry.duration_s for entry in store.recordings), default=0.0)
@@ -139,7 +138,7 @@ def check_stimuli(met_by: Mapping[str, Collection[str]], card: Card, protocol: P
     )
 
 
-def exclusions(
+def list_exclusions(
     store: Store,
     included_subjects: frozenset[str] | None,
     labelled: set[str],
@@ -148,41 +147,44 @@ def exclusions(
     modalities: Sequence[str],
     unusable: Mapping[str, str],
 ) -> tuple[dict[str, str], ...]:
-    """Return the subjects who are not in the cohort, with the reason. `included_subjects`: the protocol's subjects,
-    None for all. `labelled`, `cut`, `sensed`: subjects with a label, with units, and with any of the run's modalities.
-    `unusable`: subject -> why it cannot give calibration data."""
+    """Return the subjects who are not in the cohort, with the reason.
+
+    Args:
+        included_subjects: the protocol's subjects; None for all.
+        labelled, cut, sensed: subjects with a label, with units, and with any of the run's modalities.
+        unusable: subject -> why it cannot give calibration data.
+    """
     rows = []
     for subject in sorted({entry.subject for entry in store.recordings}):
+        reason = unusable.get(subject)
         if included_subjects is not None and subject not in included_subjects:
-            rows.append({"subject": subject, "reason": "not among the protocol's subjects"})
-        elif subject in unusable:
-            rows.append({"subject": subject, "reason": unusable[subject]})
-        elif subject not in labelled:
-            rows.append({"subject": subject, "reason": "no label of any target"})
-        elif subject not in cut:
-            rows.append({"subject": subject, "reason": "no recording that is long enough for a unit"})
-        elif subject not in sensed:
-            rows.append({"subject": subject, "reason": f"none of {', '.join(modalities)}"})
+            reason = "not among the protocol's subjects"
+        elif not reason and subject not in labelled:
+            reason = "no label of any target"
+        elif not reason and subject not in cut:
+            reason = "no recording that is long enough for a unit"
+        elif not reason and subject not in sensed:
+            reason = f"none of {', '.join(modalities)}"
+        rows += [{"subject": subject, "reason": reason}] if reason else []
     return tuple(rows)
 
 
 # Calibration units under protocols with `personal`: their order in time, and the folds without them.
 
 
-def placed_units(
+def place_units(
     store: Store, card: Card, target: Target, units: Sequence[Unit], y: np.ndarray, raw: np.ndarray
 ) -> Placed:
     """Return the units of a dataset in temporal order, with the labels (n,) and raw values (n,) of a target."""
     kind: Any = store.label_kinds[target.label]
     classes = target.n if target.traits.has_classes else 1
     class_names = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
-    ordered = card.fixed_order, _session_places(store, card)
+    ordered = card.fixed_order, _order_sessions(store, card)
     return Placed(units, y, raw, classes, kind, *ordered, class_names.pop() if len(class_names) == 1 else ())
 
 
-def _session_places(store: Store, card: Card) -> dict[str, int]:
-    """Return recording -> position of its session. Raises UsageError if the order of a subject's sessions is
-    unknown."""
+def _order_sessions(store: Store, card: Card) -> dict[str, int]:
+    """Return recording -> position of its session. Raises UsageError if the order of sessions is unknown."""
     sessions: dict[str, set[str]] = {}
     for entry in store.recordings:
         sessions.setdefault(entry.subject, set()).add(entry.session)
@@ -196,7 +198,7 @@ def _session_places(store: Store, card: Card) -> dict[str, int]:
                 hint="declare the order in dataset.yaml: `sessions: [pre, post]`",
             )
     known = {name: k for k, name in enumerate(card.sessions)}
-    rest = sorted(set().union(*sessions.values()) - known.keys(), key=_natural)
+    rest = sorted(set().union(*sessions.values()) - known.keys(), key=_get_natural_key)
     place = known | {name: len(known) + k for k, name in enumerate(rest)}
     return {entry.id: place[entry.session] for entry in store.recordings}
 
@@ -211,7 +213,7 @@ def split_calibration_data(
         units: the units that take part.
 
     Raises:
-        CheckFailed: what is given is not what the protocol promises.
+        CheckFailed: the calibration data are not those that the protocol declares.
     """
     if protocol.personal is not None:
         prove_slices(protocol.personal, placed, slices, slices.rank > 0, dataset)
@@ -231,8 +233,7 @@ def split_calibration_data(
 
 
 def check_one_target(protocol: Protocol, targets: Sequence[Target]) -> None:
-    """Raise UsageError if subjects would give labels of several targets at once, or if labels are centred by a mean
-    that includes scored units."""
+    """Raise UsageError if a protocol with calibration data has several targets, or labels depend on other units."""
     if protocol.personal is None:
         return
     if len(targets) > 1:
@@ -253,23 +254,28 @@ def check_one_target(protocol: Protocol, targets: Sequence[Target]) -> None:
         )
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def _get_natural_key(name: str) -> list[tuple[int, str]]:
+    """Return a sort key by which `day2` comes before `day10`."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-# The subjects and units of a run: training and test subjects, labels, and excluded subjects with reasons.
-#
 # The planner reads labels only to give each stage those of its own training and validation units.
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """All units of a dataset's store, and those that a run uses. `label` and `raw` hold (n,) values per target, NaN
-    without one; labels that depend on training units are in neither, see `labels`. `eligible` are the positions of
-    units of subjects with any of the card's targets, of any kind; `positions` those of subjects who also have any of
-    the run's modalities. `roster` holds the eligible subjects' recordings as units: folds are dealt from it, so that a
-    subject's fold is the same for all targets. `length_s` is NaN if units are whole recordings. `modalities` are those
-    that any subject has. `slices` are calibration units and scored units, under protocols with `personal`."""
+    """All units of a dataset's store, and those that a run uses.
+
+    Args:
+        units: all units. `raw`, `label`: target -> values (n,) of all units, NaN without one; labels that depend on
+            training units are missing here, see `labels`.
+        eligible: positions of units of subjects with any of the card's targets. `positions`: positions of units of
+            eligible subjects who also have any of the run's modalities.
+        length_s: length of a unit; NaN if units are whole recordings.
+        roster: the recordings of eligible subjects as units. Folds are dealt from it, so that a subject's fold is the
+            same for all targets.
+        modalities: those of the run. `slices`: calibration units and scored units; None under other protocols.
+    """
 
     store: Store
     card: Card
@@ -306,7 +312,7 @@ class Cohort:
         """Units of the first target in temporal order, as slices are cut from them."""
         target = self.targets[0]
         target_data = target, self.units, self.label[target.name], self.raw[target.name]
-        return placed_units(self.store, self.card, *target_data)
+        return place_units(self.store, self.card, *target_data)
 
     @cached_property
     def groups(self) -> dict[str, str]:
@@ -315,7 +321,7 @@ class Cohort:
 
     @property
     def design(self) -> Design:
-        """Property of the study's design that predicts labels without any signal."""
+        """The property of the study's design by which labels could be predicted without any signal."""
         if self.card.fixed_order:
             return "fixed_order"
         shared = [stimulus for stimulus, groups in self.met_by.items() if len(groups) > 1]
@@ -323,7 +329,7 @@ class Cohort:
 
     @property
     def met_by(self) -> dict[str, set[str]]:
-        """Stimulus -> groups of the subjects who met it."""
+        """Stimulus -> groups of the subjects to whom it was presented."""
         met_by: dict[str, set[str]] = {}
         group_of = self.groups
         for unit in self.roster:
@@ -343,7 +349,7 @@ class Cohort:
 
     @property
     def longest_s(self) -> float:
-        """Length in s to which views of the whole unit are padded: the nominal length, else the longest recording's."""
+        """Length in s to which whole units are padded: the length of a unit, or the longest recording of the card."""
         return self.card.longest_s if np.isnan(self.length_s) else self.length_s
 
     def rule(self, target: Target, train: Sequence[int] | np.ndarray) -> LabelRule:
@@ -389,8 +395,8 @@ class Cohort:
         return balanced_count(len(set(connected_groups(self.roster).values())))
 
     def split_calibration(self, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
-        """Return folds without calibration units in their tests, see `split_calibration_data`; unchanged if there are
-        none."""
+        """Return folds without calibration units in their tests (see `split_calibration_data`), if there are such
+        units."""
         if self.slices is None:
             return list(folds)
         units = self.select_units(self.eligible)
@@ -409,29 +415,29 @@ class Cohort:
     def find_positions(self, ids: tuple[str, ...]) -> np.ndarray:
         """Return the positions (n,) of the units with these `ids` that the run uses, read-only."""
         at = np.array([self._position[id_] for id_ in ids], np.int64)
-        return _fixed(at[np.isin(at, self.positions)])
+        return _freeze_parts(at[np.isin(at, self.positions)])
 
     @cached
     def units_with(self, modality: str) -> np.ndarray:
         """Return (n,) True for units of recordings with all parts of a modality, read-only."""
         having = _recordings_with(self.store, modality)
-        return _fixed(np.array([unit.recording in having for unit in self.units], bool))
+        return _freeze_parts(np.array([unit.recording in having for unit in self.units], bool))
 
     @cached_property
     def silent(self) -> np.ndarray:
         """(n,) True for units without a signal of any of the run's modalities."""
         share = self.store.recorded_share
-        spoken = [any(share(u.recording, m, u.start, u.stop) for m in self.modalities) for u in self.units]
-        return ~np.array(spoken, bool)
+        recorded = [any(share(u.recording, m, u.start, u.stop) for m in self.modalities) for u in self.units]
+        return ~np.array(recorded, bool)
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
         """Read-only arrays (n,) of all units: `recording`, its position in the store; `start` and `stop` in s."""
         at = {entry.id: i for i, entry in enumerate(self.store.recordings)}
         return {
-            "recording": _fixed(np.array([at[u.recording] for u in self.units], np.int64)),
-            "start": _fixed(np.array([u.start for u in self.units], np.float64)),
-            "stop": _fixed(np.array([u.stop for u in self.units], np.float64)),
+            "recording": _freeze_parts(np.array([at[u.recording] for u in self.units], np.int64)),
+            "start": _freeze_parts(np.array([u.start for u in self.units], np.float64)),
+            "stop": _freeze_parts(np.array([u.stop for u in self.units], np.float64)),
         }
 
     def arrays(self, index: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
@@ -514,7 +520,7 @@ def build_cohort(
     """
     check_centred(targets, protocol)
     check_one_target(protocol, targets)
-    cut = cut_of_targets(store, targets, protocol)
+    cut = choose_shared_cut(store, targets, protocol)
     raw, label, labelled = {}, {}, set()
     units: tuple[Unit, ...] = ()
     for target in card.targets:
@@ -531,11 +537,11 @@ def build_cohort(
     if included_subjects is not None:
         labelled &= included_subjects
     if not units and cut.length_s is not None:
-        raise too_short_error(store, card.name, cut, protocol)
+        raise make_too_short_error(store, card.name, cut, protocol)
     slices = None
     if protocol.personal and units:
         (target,) = targets
-        placed = placed_units(store, card, target, units, label[target.name], raw[target.name])
+        placed = place_units(store, card, target, units, label[target.name], raw[target.name])
         slices = cut_slices(protocol.personal, placed, card.name, sorted(labelled))
         labelled -= slices.unusable.keys()
     sensed = {unit.subject for unit in units}
@@ -552,7 +558,7 @@ def build_cohort(
             expected=" and ".join(filter(None, [f"labels of {', '.join(t.name for t in targets)}", signals])),
         )
     unusable = slices.unusable if slices else {}
-    excluded = exclusions(
+    excluded = list_exclusions(
         store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities or (), unusable
     )
     shown = select_recordings(protocol, card, store.recordings)
@@ -566,16 +572,9 @@ def build_cohort(
 def unlabelled_cohort(store: Store, card: Card, protocol: Protocol, kind_of_labels: str | None = None) -> Cohort:
     """Return a dataset's subjects for pretraining or prediction, with or without labels. Units are cut as for this kind
     of labels; by default as for the default targets (whole recordings if the dataset has no labels)."""
-    kinds = (
-        [kind_of_labels]
-        if kind_of_labels
-        else [
-            store.label_kinds[t.label]
-            for t in (choose_targets(card, None) if card.targets else ())
-            if t.label in store.label_kinds
-        ]
-    )
-    kind: Any = kinds[0] if kinds else "rating"
+    usual = choose_targets(card, None) if card.targets and not kind_of_labels else ()
+    kinds = [store.label_kinds[t.label] for t in usual if t.label in store.label_kinds]
+    kind: Any = kind_of_labels or next(iter(kinds), "rating")
     units = _cached_units(store, card, kind, protocol)
     length = choose_cut(kind, protocol).length_s
     roster = tuple(whole_recordings(store.recordings))
@@ -598,16 +597,16 @@ def _cached_units(store: Store, card: Card, kind: LabelKind, protocol: Protocol)
 @cached
 def _cached_labels(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     kind: Any = store.label_kinds[target.label]
-    raw, label = label_units(_cached_units(store, card, kind, protocol), _table(store)[target.label], target.rule)
-    return _fixed(raw), _fixed(label)
+    raw, label = label_units(_cached_units(store, card, kind, protocol), _load_labels(store)[target.label], target.rule)
+    return _freeze_parts(raw), _freeze_parts(label)
 
 
 @cached
-def _table(store: Store) -> Mapping[str, Mapping[str, Label]]:
+def _load_labels(store: Store) -> Mapping[str, Mapping[str, Label]]:
     return store.labels()
 
 
-def _fixed(array: np.ndarray) -> np.ndarray:
+def _freeze_parts(array: np.ndarray) -> np.ndarray:
     """Make an array read-only, since plans share it, and return it."""
     array.flags.writeable = False
     return array
@@ -615,23 +614,20 @@ def _fixed(array: np.ndarray) -> np.ndarray:
 
 def label_rules(card: Card) -> list[dict[str, Any]]:
     """Return the card's label rules as plain values, for records and hashes."""
-    return [{"name": t.name, "kind": t.kind, "label": t.label, "n": t.n, "rule": _slots(t.rule)} for t in card.targets]
+    return [{"name": t.name, "kind": t.kind, "label": t.label, "n": t.n, "rule": _export(t.rule)} for t in card.targets]
 
 
-def _slots(rule: Any) -> dict[str, Any]:
+def _export(rule: Any) -> dict[str, Any]:
     # Newer fields are left out while unset, so that published hashes stay valid.
     values = {k: v for k, v in asdict(rule).items() if v or k not in ("classes", "edges", "centred")}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-# The labels of a dataset's units, as a record holds them.
-
-
-def cohort_labels(
+def compute_cohort_labels(
     cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]], index: Collection[int]
 ) -> Labels:
-    """Return the labels of the tested units at `index`, made by the card's rules; by seed if training units decide the
-    cut.
+    """Return the labels of the tested units at `index`, made by the card's rules. If training units decide the cut,
+    there is a row for each seed.
 
     Args:
         dealt: seed -> folds.
@@ -667,8 +663,8 @@ def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FewLabels:
-    """Limits on the labels that a run may use: the number of labelled training subjects, and the proportion of their
-    labels; None: all."""
+    """Limits on the labels that a run may use: number of labelled training subjects, proportion of labels; None:
+    all."""
 
     subjects: int | None
     share: float | None
@@ -676,8 +672,8 @@ class FewLabels:
     def drawn(
         self, cohort: Cohort, train: np.ndarray, test: np.ndarray, seed: int, fold: int, protocol: Protocol
     ) -> np.ndarray:
-        """Return the units of those at `train` whose labels may be used, the same for all methods. Subjects of the test
-        units `asked` keep their calibration data. Raises UsageError if there are too few subjects."""
+        """Return the positions among `train` of the units whose labels may be used, the same for all methods. Subjects
+        of the units at `test` keep their calibration data. Raises UsageError if there are too few subjects."""
 
         def rank(name: str) -> str:
             return hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()
@@ -707,8 +703,8 @@ class FewLabels:
         return np.array([i for i in train if own[i] or cohort.units[i].subject in subjects[:count]], np.int64)
 
     def _draw_labels(self, cohort: Cohort, train: np.ndarray, rank: Callable[[str], str]) -> np.ndarray:
-        """Draw the same proportion of each subject's units of each class, at least one; smaller draws are subsets of
-        larger ones."""
+        """Draw the same proportion of each subject's units of each class, at least one; small draws are part of larger
+        ones."""
         units, share = cohort.units, self.share or 0.0
         classes = [t for t in cohort.targets if t.traits.has_classes]
         kinds = np.stack([cohort.labels(t, train) for t in classes], 1) if classes else np.zeros((len(units), 0))
@@ -725,11 +721,11 @@ class FewLabels:
             kind: min((i for s, members in strata.items() if s[0] == kind for i in members), key=place.__getitem__)
             for kind, _ in strata
         }
-        kept = {i for i in train if place[i] < share} | set(first.values())
-        return np.array([i for i in train if i in kept], np.int64)
+        drawn = {i for i in train if place[i] < share} | set(first.values())
+        return np.array([i for i in train if i in drawn], np.int64)
 
 
-# Units of a run with repaired signals: samples that were lost and bridged, or are missing.
+# Units of a run with repaired signals, in which lost samples were interpolated (bridged), or samples are missing.
 
 MOST_REPAIRED = 0.1
 """Largest proportion of a unit's samples of a modality that may be bridged or missing: one second of 10 s, about a
@@ -738,10 +734,10 @@ NAMED_ABOVE = 0.05
 """Proportion of repaired units above which a run reports them."""
 
 
-def repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
+def find_repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
     """Return modality -> (n,) True if more than `MOST_REPAIRED` of a unit's samples are bridged or missing, for the
     run's labelled units. A sample is bridged if it is in any channel."""
-    chosen = cohort.arrays(_labelled(cohort))
+    chosen = cohort.arrays(_find_labelled(cohort))
     order = np.argsort(chosen["recording"], kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(chosen["recording"][order])) + 1)
     found = {m: np.zeros(len(order), bool) for m in cohort.modalities}
@@ -749,31 +745,32 @@ def repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
         entry = cohort.store.recordings[chosen["recording"][rows[0]]]
         start, stop = chosen["start"][rows], chosen["stop"][rows]
         for m, repaired in found.items():
-            sound = [_sound_s(cohort, entry, part, start, stop) for part in names_in(m)]
+            sound = [_sum_sound(cohort, entry, part, start, stop) for part in names_in(m)]
             repaired[rows] = np.min(sound, 0) < (1 - MOST_REPAIRED) * (stop - start) - 1e-6
     return found
 
 
-def repaired_share(cohort: Cohort) -> float:
+def compute_repaired_share(cohort: Cohort) -> float:
     """Return the proportion of a run's labelled units with any repaired modality, to four digits."""
-    return _share(np.any([*repaired_units(cohort).values()], 0))
+    return _round_share(np.any([*find_repaired_units(cohort).values()], 0))
 
 
-def repaired_note(cohort: Cohort) -> str | None:
+def describe_repaired(cohort: Cohort) -> str | None:
     """Return a sentence on the proportion of repaired units and their modalities; None up to `NAMED_ABOVE`."""
-    by_modality = repaired_units(cohort)
-    share = _share(np.any([*by_modality.values()], 0))
+    by_modality = find_repaired_units(cohort)
+    share = _round_share(np.any([*by_modality.values()], 0))
     if share <= NAMED_ABOVE:
         return None
     names = ", ".join(m for m, repaired in by_modality.items() if repaired.any())
     return f"{format_share(share)} of the units rest on bridged or missing samples ({names})"
 
 
-def _share(repaired: np.ndarray) -> float:
+def _round_share(repaired: np.ndarray) -> float:
     return round(float(repaired.mean()), 4) if repaired.size else 0.0
 
 
-def _labelled(cohort: Cohort) -> np.ndarray:
+def _find_labelled(cohort: Cohort) -> np.ndarray:
+    """Return the positions of a run's units with a label of any target."""
     known = np.zeros(len(cohort.units), bool)
     for target in cohort.targets:
         known |= np.isfinite((cohort.raw if target.rule.cut == "training_mean" else cohort.label)[target.name])
@@ -781,17 +778,17 @@ def _labelled(cohort: Cohort) -> np.ndarray:
     return at[known[at]]
 
 
-def _sound_s(cohort: Cohort, entry: RecordingEntry, part: str, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Return (n,) seconds in the spans `start` to `stop` of a recording in which a modality was recorded and not
-    lost."""
+def _sum_sound(cohort: Cohort, entry: RecordingEntry, part: str, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Return (n,) the seconds in the spans `start` to `stop` in which a modality was recorded and not lost."""
     span = entry.spans.get(part)
     if span is None:
         return np.zeros(len(start))
-    sound = _overlap(start, stop, span.t0, span.t0 + span.samples / cohort.store.modalities[part].rate)
+    sound = _compute_overlap(start, stop, span.t0, span.t0 + span.samples / cohort.store.modalities[part].rate)
     for first, last, lost in entry.lost.get(part, ()):
-        sound -= _overlap(start, stop, first, last) * lost / (last - first)
+        sound -= _compute_overlap(start, stop, first, last) * lost / (last - first)
     return sound
 
 
-def _overlap(start: np.ndarray, stop: np.ndarray, first: float, last: float) -> np.ndarray:
+def _compute_overlap(start: np.ndarray, stop: np.ndarray, first: float, last: float) -> np.ndarray:
+    """Return (n,) the lengths of the intersections of the spans `start` to `stop` (n,) with `first` to `last`."""
     return np.clip(np.minimum(stop, last) - np.maximum(start, first), 0.0, None)

@@ -32,7 +32,7 @@ from embench.store import Store
 # Statistics of labels: the variance that subjects and stimuli explain, and the agreement of annotators.
 
 
-def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarray) -> dict[str, float] | Undefined:
+def split_variance(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarray) -> dict[str, float] | Undefined:
     """Return the proportions of the variance of `values` (n,) between subjects, between stimuli, and in the residual.
 
     The residual includes interactions of subject and stimulus, changes over time, and noise. The random components of y
@@ -94,7 +94,7 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
     return float(1 - observed / expected) if len(kinds) > 1 else Undefined("all values are equal")
 
 
-def annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
+def list_annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
     """Return the raw labels of the same quantity as `label` by several annotators, in sets to be compared.
 
     `X`, `X_partner` and `X_external` are X as seen by three parties. `X_external_r1`, `X_external_r2` (or
@@ -103,14 +103,14 @@ def annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
     own = _FORM.fullmatch(label)
     found = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
     parties = [n for n, match in found.items() if own and match["base"] == own["base"] and not match["number"]]
-    return [some for some in (parties, single_raters(found, label)) if len(some) > 1]
+    return [some for some in (parties, list_single_raters(found, label)) if len(some) > 1]
 
 
-def single_raters(names: Iterable[str], label: str) -> list[str]:
+def list_single_raters(names: Iterable[str], label: str) -> list[str]:
     """Return the raw labels among `names` by single raters of `label`, such as `X_external_r1` of `X_external`; see
-    `annotator_sets`.
+    `list_annotator_sets`.
 
-    >>> single_raters(["calm", "calm_r1", "calm_r2", "mood_r1"], "calm")
+    >>> list_single_raters(["calm", "calm_r1", "calm_r2", "mood_r1"], "calm")
     ['calm_r1', 'calm_r2']
     """
     own = _FORM.fullmatch(label)
@@ -121,7 +121,7 @@ def single_raters(names: Iterable[str], label: str) -> list[str]:
 _FORM = re.compile(r"(?P<view>(?P<base>.+?)(?:_(?:self|partner|external))?)(?P<number>_(?:r|annotator)\d+)?")
 
 
-def pairwise(names: list[str], values: np.ndarray, nominal: bool) -> list[dict[str, Any]]:
+def compare_pairs(names: list[str], values: np.ndarray, nominal: bool) -> list[dict[str, Any]]:
     """Compare every two annotators, `values` (annotators, units): number of common units, Spearman's correlation and
     Lin's concordance, None if one does not vary; for nominal values the proportion that agrees."""
     rows = []
@@ -165,6 +165,7 @@ def describe_labels(store: Store, card: Card, targets: Sequence[Target], protoco
 def _describe_target(
     store: Store, card: Card, target: Target, protocol: Protocol, table: Mapping[str, Mapping[str, Label]]
 ) -> dict[str, Any]:
+    """Describe one target, see `describe_labels`. `table`: label -> recording -> its values."""
     head: dict[str, Any] = {"target": target.name, "kind": target.kind, "label": target.label}
     kind: Any = store.label_kinds.get(target.label)
     if kind is None:
@@ -181,7 +182,7 @@ def _describe_target(
     raw_names = next(iter(table[target.label].values())).classes
     names = class_names(target, raw_names)
     subjects = np.unique(subject[labelled]).tolist()
-    by_subject = [{"subject": s, **_shape(label[labelled & (subject == s)], names)} for s in subjects]
+    by_subject = [{"subject": s, **_describe_distribution(label[labelled & (subject == s)], names)} for s in subjects]
     one_class = [s for s in subjects if len(np.unique(label[labelled & (subject == s)])) < 2]
     known = np.isfinite(raw)
     nominal = kind == "condition" or raw_names is not None
@@ -191,9 +192,9 @@ def _describe_target(
         shares = Undefined("classes without an order have no variance")
     else:
         some = np.isfinite(measured)
-        shares = variance_shares(measured[some], subject[some], stimulus[some])
-    overall = _shape(label[labelled], names)
-    if names and (stimuli := _stimuli_of_classes(label[labelled], subject[labelled], stimulus[labelled], len(names))):
+        shares = split_variance(measured[some], subject[some], stimulus[some])
+    overall = _describe_distribution(label[labelled], names)
+    if names and (stimuli := _count_stimuli(label[labelled], subject[labelled], stimulus[labelled], len(names))):
         overall["classes"] = [{**c, "stimuli": n} for c, n in zip(overall["classes"], stimuli, strict=True)]
     described = {
         **head,
@@ -201,27 +202,26 @@ def _describe_target(
         "unit_s": choose_cut(kind, protocol).length_s,
         "units": len(units),
         "without_label": int((~labelled).sum()),
-        "dropped": _dropped(units, table[target.label], target.rule, raw, label),
+        "dropped": _count_dropped(units, table[target.label], target.rule, raw, label),
         "subjects": len(subjects),
         "people_with_several_labels": len(subjects) - len(one_class),
         "one_class_only": one_class,
         "without_any_label": sorted(set(subject.tolist()) - set(subjects)),
         **overall,
-        "at_cut": _at_cut(target.rule, raw[known]),
-        "variance": {"undefined": shares.reason} if isinstance(shares, Undefined) else _method(shares),
-        "agreement": _agreement(store, units, target, protocol, table, nominal, card.raters.get(target.label)),
+        "at_cut": _count_at_cut(target.rule, raw[known]),
+        "variance": {"undefined": shares.reason} if isinstance(shares, Undefined) else _add_method(shares),
+        "agreement": _describe_agreement(store, units, target, protocol, table, nominal, card.raters.get(target.label)),
         "per_person": by_subject,
     }
     if fitted:
-        cut = f"{target.rule.cut:.3g}"
-        warning = (
-            f"the threshold is the mean over all subjects, {cut}; a run uses the mean of the training part of each fold"
-        )
-        return {**described, "warnings": [warning, *_warnings(target, described)]}
-    return {**described, "warnings": _warnings(target, described)}
+        threshold = f"the threshold is the mean over all subjects, {target.rule.cut:.3g}"
+        warning = f"{threshold}; a run uses the mean of the training part of each fold"
+        return {**described, "warnings": [warning, *_list_warnings(target, described)]}
+    return {**described, "warnings": _list_warnings(target, described)}
 
 
-def _method(shares: Mapping[str, float]) -> dict[str, Any]:
+def _add_method(shares: Mapping[str, float]) -> dict[str, Any]:
+    """Return proportions of variance with the name of the method that computed them."""
     factors = [name for name in shares if name != "rest"]
     effects = (
         "crossed random effects of subject and stimulus" if len(factors) > 1 else f"random effects of {factors[0]}"
@@ -230,8 +230,7 @@ def _method(shares: Mapping[str, float]) -> dict[str, Any]:
 
 
 def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
-    """Return the names of the target's classes, from the raw conditions if they have names; empty for continuous
-    targets."""
+    """Return the names of a target's classes, from the raw conditions if named; empty for continuous targets."""
     rule = target.rule
     if not target.traits.has_classes:
         return []
@@ -244,7 +243,7 @@ def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
     return [raw[k] for k in chosen]
 
 
-def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+def _describe_distribution(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """Return the distribution of labels (n,) of one subject or of all."""
     if names:
         counts = np.bincount(label.astype(int), minlength=len(names))
@@ -259,9 +258,9 @@ def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     return {"labelled": len(label), "values": {name: float(figure) for name, figure in figures.items()}}
 
 
-def _stimuli_of_classes(label: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, classes: int) -> list[int] | None:
-    """Return the number of stimuli of each class, if every stimulus has one label (n,) for all subjects; else None, and
-    if no two subjects met the same stimuli."""
+def _count_stimuli(label: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, classes: int) -> list[int] | None:
+    """Return the number of stimuli of each class, if all subjects have the same label for a stimulus. None otherwise,
+    and if no two subjects share stimuli. `label`, `subject`, `stimulus`: (n,) of units."""
     met_by: dict[str, set[str]] = {}
     classes_at: dict[str, set[int]] = {}
     for y, who, where in zip(label.astype(int).tolist(), subject.tolist(), stimulus.tolist(), strict=True):
@@ -273,7 +272,7 @@ def _stimuli_of_classes(label: np.ndarray, subject: np.ndarray, stimulus: np.nda
     return np.bincount([y for found in classes_at.values() for y in found], minlength=classes).tolist()
 
 
-def _dropped(
+def _count_dropped(
     units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelRule, raw: np.ndarray, label: np.ndarray
 ) -> dict[str, int]:
     """Return reason -> number of units without a label for that reason."""
@@ -294,7 +293,7 @@ def _dropped(
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _at_cut(rule: LabelRule, raw: np.ndarray) -> dict[str, Any] | None:
+def _count_at_cut(rule: LabelRule, raw: np.ndarray) -> dict[str, Any] | None:
     """Count summary values exactly on the cut; None if the rule has no cut."""
     if rule.cut is None:
         return None
@@ -302,7 +301,7 @@ def _at_cut(rule: LabelRule, raw: np.ndarray) -> dict[str, Any] | None:
     return {"cut": rule.cut, "units": count, "share": count / max(1, len(raw)), "ties": rule.ties}
 
 
-def _agreement(
+def _describe_agreement(
     store: Store,
     units: Sequence[Unit],
     target: Target,
@@ -311,14 +310,13 @@ def _agreement(
     nominal: bool,
     raters: Raters | None,
 ) -> list[dict[str, Any]]:
-    """Describe each set of annotators of the target's label, over unit values made by the target's rule; sets that the
-    card names come first."""
+    """Describe each set of annotators of the target's label, over unit values by its rule; first those on the card."""
     kinds: dict[str, Any] = dict(store.label_kinds)
     cut = choose_cut(kinds[target.label], protocol)
     usable = [n for n, kind in kinds.items() if choose_cut(kind, protocol) == cut]
     found = []
     named = [name for name in (raters.labels if raters else ()) if name in usable]
-    sets = [some for some in annotator_sets(usable, target.label) if some != named]
+    sets = [some for some in list_annotator_sets(usable, target.label) if some != named]
     for names in [named] * (len(named) > 1) + sets:
         values = np.stack([label_units(units, table[name], target.rule)[0] for name in names])
         alpha = krippendorff_alpha(values, nominal)
@@ -328,12 +326,13 @@ def _agreement(
             "alpha": None if isinstance(alpha, Undefined) else alpha,
             "metric": "nominal" if nominal else "interval",
             **({"undefined": alpha.reason} if isinstance(alpha, Undefined) else {}),
-            "pairs": pairwise(names, values, nominal),
+            "pairs": compare_pairs(names, values, nominal)
         })  # fmt: skip
     return found
 
 
-def _warnings(target: Target, described: Mapping[str, Any]) -> list[str]:
+def _list_warnings(target: Target, described: Mapping[str, Any]) -> list[str]:
+    """Return warnings on a target's labels: many ties, empty classes, few stimuli, constant labels."""
     warned = []
     at_cut = described["at_cut"]
     if at_cut and at_cut["share"] > MANY_TIES:
@@ -391,8 +390,8 @@ class DataReport:
             "start_known": recording.start_s is not None,
             "order_known": recording.order is not None,
             "video": recording.video is not None,
-            "signals": {modality: _signal(signal) for modality, signal in recording.signals.items()},
-            "labels": {name: _label(label) for name, label in sorted(recording.labels.items())},
+            "signals": {modality: _describe_signal(signal) for modality, signal in recording.signals.items()},
+            "labels": {name: _describe_label(label) for name, label in sorted(recording.labels.items())}
         })  # fmt: skip
 
     def document(
@@ -405,8 +404,8 @@ class DataReport:
             code: identity of the reader's code.
         """
         words = find_message_words(reader)
-        known = self._names | {part for file in checked.files for part in _parts(file.name)}
-        messages = Counter((f.severity, masked(f.what, known, words)) for f in checked.findings)
+        known = self._names | {part for file in checked.files for part in _split_parts(file.name)}
+        messages = Counter((f.severity, mask_message(f.what, known, words)) for f in checked.findings)
         return {
             "report": "embench data verify --share",
             "format": REPORT_FORMAT,
@@ -430,8 +429,8 @@ class DataReport:
 
 
 def find_message_words(reader: type[Dataset]) -> set[str]:
-    """Return the words in messages of a reader: words in the code of its package and of the general checks, and in the
-    system's errors."""
+    """Return the words in a reader's messages: from the code of its package and the general checks, and system
+    errors."""
     parent = reader.__module__.rpartition(".")[0].rpartition(".")[0]
     folders = [*(Path(__file__).parents[1] / name for name in ("data", "store"))]
     folders += map(Path, getattr(sys.modules.get(parent), "__path__", ()))
@@ -443,7 +442,7 @@ def find_message_words(reader: type[Dataset]) -> set[str]:
 _WORD = re.compile("[^\\W\\d_]+")
 
 
-def masked(text: str, names: Iterable[str], words: Collection[str] = ()) -> str:
+def mask_message(text: str, names: Iterable[str], words: Collection[str] = ()) -> str:
     """Return a message without quotes, words with digits or slashes, and `names`.
 
     Args:
@@ -464,7 +463,7 @@ def _is_known(word: str, words: Collection[str], *, first: bool) -> bool:
     return word.lower() in words if first and word.istitle() else word in words and not word.istitle()
 
 
-def _signal(signal: Signal) -> dict[str, Any]:
+def _describe_signal(signal: Signal) -> dict[str, Any]:
     data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
     lost = ~np.isfinite(data)
     return {
@@ -472,13 +471,13 @@ def _signal(signal: Signal) -> dict[str, Any]:
         "dtype": str(data.dtype),
         "rate": float(signal.rate),
         "unit": signal.unit,
-        "missing": [[_share(part) for part in np.array_split(row, _PARTS)] for row in lost] if lost.any() else 0,
-        "magnitude": [_magnitude(row) for row in data],
+        "missing": [[_round_share(part) for part in np.array_split(row, _PARTS)] for row in lost] if lost.any() else 0,
+        "magnitude": [_describe_magnitude(row) for row in data],
         "constant": [bool(np.ptp(row[np.isfinite(row)]) == 0) if np.isfinite(row).any() else None for row in data],
     }
 
 
-def _label(label: Label) -> dict[str, Any]:
+def _describe_label(label: Label) -> dict[str, Any]:
     values = np.asarray(label.values, np.float64)
     steps = np.diff(label.times) if label.times is not None and len(label.times) > 1 else np.empty(0)
     return {
@@ -490,9 +489,8 @@ def _label(label: Label) -> dict[str, Any]:
     }
 
 
-def _magnitude(row: np.ndarray) -> str:
-    """Return the powers of ten around the middle nine tenths of the absolute values, which hint at the measurement
-    unit."""
+def _describe_magnitude(row: np.ndarray) -> str:
+    """Return the powers of ten around the middle nine tenths of the absolute values, which hint at the unit."""
     size = np.abs(row[np.isfinite(row) & (row != 0)])
     if size.size == 0:
         return "none"
@@ -500,13 +498,12 @@ def _magnitude(row: np.ndarray) -> str:
     return f"1e{math.floor(math.log10(low))}..1e{math.ceil(math.log10(high))}"
 
 
-def _share(part: np.ndarray) -> float:
+def _round_share(part: np.ndarray) -> float:
     return round(float(part.mean()), 2) if part.size else 0.0
 
 
 def _summarise_files(checked: CheckedFiles) -> Mapping[str, Any]:
-    """Return file extension -> number of files, and size in MB of the smallest and the largest. Digits in extensions
-    become `#`."""
+    """Return file extension -> number of files, smallest and largest size in MB. Digits in extensions become `#`."""
     sizes: dict[str, list[int]] = {}
     for file in checked.files:
         ending = re.sub(r"\d", "#", PurePath(file.name).suffix.lower())
@@ -517,7 +514,7 @@ def _summarise_files(checked: CheckedFiles) -> Mapping[str, Any]:
     }
 
 
-def _parts(name: str) -> Iterable[str]:
+def _split_parts(name: str) -> Iterable[str]:
     for part in Path(name).parts:
         yield part
         yield Path(part).stem

@@ -72,10 +72,9 @@ def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -
 def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with zipfile.ZipFile(archive) as source:
         members = source.infolist()
-        _check_names(archive, [(member.filename, member.is_dir()) for member in members])
-        for member in members:
-            if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refused(archive, member.filename, "a link or a device")
+        kinds = (stat.S_IFMT(member.external_attr >> 16) for member in members)
+        plain = [kind in (0, stat.S_IFREG, stat.S_IFDIR) for kind in kinds]
+        _check_members(archive, [(member.filename, member.is_dir()) for member in members], plain)
         total, done = sum(member.file_size for member in members), 0
         check_room(folder, total)
         for member in members:
@@ -96,10 +95,8 @@ def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
 def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with tarfile.open(archive) as source:
         members = list(islice(source, MOST_MEMBERS + 1))
-        _check_names(archive, [(member.name, member.isdir()) for member in members])
-        for member in members:
-            if not (member.isfile() or member.isdir()):
-                raise _refused(archive, member.name, "a link or a device")
+        plain = [member.isfile() or member.isdir() for member in members]
+        _check_members(archive, [(member.name, member.isdir()) for member in members], plain)
         total, done = sum(member.size for member in members), 0
         check_room(folder, total)
         for member in members:
@@ -109,8 +106,12 @@ def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
                 progress(done, total)
 
 
-def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
-    """Refuse member names, each with True for a folder, that cannot all be written below one folder."""
+def _check_members(archive: Path, members: Sequence[tuple[str, bool]], plain: Sequence[bool]) -> None:
+    """Refuse an archive whose members cannot all be written below one folder.
+
+    Args:
+        members: name of each member, and whether it is a folder. `plain`: whether it is a file or a folder.
+    """
     if len(members) > MOST_MEMBERS:
         raise DataError(
             "the archive contains too many files", where=str(archive), expected=f"at most {MOST_MEMBERS:,} files"
@@ -118,23 +119,26 @@ def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
     files: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
     for name, is_folder in members:
-        path = _inside(archive, name)
+        path = _check_member(archive, name)
         folders.update(path.parents, (path,) if is_folder else ())
         if not is_folder:
             files.add(path)
     if clash := files & folders:
-        raise _refused(archive, str(min(clash)), "both a file and a folder")
+        raise _make_refusal(archive, str(min(clash)), "both a file and a folder")
+    for (name, _), is_plain in zip(members, plain, strict=True):
+        if not is_plain:
+            raise _make_refusal(archive, name, "a link or a device")
 
 
-def _inside(archive: Path, name: str) -> PurePosixPath:
+def _check_member(archive: Path, name: str) -> PurePosixPath:
     """Return the member's path. Raises DataError if it leads out of the folder, or is not a valid file name."""
     if has_control(name) or "\n" in name or "\t" in name:
-        raise _refused(archive, escape_control(repr(name)[1:-1]), "a name with control characters")
-    parts = _parts(name)
+        raise _make_refusal(archive, escape_control(repr(name)[1:-1]), "a name with control characters")
+    parts = _split_path(name)
     if len(name) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in parts.parts):
-        raise _refused(archive, f"{name[:40]}..", "a name that is too long")
+        raise _make_refusal(archive, f"{name[:40]}..", "a name that is too long")
     if leads_out(name):
-        raise _refused(archive, name, "a name that leaves the folder")
+        raise _make_refusal(archive, name, "a name that leaves the folder")
     return parts
 
 
@@ -144,15 +148,15 @@ def leads_out(name: str) -> bool:
     >>> leads_out("sub-01/eeg.bdf"), leads_out("../eeg.bdf"), leads_out("/eeg.bdf"), leads_out("C:\\\\eeg.bdf")
     (False, True, True, True)
     """
-    parts = _parts(name)
+    parts = _split_path(name)
     return parts.is_absolute() or ".." in parts.parts or ":" in name.partition("/")[0] or "\0" in name
 
 
-def _parts(name: str) -> PurePosixPath:
+def _split_path(name: str) -> PurePosixPath:
     return PurePosixPath(name.replace("\\", "/"))
 
 
-def _refused(archive: Path, name: str, why: str) -> DataError:
+def _make_refusal(archive: Path, name: str, why: str) -> DataError:
     return DataError(
         f"`{name}` in the archive is {why}; nothing was unpacked",
         where=str(archive),
@@ -197,20 +201,20 @@ def transfer(download: Download, path: Path, folder: Path, progress: DownloadCal
         MachineError: no network or no room.
     """
     if path.exists():
-        return checked(download, path, progress)
-    part = _part(path)
-    most, failures = _size(part), 0
+        return check_bytes(download, path, progress)
+    part = _get_part_path(path)
+    most, failures = _get_size(part), 0
     while True:
         try:
             if _connect(download, part, progress):
                 break
-            fault = f"the connection ended after {_size(part):,} bytes"
+            fault = f"the connection ended after {_get_size(part):,} bytes"
         except OSError as error:
-            if not _is_network(error):
+            if not _is_network_error(error):
                 raise
             fault = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        failures = 1 if _size(part) > most else failures + 1
-        most = max(most, _size(part))
+        failures = 1 if _get_size(part) > most else failures + 1
+        most = max(most, _get_size(part))
         if failures >= TRIES:
             raise MachineError(
                 f"cannot download {download.name}: {fault}",
@@ -221,12 +225,14 @@ def transfer(download: Download, path: Path, folder: Path, progress: DownloadCal
             )
         time.sleep(WAIT_S * failures)
     part.replace(path)
-    _tag(part).unlink(missing_ok=True)
-    return checked(download, path, progress)
+    _get_tag_path(part).unlink(missing_ok=True)
+    return check_bytes(download, path, progress)
 
 
-def checked(download: Download, path: Path, progress: DownloadCallback | None = None, *, keep: bool = False) -> Path:
-    """Return `path` if its size and hash are right; else remove the file, unless `keep`, for the user's own file.
+def check_bytes(
+    download: Download, path: Path, progress: DownloadCallback | None = None, *, keep: bool = False
+) -> Path:
+    """Return `path` if its size and hash are right; else remove the file, unless `keep` (for files of the user).
 
     Raises:
         DataError: it has another size or hash.
@@ -251,17 +257,16 @@ def checked(download: Download, path: Path, progress: DownloadCallback | None = 
     )
 
 
-def arrived(path: Path) -> int:
+def count_arrived(path: Path) -> int:
     """Return the number of bytes that an earlier transfer of `path` left beside it."""
-    return _size(_part(path))
+    return _get_size(_get_part_path(path))
 
 
 def _connect(download: Download, part: Path, progress: DownloadCallback | None) -> bool:
-    """Open one connection; return True if the file is complete then. Raises OSError (as all of requests' errors are) if
-    it breaks."""
+    """Open one connection; return True if the file is complete then. Raises OSError if the connection breaks."""
     import requests
 
-    have, tag = _size(part), _tag(part)
+    have, tag = _get_size(part), _get_tag_path(part)
     # Uncompressed: byte positions in compressed transfers would differ.
     headers = {"Accept-Encoding": "identity", "User-Agent": "embench"}
     if have:
@@ -270,7 +275,7 @@ def _connect(download: Download, part: Path, progress: DownloadCallback | None) 
             headers["If-Range"] = tag.read_text()  # the whole file, if it has changed on the server
     with requests.get(download.url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
         if response.status_code == 416:  # the server has no more bytes: the file is complete, or too long
-            total = _number(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
+            total = _match_number(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
             if total == have:
                 return True
             part.unlink()
@@ -284,13 +289,13 @@ def _connect(download: Download, part: Path, progress: DownloadCallback | None) 
             )
         response.raise_for_status()
         goes_on = response.status_code == 206
-        begins = _number(r"bytes (\d+)-", response.headers.get("Content-Range", "")) if goes_on else 0
+        begins = _match_number(r"bytes (\d+)-", response.headers.get("Content-Range", "")) if goes_on else 0
         if begins != have:
             have = 0
             if goes_on:  # another range than requested
                 part.unlink(missing_ok=True)
                 return False
-        length = _number(r"(\d+)", response.headers.get("Content-Length", ""))
+        length = _match_number(r"(\d+)", response.headers.get("Content-Length", ""))
         total = None if length is None else have + length
         try:
             _check_offer(download, response, total)
@@ -329,25 +334,25 @@ def _check_offer(download: Download, response: requests.Response, total: int | N
             )
 
 
-def _part(path: Path) -> Path:
+def _get_part_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def _size(path: Path) -> int:
+def _get_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _tag(part: Path) -> Path:
+def _get_tag_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.tag")
 
 
-def _is_network(error: OSError) -> bool:
+def _is_network_error(error: OSError) -> bool:
     import requests
 
     return isinstance(error, requests.RequestException | ConnectionError | TimeoutError)
 
 
-def _number(pattern: str, text: str) -> int | None:
+def _match_number(pattern: str, text: str) -> int | None:
     match = re.match(pattern, text)
     return int(match[1]) if match else None
 
@@ -383,15 +388,15 @@ def fetch(
             hint=f"{card.obtain}. To try embench with synthetic recordings in the same format: embench data "
             f"synthesize {card.name} --out demo/{card.name}",
         )
-    downloads, folder = chosen(card, subjects), folder.resolve()
+    downloads, folder = select_downloads(card, subjects), folder.resolve()
     get = _fetch_archives if any(is_archive(download.name) for download in downloads) else _fetch_files
-    with _machine(folder, card):
+    with _convert_errors(folder, card):
         get(card, downloads, folder, progress)
     unchecked = [download.name for download in downloads if download.sha256 is None]
     return [f"{name}: the publisher provides no checksum, so the file could not be verified" for name in unchecked]
 
 
-def chosen(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]:
+def select_downloads(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]:
     """Return the downloads of some subjects, with the files shared by all subjects; all downloads if `subjects` is
     None.
 
@@ -422,12 +427,12 @@ def chosen(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]
 
 def _fetch_archives(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
     """Build the whole folder aside, then move it into place in one step."""
-    by_hand = _by_hand(card, folder)
-    with _aside(folder) as aside:
+    by_hand = _list_own_archives(card, folder)
+    with _open_aside(folder) as aside:
         archives = []
         for download in downloads:
             if download.name in by_hand:
-                archives.append(checked(download, folder / download.name, progress, keep=True))
+                archives.append(check_bytes(download, folder / download.name, progress, keep=True))
             else:
                 archives.append(transfer(download, aside / download.name, folder, progress))
         unpacked = aside / "unpacked"
@@ -435,7 +440,7 @@ def _fetch_archives(card: Card, downloads: Sequence[Download], folder: Path, pro
         make_folder(unpacked, folder_mode(card.labels_public))
         for download, archive in zip(downloads, archives, strict=True):
             try:
-                unpack(archive, unpacked / download.unpack, _step(progress, f"unpacking {download.name}"))
+                unpack(archive, unpacked / download.unpack, _bind_step(progress, f"unpacking {download.name}"))
             except DataError:
                 if archive.parent == aside:  # retrying would not help
                     archive.unlink()
@@ -448,28 +453,28 @@ def _fetch_archives(card: Card, downloads: Sequence[Download], folder: Path, pro
         shutil.rmtree(aside)
 
 
-def _by_hand(card: Card, folder: Path) -> list[str]:
-    """Return the names of archives that the user put into `folder`, which must hold nothing else."""
+def _list_own_archives(card: Card, folder: Path) -> list[str]:
+    """Return the names of archives that the user put into `folder`. Raises UsageError if it contains anything else."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     ours = {download.name for download in card.downloads}
     if (folder.exists() and not folder.is_dir()) or names - ours:
-        raise _in_use(card, folder)
+        raise _make_in_use_error(card, folder)
     return sorted(names)
 
 
 def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
     """Put each missing file into place when it is complete. An unavailable file does not stop the others."""
-    with _aside(folder) as aside:
-        missing = _missing(card, downloads, folder, progress)
+    with _open_aside(folder) as aside:
+        missing = _list_missing(card, downloads, folder, progress)
         arriving = [aside / quote(download.name, safe="") for download in missing]
         sizes = [download.size or 0 for download in missing]
-        check_room(aside, sum(sizes) - sum(arrived(path) for path in arriving))
+        check_room(aside, sum(sizes) - sum(count_arrived(path) for path in arriving))
         make_folder(folder, folder_mode(card.labels_public))
         refused: list[DataError] = []
         for number, (download, path) in enumerate(zip(missing, arriving, strict=True)):
             which, before = f"({number + 1} of {len(missing)})", sum(sizes[:number])
             try:
-                transfer(download, path, folder, _share(progress, which, before, sum(sizes) or None))
+                transfer(download, path, folder, _shift(progress, which, before, sum(sizes) or None))
             except DataError as error:
                 refused.append(error)
                 continue
@@ -486,12 +491,12 @@ def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progre
         )
 
 
-def _missing(
+def _list_missing(
     card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None
 ) -> list[Download]:
     """Return the downloads that are not in `folder` yet; other files there must not have their names."""
     if (folder.exists() and not folder.is_dir()) or synthetic(folder) is not None:
-        raise _in_use(card, folder)
+        raise _make_in_use_error(card, folder)
     present = {download.name: download.size or 0 for download in downloads if (folder / download.name).exists()}
     others, done = [], 0
     for download in downloads:
@@ -516,7 +521,7 @@ def _missing(
     return [download for download in downloads if download.name not in present]
 
 
-def _in_use(card: Card, folder: Path) -> UsageError:
+def _make_in_use_error(card: Card, folder: Path) -> UsageError:
     return UsageError(
         "the folder contains other files; nothing was downloaded",
         where=str(folder),
@@ -526,7 +531,7 @@ def _in_use(card: Card, folder: Path) -> UsageError:
 
 
 @contextlib.contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
+def _open_aside(folder: Path) -> Iterator[Path]:
     """Create a folder beside `folder` for incomplete downloads, which stay there after an error."""
     aside = folder.parent / f".fetch-{folder.name}"
     lock = aside.with_name(f"{aside.name}.lock")  # not inside: Windows removes no folder with an open file
@@ -544,7 +549,7 @@ def _aside(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _machine(folder: Path, card: Card) -> Iterator[None]:
+def _convert_errors(folder: Path, card: Card) -> Iterator[None]:
     """Turn the operating system's write errors into a MachineError."""
     try:
         yield
@@ -556,10 +561,10 @@ def _machine(folder: Path, card: Card) -> Iterator[None]:
         ) from error
 
 
-def _step(progress: DownloadCallback | None, what: str) -> BytesCallback | None:
+def _bind_step(progress: DownloadCallback | None, what: str) -> BytesCallback | None:
     return None if progress is None else lambda done, total: progress(what, done, total)
 
 
-def _share(progress: DownloadCallback | None, which: str, before: int, total: int | None) -> DownloadCallback | None:
+def _shift(progress: DownloadCallback | None, which: str, before: int, total: int | None) -> DownloadCallback | None:
     """Report progress of one of many files as part of the total."""
     return None if progress is None else lambda what, done, _: progress(f"{what} {which}", before + done, total)

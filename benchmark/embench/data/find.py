@@ -113,8 +113,7 @@ class Source:
         return Pseudonymous(dataset) if own_folder and fingerprint.synthetic(self.folder) is None else dataset
 
     def owners_reader(self) -> Dataset:
-        """Return the reader on the folder with the original names of own recordings, for the owner only. Raises as
-        `reader` does."""
+        """Return the reader with the original names of own recordings, for the owner only. Raises as `reader` does."""
         kind = registry.load("dataset", self.entry.full_name)
         if not self.folder.is_dir():
             if is_folder(self.name):
@@ -124,7 +123,7 @@ class Source:
                     expected="a folder with recordings and dataset.yaml",
                     hint=f"{kind.card.obtain}",
                 )
-            raise _no_data(self.entry, kind.card, self.folder, self.data_root)
+            raise _make_no_data_error(self.entry, kind.card, self.folder, self.data_root)
         with reader_faults(self.entry.full_name, str(self.folder)):
             dataset: Dataset = kind(self.folder)
         if self._is_own:
@@ -138,8 +137,8 @@ class Source:
 
     @cached_property
     def card(self) -> Card:
-        """Dataset card: of the reader on the folder if the folder exists or contains own recordings, else of the
-        reader's class."""
+        """Dataset card: of the reader on the folder, if that exists or has own recordings, else of the reader's
+        class."""
         if self._is_own or self.folder.is_dir():
             return self.reader.card
         card: Card = registry.load("dataset", self.entry.full_name).card
@@ -155,8 +154,7 @@ class Source:
         return self.entry.full_name == f"{registry.BUNDLED}/{OWN}"
 
     def prepared(self, protocol: Protocol, workers: int = 1, progress: ProgressCallback | None = None) -> Store:
-        """Return the prepared store under a protocol's rules, prepared now if necessary. Raises DataError that lists
-        all faults of own recordings."""
+        """Return the prepared store under a protocol's rules. Raises DataError with all faults of own recordings."""
         scratch, reader = _SCRATCH.get(), self.reader
         make = partial(
             prepare,
@@ -202,9 +200,8 @@ class Source:
         return fingerprint.raw_digest(self.reader, cache_root())
 
     def files_digest(self, card: Card) -> str:
-        """Return the digest of the raw files and of the card's label rules, independent of the reader's code; records
-        and leaderboards compare data by it. It does not reveal the key of withheld labels. Raises as `raw_digest`
-        does."""
+        """Return the digest of the raw files and of the card's label rules, by which data are compared whatever the
+        reader's code. It does not reveal the key of withheld labels. Raises as `raw_digest` does."""
         return digest(["files", self.raw_digest().hex(), label_rules(card)])
 
     def shares_files(self, other: Source) -> bool:
@@ -217,8 +214,7 @@ class Source:
         return self.folder.resolve() == other.folder.resolve()
 
     def same_data(self, other: Source) -> bool:
-        """Return True if both have the same reader on the same folder; different folders of own recordings may have one
-        name."""
+        """Return True if both have the same reader on the same folder; different folders may have one name."""
         return self.entry.full_name == other.entry.full_name and self.same_folder(other)
 
     def find_shared_subjects(self, other: Source) -> list[str]:
@@ -245,17 +241,18 @@ def find_source(name: str, data_root: Path | None) -> Source:
     return _find_source(name, named[1] if named and named[0] == name else name, data_root)
 
 
-def raw_digests(data_root: Path | None) -> Callable[[str], bytes]:
-    """Return a function from a dataset's name to its `Source.raw_digest`, for sealing labels."""
+def make_raw_digest_getter(data_root: Path | None) -> Callable[[str], bytes]:
+    """Return a function from a dataset's name to its `Source.raw_digest`, the key of the HMAC of withheld labels."""
     return lambda name: find_source(name, data_root).raw_digest()
 
 
 @cached
 def _find_source(requested: str, name: str, data_root: Path | None) -> Source:
-    return Source(requested, data_root, *_place(name, data_root), is_path=is_folder(name))
+    return Source(requested, data_root, *_locate(name, data_root), is_path=is_folder(name))
 
 
-def _place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
+def _locate(name: str, data_root: Path | None) -> tuple[Entry, Path]:
+    """Return the registry entry of the reader and the folder of the data that a name or path means."""
     if is_folder(name):
         refuse_file(DATA_FOLDER, name)
         folder = Path(name).expanduser()
@@ -297,7 +294,7 @@ def find_recording_folders(data_root: Path | None) -> list[Path]:
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
 
-def first_description(folder: Path) -> str:
+def make_first_description(folder: Path) -> str:
     """Return the text of a first `dataset.yaml` for a folder of own recordings; its head comments explain the guesses.
 
     Raises:
@@ -314,15 +311,14 @@ def first_description(folder: Path) -> str:
 
 
 def write_description(folder: Path, text: str) -> Path:
-    """Write the `dataset.yaml` of a folder that has none; return its path. Raises MachineError if it cannot be
-    written."""
+    """Write the `dataset.yaml` of a folder that has none; return its path. Raises MachineError if it cannot."""
     path = folder / "dataset.yaml"
     with saving("it", path), path.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)
     return path
 
 
-def _no_data(entry: Entry, card: Card, folder: Path, data_root: Path | None) -> DataError:
+def _make_no_data_error(entry: Entry, card: Card, folder: Path, data_root: Path | None) -> DataError:
     """Return the error for a missing dataset folder: its expected place, and how to get the data."""
     at = f" --data-root {data_root}" if data_root else ""
     get = f"download the data: embench data fetch {folder.name}{at}" if card.downloads else card.obtain
@@ -363,8 +359,7 @@ _SCRATCH: ContextVar[Path | None] = ContextVar("scratch", default=None)
 
 @contextmanager
 def without_preparing() -> Iterator[None]:
-    """Make `prepared` return a temporary store with zeros instead of samples for unprepared data, inside the context.
-    Plans need only units, labels and lengths."""
+    """Make `prepared` return a temporary store with zeros for unprepared data, which suffices for plans."""
     with TemporaryDirectory(prefix="embench-", ignore_cleanup_errors=True) as folder:
         token = _SCRATCH.set(Path(folder))
         try:
@@ -454,7 +449,7 @@ def strip_samples(recording: Recording) -> Recording:
     return replace(recording, signals={}, video=None)
 
 
-def header_store(dataset: Dataset, name: str, recordings: Iterable[Recording]) -> HeaderStore:
+def make_header_store(dataset: Dataset, name: str, recordings: Iterable[Recording]) -> HeaderStore:
     """Return a store of a dataset's recordings without samples. `name`: the full registry name."""
     entries, labels_by_recording = [], {}
     for r in recordings:

@@ -37,17 +37,17 @@ _NUMBER = r"\d{5,}"
 """A date without separators, seconds of a clock, or a serial number."""
 _TELLING = re.compile(f"{_DAY}|{_NUMBER}")
 _SHORT = 4
-"""Names with fewer letters, or of digits only, count as numbers within a study: `1` or `P01` may also name a
-stimulus."""
+"""Names with fewer letters, or of digits only, count as numbers: `1` or `P01` may also name a stimulus."""
 
 Named = Literal["subject", "recording", "group", "session", "stimulus"]
-_BEGINS: Mapping[Named, str] = {
+_PREFIXES: Mapping[Named, str] = {
     "subject": "P",
     "recording": "R",
     "group": "G",
     "session": "session-",
     "stimulus": "film-",
 }
+"""What is named -> the start of its pseudonyms."""
 
 
 class Names:
@@ -59,7 +59,7 @@ class Names:
     def pseudonymise(self, kind: Named, name: str) -> str:
         """Return the pseudonym of a name: letters that reveal nothing without the key."""
         found = hmac.new(self._key, f"{kind}\0{name}".encode(), hashlib.sha256).digest()
-        return f"{_BEGINS[kind]}{base64.b32encode(found).decode().lower()[:_LETTERS]}"
+        return f"{_PREFIXES[kind]}{base64.b32encode(found).decode().lower()[:_LETTERS]}"
 
 
 class OriginalName(NamedTuple):
@@ -91,7 +91,7 @@ class Pseudonymous(Dataset):
     def __init__(self, own: Dataset) -> None:
         super().__init__(own.root)
         self.own = own
-        named = tuple(self._harmless("session", name) for name in own.card.sessions)
+        named = tuple(self._replace_telling("session", name) for name in own.card.sessions)
         self.card = replace(own.card, sessions=named) if named else own.card
 
     @cached_property
@@ -117,7 +117,7 @@ class Pseudonymous(Dataset):
     def recordings(self, subject: str) -> Iterator[Recording]:
         """Yield one subject's recordings, renamed."""
         for recording in self.own.recordings(self.owners.get(subject, subject)):
-            yield self.renamed(recording)
+            yield self.rename(recording)
 
     def files(self, subject: str) -> list[Path]:
         """Return the reader's files."""
@@ -144,8 +144,7 @@ class Pseudonymous(Dataset):
         }
 
     def pseudonyms(self) -> list[PseudonymRow]:
-        """Return a row for each recording, ordered by participant; a row without recording for a participant whose
-        files cannot be read. Reads all files, as `original_names` does."""
+        """Read all files; return a row for each recording, and one for each participant with unreadable files."""
         rows = []
         for pseudonym, name in self.owners.items():
             try:
@@ -165,7 +164,7 @@ class Pseudonymous(Dataset):
         found = self.names.pseudonymise(kind, name)
         return found if found in known else name
 
-    def renamed(self, recording: Recording) -> Recording:
+    def rename(self, recording: Recording) -> Recording:
         """Return one of the reader's recordings under pseudonyms."""
         subject, alone = self.names.pseudonymise("subject", recording.subject), recording.group == recording.subject
         return replace(
@@ -173,11 +172,12 @@ class Pseudonymous(Dataset):
             id=self.names.pseudonymise("recording", recording.id),
             subject=subject,
             group=subject if alone else self.names.pseudonymise("group", recording.group),
-            session=self._harmless("session", recording.session),
-            stimulus=self._harmless("stimulus", recording.stimulus),
+            session=self._replace_telling("session", recording.session),
+            stimulus=self._replace_telling("stimulus", recording.stimulus),
         )
 
-    def _harmless(self, kind: Named, text: str) -> str:
+    def _replace_telling(self, kind: Named, text: str) -> str:
+        """Return a name, or its pseudonym if it contains a date, a long number or a participant's name."""
         return self.names.pseudonymise(kind, text) if self._telling.search(text) else text
 
     @cached_property

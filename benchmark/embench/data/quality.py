@@ -21,8 +21,6 @@ from embench.store import Store
 from embench.store.store import cache_array
 from embench.system import ProgressCallback, explain_missing_library, installed_version
 
-# Plausible values of a body and a sensor on it, by measurement unit, for all readers.
-
 PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
     "uS": (-5.0, 200.0),
     "degC": (0.0, 60.0),
@@ -36,9 +34,9 @@ PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
 misread or miswritten. Units such as `a.u.` have no range."""
 
 
-def outside_range(modality: str, signal: Signal) -> str | None:
-    """Describe values outside the range of the modality, if a package defines one, else of the measurement unit; None
-    without such values."""
+def describe_outside_range(modality: str, signal: Signal) -> str | None:
+    """Describe values outside the range of the modality, if a package defines one, else of the unit; None without
+    any."""
     unit = UNIT_SPELLINGS.get(signal.unit, signal.unit)
     limits = find_modality(modality).limits or PHYSICAL_RANGES.get(unit)
     if limits is None:
@@ -62,15 +60,13 @@ def outside_range(modality: str, signal: Signal) -> str | None:
 # pulse waves and ECGs the similarity of the beats around it to the recording's usual beat. Labels are never read, and
 # no score depends on the index.
 #
-# | modality | besides straight lines, a second counts 0 if |
-# |---|---|
-# | eda (uS) | its median is below 0.1 (no contact) or above 100 |
-# | temp (degC) | its median is below 20 (not on the skin) or above 42; straight lines count, since temperature is slow
-# |
-# | hr (bpm) | its median is outside 30 to 220; straight lines count |
-# | eeg (uV) | it spans more than 200 (movement, muscle, a loose electrode) |
-# | acc, face_au | (only where all channels are straight at once) |
-# | ppg, ecg | there is no beat within 2.5 s of its middle |
+# Besides, a second counts 0 in these cases:
+# - eda: its median is below 0.1 uS (no contact) or above 100 uS.
+# - temp: its median is below 20 degC (not on the skin) or above 42 degC; straight lines are normal.
+# - hr: its median is outside 30 to 220 bpm; straight lines are normal.
+# - eeg: it spans more than 200 uV (movement, muscle, a loose electrode).
+# - acc, face_au: all channels are straight at once.
+# - ppg, ecg: there is no beat within 2.5 s of its middle.
 
 POOR = 0.5
 """Index below which a unit is called poor."""
@@ -86,16 +82,16 @@ TOGETHER = frozenset({"acc", "face_au"})
 """Modalities in which a single channel may be straight: a resting subject, an absent action unit."""
 _PEAKS = {"ecg": beats.ecg_peaks, "ppg": beats.ppg_peaks}
 _FEWEST_BEATS = 3
-_AROUND_S = 2.5
-_OF_NOISE = {"ecg": 0.0, "ppg": 0.65}
+_BEATS_WITHIN_S = 2.5
+_NOISE_SIMILARITY = {"ecg": 0.0, "ppg": 0.65}
 """Mean similarity of false beats in filtered noise, which counts as 0. Noise from 0.5 to 8 Hz resembles pulse waves:
 measured 0.63 (white) and 0.65 (brown noise); for ECG 0.14 and 0.08."""
 
 
-def quality_of_units(store: Store, modality: str, ids: Sequence[str]) -> np.ndarray | Undefined:
+def compute_unit_quality(store: Store, modality: str, ids: Sequence[str]) -> np.ndarray | Undefined:
     """Return (n,) the index of the units with these ids, NaN if their recording lacks the modality; undefined if the
     modality has no index, or a required library is missing."""
-    seconds = _seconds(store, modality)
+    seconds = _load_seconds(store, modality)
     if isinstance(seconds, Undefined):
         return seconds
     index = np.full(len(ids), np.nan)
@@ -123,7 +119,7 @@ def describe_quality(
     described: list[dict[str, Any]] = []
     judged = [m for m in store.modalities if m != "video"]
     for done, modality in enumerate(judged):
-        index = quality_of_units(store, modality, ids)
+        index = compute_unit_quality(store, modality, ids)
         if isinstance(index, Undefined):
             described.append({"modality": modality, "undefined": index.reason})
         elif not np.isfinite(index).any():
@@ -157,8 +153,8 @@ def terciles(index: np.ndarray) -> np.ndarray:
     return third
 
 
-def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefined:
-    """Return recording -> quality of each whole second (n,), computed once per store."""
+def _load_seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefined:
+    """Return recording -> quality of each whole second (n,), cached; undefined for modalities without an index."""
     entry = store.modalities.get(modality)
     if entry is None or modality == "video":
         return Undefined("the prepared data contain no samples of it")
@@ -172,7 +168,7 @@ def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefine
     code = [sha256(Path(file)) for file in used]
     key = ["quality", modality, code, [installed_version(name) for name in libraries]]
     try:
-        whole = cache_array(store, key, lambda: np.concatenate([np.zeros(0, np.float32), *_judged(store, modality)]))
+        whole = cache_array(store, key, lambda: np.concatenate([np.zeros(0, np.float32), *_judge_all(store, modality)]))
     except ImportError as error:
         missing: EmbenchError | None = explain_missing_library(error, "finding heartbeats")
         return Undefined(missing.what if missing else str(error))
@@ -184,22 +180,23 @@ def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefine
     return found
 
 
-def _judged(store: Store, modality: str) -> list[np.ndarray]:
+def _judge_all(store: Store, modality: str) -> list[np.ndarray]:
     """Return, for each recording with the modality, the signal quality (n,) of each whole second, from 0 to 1."""
     entry = store.modalities[modality]
     names = [r.id for r in store.recordings if modality in r.spans]
-    departs = [_departures(_pieces(store.signal(name, modality).data, entry.rate)) for name in names]
+    departs = [_compute_deviations(_cut_seconds(store.signal(name, modality).data, entry.rate)) for name in names]
     joined = np.concatenate([np.zeros((len(entry.channels), 0)), *departs], axis=1)
     least = _STRAIGHT * np.percentile(joined, _USUAL, axis=1, keepdims=True) if joined.size else 0.0
     return [
-        _judge(modality, entry.unit, store.signal(name, modality).data, entry.rate, departed <= least)
+        _judge_seconds(modality, entry.unit, store.signal(name, modality).data, entry.rate, departed <= least)
         for name, departed in zip(names, departs, strict=True)
     ]
 
 
-def _judge(modality: str, unit: str, x: np.ndarray, rate: float, straight: np.ndarray) -> np.ndarray:
-    """Return (n,) quality from 0 to 1 of each second of `x` (channels, samples); `straight` (channels, n)."""
-    pieces = _pieces(x, rate)
+def _judge_seconds(modality: str, unit: str, x: np.ndarray, rate: float, straight: np.ndarray) -> np.ndarray:
+    """Return (n,) quality from 0 to 1 of each second of `x` (channels, samples). `straight` (channels, n): True for
+    seconds in which a channel is a straight line."""
+    pieces = _cut_seconds(x, rate)
     if modality in TOGETHER:
         straight = np.broadcast_to(straight.all(axis=0), straight.shape)
     good = np.ones(straight.shape) if modality in SLOW else 1.0 - straight
@@ -209,12 +206,12 @@ def _judge(modality: str, unit: str, x: np.ndarray, rate: float, straight: np.nd
     if largest := SPAN_LIMITS.get((modality, unit)):
         good *= np.ptp(pieces, axis=2) <= largest
     if modality in _PEAKS:
-        like = np.stack([_likeness(row, rate, _PEAKS[modality](row, rate), good.shape[1]) for row in x])
-        good *= np.clip((like - _OF_NOISE[modality]) / (1 - _OF_NOISE[modality]), 0, 1)
+        like = np.stack([_compare_beats(row, rate, _PEAKS[modality](row, rate), good.shape[1]) for row in x])
+        good *= np.clip((like - _NOISE_SIMILARITY[modality]) / (1 - _NOISE_SIMILARITY[modality]), 0, 1)
     return good.mean(axis=0).astype(np.float32)
 
 
-def _likeness(x: np.ndarray, rate: float, peaks: np.ndarray, count: int) -> np.ndarray:
+def _compare_beats(x: np.ndarray, rate: float, peaks: np.ndarray, count: int) -> np.ndarray:
     """Return (count,) the similarity of the beats around each second to the median beat of `x` (T,): their mean
     correlation, 0 to 1 (Orphanidou et al. 2015, doi 10.1109/JBHI.2014.2338351); 0 without a beat."""
     if len(peaks) < _FEWEST_BEATS:
@@ -230,12 +227,12 @@ def _likeness(x: np.ndarray, rate: float, peaks: np.ndarray, count: int) -> np.n
     like = np.clip(np.divide(each @ usual, size, out=np.zeros(len(each)), where=size > 0), 0, 1)
     sums = np.concatenate([[0.0], np.cumsum(like)])
     middle = (np.arange(count) + 0.5) * rate
-    first = np.searchsorted(peaks, middle - _AROUND_S * rate)
-    last = np.searchsorted(peaks, middle + _AROUND_S * rate)
+    first = np.searchsorted(peaks, middle - _BEATS_WITHIN_S * rate)
+    last = np.searchsorted(peaks, middle + _BEATS_WITHIN_S * rate)
     return np.divide(sums[last] - sums[first], last - first, out=np.zeros(count), where=last > first)
 
 
-def _pieces(x: np.ndarray, rate: float) -> np.ndarray:
+def _cut_seconds(x: np.ndarray, rate: float) -> np.ndarray:
     """Return (channels, n, samples) the whole seconds of `x` (channels, T)."""
     each = int(rate)
     count = int(x.shape[1] / rate)
@@ -243,7 +240,7 @@ def _pieces(x: np.ndarray, rate: float) -> np.ndarray:
     return np.asarray(x)[:, starts[:, None] + np.arange(each)]
 
 
-def _departures(pieces: np.ndarray) -> np.ndarray:
+def _compute_deviations(pieces: np.ndarray) -> np.ndarray:
     """Return (channels, n) the deviation of each piece (channels, n, samples) from the line between its ends."""
     along = np.linspace(0, 1, pieces.shape[2], dtype=np.float32)
     first, last = pieces[..., :1], pieces[..., -1:]
@@ -253,14 +250,11 @@ def _departures(pieces: np.ndarray) -> np.ndarray:
 # Faults of a recorded signal, sample by sample: lost, clipped at a limit, stuck, or implausible.
 #
 # - `lost`: missing samples (NaN or infinite).
-# - `clipped`: samples at the least or greatest value of a channel, where these pile up: more of them than within the
-#   next
-#   1 % of what the channel spans, in three stretches or more. Of accelerometers from 1.9 g on.
-# - `flat`: equal samples for 5 s; of `temp` and `hr` for 300 s; of `acc` and `face_au` where all channels are so at
-#   once.
-# - `outside`: values that no body and no sensor in contact gives, by modality and unit; of an EEG a second that spans
-#   too
-#   much.
+# - `clipped`: samples at the least or greatest value of a channel, if there are more of them than within the next 1 %
+#   of the channel's range, in three stretches or more. For accelerometers only from 1.9 g on.
+# - `flat`: equal samples for 5 s, of `temp` and `hr` for 300 s; of `acc` and `face_au` in all channels at once.
+# - `outside`: values that no body and no sensor in contact gives, by modality and unit; in an EEG, a second with too
+#   large a range.
 #
 # The signals are those of the reader, before any filter. No score depends on it.
 
@@ -270,17 +264,16 @@ FAULTS = ("lost", "clipped", "flat", "outside")
 _FLAT_S, _FLAT_SLOW_S = 5.0, 300.0
 _CLIPPED_SAMPLES, _CLIPPED_STRETCHES = 3, 3
 _LEAST_ACC_LIMIT = 1.9
-"""Least limit in g at which clipping of an accelerometer is reported; body accelerometers range to at least 2 g. A
-resting subject keeps one lower value."""
+"""Least limit in g at which clipping of an accelerometer is reported; a resting subject keeps one lower value."""
 _NEVER_CLIPPED = frozenset({"temp", "hr", "face_au", "eeg_bands"})
 
 
-def signal_faults(modality: str, signal: Signal) -> np.ndarray:
+def find_signal_faults(modality: str, signal: Signal) -> np.ndarray:
     """Return (channels, samples) uint8: 0, or the number of a fault in `FAULTS`, counted from 1.
 
     >>> x = np.sin(np.arange(400.0))[None]
     >>> x[0, 40:80] = np.nan
-    >>> np.bincount(signal_faults("resp", Signal(x, 4.0, ("belt",), "a.u."))[0]).tolist()
+    >>> np.bincount(find_signal_faults("resp", Signal(x, 4.0, ("belt",), "a.u."))[0]).tolist()
     [360, 40]
     """
     x = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
@@ -289,11 +282,11 @@ def signal_faults(modality: str, signal: Signal) -> np.ndarray:
         return found
     lost = ~np.isfinite(x)
     x = np.where(lost, np.float32("nan"), x)
-    found[_outside(modality, signal.unit, x, signal.rate)] = 4
-    found[_flat(modality, x, signal.rate)] = 3
+    found[_find_outside(modality, signal.unit, x, signal.rate)] = 4
+    found[_find_flat(modality, x, signal.rate)] = 3
     if modality not in _NEVER_CLIPPED:
         for row, codes in zip(x, found, strict=True):
-            codes[_clipped(modality, row)] = 2
+            codes[_find_clipped(modality, row)] = 2
     found[lost] = 1
     return found
 
@@ -309,7 +302,7 @@ def find_stretches(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return edges[::2], edges[1::2]
 
 
-def _long(mask: np.ndarray, least: int) -> np.ndarray:
+def _keep_long(mask: np.ndarray, least: int) -> np.ndarray:
     """Return `mask` (T,) reduced to its runs of at least this many samples."""
     starts, stops = find_stretches(mask)
     kept = np.zeros(len(mask) + 1, np.int32)
@@ -319,20 +312,22 @@ def _long(mask: np.ndarray, least: int) -> np.ndarray:
     return np.cumsum(kept[:-1]) > 0
 
 
-def _flat(modality: str, x: np.ndarray, rate: float) -> np.ndarray:
+def _find_flat(modality: str, x: np.ndarray, rate: float) -> np.ndarray:
+    """Return True for flat samples of `x` (channels, samples)."""
     same = np.diff(x, axis=1) == 0
     if modality in TOGETHER:
         same = np.broadcast_to(same.all(axis=0), same.shape)
     least = max(2, math.ceil(rate * (_FLAT_SLOW_S if modality in SLOW else _FLAT_S)) - 1)
     flat = np.zeros(x.shape, bool)
     for row, equal in zip(flat, same, strict=True):
-        long = _long(equal, least)
+        long = _keep_long(equal, least)
         row[:-1] |= long
         row[1:] |= long
     return flat
 
 
-def _clipped(modality: str, x: np.ndarray) -> np.ndarray:
+def _find_clipped(modality: str, x: np.ndarray) -> np.ndarray:
+    """Return True for clipped samples of a channel `x` (samples,)."""
     clipped = np.zeros(len(x), bool)
     there = x[np.isfinite(x)]
     if not there.size:
@@ -343,13 +338,14 @@ def _clipped(modality: str, x: np.ndarray) -> np.ndarray:
             continue
         at = x == end
         beside = int((np.abs(there - end) <= near).sum()) - int(at.sum())
-        stuck = _long(at, _CLIPPED_SAMPLES)
+        stuck = _keep_long(at, _CLIPPED_SAMPLES)
         if int(at.sum()) > beside and len(find_stretches(stuck)[0]) >= _CLIPPED_STRETCHES:
             clipped |= stuck
     return clipped
 
 
-def _outside(modality: str, unit: str, x: np.ndarray, rate: float) -> np.ndarray:
+def _find_outside(modality: str, unit: str, x: np.ndarray, rate: float) -> np.ndarray:
+    """Return True for implausible samples of `x` (channels, samples)."""
     unit = UNIT_SPELLINGS.get(unit, unit)
     limits = LEVEL_LIMITS.get((modality, unit)) or find_modality(modality).limits or PHYSICAL_RANGES.get(unit)
     outside = (x < limits[0]) | (x > limits[1]) if limits else np.zeros(x.shape, bool)

@@ -316,13 +316,13 @@ def environment() -> dict[str, str]:
     grid."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     found |= {name: installed_version(name) for name in ("numpy", "scikit-learn", "scipy", "torch")}
-    found["embench"] = f"{embench.__version__} {_source_digest(Path(embench.__file__).parent)}"
+    found["embench"] = f"{embench.__version__} {_hash_source(Path(embench.__file__).parent)}"
     for package in installed().values():
-        found[package.name] = " ".join([package.version, *map(_source_digest, folders(package.name))])
+        found[package.name] = " ".join([package.version, *map(_hash_source, folders(package.name))])
     return found
 
 
-def _source_digest(folder: Path) -> str:
+def _hash_source(folder: Path) -> str:
     found = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

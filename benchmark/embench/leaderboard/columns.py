@@ -1,10 +1,11 @@
-"""Columns of a leaderboard, and the row that they are read from."""
+"""Columns of a leaderboard, the `Row` that they are read from, and the `EntrySummary` that holds an entry's rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,41 +13,39 @@ from embench.leaderboard.entries import LEVEL_NAMES, Backing
 from embench.protocols import Design
 from embench.records import TimeContext
 from embench.records.manifest import CostPart
-from embench.records.pretraining_comparison import NO_FLOORS, FloorKeys, RowFloors
+from embench.records.pretraining_comparison import NO_REFERENCES, PretrainingGains, ReferenceKeys
 from embench.records.scores import Adjusted, Score
 from embench.records.wording import format_cost, format_share, join_with_and
 from embench.statistics import metric_facts
 from embench.statistics.answers import Answer, Unanswerable, format_decimals, format_with_interval
 from embench.vocabulary import label
 
-# The row of a leaderboard, from which all of its columns are read, and the summary of an entry that holds its rows.
-
 DASH = "—"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a leaderboard: the scores of a method, or of a confound-only model (named by `control`), in the entry
-    `id`.
+    """A row of a leaderboard: the scores of one method or of one confound-only model.
 
     Args:
+        id: id of the entry. `control`: name of the confound-only model; None for a method.
         subjects: number of scored subjects. `score`: the `primary_metric`, None where it is undefined; `scores`: the
             other metrics of `SECONDARY_METRICS`.
         rank: the best and the worst possible rank of a method; None where it is not ranked, for the reasons in `marks`.
             Rows that share one of their `letters` cannot be told apart.
-        apart: differences of the run from the plain run of its method. `method_kind`: features or network.
-        kept_units: the measurement units of signals that are not standardised, in words.
+        differences: how the run differs from the plain run of its method. `method_kind`: features or network.
+        measurement_units: the measurement units of signals that are not standardised, in words.
         answers: the answers of `statistics.answers` that a leaderboard shows. `problem`: why there is no primary
             metric. `corrected`: whether *yes*, given time and movement, holds after correction for all methods.
-        adds: the recorded confound analysis, None where the protocol does not ask for it. `borderline`: the answers
+        adjusted: the recorded confound analysis, None where the protocol does not ask for it. `borderline`: the answers
             whose interval ends near the null value. `time_context`: the other units of a test session that reach a
             prediction.
         gain_source: the calibration data to which the gain is attributed; empty where test subjects give none. `gain`:
             the gain over the best of the compared models.
         test_evaluations, methods_evaluated, dev_evaluations: test-set evaluations, methods evaluated, and evaluations
-            on validation subjects (see `embench.records.ledger`), where `looks_known`.
+            on validation subjects (see `embench.records.ledger`), where `evaluations_known`.
         repaired: proportion of units with bridged or missing samples, None where the entry does not record it.
-        floors: the gaps of a pretrained row to its floors, None for other rows.
+        pretraining_gains: the gains of a pretrained row over from-scratch and feature runs, None for other rows.
     """
 
     id: str
@@ -65,7 +64,7 @@ class Row:
     fusion: str | None = None
     pretrainers: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
-    apart: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
     method_kind: Literal["features", "network"] = "network"
     recipe: str = ""
     assumed: tuple[str, ...] = ()
@@ -85,9 +84,9 @@ class Row:
     test_evaluations: int | None = None
     methods_evaluated: int | None = None
     dev_evaluations: int | None = None
-    looks_known: bool = False
+    evaluations_known: bool = False
     repaired: float | None = None
-    floors: RowFloors | None = None
+    pretraining_gains: PretrainingGains | None = None
 
     @property
     def is_method(self) -> bool:
@@ -96,12 +95,12 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The display name: for a method its parts and differences in short, without its signals; else the
-        confound-only model."""
+        """The display name: of a method its parts and shortened differences; or the label of the confound-only
+        model."""
         if self.control is not None:
             return label(self.control)
-        method = method_label(self.parts, self.pretrainers) or self.id
-        return "; ".join((method, *dict.fromkeys(map(_shorten, self.apart))))
+        method = format_method(self.parts, self.pretrainers) or self.id
+        return "; ".join((method, *dict.fromkeys(map(_shorten, self.differences))))
 
     @property
     def signals(self) -> str:
@@ -110,13 +109,12 @@ class Row:
 
     @property
     def details(self) -> str:
-        """Details of the method: the encoder of each modality, pretraining, recipe, and differences from the plain
-        run."""
+        """Details of the method: encoder of each modality, pretraining, recipe, and differences from the plain run."""
         encoders = ", ".join(f"{modality}: {encoder}" for modality, encoder in self.encoders.items())
         fusion = f"fusion or estimator: {self.fusion}" if self.fusion else ""
         pretraining = f"pretrained by {', '.join(self.pretrainers)}" if self.pretrainers else ""
         recipe = f"recipe {self.recipe}" if self.recipe else ""
-        return "; ".join(filter(None, (encoders, fusion, pretraining, recipe, *self.apart)))
+        return "; ".join(filter(None, (encoders, fusion, pretraining, recipe, *self.differences)))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -139,8 +137,8 @@ class Row:
 
     def word(self, question: str) -> str:
         """Return the answer to a question as a word; empty where the question is not asked."""
-        found = self.answers.get(question)
-        return found.answer if found else ""
+        answer = self.answers.get(question)
+        return answer.answer if answer else ""
 
     def format_metric(self, metric: str, missing: str = DASH) -> str:
         """Return the score with its interval as text; `missing` where there is none."""
@@ -148,19 +146,19 @@ class Row:
         return format_with_interval(score, metric_facts(metric).chance) if score else missing
 
 
-def method_label(parts: Sequence[str], pretrainers: Sequence[str] = ()) -> str:
-    """A method of these encoders and this fusion, in the words of the vocabulary.
+def format_method(parts: Sequence[str], pretrainers: Sequence[str] = ()) -> str:
+    """Return the display name of a method from its encoders and fusion (`parts`) and its pretrainers.
 
-    >>> method_label(("handcrafted", "svm")), method_label(("cnn_tf", "single"), ("masked_value:deap",))
+    >>> format_method(("handcrafted", "svm")), format_method(("cnn_tf", "single"), ("masked_value:deap",))
     ('handcrafted features; SVM', 'CNN-Transformer; one network; pretrained by masked-value pretraining')
     """
-    before = [label(text.partition(":")[0], "pretrainers") for text in pretrainers]
-    labels = [*map(label, parts), *([f"pretrained by {join_with_and(before)}"] if before else [])]
+    pretraining = [label(text.partition(":")[0], "pretrainers") for text in pretrainers]
+    labels = [*map(label, parts), *([f"pretrained by {join_with_and(pretraining)}"] if pretraining else [])]
     return "; ".join(dict.fromkeys(labels))
 
 
 def _shorten(difference: str) -> str:
-    """Shorten a difference between runs to a few words: the text before a colon, a comma or a value."""
+    """Shorten a difference between runs to whole words within `_BRIEF` characters."""
     if difference.startswith("--set"):
         return "changed settings"
     return difference if len(difference) <= _BRIEF else f"{difference[:_BRIEF].rpartition(' ')[0]} ..."
@@ -175,7 +173,7 @@ class EntrySummary:
     """The part of an entry that leaderboards show; it does not depend on other entries.
 
     Args:
-        folder: folder of the entry. `content`: its `entry_digest`. `shared`: the names of files that it shares.
+        folder: folder of the entry. `content`: digest of its content. `shared`: the names of files that it shares.
         dataset: full name of the dataset. `people`: number of its subjects, including excluded ones.
         rows: target -> row of the method, without a rank. `confound_only`: target -> the confound-only models with
             scores.
@@ -183,7 +181,7 @@ class EntrySummary:
             confirmation.
         parts: target -> question -> group of subjects -> its contribution to the deciding number.
         undefined: target -> metric -> why the method has no such score.
-        floors: keys of the entry's floors, and its keys as a floor of others.
+        reference_keys: keys that find the runs which a pretrained run is compared with.
     """
 
     folder: Path
@@ -196,21 +194,20 @@ class EntrySummary:
     leaks: bool
     trained_on: str | None
     design: Design | None
-    fixed_order: bool
     people: int
     rows: Mapping[str, Row]
     confound_only: Mapping[str, tuple[str, ...]]
     confirmation_key: str
     parts: Mapping[str, Mapping[str, Mapping[str, float]]]
     undefined: Mapping[str, Mapping[str, str]]
-    floors: FloorKeys
+    reference_keys: ReferenceKeys
 
     def why_undefined(self, target: str, metric: str) -> str:
         """Return the reason why the method has no score of this metric."""
         return self.undefined[target].get(metric, "it was not computed")
 
 
-# Columns of a leaderboard: name, meaning, value and text of each.
+# Columns of a leaderboard.
 #
 # Tables in Markdown and on the terminal, CSV, JSON, the site and the findings all read this list. To add a column, add
 # an item here; if `Row` lacks its value, also add a field to `Row` and fill it in `rows.py`.
@@ -225,8 +222,7 @@ TERMINAL_COLUMNS = (
     *("rank", "method", "modalities", "access", "score", "gain", "chance", "movement", "protocol_phase"),
     *("recipe", "subjects", "evidence", "suspicious"),
 )
-"""Columns of a table on the terminal; the end of the entry's id comes last. A column with one value in all rows is
-named once."""
+"""Columns of a table on the terminal; the end of the entry's id comes last. A constant column is named once."""
 
 COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 """The columns of a run's cost."""
@@ -266,10 +262,6 @@ SECONDARY_METRICS = (
 """The scores with a column of their own besides the primary metric."""
 
 
-_SIDES: Sequence[tuple[Literal["low", "high"], str]] = (("low", "lower"), ("high", "upper"))
-"""End of an interval -> its name in words."""
-
-
 @dataclass(frozen=True)
 class Column:
     """A column of a leaderboard.
@@ -301,25 +293,24 @@ def as_text(value: Any, between: str = ", ") -> str:
 def _make_column(
     name: str,
     about: str,
-    value: Callable[[Row], Any],
+    value: Callable[[Row], Any] | None = None,
     text: Callable[[Row], str] | None = None,
     *,
     title: str = "",
     number: bool = False,
 ) -> Column:
-    """Make a column; by default its title is its name, and its text is its value."""
-    cell = text or (lambda row: as_text(value(row)))
-    return Column(name, title or name.replace("_", " "), about, value, cell, number)
+    """Make a column; by default of the attribute `name` of `Row`, with its value as text and its name as title."""
+    get_value: Callable[[Row], Any] = value or attrgetter(name)
+    cell = text or (lambda row: as_text(get_value(row)))
+    return Column(name, title or name.replace("_", " "), about, get_value, cell, number)
 
 
-def _make_method_column(
-    name: str, about: str, value: Callable[[Row], Any], *text: Callable[[Row], str], **more: Any
-) -> Column:
-    """Make a column that is empty for confound-only models."""
-    column = _make_column(name, about, value, *text, **more)
+def _make_method_column(*args: Any, **options: Any) -> Column:
+    """Make a column that is empty for confound-only models; for the arguments see `_make_column`."""
+    column = _make_column(*args, **options)
     return replace(
         column,
-        value=lambda row: value(row) if row.is_method else None,
+        value=lambda row: column.value(row) if row.is_method else None,
         text=lambda row: column.text(row) if row.is_method else "",
     )
 
@@ -329,22 +320,24 @@ def _make_score_columns(
 ) -> list[Column]:
     """Make the columns of a score and of the two ends of its interval."""
 
-    def part(field: Literal["mean", "low", "high"]) -> Callable[[Row], Any]:
+    def make_getter(field: str) -> Callable[[Row], Any]:
         return lambda row: getattr(score(row), field, None)
 
-    low, high = (
-        _make_column(f"{name}_{end}", f"The {side} end of the interval.", part(end), number=True)
-        for end, side in _SIDES
-    )
-    return [Column(name, name, about, part("mean"), text, number=True), low, high]
+    ends = [
+        _make_column(f"{name}_{end}", f"The {side} end of the interval.", make_getter(end), number=True)
+        for end, side in (("low", "lower"), ("high", "upper"))
+    ]
+    return [Column(name, name, about, make_getter("mean"), text, number=True), *ends]
 
 
 def _make_metric_columns(name: str) -> list[Column]:
-    def brief(row: Row) -> str:
+    """Make the columns of a secondary metric; tables show its score without the interval."""
+
+    def format_mean(row: Row) -> str:
         score = row.get_score(name)
         return format_decimals(score.mean) if score else DASH
 
-    return _make_score_columns(name, metric_facts(name).about, lambda row: row.get_score(name), brief)
+    return _make_score_columns(name, metric_facts(name).about, lambda row: row.get_score(name), format_mean)
 
 
 def _format_ranks(row: Row) -> str:
@@ -356,23 +349,24 @@ def _format_ranks(row: Row) -> str:
 
 
 def _format_answer(row: Row, question: str) -> str:
-    """Return an answer with its evidence; for the question of chance the word alone, since the primary metric is its
-    number."""
-    found = row.answers.get(question)
-    if found is None:
+    """Return an answer with its evidence. The answer on chance has none, since the primary metric stands beside it."""
+    answer = row.answers.get(question)
+    if answer is None:
         return ""
-    mark = "*" if question == "movement" and found.answer == "yes" and row.corrected else ""
-    evidence = found.evidence if question != "chance" and found.evidence != "see above" else ""
-    return ", ".join(filter(None, (found.answer + mark, evidence)))
+    mark = "*" if question == "movement" and answer.answer == "yes" and row.corrected else ""
+    evidence = answer.evidence if question != "chance" and answer.evidence != "see above" else ""
+    return ", ".join(filter(None, (answer.answer + mark, evidence)))
 
 
 def _make_question_column(name: str, title: str, about: str) -> Column:
+    """Make the column of the answers to the question `name`."""
     return _make_method_column(
         name, about, lambda row: row.word(name) or None, lambda row: _format_answer(row, name), title=title
     )
 
 
 def _format_association(row: Row) -> str:
+    """Return the recorded answer of the confound analysis with its partial r; empty where there is no analysis."""
     if row.adjusted is None or row.effect is None:
         return "undefined" if row.adjusted else ""
     return f"{'yes' if row.is_associated else 'not shown'}, partial r {format_with_interval(row.effect, 0.0)}"
@@ -380,7 +374,7 @@ def _format_association(row: Row) -> str:
 
 def _format_evaluations(row: Row) -> str:
     """Return test-set evaluations, methods evaluated and evaluations on validation subjects, or "not recorded"."""
-    if not row.looks_known:
+    if not row.evaluations_known:
         return "not recorded"
     return " / ".join(
         DASH if count is None else str(count)
@@ -389,6 +383,7 @@ def _format_evaluations(row: Row) -> str:
 
 
 def _make_cost_column(name: str, title: str, about: str) -> Column:
+    """Make the column of a field of `CostPart`; `title` is also its name in `format_cost`."""
     recorded = {"time_s": "wall_s", "memory_mb": "peak_memory_mb"}.get(name, name)
 
     def text(row: Row) -> str:
@@ -416,13 +411,11 @@ _COLUMNS: Sequence[Column] = (
     _make_column(
         "method", "Encoders, and the fusion or estimator. The entry's page has the details.", lambda row: row.name
     ),
-    _make_method_column(
-        "details", "Encoder of each modality, recipe, and changes from the plain method.", lambda r: r.details
-    ),
+    _make_method_column("details", "Encoder of each modality, recipe, and changes from the plain method."),
     _make_column(
         "encoders", "The encoder of each modality.", lambda row: [f"{m}={e}" for m, e in row.encoders.items()]
     ),
-    _make_method_column("fusion", "The fusion or estimator, which joins the modalities.", lambda row: row.fusion),
+    _make_method_column("fusion", "The fusion or estimator, which joins the modalities."),
     _make_column("pretrainers", "The pretraining of the encoders.", lambda row: list(row.pretrainers)),
     _make_column(
         "modalities",
@@ -434,26 +427,20 @@ _COLUMNS: Sequence[Column] = (
     _make_method_column(
         "recipe",
         "The size of networks and training; assumed: settings that a paper leaves open.",
-        lambda row: row.recipe,
-        lambda row: row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else ""),
+        text=lambda row: row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else ""),
     ),
     _make_method_column(
         "access", "The data of the test subjects that the method may read.", lambda row: row.target_access
     ),
-    _make_method_column(
-        "pretraining_overlap",
-        "The data of the test subjects that pretraining has seen.",
-        lambda row: row.pretraining_overlap,
-    ),
-    _make_column("subjects", "The number of test subjects.", lambda row: row.subjects, number=True),
+    _make_method_column("pretraining_overlap", "The data of the test subjects that pretraining has seen."),
+    _make_column("subjects", "The number of test subjects.", number=True),
     _make_method_column(
         "repaired",
         "The proportion of units in which more than a tenth of the samples of a modality is missing or interpolated.",
-        lambda row: row.repaired,
-        lambda row: format_share(row.repaired),
+        text=lambda row: format_share(row.repaired),
         number=True,
     ),
-    _make_column("primary_metric", "The metric that ranks.", lambda row: row.primary_metric, title="primary metric"),
+    _make_column("primary_metric", "The metric that ranks."),
     *_make_score_columns(
         "score",
         "The primary metric with its 95 % confidence interval over subjects.",
@@ -515,16 +502,14 @@ _COLUMNS: Sequence[Column] = (
         "floors",
         "Gain from pretraining: the difference from the same network trained from scratch, and from handcrafted "
         "features.",
-        lambda row: row.floors and (row.floors.texts or [NO_FLOORS]),
-        lambda row: row.floors.words if row.floors else "",
+        lambda row: row.pretraining_gains and (row.pretraining_gains.texts or [NO_REFERENCES]),
+        lambda row: row.pretraining_gains.text if row.pretraining_gains else "",
         title="pretraining gain",
     ),
     _make_method_column(
-        "time_context",
-        "The context available to a prediction: the unit, earlier units, or the whole session.",
-        lambda row: row.time_context,
+        "time_context", "The context available to a prediction: the unit, earlier units, or the whole session."
     ),
-    _make_method_column("letters", "Entries that share a letter cannot be told apart.", lambda row: row.letters),
+    _make_method_column("letters", "Entries that share a letter cannot be told apart."),
     _make_method_column(
         "evidence",
         "Who has checked the entry. Self-reported: its author published it. Verified: its scores were recomputed from "
@@ -534,14 +519,11 @@ _COLUMNS: Sequence[Column] = (
     ),
     _make_method_column("evidence_by", "Who checked it.", lambda row: row.evidence.by),
     _make_method_column("evidence_on", "When it was checked.", lambda row: row.evidence.on),
-    _make_method_column(
-        "suspicious", "So good that a leak is the first thing to look for.", lambda row: row.suspicious
-    ),
+    _make_method_column("suspicious", "So good that a leak is the first thing to look for."),
     _make_method_column(
         "audit",
         "The number of audit findings. Severe: the scores do not mean what they seem to mean.",
-        lambda row: row.audit,
-        lambda row: row.audit + (", suspicious" if row.suspicious else ""),
+        text=lambda row: row.audit + (", suspicious" if row.suspicious else ""),
     ),
     _make_column("marks", "Why it has no rank.", lambda row: [m for m in row.marks if m not in LEVEL_NAMES.values()]),
     _make_cost_column("time_s", "time", "The time of all stages together, in s."),
@@ -554,22 +536,16 @@ _COLUMNS: Sequence[Column] = (
         "test_evaluations",
         "Test-set evaluations before the entry was made, methods evaluated, and evaluations on validation subjects. "
         "Repeated evaluation inflates the best score.",
-        lambda row: row.test_evaluations,
-        _format_evaluations,
+        text=_format_evaluations,
         title="evaluations: test / methods / validation",
         number=True,
     ),
     _make_method_column(
-        "methods_evaluated",
-        "The number of methods evaluated on the test set, including this one.",
-        lambda row: row.methods_evaluated,
-        title="methods evaluated",
-        number=True,
+        "methods_evaluated", "The number of methods evaluated on the test set, including this one.", number=True
     ),
     _make_method_column(
         "dev_evaluations",
         "The number of evaluations on validation subjects.",
-        lambda row: row.dev_evaluations,
         title="validation evaluations",
         number=True,
     ),
@@ -577,7 +553,7 @@ _COLUMNS: Sequence[Column] = (
         "seeds", "Each seed has its own folds; ranked entries share them.", lambda row: list(map(str, row.seeds))
     ),
     _make_column("assumed", "Settings that the paper leaves open.", lambda row: list(row.assumed)),
-    _make_column("id", "The id of the run, which is the name of the entry's folder.", lambda row: row.id, title="run"),
+    _make_column("id", "The id of the run, which is the name of the entry's folder.", title="run"),
 )
 
 

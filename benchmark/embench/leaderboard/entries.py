@@ -30,15 +30,15 @@ from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
 from embench.files import aside, parse_json, read_text, replace_folder, saving, sha256, temporary, write_text
 from embench.leaderboard.nonces import read_nonces
 from embench.leaderboard.withheld import (
-    SEAL_FILE,
+    LABEL_HMAC_FILE,
+    explain_derivable_labels,
     explain_label_disclosure,
     find_revealing_part,
-    seal_audit,
-    seal_labels,
-    seal_record,
-    seal_scores,
-    seal_tuning,
-    why_labels_show,
+    hash_labels,
+    redact_audit,
+    redact_record,
+    redact_scores,
+    redact_tuning,
 )
 from embench.records import audit as audits
 from embench.records import schema2
@@ -114,11 +114,14 @@ OWN_NONCE = "its folds follow from a nonce that its checker chose"
 class Attestation(BaseModel):
     """A record of the checks of an entry by the person `by`, and of their data and tolerances.
 
-    `digest`: see `entry_digest`. `stages`: the (seed, fold) pairs that were run again, of `total`; None where all or
-    none were. The digest and the `nonce` determine them; the `source` `revealed` the nonce at that time, except in
-    version 1, where the checker chose it. `tolerances` and `greatest`: the allowed and the largest differences. `files`
-    and `compared`: a digest of the raw files and label rules (see `embench.data.find.files_digest`), None without data,
-    and the checks that used them.
+    Args:
+        digest: see `hash_entry`.
+        stages: the (seed, fold) pairs that were run again, of `total` pairs; None where all or none were. The digest
+            and the `nonce` determine them.
+        source: where the nonce was drawn; `revealed`: when it was published. In version 1, the checker chose the nonce.
+        tolerances, greatest: the allowed and the largest differences.
+        files: digest of the raw files and label rules (see `Source.files_digest`); None without data. `compared`: the
+            checks that used them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -168,45 +171,36 @@ def read_attestations(folder: Path, run: Manifest) -> list[FoundAttestation]:
             spot check do not follow from the entry and the nonce.
     """
     found = []
-    for path in sorted(attestation_folder(folder).glob(f"{run.protocol.name}--{run.id}--*.json")):
-        known = read_attestation(path)
-        if path.name != attestation_name(known.protocol, known.entry, known.by):
-            raise CheckFailed(
-                "an attestation is not what its file name says",
-                where=str(path),
-                expected=attestation_name(known.protocol, known.entry, known.by),
-            )
-        stale = "" if known.digest == entry_digest(folder, run) else "the entry has changed since"
-        if not stale and known.stages is not None:
+    for path in sorted(get_attestation_folder(folder).glob(f"{run.protocol.name}--{run.id}--*.json")):
+        attestation = read_attestation(path)
+        name = name_attestation(attestation.protocol, attestation.entry, attestation.by)
+        if path.name != name:
+            raise CheckFailed("an attestation is not what its file name says", where=str(path), expected=name)
+        stale = "" if attestation.digest == hash_entry(folder, run) else "the entry has changed since"
+        if not stale and attestation.stages is not None:
             every = list_test_stages(folder, run)
-            expected = pick_stages(known.digest, str(known.nonce), len(known.stages), every)
-            if known.version == 1:
+            expected = pick_stages(attestation.digest, str(attestation.nonce), len(attestation.stages), every)
+            drawn = attestation.nonce, attestation.revealed, attestation.total
+            if attestation.version == 1:
                 stale = OWN_NONCE
-            elif (known.nonce, known.revealed, known.total) != (*_find_nonce(folder, known.digest), len(every)):
+            elif drawn != (*_find_nonce(folder, attestation.digest), len(every)):
                 raise CheckFailed("the nonce of a spot check is not the one revealed for the entry", where=str(path))
-            if known.stages != expected:
+            if attestation.stages != expected:
                 raise CheckFailed(
                     "the stages of a spot check do not follow from the entry and the nonce",
                     where=str(path),
                     expected=f"stages: {json.dumps(expected)}",
                     hint="make it with `embench leaderboard reproduce`",
                 )
-        found.append(FoundAttestation(path, known, stale))
+        found.append(FoundAttestation(path, attestation, stale))
     return found
 
 
 def _find_nonce(folder: Path, digest: str) -> tuple[str | None, dt.datetime | None]:
-    """Return the nonce that was revealed for the entry with this digest, and when; None for both where there is
-    none."""
+    """Return the nonce that was revealed for the entry with this digest, and when; (None, None) where there is none."""
     nonces = read_nonces(Path(folder).absolute().parents[2])
     drawn = nonces and nonces.find_reveal(digest)
     return (drawn.nonce, drawn.revealed) if drawn else (None, None)
-
-
-def best_attestation(found: Iterable[FoundAttestation]) -> Attestation | None:
-    """Return the first valid attestation of the highest level; None where none is valid."""
-    valid = [each.attestation for each in found if not each.stale]
-    return min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
 
 
 def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **figures: Any) -> Path:
@@ -222,7 +216,7 @@ def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **fi
     """
     run = read_manifest(folder)
     versions = {"embench": embench.__version__} | {name: installed_version(name) for name in ("torch", "numpy")}
-    stated = {"protocol": run.protocol.name, "entry": run.id, "digest": entry_digest(folder, run), "level": level}
+    stated = {"protocol": run.protocol.name, "entry": run.id, "digest": hash_entry(folder, run), "level": level}
     content = {**stated, "by": check_name(by), "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
     return write_attestation(folder, run, Attestation.model_validate(content), out)
 
@@ -238,8 +232,7 @@ def check_name(by: str) -> str:
 
 
 def is_attested_by(folder: Path, by: str, level: Level) -> bool:
-    """True if this person attests the current content of the entry at this level or a higher one; False where the entry
-    or an attestation cannot be read."""
+    """True if this person attests the current entry at this level or a higher one; False if it cannot be read."""
     with suppress(EmbenchError):
         valid = [f.attestation for f in read_attestations(folder, read_manifest(folder)) if not f.stale]
         return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in valid)
@@ -253,7 +246,9 @@ def write_attestation(folder: Path, run: Manifest, attestation: Attestation, out
     Raises:
         MachineError: the file cannot be written.
     """
-    path = out or attestation_folder(folder) / attestation_name(attestation.protocol, attestation.entry, attestation.by)
+    path = out or get_attestation_folder(folder) / name_attestation(
+        attestation.protocol, attestation.entry, attestation.by
+    )
     before = [f.attestation for f in read_attestations(folder, run) if f.path == path and not f.stale]
     if before and LEVELS.index(before[0].level) > LEVELS.index(attestation.level):
         return path
@@ -263,29 +258,29 @@ def write_attestation(folder: Path, run: Manifest, attestation: Attestation, out
     return path
 
 
-def attestation_folder(folder: Path) -> Path:
+def get_attestation_folder(folder: Path) -> Path:
     """Return the folder of attestations for the entry `<board>/<protocol>/<id>`."""
     return Path(folder).absolute().parent.parent / ATTESTATIONS_FOLDER
 
 
-def attestation_name(protocol: str, entry: str, by: str) -> str:
+def name_attestation(protocol: str, entry: str, by: str) -> str:
     """Return the file name of an attestation: one for each person and entry."""
     return f"{protocol}--{entry}--{re.sub(r'[^a-z0-9]+', '-', by.lower()).strip('-') or 'someone'}.json"
 
 
-def entry_digest(folder: Path, run: Manifest) -> str:
+def hash_entry(folder: Path, run: Manifest) -> str:
     """Compute the SHA-256 of an entry's whole content: its own files and the files that it shares."""
-    return content_digest(folder, shared_files(folder, run.entry) if run.entry else ())
+    return hash_content(folder, shared_files(folder, run.entry) if run.entry else ())
 
 
-def content_digest(folder: Path, shared: Iterable[Path]) -> str:
+def hash_content(folder: Path, shared: Iterable[Path]) -> str:
     """Compute the digest of an entry from its folder and the paths of its shared files."""
     own = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    return digest_of_files((*own, *shared))
+    return hash_contents((*own, *shared))
 
 
-def digest_of_files(paths: Iterable[Path]) -> str:
-    """The SHA-256 of files' names and contents."""
+def hash_contents(paths: Iterable[Path]) -> str:
+    """Compute the SHA-256 of files' names and contents."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(f"{path.name} {_hash_file(path) if path.is_file() else 'missing'}\n".encode())
@@ -301,10 +296,10 @@ def pick_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFold
     """Return the `count` stages that a spot check runs again. The author of an entry cannot predict them, since they
     follow from the entry's digest and from a nonce that is chosen later."""
 
-    def lot(stage: PickedFold) -> str:
+    def hash_stage(stage: PickedFold) -> str:
         return hashlib.sha256(f"{digest}/{nonce}/{stage[0]}/{stage[1]}".encode()).hexdigest()
 
-    return sorted(sorted(stages, key=lot)[:count])
+    return sorted(sorted(stages, key=hash_stage)[:count])
 
 
 def _hash_file(path: Path) -> str:
@@ -338,13 +333,12 @@ DatasetKey = Callable[[str], bytes]
 
 
 NO_CONSENT = "it is of own data, which leave only with the participants' consent and an approval by name"
-"""Reason why a run on own data is not published."""
+"""Reason why a run on the user's own recordings is not published."""
 HOW_TO_CONSENT = "embench leaderboard submit RUN, which asks for both"
 
 
-def finished_runs(runs: Path, dataset: str | None = None) -> list[Path]:
-    """Return the folders of all finished runs below `runs`/<dataset>/, by name; those of one `dataset`, by its full
-    name."""
+def find_finished_runs(runs: Path, dataset: str | None = None) -> list[Path]:
+    """Return the folders of all finished runs below `runs`/<dataset>/, sorted; with `dataset`, only its runs."""
     found = sorted(path.parent for path in Path(runs).glob("*/*/run.yaml") if not path.parent.name.startswith("."))
     return found if dataset is None else [each for each in found if read_manifest(each).dataset.name == dataset]
 
@@ -362,12 +356,12 @@ def publish_runs(
     """
     entries, refused = [], {}
     for folder in folders:
-        if reasons := why_not_publishable(read_manifest(folder)):
+        if reasons := explain_unpublishable(read_manifest(folder)):
             refused[folder] = reasons
             continue
         try:
             entries.append(export_entry(folder, boards, key=key, ethics=ethics))
-        except CheckFailed as error:  # its labels could be told, or a file was edited, or names a place
+        except CheckFailed as error:  # its labels could be derived, or a file was edited, or names a path
             refused[folder] = [error.what]
     return entries, refused
 
@@ -384,13 +378,13 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
         ethics: for own data, the ethics board that approved the publication; recorded in the entry.
 
     Raises:
-        CheckFailed: the run may not be published (see `why_not_publishable`), or labels could be derived from its
+        CheckFailed: the run may not be published (see `explain_unpublishable`), or labels could be derived from its
             scores. DataError: the run's folder is incomplete. MachineError: the entry cannot be written.
     """
     run_folder = Path(run_folder)
     record = read_record(run_folder)
     manifest = Manifest.model_validate(record.run)
-    if reasons := why_not_publishable(manifest):
+    if reasons := explain_unpublishable(manifest):
         raise CheckFailed(f"the run cannot be published: {'; '.join(reasons)}", where=str(run_folder))
     if is_own(manifest.dataset.name):
         if not ethics:
@@ -403,18 +397,20 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
     audit, seal = read_audit(run_folder), ""
     tuning = parse_json(read_text(run_folder / TUNING_FILE)) if manifest.config.get("tuned") else None
     if manifest.card.labels_public != "yes":
-        leaderboard = entry_folder(boards, manifest).parents[1]
-        if reason := why_labels_show(record.predictions, labels) or explain_label_disclosure(record.folds, leaderboard):
+        leaderboard = get_entry_folder(boards, manifest).parents[1]
+        if reason := explain_derivable_labels(record.predictions, labels) or explain_label_disclosure(
+            record.folds, leaderboard
+        ):
             raise CheckFailed(f"the run cannot be published: {reason}", where=str(run_folder))
-        seal = seal_labels(labels, key(manifest.dataset.name))
-        record, audit = seal_record(record), audit and seal_audit(audit)
-        tuning = tuning and seal_tuning(tuning)
+        seal = hash_labels(labels, key(manifest.dataset.name))
+        record, audit = redact_record(record), audit and redact_audit(audit)
+        tuning = tuning and redact_tuning(tuning)
     _refuse_private(run_folder, {"scores.json": record.scores, AUDIT_FILE: audit, TUNING_FILE: tuning})
-    entry = entry_folder(boards, manifest)
+    entry = get_entry_folder(boards, manifest)
     with saving("the entry", entry), temporary(aside(entry)) as whole:
         write_entry(whole, record, shared_folder(entry))
         if seal:
-            write_text(whole / SEAL_FILE, seal)
+            write_text(whole / LABEL_HMAC_FILE, seal)
         else:
             write_summands(whole, record)
         if audit:
@@ -426,46 +422,48 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
 
 
 def _without_own_metrics(record: Record) -> Record:
-    """Return the record without scores of metrics from packages that only its author has installed; the protocol's
-    primary metric metrics stay."""
+    """Return the record without scores by metrics of packages that are not bundled; primary metrics stay."""
     metrics = (record.run.get("scoring") or {}).get("metrics", {})
     primary_metrics = set(record.scores.primary_metrics.values())
-    own = {name for name, code in metrics.items() if not code.startswith(f"{registry.BUNDLED} ")} - primary_metrics
-    if not own:
+    foreign = {name for name, code in metrics.items() if not code.startswith(f"{registry.BUNDLED} ")} - primary_metrics
+    if not foreign:
         return record
 
     def drop_foreign(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {target: {m: score for m, score in scores.items() if m not in own} for target, scores in targets.items()}
+        return {
+            target: {m: score for m, score in scores.items() if m not in foreign} for target, scores in targets.items()
+        }
 
-    confound_only = {control: drop_foreign(targets) for control, targets in record.scores["confound_only"].items()}
+    confound_only = {model: drop_foreign(targets) for model, targets in record.scores["confound_only"].items()}
     scores = Scores({**record.scores, "scores": drop_foreign(record.scores["scores"]), "confound_only": confound_only})
-    scoring = {**record.run["scoring"], "metrics": {m: code for m, code in metrics.items() if m not in own}}
+    scoring = {**record.run["scoring"], "metrics": {m: code for m, code in metrics.items() if m not in foreign}}
     return replace(record, run={**record.run, "scoring": scoring}, scores=scores)
 
 
 def _refuse_private(run_folder: Path, files: Mapping[str, Any]) -> None:
-    """Raise CheckFailed where an exported file contains a path on its author's machine."""
+    """Raise CheckFailed where the content of a file (by name) contains a path on this machine."""
     for name, content in files.items():
-        if places := private_fields(content):
+        if fields := private_fields(content):
             raise CheckFailed(
                 f"{name} names places on this machine, which nobody else has",
-                where=f"{run_folder / name}, {', '.join(places[:5])}",
+                where=f"{run_folder / name}, {', '.join(fields[:5])}",
                 hint="audit the run again, or remove audit.json" if name == AUDIT_FILE else None,
             )
 
 
 def write_summands(folder: Path, record: Record) -> None:
-    """Write the primary metric's contributions of each target that has some."""
-    from embench.statistics.gains import primary_metric_summands  # loads scipy, which those who read boards don't need
+    """Write `SUMMANDS_FILE`: for each target, the contributions of groups of subjects to the primary metric."""
+    from embench.statistics.gains import (
+        primary_metric_summands,
+    )  # loads scipy, which readers of leaderboards do not need
 
     found = {target: primary_metric_summands(record, target) for target in record.scores.primary_metrics}
     content = {target: summands.as_json() for target, summands in found.items() if summands}
     write_text(folder / SUMMANDS_FILE, json.dumps(content) + "\n")
 
 
-def why_not_publishable(run: Manifest) -> list[str]:
-    """Return the reasons why a run cannot be on a leaderboard, if any. A run under a leaking protocol can be, without a
-    rank."""
+def explain_unpublishable(run: Manifest) -> list[str]:
+    """Return the reasons why a run cannot be published, if any. Under a leaking protocol it can, without a rank."""
     reasons = []
     if run.dataset.synthetic is not None:
         reasons.append("its data are synthetic")
@@ -484,7 +482,7 @@ def why_not_publishable(run: Manifest) -> list[str]:
     return reasons
 
 
-def entry_folder(boards: Path, run: Manifest) -> Path:
+def get_entry_folder(boards: Path, run: Manifest) -> Path:
     """Return the path of a run's entry in the folder of leaderboards: `<board>/<protocol>/<run id>`."""
     return Path(boards) / board_name(run.dataset.name) / run.protocol.name / run.id
 
@@ -502,8 +500,8 @@ UNKNOWN_FILES = f"raw files of no known release, which {CONFIRMATIONS} others ha
 
 @dataclass(frozen=True)
 class LeaderboardEntry:
-    """A published run. `audit` is None where it was not audited; `summands` (by target) is empty where the entry does
-    not hold them; `attestations` are the checks by other people."""
+    """A published run. `audit` is None where it was not audited. `summands`: target -> contributions of groups of
+    subjects to the primary metric, empty where the entry has none. `attestations`: the checks by other people."""
 
     folder: Path
     run: Manifest
@@ -514,9 +512,10 @@ class LeaderboardEntry:
 
     @property
     def evidence(self) -> Backing:
-        """The highest level of evidence that somebody attests, with the person and the date; without attestations, the
-        author's own level."""
-        best = best_attestation(self.attestations)
+        """The highest attested level of evidence, with the person and the date; `self_reported` without
+        attestations."""
+        valid = [each.attestation for each in self.attestations if not each.stale]
+        best = min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
         if best is None:
             return Backing()
         stages = f"{len(best.stages)} of {best.total} stages checked" if best.stages else None
@@ -531,15 +530,14 @@ class LeaderboardEntry:
 
     @property
     def files_known(self) -> bool:
-        """True where the raw files are of a known release, or `CONFIRMATIONS` people have the same files, or the entry
-        is older than this record."""
+        """True if the raw files are of a known release, not recorded, or equal to those of `CONFIRMATIONS` people."""
         files = self.run.dataset.files
         having = {each.by for _, each, stale in self.attestations if each.files == files and not stale}
         return files is None or files in find_releases(self.run.dataset.name) or len(having) >= CONFIRMATIONS
 
     @property
     def confound_only_fitted(self) -> bool:
-        """True where somebody attests that refitting the confound-only models on the data gives the entry's ones."""
+        """True where somebody attests that models refitted on the data equal the entry's confound-only models."""
         return any("confound_only" in each.compared for _, each, stale in self.attestations if not stale)
 
     @property
@@ -564,10 +562,10 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
         DataError: an entry is damaged, or lies in a folder of another dataset, protocol or run. CheckFailed: an entry
             may not be published.
     """
-    return [load_leaderboard_entry(folder) for folder in entry_folders(root)]
+    return [load_leaderboard_entry(folder) for folder in list_entry_folders(root)]
 
 
-def entry_folders(root: Path) -> list[Path]:
+def list_entry_folders(root: Path) -> list[Path]:
     """Return the folders of all entries below `root`, sorted, without folders whose writing was interrupted."""
     return [p.parent for p in sorted(Path(root).glob("*/*/*/run.yaml")) if not p.parent.name.startswith(".")]
 
@@ -589,25 +587,25 @@ def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
         raise CheckFailed(
             f"this entry cannot be on a leaderboard: {NO_CONSENT}", where=str(folder), hint=HOW_TO_CONSENT
         )
-    if reasons := why_not_publishable(run):
+    if reasons := explain_unpublishable(run):
         raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
     _check_labels(folder, run, scores, audit)
     return LeaderboardEntry(folder, run, scores, audit, load_summands(folder), read_attestations(folder, run))
 
 
-def load_run(folder: Path, *, sealed: bool = True) -> LeaderboardEntry:
-    """Load a finished run as an entry, whether or not it may be published. If `sealed`, and the dataset's labels are
-    not public, withhold what an entry would withhold. Raises DataError, or CheckFailed where a file was edited."""
+def load_run(folder: Path, *, redacted: bool = True) -> LeaderboardEntry:
+    """Load a finished run as an entry, whether or not it may be published. If `redacted`, remove the parts that an
+    entry with withheld labels lacks. Raises DataError, or CheckFailed where a file was edited."""
     run, scores, audit = read_manifest(folder), read_scores(folder), audits.read_audit(folder)
-    if sealed and run.card.labels_public != "yes":
-        scores, audit = Scores(seal_scores(scores)), audit and seal_audit(audit)
+    if redacted and run.card.labels_public != "yes":
+        scores, audit = Scores(redact_scores(scores)), audit and redact_audit(audit)
     return LeaderboardEntry(folder, run, scores, audit)
 
 
-def drop_unshared(root: Path, named: Collection[Path]) -> None:
-    """Delete the files below `root`/<dataset>/shared that no entry uses (`named`). Raises OSError."""
+def drop_unshared(root: Path, used: Collection[Path]) -> None:
+    """Delete the files below `root`/<dataset>/shared except the `used` ones. Raises OSError."""
     for path in Path(root).resolve().glob(f"*/{SHARED_FOLDER}/*-*.*"):
-        if path not in named and not path.name.startswith("."):
+        if path not in used and not path.name.startswith("."):
             path.unlink()
 
 
@@ -630,8 +628,7 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
 
 
 def read_summands(folder: Path) -> Any:
-    """Read an entry's file of contributions, as `export_entry` wrote it; empty where there is none. Raises DataError
-    where it is not JSON."""
+    """Read an entry's file of contributions; empty where there is none. Raises DataError where it is damaged."""
     path = folder / SUMMANDS_FILE
     try:
         content = parse_json(read_text(path)) if path.is_file() else {}
@@ -641,8 +638,8 @@ def read_summands(folder: Path) -> Any:
 
 
 def load_summands(folder: Path) -> dict[str, Summands]:
-    """Return target -> contributions of groups of subjects to an entry's primary metric. Raises DataError where the
-    file is damaged."""
+    """Return target -> contributions of groups of subjects to the primary metric. Raises DataError where it is
+    damaged."""
     try:
         return {target: Summands.of_json(content) for target, content in read_summands(folder).items()}
     except (ValueError, KeyError, AttributeError, TypeError) as error:

@@ -1,5 +1,4 @@
-"""Nonces that decide which folds of an entry a spot check runs. Nobody can choose them, and no author knows them
-before.
+"""Nonces: random values that decide which folds of an entry a spot check runs. Nobody can choose or predict them.
 
 Maintainers draw a secret and hash it repeatedly; they publish the end of this hash chain as a commitment. The hash of
 each nonce is the previous nonce, so nonces are revealed from the end of the chain backwards. Each nonce is revealed
@@ -29,7 +28,7 @@ _Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Reveal(BaseModel):
-    """A nonce, when it was revealed, and the digests of the entries that it is for."""
+    """A revealed nonce, the time, and the digests of the entries whose spot checks use it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,8 +75,7 @@ def read_nonces(boards: Path) -> Nonces | None:
 
 
 def commit_nonces(boards: Path) -> str:
-    """Draw a secret, write the commitment to it, and return the secret. Raises UsageError where there is a commitment
-    already."""
+    """Draw a secret, write the commitment to it, and return the secret. Raises UsageError if one exists already."""
     if (boards / NONCES_FILE).exists():
         raise UsageError("nonces are committed already", where=str(boards / NONCES_FILE))
     secret = end = secrets.token_hex(32)
@@ -88,7 +86,7 @@ def commit_nonces(boards: Path) -> str:
 
 
 def reveal_nonce(boards: Path, digests: Sequence[str], secret: str) -> Reveal | None:
-    """Reveal the next nonce for those of these entries (by digest) that have none; return None where all have one.
+    """Reveal the next nonce for the entries (by digest) that have no nonce yet; return None where all have one.
 
     Raises:
         UsageError: there is no commitment, or it is to another secret.

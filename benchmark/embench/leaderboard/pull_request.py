@@ -28,35 +28,42 @@ from embench.leaderboard.entries import (
     UNKNOWN_FILES,
     DatasetKey,
     LeaderboardEntry,
-    attestation_folder,
-    entry_digest,
-    entry_folder,
-    entry_folders,
+    explain_unpublishable,
+    get_attestation_folder,
+    get_entry_folder,
+    hash_entry,
+    list_entry_folders,
     load_leaderboard_entry,
     publish_runs,
     read_attestation,
-    why_not_publishable,
 )
 from embench.leaderboard.nonces import NONCES_FILE
-from embench.leaderboard.verify import MOST_NAMED, why_unbound, wrong_audit, wrong_binding, wrong_coverage
+from embench.leaderboard.verify import (
+    MOST_NAMED,
+    explain_missing_digests,
+    find_wrong_audit,
+    find_wrong_coverage,
+    find_wrong_digests,
+)
 from embench.leaderboard.verify_data import (
-    DataHere,
+    LocalData,
     Uncompared,
-    data_here,
     find_board_differences,
     find_copy,
     find_same_entry,
-    wrong_associations,
-    wrong_cohort,
-    wrong_confound_only,
-    wrong_labels,
-    wrong_unpredicted,
+    find_wrong_associations,
+    find_wrong_cohort,
+    find_wrong_confound_only,
+    find_wrong_labels,
+    find_wrong_unpredicted,
+    load_local_data,
 )
-from embench.leaderboard.withheld import SEAL_FILE, explain_label_disclosure
+from embench.leaderboard.withheld import LABEL_HMAC_FILE, explain_label_disclosure
 from embench.protocols import protocol_names
-from embench.records.audit import AUDIT_FILE, read_audit, shown_findings
-from embench.records.ledger import looks_at
-from embench.records.manifest import Manifest, seeds_not_taken
+from embench.records.audit import AUDIT_FILE, list_shown_findings, read_audit
+from embench.records.ledger import count_up_to
+from embench.records.manifest import Manifest, explain_refused_seeds
+from embench.records.predictions import Labels
 from embench.records.record import (
     PREDICTIONS_FILE,
     SHARED_FOLDER,
@@ -78,8 +85,7 @@ from embench.vocabulary import iterate_texts, names_code, names_path
 # Checks that leaderboards only grow: published entries are unchanged, and new entries are consistent with them.
 
 CheckStatus = Literal["passed", "failed", "not compared", "not possible"]
-"""`not compared`: the data to compare with exist, but the comparison was not made. `not possible`: there are no data to
-compare with."""
+"""`not compared`: data to compare with exist, but were not compared. `not possible`: no data to compare with exist."""
 
 
 class EntryCheck(NamedTuple):
@@ -91,7 +97,7 @@ class EntryCheck(NamedTuple):
     reason: str = ""
 
 
-def entry_name(folder: Path) -> str:
+def get_entry_name(folder: Path) -> str:
     """Return the name of an entry from its folder, `board/protocol/id`."""
     return "/".join(Path(folder).absolute().parts[-3:])
 
@@ -100,7 +106,7 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
     """Compare leaderboards with their `earlier` state, and yield the result for each entry. Every earlier entry and
     attestation must still exist, the entries unchanged unless replaced. New entries must not bring their own
     attestations, or an audit without digests of the audited files."""
-    now = {entry_name(folder): folder for folder in entry_folders(boards)}
+    now = {get_entry_name(folder): folder for folder in list_entry_folders(boards)}
     for path in sorted(boards.glob(f"*/{ATTESTATIONS_FOLDER}/*")):
         protocol, _, rest = path.name.partition("--")
         board, id_ = path.parts[-3], rest.rpartition("--")[0]
@@ -114,16 +120,16 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
     if (was := _read_bytes(earlier / NONCES_FILE)) != _read_bytes(boards / NONCES_FILE):
         reason = "only the main branch draws nonces: take the file as it was" if was else "nobody committed to nonces"
         yield EntryCheck(NONCES_FILE, "history", "failed", reason)
-    before = {entry_name(folder): folder for folder in entry_folders(earlier)}
+    before = {get_entry_name(folder): folder for folder in list_entry_folders(earlier)}
     for name, folder in before.items():
         wrong = _describe_change(now.get(name), folder)
         yield EntryCheck(name, "history", "failed" if wrong else "passed", wrong)
     for name in sorted(now.keys() - before.keys()):
         _, protocol, id_ = name.split("/")
-        if attestations := sorted(attestation_folder(now[name]).glob(f"{protocol}--{id_}--*.json")):
+        if attestations := sorted(get_attestation_folder(now[name]).glob(f"{protocol}--{id_}--*.json")):
             reason = f"{attestations[0].name} came with the entry: others attest it once the entry is there"
             yield EntryCheck(name, "history", "failed", reason)
-        if lacks := _why_refused(now[name]):
+        if lacks := _explain_refusal(now[name]):
             yield EntryCheck(name, "history", "failed", lacks)
         yield _compare_with_others(name, now, before)
 
@@ -133,8 +139,7 @@ def _read_bytes(path: Path) -> bytes | None:
 
 
 def _compare_with_others(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
-    """Compare a new entry with the earlier entries of its leaderboard; where there are none, with the other new
-    ones."""
+    """Compare a new entry with the earlier entries of its leaderboard; if there are none, with the other new ones."""
     new_entry, board = now[name], f"{name.rpartition('/')[0]}/"
     of_board = {each: folder for each, folder in now.items() if each.startswith(board)}
     others = [folder for each, folder in sorted(of_board.items()) if each in before]
@@ -152,9 +157,8 @@ def _compare_with_others(name: str, now: Mapping[str, Path], before: Mapping[str
     return EntryCheck(name, "alike", "failed" if found else "passed", "; ".join(found[:MOST_NAMED]))
 
 
-def _why_refused(folder: Path) -> str:
-    """Return why a new entry is refused for something that earlier entries lack too; empty where nothing is wrong, or
-    the entry was not audited. Other checks report files that cannot be read."""
+def _explain_refusal(folder: Path) -> str:
+    """Return why a new entry is refused by a rule that earlier entries need not meet; empty where it meets all."""
     with suppress(EmbenchError):
         run = read_manifest(folder)
         public = run.card.labels_public == "yes"
@@ -163,45 +167,49 @@ def _why_refused(folder: Path) -> str:
         if run.dataset.files is None:
             return "run.yaml: dataset.files: missing, which names the raw files: run it again with this embench"
         audit = read_audit(folder)
-        if audit and (reason := why_unbound(audit)):
+        if audit and (reason := explain_missing_digests(audit)):
             return f"{reason}: audit the run again, and submit it"
     return ""
 
 
 def _describe_change(now: Path | None, before: Path) -> str:
+    """Describe how an earlier entry or its attestations were changed or deleted; empty where they were not."""
     if now is None:
         return "the entry was deleted"
-    if digest_or_place(now) != digest_or_place(before):
+    if hash_entry_or_place(now) != hash_entry_or_place(before):
         return "the entry was changed: publish another one"
     protocol, id_ = before.parts[-2:]
-    attestations = {path.name for path in attestation_folder(now).glob("*.json")}
-    for path in sorted(attestation_folder(before).glob(f"{protocol}--{id_}--*.json")):
+    attestations = {path.name for path in get_attestation_folder(now).glob("*.json")}
+    for path in sorted(get_attestation_folder(before).glob(f"{protocol}--{id_}--*.json")):
         if path.name not in attestations:
             return f"its attestation {path.name} was deleted"
     return ""
 
 
-def digest_or_place(folder: Path) -> str:
+def hash_entry_or_place(folder: Path) -> str:
     """Return the digest of a readable entry; for an unreadable one a text that equals no digest."""
     try:
-        return entry_digest(folder, read_manifest(folder))
+        return hash_entry(folder, read_manifest(folder))
     except (EmbenchError, OSError):
         return f"unreadable: {folder}"
 
+
+ONLY_REPRODUCIBLE = "the labels are not public, so that only a reproduction can check this"
+NO_LABELS = "the labels are not public, and the entry contains none"
 
 # `embench leaderboard verify`: all checks of an entry that need no training, one by one.
 #
 # Nothing in an entry is executed: names resolve to installed packages only, and files hold numbers and texts.
 
 ENTRY_FILES = frozenset(
-    {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, TUNING_FILE}
+    {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, LABEL_HMAC_FILE, TUNING_FILE}
     | {"predictions.csv.gz", "labels.csv.gz", "folds.csv"}  # of entries from before they shared files
 )
 """Files that an entry's folder may contain."""
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _CheckedEntry:
     """An entry under check; each of its files is read once."""
 
     folder: Path
@@ -220,21 +228,23 @@ class _Subject:
         return read_record(self.folder)
 
     @cached_property
-    def data(self) -> DataHere | Undefined:
-        return data_here(self.folder, self.run, self.record, self.data_root)
+    def data(self) -> LocalData | Undefined:
+        return load_local_data(self.folder, self.run, self.record, self.data_root)
 
 
-_Found = Iterable[str] | Undefined
+_Outcome = Iterable[str] | Undefined | None
+"""Result of a check: a message for each fault; `Undefined` where it is not possible, None where it does not apply."""
+_Check = Callable[[_CheckedEntry], _Outcome]
 
 
-def _check_texts(checked: _Subject) -> Iterator[str]:
+def _check_texts(checked: _CheckedEntry) -> Iterator[str]:
     """Check the texts of run.yaml before they are used."""
     for field, text in iterate_texts(read_run(checked.folder)):
         if names_code(text) or names_path(text):
             yield f"run.yaml: {field} names a file that nobody else has: {text[:60]}"
 
 
-def _check_files(checked: _Subject) -> Iterator[str]:
+def _check_files(checked: _CheckedEntry) -> Iterator[str]:
     for path in sorted(checked.folder.iterdir()):
         if path.name not in ENTRY_FILES:
             yield f"{path.name} is not a file of an entry"
@@ -242,93 +252,90 @@ def _check_files(checked: _Subject) -> Iterator[str]:
             yield f"{path.name} is not a regular file"
 
 
-def _check_form(checked: _Subject) -> Iterator[str]:
+def _check_form(checked: _CheckedEntry) -> Iterator[str]:
     """Check that an entry can be read, is in its place and may be published, and that withheld labels stay hidden."""
     for name, content in {"scores.json": checked.entry.scores, AUDIT_FILE: checked.entry.audit}.items():
         if places := private_fields(content):
             yield f"{name} names files that nobody else has: {', '.join(places[:3])}"
 
 
-def _check_contents(checked: _Subject) -> _Found:
+def _check_contents(checked: _CheckedEntry) -> _Outcome:
     """Check that an entry's tables can be read, and that its shared files exist and match their names."""
     _ = checked.record  # reading it compares them
     return []
 
 
-def _with_record(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
+def _with_record(check: Callable[[Any], Iterable[str]]) -> _Check:
     return lambda checked: check(checked.record)
 
 
-def _with_run(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
+def _with_run(check: Callable[[Any], Iterable[str]]) -> _Check:
     return lambda checked: check(checked.record.run)
 
 
-def _check_scores(checked: _Subject) -> _Found:
-    if checked.record.labels is None:
-        return Undefined("the labels are not public, so that only a reproduction can check this")
-    return list(verify.wrong_score_file(checked.record))
+def _with_labels(check: Callable[[_CheckedEntry, Labels], Iterable[str]], missing: str = ONLY_REPRODUCIBLE) -> _Check:
+    """Wrap a check that needs the entry's labels; `missing` is the reason without them."""
 
+    def check_with_labels(checked: _CheckedEntry) -> _Outcome:
+        labels = checked.record.labels
+        return Undefined(missing) if labels is None else list(check(checked, labels))
 
-def _check_summands(checked: _Subject) -> _Found:
-    if checked.record.labels is None:
-        return Undefined("the labels are not public, and the entry contains none")
-    return list(verify.wrong_summands(checked.folder, checked.record))
-
-
-def _check_coverage(checked: _Subject) -> _Found:
-    if checked.record.labels is None:
-        return Undefined("the labels are not public, so that only a reproduction can check this")
-    return list(wrong_coverage(checked.record, checked.record.labels))
+    return check_with_labels
 
 
 def _with_data(
-    check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None, *, sealed: bool = False
-) -> Callable[[_Subject], _Found | None]:
-    """Wrap a check that compares an entry with the data here, for entries whose scores have this part; with `sealed`,
-    also for entries without labels."""
+    check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None, *, redacted: bool = False
+) -> _Check:
+    """Wrap a check that compares an entry with the data on this machine.
 
-    def compare(checked: _Subject) -> _Found | None:
+    Args:
+        part: key of scores.json; the check applies to entries that have it.
+        redacted: whether the check is possible for entries without labels.
+    """
+
+    def compare(checked: _CheckedEntry) -> _Outcome:
         if part and part not in checked.entry.scores:
             return None
-        if checked.record.labels is None and not sealed:
-            return Undefined("the labels are not public, and the entry contains none")
+        if checked.record.labels is None and not redacted:
+            return Undefined(NO_LABELS)
         if isinstance(data := checked.data, Undefined):
             return data
-        return data.agreed(check(checked.run, checked.record, data.cohort))
+        return data.judge(check(checked.run, checked.record, data.cohort))
 
     return compare
 
 
-def _check_labels(checked: _Subject) -> _Found | None:
+def _check_labels(checked: _CheckedEntry) -> _Outcome:
     return _with_data(
-        lambda run, record, cohort: wrong_labels(checked.folder, run, record, cohort, checked.data_root), sealed=True
+        lambda run, record, cohort: find_wrong_labels(checked.folder, run, record, cohort, checked.data_root),
+        redacted=True,
     )(checked)
 
 
-def _check_release(checked: _Subject) -> _Found | None:
-    """Compare the digest of an entry's raw files with those of known releases; for unknown files, check that others
-    have them too."""
+def _check_release(checked: _CheckedEntry) -> _Outcome:
+    """Check that an entry's raw files are of a known release, or that others have them too."""
     if checked.run.dataset.files is None:
         return None
     return [] if checked.entry.files_known else Undefined(UNKNOWN_FILES)
 
 
-def _check_audit(checked: _Subject) -> _Found:
+def _check_audit(checked: _CheckedEntry) -> _Outcome:
     if checked.entry.audit is None:
         return Undefined("the entry was not audited")
-    return list(wrong_audit(checked.entry.audit, checked.run, checked.entry.scores))
+    return list(find_wrong_audit(checked.entry.audit, checked.run, checked.entry.scores))
 
 
-def _check_binding(checked: _Subject) -> _Found | None:
+def _check_binding(checked: _CheckedEntry) -> _Outcome:
     """Compare the digests in the audit with the entry's files."""
-    return None if checked.entry.audit is None else wrong_binding(checked.entry.audit, checked.record)
+    return None if checked.entry.audit is None else find_wrong_digests(checked.entry.audit, checked.record)
 
 
-def _check_evaluation_log(checked: _Subject) -> _Found:
+def _check_evaluation_log(checked: _CheckedEntry) -> _Outcome:
+    """Compare the recorded counts of evaluations with the ledger on this machine."""
     run = checked.run
     if run.ledger is None or not isinstance(run.test_evaluations, dict):
         return Undefined("the record has no digest of the evaluation log")
-    counted = looks_at(run.ledger, run.dataset.name, run.protocol.name, list(run.test_evaluations))
+    counted = count_up_to(run.ledger, run.dataset.name, run.protocol.name, list(run.test_evaluations))
     if counted is None:
         return Undefined("only the author's ledger can show it")
     recorded = {
@@ -340,31 +347,31 @@ def _check_evaluation_log(checked: _Subject) -> _Found:
     return [f"run.yaml: the ledger counts other {', '.join(wrong)}"] if wrong else []
 
 
-_READING: dict[str, Callable[[_Subject], _Found]] = {
+_READING: dict[str, _Check] = {
     "files": _check_files,
     "texts": _check_texts,
     "form": _check_form,
     "contents": _check_contents,
 }
 """Checks of files; all others need their success."""
-_CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
-    "fields": _with_record(verify.wrong_fields),
-    "parts": _with_record(verify.wrong_parts),
-    "version": _with_run(verify.wrong_version),
-    "card": _with_run(verify.wrong_card),
-    "protocol": _with_run(verify.wrong_rules),
-    "method": _with_run(verify.wrong_method),
-    "design": _with_record(verify.wrong_design),
-    "folds": _with_record(verify.wrong_folds),
-    "scores": _check_scores,
-    "summands": _check_summands,
+_CHECKS: dict[str, _Check] = {
+    "fields": _with_record(verify.find_wrong_fields),
+    "parts": _with_record(verify.find_wrong_parts),
+    "version": _with_run(verify.find_wrong_version),
+    "card": _with_run(verify.find_wrong_card),
+    "protocol": _with_run(verify.find_wrong_rules),
+    "method": _with_run(verify.find_wrong_method),
+    "design": _with_record(verify.find_wrong_design),
+    "folds": _with_record(verify.find_wrong_folds),
+    "scores": _with_labels(lambda checked, _: verify.find_wrong_score_file(checked.record)),
+    "summands": _with_labels(lambda checked, _: verify.find_wrong_summands(checked.folder, checked.record), NO_LABELS),
     "labels": _check_labels,
     "release": _check_release,
-    "cohort": _with_data(wrong_cohort),
-    "covered": _check_coverage,
-    "unpredicted": _with_data(wrong_unpredicted, "coverage"),
-    "confound_only": _with_data(wrong_confound_only, sealed=True),
-    "adjusted": _with_data(wrong_associations, "adjusted"),
+    "cohort": _with_data(find_wrong_cohort),
+    "covered": _with_labels(lambda checked, labels: find_wrong_coverage(checked.record, labels)),
+    "unpredicted": _with_data(find_wrong_unpredicted, "coverage"),
+    "confound_only": _with_data(find_wrong_confound_only, redacted=True),
+    "adjusted": _with_data(find_wrong_associations, "adjusted"),
     "audit": _check_audit,
     "bound": _check_binding,
     "looks": _check_evaluation_log,
@@ -386,7 +393,7 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
         unchanged: whether the entry was checked before; then check only what others have added.
     """
     folder = Path(folder).absolute()
-    checked, name, broken = _Subject(folder, data_root), entry_name(folder), ""
+    checked, name, broken = _CheckedEntry(folder, data_root), get_entry_name(folder), ""
     with installed_only(str(folder / "run.yaml")):
         for check, function in (_ADDED if unchanged else _ALL).items():
             if broken:
@@ -403,7 +410,7 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
             yield EntryCheck(name, "attestations", "passed", _describe_attestations(checked))
 
 
-def _run_check(check: Callable[[_Subject], _Found | None], checked: _Subject) -> tuple[CheckStatus, str] | None:
+def _run_check(check: _Check, checked: _CheckedEntry) -> tuple[CheckStatus, str] | None:
     """Return the status and text of a check; None where it does not apply."""
     try:
         found = check(checked)
@@ -416,12 +423,11 @@ def _run_check(check: Callable[[_Subject], _Found | None], checked: _Subject) ->
         return "failed", f"{error.what} ({error.where})" if error.where else error.what
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
         return "failed", f"a field is missing or is not what embench writes: {type(error).__name__}: {error}"
-    more = f"; and {len(wrong) - verify.MOST_NAMED} more" if len(wrong) > verify.MOST_NAMED else ""
-    return ("failed", "; ".join(wrong[: verify.MOST_NAMED]) + more) if wrong else ("passed", "")
+    return ("failed", verify.join_first(wrong)) if wrong else ("passed", "")
 
 
-def _describe_attestations(checked: _Subject) -> str:
-    """Return the valid attestations in words; reading the entry has refused invalid ones."""
+def _describe_attestations(checked: _CheckedEntry) -> str:
+    """Return the entry's attestations in words. Invalid ones have stopped the reading of the entry before."""
     parts = [
         f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (does not count: {stale})" if stale else "")
         for _, a, stale in checked.entry.attestations
@@ -429,14 +435,14 @@ def _describe_attestations(checked: _Subject) -> str:
     return ", ".join(parts) or "none"
 
 
-def folders_at(path: Path) -> list[Path]:
-    """Return the folder of the entry at `path`, or of all entries of the leaderboards, leaderboard or protocol there.
+def find_entry_folders(path: Path) -> list[Path]:
+    """Return the folders of the entries at `path`: an entry, a protocol's folder, a leaderboard, or all leaderboards.
 
     Raises:
         UsageError: there is no entry.
     """
-    found = [path] if (path / "run.yaml").is_file() else entry_folders(path)
-    for pattern in ("*/*/run.yaml", "*/run.yaml"):  # of a board, of a protocol
+    found = [path] if (path / "run.yaml").is_file() else list_entry_folders(path)
+    for pattern in ("*/*/run.yaml", "*/run.yaml"):  # of a leaderboard, of a protocol
         found = found or [each.parent for each in sorted(path.glob(pattern))]
     if not found:
         raise UsageError("there is no entry", where=str(path), expected="the folder of an entry, or of leaderboards")
@@ -455,28 +461,28 @@ def check_boards(
     Raises:
         UsageError: there is no entry at `path`, or `earlier` is given and `path` is not the folder of all leaderboards.
     """
-    folders = folders_at(path)
-    if earlier and not entry_folders(path):
+    folders = find_entry_folders(path)
+    if earlier and not list_entry_folders(path):
         raise UsageError(
             "only the folder of all leaderboards has an earlier state", where=str(path), expected="leaderboards"
         )
-    before = {entry_name(folder): folder for folder in entry_folders(earlier)} if earlier else {}
+    before = {get_entry_name(folder): folder for folder in list_entry_folders(earlier)} if earlier else {}
     if earlier:
         yield from check_history(path, earlier)
     for i, folder in enumerate(folders, 1):
-        known = before.get(entry_name(folder))
-        unchanged = known is not None and digest_or_place(folder) == digest_or_place(known)
+        known = before.get(get_entry_name(folder))
+        unchanged = known is not None and hash_entry_or_place(folder) == hash_entry_or_place(known)
         yield from check_entry(folder, data_root, unchanged=unchanged)
         if progress:
             progress(i, len(folders), folder.name)
 
 
-def compared(checks: Iterable[EntryCheck], entry: str) -> list[str]:
+def list_compared_checks(checks: Iterable[EntryCheck], entry: str) -> list[str]:
     """Return the names of the checks that compared this entry with data."""
     return [c.check for c in checks if c.entry == entry and c.check in OF_DATA and c.status == "passed"]
 
 
-def failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:
+def select_failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:
     """Return the checks that prevent an entry from passing: failed checks, and comparisons that were not made."""
     return [check for check in checks if check.status in ("failed", "not compared")]
 
@@ -491,8 +497,7 @@ PUBLISH = (
 
 
 def list_packages(run: Manifest) -> dict[str, str | None]:
-    """Return package -> version for the plugins of a run that are not bundled; None where the version is not
-    recorded."""
+    """Return package -> version (None if not recorded) of a run's plugins that are not bundled."""
     method = run.method
     names = [
         *([] if is_own(run.dataset.name) else [run.dataset.name]),
@@ -516,6 +521,7 @@ def list_uninstallable_packages(run: Manifest) -> Iterator[str]:
 
 
 def _list_missing_metadata(distribution: Distribution) -> Iterator[str]:
+    """Yield the metadata that a package lacks for others to install it."""
     about = distribution.metadata.json
     if not distribution.version or distribution.version == "0.0.0":
         yield "a version"
@@ -533,7 +539,7 @@ def _list_missing_metadata(distribution: Distribution) -> Iterator[str]:
 # Preparation of a pull request from finished runs; entries are checked before they are written.
 
 
-def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> list[str]:
+def explain_unsubmittable(run: Manifest, boards: Path, *, leaking: bool = False) -> list[str]:
     """Return the reasons why a run cannot be submitted, if any, as far as they are visible without an audit.
 
     Args:
@@ -541,48 +547,44 @@ def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> 
     """
     if run.entry is not None:
         return ["it is an entry already; submit takes the folder of a run"]
-    return _why_not_for_others(run, boards, leaking)
+    return _list_obstacles(run, boards, leaking)
 
 
-def _why_not_for_others(run: Manifest, boards: Path, leaking: bool) -> list[str]:
-    reasons, protocol = why_not_publishable(run), run.protocol.name
-    if entry_folder(boards, run).exists():
+def _list_obstacles(run: Manifest, boards: Path, leaking: bool) -> list[str]:
+    """Return the reasons why a leaderboard does not accept a run; `leaking` as for `explain_unsubmittable`."""
+    reasons, protocol = explain_unpublishable(run), run.protocol.name
+    if get_entry_folder(boards, run).exists():
         reasons.append(f"{boards} has this entry already")
     if protocol not in protocol_names():
         reasons.append(f"its protocol {protocol} is not one of the published ones")
     if run.protocol.leaks and not leaking:
         reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
-    if seeds := seeds_not_taken(run):
+    if seeds := explain_refused_seeds(run):
         reasons.append(f"its seeds are {seeds}")
     if run.config.get("pretrained"):
         reasons.append("it starts from weights that nobody else has")
     return [*reasons, *list_uninstallable_packages(run)]
 
 
-def other_subjects(run: Manifest, boards: Path) -> str | None:
-    """Return a sentence if no other entry of this protocol has the run's number of subjects; None if one has, or there
-    are no other entries."""
-    counts, own = (
-        Counter(read_manifest(entry).cohort.people for entry in _list_other_entries(run, boards)),
-        run.cohort.people,
-    )
+def describe_other_subjects(run: Manifest, boards: Path) -> str | None:
+    """Return a sentence if there are other entries of this protocol, and none has the run's number of subjects."""
+    counts = Counter(read_manifest(entry).cohort.people for entry in _list_other_entries(run, boards))
+    own = run.cohort.people
     if not counts or own in counts:
         return None
-    usual, rows = counts.most_common(1)[0]
-    return (
-        f"{run.id} is of {own} people, and {rows} of {counts.total()} entries of {usual}: it gets its own leaderboard"
-    )
+    usual, n = counts.most_common(1)[0]
+    return f"{run.id} is of {own} people, and {n} of {counts.total()} entries of {usual}: it gets its own leaderboard"
 
 
 def _list_other_entries(run: Manifest, boards: Path) -> list[Path]:
     """Return the folders of the other entries of a run's leaderboard."""
-    folder = entry_folder(boards, run)
+    folder = get_entry_folder(boards, run)
     return [path.parent for path in sorted(folder.parent.glob("*/run.yaml")) if path.parent != folder]
 
 
-def severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
-    """Sentences on the severe findings of an audit, which keep a run from a board."""
-    severe = [found for found in shown_findings(audit) if found.severity == "severe"]
+def list_severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
+    """Return a sentence for each severe finding of an audit; a run with one cannot be published."""
+    severe = [found for found in list_shown_findings(audit) if found.severity == "severe"]
     return [f"its audit is severe: {found.what} [{found.check}]" for found in severe]
 
 
@@ -597,12 +599,12 @@ def submit_runs(
     Raises:
         CheckFailed: a run is refused; nothing is written. MachineError: the files cannot be written.
     """
-    reasons = {folder: severe_findings(read_audit(folder)) for folder in folders}
+    reasons = {folder: list_severe_findings(read_audit(folder)) for folder in folders}
     refuse({folder: found for folder, found in reasons.items() if found})
     with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
         refuse(publish_runs(folders, Path(trial), key, ethics)[1])
-        drafts = {folder: entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
-        wrong = {folder: _why_not_added(entry, boards, data_root) for folder, entry in drafts.items()}
+        drafts = {folder: get_entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
+        wrong = {folder: _explain_rejection(entry, boards, data_root) for folder, entry in drafts.items()}
         refuse({folder: found for folder, found in wrong.items() if found})
         return [path for entry in drafts.values() for path in _copy_entry(entry, boards)]
 
@@ -618,22 +620,22 @@ def submit_entry(
             cannot be written.
     """
     run, audit = read_manifest(entry), read_audit(entry)
-    place = entry_folder(boards, run)
-    if place.exists() and digest_or_place(place) == digest_or_place(entry):
+    place = get_entry_folder(boards, run)
+    if place.exists() and hash_entry_or_place(place) == hash_entry_or_place(entry):
         return None
-    reasons = [*_why_not_for_others(run, boards, leaking), *severe_findings(audit)]
+    reasons = [*_list_obstacles(run, boards, leaking), *list_severe_findings(audit)]
     reasons += [] if audit else ["it was not audited"]
-    if reasons := reasons or _why_not_added(entry, boards, data_root):
+    if reasons := reasons or _explain_rejection(entry, boards, data_root):
         refuse({entry: reasons})
     return _copy_entry(entry, boards)
 
 
-def _why_not_added(entry: Path, boards: Path, data_root: Path | None) -> list[str]:
+def _explain_rejection(entry: Path, boards: Path, data_root: Path | None) -> list[str]:
     """Return the reasons, from its files and other entries, why a new entry cannot be added to the leaderboards."""
     others = _list_other_entries(read_manifest(entry), boards)
     if same := find_same_entry(entry, others):
         return [f"already there: {same}"]
-    if wrong := failures(check_boards(entry, data_root)):
+    if wrong := select_failures(check_boards(entry, data_root)):
         return [f"{check.check}: {check.reason}" for check in wrong]
     found = find_board_differences(entry, others)
     return [] if isinstance(found, Undefined) else found
@@ -642,7 +644,7 @@ def _why_not_added(entry: Path, boards: Path, data_root: Path | None) -> list[st
 def _copy_entry(entry: Path, boards: Path) -> list[Path]:
     """Copy an entry and its shared files below `boards`; return the new files."""
     run = read_manifest(entry)
-    place = entry_folder(boards, run)
+    place = get_entry_folder(boards, run)
     shared = place.parents[1] / SHARED_FOLDER  # as `boards` is written
     with saving("the entry", place), temporary(aside(place)) as whole:
         common = shared_files(entry, run.entry) if run.entry else ()
@@ -656,7 +658,7 @@ def _copy_entry(entry: Path, boards: Path) -> list[Path]:
 
 
 def refuse(reasons: Mapping[Path, Sequence[str]]) -> None:
-    """Raise CheckFailed where a run has any reason against it."""
+    """Raise CheckFailed where `reasons` (folder of a run -> reasons against it) is not empty."""
     if reasons:
         raise CheckFailed(
             "; ".join(f"{folder.name}: {reason}" for folder, found in reasons.items() for reason in found),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
@@ -30,22 +29,29 @@ from embench.leaderboard.entries import (
     UNKNOWN_FILES,
     LeaderboardEntry,
     LoadEntry,
-    attestation_folder,
     board_name,
-    content_digest,
-    digest_of_files,
-    entry_digest,
-    entry_folders,
-    finished_runs,
+    explain_unpublishable,
+    find_finished_runs,
+    get_attestation_folder,
+    hash_content,
+    hash_contents,
+    hash_entry,
+    list_entry_folders,
     load_leaderboard_entry,
     load_run,
     load_summands,
-    why_not_publishable,
 )
 from embench.leaderboard.nonces import NONCES_FILE
-from embench.records.audit import audit_status
-from embench.records.manifest import Manifest, WeightsPart, method_kind, seeds_not_taken, tuned_in_words
-from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
+from embench.records.audit import format_audit_status
+from embench.records.manifest import Manifest, WeightsPart, describe_tuning, explain_refused_seeds, method_kind
+from embench.records.pretraining_comparison import (
+    PretrainingGain,
+    PretrainingGains,
+    ReferenceKind,
+    get_gain_order,
+    make_reference_keys,
+    match_reference,
+)
 from embench.records.record import Record, read_record, shared_files, shared_folder
 from embench.records.scores import Adjusted
 from embench.records.wording import (
@@ -72,9 +78,9 @@ _FORGOTTEN_S = 30 * 86400
 
 
 def find_cache_file(kind: str, *names: str) -> Path:
-    """Return the path of the cache file of this kind for these inputs, made by the current code. When the code changes,
-    caches of other code older than a month are deleted."""
-    folder = cache_root() / "boards" / code_digest()
+    """Return the path of a cache file; it depends on its `kind`, the `names` of its inputs, and the current code. When
+    the code changes, caches of other code older than a month are deleted."""
+    folder = cache_root() / "boards" / hash_code()
     if not folder.is_dir():
         for old in folder.parent.glob("*"):
             with suppress(OSError):  # another process may remove it
@@ -84,9 +90,8 @@ def find_cache_file(kind: str, *names: str) -> Path:
 
 
 @cache
-def code_digest() -> str:
-    """Compute a digest of the source files of embench and of installed plugin packages, which determine the
-    leaderboards."""
+def hash_code() -> str:
+    """Compute a digest of the source files of embench and of installed plugin packages."""
     found, package = hashlib.sha256(), Path(embench.__file__).parent
     own = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
     for path in (*own, *registry.find_shipped_files("**/*.py"), *registry.find_shipped_files("**/*.yaml")):
@@ -106,14 +111,12 @@ def build_board_key(run: Manifest) -> tuple[Any, ...]:
 
 
 def build_controls_key(run: Manifest) -> tuple[Any, ...]:
-    """Return the further facts that two entries must share so that their confound-only models agree: the training
-    labels."""
+    """Return the further facts that two entries must share so that their confound-only models agree."""
     return run.config.get("train_dataset"), *get_label_limits(run)
 
 
 def get_label_limits(run: Manifest) -> tuple[Any, ...]:
-    """Return the number and the proportion of labels that the method and the confound-only models were fitted on; None
-    means all."""
+    """Return the number and the proportion of labels that all models were fitted on; None means all."""
     return run.config.get("label_subjects"), run.config.get("label_fraction")
 
 
@@ -125,15 +128,15 @@ def build_shared_key(run: Manifest) -> tuple[Any, ...]:
     return build_board_key(run), build_controls_key(run), tables
 
 
-# Floors of pretrained rows, among the other rows of their leaderboard.
+# Gains of pretrained rows over from-scratch and feature rows (references) of the same leaderboard.
 
-_GAP = TypeAdapter(FloorGap)
+_GAIN = TypeAdapter(PretrainingGain)
 
 
-def rows_with_floors(
+def add_pretraining_gains(
     rows: Sequence[Row], entries: Mapping[str, EntrySummary], target: str, score: Callable[[Row], tuple[float, ...]]
 ) -> list[Row]:
-    """Return the rows of a target; pretrained rows get the gaps to their floors. If a row has several floors of one
+    """Return the rows of a target, with `pretraining_gains` in pretrained rows. If a row has several references of one
     kind and method, the one with the highest `score` is used.
 
     Args:
@@ -142,46 +145,53 @@ def rows_with_floors(
     read = cache(read_record)
     found = []
     for row in rows:
-        own = entries[row.id]
-        if not own.floors.wants:
+        entry = entries[row.id]
+        keys = entry.reference_keys
+        if not keys.wants:
             found.append(row)
             continue
-        best: dict[tuple[FloorKind, str], Row] = {}
+        best: dict[tuple[ReferenceKind, str], Row] = {}
         for other in rows:
-            theirs = entries[other.id].floors
-            if kind := matching(own.floors, row.seeds, theirs, other.seeds):
+            theirs = entries[other.id].reference_keys
+            if kind := match_reference(keys, row.seeds, theirs, other.seeds):
                 best[kind, theirs.name] = max(best.get((kind, theirs.name), other), other, key=score)
-        gaps = [_load_gap(kind, name, own, entries[floor.id], target, read) for (kind, name), floor in best.items()]
-        found.append(replace(row, floors=RowFloors(tuple(sorted(gaps, key=floor_order)), own.floors.epochs)))
+        gains = [_load_gain(kind, name, entry, entries[ref.id], target, read) for (kind, name), ref in best.items()]
+        ordered = tuple(sorted(gains, key=get_gain_order))
+        found.append(replace(row, pretraining_gains=PretrainingGains(ordered, keys.epochs)))
     return found
 
 
-def _load_gap(
-    kind: FloorKind, name: str, row: EntrySummary, floor: EntrySummary, target: str, read: Callable[[Path], Record]
-) -> FloorGap:
-    """Compute the gap of a pretrained row to a floor, and cache it: the computation takes a quarter of a second."""
-    place = find_cache_file("floors", row.content, floor.content, target)
+def _load_gain(
+    kind: ReferenceKind,
+    name: str,
+    entry: EntrySummary,
+    reference: EntrySummary,
+    target: str,
+    read: Callable[[Path], Record],
+) -> PretrainingGain:
+    """Compute the gain of a pretrained entry over a reference, and cache it: it takes a quarter of a second."""
+    place = find_cache_file("floors", entry.content, reference.content, target)
     if content := read_checked(place):
-        with contextlib.suppress(ValidationError):
-            return _GAP.validate_json(content)
-    from embench.statistics.gains import gap_to_floor  # with scipy, which what is kept does not need
+        with suppress(ValidationError):
+            return _GAIN.validate_json(content)
+    from embench.statistics.gains import gap_to_floor  # imports scipy, which a cached gain does not need
 
-    gap = gap_to_floor(kind, name, read(row.folder), read(floor.folder), target)
-    write_checked(place, _GAP.dump_json(gap, by_alias=True, exclude_unset=True))
-    return gap
+    gain = gap_to_floor(kind, name, read(entry.folder), read(reference.folder), target)
+    write_checked(place, _GAIN.dump_json(gain, by_alias=True, exclude_unset=True))
+    return gain
 
 
 # Rows of a leaderboard: order, ranked groups, and fields.
 
 
 def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
-    """The part of an entry that leaderboards show."""
+    """Return the part of an entry that leaderboards show."""
     run, scores = entry.run, entry.scores
     answers = answer_questions(run.content(), scores)
     trained_on = run.config.get("train_dataset")
     return EntrySummary(
         folder=entry.folder,
-        content=entry_digest(entry.folder, run),
+        content=hash_entry(entry.folder, run),
         shared=tuple(path.name for path in shared_files(entry.folder, run.entry)) if run.entry else (),
         id=run.id,
         board=entry.board,
@@ -190,7 +200,6 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
         leaks=run.protocol.leaks,
         trained_on=board_name(trained_on) if trained_on else None,
         design=run.cohort.design,
-        fixed_order=run.card.fixed_order,
         people=run.cohort.people,
         rows={target: _build_method_row(entry, target, answers[target]) for target in entry.targets},
         confound_only={
@@ -203,18 +212,17 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
             target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
             for target in entry.targets
         },
-        floors=floor_keys(run),
+        reference_keys=make_reference_keys(run),
     )
 
 
-def ranked_rows(
+def rank_rows(
     entries: Sequence[EntrySummary], target: str, load: LoadEntry = load_leaderboard_entry
 ) -> tuple[list[Row], Mapping[str, Ranking]]:
-    """Return the rows of one dataset, protocol and target (methods by primary metric, then confound-only models), and
-    ranking class -> ranking.
+    """Return the rows of one dataset, protocol and target, and ranking class -> ranking. Methods come first, sorted by
+    the primary metric, then confound-only models.
 
-    Ranks compare methods of one `get_ranking_class`: `rank` is the best and the worst possible rank, and rows that
-    share one of their `letters` cannot be told apart. A row is not ranked, with the reason in `marks`, in these cases:
+    Ranks compare methods of one `get_ranking_class`. A row is not ranked, with the reason in `marks`, in these cases:
 
     - Its protocol leaks, or its seeds are not those of the leaderboard.
     - It was pretrained on the test subjects or on unknown data.
@@ -246,7 +254,7 @@ def ranked_rows(
         for row, rank, letters in zip(members, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
     rows = [ranked.get(row.id, row) for row in rows]
-    rows = rows_with_floors(rows, {entry.id: entry for entry in entries}, target, _get_sort_score)
+    rows = add_pretraining_gains(rows, {entry.id: entry for entry in entries}, target, _get_sort_score)
     return rows + _select_control_rows([entry for entry in entries if entry.id not in alone], target, load), rankings
 
 
@@ -262,20 +270,20 @@ def _get_order(row: Row) -> tuple[Any, ...]:
 
 def _get_sort_score(row: Row) -> tuple[float, ...]:
     """Return the sort key of a row: the primary metric, then the within-subject score where that is undefined."""
-    return mean(row), mean(row, inside_subjects(row.primary_metric))
+    return get_mean(row), get_mean(row, inside_subjects(row.primary_metric))
 
 
-def mean(row: Row, metric: str | None = None) -> float:
-    """Return a score of a row, by default the primary metric; errors are negated, and undefined scores are below all
-    numbers."""
+def get_mean(row: Row, metric: str | None = None) -> float:
+    """Return a score of a row, by default the primary metric; errors are negated, undefined scores are minus
+    infinity."""
     score = row.score if metric is None else row.scores.get(metric)
     if score is None:
         return float("-inf")
     return score.mean if metric_facts(metric or row.primary_metric).higher else -score.mean
 
 
-def _pretrainer_name(text: str) -> str:
-    """Return a pretrainer without its package; its source stays as named, with its variant if any (`amigos/all`)."""
+def _shorten_pretrainer(text: str) -> str:
+    """Return a pretrainer without its package, as in `masked_value:amigos/all`; the source after the colon stays."""
     if text.startswith("object:"):
         return bare_name(text)
     name, colon, source = text.partition(":")
@@ -297,7 +305,7 @@ def _list_marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append("pretrained on unknown subjects")
     if why := metric_facts(primary_metric).why_unranked:
         marks.append(why)
-    if seeds := seeds_not_taken(run):
+    if seeds := explain_refused_seeds(run):
         marks.append(f"seeds {seeds}")
     if entry.scores.score(target, primary_metric) is None:
         marks.append(f"{primary_metric} undefined")
@@ -315,6 +323,7 @@ def _list_parts(entry: LeaderboardEntry, target: str) -> Iterator[tuple[str, Map
 
 
 def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswers) -> Row:
+    """Build the row of an entry's method on a target, without its rank."""
     run, primary_metric = entry.run, entry.scores.primary_metrics[target]
     gain = entry.scores.calibration_gain(target)
     best = least_gain(gain, primary_metric) if gain else None
@@ -330,9 +339,9 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
         suspicious=any(found["check"] == "suspicious" for found in (entry.audit or {"findings": []})["findings"]),
         encoders={m: bare_name(name) for m, name in run.method.encoders.items()},
         fusion=bare_name(run.method.fusion) if run.method.fusion else None,
-        pretrainers=tuple(map(_pretrainer_name, run.method.pretrainers)),
+        pretrainers=tuple(map(_shorten_pretrainer, run.method.pretrainers)),
         modalities=tuple(run.method.modalities),
-        apart=tuple(describe_differences(run)),
+        differences=tuple(describe_differences(run)),
         method_kind=method_kind(run.method),
         recipe=run.recipe.preset,
         assumed=tuple(run.recipe.assumed),
@@ -346,12 +355,12 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
         gain=best[1].difference if best else None,
         borderline=answers.borderline,
         time_context=run.time_context,
-        audit=audit_status(entry.audit),
+        audit=format_audit_status(entry.audit),
         cost=run.cost,
         test_evaluations=_get_target_count(run.test_evaluations, target),
         methods_evaluated=_get_target_count(run.methods_evaluated, target),
         dev_evaluations=_get_target_count(run.dev_evaluations, target),
-        looks_known=run.ledger is not None,
+        evaluations_known=run.ledger is not None,
         repaired=run.cohort.repaired,
     )
 
@@ -367,11 +376,8 @@ def _shorten_analysis(association: Adjusted | None) -> Adjusted | None:
     """Return the recorded analysis without the parts that only the entry's page shows."""
     if association is None:
         return None
-    levels = {
-        name: at.model_copy(update={"by_group": {}})
-        for name, at in association.levels.items()
-        if name == association.decisive_level
-    }
+    decides, level = association.decides, association.decisive_level
+    levels = {level: decides.model_copy(update={"by_group": {}})} if decides else {}
     return association.model_copy(update={"levels": levels, "seeds": {}, "variants": {}, "tasks": {}, "placebo": {}})
 
 
@@ -401,7 +407,7 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"pretraining overlap: {run.pretraining_overlap.replace('_', ' ')}")
     more = [(name, value) for name, value in config.items() if name not in _DESCRIBED and value]
     differences += [f"{in_words(name)} {format_value(value, 'g')}" for name, value in more]
-    differences += tuned_in_words(config)
+    differences += describe_tuning(config)
     return differences + [f"--set {setting}" for setting in run.recipe.settings]
 
 
@@ -430,7 +436,7 @@ def _describe_kept_units(run: Manifest) -> list[str]:
 
 
 def _describe_seen_subjects(about: WeightsPart) -> str:
-    """Describe the data of tested subjects that an encoder's weights were trained on."""
+    """Describe what an encoder's weights saw of the test subjects."""
     words = {"none": "which saw none of these subjects", "undisclosed": "of which nobody says what they saw"}
     seen = words.get(about.saw, f"which saw these subjects, {about.saw}")
     return f"{seen} (declared)" if about.declared and about.saw != "undisclosed" else seen
@@ -471,8 +477,7 @@ def _list_controls(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
 
 
 def _select_control_rows(entries: Sequence[EntrySummary], target: str, load: LoadEntry) -> list[Row]:
-    """Return one row for each confound-only model, from the entry with most subjects, then most seeds, then the first
-    id. Only entries with confirmed models count."""
+    """Return one row for each confound-only model, from the confirmed entry with most subjects, then most seeds."""
     chosen: dict[str, EntrySummary] = {}
     of_target = [(row, entry) for entry in entries if (row := entry.rows.get(target))]
     for _, entry in sorted(of_target, key=lambda each: (-each[0].subjects, -len(each[0].seeds), each[0].id)):
@@ -481,17 +486,18 @@ def _select_control_rows(entries: Sequence[EntrySummary], target: str, load: Loa
     loaded = [load(folder) for folder in {entry.folder for entry in chosen.values()}]
     every = (row for entry in loaded for row in _list_controls(entry, target))
     rows = [row for row in every if chosen[str(row.control)].id == row.id]
-    return sorted(rows, key=lambda row: (-mean(row), str(row.control)))
+    return sorted(rows, key=lambda row: (-get_mean(row), str(row.control)))
 
 
 def _get_target_count(count: Any, target: str) -> Any:
+    """Return a target's count, from counts by target or from one count for all targets."""
     return count.get(target) if isinstance(count, dict) else count
 
 
 # Contributions of groups of subjects to each method's primary metric, minus those of a constant score.
 
 
-def above_chance_parts(entries: Sequence[EntrySummary], target: str) -> dict[str, Mapping[str, float]]:
+def compute_above_chance_parts(entries: Sequence[EntrySummary], target: str) -> dict[str, Mapping[str, float]]:
     """Return id -> group of subjects -> its contribution, minus that of a constant score. Entries without contributions
     are omitted. Groups are numbered in one order for all entries with as many groups."""
     found, constant = dict[str, Mapping[str, float]](), dict[str, list[float] | None]()
@@ -512,7 +518,7 @@ def _compute_constant_parts(entry: EntrySummary, target: str, fits: str) -> list
     place = find_cache_file("chance", fits)
     if content := read_checked(place):
         return json.loads(content)
-    from embench.statistics.gains import chance_contributions  # with scipy, which what is kept does not need
+    from embench.statistics.gains import chance_contributions  # imports scipy, which a cached list does not need
 
     found = chance_contributions(read_record(entry.folder), target)
     write_checked(place, json.dumps(found).encode())
@@ -533,8 +539,8 @@ def load_entry_summaries(root: Path) -> list[EntrySummary]:
     """Return the summaries of all entries below `root`, sorted by folder. Raises the errors of `load_entries`."""
     attested: dict[Path, list[str]] = {}
     entries = []
-    for folder in entry_folders(root):
-        folder_of_attestations = attestation_folder(folder)
+    for folder in list_entry_folders(root):
+        folder_of_attestations = get_attestation_folder(folder)
         if folder_of_attestations not in attested:
             attested[folder_of_attestations] = sorted(path.name for path in folder_of_attestations.glob("*.json"))
         own = [folder_of_attestations / name for name in _select_attestations(folder, attested[folder_of_attestations])]
@@ -543,16 +549,15 @@ def load_entry_summaries(root: Path) -> list[EntrySummary]:
 
 
 def load_run_summaries(runs: Path) -> list[EntrySummary]:
-    """Return the summaries of all finished runs below `runs`/<dataset>/, publishable or not, except runs that scored
-    validation subjects. Runs on synthetic data get leaderboards of their own. Raises DataError, or CheckFailed where a
-    run's file was edited."""
-    loaded = (load_run(folder, sealed=False) for folder in finished_runs(runs))
+    """Return the summaries of all finished runs below `runs`/<dataset>/ except those on validation subjects. Runs on
+    synthetic data get leaderboards of their own. Raises DataError, or CheckFailed where a file was edited."""
+    loaded = (load_run(folder, redacted=False) for folder in find_finished_runs(runs))
     return [_summarise_run(run) for run in loaded if not run.run.dev]
 
 
 def _summarise_run(entry: LeaderboardEntry) -> EntrySummary:
     """Summarise a run: its rows state why they have no rank, and that nobody has checked them."""
-    summary, reasons = summarise_entry(entry), why_not_publishable(entry.run)
+    summary, reasons = summarise_entry(entry), explain_unpublishable(entry.run)
     public = {UNKNOWN_FILES, LEVEL_NAMES[entry.evidence.level]}
     rows = {
         target: replace(row, marks=(UNCHECKED, *(mark for mark in row.marks if mark not in public), *reasons))
@@ -569,13 +574,14 @@ def _select_attestations(folder: Path, names: Sequence[str]) -> Iterator[str]:
 
 
 def _load_summary(folder: Path, attestations: Sequence[Path]) -> EntrySummary:
+    """Return the summary of the entry in `folder`, from the cache if the entry and its `attestations` are unchanged."""
     own = sorted(path for path in folder.iterdir() if path.is_file())
-    place = find_cache_file("entries", *folder.absolute().parts[-3:], digest_of_files((*own, *attestations)))
+    place = find_cache_file("entries", *folder.absolute().parts[-3:], hash_contents((*own, *attestations)))
     if content := read_checked(place):
         with suppress(ValidationError):
             found = replace(_SUMMARY.validate_json(content), folder=folder)
             shared = shared_folder(folder)
-            if found.content == content_digest(folder, [shared / name for name in found.shared]):
+            if found.content == hash_content(folder, [shared / name for name in found.shared]):
                 return found
     entry = load_leaderboard_entry(folder)
     try:

@@ -25,22 +25,22 @@ from embench.leaderboard.entries import (
     ATTESTATIONS_FOLDER,
     LoadEntry,
     drop_unshared,
-    entry_folders,
+    list_entry_folders,
     load_leaderboard_entry,
 )
 from embench.leaderboard.rows import (
-    above_chance_parts,
+    compute_above_chance_parts,
     find_cache_file,
     get_ranking_class,
     load_entry_summaries,
-    ranked_rows,
+    rank_rows,
 )
 from embench.protocols import Design
 from embench.records.record import SHARED_FOLDER, shared_folder
 from embench.records.scores import Score
 from embench.records.wording import OF_SYNTHETIC_DATA, in_words, inside_subjects
 from embench.statistics import metric_facts
-from embench.statistics.answers import Unanswerable, explain_unranked, recorded_design
+from embench.statistics.answers import Unanswerable, explain_unranked
 from embench.statistics.form import ModelLine, model_lines
 from embench.statistics.intervals import PositiveCount, Ranking, count_positive, holds_corrected
 from embench.vocabulary import did_you_mean, escape_formula, markdown, table_in_markdown
@@ -58,16 +58,17 @@ AS_MANY = "number of methods"
 
 @dataclass(frozen=True)
 class BoardSection:
-    """The rows of one dataset, protocol and target; see `ranked_rows`. Rows that were trained on another dataset
-    (`trained_on`) or that cover other subjects form separate sections.
+    """The leaderboard of one dataset, protocol and target. Methods that were trained on another dataset (`trained_on`)
+    and entries with another number of subjects have sections of their own.
 
     Args:
-        source: full name of the dataset.
+        dataset: name of the leaderboard's folder. `source`: full name of the dataset.
         leaks: whether training saw part of the test data. `design`: design of the study, None where early records lack
             it.
+        rows: see `rank_rows`. `rankings`: ranking class (`get_ranking_class`) -> ranking of its methods.
+        counts: question -> number of methods with the answer *yes*; without questions that are not asked or have no
+            answer.
         people: number of subjects in the data, where sections on other numbers exist; else None.
-        rankings: ranking class (`get_ranking_class`) -> ranking of its methods. `counts`: question -> number of methods
-            with the answer *yes*; without questions that are not asked or have no answer.
     """
 
     dataset: str
@@ -95,12 +96,8 @@ class BoardSection:
     @property
     def metric(self) -> str:
         """The metric shown: the primary metric, or the within-subject score where no method has the primary metric."""
-        primary_metric = Counter(row.primary_metric for row in self.methods).most_common(1)[0][0]
-        return (
-            primary_metric
-            if any(row.get_score(primary_metric) for row in self.methods)
-            else inside_subjects(primary_metric)
-        )
+        metric = Counter(row.primary_metric for row in self.methods).most_common(1)[0][0]
+        return metric if any(row.get_score(metric) for row in self.methods) else inside_subjects(metric)
 
     @property
     def problem(self) -> Unanswerable | None:
@@ -109,8 +106,8 @@ class BoardSection:
         return problems[0] if all(problems) else None
 
     @property
-    def adding(self) -> PositiveCount | None:
-        """The count for the question given time and movement."""
+    def associated(self) -> PositiveCount | None:
+        """The number of methods with the answer *yes* given time and movement; None where it is not known."""
         return self.counts.get("movement")
 
     @property
@@ -136,7 +133,7 @@ class BoardSection:
 _KEPT = TypeAdapter(tuple[str, list[BoardSection]])
 
 
-def leaderboard_sections(root: Path) -> list[BoardSection]:
+def load_sections(root: Path) -> list[BoardSection]:
     """Return all leaderboards in a folder."""
     place, key = find_cache_file("sections", str(root.resolve())), _compute_key(root)
     if content := read_checked(place):
@@ -153,16 +150,16 @@ def build_sections(entries: Sequence[EntrySummary], load: LoadEntry = load_leade
     """Build all sections of these entries; `load` loads an entry from its folder."""
     sections = []
 
-    def place(entry: EntrySummary) -> tuple[str, bool, str, str]:
+    def get_key(entry: EntrySummary) -> tuple[str, bool, str, str]:
         return entry.board, entry.leaks, entry.protocol, entry.trained_on or ""
 
-    keyed = sorted(entries, key=lambda entry: (*place(entry), entry.id))
-    for (board, leaks, protocol, other), group in groupby(keyed, key=place):
+    ordered = sorted(entries, key=lambda entry: (*get_key(entry), entry.id))
+    for (board, leaks, protocol, other), group in groupby(ordered, key=get_key):
         for people, members in _group_by_people(list(group), divided=not leaks):
             for target in sorted({target for entry in members for target in entry.rows}):
                 about = (board, protocol, other or None, target, leaks, _get_design(members))
-                rows, rankings = ranked_rows(members, target, load)
-                above = {} if leaks else above_chance_parts([e for e in members if target in e.rows], target)
+                rows, rankings = rank_rows(members, target, load)
+                above = {} if leaks else compute_above_chance_parts([e for e in members if target in e.rows], target)
                 parts = {e.id: {**e.parts.get(target, {}), "chance": above.get(e.id, {})} for e in members}
                 rows, counts = _count_answers(rows, parts)
                 sections.append(BoardSection(*about, tuple(rows), rankings, counts, members[0].dataset, people))
@@ -172,20 +169,23 @@ def build_sections(entries: Sequence[EntrySummary], load: LoadEntry = load_leade
 def _group_by_people(
     entries: Sequence[EntrySummary], *, divided: bool
 ) -> Iterator[tuple[int | None, list[EntrySummary]]]:
-    """Group entries by the number of their subjects, most first; one group where numbers agree, or if not `divided`."""
-    having = sorted({entry.people for entry in entries}, reverse=True)
-    if not divided or len(having) == 1:
+    """Yield (number of subjects, its entries), most first; (None, all) if numbers agree, or if not `divided`."""
+    numbers = sorted({entry.people for entry in entries}, reverse=True)
+    if not divided or len(numbers) == 1:
         yield None, list(entries)
         return
-    for people in having:
+    for people in numbers:
         yield people, [entry for entry in entries if entry.people == people]
 
 
 def _count_answers(
     rows: Sequence[Row], parts: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> tuple[list[Row], dict[str, PositiveCount]]:
-    """Count the methods with the answer *yes* to each question, and update the rows by the results that depend on the
-    number of methods."""
+    """Return the rows with corrected answers, and question -> number of methods with the answer *yes*.
+
+    Args:
+        parts: id -> question -> group of subjects -> its contribution to the deciding number.
+    """
     counts: dict[str, PositiveCount] = {}
     marked = {row.id: row for row in rows if row.is_method}
     for question in QUESTIONS:
@@ -208,26 +208,26 @@ def _count_answers(
 
 
 def _has_answer(row: Row, question: str) -> bool:
-    found = row.answers.get(question)
-    return found is not None and found.effect is not None
+    answer = row.answers.get(question)
+    return answer is not None and answer.effect is not None
 
 
 def _get_design(entries: Sequence[EntrySummary]) -> Design | None:
-    known = next((entry.design for entry in entries if entry.design), None)
-    return recorded_design(known, fixed_order=any(entry.fixed_order for entry in entries))
+    """Return the first recorded design of these entries; None if they record none."""
+    return next((entry.design for entry in entries if entry.design), None)
 
 
 def _compute_key(root: Path) -> str:
     """Compute a digest of all inputs of the sections except the code: names, sizes and times of every file of the
     entries and of the files that they share. Whole entries count, since attestations depend on them."""
-    found, folders = hashlib.sha256(), set(entry_folders(root))
+    found, folders = hashlib.sha256(), set(list_entry_folders(root))
     for board in {folder.parents[1] for folder in folders}:
         folders |= {board / SHARED_FOLDER, board / ATTESTATIONS_FOLDER}
     for folder in sorted(folders):
         found.update(f"{folder.relative_to(root)}\n".encode())
         files = os.scandir(folder) if folder.is_dir() else ()
         for file in sorted((each for each in files if each.is_file()), key=lambda each: each.name):
-            status = file.stat()  # nobody sets the time of change, which any change of a file moves
+            status = file.stat()  # any change of a file updates st_ctime, and no program can set it
             about = file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
             found.update(f"{about}\n".encode())
     return found.hexdigest()
@@ -258,7 +258,7 @@ def select_sections(
     """Select the leaderboards of a dataset, protocol and target; None selects all.
 
     Args:
-        sections: from `leaderboard_sections`.
+        sections: from `load_sections`.
 
     Raises:
         UsageError: there is no leaderboard of that dataset, protocol or target.
@@ -279,7 +279,7 @@ def select_sections(
     return chosen
 
 
-def row_fields(section: BoardSection, row: Row) -> Fields:
+def flatten_row(section: BoardSection, row: Row) -> Fields:
     """Return a row as a flat record: its leaderboard, and the values of all `columns`."""
     about = {name: getattr(section, name) for name in _ABOUT}
     return about | {name: column.value(row) for name, column in columns().items()}
@@ -300,7 +300,7 @@ def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
     texts joined by commas; case is ignored. A field without a value matches only `field=` and `!=`.
 
     Args:
-        known: the names of fields.
+        known: the names of all fields.
 
     Raises:
         UsageError: the text is not a filter, names no field, or compares with something that is not a number.
@@ -314,29 +314,31 @@ def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
         if limit is None:
             raise UsageError(f"`{wanted}` is not a number", where=f"--filter {field}{sign}", expected="a number")
 
-        def within(fields: Fields) -> bool:
+        def is_within(fields: Fields) -> bool:
             value = _get_value(fields, field)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 return False
             return value >= limit if sign == ">=" else value <= limit
 
-        return within
+        return is_within
     if sign == "~":
         return lambda fields: _fold_spelling(wanted) in _fold_spelling(as_text(_get_value(fields, field), ","))
     return lambda fields: _matches(_get_value(fields, field), wanted) == (sign == "=")
 
 
 def _resolve_field(name: str, known: Sequence[str], option: str) -> str:
-    """Return the field for a field name or a table header, such as `time` for `time_s`; `entry` is the end of `id`."""
+    """Return the field for its name or its header in tables, as `time_s` for `time`. Raises UsageError for others."""
     titles = {column.title: field for field, column in columns().items() if " " not in column.title}
     return titles.get(name, name) if name in titles else check_field(name, [*known, ENTRY], option)
 
 
 def _get_value(fields: Fields, field: str) -> Any:
+    """Return the value of a field; of the field `ENTRY`, the end of the id."""
     return fields["id"].rpartition("-")[2] if field == ENTRY else fields[field]
 
 
 def _matches(value: Any, wanted: str) -> bool:
+    """True if a value equals the text of a filter, as a number or as text."""
     number = _parse_number(wanted)
     if number is not None and isinstance(value, int | float) and not isinstance(value, bool):
         return value == number
@@ -356,8 +358,7 @@ def _parse_number(text: str) -> float | None:
 
 
 def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
-    """Format a table with a line for each row; by default all fields. List items are joined by `; `, and unknown values
-    are empty."""
+    """Format a table with a line for each row; by default all fields. Lists are joined by `; `, None is empty."""
     heads = list(rows[0] if columns is None and rows else columns or ())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -367,13 +368,12 @@ def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
 
 
 def _csv_cell(value: Any) -> str:
-    """Format a cell. Texts that a spreadsheet would run as a formula are neutralised; negative numbers are not
-    formulas."""
+    """Format a cell. Texts that a spreadsheet would run as a formula are neutralised; numbers are left as they are."""
     text = as_text(value, "; ")
     return text if isinstance(value, int | float) else escape_formula(text)
 
 
-def sorted_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Fields, Row]]:
+def sort_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Fields, Row]]:
     """Sort rows by a field, ascending, or descending with `-field`. Rows without a value come last, and ties keep their
     order. Raises UsageError if no row has the field."""
     field, down = by.removeprefix("-"), by.startswith("-")
@@ -403,11 +403,7 @@ HEADS = {
     "protocol_phase": "given the protocol phase",
 }
 """The columns of a summary of several leaderboards."""
-_COUNTED = {
-    "chance": "above chance",
-    "movement": "given time and movement",
-    "protocol_phase": "given the protocol phase",
-}
+_COUNTED = {question: HEADS[question].partition(" (")[0] for question in QUESTIONS}
 """Question -> the clause about the methods with the answer *yes*."""
 BY_CHANCE = (
     "By chance, at most: if no method predicted anything, 95 of 100 such leaderboards would show no more than this "
@@ -452,15 +448,15 @@ class Summary:
 
 def summarise(section: BoardSection) -> Summary:
     """Return the summary of a leaderboard."""
-    rows = section.methods or section.methods
-    asked = registry.find_questions(section.source).get(section.target)
-    question = asked.question if asked else f"{in_words(section.target)}?"
+    rows = section.methods
+    known = registry.find_questions(section.source).get(section.target)
+    question = known.question if known else f"{in_words(section.target)}?"
     problem = section.problem
     sizes = sorted({row.subjects for row in rows})
     subjects = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     start = f"{question} {subjects} subjects, {len(rows)} method{'s' * (len(rows) > 1)}"
     if section.trained_on:
-        start += f" trained on {dataset_label(section.trained_on)}"
+        start += f" trained on {get_dataset_label(section.trained_on)}"
     if section.leaks:
         answer = "nothing can be concluded, since training has seen part of the test data."
     elif problem:
@@ -469,25 +465,25 @@ def summarise(section: BoardSection) -> Summary:
         answer = ", ".join(_list_clauses(section.counts, len(rows))) + "."
     return Summary(
         question=question,
-        dataset=dataset_label(section.dataset),
+        dataset=get_dataset_label(section.dataset),
         subjects=subjects,
         methods=len(rows),
-        cells={name: _summary_cell(section, name, len(rows)) for name in _COUNTED},
+        cells={name: _format_summary_cell(section, name, len(rows)) for name in _COUNTED},
         reason=problem.reason if problem else "",
         sentence=f"{start}: {answer}",
     )
 
 
-def best_supported(section: BoardSection) -> tuple[object, ...]:
+def get_support_key(section: BoardSection) -> tuple[object, ...]:
     """Return the sort key of a leaderboard: first leaderboards with a primary metric, then with an answer given time
     and movement, then with more such methods than chance explains."""
-    adding = section.adding
-    proportion = adding.adding / adding.asked if adding else 0.0
-    few = not (adding and adding.beyond_luck)
-    return section.problem is not None, adding is None, few, -proportion, -len(section.methods)
+    count = section.associated
+    proportion = count.adding / count.asked if count else 0.0
+    by_chance = not (count and count.beyond_luck)
+    return section.problem is not None, count is None, by_chance, -proportion, -len(section.methods)
 
 
-def dataset_label(name: str) -> str:
+def get_dataset_label(name: str) -> str:
     """Return the display name of a dataset, or the name itself where the dataset is unknown."""
     real = name.removesuffix(OF_SYNTHETIC_DATA)
     known = vocabulary.terms("datasets").get(real)
@@ -496,23 +492,22 @@ def dataset_label(name: str) -> str:
 
 
 def _list_clauses(counts: Mapping[str, PositiveCount], methods: int) -> Iterator[str]:
+    """Yield a clause for each question: how many of the `methods` have the answer *yes*, and how many by chance."""
     for name, words in _COUNTED.items():
         if count := counts.get(name):
             bound = f" (by chance: at most {count.by_luck})" if _has_bound(name, count) else ""
             yield f"{_format_count(count, methods)} {words}{bound}"
 
 
-def _summary_cell(section: BoardSection, name: str, methods: int) -> str:
+def _format_summary_cell(section: BoardSection, name: str, methods: int) -> str:
+    """Return the number of methods with the answer *yes* to the question `name`, or why it is not known."""
     if section.problem:
         return section.problem.answer
     count = section.counts.get(name)
     if count is None:
         return "not computed"
-    return (
-        f"{_format_count(count, methods)} ({count.by_luck})"
-        if _has_bound(name, count)
-        else _format_count(count, methods)
-    )
+    bound = f" ({count.by_luck})" if _has_bound(name, count) else ""
+    return f"{_format_count(count, methods)}{bound}"
 
 
 def _format_count(count: PositiveCount, methods: int) -> str:
@@ -521,6 +516,7 @@ def _format_count(count: PositiveCount, methods: int) -> str:
 
 
 def _has_bound(name: str, count: PositiveCount) -> bool:
+    """True if tables show the bound on the number by chance for the question `name`."""
     return count.by_luck is not None and name != "protocol_phase"
 
 
@@ -531,22 +527,19 @@ def list_models(section: BoardSection) -> list[ModelLine]:
     return list(model_lines(((str(row.control), row.get_score(metric)) for row in section.confound_only), metric, best))
 
 
-def answered_questions(rows: Sequence[Row]) -> list[str]:
+def list_answered_questions(rows: Sequence[Row]) -> list[str]:
     """Return the questions that some of these rows answer, in the order of columns."""
     return [name for name in _COUNTED if any(row.word(name) for row in rows)]
 
 
-def score_head(section: BoardSection) -> str:
+def get_score_header(section: BoardSection) -> str:
     """Return the header of the column of scores."""
-    facts = metric_facts(section.metric)
-    return (
-        facts.title if section.metric == section.methods[0].primary_metric else f"{facts.title}, not the primary metric"
-    )
+    title = metric_facts(section.metric).title
+    return title if section.metric == section.methods[0].primary_metric else f"{title}, not the primary metric"
 
 
-def lead_sentence(ranking: Ranking | None) -> str:
-    """Return a sentence on the lead of the first ranked method and the lead that chance explains; empty for a single
-    method."""
+def describe_lead(ranking: Ranking | None) -> str:
+    """Return a sentence on the lead of the first method and the lead by chance; empty for a single method."""
     if ranking is None or ranking.luck is None or len(ranking.ranks) < 2:
         return ""
     n, bound = len(ranking.ranks), "" if ranking.paired else "at most "
@@ -595,36 +588,38 @@ def build_leaderboards(root: Path, entries: Sequence[EntrySummary] | None = None
         drop_unshared(root, {shared_folder(entry.folder) / name for entry in entries for name in entry.shared})
         for dataset, of_dataset in groupby(sections, key=lambda section: section.dataset):
             path = root / dataset / "README.md"
-            write_text(path, _page(dataset, list(of_dataset)))
+            write_text(path, _render_page(dataset, list(of_dataset)))
             written.append(path)
         root.mkdir(parents=True, exist_ok=True)
         write_text(root / "README.md", _render_front_page(sections))
     return [*written, root / "README.md"]
 
 
-def _page(dataset: str, sections: Sequence[BoardSection]) -> str:
+def _render_page(dataset: str, sections: Sequence[BoardSection]) -> str:
+    """Return the Markdown page of a dataset's leaderboards."""
     note = (
         "Generated by `embench leaderboard build` from the entries in this folder; do not edit by hand. All columns: "
         f"`embench leaderboard show {dataset} --columns all --format csv`.\n"
     )
-    parts = [f"# {markdown(dataset_label(dataset))}\n", note]
+    parts = [f"# {markdown(get_dataset_label(dataset))}\n", note]
     for section in sections:
-        parts += _section(section)
+        parts += _render_section(section)
     return "\n".join([*parts, LEGEND])
 
 
-def _section(section: BoardSection) -> Iterator[str]:
+def _render_section(section: BoardSection) -> Iterator[str]:
+    """Yield the Markdown paragraphs of a leaderboard."""
     yield f"## {markdown(section.target)}, {markdown(section.protocol)}{markdown(_describe_section(section))}\n"
     yield f"{markdown(summarise(section).sentence)}\n"
     if section.unranked:
         yield f"{markdown(section.unranked)}\n"
     if section.methods:
-        yield markdown_table(section.methods, section.protocol, head=score_head(section)) + "\n"
+        yield render_markdown_table(section.methods, section.protocol, head=get_score_header(section)) + "\n"
     yield from (f"{text}\n" for text in list_notes(section))
-    yield from models_table(section)
-    if pretrained := [row for row in section.methods if row.floors]:
+    yield from render_models_table(section)
+    if pretrained := [row for row in section.methods if row.pretraining_gains]:
         yield "Gain from pretraining, over the same network from scratch and over handcrafted features:\n"
-        yield "\n".join(_floors(row, section.protocol) for row in pretrained) + "\n"
+        yield "\n".join(_render_gains(row, section.protocol) for row in pretrained) + "\n"
 
 
 def _describe_section(section: BoardSection) -> str:
@@ -643,54 +638,55 @@ def list_notes(section: BoardSection) -> list[str]:
         counts = {name: sum(get_ranking_class(row) == name for row in section.methods) for name in groups}
         sizes = "; ".join(f"{count} ({name})" for name, count in counts.items())
         notes.append(f"Ranks compare entries with the same access to data of the test subjects and context: {sizes}.")
-    return [*notes, *filter(None, map(lead_sentence, section.rankings.values()))]
+    return [*notes, *filter(None, map(describe_lead, section.rankings.values()))]
 
 
-def models_table(section: BoardSection) -> Iterator[str]:
+def render_models_table(section: BoardSection) -> Iterator[str]:
     """Yield the lines of a heading and a small table of the confound-only models; nothing where no model applies."""
     if not section.confound_only:
         return
     yield "Models without any physiological signal, from best to worst:\n"
     if lines := list_models(section):
         marks = [[markdown(line.names), line.score, "above every entry" if line.above else ""] for line in lines]
-        yield table_in_markdown(marks, ["model", score_head(section), ""]) + "\n"
+        yield table_in_markdown(marks, ["model", get_score_header(section), ""]) + "\n"
     else:
         yield f"{NO_MODELS}\n"
 
 
-def _floors(row: Row, place: str) -> str:
-    about = markdown(f"{row.name}, {row.signals}: {row.floors.words if row.floors else ''}")
-    return f"- [{row.id.rpartition('-')[2]}]({place}/{row.id}), {about}"
+def _render_gains(row: Row, folder: str) -> str:
+    """Return the line of a list with a row's gains from pretraining; `folder` contains the entries."""
+    gains = row.pretraining_gains.text if row.pretraining_gains else ""
+    return f"- [{row.id.rpartition('-')[2]}]({folder}/{row.id}), {markdown(f'{row.name}, {row.signals}: {gains}')}"
 
 
 def _render_front_page(sections: Sequence[BoardSection]) -> str:
     """Return the page with a line for each leaderboard that accepts entries, and links to the others."""
     current = [section for section in sections if not (section.leaks or section.trained_on)]
-    current.sort(key=best_supported)
+    current.sort(key=get_support_key)
     lines = []
     for section in current:
         cells = list(summarise(section).line.values())
         cells[0] = f"[{markdown(cells[0])}]({section.dataset}/README.md)"
-        lines.append([cells[0] + markdown(_place(section)), *cells[1:]])
+        lines.append([cells[0] + markdown(_format_place(section)), *cells[1:]])
     table = table_in_markdown(lines, list(HEADS.values())) if lines else "No entries yet."
     others = [
-        f"- [{dataset_label(section.dataset)}]({section.dataset}/README.md){markdown(_place(section))}"
+        f"- [{get_dataset_label(section.dataset)}]({section.dataset}/README.md){markdown(_format_place(section))}"
         for section in sections
         if section not in current
     ]
-    title = "Leaking protocols and entries trained on another dataset:\n"
-    listed = "\n".join(["", title, *others, ""])
+    listed = "\n".join(["", "Leaking protocols and entries trained on another dataset:\n", *others, ""])
     return (
         "# Leaderboards\n\nGenerated by `embench leaderboard build`; do not edit by hand.\n\n"
         f"{table}\n\n{BY_CHANCE}\n{listed if others else ''}"
     )
 
 
-def _place(section: BoardSection) -> str:
+def _format_place(section: BoardSection) -> str:
+    """Return the target and protocol of a leaderboard, and what distinguishes it from others, each after a comma."""
     return f", {section.target}, {section.protocol}{_describe_section(section)}"
 
 
-def markdown_table(
+def render_markdown_table(
     rows: Sequence[Row],
     place: str,
     names: Sequence[str] = MARKDOWN_COLUMNS,
@@ -701,34 +697,26 @@ def markdown_table(
     sorted.
 
     Args:
-        place: the folder of these entries. `linked`: the ids that exist there; None for all. `head`: header of the
-            column of scores.
+        place: the folder of these entries. `names`: the columns. `linked`: the ids that exist in `place`; None for all.
+            `head`: header of the column of scores.
     """
-    answered = answered_questions(rows)
+    answered = list_answered_questions(rows)
     chosen = [columns()[name] for name in names if name not in QUESTIONS or name in answered]
     if any(row.gain_source for row in rows) and "gain" not in names:
         chosen.insert([column.name for column in chosen].index("score") + 1, columns()["gain"])
-    metric = _choose_metric(rows)
+    primary_metric = rows[0].primary_metric
+    metric = primary_metric if any(row.score for row in rows) else inside_subjects(primary_metric)
     title = head or metric_facts(metric).title
     heads = [f"**{title}**" if column.name == "score" else column.title for column in chosen]
-    links = [
-        f"[{row.id.rpartition('-')[2]}]({place}/{row.id})" if linked is None or row.id in linked else row.id
-        for row in rows
-    ]
-    lines = [
-        [*(_markdown_cell(column, row, metric) for column in chosen), link]
-        for row, link in zip(rows, links, strict=True)
-    ]
+    lines = []
+    for row in rows:
+        end = f"[{row.id.rpartition('-')[2]}]({place}/{row.id})" if linked is None or row.id in linked else row.id
+        lines.append([*(_render_cell(column, row, metric) for column in chosen), end])
     return table_in_markdown(lines, [*heads, "entry"])
 
 
-def _choose_metric(rows: Sequence[Row]) -> str:
-    primary_metric = rows[0].primary_metric
-    return primary_metric if any(row.score for row in rows) else inside_subjects(primary_metric)
-
-
-def _markdown_cell(column: Column, row: Row, metric: str) -> str:
-    """Format a cell, with warnings in bold."""
+def _render_cell(column: Column, row: Row, metric: str) -> str:
+    """Format a cell, with warnings in bold; the column of scores shows `metric`."""
     if column.name == "score":
         return row.format_metric(metric)
     text = column.text(row) if column.name in ("rank", "audit") else markdown(column.text(row))

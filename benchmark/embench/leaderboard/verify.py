@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
@@ -36,53 +36,48 @@ from embench.protocols import (
     recorded_protocol,
 )
 from embench.reasons import Reason
-from embench.records import context_of
+from embench.records import find_time_context
 from embench.records.audit import AUDIT_FILE, PUBLISHED_VERSION, VERSION, read_audit
-from embench.records.findings import SEVERITIES, wrong_field
+from embench.records.findings import SEVERITIES, find_wrong_field
 from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
 from embench.records.record import Record, digests_of, read_record
 from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, Scores, differences, read_reason
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
-from embench.statistics.answers import recorded_design
 from embench.statistics.gains import primary_metric_summands
 from embench.statistics.joined import recorded_targets, unit_length
 from embench.statistics.scores import compute_scores
 from embench.system import ProgressCallback
 from embench.vocabulary import FORMULA, iterate_texts
 
-# Checks of the calibration data that a record states.
 
-
-def wrong_given(record: Record) -> Iterator[str]:
-    """Yield contradictions between the recorded calibration data and the record's protocol, compared models and
-    configuration."""
+def find_wrong_calibration_data(record: Record) -> Iterator[str]:
+    """Yield contradictions between the recorded calibration data and the rest of the record."""
     run, given = record.run, recorded_given(record.run.get("calibration_data"))
     protocol, name = recorded_protocol(run["protocol"]), run["protocol"]["name"]
     if (given is not None) != (protocol is not None and protocol.requests_calibration):
-        said = f"{given.text}, which {name} does not ask" if given else f"not said, which {name} asks"
-        yield f"run.yaml: calibration_data: {said}"
-    made = set(MADE_BY_METHOD) & record.scores["confound_only"].keys()
-    if made and (protocol is None or protocol.personal is None):
-        yield f"scores.json: confound_only.{min(made)}: nobody gives anything under {name}"
+        fault = f"{given.text}, which {name} does not ask" if given else f"not said, which {name} asks"
+        yield f"run.yaml: calibration_data: {fault}"
+    compared_with = set(MADE_BY_METHOD) & record.scores["confound_only"].keys()
+    if compared_with and (protocol is None or protocol.personal is None):
+        yield f"scores.json: confound_only.{min(compared_with)}: nobody gives anything under {name}"
     if given is None:
         return
     expected = {*given.without(), *([CALIBRATION_ONLY] if given.labelled and given.units else [])}
-    outside = run["method"].get("submission") is not None  # who may compare with less
-    if made - expected or (expected - made and not outside):
-        names = ", ".join(sorted(made)) or "nothing"
+    is_submission = run["method"].get("submission") is not None  # may be compared with less
+    if compared_with - expected or (expected - compared_with and not is_submission):
+        names = ", ".join(sorted(compared_with)) or "nothing"
         yield f"run.yaml: calibration_data: {given.text}, but the method is compared with {names}"
-    if not outside and (ran := run["config"].get("calibration_data")) != given.text:
-        yield f"run.yaml: calibration_data: {given.text}, but config.calibration_data is {ran}"
+    if not is_submission and (configured := run["config"].get("calibration_data")) != given.text:
+        yield f"run.yaml: calibration_data: {given.text}, but config.calibration_data is {configured}"
 
 
 # Checks that an entry predicts every labelled unit of its test subjects: an omitted unit cannot be wrong.
 
 
-def missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
-    """Return target -> labelled units without a prediction, in a seed whose folds test their subject, that the record
-    does not count as unpredicted."""
+def find_missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
+    """Return target -> labelled units of tested subjects that are neither predicted nor counted as unpredicted."""
     tested: defaultdict[str, set[int]] = defaultdict(set)
     for row in record.folds:
         if row["role"] == "test":
@@ -99,14 +94,14 @@ def missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
     return missed
 
 
-def wrong_coverage(record: Record, labels: Labels) -> Iterator[str]:
-    """Yield the targets with missed units; a unit without a prediction should count as lost or tied."""
-    for target, units in missed_units(record, labels).items():
+def find_wrong_coverage(record: Record, labels: Labels) -> Iterator[str]:
+    """Yield the targets with missed units, and targets whose recorded coverage does not follow from the rows."""
+    for target, units in find_missed_units(record, labels).items():
         yield f"predictions: {len(units)} labelled units of {target} lack one, such as {min(units)}"
-    shares = record.scores.get("coverage", {})
-    for target, share in _compute_coverage(record, labels).items() if shares else ():
-        if not abs(share - shares.get(target, math.nan)) <= TOLERANCE:
-            yield f"scores.json: coverage.{target}: {shares.get(target)}, but it follows {share:.6g}"
+    recorded = record.scores.get("coverage", {})
+    for target, coverage in _compute_coverage(record, labels).items() if recorded else ():
+        if not abs(coverage - recorded.get(target, math.nan)) <= TOLERANCE:
+            yield f"scores.json: coverage.{target}: {recorded.get(target)}, but it follows {coverage:.6g}"
 
 
 def _compute_coverage(record: Record, labels: Labels) -> dict[str, float]:
@@ -116,13 +111,13 @@ def _compute_coverage(record: Record, labels: Labels) -> dict[str, float]:
     names = zip(*(labels[name][known].tolist() for name in ("target", "seed", "unit")), strict=True)
     labelled = {(target, unit, seed) for target, seed, unit in names}
     for target in record.run["targets"]:
-        model, owed = (rows.take(rows.rows_with(method=name, target=target)) for name in (MODEL, UNPREDICTED))
-        places = zip(model["unit"].tolist(), model["seed"].tolist(), strict=True)
+        model, missing = (rows.take(rows.rows_with(method=name, target=target)) for name in (MODEL, UNPREDICTED))
+        units = zip(model["unit"].tolist(), model["seed"].tolist(), strict=True)
         answered = sum(
-            not labelled.isdisjoint({(target, unit, seed), (target, unit, ANY_SEED)}) for unit, seed in places
+            not labelled.isdisjoint({(target, unit, seed), (target, unit, ANY_SEED)}) for unit, seed in units
         )
-        if answered or len(owed):
-            found[target] = answered / (answered + len(owed))
+        if answered or len(missing):
+            found[target] = answered / (answered + len(missing))
     return found
 
 
@@ -134,11 +129,11 @@ association given time and movement, and the conditions for enough comparisons."
 
 
 def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
-    """Recompute the whole `scores.json`, with `folds`. `FROM_DATA`, and the reasons why a confound-only model does not
-    apply, are copied from the record. Nothing is trained, and no plugins but metrics are loaded.
+    """Recompute the whole `scores.json`, with `folds`. The parts `FROM_DATA` are copied from the record, and so are the
+    reasons why a confound-only model does not apply. Nothing is trained, and only metric plugins are loaded.
 
     Args:
-        cohort: the record's subjects in the data; without it, no data are read.
+        cohort: the record's subjects in the data; None to use only the record.
 
     Raises:
         CheckFailed: the record has no labels. DataError: its parts do not fit together. UsageError: its protocol is not
@@ -152,8 +147,7 @@ def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
     else:
         facts = {
             "targets": recorded_targets(record),
-            # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
-            "design": recorded_design(run.cohort.design, fixed_order=run.card.fixed_order) or "free",
+            "design": run.cohort.design or "free",
             "groups": record.groups,
             "unit_length_s": {t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run.targets},
             "sessions": record.sessions,
@@ -164,15 +158,13 @@ def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
 
 
 def resolve_protocol(run: Manifest) -> Protocol:
-    """Return the published rules of a run's protocol, or else the rules in its record. Raises UsageError if neither
-    exists."""
+    """Return the published rules of a run's protocol, else those in its record. Raises UsageError if there are none."""
     recorded = None if run.protocol.name in protocol_names() else recorded_protocol(run.protocol.content())
     return recorded or load_protocol(run.protocol.name)
 
 
 def _list_recorded_reasons(record: Record) -> dict[str, dict[str, Reason]]:
-    """Return target -> confound-only model -> the recorded reason why it does not apply, for models without
-    predictions."""
+    """Return target -> confound-only model -> why it does not apply, for models without predictions."""
     predictions, reasons = record.predictions, dict[str, dict[str, Reason]]()
     predicted = set(predictions.distinct("method", "target"))
     for control, targets in record.scores["confound_only"].items():
@@ -196,9 +188,8 @@ MANY_METHODS, MISCALIBRATED, UNBALANCED = 20, 0.1, 0.02
 matched score that may be due to which of two subjects is later in the session."""
 
 
-def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
-    """Return messages, each with its place, on fields that audits do not have, on findings and numbers that cannot be
-    of this entry, and on severe findings."""
+def find_wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
+    """Yield faults of an audit: unknown fields, severe findings, and findings and numbers that contradict the entry."""
     version, findings = audit["version"], audit["findings"]
     if type(version) is not int or version not in (PUBLISHED_VERSION, VERSION):
         later = f"expected {PUBLISHED_VERSION} or {VERSION}; update embench, or audit again"
@@ -226,18 +217,19 @@ def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iter
 
 
 def _wrong_finding(finding: Mapping[str, Any], place: str) -> Iterator[str]:
+    """Yield fields of a finding (at `place` in audit.json) that no audit writes."""
     if more := sorted(finding.keys() ^ _OF_FINDING):
         yield f"{AUDIT_FILE}: {place}.{more[0]}: expected the fields {', '.join(sorted(_OF_FINDING))}"
         return
     for field, text in iterate_texts(finding["evidence"], f"{place}.evidence"):
         if not _PLAIN.fullmatch(text):
             yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
-    if wrong := wrong_field(finding):
+    if wrong := find_wrong_field(finding):
         yield f"{AUDIT_FILE}: {place}.{wrong}: not what the check {str(finding['check'])[:40]} writes"
 
 
 def _wrong_reasons(skipped: Mapping[str, Any]) -> Iterator[str]:
-    """Return invalid reasons for skipped checks."""
+    """Yield invalid reasons for skipped checks."""
     for check, reasons in skipped.items():
         try:
             [Reason.read(reason) for reason in reasons]
@@ -261,7 +253,7 @@ _SCORES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "calibration": {"ece": ("ece", "mean"), "low": ("ece", "low")},
     "balance": {"matched": ("auroc_crossed_matched", "mean"), "balanced": ("auroc_crossed_balanced", "mean")},
 }
-"""Check -> figure that it measures of a target -> metric and part of its score with the same value."""
+"""Check of the audit -> name of its figure for a target -> the score with the same value: metric, and field of it."""
 
 
 def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
@@ -298,7 +290,7 @@ def _are_equal(measured: float | None, known: float | None) -> bool:
 
 
 def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
-    """Yield findings that the measurements imply but that are missing, and findings that they do not imply."""
+    """Yield the checks whose measurements imply another number of findings, and findings with other evidence."""
     measured, findings = audit["measured"], audit["findings"]
     calibration, balance = (measured.get(check, {}).values() for check in _SCORES)
     confound_only = measured.get("confound_only", {})
@@ -310,10 +302,11 @@ def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
         "validation": measured.get("validation", {}).get("methods_evaluated", 0) > MANY_METHODS,
     }
     for check, count in expected.items():
-        own = [f for f in findings if f["check"] == check]
-        found = {"confound_only": bool(own), "validation": any("methods_evaluated" in f["evidence"] for f in own)}.get(
-            check, len(own)
-        )
+        of_check = [f for f in findings if f["check"] == check]
+        found = {
+            "confound_only": bool(of_check),
+            "validation": any("methods_evaluated" in f["evidence"] for f in of_check),
+        }.get(check, len(of_check))
         if found != count:
             yield f"{AUDIT_FILE}: measured.{check}: {count:d} findings follow from it, but there are {found:d}"
     for i, finding in enumerate(findings):
@@ -322,7 +315,7 @@ def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _other_evidence(finding: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[str]:
-    """Return values of the evidence that differ from the figures of the same check, for values that must be equal."""
+    """Yield fields of a finding's evidence that must equal the `figures` of its check, and do not."""
     evidence = finding["evidence"]
     if finding["id"] == "not_associated":
         for target, at in evidence.get("targets", {}).items():
@@ -331,8 +324,9 @@ def _other_evidence(finding: Mapping[str, Any], figures: Mapping[str, Any]) -> I
                 yield f"targets.{target}"
     elif finding["check"] in _SAME_FIGURES:
         known = figures.get(evidence.get("target"), {}) if "target" in evidence else figures
-        yield from (name for name in evidence if name != "target" and name in known and evidence[name] != known[name])
-        yield from (name for name in evidence if name != "target" and name not in known)
+        own = [name for name in evidence if name != "target"]
+        yield from (name for name in own if name in known and evidence[name] != known[name])
+        yield from (name for name in own if name not in known)
 
 
 _ENDS = {"": "mean", "low_of_": "low", "high_of_": "high"}
@@ -340,13 +334,10 @@ _SAME_FIGURES = frozenset({"calibration", "balance", "collapse", "validation", "
 """Checks whose evidence repeats their figures, of the target if it has one."""
 
 
-def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
-    """Return one message for each digest in an entry's audit that does not match the entry's files. Undefined if the
-    audit has no digests, or if all match but other code of embench made the audit.
-
-    An audit without digests is checked by its figures only; see `wrong_audit`.
-    """
-    if unbound := why_unbound(audit):
+def find_wrong_digests(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
+    """Return a message for each digest in an audit that does not match the entry's files. Undefined if the audit has no
+    digests, or if all match but other code of embench made it."""
+    if unbound := explain_missing_digests(audit):
         return Undefined(f"{unbound}: it is not bound to these predictions")
     stated, own = audit["digests"], digests_of(record)
     wrong = [
@@ -356,20 +347,20 @@ def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undef
     ]
     unknown = sorted(stated.keys() - {*own, "code"})
     wrong += [f"{AUDIT_FILE}: digests.{name}: audits name no such digest" for name in unknown]
-    if not wrong and stated.get("code") != audit_code():
+    if not wrong and stated.get("code") != hash_audit_code():
         return Undefined("the audit is of these files, but was made by other code of embench's audits than is here")
     return wrong
 
 
-def why_unbound(audit: Mapping[str, Any]) -> str:
-    """Return the reason why an audit has no digests; empty if it must have them."""
+def explain_missing_digests(audit: Mapping[str, Any]) -> str:
+    """Return the reason why an audit may lack digests; empty if its version must have them."""
     if audit["version"] > PUBLISHED_VERSION:
         return ""
     return f"the audit, of version {audit['version']}, names no digests"
 
 
 @cache
-def audit_code() -> str:
+def hash_audit_code() -> str:
     """Return a digest of the source of audits, the same on every machine."""
     folder, digest = Path(__file__).parents[1] / "audits", hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
@@ -377,9 +368,7 @@ def audit_code() -> str:
     return digest.hexdigest()[:32]
 
 
-# Checks that published entries are consistent with their own predictions, labels and folds.
-#
-# These checks train nothing and read no data. The audit covers what needs another run or the data.
+# All checks of an entry. They train nothing and read no data; the audit covers what needs another run or the data.
 
 MOST_NAMED = 3
 """Maximum number of differences that a message names."""
@@ -400,10 +389,9 @@ def verify_entries(entries: Iterable[EntrySummary], progress: ProgressCallback |
     marks = [(entry, cache_root() / "verified" / digest([entry.content, verifier])) for entry in entries]
     new = [(entry, mark) for entry, mark in marks if not mark.is_file()]
     for i, (entry, mark) in enumerate(new, 1):
-        if found := _findings(entry.folder):
-            more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        if found := _list_faults(entry.folder):
             raise CheckFailed(
-                f"the entry does not follow from its own files: {'; '.join(found[:MOST_NAMED])}{more}",
+                f"the entry does not follow from its own files: {join_first(found)}",
                 where=str(entry.folder),
                 expected="an entry as `embench leaderboard build --from RUNS` writes it, unchanged",
                 hint="publish the run again",
@@ -415,37 +403,40 @@ def verify_entries(entries: Iterable[EntrySummary], progress: ProgressCallback |
             progress(i, len(new), entry.id)
 
 
-def _findings(folder: Path) -> list[str]:
+def join_first(messages: Sequence[str]) -> str:
+    """Return the first `MOST_NAMED` messages as one text, with the number of the others."""
+    more = f"; and {len(messages) - MOST_NAMED} more" if len(messages) > MOST_NAMED else ""
+    return "; ".join(messages[:MOST_NAMED]) + more
+
+
+def _list_faults(folder: Path) -> list[str]:
+    """Return each wrong statement of the entry in `folder`, with its file and field."""
     try:
-        return list(_wrong(read_record(folder), folder))
-    except DataError as error:  # of the statistics, which know columns and no files
+        record = read_record(folder)
+        found = [*find_wrong_fields(record), *find_wrong_parts(record), *find_wrong_statements(record)]
+        found += _wrong_audit(record, folder)
+        if record.labels is not None:
+            found += [*find_wrong_score_file(record), *find_wrong_summands(folder, record)]
+        return found
+    except DataError as error:  # raised by the statistics, which know columns but no files
         if str(folder.parent.parent) in (error.where or ""):
             raise
         where = f"{folder}: {error.where}" if error.where else str(folder)
         raise DataError(error.what, where=where, expected=error.expected, hint=error.hint) from error
 
 
-def _wrong(record: Record, folder: Path) -> Iterator[str]:
-    """Yield each wrong statement of an entry, with its file and field."""
-    yield from (*wrong_fields(record), *wrong_parts(record), *wrong_statements(record), *_wrong_audit(record, folder))
-    if record.labels is None:
-        return
-    yield from wrong_score_file(record)
-    yield from wrong_summands(folder, record)
-
-
-def wrong_score_file(record: Record) -> Iterator[str]:
+def find_wrong_score_file(record: Record) -> Iterator[str]:
     """Yield scores that do not follow from the record's predictions and labels."""
-    for difference in wrong_scores(record, recompute(record)):
+    for difference in find_wrong_scores(record, recompute(record)):
         yield f"scores.json: {difference}"
     about = record.manifest.protocol
     if not (scored_by_this_revision(record) or about.leaks):
         yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, which the ranked entries have"
 
 
-def wrong_parts(record: Record) -> Iterator[str]:
-    """Yield missing and surplus parts of a record. Its protocol and card require labels where they are public, the
-    coverage and the confound analysis, and exclude scores by metrics of other packages."""
+def find_wrong_parts(record: Record) -> Iterator[str]:
+    """Yield missing and surplus parts of a record. Required are the coverage, the confound analysis and, where they are
+    public, the labels; scores by metrics of other packages are surplus."""
     run, metrics = record.manifest, _get_scoring(record).get("metrics", {})
     for name in sorted(metrics.keys() - set(record.scores.primary_metrics.values())):
         if not metrics[name].startswith(f"{registry.BUNDLED} "):
@@ -463,12 +454,11 @@ def wrong_parts(record: Record) -> Iterator[str]:
         yield "scores.json: coverage: missing"
 
 
-def wrong_statements(record: Record) -> Iterator[str]:
-    """Yield statements on dataset, protocol, method and folds that contradict the rest of the record or the published
-    card and rules; with file and field."""
+def find_wrong_statements(record: Record) -> Iterator[str]:
+    """Yield statements that contradict the rest of the record, the card or the published rules; with file and field."""
     run = record.run
-    yield from (*wrong_version(run), *wrong_card(run), *wrong_rules(run), *wrong_method(run))
-    yield from (*wrong_given(record), *wrong_design(record), *wrong_folds(record))
+    yield from (*find_wrong_version(run), *find_wrong_card(run), *find_wrong_rules(run), *find_wrong_method(run))
+    yield from (*find_wrong_calibration_data(record), *find_wrong_design(record), *find_wrong_folds(record))
 
 
 def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
@@ -477,28 +467,31 @@ def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
     if audit is None:
         return
     try:
-        bound = wrong_binding(audit, record)
-        found = [*wrong_audit(audit, record.manifest, record.scores), *([] if isinstance(bound, Undefined) else bound)]
+        bound = find_wrong_digests(audit, record)
+        found = [
+            *find_wrong_audit(audit, record.manifest, record.scores),
+            *([] if isinstance(bound, Undefined) else bound),
+        ]
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
         found = [f"{AUDIT_FILE}: a field is missing or is not what embench writes: {type(error).__name__}: {error}"]
     yield from found
 
 
-def wrong_fields(record: Record) -> Iterator[str]:
-    """Yield unknown fields, texts that a spreadsheet would run, and impossible counts: the test labels were evaluated
-    at least once, and by at most as many methods as evaluations."""
+def find_wrong_fields(record: Record) -> Iterator[str]:
+    """Yield unknown fields of run.yaml, texts that a spreadsheet would run, and impossible counts. The test labels were
+    evaluated at least once, and there are at most as many methods as evaluations."""
     run = record.manifest
     for field in run.unknown_fields():
         yield f"run.yaml: {field}: embench writes no such field; take run.yaml as the run wrote it"
-    looks, methods = (_by_target(counted, run) for counted in (run.test_evaluations, run.methods_evaluated))
-    for name, counted in {"test_evaluations": looks, "methods_evaluated": methods}.items():
+    evaluations, methods = (_split_by_target(counted, run) for counted in (run.test_evaluations, run.methods_evaluated))
+    for name, counted in {"test_evaluations": evaluations, "methods_evaluated": methods}.items():
         if counted.keys() ^ set(run.targets):
             yield f"run.yaml: {name}: it counts {', '.join(counted) or 'nothing'}, not the targets that were scored"
         for target, count in counted.items():
             if count is not None and count < 1:
                 yield f"run.yaml: {name}.{target}: {count}, but the entry has scores, so that labels were used"
-    for target in looks.keys() & methods.keys():
-        if (most := looks[target]) is not None and (methods[target] or 0) > most:
+    for target in evaluations.keys() & methods.keys():
+        if (most := evaluations[target]) is not None and (methods[target] or 0) > most:
             what = f"{methods[target]} methods, more than the {most} test-set evaluations"
             yield f"run.yaml: methods_evaluated.{target}: {what}"
     yield from _wrong_words(run)
@@ -508,8 +501,7 @@ def wrong_fields(record: Record) -> Iterator[str]:
 
 
 def _wrong_words(run: Manifest) -> Iterator[str]:
-    """Yield fields that decide with which entries an entry is compared and that no run writes, or not for this
-    request."""
+    """Yield fields that decide on comparisons with other entries, with values that no run writes for this request."""
     config, request = run.config, run.config.get("request")
     count, share, other = (config.get(name) for name in ("label_subjects", "label_fraction", "train_dataset"))
     requested = _format_request_limits(request or {})
@@ -546,13 +538,15 @@ def _format_request_limits(request: Mapping[str, Any]) -> dict[str, str]:
 
 
 _IN_NO_TABLE = frozenset({"card", "cohort", "config", "dropped", "objects", "submission", "scoring", "videos"})
+"""Fields of run.yaml whose texts no table shows."""
 
 
-def _by_target(counted: int | dict[str, int] | None, run: Manifest) -> dict[str, int | None]:
+def _split_by_target(counted: int | dict[str, int] | None, run: Manifest) -> dict[str, int | None]:
+    """Return target -> its count; one count for all targets is repeated."""
     return dict(counted) if isinstance(counted, dict) else dict.fromkeys(run.targets, counted)
 
 
-def wrong_version(run: Mapping[str, Any]) -> Iterator[str]:
+def find_wrong_version(run: Mapping[str, Any]) -> Iterator[str]:
     """Yield a message if a later version of embench wrote the record, since its records are not known here."""
     if _parse_version(run["embench_version"]) > _parse_version(embench.__version__):
         yield f"run.yaml: embench_version: {run['embench_version']}, a later one than {embench.__version__}"
@@ -562,9 +556,8 @@ def _parse_version(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3]]
 
 
-def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
-    """Yield differences from the dataset's installed card, which decides whether labels are withheld and how they are
-    defined."""
+def find_wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
+    """Yield differences from the dataset's installed card: label rules, task order, and whether labels are public."""
     recorded, about = run["card"], run["protocol"]["name"]
     rules = recorded["label_rules_hash"]
     if digest(recorded.get("label_rules", [])) != rules:
@@ -581,7 +574,7 @@ def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
     yield from format_run_differences(differences({name: recorded[name] for name in real}, real, "card"))
 
 
-def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
+def find_wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
     """Yield a message where the rules of the protocol do not match their hash or the published rules of that name."""
     about = run["protocol"]
     recorded = recorded_protocol(about)
@@ -594,7 +587,7 @@ def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
         yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
 
 
-def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
+def find_wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
     """Yield a message where the method differs from the configuration or from the id."""
     method, parts, config = run["method"], run["config"].get("parts", {}), run["config"]
     if method.get("submission") is not None:
@@ -624,17 +617,20 @@ def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
     if wrong := [name for name, view in seen.items() if not isinstance(view, Mapping) or view.keys() - _OF_A_VIEW]:
         yield f"run.yaml: config.parts.{wrong[0]}.view: not what a method sees of a unit"
         return
-    views = [View(**view) for view in seen.values()]
-    if run.get("time_context") not in (None, context_of(views)):
-        yield f"run.yaml: time_context: {run['time_context']}, but the views of the method say {context_of(views)}"
-    yield from _wrong_overlap(run, {m: part for m, part in parts.items() if part.get("assets")})
+    context = find_time_context(View(**view) for view in seen.values())
+    if run.get("time_context") not in (None, context):
+        yield f"run.yaml: time_context: {run['time_context']}, but the views of the method say {context}"
+    yield from _wrong_overlap(run, [name for name, part in parts.items() if part.get("assets")])
 
 
-def _wrong_overlap(run: Mapping[str, Any], bringing: Mapping[str, Any]) -> Iterator[str]:
-    """Yield recorded overlaps of pretraining that are below the overlaps of the encoders' weights. The overlap of
-    weights with unknown data is unknown."""
+def _wrong_overlap(run: Mapping[str, Any], encoders: Iterable[str]) -> Iterator[str]:
+    """Yield a message for each encoder whose weights saw more of the test subjects than the record states.
+
+    Args:
+        encoders: names of the parts with weights, such as `encoder[ecg]`.
+    """
     order: tuple[Overlap, ...] = get_args(Overlap)
-    for name in bringing:
+    for name in encoders:
         m = name.partition("[")[2].removesuffix("]")
         saw = OVERLAP_OF[(run.get("weights") or {}).get(m, {}).get("saw", "undisclosed")]
         if order.index(saw) > order.index(run["pretraining_overlap"]):
@@ -646,26 +642,24 @@ def format_run_differences(found: Iterable[Difference]) -> Iterator[str]:
     return (f"run.yaml: {difference}" for difference in found)
 
 
-def wrong_design(record: Record) -> Iterator[str]:
-    """Yield a message where the design, which determines the primary metric, does not follow from the card and the
-    stimuli."""
+def find_wrong_design(record: Record) -> Iterator[str]:
+    """Yield a message where the design does not follow from the card and the stimuli."""
     stated, fixed = record.manifest.cohort.design, record.manifest.card.fixed_order
-    if stated is None or not len(record.predictions):
-        return  # an entry from before it was recorded, or without predictions
-    met: dict[str, set[str]] = {}
+    if not len(record.predictions):
+        return
+    of_stimulus: dict[str, set[str]] = {}
     groups = record.groups
     for subject, stimulus in record.predictions.distinct("subject", "stimulus"):
-        met.setdefault(stimulus, set()).add(groups[subject])
-    shared = sum(len(groups) > 1 for groups in met.values()) > 1
+        of_stimulus.setdefault(stimulus, set()).add(groups[subject])
+    shared = sum(len(groups) > 1 for groups in of_stimulus.values()) > 1
     if (stated == "fixed_order") != fixed or (stated == "free" and shared):
         yield f"run.yaml: cohort.design: {stated}, which is not that of the dataset card and of the stimuli met"
 
 
-def wrong_folds(record: Record) -> Iterator[str]:
-    """Yield units that were predicted in a fold that does not test their subject, or whose subject is not in the
-    cohort."""
+def find_wrong_folds(record: Record) -> Iterator[str]:
+    """Yield predictions in a fold that does not test their subject, and subjects outside of the cohort or all folds."""
     subjects, rows = record.manifest.cohort.subjects, record.predictions
-    model, owed = (rows.take(rows.rows_with(method=name)) for name in (MODEL, UNPREDICTED))
+    model, missing = (rows.take(rows.rows_with(method=name)) for name in (MODEL, UNPREDICTED))
     if isinstance(subjects, list) and (foreign := sorted(set(model.texts("subject").names.tolist()) - set(subjects))):
         yield f"run.yaml: cohort: {', '.join(foreign[:MOST_NAMED])} was predicted, and is not among its subjects"
     tests = {(row["seed"], row["fold"], row["subject"]) for row in record.folds if row["role"] == "test"}
@@ -673,22 +667,23 @@ def wrong_folds(record: Record) -> Iterator[str]:
         yield f"run.yaml: cohort: {', '.join(untested[:MOST_NAMED])} is tested in no fold"
     tested = {(seed, subject) for seed, _, subject in tests}  # not all subjects where folds are a file's own
     found = {tuple(map(str, row)) for row in model.distinct("seed", "fold", "subject")}
-    found |= {row for each in owed.distinct("seed", "fold", "subject") if (row := tuple(map(str, each)))[::2] in tested}
+    unpredicted = (tuple(map(str, row)) for row in missing.distinct("seed", "fold", "subject"))
+    found |= {row for row in unpredicted if row[::2] in tested}
     if wrong := sorted(found - tests):
         seed, fold, subject = wrong[0]
         yield f"folds: {subject} was predicted in fold {fold} of seed {seed}, which does not test this subject"
 
 
-def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
+def find_wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
     """Yield differences between `scores.json` and the recomputed scores `again`. For scores of this revision, every
-    number and word must be equal, except for metrics that are installed on one side only. For older scores, the means
+    value must be equal, except for metrics that were installed only there or only here. For older scores, the means
     must be close, since intervals were computed differently."""
     if scored_by_this_revision(record):
         recorded, installed = _get_scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
         foreign = (recorded.keys() ^ installed.keys()) - set(record.scores.primary_metrics.values())
         if record.run["embench_version"] == embench.__version__:
             foreign -= {name for name, code in installed.items() if code.startswith(f"{registry.BUNDLED} ")}
-        folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
+        folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries do not hold them
         of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
         found = differences({**record.scores, **folds}, {**again, **of_data})
         yield from (difference for difference in found if not _is_exempt(difference, foreign))
@@ -701,9 +696,9 @@ def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Differenc
 
 
 def _is_exempt(difference: Difference, foreign: Collection[str]) -> bool:
-    """Return True if one side has no score by a foreign metric. A score that both sides have is always compared."""
-    ends = any(difference.place.endswith(f".{name}") for name in foreign)
-    return ends and ABSENT in (difference.recorded, difference.recomputed)
+    """Return True if a score by a `foreign` metric is missing on one side."""
+    is_foreign = any(difference.place.endswith(f".{name}") for name in foreign)
+    return is_foreign and ABSENT in (difference.recorded, difference.recomputed)
 
 
 def scored_by_this_revision(record: Record) -> bool:
@@ -726,10 +721,10 @@ def list_means(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str,
                 yield from list_means(value, f"{place}{name}.")
 
 
-def wrong_summands(folder: Path, record: Record) -> Iterator[str]:
-    """Yield differences between the contributions that rank a row and its predictions."""
+def find_wrong_summands(folder: Path, record: Record) -> Iterator[str]:
+    """Yield differences between an entry's file of contributions and those that follow from its predictions."""
     if not scored_by_this_revision(record):
-        return  # scored otherwise then
+        return
     found = {target: primary_metric_summands(record, target) for target in record.scores.primary_metrics}
     expected = {target: summands.as_json() for target, summands in found.items() if summands}
     for difference in differences(read_summands(folder), expected):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from embench.data.cohort import Cohort, FewLabels, card_for_protocol, cohort_labels, repaired_share
+from embench.data.cohort import Cohort, FewLabels, card_for_protocol, compute_cohort_labels, compute_repaired_share
 from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
@@ -25,7 +25,13 @@ from embench.leaderboard.rows import (
     get_label_limits,
 )
 from embench.leaderboard.verify import ANOTHER_REVISION, list_means, recompute, resolve_protocol
-from embench.leaderboard.withheld import CONSTANT_MODELS, SEAL_FILE, compare_seal, seal_scores, tested_subjects
+from embench.leaderboard.withheld import (
+    CONSTANT_MODELS,
+    LABEL_HMAC_FILE,
+    compare_label_hash,
+    redact_scores,
+    tested_subjects,
+)
 from embench.protocols import MADE_BY_METHOD, Protocol, recorded_given
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
@@ -55,23 +61,22 @@ class Uncompared(Undefined):
     """The reason why a comparison was not made, although the data to compare with exist."""
 
 
-class DataHere(NamedTuple):
-    """The subjects of a run in the data here, and how the files differ from those of the entry; empty where files or
-    contents agree."""
+class LocalData(NamedTuple):
+    """The subjects of a run in the data here. `difference`: how these data differ from the entry's; empty if they
+    agree."""
 
     cohort: Cohort
-    others: str
+    difference: str
 
-    def agreed(self, wrong: list[str]) -> list[str] | Undefined:
-        """Return the differences that a check found; undefined where the files differ, since the entry may then be
-        right."""
-        return (
-            Uncompared(f"the data here are not those of the entry: {self.others}") if wrong and self.others else wrong
-        )
+    def judge(self, wrong: list[str]) -> list[str] | Undefined:
+        """Return the faults that a check found; undefined where the data differ, since the entry may then be right."""
+        if wrong and self.difference:
+            return Uncompared(f"the data here are not those of the entry: {self.difference}")
+        return wrong
 
 
-def data_here(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> DataHere | Undefined:
-    """Load the data of a run, if they are here; prepare them if necessary.
+def load_local_data(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> LocalData | Undefined:
+    """Load the data of a run, prepared if necessary; undefined where this machine does not have them.
 
     Raises:
         EmbenchError: the data or the file of withheld labels are damaged.
@@ -82,45 +87,46 @@ def data_here(folder: Path, run: Manifest, record: Record, data_root: Path | Non
     except (DataError, UsageError) as error:
         return Undefined(f"not compared with the data: {error.what}")
     cohort = _cohort(source, resolve_protocol(run), ",".join(run.targets), tuple(run.method.modalities))
-    named = run.cohort.subjects
-    if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
+    subjects = run.cohort.subjects
+    if is_own(run.dataset.name) and not (isinstance(subjects, int) or set(subjects) & cohort.groups.keys()):
         return Undefined(f"not compared with the data: another key of pseudonyms ({KEY_FILE.as_posix()}) is here")
     if get_raw_files_digest(run) == source.files_digest(cohort.card):
-        return DataHere(cohort, "")
+        return LocalData(cohort, "")
     if record.labels is None:
-        seal = compare_seal(folder / SEAL_FILE, _compute_labels(run, cohort), source.raw_digest())
-        return DataHere(cohort, "their labels were withheld with another key" if seal == "other files" else "")
-    apart = [*compare_labels(record.labels, _compute_labels(run, cohort)), *wrong_cohort(run, record, cohort)]
-    return DataHere(cohort, apart[0] if apart else "")
+        match = compare_label_hash(folder / LABEL_HMAC_FILE, _compute_labels(run, cohort), source.raw_digest())
+        return LocalData(cohort, "their labels were withheld with another key" if match == "other files" else "")
+    wrong = [*compare_labels(record.labels, _compute_labels(run, cohort)), *find_wrong_cohort(run, record, cohort)]
+    return LocalData(cohort, wrong[0] if wrong else "")
 
 
 _cohort = lru_cache(maxsize=16)(Source.cohort)
 
 
-def wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohort, data_root: Path | None) -> list[str]:
-    """Return differences between the labels of an entry, or their seal, and the labels of the data here."""
+def find_wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohort, data_root: Path | None) -> list[str]:
+    """Return differences between the labels of an entry, or their HMAC, and the labels of the data here."""
     labels = _compute_labels(run, cohort)
     if record.labels is not None:
         return compare_labels(record.labels, labels)
-    seal = compare_seal(folder / SEAL_FILE, labels, find_source(run.dataset.name, data_root).raw_digest())
-    return [] if seal == "same" else [f"{SEAL_FILE}: the withheld labels are not those of the data"]
+    match = compare_label_hash(folder / LABEL_HMAC_FILE, labels, find_source(run.dataset.name, data_root).raw_digest())
+    return [] if match == "same" else [f"{LABEL_HMAC_FILE}: the withheld labels are not those of the data"]
 
 
 def _compute_labels(run: Manifest, cohort: Cohort) -> Labels:
+    """Compute the labels of a run's targets from the data."""
     if run.config.get("train_dataset"):  # its own folds are of the other dataset
-        return cohort_labels(cohort, cohort.targets, {}, cohort.positions)
+        return compute_cohort_labels(cohort, cohort.targets, {}, cohort.positions)
     folds = {seed: cohort.folds(resolve_protocol(run), seed) for seed in run.seeds}
-    return cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
+    return compute_cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
 
 
-def wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+def find_wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Return units of the data here that an entry neither predicts nor counts as unpredicted."""
     return find_miscounted_units(record.predictions, cohort, run.seeds)
 
 
-def wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Return differences from the data here in an entry's subjects, folds, repaired units, and times and stimuli of
-    units."""
+def find_wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    """Return differences between an entry and the data here: in folds, in the subject, time and stimulus of units, in
+    session lengths, excluded subjects and the proportion of repaired units."""
     wrong = [] if run.config.get("train_dataset") else _wrong_folds(run, record, cohort)
     known = {(u.id, u.subject, u.recording, u.stimulus, f"{u.start_s:.6g}") for u in cohort.units}
     if odd := sorted(list_unit_facts(record) - known):
@@ -130,11 +136,12 @@ def wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     about: dict[str, Any] = {"session_s": run.cohort.session_s, "left_out": run.cohort.left_out}
     again: dict[str, Any] = {"session_s": cohort.sessions, "left_out": [dict(row) for row in cohort.excluded]}
     if run.cohort.repaired is not None:
-        about["repaired"], again["repaired"] = run.cohort.repaired, repaired_share(cohort)
+        about["repaired"], again["repaired"] = run.cohort.repaired, compute_repaired_share(cohort)
     return wrong + [f"run.yaml: {difference}" for difference in differences(about, again, "cohort")]
 
 
 def _wrong_folds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    """Return a sentence if the protocol assigns subjects to other folds than the record does; else nothing."""
     protocol = resolve_protocol(run)
     dealt = record_folds(cohort, {seed: cohort.folds(protocol, seed) for seed in run.seeds})
     ours, theirs = ({tuple(str(row[n]) for n in _OF_FOLDS) for row in rows} for rows in (dealt, record.folds))
@@ -146,7 +153,7 @@ def _wrong_folds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
 
 
 def list_unit_facts(record: Record) -> set[tuple[str, ...]]:
-    """Return the unit, subject, recording, stimulus and start of all rows, as texts."""
+    """Return (unit, subject, recording, stimulus, start in s) of all rows, as texts."""
     rows = record.predictions.distinct("unit", "subject", "recording", "stimulus", "start_s")
     return {(*names, f"{start:.6g}") for *names, start in rows}
 
@@ -154,7 +161,7 @@ def list_unit_facts(record: Record) -> set[tuple[str, ...]]:
 _OF_FOLDS = ("seed", "fold", "role", "subject", "group")
 
 
-def wrong_associations(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+def find_wrong_associations(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Return differences between the recorded confound analysis and the analysis of the entry's predictions on the data
     here. Raises EmbenchError where the data are damaged."""
     units = {unit.id for unit in cohort.units}
@@ -175,8 +182,8 @@ def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict
             own = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
             columns = target.columns if target.traits.several else ["score"]
             scores = np.stack([own[c] for c in columns], 1)
-            owed = own.rows_with(method=UNPREDICTED)
-            scores[owed] = as_scored(own["score"])[owed, None]
+            missing = own.rows_with(method=UNPREDICTED)
+            scores[missing] = as_scored(own["score"])[missing, None]
             positions = np.array([at[name] for name in own["unit"].tolist()])
             parts.append((target, seed, positions, scores))
             folds.append((target, seed, positions, own["fold"]))
@@ -191,16 +198,15 @@ def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict
     found = run_confound_test(
         values, folds_of, studies, cohort, record.scores, judged, protocol, placebo_seeds=placebo_seeds
     )
-    return found if seeds else {target: _drop_key(made, "placebo_seeds") for target, made in found.items()}
-
-
-def _drop_key(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in mapping.items() if key != name}
+    return found if seeds else {target: _without_names(made, ["placebo_seeds"]) for target, made in found.items()}
 
 
 def compare_labels(recorded: Labels, labels: Labels, those: str = "of the data") -> list[str]:
-    """Return a sentence with the number of labels that differ between a record and the data, or another record; empty
-    where none differ."""
+    """Return a sentence with the number of labels that differ between a record and the data; nothing where none differ.
+
+    Args:
+        those: names the other labels in the sentence, where they are of another record.
+    """
     theirs, ours = _index_by_unit(recorded), _index_by_unit(labels)
     different = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     if not different:
@@ -210,11 +216,11 @@ def compare_labels(recorded: Labels, labels: Labels, those: str = "of the data")
 
 
 def get_raw_files_digest(run: Manifest) -> str | None:
-    """Return the digest of the raw files; for entries older than this field, the digest of the first release."""
+    """Return the digest of a run's raw files; where the record lacks it, that of the dataset's first release."""
     return run.dataset.files or next(iter(find_releases(run.dataset.name)), None)
 
 
-def files_here(run: Manifest, data_root: Path | None) -> str | None:
+def hash_local_files(run: Manifest, data_root: Path | None) -> str | None:
     """Return the digest of the raw files and label rules of a run's dataset here; None where there are no files."""
     try:
         source = find_source(run.dataset.name, data_root)
@@ -236,28 +242,29 @@ def _index_by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, fl
 # trusted.
 
 Trained = Mapping[tuple[int, int], Sequence[int] | None]
-"""(Seed, fold) -> the units (positions in the cohort) with labels that a method was fitted on; None where they are of
-another dataset."""
+"""(Seed, fold) -> positions of the labelled units that a method was fitted on; None if they are of another dataset."""
 
 
-def wrong_confound_only(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+def find_wrong_confound_only(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Return differences between an entry's confound-only models and those fitted on the data here."""
     if record.labels is None:
-        return _wrong_sealed(run, record, cohort)
+        return _find_wrong_redacted_models(run, record, cohort)
     return compare_controls(run, record, cohort, _list_training_units(run, cohort))
 
 
 def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:
-    """Return a sentence for each confound-only model that differs from the one fitted on the cohort: in any digit where
-    library versions are equal, else by its scores."""
-    of_itself = (MODEL, UNPREDICTED, *MADE_BY_METHOD)
-    recorded = record.predictions.take(~np.isin(record.predictions["method"], of_itself))
+    """Return a sentence for each confound-only model that differs from the one fitted on the cohort. With equal library
+    versions, predictions must be equal; else the scores must be close.
+
+    Args:
+        trained: see `Trained`.
+    """
+    by_method = (MODEL, UNPREDICTED, *MADE_BY_METHOD)
+    recorded = record.predictions.take(~np.isin(record.predictions["method"], by_method))
     fitted = _refit_controls(run, record, cohort, trained)
     names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
     wrong = [
-        name
-        for name in names
-        if not _are_equal(_select_control_rows(recorded, name), _select_control_rows(fitted, name))
+        name for name in names if not _are_equal(_select_model_rows(recorded, name), _select_model_rows(fitted, name))
     ]
     if not wrong:
         return []
@@ -269,22 +276,20 @@ def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Tra
 
 
 def _list_training_units(run: Manifest, cohort: Cohort) -> Trained:
-    """Return the units of each fold with labels that a run may use; None for a method that was trained on another
-    dataset."""
+    """Return the labelled units of each fold that a run may use; nothing for training on another dataset."""
     if run.config.get("train_dataset"):
         return {}
-    protocol, lots = resolve_protocol(run), FewLabels(*get_label_limits(run))
+    protocol, limits = resolve_protocol(run), FewLabels(*get_label_limits(run))
     trained = dict[tuple[int, int], Sequence[int] | None]()
     for seed in run.seeds:
         for fold in cohort.folds(protocol, seed):
             train, scored = (cohort.find_positions(ids) for ids in (fold.train, (*fold.val, *fold.test)))
-            trained[seed, fold.index] = lots.drawn(cohort, train, scored, seed, fold.index, protocol).tolist()
+            trained[seed, fold.index] = limits.drawn(cohort, train, scored, seed, fold.index, protocol).tolist()
     return trained
 
 
 def _refit_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
-    """Fit all confound-only models again, and return their rows for the units that the record's method has to
-    predict."""
+    """Refit all confound-only models, and return their rows for the units that the method has to predict."""
     protocol, rows = resolve_protocol(run), record.predictions.own
     confound_only = FoldConfounds(
         cohort, protocol, _fit_studies(run, cohort, protocol), recorded_given(run.calibration_data)
@@ -307,14 +312,14 @@ def _refit_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trai
 
 
 def _fit_studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
-    """Return the fits of protocol-phase models that protocols from version 3 on report."""
+    """Fit the protocol-phase models of a run's targets and seeds; none under a leaking protocol."""
     if protocol.leaks:
         return {}
     return make_studies(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
 
 
-def _select_control_rows(rows: Predictions, control: str) -> Predictions:
-    """Select the rows of one confound-only model, in a fixed order."""
+def _select_model_rows(rows: Predictions, control: str) -> Predictions:
+    """Select the rows of one confound-only model, sorted by target, unit, seed and fold."""
     own = rows.take(rows.rows_with(method=control))
     return own.take(np.lexsort([own[name] for name in ("fold", "seed", "unit", "target")]))
 
@@ -339,13 +344,13 @@ def _scores_differ(recorded: Mapping[str, Any], again: Mapping[str, Any], contro
     return was.keys() != now.keys() or any(abs(was[name] - now[name]) > ANOTHER_REVISION for name in was)
 
 
-def _wrong_sealed(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Return sentences on confound-only models with other primary metric scores, for entries without predictions."""
+def _find_wrong_redacted_models(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    """Return a sentence for each confound-only model whose primary metric differs, for entries without predictions."""
     protocol = resolve_protocol(run)
     blank = list(empty_predictions(cohort, protocol, run.seeds))
     given = recorded_given(run.calibration_data)
     scored = evaluation.score_predictions(blank, cohort, protocol, method=False, given=given)
-    again, theirs = seal_scores(scored.scores)["confound_only"], record.scores["confound_only"]
+    again, theirs = redact_scores(scored.scores)["confound_only"], record.scores["confound_only"]
     left_out = {*CONSTANT_MODELS, *MADE_BY_METHOD}
     names = [name for name in dict.fromkeys([*theirs, *again]) if name not in left_out]
     exact = _is_reproducible(run)
@@ -361,9 +366,8 @@ _OTHER_LIBRARIES = 0.005
 
 
 def find_board_differences(folder: Path, others: Iterable[Path]) -> list[str] | Undefined:
-    """Return differences between an entry's labels, folds and confound-only models and those of other entries with the
-    same leaderboard, protocol and targets. Undefined where no other entry confirms the models. Only one of several
-    equal entries is read."""
+    """Return differences between an entry and the `others` of the same dataset, protocol and targets: in labels, folds
+    and confound-only models. Undefined where no other entry confirms the models."""
     run, known = read_manifest(folder), dict[Any, Path]()
     for path in others:
         if path != folder and _load_facts(path).board == build_board_key(run):
@@ -383,7 +387,7 @@ def find_same_entry(folder: Path, others: Iterable[Path]) -> str | None:
     run = read_manifest(folder)
     means = dict(list_means(read_scores(folder, run.entry)["scores"]))
     for path in others:
-        if path != folder and _load_facts(path).plugins == _plugins(run):
+        if path != folder and _load_facts(path).plugins == _get_plugins(run):
             other = read_manifest(path)
             if dict(list_means(read_scores(path, other.entry)["scores"])) == means:
                 return other.id
@@ -391,9 +395,10 @@ def find_same_entry(folder: Path, others: Iterable[Path]) -> str | None:
 
 
 NEAR, WHITE = 0.995, 0.04
-"""Minimum correlation of a fold's scores that suggests a copy, and maximum autocorrelation of noise. Differences
-between honest methods follow the signals, so they are not white in time."""
+"""Minimum correlation of a fold's scores that suggests a copy, and maximum autocorrelation of noise that was added to
+it. Differences between honest methods follow the signals, so their autocorrelation is higher."""
 _FEWEST = 200
+"""Minimum number of neighbouring residuals from which the autocorrelation is estimated."""
 
 
 def describe_copy(record: Record, other: Record) -> str:
@@ -424,8 +429,7 @@ def describe_copy(record: Record, other: Record) -> str:
 
 
 def find_copy(folder: Path, others: Iterable[Path]) -> str:
-    """Return how an entry copies the predictions of another entry of its leaderboard, and its name; empty where it does
-    not."""
+    """Return how an entry copies the predictions of another one on its leaderboard, and its name; empty if not."""
     record = read_record(folder)
     for path in others if record.labels is not None else ():
         same_board = path != folder and _load_facts(path).board == build_board_key(record.manifest)
@@ -435,8 +439,8 @@ def find_copy(folder: Path, others: Iterable[Path]) -> str:
 
 
 def _compute_residuals(one: np.ndarray, other: np.ndarray) -> np.ndarray | None:
-    """Return the residuals (n,) of a fold's scores on another entry's, 0 where they are equal; None where they are not
-    near."""
+    """Return the residuals (n,) of a fold's scores `one` (n,) regressed on another entry's scores `other` (n,): zeros
+    where they are proportional, None where their correlation is below `NEAR`."""
     one, other = one - one.mean(), other - other.mean()
     if not (one.std() and other.std()) or np.corrcoef(one, other)[0, 1] < NEAR:
         return None
@@ -454,8 +458,7 @@ class _Facts(NamedTuple):
 
 
 def _load_facts(folder: Path) -> _Facts:
-    """Return the facts of an entry, cached until its file's size or time changes, since each new entry needs those of
-    all others."""
+    """Return the facts of an entry, cached until its file's size or time changes."""
     status = (folder / RUN_FILE).stat()
     return _read_facts(folder, status.st_size, status.st_mtime_ns)
 
@@ -463,15 +466,17 @@ def _load_facts(folder: Path) -> _Facts:
 @cache
 def _read_facts(folder: Path, _size: int, _changed: int) -> _Facts:
     run = read_manifest(folder)
-    return _Facts(build_board_key(run), build_controls_key(run), build_shared_key(run), _plugins(run))
+    return _Facts(build_board_key(run), build_controls_key(run), build_shared_key(run), _get_plugins(run))
 
 
-def _plugins(run: Manifest) -> tuple[object, ...]:
+def _get_plugins(run: Manifest) -> tuple[object, ...]:
+    """Return the parts of a run's method, its modalities and its calibration data."""
     method = run.method
     return method.encoders, method.fusion, method.pretrainers, method.modalities, run.calibration_data
 
 
 def _compare_with_entry(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator[str]:
+    """Yield differences between the entry in `folder` and the entry in `path`, of the same leaderboard."""
     other = read_record(path)
     other_run = other.manifest
     than = f"of {path.name}, on the same leaderboard"
@@ -485,20 +490,18 @@ def _compare_with_entry(run: Manifest, record: Record, folder: Path, path: Path)
         yield f"folds: not dealt as those {than}"
     if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
         yield f"run.yaml: cohort.session_s: not those {than}"
-    same, apart = (
-        build_controls_key(run) == build_controls_key(other_run),
-        MADE_BY_METHOD if run.calibration_data == other_run.calibration_data else COMPARED,
-    )
+    same = build_controls_key(run) == build_controls_key(other_run)
+    ignored = MADE_BY_METHOD if run.calibration_data == other_run.calibration_data else COMPARED
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in CONTROL_LIBRARIES)
     if (record.labels is None) != (other.labels is None):
         yield f"labels: only one of two entries contains them, this one or that {than}"
         return
     if record.labels is None or other.labels is None:
-        seals = [(each / SEAL_FILE).read_text().split() for each in (folder, path)]
-        if len({seal[-1] for seal in seals}) == 1 and seals[0] != seals[1]:
-            yield f"{SEAL_FILE}: made of other labels than that {than}"
+        hmacs = [(each / LABEL_HMAC_FILE).read_text().split() for each in (folder, path)]
+        if len({texts[-1] for texts in hmacs}) == 1 and hmacs[0] != hmacs[1]:
+            yield f"{LABEL_HMAC_FILE}: made of other labels than that {than}"
         if same and exact and run.seeds == other_run.seeds:
-            here, there = (_without_names(each.scores["confound_only"], apart) for each in (record, other))
+            here, there = (_without_names(each.scores["confound_only"], ignored) for each in (record, other))
             yield from [f"scores.json: confound_only: not those {than}"] if here != there else []
         return
     yield from compare_labels(record.labels, other.labels, than)
@@ -506,12 +509,12 @@ def _compare_with_entry(run: Manifest, record: Record, folder: Path, path: Path)
     if odd := sorted({row[0] for row in units - other_units} & {row[0] for row in other_units}):
         yield f"predictions: {len(odd)} units have other people, stimuli or times than those {than}, such as {odd[0]}"
     found = _compare_tables(record.predictions, other.predictions, exact=exact) if same else ()
-    if names := [name for name in found if name not in apart]:
+    if names := [name for name in found if name not in ignored]:
         yield f"confound_only: {', '.join(names)}: not those {than}"
 
 
-def _without_names(confound_only: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: scores for name, scores in confound_only.items() if name not in names}
+def _without_names(mapping: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name not in names}
 
 
 def _list_test_folds(record: Record) -> dict[tuple[str, str], set[tuple[str, str]]]:
@@ -524,7 +527,8 @@ def _list_test_folds(record: Record) -> dict[tuple[str, str], set[tuple[str, str
 
 
 def _compare_tables(one: Predictions, other: Predictions, *, exact: bool) -> Iterator[str]:
-    """Yield the confound-only models with different scores in shared units, or that one of two tables lacks there."""
+    """Yield the names of confound-only models that differ between two tables in the units that both predict: by
+    `TOLERANCE` if `exact`, else by their mean. A model that one table lacks there differs, too."""
     names = {name for part in (one, other) for name in part.texts("method").names.tolist()}
     shared = np.intersect1d(_build_keys(one, MODEL), _build_keys(other, MODEL))
     for name in sorted(names - {MODEL, UNPREDICTED}):

@@ -22,42 +22,27 @@ from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import TUNING_FILE, Record, read_folds, read_manifest
 from embench.records.scores import Scores
 
-SEAL_FILE = "labels.hmac"
+LABEL_HMAC_FILE = "labels.hmac"
 DIGITS = 3
 FEWEST_UNITS = 24
-"""Minimum number of labelled units in each tested fold. With fewer, all labelings can be tried one by one in
-seconds."""
+"""Minimum number of labelled units in each tested fold. With fewer, all labelings can be tried in seconds."""
 FEWEST_SUBJECTS = 5
-"""Minimum number of subjects behind each published number, and minimum difference between the subjects of two entries
-if these differ."""
+"""Minimum number of subjects behind each published number, and of subjects that are in only one of two entries."""
 FEWEST_FREE = 80
-"""Minimum number of free labels under a seal; a subject whose labels are all equal counts as one."""
-SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, TUNING_FILE})
-_KEPT = (
-    *(
-        "schema",
-        "primary_metrics",
-        "level",
-        "scores",
-        "confound_only",
-        "differences",
-        "cleared_all",
-        "not_cleared",
-        "absent",
-    ),
-    "calibration_gain",
-)
+"""Minimum number of free labels behind an HMAC, so that not all can be tried; a subject's equal labels count once."""
+REDACTED_FILES = frozenset({"run.yaml", "scores.json", LABEL_HMAC_FILE, AUDIT_FILE, TUNING_FILE})
+_KEPT = ("schema", "primary_metrics", "level", "scores", "confound_only", "absent", "calibration_gain")
+"""Parts of scores.json that are published without labels."""
 _KEPT_NUMBERS = ("mean", "std", "low", "high", "subjects", "over")
 CONSTANT_MODELS = frozenset({"majority", "prior"})
-"""Controls that everybody can repeat without data: whoever draws the decisions of `prior` again learns from its
-accuracy how many of them are right."""
+"""Confound-only models that anyone can repeat without data. Whoever repeats the random decisions of `prior` could learn
+from its accuracy how many of them are right."""
 _UNPUBLISHED = {"undefined": {"id": "withheld"}}
 _SAME_FILES = b"embench: the raw files of this dataset"
 
 
-def why_labels_show(predictions: Predictions, labels: Labels) -> str:
-    """Return the reason why labels could be derived from scores of these predictions, whatever is omitted; empty if
-    they could not."""
+def explain_derivable_labels(predictions: Predictions, labels: Labels) -> str:
+    """Return the reason why labels could be derived from published scores of these predictions; empty if not."""
     known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
     rows = predictions.take(predictions.rows_with(method=MODEL))
     tested: dict[tuple[str, int, int], int] = {}
@@ -79,14 +64,13 @@ def why_labels_show(predictions: Predictions, labels: Labels) -> str:
 
 
 def explain_label_disclosure(folds: Iterable[Mapping[str, Any]], leaderboard: Path) -> str:
-    """Return the reason why publishing an entry with these folds would disclose withheld labels. The difference between
-    two entries' scores discloses labels if too few subjects are in only one of the two. Empty if no such entry is in
-    the leaderboard."""
-    people = tested_subjects(folds)
+    """Return the reason why publishing an entry with these folds would disclose withheld labels; empty if not. Scores
+    differ by the labels of few subjects if fewer than `FEWEST_SUBJECTS` are in only one of two entries."""
+    subjects = tested_subjects(folds)
     for other in [path.parent for path in sorted(leaderboard.glob("*/[!.]*/run.yaml"))]:
-        apart = people ^ tested_subjects(read_folds(other, read_manifest(other)))
-        if 0 < len(apart) < FEWEST_SUBJECTS:
-            which = f"{len(apart)} subjects are in only one of this entry and {other.name}"
+        in_one = subjects ^ tested_subjects(read_folds(other, read_manifest(other)))
+        if 0 < len(in_one) < FEWEST_SUBJECTS:
+            which = f"{len(in_one)} subjects are in only one of this entry and {other.name}"
             return f"the labels of this dataset are not public, and {which}: the difference of scores is theirs"
     return ""
 
@@ -96,14 +80,14 @@ def tested_subjects(folds: Iterable[Mapping[str, Any]]) -> set[str]:
     return {str(row["subject"]) for row in folds if row["role"] == "test"}
 
 
-def seal_record(record: Record) -> Record:
+def redact_record(record: Record) -> Record:
     """Return the record without the parts that reveal labels."""
     return replace(
-        record, predictions=Predictions.none(), labels=None, scores=Scores(seal_scores(record.scores)), history=()
+        record, predictions=Predictions.none(), labels=None, scores=Scores(redact_scores(record.scores)), history=()
     )
 
 
-def seal_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
+def redact_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Return rounded scores without scores of folds, cuts, counts of comparisons and names of subjects. Confound-only
     models, and gains over them, keep the primary metric only; models of `CONSTANT_MODELS` are omitted. Already sealed
     scores are returned unchanged."""
@@ -124,6 +108,7 @@ def seal_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _round_values(value: Any) -> Any:
+    """Return a part of scores.json with rounded numbers; a score of fewer than `FEWEST_SUBJECTS` is removed."""
     if isinstance(value, Mapping):
         if "mean" in value and value.get("subjects", FEWEST_SUBJECTS) < FEWEST_SUBJECTS:
             return dict(_UNPUBLISHED)
@@ -135,7 +120,7 @@ def _round_values(value: Any) -> Any:
     return round(value, DIGITS) if isinstance(value, float) else value
 
 
-def seal_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+def redact_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     """Return an audit's findings without numbers and names, which describe single subjects, folds or units."""
     findings = [{**{name: f[name] for name in ("check", "severity", "id")}, "evidence": {}} for f in audit["findings"]]
     kept = {name: audit[name] for name in ("version", "run", "digests", "counts") if name in audit}
@@ -144,47 +129,46 @@ def seal_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "findings": findings, "measured": {}, "skipped": {}}
 
 
-def seal_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:
+def redact_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:
     """Return the choices of a tuned run without the scores of validation subjects behind them."""
     return {**tuning, "choices": [{**choice, "scores": []} for choice in tuning["choices"]]}
 
 
 def find_revealing_part(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
     """Return the part of an entry's folder that must be absent if labels are withheld; empty without such a part."""
-    more = sorted({path.name for path in folder.iterdir()} - SEALED_FILES)
+    more = sorted({path.name for path in folder.iterdir()} - REDACTED_FILES)
     if more:
         return f"the file {more[0]}"
     if run.entry is None or run.entry.rows or run.entry.labels or run.entry.confound_only:
         return "predictions or labels, shared with other entries"
     tuned = parse_json(read_text(folder / TUNING_FILE)) if (folder / TUNING_FILE).is_file() else None
-    if tuned is not None and seal_tuning(tuned) != tuned:
+    if tuned is not None and redact_tuning(tuned) != tuned:
         return f"scores of validation subjects in {TUNING_FILE}"
-    if seal_scores(scores) != scores:
+    if redact_scores(scores) != scores:
         return "scores of folds, names of subjects, or more than three digits in scores.json"
-    if audit is not None and seal_audit(audit) != audit:
+    if audit is not None and redact_audit(audit) != audit:
         return "measurements in audit.json"
     return ""
 
 
-def seal_labels(labels: Labels, key: bytes) -> str:
-    """Return the text of `labels.hmac`: an HMAC of the sorted labels, and a value by which others can check whether
-    their raw files give the same key."""
+def hash_labels(labels: Labels, key: bytes) -> str:
+    """Return the text of `labels.hmac`: an HMAC of the sorted labels, and one of a constant, to compare the `key`."""
     content = "\n".join(labels.lines()).encode()
     return f"labels {_hmac(key, content)}\nfiles {_hmac(key, _SAME_FILES)}\n"
 
 
-def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "other labels", "other files"]:
-    """Compare labels with the seal in the file `path`; return `other files` if another key made the seal, so that
-    labels cannot be compared.
+def compare_label_hash(path: Path, labels: Labels, key: bytes) -> Literal["same", "other labels", "other files"]:
+    """Compare labels with the HMAC in the file `path`; `other files`: another key made it, so that labels cannot be
+    compared.
 
     Raises:
-        DataError: the file cannot be read, or is not a seal.
+        DataError: the file cannot be read, or is not such a file.
     """
     try:
         lines = dict(line.split(" ", 1) for line in path.read_text(encoding="ascii").splitlines())
     except (OSError, ValueError) as error:
         raise DataError(f"the file of withheld labels cannot be read: {error}", where=str(path)) from error
-    ours = dict(line.split(" ", 1) for line in seal_labels(labels, key).splitlines())
+    ours = dict(line.split(" ", 1) for line in hash_labels(labels, key).splitlines())
     if lines.keys() != ours.keys():
         raise DataError(
             "the file does not contain withheld labels", where=str(path), expected="the lines `labels` and `files`"

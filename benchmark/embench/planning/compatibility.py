@@ -25,18 +25,15 @@ from embench.planning.parts import Method, Pretraining
 from embench.registry.catalogue import is_object
 from embench.store import Store
 
-# Compatibility of parts as plugins declare it: the check of a method, and the matrix of all.
-
 
 def check_parts(method: Method, kind: type[Any]) -> None:
-    """Refuse encoders that do not read their modality, a fusion (`kind`, its class) that does not take this number of
-    modalities, and pretrainers that fit neither. Raises UsageError that names the missing capability and plugins that
-    fit."""
+    """Check that encoders read their modalities, that the fusion accepts their number, and that pretrainers fit both.
+    Raises UsageError that names the missing capability and plugins that fit. `kind`: class of the fusion."""
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load("encoder", part.name)
         missing = [p for p in names_in(m) if registry.known_as(encoder.accepts, p) is None]
         if missing:
-            readers = [name for name, kind in _plugins("encoder") if registry.known_as(kind.accepts, m)]
+            readers = [name for name, kind in _load_plugins("encoder") if registry.known_as(kind.accepts, m)]
             raise UsageError(
                 f"encoder {part.short} does not read {', '.join(missing)}",
                 where=f"modality {m}",
@@ -58,14 +55,16 @@ def check_parts(method: Method, kind: type[Any]) -> None:
             )
     if issubclass(kind, Fusion):
         n = len(method.modalities)
-        if not _takes(kind, n):
-            span = _size(kind)
-            others = [name for name, other in _plugins("fusion") if issubclass(other, Fusion) and _takes(other, n)]
+        if not _accepts(kind, n):
+            span = _format_arity(kind)
+            others = [
+                name for name, other in _load_plugins("fusion") if issubclass(other, Fusion) and _accepts(other, n)
+            ]
             raise UsageError(
                 f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, but the run "
                 f"has {n}: {', '.join(method.modalities)}",
                 where="--fusion",
-                expected=_offered(f"for {n} modalities, a fusion", others),
+                expected=_format_offer(f"for {n} modalities, a fusion", others),
                 hint="add modalities with --modalities, or choose another --fusion"
                 if n < kind.arity[0]
                 else f"choose one modality: --modalities {method.modalities[0]}",
@@ -75,8 +74,7 @@ def check_parts(method: Method, kind: type[Any]) -> None:
 
 
 def check_inputs(method: Method, card: Card) -> None:
-    """Refuse an encoder that cannot read a dataset's channels of its modality: too few, or others than it needs. Raises
-    UsageError."""
+    """Check that each encoder can read the dataset's channels of its modality. Raises UsageError where it cannot."""
     counts = {m: len(own.channels) for m, own in card.modalities.items()}
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load("encoder", part.name)
@@ -99,6 +97,7 @@ def check_inputs(method: Method, card: Card) -> None:
 
 
 def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:
+    """Check that a pretrainer fits the encoders and the fusion. Raises UsageError."""
     pretrainer: type[Pretrainer] = registry.load("pretrainer", step.part.name)
     if method.inputs == "features":
         raise UsageError(
@@ -107,22 +106,22 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
         )
     for m in method.find_trained_modalities(step):
         instance: Encoder = registry.load("encoder", method.encoders[m].name)(method.encoders[m].recipe)
-        if what := _lacks(pretrainer, instance):
+        if what := _find_missing(pretrainer, instance):
             raise UsageError(
                 f"pretrainer {step.part.short} requires {what}, but encoder {method.encoders[m].short} does not "
                 "offer it",
                 where=f"--pretrainer {step.part.short}, modality {m}",
-                expected=_offered(f"an encoder of {m}", _encoders_for(pretrainer, m, method.preset)),
+                expected=_format_offer(f"an encoder of {m}", _find_encoders(pretrainer, m, method.preset)),
             )
-    if needed := _lacks_of_fusion(pretrainer, fusion):
+    if needed := _find_missing_in(pretrainer, fusion):
         raise UsageError(
             f"pretrainer {step.part.short} trains the complete model and requires {needed}",
             where=f"--fusion {method.fusion.short}",
-            expected=_offered("a fusion", _fusions_for(pretrainer, len(method.modalities))),
+            expected=_format_offer("a fusion", _find_fusions(pretrainer, len(method.modalities))),
         )
 
 
-def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
+def _find_missing(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
     """Return the capability that a pretrainer needs and an encoder lacks; None if there is none."""
     if missing := sorted(pretrainer.needs_encoder - encoder.offers):
         return ", ".join(missing)
@@ -131,7 +130,7 @@ def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
     return None if fine else f"input of kind {' or '.join(sorted(pretrainer.needs_input))}"
 
 
-def _lacks_of_fusion(pretrainer: type[Pretrainer], fusion: type[Any]) -> str | None:
+def _find_missing_in(pretrainer: type[Pretrainer], fusion: type[Any]) -> str | None:
     """Return the capability that a pretrainer needs and a fusion, or an estimator, lacks; None if there is none."""
     if missing := sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset())):
         return ", ".join(missing)
@@ -139,78 +138,76 @@ def _lacks_of_fusion(pretrainer: type[Pretrainer], fusion: type[Any]) -> str | N
     return None if pretrainer.scope != "model" or end_to_end else "a fusion trained end to end"
 
 
-def _encoders_for(pretrainer: type[Pretrainer], modality: str, preset: str) -> list[str]:
+def _find_encoders(pretrainer: type[Pretrainer], modality: str, preset: str) -> list[str]:
     """Return the encoders of a modality that a pretrainer can train."""
-    found = ((name, kind) for name, kind in _plugins("encoder") if registry.known_as(kind.accepts, modality))
-    return [n for n, kind in found if preset in kind.recipes and not _lacks(pretrainer, kind(kind.recipes[preset]))]
-
-
-def _fusions_for(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
-    """Return the fusions of this number of modalities under which a pretrainer can train the whole model."""
+    found = ((name, kind) for name, kind in _load_plugins("encoder") if registry.known_as(kind.accepts, modality))
     return [
-        name
-        for name, kind in _plugins("fusion")
-        if issubclass(kind, Fusion) and not _lacks_of_fusion(pretrainer, kind) and _takes(kind, modalities)
+        n for n, kind in found if preset in kind.recipes and not _find_missing(pretrainer, kind(kind.recipes[preset]))
     ]
 
 
-def _takes(fusion: type[Fusion], modalities: int) -> bool:
+def _find_fusions(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
+    """Return the fusions of this number of modalities under which a pretrainer can train the whole model."""
+    return [
+        name
+        for name, kind in _load_plugins("fusion")
+        if issubclass(kind, Fusion) and not _find_missing_in(pretrainer, kind) and _accepts(kind, modalities)
+    ]
+
+
+def _accepts(fusion: type[Fusion], modalities: int) -> bool:
     """Return True if a fusion takes this number of modalities."""
     least, most = fusion.arity
     return least <= modalities <= (most or modalities)
 
 
-def _plugins(kind: str) -> Iterator[tuple[str, Any]]:
+def _load_plugins(kind: str) -> Iterator[tuple[str, Any]]:
     """Yield name and class of every plugin of a kind that can be loaded."""
     for name in registry.names(kind):
         with suppress(PluginError):
             yield name, registry.load(kind, name)
 
 
-def _offered(what: str, names: Sequence[str]) -> str:
+def _format_offer(what: str, names: Sequence[str]) -> str:
+    """Return `what` was expected, with the names of plugins that are it."""
     return f"{what} such as {', '.join(names)}" if names else f"{what}; none is installed"
 
 
-Goes = Literal["yes", "hidden", "-"]
+Verdict = Literal["yes", "hidden", "-"]
+"""Whether a pretrainer and a fusion fit: `hidden` only with an encoder without features."""
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Compatible combinations of all plugins that can be loaded, by written name.
+    """Compatible combinations of all plugins that can be loaded, by name.
 
     Args:
-        reads: encoder -> its modalities.
-        features: encoders with features, which estimators are fitted to.
+        reads: encoder -> its modalities. `features`: the encoders that compute features for estimators.
         sizes: fusion -> its number of modalities, in words.
         trains: encoder -> the pretrainers that can train it (with its recipe `small`, if any).
-        under: fusion -> pretrainer -> compatibility; `hidden`: with an encoder without features.
+        under: fusion -> pretrainer -> whether they fit.
     """
 
     reads: Mapping[str, tuple[str, ...]]
     features: tuple[str, ...]
     sizes: Mapping[str, str]
     trains: Mapping[str, tuple[str, ...]]
-    under: Mapping[str, Mapping[str, Goes]]
+    under: Mapping[str, Mapping[str, Verdict]]
 
     def allows(self, pretrainer: str, encoder: str, fusion: str) -> bool:
         """Return True if the planner accepts the three together."""
-        goes = self.under[fusion][pretrainer]
-        return pretrainer in self.trains[encoder] and (
-            goes == "yes" or (goes == "hidden" and encoder not in self.features)
-        )
+        verdict = self.under[fusion][pretrainer]
+        fits = verdict == "yes" or (verdict == "hidden" and encoder not in self.features)
+        return pretrainer in self.trains[encoder] and fits
 
     def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
-        """Return title, head and rows of each table: modalities of encoders, pretrainers of encoders, and pretrainers
-        under fusions."""
+        """Return (title, head, rows) of each table: modalities of encoders, pretrainers of encoders and of fusions."""
         pretrainers = list(next(iter(self.under.values()), ()))
+        modalities = [[name, " ".join(read)] for name, read in self.reads.items()]
         trained = [[name, *("yes" if p in those else "-" for p in pretrainers)] for name, those in self.trains.items()]
-        under = [[name, self.sizes[name], *goes.values()] for name, goes in self.under.items()]
+        under = [[name, self.sizes[name], *verdicts.values()] for name, verdicts in self.under.items()]
         return [
-            (
-                "modalities that encoders read",
-                ["encoder", "modalities"],
-                [[n, " ".join(read)] for n, read in self.reads.items()],
-            ),
+            ("modalities that encoders read", ["encoder", "modalities"], modalities),
             ("encoders that a pretrainer can train", ["encoder", *pretrainers], trained),
             ("fusions and estimators that a pretrainer supports", ["fusion", "modalities", *pretrainers], under),
         ]
@@ -225,29 +222,33 @@ NOTE = (
 
 def matrix() -> Matrix:
     """Return the matrix of the installed plugins, by their declarations."""
-    encoders, pretrainers, fusions = (dict(_plugins(kind)) for kind in ("encoder", "pretrainer", "fusion"))
+    encoders, pretrainers, fusions = (dict(_load_plugins(kind)) for kind in ("encoder", "pretrainer", "fusion"))
     modalities = [m.name for m in registry.modalities()]
     return Matrix(
         {n: tuple(m for m in modalities if registry.known_as(cls.accepts, m)) for n, cls in encoders.items()},
         tuple(name for name, cls in encoders.items() if "features" in cls.offers),
-        {name: _size(fusion) for name, fusion in fusions.items()},
-        {n: tuple(p for p, k in pretrainers.items() if not _lacks(k, _small(cls))) for n, cls in encoders.items()},
-        {n: {p: _goes(kind, fusion) for p, kind in pretrainers.items()} for n, fusion in fusions.items()},
+        {name: _format_arity(fusion) for name, fusion in fusions.items()},
+        {
+            n: tuple(p for p, k in pretrainers.items() if not _find_missing(k, _make_small(cls)))
+            for n, cls in encoders.items()
+        },
+        {n: {p: _judge(kind, fusion) for p, kind in pretrainers.items()} for n, fusion in fusions.items()},
     )
 
 
-def _small(encoder: type[Encoder]) -> Encoder:
+def _make_small(encoder: type[Encoder]) -> Encoder:
     recipes = encoder.recipes
     return encoder(recipes["small"] if "small" in recipes else next(iter(recipes.values())))
 
 
-def _goes(pretrainer: type[Pretrainer], fusion: type[Any]) -> Goes:
-    if _lacks_of_fusion(pretrainer, fusion):
+def _judge(pretrainer: type[Pretrainer], fusion: type[Any]) -> Verdict:
+    """Return whether a pretrainer and a fusion, or an estimator, fit."""
+    if _find_missing_in(pretrainer, fusion):
         return "-"
     return "hidden" if issubclass(fusion, Estimator) and fusion.reads == "features" else "yes"
 
 
-def _size(fusion: type[Any]) -> str:
+def _format_arity(fusion: type[Any]) -> str:
     """Return the number of modalities that a fusion, or an estimator, takes."""
     least, most = getattr(fusion, "arity", (1, None))
     return f"{least}" if most == least else f"{least} to {most}" if most else f"at least {least}"
@@ -260,7 +261,7 @@ _ALLOWED = {"encoder": ("full", "frozen", "ridge"), "fusion": ("full", "frozen")
 
 
 def check_adaptation(method: Method, settings: Sequence[str]) -> None:
-    """Refuse an `adapt` that a part of the method does not support, and settings without effect. Raises UsageError."""
+    """Check that each part supports its `adapt`, and that no setting is without effect. Raises UsageError."""
     for name, part in method.parts():
         kind = name.partition("[")[0]
         adapt = part.recipe.adapt
@@ -289,8 +290,8 @@ _TRAINING = frozenset(
 
 
 def check_trained_by(method: Method, settings: Sequence[str]) -> None:
-    """Refuse training settings of an encoder if the fusion's recipe decides them, unless the fusion has the same
-    setting. Raises UsageError with the path that decides."""
+    """Refuse a training setting of an encoder that is trained with the fusion, whose recipe decides, unless the fusion
+    has the same setting. Raises UsageError with the path that decides."""
     paths = {setting.partition("=")[0].strip() for setting in settings}
     for setting in settings if method.joins == "tokens" else ():
         path = setting.partition("=")[0]
@@ -324,12 +325,12 @@ _EPS = 1e-6
 
 
 def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[str] = ()) -> None:
-    """Refuse views that do not give the requested signal: windows longer than all units of a cohort, windows without a
-    length, and whole units if `settings` give a length. A bundled recipe may have windows longer than units, since
-    networks of a fixed size need them; `input_notes` reports that.
+    """Check that the views of encoders give the requested signal.
 
     Raises:
-        UsageError: it names both lengths and what to do.
+        UsageError: windows are longer than all units of a cohort, windows have no length, or `settings` give whole
+            units a length. A bundled recipe may have longer windows, since networks of a fixed size need them;
+            `describe_inputs` reports that.
     """
     for m, part in method.encoders.items():
         view = require_view(load_encoder(part), part.name)
@@ -345,7 +346,7 @@ def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[st
                 f"--set {path}.kind=window for windows inside it",
             )
         for cohort in cohorts:
-            if not _as_bundled(part, method.preset, cohort.card.name):
+            if not _has_bundled_view(part, method.preset, cohort.card.name):
                 check_length(part, m, cohort, path, by_setting=given)
 
 
@@ -356,8 +357,8 @@ def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view",
     Raises:
         UsageError: names both lengths and the remedy: the arguments of an object, else the settings at `path`.
     """
-    view, longest_s = require_view(load_encoder(part), part.name), _longest(cohort)
-    if not _too_long(view, longest_s):
+    view, longest_s = require_view(load_encoder(part), part.name), _find_longest_s(cohort)
+    if not _is_too_long(view, longest_s):
         return
     length, in_python = f"{view.length_s:g}", is_object(part.name) and not by_setting
     setting = f"window_s={length} of {part.short}" if in_python else f"{path}.length_s of encoder {part.short}"
@@ -370,31 +371,30 @@ def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view",
     )
 
 
-def _longest(cohort: Cohort) -> float:
+def _find_longest_s(cohort: Cohort) -> float:
     """Return the length in s of the longest unit that may be trained on or tested."""
     return max(cohort.units[i].stop - cohort.units[i].start for i in cohort.eligible)
 
 
-def _too_long(view: View, longest_s: float) -> bool:
+def _is_too_long(view: View, longest_s: float) -> bool:
     return view.kind == "window" and (view.length_s or 0.0) > longest_s + _EPS
 
 
-def _as_bundled(part: Part, preset: str, dataset: str) -> bool:
+def _has_bundled_view(part: Part, preset: str, dataset: str) -> bool:
     """Return True if the view is that of a bundled encoder's recipe."""
     if registry.find("encoder", part.name).package != registry.BUNDLED:
         return False
     return bool(registry.load("encoder", part.name).recipes[preset].on(dataset).view == part.recipe.view)
 
 
-def input_rows(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
-    """Return for each encoder the seconds of its windows or context, its rate in Hz and the shape (C, T) of its input;
-    None where undefined, as for features."""
+def list_inputs(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
+    """Return for each encoder its window or context in s, its rate in Hz and its shape (C, T); None where undefined."""
     rows = []
     for m, part in method.encoders.items():
         encoder = load_encoder(part)
         view = require_view(encoder, part.name)
         length_s = view_length(view, cohort.longest_s, cohort.shortest_s)
-        rate, channels = _rate_and_channels(encoder, m, cohort.store, length_s)
+        rate, channels = _find_input_form(encoder, m, cohort.store, length_s)
         rows.append(
             {
                 "modality": m,
@@ -409,16 +409,16 @@ def input_rows(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
     return rows
 
 
-def input_notes(method: Method, cohort: Cohort) -> list[str]:
-    """Return the same in sentences, and a note on windows of a bundled recipe that are longer than all units."""
+def describe_inputs(method: Method, cohort: Cohort) -> list[str]:
+    """Return the rows of `list_inputs` in sentences, with a note on windows that are longer than all units."""
     notes = []
-    for row in input_rows(method, cohort):
+    for row in list_inputs(method, cohort):
         length = f"a context of {row['context_s']:g} s" if row["context_s"] else f"windows of {row['window_s']:g} s"
         at = f" at {row['rate_hz']:g} Hz" if row["rate_hz"] else ""
         shape = f" ({row['shape']})" if row["shape"] else ""
         notes.append(f"{row['encoder']} reads {row['modality']}: {length}{at}{shape}")
         view = require_view(load_encoder(method.encoders[row["modality"]]), row["encoder"])
-        if _too_long(view, longest_s := _longest(cohort)):
+        if _is_too_long(view, longest_s := _find_longest_s(cohort)):
             notes.append(
                 f"units last at most {longest_s:g} s, so {row['window_s'] - longest_s:g} s of each window of "
                 f"{row['encoder']} are empty"
@@ -426,14 +426,14 @@ def input_notes(method: Method, cohort: Cohort) -> list[str]:
     return notes
 
 
-def _rate_and_channels(encoder: Encoder, m: str, store: Store, length_s: float) -> tuple[float | None, int | None]:
-    """Return the rate in Hz and number of channels of an encoder's input: of the prepared signal, or of the encoder's
-    stream of noise. None if the encoder reads features, or refuses noise."""
+def _find_input_form(encoder: Encoder, m: str, store: Store, length_s: float) -> tuple[float | None, int | None]:
+    """Return the rate in Hz and number of channels of an encoder's input. An encoder that transforms the signal is
+    tried on noise. None where the encoder reads features, or refuses noise."""
     if encoder.reads == "features":
         return None, None
     if encoder.reads == "clips":
         return float(encoder.recipe.prepare["frames_hz"]), 3
-    channels, hz = prepared_as(store, m)
+    channels, hz = get_prepared_form(store, m)
     if encoder.reads == "signal":
         return hz, len(channels)
     noise = np.random.default_rng(0).standard_normal((len(channels), max(1, round(length_s * hz))))
@@ -444,7 +444,7 @@ def _rate_and_channels(encoder: Encoder, m: str, store: Store, length_s: float) 
     return None, None
 
 
-def prepared_as(store: Store, m: str) -> tuple[tuple[str, ...], float]:
+def get_prepared_form(store: Store, m: str) -> tuple[tuple[str, ...], float]:
     """Return channels and rate in Hz of the prepared signal of a run's modality."""
     parts = parse_modality(m)
     names = tuple(name for part, one in parts for name in ((one,) if one else store.modalities[part].channels))

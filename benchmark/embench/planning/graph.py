@@ -40,7 +40,8 @@ from embench.system import installed_version
 
 @dataclass(frozen=True)
 class Setting:
-    """Settings of all stages of a run; `weights` is modality, or `fusion`, -> digest of the initial weights file."""
+    """Settings of all stages of a run. `weights`: modality, or `fusion` -> digest of its file of initial weights.
+    `places`: where stages find data and weights; without effect on numbers."""
 
     protocol: Protocol
     device: str
@@ -55,15 +56,18 @@ class Setting:
 
 
 def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Common:
-    """Return the params that every stage has; without a fold if all folds share the stage."""
-    source = source_spec(setting.protocol, cohort, setting.calibration_data if cohort.slices else None)
+    """Return the params that every stage has; `fold` is None if all folds share the stage."""
+    source = make_source_spec(setting.protocol, cohort, setting.calibration_data if cohort.slices else None)
     return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
-def source_spec(protocol: Protocol, cohort: Cohort, given: Given | None = None) -> SourceSpec:
-    """Return the data facts of a cohort for the params of stages. If subjects give calibration units, these normalise
-    them; in a run without calibration data, training units do. Subjects of other datasets are normalised by all their
-    data."""
+def make_source_spec(protocol: Protocol, cohort: Cohort, given: Given | None = None) -> SourceSpec:
+    """Return the facts on a cohort's data for the params of stages.
+
+    Args:
+        given: the calibration data, which then normalise their subject; None for other datasets, whose subjects are
+            normalised by all their data.
+    """
     normalise: str = protocol.normalise
     if normalise == "given":
         normalise = "subject_unlabelled" if given is None or given.session else "given" if given.units else "training"
@@ -79,8 +83,8 @@ def source_spec(protocol: Protocol, cohort: Cohort, given: Given | None = None) 
 
 
 def libraries(device: str) -> dict[str, str]:
-    """Return the other causes of a network's numbers: versions of the computing libraries, and the kind of GPU."""
-    found = dict(_versions())
+    """Return the versions of the computing libraries and, for cuda, the GPU, which affect a network's numbers."""
+    found = dict(_list_versions())
     if device == "cuda":
         import torch
 
@@ -89,11 +93,11 @@ def libraries(device: str) -> dict[str, str]:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def _list_versions() -> dict[str, str]:
     return {name: installed_version(name) for name in ("numpy", "scikit-learn", "torch")}
 
 
-def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
+def locate_data(*cohorts: Cohort) -> dict[str, dict[str, str]]:
     """Return folders and licences of the data of some cohorts, for `Setting.places`."""
     return {
         "stores": {c.store.key: str(c.store.path) for c in cohorts},
@@ -114,10 +118,14 @@ Segment = tuple[int, float, float, int]
 """Recording (position in the store), start and stop in s, role."""
 
 
-def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
-    """Return the recordings of subjects with a role that take part in the protocol. A video shifts the start of a
-    recording only if videos are among the modalities, so that signals give the same numbers with and without an unused
-    video. If only videos are read, the recording starts with the video."""
+def make_role_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
+    """Return the whole recordings of subjects with a role, as segments. A recording starts with the first of the
+    signals and the modalities `which`, so that an unused video does not change the numbers of signals. If only videos
+    are read, it starts with the video.
+
+    Args:
+        roles: subject -> role.
+    """
     taking_part = {unit.recording for unit in cohort.roster}
     alone = set(which) == {"video"}
     return [
@@ -142,13 +150,12 @@ def make_task(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str])
         "start": np.array(start, np.float64),
         "stop": np.array(stop, np.float64),
         "role": np.array(role, np.int64),
-        **all_units(cohort),
+        **make_all_units(cohort),
     }
 
 
-def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return all units of a source with a label and any of the modalities, as arrays (n,), with their labels `y` (n,
-    targets)."""
+def make_labelled_task(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the units of a source with a label and any of the modalities, as arrays (n,), and labels (n, targets)."""
     labels = np.stack([cohort.labels(target, cohort.positions) for target in cohort.targets], 1)
     sensors = [set(entry.spans) for entry in cohort.store.recordings]
     at = cohort.columns["recording"]
@@ -158,17 +165,20 @@ def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray
         if np.isfinite(labels[i]).any() and any(set(names_in(m)) <= sensors[at[i]] for m in which)
     ]
     role = np.full(len(index), TRAIN, np.int64)
-    return {**cohort.arrays(index), "role": role, "y": labels[index], **all_units(cohort)}
+    return {**cohort.arrays(index), "role": role, "y": labels[index], **make_all_units(cohort)}
 
 
-def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
-    """Return arrays `all_*` (n,) of all units of the dataset, over which features are standardised."""
+def make_all_units(cohort: Cohort) -> dict[str, np.ndarray]:
+    """Return the arrays `all_*` (n,) of all units of a dataset, over which features are standardised."""
     return {f"all_{name}": array for name, array in cohort.columns.items()}
 
 
 def make_segments(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray]) -> list[Segment]:
-    """Return segments covered by a fold's training and validation units, for splits that hold out some of a training
-    subject's recordings or segments; touching units of one role form one segment."""
+    """Return the segments that units cover; touching units of one role form one segment.
+
+    Args:
+        parts: role -> positions of its units.
+    """
     at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
     units = sorted(
         (at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.select_units(index)
@@ -181,7 +191,7 @@ def make_segments(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray
     return segments
 
 
-def roles_of_units(cohort: Cohort, index: Sequence[int] | np.ndarray, role: int) -> dict[str, int]:
+def assign_role(cohort: Cohort, index: Sequence[int] | np.ndarray, role: int) -> dict[str, int]:
     """Map the subjects of the units at `index` to a role."""
     return dict.fromkeys((cohort.units[i].subject for i in index), role)
 
@@ -189,32 +199,31 @@ def roles_of_units(cohort: Cohort, index: Sequence[int] | np.ndarray, role: int)
 # Task arrays of stages that fit and predict with calibration data of test subjects.
 
 
-def normalising_units(cohort: Cohort, train: np.ndarray, others: np.ndarray, units: int) -> dict[str, np.ndarray]:
-    """Return `all_given` (n,) for all units: bits of `embench.engine.rows` for the units that normalise their subject.
-    Training subjects give as many units as allowed, others the first `units` of each class.
+def mark_normalising(cohort: Cohort, train: np.ndarray, others: np.ndarray, units: int) -> dict[str, np.ndarray]:
+    """Return the array `all_given` (n,): bits of `embench.engine.rows` that mark the units which normalise their
+    subject. Training subjects are normalised by as many units as allowed, others by the first `units` of each class.
 
     Args:
         train, others: positions of units of these subjects.
     """
-    slices = _slices(cohort)
+    slices = _require_slices(cohort)
     found = np.zeros(len(cohort.units), np.int64)
     found[slices.select_given(slices.most) & units_of_subjects(cohort, train)] |= GIVEN_IN_TRAINING
     found[slices.select_given(units) & units_of_subjects(cohort, others)] |= GIVEN_BY_TESTED
     return {"all_given": found}
 
 
-def slice_units(
+def make_calibration_arrays(
     cohort: Cohort, given: Given, test: np.ndarray, trial: np.ndarray, y: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return arrays `slice_*` (m,) of a stage that predicts: the test subjects' calibration units and, if these have
-    labels, calibration and scored units of training subjects, on which the adaptation strength is chosen.
+    """Return the arrays `slice_*` (m,) of a stage that predicts: the calibration units of the test subjects. With
+    labels also calibration and scored units of other subjects, on whom the strength of the adaptation is chosen.
 
     Args:
-        test: positions of units of the test subjects.
-        trial: positions of the units of these training subjects, as far as a run may use their labels.
+        test: positions of units of the test subjects. `trial`: positions of the units of these other subjects.
         y: (n, targets) labels of all units.
     """
-    slices = _slices(cohort)
+    slices = _require_slices(cohort)
     first, on_trial = slices.select_given(given.units), np.isin(np.arange(len(cohort.units)), trial)
     parts = [(GIVEN, first & units_of_subjects(cohort, test))]
     if given.labelled:
@@ -226,14 +235,16 @@ def slice_units(
     return {**arrays, "slice_role": role.astype(np.int64), "slice_y": labels}
 
 
-def learned_units(cohort: Cohort, learned: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    """Return arrays `slice_*` (m,) of a stage that predicts: the units at `learned` (m,), which its test subjects gave
-    for training, and which the calibration-only model is fitted to. `y`: (n, targets) labels of all units."""
+def make_learned_arrays(cohort: Cohort, learned: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the arrays `slice_*` (m,) of a stage that predicts: the calibration units of its test subjects that the
+    method was trained on, at the positions `learned` (m,). The calibration-only model is fitted to them. `y`: (n,
+    targets) labels of all units."""
     arrays = {f"slice_{name}": array for name, array in cohort.arrays(learned).items()}
     return {**arrays, "slice_role": np.full(len(learned), GIVEN, np.int64), "slice_y": y[learned]}
 
 
-def _slices(cohort: Cohort) -> Slices:
+def _require_slices(cohort: Cohort) -> Slices:
+    """Return the calibration and scored units of a cohort. Raises ValueError if its protocol has none."""
     if cohort.slices is None:
         raise ValueError(f"{cohort.card.name} was laid out by a protocol to which subjects give nothing")
     return cohort.slices
@@ -243,12 +254,12 @@ MOST_TRIED = 8
 """Most training subjects on whom the adaptation strength is chosen."""
 
 
-def trial_units(
+def select_trial_units(
     cohort: Cohort, train: np.ndarray, val: np.ndarray, test: np.ndarray, *, left_out: bool = False
 ) -> np.ndarray:
-    """Return positions of the units of subjects on whom the adaptation strength is chosen: validation subjects, to whom
-    nothing was fitted. Training subjects replace them if there are none or they are tested, and are added if each is
-    `left_out` of its own fit."""
+    """Return the positions of the units of subjects on whom the strength of the adaptation is chosen. These are
+    validation subjects, to whom nothing was fitted; training subjects where there are none, or where they are tested.
+    With `left_out`, both: then each subject is left out of a fit of its own."""
     sides = [np.empty(0, np.int64) if np.isin(test, val).any() else val, train]
     own = np.concatenate(sides) if left_out or not len(sides[0]) else sides[0]
     names = list(dict.fromkeys(cohort.units[i].subject for side in sides for i in sorted(side.tolist())))[:MOST_TRIED]
@@ -258,7 +269,7 @@ def trial_units(
 # Pretraining stages: params, initial weights, and stages on other datasets than the one that is split.
 
 
-def external_stage(
+def make_external_stage(
     method: Method,
     step: Pretraining,
     sources: Sequence[Cohort],
@@ -266,19 +277,22 @@ def external_stage(
     seed: int,
     before: Mapping[str, Stage[PretrainParams]],
 ) -> Stage[PretrainParams]:
-    """Return the stage of a step on all subjects of external sources. It depends on no dataset, fold or target of a
-    run, so that all runs share it, unless it continues a fold's pretraining. `before` has the stages that it continues,
-    by role."""
+    """Return the stage of a step on all subjects of external sources. All runs share it, since it depends on no
+    dataset, fold or target of a run, unless it continues a fold's pretraining.
+
+    Args:
+        before: role -> stage that it continues.
+    """
     which, (source, *others) = method.find_trained_modalities(step), sources
     if step.labels == "source":
-        targets, task = source.targets, labelled_units(source, which)
+        targets, task = source.targets, make_labelled_task(source, which)
     else:
         targets = (network.PLACEHOLDER_TARGET,) if step.modality is None else ()
         task = {**_make_whole_task(source, which), **make_other_tasks(others, which)}
     fold = next((s.params.common.fold for s in before.values() if s.params.common.fold is not None), None)
-    params = pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source), others)
+    params = make_pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source), others)
     description = {"seed": seed, **step.trained, **({} if fold is None else {"fold": fold})}
-    return Stage("pretrain", params, stage_ids(before), task, setting.places, description)
+    return Stage("pretrain", params, get_stage_ids(before), task, setting.places, description)
 
 
 def make_other_tasks(others: Sequence[Cohort], which: Sequence[str]) -> dict[str, np.ndarray]:
@@ -292,15 +306,15 @@ def make_other_tasks(others: Sequence[Cohort], which: Sequence[str]) -> dict[str
 
 def _make_whole_task(source: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
     roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
-    return make_task(source, recorded_segments(source, roles, which), which)
+    return make_task(source, make_role_segments(source, roles, which), which)
 
 
-def stage_ids(stages: Mapping[str, Stage[PretrainParams]]) -> dict[str, str]:
+def get_stage_ids(stages: Mapping[str, Stage[PretrainParams]]) -> dict[str, str]:
     """Return role -> id of these stages."""
     return {role: stage.id for role, stage in stages.items()}
 
 
-def pretrain_params(
+def make_pretrain_params(
     method: Method,
     step: Pretraining,
     setting: Setting,
@@ -309,26 +323,30 @@ def pretrain_params(
     shared: Common,
     others: Sequence[Cohort] = (),
 ) -> PretrainParams:
-    """Return the params of a pretraining step; `before` has the stages that it continues, by role, and `others` are the
-    sources besides that of the `shared` params."""
+    """Return the params of a pretraining step.
+
+    Args:
+        before: role -> stage that it continues. `shared`: params with the first source; `others`: further sources.
+    """
     which, whole = method.find_trained_modalities(step), step.modality is None
     return PretrainParams(
         shared,
-        modalities={m: _learning(method.encoders[m]) for m in which},
+        modalities={m: _without_adaptation(method.encoders[m]) for m in which},
         pretrainer=step.part,
-        fusion=_learning(method.fusion) if whole else None,
+        fusion=_without_adaptation(method.fusion) if whole else None,
         recipe=step.part.recipe,
         targets=tuple(map(without_rule, targets)),
-        weights=weights_to_start(setting, which, before, whole=whole),
+        weights=pick_weights(setting, which, before, whole=whole),
         step=max((stage.params.step + 1 for stage in before.values()), default=0),
-        beside=tuple(source_spec(setting.protocol, other) for other in others),
+        beside=tuple(make_source_spec(setting.protocol, other) for other in others),
     )
 
 
-def weights_to_start(
+def pick_weights(
     setting: Setting, which: Sequence[str], before: Mapping[str, object], *, whole: bool = False
 ) -> dict[str, str]:
-    """Return external weights for modalities (and the fusion of a `whole` model) that no earlier stage initialises."""
+    """Return part -> digest of its initial weights, for the modalities `which` (and the fusion of a `whole` model) that
+    no earlier stage (`before`, by role) initialises."""
     parts = [m for m in which if not {"pretrained", f"pretrained:{m}"} & before.keys()]
     if whole and "pretrained" not in before:
         parts.append(FUSION)
@@ -336,18 +354,19 @@ def weights_to_start(
 
 
 @cached
-def _learning(part: Part) -> Part:
-    """Return the part as pretraining sees it, so that recipes that freeze it afterwards share the stage with others."""
+def _without_adaptation(part: Part) -> Part:
+    """Return the part without `adapt`, which does not affect pretraining, so that recipes share the stage."""
     return replace(part, recipe=replace(part.recipe, adapt="full"))
-
-
-# The graph of stages of a run: pretraining, fits, fusions and predictions for every seed, fold and target.
 
 
 @dataclass(frozen=True)
 class ExpectedPredictions:
-    """Location of the predictions of some targets for some units: stage, seed, fold, unit positions. `beside`:
-    comparison name -> stage that predicts the same with less calibration data."""
+    """Where the predictions of some targets in a fold will be found.
+
+    Args:
+        stage: id of the stage that predicts. `units`: positions of the predicted units; `train`: of the training units.
+        beside: comparison -> id of the stage that predicts the same with less calibration data.
+    """
 
     stage: str
     targets: tuple[Target, ...]
@@ -386,23 +405,22 @@ class Graph:
         return self.stages[self.stages[expected.stage].inputs["fitted"]]
 
     def networks(self) -> Iterator[tuple[ExpectedPredictions, str, Stage[Any]]]:
-        """Yield the fitted stages of each seed, fold and targets, with the name of their weights file: the stage that
-        predicts, and its frozen networks."""
+        """Yield (prediction, file name of the weights, stage) of each fitted stage, and of its frozen networks."""
         for expected in self.predictions:
             fitted, targets = self.fitted(expected), "_".join(target.name for target in expected.targets)
             start = f"seed{expected.seed}-fold{expected.fold}-{targets}"
             yield expected, f"{start}.safetensors", fitted
-            for m, stage_id in frozen_under(fitted).items():
+            for m, stage_id in find_frozen_networks(fitted).items():
                 yield expected, f"{start}-{m}.safetensors", self.stages[stage_id]
 
 
-def frozen_under(stage: Stage[Any]) -> dict[str, str]:
-    """Return modality -> id of the frozen network whose outputs a stage reads."""
+def find_frozen_networks(stage: Stage[Any]) -> dict[str, str]:
+    """Return modality -> id of the stage of a frozen network, for the networks whose outputs a stage reads."""
     return {role.split(":")[1]: id_ for role, id_ in stage.inputs.items() if role.startswith("unimodal:")}
 
 
-class _Sides(NamedTuple):
-    """Positions of a fold's units: training, validation and test units, and training units whose labels may be used."""
+class _FoldUnits(NamedTuple):
+    """Positions (m,) of a fold's training, validation and test units, and of training units whose labels are used."""
 
     train: np.ndarray
     val: np.ndarray
@@ -411,7 +429,7 @@ class _Sides(NamedTuple):
 
 
 class Builder:
-    """Adds the stages of one seed and fold to a graph."""
+    """Adds the stages of folds to a graph, with one method. `fit`: the cohort to train on; `test`: the tested one."""
 
     def __init__(
         self,
@@ -427,96 +445,100 @@ class Builder:
 
     @property
     def parts(self) -> list[tuple[Target, ...]]:
-        """Targets of each stage that predicts: all together if one network learns them jointly."""
+        """The targets of each stage that predicts: all of them if one network learns them jointly, else one each."""
         joint = self.method.recipe.targets == "joint" and self.method.joins != "estimator"
         return [self.fit_on.targets] if joint else [(target,) for target in self.fit_on.targets]
 
-    def fold(self, seed: int, fold: Fold, parts: Sequence[tuple[Target, ...]] | None = None) -> None:
+    def add_fold(self, seed: int, fold: Fold, parts: Sequence[tuple[Target, ...]] | None = None) -> None:
         """Add all stages of a fold and their predictions, by default of all `parts`."""
-        sides = self._sides(seed, fold)
+        sides = self._split_units(seed, fold)
         if not len(sides.test) or not len(sides.train):
             return
-        ways = self._ways(sides)
-        started = {n: each._pretrain(seed, fold.index, own) for n, (each, own) in ways.items()}  # noqa: SLF001  own kind
+        variants = self._list_variants(sides)
+        started = {n: each._add_pretraining(seed, fold.index, own) for n, (each, own) in variants.items()}  # noqa: SLF001
         units = tuple(sides.test.tolist()), tuple(sides.labelled.tolist())
-        for some in self.parts if parts is None else parts:
+        for targets in self.parts if parts is None else parts:
             stages = {
-                name: each._predicting(some, seed, fold.index, own, started[name])  # noqa: SLF001  its own kind
-                for name, (each, own) in ways.items()
+                name: each._add_prediction(targets, seed, fold.index, own, started[name])  # noqa: SLF001
+                for name, (each, own) in variants.items()
             }
-            self.graph.predictions.append(ExpectedPredictions(stages.pop(""), some, seed, fold.index, *units, stages))
+            self.graph.predictions.append(
+                ExpectedPredictions(stages.pop(""), targets, seed, fold.index, *units, stages)
+            )
 
-    def _sides(self, seed: int, fold: Fold) -> _Sides:
+    def _split_units(self, seed: int, fold: Fold) -> _FoldUnits:
+        """Return the positions of a fold's units; with `--dev`, validation units are tested."""
         train, val = (self.fit_on.find_positions(ids) for ids in (fold.train, fold.val))
         tested = self.fit_on.select_scored(val) if self.setting.dev else self.test_on.find_positions(fold.test)
         evaluated = np.concatenate([val, tested])
-        lots = FewLabels(self.setting.label_subjects, self.setting.label_fraction)
-        labelled = lots.drawn(self.fit_on, train, evaluated, seed, fold.index, self.setting.protocol)
-        return _Sides(train, val, tested, labelled)
+        limits = FewLabels(self.setting.label_subjects, self.setting.label_fraction)
+        labelled = limits.drawn(self.fit_on, train, evaluated, seed, fold.index, self.setting.protocol)
+        return _FoldUnits(train, val, tested, labelled)
 
-    def _ways(self, sides: _Sides) -> dict[str, tuple[Builder, _Sides]]:
-        """Return builders for the units of a fold, each with the units that it is fitted to: "" for the run itself, and
-        comparison name -> builder with less calibration data."""
+    def _list_variants(self, sides: _FoldUnits) -> dict[str, tuple[Builder, _FoldUnits]]:
+        """Return name -> (builder, units to fit): "" for the run itself, and each comparison with less calibration
+        data."""
         if self.setting.protocol.trains_on_calibration:
             own = units_of_subjects(self.fit_on, sides.test)
             others = sides._replace(train=sides.train[~own[sides.train]], labelled=sides.labelled[~own[sides.labelled]])
             return {"": (self, sides), **({NO_CALIBRATION: (self, others)} if len(others.labelled) else {})}
         without = {} if self.setting.calibration_data is None else self.setting.calibration_data.without()
-        return {"": (self, sides), **{name: (self._with_given(given), sides) for name, given in without.items()}}
+        return {"": (self, sides), **{name: (self._with_calibration(given), sides) for name, given in without.items()}}
 
-    def _with_given(self, given: Given) -> Builder:
+    def _with_calibration(self, given: Given) -> Builder:
         """Return a builder of the same run with this amount of calibration data."""
         setting = replace(self.setting, calibration_data=given)
         return Builder(self.graph, self.method, self.fit_on, self.test_on, setting, self.sources)
 
-    def _predicting(
-        self, targets: tuple[Target, ...], seed: int, fold: int, sides: _Sides, pretrained: Mapping[str, str]
+    def _add_prediction(
+        self, targets: tuple[Target, ...], seed: int, fold: int, sides: _FoldUnits, pretrained: Mapping[str, str]
     ) -> str:
         """Add the stage that predicts some targets in a fold, with the stages behind it; return its id."""
         cohort = self.fit_on if self.setting.dev else self.test_on
         labelled, val, test = sides.labelled, sides.val, sides.test
         y = np.stack([self.fit_on.labels(t, labelled) for t in targets], 1)
-        fitted = self._fitted(targets, y, seed, fold, labelled, val, pretrained)
-        task, given = {**cohort.arrays(test), **all_units(cohort)}, self.setting.calibration_data
+        fitted = self._add_fit(targets, y, seed, fold, labelled, val, pretrained)
+        task, given = {**cohort.arrays(test), **make_all_units(cohort)}, self.setting.calibration_data
         calibration: dict[str, int | str] = {}
         if given is not None and given.units:
-            trial = trial_units(cohort, labelled, val, test, left_out=self.method.inputs == "features")
-            task |= normalising_units(cohort, labelled, np.concatenate([test, trial]), given.units)
-            task |= slice_units(cohort, given, test, trial, y)
+            trial = select_trial_units(cohort, labelled, val, test, left_out=self.method.inputs == "features")
+            task |= mark_normalising(cohort, labelled, np.concatenate([test, trial]), given.units)
+            task |= make_calibration_arrays(cohort, given, test, trial, y)
             calibration = given.to_record()
         elif self.setting.protocol.trains_on_calibration and len(
             known := labelled[units_of_subjects(cohort, test)[labelled]]
         ):
-            task |= learned_units(cohort, known, y)
+            task |= make_learned_arrays(cohort, known, y)
             calibration = {LEARNED: "fitted"}
         params = PredictParams(common(self.setting, seed, fold, cohort), self.setting.drop, calibration)
         description = {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         return self.graph.add(Stage("predict", params, {"fitted": fitted}, task, self.setting.places, description))
 
-    def _pretrain(self, seed: int, fold: int, sides: _Sides) -> dict[str, str]:
-        """Add pretraining; return role -> stage id. Steps on one modality follow each other, and fitting starts from
-        the last."""
+    def _add_pretraining(self, seed: int, fold: int, sides: _FoldUnits) -> dict[str, str]:
+        """Add pretraining; return role -> stage id. Steps on one modality follow each other; fits start from the
+        last."""
         last: dict[str, Stage[PretrainParams]] = {}
         for step in self.method.pretraining:
             role = f"pretrained:{step.modality}" if step.modality else "pretrained"
             # A step of the whole model continues all earlier ones, a modality's step those of the modality.
             before = {r: s for r, s in last.items() if step.modality is None or r in ("pretrained", role)}
-            stage = self._pretrain_stage(step, seed, fold, sides, before)
+            stage = self._make_pretrain_stage(step, seed, fold, sides, before)
             self.graph.add(stage)
             last = {role: stage} if step.modality is None else {**last, role: stage}
-        return stage_ids(last)
+        return get_stage_ids(last)
 
-    def _pretrain_stage(
+    def _make_pretrain_stage(
         self,
         step: Pretraining,
         seed: int,
         fold: int,
-        sides: _Sides,
+        sides: _FoldUnits,
         before: Mapping[str, Stage[PretrainParams]],
     ) -> Stage[PretrainParams]:
+        """Return the stage of a pretraining step in a fold, which continues the stages `before`."""
         others = [self.sources[source, step.labels] for source in step.sources]
         if not step.own:
-            return external_stage(self.method, step, others, self.setting, seed, before)
+            return make_external_stage(self.method, step, others, self.setting, seed, before)
         cohort, modalities, train, val = self.fit_on, self.method.find_trained_modalities(step), sides.train, sides.val
         # Subjects with held-out recordings or segments are read outside of these, all others completely.
         partly = np.full(len(cohort.units), self.setting.protocol.split.by != "group")
@@ -524,20 +546,20 @@ class Builder:
             partly |= units_of_subjects(cohort, np.concatenate([val, sides.test]))
         parts = {TRAIN: train, VAL: val}
         segments = make_segments(cohort, {role: part[partly[part]] for role, part in parts.items()})
-        whole = {role: roles_of_units(cohort, part[~partly[part]], role) for role, part in parts.items()}
-        segments += recorded_segments(cohort, {**whole[VAL], **whole[TRAIN]}, modalities)
+        whole = {role: assign_role(cohort, part[~partly[part]], role) for role, part in parts.items()}
+        segments += make_role_segments(cohort, {**whole[VAL], **whole[TRAIN]}, modalities)
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
-        params = pretrain_params(self.method, step, self.setting, targets, before, shared, others)
+        params = make_pretrain_params(self.method, step, self.setting, targets, before, shared, others)
         description = {"seed": seed, "fold": fold, **step.trained}
         task = {
             **make_task(cohort, segments, modalities),
-            **self._normalising(train, val),
+            **self._mark_normalising(train, val),
             **make_other_tasks(others, modalities),
         }
-        return Stage("pretrain", params, stage_ids(before), task, self.setting.places, description)
+        return Stage("pretrain", params, get_stage_ids(before), task, self.setting.places, description)
 
-    def _fitted(
+    def _add_fit(
         self,
         targets: tuple[Target, ...],
         y: np.ndarray,
@@ -549,30 +571,34 @@ class Builder:
     ) -> str:
         """Add the fitted stage for some targets with labels `y` (all units, targets); return its id."""
         method, description = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
-        task = self._task(y, train, val)
+        task = self._make_fit_task(y, train, val)
         shared = common(self.setting, seed, fold, self.fit_on)
         # Only the network that predicts saves every epoch's weights; one in closed form has no epochs.
         every_epoch = self.setting.protocol.select == "peak_on_test"
 
-        def alone(m: str, every_epoch: bool = False) -> str:
+        def add_unimodal(m: str, every_epoch: bool = False) -> str:
+            """Add the network of one modality, fitted to the subjects who have it, so that all runs share it."""
             part = method.encoders[m]
             params = FitParams(
                 shared,
                 modalities={m: part},
                 recipe=part.recipe,
                 targets=tuple(map(without_rule, targets)),
-                weights=weights_to_start(self.setting, [m], pretrained),
+                weights=pick_weights(self.setting, [m], pretrained),
                 every_epoch=every_epoch and part.recipe.adapt != "ridge",
             )
-            return self._unimodal(m, params, y, train, val, pretrained, description)
+            sensed = self.fit_on.units_with(m)
+            own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
+            task = self._make_fit_task(y, train[sensed[train]], val[sensed[val]])
+            about = {**description, "modality": m}
+            return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, about))
 
         if method.joins == "unimodal":
             (m,) = method.modalities
-            return alone(m, every_epoch)
+            return add_unimodal(m, every_epoch)
         unimodal = {}
         if method.inputs in ("hidden", "decisions"):
-            for m in method.modalities:
-                unimodal[f"unimodal:{m}"] = alone(m)
+            unimodal = {f"unimodal:{m}": add_unimodal(m) for m in method.modalities}
         kind = "estimator" if method.joins == "estimator" else "fusion"
         whole = method.joins == "tokens"
         params = FusionParams(
@@ -582,40 +608,24 @@ class Builder:
             recipe=method.fusion.recipe,
             targets=tuple(map(without_rule, targets)),
             inputs=method.inputs,
-            weights={} if unimodal else weights_to_start(self.setting, method.modalities, pretrained, whole=whole),
+            weights={} if unimodal else pick_weights(self.setting, method.modalities, pretrained, whole=whole),
             every_epoch=every_epoch and kind == "fusion",
         )
         inputs = unimodal or dict(pretrained)
         return self.graph.add(Stage(kind, params, inputs, task, self.setting.places, description))
 
-    def _unimodal(
-        self,
-        m: str,
-        params: FitParams,
-        y: np.ndarray,
-        train: np.ndarray,
-        val: np.ndarray,
-        pretrained: Mapping[str, str],
-        description: Mapping[str, Any],
-    ) -> str:
-        """Add the network of one modality, fitted to the subjects who have it, so that all runs share it."""
-        sensed = self.fit_on.units_with(m)
-        own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
-        task = self._task(y, train[sensed[train]], val[sensed[val]])
-        return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**description, "modality": m}))
-
-    def _task(self, y: np.ndarray, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the units of a fitted stage with labels of its training and validation units only."""
+    def _make_fit_task(self, y: np.ndarray, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the task of a fitted stage: the labelled units at `train` and `val`, with their labels of `y`."""
         index = np.concatenate([train, val])
         role = np.repeat(np.array([TRAIN, VAL], np.int64), [len(train), len(val)])
         labelled = np.isfinite(y[index]).any(1)
         index, role = index[labelled], role[labelled]
-        task = {**self.fit_on.arrays(index), "role": role, "y": y[index], **all_units(self.fit_on)}
-        return {**task, **self._normalising(train, val)}
+        task = {**self.fit_on.arrays(index), "role": role, "y": y[index], **make_all_units(self.fit_on)}
+        return {**task, **self._mark_normalising(train, val)}
 
-    def _normalising(self, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
+    def _mark_normalising(self, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
         """Return the units that normalise training and validation subjects, under protocols with calibration units."""
         given, slices = self.setting.calibration_data, self.fit_on.slices
         if given is None or slices is None or not given.units:
             return {}
-        return normalising_units(self.fit_on, train, val, slices.most)
+        return mark_normalising(self.fit_on, train, val, slices.most)

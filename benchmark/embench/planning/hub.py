@@ -27,7 +27,7 @@ def offline() -> Iterator[None]:
     """Keep Hugging Face libraries in this process and its workers offline inside the context."""
     before = os.environ.get(_OFFLINE)
     os.environ[_OFFLINE] = "1"
-    _follow()
+    _update_library()
     try:
         yield
     finally:
@@ -35,22 +35,18 @@ def offline() -> Iterator[None]:
             del os.environ[_OFFLINE]
         else:
             os.environ[_OFFLINE] = before
-        _follow()
+        _update_library()
 
 
-def _follow() -> None:
-    """Make an imported library follow the environment, which it reads only once."""
+def _update_library() -> None:
+    """Update the setting of the hub's library, if it is imported, since it reads the environment only once."""
     if constants := sys.modules.get(_CONSTANTS):
         vars(constants)[_OFFLINE] = _is_offline()
 
 
 def _is_offline() -> bool:
-    return (os.environ.get(_OFFLINE) or os.environ.get("TRANSFORMERS_OFFLINE", "")).upper() in (
-        "1",
-        "ON",
-        "YES",
-        "TRUE",
-    )
+    wanted = os.environ.get(_OFFLINE) or os.environ.get("TRANSFORMERS_OFFLINE", "")
+    return wanted.upper() in ("1", "ON", "YES", "TRUE")
 
 
 def find_assets(encoder: Encoder) -> tuple[Path, ...]:
@@ -62,11 +58,11 @@ def find_assets(encoder: Encoder) -> tuple[Path, ...]:
     if _is_offline() and (found := _NAME.fullmatch(str(encoder.recipe.build.get("weights")))):
         _check_present(*found.groups())
     log = logging.getLogger("huggingface_hub.utils._http")
-    log.addFilter(_in_our_words)
+    log.addFilter(_replace_message)
     try:
         return encoder.assets()
     finally:
-        log.removeFilter(_in_our_words)
+        log.removeFilter(_replace_message)
 
 
 def _check_present(name: str, commit: str) -> None:
@@ -84,7 +80,7 @@ def _check_present(name: str, commit: str) -> None:
         ) from error
 
 
-def _in_our_words(_: logging.LogRecord) -> bool:
-    """Replace the hub library's repeated log messages by one message."""
+def _replace_message(_: logging.LogRecord) -> bool:
+    """Drop a log record of the hub's library, and warn instead."""
     warnings.warn("the Hugging Face hub does not answer; embench tries again for about half a minute", stacklevel=2)
     return False

@@ -29,20 +29,21 @@ from embench.vocabulary import did_you_mean
 
 
 def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """Return the method of a request, as `named_method`, with the library versions and weights that affect its
-    encoders' numbers; missing weights are downloaded."""
-    return pin_assets(named_method(request, card, available, device))
+    """Return the method of a request with the library versions and weights that affect its encoders' numbers; missing
+    weights are downloaded. For arguments and errors see `resolve_names`."""
+    return pin_assets(resolve_names(request, card, available, device))
 
 
 def pin_assets(method: Method) -> Method:
-    """Return a method with the library versions and weights that affect its encoders. Raises DataError or UsageError if
-    weights are not available."""
-    return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
+    """Return a method with the library versions and weights of its encoders. Raises DataError or UsageError."""
+    return replace(method, encoders={m: _pin_part(part) for m, part in method.encoders.items()})
 
 
-def named_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """Return the method of a request on a dataset; networks are trained on `device` (cpu, cuda or mps). Nothing is
-    prepared or downloaded.
+def resolve_names(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
+    """Return the method of a request, without preparing or downloading anything.
+
+    Args:
+        card: card of the dataset. `available`: its modalities. `device`: cpu, cuda or mps, for networks.
 
     Raises:
         UsageError: a name is unknown, or parts do not fit; the error names what is missing.
@@ -56,7 +57,7 @@ def named_method(request: Request, card: Card, available: Sequence[str], device:
             expected=", ".join(PRESETS),
             hint=did_you_mean(request.recipe, PRESETS),
         )
-    modalities = chosen_modalities(request, card, available)
+    modalities = choose_modalities(request, card, available)
     names = assign(request.encoders, modalities, "encoder")
     plugins = {name: registry.load("encoder", name) for name in names.values()}
     fusion_name = request.fusion or ("single" if len(modalities) == 1 else None)
@@ -76,9 +77,9 @@ def named_method(request: Request, card: Card, available: Sequence[str], device:
         inputs = kind.reads if kind.reads == "decisions" or has_features else "hidden"
     device = "cpu" if inputs == "features" else device
     preset = request.recipe or ("paper" if device == "cuda" else "small")
-    encoders = {m: _part("encoder", names[m], preset, card.name) for m in modalities}
-    fusion = _part("fusion", fusion_name, preset, card.name)
-    steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name, request))
+    encoders = {m: _load_part("encoder", names[m], preset, card.name) for m in modalities}
+    fusion = _load_part("fusion", fusion_name, preset, card.name)
+    steps = tuple(s for text in request.pretrainers for s in _plan_steps(text, modalities, preset, card.name, request))
     method = Method(modalities, encoders, fusion, joins, inputs, steps, preset, device)
     method = apply_settings(method, request.settings)
     check_parts(method, kind)
@@ -88,13 +89,13 @@ def named_method(request: Request, card: Card, available: Sequence[str], device:
     return method
 
 
-def chosen_modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
+def choose_modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
     """Return the modalities of a request, by default the card's. Raises UsageError if one is not available."""
     chosen = request.modalities.split(",") if request.modalities else list(card.default_modalities)
     chosen = [m.strip() for m in chosen if m.strip()]
     known = {modality.name for modality in registry.modalities()}
     for joined in chosen:
-        for m, channel in _parts(joined):
+        for m, channel in _parse_modality(joined):
             if m not in available:
                 raise UsageError(
                     f"{card.name} has no modality `{m}`" + ("" if m in known else f"; `{m}` is not a known modality"),
@@ -117,7 +118,8 @@ def chosen_modalities(request: Request, card: Card, available: Sequence[str]) ->
     return tuple(chosen)
 
 
-def _parts(modality: str) -> tuple[tuple[str, str | None], ...]:
+def _parse_modality(modality: str) -> tuple[tuple[str, str | None], ...]:
+    """Return (modality, channel or None) for each part of a joined modality. Raises UsageError."""
     try:
         return parse_modality(modality)
     except ValueError as error:
@@ -128,7 +130,8 @@ def _parts(modality: str) -> tuple[tuple[str, str | None], ...]:
         ) from error
 
 
-def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
+def _load_part(kind: str, name: str, preset: str, dataset: str) -> Part:
+    """Return a plugin with its recipe `preset` for a dataset. Raises UsageError if it has no such recipe."""
     entry = registry.find(kind, name)
     plugin = registry.load(kind, name)
     if preset not in plugin.recipes:
@@ -138,7 +141,7 @@ def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
     return Part(entry.full_name, registry.code_identity(kind, name), plugin.recipes[preset].on(dataset))
 
 
-def _grounded(part: Part) -> Part:
+def _pin_part(part: Part) -> Part:
     """Return an encoder's part with the libraries and assets of its recipe."""
     encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
     versions = {name: installed_version(name) for name in encoder.libraries}
@@ -160,9 +163,8 @@ def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
     return found[1], found[2], found[3]
 
 
-def _pretraining(
-    text: str, modalities: Sequence[str], preset: str, dataset: str, request: Request
-) -> list[Pretraining]:
+def _plan_steps(text: str, modalities: Sequence[str], preset: str, dataset: str, request: Request) -> list[Pretraining]:
+    """Return the steps of one value of `--pretrainer`: one for each modality, or one for the whole model."""
     modality, name, source = read_pretrainer(text)
     if modality and modality not in modalities:
         raise UsageError(
@@ -170,17 +172,17 @@ def _pretraining(
             where=f"--pretrainer {text}",
             expected=", ".join(modalities),
         )
-    part = _part("pretrainer", name, preset, dataset)
+    part = _load_part("pretrainer", name, preset, dataset)
     pretrainer = registry.load("pretrainer", name)
     if pretrainer.labels == "source" and source is None:
         raise UsageError(
             f"{name} learns from the labels of another dataset, and no dataset is named",
             where=f"--pretrainer {text}",
-            expected=f"--pretrainer {text}:DATASET, such as {text}:{_labelled_dataset(dataset)}",
+            expected=f"--pretrainer {text}:DATASET, such as {text}:{_suggest_dataset(dataset)}",
             hint="embench list dataset",
         )
-    which = [None] if pretrainer.scope == "model" else [modality] if modality else list(modalities)
-    sources, own = _sources(text, source, request) if source else ((), True)
+    trained = [None] if pretrainer.scope == "model" else [modality] if modality else list(modalities)
+    sources, own = _find_sources(text, source, request) if source else ((), True)
     if pretrainer.labels == "source" and len(sources) + own > 1:
         raise UsageError(
             f"{name} learns from the labels of one dataset, but {source} names several",
@@ -188,7 +190,7 @@ def _pretraining(
             expected="one dataset, or a pretrainer without labels",
         )
     option = f"--pretrainer {name}" + (f":{source}" if source else "")
-    return [Pretraining(part, m, sources, own, pretrainer.labels, option) for m in which]
+    return [Pretraining(part, m, sources, own, pretrainer.labels, option) for m in trained]
 
 
 def split_datasets(source: str) -> tuple[str, ...]:
@@ -196,9 +198,8 @@ def split_datasets(source: str) -> tuple[str, ...]:
     return (source,) if Path(source).expanduser().is_dir() else tuple(source.split("+"))
 
 
-def _sources(text: str, source: str, request: Request) -> tuple[tuple[Source, ...], bool]:
-    """Return the other datasets of a source, and True if the run's own dataset is included, of which only a fold's
-    training subjects are used."""
+def _find_sources(text: str, source: str, request: Request) -> tuple[tuple[Source, ...], bool]:
+    """Return the other datasets that a source names, and whether it includes the run's own training subjects."""
     names = split_datasets(source)
     if len(names) == 1:
         return (find_source(source, request.data_root),), False
@@ -216,13 +217,13 @@ def _sources(text: str, source: str, request: Request) -> tuple[tuple[Source, ..
     return others, len(others) < len(found)
 
 
-def _labelled_dataset(dataset: str) -> str:
+def _suggest_dataset(dataset: str) -> str:
     """Return the name of another dataset that has labels."""
     others = (name for name in registry.names("dataset") if name.partition("/")[0] != dataset.partition("/")[0])
     return next((name for name in others if registry.load("dataset", name).card.targets), "DATASET")
 
 
-def without_paths(text: str, data_root: Path | None) -> str:
+def replace_paths(text: str, data_root: Path | None) -> str:
     """Return the value of `--pretrainer` with dataset names in place of folders, as in records and titles."""
     source = read_pretrainer(text)[2]
     if not source:

@@ -20,14 +20,12 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import Target, View
 from embench.planning.request import Request
 from embench.protocols import NORMALISE, Given, Protocol, load_protocol
-from embench.records import TimeContext, context_of
+from embench.records import TimeContext, find_time_context
 from embench.records.manifest import Inputs, Joins
 from embench.vocabulary import did_you_mean, find_nearest
 
-# Parts of a plan: the method with resolved plugins and recipes, and its pretraining steps.
-
 FUSION = "fusion"
-"""Name of the whole model in names of weights, next to the modalities."""
+"""Key of the fusion's weights, beside the modalities as keys of the encoders' weights."""
 
 Origin = tuple[Source, str]
 """An external source as `--pretrainer` names it, and the use of its labels."""
@@ -35,8 +33,13 @@ Origin = tuple[Source, str]
 
 @dataclass(frozen=True)
 class Pretraining:
-    """A pretraining step of one modality's encoder, or of the whole model, on this fold's training subjects (`own`) and
-    on other datasets (`sources`), with or without labels. `option` is the text that requested it, for messages."""
+    """A pretraining step.
+
+    Args:
+        part: the pretrainer. `modality`: whose encoder is trained; None for the whole model.
+        sources: other datasets to train on. `own`: whether this fold's training subjects are used.
+        labels: whether labels of the sources are used. `option`: the option that requested the step, for messages.
+    """
 
     part: Part
     modality: str | None
@@ -47,7 +50,7 @@ class Pretraining:
 
     @property
     def trained(self) -> dict[str, str]:
-        """The modality whose encoder alone is trained, for the description of a stage."""
+        """The modality, for the description of a stage; empty for the whole model."""
         return {"modality": self.modality} if self.modality else {}
 
 
@@ -55,10 +58,12 @@ class Pretraining:
 class Method:
     """The method to train.
 
-    `joins` is the way modalities are combined: `unimodal` (not at all), `tokens` (end to end), `hidden` (frozen
-    unimodal networks), `estimator`. `inputs` is what is combined: `tokens`; the encoders' `features`; `hidden` layers
-    or `decisions` of fitted unimodal networks. `device` is the CPU if only an estimator on features is trained, which a
-    GPU does not accelerate.
+    Args:
+        joins: how modalities are combined: `unimodal` (not at all), `tokens` (end to end), `hidden` (over frozen
+            unimodal networks), `estimator`.
+        inputs: what is combined: `tokens`, the encoders' `features`, or `hidden` layers or `decisions` of fitted
+            unimodal networks.
+        preset: name of the recipes. `device`: the CPU if only an estimator on features is trained.
     """
 
     modalities: tuple[str, ...]
@@ -87,20 +92,18 @@ class Method:
     @property
     def time_context(self) -> TimeContext:
         """Other units of a test session that influence a prediction."""
-        return context_of(part.recipe.view for part in (*self.encoders.values(), self.fusion))
+        return find_time_context(part.recipe.view for part in (*self.encoders.values(), self.fusion))
 
     def find_trained_modalities(self, step: Pretraining) -> list[str]:
         """Return the modalities whose encoders a step trains."""
         return [step.modality] if step.modality else list(self.modalities)
 
     def parts(self) -> list[tuple[str, Part]]:
-        """Yield every part with its name in `--set`."""
-        named = [(f"encoder[{m}]", part) for m, part in self.encoders.items()]
-        named += [
-            ("pretrainer" if len(self.pretraining) == 1 else f"pretrainer[{i}]", p.part)
-            for i, p in enumerate(self.pretraining)
-        ]
-        return [*named, ("fusion", self.fusion)]
+        """Return (name in `--set`, part) of every part."""
+        encoders = [(f"encoder[{m}]", part) for m, part in self.encoders.items()]
+        steps = self.pretraining
+        pretrainers = [("pretrainer" if len(steps) == 1 else f"pretrainer[{i}]", p.part) for i, p in enumerate(steps)]
+        return [*encoders, *pretrainers, ("fusion", self.fusion)]
 
 
 # Settings of `--set path=value`, which change the recipes of a method, one field at a time.
@@ -112,13 +115,12 @@ _SETTING = re.compile(
 
 
 def parse_encoder_setting(setting: str) -> str | None:
-    """Return the modality of a setting for one encoder, such as `encoder[ecg[left]+eda].lr=1e-4`; None for other
-    settings."""
+    """Return the modality of a setting for one encoder, such as `encoder[ecg[left]+eda].lr=1e-4`; else None."""
     found = _SETTING.match(setting.partition("=")[0].strip())
     return found[2] if found and found[1] == "encoder" else None
 
 
-def chosen_normalisation(settings: Sequence[str]) -> str | None:
+def find_normalisation(settings: Sequence[str]) -> str | None:
     """Return the value of `protocol.normalise` in settings; None if it is not set."""
     values = [value for path, _, value in (each.partition("=") for each in settings) if path.strip() == NORMALISE]
     return values[-1].strip() if values else None
@@ -133,7 +135,7 @@ def apply_settings(method: Method, settings: Sequence[str]) -> Method:
     for setting in settings:
         path, equals, text = setting.partition("=")
         if path.strip() == NORMALISE:
-            continue  # the protocol's, see `chosen_normalisation`
+            continue  # the protocol's, see `find_normalisation`
         found = _SETTING.match(path.strip())
         if not equals or not found:
             kind, dot, rest = path.strip().partition(".")
@@ -151,11 +153,13 @@ def apply_settings(method: Method, settings: Sequence[str]) -> Method:
             name, value = "adapt", "frozen" if value else "full"  # as in published entries
         if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value):
             value = float(value)  # YAML reads 1e-4 as text
-        method = _changed(method, kind, which, lambda r: _set(r, name, key, value, setting), setting)  # noqa: B023  called at once
+        method = _change_recipes(method, kind, which, lambda r: _set_field(r, name, key, value, setting), setting)  # noqa: B023  called at once
     return method
 
 
-def _changed(method: Method, kind: str, which: str | None, change: Any, setting: str) -> Method:
+def _change_recipes(method: Method, kind: str, which: str | None, change: Any, setting: str) -> Method:
+    """Return the method with recipes of parts of a kind changed by `change(recipe)`; `which`: only this modality's
+    encoder or this pretrainer. Raises UsageError if the method has no such part."""
     if kind == "fusion":
         return replace(method, fusion=replace(method.fusion, recipe=change(method.fusion.recipe)))
     if kind == "encoder":
@@ -176,7 +180,9 @@ def _changed(method: Method, kind: str, which: str | None, change: Any, setting:
     return replace(method, pretraining=tuple(steps))
 
 
-def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -> Recipe:
+def _set_field(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -> Recipe:
+    """Return the recipe with another value of the field `name`, or of its part `key`. Raises UsageError with the text
+    of the setting if there is no such field, or it cannot have this value."""
     known = [n for n in vars(recipe) if n != "datasets"]
     path = setting.partition("=")[0].strip()
     if name not in known:
@@ -184,13 +190,13 @@ def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -
             f"`{path}` is not a setting",
             where=f"--set {setting}",
             expected=", ".join(known),
-            hint=_meant(path, name if key is None else f"{name}.{key}", recipe),
+            hint=_suggest_field(path, name if key is None else f"{name}.{key}", recipe),
         )
     old = getattr(recipe, name)
     if key is None:
         if isinstance(old, Mapping | View):
             raise UsageError(f"`{name}` has parts", where=f"--set {setting}", expected=f"{name}.PART=value")
-        return replace(recipe, **{name: _fitting(Recipe, name, value, setting)})
+        return replace(recipe, **{name: _validate(Recipe, name, value, setting)})
     parts = asdict(old) if isinstance(old, View) else dict(old or {})
     if name == "view" and old is None:
         parts = asdict(View())
@@ -199,17 +205,16 @@ def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -
             f"`{path}` is not a setting: `{name}` has no part `{key}`",
             where=f"--set {setting}",
             expected=", ".join(parts),
-            hint=_meant(path, f"{name}.{key}", recipe),
+            hint=_suggest_field(path, f"{name}.{key}", recipe),
         )
     if name == "view":
-        return replace(recipe, view=View(**{**parts, key: _fitting(View, key, value, setting)}))
-    changed: Mapping[str, Any] = {name: {**parts, key: _typed(parts[key], value, setting)}}
+        return replace(recipe, view=View(**{**parts, key: _validate(View, key, value, setting)}))
+    changed: Mapping[str, Any] = {name: {**parts, key: _convert_type(parts[key], value, setting)}}
     return replace(recipe, **changed)
 
 
-def _meant(path: str, wrong: str, recipe: Recipe) -> str | None:
-    """Suggest the path of the nearest field, such as `fusion.build.C` for `fusion.C`. `wrong` is the end of `path` that
-    the recipe lacks."""
+def _suggest_field(path: str, wrong: str, recipe: Recipe) -> str | None:
+    """Suggest the path of the nearest field, such as `fusion.build.C` for `fusion.C`, which ends in `wrong`."""
     known = []
     for name, value in vars(recipe).items():
         parts = asdict(value) if isinstance(value, View) else value
@@ -221,10 +226,11 @@ def _meant(path: str, wrong: str, recipe: Recipe) -> str | None:
 
 
 _LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr": 0.0, "length_s": 1e-3, "step_s": 1e-3}
+"""Field of a recipe or view -> its smallest value."""
 
 
-def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
-    """Return the value if a field of a recipe or view can hold it."""
+def _validate(record: type[Any], field: str, value: Any, setting: str) -> Any:
+    """Return the value if the field of a class (`record`) can hold it. Raises UsageError otherwise."""
     hint = get_type_hints(record)[field]
     try:
         fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
@@ -241,8 +247,8 @@ def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
     return fits
 
 
-def _typed(old: Any, value: Any, setting: str) -> Any:
-    """Return the value if its type equals that of the old value; an integer may replace a float."""
+def _convert_type(old: Any, value: Any, setting: str) -> Any:
+    """Return the value in the type of the old value. Raises UsageError if it has another type, except int for float."""
     if isinstance(old, tuple) and isinstance(value, list):
         return tuple(value)
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
@@ -303,8 +309,8 @@ def _varies(cohort: Cohort, target: Target) -> bool:
 # data.
 
 
-def dropped_modalities(request: Request, method: Method) -> tuple[str, ...]:
-    """Return the modalities that are removed at test time. Raises UsageError if none remains."""
+def parse_drop(request: Request, method: Method) -> tuple[str, ...]:
+    """Return the modalities to remove at test time. Raises UsageError if one is unknown, or none remains."""
     chosen = tuple(m.strip() for m in request.drop.split(",")) if request.drop else ()
     for m in chosen:
         if m not in method.modalities:
@@ -319,7 +325,7 @@ def dropped_modalities(request: Request, method: Method) -> tuple[str, ...]:
     return chosen
 
 
-def labelled_subjects(request: Request) -> int | None:
+def parse_label_subjects(request: Request) -> int | None:
     """Return the number of training subjects with labels, None for all."""
     text = request.label_subjects
     if text is None or text == "all":
@@ -334,7 +340,7 @@ def labelled_subjects(request: Request) -> int | None:
     return int(text)
 
 
-def labelled_fraction(request: Request) -> float | None:
+def parse_label_fraction(request: Request) -> float | None:
     """Return the proportion of labels that are used, None for all."""
     text = request.label_fraction
     try:
@@ -352,7 +358,8 @@ def labelled_fraction(request: Request) -> float | None:
 
 
 def parse_given(request: Request, protocol: Protocol) -> Given | None:
-    """Return the calibration data of a run; None under protocols that fix them."""
+    """Return the calibration data that a request chooses; None under protocols that do not let runs choose. Raises
+    UsageError if the protocol does not fit the request."""
     if protocol.personal and request.train_dataset:
         raise UsageError(
             f"{protocol.name} cannot train on another dataset",
@@ -375,8 +382,7 @@ def parse_given(request: Request, protocol: Protocol) -> Given | None:
 
 @snapshot()
 def check_names(requests: Iterable[Request]) -> None:
-    """Check seeds and the names of protocols, datasets, encoders and fusions, as far as plans would refuse them. Raises
-    UsageError."""
+    """Check seeds and the names of protocols, datasets, encoders and fusions. Raises UsageError."""
     for request in requests:
         if request.seeds is not None:
             _ = request.seed_list

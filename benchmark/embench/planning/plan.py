@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -35,21 +35,21 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.nn import Model
 from embench.planning import weights
-from embench.planning.compatibility import check_views, input_rows
-from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
-from embench.planning.method import named_method, pin_assets, resolve_method, without_paths
+from embench.planning.compatibility import check_views, list_inputs
+from embench.planning.graph import Builder, Graph, Setting, locate_data, stage_folder
+from embench.planning.method import pin_assets, replace_paths, resolve_method, resolve_names
 from embench.planning.parts import (
     FUSION,
     Method,
     check_losses,
-    chosen_normalisation,
-    dropped_modalities,
-    labelled_fraction,
-    labelled_subjects,
+    find_normalisation,
+    parse_drop,
     parse_given,
+    parse_label_fraction,
+    parse_label_subjects,
 )
 from embench.planning.request import Request, format_command
-from embench.planning.tuning import Tuning, read_tuning, tuned_method
+from embench.planning.tuning import Tuning, hash_tuned_method, read_tuning
 from embench.planning.weights import (
     check_data_present,
     check_handovers,
@@ -91,8 +91,7 @@ def find_pending_stages(stages: Iterable[Stage[Any]], root: Path) -> list[Stage[
 
 
 def estimate_cheap_stages(stages: Sequence[Stage[Any]], root: Path) -> dict[str, float]:
-    """Return id -> expected seconds of each pending cheap stage, from finished stages of its kind; empty without
-    any."""
+    """Return id -> expected seconds of each pending cheap stage, from finished stages of its kind."""
     took: dict[str, list[float]] = defaultdict(list)
     todo = []
     for stage in stages:
@@ -123,14 +122,13 @@ def total_seconds(seconds: Iterable[float], workers: int) -> float:
 _COLUMNS = 112
 """Columns of the measured model: as many as in the models that take most of the time."""
 _CLOCK, _MOVEMENT, _BEHAVIOUR, _CONTACT = 0.6, 12.5, 2.0, 0.8
-"""Time of all models of a fold in multiples of the measured model: models of the clock, of the accelerometer, of other
-movement modalities, and of signal quality. Measured with 2,000 and 9,000 training units; error below one sixth."""
+"""Time of all models of a fold in multiples of the measured model: of time, of the accelerometer, of other movement
+modalities, of signal quality. Measured with 2,000 and 9,000 training units; error below one sixth."""
 _WINDOWS = 64
 
 
-def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> float:
-    """Return the seconds to fit all confound models that a run with these seeds needs and that are not cached; without
-    the placebo."""
+def estimate_fit_s(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> float:
+    """Return the seconds to fit the confound models that a run needs and that are not cached; without the placebo."""
     if protocol.leaks:
         return 0.0
     studies = make_studies(cohort, protocol, {target.name: seeds for target in cohort.targets})
@@ -140,18 +138,20 @@ def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
     seconds, study = 0.0, by_target[0][0]
     for target_studies in by_target:
         fitted = {each.fitted.seed: each.fitted for each in target_studies}  # seeds share them
-        if models := sum(map(_models, fitted.values())):
-            seconds += models * _model_s(target_studies[0]) / cores()
+        if models := sum(map(_count_models, fitted.values())):
+            seconds += models * _measure_model_s(target_studies[0]) / cores()
     if acc := cohort.store.modalities.get("acc"):
         rate = acc.rate
         if not study.observed.is_cached("movement"):
-            seconds += _reading_s(study, lambda units: accelerometer_features(read_windows(cohort, "acc", units), rate))
+            seconds += _estimate_reading_s(
+                study, lambda units: accelerometer_features(read_windows(cohort, "acc", units), rate)
+            )
     if _has_behaviour(study) and not study.observed.is_cached("behaviour"):
-        seconds += _reading_s(study, lambda units: behaviour_features(cohort, units))
+        seconds += _estimate_reading_s(study, lambda units: behaviour_features(cohort, units))
     return seconds
 
 
-def _models(study: Study) -> float:
+def _count_models(study: Study) -> float:
     """Return the time of all models that are neither cached nor published, in multiples of the measured model."""
     has_acc = "acc" in study.cohort.store.modalities
     local = _CLOCK + _MOVEMENT * has_acc + _BEHAVIOUR * _has_behaviour(study)
@@ -164,22 +164,23 @@ def _has_behaviour(study: Study) -> bool:
     return bool(set(adjusted_modalities(study.cohort.store)) - {"acc"})
 
 
-def _model_s(study: Study) -> float:
+def _measure_model_s(study: Study) -> float:
+    """Return the seconds to fit one confound model to noise, with as many units as a fold of the study trains on."""
     train, _ = study.parts[0]
     classes = study.target.traits.has_classes
     x = np.random.default_rng(0).standard_normal((len(train), _COLUMNS))
     y = study.y[train].astype(int) if classes else study.y[train]
     with limited_threads(1):
-        return _shortest(lambda: careful_trees(0, classes).fit(x, y))
+        return _measure_shortest(lambda: careful_trees(0, classes).fit(x, y))
 
 
-def _reading_s(study: Study, read: Callable[[np.ndarray], object]) -> float:
+def _estimate_reading_s(study: Study, read: Callable[[np.ndarray], object]) -> float:
     """Return the seconds to read all units, extrapolated from a few."""
     few = study.units[np.unique(np.linspace(0, len(study.units) - 1, _WINDOWS).astype(int))]
-    return _shortest(lambda: read(few)) * len(study.units) / len(few)
+    return _measure_shortest(lambda: read(few)) * len(study.units) / len(few)
 
 
-def _shortest(work: Callable[[], object]) -> float:
+def _measure_shortest(work: Callable[[], object]) -> float:
     """Return the shorter of two processor times in s; the first call includes imports."""
     took = []
     for _ in range(2):
@@ -204,22 +205,25 @@ def forecast(
     graph: Graph, workers: int, done: Collection[str] = (), known: Mapping[str, float] = MappingProxyType({})
 ) -> dict[str, Any]:
     """Return `parameters` and `flops` (one row, forward) of one fold's networks, and `expected_s` of all stages except
-    those `done`. `known` holds seconds of stages that train no network, as far as known.
+    those `done`.
 
     A pretraining row is assumed to cost as much as a training row of the same encoders. Stages on frozen networks are
     neglected, since they cost little compared with the networks.
+
+    Args:
+        done: ids of finished stages. `known`: id -> seconds of stages that train no network, as far as known.
     """
-    measured = _measured(graph.stages.values())
+    measured = _measure_networks(graph.stages.values())
     waiting = [stage for id_, stage in graph.stages.items() if id_ not in done]
     return {
         "parameters": sum(m[0] for m in measured.values()),
         "flops": sum(m[1] for m in measured.values()),
-        "expected_s": round(total_seconds((_seconds(waiting, measured) | dict(known)).values(), workers), 1),
+        "expected_s": round(total_seconds((_estimate_s(waiting, measured) | dict(known)).values(), workers), 1),
     }
 
 
-def _training_rows(stage: Stage[FitParams]) -> float:
-    """Return the rows of an epoch, with validation rows weighted by their cost."""
+def _count_training_rows(stage: Stage[FitParams]) -> float:
+    """Return the number of rows of an epoch, with validation rows weighted by their cost."""
     rows = 0.0
     for role, cost in ((0, 1.0), (1, _FORWARD)):
         where = (stage.task[name][stage.task["role"] == role] for name in ("recording", "start", "stop"))
@@ -227,62 +231,60 @@ def _training_rows(stage: Stage[FitParams]) -> float:
     return rows
 
 
-def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
-    """Return id -> expected seconds of each stage of a method. Cheap stages are left out; stages that fail in the trial
-    count 0, and are reported when they run."""
-    measured: dict[frozenset[str], tuple[int, int, float]] = {}
-    for stage in filter(_fits, stages):
-        kind = frozenset(stage.params.modalities)
-        if kind not in measured:
-            measured[kind] = (0, 0, 0.0)
-            with suppress(Exception):
-                measured[kind] = _measure_once(stage)
-    return _seconds(stages, measured)
+def forecast_stages(stages: Sequence[Stage[Any]]) -> dict[str, float]:
+    """Return id -> expected seconds of each stage of a method that trains a network. Stages that fail in the trial
+    count 0; their errors are reported when they run."""
+    return _estimate_s(stages, _measure_networks(stages, Exception))
 
 
 _Measured = Mapping[frozenset[str], tuple[int, int, float]]
 """Modalities -> parameters, FLOPs of a row, and training seconds per row of the network that reads them."""
 
 
-def _measured(stages: Iterable[Stage[Any]]) -> _Measured:
+def _measure_networks(stages: Iterable[Stage[Any]], ignored: type[Exception] | tuple[()] = ()) -> _Measured:
+    """Measure each network that stages train; after an error of the type `ignored`, its figures are 0."""
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
-    for stage in filter(_fits, stages):
+    for stage in filter(_trains_network, stages):
         kind = frozenset(stage.params.modalities)
         if kind not in measured:
-            measured[kind] = _measure_once(stage)
+            measured[kind] = (0, 0, 0.0)
+            with suppress(ignored):
+                measured[kind] = _measure_once(stage)
     return measured
 
 
-def _fits(stage: Stage[Any]) -> bool:
+def _trains_network(stage: Stage[Any]) -> bool:
+    """True for a stage that trains a network on labels, and not only a fusion on frozen networks."""
     return stage.kind == "unimodal" or (stage.kind == "fusion" and stage.params.inputs != "hidden")
 
 
-def _seconds(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
+def _estimate_s(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
+    """Return id -> expected seconds of each stage that trains a network."""
     seconds: dict[str, float] = {}
     for s in stages:
-        if _fits(s):
+        if _trains_network(s):
             row_s = measured[frozenset(s.params.modalities)][2]
-            cost = row_s * _training_rows(s) * _passes(s)
+            cost = row_s * _count_training_rows(s) * _count_passes(s)
         elif s.kind == "pretrain":
-            cost = _pretraining_s(s, measured)
+            cost = _estimate_pretraining_s(s, measured)
         else:
             continue
         seconds[s.id] = cost
     return seconds
 
 
-def _passes(stage: Stage[FitParams]) -> float:
-    """Return the passes over the training rows, in training epochs: a frozen encoder under a trained head reads them
-    once."""
+def _count_passes(stage: Stage[FitParams]) -> float:
+    """Return the number of passes over the training rows, in training epochs; one forward pass for a frozen encoder."""
     recipe = stage.params.recipe
     return _FORWARD if stage.kind == "unimodal" and recipe.frozen else recipe.epochs
 
 
-def _pretraining_s(stage: Stage[PretrainParams], measured: _Measured) -> float:
+def _estimate_pretraining_s(stage: Stage[PretrainParams], measured: _Measured) -> float:
+    """Return the expected seconds of a pretraining stage."""
     which = frozenset(stage.params.modalities)
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
     if "y" in stage.task:
-        rows = _training_rows(stage)
+        rows = _count_training_rows(stage)
     else:
         rows = float(sum((role == 0).sum() for _, role in fits.window_grids(stage)))
     return max(costs, default=0.0) * rows * stage.params.recipe.epochs
@@ -298,7 +300,7 @@ def _measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
 def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     """Return parameters, FLOPs of a row, and training seconds per row (forward and backward)."""
     machine.seed_everything(0, stage.params.common.threads, stage.params.common.device)
-    data, specs, train, _, _ = fits.load_labelled_data(_fewer(stage))
+    data, specs, train, _, _ = fits.load_labelled_data(_sample_units(stage))
     params, outputs = stage.params, network.make_output_spec(stage.params)
     if isinstance(params, FusionParams):
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
@@ -311,16 +313,16 @@ def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     rows = np.resize(fullest, params.recipe.batch)  # for small networks these take hardly longer than two rows
     optimiser = make_optimiser(params.recipe, model)
     first = rows if data.device != "cpu" else rows[:ROWS]
-    seconds = _step_s(model, data, first, optimiser)  # the first step loads libraries and kernels
+    seconds = _time_step(model, data, first, optimiser)  # the first step loads libraries and kernels
     if data.device == "cpu" and seconds / len(first) * len(rows) > _LONG_STEP_S:
         return network.parameter_count(model), flops, seconds / len(first)
-    steps = [_step_s(model, data, rows, optimiser)]
+    steps = [_time_step(model, data, rows, optimiser)]
     while data.device == "cpu" and len(steps) < _STEPS and sum(steps) < _LONG_STEP_S / _STEPS:
-        steps.append(_step_s(model, data, rows, optimiser))
+        steps.append(_time_step(model, data, rows, optimiser))
     return network.parameter_count(model), flops, min(steps) / len(rows)  # memory is allocated in the first ones
 
 
-def _step_s(model: Model, data: Data, rows: np.ndarray, optimiser: torch.optim.Optimizer) -> float:
+def _time_step(model: Model, data: Data, rows: np.ndarray, optimiser: torch.optim.Optimizer) -> float:
     """Return the seconds of a training step on rows (b,); on a CPU, processor seconds."""
     clock = time.process_time if data.device == "cpu" else time.perf_counter
     began = clock()
@@ -334,9 +336,8 @@ def _step_s(model: Model, data: Data, rows: np.ndarray, optimiser: torch.optim.O
     return clock() - began
 
 
-def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:
-    """Return a copy of the stage with just enough training units for a few rows with a modality; no video is
-    decoded."""
+def _sample_units(stage: Stage[FitParams]) -> Stage[FitParams]:
+    """Return a copy of the stage with a few training units, and with blank videos."""
     units = np.flatnonzero(stage.task["role"] == 0)
     first = units[np.unique(np.linspace(0, len(units) - 1, 16 * ROWS).astype(int))]
     own = ("recording", "start", "stop", "role", "y")
@@ -344,18 +345,21 @@ def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:
     return replace(stage, task=task, places={**stage.places, "blank": True})
 
 
-# The plan of a run: everything resolved and laid out, without training.
-
 THREADS = 1
-"""Threads of every stage, for any number of workers: sums are computed in one order, and cores run stages in
-parallel."""
+"""Threads of every stage, for any number of workers, so that sums are computed in one order."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run before execution, on the dataset `source`. `fit` and `test` are one cohort, unless `train_source` is
-    another dataset; `cohorts` are these and the sources of pretraining, each once. `sites`: modality -> its training
-    and test sensor sites, if they differ. `tuning`: the settings of each fold."""
+    """A run before execution.
+
+    Args:
+        source: the tested dataset. `train_source`: the training dataset, if it is another one.
+        fit: the cohort to train on; `test`: the tested cohort, the same unless there is a `train_source`.
+        folds: seed -> folds. `started`: initial weights. `tuning`: settings of each fold.
+        cohorts: `fit`, `test` and the sources of pretraining, each once.
+        sites: modality -> its training and test sensor sites in words, if they differ.
+    """
 
     request: Request
     protocol: Protocol
@@ -400,15 +404,11 @@ class Plan:
             "label_subjects": self.setting.label_subjects,
             # Runs without this setting keep their ids.
             **({} if self.setting.label_fraction is None else {"label_fraction": self.setting.label_fraction}),
-            **(
-                {}
-                if self.setting.calibration_data is None
-                else {"calibration_data": self.setting.calibration_data.text}
-            ),
+            **({"calibration_data": given.text} if (given := self.setting.calibration_data) is not None else {}),
             "pretrained": dict(self.setting.weights),
             # The record states what is known of their subjects, so the id differs from that of a bare file.
             **({"pretraining": self.started.manifest["id"]} if self.started and self.started.manifest else {}),
-            "pretrainers": [without_paths(text, self.request.data_root) for text in self.request.pretrainers],
+            "pretrainers": [replace_paths(text, self.request.data_root) for text in self.request.pretrainers],
             "device": self.setting.device,
             "threads": self.setting.threads,
             **({"tuned": self.tuning.summary} if self.tuning else {}),
@@ -422,7 +422,7 @@ class Plan:
 
     @property
     def overlap(self) -> Overlap:
-        """Data of the test subjects that pretraining may have used; computed, never declared."""
+        """The data of the test subjects that pretraining may have used, computed from the plan."""
         found: list[Overlap] = ["none"]
         for step in self.method.pretraining:
             same = any(self.source.shares_files(each) for each in step.sources)
@@ -456,10 +456,10 @@ class Plan:
         return count_leaks(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
 
     def unanswerable(self) -> list[UnanswerableTarget]:
-        """Targets for which this design cannot give an answer for any method, with reasons; empty for a `dev` plan."""
+        """Return the targets that the study cannot answer for any method, with reasons; none with `--dev`."""
         from embench.statistics.answerable import why_unanswerable
 
-        seeds, folds_of = self.request.seed_list, partial(_folds, self.protocol, self.fit, self.test)
+        seeds, folds_of = self.request.seed_list, partial(_make_folds, self.protocol, self.fit, self.test)
         about = self.test.store.key, self.fit.store.key, self.protocol.hash, self.test.eligible, seeds
         found = [
             # Runs of a set differ in their methods only.
@@ -472,7 +472,7 @@ class Plan:
         return [each for each in found if each]
 
     def _score_in_words(self) -> str:
-        """Scores whose difference is reported: AUROC for any proportion of correctly ordered units of two classes."""
+        """Return the names of the targets' primary metrics for the statement on detectable differences."""
         from embench.statistics import metric_facts
 
         words = {"auroc_within": "AUROC", "concordance_within": "concordance"}
@@ -480,17 +480,14 @@ class Plan:
         return " or ".join(words.get(name) or metric_facts(name).title for name in names)
 
     def describe(self) -> dict[str, Any]:
-        """Return the plan as `--dry-run` prints it: folds, stages, size, expected time of pending stages, and
-        statistical power."""
-
+        """Return the plan as `--dry-run` prints it: folds, stages, size, expected time, and statistical power."""
         cannot_answer = [self._as_json(each) for each in self.unanswerable()]
         with_confounds = self.request.confounds and not self.request.dev
-        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if with_confounds else 0.0
+        once_s = round(estimate_fit_s(self.test, self.protocol, self.request.seed_list), 1) if with_confounds else 0.0
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
-        spread = published_spread(_kind(self.method), name_without_package(self.dataset))
-        kinds: dict[str, int] = {}
-        for stage in self.graph.stages.values():
-            kinds[stage.kind] = kinds.get(stage.kind, 0) + 1
+        spread = published_spread(_get_kind(self.method), name_without_package(self.dataset))
+        seeds = self.request.seed_list
+        power = [row for t in self.test.targets for row in simulated_power(self.test, self.protocol, t, seeds)]
         folds = [
             {"seed": seed, "fold": f.index, **{role: len(getattr(f, role)) for role in ("train", "val", "test")}}
             for seed, folds in self.folds.items()
@@ -508,9 +505,9 @@ class Plan:
             "leaks_by": dict(zip(self.leaks, describe_leaks(self.protocol, self.leaks), strict=True)),
             **({"calibration_split": self.test.slices.words} if self.test.slices else {}),
             "units": len(self.test.positions),
-            "inputs": input_rows(self.method, self.test),
+            "inputs": list_inputs(self.method, self.test),
             "folds": folds,
-            "stages": kinds,
+            "stages": dict(Counter(stage.kind for stage in stages)),
             **forecast(
                 self.graph,
                 self.request.workers or default_workers({self.setting.device}),
@@ -519,14 +516,9 @@ class Plan:
             ),
             **({"nuisances_s": once_s} if once_s else {}),
             **describe_difference(len(set(self.test.groups.values())), spread, self._score_in_words()),
-            **({"power": power} if (power := self._power()) else {}),
+            **({"power": power} if power else {}),
             **({"cannot_answer": cannot_answer} if cannot_answer else {}),
         }
-
-    def _power(self) -> list[dict[str, Any]]:
-        """Return for each target how often studies of this design and size detect an effect."""
-        seeds = self.request.seed_list
-        return [row for t in self.test.targets for row in simulated_power(self.test, self.protocol, t, seeds)]
 
     def _as_json(self, found: UnanswerableTarget) -> dict[str, Any]:
         """Return an unanswerable target with the command whose seeds give enough comparisons."""
@@ -538,8 +530,7 @@ class Plan:
 
 
 def default_workers(devices: Collection[str]) -> int:
-    """Return the default number of processes: one per core, or one if a stage needs a GPU, which processes would
-    share."""
+    """Return the default number of processes: one per core; one in all if a stage needs a GPU."""
     return cores() if set(devices) <= {"cpu"} else 1
 
 
@@ -563,7 +554,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     given = parse_given(request, protocol)
     # Wrong names are reported before reading data, which may take long.
     targets = choose_targets(card, request.targets)
-    pin_assets(check_data_present(named_method(request, card, list(card.modalities), device), source, train_source))
+    pin_assets(check_data_present(resolve_names(request, card, list(card.modalities), device), source, train_source))
 
     workers = request.workers or default_workers({"cpu"})
     on_step = throttle_progress(f"preparing {card.name}", progress)
@@ -572,7 +563,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if method.joins == "estimator":
         check_target_kinds(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
-    request = _with_seeds(request, protocol, method, test)
+    request = _add_seeds(request, protocol, method, test)
     if given is not None and test.slices is not None:
         test.slices.check(given, card.name)
     check_losses(method, targets, request.settings, test)
@@ -590,28 +581,28 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         protocol,
         method.device,
         THREADS,
-        dropped_modalities(request, method),
+        parse_drop(request, method),
         request.dev,
-        labelled_subjects(request),
-        labelled_fraction(request),
+        parse_label_subjects(request),
+        parse_label_fraction(request),
         given,
         started.digests if started else {},
         {
-            **data_places(test, fit, *source_cohorts.values()),
+            **locate_data(test, fit, *source_cohorts.values()),
             "gpu": machine.gpu_in_use(method.device),
             "weights": started.places if started else {},
         },
     )
-    graph, folds = Graph(), {seed: _folds(protocol, fit, test, seed) for seed in request.seed_list}
+    graph, folds = Graph(), {seed: _make_folds(protocol, fit, test, seed) for seed in request.seed_list}
     tuning = read_tuning(Path(request.tuned)) if request.tuned else None
 
-    def builder(settings: tuple[str, ...]) -> Builder:
+    def make_builder(settings: tuple[str, ...]) -> Builder:
         own = replace(request, settings=(*request.settings, *settings))
         chosen = resolve_method(own, card, list(store.modalities), device) if settings else method
         check_views(chosen, (test, fit), own.settings)
         return Builder(graph, chosen, fit, test, setting, source_cohorts)
 
-    _lay_out(cache(builder), folds, tuning)
+    _add_stages(cache(make_builder), folds, tuning)
     if not graph.predictions:
         raise DataError(
             "no fold has both training and test subjects",
@@ -626,22 +617,22 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     return plan
 
 
-def _lay_out(
-    builder: Callable[[tuple[str, ...]], Builder], folds: Mapping[int, Sequence[Fold]], tuning: Tuning | None
+def _add_stages(
+    make_builder: Callable[[tuple[str, ...]], Builder], folds: Mapping[int, Sequence[Fold]], tuning: Tuning | None
 ) -> None:
     """Add the stages of all folds to a graph, with default settings or with the settings chosen for each fold."""
     for seed, fold in ((seed, fold) for seed, own in folds.items() for fold in own):
         if tuning is None:
-            builder(()).fold(seed, fold)
+            make_builder(()).add_fold(seed, fold)
             continue
-        for part in builder(()).parts:
-            names = ",".join(target.name for target in part)
-            builder(tuning.settings(seed, fold.index, names)).fold(seed, fold, [part])
+        for targets in make_builder(()).parts:
+            names = ",".join(target.name for target in targets)
+            make_builder(tuning.settings(seed, fold.index, names)).add_fold(seed, fold, [targets])
 
 
 def _check_tuned(plan: Plan) -> None:
     """Refuse choices that were made for another method or other data."""
-    if plan.tuning and plan.tuning.of != tuned_method(plan.config):
+    if plan.tuning and plan.tuning.of != hash_tuned_method(plan.config):
         raise UsageError(
             f"the settings were tuned for another method or other data than {plan.method.title} on {plan.dataset}",
             where=f"--tuned {plan.request.tuned}",
@@ -650,17 +641,17 @@ def _check_tuned(plan: Plan) -> None:
 
 
 def resolve_rules(request: Request) -> tuple[Request, Protocol, Card]:
-    """Return the request with resolved defaults, its protocol at the requested lag, and the card. Between two datasets,
-    defaults are those that both share; with random weights, the request names no weights. Raises UsageError if names do
-    not fit."""
+    """Return the request with resolved defaults, its protocol at the requested lag, and the card under this protocol.
+    With a training dataset, defaults are those that both datasets share; with random weights, the request names no
+    weights. Raises UsageError if names do not fit."""
     protocol, own = load_protocol(request.protocol), request.source.card
-    if (normalise := chosen_normalisation(request.settings)) is not None:
+    if (normalise := find_normalisation(request.settings)) is not None:
         protocol = protocol.normalised(normalise)
     card = card_for_protocol(protocol, own)
     if train_source := request.train_source:
         request = share_defaults(request, train_source, protocol, card)
     if request.pretrained == RANDOM:
-        request = weights.at_random(request, card)
+        request = weights.randomise_weights(request, card)
     lag_s = request.lag_s
     if lag_s is not None and any(target.rule.lag_s != lag_s for target in choose_targets(card, request.targets)):
         protocol = protocol.at_lag(lag_s)
@@ -668,13 +659,12 @@ def resolve_rules(request: Request) -> tuple[Request, Protocol, Card]:
     return request, protocol, card
 
 
-def _kind(method: Method) -> MethodKind:
+def _get_kind(method: Method) -> MethodKind:
     return "features" if method.inputs == "features" else "network"
 
 
-def _with_seeds(request: Request, protocol: Protocol, method: Method, cohort: Cohort) -> Request:
-    """Return the request with seeds; by default the balanced partitions, or those that a leaderboard requires of such a
-    method."""
+def _add_seeds(request: Request, protocol: Protocol, method: Method, cohort: Cohort) -> Request:
+    """Return the request with seeds; by default the balanced partitions, or those that a leaderboard requires."""
     balanced = protocol.split.deal == "balanced"
     if request.partitions not in (None, "balanced") or (request.partitions and request.seeds is not None):
         raise UsageError(
@@ -690,8 +680,8 @@ def _with_seeds(request: Request, protocol: Protocol, method: Method, cohort: Co
         )
     if request.seeds is not None:
         return request
-    usual = seeds_taken(_kind(method), protocol.split.folds, balanced=balanced)[0]
-    if request.partitions or (balanced and _kind(method) == "features"):
+    usual = seeds_taken(_get_kind(method), protocol.split.folds, balanced=balanced)[0]
+    if request.partitions or (balanced and _get_kind(method) == "features"):
         usual = tuple(range(cohort.partitions(protocol)))
     return replace(request, seeds=",".join(map(str, usual)), partitions=None)
 
@@ -711,11 +701,11 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
 def _check_videos(cohorts: Iterable[Cohort], method: Method) -> None:
     """Refuse datasets whose videos an encoder cannot read; none is decoded."""
     for cohort in cohorts:
-        for m, encoder in encoders_of_clips(cohort, method):
+        for m, encoder in list_clip_encoders(cohort, method):
             blank_clips(cohort.store, m, encoder)
 
 
-def encoders_of_clips(cohort: Cohort, method: Method) -> Iterator[tuple[str, Encoder]]:
+def list_clip_encoders(cohort: Cohort, method: Method) -> Iterator[tuple[str, Encoder]]:
     """Yield the modalities of a cohort whose encoders read videos, with these encoders."""
     for m, part in method.encoders.items():
         encoder = registry.load("encoder", part.name)(part.recipe)
@@ -729,24 +719,21 @@ def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
     kinds = plugin.kinds
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]
+        usual = "logreg" if unfit[0].traits.has_classes else "ridge"
         raise UsageError(
             f"{method.fusion.short} cannot predict {unfit[0].traits.words}, and {unfit[0].name} requires this",
             where=f"--fusion {method.fusion.short}",
             expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
-            hint=f"--target {','.join(fitting)}" if fitting else _other_fusion(unfit[0]),
+            hint=f"--target {','.join(fitting)}" if fitting else f"choose another fusion: --fusion {usual}",
         )
     for target in targets:
         plugin(method.fusion.recipe, 0, target.kind, target.n, method.modalities)
 
 
-def _other_fusion(target: Target) -> str:
-    return f"choose another fusion: --fusion {'logreg' if target.traits.has_classes else 'ridge'}"
-
-
-def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:
+def _make_folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:
+    """Return the folds of a seed: one if another dataset is tested, whose validation part is the first fold's."""
     folds = fit.folds(protocol, seed)
     if fit is test:
         return folds
-    # Another dataset's subjects are tested: all own subjects train, except the first fold's validation subjects.
     first = folds[0]
     return [Fold(0, (*first.train, *first.test), first.val, tuple(test.units[i].id for i in test.tested))]

@@ -17,19 +17,18 @@ from embench.engine.stage import Folder, PretrainParams, Stage
 from embench.errors import EmbenchError, UsageError
 from embench.files import digest, folder_mode
 from embench.interfaces.dataset import Card
-from embench.planning.graph import Setting, data_places, external_stage, stage_folder
+from embench.planning.graph import Setting, locate_data, make_external_stage, stage_folder
 from embench.planning.method import read_pretrainer, resolve_method, split_datasets
 from embench.planning.parts import Method
 from embench.planning.plan import THREADS, assumed_fields, default_workers, resolve_rules
 from embench.planning.request import Request
-from embench.planning.weights import at_random, check_mixed, load_source
+from embench.planning.weights import check_mixed, load_source, randomise_weights
 from embench.protocols import Protocol, load_protocol
-from embench.records.pretraining_comparison import FACE, FLOOR_WORDS, RANDOM, TRAINING, VIDEO, FloorKind
+from embench.records.pretraining_comparison import FACE, RANDOM, REFERENCE_WORDS, TRAINING, VIDEO, ReferenceKind
 from embench.records.wording import join_with_and
 
-# The plan of a pretraining alone, on all subjects of datasets or of folders of recordings: no fold, no test set.
-#
-# It is a stage like any other, which runs with the same source and recipe find.
+# The plan of a pretraining alone, on all subjects of datasets or of folders of recordings, without folds. Runs with the
+# same source and recipe use its stages.
 
 STAND_IN = "concat"
 """Placeholder fusion for modalities that are pretrained separately; it is never built."""
@@ -37,8 +36,8 @@ STAND_IN = "concat"
 
 @dataclass(frozen=True)
 class PretrainingPlan:
-    """A pretraining before execution. Each of `stages` trains one modality (None: the whole model); `sources` are the
-    subjects of `data`."""
+    """A pretraining before execution. `sources`: subjects of `data`; `stages`: modality (None: whole model) ->
+    stage."""
 
     request: Request
     protocol: Protocol
@@ -129,9 +128,9 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     step = steps[0]
     sources = tuple(load_source(each, step, method, (), protocol, workers) for each in data)
     check_mixed(method, step, protocol, sources)
-    places = {**data_places(*sources), "gpu": machine.gpu_in_use(method.device)}
+    places = {**locate_data(*sources), "gpu": machine.gpu_in_use(method.device)}
     setting = Setting(protocol, method.device, THREADS, places=places)
-    stages = {step.modality: external_stage(method, step, sources, setting, seed, {}) for step in steps}
+    stages = {step.modality: make_external_stage(method, step, sources, setting, seed, {}) for step in steps}
     return PretrainingPlan(request, protocol, method, data, sources, seed, method.device, stages)
 
 
@@ -153,25 +152,25 @@ class NothingPretrained(UsageError):
 
 
 @dataclass(frozen=True)
-class FloorRow:
-    """A comparison run of a pretrained one, or that run itself (`kind` is None). Without a `request`, `reason` says why
-    the comparison is not available."""
+class ComparisonRun:
+    """A run that a pretrained run is compared with, or the pretrained run itself (`kind` is None). Without a `request`,
+    `reason` says why the comparison is not possible."""
 
-    kind: FloorKind | None
+    kind: ReferenceKind | None
     request: Request | None
     reason: str = ""
 
     @property
     def title(self) -> str:
         """Title of the comparison."""
-        return FLOOR_WORDS[self.kind] if self.kind else "pretrained"
+        return REFERENCE_WORDS[self.kind] if self.kind else "pretrained"
 
 
 @dataclass(frozen=True)
-class Floors:
-    """A pretrained run and its comparisons, in this order; `training`: in words, how all of them are trained."""
+class PretrainedSet:
+    """A pretrained run and its comparison runs, in this order. `training`: how all of them are trained, in words."""
 
-    rows: tuple[FloorRow, ...]
+    rows: tuple[ComparisonRun, ...]
     training: str
 
     @property
@@ -180,10 +179,10 @@ class Floors:
         return [row.request for row in self.rows if row.request]
 
 
-def with_floors(request: Request) -> Floors:
+def add_comparisons(request: Request) -> PretrainedSet:
     """Return a request with its comparison runs. All networks are trained until the validation loss has not fallen for
-    five epochs, at most 100, unless the request sets this; by the recipe's schedule if the protocol has no validation
-    subjects.
+    five epochs, at most 100, unless the request says otherwise. If the protocol has no validation subjects, they are
+    trained by the recipe's schedule.
 
     Raises:
         NothingPretrained: it starts from nothing. UsageError: it is tuned, or cannot be planned.
@@ -196,31 +195,35 @@ def with_floors(request: Request) -> Floors:
         )
     stated, protocol, card = resolve_rules(request)
     method = resolve_method(stated, card, list(card.modalities), resolve_device(request.device))
-    before = pretrained_parts(stated, method)
+    before = find_pretrained_parts(stated, method)
     if not before:
         raise NothingPretrained(
             "--floors requires a pretrained encoder or a pretrainer, and this method has neither",
             where="--floors",
             expected="encoder weights (--set encoder.build.weights=..), --pretrained or --pretrainer",
         )
-    settings, words = _training(request, method, protocol)
+    settings, words = _choose_training(request, method, protocol)
     row = replace(request, settings=(*settings, *request.settings))
-    rows = [FloorRow(None, row), *_at_random(row, stated, method, card, before), *_features(request, method, card)]
-    return Floors(tuple(rows), words)
+    rows = [
+        ComparisonRun(None, row),
+        *_list_random_runs(row, stated, method, card, before),
+        *_list_feature_runs(request, method, card),
+    ]
+    return PretrainedSet(tuple(rows), words)
 
 
-def split_pretrained(requests: Iterable[Request]) -> tuple[list[Floors], list[Request]]:
+def split_pretrained(requests: Iterable[Request]) -> tuple[list[PretrainedSet], list[Request]]:
     """Return the comparisons of the pretrained requests, and all requests, each once: comparisons first.
 
     Raises:
         NothingPretrained: none is pretrained.
     """
-    found: list[Floors] = []
+    found: list[PretrainedSet] = []
     plain: list[Request] = []
     last: NothingPretrained | None = None
     for request in requests:
         try:
-            found.append(with_floors(request))
+            found.append(add_comparisons(request))
         except NothingPretrained as error:
             plain, last = [*plain, request], error
     if last is not None and not found:
@@ -228,7 +231,7 @@ def split_pretrained(requests: Iterable[Request]) -> tuple[list[Floors], list[Re
     return found, list(dict.fromkeys([*(each for floors in found for each in floors.requests), *plain]))
 
 
-def pretrained_parts(request: Request, method: Method) -> list[str]:
+def find_pretrained_parts(request: Request, method: Method) -> list[str]:
     """Return the modalities whose encoders start from pretrained weights."""
     if request.pretrained == RANDOM:
         return []
@@ -240,7 +243,7 @@ def pretrained_parts(request: Request, method: Method) -> list[str]:
     ]
 
 
-def _training(request: Request, method: Method, protocol: Protocol) -> tuple[tuple[str, ...], str]:
+def _choose_training(request: Request, method: Method, protocol: Protocol) -> tuple[tuple[str, ...], str]:
     """Return the training settings of all runs, which precede the request's own, and their description."""
     kinds = () if method.inputs == "features" else _TRAINS[method.joins]
     if not kinds:
@@ -256,31 +259,32 @@ def _training(request: Request, method: Method, protocol: Protocol) -> tuple[tup
     )
 
 
-def _at_random(
+def _list_random_runs(
     row: Request, stated: Request, method: Method, card: Card, before: Collection[str]
-) -> Iterator[FloorRow]:
+) -> Iterator[ComparisonRun]:
     """Yield runs with the same network without pretraining: frozen with the same head, and trained from scratch."""
     if method.inputs == "features":
-        yield FloorRow("random_frozen", at_random(row, card))
-        yield FloorRow("scratch", None, f"{method.fusion.short} is fitted on features, and no network is trained")
+        yield ComparisonRun("random_frozen", randomise_weights(row, card))
+        yield ComparisonRun("scratch", None, f"{method.fusion.short} is fitted on features, and no network is trained")
         return
     settings = tuple(text for text in row.settings if not _ADAPTS.match(text))
-    plain = at_random(replace(row, settings=settings), card)
+    plain = randomise_weights(replace(row, settings=settings), card)
     usual = resolve_method(replace(stated, pretrainers=(), settings=plain.settings), card, list(card.modalities), "cpu")
     default = {name: part.recipe.adapt for name, part in usual.parts()}
     own = {name: part.recipe.adapt for name, part in method.parts()}
     trained = [*(f"encoder[{m}]" for m in method.modalities), "fusion"]
     heads = {f"encoder[{m}]": "ridge" if own[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
-    kinds: dict[FloorKind, dict[str, str]] = {
+    kinds: dict[ReferenceKind, dict[str, str]] = {
         "random_frozen": {**{name: own[name] for name in trained}, **heads},
         "scratch": dict.fromkeys(trained, "full"),
     }
     for kind, adapted in kinds.items():
-        yield FloorRow(kind, replace(plain, settings=(*plain.settings, *_adapting(adapted, default))))
+        yield ComparisonRun(kind, replace(plain, settings=(*plain.settings, *_format_adaptations(adapted, default))))
 
 
-def _adapting(adapted: Mapping[str, str], default: Mapping[str, str]) -> Iterator[str]:
-    """Yield the settings that give each part its `adapt`, combined if all encoders have the same."""
+def _format_adaptations(adapted: Mapping[str, str], default: Mapping[str, str]) -> Iterator[str]:
+    """Yield the settings that give each part its `adapt` (`adapted`: part -> value) where it is not the default; one
+    setting for all encoders if they have the same."""
     changed = {name: value for name, value in adapted.items() if value != default[name]}
     encoders = {name: value for name, value in changed.items() if name != "fusion"}
     if len(encoders) == len(adapted) - 1 and len(set(encoders.values())) == 1:
@@ -291,11 +295,11 @@ def _adapting(adapted: Mapping[str, str], default: Mapping[str, str]) -> Iterato
         yield f"fusion.adapt={changed['fusion']}"
 
 
-def _features(request: Request, method: Method, card: Card) -> Iterator[FloorRow]:
+def _list_feature_runs(request: Request, method: Method, card: Card) -> Iterator[ComparisonRun]:
     """Yield runs with an estimator on handcrafted features of the same modalities; for EEG also on its covariance."""
     parts = list(dict.fromkeys(part for m in method.modalities for part in m.split("+")))
     if VIDEO in parts and FACE not in card.modalities:
-        yield FloorRow(
+        yield ComparisonRun(
             "features", None, f"{card.name} has no {FACE}, and there are no handcrafted features of video frames"
         )
         return
@@ -310,7 +314,7 @@ def _features(request: Request, method: Method, card: Card) -> Iterator[FloorRow
     for classes, fusion in ((True, "logreg"), (False, "ridge")):
         fitting = [target.name for target in targets if target.traits.has_classes == classes]
         for encoders in choices if fitting else ():
-            yield _checked(
+            yield _check_run(
                 replace(
                     request,
                     encoders=encoders,
@@ -325,9 +329,10 @@ def _features(request: Request, method: Method, card: Card) -> Iterator[FloorRow
             )
 
 
-def _checked(request: Request, card: Card) -> FloorRow:
+def _check_run(request: Request, card: Card) -> ComparisonRun:
+    """Return the comparison run with handcrafted features, or the reason why its parts do not fit."""
     try:
         resolve_method(request, card, list(card.modalities), "cpu")
     except EmbenchError as error:
-        return FloorRow("features", None, error.what)
-    return FloorRow("features", request)
+        return ComparisonRun("features", None, error.what)
+    return ComparisonRun("features", request)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from embench.records.manifest import Manifest
 
 
-# A user's request, checked as far as possible without data; and the options of a request.
-
-
 @dataclass(frozen=True)
 class Request:
     """One run, as the command line or Python states it; see `embench run --help` for each field. Without `seeds`, the
@@ -84,7 +81,7 @@ class Request:
         values = (self.seeds,) if isinstance(self.seeds, int) else self.seeds or ()
         parts = values.split(",") if isinstance(values, str) else values
         try:
-            seeds = tuple(dict.fromkeys(seed for part in parts for seed in _seeds_in(part)))
+            seeds = tuple(dict.fromkeys(seed for part in parts for seed in _parse_seeds(part)))
         except ValueError:
             seeds = ()
         if not seeds or min(seeds) < 0:
@@ -131,7 +128,7 @@ class Option:
 
     name: str
     help: str
-    panel: Literal["Method and data", "Experiments", "Files", "Machine"]
+    panel: Literal["Method and data", "Experiments", "Files", "Machine"] = "Method and data"
     sets: str = ""
     points: str | None = None
     required: bool = False
@@ -149,7 +146,6 @@ OPTIONS = (
         "Dataset to use, or ./FOLDER of your own data; see `embench list dataset`.",
         points="Dataset to use. Repeat an option to give several values.",
         required=True,
-        panel="Method and data",
     ),
     Option(
         "encoder",
@@ -157,7 +153,6 @@ OPTIONS = (
         sets="encoders",
         points="Encoder: NAME, or eeg=NAME,ecg=NAME.",
         required=True,
-        panel="Method and data",
         claimed=True,
     ),
     Option(
@@ -165,14 +160,12 @@ OPTIONS = (
         "Pretrainer: NAME, eda=NAME, NAME:SOURCE or NAME:SOURCE+SOURCE; repeatable, applied in order.",
         sets="pretrainers",
         points="Pretrainer, or several separated by commas; or none.",
-        panel="Method and data",
         claimed=True,
     ),
     Option(
         "fusion",
         "Fusion of the modalities; default for one modality: single.",
         points="Fusion of the modalities, or none.",
-        panel="Method and data",
         claimed=True,
     ),
     Option(
@@ -180,7 +173,6 @@ OPTIONS = (
         "Modalities, such as a,b+c (joined channels) or ecg[left] (one channel); default: the modalities of the "
         "dataset card.",
         points="Modalities such as a,b+c,ecg[left].",
-        panel="Method and data",
         claimed=True,
     ),
     Option(
@@ -188,30 +180,25 @@ OPTIONS = (
         "Targets, comma-separated; default: the targets of the dataset card.",
         sets="targets",
         points="Targets, comma-separated.",
-        panel="Method and data",
     ),
     Option(
         "protocol",
         "Name of a protocol, or a YAML file.",
         points="Name of a protocol, or a YAML file.",
-        panel="Method and data",
     ),
     Option(
         "recipe",
         "Size of networks and length of training; default: `paper` on a GPU, `small` on a CPU.",
         points="Size of networks and training.",
-        panel="Method and data",
     ),
     Option(
         "seeds",
         "Seeds, comma-separated; each seed has its own folds. Default: 0,1,2; for estimators 0 to 9 under version 3, "
         "balanced partitions under version 4.",
-        panel="Method and data",
     ),
     Option(
         "partitions",
         "`balanced`: the seeds in which any two subjects share a test fold once: 0 to 5; for up to 16 subjects 0 to 4.",
-        panel="Method and data",
     ),
     Option(
         "device",
@@ -229,7 +216,6 @@ OPTIONS = (
         "Change a setting: path=value, for example fusion.lr=1e-4; repeatable.",
         sets="settings",
         points="Change a setting: path=value. Repeat a path to give several values.",
-        panel="Method and data",
         claimed=True,
     ),
     Option("dev", "Score the validation subjects only; the test labels stay unused.", panel="Experiments"),
@@ -299,7 +285,7 @@ AXES = {option.name: option.field for option in OPTIONS if option.points is not 
 """Options that a grid may vary, and their fields."""
 
 
-def by_field(options: Mapping[str, Any]) -> dict[str, Any]:
+def map_to_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return options with field names as keys, from names of the command line or of fields; `-` and `_` are equal."""
     fields = {option.name.replace("-", "_"): option.field for option in OPTIONS}
     by_name = {name.replace("-", "_"): value for name, value in options.items()}
@@ -307,17 +293,20 @@ def by_field(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_request(**options: Any) -> Request:
-    """Build a request from options, by their names or those of fields, as the command line, a file or Python gives
-    them. A text is accepted for a list of one, a list for a comma-separated text, and a mapping for texts with `=`."""
+    """Build a request from options of the command line, a file or Python, by names of options or of fields. A text is
+    accepted for a list of one, a list for a comma-separated text, and a mapping for texts with `=`."""
     hints = get_type_hints(Request)
-    return Request(**{field: _fitting(hints[field], value) for field, value in by_field(options).items()})
+    return Request(**{field: _convert(hints[field], value) for field, value in map_to_fields(options).items()})
 
 
-def recorded_request(
+def rebuild_request(
     config: Mapping[str, Any], runs: Path, data_root: Path | None = None, dataset: str | None = None
 ) -> Request | None:
-    """Return the request in a record's `config`, with this folder of runs and, if given, another root or dataset; None
-    for a submission, which has none."""
+    """Return the request in a record's `config`; None for a submission, which has none.
+
+    Args:
+        runs: folder of runs. `data_root`, `dataset`: replace the recorded ones if given.
+    """
     request = config.get("request")
     if request is None:
         return None
@@ -326,16 +315,17 @@ def recorded_request(
     values.setdefault("pretrainers", tuple(config.get("pretrainers", ())))
     if dataset:
         values["dataset"] = dataset
-    return Request(**{**values, "data_root": data_root or recorded_root(config), "runs": runs})
+    return Request(**{**values, "data_root": data_root or get_recorded_root(config), "runs": runs})
 
 
-def recorded_root(config: Mapping[str, Any]) -> Path | None:
+def get_recorded_root(config: Mapping[str, Any]) -> Path | None:
     """Return the folder of datasets that a record's request names."""
     place = config.get("request", {}).get("data_root")
     return Path(place) if place else None
 
 
-def _fitting(hint: Any, value: Any) -> Any:
+def _convert(hint: Any, value: Any) -> Any:
+    """Return the value in the type `hint` of a field, see `make_request`."""
     if isinstance(value, Mapping):
         value = [f"{name}={each if isinstance(each, str) else json.dumps(each)}" for name, each in value.items()]
     if hint == tuple[str, ...]:
@@ -351,7 +341,7 @@ OF_THE_MACHINE = ("data_root", "runs", "workers", "observers", "confounds")
 """Fields of a request that say where and how it is run, without effect on its numbers."""
 
 
-def command_again(run: Manifest) -> str:
+def format_recorded_command(run: Manifest) -> str:
     """Return the command that repeats a recorded run, without default seeds; empty for a submission."""
     from embench.records.manifest import method_kind, seeds_taken
 
@@ -361,7 +351,7 @@ def command_again(run: Manifest) -> str:
     return format_command({**request, "recipe": run.recipe.preset, **seeds}) if request else ""
 
 
-def _seeds_in(part: str | int) -> range:
+def _parse_seeds(part: str | int) -> range:
     """Return the seeds of one part of a list: a number, or a range from first to last. Raises ValueError."""
     first, dash, last = str(part).strip().partition("-")
     found = range(int(first), int(last if dash else first) + 1)
@@ -425,8 +415,11 @@ _NONE = "none"
 """Grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
 
 
-def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
-    """Yield the fields of a request for each point: the product of all axes, the last changing fastest.
+def list_grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
+    """Yield the fields of a request for each combination of the values of all options, the last changing fastest.
+
+    Args:
+        axes: option -> its values.
 
     Raises:
         UsageError: the dataset or the encoder is missing.
@@ -442,11 +435,12 @@ def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
     for chosen in product(*(values for _, values in chosen_axes)):
         fields: dict[str, Any] = {"fusion": None, "modalities": None, "targets": None}
         for (name, _), value in zip(chosen_axes, chosen, strict=True):
-            _put(fields, name, value)
+            _set_field(fields, name, value)
         yield fields
 
 
-def _put(fields: dict[str, Any], name: str, value: str) -> None:
+def _set_field(fields: dict[str, Any], name: str, value: str) -> None:
+    """Add an option's value in one point of a grid to the fields of its request."""
     field = AXES[name]
     if name == "set":
         fields[field] = (*fields.get(field, ()), value)

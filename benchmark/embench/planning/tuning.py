@@ -1,5 +1,4 @@
-"""Settings chosen for each fold on its own validation subjects: the search over a fixed list of trials, and the file
-with the chosen trial of each fold."""
+"""Search for settings of each fold on its validation subjects: the list of trials, and the file of chosen trials."""
 
 from __future__ import annotations
 
@@ -60,12 +59,12 @@ def parse_space(texts: Sequence[str]) -> Space:
         found = _RANGE.fullmatch(values.strip())
         choices = tuple(part.strip() for part in values.split(","))
         if not path.strip() or path.strip() in space or not all(choices) or (not found and len(choices) < 2):
-            raise _unreadable(text)
+            raise _make_error(text)
         if fixed := _FIXED.search(path):
             raise UsageError(
                 f"`{fixed[1]}` cannot differ between folds", where=f"--search {path}", hint=f"--set {path}=.."
             )
-        space[path.strip()] = _range(found, text) if found else choices
+        space[path.strip()] = _parse_range(found, text) if found else choices
     if not space:
         raise UsageError("no setting to search is named", hint="--search encoder.lr=log:1e-4..1e-2")
     return space
@@ -94,7 +93,7 @@ class Search(_Part):
         return (
             (),
             *(
-                tuple(f"{path}={_drawn(values, f'{self.seed}/{k}/{path}')}" for path, values in space.items())
+                tuple(f"{path}={_draw(values, f'{self.seed}/{k}/{path}')}" for path, values in space.items())
                 for k in range(1, self.trials)
             ),
         )
@@ -126,7 +125,7 @@ class Choice(_Part):
 
 
 class Tuning(_Part):
-    """A search and its choices; `of` is a digest of the method and data."""
+    """A search and its choices. `of`: digest of the method and data (`hash_tuned_method`)."""
 
     of: str
     search: Search
@@ -185,9 +184,8 @@ def read_tuning(path: Path) -> Tuning:
     return found
 
 
-def tuned_method(config: Mapping[str, Any]) -> str:
-    """Return a digest of the method and data of a plan's configuration, the same for all seeds, machines and code
-    versions, and for validation and test."""
+def hash_tuned_method(config: Mapping[str, Any]) -> str:
+    """Return a digest of the method and data of a configuration, whatever seeds, machine, code versions and test."""
     other = ("seeds", "dev", "device", "threads", "data", "train_data", "tuned", "parts")
     facts = {name: value for name, value in config.items() if name not in other}
     machine = ("code", "libraries", "assets")
@@ -195,30 +193,32 @@ def tuned_method(config: Mapping[str, Any]) -> str:
     return digest({**facts, "parts": parts})
 
 
-def _drawn(values: Range | tuple[str, ...], lot: str) -> str:
-    share = int(hashlib.sha256(lot.encode()).hexdigest()[:13], 16) / 2**52
+def _draw(values: Range | tuple[str, ...], name: str) -> str:
+    """Return the text of a value that is drawn at random; the `name` of the draw decides it."""
+    share = int(hashlib.sha256(name.encode()).hexdigest()[:13], 16) / 2**52
     if not isinstance(values, Range):
         return values[int(share * len(values))]
-    return setting_text(values.at(share))
+    return format_setting(values.at(share))
 
 
-def setting_text(number: float) -> str:
+def format_setting(number: float) -> str:
     """Return the number as text with few digits."""
     return str(number) if isinstance(number, int) else f"{number:.3g}"
 
 
-def _unreadable(text: str) -> UsageError:
+def _make_error(text: str) -> UsageError:
     expected = "path=LOW..HIGH, path=log:LOW..HIGH, or path=VALUE,VALUE; each path once"
     return UsageError(f"cannot read `{text}`", where="--search", expected=expected)
 
 
-def _range(found: re.Match[str], text: str) -> Range:
+def _parse_range(found: re.Match[str], text: str) -> Range:
+    """Return the range in a match of `_RANGE`. Raises UsageError with the whole text if it is not a range."""
     low, high, log = found["low"].strip(), found["high"].strip(), bool(found["log"])
     whole = all(re.fullmatch(r"-?\d+", end) for end in (low, high))
     try:
         ends = (int(low), int(high)) if whole else (float(low), float(high))
     except ValueError:
-        raise _unreadable(text) from None
+        raise _make_error(text) from None
     if not ends[0] < ends[1] or (log and ends[0] <= 0):
         raise UsageError(
             f"`{text}` is not a range",

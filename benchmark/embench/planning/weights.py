@@ -33,8 +33,8 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.pretraining_data import PretrainingData, Saw
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
-from embench.planning.graph import source_spec
-from embench.planning.method import chosen_modalities
+from embench.planning.graph import make_source_spec
+from embench.planning.method import choose_modalities
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
 from embench.planning.request import Request, assign
 from embench.protocols import Protocol, load_protocol
@@ -51,8 +51,12 @@ FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 
 @dataclass(frozen=True)
 class Weights:
-    """Pretrained weights. `files` maps each part of a model, a modality or `fusion`, to a file, and `digests` to its
-    SHA-256. `manifest` describes pretrained weights, `run` is a run's record; None if there is none."""
+    """Weights to start from.
+
+    Args:
+        files: part of the model (a modality, or `fusion`) -> its file. `digests`: part -> SHA-256 of its file.
+        manifest: manifest of pretrained weights; `run`: run.yaml of the run that they are of; None if there is none.
+    """
 
     files: Mapping[str, Path] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +65,7 @@ class Weights:
 
     @property
     def places(self) -> dict[str, str]:
-        """Digest -> file."""
+        """Digest -> path of the file."""
         return {digest: str(self.files[part]) for part, digest in self.digests.items()}
 
     @property
@@ -71,7 +75,7 @@ class Weights:
 
     @property
     def data(self) -> str | None:
-        """Key of that dataset's prepared data; None if unknown."""
+        """Key of the prepared data of the last training; None if unknown."""
         return next((str(entry["store"]) for entry in reversed(self.seen())), None)
 
     def channels(self, m: str) -> Sequence[str]:
@@ -95,9 +99,9 @@ class Weights:
         return [fitted, *map(dict, self.run.get("pretraining", []))]
 
     def overlap(self, dataset: str, marks: Collection[str]) -> Overlap:
-        """Return the relation of a dataset's subjects to the training data of the weights. `labelled_target`: their
-        labels were used; `unlabelled_target`: only their signals; `none`. `unknown`: nothing is recorded, or a run
-        started from other weights itself.
+        """Return which data of a dataset's subjects the weights were trained on: `labelled_target` (labels),
+        `unlabelled_target` (only signals) or `none`; `unknown` if nothing is recorded, or if the weights are of a run
+        that started from other weights.
 
         Args:
             dataset: full name; variants have the same subjects.
@@ -135,12 +139,12 @@ def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
 
 
 def find_seen(data: PretrainingData | None, dataset: str) -> Saw:
-    """Return the data of a dataset's subjects that weights were trained on, by the dataset's full name."""
+    """Return which data of a dataset's subjects weights were trained on, from their training `data` (None: unknown)."""
     return "undisclosed" if data is None else data.look_up(re.split("[/:]", strip_variant(dataset))[-1])
 
 
 def find_bundled_overlap(method: Method, dataset: str) -> list[Overlap]:
-    """Return the relation of a dataset's subjects to the training data of the weights that each encoder includes."""
+    """Return, for each encoder with weights of its own, which data of a dataset's subjects these were trained on."""
     return [OVERLAP_OF[find_seen(data, dataset)] for data in find_bundled_weights(method).values()]
 
 
@@ -170,22 +174,22 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
         path = path.parent
     manifest = run = None
     if (path / MANIFEST).is_file():
-        manifest = _manifest(path / MANIFEST)
-        _check(text, method, {m: encoder["plugin"] for m, encoder in manifest["encoders"].items()})
+        manifest = _read_manifest(path / MANIFEST)
+        _check_encoders(text, method, {m: encoder["plugin"] for m, encoder in manifest["encoders"].items()})
         _check_prepared(text, method, manifest)
         files = dict.fromkeys(method.modalities, path / FILE)
-        if manifest["fusion"] and _same_model(method, manifest):
+        if manifest["fusion"] and _is_same_model(method, manifest):
             files[FUSION] = path / FILE
     elif path.is_dir():
         run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
         if run:
-            _check(text, method, run["method"]["encoders"])
+            _check_encoders(text, method, run["method"]["encoders"])
         files = {m: _find_network(path, m) for m in method.modalities}
     else:
         path, file = path.parent.parent, path
         run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
         files = dict.fromkeys(method.modalities, file)
-    digests = {file: _digest(file) for file in dict.fromkeys(files.values())}
+    digests = {file: _hash_weights(file) for file in dict.fromkeys(files.values())}
     if manifest and digests[path / FILE] != manifest.get("sha256", digests[path / FILE]):
         raise CheckFailed(
             "the weights differ from their manifest",
@@ -208,21 +212,21 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
 _OF_PRETRAINING = re.compile(r"pretrainer\b|encoder(\[.+\])?\.build\.weights\s*=")
 
 
-def at_random(request: Request, card: Card) -> Request:
-    """Return the request of `--pretrained random`: without weights and pretrainers, otherwise unchanged, so that frozen
-    parts stay random. Raises UsageError if a modality or an encoder is unknown."""
-    modalities = chosen_modalities(request, card, list(card.modalities))
-    doors = [m for m, name in assign(request.encoders, modalities, "encoder").items() if _has_door(name)]
-    kept = [text for text in request.settings if not _OF_PRETRAINING.match(text)]
-    if doors == list(modalities):
-        kept.append(f"encoder.build.weights={RANDOM}")
+def randomise_weights(request: Request, card: Card) -> Request:
+    """Return the request with `--pretrained random`, without weights and pretrainers; frozen parts then stay random.
+    Raises UsageError if a modality or an encoder is unknown."""
+    modalities = choose_modalities(request, card, list(card.modalities))
+    loading = [m for m, name in assign(request.encoders, modalities, "encoder").items() if _accepts_weights(name)]
+    settings = [text for text in request.settings if not _OF_PRETRAINING.match(text)]
+    if loading == list(modalities):
+        settings.append(f"encoder.build.weights={RANDOM}")
     else:
-        kept += [f"encoder[{m}].build.weights={RANDOM}" for m in doors]
-    return replace(request, pretrained=RANDOM, pretrainers=(), settings=tuple(kept))
+        settings += [f"encoder[{m}].build.weights={RANDOM}" for m in loading]
+    return replace(request, pretrained=RANDOM, pretrainers=(), settings=tuple(settings))
 
 
-def _has_door(encoder: str) -> bool:
-    """Return True if an encoder can start from weights of its own."""
+def _accepts_weights(encoder: str) -> bool:
+    """Return True if an encoder has the setting `build.weights`."""
     return any("weights" in recipe.build for recipe in registry.load("encoder", encoder).recipes.values())
 
 
@@ -236,14 +240,13 @@ def check_used(request: Request, method: Method) -> None:
         )
 
 
-def data_seen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def list_data_seen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the description of each dataset that a pretraining used, from the result of its stage."""
     return [result["manifest"], *result.get("beside", ())]
 
 
 def merge_seen(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Merge the training data of several stages: each source and use of its labels once, with the subjects and hours of
-    all."""
+    """Merge the training data of stages: each source and use of labels once, with the subjects and hours of all."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in manifests:
         key = (one["store"], one["labels"])
@@ -263,12 +266,12 @@ def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "subjects": len(subjects) if isinstance(subjects, list) else subjects}
 
 
-def _short(plugin: str) -> str:
+def _bare(plugin: str) -> str:
     return plugin.rpartition(":")[2].rpartition("/")[2]
 
 
-def _check(text: str, method: Method, encoders: Mapping[str, str]) -> None:
-    """Refuse weights without an encoder of a modality, or with another plugin's."""
+def _check_encoders(text: str, method: Method, encoders: Mapping[str, str]) -> None:
+    """Refuse weights that lack a modality of the method, or are of other encoders (modality -> plugin)."""
     for m in method.modalities:
         if m not in encoders:
             raise UsageError(
@@ -277,11 +280,11 @@ def _check(text: str, method: Method, encoders: Mapping[str, str]) -> None:
                 expected=f"modalities among {', '.join(encoders)}",
                 hint="choose one of these with --modalities, or pretrain that modality too",
             )
-        if _short(encoders[m]) != method.encoders[m].short:
+        if _bare(encoders[m]) != method.encoders[m].short:
             raise UsageError(
-                f"these weights belong to encoder {_short(encoders[m])} for {m}, not to {method.encoders[m].short}",
+                f"these weights belong to encoder {_bare(encoders[m])} for {m}, not to {method.encoders[m].short}",
                 where=f"--pretrained {text}",
-                expected=f"--encoder {m}={_short(encoders[m])}",
+                expected=f"--encoder {m}={_bare(encoders[m])}",
             )
 
 
@@ -299,24 +302,25 @@ def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> N
                 )
 
 
-def _same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
+def _is_same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
     """Return True if the method has the pretrained fusion of the same modalities."""
     return (
         method.joins == "tokens"
-        and _short(manifest["fusion"]["plugin"]) == method.fusion.short
+        and _bare(manifest["fusion"]["plugin"]) == method.fusion.short
         and set(manifest["modalities"]) == set(method.modalities)
     )
 
 
 def _find_network(folder: Path, modality: str) -> Path:
-    """Return the first network of a run with a modality's encoder: frozen ones are in separate files."""
+    """Return the first file of a run's weights with a modality's encoder; frozen encoders have separate files."""
     files = sorted((folder / "weights").glob("*.safetensors"))
     if not files:
         raise DataError("this run has no weights", where=str(folder / "weights"), hint="estimators have no weights")
     return next((file for file in files if file.stem.endswith(f"-{modality}")), files[0])
 
 
-def _digest(path: Path) -> str:
+def _hash_weights(path: Path) -> str:
+    """Return the SHA-256 of a file of weights. Raises UsageError or DataError if it is not a sound safetensors file."""
     if path.suffix != ".safetensors":
         raise UsageError(
             f"{path.name} is not a safetensors file",
@@ -335,7 +339,8 @@ def _digest(path: Path) -> str:
         ) from error
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Return a manifest of weights. Raises UsageError or DataError if it is not one of embench networks."""
     content = record.read_sealed(path)
     if isinstance(content, dict) and "converted" in content and not content["encoders"]:
         raise UsageError(
@@ -360,8 +365,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def check_data_present(method: Method, *data: Source | None) -> Method:
-    """Return the method. Raises DataError if data of its run are missing, before data are read or weights
-    downloaded."""
+    """Return the method unchanged. Raises DataError if data that its run needs are missing, before any are read."""
     others = (source for step in method.pretraining for source in step.sources)
     for source in filter(None, (*data, *others)):
         _ = source.reader
@@ -433,7 +437,7 @@ def load_source(
 
 def _check_source(step: Pretraining, method: Method, store: Store, card: Card) -> None:
     for m in method.find_trained_modalities(step):
-        _check_there(store, card, m, f"{step.part.short} would learn from", step.option)
+        _check_modality(store, card, m, f"{step.part.short} would learn from", step.option)
 
 
 def share_defaults(request: Request, train_source: Source, protocol: Protocol, card: Card) -> Request:
@@ -451,11 +455,11 @@ def share_defaults(request: Request, train_source: Source, protocol: Protocol, c
             m
             for m in card.default_modalities
             if m in other.modalities
-            and channels.all_fit(*(_card_channels(name, each, m) for name, each in cards.items()))
+            and channels.all_fit(*(_find_card_channels(name, each, m) for name, each in cards.items()))
         )
     if names is None:
         usual = choose_targets(card, None)
-        names = ",".join(one.name for one in usual if any(_same_target(one, two) for two in other.targets))
+        names = ",".join(one.name for one in usual if any(_is_same_target(one, two) for two in other.targets))
     for what, chosen, others in (
         ("modality with the same channels", modalities, list(other.modalities)),
         ("target of one kind", names, [t.name for t in other.targets]),
@@ -500,11 +504,11 @@ def trained_on(
         )
     store = source.prepared(protocol, workers)
     for m, part in method.encoders.items():
-        _check_there(store, card, m, f"{part.short} would be trained on", where)
+        _check_modality(store, card, m, f"{part.short} would be trained on", where)
     targets = choose_targets(card, ",".join(t.name for t in test.targets))
     fit = build_cohort(store, card, targets, method.modalities, protocol)
     for tested, fitted_on in zip(test.targets, fit.targets, strict=True):
-        if not _same_target(tested, fitted_on):
+        if not _is_same_target(tested, fitted_on):
             ours, theirs = _describe_target(tested), _describe_target(fitted_on)
             raise UsageError(
                 f"{tested.name} is {ours} in {test.card.name} but {theirs} in {card.name}",
@@ -531,20 +535,18 @@ def check_handovers(
     sources: Mapping[Origin, Cohort],
     started: Weights | None,
 ) -> dict[str, str]:
-    """Check each network from its initial weights through all pretraining steps to its training and test data. Return
-    modality -> sensor sites in words, for modalities whose sensor sites differ between steps.
-
-    Returns:
-        Each modality whose sensors were not at one place all the way, with the places in words.
+    """Check that each network reads the same channels, with tensors of the same shapes, from its initial weights
+    through all pretraining steps to its training and test data. Return modality -> sensor sites in words, for
+    modalities whose sensor sites differ between steps.
 
     Raises:
-        UsageError: from one to the next it would read other channels, or have tensors of other shapes.
+        UsageError: channels or shapes differ.
     """
     for step in method.pretraining:
-        check_mixed(method, step, protocol, _seen_by(step, fit, sources))
+        check_mixed(method, step, protocol, _list_cohorts(step, fit, sources))
     learned: dict[str, Site] = {}  # modality or fusion -> step in which it was last trained
     way: dict[str, list[tuple[str, Sequence[Channel]]]] = {m: [] for m in method.modalities}
-    for site, modalities, whole, where in _steps(method, protocol, fit, sources):
+    for site, modalities, whole, where in _list_steps(method, protocol, fit, sources):
         parts = {m: method.encoders[m] for m in modalities}
         for m, part in parts.items():
             if m in learned:
@@ -552,7 +554,7 @@ def check_handovers(
                 check_shapes(learned[m], site, {m: part}, None, where)
             elif started:
                 current = channels_read(site, m, part)
-                if before := _learned_channels(started, m, part, site, current):
+                if before := _find_learned_channels(started, m, part, site, current):
                     way[m].append(("pretrained", before))
                     source = site.name if started.data == site.store.key else f"weights of {started.dataset}"
                     channels.check_fit(part.short, m, (source, before), (site.name, current), str(started.files[m]))
@@ -563,27 +565,26 @@ def check_handovers(
         elif whole and started and FUSION in started.files:
             check_file(started.files[FUSION], FUSION, site, parts, method.fusion)
         learned |= dict.fromkeys([*modalities, *([FUSION] if whole else [])], site)
-    tested = _site(protocol, test)
+    tested = _make_site(protocol, test)
     for m, part in method.encoders.items():
         *earlier, (_, last) = way[m]
         if test is not fit:
-            check_channels(_site(protocol, fit), tested, m, part, "--train-dataset")
+            check_channels(_make_site(protocol, fit), tested, m, part, "--train-dataset")
             earlier.append(("trained", last))
         way[m] = [*earlier, ("tested", channels_at(tested, m))]
     return {m: words for m, stops in way.items() if (words := channels.describe_sites(stops))}
 
 
-def _learned_channels(
+def _find_learned_channels(
     started: Weights, m: str, part: Part, site: Site, current: Sequence[Channel]
 ) -> Sequence[Channel]:
-    """Return the channels from which weights learned: the channels in their manifest, else the channels that their
-    encoder reads of the run's dataset, if installed. Empty if both are unknown."""
+    """Return the channels in the weights' manifest, else those read from their dataset; empty if both are unknown."""
     names: Sequence[str] = started.channels(m)
     known: tuple[Channel, ...] = ()
     entry = next((e for e in registry.entries("dataset") if e.full_name == started.dataset and not e.broken), None)
     if entry:
         card = registry.load("dataset", entry.full_name).card
-        known = _card_channels(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
+        known = _find_card_channels(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
     if not names:
         return channels_read(site, m, part, known) if known else ()
     kinds = [channel.modality for channel in current] if len(current) == len(names) else [m] * len(names)
@@ -595,26 +596,26 @@ def _learned_channels(
     ]
 
 
-def _steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Origin, Cohort]) -> Iterator[_Step]:
+def _list_steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Origin, Cohort]) -> Iterator[_Step]:
+    """Yield the pretraining steps, one for each dataset, and the training."""
     named = ""
     for step in method.pretraining:
         named = step.option
-        for cohort in _seen_by(step, fit, sources):
-            yield _Step(_site(protocol, cohort), method.find_trained_modalities(step), step.modality is None, named)
-    yield _Step(_site(protocol, fit), method.modalities, method.joins == "tokens", named)
+        for cohort in _list_cohorts(step, fit, sources):
+            yield _Step(
+                _make_site(protocol, cohort), method.find_trained_modalities(step), step.modality is None, named
+            )
+    yield _Step(_make_site(protocol, fit), method.modalities, method.joins == "tokens", named)
 
 
-def _seen_by(step: Pretraining, fit: Cohort, sources: Mapping[Origin, Cohort]) -> list[Cohort]:
+def _list_cohorts(step: Pretraining, fit: Cohort, sources: Mapping[Origin, Cohort]) -> list[Cohort]:
+    """Return the cohorts that a pretraining step is trained on."""
     return [*([fit] if step.own else []), *(sources[source, step.labels] for source in step.sources)]
 
 
 def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: Sequence[Cohort]) -> None:
-    """Refuse to learn from several datasets at once if channels, rates or lengths differ, or if the run's own subjects
-    are normalised by calibration data and others by all their data.
-
-    Raises:
-        UsageError: any of it.
-    """
+    """Check that a step can learn from several datasets at once. Raises UsageError if channels, rates or lengths
+    differ, or if only the run's own subjects are normalised by calibration data."""
     if step.own and step.sources and protocol.normalise == "given":
         raise UsageError(
             f"under {protocol.name}, test subjects are normalised by their calibration data and other datasets by "
@@ -626,29 +627,28 @@ def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: 
                 for each in (f"{step.part.short}:{'+'.join(source.name for source in step.sources)}", step.part.short)
             ),
         )
-    first, *others = (_site(protocol, cohort) for cohort in cohorts)
+    first, *others = (_make_site(protocol, cohort) for cohort in cohorts)
     for other in others:
         for m in method.find_trained_modalities(step):
             check_channels(first, other, m, method.encoders[m], step.option)
             check_rows(first, other, m, method.encoders[m], step.option)
 
 
-def _site(protocol: Protocol, cohort: Cohort) -> Site:
-    return Site(cohort.card.name, cohort.store, source_spec(protocol, cohort))
+def _make_site(protocol: Protocol, cohort: Cohort) -> Site:
+    return Site(cohort.card.name, cohort.store, make_source_spec(protocol, cohort))
 
 
-def _check_there(store: Store, card: Card, modality: str, reader: str, where: str) -> None:
+def _check_modality(store: Store, card: Card, modality: str, reader: str, where: str) -> None:
     available = {m: entry.channels for m, entry in store.modalities.items()}
     channels.check_available(card.name, available, modality, reader, where)
 
 
-def _card_channels(name: str, card: Card, modality: str) -> tuple[Channel, ...]:
+def _find_card_channels(name: str, card: Card, modality: str) -> tuple[Channel, ...]:
     return channels.find_channels(name, {m: one.channels for m, one in card.modalities.items()}, modality)
 
 
-def _same_target(one: Target, other: Target) -> bool:
-    """Return True if predictions of one target are predictions of the other; each dataset may cut its scale by its own
-    rule."""
+def _is_same_target(one: Target, other: Target) -> bool:
+    """Return True if two targets have the same name, kind, number of classes and, for values, the same scale."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
     return same and (one.traits.has_classes or one.scale == other.scale)
 
@@ -685,22 +685,23 @@ def expand_axes(request: Request) -> list[Request]:
     """
     return [
         replace(request, label_subjects=count, label_fraction=share, lag=lag, calibration_data=given, drop=drop)
-        for count in _several(request.label_subjects)
-        for share in _several(request.label_fraction)
-        for lag in _several(request.lag)
-        for given in _several(request.calibration_data)
-        for drop in _drops(request)
+        for count in _split_values(request.label_subjects)
+        for share in _split_values(request.label_fraction)
+        for lag in _split_values(request.lag)
+        for given in _split_values(request.calibration_data)
+        for drop in _expand_drop(request)
     ]
 
 
-def _several(text: str | None) -> list[str | None]:
+def _split_values(text: str | None) -> list[str | None]:
     return [part.strip() for part in text.split(",")] if text else [None]
 
 
-def _drops(request: Request) -> list[str | None]:
+def _expand_drop(request: Request) -> list[str | None]:
+    """Return the values of `drop` that `each` and `all` stand for, or its value. Raises UsageError for one modality."""
     if request.drop not in (DROP_EACH, DROP_ALL):
         return [request.drop]
-    modalities = _modalities(request)
+    modalities = _find_modalities(request)
     if len(modalities) < 2:
         raise UsageError(
             f"the run has only one modality, {modalities[0]}, so no modality can be dropped",
@@ -711,9 +712,9 @@ def _drops(request: Request) -> list[str | None]:
     return [None, *(",".join(some) for size in sizes for some in combinations(modalities, size))]
 
 
-def _modalities(request: Request) -> tuple[str, ...]:
+def _find_modalities(request: Request) -> tuple[str, ...]:
     """Return the modalities that the method of a request reads, found without its data."""
     card = request.card
     if train_source := request.train_source:
         request = share_defaults(request, train_source, load_protocol(request.protocol), card)
-    return chosen_modalities(request, card, list(card.modalities))
+    return choose_modalities(request, card, list(card.modalities))

@@ -14,12 +14,12 @@ from embench.files import snapshot
 from embench.planning.hub import offline
 from embench.planning.parts import check_names
 from embench.planning.pretraining import split_pretrained
-from embench.planning.request import AXES, Request, grid_points, make_request
+from embench.planning.request import AXES, Request, list_grid_points, make_request
 from embench.planning.tuning import Search
 from embench.planning.weights import expand_axes
 from embench.python.records import from_python, predictions_file, remember_own
 from embench.python.running import DryRun, make_watcher, plugin_name, request_with
-from embench.records.pretraining_comparison import RowFloors
+from embench.records.pretraining_comparison import PretrainingGains
 from embench.records.record import read_record
 from embench.records.wording import name_without_package
 from embench.screen import Progress, Steps, format_table, run_plan, set_plan
@@ -76,7 +76,7 @@ class BaselineBoard:
     results: Sequence[Result]
     failures: Mapping[str, EmbenchError] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
-    floors: Mapping[tuple[str, str], RowFloors] = field(default_factory=dict)
+    floors: Mapping[tuple[str, str], PretrainingGains] = field(default_factory=dict)
 
     @property
     def answers(self) -> list[str]:
@@ -152,7 +152,7 @@ class BaselineBoard:
 
     @property
     def _notes(self) -> list[str]:
-        compared = [f"{run}, {target}: {found.words}" for (run, target), found in self.floors.items()]
+        compared = [f"{run}, {target}: {found.text}" for (run, target), found in self.floors.items()]
         failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
         generated = ["synthetic data: these numbers say nothing about real subjects"]
         is_synthetic = any(row["synthetic"] for row in self.rows)
@@ -315,7 +315,7 @@ def grid(
     given_values = dict(locals())
     axes = {name: _list_values(name, given_values[name.replace("-", "_")]) for name in AXES}
     shared = {name: given_values[name] for name in _SHARED}
-    asked = [make_request(**shared, **point) for point in grid_points({k: v for k, v in axes.items() if v})]
+    asked = [make_request(**shared, **point) for point in list_grid_points({k: v for k, v in axes.items() if v})]
     check_names(asked)
     points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
     requests = split_pretrained(points)[1] if floors else points

@@ -21,7 +21,7 @@ from embench.errors import DataError, EmbenchError, MachineError, UsageError
 from embench.files import PRIVATE, make_folder, write_text, write_whole
 from embench.planning.request import Request
 from embench.records import TimeContext
-from embench.registry.catalogue import keep_object, object_file, object_name
+from embench.registry.catalogue import get_object_file, make_object_name, register_object
 from embench.registry.contents import PYTHON, inspect_object
 from embench.statistics.result import Result
 from embench.system import KEPT
@@ -125,11 +125,11 @@ def store_plugin(kind: str, cls: type[Any], *, text: str, source: str | None = N
     """
     content = inspect_object(cls)
     title = re.sub(r"[^\w-]", "_", cls.__name__)
-    name = object_name(content.digest, title if title[:1].isidentifier() else "Given")
+    name = make_object_name(content.digest, title if title[:1].isidentifier() else "Given")
     about: dict[str, Any] = {"kind": kind, "repr": text, "source": source, "files": list(content.files)}
     about |= {"place": _locate(cls), "python": PYTHON, "installed": content.installed}
     _store(content.digest, cls, about, content.loose)
-    keep_object(name, cls)
+    register_object(name, cls)
     return name
 
 
@@ -151,7 +151,7 @@ def checked_name(name: str) -> str:
 
 
 def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[str]) -> None:
-    path = object_file(digest, ".json")
+    path = get_object_file(digest, ".json")
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         if hashlib.sha256(path.with_suffix(".pkl").read_bytes()).hexdigest() == known["sha256"]:
@@ -426,14 +426,14 @@ def board(
     """
     import pandas as pd
 
-    from embench.leaderboard import leaderboard_sections
-    from embench.leaderboard.tables import row_fields, select_sections
+    from embench.leaderboard import load_sections
+    from embench.leaderboard.tables import flatten_row, select_sections
 
     if not Path(boards).is_dir():
         expected = "a folder of published entries, such as `leaderboards` in a clone of the repository"
         raise UsageError("the folder of leaderboards does not exist", where=f"boards={boards}", expected=expected)
-    sections = select_sections(leaderboard_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
-    return pd.DataFrame([row_fields(section, row) for section in sections for row in section.rows])
+    sections = select_sections(load_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
+    return pd.DataFrame([flatten_row(section, row) for section in sections for row in section.rows])
 
 
 @from_python

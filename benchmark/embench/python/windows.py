@@ -31,8 +31,8 @@ from embench.engine.stage import Part
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Target, View
 from embench.planning.compatibility import check_length
-from embench.planning.graph import all_units, data_places, source_spec
-from embench.planning.method import chosen_modalities, resolve_method
+from embench.planning.graph import locate_data, make_all_units, make_source_spec
+from embench.planning.method import choose_modalities, resolve_method
 from embench.planning.plan import default_workers, resolve_rules
 from embench.planning.request import Request, make_request
 from embench.protocols import Fold, Protocol
@@ -91,7 +91,9 @@ class _Study:
     @cached_property
     def source(self) -> StoreSource:
         cohort = self.cohort
-        return StoreSource.from_spec(source_spec(self.protocol, cohort), data_places(cohort), all_units(cohort))
+        return StoreSource.from_spec(
+            make_source_spec(self.protocol, cohort), locate_data(cohort), make_all_units(cohort)
+        )
 
     def labels(self, train: np.ndarray) -> np.ndarray:
         """Return the labels of all units; `train`: positions of training units, which may determine a threshold."""
@@ -521,7 +523,7 @@ def _plan_study(encoder: str | None, request: Request) -> tuple[_Study, dict[str
     _, rules, card = resolve_rules(request)
     available = list(request.source.prepared(rules, default_workers({"cpu"})).modalities)
     parts = {}
-    for m in chosen_modalities(request, card, available):
+    for m in choose_modalities(request, card, available):
         alone = make_request(**{**vars(request), "modalities": m, "encoders": (str(encoder),)})
         parts[m] = resolve_method(alone, card, available, "cpu").encoders[m]
     return _make_study(request, tuple(parts)), parts

@@ -9,12 +9,11 @@ if TYPE_CHECKING:
     from embench.interfaces.units import View
 
 
-# Time context of predictions: other units of a test session that reach one. Imports little, for fast commands.
-
 TimeContext = Literal["unit", "causal", "offline"]
+"""The other units of a test session that influence a prediction: none, earlier ones, or all."""
 
 
-def context_of(views: Iterable[View | None]) -> TimeContext:
-    """The other units that reach a prediction of methods with these views, since embench hands them one unit at a time
-    and refuses those that predict it otherwise in a batch: of a context, the samples before the unit, too."""
+def find_time_context(views: Iterable[View | None]) -> TimeContext:
+    """Return the time context of a method with these views. A method gets one unit at a time, and one that predicts a
+    unit differently in a batch is refused; only a view of kind `context` includes earlier samples."""
     return "causal" if any(view is not None and view.kind == "context" for view in views) else "unit"

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 from embench.errors import CheckFailed, DataError
 from embench.files import SEAL, DamagedError, parse_json, read_sealed_json, read_text, saving, sealed_json, write_text
 from embench.reasons import Reason
-from embench.records.findings import FINDINGS, SEVERITIES, UNKNOWN, Severity, sealed_text, wrong_field
+from embench.records.findings import (
+    FINDINGS,
+    SEVERITIES,
+    UNKNOWN,
+    Severity,
+    describe_redacted_finding,
+    find_wrong_field,
+)
 from embench.records.manifest import check_texts
 from embench.records.schema2 import translate_audit
 
@@ -40,7 +47,7 @@ class AuditFinding:
     def what(self) -> str:
         """Sentence that describes the finding."""
         text = FINDINGS[self.id]
-        return text.render(self.evidence) if self.evidence else sealed_text(text.check)
+        return text.render(self.evidence) if self.evidence else describe_redacted_finding(text.check)
 
     @property
     def todo(self) -> str:
@@ -58,16 +65,17 @@ class ShownFinding(NamedTuple):
     evidence: Any
 
 
-def shown_findings(content: Mapping[str, Any] | None) -> list[ShownFinding]:
+def list_shown_findings(content: Mapping[str, Any] | None) -> list[ShownFinding]:
     """Return the findings of an audit with their texts. A finding with an unknown id is described as unknown."""
     found = (content or {"findings": []})["findings"]
-    return [_shown(each) for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+    return [_describe_finding(each) for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
 
 
-def _shown(row: Mapping[str, Any]) -> ShownFinding:
+def _describe_finding(row: Mapping[str, Any]) -> ShownFinding:
+    """Return a finding of `audit.json` with its texts."""
     check, severity, name, evidence = (row.get(key) for key in ("check", "severity", "id", "evidence"))
     known = {"check": check, "severity": severity, "id": name, "evidence": evidence}
-    if wrong_field(known) is not None or not isinstance(evidence, Mapping):
+    if find_wrong_field(known) is not None or not isinstance(evidence, Mapping):
         return ShownFinding(str(check), str(severity), UNKNOWN, "", "")
     finding = AuditFinding(row["severity"], str(name), evidence)
     return ShownFinding(str(check), finding.severity, finding.what, finding.todo, evidence)
@@ -90,9 +98,8 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Audit:
-    """A complete audit. `checks`: check -> its figures and findings. `skipped`: check -> why it could not run.
-    `digests`: digests of the audited parts of the record (`embench.records.record.digests_of`), and of the audit's
-    code."""
+    """A complete audit. `run`: id. `checks`: check -> figures and findings. `skipped`: check -> why it could not run.
+    `digests`: name -> digest of the audited parts of the record (`digests_of`) and of the audit's code."""
 
     run: str
     checks: Mapping[str, CheckResult]
@@ -101,7 +108,7 @@ class Audit:
 
     @property
     def findings(self) -> list[tuple[str, AuditFinding]]:
-        """(check, finding), the severe ones first."""
+        """(check, finding) of each finding, the severe ones first."""
         found = [(name, finding) for name, checked in self.checks.items() for finding in checked.findings]
         return sorted(found, key=lambda pair: SEVERITIES.index(pair[1].severity))
 
@@ -126,7 +133,7 @@ class Audit:
 
 
 def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Write `audit.json`, of `Audit.json`, into a run's folder. Raises MachineError where the disk refuses."""
+    """Write `audit.json` (`content`: see `Audit.json`) into a run's folder. Raises MachineError if it cannot."""
     path = Path(folder) / AUDIT_FILE
     with saving("the audit", path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,8 +142,7 @@ def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
 
 
 def read_audit(folder: Path) -> dict[str, Any] | None:
-    """Return the content of `audit.json`; None where a run was not audited. Raises DataError where the file is damaged,
-    CheckFailed where it was edited."""
+    """Return the content of `audit.json`; None without an audit. Raises DataError if damaged, CheckFailed if edited."""
     path = Path(folder) / AUDIT_FILE
     if not path.is_file():
         return None
@@ -159,12 +165,12 @@ def read_audit(folder: Path) -> dict[str, Any] | None:
     return content
 
 
-def skipped_reasons(content: Mapping[str, Any]) -> dict[str, list[Reason]]:
-    """Return the reasons why each check was skipped, of the content of `audit.json`."""
+def read_skipped_reasons(content: Mapping[str, Any]) -> dict[str, list[Reason]]:
+    """Return check -> the reasons why it was skipped, from the content of `audit.json`."""
     return {name: [Reason.read(each) for each in reasons] for name, reasons in content.get("skipped", {}).items()}
 
 
-def audit_status(content: Mapping[str, Any] | None) -> str:
+def format_audit_status(content: Mapping[str, Any] | None) -> str:
     """Return an audit in a few words, for a table."""
     if content is None:
         return "not audited"

@@ -18,11 +18,11 @@ class FindingText(NamedTuple):
     """The texts of a kind of finding.
 
     Args:
-        check: the check that finds it. `severities`: those that it may have.
-        what: template of the sentence on what was found. `todo`: what to do about it. Fields in braces are of the
-            evidence or of `values`.
+        check: the check that finds it. `severities`: the severities that such a finding may have.
+        what: template of the sentence on what was found. Names in braces are values of the evidence or of `values`.
+        todo: what to do about it.
         evidence: names of the values that the evidence has, see `EVIDENCE_KINDS`.
-        values: fields that follow from the evidence and are not in it.
+        values: returns further values for the template, from the evidence.
     """
 
     check: str
@@ -33,11 +33,12 @@ class FindingText(NamedTuple):
     values: Callable[[FoundValues], FoundValues] = dict
 
     def render(self, evidence: FoundValues) -> str:
-        """Return the sentence of a finding. Raises KeyError, TypeError or ValueError where the evidence is not its."""
+        """Return the sentence. Raises KeyError, TypeError or ValueError where the evidence is of another kind of
+        finding."""
         return self.what.format_map({**evidence, **self.values(evidence)})
 
 
-# What evidence may have under each name. Strings that sentences show are names or words of a closed list.
+# Valid values of evidence. Strings that sentences show are names, or words of a closed list.
 
 _NAME = re.compile(r"[\w.+\[\]-]{1,200}")
 _CHANNEL = re.compile(r"[\w .,+()\[\]-]{1,80}")
@@ -82,12 +83,12 @@ def _is_one(words: tuple[str, ...] | Mapping[str, str]) -> Callable[[Any], bool]
     return lambda value: isinstance(value, str) and value in words
 
 
-def _is_list(of: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list | tuple) and all(map(of, value))
+def _is_list(is_item: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list | tuple) and all(map(is_item, value))
 
 
-def _is_mapping(of: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, Mapping) and all(_is_name(k) and of(v) for k, v in value.items())
+def _is_mapping(is_item: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, Mapping) and all(_is_name(k) and is_item(v) for k, v in value.items())
 
 
 _PARTIAL = ("partial_r", "low_of_partial_r", "high_of_partial_r")
@@ -106,12 +107,12 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """True for plain values of any depth, which no sentence shows."""
+    """True for JSON values of any depth, which no sentence shows."""
     if isinstance(value, Mapping):
         return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
-    return (
-        all(map(_is_plain, value)) if isinstance(value, list | tuple) else isinstance(value, str | int | float | None)
-    )
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int | float | None)
 
 
 _KINDS: tuple[tuple[Callable[[Any], bool], str], ...] = (
@@ -129,10 +130,7 @@ _KINDS: tuple[tuple[Callable[[Any], bool], str], ...] = (
             "expected_by_chance score chance mean real auroc proportion with_subject without_subject"
         ),
     ),
-    (
-        _is_number_or_none,
-        "low proportion_explained_in_class auroc_of_confound low_of_partial_r high_of_partial_r",
-    ),
+    (_is_number_or_none, "low proportion_explained_in_class auroc_of_confound low_of_partial_r high_of_partial_r"),
     (_is_name, "target protocol subject signal metric primary_metric modality"),
     (_is_list(_is_name), "stopped_early kinds"),
     (_is_list(_matches(_PAIR)), "pairs"),
@@ -158,8 +156,8 @@ _KINDS: tuple[tuple[Callable[[Any], bool], str], ...] = (
     ),
 )
 EVIDENCE_KINDS: Mapping[str, Callable[[Any], bool]] = {name: kind for kind, names in _KINDS for name in names.split()}
-"""Name of a value in the evidence -> whether a value is one. Free sentences, `statements` and `reason`, are of severe
-findings only, which no leaderboard takes."""
+"""Name of a value in the evidence -> function that returns True for valid values. Only severe findings, which no
+leaderboard accepts, have free sentences: `statements` and `reason`."""
 
 _SEVERE: tuple[Severity, ...] = ("severe",)
 _WARNING: tuple[Severity, ...] = ("warning",)
@@ -178,12 +176,13 @@ def _text(
     return FindingText(check, severities, what, todo, tuple(evidence.split()), values)
 
 
-def _first(name: str, most: int, between: str) -> Callable[[FoundValues], FoundValues]:
+def _list_first(name: str, most: int, between: str) -> Callable[[FoundValues], FoundValues]:
+    """Return a function that joins the first `most` texts of the value `name`."""
     return lambda evidence: {"listed": between.join(evidence[name][:most])}
 
 
-def _explained(check: str, name: str, todo: str, more: str = "") -> FindingText:
-    """Texts for scores that something explains, with the AUROC that it has alone where there is one."""
+def _make_explained_text(check: str, name: str, todo: str, more: str = "") -> FindingText:
+    """Return the texts for scores that a confound (`name`) explains, with the confound's own AUROC if there is one."""
 
     def values(evidence: FoundValues) -> FoundValues:
         auroc = evidence["auroc_of_confound"]
@@ -200,8 +199,8 @@ def _explained(check: str, name: str, todo: str, more: str = "") -> FindingText:
     )
 
 
-def _not_associated(target: str, at: FoundValues) -> str:
-    """Return the clause on a target whose label is not shown to go with the scores after adjustment."""
+def _describe_unassociated(target: str, at: FoundValues) -> str:
+    """Return the clause on a target for which an association is not shown; `at`: its adjusted analysis."""
     given = confounds_in_words(at["level"], has_movement=at["has_movement"])
     if at["partial_r"] is None:
         figures = "partial r undefined"
@@ -213,12 +212,12 @@ def _not_associated(target: str, at: FoundValues) -> str:
     return f"given {given}, an association of the scores with {target} is not shown: {figures}"
 
 
-def _stopping(evidence: FoundValues) -> FoundValues:
+def _describe_stopping(evidence: FoundValues) -> FoundValues:
     names = evidence["stopped_early"]
     return {"n": len(names), "listed": ", ".join(f"when to stop {name}" for name in names)}
 
 
-def _kinds_of_stages(evidence: FoundValues) -> FoundValues:
+def _describe_stages(evidence: FoundValues) -> FoundValues:
     kinds = evidence["kinds"]
     more = "; pretraining used recordings other than those of the training subjects" if "pretrain" in kinds else ""
     return {"listed": ", ".join(kinds), "more": more}
@@ -242,7 +241,8 @@ _OWN_STATISTICS = (
 _TUNE_AGAIN = "tune again with `embench tune`, and test what it wrote"
 _LEAK = "test labels reach the method by some way other than its training labels: find it"
 
-_OF_SPLITS: Mapping[str, FindingText] = {
+FINDINGS: Mapping[str, FindingText] = {
+    # splits, units, pretraining and tuning
     "shared_subjects": _text(
         "subjects", _NOTE_OR_SEVERE, "{n} subjects are in both training and test of a fold", _SPLIT, "n subjects"
     ),
@@ -315,7 +315,7 @@ _OF_SPLITS: Mapping[str, FindingText] = {
         "{n_pairs} pairs of subjects have the same signals: {listed}",
         "find out which subject was recorded, and exclude the copy: it is in training where its original is in test",
         "n_pairs pairs windows matches",
-        _first("pairs", 5, ", "),
+        _list_first("pairs", 5, ", "),
     ),
     "pretrained_on_labels": _text(
         "pretraining", _SEVERE, "pretraining used labels of test subjects", _OTHERS, "pretraining_overlap"
@@ -370,7 +370,7 @@ _OF_SPLITS: Mapping[str, FindingText] = {
         "settings were not chosen by validation subjects: {listed}",
         _TUNE_AGAIN,
         "trials choices_made wrong statements",
-        _first("statements", 3, "; "),
+        _list_first("statements", 3, "; "),
     ),
     "other_choices": _text(
         "choices",
@@ -378,11 +378,9 @@ _OF_SPLITS: Mapping[str, FindingText] = {
         "validation scores that decided between trials are others here: {listed}",
         _TUNE_AGAIN,
         "trials seed fold differ statements",
-        _first("statements", 3, "; "),
+        _list_first("statements", 3, "; "),
     ),
-}
-
-_OF_RECORDS: Mapping[str, FindingText] = {
+    # contents of the record
     "other_statistics": _text(
         "statistics",
         _SEVERE,
@@ -403,7 +401,7 @@ _OF_RECORDS: Mapping[str, FindingText] = {
         "{differ} stages ({listed}) were not trained on the data that the protocol gives them{more}",
         "delete the run and its stages, and run again with an unchanged embench",
         "stages differ kinds examples",
-        _kinds_of_stages,
+        _describe_stages,
     ),
     "other_labels": _text(
         "labels",
@@ -444,7 +442,7 @@ _OF_RECORDS: Mapping[str, FindingText] = {
         "methods differ examples",
     ),
     "uncounted_units": _text(
-        "unpredicted", _SEVERE, "{listed}", _SCORE_AGAIN, "n statements", _first("statements", 3, "; ")
+        "unpredicted", _SEVERE, "{listed}", _SCORE_AGAIN, "n statements", _list_first("statements", 3, "; ")
     ),
     "contradictions": _text(
         "statements",
@@ -452,7 +450,7 @@ _OF_RECORDS: Mapping[str, FindingText] = {
         "the record contradicts itself, or what was published: {listed}",
         "restore the record as the run wrote it, or run again",
         "statements",
-        _first("statements", 3, "; "),
+        _list_first("statements", 3, "; "),
     ),
     "other_access": _text(
         "access",
@@ -481,7 +479,7 @@ _OF_RECORDS: Mapping[str, FindingText] = {
         "the same validation subjects were used for {n} decisions: {listed}",
         "test scores are not affected; scores of --dev runs are too high",
         "stopped_early",
-        _stopping,
+        _describe_stopping,
     ),
     "many_methods": _text(
         "validation",
@@ -501,10 +499,8 @@ _OF_RECORDS: Mapping[str, FindingText] = {
         "validation",
         _NOTE,
         "{methods_evaluated} methods, including this one, were scored on these test subjects",
-        (
-            "choose among methods by validation inside the training subjects of each fold, and score only the file of "
-            "the chosen method: each file that is scored counts"
-        ),
+        "choose among methods by validation inside the training subjects of each fold, and score only the file of "
+        "the chosen method: each file that is scored counts",
         "methods_evaluated test_evaluations",
     ),
     "other_counts": _text(
@@ -514,15 +510,13 @@ _OF_RECORDS: Mapping[str, FindingText] = {
         "run the same command again into another folder",
         "ledger recorded",
     ),
-}
-
-_OF_CONFOUNDS: Mapping[str, FindingText] = {
-    "explained_by_subject": _explained(
+    # confounds
+    "explained_by_subject": _make_explained_text(
         "subject",
         "subject",
         "the scores identify the subject, not the state: compare moments within a subject (auroc_within)",
     ),
-    "explained_by_stimulus": _explained(
+    "explained_by_stimulus": _make_explained_text(
         "stimulus",
         "stimulus",
         "the scores identify the stimulus: report auroc_crossed, and split by stimulus too",
@@ -530,23 +524,19 @@ _OF_CONFOUNDS: Mapping[str, FindingText] = {
     "follows_stimulus_mean": _text(
         "stimulus",
         _WARNING,
-        (
-            "scores of {target} follow the mean label of the stimulus, r = {r:.2f} within subjects; given the "
-            "stimulus, their partial r with the label is {partial_r:.2f}"
-        ),
-        (
-            "the scores may show which stimulus was presented: rely on the stimulus-matched metric, and test on "
-            "stimuli that were not trained on"
-        ),
+        "scores of {target} follow the mean label of the stimulus, r = {r:.2f} within subjects; given the "
+        "stimulus, their partial r with the label is {partial_r:.2f}",
+        "the scores may show which stimulus was presented: rely on the stimulus-matched metric, and test on "
+        "stimuli that were not trained on",
         "target r low partial_r low_of_partial_r high_of_partial_r",
     ),
-    "explained_by_time": _explained("time", "{place}", _TIME, " place"),
-    "explained_by_length": _explained(
+    "explained_by_time": _make_explained_text("time", "{place}", _TIME, " place"),
+    "explained_by_length": _make_explained_text(
         "length",
         "length of the recording",
         "the scores follow the length of a recording: crop all to one length (view.length=common)",
     ),
-    "explained_by_order": _explained("order", "position in the files", _ORDER),
+    "explained_by_order": _make_explained_text("order", "position in the files", _ORDER),
     "labels_follow_order": _text(
         "order", _SEVERE, "labels of {target} follow the order of the files", _ORDER, "target auroc n_pairs"
     ),
@@ -575,10 +565,8 @@ _OF_CONFOUNDS: Mapping[str, FindingText] = {
     "follows_statistic": _text(
         "one_statistic",
         _NOTE,
-        (
-            "scores of {target} order moments within subjects as the {statistic} of {signal} does, channel {channel}: "
-            "rank correlation {rank_correlation:.3f}"
-        ),
+        "scores of {target} order moments within subjects as the {statistic} of {signal} does, channel {channel}: "
+        "rank correlation {rank_correlation:.3f}",
         "report this with the method: the statistic alone predicts nearly as well",
         "target signal channel statistic rank_correlation",
     ),
@@ -588,11 +576,9 @@ _OF_CONFOUNDS: Mapping[str, FindingText] = {
         "{listed}",
         _NO_EFFECT,
         "targets",
-        lambda evidence: {"listed": "; ".join(_not_associated(*each) for each in evidence["targets"].items())},
+        lambda evidence: {"listed": "; ".join(_describe_unassociated(*each) for each in evidence["targets"].items())},
     ),
-}
-
-_OF_SUBJECTS: Mapping[str, FindingText] = {
+    # scores of subjects, seeds and folds
     "far_above_others": _text(
         "suspicious",
         ("warning", "note"),
@@ -660,10 +646,8 @@ _OF_SUBJECTS: Mapping[str, FindingText] = {
     "probed": _text(
         "probes",
         _NOTE,
-        (
-            "a linear probe predicts the {predicted} from the embeddings of {target}: {score:.0%} correct, "
-            "{chance:.0%} by chance"
-        ),
+        "a linear probe predicts the {predicted} from the embeddings of {target}: {score:.0%} correct, "
+        "{chance:.0%} by chance",
         "not a fault in itself, but scores across subjects or stimuli may rest on it: check auroc_crossed",
         "target predicted metric score chance folds",
     ),
@@ -683,22 +667,17 @@ _OF_SUBJECTS: Mapping[str, FindingText] = {
     ),
     "remembers_labels": _text("permuted_labels", _SEVERE, "{reason}", _LEAK, "reason"),
 }
-
-FINDINGS: Mapping[str, FindingText] = {**_OF_SPLITS, **_OF_RECORDS, **_OF_CONFOUNDS, **_OF_SUBJECTS}
 """Id of a finding -> its texts."""
 UNKNOWN = "this version of embench does not know the finding"
 
 
-def sealed_text(check: str) -> str:
+def describe_redacted_finding(check: str) -> str:
     """Return the sentence of a finding in an entry whose labels are not public."""
     return f"the check `{check}` found something; what it measured is not published, as the labels are not"
 
 
-def wrong_field(finding: Mapping[str, Any]) -> str | None:
-    """Return the field of a finding, as `audit.json` has it, that no audit writes so; None where there is none.
-
-    A finding without evidence is one of an entry whose labels are not public.
-    """
+def find_wrong_field(finding: Mapping[str, Any]) -> str | None:
+    """Return the first field of a finding of `audit.json` with a value that no audit writes; else None."""
     text = FINDINGS.get(finding["id"]) if isinstance(finding["id"], str) else None
     if text is None:
         return "id"

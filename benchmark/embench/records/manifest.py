@@ -30,62 +30,56 @@ from embench.vocabulary import has_control, iterate_texts
 
 # Upper bounds on the numbers of a record, for any method: larger ones cannot have been measured.
 
-MOST_SECONDS = 3.2e9
-"""A century, the stages of a run one after another."""
-MOST_PARAMETERS = 10**15
-"""A thousand times the largest networks that were ever trained."""
-MOST_OPERATIONS = 1e21
-"""Bound on the operations of one row's prediction: each of so many parameters used a million times."""
-MOST_MEGABYTES = 1e9
-"""A petabyte, more than any machine has as memory."""
-MOST_JOULES = 1e15
-"""A power station of a gigawatt, for eleven days."""
-MOST_LOOKS = 10**9
-"""A look a second, for thirty years."""
+MOST_EVALUATIONS = 10**9
+"""One evaluation a second for thirty years."""
 MOST_SUBJECTS = 10**10
 """About all people alive."""
+MOST_GIVEN = 10**6
+"""Calibration units of a class: more than any session has."""
 _DIGITS = 24
 """Number of digits that a message repeats."""
 
-MOST_GIVEN = 10**6
-"""Units of a class that a subject gives: more than any session has."""
-
-Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
-Parameters = Annotated[int, Field(ge=0, le=MOST_PARAMETERS)]
-Operations = Annotated[int | float, Field(ge=0, le=MOST_OPERATIONS)]
-Megabytes = Annotated[float, Field(ge=0, le=MOST_MEGABYTES, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=3.2e9, allow_inf_nan=False)]
+"""At most a century."""
+Parameters = Annotated[int, Field(ge=0, le=10**15)]
+"""At most a thousand times the parameters of the largest networks."""
+Operations = Annotated[int | float, Field(ge=0, le=1e21)]
+"""For one prediction: at most a million uses of each parameter."""
+Megabytes = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+"""At most a petabyte."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Joules = Annotated[float, Field(ge=0, le=MOST_JOULES, allow_inf_nan=False)]
+Joules = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+"""At most the energy of a power station of a gigawatt in eleven days."""
 
 
-def _few_enough(counted: Any, info: ValidationInfo) -> Any:
+def _check_counts(counted: Any, info: ValidationInfo) -> Any:
     for name, count in (counted if isinstance(counted, Mapping) else {"": counted}).items():
-        if count is not None and not 0 <= count <= MOST_LOOKS:
+        if count is not None and not 0 <= count <= MOST_EVALUATIONS:
             field = f"{info.field_name}.{name}".rstrip(".")
-            raise ValueError(f"{field}: {shortened(count)}, expected 0 to {MOST_LOOKS:,}")
+            raise ValueError(f"{field}: {shorten_number(count)}, expected 0 to {MOST_EVALUATIONS:,}")
     return counted
 
 
 def check_subjects(subjects: Any) -> Any:
-    """The number of subjects, or their names, as they are. Raises ValueError beyond the bound."""
+    """Return the number of subjects, or their names, unchanged. Raises ValueError above `MOST_SUBJECTS`."""
     if isinstance(subjects, int) and not 0 <= subjects <= MOST_SUBJECTS:
-        raise ValueError(f"{shortened(subjects)}, expected 0 to {MOST_SUBJECTS:,}")
+        raise ValueError(f"{shorten_number(subjects)}, expected 0 to {MOST_SUBJECTS:,}")
     return subjects
 
 
-def shortened(number: object) -> str:
-    """A number for a message, cut where it is very long."""
+def shorten_number(number: object) -> str:
+    """Return a number as text for a message, cut where it is very long."""
     text = str(number)
     return text if len(text) <= _DIGITS else f"{text[:_DIGITS]}.. ({len(text)} characters)"
 
 
-Counts = Annotated[int | dict[str, int] | None, AfterValidator(_few_enough)]
-"""A number, of each target or of all."""
+Counts = Annotated[int | dict[str, int] | None, AfterValidator(_check_counts)]
+"""One number for all targets, or target -> number; None if unknown."""
 
 
 def check_given(given: dict[str, int | str]) -> dict[str, int | str]:
-    """The units of each class that test subjects gave first, under protocols that ask: empty where it was nothing,
-    `labelled: 5`, `unlabelled: 5` or `unlabelled: session`. Raises ValueError where it is none of these."""
+    """Return the calibration data of a record unchanged: empty for none, `labelled: 5` or `unlabelled: 5` for units of
+    each class, or `unlabelled: session`. Raises ValueError for other content."""
     known = not given or given == {"unlabelled": "session"}
     if not known and len(given) == 1 and given.keys() <= {"labelled", "unlabelled"}:
         [units] = given.values()
@@ -102,14 +96,15 @@ EARLIER_SCHEMA = 2
 _KEY = "schema"
 
 
-def without_schema(content: Any, where: str, translate: Callable[[Any], Any]) -> Any:
-    """Return a file's content without its schema, in the names of the present one; as it is where it is not a mapping.
+def translate_schema(content: Any, where: str, translate: Callable[[Any], Any]) -> Any:
+    """Return a file's content in the names of the present schema, without the key `schema`; content that is not a
+    mapping unchanged.
 
     Args:
-        translate: rewrites a content of schema 2.
+        translate: rewrites content of schema 2.
 
     Raises:
-        DataError: it has another schema, or none.
+        DataError: it has an unknown schema, or none.
     """
     if not isinstance(content, Mapping):
         return content
@@ -126,16 +121,14 @@ def without_schema(content: Any, where: str, translate: Callable[[Any], Any]) ->
     return part
 
 
-# The model of `run.yaml`: a `Manifest`, with which it is written and validated.
-#
-# A field with a default may be absent: records of earlier versions lack it, or not every kind of record has it.
+# Parts of `run.yaml`. A field with a default may be absent, in early records or in some kinds of records.
 
 M = TypeVar("M", bound=BaseModel)
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """Kinds of data of test subjects that pretraining may have seen, from the least to the most."""
 OVERLAP_OF: Mapping[Saw, Overlap] = dict(zip(get_args(Saw), get_args(Overlap), strict=True))
-"""What weights saw of a dataset's people, as the overlap of a run that tests them."""
+"""What weights saw of a dataset's subjects -> the overlap of a run that tests these subjects."""
 
 Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
 """Ways to combine modalities: not at all, end to end, over frozen unimodal networks, in an estimator."""
@@ -143,7 +136,7 @@ Inputs = Literal["tokens", "hidden", "decisions", "features"]
 """Inputs of a fusion: tokens of encoders, hidden layers or decisions of unimodal networks, features of encoders."""
 
 Word = Annotated[str, StringConstraints(pattern=r"^[\w][\w.+-]*$", max_length=200)]
-"""A name or a number of ours: of a run, a protocol, a target, a recipe."""
+"""A name without spaces: of a run, a protocol, a target, a recipe."""
 _INPUT = r"\w[\w.-]*(\[[\w-]+\])?"
 Modality = Annotated[str, StringConstraints(pattern=rf"^{_INPUT}(\+{_INPUT})*$", max_length=200)]
 """A modality of a run, as in `ecg[left]+eda`."""
@@ -152,8 +145,7 @@ InstalledName = Annotated[str, StringConstraints(pattern=_INSTALLED, max_length=
 """`name` or `package/name`, with a variant or not."""
 _OWN_CODE = r"^[^\r\n\t]+\.py:\w+$|^object:[0-9a-f]{20}:[\w-]+$"
 PluginName = Annotated[str, StringConstraints(pattern=f"{_INSTALLED}|{_OWN_CODE}", max_length=4096)]
-"""An installed name, or `path.py:Class` for a class in a file, or `object:DIGEST:Class` for an object given from
-Python; no board accepts the last two."""
+"""An installed name, `path.py:Class`, or `object:DIGEST:Class` from Python; no leaderboard accepts the last two."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
 """Any text on one line."""
 Ethics = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\S[^\r\n\t]*$", max_length=200)]
@@ -164,7 +156,7 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
 class _Part(BaseModel):
-    """A part of run.yaml: what is named here must be there, more may be."""
+    """A part of run.yaml. Fields without a default are required; unknown fields are allowed."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     _present: tuple[str, ...] = PrivateAttr(())
@@ -178,25 +170,25 @@ class _Part(BaseModel):
         return part
 
     def content(self) -> dict[str, Any]:
-        """The content of run.yaml: the fields that are present, in their order."""
+        """Return the content as in run.yaml: the fields that are present, in their order."""
         values = {name: getattr(self, name) for name in self._present}
-        return {name: _plain(value) for name, value in values.items()}
+        return {name: _to_plain(value) for name, value in values.items()}
 
     def unknown_fields(self, place: str = "") -> Iterator[str]:
-        """The fields that no version of embench has written, as in `cost.price`."""
+        """Yield the paths of fields that no version of embench has written, such as `cost.price`."""
         yield from (f"{place}{name}" for name in self.model_extra or {})
         for name in type(self).model_fields:
-            yield from _unknown(getattr(self, name), f"{place}{name}")
+            yield from _list_unknown_fields(getattr(self, name), f"{place}{name}")
 
 
-def _unknown(value: Any, place: str) -> Iterator[str]:
+def _list_unknown_fields(value: Any, place: str) -> Iterator[str]:
     if isinstance(value, _Part):
         yield from value.unknown_fields(f"{place}.")
     elif isinstance(value, dict) and (known := _PLAIN_PARTS.get(re.sub(r"\.\d+$", ".*", place))):
         yield from (f"{place}.{name}" for name in value if name not in known)
     elif isinstance(value, list | dict):
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _unknown(item, f"{place}.{name}")
+            yield from _list_unknown_fields(item, f"{place}.{name}")
 
 
 _PLAIN_PARTS: Mapping[str, frozenset[str]] = {
@@ -206,19 +198,19 @@ _PLAIN_PARTS: Mapping[str, frozenset[str]] = {
         {"dataset", "title", "licence", "labels", "store", "synthetic", "subjects", "recordings", "hours", "channels"}
     ),
 }
-"""Parts that are plain mappings: their fields."""
+"""Path of a part that is a plain mapping -> its fields."""
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_to_plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _to_plain(item) for key, item in value.items()}
     return value.content() if isinstance(value, _Part) else value
 
 
 class AddedModalityPart(_Part):
-    """The package that defines a modality, and what it says; see `embench.registry.ModalityDefinition`."""
+    """A modality that a package defines; see `embench.registry.ModalityDefinition`."""
 
     package: Line
     version: Line
@@ -231,9 +223,9 @@ class AddedModalityPart(_Part):
 
 
 class DatasetPart(_Part):
-    """`fingerprint`: of the prepared data; `files`: of the raw files and the card's label rules, None in records of
-    before. `synthetic` holds what the generator left in the folder; None for real subjects' data. `modalities`: the
-    definitions of those that packages add."""
+    """A dataset. `fingerprint`: digest of the prepared data; `files`: digest of the raw files and the label rules, None
+    if not recorded. `synthetic`: what the generator wrote about synthetic data; None for real data. `modalities`:
+    definitions of modalities that packages add."""
 
     name: PluginName
     fingerprint: Word
@@ -244,7 +236,7 @@ class DatasetPart(_Part):
 
 
 class ProtocolPart(_Part):
-    """`leaks_by`: see `embench.protocols.count_leaks`; `rules`: all of the protocol."""
+    """A protocol. `leaks_by`: see `embench.protocols.count_leaks`; `rules`: the whole protocol."""
 
     name: Word
     version: int
@@ -255,7 +247,7 @@ class ProtocolPart(_Part):
 
     @property
     def is_balanced(self) -> bool:
-        """True if partitions are such that together they are balanced."""
+        """True if the partitions of all seeds together are balanced."""
         return bool(self.rules.get("split", {}).get("deal") == "balanced")
 
     @property
@@ -286,7 +278,7 @@ class RulePart(_Part):
 
 
 class RuleOfTargetPart(_Part):
-    """A target of the card; `label`: whose raw values; `n`: how many classes it has."""
+    """A target of the card. `label`: name of its raw values; `n`: number of classes."""
 
     name: Word
     kind: KindName
@@ -296,7 +288,7 @@ class RuleOfTargetPart(_Part):
 
 
 class CardPart(_Part):
-    """The part of its dataset's card that a record keeps. `steps`: of values in version 3, see `Target.step_over`."""
+    """The recorded part of a dataset's card. `steps`: target -> `Target.step_over`, for values in version 3."""
 
     labels_public: Literal["yes", "no", "unknown"]
     fixed_order: bool
@@ -306,7 +298,7 @@ class CardPart(_Part):
 
 
 class TrainedOnPart(_Part):
-    """The dataset that a method was trained on, if another one, whose labels are made by its own card's rules."""
+    """The dataset that a method was trained on, if it is another one, with its own label rules."""
 
     name: PluginName
     fingerprint: Word
@@ -316,9 +308,8 @@ class TrainedOnPart(_Part):
 
 
 class MethodPart(_Part):
-    """`encoders`: modality -> full name; `fusion` is None where there is none. `joins`, `inputs`: None in records of
-    earlier versions (see `records/manifest.py`). `submission`: the name of a method whose predictions are a submission
-    (`embench score`); nothing else is known of it."""
+    """A method. `encoders`: modality -> full name. `submission`: the name of a method whose predictions are a
+    submission (`embench score`); then the other fields are empty or None."""
 
     encoders: dict[Modality, PluginName]
     fusion: PluginName | None
@@ -330,8 +321,8 @@ class MethodPart(_Part):
 
 
 class RecipePart(_Part):
-    """`on_leaderboard`: whether rows of this recipe may stand on a board; `assumed`: what its paper leaves open;
-    `settings`: what was changed by `--set`."""
+    """The recipe of a method. `preset`: its name; `on_leaderboard`: whether leaderboards accept it; `assumed`: settings
+    that papers leave open; `settings`: the values of `--set`."""
 
     preset: Word
     on_leaderboard: bool
@@ -340,9 +331,9 @@ class RecipePart(_Part):
 
 
 class CohortPart(_Part):
-    """Subjects scored, by number or by name, and those left out with their reasons; `session_s`: subject -> how many s
-    the session was long; `design`: see `embench.protocols.Design`; `repaired`: of runs,
-    the share of labelled units that rest on bridged or missing samples; see `embench.data.cohort`."""
+    """The subjects of a run. `subjects`: names or number of the scored ones; `left_out`: excluded ones with reasons;
+    `session_s`: subject -> length of the session in s; `design`: see `embench.protocols.Design`; `repaired`: proportion
+    of labelled units with bridged or missing samples (see `embench.data.cohort`), None if not recorded."""
 
     subjects: Annotated[int | list[Line], AfterValidator(check_subjects)]
     left_out: list[Any]
@@ -357,13 +348,13 @@ class CohortPart(_Part):
 
     @property
     def people(self) -> int:
-        """The number of subjects that the data are of."""
+        """Number of subjects in the data, including excluded ones."""
         return self.size + len(self.left_out)
 
 
 class WeightsPart(_Part):
-    """Weights that an encoder brings with it. `saw`: what they saw of the tested people; `declared`: only their authors
-    say so. See `embench.interfaces.pretraining_data`."""
+    """Weights that are part of an encoder. `saw`: what they saw of the test subjects; `declared`: whether only their
+    authors say so. See `embench.interfaces.pretraining_data`."""
 
     name: Line
     licence: Line
@@ -373,8 +364,8 @@ class WeightsPart(_Part):
 
 
 class CostPart(_Part):
-    """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: for one row. `cpu_s`:
-    of all cores together. `gpu_s`: how long stages held a GPU. `processor`: the names of the stages' processors."""
+    """The cost of a run; None where not measured. `flops`: for one prediction. `energy_j`: of the GPU. `cpu_s`: of all
+    cores together. `gpu_s`: while stages held a GPU. `processor`: names of the processors."""
 
     wall_s: Seconds | None
     parameters: Parameters | None
@@ -388,9 +379,8 @@ class CostPart(_Part):
 
 
 class Circumstances(_Part):
-    """The data, the rules, the subjects and the code, whatever the method. `time_context`: of runs from version 3 on,
-    and of files of predictions, whose author declares it. `calibration_data`: see `bounds.check_given`;
-    `calibration_split`: in words, which units test subjects may give, and which are scored."""
+    """The data, rules, subjects and code of a run. `time_context`: for a submission, as its author declares.
+    `calibration_data`: see `check_given`; `calibration_split`: calibration data and scored units in words."""
 
     embench_version: Line
     dataset: DatasetPart
@@ -407,8 +397,8 @@ class Circumstances(_Part):
 
 
 class EntryPart(_Part):
-    """Part of a published entry: the version of its format, and the digests of the files that it shares with others;
-    None for those that it lacks because its labels are not public."""
+    """The version of an entry's format, and digests of its shared files; None for files that withheld labels
+    exclude."""
 
     version: int
     rows: Digest | None = None
@@ -419,19 +409,23 @@ class EntryPart(_Part):
 
 
 class Manifest(Circumstances):
-    """One run: the request, the subjects, the method, the cost. `sites`: modality -> where its sensors were in training
-    and in the test, where that was not one place. `weights`: modality -> what is known of the weights that
-    its encoder brings. `measurement_units`: modality -> unit and band in which its encoder reads it, where it is not
-    standardised. `pretraining`: the external sources that were seen, with hash, licence, hours and number of subjects.
-    `videos`: how many recordings of each dataset were seen, which could not be decoded and why, and how many of the
-    segments that were searched for a face have none. `submission`: what the file of a submission holds. `ledger`: the
-    seal of the ledger's line that `test_evaluations`, `methods_evaluated` and `dev_evaluations` count up to; without
-    it, they are not known.
-    `conformance`: part of the method whose plugin is not bundled -> `passed`, or which conformance check failed.
-    `dropped`: modality -> feature -> why it was dropped in some fold before anything was fitted to it. `objects`: the
-    name of a plugin that was given from Python -> its `repr`, and the lines of its `source` where they are known.
-    `ethics`: in entries of own data, the approval of an ethics board that their publisher names. `entry`: what a
-    published entry shares with others."""
+    """The content of run.yaml.
+
+    Args:
+        sites: modality -> sensor sites in training and test, where they differ.
+        weights: modality -> weights that are part of its encoder. `measurement_units`: modality -> unit and band, where
+            its encoder reads signals that are not standardised.
+        pretraining: external sources of pretraining, with hash, licence, hours and number of subjects.
+        videos: for each dataset, the number of recordings, those that could not be decoded with reasons, and the number
+            of segments without a face.
+        submission: facts on the file of a submission.
+        ledger: hash of the ledger's line up to which `test_evaluations`, `methods_evaluated` and `dev_evaluations`
+            count; without it, they are not known.
+        conformance: part of the method with a plugin that is not bundled -> `passed`, or the failed check.
+        dropped: modality -> feature -> why it was dropped in some fold before anything was fitted to it.
+        objects: plugin from Python -> its `repr`, and the lines of its `source` if known.
+        ethics: for own data, the approval of an ethics board. `entry`: for published entries, the shared files.
+    """
 
     id: Word
     trained_on: TrainedOnPart | None = None
@@ -462,27 +456,27 @@ class Manifest(Circumstances):
 
     @property
     def changed_settings(self) -> list[str]:
-        """Settings that differ from the method's own in all folds, and whether each fold chose some."""
-        return [*self.recipe.settings, *tuned_in_words(self.config)]
+        """Settings that differ from the method's own, and a note if each fold chose some by tuning."""
+        return [*self.recipe.settings, *describe_tuning(self.config)]
 
     def most_of(self, counter: Literal["test_evaluations", "methods_evaluated"]) -> int:
-        """The looks, or the methods tried, of the target that has most of them; 0 where they are not known."""
+        """Return the highest count of any target; 0 where counts are not known."""
         counted = getattr(self, counter)
         return max(counted.values(), default=0) if isinstance(counted, dict) else counted or 0
 
 
 def tuned_trials(config: Mapping[str, Any]) -> int:
-    """The number of trials among which the folds of a run with this configuration chose; 0 if it was not tuned."""
+    """Return the number of trials of a tuned run, from its configuration; 0 if it was not tuned."""
     return int((config.get("tuned") or {}).get("trials", 0))
 
 
-def tuned_in_words(config: Mapping[str, Any]) -> list[str]:
-    """The note that a run with this configuration was tuned, and by how many trials; none if it was not."""
+def describe_tuning(config: Mapping[str, Any]) -> list[str]:
+    """Return a note with the number of trials of a tuned run, from its configuration; nothing if it was not tuned."""
     return [f"tuned, {trials} trials"] if (trials := tuned_trials(config)) else []
 
 
 def check_manifest(content: Any, where: str) -> Manifest:
-    """`content` as a manifest. Raises DataError that names every field that is missing or wrong."""
+    """Return the content of run.yaml as a manifest. Raises DataError that names every missing or wrong field."""
     if not isinstance(content, Mapping):
         raise DataError(
             "the file does not describe a run", where=where, expected=f"keys {', '.join(Manifest.model_fields)}"
@@ -491,8 +485,8 @@ def check_manifest(content: Any, where: str) -> Manifest:
 
 
 def as_model(kind: type[M], content: Any, what: str, where: str, expected: str | None = None) -> M:
-    """The content of a record's file as a model. Raises DataError where a text has control characters, or a field is
-    missing or wrong; it names all of these, also as what is `expected` where nothing else is."""
+    """Return the content of a file as a model. `what`: the file's name in messages; `expected`: the expectation in
+    messages. Raises DataError where a text has control characters, or that names every missing or wrong field."""
     check_texts(content, where)
     try:
         return kind.model_validate(content)
@@ -503,47 +497,31 @@ def as_model(kind: type[M], content: Any, what: str, where: str, expected: str |
 
 
 def check_texts(content: Any, where: str) -> None:
-    """Raises DataError where a text of a record's file, or a key, has a control character."""
+    """Raise DataError where a text or key of a file's content has a control character."""
     if field := next((field for field, text in iterate_texts(content) if has_control(text)), None):
         raise DataError("a text has control characters", where=f"{where}, {field}", expected="plain text")
 
 
-# The facts in which recorded runs agree that differ in what test subjects give first alone.
-
-_OF_WHAT_IS_GIVEN = ("request", "calibration_data", "file", "seeds")
+_NOT_COMPARED = ("request", "calibration_data", "file", "seeds")
 
 
-def but_for_given(run: Manifest) -> list[Any]:
-    """Facts of a run's method and data, equal in those that differ in what test subjects give, or in seeds, alone."""
-    config = {name: value for name, value in run.config.items() if name not in _OF_WHAT_IS_GIVEN}
+def get_comparable_facts(run: Manifest) -> list[Any]:
+    """Return facts on a run's method and data that are equal for runs differing only in calibration data or seeds."""
+    config = {name: value for name, value in run.config.items() if name not in _NOT_COMPARED}
     return [run.protocol.name, run.dev, run.method.submission, config]
 
-
-# Kind of a method, features or network, and whether its scores only rank; the same everywhere.
 
 MethodKind = Literal["features", "network"]
 
 
 def method_kind(method: MethodPart) -> MethodKind:
-    """`features` where an estimator is fitted to what encoders compute, and no network is trained; else `network`.
-
-    Records of earlier versions do not say so. There the catalogue decides, from which a plugin may have gone; then it
-    counts as a network.
-    """
-    if method.inputs is not None:
-        return "features" if method.inputs == "features" else "network"
-    parts = [("fusion", method.fusion), *(("encoder", name) for name in method.encoders.values())]
-    return "features" if all(_is_of_features(kind, name) for kind, name in parts) else "network"
+    """Return `features` if an estimator is fitted to features and no network is trained; else `network`."""
+    return "features" if method.inputs == "features" else "network"
 
 
 def only_ranks(method: MethodPart) -> bool:
-    """True if the catalogue says that the scores of a method rank units and are not probabilities. It does not say so
-    of a method that it does not know, such as a submission, whose format asks for probabilities."""
+    """True if a method's scores only rank units and are not probabilities, by its registry entry; False if unknown."""
     return any(entry.ranks for entry in registry.entries("fusion") if entry.full_name == method.fusion)
-
-
-def _is_of_features(kind: str, name: str | None) -> bool:
-    return any(entry.features for entry in registry.entries(kind) if entry.full_name == name)
 
 
 def scoring_of(run: Mapping[str, Any]) -> int:
@@ -551,12 +529,8 @@ def scoring_of(run: Mapping[str, Any]) -> int:
     return run.get("protocol", {}).get("rules", {}).get("scoring") or 3
 
 
-# The seeds that a board takes, and that runs have by default; each is a partition of the subjects and an
-# initialisation.
-
 SHARED_SEEDS = (0, 1, 2)
-"""The seeds that all ranked rows of a board have: rows are compared in these partitions."""
-
+"""The seeds that all ranked entries of a leaderboard have, in whose partitions they are compared."""
 _TEN_SEEDS = tuple(range(10))
 _BALANCED_SEEDS = (tuple(range(6)), tuple(range(5)))
 
@@ -564,11 +538,12 @@ _BALANCED_SEEDS = (tuple(range(6)), tuple(range(5)))
 def seeds_taken(
     kind: MethodKind, folds: int | Literal["each"], *, balanced: bool = False
 ) -> tuple[tuple[int, ...], ...]:
-    """The lists of seeds that a board takes of methods of a kind; the first is the default of a run.
+    """Return the lists of seeds that a leaderboard accepts from methods of a kind; the first is the default of a run.
+    Each seed is a partition of the subjects into folds, and an initialisation.
 
-    Who chooses seeds after looking chooses the luckiest. Estimators cost little, so that they have ten partitions, or
-    all that together are `balanced`, of which small studies have one less; all other methods may have as many. Where
-    `each` subject is a fold, partitions differ in their validation subjects alone.
+    Free seeds would allow choosing the luckiest. Estimators cost little, so that they have ten partitions, or all that
+    together are `balanced` (in small studies one less); networks may have as many. Where `each` subject is a fold,
+    partitions differ only in their validation subjects.
 
     >>> seeds_taken("features", "each"), [len(seeds) for seeds in seeds_taken("network", 5)]
     (((0, 1, 2),), [3, 10])
@@ -579,8 +554,8 @@ def seeds_taken(
     return whole if kind == "features" else (SHARED_SEEDS, *whole)
 
 
-def seeds_not_taken(run: Manifest) -> str | None:
-    """The seeds of a run and those that a board wants instead, in words; None where it takes them."""
+def explain_refused_seeds(run: Manifest) -> str | None:
+    """Return a clause with the seeds of a run and those that a leaderboard accepts instead; None if it accepts them."""
     taken = seeds_taken(method_kind(run.method), run.protocol.folds, balanced=run.protocol.is_balanced)
     if tuple(sorted(run.seeds)) in taken:
         return None

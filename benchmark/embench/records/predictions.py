@@ -27,12 +27,12 @@ from embench.interfaces.units import Target
 from embench.protocols import Given
 from embench.vocabulary import has_control
 
-# Columns of a table with many rows: texts, of which most stand there again and again, are kept once.
+# Columns of a table with many rows, in which most texts occur often and are stored once.
 
 
 @dataclass(frozen=True)
 class TextColumn:
-    """A column of texts: `names` (k,) in order, each once, and the position of each row's among them, `code` (n,)."""
+    """A column of texts. `names` (k,): distinct texts, sorted. `code` (n,): position of each row's text in `names`."""
 
     names: np.ndarray
     code: np.ndarray
@@ -86,7 +86,7 @@ class TextColumn:
 
 
 class Columns(Mapping[str, np.ndarray]):
-    """Columns (n,) by name; those of texts are made when they are asked for."""
+    """Columns (n,) by name; a column of texts is expanded when it is read."""
 
     def __init__(self, stored: Mapping[str, TextColumn | np.ndarray]) -> None:
         self.stored = dict(stored)
@@ -130,8 +130,8 @@ _MOST_BYTES = 1 << 32
 
 @dataclass(frozen=True)
 class Embeddings:
-    """One row for each target, seed and unit that was predicted: `target`, `fold`, `seed`, `unit` (n,) and `x` (n, H)
-    float32, a unit's rows averaged. Networks narrower than the widest are filled up with zeros."""
+    """The last hidden layers of networks: a row for each target, seed and predicted unit. `target`, `fold`, `seed`,
+    `unit`: (n,). `x`: (n, H) float32, the mean over the unit's windows; narrower networks are padded with zeros."""
 
     target: np.ndarray
     fold: np.ndarray
@@ -197,17 +197,16 @@ def read_embeddings(run_folder: Path) -> Embeddings | None:
 TEXT_COLUMNS = ("method", "target", "subject", "recording", "stimulus", "unit")
 INTEGER_COLUMNS = ("fold", "seed")
 MODEL = "model"
-"""The method name of what was run; every other method but `UNPREDICTED` is a control."""
+"""Method name of the scored method; other names except `UNPREDICTED` are confound-only models."""
 
 UNPREDICTED = "unpredicted"
-"""The method name of units that the model should have predicted, and did not. Their score is what each of their
-comparisons counts: `COUNTS_LOST`, or `COUNTS_TIED` where the data have no signal of any of the model's modalities."""
+"""Method name of units that the scored method should have predicted, and did not. Their score is the result of each
+comparison: `COUNTS_LOST`, or `COUNTS_TIED` where the unit has no signal of the method's modalities."""
 COUNTS_LOST, COUNTS_TIED = 0.0, 0.5
 
 
 def as_scored(counts: np.ndarray) -> np.ndarray:
-    """Return the scores of units without a prediction, from their `counts` (n,), see `embench.interfaces.units.Units`:
-    inf if they count as tied, NaN if as lost."""
+    """Return the scores of units without a prediction from their `counts` (n,): inf if tied, NaN if lost."""
     return np.where(counts == COUNTS_TIED, np.inf, np.nan)
 
 
@@ -215,7 +214,7 @@ ANY_SEED = -1
 """The seed of a label that holds for all seeds; blank in the file."""
 
 ROWS_AT_ONCE = 1 << 14
-"""Rows of a file that are in memory as Python's own objects."""
+"""Number of rows of a file that are in memory as Python objects at a time."""
 
 _PART = 1 << 20
 
@@ -225,9 +224,9 @@ class Predictions:
     """One row for each method, target, seed and unit.
 
     `columns`: method, target, fold, seed, subject, recording, stimulus, unit, start_s (NaN where hidden), `score` (the
-    probability of the positive class, or a value) and, where a target has several classes, `score_0` .. ; decision. A
-    score column that is not a row's own holds NaN there. Scores are kept to nine significant digits, which holds every
-    float32 exactly, so that what is scored is what is written.
+    probability of the positive class, or a value), decision and, where a target has several classes, `score_0`,
+    `score_1` and so on. Score columns that do not apply to a row are NaN. Scores are rounded to nine significant
+    digits, which represent every float32 exactly, so that scores in memory equal those in files.
 
     Raises:
         DataError: columns are missing, unknown or of unequal length.
@@ -242,7 +241,7 @@ class Predictions:
         names = (*self.FIXED, "score", *scores, "decision")
         if scores != [f"score_{k}" for k in range(len(scores))]:
             raise DataError("predictions name classes with a gap", expected="score_0, score_1 and so on")
-        columns = _checked(self.columns, names, "predictions")
+        columns = _check_columns(self.columns, names, "predictions")
         for name in ("score", *scores):
             columns.stored[name] = nine_digits(columns[name])
         object.__setattr__(self, "columns", columns)
@@ -276,8 +275,7 @@ class Predictions:
 
     @property
     def own(self) -> Predictions:
-        """Rows of the scored method: its predictions, and its units without a required prediction; without
-        confound-only models."""
+        """Rows of the scored method: its predictions, and its units that lack one; without confound-only models."""
         return self.take(self.rows_with(method=MODEL) | self.rows_with(method=UNPREDICTED))
 
     def texts(self, column: str) -> TextColumn:
@@ -336,7 +334,7 @@ class Labels:
     FIXED = ("subject", "recording", "unit", "target", "seed", "raw", "label")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", _checked(self.columns, self.FIXED, "labels"))
+        object.__setattr__(self, "columns", _check_columns(self.columns, self.FIXED, "labels"))
 
     def __len__(self) -> int:
         return len(self.columns["unit"])
@@ -346,7 +344,7 @@ class Labels:
 
     def lines(self) -> list[str]:
         """Return the rows as in the file, sorted. The HMAC over labels is computed from them."""
-        columns = [_texts(name, self.columns[name], digits=False) for name in self.FIXED]
+        columns = [_format_values(name, self.columns[name], digits=False) for name in self.FIXED]
         return sorted(",".join(row) for row in zip(*columns, strict=True))
 
     def write(self, path: Path) -> None:
@@ -359,14 +357,14 @@ class Labels:
         return cls(_read(path))
 
 
-def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what: str) -> Columns:
+def _check_columns(columns: Mapping[str, Iterable[object]], names: Sequence[str], what: str) -> Columns:
     """Return the columns in the order of `names`, as text, int64 or float64."""
     if set(columns) != set(names):
         odd = sorted(set(names) ^ set(columns))
         raise DataError(f"the columns of {what} do not fit: {', '.join(odd)}", expected=", ".join(names))
     stored: Mapping[str, Any] = columns.stored if isinstance(columns, Columns) else columns
     try:
-        table = Columns({name: _column(name, stored[name]) for name in names})
+        table = Columns({name: _make_column(name, stored[name]) for name in names})
     except ValueError as error:
         raise DataError(f"a column of {what} does not consist of numbers: {error}") from error
     if len({len(column) for column in table.stored.values()}) > 1:
@@ -374,7 +372,8 @@ def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what
     return table
 
 
-def _column(name: str, values: TextColumn | np.ndarray | Iterable[object]) -> TextColumn | np.ndarray:
+def _make_column(name: str, values: TextColumn | np.ndarray | Iterable[object]) -> TextColumn | np.ndarray:
+    """Return values as the column of this name: as text, int64 or float64."""
     if isinstance(values, TextColumn):
         return values
     if name in TEXT_COLUMNS:
@@ -384,20 +383,21 @@ def _column(name: str, values: TextColumn | np.ndarray | Iterable[object]) -> Te
 
 def nine_digits(values: np.ndarray) -> np.ndarray:
     """Return scores (n,) rounded to nine significant digits, as they are scored."""
-    each, at = _each_once(np.asarray(values, np.float64))
+    each, at = _find_distinct(np.asarray(values, np.float64))
     return np.array([float(f"{v:.9g}") for v in each.tolist()], np.float64)[at]
 
 
-def _each_once(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find_distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct values (k,) of 8-byte numbers (n,), and for each number the position of its value."""
     each, at = np.unique(values.view(np.int64), return_inverse=True)  # by their bits, so that -0.0 stays what it is
     return each.view(values.dtype), at
 
 
-def _texts(name: str, column: np.ndarray, digits: bool) -> list[str]:
+def _format_values(name: str, column: np.ndarray, digits: bool) -> list[str]:
+    """Return the values of a column as texts of a file; with `digits`, numbers to nine significant digits."""
     if name in TEXT_COLUMNS:
         return column.tolist()
-    each, at = _each_once(column)
+    each, at = _find_distinct(column)
     if name == "seed":
         texts = ["" if v == ANY_SEED else str(v) for v in each.tolist()]
     elif name in INTEGER_COLUMNS:
@@ -411,26 +411,25 @@ def _texts(name: str, column: np.ndarray, digits: bool) -> list[str]:
 
 def format_columns(columns: Mapping[str, np.ndarray]) -> str:
     """Return columns (name -> values (n,)) as CSV text, with the names in the first line."""
-    return "".join(_csv(columns, ()))
+    return "".join(_format_csv(columns, ()))
 
 
-def _csv(columns: Mapping[str, np.ndarray], digits: Collection[str]) -> Iterator[str]:
-    """Yield CSV with a line of names, some rows at a time. Columns named in `digits` are rounded to nine significant
-    digits."""
+def _format_csv(columns: Mapping[str, np.ndarray], digits: Collection[str]) -> Iterator[str]:
+    """Yield CSV with a line of names, some rows at a time; `digits` names columns with nine significant digits."""
     stored = columns.stored if isinstance(columns, Columns) else columns
-    table = Columns({n: _column(n, c) if n in TEXT_COLUMNS else c for n, c in stored.items()})
-    names = {n: _quoted(c.names.tolist()) for n, c in table.stored.items() if isinstance(c, TextColumn)}
-    yield ",".join(_quoted(table).tolist()) + "\n"
+    table = Columns({n: _make_column(n, c) if n in TEXT_COLUMNS else c for n, c in stored.items()})
+    names = {n: _quote(c.names.tolist()) for n, c in table.stored.items() if isinstance(c, TextColumn)}
+    yield ",".join(_quote(table).tolist()) + "\n"
     for start in range(0, table.rows, ROWS_AT_ONCE):
         part = table.take(slice(start, start + ROWS_AT_ONCE))
         fields = [
-            names[n][c.code].tolist() if isinstance(c, TextColumn) else _texts(n, c, n in digits)
+            names[n][c.code].tolist() if isinstance(c, TextColumn) else _format_values(n, c, n in digits)
             for n, c in part.stored.items()
         ]
         yield "\n".join(map(",".join, zip(*fields, strict=True))) + "\n"
 
 
-def _quoted(names: Iterable[str]) -> np.ndarray:
+def _quote(names: Iterable[str]) -> np.ndarray:
     """Return (k,) the texts as fields of a CSV line."""
     fields = []
     for name in names:
@@ -444,7 +443,7 @@ def _write(path: Path, columns: Mapping[str, np.ndarray], digits: set[str]) -> N
     # Neither a time nor a name goes into the header: the same rows give the same bytes.
     packer = zlib.compressobj(6, wbits=31)
     with Path(path).open("wb") as file:
-        file.writelines(packer.compress(text.encode()) for text in _csv(columns, digits))
+        file.writelines(packer.compress(text.encode()) for text in _format_csv(columns, digits))
         file.write(packer.flush())
 
 
@@ -454,10 +453,10 @@ _PACKED = "gzipped CSV"
 def _read(path: Path) -> Columns:
     with reading(path, expected=_PACKED):
         content = read_bytes(Path(path))
-    return _columns(_unpacked(content, Path(path)), path)
+    return _parse_columns(_make_command(content, Path(path)), path)
 
 
-def _unpacked(content: bytes, path: Path) -> Iterator[str]:
+def _make_command(content: bytes, path: Path) -> Iterator[str]:
     """Yield the text of a gzip file in parts, since the whole text is many times as long."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with reading(path, expected=_PACKED):
@@ -472,11 +471,12 @@ def read_columns(text: str, path: Path) -> Columns:
     Raises:
         DataError: lines are of unequal length, a field is no number, or a text has control characters.
     """
-    return _columns((text[at : at + _PART] for at in range(0, len(text), _PART)), path)
+    return _parse_columns((text[at : at + _PART] for at in range(0, len(text), _PART)), path)
 
 
-def _columns(parts: Iterable[str], path: Path) -> Columns:
-    blocks = _blocks(parts, path)
+def _parse_columns(parts: Iterable[str], path: Path) -> Columns:
+    """Return the columns of a CSV text that comes in parts; for the errors see `read_columns`."""
+    blocks = _split_blocks(parts, path)
     head: list[str] = []
     tables: list[Columns] = []
     try:
@@ -486,22 +486,22 @@ def _columns(parts: Iterable[str], path: Path) -> Columns:
                 head = head or next(reader, [])
                 while rows := list(islice(reader, ROWS_AT_ONCE)):
                     _check_even(map(len, rows), head, path)
-                    tables.append(_table(head, list(zip(*rows, strict=True))))
+                    tables.append(_make_table(head, list(zip(*rows, strict=True))))
                 break
             first, *lines = ["", *block.splitlines()] if head else block.splitlines()
             head = head or (first.split(",") if first else [])
             _check_even((line.count(",") + 1 for line in lines), head, path)
             fields = ",".join(lines).split(",") if lines else []
-            tables.append(_table(head, [fields[k :: len(head)] for k in range(len(head))]))
+            tables.append(_make_table(head, [fields[k :: len(head)] for k in range(len(head))]))
     except csv.Error as error:
         raise DataError(f"the file is not CSV: {error}", where=str(path)) from error
     except (ValueError, OverflowError) as error:
         raise DataError(f"a field is not a number: {error}", where=str(path)) from error
     _check_even((), head, path)
-    return Columns.concatenate([*tables, _table(head, [()] * len(head))])
+    return Columns.concatenate([*tables, _make_table(head, [()] * len(head))])
 
 
-def _blocks(parts: Iterable[str], path: Path) -> Iterator[str]:
+def _split_blocks(parts: Iterable[str], path: Path) -> Iterator[str]:
     """Yield the text in blocks of whole lines."""
     rest = ""
     for part in parts:
@@ -519,7 +519,7 @@ def _check_even(sizes: Iterable[int], head: Sequence[str], path: Path) -> None:
         raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
 
 
-def _table(head: Sequence[str], columns: Sequence[Sequence[str]]) -> Columns:
+def _make_table(head: Sequence[str], columns: Sequence[Sequence[str]]) -> Columns:
     return Columns({name: _parse(name, column) for name, column in zip(head, columns, strict=True)})
 
 
@@ -545,7 +545,7 @@ NO_FOLD = -1
 """The fold of a row that names none."""
 
 MOST_SEEDS = 50
-"""A file holds no more: each seed is scored as a partition of its own."""
+"""Maximum number of seeds in a file; each seed is scored as a partition of its own."""
 
 _MOST_WHOLE = 2**31
 _MOST_FAULTS = 1000
@@ -555,9 +555,8 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class SubmittedRow(NamedTuple):
-    """A line of a file of predictions. `scores`: one number, or one per class; `fold` is `NO_FOLD` and `decision` None
-    if the line lacks them. `given`: the test subjects' calibration data, spelled as for `--calibration-data`; empty if
-    the line lacks it."""
+    """A line of a file of predictions. `scores`: one number, or one per class; `fold` is `NO_FOLD`, `decision` None and
+    `given` empty if the line lacks them. `given`: calibration data, spelled as for `--calibration-data`."""
 
     line: int
     subject: str
@@ -578,8 +577,8 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
     Raises:
         DataError: it can't be read, lacks a column, or a line does not hold what its column says; lines are named.
     """
-    text = _text(path)
-    lines = _lines(text, path)
+    text = _read_text(path)
+    lines = _split_lines(text, path)
     head = [name.strip() for name in next(lines, (1, []))[1]]
     classes = sorted((n for n in head if re.fullmatch(r"score_[0-9]{1,3}", n)), key=lambda n: int(n[6:]))
     missing = [name for name in REQUIRED_COLUMNS if name not in head]
@@ -607,7 +606,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             expected = f"targets of {card.name}: {', '.join(kinds)}"
             faults.add(f"rows are of a target that {card.name} does not have", line, row["target"], expected)
             continue
-        parsed = _row(row, line, target, classes, faults)
+        parsed = _parse_row(row, line, target, classes, faults)
         method = row.get("method", MODEL)
         key = (method, parsed and parsed.seed, parsed and parsed.given, row["target"], row["unit"])
         if parsed and (before := first.setdefault(key, line)) != line:
@@ -661,7 +660,7 @@ class Faults:
             )
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     with reading(path, missing="there is no such file", expected="CSV, gzipped or not"):
         content = read_bytes(Path(path))
         text = (unzipped(content, path) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
@@ -670,7 +669,7 @@ def _text(path: Path) -> str:
     return text
 
 
-def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _split_lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers, from 1, and fields; blank lines are skipped."""
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
@@ -681,7 +680,7 @@ def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"the file is not CSV: {error}", where=str(path)) from error
 
 
-def _row(
+def _parse_row(
     row: Mapping[str, str], line: int, target: Target, classes: Sequence[str], faults: Faults
 ) -> SubmittedRow | None:
     """Return the line as a row; None where it is faulty."""
@@ -693,7 +692,7 @@ def _row(
     if "score" not in row and not several:
         faults.add(f"the predictions of {target.name} must be in a column `score`", line, expected="score")
         return None
-    scores = tuple(number for name in target.columns if (number := _number(row.get(name, ""))) is not None)
+    scores = tuple(number for name in target.columns if (number := _parse_number(row.get(name, ""))) is not None)
     if len(scores) < len(target.columns):
         example = row.get(target.columns[0], "")
         faults.add("scores are not finite numbers", line, example, "one for each row; leave other rows out")
@@ -708,19 +707,19 @@ def _row(
     whole = {}
     for name, default in (("seed", 0), ("fold", NO_FOLD)):
         text = row.get(name, "")
-        number = _whole(text) if text else default
+        number = _parse_whole(text) if text else default
         if number is None:
             faults.add(f"values of {name} are not whole numbers from 0 to {_MOST_WHOLE - 1:,}", line, text)
             return None
         whole[name] = number
-    decision = _number(row["decision"]) if row.get("decision") else None
+    decision = _parse_number(row["decision"]) if row.get("decision") else None
     if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
         faults.add("decisions are not classes", line, row["decision"], f"0 to {target.n - 1}")
         return None
     if decision is not None and not has_classes and not math.isclose(decision, scores[0], rel_tol=1e-5, abs_tol=1e-5):
         faults.add("decisions differ from the values", line, row["decision"], "the value again, or no `decision`")
         return None
-    if (given := _given(row.get("calibration_data", ""))) is None:
+    if (given := _normalise_given(row.get("calibration_data", ""))) is None:
         faults.add(
             "values of `calibration_data` are not an amount of calibration data",
             line,
@@ -733,7 +732,7 @@ def _row(
 
 
 @lru_cache
-def _given(text: str) -> str | None:
+def _normalise_given(text: str) -> str | None:
     """Return a text of `calibration_data` in its normal spelling; None if it is invalid."""
     try:
         return Given.read(text).text if text else ""
@@ -742,11 +741,11 @@ def _given(text: str) -> str | None:
 
 
 @lru_cache
-def _whole(text: str) -> int | None:
-    number = _number(text)
+def _parse_whole(text: str) -> int | None:
+    number = _parse_number(text)
     return None if number is None or number < 0 or number % 1 or number >= _MOST_WHOLE else int(number)
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     value = float(text) if _NUMBER.fullmatch(text) else math.nan  # float() takes "1_0" and other scripts' digits
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""A pretrained run beside the same network from scratch and simple features."""
+"""Comparison of a pretrained run with the same network from scratch and with handcrafted features."""
 
 from __future__ import annotations
 
@@ -13,138 +13,147 @@ from embench.records.scores import Score
 from embench.records.wording import bare_name, format_score, join_with_and
 from embench.registry import BUNDLED
 
-# Floors of a pretrained run: what the same network scores without pretraining, and what simple features score.
+# PretrainedSet of a pretrained run: what the same network scores without pretraining, and what simple features score.
 #
 # A floor is recognised by what two records say of data, folds and method, never by a flag. The runs that a record has
 # as floors, and what it is a floor of, are digests, since boards compare hundreds of records.
 
-FloorKind = Literal["random_frozen", "scratch", "features"]
-FLOOR_WORDS: Mapping[FloorKind, str] = {
+ReferenceKind = Literal["random_frozen", "scratch", "features"]
+REFERENCE_WORDS: Mapping[ReferenceKind, str] = {
     "random_frozen": "the same at random, frozen",
     "scratch": "the same from scratch",
     "features": "simple features",
 }
-"""Kind of floor -> the words for it."""
-NO_FLOORS = "no from-scratch comparison"
+"""Kind of reference -> its name in sentences."""
+NO_REFERENCES = "no from-scratch comparison"
 TRAINING: Mapping[str, Any] = {"selection": "early_stop", "patience": 5, "epochs": 100}
-"""Settings by which a network is trained until the loss on validation subjects falls no more."""
+"""Settings with which a network is trained until the loss on validation subjects no longer falls."""
 
 RANDOM = "random"
-"""Weights of a network that starts at random, as `build.weights` and `--pretrained` name them."""
+"""Value of `build.weights` and `--pretrained` for random initial weights."""
 SIMPLE_ENCODERS = ("handcrafted", "tangent_space")
 SIMPLE_ESTIMATORS = ("logreg", "ridge")
-"""The parts of the floor `features`: as they are bundled, without changed settings."""
+"""Encoders and estimators of the reference `features`, as they are bundled and without changed settings."""
 VIDEO, FACE = "video", "face_au"
-"""What simple features read in place of pictures."""
+"""Modality of video frames, and the one that simple features read instead."""
 
-_OF_THE_DOOR = frozenset({"weights", "accepts"})
-"""Keys of `build` that say where weights come from, and not what network they are of."""
-_OF_THE_START = frozenset({"frozen", "adapt", "assumed", "assets", "libraries", "build"})
-"""Fields of a part's configuration that may differ between a pretrained run and its floors, or are compared apart."""
+_WEIGHT_KEYS = frozenset({"weights", "accepts"})
+"""Keys of `build` that name the initial weights and do not change the network."""
+_START_FIELDS = frozenset({"frozen", "adapt", "assumed", "assets", "libraries", "build"})
+"""Fields of a part's configuration that may differ between a pretrained run and a reference, or are compared apart."""
 
 
 @dataclass(frozen=True)
-class FloorKeys:
-    """The keys by which a run finds its floors, and is found as one.
+class ReferenceKeys:
+    """Keys by which the references of a pretrained run are found. A run is a reference if its `key` is wanted.
 
     Args:
-        wants: kind of floor -> the key that such a run has; empty where nothing was pretrained.
-        key: of a run that may be a floor; empty of others.
-        sizes: kind of floor -> the number of parameters that such a network has, which the sizes in a file of weights
-            may decide; `size`: that of the run. None, or not there, where it does not matter or is not known.
-        name: of the method, as a floor.
-        epochs: the most that its networks were trained for; None where they were trained until the loss on validation
-            subjects fell no more, or there is none.
+        wants: kind of reference -> the key of such runs; empty where nothing was pretrained.
+        key: key of a run as a reference; empty for pretrained runs.
+        sizes: kind of reference -> number of parameters of such networks; missing or None where it does not matter.
+        size: number of parameters of this run; None if unknown.
+        name: name of the method as a reference.
+        epochs: maximum number of epochs of its networks; None if they were trained until the loss on validation
+            subjects no longer fell, or if it has no networks.
     """
 
-    wants: Mapping[FloorKind, str] = field(default_factory=dict)
+    wants: Mapping[ReferenceKind, str] = field(default_factory=dict)
     key: str = ""
-    sizes: Mapping[FloorKind, int | None] = field(default_factory=dict)
+    sizes: Mapping[ReferenceKind, int | None] = field(default_factory=dict)
     size: int | None = None
     name: str = ""
     epochs: int | None = None
 
 
 @dataclass(frozen=True)
-class FloorGap:
-    """The score of a pretrained run less that of one of its floors, on the units that both predict.
+class PretrainingGain:
+    """The score of a pretrained run minus the score of a reference, on the units that both predict.
 
     Args:
-        kind: of the floor. `name`: of its method. `run`: its id.
-        gap: None where the two can't be paired; `why` not.
+        kind: kind of the reference. `name`: its method. `run`: its id.
+        gap: the difference; None where the two cannot be paired, for the reason `why`.
     """
 
-    kind: FloorKind
+    kind: ReferenceKind
     name: str
     run: str
     gap: Score | None
     why: str = ""
 
     @property
-    def floor(self) -> str:
-        """The floor in words: what the same network started from, or the name of a method of simple features."""
-        return self.name if self.kind == "features" else FLOOR_WORDS[self.kind]
+    def reference(self) -> str:
+        """The name of the reference: how the same network was started, or the name of the method."""
+        return self.name if self.kind == "features" else REFERENCE_WORDS[self.kind]
 
     @property
     def text(self) -> str:
-        """The gap with its interval, or why there is none."""
+        """The difference with its interval, or why there is none."""
         return format_score(self.gap, "+.3f") if self.gap else f"not paired: {self.why}"
 
 
 @dataclass(frozen=True)
-class RowFloors:
-    """The floors of a pretrained run; `epochs`: see `FloorKeys`."""
+class PretrainingGains:
+    """The gains of a pretrained run over its references; `epochs`: see `ReferenceKeys`."""
 
-    gaps: tuple[FloorGap, ...] = ()
+    gaps: tuple[PretrainingGain, ...] = ()
     epochs: int | None = None
 
     @property
     def texts(self) -> list[str]:
-        """Texts such as `+0.052 [-0.029, +0.133] over the same at random, frozen`, one for each floor, and for how long
-        networks were trained unless that was to the end."""
+        """Texts such as `+0.052 [-0.029, +0.133] over the same at random, frozen`, one for each reference; and the
+        number of epochs, unless networks were trained until the loss no longer fell."""
         unpaired: dict[str, list[str]] = {}
         for each in self.gaps:
             if each.gap is None:
-                unpaired.setdefault(each.why, []).append(each.floor)
+                unpaired.setdefault(each.why, []).append(each.reference)
         return [
-            *(f"{each.text} over {each.floor}" for each in self.gaps if each.gap),
+            *(f"{each.text} over {each.reference}" for each in self.gaps if each.gap),
             *(f"not paired with {join_with_and(names)}: {why}" for why, names in unpaired.items()),
             *([f"networks trained for at most {self.epochs} epochs"] if self.epochs and self.gaps else []),
         ]
 
     @property
-    def words(self) -> str:
-        """The same as one text, or that there are no floors."""
-        return "; ".join(self.texts) or NO_FLOORS
+    def text(self) -> str:
+        """All `texts` as one, or a statement that there are no references."""
+        return "; ".join(self.texts) or NO_REFERENCES
 
 
-def floor_keys(run: Manifest) -> FloorKeys:
-    """The keys of a run; none of a submission, of which nothing is known."""
+def make_reference_keys(run: Manifest) -> ReferenceKeys:
+    """Return the keys of a run; empty for a submission, whose method is unknown."""
     if run.method.submission or not run.config.get("parts"):
-        return FloorKeys()
+        return ReferenceKeys()
     names = [*dict.fromkeys(map(bare_name, run.method.encoders.values())), bare_name(run.method.fusion or "")]
     name = " + ".join(filter(None, names))
-    before, adapted, simple, size = pretrained_modalities(run), _adapted(run), _is_simple(run), run.cost.parameters
+    before, adapted, simple, size = (
+        pretrained_modalities(run),
+        _get_adaptations(run),
+        _is_simple(run),
+        run.cost.parameters,
+    )
     if not before:
-        key = _key_of_features(run) if simple else _key_of_network(run, adapted)
-        return FloorKeys(key=key, size=size, name=name)
-    features: dict[FloorKind, str] = {"features": _key_of_features(run)}
+        key = _hash_features(run) if simple else _hash_network(run, adapted)
+        return ReferenceKeys(key=key, size=size, name=name)
+    features: dict[ReferenceKind, str] = {"features": _hash_features(run)}
     if method_kind(run.method) == "features":  # nothing trains the network
-        return FloorKeys({"random_frozen": _key_of_network(run, adapted), **features}, name=name)
-    epochs = _epochs_at_most(run)
+        return ReferenceKeys({"random_frozen": _hash_network(run, adapted), **features}, name=name)
+    epochs = _find_most_epochs(run)
     heads = {f"encoder[{m}]": "ridge" if adapted[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
-    at_random: dict[FloorKind, str] = {
-        "random_frozen": _key_of_network(run, {**adapted, **heads}),
-        "scratch": _key_of_network(run, dict.fromkeys(adapted, "full")),
+    at_random: dict[ReferenceKind, str] = {
+        "random_frozen": _hash_network(run, {**adapted, **heads}),
+        "scratch": _hash_network(run, dict.fromkeys(adapted, "full")),
     }
-    sizes: dict[FloorKind, int | None] = {"random_frozen": size, "scratch": None if "ridge" in heads.values() else size}
-    return FloorKeys({**at_random, **features}, sizes=sizes, name=name, epochs=epochs)
+    sizes: dict[ReferenceKind, int | None] = {
+        "random_frozen": size,
+        "scratch": None if "ridge" in heads.values() else size,
+    }
+    return ReferenceKeys({**at_random, **features}, sizes=sizes, name=name, epochs=epochs)
 
 
-def matching(keys: FloorKeys, seeds: Sequence[int], other: FloorKeys, others: Sequence[int]) -> FloorKind | None:
-    """The kind of floor that another run is of a pretrained one, told from the keys and seeds of both: on the same
-    data, folds, subjects and labels, with the same head and training; None where it is none. Estimators may have more
-    seeds, since boards ask for more of them; they are compared on those that both have."""
+def match_reference(
+    keys: ReferenceKeys, seeds: Sequence[int], other: ReferenceKeys, others: Sequence[int]
+) -> ReferenceKind | None:
+    """Return the kind of reference that another run is of a pretrained run, from the keys and seeds of both; None if it
+    is none. Estimators may have more seeds, since leaderboards require more; they are compared on shared seeds."""
     for kind, key in keys.wants.items():
         same = set(seeds) <= set(others) if kind == "features" else sorted(seeds) == sorted(others)
         size = keys.sizes.get(kind)
@@ -154,13 +163,13 @@ def matching(keys: FloorKeys, seeds: Sequence[int], other: FloorKeys, others: Se
 
 
 def pretrained_modalities(run: Manifest) -> list[str]:
-    """The modalities whose encoders start from weights: those of a file, of another run, or of a pretrainer."""
+    """Return the modalities whose encoders start from weights of a file, another run, or a pretrainer."""
     named = [found[1] if (found := _OF_MODALITY.match(text)) else None for text in run.method.pretrainers]
     started = run.config.get("pretrained") or {}
     return [
         m
         for m in run.method.modalities
-        if m in started or m in named or None in named or _has_weights(_part(run, f"encoder[{m}]"))
+        if m in started or m in named or None in named or _has_weights(_get_part(run, f"encoder[{m}]"))
     ]
 
 
@@ -171,26 +180,25 @@ def _has_weights(part: Mapping[str, Any]) -> bool:
     return bool(part.get("assets")) or part.get("build", {}).get("weights", RANDOM) != RANDOM
 
 
-def _part(run: Manifest, name: str) -> Mapping[str, Any]:
+def _get_part(run: Manifest, name: str) -> Mapping[str, Any]:
     part: Mapping[str, Any] = run.config["parts"].get(name, {})
     return part
 
 
-def _trained(run: Manifest) -> list[str]:
+def _list_parts(run: Manifest) -> list[str]:
     return [*(f"encoder[{m}]" for m in run.method.modalities), "fusion"]
 
 
-def _adapted(run: Manifest) -> dict[str, str]:
-    """Part of the method -> how it goes on from what it starts with; of records before `adapt`, whether it is
-    frozen."""
-    parts = {name: _part(run, name) for name in _trained(run)}
+def _get_adaptations(run: Manifest) -> dict[str, str]:
+    """Return part of the method -> its `adapt`; in early records, `frozen` or `full`."""
+    parts = {name: _get_part(run, name) for name in _list_parts(run)}
     return {name: part.get("adapt") or ("frozen" if part.get("frozen") else "full") for name, part in parts.items()}
 
 
-def _epochs_at_most(run: Manifest) -> int | None:
-    """The most epochs of a network, unless all were trained to the end."""
-    trains = {"unimodal": _trained(run)[:-1], "estimator": _trained(run)[:-1], "tokens": ["fusion"]}
-    parts = [_part(run, name) for name in trains.get(run.method.joins or "", _trained(run))]
+def _find_most_epochs(run: Manifest) -> int | None:
+    """Return the maximum number of epochs of a network; None if all were trained with at least `TRAINING`."""
+    trains = {"unimodal": _list_parts(run)[:-1], "estimator": _list_parts(run)[:-1], "tokens": ["fusion"]}
+    parts = [_get_part(run, name) for name in trains.get(run.method.joins or "", _list_parts(run))]
     short = [
         int(part.get("epochs", 0))
         for part in parts
@@ -201,34 +209,34 @@ def _epochs_at_most(run: Manifest) -> int | None:
     return max(short, default=None)
 
 
-def _key_of_network(run: Manifest, adapted: Mapping[str, str]) -> str:
-    """Digest of a network's run without what it starts from; `adapted`: part -> how it goes on from there."""
+def _hash_network(run: Manifest, adapted: Mapping[str, str]) -> str:
+    """Return a digest of a run of networks without its initial weights; `adapted`: part -> its `adapt`."""
     parts = {}
-    for name in _trained(run):
-        part = _part(run, name)
-        build = {key: value for key, value in part.get("build", {}).items() if key not in _OF_THE_DOOR}
-        parts[name] = {**{key: value for key, value in part.items() if key not in _OF_THE_START}, "build": build}
+    for name in _list_parts(run):
+        part = _get_part(run, name)
+        build = {key: value for key, value in part.get("build", {}).items() if key not in _WEIGHT_KEYS}
+        parts[name] = {**{key: value for key, value in part.items() if key not in _START_FIELDS}, "build": build}
     method = run.method.model_dump(exclude={"pretrainers"})
-    return digest([_circumstances(run), list(run.targets), method, parts, dict(adapted)])
+    return digest([_list_circumstances(run), list(run.targets), method, parts, dict(adapted)])
 
 
-def _key_of_features(run: Manifest) -> str:
-    """Digest of the circumstances of a run, and of the modalities that simple features are of."""
+def _hash_features(run: Manifest) -> str:
+    """Return a digest of the circumstances of a run, and of its modalities as simple features read them."""
     parts = {part for m in run.method.modalities for part in m.split("+")}
     return digest(
-        [_circumstances(run), sorted(FACE if part == VIDEO else part for part in parts), run.recipe.on_leaderboard]
+        [_list_circumstances(run), sorted(FACE if part == VIDEO else part for part in parts), run.recipe.on_leaderboard]
     )
 
 
 def _is_simple(run: Manifest) -> bool:
-    """True of the floor `features`: bundled, and as it is."""
+    """True if a run is a reference of kind `features`: bundled parts without changed settings."""
     encoders = {f"{BUNDLED}/{name}" for name in SIMPLE_ENCODERS}
     fusions = {f"{BUNDLED}/{name}" for name in SIMPLE_ESTIMATORS}
     return set(run.method.encoders.values()) <= encoders and run.method.fusion in fusions and not run.recipe.settings
 
 
-def _circumstances(run: Manifest) -> list[Any]:
-    """Data, rules, labels and subjects of a run: all but its method, targets and seeds."""
+def _list_circumstances(run: Manifest) -> list[Any]:
+    """Return the data, rules, labels and subjects of a run: everything except method, targets and seeds."""
     cohort, trained_on = run.cohort.subjects, run.trained_on
     chosen = {name: run.config.get(name) for name in ("drop", "label_subjects", "label_fraction")}
     return [
@@ -240,6 +248,6 @@ def _circumstances(run: Manifest) -> list[Any]:
     ]
 
 
-def floor_order(gap: FloorGap) -> tuple[int, str, str]:
-    """Sorts floors by their kinds, those of one kind by name."""
-    return list(FLOOR_WORDS).index(gap.kind), gap.name, gap.run
+def get_gain_order(gap: PretrainingGain) -> tuple[int, str, str]:
+    """Return the sort key of a gain: by kind of reference, then by name."""
+    return list(REFERENCE_WORDS).index(gap.kind), gap.name, gap.run

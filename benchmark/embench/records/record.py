@@ -47,7 +47,7 @@ from embench.records.manifest import (
     Manifest,
     check_manifest,
     check_texts,
-    without_schema,
+    translate_schema,
 )
 from embench.records.predictions import (
     COUNTS_LOST,
@@ -69,11 +69,9 @@ from embench.records.scores import Scores
 from embench.registry.fragments import HINT, installed_only
 from embench.vocabulary import has_control, iterate_texts, names_code, names_file_code, names_path
 
-# The files of a published entry: its own numbers in its folder, and beside it, once, what entries of a board share.
-#
-# `<board>/shared/` holds the rows that were predicted, labels, folds, and the confound-only models' predictions and
-# scores. Each file is named by a digest of its content, so that other cohorts, folds or versions of a control lie
-# beside each other.
+# The files of a published entry: the method's own numbers in its folder, and shared files in `<board>/shared/`, once
+# for all entries of a leaderboard. These are the predicted rows, labels, folds, and the predictions and scores of
+# confound-only models. Each shared file is named by a digest of its content.
 
 ENTRY_VERSION = 2
 """Version of the format of entries. Entries without a version hold gzipped tables of their own, as a run does."""
@@ -90,7 +88,7 @@ _SUFFIXES: dict[SharedKind, str] = {
 }
 SHARED_KINDS = tuple(_SUFFIXES)
 _ROW = Predictions.FIXED
-"""The columns of `Predictions` with the predictions; those of the shared rows are the model's."""
+"""The columns of the shared rows."""
 
 Numbers = Mapping[str, np.ndarray]
 """Name -> numbers (n,), uint8, float32 or float64."""
@@ -116,11 +114,11 @@ def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
 
 def share_text(folder: Path, kind: SharedKind, text: str) -> str:
     """Write a text to the shared files unless it exists there; return its digest."""
-    content, name = text.encode(), digest_of_text(text)
+    name = digest_of_text(text)
     path = shared_path(folder, kind, name)
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        packed = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
+        packed = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
         write_whole(path, lambda whole: whole.write_bytes(packed))
     return name
 
@@ -221,25 +219,25 @@ def _read_planes(path: Path) -> dict[str, np.ndarray]:
 
 
 def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return three parts of the predictions, from which `join_predictions` restores them exactly. The first is the
-    predicted rows as CSV, sorted by target, unit and seed. The second contains the method's numbers for these rows, not
-    finite for units without a prediction (see `Units`), and the numbers of its comparisons (`no_calibration/score`).
-    The third contains the confound-only models' numbers (`elapsed_time/score`), NaN where a model does not apply.
+    """Split predictions into three parts, from which `join_predictions` restores them exactly: the predicted rows as
+    CSV, sorted by target, unit and seed; name -> the method's numbers (n,) for these rows, and those of its comparisons
+    (`no_calibration/score`); name -> numbers (n,) of the confound-only models (`elapsed_time/score`). Numbers are not
+    finite where a unit has no prediction (see `Units`), or a model does not apply.
 
     Raises:
         DataError: a row is predicted twice by a method, or by a control and not by the model.
     """
     model = predictions.own
     model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))
-    place = {row: i for i, row in enumerate(_rows(model))}
-    own_numbers, confound_only = _numbers(_without_predictions(model)), dict[str, np.ndarray]()
+    place = {row: i for i, row in enumerate(_get_row_keys(model))}
+    own_numbers, confound_only = _pack_numbers(_mark_unpredicted(model)), dict[str, np.ndarray]()
     for name in sorted(set(predictions.texts("method").names.tolist()) - {MODEL, UNPREDICTED}):
         found = own_numbers if name in MADE_BY_METHOD else confound_only
         own = predictions.take(predictions.rows_with(method=name))
-        at = np.array([place.get(row, -1) for row in _rows(own)], np.int64)
+        at = np.array([place.get(row, -1) for row in _get_row_keys(own)], np.int64)
         if (at < 0).any() or not np.diff(np.sort(at)).all():
             raise DataError(f"`{name}` predicts a unit twice, or one that the model does not", where="predictions")
-        for column, values in _numbers(own).items():
+        for column, values in _pack_numbers(own).items():
             every = values if len(own) == len(model) else np.full(len(model), np.nan, np.float64)
             found[f"{name}/{column}"] = every.copy()
             found[f"{name}/{column}"][at] = values
@@ -270,13 +268,12 @@ def join_predictions(rows: str, own: Numbers, confound_only: Numbers, path: Path
         known = np.isfinite(np.stack(list(columns.values()))).any(0)
         parts.append(part.take(known))
         if method == MODEL and not known.all():
-            parts.append(_unpredicted(part.take(~known)))
+            parts.append(_make_unpredicted(part.take(~known)))
     return Predictions.concatenate(parts)
 
 
-def _without_predictions(model: Predictions) -> Predictions:
-    """Return the model's rows with numbers that are not finite for the rows of `UNPREDICTED`: inf for ties, else
-    NaN."""
+def _mark_unpredicted(model: Predictions) -> Predictions:
+    """Return the model's rows; numbers of units without a prediction are inf for ties, else NaN."""
     missing = model.rows_with(method=UNPREDICTED)
     if not missing.any():
         return model
@@ -285,7 +282,7 @@ def _without_predictions(model: Predictions) -> Predictions:
     return Predictions({**model.columns, **{name: np.where(missing, counted, model[name]) for name in numbers}})
 
 
-def _unpredicted(rows: Predictions) -> Predictions:
+def _make_unpredicted(rows: Predictions) -> Predictions:
     """Return the rows of `UNPREDICTED`, from the model's rows without a finite number."""
     tied = np.isinf([rows[name] for name in rows.columns if name not in Predictions.FIXED]).any(0)
     nothing = {name: np.full(len(rows), np.nan) for name in rows.columns if name not in Predictions.FIXED}
@@ -295,11 +292,12 @@ def _unpredicted(rows: Predictions) -> Predictions:
     )
 
 
-def _rows(predictions: Predictions) -> list[tuple[object, ...]]:
+def _get_row_keys(predictions: Predictions) -> list[tuple[object, ...]]:
+    """Return the values of each row that identify it, for any method."""
     return list(zip(*(predictions[name].tolist() for name in _ROW[1:-1]), strict=True))
 
 
-def _numbers(predictions: Predictions) -> dict[str, np.ndarray]:
+def _pack_numbers(predictions: Predictions) -> dict[str, np.ndarray]:
     """Return scores and decisions, each in the smallest data type that is exact."""
     found = {}
     for name in predictions.columns:
@@ -308,17 +306,15 @@ def _numbers(predictions: Predictions) -> dict[str, np.ndarray]:
             kinds = [narrow]
             if name == "decision":
                 kinds.insert(0, np.nan_to_num(narrow).clip(0, 255).astype(np.uint8))
-            same = (kind for kind in kinds if np.array_equal(_scored(kind, name), predictions[name], equal_nan=True))
+            same = (kind for kind in kinds if np.array_equal(_to_scored(kind, name), predictions[name], equal_nan=True))
             found[name] = next(same, predictions[name])
     return found
 
 
-def _scored(values: np.ndarray, column: str) -> np.ndarray:
+def _to_scored(values: np.ndarray, column: str) -> np.ndarray:
     """Return numbers with the precision of `Predictions`."""
     return values.astype(np.float64) if column == "decision" else nine_digits(values.astype(np.float64))
 
-
-# The folder a run leaves behind: written whole or not at all, and read again with its schema checked.
 
 RUN_FILE = "run.yaml"
 TUNING_FILE = "tuning.json"
@@ -381,7 +377,7 @@ def write_record(folder: Path, record: Record) -> Manifest:
         if record.history:
             names = dict.fromkeys(name for row in record.history for name in row)
             write_text(folder / "history.csv", format_csv(record.history, list(names)))
-        write_text(folder / RUN_FILE, sealed_yaml(as_yaml({"schema": SCHEMA, **record.run, FILES: _sums(folder)})))
+        write_text(folder / RUN_FILE, sealed_yaml(as_yaml({"schema": SCHEMA, **record.run, FILES: _hash_all(folder)})))
     return manifest
 
 
@@ -455,15 +451,15 @@ def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Recor
         predictions = join_predictions(
             read_shared_text(shared, "rows", parts.rows),
             read_numbers(folder / PREDICTIONS_FILE),
-            _named_now(read_shared_numbers(shared, "confound_only", parts.confound_only)),
+            _translate_names(read_shared_numbers(shared, "confound_only", parts.confound_only)),
             shared_path(shared, "rows", parts.rows),
         )
         place = shared_path(shared, "labels", parts.labels)
         labels = Labels(read_columns(read_shared_text(shared, "labels", parts.labels), place))
-    return Record(run, predictions, labels, _shared_folds(folder, parts), read_scores(folder, parts))
+    return Record(run, predictions, labels, _read_shared_folds(folder, parts), read_scores(folder, parts))
 
 
-def _named_now(numbers: Numbers) -> dict[str, np.ndarray]:
+def _translate_names(numbers: Numbers) -> dict[str, np.ndarray]:
     """Return numbers of confound-only models under the present names of the models."""
     named = {name: name.rpartition("/") for name in numbers}
     return {f"{schema2.MODELS.get(m, m)}{slash}{column}": numbers[name] for name, (m, slash, column) in named.items()}
@@ -471,18 +467,17 @@ def _named_now(numbers: Numbers) -> dict[str, np.ndarray]:
 
 def read_folds(folder: Path, run: Manifest) -> list[dict[str, Any]]:
     """Return the folds of a run, or of a published entry. Raises DataError if they are missing or damaged."""
-    return _shared_folds(folder, run.entry) if run.entry else _read_rows(Path(folder) / "folds.csv", FOLD_FIELDS)
+    return _read_shared_folds(folder, run.entry) if run.entry else _read_rows(Path(folder) / "folds.csv", FOLD_FIELDS)
 
 
-def _shared_folds(folder: Path, parts: EntryPart) -> list[dict[str, Any]]:
+def _read_shared_folds(folder: Path, parts: EntryPart) -> list[dict[str, Any]]:
     shared = shared_folder(folder)
     text = read_shared_text(shared, "folds", parts.folds)
     return _parse_rows(text, shared_path(shared, "folds", parts.folds), FOLD_FIELDS)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a run. Raises DataError if run.yaml is missing, damaged or breaks its schema, CheckFailed if
-    it was edited."""
+    """Read the manifest of a run. Raises DataError if run.yaml is missing or damaged, CheckFailed if it was edited."""
     return check_manifest(read_run(folder), str(Path(folder) / RUN_FILE))
 
 
@@ -490,7 +485,7 @@ def read_run(folder: Path) -> Any:
     """Return the content of a record's run.yaml, without its schema. Raises DataError where it is missing, no YAML or
     of another schema, CheckFailed where it was edited."""
     path = Path(folder) / RUN_FILE
-    return without_schema(read_sealed(path), str(path), schema2.translate_run)
+    return translate_schema(read_sealed(path), str(path), schema2.translate_run)
 
 
 def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -510,7 +505,7 @@ def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str])
         path = Path(folder) / name
         try:
             if path.is_file() and sha256(path) != recorded.get(name):
-                raise _edited(path)
+                raise _make_edited_error(path)
             if not path.is_file() and name in recorded:
                 raise DataError("the file is missing", where=str(path), expected="the folder of a finished run")
         except OSError as error:
@@ -520,14 +515,14 @@ def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str])
 _READ = ("predictions.csv.gz", "labels.csv.gz", "folds.csv", "scores.json", "history.csv", EMBEDDINGS_FILE, TUNING_FILE)
 
 
-def _sums(folder: Path) -> dict[str, str]:
+def _hash_all(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of all files of a record but run.yaml."""
     beside = [folder / name for name in _READ]
     found = [*(path for path in beside if path.is_file()), *sorted((folder / "weights").glob("*.safetensors"))]
     return {path.relative_to(folder).as_posix(): sha256(path) for path in found}
 
 
-def _edited(path: Path) -> CheckFailed:
+def _make_edited_error(path: Path) -> CheckFailed:
     return CheckFailed(
         "the file was changed after the record was written",
         where=str(path),
@@ -544,13 +539,13 @@ def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
         DataError: a file is missing, no JSON or malformed, or the entry is of a later version.
     """
     path = Path(folder) / "scores.json"
-    scores = _parse_json(_text(path), path)
+    scores = _parse_json(_read_text(path), path)
     if parts is not None and isinstance(scores, Mapping):
         key = schema2.SHARED_NAMES["confound_only"] if scores.get("schema") == EARLIER_SCHEMA else "confound_only"
         own = {name: made for name, made in scores.get(key, {}).items() if name in MADE_BY_METHOD}
         scores = {**scores, key: {**_read_shared_scores(folder, parts), **own}}
     check_texts(scores, str(path))
-    return Scores(without_schema(scores, str(path), schema2.translate_scores), str(path))
+    return Scores(translate_schema(scores, str(path), schema2.translate_scores), str(path))
 
 
 def _read_shared_scores(folder: Path, parts: EntryPart) -> Any:
@@ -579,18 +574,18 @@ def _parse_json(text: str, path: Path) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """Return the plain values of a YAML file. Raises DataError where it is missing or no YAML."""
-    return _parse_yaml(_text(path, MOST_YAML), path)
+    return _parse_yaml(_read_text(path, MOST_YAML), path)
 
 
 def read_sealed(path: Path) -> Any:
     """Return the plain values of a YAML file that `sealed_yaml` sealed, or of an older one. Raises DataError where it
     is missing or no YAML, CheckFailed where its text was edited."""
-    text, sound = unsealed_yaml(_text(path))
+    text, sound = unsealed_yaml(_read_text(path))
     if sound is False:
-        raise _edited(path)
+        raise _make_edited_error(path)
     content = _parse_yaml(text, path)
     if sound is None and isinstance(content, Mapping) and FILES in content and path.name == RUN_FILE:
-        raise _edited(path)  # its last line is gone
+        raise _make_edited_error(path)  # its last line is gone
     return content
 
 
@@ -617,7 +612,7 @@ def format_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
 
 
 def _read_rows(path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    return _parse_rows(_text(path), path, names)
+    return _parse_rows(_read_text(path), path, names)
 
 
 def _parse_rows(text: str, path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -635,7 +630,7 @@ def _parse_rows(text: str, path: Path, names: Sequence[str] | None = None) -> li
     return rows
 
 
-def _text(path: Path, most: int = MOST_BYTES) -> str:
+def _read_text(path: Path, most: int = MOST_BYTES) -> str:
     with reading(path, home="the folder of a finished run"):
         return read_text(path, most)
 
@@ -643,13 +638,11 @@ def _text(path: Path, most: int = MOST_BYTES) -> str:
 # Names in records: their resolution, and names that only their author's machine knows.
 
 LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
-"""Options that may name places on a user's machine; of weights that were started from the hash is published, and
-pretrainers stand elsewhere in the record, without paths."""
+"""Options that may name paths on a user's machine; the record has hashes and names instead, in other fields."""
 
 
 def board_name(dataset: str) -> str:
-    """Return the name of the folder that contains a dataset's leaderboards: the dataset's name without the prefix of
-    the bundled package, with `-` for `/`."""
+    """Return the name of a dataset's folder of leaderboards: without the bundled package, and with `-` for `/`."""
     return dataset.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
 
 
@@ -662,7 +655,7 @@ def names_resolved(
 
     Args:
         trust_code: whether the user vouches for their authors, so that classes in files are imported.
-        given: a folder of data that the user names.
+        given: a folder of data that the user names, which is read.
 
     Raises:
         CheckFailed: without `trust_code`, a field names a class in a file.
@@ -691,8 +684,7 @@ def is_own(dataset: str) -> bool:
 
 
 def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of run.yaml without `LOCAL_OPTIONS`. A protocol's file is replaced by the protocol's name,
-    since the record contains its rules."""
+    """Return the content of run.yaml without `LOCAL_OPTIONS`, and with names in place of paths."""
     config = dict(run["config"])
     if "request" in config:
         asked = config["request"]
@@ -712,6 +704,6 @@ def private_fields(content: Any) -> list[str]:
 
 
 def strip_variant(dataset: str) -> str:
-    """Return a dataset's full name without its variant; variants of a dataset have the same subjects. A dataset class
-    in a file has no variant."""
+    """Return a dataset's full name without its variant, which has the same subjects; unchanged for a class in a
+    file."""
     return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])

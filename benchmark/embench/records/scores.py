@@ -16,9 +16,6 @@ from embench.protocols import MADE_BY_METHOD
 from embench.reasons import Reason
 from embench.records.manifest import SCHEMA, InstalledName, Line, Word
 
-# `scores.json`, read and checked in one place: the scores of a run's method and of its confound-only models, for each
-# target.
-
 
 def read_reason(content: Any) -> Any:
     """Return the reason in a record's `undefined`; other content as it is."""
@@ -32,7 +29,7 @@ RecordedReason = Annotated[InstanceOf[Reason], BeforeValidator(read_reason), Pla
 
 
 NO_REASON = Reason.make("")
-"""Of a number that exists."""
+"""The reason of a number that exists."""
 
 
 class _Part(BaseModel):
@@ -42,9 +39,9 @@ class _Part(BaseModel):
 class Score(_Part):
     """A score with its 95 % interval, or the reason why it is undefined.
 
-    `mean` is NaN where it is undefined; the other fields are those of `embench.statistics.intervals.Estimate`, None
-    where nothing could vary, or an entry does not publish it. `metric`: which score it is, where `Scores` has read it;
-    no part of the file.
+    `mean` is NaN where it is undefined. The other fields are those of `embench.statistics.intervals.Estimate`; None
+    where nothing could vary, or where an entry does not publish them. `metric`: name of the metric, set by `Scores`;
+    not in the file.
     """
 
     mean: float = math.nan
@@ -66,22 +63,21 @@ class Score(_Part):
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """The ends of the interval as they are shown: within what the metric can be, which t intervals may leave; None
-        where there is no interval."""
+        """The ends of the interval, limited to the metric's range, which t intervals may exceed; None without one."""
         if self.low is None or self.high is None:
             return None
         if not self.metric or 0 <= self.low <= self.high <= 1:
             return self.low, self.high
-        least, most = _range_of(self.metric)
+        least, most = _get_range(self.metric)
         return max(self.low, least), min(self.high, most)
 
     def as_json(self) -> dict[str, Any]:
-        """The score as a part of `Scores.content`."""
+        """Return the score as in `scores.json`."""
         return self.model_dump(exclude_unset=True, exclude={"metric"})
 
 
-def _range_of(metric: str) -> tuple[float, float]:
-    """The least and the greatest value of a metric; anything of one that is not installed."""
+def _get_range(metric: str) -> tuple[float, float]:
+    """Return the range of a metric; infinite for a metric that is not installed."""
     if metric.startswith(("auroc", "concordance")):
         return 0.0, 1.0  # shares of comparisons, most of which are no plugins
     try:
@@ -91,14 +87,14 @@ def _range_of(metric: str) -> tuple[float, float]:
 
 
 class Gap(_Part):
-    """A paired difference of scores, method less what it is compared with, and whether its interval lies above 0."""
+    """A paired difference of scores, the method's minus the other's, and whether its interval lies above 0."""
 
     difference: Score
     above_zero: bool
 
 
 class EnoughData(_Part):
-    """The seeds that give enough comparisons for a primary metric that is not estimable; or about how many subjects."""
+    """What would make a primary metric estimable: seeds with enough comparisons, or about this number of subjects."""
 
     seeds: Sequence[int] = ()
     subjects: int = 0
@@ -128,8 +124,8 @@ class AdjustedAt(_Part):
 
 
 class Adjusted(_Part):
-    """Whether scores stay associated with the label after adjustment for measured confounds, or why nothing can be
-    said.
+    """The confound analysis of a target: whether scores stay associated with the label after adjustment for measured
+    confounds, or the reason (`undefined`) why there is no answer.
 
     Args:
         metric: the metric of the adjusted scores; `mean_difference`: whether their mean difference between positive and
@@ -162,7 +158,7 @@ class Adjusted(_Part):
 
     @property
     def decides(self) -> AdjustedAt | None:
-        """The result at the decisive level; None where nothing can be said."""
+        """The result at the decisive level; None where there is none."""
         return self.levels.get(self.decisive_level)
 
     @property
@@ -209,23 +205,20 @@ class CalibrationGain(_Part):
 
 @dataclass(frozen=True)
 class ConfoundOnlyModel:
-    """A control on one target.
-
-    `scores`: metric -> score, empty where the control does not apply for the `reason`.
-    """
+    """A confound-only model on one target. `scores`: metric -> score; empty where it does not apply (`reason`)."""
 
     name: str
     scores: Mapping[str, Score]
     reason: Reason | None
 
     def why_undefined(self, metric: str) -> Reason:
-        """The reason why it has no such score; empty where it has."""
+        """Return the reason why the model has no such score; empty where it has one."""
         score = self.scores.get(metric)
         return self.reason or (score.undefined or NO_REASON if score else Reason.make("not_computed"))
 
 
 class _ConfoundOnlyScores(_Part):
-    """A control's scores on a target by metric, or why it was not scored there."""
+    """The scores of a confound-only model on a target by metric, or why it has none."""
 
     undefined: RecordedReason | None = None
     __pydantic_extra__: dict[InstalledName, Score]
@@ -316,44 +309,43 @@ class Scores(Mapping[str, Any]):
 
     @classmethod
     def none(cls, **parts: Any) -> Scores:
-        """The scores of a record without predictions, except for these `parts` of the content."""
+        """Return the scores of a record without predictions, with these `parts` of the content."""
         nothing: dict[str, Any] = {name: {} for name in ("primary_metrics", "scores", "confound_only")}
         return cls({"schema": SCHEMA, **nothing, **parts})
 
     def of(self, target: str) -> Mapping[str, Score]:
-        """Metric -> the method's score on a target, undefined ones too; empty where nothing was scored."""
+        """Return metric -> the method's score on a target, including undefined ones; empty where nothing was scored."""
         return self._file.scores.get(target, {})
 
     def score(self, target: str, metric: str, control: str | None = None) -> Score | None:
-        """A score of the method, or of a control; None where it is undefined or was not computed."""
+        """Return a score of the method, or of a confound-only model; None where it is undefined or was not computed."""
         scores = self.of(target) if control is None else self._find_confound_only(control, target)[0]
         found = scores.get(metric)
         return found if found is not None and found.defined else None
 
     def why_undefined(self, target: str, metric: str) -> Reason:
-        """The reason why the method has no such score; empty where it has."""
+        """Return the reason why the method has no such score; empty where it has one."""
         found = self.of(target).get(metric)
         return Reason.make("not_computed") if found is None else found.undefined or NO_REASON
 
     def adjusted(self, target: str) -> Adjusted | None:
-        """The answers to what the method adds to clock and movement; None where the protocol does not ask."""
+        """Return the confound analysis of a target; None where the protocol does not require one."""
         return self._file.adjusted.get(target)
 
     def enough_data(self, target: str) -> EnoughData | None:
-        """What gives enough comparisons for the primary metric; None where it is estimable, or that is not known."""
+        """Return what would make the primary metric estimable; None where it is estimable, or where that is unknown."""
         return self._file.enough_data.get(target)
 
     def calibration_gain(self, target: str) -> CalibrationGain | None:
-        """The gains of the method by what test subjects give first; None where they give nothing."""
+        """Return the method's gains from calibration data; None where there are no calibration data."""
         return self._file.calibration_gain.get(target)
 
     def coverage(self, target: str) -> float | None:
-        """The share of the labelled units of eligible subjects that the method predicts, 0 to 1; None where it was not
-        recorded."""
+        """Return the proportion (0 to 1) of labelled units that the method predicts; None where it was not recorded."""
         return self._file.coverage.get(target)
 
     def confound_only(self, target: str) -> list[ConfoundOnlyModel]:
-        """The confound-only models of a target, in the order of their scoring; with those that do not apply to it."""
+        """Return the confound-only models of a target in the order of the file, including those that do not apply."""
         return [
             ConfoundOnlyModel(name, *self._find_confound_only(name, target))
             for name, by_target in self._file.confound_only.items()
@@ -361,12 +353,12 @@ class Scores(Mapping[str, Any]):
         ]
 
     def confound_only_scores(self, target: str, control: str) -> Mapping[str, Score]:
-        """Metric -> a control's score on a target; empty where it does not apply."""
+        """Return metric -> score of a confound-only model on a target; empty where the model does not apply."""
         return self._find_confound_only(control, target)[0]
 
     def strongest(self, target: str, metric: str) -> tuple[str, Score] | None:
-        """The control with the highest score on a target, the first by name of equals; None where none has one. The
-        method itself, given less, is none."""
+        """Return the confound-only model with the highest score on a target, and this score; the first by name of
+        equals, None if no model has a score. Comparisons of the method with less calibration data do not count."""
         names = [name for name in self.confound_only_names if name not in MADE_BY_METHOD]
         known = [(name, score) for name in names if (score := self.score(target, metric, name))]
         return max(known, key=lambda each: each[1].mean, default=None)
@@ -376,30 +368,30 @@ class Scores(Mapping[str, Any]):
         return ({}, None) if found is None else (found.__pydantic_extra__, found.undefined)
 
 
-# Differences between two documents of scores: a recorded one, and one that is computed again.
+# Differences between a recorded document of scores and a recomputed one.
 
 TOLERANCE = 1e-6
-"""Numbers that lie further apart, as shares of 1 or of their own size, are not the same: libraries and processors
-differ in the last digits."""
+"""Largest difference of equal numbers, relative to numbers above 1: processors differ in the last digits."""
 NUISANCES_DIFFER = 1e-3
-"""Tolerance of numbers that depend on nuisances, whose models are fitted again."""
+"""Tolerance of numbers that depend on refitted models of confounds."""
 ABSENT = "nothing"
 """Placeholder for a value that one document does not have."""
 
 
 class Difference(NamedTuple):
-    """`place` names the field, with dots between the levels."""
+    """A value that differs between two documents. `place`: path of the field, with dots between the levels."""
 
     place: str
     recorded: Any
     recomputed: Any
 
     def __str__(self) -> str:
-        return f"{self.place}: {_short(self.recorded)}, but it follows {_short(self.recomputed)}"
+        return f"{self.place}: {_shorten(self.recorded)}, but it follows {_shorten(self.recomputed)}"
 
 
 def differences(recorded: Any, recomputed: Any, place: str = "", tolerance: float = TOLERANCE) -> Iterator[Difference]:
-    """The values that differ, or that one document lacks, in the order of the recorded one."""
+    """Yield the values that differ, or that one document lacks, in the order of the recorded document. `place`: path of
+    the two values; `tolerance`: largest difference of equal numbers."""
     if isinstance(recorded, Mapping) and isinstance(recomputed, Mapping):
         for name in dict.fromkeys([*recorded, *recomputed]):
             at = f"{place}.{name}" if place else str(name)
@@ -407,16 +399,16 @@ def differences(recorded: Any, recomputed: Any, place: str = "", tolerance: floa
     elif isinstance(recorded, list) and isinstance(recomputed, list) and len(recorded) == len(recomputed):
         for i, (one, other) in enumerate(zip(recorded, recomputed, strict=True)):
             yield from differences(one, other, f"{place}[{i}]", tolerance)
-    elif not _same(recorded, recomputed, tolerance):
+    elif not _is_equal(recorded, recomputed, tolerance):
         yield Difference(place, recorded, recomputed)
 
 
-def _same(one: Any, other: Any, tolerance: float) -> bool:
+def _is_equal(one: Any, other: Any, tolerance: float) -> bool:
     numbers = [value for value in (one, other) if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < 2:
         return type(one) is type(other) and bool(one == other)
     return abs(one - other) <= tolerance * max(1.0, abs(other)) or (math.isnan(one) and math.isnan(other))
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)[:60]

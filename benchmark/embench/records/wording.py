@@ -24,16 +24,15 @@ _MEGABYTES = ((1024, "GB"), (1, "MB"))
 
 
 def format_cost(cost: Mapping[str, Any]) -> dict[str, str]:
-    """`COST_COLUMNS` -> text, from the `cost` of a run's record: time of all its stages one after the other, parameters
-    and operations of one row's prediction in one fold, highest use of memory, energy of the GPU; and where they were
-    measured `CPU time` of all cores, `GPU time` and `processor`."""
+    """Return name -> text of each cost in the `cost` of a run's record: `COST_COLUMNS` and, where they were measured,
+    `CPU time`, `GPU time` and `processor`. For their meaning see `CostPart`."""
     wall, energy = cost.get("wall_s"), cost.get("energy_j")
     computed = {"CPU time": cost.get("cpu_s"), "GPU time": cost.get("gpu_s")}
     return {
         "time": NOT_MEASURED if wall is None else ", ".join(filter(None, (format_duration(wall), cost.get("device")))),
-        "parameters": _scaled(cost.get("parameters"), _COUNTS),
-        "FLOPs": _scaled(cost.get("flops"), _COUNTS),
-        "memory": _scaled(cost.get("peak_memory_mb"), _MEGABYTES),
+        "parameters": _format_scaled(cost.get("parameters"), _COUNTS),
+        "FLOPs": _format_scaled(cost.get("flops"), _COUNTS),
+        "memory": _format_scaled(cost.get("peak_memory_mb"), _MEGABYTES),
         "energy": NOT_MEASURED if energy is None else f"{energy / 3600:.3g} Wh",
         **{name: format_duration(seconds) for name, seconds in computed.items() if seconds},
         **({"processor": cost["processor"]} if cost.get("processor") else {}),
@@ -41,14 +40,14 @@ def format_cost(cost: Mapping[str, Any]) -> dict[str, str]:
 
 
 def format_duration(seconds: float) -> str:
-    """A length of time: `45 s`, `12 min`, `3.5 h`."""
+    """Return a length of time as text: `45 s`, `12 min`, `3.5 h`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _scaled(number: float | None, sizes: Sequence[tuple[float, str]]) -> str:
-    """`996`, `15.5 k`, `1.25 M`. Records of estimators held 0 before these were counted."""
+def _format_scaled(number: float | None, sizes: Sequence[tuple[float, str]]) -> str:
+    """Return a number with a unit of `sizes` (size, letter): `996`, `15.5 k`, `1.25 M`. 0 and None are not measured."""
     if not number:
         return NOT_MEASURED
     size, letter = next((s for s in sizes if number >= s[0]), sizes[-1])
@@ -56,15 +55,13 @@ def _scaled(number: float | None, sizes: Sequence[tuple[float, str]]) -> str:
 
 
 def measured_costs(cost: Mapping[str, Any]) -> list[str]:
-    """The costs that were measured, with their names."""
+    """Return the costs that were measured, as texts with their names."""
     return [f"{name} {text}" for name, text in format_cost(cost).items() if text != NOT_MEASURED]
 
 
 # Text of figures, scores with intervals, and names of methods for the terminal, tables, reports and papers.
-#
-# What a run costs is written by `records/wording.py`.
 
-_NUMBER_WORDS = [
+_NUMBERS = [
     "no",
     "one",
     "two",
@@ -82,8 +79,7 @@ _NUMBER_WORDS = [
 
 
 def inside_subjects(primary_metric: str) -> str:
-    """The score in whose order rows stand where no `primary_metric` ranks them: inside subjects, of the primary
-    metric's kind.
+    """Return the within-subject metric by which rows are sorted if the primary metric does not rank them.
 
     >>> inside_subjects("auroc_crossed"), inside_subjects("concordance_crossed_moment")
     ('auroc_within', 'concordance_within')
@@ -92,7 +88,7 @@ def inside_subjects(primary_metric: str) -> str:
 
 
 def format_figure(value: float | None, spec: str = ".3f", missing: str = "-") -> str:
-    """A number with three decimals, or by another format specification; `missing` for None and NaN.
+    """Return a number as text, with three decimals or by another format `spec`; `missing` for None and NaN.
 
     >>> format_figure(0.6123), format_figure(0.0321, "+.3f"), format_figure(None)
     ('0.612', '+0.032', '-')
@@ -117,7 +113,7 @@ class Interval(Protocol):
 
 
 def format_interval(score: Interval, template: str = "[{}, {}]", spec: str = ".3f") -> str:
-    """The interval of a score, empty where it has none.
+    """Return the interval of a score as text; empty where it has none.
 
     >>> from embench.records.scores import Score
     >>> format_interval(Score(mean=0.612, low=0.55, high=0.674))
@@ -130,7 +126,7 @@ def format_interval(score: Interval, template: str = "[{}, {}]", spec: str = ".3
 
 
 def format_score(score: Interval | None, spec: str = ".3f", missing: str = "-", *, interval: bool = True) -> str:
-    """A score, with its interval where it has one and `interval` is true; `missing` where there is none.
+    """Return a score as text, with its interval if it has one and `interval` is true; `missing` if it is undefined.
 
     >>> from embench.records.scores import Score
     >>> format_score(Score(mean=0.612, low=0.55, high=0.674))
@@ -145,8 +141,8 @@ def format_score(score: Interval | None, spec: str = ".3f", missing: str = "-", 
 
 
 def format_over_folds(score: Score, folds: int) -> str:
-    """A score's t interval over the folds of a seed, as papers print it: it takes folds for independent and allows
-    neither for shared training subjects nor for other subjects. Empty where the score's SD is not over folds.
+    """Return a score with its t interval over the folds of a seed, as papers print it. This interval ignores that folds
+    share training subjects. Empty where the score's SD is not over folds.
 
     >>> from embench.records.scores import Score
     >>> format_over_folds(Score(mean=0.81, std=0.015, over="folds"), 10)
@@ -160,7 +156,7 @@ def format_over_folds(score: Score, folds: int) -> str:
 
 
 def format_coverage(share: float | None) -> str:
-    """A sentence on the share of units that a method predicts; empty where it predicts all, or none is recorded.
+    """Return a sentence on the proportion of units that a method predicts; empty if it predicts all, or for None.
 
     >>> format_coverage(0.954)
     '95.4 % of the labelled units are predicted; comparisons with the others count as lost, or tied if not recorded'
@@ -174,7 +170,7 @@ def format_coverage(share: float | None) -> str:
 
 
 def format_share(share: float | None, missing: str = "") -> str:
-    """A share in whole percents; `missing` for None.
+    """Return a proportion (0 to 1) in whole percents; `missing` for None.
 
     >>> format_share(0.1234), format_share(0.004), format_share(0.0), format_share(None)
     ('12 %', '< 1 %', '0 %', '')
@@ -185,7 +181,7 @@ def format_share(share: float | None, missing: str = "") -> str:
 
 
 def is_by_construction(score: Interval | None) -> bool:
-    """True if a control's score has no error, as it is the same for any subjects.
+    """True if the interval of a confound-only model's score has length 0, since it is the same for any subjects.
 
     >>> from embench.records.scores import Score
     >>> is_by_construction(Score(mean=0.5, low=0.5, high=0.5)), is_by_construction(Score(mean=0.5))
@@ -197,7 +193,7 @@ def is_by_construction(score: Interval | None) -> bool:
 
 
 def format_control(score: Interval | None, missing: str = "-") -> str:
-    """A control's score with its interval, or with a note that it follows from its construction.
+    """Return the score of a confound-only model with its interval, or with a note that it follows by construction.
 
     >>> from embench.records.scores import Score
     >>> format_control(Score(mean=0.5, low=0.5, high=0.5))
@@ -209,13 +205,13 @@ def format_control(score: Interval | None, missing: str = "-") -> str:
 
 
 def format_points(value: float, bounded: bool) -> str:
-    """A difference of scores: in hundredths with one decimal where the score is `bounded`, else with three digits."""
+    """Return a difference of scores: in hundredths with one decimal if `bounded`, else with three digits."""
     text = f"{100 * value:.1f}" if bounded else f"{value:.3g}"
     return "0.0" if text == "-0.0" else text
 
 
 def format_p(p: float) -> str:
-    """A p value with two significant digits.
+    """Return a p value as text.
 
     >>> format_p(0.0304), format_p(0.2), format_p(1e-5)
     ('p = .03', 'p = .2', 'p < .001')
@@ -227,7 +223,7 @@ def format_p(p: float) -> str:
 
 
 def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
-    """Any value of a record on one line: mappings and lists with commas between; `missing` for None and "".
+    """Return any value of a record on one line, with commas between items; `missing` for None and "".
 
     >>> format_value({"ppg": 0.5, "eda": [1, 2]})
     'ppg 0.500, eda 1, 2'
@@ -242,7 +238,7 @@ def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
 
 
 def describe_added_modalities(run: Mapping[str, Any]) -> list[str]:
-    """Sentences on the modalities of a run that packages add, which no protocol's rules prepare."""
+    """Return a sentence for each modality of a run that a package defines, with its preparation."""
     from embench.interfaces.recording import names_in
 
     used = {part for m in run["method"]["modalities"] for part in names_in(m)}
@@ -260,12 +256,12 @@ def describe_added_modalities(run: Mapping[str, Any]) -> list[str]:
 
 
 def number_in_words(count: int) -> str:
-    """`three` for 3, up to twelve; digits beyond."""
-    return _NUMBER_WORDS[count] if 0 <= count < len(_NUMBER_WORDS) else str(count)
+    """Return a number as a word (`three`), above twelve in digits."""
+    return _NUMBERS[count] if 0 <= count < len(_NUMBERS) else str(count)
 
 
 def join_with_and(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Return the parts as a list in words: `a`, `a and b`, `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
@@ -274,7 +270,7 @@ OF_SYNTHETIC_DATA = " (synthetic)"
 
 
 def in_words(name: str) -> str:
-    """The name of a control, a target or a metric as words.
+    """Return the name of a model, target or metric as words.
 
     >>> in_words("elapsed_time")
     'elapsed time'
@@ -283,7 +279,7 @@ def in_words(name: str) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number in words with its noun.
+    """Return a number in words with its noun.
 
     >>> counted(1, "seed"), counted(3, "subject"), counted(24, "subject")
     ('one seed', 'three subjects', '24 subjects')
@@ -292,13 +288,13 @@ def counted(count: int, noun: str) -> str:
 
 
 def bare_name(full_name: str) -> str:
-    """The last part of `package/name`, `package/name/variant` or `object:DIGEST:Class`."""
+    """Return the last part of `package/name`, `package/name/variant` or `object:DIGEST:Class`."""
     return full_name.rpartition("/")[2] if not full_name.startswith("object:") else full_name.rpartition(":")[2]
 
 
 def recorded_hyperparameters(text: str) -> list[str]:
-    """The steps of a scikit-learn pipeline, or its one estimator, with the hyperparameters that differ from their
-    defaults, from its recorded `repr`; none of any other object.
+    """Return the steps of a scikit-learn pipeline or estimator, with the hyperparameters that differ from their
+    defaults, from its recorded `repr`; nothing for other objects.
 
     >>> recorded_hyperparameters("Pipeline(steps=[('scale', StandardScaler()), ('svc', SVC(C=0.1))])")
     ['StandardScaler()', 'SVC(C=0.1)']
@@ -319,13 +315,13 @@ def recorded_hyperparameters(text: str) -> list[str]:
 
 
 def name_without_package(full_name: str) -> str:
-    """`name` or `name/variant` of a full name; `Class` of `./file.py:Class`."""
+    """Return `name` or `name/variant` of a full name; `Class` of `./file.py:Class`."""
     return full_name.rpartition(":")[2].split("/", 1)[-1]
 
 
 def method_name(run: Mapping[str, Any]) -> str:
-    """The display name of a method: its encoders and fusion, its pretraining, its modalities; of a submission, the name
-    that its author gave it. Empty where the record names no parts.
+    """Return the display name of a method: encoders, fusion, pretraining and modalities; for a submission, its name.
+    Empty where the record names no parts.
 
     Args:
         run: the content of run.yaml.
@@ -339,14 +335,11 @@ def method_name(run: Mapping[str, Any]) -> str:
     return f"{' + '.join(parts)}{after} on {', '.join(method['modalities'])}" if parts else ""
 
 
-# Words for the calibration data of test subjects and for the gain from them, on the terminal, in notebooks, reports,
-# papers and on leaderboards.
-
 _NORMALISES = {True: "normalisation helps", False: "a benefit of normalisation is not shown"}
 _LABELS = {True: "labels help", False: "a benefit of the labels is not shown"}
 _FIRST, _ALONE = "no_calibration", "calibration_only"
 _OF_LABELS = frozenset({"calibration_normalised", "calibration_only", "calibration_class_proportions"})
-"""Comparisons of a method with labelled calibration data."""
+"""The comparisons that exist only for methods with labelled calibration data."""
 COMPARISONS = {
     "no_calibration": "the same method without calibration data",
     "calibration_normalised": "the same calibration data without labels, which normalise a subject",
@@ -358,7 +351,8 @@ COMPARISONS = {
 
 
 def given_in_words(given: Mapping[str, int | str], *, of_classes: bool = True) -> str:
-    """Words for the calibration data of a test subject, as run.yaml names them.
+    """Return the calibration data of a test subject in words, from run.yaml. `of_classes`: whether units are counted by
+    class.
 
     >>> given_in_words({"labelled": 5}), given_in_words({"unlabelled": 1}), given_in_words({})
     ('5 labelled units of each class', '1 unit of each class without its label', 'nothing')
@@ -376,8 +370,8 @@ def given_in_words(given: Mapping[str, int | str], *, of_classes: bool = True) -
 
 
 def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] | None) -> list[str]:
-    """Sentences on the gain from calibration data: from their labels, over all comparisons, and from normalisation;
-    none without calibration data.
+    """Return sentences on the gain from calibration data, from their labels and from normalisation; none without
+    calibration data.
 
     Args:
         given: as run.yaml names the calibration data; None where the protocol decides.
@@ -400,10 +394,10 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
         reached += f" (not compared with {join_with_and(found.missing)})"
     normalising = "the gain from normalisation cannot be estimated"
     if found.normalisation:
-        normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalisation)]}"
+        normalising = f"{_describe_gains(found, metric)}: {_NORMALISES[_is_any_above_zero(found.normalisation)]}"
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
-    told = f"{reached}{_above_best(found, metric)}: {_LABELS[found.source == 'labels']}"
+    told = f"{reached}{_describe_gain_over_best(found, metric)}: {_LABELS[found.source == 'labels']}"
     if alone := scores.score(target, metric, _ALONE):
         told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
     if not found.normalisation or "calibration_normalised" not in found.compared_with:
@@ -412,9 +406,9 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
 
 
 def least_gain(found: CalibrationGain, metric: str) -> tuple[str, Gap] | None:
-    """The comparison with the least gain, of those that decide whether calibration data help, and that gain; None where
-    none is known. Of units without labels, that is the method without calibration data. A model of the calibration data
-    only is made of their labels, and is not a reason against them."""
+    """Return the comparison with the smallest gain, and this gain; None where none is known. With labelled calibration
+    data, all comparisons count except `calibration_only`, which itself uses the labels. Without labels, only the method
+    without calibration data counts."""
     labelled = not _OF_LABELS.isdisjoint(found.compared_with)
     decides = found.compared_with.keys() - {_ALONE} if labelled else {_FIRST}
     known = {
@@ -425,7 +419,8 @@ def least_gain(found: CalibrationGain, metric: str) -> tuple[str, Gap] | None:
     return min(known.items(), key=lambda each: each[1].difference.mean or 0.0, default=None)
 
 
-def _above_best(found: CalibrationGain, metric: str) -> str:
+def _describe_gain_over_best(found: CalibrationGain, metric: str) -> str:
+    """Return a clause on the gain over the best comparison; empty where there is none."""
     best = least_gain(found, metric)
     if best is None:
         return ""
@@ -434,8 +429,8 @@ def _above_best(found: CalibrationGain, metric: str) -> str:
     return f"; the gain over the best comparison, {name}{about}, is {format_score(gap.difference)}"
 
 
-def _gains(found: CalibrationGain, metric: str) -> str:
-    """The gains from normalisation in the primary metric and in the score of level."""
+def _describe_gains(found: CalibrationGain, metric: str) -> str:
+    """Return the gains from normalisation in words: in the primary metric, and in the metric of the level."""
     gaps = {score: gap.difference for score, gap in found.normalisation.items() if gap.difference.defined}
     told = [f"a gain of {format_score(gaps[metric])}"] if metric in gaps else []
     if level := gaps.get(found.level_metric):
@@ -443,7 +438,7 @@ def _gains(found: CalibrationGain, metric: str) -> str:
     return "; ".join(told) or "no gain can be estimated"
 
 
-def _helps(gaps: Mapping[str, Gap]) -> bool:
+def _is_any_above_zero(gaps: Mapping[str, Gap]) -> bool:
     return any(gap.above_zero for gap in gaps.values())
 
 

@@ -55,7 +55,7 @@ def is_object(name: str) -> bool:
     return name.startswith(_OBJECT)
 
 
-def object_name(digest: str, title: str) -> str:
+def make_object_name(digest: str, title: str) -> str:
     """Return the name of an object, from the digest of its behaviour."""
     return f"{_OBJECT}{digest}:{title}"
 
@@ -65,12 +65,12 @@ def display_name(name: str) -> str:
     return name.rpartition(":")[2] if is_object(name) else name
 
 
-def keep_object(name: str, cls: type[Any]) -> None:
+def register_object(name: str, cls: type[Any]) -> None:
     """Register a class that was passed from Python under its name, for this process."""
     _GIVEN[name] = cls
 
 
-def object_entry(kind: str, name: str) -> Entry:
+def make_object_entry(kind: str, name: str) -> Entry:
     """Return the entry of a class that was passed from Python.
 
     Raises:
@@ -86,14 +86,14 @@ def object_entry(kind: str, name: str) -> Entry:
         )
     about = object_facts(name)
     line = str(about["repr"]).partition("\n")[0][:200]
-    return Entry(kind, name, "", found["digest"], name, 1, line, object_file(found["digest"], ".pkl"))
+    return Entry(kind, name, "", found["digest"], name, 1, line, get_object_file(found["digest"], ".pkl"))
 
 
-def object_class(entry: Entry) -> type[Any]:
-    """Return the class of such an entry. Raises MachineError if the stored file is damaged or has another owner, and
-    whatever loading raises."""
+def load_object_class(entry: Entry) -> type[Any]:
+    """Return the class of an entry that was passed from Python. Raises MachineError if its stored file is damaged or
+    others can write it, and any error from loading the class."""
     if entry.target not in _GIVEN:
-        _GIVEN[entry.target] = stored_class(entry.target)
+        _GIVEN[entry.target] = load_stored_class(entry.target)
     return _GIVEN[entry.target]
 
 
@@ -102,9 +102,9 @@ def has_object(name: str) -> bool:
     return name in _GIVEN
 
 
-def stored_class(name: str) -> type[Any]:
-    """Load the class of this name from the cache; see `object_class`."""
-    path = object_file(name.split(":")[1], ".pkl")
+def load_stored_class(name: str) -> type[Any]:
+    """Load the class of this name from the cache; for errors see `load_object_class`."""
+    path = get_object_file(name.split(":")[1], ".pkl")
     _check_own(path)
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != object_facts(name)["sha256"]:
@@ -114,9 +114,9 @@ def stored_class(name: str) -> type[Any]:
 
 
 def object_facts(name: str) -> dict[str, Any]:
-    """Return `repr`, `source` (or None), `files` with its code and `place` (or None), its file and first line. Raises
-    MachineError if the object is not stored here."""
-    path = object_file(name.split(":")[1], ".json")
+    """Return the stored facts on an object: `repr`, `source` (None if unknown), `files` with its code, and `place`
+    (file and line, None if unknown). Raises MachineError if the object is not stored on this machine."""
+    path = get_object_file(name.split(":")[1], ".json")
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
@@ -125,7 +125,7 @@ def object_facts(name: str) -> dict[str, Any]:
         ) from error
 
 
-def object_file(digest: str, suffix: str) -> Path:
+def get_object_file(digest: str, suffix: str) -> Path:
     """Return the path of a stored object: `.pkl`, or `.json` with the facts."""
     return cache_root() / "objects" / f"{digest}{suffix}"
 
@@ -157,7 +157,7 @@ def refresh() -> None:
     """Clear caches, after a package was installed."""
     importlib.invalidate_caches()
     installed.cache_clear()
-    _in_order.cache_clear()
+    _list_sorted.cache_clear()
     _warn_once.cache_clear()
 
 
@@ -176,11 +176,11 @@ def entries(kind: str | None = None) -> list[Entry]:
     """
     if kind not in (None, MODALITY):
         _check_kind(kind)
-    return list(_in_order(kind))
+    return list(_list_sorted(kind))
 
 
 @cache
-def _in_order(kind: str | None) -> tuple[Entry, ...]:
+def _list_sorted(kind: str | None) -> tuple[Entry, ...]:
     order = (*PLUGIN_KINDS, MODALITY, BROKEN_PACKAGE)
     found = [e for package in installed().values() for e in package.entries if kind in (None, e.kind)]
     return tuple(sorted(found, key=lambda e: (order.index(e.kind), e.name, e.package != BUNDLED, e.package)))
@@ -209,7 +209,7 @@ def sites(dataset: str) -> dict[str, tuple[str, ...]]:
     >>> sites("embench_plugins/wesad")["ppg"]
     ('wrist',)
     """
-    entry = _dataset(dataset)
+    entry = _find_dataset(dataset)
     return dict(entry.sites) if entry else {}
 
 
@@ -220,18 +220,17 @@ def find_questions(dataset: str) -> dict[str, Question]:
     >>> find_questions("embench_plugins/wesad")["stress"].labels
     'task'
     """
-    entry = _dataset(dataset)
+    entry = _find_dataset(dataset)
     return dict(entry.asks) if entry else {}
 
 
 def find_releases(dataset: str) -> dict[str, str]:
-    """Return digest of raw files -> the subjects' source, as the `registry.yaml` of a dataset with this full name lists
-    its releases."""
-    entry = _dataset(dataset)
+    """Return digest of raw files -> the subjects' source, for the releases that a dataset's `registry.yaml` lists."""
+    entry = _find_dataset(dataset)
     return dict(entry.releases) if entry else {}
 
 
-def _dataset(full_name: str) -> Entry | None:
+def _find_dataset(full_name: str) -> Entry | None:
     return next((entry for entry in entries("dataset") if entry.full_name == full_name), None)
 
 
@@ -249,9 +248,9 @@ def find(kind: str, name: str) -> Entry:
     _check_kind(kind)
     if match := _FILE.fullmatch(name):
         refuse_file(kind, name)
-        return _from_file(kind, Path(match["path"]), match["cls"])
+        return _make_file_entry(kind, Path(match["path"]), match["cls"])
     if is_object(name):
-        return object_entry(kind, name)
+        return make_object_entry(kind, name)
     entry = _choose(kind, name)
     if entry.broken:
         raise PluginError(f"{kind} `{entry.name}` of {entry.home} is broken: {entry.broken}", where=str(entry.source))
@@ -259,6 +258,7 @@ def find(kind: str, name: str) -> Entry:
 
 
 def _choose(kind: str, name: str) -> Entry:
+    """Return the entry of an installed package that `name` means; for the errors see `find`."""
     package, _, rest = name.partition("/")
     if rest and package in installed():
         candidates = [e for e in entries(kind) if (e.package, e.name) == (package, rest)]
@@ -270,7 +270,7 @@ def _choose(kind: str, name: str) -> Entry:
         candidates = [e for e in entries(kind) if e.name == name]
         candidates = [e for e in candidates if not e.broken] or candidates
     if not candidates:
-        raise _unknown(kind, name)
+        raise _make_unknown_error(kind, name)
     first, *others = candidates
     if others and first.package != BUNDLED:
         both = " and ".join(f"{e.full_name} ({e.home})" for e in candidates)
@@ -287,7 +287,7 @@ def _warn_once(text: str) -> None:
     warnings.warn(text, stacklevel=4)
 
 
-def _unknown(kind: str, name: str) -> UsageError:
+def _make_unknown_error(kind: str, name: str) -> UsageError:
     known = names(kind)
     hint = did_you_mean(name, [*known, *(e.full_name for e in entries(kind) if "/" in name)])
     elsewhere = [e for e in entries() if e.name in (name, *find_synonyms(name)) and e.kind in PLUGIN_KINDS]
@@ -304,7 +304,8 @@ def _unknown(kind: str, name: str) -> UsageError:
     return UsageError(f"no {kind} has the name `{name}`", expected=expected, hint=hint or f"embench list {kind}")
 
 
-def _from_file(kind: str, path: Path, cls: str) -> Entry:
+def _make_file_entry(kind: str, path: Path, cls: str) -> Entry:
+    """Return the entry of a class in a file. Raises UsageError if there is no such file."""
     path = path.expanduser()
     if not path.is_file():
         raise UsageError(f"the file {path} does not exist", where=f"{kind} {path}:{cls}", expected="./file.py:Class")
@@ -354,7 +355,7 @@ def find_modality(name: str, where: str = "") -> ModalityDefinition:
     """
     same = [modality for modality in modalities() if modality.name == name]
     if not same:
-        raise _undefined(name, where)
+        raise _make_undefined_error(name, where)
     first = same[0]
     for other in same[1:]:
         if fields := first.difference(other.definition()):
@@ -394,11 +395,12 @@ def known_as(accepts: AbstractSet[str], modality: str) -> str | None:
     """
     from embench.interfaces.recording import names_in
 
-    names = [_known_part(accepts, part) for part in names_in(modality)]
+    names = [_find_known_part(accepts, part) for part in names_in(modality)]
     return None if None in names else "+".join(name for name in names if name is not None)
 
 
-def _known_part(accepts: AbstractSet[str], name: str) -> str | None:
+def _find_known_part(accepts: AbstractSet[str], name: str) -> str | None:
+    """Return the name under which an encoder that accepts these names reads a single modality; None if it cannot."""
     from embench.interfaces.encoder import ANY_SIGNAL
 
     if name in accepts or (accepts >= ANY_SIGNAL and name != "video"):
@@ -407,7 +409,7 @@ def _known_part(accepts: AbstractSet[str], name: str) -> str | None:
     return read_as if read_as in accepts else None
 
 
-def _undefined(name: str, where: str) -> PluginError:
+def _make_undefined_error(name: str, where: str) -> PluginError:
     known = list(dict.fromkeys(modality.name for modality in modalities()))
     broken = [e for e in entries() if e.broken and (e.kind == BROKEN_PACKAGE or (e.kind, e.name) == (MODALITY, name))]
     hint = did_you_mean(name, known) or "define it under `modality` in the registry.yaml of a package"

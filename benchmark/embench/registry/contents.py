@@ -29,9 +29,9 @@ from embench.registry.catalogue import (
     has_object,
     installed,
     is_object,
-    keep_object,
+    load_stored_class,
     object_facts,
-    stored_class,
+    register_object,
 )
 from embench.registry.fragments import module_file
 from embench.registry.loading import bare_code, source_closure
@@ -42,7 +42,7 @@ from embench.system import installed_version, process_start_s
 _PLACES = {"site-packages", "dist-packages"}
 
 
-def installed_code(module: str) -> str | None:
+def identify_installed_code(module: str) -> str | None:
     """Return the identity of a module's code: its distribution with version, or a digest of its source if it is
     editable; None for code that is not installed, such as a notebook or a file beside it.
 
@@ -58,37 +58,35 @@ def installed_code(module: str) -> str | None:
         return _digest_codes({module: bare_code(module)}, module)
     if top == "embench":
         return f"embench {installed_version('embench-affect')}"
-    place = _place(top)
+    place = _locate(top)
     if place is None:
-        return top if top in sys.modules and not hasattr(sys.modules[top], "__file__") and _built_in(top) else None
+        is_built_in = top in sys.builtin_module_names and not hasattr(sys.modules.get(top), "__file__")
+        return top if top in sys.modules and is_built_in else None
     if _PLACES & set(place.parts):
-        names = _distributions().get(top, ())
-        return ", ".join(f"{name} {installed_version(name)}" for name in sorted(set(names))) or _read_sources(place)
+        names = _map_distributions().get(top, ())
+        return ", ".join(f"{name} {installed_version(name)}" for name in sorted(set(names))) or _hash_place(place)
     if top in {name.partition(".")[0] for name in installed()} or any(
-        root in place.parents for root in _editable_roots()
+        root in place.parents for root in _find_editable_roots()
     ):
-        return _source(module)
+        return _identify_source(module)
     return None
 
 
-def _place(top: str) -> Path | None:
+def _locate(top: str) -> Path | None:
+    """Return the file or folder of a top-level module; None if it has none."""
     module = sys.modules.get(top)
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
     found = Path(file) if file else module_file(top)
     return None if found is None else found.resolve()
 
 
-def _built_in(top: str) -> bool:
-    return top in sys.builtin_module_names
-
-
 @cache
-def _distributions() -> dict[str, list[str]]:
+def _map_distributions() -> dict[str, list[str]]:
     return dict(metadata.packages_distributions())
 
 
 @cache
-def _editable_roots() -> frozenset[Path]:
+def _find_editable_roots() -> frozenset[Path]:
     """Return the folders of projects that were installed by `pip install -e`."""
     roots = set()
     for distribution in metadata.distributions():
@@ -99,11 +97,12 @@ def _editable_roots() -> frozenset[Path]:
     return frozenset(roots)
 
 
-def _read_sources(place: Path) -> str:
+def _hash_place(place: Path) -> str:
     return hashlib.sha256(place.read_bytes()).hexdigest()[:20] if place.is_file() else str(place)
 
 
-def _source(module: str) -> str:
+def _identify_source(module: str) -> str:
+    """Return a digest of the source of an editable package's module and all modules that it imports."""
     codes, files = source_closure(module)
     for path in files:
         if path.stat().st_mtime > process_start_s():
@@ -123,9 +122,9 @@ def _digest_codes(codes: dict[str, str], module: str) -> str:
 
 # Digest of an object's behaviour: equal in every process, different after any change.
 #
-# Code outside of installed distributions (a notebook's cells, scripts, loose modules) counts by value: its bytecode
-# without file names and line numbers, defaults, closures, and the globals that it reads. Installed code counts by name
-# and version, editable packages by their source. Files that the code opens, and manually imported modules
+# Code outside of installed distributions (a notebook's cells, scripts, loose modules) is hashed by value: its bytecode
+# without file names and line numbers, defaults, closures, and the globals that it reads. Installed code is hashed by
+# name and version, editable packages by their source. Files that the code opens, and manually imported modules
 # (`import_module`), are not included.
 
 PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
@@ -145,8 +144,13 @@ _NOT_OF_CLASSES = {
 
 @dataclass(frozen=True)
 class ObjectContent:
-    """Content of an object: the digest of everything that determines its behaviour, the files with its code, the loose
-    modules that are part of it, and the installed modules that it uses, with the identity of their code."""
+    """Content of an object.
+
+    Args:
+        digest: digest of everything that determines its behaviour. `files`: the files with its code.
+        loose: modules outside of packages that are part of it. `installed`: installed module that it uses -> identity
+            of its code.
+    """
 
     digest: str
     files: tuple[str, ...]
@@ -173,13 +177,13 @@ def inspect_object(value: Any) -> ObjectContent:
     )
 
 
-def changed_code(installed: Mapping[str, str]) -> list[str]:
+def list_changed_modules(installed: Mapping[str, str]) -> list[str]:
     """Return the modules of `ObjectContent.installed` whose code differs here, or that are not installed."""
-    return [module for module, home in installed.items() if installed_code(module) != home]
+    return [module for module, home in installed.items() if identify_installed_code(module) != home]
 
 
 class _Walk:
-    """Feed all of an object into one hash, in an order that depends only on its content."""
+    """A walk through an object that feeds all of it into one hash, in an order that depends only on its content."""
 
     def __init__(self) -> None:
         self.hash = hashlib.sha256()
@@ -247,14 +251,14 @@ class _Walk:
         self.texts(type(value).__name__, *sorted(found))
 
     def module(self, value: types.ModuleType) -> None:
-        home = self._home(value.__name__)
+        home = self._identify(value.__name__)
         self.texts("module", value.__name__, home or "")
         if home is None:
             own = {name: item for name, item in sorted(vars(value).items()) if not name.startswith("__")}
             self.mapping(own, value.__name__)
 
     def function(self, value: types.FunctionType) -> None:
-        if self._named(value):
+        if self._hash_by_name(value):
             return
         code, names = value.__code__, vars(sys.modules.get(value.__module__ or "", types.ModuleType("")))
         with self._inside(value.__qualname__):
@@ -266,14 +270,14 @@ class _Walk:
             for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=True):
                 with self._inside(f"variable {name}"):
                     self.visit(cell)
-            if value.__globals__ is not names or self._home(value.__module__) is None:
+            if value.__globals__ is not names or self._identify(value.__module__) is None:
                 self._globals(code, value.__globals__)
             with self._inside("attributes"):
                 self.visit(dict(vars(value)))
                 self.visit(dict(value.__annotations__))
 
     def _globals(self, code: types.CodeType, known: Mapping[str, Any]) -> None:
-        for name in sorted(set(_global_names(code))):
+        for name in sorted(set(_list_global_names(code))):
             if name in known:
                 self.texts("global", name)
                 with self._inside(f"global {name}"):
@@ -295,7 +299,7 @@ class _Walk:
             else:
                 self.visit(constant)
         for step in dis.get_instructions(value):
-            if step.opname == "IMPORT_NAME" and self._home(str(step.argval)) is None:
+            if step.opname == "IMPORT_NAME" and self._identify(str(step.argval)) is None:
                 raise UsageError(
                     f"`{value.co_qualname}` imports {step.argval or 'a neighbour'} when called, so embench cannot "
                     "detect later edits of that module",
@@ -312,7 +316,7 @@ class _Walk:
         self.visit(content)
 
     def class_(self, value: type[Any]) -> None:
-        if self._named(value):
+        if self._hash_by_name(value):
             return
         with self._inside(value.__qualname__):
             self.texts("class", value.__qualname__)
@@ -336,8 +340,8 @@ class _Walk:
         self.texts(type(value).__name__, getattr(value, "__qualname__", value.__name__), module or "")
         if isinstance(owner, types.ModuleType) or module:
             name = str(module or getattr(owner, "__name__", ""))
-            if name != "builtins" and self._home(name) is None:
-                raise self._fault(value, f"compiled code is not supported: install {name} as a package")
+            if name != "builtins" and self._identify(name) is None:
+                raise self._make_fault(value, f"compiled code is not supported: install {name} as a package")
         if owner is not None and not isinstance(owner, types.ModuleType):
             self.visit(owner)
 
@@ -374,9 +378,9 @@ class _Walk:
         )
 
     def cached(self, value: Any) -> None:
-        if self._home(value.__module__) is None:
-            raise self._fault(value, f"pickle identifies {value.__qualname__} by its name only")
-        self.texts("lru_cache", str(value.__module__), value.__qualname__, str(self._home(value.__module__)))
+        if self._identify(value.__module__) is None:
+            raise self._make_fault(value, f"pickle identifies {value.__qualname__} by its name only")
+        self.texts("lru_cache", str(value.__module__), value.__qualname__, str(self._identify(value.__module__)))
 
     def type_variable(self, value: TypeVar) -> None:
         self.texts("type variable", value.__name__, repr((value.__covariant__, value.__contravariant__)))
@@ -389,11 +393,11 @@ class _Walk:
             reduce = copyreg.dispatch_table.get(kind)
             parts = reduce(value) if reduce else value.__reduce_ex__(4)
         except (TypeError, AttributeError, RuntimeError, NotImplementedError) as error:
-            raise self._fault(value, str(error)) from error
+            raise self._make_fault(value, str(error)) from error
         if isinstance(parts, str):
             home = getattr(value, "__module__", None) or whichmodule(value, parts)
-            if self._home(home) is None:
-                raise self._fault(value, f"pickle identifies it by its name {parts} only")
+            if self._identify(home) is None:
+                raise self._make_fault(value, f"pickle identifies it by its name {parts} only")
             self.texts("object", kind.__module__, kind.__qualname__, parts)
             return
         self.texts("object", str(len(parts)))
@@ -408,28 +412,28 @@ class _Walk:
             self.visit(None if pairs is None else [list(pair) for pair in pairs])
             self._each(more)
 
-    def _named(self, value: Any) -> bool:
+    def _hash_by_name(self, value: Any) -> bool:
         """Hash a class or function of installed code by its name and version; return False for other values."""
         module = getattr(value, "__module__", None)
         found: Any = sys.modules.get(module or "")
         for part in value.__qualname__.split("."):
             found = getattr(found, part, None)
-        home = self._home(module) if found is value else None
+        home = self._identify(module) if found is value else None
         if home is not None:
             self.texts("name", str(module), value.__qualname__, home)
         elif found is value and module != "__main__":
             self.loose.add(str(module).partition(".")[0])
         return home is not None
 
-    def _home(self, module: str | None) -> str | None:
-        found = installed_code(module) if module else None
+    def _identify(self, module: str | None) -> str | None:
+        found = identify_installed_code(module) if module else None
         if found is None and module and module in sys.modules and module != "__main__":
             self.loose.add(module.partition(".")[0])
         if found is not None:
             self.installed[str(module)] = found
         return found
 
-    def _fault(self, value: Any, why: str) -> UsageError:
+    def _make_fault(self, value: Any, why: str) -> UsageError:
         return UsageError(
             f"cannot store a {type(value).__name__} with the object: {why}",
             where=self.place(),
@@ -461,6 +465,7 @@ _EXACT: dict[type[Any], Callable[[_Walk, Any], None]] = {
 
 
 def _choose_walk(value: Any) -> Callable[[_Walk, Any], None]:
+    """Return the method that hashes a value of this type."""
     if type(value) in _EXACT:
         return _EXACT[type(value)]
     if callable(getattr(value, "cache_parameters", None)) and hasattr(value, "__wrapped__"):
@@ -473,13 +478,13 @@ def _choose_walk(value: Any) -> Callable[[_Walk, Any], None]:
     return next((walk for kinds, walk in _WALKS if isinstance(value, kinds)), _Walk.object_)
 
 
-def _global_names(code: types.CodeType) -> Iterator[str]:
+def _list_global_names(code: types.CodeType) -> Iterator[str]:
     for step in dis.get_instructions(code):
         if step.opname in _GLOBAL:
             yield str(step.argval)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _global_names(constant)
+            yield from _list_global_names(constant)
 
 
 # Objects of finished runs, read from the user's own cache by a later process.
@@ -498,14 +503,15 @@ def recall_objects(names: Iterable[str]) -> None:
 
 
 def _recall(name: str) -> None:
+    """Register one stored class; see `recall_objects`."""
     try:
         facts = object_facts(name)
     except (MachineError, IndexError):
         why = "is not in this cache"
     else:
-        changed = changed_code(facts.get("installed", {}))
+        changed = list_changed_modules(facts.get("installed", {}))
         if facts.get("python") == PYTHON and not changed:
-            keep_object(name, stored_class(name))
+            register_object(name, load_stored_class(name))
             return
         why = f"uses code that has changed since: {', '.join(changed) or 'Python'}"
     raise UsageError(

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 # Trust in names that decide what code runs: a user's own command, or a record by an unknown author.
 
 _RECORD: ContextVar[tuple[str, str | None] | None] = ContextVar("record", default=None)
-"""The record whose names are being resolved, and a folder that the user named; None if the user named everything that
-runs."""
+"""The record whose names are being resolved, and a folder that the user named; None if all names are the user's own."""
 
 DATA_FOLDER = "folder of data"
 HINT = "if you trust the author, rerun with --trust-code"
@@ -50,7 +49,8 @@ def installed_only(record: str, *, trust_code: bool = False, given: str | None =
 
 
 def refuse_file(what: str, name: str) -> None:
-    """Raise CheckFailed if a record names a file outside of packages, and nobody vouches for it."""
+    """Raise CheckFailed if a record, whose author the user does not trust, names a file (`name`) outside of packages.
+    `what`: what the file contains, for the message."""
     record, given = _RECORD.get() or (None, None)
     if record and name != given:
         raise CheckFailed(
@@ -124,7 +124,7 @@ class ModalityDefinition:
 
 def read_modality(name: str, fields: Any, package: str, version: str, source: Path) -> ModalityDefinition | str:
     """Return a modality from its fields in a `registry.yaml`, or a description of the fault."""
-    if problem := _problem(name, fields):
+    if problem := _find_problem(name, fields):
         return problem
     edges = {"order": 4, **fields["filter"]} if "filter" in fields else {}
     edges |= {key: float(edges[key]) for key in ("high", "low") if key in edges}
@@ -144,8 +144,8 @@ def read_modality(name: str, fields: Any, package: str, version: str, source: Pa
     )
 
 
-def clash_with_bundled(modality: ModalityDefinition, bundled: Mapping[str, ModalityDefinition]) -> str | None:
-    """Describe the conflict of a package's modality with the bundled ones; None without one."""
+def describe_clash(modality: ModalityDefinition, bundled: Mapping[str, ModalityDefinition]) -> str | None:
+    """Describe the conflict of a package's modality with the bundled modalities (by name); None without one."""
     if modality.name in bundled:
         return f"`{modality.name}` is a modality of {bundled[modality.name].home}, and no package can redefine it"
     readable = [name for name in bundled if name != _NOT_READ_AS]
@@ -155,7 +155,8 @@ def clash_with_bundled(modality: ModalityDefinition, bundled: Mapping[str, Modal
     return None
 
 
-def _problem(name: str, fields: Any) -> str | None:
+def _find_problem(name: str, fields: Any) -> str | None:
+    """Describe the first fault in the fields of a modality; None without one."""
     if not _NAME.fullmatch(name):
         return "the name of a modality consists of small letters, digits and `_`, and begins with a letter"
     if hasattr(dict, name) or name in _TAKEN:
@@ -170,25 +171,25 @@ def _problem(name: str, fields: Any) -> str | None:
     for key in ("summary", "unit", "read_as"):
         if key in fields and (not isinstance(fields[key], str) or not fields[key]):
             return f"`{key}` is {fields[key]!r}, expected text"
-    if "rate_hz" in fields and not _positive(fields["rate_hz"]):
+    if "rate_hz" in fields and not _is_positive(fields["rate_hz"]):
         return f"`rate_hz` is {fields['rate_hz']!r}, expected a number above 0"
     if "interpolate" in fields and fields["interpolate"] != "linear":
         return f"`interpolate` is {fields['interpolate']!r}, expected linear, or omit the field"
-    return _problem_of_range(fields) or _problem_of_filter(fields)
+    return _find_range_problem(fields) or _find_filter_problem(fields)
 
 
-def _problem_of_range(fields: Mapping[str, Any]) -> str | None:
+def _find_range_problem(fields: Mapping[str, Any]) -> str | None:
     if "range" not in fields:
         return None
     if "unit" not in fields:
         return "`range` requires `unit`, the measurement unit of its values"
     limits = fields["range"]
-    if not isinstance(limits, list) or len(limits) != 2 or not all(map(_number, limits)) or limits[0] >= limits[1]:
+    if not isinstance(limits, list) or len(limits) != 2 or not all(map(_is_number, limits)) or limits[0] >= limits[1]:
         return f"`range` is {limits!r}, expected [least, greatest]"
     return None
 
 
-def _problem_of_filter(fields: Mapping[str, Any]) -> str | None:
+def _find_filter_problem(fields: Mapping[str, Any]) -> str | None:
     if "filter" not in fields:
         return None
     edges = fields["filter"]
@@ -203,7 +204,7 @@ def _problem_of_filter(fields: Mapping[str, Any]) -> str | None:
             return f"`notch` of `filter` is {value!r}, expected true or false"
         if key == "order" and (type(value) is not int or not 1 <= value <= 10):
             return f"`order` of `filter` is {value!r}, expected an integer from 1 to 10"
-        if key in ("high", "low") and not _positive(value):
+        if key in ("high", "low") and not _is_positive(value):
             return f"`{key}` of `filter` is {value!r}, expected an edge in Hz above 0"
     if not {"high", "low", "notch"} & set(edges):
         return "`filter` has no effect: set high (high-pass edge in Hz), low (low-pass edge) or notch"
@@ -215,12 +216,12 @@ def _problem_of_filter(fields: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < float("inf")
 
 
-def _positive(value: Any) -> bool:
-    return _number(value) and value > 0
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
 
 
 # Questions of targets in a dataset's `registry.yaml`, for readers who know neither dataset nor target.
@@ -229,8 +230,7 @@ ASKS = "asks"
 """Field of a dataset's entry: target -> its `question` and its `labels`."""
 
 LABEL_ORIGINS = ("task", "film's class", "self-report", "observer")
-"""Origins of labels: the given task, the class of a video or another stimulus, subjects' self-reports, observers'
-ratings."""
+"""Origins of labels: the given task, the class of a stimulus, subjects' self-reports, observers' ratings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +255,11 @@ _OPTIONAL = frozenset({"higher", "lower", "detail", "order"})
 
 
 def read_questions(asks: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, Question], ...]:
-    """Return target -> its question, from a field without `problem_of_questions`."""
+    """Return target -> its question, from a field without `find_questions_problem`."""
     return tuple((target, Question(**about)) for target, about in asks.items())
 
 
-def problem_of_questions(asks: Any) -> str | None:
+def find_questions_problem(asks: Any) -> str | None:
     """Describe the first fault of the field; None without one."""
     if not isinstance(asks, Mapping):
         return f"`{ASKS}` is {asks!r}, expected a mapping of targets"
@@ -289,15 +289,23 @@ BROKEN_PACKAGE = "package"
 
 _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL_KEYS = ("paper", "modalities", "licence")
-_OF_KINDS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",), "pretrainer": ("converter",)}
-"""Functions that a plugin of a kind may have besides its class."""
-_OF_DATASETS = ("address", "availability", "download", "hours")
+_FUNCTIONS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",), "pretrainer": ("converter",)}
+"""Kind -> functions that such a plugin may have besides its class."""
 _SITES = "sites"
 _RELEASES = "releases"
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
 _FLAGS = ("features", "ranks")
-_FLAGS_OF = {"encoder": ("features",), "fusion": _FLAGS}
-"""Boolean fields of plugins, by kind."""
+_MORE_FIELDS = {
+    "dataset": ("address", "availability", "download", "hours", ASKS, _SITES, _RELEASES),
+    "encoder": ("features",),
+    "fusion": _FLAGS,
+}
+"""Kind -> further fields of such a plugin."""
+_COPIED = (
+    *("target", "revision", *_TEXTS, *_FLAGS, "hours"),
+    *(function for functions in _FUNCTIONS.values() for function in functions),
+)
+"""Fields of `registry.yaml` that an `Entry` contains as they are."""
 _PLAIN: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_TEXTS, (str,)), **dict.fromkeys(_FLAGS, (bool,)), "hours": (int, float)
 }  # fmt: skip
@@ -391,13 +399,15 @@ def packages() -> list[Package]:
     points = {point.value: point for point in reversed(list(entry_points(group=GROUP)))}
     found = [_read(points[name]) for name in sorted(points, key=lambda name: (name != BUNDLED, name))]
     bundled = {m.name: m for package in found if package.name == BUNDLED for m in package.modalities}
-    return [package if package.name == BUNDLED else _without_clashes(bundled, package) for package in found]
+    return [package if package.name == BUNDLED else _mark_clashes(bundled, package) for package in found]
 
 
-def _without_clashes(bundled: Mapping[str, ModalityDefinition], package: Package) -> Package:
+def _mark_clashes(bundled: Mapping[str, ModalityDefinition], package: Package) -> Package:
     """Return a package with its modalities that clash with bundled ones marked as broken."""
-    clashes = [(m, clash_with_bundled(m, bundled)) for m in package.modalities]
-    broken = tuple(_broken(MODALITY, m.name, m.package, m.version, m.source, clash) for m, clash in clashes if clash)
+    clashes = [(m, describe_clash(m, bundled)) for m in package.modalities]
+    broken = tuple(
+        _make_broken(MODALITY, m.name, m.package, m.version, m.source, clash) for m, clash in clashes if clash
+    )
     fine = tuple(m for m, clash in clashes if not clash)
     return replace(package, entries=package.entries + broken, modalities=fine)
 
@@ -405,13 +415,14 @@ def _without_clashes(bundled: Mapping[str, ModalityDefinition], package: Package
 @cached
 def module_file(module: str) -> Path | None:
     """Return the source file of a module, found without importing it or its parents; None if there is none."""
-    for place in _places(module):
+    for place in _list_places(module):
         if place.is_file():
             return place
     return None
 
 
-def _places(module: str) -> Iterator[Path]:
+def _list_places(module: str) -> Iterator[Path]:
+    """Yield the paths at which a module's source may be."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)  # a top-level name: executes nothing of it
     if spec is None:
@@ -437,6 +448,7 @@ def folders(package: str) -> list[Path]:
 
 
 def _read(point: EntryPoint) -> Package:
+    """Return the package of an entry point; one that cannot be read has a single broken entry."""
     distribution = point.dist
     version = distribution.version if distribution else "unknown"
     name, source = point.value, Path()
@@ -452,7 +464,7 @@ def _read(point: EntryPoint) -> Package:
         source = next((s for s in sources if s.is_file()), sources[0])
         found = _parsed(source.read_text(encoding="utf-8"), name, version, source)
     except Exception as error:  # noqa: BLE001  # the plugin boundary: whatever one package does, others are listed
-        found = (_broken(BROKEN_PACKAGE, name, name, version, source, _one_line(error)),)
+        found = (_make_broken(BROKEN_PACKAGE, name, name, version, source, _format_error(error)),)
     entries = tuple(one for one in found if isinstance(one, Entry))
     return Package(
         name, version, distribution, entries, tuple(one for one in found if isinstance(one, ModalityDefinition))
@@ -466,72 +478,61 @@ def _parsed(text: str, package: str, version: str, source: Path) -> tuple[Entry 
 
 
 def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry | ModalityDefinition]:
-    content = _loader()(text).get_single_data()
+    """Yield the plugins and modalities of a `registry.yaml`. Raises TypeError or ValueError if it cannot be read."""
+    content = _make_loader()(text).get_single_data()
     if not isinstance(content, Mapping):
         raise TypeError("the file is not a mapping of kinds")
     api = content.get("api", API)
     if type(api) is not int or api != API:
-        raise ValueError(_other_api(api, package))
+        raise ValueError(_describe_api_problem(api, package))
     sections = (*PLUGIN_KINDS, MODALITY)
     for kind, plugins in content.items():
         if kind == "api":
             continue
         if kind not in sections:
             problem = f"`{kind}` is not a kind of plugin ({did_you_mean(str(kind), sections) or ', '.join(sections)})"
-            yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
+            yield _make_broken(BROKEN_PACKAGE, package, package, version, source, problem)
         elif not isinstance(plugins, Mapping):
             problem = f"`{kind}` is not a mapping of names"
-            yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
+            yield _make_broken(BROKEN_PACKAGE, package, package, version, source, problem)
         elif kind == MODALITY:
             for name, fields in plugins.items():
                 found = read_modality(str(name), fields, package, version, source)
-                yield _broken(MODALITY, str(name), package, version, source, found) if isinstance(found, str) else found
+                yield (
+                    _make_broken(MODALITY, str(name), package, version, source, found)
+                    if isinstance(found, str)
+                    else found
+                )
         else:
             for name, fields in plugins.items():
-                yield _entry(str(kind), str(name), fields, package, version, source)
+                yield _make_entry(str(kind), str(name), fields, package, version, source)
 
 
-def _entry(kind: str, name: str, fields: Any, package: str, version: str, source: Path) -> Entry:
-    if problem := _fragment_problem(kind, name, fields):
-        return _broken(kind, name, package, version, source, problem)
+def _make_entry(kind: str, name: str, fields: Any, package: str, version: str, source: Path) -> Entry:
+    if problem := _find_entry_problem(kind, name, fields):
+        return _make_broken(kind, name, package, version, source, problem)
     return Entry(
         kind=kind,
         name=name,
         package=package,
         version=version,
-        target=fields["target"],
-        revision=fields["revision"],
-        summary=fields["summary"],
         source=source,
-        paper=fields.get("paper"),
         modalities=tuple(fields.get("modalities") or ()),
-        licence=fields.get("licence"),
-        synthesizer=fields.get("synthesizer"),
-        describer=fields.get("describer"),
-        converter=fields.get("converter"),
         asks=read_questions(fields.get(ASKS) or {}),
-        sites=tuple((m, tuple(_listed(places))) for m, places in (fields.get(_SITES) or {}).items()),
+        sites=tuple((m, tuple(_as_list(places))) for m, places in (fields.get(_SITES) or {}).items()),
         releases=tuple((fields.get(_RELEASES) or {}).items()),
-        features=fields.get("features", False),
-        ranks=fields.get("ranks", False),
-        **{field: fields[field] for field in _OF_DATASETS if field in fields},
+        **{field: fields[field] for field in _COPIED if field in fields},
     )
 
 
-def _fragment_problem(kind: str, name: str, fields: Any) -> str | None:
+def _find_entry_problem(kind: str, name: str, fields: Any) -> str | None:
     """Describe the fault in an entry's fields; None without one."""
     if not _FRAGMENT_NAME.fullmatch(name):
         return "a name consists of letters, digits, `_`, `-`, `.`, and at most one `/` before a variant"
     if not isinstance(fields, Mapping):
         return "the entry is not a mapping of fields"
-    extras = _OF_KINDS.get(kind, ())
-    known = (
-        *_REQUIRED,
-        *_OPTIONAL_KEYS,
-        *extras,
-        *((*_OF_DATASETS, ASKS, _SITES, _RELEASES) if kind == "dataset" else ()),
-    )
-    known += _FLAGS_OF.get(kind, ())
+    extras = _FUNCTIONS.get(kind, ())
+    known = (*_REQUIRED, *_OPTIONAL_KEYS, *extras, *_MORE_FIELDS.get(kind, ()))
     for key in fields:
         if key not in known:
             return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"
@@ -551,47 +552,43 @@ def _fragment_problem(kind: str, name: str, fields: Any) -> str | None:
     modalities = fields.get("modalities", [])
     if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
         return f"`modalities` is {modalities!r}, expected a list of names"
-    sites, released = fields.get(_SITES, {}), fields.get(_RELEASES, {})
-    return (
-        problem_of_questions(fields.get(ASKS, {}))
-        or _problem_of_sites(sites, modalities)
-        or _problem_of_releases(released)
-    )
+    problem = find_questions_problem(fields.get(ASKS, {})) or _find_sites_problem(fields.get(_SITES, {}), modalities)
+    return problem or _find_releases_problem(fields.get(_RELEASES, {}))
 
 
-def _problem_of_sites(sites: Any, modalities: list[str]) -> str | None:
+def _find_sites_problem(sites: Any, modalities: list[str]) -> str | None:
     if not isinstance(sites, Mapping):
         return f"`{_SITES}` is {sites!r}, expected a mapping of modalities to places on the body"
     for m, places in sites.items():
         if m not in modalities:
             return f"`{_SITES}` names {m!r}, which `modalities` does not contain"
-        if wrong := next((place for place in _listed(places) if place not in SITES), None):
+        if wrong := next((place for place in _as_list(places) if place not in SITES), None):
             return f"`{_SITES}` contains {wrong!r} ({did_you_mean(str(wrong), SITES) or 'known: ' + ', '.join(SITES)})"
     return None
 
 
-def _problem_of_releases(released: Any) -> str | None:
+def _find_releases_problem(released: Any) -> str | None:
     if not isinstance(released, Mapping) or not all(isinstance(text, str) for row in released.items() for text in row):
         return f"`{_RELEASES}` is {released!r}, expected a mapping from each digest to the owner of its recordings"
     return None
 
 
-def _listed(places: Any) -> list[Any]:
+def _as_list(places: Any) -> list[Any]:
     return places if isinstance(places, list) else [places]
 
 
-def _other_api(api: Any, package: str) -> str:
+def _describe_api_problem(api: Any, package: str) -> str:
     own = f"embench {embench.__version__} reads version {API} of the plugin API"
     later = type(api) is int and api > API
     remedy = f"update {embench.DISTRIBUTION}, or install a version of {package} that supports" if later else "write"
     return f"`api` is {api!r}, and {own}: {remedy} `api: {API}`"
 
 
-def _broken(kind: str, name: str, package: str, version: str, source: Path, problem: str) -> Entry:
+def _make_broken(kind: str, name: str, package: str, version: str, source: Path, problem: str) -> Entry:
     return Entry(kind, name, package, version, target="", revision=0, summary="", source=source, broken=problem)
 
 
-def _one_line(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{error.filename} does not exist"
     if mark := getattr(error, "problem_mark", None):  # of a yaml.MarkedYAMLError
@@ -601,7 +598,7 @@ def _one_line(error: Exception) -> str:
 
 
 @cache
-def _loader() -> type[yaml.SafeLoader]:
+def _make_loader() -> type[yaml.SafeLoader]:
     """Return a plain YAML loader that refuses duplicate keys, which would silently override each other."""
 
     class Loader(safe_loader()):  # type: ignore[misc]  # a base that is imported where it is used

@@ -23,7 +23,7 @@ import pluggy
 
 from embench.errors import EmbenchError, PluginError, UsageError
 from embench.files import cached
-from embench.registry.catalogue import entries, find, installed, is_object, object_class, object_facts
+from embench.registry.catalogue import entries, find, installed, is_object, load_object_class, object_facts
 from embench.registry.fragments import BUNDLED, Entry, module_file
 from embench.system import explain_missing_library
 from embench.vocabulary import did_you_mean
@@ -70,9 +70,9 @@ def load_entry(entry: Entry) -> type[Any]:
     """Return the class of an entry; see `load`."""
     if not is_object(entry.target):
         return _load_module(entry)
-    with _naming(entry):
-        found = object_class(entry)
-    return _checked(entry, found)
+    with _report_import(entry):
+        found = load_object_class(entry)
+    return _check_class(entry, found)
 
 
 def reload_entry(entry: Entry) -> type[Any]:
@@ -86,24 +86,24 @@ def _load_module(entry: Entry) -> type[Any]:
     found = getattr(module, name, None)
     if found is None:
         hint = did_you_mean(name, [key for key, value in vars(module).items() if isinstance(value, type)])
-        raise _fault(entry, f"{module.__name__} has no class {name}", hint=hint)
+        raise _make_fault(entry, f"{module.__name__} has no class {name}", hint=hint)
     if not isinstance(found, type):
-        raise _fault(entry, f"{name} is a {type(found).__name__}, not a class")
-    return _checked(entry, found)
+        raise _make_fault(entry, f"{name} is a {type(found).__name__}, not a class")
+    return _check_class(entry, found)
 
 
-def _checked(entry: Entry, found: type[Any]) -> type[Any]:
-    """Return the class if it has the base class of its kind and all of its methods."""
+def _check_class(entry: Entry, found: type[Any]) -> type[Any]:
+    """Return the class unchanged. Raises PluginError if it lacks the base class of its kind, or required methods."""
     name = found.__name__
-    bases = tuple(map(_base, _BASES[entry.kind]))
+    bases = tuple(map(_load_base, _BASES[entry.kind]))
     if bases and not issubclass(found, bases):
         wanted = " or ".join(_BASES[entry.kind]).replace(":", ".")
-        raise _fault(
+        raise _make_fault(
             entry, f"{name} does not inherit from the base class of its kind", expected=f"a subclass of {wanted}"
         )
     if inspect.isabstract(found):
         missing = ", ".join(sorted(name for name in dir(found) if _is_abstract(found, name)))
-        raise _fault(entry, f"{name} lacks methods that its interface requires", expected=f"methods {missing}")
+        raise _make_fault(entry, f"{name} lacks methods that its interface requires", expected=f"methods {missing}")
     return found
 
 
@@ -118,7 +118,7 @@ def find_kind(cls: type[Any]) -> str | None:
     if inspect.isabstract(cls):
         return None
     for kind, bases in _BASES.items():
-        if any(issubclass(cls, _base(name)) for name in bases):
+        if any(issubclass(cls, _load_base(name)) for name in bases):
             return kind
     marked = any(hasattr(method, "embench_impl") for method in vars(cls).values())  # by `embench.hookimpl`
     return "observer" if marked else None
@@ -142,7 +142,7 @@ def synthesizer(name: str) -> Synthesizer:
         raise UsageError(f"{entry.name} has no synthesizer", hint="to see how to get its data: embench data status")
     if entry.synthesizer is None:
         return cast("Synthesizer", load_entry(entry).synthesize)
-    return cast("Synthesizer", _function(entry, entry.synthesizer))
+    return cast("Synthesizer", _load_function(entry, entry.synthesizer))
 
 
 def describer(name: str) -> Callable[[Path], str]:
@@ -155,24 +155,23 @@ def describer(name: str) -> Callable[[Path], str]:
     entry = find("dataset", name)
     if entry.describer is None:
         raise UsageError(f"{entry.name} describes no folders")
-    return _function(entry, entry.describer)
+    return _load_function(entry, entry.describer)
 
 
 def converters() -> list[tuple[str, Converter]]:
-    """Return all checkpoint converters: the full name of each plugin, and its function. Raises PluginError if an import
-    fails."""
+    """Return the full name and function of each checkpoint converter. Raises PluginError if an import fails."""
     named = [entry for entry in entries() if entry.converter and not entry.broken]
-    return [(entry.full_name, cast("Converter", _function(entry, str(entry.converter)))) for entry in named]
+    return [(entry.full_name, cast("Converter", _load_function(entry, str(entry.converter)))) for entry in named]
 
 
-def _function(entry: Entry, target: str) -> Callable[..., Any]:
-    """Return the function that an entry of `registry.yaml` names besides its class."""
+def _load_function(entry: Entry, target: str) -> Callable[..., Any]:
+    """Return the function `target` (`module:function`) that an entry of `registry.yaml` names besides its class."""
     entry = replace(entry, target=target)  # so that an error names its place
     module, function = _import(entry), target.rpartition(":")[2]
     found = getattr(module, function, None)
     if not callable(found):
         hint = did_you_mean(function, [key for key, value in vars(module).items() if inspect.isfunction(value)])
-        raise _fault(entry, f"{module.__name__} has no function {function}", hint=hint)
+        raise _make_fault(entry, f"{module.__name__} has no function {function}", hint=hint)
     return cast("Callable[..., Any]", found)
 
 
@@ -180,7 +179,7 @@ def origin(entry: Entry) -> str:
     """Return the origin of a plugin as `package version, file:line`, found without importing it."""
     if is_object(entry.target):
         return object_facts(entry.target).get("place") or entry.home
-    path, line = _class_place(entry)
+    path, line = _find_class(entry)
     return f"{entry.home}, {path or entry.source}{f':{line}' if line else ''}"
 
 
@@ -189,7 +188,8 @@ def source_file(entry: Entry) -> Path | None:
     return module_file(entry.target.rpartition(":")[0]) if entry.package else entry.source
 
 
-def _class_place(entry: Entry) -> tuple[Path | None, int | None]:
+def _find_class(entry: Entry) -> tuple[Path | None, int | None]:
+    """Return the file and line of an entry's class, without importing it; None where they cannot be found."""
     path = source_file(entry) if entry.target else None
     if path is None:
         return None, None
@@ -208,27 +208,29 @@ def code_files(entry: Entry) -> tuple[str, ...]:
     return (str(source_file(entry)),)
 
 
-def _base(name: str) -> type[Any]:
+def _load_base(name: str) -> type[Any]:
     module, _, cls = name.partition(":")
     return cast("type[Any]", getattr(importlib.import_module(module), cls))
 
 
 def _import(entry: Entry) -> ModuleType:
-    with _naming(entry):
+    with _report_import(entry):
         if entry.package:
             return importlib.import_module(entry.target.rpartition(":")[0])
         return _import_file(entry.source, entry.version)
 
 
 @contextmanager
-def _naming(entry: Entry) -> Iterator[None]:
+def _report_import(entry: Entry) -> Iterator[None]:
     """Turn exceptions during a plugin's import into a PluginError that names it."""
     try:
         yield
     except EmbenchError:
         raise
     except (Exception, SystemExit) as error:  # plugin boundary: any import error names its plugin
-        fault = _fault(entry, f"{type(error).__name__}: {error}{_place(error)}", hint=_remedy(entry, error))
+        fault = _make_fault(
+            entry, f"{type(error).__name__}: {error}{_describe_place(error)}", hint=_suggest_remedy(entry, error)
+        )
         raise explain_missing_library(error, f"{entry.kind} `{entry.name}`") or fault from error
 
 
@@ -240,6 +242,7 @@ class _Source(SourceFileLoader):
 
 
 def _import_file(path: Path, version: str) -> ModuleType:
+    """Import a user's file as a module whose name contains the version, so that an edited file is imported again."""
     name = f"{FILE_MODULES}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{version}"
     if name in sys.modules:
         return sys.modules[name]
@@ -254,7 +257,7 @@ def _import_file(path: Path, version: str) -> ModuleType:
     return module
 
 
-def _place(error: BaseException) -> str:
+def _describe_place(error: BaseException) -> str:
     """Return the place where an import failed: the last line outside the import machinery."""
     if isinstance(error, SyntaxError):
         return ""  # its text says so
@@ -263,7 +266,7 @@ def _place(error: BaseException) -> str:
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
-def _remedy(entry: Entry, error: BaseException) -> str | None:
+def _suggest_remedy(entry: Entry, error: BaseException) -> str | None:
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return None
     own = entry.package.partition(".")[0]
@@ -276,7 +279,7 @@ def _is_abstract(cls: type[Any], name: str) -> bool:
     return bool(getattr(getattr(cls, name, None), "__isabstractmethod__", False))
 
 
-def _fault(entry: Entry, what: str, *, expected: str | None = None, hint: str | None = None) -> PluginError:
+def _make_fault(entry: Entry, what: str, *, expected: str | None = None, hint: str | None = None) -> PluginError:
     text = f"cannot use {entry.kind} `{entry.name}` of {entry.home}: {what}"
     return PluginError(text, where=origin(entry), expected=expected, hint=hint)
 
@@ -301,12 +304,12 @@ def code_identity(kind: str, name: str) -> str:
     if is_object(entry.target):
         return f"object {entry.target.split(':')[1]}"  # derived from everything that determines its behaviour
     target = entry.target.rpartition(":")
-    if entry.package != BUNDLED and _from_wheel(entry):
+    if entry.package != BUNDLED and _is_from_wheel(entry):
         return f"{entry.package} {entry.version} {entry.target} revision {entry.revision}"
-    return f"{entry.package or 'file'} {target[0] if entry.package else ''}:{target[2]} source {_source_digest(entry)}"
+    return f"{entry.package or 'file'} {target[0] if entry.package else ''}:{target[2]} source {_hash_source(entry)}"
 
 
-def _from_wheel(entry: Entry) -> bool:
+def _is_from_wheel(entry: Entry) -> bool:
     """Return True if the package's files are among those its distribution installed (an editable install has none)."""
     package = installed().get(entry.package)
     distribution = package.distribution if package else None
@@ -317,7 +320,7 @@ def _from_wheel(entry: Entry) -> bool:
     return listed and Path(str(distribution.locate_file(inside))).resolve() == entry.source.resolve()
 
 
-def _source_digest(entry: Entry) -> str:
+def _hash_source(entry: Entry) -> str:
     path = source_file(entry)
     if path is None:
         raise PluginError(f"cannot find the source of {entry.kind} `{entry.name}`", where=str(entry.source))
@@ -333,8 +336,8 @@ def _source_digest(entry: Entry) -> str:
 
 
 def source_closure(module: str) -> tuple[dict[str, str], list[Path]]:
-    """Return module name -> code, of a module and all modules it imports from its top-level package, and their files;
-    nothing is imported."""
+    """Return module name -> code, of a module and all that it imports from its package, and their files; without
+    import."""
     top, codes, waiting = module.partition(".")[0], dict[str, str](), [module]
     files: list[Path] = []
     while waiting:
@@ -359,17 +362,17 @@ def bare_code(module: str) -> str:
 @cached
 def _read(path: Path, module: str = "") -> tuple[str, tuple[str, ...]]:
     """Return a file's code without comments and docstrings, and the modules that it imports."""
-    return _parsed(path.read_bytes(), module, path.name == "__init__.py")
+    return _parse(path.read_bytes(), module, path.name == "__init__.py")
 
 
 @cache
-def _parsed(source: bytes, module: str, is_package: bool) -> tuple[str, tuple[str, ...]]:
+def _parse(source: bytes, module: str, is_package: bool) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(source)
-    imported = tuple(_imports(tree, module, is_package=is_package))
-    return ast.unparse(_bare(tree)), imported
+    imported = tuple(_list_imports(tree, module, is_package=is_package))
+    return ast.unparse(_strip_docstrings(tree)), imported
 
 
-def _imports(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str]:
+def _list_imports(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -383,17 +386,13 @@ def _imports(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str
             yield from (f"{base}.{alias.name}" for alias in node.names)  # may be modules themselves
 
 
-def _bare(tree: ast.Module) -> ast.Module:
-    """Return the syntax tree without docstrings; it holds no comments anyway."""
+def _strip_docstrings(tree: ast.Module) -> ast.Module:
+    """Return the syntax tree, which has no comments, without docstrings."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
+            match node.body:
+                case [ast.Expr(ast.Constant(str())), *rest]:
+                    node.body = rest or [ast.Pass()]
     return tree
 
 
@@ -438,8 +437,8 @@ class LifecycleSpec:
 
     @hookspec
     def run_ended(self, run: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
-        """Called after a run's record is written; `scores` is the content of `scores.json`; `embench.Scores(scores)`
-        reads it as objects."""
+        """Called after a run's record is written; `scores`: content of `scores.json`, as for
+        `embench.Scores(scores)`."""
 
 
 class Observers:
@@ -453,7 +452,7 @@ class Observers:
     """
 
     def __init__(self, observers: Iterable[object] = ()) -> None:
-        self._active = [(_title(observer), _manager(observer)) for observer in observers]
+        self._active = [(_get_title(observer), _make_manager(observer)) for observer in observers]
 
     @classmethod
     def named(cls, names: Sequence[str]) -> Observers:
@@ -478,7 +477,7 @@ class Observers:
     def tell(self, hook: Event, **event: Any) -> None:
         """Pass an event to every observer, with the arguments that its hook takes."""
         for title, manager in list(self._active):
-            own = {key: plain(value) for key, value in event.items()}  # a copy each: none can reach another's or ours
+            own = {key: to_plain(value) for key, value in event.items()}  # copies, which observers may change
             try:
                 getattr(manager.hook, hook)(**own)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # the plugin boundary
@@ -487,10 +486,10 @@ class Observers:
                 warnings.warn(f"observer {title} is disabled, because it raised in {hook}: {problem}", stacklevel=2)
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Return a deep copy of plain values. Raises TypeError for other values: no array or model is passed on by mistake.
 
-    >>> plain({"targets": ("arousal", "valence")})
+    >>> to_plain({"targets": ("arousal", "valence")})
     {'targets': ['arousal', 'valence']}
     """
     if getattr(value, "shape", None) == () and hasattr(value, "item"):  # one number of numpy or torch
@@ -498,20 +497,21 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        items = [plain(item) for item in value]
+        items = [to_plain(item) for item in value]
         return items if isinstance(value, list | tuple) else sorted(items, key=str)
     if isinstance(value, PurePath):
         return str(value)
     raise TypeError(f"an event must contain plain values only, not {type(value).__name__}")
 
 
-def _title(observer: object) -> str:
+def _get_title(observer: object) -> str:
     return f"{type(observer).__module__}.{type(observer).__qualname__}"
 
 
-def _manager(observer: object) -> pluggy.PluginManager:
+def _make_manager(observer: object) -> pluggy.PluginManager:
+    """Return a manager that calls an observer's hooks. Raises PluginError if these do not match `LifecycleSpec`."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(LifecycleSpec)
     try:
@@ -520,9 +520,9 @@ def _manager(observer: object) -> pluggy.PluginManager:
     except pluggy.PluginValidationError as error:
         known = ", ".join(name for name in vars(LifecycleSpec) if not name.startswith("_"))
         raise PluginError(
-            f"observer {_title(observer)} does not match the hooks: {error}", expected=f"hooks {known}"
+            f"observer {_get_title(observer)} does not match the hooks: {error}", expected=f"hooks {known}"
         ) from error
     if not manager.get_hookcallers(observer):
         hint = "mark its methods with @embench.hookimpl"
-        raise PluginError(f"observer {_title(observer)} implements no hook", hint=hint)
+        raise PluginError(f"observer {_get_title(observer)} implements no hook", hint=hint)
     return manager

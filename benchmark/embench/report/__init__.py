@@ -92,11 +92,11 @@ def _redact(record: Record, folder: Path) -> RunFacts:
     """Return the facts of a run that others may see. Raises CheckFailed where they would reveal labels."""
     public = replace(record, run=public_run(record.run))
     if record.manifest.card.labels_public != "yes":
-        reason = withheld.why_labels_show(record.predictions, record.labels) if record.labels else ""
+        reason = withheld.explain_derivable_labels(record.predictions, record.labels) if record.labels else ""
         if reason:
             raise CheckFailed(f"the report cannot be shared: {reason}", where=str(folder))
         cohort = {**public.run["cohort"], "subjects": record.manifest.cohort.size}
-        public = withheld.seal_record(replace(public, run={**public.run, "cohort": cohort}))
+        public = withheld.redact_record(replace(public, run={**public.run, "cohort": cohort}))
     return RunFacts(public, folder, Undefined("the report was written to be shared"), for_others=True)
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from embench.files import digest, saving, write_text
 from embench.protocols import CALIBRATION_NORMALISED, NO_CALIBRATION, Given, recorded_given
-from embench.records.manifest import but_for_given
+from embench.records.manifest import get_comparable_facts
 from embench.records.record import format_csv
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, format_score, grouped, least_gain, name_without_package
@@ -369,8 +369,8 @@ def calibration_data_section(run: RunFacts) -> Markup | None:
     where there are none, and in a report for others."""
     if run.manifest.calibration_data is None or run.for_others:
         return None
-    own = [run.manifest.seeds, *but_for_given(run.manifest)]
-    alike = run.read_siblings(lambda other: [other.seeds, *but_for_given(other)] == own)
+    own = [run.manifest.seeds, *get_comparable_facts(run.manifest)]
+    alike = run.read_siblings(lambda other: [other.seeds, *get_comparable_facts(other)] == own)
     curves = build_curves([(record.run, record.scores) for record in alike])
     return next((describe_curve(curve) for curve in curves if curve.axis == "calibration_data"), None)
 

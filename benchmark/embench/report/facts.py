@@ -19,11 +19,11 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_calibration_data
-from embench.leaderboard.withheld import seal_audit
-from embench.planning.request import command_again
+from embench.leaderboard.withheld import redact_audit
+from embench.planning.request import format_recorded_command
 from embench.protocols import MADE_BY_METHOD
 from embench.records import audit, wording
-from embench.records.ledger import scored_and_whose
+from embench.records.ledger import describe_evaluations_by_author
 from embench.records.manifest import Manifest, RulePart, method_kind
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, is_own, read_manifest, read_record
@@ -195,7 +195,7 @@ class RunFacts:
         found = audit.read_audit(self.folder) if self.folder else None
         if found is None:
             return None
-        return seal_audit(found) if self.withholds_labels else found
+        return redact_audit(found) if self.withholds_labels else found
 
     @cached_property
     def answers(self) -> dict[str, TargetAnswers]:
@@ -248,7 +248,7 @@ class RunFacts:
     @property
     def command(self) -> str:
         """The command that requests the run; empty for a submission."""
-        return command_again(self.manifest)
+        return format_recorded_command(self.manifest)
 
     @property
     def excluded(self) -> list[str]:
@@ -340,7 +340,7 @@ class RunFacts:
     @property
     def evaluations_sentence(self) -> str:
         """A sentence on the number of methods that were scored on the test subjects; empty if not recorded."""
-        sentence = scored_and_whose(self.manifest)
+        sentence = describe_evaluations_by_author(self.manifest)
         return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
     @cached_property

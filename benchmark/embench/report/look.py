@@ -17,7 +17,7 @@ import numpy as np
 from markupsafe import Markup
 
 from embench.data.describe import describe_labels
-from embench.data.quality import FAULTS, POOR, describe_quality, find_stretches, signal_faults
+from embench.data.quality import FAULTS, POOR, describe_quality, find_signal_faults, find_stretches
 from embench.errors import EmbenchError, MachineError
 from embench.files import write_whole
 from embench.interfaces.dataset import Card, Dataset
@@ -122,7 +122,7 @@ def draw_signal(
     """
     x = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
     x = np.where(np.isfinite(x), x, np.nan)
-    codes = signal_faults(modality, signal)
+    codes = find_signal_faults(modality, signal)
     counts = np.bincount(codes.ravel(), minlength=len(FAULTS) + 1)
     found = tuple((name, counts[k] / max(1, codes.size)) for k, name in enumerate(FAULTS, 1) if counts[k])
     about = f"{signal.rate:g} Hz"

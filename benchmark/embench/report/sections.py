@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from embench.data.quality import TERCILES, quality_of_units, terciles
+from embench.data.quality import TERCILES, compute_unit_quality, terciles
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
 from embench.records.predictions import MODEL, Predictions
-from embench.records.pretraining_comparison import floor_keys, matching
+from embench.records.pretraining_comparison import make_reference_keys, match_reference
 from embench.records.record import Record
 from embench.records.scores import Score
 from embench.records.wording import (
@@ -254,7 +254,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     overlap = OVERLAPS.get(about.pretraining_overlap, "")
     unknown = [f"{target}: {form.problem}" for target, form in run.forms.items() if form.problem]
     audit = run.audit or run.audited
-    findings = audits.shown_findings(audit) if isinstance(audit, Mapping) else []
+    findings = audits.list_shown_findings(audit) if isinstance(audit, Mapping) else []
     severe = [found.what for found in findings if found.severity == "severe"]
     differences = "" if outside else ", ".join(describe_differences(about))
     trial = f"{recipe.preset} is for trials and never enters a leaderboard"
@@ -313,7 +313,7 @@ def audit_section(run: RunFacts) -> Markup | Undefined:
         return content
     found = [
         (f.severity, f.check, f.what, _format_recorded(_shorten(f.evidence)), f.todo)
-        for f in audits.shown_findings(content)
+        for f in audits.list_shown_findings(content)
     ]
     found_of = {severity: n for severity, n in content["counts"].items() if n}
     status = audits.format_counts(found_of).capitalize() or "Nothing found"
@@ -328,7 +328,7 @@ def audit_section(run: RunFacts) -> Markup | Undefined:
     summary = paragraph(f"{status}.{now}")
     heads = ("severity", "check", "finding", "evidence", "what to do")
     listed = html_table(heads, found, "Findings") if found else Markup()
-    skipped = with_reasons({name: ", ".join(reasons) for name, reasons in audits.skipped_reasons(content).items()})
+    skipped = with_reasons({name: ", ".join(reasons) for name, reasons in audits.read_skipped_reasons(content).items()})
     return join_parts([summary, listed, paragraph(f"Skipped checks: {skipped}.") if skipped else Markup()])
 
 
@@ -442,7 +442,7 @@ def _quality_table(
     metrics = [run.scores.primary_metrics[target.name], "auroc" if target.traits.has_classes else target.traits.within]
     metrics = list(dict.fromkeys(metrics))
     for modality in modalities:
-        index = quality_of_units(store, modality, ids.tolist())
+        index = compute_unit_quality(store, modality, ids.tolist())
         if isinstance(index, Undefined):
             silent[modality] = index.reason
             continue
@@ -598,10 +598,10 @@ _NONE = "No from-scratch or feature run lies beside the folder of this run."
 def floors_section(run: RunFacts) -> Markup | None:
     """Return the gains of a pretrained run over the same network from scratch and over handcrafted features, on each
     target. Return None where nothing is pretrained, and in a report for others."""
-    if run.for_others or run.submission or not floor_keys(run.manifest).wants:
+    if run.for_others or run.submission or not make_reference_keys(run.manifest).wants:
         return None
-    keys, seeds = floor_keys(run.manifest), run.manifest.seeds
-    found = run.read_siblings(lambda other: matching(keys, seeds, floor_keys(other), other.seeds))
+    keys, seeds = make_reference_keys(run.manifest), run.manifest.seeds
+    found = run.read_siblings(lambda other: match_reference(keys, seeds, make_reference_keys(other), other.seeds))
     records = {other.run["id"]: other for other in found}
     parts = [_pretraining_section(run, records, target) for target in run.record.scores.primary_metrics]
     return join_parts([paragraph(_ABOUT), *parts]) if records else paragraph(_NONE)
@@ -613,6 +613,6 @@ def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str)
     rows = []
     for gap in found.gaps if found else ():
         score = format_score(records[gap.run].scores.of(target).get(metric))
-        rows.append((gap.floor, method_name(records[gap.run].run), score, gap.text, gap.run))
+        rows.append((gap.reference, method_name(records[gap.run].run), score, gap.text, gap.run))
     note = f"Networks were trained for at most {found.epochs} epochs." if found and found.epochs else ""
     return html_table(_HEAD, rows, f"{target}: {metric}") + (paragraph(note) if note else Markup())

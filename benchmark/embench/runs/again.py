@@ -17,7 +17,7 @@ from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.files import cache_root, digest, make_folder, write_text
 from embench.interfaces.metric import Undefined
-from embench.planning.request import OF_THE_MACHINE, Request, recorded_request
+from embench.planning.request import OF_THE_MACHINE, Request, rebuild_request
 from embench.records.record import TUNING_FILE, Record
 from embench.registry.catalogue import installed
 from embench.registry.contents import recall_objects
@@ -34,19 +34,22 @@ if TYPE_CHECKING:
 # After a run, the cache stores the record's path, and sizes and times of all files that determine its plan: code, data,
 # prepared data and stages. The same command reads the record if none has changed; else it plans again.
 
-_PASSING = {"__pycache__", "kept", "lock"}
-"""Files and folders that do not affect the data beside them."""
+_IGNORED = {"__pycache__", "kept", "lock"}
+"""Files and folders in a data folder that do not affect its data."""
 
 
 def find_finished(request: Request, placebo: bool, on_event: EventCallback) -> Result | None:
     """Return the result of an earlier run of the same request, if neither its data nor its code has changed since; None
-    if the run has to be planned. Reports the notes and the plan of the earlier run to `on_event`.
+    if the run has to be planned. Report the notes and the plan of the earlier run to `on_event`.
+
+    Args:
+        placebo: whether the run computes the placebo of the confound analysis.
 
     Raises:
         DataError: the record is damaged. CheckFailed: the record was edited.
     """
-    known = _read(_place(request, placebo)) if _is_plain(request) else None
-    if known is None or known.get("before") != hash_inputs(request) or known["made"] != _state(known["places"]):
+    known = _read_cached(_locate_cache_file(request, placebo)) if _is_plain(request) else None
+    if known is None or known.get("before") != hash_inputs(request) or known["made"] != _hash_state(known["places"]):
         return None
     folder = request.runs_folder / known["record"]
     if not (folder / "run.yaml").is_file():
@@ -59,14 +62,13 @@ def find_finished(request: Request, placebo: bool, on_event: EventCallback) -> R
 
 
 def hash_inputs(request: Request) -> str | None:
-    """Return a digest of the files that decide a run's plan: code, libraries, data, and the available GPUs. None if
-    they cannot be determined."""
+    """Return a digest of all that decides a run's plan: code, libraries, data and GPUs. None if it is unknown."""
     if not _is_plain(request):
         return None
     packages = [Path(embench.__file__).parent, *(folder for name in installed() for folder in folders(name))]
     libraries = sorted(path.name for entry in sys.path for path in Path(entry or ".").glob("*.dist-info"))
     graphics = [os.environ.get("CUDA_VISIBLE_DEVICES"), sorted(map(str, Path("/dev").glob("nvidia*")))]
-    files = _state([*packages, _folder(request)])
+    files = _hash_state([*packages, _find_data_folder(request)])
     return files and digest([sys.version, libraries, graphics, files])
 
 
@@ -78,26 +80,26 @@ def remember_finished(plan: Plan, request: Request, placebo: bool, before: str |
     """
     parts = [part for _, part in plan.method.parts()]
     bundled = all(part.name.startswith(f"{registry.BUNDLED}/") for part in parts)
-    clips = any("video" in modality for modality in plan.method.modalities)
-    if before is None or not bundled or clips or any(part.grounds.get("assets") for part in parts):
+    reads_video = any("video" in modality for modality in plan.method.modalities)
+    if before is None or not bundled or reads_video or any(part.grounds.get("assets") for part in parts):
         return
     root = plan.request.runs_folder / "stages"
     places = [*(cohort.store.path for cohort in plan.cohorts), *(root / id_ for id_ in plan.graph.stages)]
     absolute = [str(place.absolute()) for place in places]
-    made = _state(absolute)
-    if made is None or before != hash_inputs(request):
+    state = _hash_state(absolute)
+    if state is None or before != hash_inputs(request):
         return
     content = {
         "before": before,
-        "made": made,
+        "made": state,
         "places": absolute,
         "record": plan.folder.relative_to(plan.request.runs_folder).as_posix(),
         "notes": list(notes),
         "stages": len(plan.graph.stages),
     }
     with suppress(OSError):
-        make_folder(_place(request, placebo).parent)
-        write_text(_place(request, placebo), json.dumps(content))
+        make_folder(_locate_cache_file(request, placebo).parent)
+        write_text(_locate_cache_file(request, placebo), json.dumps(content))
 
 
 def _is_plain(request: Request) -> bool:
@@ -106,44 +108,45 @@ def _is_plain(request: Request) -> bool:
     if any(more) or request.protocol.endswith((".yaml", ".yml")) or request.dataset not in registry.names("dataset"):
         return False
     bundled = registry.find("dataset", request.dataset).package == registry.BUNDLED
-    return bundled and _folder(request).is_dir()
+    return bundled and _find_data_folder(request).is_dir()
 
 
-def _folder(request: Request) -> Path:
+def _find_data_folder(request: Request) -> Path:
     return data_folder(registry.find("dataset", request.dataset), request.data_root).absolute()
 
 
-def _place(request: Request, placebo: bool) -> Path:
+def _locate_cache_file(request: Request, placebo: bool) -> Path:
+    """Return the path of the cache file of a request; options of the machine alone do not change it."""
     relevant = {name: value for name, value in vars(request).items() if name not in OF_THE_MACHINE}
-    runs, data = str(request.runs_folder.absolute()), str(_folder(request))
+    runs, data = str(request.runs_folder.absolute()), str(_find_data_folder(request))
     return cache_root() / "finished" / f"{digest([repr(relevant), request.confounds, placebo, runs, data])}.json"
 
 
-def _read(path: Path) -> Mapping[str, Any] | None:
+def _read_cached(path: Path) -> Mapping[str, Any] | None:
     with suppress(OSError, ValueError):
         known: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return known
     return None
 
 
-def _state(places: Iterable[str | Path]) -> str | None:
-    """Return a digest of names, sizes and times of the files below some folders. None if a folder is missing, or
-    contains a link to a folder, whose content is not compared."""
+def _hash_state(places: Iterable[str | Path]) -> str | None:
+    """Return a digest of the names, sizes and times of all files below some folders. None if a folder is missing or
+    contains a link to a folder, whose content would not be compared."""
     try:
-        return digest([_files(Path(place)) for place in places])
+        return digest([_list_files(Path(place)) for place in places])
     except OSError:
         return None
 
 
-def _files(folder: Path) -> list[tuple[str, int, int, int]]:
-    """Return the files below a folder. Raises OSError."""
+def _list_files(folder: Path) -> list[tuple[str, int, int, int]]:
+    """Return (path, size, time of change in ns, inode) of all files below a folder. Raises OSError."""
     found = []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda each: each.name):
-            if entry.name in _PASSING:
+            if entry.name in _IGNORED:
                 continue
             if entry.is_dir(follow_symlinks=False):
-                found += _files(Path(entry.path))
+                found += _list_files(Path(entry.path))
                 continue
             about = entry.stat()
             if entry.is_dir():
@@ -155,9 +158,8 @@ def _files(folder: Path) -> list[tuple[str, int, int, int]]:
 # The plan of a finished run, rebuilt from its record.
 
 
-def other_versions(recorded: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return the versions that determine a method's numbers on a CPU and differ here: name, recorded version, version
-    here."""
+def list_other_versions(recorded: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return (name, recorded version, version here) of software that affects numbers on a CPU, where these differ."""
     from embench.engine.stage import ENGINE_REVISION
 
     here = {name: installed_version(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
@@ -167,9 +169,14 @@ def other_versions(recorded: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
 def rebuild_plan(
     known: Record, folder: Path, data_root: Path | None, runs: Path, dataset: str | None = None
 ) -> Plan | Undefined:
-    """Return the plan of the run in `folder` on this machine, with this folder of runs, ready for its stages; else the
-    reason and a remedy."""
-    request = recorded_request(known.run["config"], runs, data_root, dataset)
+    """Return the plan of the recorded run in `folder` on this machine, ready for its stages; or the reason why it
+    cannot be planned, with a remedy.
+
+    Args:
+        runs: the folder of runs in which its stages will be stored.
+        dataset: name or folder of the dataset, in place of the recorded one.
+    """
+    request = rebuild_request(known.run["config"], runs, data_root, dataset)
     if request is None:
         return Undefined("submitted_predictions")
     if request.tuned:

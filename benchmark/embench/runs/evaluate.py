@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.data.cohort import Cohort, repaired_share
+from embench.data.cohort import Cohort, compute_repaired_share
 from embench.data.find import is_folder
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION, Folder
@@ -20,19 +20,12 @@ from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.pull_request import list_packages
 from embench.planning import weights
-from embench.planning.graph import ExpectedPredictions, frozen_under
-from embench.planning.plan import Plan, assumed_fields, seconds_to_fit
+from embench.planning.graph import ExpectedPredictions, find_frozen_networks
+from embench.planning.plan import Plan, assumed_fields, estimate_fit_s
 from embench.planning.request import Request
 from embench.protocols import CALIBRATION_ONLY, roles
-from embench.records.ledger import Looks
-from embench.records.manifest import (
-    CostPart,
-    Manifest,
-    MethodPart,
-    RecipePart,
-    TrainedOnPart,
-    WeightsPart,
-)
+from embench.records.ledger import EvaluationCounts
+from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, TrainedOnPart, WeightsPart
 from embench.records.predictions import MODEL, Embeddings
 from embench.records.record import TUNING_FILE, is_own
 from embench.records.scores import Scores
@@ -51,8 +44,6 @@ from embench.statistics.evaluation import (
 from embench.statistics.joined import units_of
 from embench.system import EventCallback
 from embench.vocabulary import escape_control
-
-# Scoring of a plan's predictions: the only place where `run` reads test labels.
 
 
 def evaluate(
@@ -74,12 +65,12 @@ def evaluate(
     cohort = plan.fit if plan.request.dev else plan.test
     for stage in {id_ for each in plan.graph.predictions for id_ in each.stages}:
         Folder(stages, stage).check(whole=True)  # files behind a record are always read, even if compared before
-    predictions, picked = fold_predictions(plan, stages)
+    predictions, picked = collect_fold_predictions(plan, stages)
 
-    def whole(evaluated: Evaluation) -> Evaluation:
+    def add_picked(evaluated: Evaluation) -> Evaluation:
         return replace(evaluated, scores=Scores({**evaluated.scores, "picked_epochs": picked})) if picked else evaluated
 
-    analysis = _Analysis(plan, cohort, on_event, lambda found: first(whole(found)) if first else None)
+    analysis = _AnalysisEvents(plan, cohort, on_event, lambda found: first(add_picked(found)) if first else None)
     found = evaluation.score_predictions(
         predictions,
         cohort,
@@ -90,12 +81,17 @@ def evaluate(
         given=plan.setting.calibration_data,
     )
     analysis.end()
-    return whole(found)
+    return add_picked(found)
 
 
 @dataclass
-class _Analysis:
-    """Events of a plan's confound analysis; none if its models are cached."""
+class _AnalysisEvents:
+    """Reporter of the progress of a plan's confound analysis; silent if all its models are cached.
+
+    Args:
+        first: called with the scores that are known before the analysis.
+        total: number of models to fit; None before the analysis begins.
+    """
 
     plan: Plan
     cohort: Cohort
@@ -108,7 +104,7 @@ class _Analysis:
         self.first(found)
         self.total = 0
         if self.on_event:
-            seconds = seconds_to_fit(self.cohort, self.plan.protocol, self.plan.request.seed_list)
+            seconds = estimate_fit_s(self.cohort, self.plan.protocol, self.plan.request.seed_list)
             self.on_event(
                 {"event": "confounds", "done": 0, "total": None, "text": "reading movement", "seconds": seconds}
             )
@@ -125,39 +121,32 @@ class _Analysis:
             self.on_event({"event": "confounds", "done": self.total, "total": self.total, "text": "", "seconds": 0.0})
 
 
-def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], list[dict[str, Any]]]:
-    """Return the predictions of a plan with finished stages and, under protocols that select an epoch by its test
-    score, the selected epoch of each fold."""
+def collect_fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], list[dict[str, Any]]]:
+    """Return the predictions of a plan with finished stages, and a row for each target, seed and fold with the epoch
+    that was selected by its test score; no rows under protocols that do not select so."""
     cohort = plan.fit if plan.request.dev else plan.test
     predictions: list[FoldPredictions] = []
     predicted_units: set[tuple[int, str, int]] = set()
     picked: list[dict[str, Any]] = []
     for expected in plan.graph.predictions:
         table, every, alone = Folder(stages, expected.stage).predicted("score", "epochs", CALIBRATION_ONLY)
-        beside = {} if alone is None else {CALIBRATION_ONLY: alone}
+        compared = {} if alone is None else {CALIBRATION_ONLY: alone}
         for name, stage in expected.beside.items():
-            [beside[name]] = Folder(stages, stage).predicted("score")
+            [compared[name]] = Folder(stages, stage).predicted("score")
         for target, own in expected.columns():
             columns = table[:, own]
             if every is not None:
-                epoch = _peak(plan, cohort, target, expected, every[:, :, own])
+                epoch = _pick_epoch(plan, cohort, target, expected, every[:, :, own])
                 columns = every[epoch][:, own]
-                picked.append(
-                    {
-                        "target": target.name,
-                        "seed": expected.seed,
-                        "fold": expected.fold,
-                        "epoch": epoch,
-                        "of": len(every),
-                    }
-                )
+                place = {"target": target.name, "seed": expected.seed, "fold": expected.fold}
+                picked.append({**place, "epoch": epoch, "of": len(every)})
             # Folds share validation subjects: under --dev each is scored once per seed, by the first fold with it.
             first = np.array([(expected.seed, target.name, i) not in predicted_units for i in expected.units], bool)
             predicted_units |= {(expected.seed, target.name, i) for i in expected.units}
             score, decision = decide(target, columns[first], plan.protocol)
             index = np.array(expected.units, np.int64)[first]
             train = expected.train if plan.fit is cohort else None
-            others = {name: decide(target, of[:, own][first], plan.protocol)[0] for name, of in beside.items()}
+            others = {name: decide(target, rows[:, own][first], plan.protocol)[0] for name, rows in compared.items()}
             predictions.append(
                 FoldPredictions(target, expected.seed, expected.fold, index, train, score, decision, others)
             )
@@ -165,8 +154,7 @@ def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], l
 
 
 def collect_embeddings(plan: Plan, stages: Path) -> Embeddings | None:
-    """Return the hidden layers behind the predictions of a plan with finished stages, for each of a network's targets;
-    None if no network predicted. Stages of old versions have none."""
+    """Return the networks' last hidden layers, a row for each target, seed and unit; None if there are none."""
     cohort, parts = plan.fit if plan.request.dev else plan.test, []
     for expected in plan.graph.predictions:
         [x] = Folder(stages, expected.stage).predicted("hidden")
@@ -181,18 +169,18 @@ def collect_embeddings(plan: Plan, stages: Path) -> Embeddings | None:
     return Embeddings.concatenate(parts) if parts else None
 
 
-def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, every: np.ndarray) -> int:
+def _pick_epoch(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, every: np.ndarray) -> int:
     """Return the first epoch whose predictions `every` (epochs, units, columns) score best on the labels of the scored
     units, by the protocol's primary metric; the last epoch if it is undefined in all.
 
-    A metric that depends on the design is taken as for a free design: one fold has few comparisons at equal times or
-    stimuli. For continuous targets in version 3 `ccc` is used, since the primary metric is not a plugin.
+    A metric that depends on the study's design is chosen as for a free design, since one fold has few comparisons at
+    equal times or stimuli. For continuous targets in version 3 `ccc` is used, since the primary metric is not a plugin.
     """
     primary_metric = plan.protocol.primary_metric_for(target.kind, "free")
     metric = registry.load(
         "metric", target.traits.within if primary_metric in WITHIN_SUBJECT_SCORES else primary_metric
     )()
-    known, like = labelled_in_fold(plan, cohort, target, expected, every[0])
+    known, like = select_labelled(plan, cohort, target, expected, every[0])
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):
         score, decision = decide(target, table[known], plan.protocol)
@@ -202,11 +190,14 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
     return len(every) - 1 if np.isnan(values).all() else int(np.nanargmax(values))
 
 
-def labelled_in_fold(
+def select_labelled(
     plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, table: np.ndarray
 ) -> tuple[np.ndarray, Units]:
-    """Return the units with a label and a prediction in the predictions `table` (units, columns) of a target in one
-    fold: a mask (n,), and the units."""
+    """Return a mask (n,) of the fold's units that have a label and a prediction, and these units with both.
+
+    Args:
+        table: the fold's predictions of the target, (n, columns); NaN where a unit has none.
+    """
     index = np.array(expected.units, np.int64)
     y = cohort.labels(target, expected.train)[index]
     known = np.isfinite(y) & np.isfinite(table[:, 0])
@@ -216,8 +207,8 @@ def labelled_in_fold(
     return known, units_of(rows, y[known], target, cohort.groups, cohort.length_s)
 
 
-def fold_rows(plan: Plan) -> list[dict[str, Any]]:
-    """Return the record of folds: the part of each subject; excluded subjects have the reason and no fold."""
+def list_fold_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Return the rows of folds.csv: the role of each subject in each fold; excluded subjects have a reason instead."""
     if plan.fit is plan.test:
         rows = evaluation.record_folds(plan.fit, plan.folds)
     else:
@@ -231,18 +222,19 @@ def fold_rows(plan: Plan) -> list[dict[str, Any]]:
     return [*rows, *evaluation.excluded_rows(plan.test, rows)]
 
 
-# The content of run.yaml, from a plan and the results of its stages.
-
-
-def manifest(
+def make_manifest(
     planned: Plan,
     outcome: Outcome,
-    looks: Looks,
+    looks: EvaluationCounts,
     conformance: Mapping[str, str],
     videos: Sequence[Mapping[str, Any]],
 ) -> Manifest:
-    """Return the content of a run's run.yaml. `looks` are the ledger's counts; `conformance` holds check results of
-    plugins that are not bundled; `videos` notes undecoded parts of each dataset's videos."""
+    """Return the content of a run's run.yaml.
+
+    Args:
+        outcome: the results of its stages. `looks`: the ledger's counts. `conformance`: see `guards.check_conformance`.
+        videos: see `decode_videos`.
+    """
     method, synthetic = planned.method, planned.fit.store.synthetic
     files = planned.source.files_digest(planned.test.card)
     about = planned.dataset, planned.test, planned.protocol, planned.leaks, method.time_context
@@ -254,8 +246,8 @@ def manifest(
     content = facts.content()
     document = Manifest(
         id=planned.id,
-        **{**content, "cohort": {**content["cohort"], "repaired": repaired_share(planned.test)}},
-        **_elsewhere(planned),
+        **{**content, "cohort": {**content["cohort"], "repaired": compute_repaired_share(planned.test)}},
+        **_describe_origin(planned),
         method=MethodPart(
             encoders={m: part.name for m, part in method.encoders.items()},
             fusion=method.fusion.name,
@@ -273,27 +265,27 @@ def manifest(
         seeds=list(planned.request.seed_list),
         videos=[dict(video) for video in videos],
         pretraining_overlap=planned.overlap,
-        pretraining=_pretraining_sources(planned, outcome),
+        pretraining=_list_pretraining_sources(planned, outcome),
         initial_weights=planned.started.summary() if planned.started else None,
         dev=planned.request.dev,
         cost=sum_costs(planned, outcome),
         device=device_name(planned.setting.device),
-        config={**planned.config, "request": _request(planned)},
+        config={**planned.config, "request": _export_request(planned)},
         test_evaluations=dict(looks.test_evaluations),
         methods_evaluated=dict(looks.methods_evaluated),
         dev_evaluations=dict(looks.dev_evaluations),
         ledger=looks.chain,
         conformance=dict(conformance),
-        dropped=_dropped(planned, outcome),
-        **_inputs(planned),
-        **_objects(planned),
+        dropped=_collect_dropped(planned, outcome),
+        **_describe_inputs(planned),
+        **_describe_objects(planned),
     )
     own = {name: installed()[name].version for name in list_packages(document) if name in installed()}
     return document.model_copy(update={"versions": {**document.versions, **own}}) if own else document
 
 
-def _elsewhere(planned: Plan) -> dict[str, Any]:
-    """Return `trained_on`, if a method was trained on another dataset, and `sites`, if sensor sites differed."""
+def _describe_origin(planned: Plan) -> dict[str, Any]:
+    """Return the fields `trained_on` and `sites`, if a method was trained on other data, or sensor sites differed."""
     sites = {"sites": dict(planned.sites)} if planned.sites else {}
     if planned.trained_on is None:
         return sites
@@ -306,9 +298,9 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
     return {"trained_on": trained_on, **sites}
 
 
-def _inputs(planned: Plan) -> dict[str, Any]:
-    """Return `weights`, for encoders that include known weights, and `measurement_units`, for signals that are not
-    standardised."""
+def _describe_inputs(planned: Plan) -> dict[str, Any]:
+    """Return the fields `weights`, for encoders that come with known weights, and `measurement_units`, for signals that
+    are not standardised; each only where it is not empty."""
     known = {m: data for m, data in weights.find_bundled_weights(planned.method).items() if data}
     parts = {
         m: WeightsPart(
@@ -325,25 +317,25 @@ def _inputs(planned: Plan) -> dict[str, Any]:
 
 
 def find_unscaled_units(planned: Plan) -> dict[str, str]:
-    """Return modality -> measurement unit and band in which its encoder reads it, if other encoders get standardised
-    signals."""
+    """Return modality -> measurement unit and band, for modalities whose encoder reads signals without
+    standardisation under a protocol that standardises."""
     return {
-        m: "+".join(dict.fromkeys(_unit_and_band(planned, name) for name in names_in(m)))
+        m: "+".join(dict.fromkeys(_format_unit_and_band(planned, name) for name in names_in(m)))
         for m, part in planned.method.encoders.items()
         if planned.protocol.normalise != "none" and registry.load("encoder", part.name).keeps_unit
     }
 
 
-def _unit_and_band(planned: Plan, name: str) -> str:
-    """Return the measurement unit of a modality and its band after the release's and the protocol's filters; a higher
-    rate does not widen it."""
+def _format_unit_and_band(planned: Plan, name: str) -> str:
+    """Return the measurement unit of a modality and its band in Hz, after the filters of the release and of the
+    protocol. Resampling to a higher rate does not widen the band."""
     stored, card = planned.test.store.modalities[name], planned.test.card.modalities[name]
     high, low = band_after(name, (card.rate, stored.rate), card.applied, planned.protocol.preprocess)
     return f"{stored.unit}, {high:g} to {low:g} Hz"
 
 
-def _objects(planned: Plan) -> dict[str, Any]:
-    """Return `objects`, for a method with plugins passed from Python."""
+def _describe_objects(planned: Plan) -> dict[str, Any]:
+    """Return the field `objects`, for a method with plugins passed from Python."""
     found = {}
     for name in {part.name for _, part in planned.method.parts() if registry.is_object(part.name)}:
         facts = registry.object_facts(name)
@@ -352,7 +344,7 @@ def _objects(planned: Plan) -> dict[str, Any]:
     return {"objects": found} if found else {}
 
 
-def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
+def _collect_dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
     """Return modality -> feature -> reason why it was dropped, in any fold."""
     found: dict[str, dict[str, str]] = {}
     for id_ in planned.graph.stages:
@@ -361,9 +353,9 @@ def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
     return found
 
 
-def _request(planned: Plan) -> dict[str, Any]:
+def _export_request(planned: Plan) -> dict[str, Any]:
     """Return the request as plain values. For own data it contains no path."""
-    values = {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)}
+    values = {f.name: _to_plain(getattr(planned.request, f.name)) for f in fields(Request)}
     del values["confounds"]  # scores.json shows whether the analysis was run
     if values.pop("tuned"):
         values["tuned"] = TUNING_FILE  # a copy lies beside the record
@@ -379,7 +371,7 @@ def _request(planned: Plan) -> dict[str, Any]:
     return values
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
 
 
@@ -392,25 +384,22 @@ def device_name(device: str) -> str:
     return f"{device} ({platform.machine()})"
 
 
-def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
-    """Return sources of pretraining besides this dataset, in this run or behind its initial weights: each once, with
-    hash, licence, hours, number of subjects."""
+def _list_pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """Return a row for each source of pretraining data besides this dataset: hash, licence, hours, subjects."""
     stages = (outcome.results[id_] for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
-    merged = weights.merge_seen(seen for result in stages for seen in weights.data_seen(result))
+    merged = weights.merge_seen(seen for result in stages for seen in weights.list_data_seen(result))
     current = [dict(m) for m in merged if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
     return [weights.count_subjects(entry) for entry in (*current, *before)]
 
 
 def sum_costs(planned: Plan, outcome: Outcome) -> CostPart:
-    """Return the cost of a run, with shared stages counted fully; values are None if one of its stages was not
-    measured."""
+    """Return the cost of a run, with shared stages counted fully; None where a stage was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
     predicted = planned.graph.predictions[0]
     fitted = planned.graph.fitted(predicted)
-    # The stages behind a prediction: the fitted stage, which counts its frozen networks' parameters, and these
-    # networks.
-    frozen = [outcome.results[id_]["flops"] for id_ in frozen_under(fitted).values()]
+    # The fitted stage counts the parameters of its frozen networks, but not their operations.
+    frozen = [outcome.results[id_]["flops"] for id_ in find_frozen_networks(fitted).values()]
     own = outcome.results[fitted.id] | outcome.results[predicted.stage]  # estimators are fitted at prediction
     energy: list[Any] = [r.get("energy_j") for r in results]
     return CostPart(
@@ -420,12 +409,12 @@ def sum_costs(planned: Plan, outcome: Outcome) -> CostPart:
         device=planned.setting.device,
         peak_memory_mb=round(max(r["peak_memory_mb"] for r in results), 1),
         energy_j=None if None in energy else round(sum(energy), 1),
-        **_computed(results),
+        **_sum_processor_times(results),
     )
 
 
-def _computed(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return processor seconds and names; empty if a stage is older than these measurements."""
+def _sum_processor_times(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the fields `cpu_s`, `gpu_s` and `processor` of a cost; empty if a stage did not measure them."""
     if any("cpu_s" not in result for result in results):
         return {}
     seconds = {name: round(sum(result[name] for result in results), 3) for name in ("cpu_s", "gpu_s")}

@@ -20,15 +20,7 @@ from embench.files import digest, saving, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.planning.request import Request
-from embench.protocols import (
-    CALIBRATION_ONLY,
-    NO_CALIBRATION,
-    Fold,
-    Given,
-    Protocol,
-    count_leaks,
-    load_protocol,
-)
+from embench.protocols import CALIBRATION_ONLY, NO_CALIBRATION, Fold, Given, Protocol, count_leaks, load_protocol
 from embench.protocols.partition import GivenRow, complete_folds
 from embench.reasons import Reason
 from embench.records import TimeContext, ledger, record
@@ -45,8 +37,6 @@ from embench.store import Store
 from embench.system import ProgressCallback
 from embench.vocabulary import has_control
 
-# Confound-only models, which read no signals except the accelerometer's.
-
 
 def describe_confound_only(
     store: Store,
@@ -56,22 +46,20 @@ def describe_confound_only(
     seeds: Sequence[int],
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
-    """Return the confound-only models of a dataset, fitted and scored in the folds of a run with these seeds. The
-    numbers are those of a run's `scores.json`, if all subjects have any of the run's modalities; without calibration
-    data.
+    """Fit and score the confound-only models of a dataset in the folds of a run with these seeds, without calibration
+    data. The numbers equal those of a run's `scores.json` if all subjects have any of the run's modalities.
 
     Args:
         progress: called with (folds with fitted confound-only models, all folds, the target).
 
     Returns:
-        `primary_metrics` {target: metric}; `confound_only` {control: {target: {metric: number}}} as in
-        `Scores.content`; `best` {target: {metric: {"control": name, "mean": number}}}, the best of the confound-only
-        models that a method has to clear; `people` {target: how many} and `left_out` {target: [{"subject", "reason"}]};
-        and what the numbers are of: `dataset`, `synthetic`, `protocol`, `seeds`.
+        `primary_metrics` {target: metric}; `confound_only` {model: {target: {metric: number}}} as in `Scores.content`;
+        `best` {target: {metric: {"control": name, "mean": number}}}, the model with the best score; `subjects` {target:
+        number} and `left_out` {target: [{"subject", "reason"}]}; `dataset`, `synthetic`, `protocol` and `seeds`.
 
     Raises:
-        UsageError: there is too little to split. DataError: nobody has a label. CheckFailed: the folds are not what
-            the protocol declares.
+        UsageError: there are too few subjects to split. DataError: nobody has a label. CheckFailed: the folds are not
+            what the protocol declares.
     """
     found: dict[str, Any] = {
         "dataset": store.name,
@@ -96,23 +84,24 @@ def describe_confound_only(
         found["primary_metrics"] |= scores.primary_metrics
         for name, by_target in scores.content["confound_only"].items():
             found["confound_only"].setdefault(name, {}).update(by_target)
-        found["best"][target.name] = _best(scores.confound_only(target.name))
+        found["best"][target.name] = _find_best(scores.confound_only(target.name))
     return found
 
 
-def _best(confound_only: Sequence[ConfoundOnlyModel]) -> dict[str, dict[str, Any]]:
-    """Return metric -> the best control that is not only a reference, and its score; none if all are undefined."""
+def _find_best(confound_only: Sequence[ConfoundOnlyModel]) -> dict[str, dict[str, Any]]:
+    """Return metric -> the best model and its score, without models `FOR_COMPARISON`; empty if all are undefined."""
     best: dict[str, dict[str, Any]] = {}
-    for control in confound_only:
-        for metric, score in control.scores.items() if control.name not in FOR_COMPARISON else ():
+    for model in confound_only:
+        for metric, score in model.scores.items() if model.name not in FOR_COMPARISON else ():
             if score.defined:
                 sign = 1 if metric_facts(metric).higher else -1
                 if metric not in best or sign * score.mean > sign * best[metric]["mean"]:
-                    best[metric] = {"control": control.name, "mean": score.mean}
+                    best[metric] = {"control": model.name, "mean": score.mean}
     return best
 
 
-# Files of predictions under protocols with calibration data: the amount behind each row, and the allowed units.
+# Files of predictions under protocols with calibration data: the amount of calibration data that each row used, and
+# the units that may be predicted.
 
 UnitUse = Literal["calibration", "gap", "scored", "no label"]
 WHY_UNTESTED: Mapping[UnitUse, str] = {
@@ -124,20 +113,16 @@ WHY_UNTESTED: Mapping[UnitUse, str] = {
 
 
 @dataclass(frozen=True)
-class GivenRows:
-    """Rows of a file by calibration data; the key is None under protocols without it. `wanted`: the amounts to be
-    scored; other rows serve comparisons."""
+class RowsByAmount:
+    """Rows of a file of predictions by their amount of calibration data; None under protocols without these.
+    `wanted`: the amounts to score; rows with other amounts serve as comparisons."""
 
     rows: Mapping[Given | None, Sequence[SubmittedRow]]
     wanted: Sequence[Given | None]
 
-    def changed(self, change: Callable[[Sequence[SubmittedRow]], list[SubmittedRow]]) -> GivenRows:
-        """Return the same with other rows."""
-        return GivenRows({given: change(rows) for given, rows in self.rows.items()}, self.wanted)
-
 
 def find_use(cohort: Cohort, i: int) -> UnitUse:
-    """Return the use of a unit of a subject who takes part, under a protocol with calibration units."""
+    """Return the use of the unit at position `i` of the cohort, under a protocol with calibration data."""
     slices = cohort.slices
     if slices is None:
         raise ValueError(f"{cohort.card.name} was laid out by a protocol to which subjects give nothing")
@@ -147,9 +132,11 @@ def find_use(cohort: Cohort, i: int) -> UnitUse:
     return "calibration" if slices.rank[i] > 0 else "gap" if labelled else "no label"
 
 
-def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None, path: Path) -> GivenRows:
-    """Group rows by calibration data: by the column `given`, or all as the option `given`, which selects among several
-    values of the column.
+def group_by_amount(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None, path: Path) -> RowsByAmount:
+    """Group rows by their amount of calibration data, which a column of the file names, or else an option.
+
+    Args:
+        given: the option `--calibration-data`: the amount of all rows or, with the column, the amounts to score.
 
     Raises:
         UsageError: the calibration data are not stated, or the protocol has none.
@@ -162,7 +149,7 @@ def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None
                 where=f"--calibration-data {given}" if given is not None else f"{path}, column calibration_data",
                 hint="--protocol personalise-v1",
             )
-        return GivenRows({None: rows}, [None])
+        return RowsByAmount({None: rows}, [None])
     amounts = [Given.read(text) for text in given.split(",")] if given is not None else []
     if named == {""}:
         if len(amounts) != 1:
@@ -174,7 +161,7 @@ def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None
                 expected="a column `given`, or --calibration-data with one of 0, 5, unlabelled:5, session",
                 hint="for predictions without calibration data: --calibration-data 0",
             )
-        return GivenRows({amounts[0]: rows}, amounts)
+        return RowsByAmount({amounts[0]: rows}, amounts)
     if "" in named:
         lines = [str(row.line) for row in rows if not row.given]
         raise DataError(
@@ -188,11 +175,13 @@ def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None
             where=f"--calibration-data {given}",
             expected=", ".join(each.text for each in held),
         )
-    return GivenRows({each: [row for row in rows if row.given == each.text] for each in held}, amounts or held)
+    return RowsByAmount({each: [row for row in rows if row.given == each.text] for each in held}, amounts or held)
 
 
-def compared_with(rows: GivenRows, given: Given | None) -> tuple[dict[str, Sequence[SubmittedRow]], dict[str, Reason]]:
-    """Return name of a comparison -> the file's rows for it; and for missing comparisons the reason."""
+def find_comparisons(
+    rows: RowsByAmount, given: Given | None
+) -> tuple[dict[str, Sequence[SubmittedRow]], dict[str, Reason]]:
+    """Return name -> rows of the comparisons with less calibration data, and name -> reason of missing ones."""
     found, absent = {}, dict[str, Reason]()
     for name, less in given.without().items() if given else ():
         if less in rows.rows:
@@ -205,19 +194,17 @@ def compared_with(rows: GivenRows, given: Given | None) -> tuple[dict[str, Seque
     return found, absent
 
 
-def with_beside(
+def attach_comparisons(
     predictions: Sequence[FoldPredictions], others: Mapping[str, Sequence[FoldPredictions]]
 ) -> list[FoldPredictions]:
-    """Return predictions together with predictions of comparisons in the same folds."""
+    """Return the predictions of folds together with those of comparisons (`others`, by name) in the same folds."""
     return [
-        replace(fold, beside={name: made[k].score for name, made in others.items()})
+        replace(fold, beside={name: compared[k].score for name, compared in others.items()})
         for k, fold in enumerate(predictions)
     ]
 
 
-# Submissions: the file is read, checked, joined with labels, scored like a run, and recorded.
-#
-# Nothing here needs torch.
+# Submissions: the file is read, checked, joined with labels, scored like a run, and recorded, without torch.
 
 LEDGER = Path("runs")
 NOT_IN_FILE = "no prediction in the file"
@@ -241,14 +228,15 @@ def score(path: Path, dataset: str, *, calibration_data: str | None = None, **ab
 class ScoreOptions(TypedDict, total=False):
     """Options of scoring a file.
 
-    `name`: name of the method; default: that of the file. `targets`: comma-separated targets to score; default: all in
-    the file. `time_context`: other units of a test session that influence a prediction, as the author declares.
-    `windows`: True if predictions are for windows of embench's folds. `out`: the record's folder; default: one below
-    `runs`, the folder of records and of the ledger. `progress`: called while data are prepared. `on_fold`: called with
-    (folds with fitted confound-only models, all folds, the target), which takes minutes on large data. `on_scored`:
-    called with the result before a slow confound analysis. `on_confounds`: called with (started models, all models, the
-    target).
-    `confounds`: False to omit the analysis; `placebo`: True to compute its placebo.
+    Args:
+        name: name of the method; default: that of the file. `targets`: comma-separated targets to score; default: all
+            in the file. `time_context`: other units of a test session that influence a prediction, as the author says.
+        windows: True if predictions are for windows of embench's folds.
+        out: the record's folder; default: one below `runs`, the folder of records and of the ledger.
+        progress: called while data are prepared. `on_fold`: called with (folds with fitted confound-only models, all
+            folds, the target). `on_scored`: called with the result before a slow confound analysis. `on_confounds`:
+            called with (started models, all models, the target).
+        confounds: False to omit the analysis. `placebo`: True to compute its placebo.
     """
 
     name: str | None
@@ -306,42 +294,43 @@ def score_amounts(
             where="--name",
             expected="plain text on one line, at most 200 characters",
         )
-    parted = by_given(rules, rows, calibration_data, path)
-    if single and len(parted.wanted) > 1:
-        held = ", ".join(each.text for each in parted.wanted if each)
+    by_amount = group_by_amount(rules, rows, calibration_data, path)
+    if single and len(by_amount.wanted) > 1:
+        amounts = ", ".join(each.text for each in by_amount.wanted if each)
         raise UsageError(
             "the file contains several amounts of calibration data",
             where="calibration_data=",
-            expected=f"one of {held}",
+            expected=f"one of {amounts}",
         )
     store = source.prepared(rules, 1, about.get("progress"))
-    whole = build_cohort(store, card, chosen, list(store.modalities), rules)
+    cohort = build_cohort(store, card, chosen, list(store.modalities), rules)
     own_data = source.pseudonymous
     if own_data is not None:
-        parted = parted.changed(lambda some: _under_pseudonyms(some, own_data, whole))
-    for some in parted.rows.values():
-        _check_known(some, whole, path, own_data.owners if own_data else {})
-    file = _File(path, sha, called, source, rules, whole, parted)
-    ready = [_read(file, each) for each in parted.wanted]  # check all before scoring any
+        renamed = {given: _use_pseudonyms(some, own_data, cohort) for given, some in by_amount.rows.items()}
+        by_amount = RowsByAmount(renamed, by_amount.wanted)
+    for some in by_amount.rows.values():
+        _check_known(some, cohort, path, own_data.owners if own_data else {})
+    file = _File(path, sha, called, source, rules, cohort, by_amount)
+    ready = [_read_amount(file, each) for each in by_amount.wanted]  # check all before scoring any
     return [_write_record(file, each, about) for each in ready]
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file of predictions, read and checked, and the data to score it with."""
+    """A file of predictions, checked, and the data to score it with. `name`: of the method; `cohort`: all subjects."""
 
     path: Path
     sha: str
-    called: str
+    name: str
     source: Source
     rules: Protocol
-    whole: Cohort
-    parted: GivenRows
+    cohort: Cohort
+    by_amount: RowsByAmount
 
 
-class _Read(NamedTuple):
-    """A file's rows with one amount of calibration data, as predictions. `absent`: missing comparisons, with
-    reasons."""
+class _Prepared(NamedTuple):
+    """A file's rows with one amount of calibration data, as predictions. `cohort`: the subjects whom the file predicts;
+    `submission`: that part of run.yaml; `absent`: missing comparisons, with reasons."""
 
     given: Given | None
     cohort: Cohort
@@ -351,15 +340,15 @@ class _Read(NamedTuple):
     absent: Mapping[str, str]
 
 
-def _read(file: _File, given: Given | None) -> _Read:
+def _read_amount(file: _File, given: Given | None) -> _Prepared:
     """Return the checked rows of a file with this calibration data, with their comparisons."""
-    if given and file.whole.slices:
-        file.whole.slices.check(given, file.whole.card.name)
-    rules, path, rows = file.rules, file.path, file.parted.rows[given]
-    cohort, ignored = _restrict_to_predicted(file.whole, rows)
+    if given and file.cohort.slices:
+        file.cohort.slices.check(given, file.cohort.card.name)
+    rules, path, rows = file.rules, file.path, file.by_amount.rows[given]
+    cohort, ignored = _restrict_to_predicted(file.cohort, rows)
     rows = [row for row in rows if row.subject not in ignored]
-    kept = {row.subject for row in rows}
-    folds, own = _folds(rules, cohort, rows, path)
+    subjects = {row.subject for row in rows}
+    folds, own = _make_folds(rules, cohort, rows, path)
     if any(t.rule.cut == "training_mean" for t in cohort.targets) and not all(
         f.train for each in folds.values() for f in each
     ):
@@ -369,33 +358,37 @@ def _read(file: _File, given: Given | None) -> _Read:
             expected="a protocol with fixed thresholds, or several folds",
         )
 
-    def predicted(some: Sequence[SubmittedRow]) -> list[FoldPredictions]:
-        fitted = ((seed, seed not in own) for seed in folds)
-        return [a for seed, f in fitted for a in _fold_predictions(rules, cohort, some, seed, folds[seed], fitted=f)]
+    def predict_folds(some: Sequence[SubmittedRow]) -> list[FoldPredictions]:
+        found: list[FoldPredictions] = []
+        for seed in folds:
+            found += _make_fold_predictions(rules, cohort, some, seed, folds[seed], fitted=seed not in own)
+        return found
 
-    less, absent = compared_with(file.parted, given)
-    for some in less.values():
-        theirs, _ = _folds(rules, cohort, [row for row in some if row.seed in folds and row.subject in kept], path)
+    comparisons, absent = find_comparisons(file.by_amount, given)
+    for some in comparisons.values():
+        compared = [row for row in some if row.seed in folds and row.subject in subjects]
+        theirs, _ = _make_folds(rules, cohort, compared, path)
         if any(theirs[seed] != folds[seed] for seed in theirs):
             raise DataError(
                 "the fold of a test subject differs between amounts of calibration data",
                 where=str(path),
                 expected="the same folds for every amount of calibration data",
             )
-    predictions = with_beside(predicted(rows), {name: predicted(some) for name, some in less.items()})
+    others = {name: predict_folds(some) for name, some in comparisons.items()}
+    predictions = attach_comparisons(predict_folds(rows), others)
     submission = {
-        "name": file.called,
+        "name": file.name,
         "file": path.name,
         "sha256": file.sha,
         "rows": len(rows),
         "folds": {str(seed): "the file's own" if seed in own else "the protocol's" for seed in folds},
-        "missing": _missing(cohort, predictions),
+        "missing": _count_missing(cohort, predictions),
         "ignored": ignored,
     }
-    return _Read(given, cohort, predictions, folds, submission, absent)
+    return _Prepared(given, cohort, predictions, folds, submission, absent)
 
 
-def _under_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Cohort) -> list[SubmittedRow]:
+def _use_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Cohort) -> list[SubmittedRow]:
     """Return the rows with pseudonyms in place of the data owner's names."""
     subjects, recordings = set(own.owners), {entry.id for entry in cohort.store.recordings}
     subject_of = {name: own.to_pseudonym("subject", name, subjects) for name in {row.subject for row in rows}}
@@ -450,11 +443,10 @@ def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tupl
     return replace(cohort, positions=positions, excluded=tuple(sorted(excluded, key=lambda r: r["subject"]))), ignored
 
 
-def _folds(
+def _make_folds(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path
 ) -> tuple[dict[int, list[Fold]], set[int]]:
-    """Return seed -> folds, and the seeds with the file's own folds; other seeds use the protocol's partition, if the
-    file states no folds or the same."""
+    """Return seed -> folds, and the seeds with folds of the file's own; others use the protocol's partition."""
     folds: dict[int, list[Fold]] = {}
     own: set[int] = set()
     for seed in sorted({row.seed for row in rows}):
@@ -471,8 +463,8 @@ def _folds(
         if not without and any(tested[row.unit] != row.fold for row in seed_rows):
             given = (GivenRow(row.unit, row.fold, row.line) for row in seed_rows)
             units = cohort.select_units(cohort.eligible)
-            mine = complete_folds(protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path))
-            folds[seed] = cohort.split_calibration(protocol, mine)
+            of_file = complete_folds(protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path))
+            folds[seed] = cohort.split_calibration(protocol, of_file)
             own.add(seed)
     return folds, own
 
@@ -495,13 +487,13 @@ def _check_tested(
     )
 
 
-def _fold_predictions(
+def _make_fold_predictions(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], seed: int, folds: Sequence[Fold], *, fitted: bool
 ) -> Iterable[FoldPredictions]:
     """Yield the file's predictions for each fold's test units, NaN where it has none.
 
     Args:
-        fitted: True if the folds are the protocol's, whose training part is that of a run: subjects of the cohort.
+        fitted: whether the folds are the protocol's; then training units are limited to subjects of the cohort.
     """
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     keep = set(cohort.positions)
@@ -520,9 +512,10 @@ def _fold_predictions(
             yield FoldPredictions(target, seed, fold.index, np.array(index, np.int64), tuple(train), score, decision)
 
 
-def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
-    """Return target -> number of units without a prediction in some seed, number of these with a label, subject ->
-    number, and number of missing predictions over all seeds; empty if nothing is missing."""
+def _count_missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
+    """Return target -> counts of what the file does not predict; empty if it predicts all. `units`: units that lack a
+    prediction in some seed; `labelled`: those of them with a label; `subjects`: their number by subject; `predictions`:
+    missing predictions over all seeds."""
     units: dict[str, dict[int, bool]] = {}  # target -> unit -> whether it has a label
     lost: Counter[str] = Counter()
     for fold in predictions:
@@ -544,9 +537,9 @@ def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str
     }
 
 
-def _write_record(file: _File, read: _Read, about: ScoreOptions) -> Result:
+def _write_record(file: _File, prepared: _Prepared, about: ScoreOptions) -> Result:
     """Score the predictions and write the record; the ledger is updated before labels are joined."""
-    given, cohort, predictions, folds, submission, absent = read
+    given, cohort, predictions, folds, submission, absent = prepared
     protocol, full = file.rules, file.source.full_name
     units = [cohort.units[i] for i in cohort.eligible]
     tested = count_leaks(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
@@ -558,13 +551,13 @@ def _write_record(file: _File, read: _Read, about: ScoreOptions) -> Result:
     mark = digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]
     run_id = f"submission-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{mark}"
     out, runs = about.get("out"), about.get("runs", LEDGER)
-    if out and given and len(file.parted.wanted) > 1:
+    if out and given and len(file.by_amount.wanted) > 1:
         out = out / given.text.replace(":", "-")
     folder = out or runs / name_without_package(full).replace("/", "-") / run_id
     _check_free(folder, run_id)
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
     data = file.source.raw_digest()
-    looks = ledger.record_openings(out.parent if out else runs, data, cohort.store.key, opening, targets)
+    looks = ledger.record_evaluations(out.parent if out else runs, data, cohort.store.key, opening, targets)
     content = Manifest(
         id=run_id,
         **facts.content(),
@@ -617,7 +610,7 @@ def _check_free(folder: Path, run_id: str) -> None:
 # The list of units for files of predictions.
 
 
-def units_table(
+def list_unit_rows(
     store: Store,
     card: Card,
     targets: Sequence[Target],
@@ -653,14 +646,14 @@ def units_table(
                     "stimulus": called.stimulus, "unit": called.recording + unit.id.removeprefix(unit.recording),
                     "start_s": unit.start, "stop_s": unit.stop,
                     "target": target.name, "label": "" if math.isnan(label) else f"{label:.9g}",
-                    **_use(cohort, i),
+                    **_describe_use(cohort, i),
                     **{f"fold_{seed}": fold_of.get(unit.id, "") for seed, fold_of in zip(seeds, tested, strict=True)},
                 }
             )  # fmt: skip
     return rows
 
 
-def _use(cohort: Cohort, i: int) -> dict[str, Any]:
+def _describe_use(cohort: Cohort, i: int) -> dict[str, Any]:
     """Return the use and rank of a unit under protocols with calibration units."""
     if cohort.slices is None:
         return {}

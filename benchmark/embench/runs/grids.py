@@ -1,8 +1,8 @@
-"""State of the grids in a runs folder: their stages and runs, the progress of these, and requests to cancel.
+"""State and progress of the grids in a runs folder, and requests to cancel them.
 
-Each process that works on a grid leaves a file in `grids/` beside the stages, named by a digest of the grid's work and
-by the process: several may work on the same grid. All other facts come from the folders of stages, so that any machine
-that sees the folder can report them.
+Each process that works on a grid writes a file in `grids/` beside the stages. The file is named by a digest of the
+grid's runs and by the process, since several processes may work on the same grid. All other facts come from the folders
+of stages, so that any machine that sees the folder can report them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _FOLDER, _CANCEL, _FAILED = "grids", ".cancel", ".failed"
 OVER = ("ended", "cancelled", "stopped")
 """States of a process that no longer works on a grid."""
-_TOLD = ("executor", "workers", "host", "began", "ended", "state")
-"""Fields that are shown of a process that works on a grid."""
+_PROCESS_FIELDS = ("executor", "workers", "host", "began", "ended", "state")
+"""Fields of a process that `describe_grid` returns."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class GridFile:
         """Name of the grid, the same for all processes that work on it."""
         return self.path.stem.partition("-")[0]
 
-    def processes(self) -> dict[GridFile, dict[str, Any]]:
-        """Return the files of all processes that work, or have worked, on the same grid, with their content and
-        `state`, in order of start."""
+    def read_processes(self) -> dict[GridFile, dict[str, Any]]:
+        """Return file -> content with `state`, of each process that works or worked on the same grid, in order of
+        start."""
         found = {}
         for path in self.path.parent.glob(f"{self.grid}-*.json"):
             with contextlib.suppress(DataError):  # the file was just removed
                 content = GridFile(path).read()
-                found[GridFile(path)] = {**content, "state": _state(content)}
+                found[GridFile(path)] = {**content, "state": _find_state(content)}
         return dict(sorted(found.items(), key=lambda item: float(item[1]["began"])))
 
     def begin(self, plans: Sequence[Plan], seconds: Mapping[str, float], executor: str, workers: int) -> None:
@@ -89,21 +89,21 @@ class GridFile:
             "stages": {id_: [stage.title, seconds.get(id_)] for id_, stage in stages.items()},
         }
         write_text(self.path, json.dumps(content))
-        for other, left in self.processes().items():
-            if left["state"] in OVER:
+        for other, content in self.read_processes().items():
+            if content["state"] in OVER:
                 other.forget()
 
     def forget(self) -> None:
         """Remove the file and its notes."""
-        for path in (self.path, self.wish, self._failed):
+        for path in (self.path, self.cancel_file, self._failed):
             path.unlink(missing_ok=True)
 
-    def failed(self, stage_id: str, error: EmbenchError) -> None:
+    def record_failure(self, stage_id: str, error: EmbenchError) -> None:
         """Record why a stage has failed."""
         with self._failed.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps({"stage": stage_id, "error": error.what, "where": error.where}) + "\n")
 
-    def failures(self) -> dict[str, dict[str, Any]]:
+    def read_failures(self) -> dict[str, dict[str, Any]]:
         """Return stage -> reason of its failure, since the grid last began."""
         try:
             lines = self._failed.read_text(encoding="utf-8").splitlines()
@@ -112,24 +112,24 @@ class GridFile:
         return {failure["stage"]: failure for failure in map(json.loads, lines)}
 
     def end(self, failures: Mapping[str, Any], *, unfinished: bool) -> None:
-        """Record that this process stopped working on the grid, the failed runs, and, if some are `unfinished`, whether
-        somebody cancelled it."""
+        """Record that this process stopped working on the grid, and which runs failed (`failures`, by title). If runs
+        are `unfinished`, record whether somebody cancelled the grid."""
         failed = {title: getattr(error, "what", str(error)) for title, error in failures.items()}
         end = {"ended": time.time(), "cancelled": unfinished and self.cancelled, "failures": failed}
         write_text(self.path, json.dumps({**self.read(), **end}))
-        self.wish.unlink(missing_ok=True)
+        self.cancel_file.unlink(missing_ok=True)
 
     @property
     def cancelled(self) -> bool:
-        """Return True if somebody has cancelled the grid."""
-        return self.wish.exists()
+        """True if somebody has cancelled the grid."""
+        return self.cancel_file.exists()
 
     def cancel(self) -> None:
         """Ask all processes of the grid to stop, and cancel its waiting and running Slurm jobs."""
         stages = set(self.read()["stages"])
-        for each, content in self.processes().items():
+        for each, content in self.read_processes().items():
             if content["state"] not in OVER:
-                each.wish.touch()
+                each.cancel_file.touch()
         submitted = submissions(self.path.parents[1] / "slurm")
         names = [name for name, jobs in submitted.items() if any(map(stages.intersection, jobs))]
         if names and shutil.which("scancel"):
@@ -145,8 +145,8 @@ class GridFile:
             raise DataError("the file is not the file of a grid", where=str(self.path), hint="remove it") from error
 
     @property
-    def wish(self) -> Path:
-        """File that asks the process to stop."""
+    def cancel_file(self) -> Path:
+        """The file whose existence asks the process to stop."""
         return self.path.with_suffix(_CANCEL)
 
     @property
@@ -154,7 +154,7 @@ class GridFile:
         return self.path.with_suffix(_FAILED)
 
 
-def latest_grid(runs: Path) -> GridFile:
+def find_latest_grid(runs: Path) -> GridFile:
     """Return the grid in a runs folder that was started last. Raises DataError if there is none."""
     found = [GridFile(path) for path in (runs / _FOLDER).glob("*-*.json")]
     if not found:
@@ -166,13 +166,18 @@ def latest_grid(runs: Path) -> GridFile:
     return max(found, key=lambda file: float(file.read()["began"]))
 
 
-def grid_status(grid: GridFile) -> dict[str, Any]:
-    """Return the state and progress of a grid. `state`: running, ended, cancelled, stopped (its process is gone) or
-    unknown (on another machine). `processes`: all that work or have worked on it, each with a state. `stages`, `runs`:
-    counts by state. `running`, `failed`: stages. `left_s`: remaining seconds, None if unknown."""
-    runs, processes = grid.path.parents[1], grid.processes()
+def describe_grid(grid: GridFile) -> dict[str, Any]:
+    """Return the state and progress of a grid.
+
+    Returns:
+        `state`: running, ended, cancelled, stopped (its process is gone) or unknown (on another machine); `processes`:
+        all that work or have worked on it, each with a state; `stages`, `runs`: counts by state; `running`, `failed`:
+        stages; `left_s`: remaining seconds, None if unknown.
+    """
+    runs, processes = grid.path.parents[1], grid.read_processes()
     content = list(processes.values())[-1]
-    root, failed = stage_folder(runs), {id_: failure for each in processes for id_, failure in each.failures().items()}
+    root = stage_folder(runs)
+    failed = {id_: failure for each in processes for id_, failure in each.read_failures().items()}
     state = {id_: "failed" if id_ in failed else "waiting" for id_ in content["stages"]}
     for id_ in content["stages"]:
         folder = Folder(root, id_)
@@ -193,12 +198,12 @@ def grid_status(grid: GridFile) -> dict[str, Any]:
     return {
         "grid": grid.grid,
         "state": process,
-        "processes": [{name: each[name] for name in _TOLD} for each in processes.values()],
+        "processes": [{name: each[name] for name in _PROCESS_FIELDS} for each in processes.values()],
         "stages": dict(sorted(Counter(state.values()).items())),
         "runs": {"finished": sum(finished), "of": len(finished)},
-        "left_s": _left_s(content, state, root, workers),
+        "left_s": _estimate_left_s(content, state, root, workers),
         "running": [
-            {"stage": id_, "title": titles[id_], "silent_s": _silent_s(Folder(root, id_))}
+            {"stage": id_, "title": titles[id_], "silent_s": _measure_silence_s(Folder(root, id_))}
             for id_, word in state.items()
             if word == "running"
         ],
@@ -209,7 +214,8 @@ def grid_status(grid: GridFile) -> dict[str, Any]:
     }
 
 
-def _state(content: Mapping[str, Any]) -> str:
+def _find_state(content: Mapping[str, Any]) -> str:
+    """Return the state of the process that wrote a grid's file, see `describe_grid`."""
     if content["ended"]:
         return "cancelled" if content.get("cancelled") else "ended"
     if content["host"] != platform.node():
@@ -223,9 +229,13 @@ def _state(content: Mapping[str, Any]) -> str:
     return "running" if same else "stopped"
 
 
-def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path, workers: int) -> float | None:
-    """Return the remaining seconds, from the times of finished stages and the expected times."""
-    took: dict[str, list[float]] = {}
+def _estimate_left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path, workers: int) -> float | None:
+    """Return the remaining seconds, from the times of finished stages and the expected times; None if both are missing.
+
+    Args:
+        content: of a process's file. `state`: stage id -> state. `root`: the folder of stages.
+    """
+    took: dict[str, list[float]] = {}  # kind of stage -> seconds of its finished stages
     expected = real = 0.0
     for id_, (title, seconds) in content["stages"].items():
         if state[id_] == "done" and (wall := Folder(root, id_).seconds()) is not None:
@@ -235,15 +245,15 @@ def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path, wo
     if not took and not any(seconds for _, seconds in content["stages"].values()):
         return None
     ratio = real / expected if expected else 1.0
-    left = 0.0
+    remaining = 0.0
     for id_, (title, seconds) in content["stages"].items():
         if state[id_] not in ("done", "failed"):
-            like = took.get(title.partition(" ")[0], [0.0])
-            left += seconds * ratio if seconds else sum(like) / len(like)
-    return left / max(1, workers)
+            of_kind = took.get(title.partition(" ")[0], [0.0])
+            remaining += seconds * ratio if seconds else sum(of_kind) / len(of_kind)
+    return remaining / max(1, workers)
 
 
-def _silent_s(folder: Folder) -> float:
+def _measure_silence_s(folder: Folder) -> float:
     """Return the seconds since a stage last wrote anything."""
-    signs = [path.stat().st_mtime for path in folder.path.iterdir() if path.is_file()]
-    return max(0.0, time.time() - max(signs, default=0.0))
+    times = [path.stat().st_mtime for path in folder.path.iterdir() if path.is_file()]
+    return max(0.0, time.time() - max(times, default=0.0))

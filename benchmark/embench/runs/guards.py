@@ -28,7 +28,7 @@ from embench.files import digest, write_text
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
 from embench.leaderboard.entries import PickedFold, pick_stages
-from embench.planning.compatibility import prepared_as
+from embench.planning.compatibility import get_prepared_form
 from embench.planning.graph import ExpectedPredictions, Graph, libraries
 from embench.planning.plan import Plan
 from embench.records import ledger
@@ -44,83 +44,86 @@ from embench.vocabulary import escape_control
 PASSED = "passed"
 
 
-def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
-    """Return part of the run -> `passed`, or `failed: ...` with the failed check, for plugins that are not bundled;
-    failures are reported as notes. A plugin is checked again only after its code, a library or a dataset's files
-    change. Methods are checked in a separate process, readers in this one."""
+def check_conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
+    """Check the plugins of a run that are not bundled; return part of the run -> `passed`, or `failed: ...`. Failures
+    are reported as notes. A plugin is checked again only after its code, a library or a dataset's files change. Methods
+    are checked in a separate process, dataset readers in this one."""
     found = {}
-    for part, source in _datasets(plan).items():
+    for part, source in _list_sources(plan).items():
         entry = source.entry
         if entry.package != registry.BUNDLED:
             content = [entry.version, source.raw_digest().hex()]
             check = partial(_check_reader, entry, source.folder)
             found[part] = _check_and_note("dataset", entry.name, content, check, on_event)
-    for part, method in outside_parts(plan).items():
-        kind = _kind(part)
-        doing, decisive = f"while checking {kind} {method.name}", list[object]([method.code])
+    for part, method in select_foreign_parts(plan).items():
+        kind = _get_kind(part)
+        doing, content = f"while checking {kind} {method.name}", list[object]([method.code])
         work: Callable[..., str] = check_plugin
         arguments: tuple[Any, ...] = (kind, method.name)
         if registry.is_object(method.name) and kind in ("encoder", "fusion"):
-            work, arguments = check_object, (*arguments, method.recipe, input_of_run(plan, part))
-            decisive += [method.recipe.mapping(), *map(str, arguments[-1])]
+            work, arguments = check_object, (*arguments, method.recipe, describe_input(plan, part))
+            content += [method.recipe.mapping(), *map(str, arguments[-1])]
         check = partial(in_fresh_process, doing, work, *arguments)
-        found[part] = _check_and_note(kind, method.name, decisive, check, on_event)
+        found[part] = _check_and_note(kind, method.name, content, check, on_event)
     return found
 
 
-def outside_parts(plan: Plan) -> dict[str, Part]:
+def select_foreign_parts(plan: Plan) -> dict[str, Part]:
     """Return the parts of a method that are not bundled."""
     parts = plan.method.parts()
-    return {name: part for name, part in parts if registry.find(_kind(name), part.name).package != registry.BUNDLED}
+    return {name: part for name, part in parts if registry.find(_get_kind(name), part.name).package != registry.BUNDLED}
 
 
-def input_of_run(plan: Plan, part: str) -> tuple[Any, ...]:
-    """Return the input on which an object is checked: for an encoder its modality, channels and rate; else the number
-    of modalities."""
-    if _kind(part) == "fusion":
+def describe_input(plan: Plan, part: str) -> tuple[Any, ...]:
+    """Return the input to check a plugin from Python on: (modality, channels, rate in Hz), or (number of
+    modalities,)."""
+    if _get_kind(part) == "fusion":
         return (len(plan.method.modalities),)
     m = part.partition("[")[2].removesuffix("]")
-    channels, rate = (VIDEO_CHANNELS, 0.0) if m == "video" else prepared_as(plan.test.store, m)
+    channels, rate = (VIDEO_CHANNELS, 0.0) if m == "video" else get_prepared_form(plan.test.store, m)
     return without_channels(m), channels, rate
 
 
-def _kind(part: str) -> str:
+def _get_kind(part: str) -> str:
+    """Return the kind of a part, as `encoder` for `encoder[ecg]`."""
     return part.partition("[")[0]
 
 
-def _datasets(plan: Plan) -> dict[str, Source]:
-    """Return part of the run -> the test dataset, and further training datasets."""
+def _list_sources(plan: Plan) -> dict[str, Source]:
+    """Return part of the run -> its dataset: the tested one, and further ones for training and pretraining."""
     others = (plan.train_source, *(source for step in plan.method.pretraining for source in step.sources))
     return {"dataset": plan.source, **{f"dataset[{source.name}]": source for source in others if source}}
 
 
 def repeat_alone(plan: Plan, root: Path) -> None:
-    """Repeat predictions of a finished run in a fresh process, see `embench.engine.work.check_alone`. Raises
-    PluginError if they differ."""
+    """Repeat a finished run's predictions in a fresh process, see `check_alone`. Raises PluginError if they differ."""
     stages = dict.fromkeys(id_ for each in plan.graph.predictions for id_ in (each.stage, *each.beside.values()))
     doing = f"while predicting alone what {plan.method.title} predicted in batches"
     in_fresh_process(doing, check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())
 
 
-def write_down_refusal(plan: Plan, root: Path) -> None:
-    """Record in the ledgers that plugins of a run were refused, which counts as a test-set evaluation: they may know
-    the labels. `root`: the folder of the stages, in a runs folder."""
+def record_refusal(plan: Plan, root: Path) -> None:
+    """Record in the ledgers that plugins of a run were refused. This counts as a test-set evaluation, since they may
+    know the labels. `root`: the folder of the stages, in a runs folder."""
     data, refused = plan.source.raw_digest(), {"refused": plan.id}
     opening = {**make_ledger_line(plan), "run": f"refusal of {plan.id}", **refused}
-    ledger.record_openings(root.parent, data, plan.test.store.key, opening, [t.name for t in plan.test.targets])
+    ledger.record_evaluations(root.parent, data, plan.test.store.key, opening, [t.name for t in plan.test.targets])
 
 
 def make_ledger_line(plan: Plan) -> dict[str, Any]:
-    """Return the ledger's line for a scored run."""
+    """Return the content of the ledger's line for a scored run, without its target."""
     opening = {"dataset": plan.dataset, "protocol": plan.protocol.name, "run": plan.id, "method": digest(plan.config)}
     # Other folds test the same subjects, so choosing by scores of --dev is a test-set evaluation, too.
     return {**opening, "dev": True} if plan.request.dev else opening
 
 
 def _check_and_note(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
-    """Return the result of the checks, cached while the plugin has this content; report a note if it is not
-    `passed`."""
-    found = _checked_once(kind, name, content, check, on_event)
+    """Return the result of a plugin's checks, and report a note if it is not `passed`.
+
+    Args:
+        content: decides whether a cached result is valid: code, settings or files. `check`: runs the checks.
+    """
+    found = _load_or_check(kind, name, content, check, on_event)
     if found != PASSED:
         text = f"{kind} {name} fails its checks, so leaderboards reject this run: {found}"
         if registry.is_object(name):
@@ -129,18 +132,15 @@ def _check_and_note(kind: str, name: str, content: object, check: Callable[[], s
     return found
 
 
-def _checked_once(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
+def _load_or_check(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
+    """Return the cached result of a plugin's checks, or run them; for the arguments see `_check_and_note`."""
     key = digest([kind, name, content, embench.__version__, libraries("cpu")])[:20]
     path = cache_root() / "conformance" / f"{key}.json"
     try:
         return str(json.loads(path.read_text())[key])
     except (OSError, ValueError, KeyError, TypeError):
-        on_event(
-            {
-                "event": "note",
-                "text": f"checking the conformance of {kind} {display_name(name)}, once for its code and settings",
-            }
-        )
+        text = f"checking the conformance of {kind} {display_name(name)}, once for its code and settings"
+        on_event({"event": "note", "text": text})
     try:
         known = check()
     except MachineError as error:
@@ -155,26 +155,26 @@ def check_plugin(kind: str, name: str) -> str:
     """Return the result of a plugin's conformance checks: `passed`, or `failed:` and the reason."""
     from embench.testing import check
 
-    return _outcome(partial(check, kind, registry.load(kind, name)))
+    return _format_outcome(partial(check, kind, registry.load(kind, name)))
 
 
 def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> str:
-    """The result of the checks of an encoder or fusion that was given from Python, on what this run hands it, see
-    `input_of_run`; with what to do."""
+    """Check an encoder or fusion from Python on an input (see `describe_input`); return `passed` or `failed: ...`."""
     from embench.testing.encoders import check_encoder_input
     from embench.testing.fusions import check_fusion_arity
 
     checked: Callable[..., None] = check_encoder_input if kind == "encoder" else check_fusion_arity
-    return _outcome(partial(checked, registry.load(kind, name), recipe, *about), remedy=True)
+    return _format_outcome(partial(checked, registry.load(kind, name), recipe, *about), remedy=True)
 
 
 def _check_reader(entry: registry.Entry, root: Path) -> str:
     from embench.testing import check_dataset
 
-    return _outcome(partial(check_dataset, registry.load("dataset", entry.full_name), root))
+    return _format_outcome(partial(check_dataset, registry.load("dataset", entry.full_name), root))
 
 
-def _outcome(check: Callable[[], None], *, remedy: bool = False) -> str:
+def _format_outcome(check: Callable[[], None], *, remedy: bool = False) -> str:
+    """Run checks; return `passed`, or `failed:` and the reason on one line, with what to do if `remedy`."""
     try:
         check()
     except CheckFailed as error:
@@ -184,49 +184,54 @@ def _outcome(check: Callable[[], None], *, remedy: bool = False) -> str:
     return PASSED
 
 
-# Detection of labels that plugins store, in a module or a file, besides those that embench passes: stages are run again
-# on reordered labels.
+# Detection of plugins that store labels in a module or a file, besides those that embench passes: their stages are run
+# again on reordered labels.
 
 FOLLOWED = 0.2
 """Correlation with true labels above which predictions count as following them. Of 195 honest fits on real recordings,
-none exceeded .06 both as trained and as trained on swapped labels, which turn the correlation."""
+none exceeded .06 both with true labels and with swapped labels, which reverse the correlation."""
 
 
 def permute_labels(planned: Plan, k: int) -> Plan:
-    """Return the plan with training labels permuted within each subject, differently for each `k`. Test labels and
-    labels of source datasets are unchanged."""
-    return _reordered(planned, lambda y, rng: y[rng.permutation(len(y))], k)
+    """Return the plan with training labels permuted within each subject of the dataset, differently for each `k`."""
+    return _reorder_labels(planned, lambda y, rng: y[rng.permutation(len(y))], k)
 
 
-def _swapped(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return labels with their lower and upper halves exchanged; ties at random. A class with at most half of the units
-    keeps none of its labels."""
+def _swap_halves(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return labels (n,) with the lower and upper halves of their ranks exchanged; ties are ordered at random. No unit
+    of a class that has at most half of the units keeps its label."""
     order, out = np.lexsort([rng.random(len(y)), y]), np.empty_like(y)
     out[order] = np.roll(y[order], len(y) // 2)
     return out
 
 
-def _reordered(
+def _reorder_labels(
     planned: Plan, reorder: Callable[..., np.ndarray], k: int = 0, subjects: Collection[str] | None = None
 ) -> Plan:
-    """Return the plan with the training labels (n,) of each subject (or of `subjects`) reordered by `reorder(labels,
-    rng)`, including labels of calibration data."""
+    """Return the plan with the training labels of each subject reordered, including labels of calibration data.
+
+    Args:
+        reorder: `reorder(labels, rng)` returns the labels (n,) of a subject in another order.
+        k: a number that changes the random order. `subjects`: reorder only their labels; None for all.
+    """
     stages: dict[str, Stage[Any]] = {}
     renamed: dict[str, str] = {}
     own = planned.fit.store.key
 
-    def changed(stage: Stage[Any]) -> Stage[Any]:
+    def reorder_stage(stage: Stage[Any]) -> Stage[Any]:
         task = dict(stage.task)
         if "y" in task and stage.params.common.source.store == own:
             rng = np.random.default_rng([k, int(stage.id[:8], 16)])
-            task["y"] = _within(task["y"], task_subjects(stage), partial(reorder, rng=rng), subjects)
+            task["y"] = _by_subject(task["y"], task_subjects(stage), partial(reorder, rng=rng), subjects)
         if "slice_y" in task and subjects is None:
             rng = np.random.default_rng([k, int(stage.id[:8], 16), 1])
-            task["slice_y"] = _within(task["slice_y"], task_subjects(stage, "slice_"), partial(reorder, rng=rng), None)
+            task["slice_y"] = _by_subject(
+                task["slice_y"], task_subjects(stage, "slice_"), partial(reorder, rng=rng), None
+            )
         return replace(stage, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
 
     for id_, stage in planned.graph.stages.items():
-        reordered = changed(stage)
+        reordered = reorder_stage(stage)
         stages[reordered.id] = reordered
         renamed[id_] = reordered.id
     predictions = [
@@ -236,7 +241,7 @@ def _reordered(
     return replace(planned, graph=Graph(stages, predictions))
 
 
-def _within(
+def _by_subject(
     y: np.ndarray,
     subject: np.ndarray,
     reorder: Callable[[np.ndarray], np.ndarray],
@@ -262,14 +267,15 @@ def select_stages(graph: Graph, picked: Collection[PickedFold]) -> Graph:
     return Graph({id_: stage for id_, stage in graph.stages.items() if id_ in needed}, predictions)
 
 
-def remembered_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[str]:
-    """Find labels that a method knows otherwise than from its training labels, in these seeds and folds; return
-    sentences, and record them in the ledger. Empty if all parts are bundled.
+def find_known_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[str]:
+    """Test whether a method knows labels otherwise than from its training labels. Return a sentence for each sign of
+    it, and record a refusal in the ledger; nothing if all parts are bundled.
 
     Args:
+        picked: the seeds and folds that are tested.
         root: the folder of stages; missing stages of these seeds and folds are run now.
     """
-    if not outside_parts(planned):
+    if not select_foreign_parts(planned):
         return []
     found = [
         *(_detect_carried_labels(planned, each, root, on_event) for each in picked),
@@ -277,42 +283,42 @@ def remembered_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, o
     ]
     remembered = [what for what in found if what]
     if remembered:
-        write_down_refusal(planned, root)
+        record_refusal(planned, root)
     return remembered
 
 
-def drawn_folds(planned: Plan) -> list[PickedFold]:
+def draw_folds(planned: Plan) -> list[PickedFold]:
     """Draw two seeds and folds at random, as for a spot check."""
     stages = sorted({(expected.seed, expected.fold) for expected in planned.graph.predictions})
     return pick_stages(planned.id, secrets.token_hex(8), 2, stages)
 
 
 def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> str | None:
-    """Return a sentence if predictions of a seed and fold change after another fold of the seed was trained on other
-    labels of the tested subjects. None if they do not change, if no other fold trains on these subjects, or if their
-    own fold does."""
+    """Return a sentence if predictions of the seed and fold `picked` change after another fold of the seed was trained
+    on other labels of the tested subjects. None if they do not change. None also if no other fold trains on these
+    subjects, or if their own fold does."""
     if planned.fit is not planned.test:
         return None
     (seed, fold), units = picked, planned.fit.units
     own = select_stages(planned.graph, [picked])
     tested = {units[i].subject for expected in own.predictions for i in expected.units}
 
-    def shared(expected: ExpectedPredictions) -> int:
+    def count_tested(expected: ExpectedPredictions) -> int:
         return sum(units[i].subject in tested for i in expected.train)
 
     others = [each for each in planned.graph.predictions if each.seed == seed and each.fold != fold]
-    other = max(others, key=shared, default=None)
-    if other is None or not shared(other) or any(map(shared, own.predictions)):
+    other = max(others, key=count_tested, default=None)
+    if other is None or not count_tested(other) or any(map(count_tested, own.predictions)):
         return None
     run_pending(own, root, on_event)
     pair = replace(planned, graph=select_stages(planned.graph, [picked, (seed, other.fold)]))
-    changed = _reordered(pair, _swapped, subjects=tested).graph
+    changed = _reorder_labels(pair, _swap_halves, subjects=tested).graph
     moved = select_stages(changed, [picked])
     with tempfile.TemporaryDirectory(prefix="embench-memory-") as folder:
         run_pending(select_stages(changed, [(seed, other.fold)]), Path(folder), on_event)
         run_pending(moved, Path(folder), on_event)
         gap = max(
-            float(np.nan_to_num(row_deviations(_scores(Path(folder), b), _scores(root, a))).max(initial=0))
+            float(np.nan_to_num(row_deviations(_read_scores(Path(folder), b), _read_scores(root, a))).max(initial=0))
             for a, b in zip(own.predictions, moved.predictions, strict=True)
         )
     device = planned.setting.device
@@ -327,11 +333,11 @@ def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_eve
 def _detect_stored_labels(
     planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback
 ) -> str | None:
-    """Return a sentence if predictions follow the true labels although all training labels are swapped within subjects,
-    which a method that learns only from these cannot do; None otherwise."""
+    """Return a sentence if predictions follow the true labels although all training labels are swapped within subjects;
+    None otherwise. A method that learns only from training labels cannot do this."""
     part = replace(planned, graph=select_stages(planned.graph, picked))
     run_pending(part.graph, root, on_event)
-    turned = _reordered(part, _swapped)
+    turned = _reorder_labels(part, _swap_halves)
     with tempfile.TemporaryDirectory(prefix="embench-memory-") as folder:
         run_pending(turned.graph, Path(folder), on_event)
         least = min(
@@ -348,36 +354,36 @@ def _detect_stored_labels(
 
 
 def run_pending(graph: Graph, root: Path, on_event: EventCallback, workers: int = 1) -> None:
-    """Run the unfinished stages of a graph in the folder `root`, by default one after the other in this process, so
-    that plugins could remember inputs of earlier stages. Raises the error of the first failed stage."""
+    """Run the unfinished stages of a graph in the folder `root`. By default they run one after the other in this
+    process, where plugins could remember inputs of earlier stages. Raises the error of the first failed stage."""
     run_graph(list(graph.stages.values()), root, resources=Resources(workers), on_event=on_event).check(graph.stages)
 
 
-def _scores(root: Path, expected: ExpectedPredictions) -> np.ndarray:
+def _read_scores(root: Path, expected: ExpectedPredictions) -> np.ndarray:
     return np.asarray(Folder(root, expected.stage).predicted("score")[0])
 
 
 def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], root: Path) -> float:
-    """Return the within-subject correlation of a fold's predictions with true minus swapped labels, averaged over
-    targets: positive if predictions follow the true labels, negative if the swapped ones."""
+    """Return the within-subject correlation of predictions with the difference of true and swapped labels, averaged
+    over targets and folds. It is positive if predictions follow the true labels, negative if the swapped ones."""
     cohort, found = planned.fit if planned.request.dev else planned.test, list[float]()
     for expected in predictions:
-        table, index = _scores(root, expected), np.array(expected.units)
+        table, index = _read_scores(root, expected), np.array(expected.units)
         subject = np.array([cohort.units[i].subject for i in index])
         for target, columns in expected.columns():
             own = table[:, columns]
             y = cohort.labels(target, expected.train if planned.fit is cohort else cohort.positions)[index]
             known = np.isfinite(y) & np.isfinite(own[:, 0])
             y, rng = y[known, None], np.random.default_rng(0)
-            turned = _within(y, subject[known], partial(_swapped, rng=rng), None)
+            turned = _by_subject(y, subject[known], partial(_swap_halves, rng=rng), None)
             if target.traits.several:
                 y, turned = (np.eye(target.n)[values[:, 0].astype(int)] for values in (y, turned))
-            one, other = (_centred(values, subject[known]) for values in (own[known], y - turned))
+            one, other = (_centre(values, subject[known]) for values in (own[known], y - turned))
             found.append(float((one * other).sum() / max(np.sqrt((one**2).sum() * (other**2).sum()), 1e-12)))
     return float(np.mean(found))
 
 
-def _centred(values: np.ndarray, subject: np.ndarray) -> np.ndarray:
+def _centre(values: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """Return `values` (n, columns) minus each subject's mean."""
     _, code, count = np.unique(subject, return_inverse=True, return_counts=True)
     total = np.zeros((len(count), values.shape[1]))

@@ -65,9 +65,9 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     outcome, root = run_stages(stages, request, progress)
     outcome.check(stage.id for stage in stages)
     folder = plan.folder
-    content = as_safetensors(_state(plan, root))
-    seen = [each for stage in stages for each in weights.data_seen(outcome.results[stage.id])]
-    manifest = _manifest(plan, seen, content)
+    content = as_safetensors(_collect_tensors(plan, root))
+    seen = [each for stage in stages for each in weights.list_data_seen(outcome.results[stage.id])]
+    manifest = _make_manifest(plan, seen, content)
     folder.write(weights.FILE, lambda path: path.write_bytes(content))
     # Written last: it completes the folder.
     text = sealed_yaml(yaml.safe_dump(manifest, sort_keys=False, width=120))
@@ -75,8 +75,8 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     return PretrainedWeights(plan.id, folder.path, manifest)
 
 
-def _state(plan: PretrainingPlan, root: Path) -> dict[str, Any]:
-    """Return the tensors of all stages, without read-outs and the engine's own."""
+def _collect_tensors(plan: PretrainingPlan, root: Path) -> dict[str, Any]:
+    """Return name -> tensor of the pretrained encoders and fusion, from all stages."""
     parts = ("encoders.", "fusion.")
     return {
         name: value
@@ -86,8 +86,12 @@ def _state(plan: PretrainingPlan, root: Path) -> dict[str, Any]:
     }
 
 
-def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Any]:
-    """Return the manifest of pretrained weights, with their training data."""
+def _make_manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Any]:
+    """Return the manifest of pretrained weights.
+
+    Args:
+        seen: the training data that the stages recorded. `content`: the bytes of the file of weights.
+    """
     method, step = plan.method, plan.method.pretraining[0]
     entries = weights.merge_seen(seen)
     return {
@@ -114,15 +118,15 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
 
 
 def describe_part(part: Part) -> dict[str, Any]:
-    """Return a plugin with its code and recipe, for manifests of weights."""
+    """Return a plugin's name, code and recipe, for manifests of weights."""
     recipe = json.loads(json.dumps(part.recipe.mapping()))  # YAML has no tuples
     return {"plugin": part.name, "code": part.code, "recipe": recipe}
 
 
 # Conversion of a checkpoint of other code into safetensors and a manifest with its origin.
 
-OF_A_LIBRARY = "model.safetensors"
-"""File name of a library's network; such folders have no `weights.FILE`."""
+LIBRARY_FILE = "model.safetensors"
+"""File name of weights for a network of a library, such as transformers, instead of `weights.FILE`."""
 
 
 @dataclass(frozen=True)
@@ -156,14 +160,14 @@ def convert(file: Path, out: Path) -> Converted:
         make_folder(folder)
         raw = folder / "raw"
         entry = in_fresh_process(f"while reading {file.name}", extract_tensors, file, raw)
-        found = _converted(Checkpoint(load_file(raw), digest, file))
+        found = _convert_checkpoint(Checkpoint(load_file(raw), digest, file))
         raw.unlink()
-        name = weights.FILE if found.encoders else OF_A_LIBRARY
+        name = weights.FILE if found.encoders else LIBRARY_FILE
         (folder / name).write_bytes(as_safetensors(dict(found.tensors), {"format": "pt"}))
         if found.config is not None:
             (folder / "config.json").write_text(json.dumps(found.config, indent=1) + "\n")
         source = {"layout": found.layout, "file": file.name, "sha256": digest, "entry": entry}
-        manifest = _converted_manifest(found, source, sha256(folder / name))
+        manifest = _make_converted_manifest(found, source, sha256(folder / name))
         text = sealed_yaml(yaml.safe_dump(manifest, sort_keys=False, width=120))
         (folder / weights.MANIFEST).write_text(text, newline="\n")
         if out.exists():
@@ -173,7 +177,9 @@ def convert(file: Path, out: Path) -> Converted:
     return Converted(out, f"--pretrained {out}" if found.encoders else f"--set {setting}={out}", manifest)
 
 
-def _converted(checkpoint: Checkpoint) -> Conversion:
+def _convert_checkpoint(checkpoint: Checkpoint) -> Conversion:
+    """Return the conversion by the first plugin that knows the checkpoint's layout; its tensors as they are if none
+    does. Raises PluginError if a plugin returns no tensors."""
     for name, converter in registry.converters():
         found = converter(checkpoint)
         if found is not None:
@@ -185,35 +191,39 @@ def _converted(checkpoint: Checkpoint) -> Conversion:
     return Conversion("unknown", checkpoint.tensors)
 
 
-def _converted_manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
-    """Return the manifest of converted weights: contents, origin and training data, with the keys of `embench
-    pretrain`, as far as known."""
-    parts = {m: _part("encoder", name, found.recipe) for m, name in found.encoders.items()}
+def _make_converted_manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    """Return the manifest of converted weights, with the keys of `_make_manifest` as far as known.
+
+    Args:
+        source: layout, file, sha256 and entry of the checkpoint. `digest`: SHA-256 of the converted file.
+    """
+    parts = {m: _describe_plugin("encoder", name, found.recipe) for m, name in found.encoders.items()}
     return {
         "id": f"converted-{source['sha256'][:10]}",
         "embench_version": embench.__version__,
         "synthetic": False,
         "converted": dict(source),
         "scope": "model" if found.fusion else "encoder",
-        "pretrainer": _part("pretrainer", found.pretrainer, found.recipe) if found.pretrainer else None,
+        "pretrainer": _describe_plugin("pretrainer", found.pretrainer, found.recipe) if found.pretrainer else None,
         "encoders": parts,
-        "fusion": _part("fusion", found.fusion, found.recipe) if found.fusion else None,
+        "fusion": _describe_plugin("fusion", found.fusion, found.recipe) if found.fusion else None,
         "modalities": list(parts),
         "channels": {},
         "title": "; ".join(data.title for data in found.seen) or "unknown",
-        "seen": [_entry(asdict(data)) for data in found.seen],
+        "seen": [_make_source_entry(asdict(data)) for data in found.seen],
         "sha256": digest,
         "versions": {"python": platform.python_version(), **libraries("cpu")},
         "files": [],
     }
 
 
-def _entry(source: Mapping[str, Any]) -> dict[str, Any]:
+def _make_source_entry(source: Mapping[str, Any]) -> dict[str, Any]:
     """Return training data in the form that stages record; subjects and hours are unknown."""
     return {**source, "store": "none", "synthetic": False, "subjects": None, "recordings": None, "hours": {}}
 
 
-def _part(kind: str, name: str, preset: str) -> dict[str, Any]:
+def _describe_plugin(kind: str, name: str, preset: str) -> dict[str, Any]:
+    """Return an installed plugin as `describe_part`, with its recipe of this name."""
     plugin = registry.load(kind, name)
     return describe_part(
         Part(registry.find(kind, name).full_name, registry.code_identity(kind, name), plugin.recipes[preset])
@@ -248,7 +258,7 @@ def extract_tensors(file: Path, out: Path) -> str:
             expected="a torch.save file that contains only tensors and plain values",
             hint="save the weights with the original code: torch.save(model.state_dict(), FILE)",
         ) from error
-    states = _states(content)
+    states = _find_state_dicts(content)
     if len(states) != 1:
         what = f"several: {', '.join(states)}" if states else "none"
         raise DataError(
@@ -266,7 +276,7 @@ def extract_tensors(file: Path, out: Path) -> str:
     return name
 
 
-def _states(content: Any) -> dict[str, dict[str, Tensor]]:
+def _find_state_dicts(content: Any) -> dict[str, dict[str, Tensor]]:
     """Return the mappings of names to tensors in a checkpoint: itself, or those one level below."""
     if not isinstance(content, Mapping):
         return {}

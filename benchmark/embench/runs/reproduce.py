@@ -6,15 +6,16 @@ import datetime as dt
 import json
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from embench.data.cohort import Cohort, card_for_protocol, cohort_labels, unlabelled_cohort
+from embench.data.cohort import Cohort, card_for_protocol, compute_cohort_labels, unlabelled_cohort
 from embench.data.find import Source, find_source
 from embench.engine.stage import Folder, PredictParams, Stage
 from embench.engine.work import run_stage
@@ -22,13 +23,19 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
-from embench.leaderboard.entries import Level, PickedFold, entry_digest, list_test_stages, pick_stages
+from embench.leaderboard.entries import Level, PickedFold, hash_entry, list_test_stages, pick_stages
 from embench.leaderboard.nonces import NONCES_FILE, read_nonces
-from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, list_packages
+from embench.leaderboard.pull_request import (
+    check_entry,
+    get_entry_name,
+    list_compared_checks,
+    list_packages,
+    select_failures,
+)
 from embench.leaderboard.verify import list_means, recompute
-from embench.leaderboard.verify_data import compare_controls, compare_labels, files_here
-from embench.leaderboard.withheld import seal_scores
-from embench.planning.graph import ExpectedPredictions, Graph, all_units, common, data_places, stage_folder
+from embench.leaderboard.verify_data import compare_controls, compare_labels, hash_local_files
+from embench.leaderboard.withheld import redact_scores
+from embench.planning.graph import ExpectedPredictions, Graph, common, locate_data, make_all_units, stage_folder
 from embench.planning.plan import Plan, assumed_fields
 from embench.protocols import MADE_BY_METHOD
 from embench.records import ledger
@@ -39,9 +46,9 @@ from embench.records.scores import ABSENT, TOLERANCE, Difference, differences
 from embench.registry.catalogue import installed
 from embench.registry.fragments import installed_only
 from embench.runs import evaluate
-from embench.runs.again import other_versions, rebuild_plan
+from embench.runs.again import list_other_versions, rebuild_plan
 from embench.runs.evaluate import find_unscaled_units, sum_costs
-from embench.runs.guards import drawn_folds, remembered_labels, select_stages
+from embench.runs.guards import draw_folds, find_known_labels, select_stages
 from embench.runs.run import run_stages
 from embench.statistics.evaluation import model_rows
 from embench.statistics.form import answer_lines
@@ -53,8 +60,13 @@ from embench.system import EventCallback
 
 @dataclass(frozen=True)
 class NewPredictions:
-    """Predictions of new units. `rows`: subject, recording, unit, start_s and stop_s in the recording, target, scores
-    and their `sd` over the trained models. `answers` and `limits` are those of the run."""
+    """Predictions of new units by a finished run.
+
+    Args:
+        run: id of the run. `rows`: subject, recording, unit, start_s and stop_s in the recording, target, mean scores
+            over the trained models and their `sd`.
+        answers: the run's answers, in sentences. `limits`: why they may not hold for the new units.
+    """
 
     run: str
     rows: Sequence[Mapping[str, Any]]
@@ -84,10 +96,10 @@ def predict_with(
             f"the run cannot predict: {plan.reason}", where=str(folder), expected="a run of embench, and its data"
         )
     source = find_source(dataset, plan.request.data_root)
-    cohort = _new_cohort(plan, source)
+    cohort = _load_new_cohort(plan, source)
     root, scores = stage_folder(plan.request.runs_folder), dict[str, list[np.ndarray]]()
     for expected in plan.graph.predictions:
-        stage = _new_stage(plan, expected, cohort, root)
+        stage = _make_new_stage(plan, expected, cohort, root)
         run_stage(stage, root, progress)
         [table] = Folder(root, stage.id).predicted("score")
         for target, own in expected.columns():
@@ -95,13 +107,13 @@ def predict_with(
     result = Result(known.manifest.id, folder, known.run, known.scores)
     answers = [line for form in result.forms.values() for line in answer_lines(form)]
     return NewPredictions(
-        result.id, list(_rows(plan, cohort, scores)), answers, list(_limits(plan, cohort, source, result))
+        result.id, list(_make_rows(plan, cohort, scores)), answers, list(_list_limits(plan, cohort, source, result))
     )
 
 
-def _new_cohort(plan: Plan, source: Source) -> Cohort:
-    """Return all units of a dataset, cut as in the run. Raises UsageError if the run may have used its subjects, or a
-    modality is missing."""
+def _load_new_cohort(plan: Plan, source: Source) -> Cohort:
+    """Return all units of a dataset, cut as in the run. Raises UsageError if the run may have used the dataset's
+    subjects or adapts to test subjects, or if a modality is missing."""
     if plan.setting.calibration_data is not None or plan.protocol.trains_on_calibration:
         raise UsageError("the run adapts to test subjects", where=plan.id, expected="a run without --calibration-data")
     for known in filter(None, (plan.source, plan.train_source)):
@@ -128,8 +140,8 @@ def _new_cohort(plan: Plan, source: Source) -> Cohort:
     return replace(unlabelled_cohort(store, card, plan.protocol, kind), modalities=plan.method.modalities)
 
 
-def _new_stage(plan: Plan, expected: ExpectedPredictions, cohort: Cohort, root: Path) -> Stage[PredictParams]:
-    """Return the stage that predicts new units with a fold's trained model. Raises DataError if that is gone."""
+def _make_new_stage(plan: Plan, expected: ExpectedPredictions, cohort: Cohort, root: Path) -> Stage[PredictParams]:
+    """Return the stage that predicts new units with a fold's trained model. Raises DataError if that is missing."""
     old = plan.graph.stages[expected.stage]
     fitted = old.inputs["fitted"]
     if not Folder(root, fitted).done:
@@ -139,12 +151,13 @@ def _new_stage(plan: Plan, expected: ExpectedPredictions, cohort: Cohort, root: 
             hint="repeat the run: embench run --from RUN",
         )
     params = PredictParams(common(plan.setting, expected.seed, expected.fold, cohort), plan.setting.drop)
-    task = {**cohort.arrays(cohort.positions), **all_units(cohort)}
-    places = {**plan.setting.places, **data_places(plan.fit, cohort)}
+    task = {**cohort.arrays(cohort.positions), **make_all_units(cohort)}
+    places = {**plan.setting.places, **locate_data(plan.fit, cohort)}
     return Stage("predict", params, {"fitted": fitted}, task, places, old.description)
 
 
-def _rows(plan: Plan, cohort: Cohort, scores: Mapping[str, Sequence[np.ndarray]]) -> Iterator[dict[str, Any]]:
+def _make_rows(plan: Plan, cohort: Cohort, scores: Mapping[str, Sequence[np.ndarray]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `NewPredictions`; `scores`: target -> predictions (units, columns) of each trained model."""
     for target in plan.fit.targets:
         every = np.stack(scores[target.name])
         mean, sd = every.mean(0), every.std(0)
@@ -162,7 +175,7 @@ def _rows(plan: Plan, cohort: Cohort, scores: Mapping[str, Sequence[np.ndarray]]
                 }
 
 
-def _limits(plan: Plan, cohort: Cohort, source: Source, result: Result) -> Iterator[str]:
+def _list_limits(plan: Plan, cohort: Cohort, source: Source, result: Result) -> Iterator[str]:
     """Yield the limits of new predictions, in sentences."""
     count, parts = len(plan.fit.subjects), len(plan.graph.predictions)
     yield f"Trained on {plan.dataset} alone: {count} subjects, in {parts} parts whose scores are averaged."
@@ -176,12 +189,12 @@ def _limits(plan: Plan, cohort: Cohort, source: Source, result: Result) -> Itera
 
 # `embench leaderboard reproduce`: a published entry's request, run again in a separate folder, and compared.
 #
-# A spot check runs a few seeds and folds, derived from the entry's content and a nonce unknown to its author.
+# A spot check runs a few seeds and folds, which follow from the entry's content and a nonce unknown to its author.
 
 SCORE_TOLERANCE = 0.005
 """Largest allowed difference of a score computed with other library versions, code or devices."""
 COUNTS_FACTOR = 2
-"""Largest allowed factor between numbers of parameters and operations in that case: trees have other nodes."""
+"""Largest allowed ratio of numbers of parameters or operations in that case, since trees may grow other nodes."""
 _MOST_NAMED = 3
 
 
@@ -239,14 +252,14 @@ def reproduce_entry(
             plugin or weights that are not installed. EmbenchError: the data are missing or damaged, or a stage failed.
     """
     folder = Path(folder).absolute()
-    result = Reproduction(entry_name(folder), "reproduced")
+    result = Reproduction(get_entry_name(folder), "reproduced")
     checks = list(check_entry(folder, data_root))
-    result.wrong = [f"{check.check}: {check.reason}" for check in failures(checks)]
+    result.wrong = [f"{check.check}: {check.reason}" for check in select_failures(checks)]
     if result.wrong:
         return result
     record = read_record(folder)
     run = Manifest.model_validate(record.run)
-    result.files, result.compared = files_here(run, data_root), compared(checks, result.entry)
+    result.files, result.compared = hash_local_files(run, data_root), list_compared_checks(checks, result.entry)
     _check_installed(folder, run)
     if stages is not None:
         if record.labels is None:
@@ -256,7 +269,7 @@ def reproduce_entry(
                 expected="a complete reproduction, which compares scores",
             )
         _draw_stages(folder, run, stages, nonce, result)
-    with _folder(runs) as place, installed_only(str(folder / "run.yaml")):
+    with _open_folder(runs) as place, installed_only(str(folder / "run.yaml")):
         planned = rebuild_plan(record, folder, data_root, place)
         if isinstance(planned, Undefined):
             raise CheckFailed(f"this machine cannot run the entry: {planned.reason}", where=str(folder))
@@ -265,14 +278,14 @@ def reproduce_entry(
         if not result.wrong:
             _run_and_compare(record, run, planned, place, result, progress)
         if not result.wrong:
-            picked = result.stages or drawn_folds(planned)
-            result.wrong += remembered_labels(planned, picked, stage_folder(place), progress or (lambda _: None))
+            picked = result.stages or draw_folds(planned)
+            result.wrong += find_known_labels(planned, picked, stage_folder(place), progress or (lambda _: None))
     return result
 
 
 def _draw_stages(folder: Path, run: Manifest, count: int, nonce: str | None, result: Reproduction) -> None:
-    """Picks the folds of a spot check by a nonce that is given, that was revealed for the entry, or that is drawn."""
-    digest, every, nonces = entry_digest(folder, run), list_test_stages(folder, run), read_nonces(folder.parents[2])
+    """Store the folds of a spot check in `result`, by the given nonce, the one revealed for the entry, or a new one."""
+    digest, every, nonces = hash_entry(folder, run), list_test_stages(folder, run), read_nonces(folder.parents[2])
     if nonce is None and nonces and (drawn := nonces.find_reveal(digest)):
         nonce, result.source, result.revealed = drawn.nonce, NONCES_FILE, drawn.revealed
     result.level, result.nonce, result.total = "spot_checked", nonce or secrets.token_hex(8), len(every)
@@ -293,7 +306,9 @@ def _check_installed(folder: Path, run: Manifest) -> None:
 
 
 @contextmanager
-def _folder(runs: Path | None) -> Iterator[Path]:
+def _open_folder(runs: Path | None) -> Iterator[Path]:
+    """Yield the folder of a reproduction's stages: `runs` or a temporary one. Raises UsageError if it has finished
+    runs."""
     if runs is None:
         with tempfile.TemporaryDirectory(prefix="embench-reproduce-") as folder:
             yield Path(folder)
@@ -308,8 +323,7 @@ def _folder(runs: Path | None) -> Iterator[Path]:
 
 
 def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduction) -> None:
-    """Check that the request matches the entry's statements, with the same subjects in the same folds, and set how much
-    predictions may differ."""
+    """Compare a plan of the entry's request with the entry; store faults, notes and tolerance in `result`."""
     recorded = {name: value for name, value in record.run["config"].items() if name != "request"}
     for difference in differences(recorded, json.loads(json.dumps(planned.config))):
         if difference.recorded == ABSENT:
@@ -320,10 +334,8 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
             result.wrong.append(f"the request gives another configuration: {difference}")
     stated: dict[str, Any] = {"pretraining_overlap": run.pretraining_overlap, "assumed": list(run.recipe.assumed)}
     planned_facts: dict[str, Any] = {"pretraining_overlap": planned.overlap, "assumed": assumed_fields(planned.method)}
-    stated["measurement_units"], planned_facts["measurement_units"] = (
-        run.measurement_units,
-        find_unscaled_units(planned),
-    )
+    stated["measurement_units"] = run.measurement_units
+    planned_facts["measurement_units"] = find_unscaled_units(planned)
     if isinstance(run.cohort.subjects, list):
         before, now = set(run.cohort.subjects), set(planned.test.subjects)
         if before != now:
@@ -331,39 +343,40 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
             result.wrong.append(f"run.yaml: cohort: {len(before)} subjects, but the data have {len(now)} ({other} ..)")
     result.wrong += [f"run.yaml: {difference}" for difference in differences(stated, planned_facts)]
     if record.labels is not None:
-        result.wrong += compare_labels(record.labels, _labels(planned))
+        result.wrong += compare_labels(record.labels, _compute_labels(planned))
     if "confound_only" not in result.compared and record.labels is not None:
-        result.wrong += compare_controls(run, record, planned.test, _trained(planned))
-    if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
+        result.wrong += compare_controls(run, record, planned.test, _list_training_units(planned))
+    if _get_fold_rows(record.folds) != _get_fold_rows(evaluate.list_fold_rows(planned)):
         result.wrong.append("folds: the protocol assigns these subjects to other folds")
-    result.notes += [f"{name} {there} there, {here} here" for name, there, here in other_versions(run.versions)]
+    result.notes += [f"{name} {there} there, {here} here" for name, there, here in list_other_versions(run.versions)]
     if planned.setting.device != "cpu":
         result.notes.append(f"run on {planned.setting.device}")
     result.tolerances = {"scores": SCORE_TOLERANCE} if result.notes else {"predictions": TOLERANCE}
 
 
-def _trained(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:
-    """Return (seed, fold) -> units whose labels are fitted on; None for all."""
+def _list_training_units(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:
+    """Return (seed, fold) -> positions of the units that the method is trained on; None if of another dataset."""
     own = planned.fit is planned.test
     return {(expected.seed, expected.fold): expected.train if own else None for expected in planned.graph.predictions}
 
 
-def _labels(planned: Plan) -> Labels:
-    """Return labels of the tested units, made by the card's rules; folds are those of the training dataset."""
+def _compute_labels(planned: Plan) -> Labels:
+    """Return the labels of the tested units, made by the rules of the dataset's card."""
     cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
-    return cohort_labels(cohort, cohort.targets, folds, cohort.positions)
+    return compute_cohort_labels(cohort, cohort.targets, folds, cohort.positions)
 
 
-def _folds(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
+def _get_fold_rows(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
     return {tuple(str(row[name]) for name in ("seed", "fold", "role", "subject", "group")) for row in rows}
 
 
 def _run_and_compare(
     record: Record, run: Manifest, planned: Plan, place: Path, result: Reproduction, progress: EventCallback | None
 ) -> None:
+    """Run the stages of a reproduction, and compare predictions (without labels, scores) and cost with the entry's."""
     counted, first = planned, planned.graph.predictions[0]
     if result.stages is not None:
-        counted = replace(planned, graph=_counted(planned.graph, result.stages))
+        counted = replace(planned, graph=_select_counted_stages(planned.graph, result.stages))
         planned = replace(planned, graph=select_stages(planned.graph, result.stages))
     request, needed = planned.request, {**planned.graph.stages, **counted.graph.stages}
     outcome, root = run_stages(list(needed.values()), request, progress)
@@ -371,19 +384,19 @@ def _run_and_compare(
     opening = {"dataset": planned.dataset, "protocol": planned.protocol.name, "method": digest(planned.config)}
     opening |= {"run": f"reproduction of {run.id}", "reproduces": run.id}
     data = planned.source.raw_digest()
-    ledger.record_openings(place, data, planned.test.store.key, opening, list(run.targets))
+    ledger.record_evaluations(place, data, planned.test.store.key, opening, list(run.targets))
     if record.labels is None:
-        _compare_sealed(record, evaluate.evaluate(planned, root).scores, result)
+        _compare_redacted(record, evaluate.evaluate(planned, root).scores, result)
     else:
-        predictions = model_rows(evaluate.fold_predictions(planned, root)[0], planned.test)
+        predictions = model_rows(evaluate.collect_fold_predictions(planned, root)[0], planned.test)
         _compare_predictions(record, _select_predictions(record.predictions, result.stages), predictions, result)
     same = counted.graph.predictions[0] == first or not run.dropped  # another fold may have dropped other features
     _compare_cost(run, sum_costs(counted, outcome), result, exact=same and not result.notes)
 
 
-def _counted(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
-    """Return the stages from which parameters and operations are counted: the first that predict, as in a run. A spot
-    check runs them too. Networks are the same in all folds, so any fold serves."""
+def _select_counted_stages(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
+    """Return the stages from which parameters and operations are counted. For estimators, these are the stages of the
+    first prediction, as in a run; networks are equal in all folds, so that the `picked` folds serve."""
     first = graph.predictions[0]
     return select_stages(graph, [(first.seed, first.fold)] if graph.fitted(first).kind == "estimator" else picked)
 
@@ -397,7 +410,8 @@ def _select_predictions(predictions: Predictions, picked: Sequence[PickedFold] |
 
 
 def _compare_predictions(record: Record, old: Predictions, new: Predictions, result: Reproduction) -> None:
-    old, new = _sorted(old), _sorted(new)
+    """Compare repeated predictions (`new`) with the entry's (`old`); with other libraries or devices, their scores."""
+    old, new = _sort_rows(old), _sort_rows(new)
     names = ("method", "target", "unit", "seed", "fold")
     if not len(new) or any(old[name].tolist() != new[name].tolist() for name in names):
         wrong = "predictions: the entry does not predict the units of its request in these folds"
@@ -422,19 +436,19 @@ def _compare_predictions(record: Record, old: Predictions, new: Predictions, res
     _compare_scores(before, after, result)
 
 
-def _sorted(predictions: Predictions) -> Predictions:
+def _sort_rows(predictions: Predictions) -> Predictions:
     return predictions.take(np.lexsort([predictions[name] for name in ("seed", "unit", "target", "method")]))
 
 
-def _gaps(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float]:
-    """Score -> by how much it differs, of those of the method that are defined in both."""
+def _compute_gaps(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float]:
+    """Return name -> difference of each score of the method that is defined in both documents."""
     one, other = (dict(list_means(each["scores"])) for each in (before, after))
     return {name: abs(one[name] - other[name]) for name in one.keys() & other.keys()}
 
 
 def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], result: Reproduction) -> None:
-    """Compare all scores of the method that are defined in both."""
-    gaps = _gaps(before, after)
+    """Compare all scores of the method that are defined in both documents, by `SCORE_TOLERANCE`."""
+    gaps = _compute_gaps(before, after)
     if not gaps:
         result.wrong.append("scores: the repeated run has no defined score, so nothing can be compared")
         return
@@ -444,16 +458,16 @@ def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], result:
         result.wrong.append(f"scores: {name} differs by {gaps[name]:.3f}, more than {SCORE_TOLERANCE}")
 
 
-def _compare_sealed(record: Record, scores: Mapping[str, Any], result: Reproduction) -> None:
-    """Compares the published digits of a sealed entry."""
-    again = seal_scores(scores)
+def _compare_redacted(record: Record, scores: Mapping[str, Any], result: Reproduction) -> None:
+    """Compare the rounded scores of an entry without labels."""
+    again = redact_scores(scores)
     if result.notes:
         _compare_scores(record.scores, again, result)
         return
     result.tolerances = {"scores": TOLERANCE}
     found = list(differences(json.loads(json.dumps(record.scores.content)), json.loads(json.dumps(again))))
-    result.greatest = {"scores": max(_gaps(record.scores, again).values(), default=0.0)}
-    result.wrong += _in_words("scores.json", found)
+    result.greatest = {"scores": max(_compute_gaps(record.scores, again).values(), default=0.0)}
+    result.wrong += _format_differences("scores.json", found)
 
 
 def _compare_cost(run: Manifest, repeated: CostPart, result: Reproduction, *, exact: bool) -> None:
@@ -461,7 +475,7 @@ def _compare_cost(run: Manifest, repeated: CostPart, result: Reproduction, *, ex
     names = ("parameters", "flops")
     stated, counted = ({name: getattr(cost, name) for name in names} for cost in (run.cost, repeated))
     if exact:
-        result.wrong += _in_words("run.yaml", differences(stated, counted, "cost"))
+        result.wrong += _format_differences("run.yaml", differences(stated, counted, "cost"))
         return
     for name in names:
         one, other = stated[name], counted[name]
@@ -469,5 +483,5 @@ def _compare_cost(run: Manifest, repeated: CostPart, result: Reproduction, *, ex
             result.wrong.append(f"run.yaml: cost.{name}: {one}, but the repeated run gives about {other}")
 
 
-def _in_words(file: str, found: Iterator[Difference] | Sequence[Difference]) -> list[str]:
-    return [f"{file}: {difference}" for difference in list(found)[:_MOST_NAMED]]
+def _format_differences(file: str, found: Iterable[Difference]) -> list[str]:
+    return [f"{file}: {difference}" for difference in islice(found, _MOST_NAMED)]

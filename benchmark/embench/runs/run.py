@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embench.data.cohort import repaired_note
+from embench.data.cohort import describe_repaired
 from embench.data.find import without_preparing
 from embench.engine import executors
 from embench.engine.executors import Outcome, Resources, run_graph
 from embench.engine.stage import Folder, Params, Stage
 from embench.errors import EmbenchError, MachineError, PluginError, Unfinished
 from embench.files import aside, folder_mode, make_folder, snapshot, write_text
-from embench.planning.compatibility import input_notes
+from embench.planning.compatibility import describe_inputs
 from embench.planning.graph import stage_folder
 from embench.planning.plan import (
     CHEAP,
@@ -34,7 +34,7 @@ from embench.records.record import TUNING_FILE, is_own
 from embench.records.scores import Scores
 from embench.registry.loading import Observers
 from embench.runs import again, evaluate, guards
-from embench.runs.evaluate import manifest
+from embench.runs.evaluate import make_manifest
 from embench.runs.grids import GridFile
 from embench.runs.videos import decode_videos
 from embench.statistics import evaluation
@@ -43,8 +43,6 @@ from embench.statistics.form import first_lines
 from embench.statistics.result import Result
 from embench.system import EventCallback
 
-# Run the stages of a plan in the folder shared by all runs of a runs folder.
-
 ON_A_CLUSTER = 100
 """Default number of stages, or jobs of stages, that run at a time on a cluster."""
 
@@ -52,8 +50,7 @@ ON_A_CLUSTER = 100
 def choose_workers(
     request: Request, stages: Sequence[Stage[Params]], executor: str = "local", workers: int | None = None
 ) -> int:
-    """Return the number of stages that run at a time: the requested one, else one that suits the stages' devices, or a
-    cluster."""
+    """Return the number of stages that run at a time: the requested one, or one that suits devices or a cluster."""
     if workers or request.workers:
         return workers or request.workers or 1
     return default_workers({s.params.common.device for s in stages}) if executor == "local" else ON_A_CLUSTER
@@ -78,12 +75,12 @@ def run_stages(
         MachineError: the folder cannot be written, or a worker was killed.
     """
     root = stage_folder(request.runs_folder)
-    _writable(root)
+    _check_writable(root)
     resources, watch = resources or Resources(choose_workers(request, stages)), on_event or (lambda _: None)
     return run_graph(stages, root, executor=executor, resources=resources, on_event=watch, outcome=outcome), root
 
 
-def _writable(root: Path) -> None:
+def _check_writable(root: Path) -> None:
     """Check before training that results can be stored. Raises MachineError."""
     try:
         make_folder(root)  # stages of all datasets are stored here
@@ -99,8 +96,8 @@ def _writable(root: Path) -> None:
 # Files of a run's stages stored beside the record: learning curves, and fitted networks.
 
 
-def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
-    """Return the rows of all stages' learning curves, one per epoch, with their stage."""
+def collect_history(planned: Plan, root: Path) -> list[dict[str, Any]]:
+    """Return the learning curves of all stages, a row for each stage and epoch."""
     rows = []
     for stage in planned.graph.stages.values():
         path = Folder(root, stage.id).file("history.csv")
@@ -115,33 +112,21 @@ def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def keep_tuning(planned: Plan) -> None:
-    """Copy a tuned run's choices beside the record."""
-    if planned.tuning:
-        write_text(planned.folder / TUNING_FILE, planned.tuning.text())
-
-
-def keep_weights(planned: Plan, root: Path) -> None:
-    """Put the fitted networks beside the record, as links to the stages' files if the disk supports that."""
+def link_weights(planned: Plan, root: Path) -> None:
+    """Link the fitted networks beside the record, or copy them. Raises MachineError if the disk refuses."""
     for _, name, stage in planned.graph.networks():
-        source = Folder(root, stage.id).file("weights.safetensors")
-        if source.is_file():
-            _keep(source, planned.folder / "weights" / name)
-
-
-def _keep(source: Path, place: Path) -> None:
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
+        source, place = Folder(root, stage.id).file("weights.safetensors"), planned.folder / "weights" / name
+        if not source.is_file():
+            continue
         try:
-            place.hardlink_to(source)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(source, place)
-    except OSError as error:
-        raise MachineError(f"cannot save the weights: {error.strerror}", where=str(place)) from error
-
-
-# One run, or a grid of runs, from plan to record.
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+            try:
+                place.hardlink_to(source)
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(source, place)
+        except OSError as error:
+            raise MachineError(f"cannot save the weights: {error.strerror}", where=str(place)) from error
 
 
 @dataclass(frozen=True)
@@ -163,8 +148,7 @@ class GridResult:
 
 
 def describe_plans(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
-    """Return the plans of requests as `--dry-run` prints them, made on one snapshot of the disk. Unprepared data stay
-    unprepared. Raises as `plan` does."""
+    """Return the plans of requests as `--dry-run` prints them, without preparing data. Raises the errors of `make`."""
     with snapshot(), without_preparing():
         return [make(request, progress).describe() for request in requests]
 
@@ -182,7 +166,7 @@ def run(request: Request, progress: EventCallback | None = None, *, placebo: boo
     done = grid([request], progress=progress, placebo=placebo, ended=lambda planned, _: plans.append(planned))
     if done.failures:
         raise next(iter(done.failures.values()))
-    notes = [*filter(None, [repaired_note(plans[0].test)]), *_label_notes(plans[0])]
+    notes = [*filter(None, [describe_repaired(plans[0].test)]), *_label_notes(plans[0])]
     again.remember_finished(plans[0], request, placebo, before, notes)
     return done.results[0]
 
@@ -214,21 +198,21 @@ def grid(
         plans = [make(request, on_event) for request in requests]
     for planned in plans:
         observers.tell("run_started", run={"id": planned.id, **planned.config})
-    _tell_notes(plans, on_event)
-    conformance = [guards.conformance(planned, on_event) for planned in plans]
+    _report_notes(plans, on_event)
+    conformance = [guards.check_conformance(planned, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     outcome, root = Outcome(), stage_folder(requests[0].runs_folder)
     count = choose_workers(requests[0], stages, executor, workers)
     several = len(plans) > 1 or executor != "local"
     on_cpu = any(planned.setting.device == "cpu" for planned in plans)
-    expected = _expected(plans, root) if several or (progress and on_cpu) else {}
+    expected = _estimate_stages(plans, root) if several or (progress and on_cpu) else {}
     file = GridFile.for_plans(plans) if several else None
     if file:
         file.begin(plans, expected, executor, count)
     if any(expected.values()):
-        on_event(_estimate(stages, expected, count))
-    watched = _with_observers(on_event, observers, plans)
+        on_event(_make_forecast(stages, expected, count))
+    watched = _add_observers(on_event, observers, plans)
     results: list[Result] = []
     failures: dict[str, EmbenchError] = {}
     waiting = deque(zip(plans, conformance, videos, strict=True))
@@ -240,16 +224,15 @@ def grid(
             end = _conclude(planned, outcome, root, observers, conforms, seen, on_event, placebo=placebo)
             results.append(end)
         except EmbenchError as error:
-            end = failures[title_with_id(planned)] = error
+            end = failures[format_title(planned)] = error
         if ended:
             ended(planned, end)
 
     def conclude_finished(event: Mapping[str, Any]) -> None:
-        # Conclude runs while other stages run: workers are not delayed, and finished runs survive an early end of the
-        # grid.
+        # Runs are concluded while other stages run, so that finished runs survive an early end of the grid.
         watched(event)
         if file and event["event"] == "stage_failed":
-            file.failed(event["stage"]["id"], outcome.errors[event["stage"]["id"]])
+            file.record_failure(event["stage"]["id"], outcome.errors[event["stage"]["id"]])
         while waiting and outcome.over(waiting[0][0].graph.stages):
             conclude_first()
 
@@ -264,40 +247,26 @@ def grid(
     return GridResult(tuple(results), failures)
 
 
-def title_with_id(planned: Plan) -> str:
-    """Return the method of a plan with the id of its run."""
+def format_title(planned: Plan) -> str:
+    """Return the title of a plan's method with the id of the run."""
     return f"{planned.method.title} ({planned.id})"
 
 
-def _tell_notes(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report what is known of the plans before training."""
-    for note in (_note_unanswerable, _note_repaired, _note_labels, _note_inputs):
-        note(plans, on_event)
-
-
-def _note_unanswerable(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report before training for which targets the study cannot give an answer, with remedies."""
-    for planned in plans:
-        for found in planned.unanswerable():
-            text = f"{found.target}: {found.answer}. {found.reason} {found.remedy}".rstrip()
-            on_event({"event": "note", "text": text})
-
-
-def _note_repaired(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report a large proportion of repaired units, once for plans with the same data and modalities."""
-    for text in dict.fromkeys(repaired_note(planned.test) for planned in plans):
-        if text:
-            on_event({"event": "note", "text": text})
-
-
-def _note_labels(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report values in own tables that cannot be labels."""
-    for text in dict.fromkeys(text for planned in plans for text in _label_notes(planned)):
+def _report_notes(plans: Sequence[Plan], on_event: EventCallback) -> None:
+    """Report before training: for each plan, the targets that the study cannot answer, with remedies; and once for all
+    plans, a large proportion of repaired units, invalid labels, and what encoders read."""
+    unanswerable = (found for planned in plans for found in planned.unanswerable())
+    for text in (
+        *(f"{found.target}: {found.answer}. {found.reason} {found.remedy}".rstrip() for found in unanswerable),
+        *filter(None, dict.fromkeys(describe_repaired(planned.test) for planned in plans)),
+        *dict.fromkeys(text for planned in plans for text in _label_notes(planned)),
+        *dict.fromkeys(text for planned in plans for text in describe_inputs(planned.method, planned.test)),
+    ):
         on_event({"event": "note", "text": text})
 
 
 def _label_notes(planned: Plan) -> list[str]:
-    """Return sentences on values of own recordings that cannot be labels; published datasets keep their scales."""
+    """Return sentences on values in tables of own recordings that cannot be labels; none for published datasets."""
     if not is_own(planned.dataset):
         return []
     reader = planned.source.owners_reader()
@@ -305,29 +274,22 @@ def _label_notes(planned: Plan) -> list[str]:
     return notes
 
 
-def _note_inputs(plans: Sequence[Plan], on_event: EventCallback) -> None:
-    """Report what encoders read: window, context, rate and shape."""
-    for text in dict.fromkeys(text for planned in plans for text in input_notes(planned.method, planned.test)):
-        on_event({"event": "note", "text": text})
-
-
 @snapshot()
-def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
-    """Return id -> expected seconds of each pending stage: measured per method if networks are trained, else from
-    finished stages of its kind."""
+def _estimate_stages(plans: Sequence[Plan], root: Path) -> dict[str, float]:
+    """Return id -> expected seconds of each pending stage, measured for networks, else from stages of its kind."""
     seconds: dict[str, float] = {}
     for planned in plans:
         own = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
         todo = find_pending_stages(own.values(), root)
         if any(stage.kind not in CHEAP for stage in todo):
-            from embench.planning.plan import stage_seconds
+            from embench.planning.plan import forecast_stages
 
-            seconds |= stage_seconds(todo)
+            seconds |= forecast_stages(todo)
         seconds |= estimate_cheap_stages(list(own.values()), root)
     return seconds
 
 
-def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], workers: int) -> dict[str, Any]:
+def _make_forecast(stages: Sequence[Stage[Any]], expected: Mapping[str, float], workers: int) -> dict[str, Any]:
     """Return the event `forecast`: the time of the pending stages."""
     hours = {"cpu": 0.0, "gpu": 0.0}
     for stage in stages:
@@ -342,12 +304,12 @@ def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], worke
     }
 
 
-def _with_observers(on_event: EventCallback, observers: Observers, plans: Sequence[Plan]) -> EventCallback:
-    runs: dict[str, list[str]] = {}
+def _add_observers(on_event: EventCallback, observers: Observers, plans: Sequence[Plan]) -> EventCallback:
+    """Return a callback that passes events on to `on_event` and events of stages also to the observers."""
+    runs: dict[str, list[str]] = {}  # stage -> the runs that need it
     for planned in plans:
-        name = planned.id
         for id_ in planned.graph.stages:
-            runs.setdefault(id_, []).append(name)
+            runs.setdefault(id_, []).append(planned.id)
 
     def watch(event: Mapping[str, Any]) -> None:
         on_event(event)
@@ -377,25 +339,25 @@ def _conclude(
     *,
     placebo: bool,
 ) -> Result:
-    """Score a plan with finished stages and write its record. A record that the same code wrote before is read instead,
-    so that test labels are not read again. Results that precede the confound analysis are shown and written first."""
+    """Score a plan with finished stages and write its record; scores are written and shown once before the confound
+    analysis. If the same code wrote this record before, return it, so that test labels are not read again."""
     outcome.check(planned.graph.stages)
     if (planned.folder / "run.yaml").is_file():
         known = record.read_record(planned.folder)
-        if known.run.get("scoring") == evaluation.scoring_identity() and _is_whole(planned, known.scores, placebo):
+        if known.run.get("scoring") == evaluation.scoring_identity() and _has_analysis(planned, known.scores, placebo):
             _notify(observers, planned, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     if any(not part.startswith("dataset") for part in conformance):
         try:
             guards.repeat_alone(planned, root)
         except PluginError:
-            guards.write_down_refusal(planned, root)
+            guards.record_refusal(planned, root)
             raise
     on_event({"event": "scoring", "run": planned.id})
     request, targets = planned.request, [t.name for t in planned.test.targets]
     data, opening = planned.source.raw_digest(), guards.make_ledger_line(planned)
-    looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
-    content = manifest(planned, outcome, looks, conformance, videos).content()
+    looks = ledger.record_evaluations(request.runs_folder, data, planned.test.store.key, opening, targets)
+    content = make_manifest(planned, outcome, looks, conformance, videos).content()
 
     def write(evaluated: Evaluation) -> Result:
         _write(planned, root, content, evaluated)
@@ -411,7 +373,7 @@ def _conclude(
     return found
 
 
-def _is_whole(planned: Plan, scores: Scores, placebo: bool) -> bool:
+def _has_analysis(planned: Plan, scores: Scores, placebo: bool) -> bool:
     """Return True if a record's scores hold the confound analysis that this plan requests."""
     protocol = planned.protocol
     if not planned.request.confounds or planned.request.dev or protocol.leaks:
@@ -426,13 +388,14 @@ def _write(planned: Plan, root: Path, content: Mapping[str, Any], evaluated: Eva
         content,
         evaluated.predictions,
         evaluated.labels,
-        evaluate.fold_rows(planned),
+        evaluate.list_fold_rows(planned),
         evaluated.scores,
-        history(planned, root),
+        collect_history(planned, root),
     )
     make_folder(planned.folder, folder_mode(planned.fit.card.labels_public, planned.test.card.labels_public))
-    keep_weights(planned, root)
-    keep_tuning(planned)
+    link_weights(planned, root)
+    if planned.tuning:
+        write_text(planned.folder / TUNING_FILE, planned.tuning.text())
     if (embedded := evaluate.collect_embeddings(planned, root)) is not None:
         predictions.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)

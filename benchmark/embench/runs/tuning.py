@@ -18,7 +18,7 @@ from embench.planning.graph import ExpectedPredictions, stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench.planning.tuning import Choice, Search, Tuning, parse_space, setting_text, tuned_method
+from embench.planning.tuning import Choice, Search, Tuning, format_setting, hash_tuned_method, parse_space
 from embench.runs import evaluate
 from embench.runs import run as runner
 from embench.statistics.estimates import WITHIN_SUBJECT_SCORES
@@ -33,8 +33,12 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Tuned:
-    """Choices of a search, the file that holds them, the request of the run that tests them, and the errors of failed
-    trials, by number."""
+    """Result of a search.
+
+    Args:
+        tuning: the choices. `file`: the file that contains them. `request`: the run that tests them.
+        errors: number of a failed trial -> its error.
+    """
 
     tuning: Tuning
     file: Path
@@ -43,11 +47,11 @@ class Tuned:
 
     @property
     def trials(self) -> list[dict[str, Any]]:
-        """Trials: number, settings, mean score of each target over folds, and how often it was `chosen`; for a failed
-        trial also the `error`."""
+        """A row for each trial: its number, settings, mean score of each target over folds, and how often it was
+        `chosen`; for a failed trial also the `error`."""
         choices, found = self.tuning.choices, []
         for number, settings in enumerate(self.tuning.search.settings):
-            own = {of.target: [c.scores[number] for c in choices if c.target == of.target] for of in choices}
+            own = {each.target: [c.scores[number] for c in choices if c.target == each.target] for each in choices}
             known = {target: [score for score in scores if score is not None] for target, scores in own.items()}
             means = {target: sum(scores) / len(scores) if scores else None for target, scores in known.items()}
             error = {"error": str(self.errors[number])} if number in self.errors else {}
@@ -59,19 +63,13 @@ class Tuned:
         """Return the trials as a table: one column per setting, the mean score of each target, and `chosen`."""
         import pandas as pd
 
-        return pd.DataFrame(
-            {
-                "trial": row["trial"],
-                **dict(setting.split("=", 1) for setting in row["settings"]),
-                **row["means"],
-                "chosen": row["chosen"],
-            }
-            for row in self.trials
-        )
+        settings = [dict(setting.split("=", 1) for setting in row["settings"]) for row in self.trials]
+        rows = zip(self.trials, settings, strict=True)
+        return pd.DataFrame({"trial": r["trial"], **own, **r["means"], "chosen": r["chosen"]} for r, own in rows)
 
 
 def tune(request: Request, search: Search, progress: EventCallback | None = None) -> Tuned:
-    """Run each trial of a search with `--dev`, and write which of them each seed, fold and target chooses.
+    """Run each trial of a search with `--dev`, and write which trial each seed, fold and target chooses.
 
     Finished trials are not run again: an interrupted search resumes, and a longer search adds trials. A finished run
     does not count as another evaluation of its subjects.
@@ -99,17 +97,17 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
             f"the method fails with its default settings: {error.what}", where=error.where, hint=error.hint
         )
     root = stage_folder(request.runs_folder)
-    made = [None if trial in errors else predicted_tables(plans[trial].graph.predictions, root) for trial in trials]
+    tables = [None if trial in errors else read_tables(plans[trial].graph.predictions, root) for trial in trials]
     base, tested = plans[trials[0]], make(replace(request, dev=False))
-    own = {_key(expected): expected for expected in base.graph.predictions}
+    own = {_get_key(expected): expected for expected in base.graph.predictions}
     choices = [
-        choose(base, own[key], [None if of is None else of[key] for of in made])
+        choose(base, own[key], [None if by_key is None else by_key[key] for by_key in tables])
         if key in own
-        else _default(key, len(made))
-        for key in map(_key, tested.graph.predictions)
+        else _make_default_choice(key, len(tables))
+        for key in map(_get_key, tested.graph.predictions)
     ]
-    tuning = Tuning(of=tuned_method(tested.config), search=search, choices=tuple(choices))
-    file = tuning_file(tested, search)
+    tuning = Tuning(of=hash_tuned_method(tested.config), search=search, choices=tuple(choices))
+    file = name_tuning_file(tested, search)
     with saving("the choices", file):
         make_folder(file.parent)
         write_text(file, tuning.text())
@@ -117,18 +115,18 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
     return Tuned(tuning, file, replace(request, dev=False, tuned=file), failed)
 
 
-def tuning_file(plan: Plan, search: Search) -> Path:
+def name_tuning_file(plan: Plan, search: Search) -> Path:
     """Return the path of a search's file, for the method of a test plan."""
     fitted = sorted({plan.graph.fitted(e).id for e in plan.graph.predictions})
     names = "_".join(dict.fromkeys(part.short for part in plan.method.encoders.values()))
-    of = digest([tuned_method(plan.config), plan.request.seed_list, fitted, search.model_dump(mode="json")])[:10]
-    return plan.request.runs_folder / "tuning" / f"{names}-{plan.method.fusion.short}-{of}.json"
+    mark = digest([hash_tuned_method(plan.config), plan.request.seed_list, fitted, search.model_dump(mode="json")])[:10]
+    return plan.request.runs_folder / "tuning" / f"{names}-{plan.method.fusion.short}-{mark}.json"
 
 
 def check_search(request: Request, search: Search) -> None:
     """Refuse settings that the method's recipes lack, before data are read. Raises UsageError."""
     card, device = request.card, resolve_device(request.device)
-    for setting in _one_of_each(search):
+    for setting in _list_trial_settings(search):
         try:
             candidate = replace(request, settings=(*request.settings, setting))
             resolve_method(candidate, card, list(card.modalities), device)
@@ -139,17 +137,17 @@ def check_search(request: Request, search: Search) -> None:
                 raise UsageError(what, where=where, expected=error.expected, hint=error.hint) from error
 
 
-def _one_of_each(search: Search) -> Iterator[str]:
-    """Yield settings that contain every path of a search and every value that is not in a range."""
+def _list_trial_settings(search: Search) -> Iterator[str]:
+    """Yield settings that together contain every path of a search with all of its values, or a range's lower end."""
     for path, values in parse_space(search.space).items():
         yield from (
-            f"{path}={value}" for value in (values if isinstance(values, tuple) else (setting_text(values.low),))
+            f"{path}={value}" for value in (values if isinstance(values, tuple) else (format_setting(values.low),))
         )
 
 
-def predicted_tables(predictions: Sequence[ExpectedPredictions], root: Path) -> dict[tuple[int, int, str], np.ndarray]:
+def read_tables(predictions: Sequence[ExpectedPredictions], root: Path) -> dict[tuple[int, int, str], np.ndarray]:
     """Return (seed, fold, targets) -> predictions (units, columns) of finished stages."""
-    return {_key(expected): Folder(root, expected.stage).predicted("score")[0] for expected in predictions}
+    return {_get_key(expected): Folder(root, expected.stage).predicted("score")[0] for expected in predictions}
 
 
 def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarray | None]) -> Choice:
@@ -157,7 +155,7 @@ def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarra
     defined within a subject, the score over all units decides; ties go to the first trial.
 
     Args:
-        plan: of the trial without settings, with `--dev`.
+        plan: the plan of the trial without settings, with `--dev`.
         tables: the predictions (units, columns) of each trial, None where it failed.
 
     Raises:
@@ -166,8 +164,8 @@ def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarra
     units = [plan.fit.units[i] for i in expected.units]
     fold = next(fold for fold in plan.folds[expected.seed] if fold.index == expected.fold)
     if plan.fit is plan.test:
-        of = {unit.id: unit.subject for unit in plan.fit.units}
-        tested = {of[id_] for id_ in fold.test} - {of[id_] for id_ in fold.train}
+        subject_of = {unit.id: unit.subject for unit in plan.fit.units}
+        tested = {subject_of[id_] for id_ in fold.test} - {subject_of[id_] for id_ in fold.train}
         seen = sorted({unit.id for unit in units if unit.subject in tested} | {u.id for u in units} & set(fold.test))
     else:
         seen = [] if plan.request.dev else [unit.id for unit in units]
@@ -180,16 +178,16 @@ def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarra
     by_target = []
     for target, own in expected.columns():
         tried = [
-            None if table is None else evaluate.labelled_in_fold(plan, plan.fit, target, expected, table[:, own])[1]
+            None if table is None else evaluate.select_labelled(plan, plan.fit, target, expected, table[:, own])[1]
             for table in tables
         ]
-        by_target.append(_compared(target, tried))
+        by_target.append(_score_trials(target, tried))
     known = [values for _, values in by_target if set(values) != {None}] or [values for _, values in by_target]
-    scores = [None if None in of else round(float(np.mean(of)), _DIGITS) for of in zip(*known, strict=True)]
+    scores = [None if None in values else round(float(np.mean(values)), _DIGITS) for values in zip(*known, strict=True)]
     choice = Choice(
         seed=expected.seed,
         fold=expected.fold,
-        target=_key(expected)[2],
+        target=_get_key(expected)[2],
         subjects=tuple(sorted({unit.subject for unit in units})),
         score=", ".join(dict.fromkeys(name for name, _ in by_target)),
         scores=tuple(scores),
@@ -198,24 +196,24 @@ def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarra
     return choice.model_copy(update={"chosen": choice.best})
 
 
-def _default(key: tuple[int, int, str], trials: int) -> Choice:
+def _make_default_choice(key: tuple[int, int, str], trials: int) -> Choice:
     """Return the choice of a fold whose validation subjects have none of the method's modalities."""
     seed, fold, target = key
     nothing = (None,) * trials
     return Choice(seed=seed, fold=fold, target=target, subjects=(), score="none", scores=nothing, chosen=0)
 
 
-def _compared(target: Target, tried: Sequence[Units | None]) -> tuple[str, list[float | None]]:
-    """Return the name of the compared score of a target, and its value for each trial."""
+def _score_trials(target: Target, tried: Sequence[Units | None]) -> tuple[str, list[float | None]]:
+    """Return the name of the score by which trials are compared on a target, and its value for each trial."""
     name = f"{target.traits.share}_within"
-    inside = [None if units is None else _inside(name, units) for units in tried]
+    inside = [None if units is None else _score_within_subjects(name, units) for units in tried]
     if any(value is not None for value in inside):
         return name, inside
     pooled = [units and replace(units, subject=np.full(len(units), "all")) for units in tried]
-    return f"{name} pooled", [None if units is None else _inside(name, units) for units in pooled]
+    return f"{name} pooled", [None if units is None else _score_within_subjects(name, units) for units in pooled]
 
 
-def _inside(name: str, units: Units) -> float | None:
+def _score_within_subjects(name: str, units: Units) -> float | None:
     """Return the mean over subjects of the score of this name; None if no subject has one."""
     if not len(units):
         return None
@@ -223,5 +221,5 @@ def _inside(name: str, units: Units) -> float | None:
     return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
 
-def _key(expected: ExpectedPredictions) -> tuple[int, int, str]:
+def _get_key(expected: ExpectedPredictions) -> tuple[int, int, str]:
     return expected.seed, expected.fold, ",".join(target.name for target in expected.targets)

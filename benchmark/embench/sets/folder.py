@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from embench import audits
-from embench.data.find import raw_digests
+from embench.data.find import make_raw_digest_getter
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import (
     DamagedError,
@@ -34,21 +34,21 @@ from embench.files import (
     write_text,
 )
 from embench.leaderboard.columns import Row
-from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run, publish_runs
-from embench.leaderboard.pull_request import severe_findings, why_not_submitted
+from embench.leaderboard.entries import LeaderboardEntry, list_entry_folders, load_run, publish_runs
+from embench.leaderboard.pull_request import explain_unsubmittable, list_severe_findings
 from embench.leaderboard.rows import summarise_entry
 from embench.leaderboard.tables import (
     BoardSection,
     as_csv,
     build_sections,
-    markdown_table,
-    models_table,
-    row_fields,
+    flatten_row,
+    render_markdown_table,
+    render_models_table,
     summarise,
 )
-from embench.leaderboard.withheld import seal_record, why_labels_show
+from embench.leaderboard.withheld import explain_derivable_labels, redact_record
 from embench.planning.request import format_command
-from embench.records.audit import AUDIT_FILE, read_audit, shown_findings
+from embench.records.audit import AUDIT_FILE, list_shown_findings, read_audit
 from embench.records.predictions import MODEL
 from embench.records.record import Record, board_name, is_own, names_resolved, read_manifest, read_record
 from embench.records.wording import grouped
@@ -111,7 +111,7 @@ def write_folder(
     with saving("the folder of the set", out), temporary(aside(out)) as whole:
         make_folder(whole, folder_mode(*public or {"no"}))
         refused = hidden | _write_entries({id_: done[id_] for id_ in records}, whole / _ENTRIES, unaudited)
-        entries = entry_folders(whole / _ENTRIES)
+        entries = list_entry_folders(whole / _ENTRIES)
         shown = {id_: load_run(done[id_].plan.folder) for id_ in records}
         sections = build_sections([summarise_entry(entry) for entry in shown.values()], load_run)
         facts = {
@@ -128,7 +128,7 @@ def write_folder(
             **_collect_remarks(able, unfit, shown, refused),
         }
         write_text(whole / "README.md", _render("README.md", facts))
-        rows = [row_fields(section, row) for section in sections for row in section.rows]
+        rows = [flatten_row(section, row) for section in sections for row in section.rows]
         write_text(whole / "table.csv", as_csv(rows))
         write_text(whole / "data.json", json.dumps(report, indent=1) + "\n")
         _write_paper(whole / "paper", done, records, _render("head.tex", facts))
@@ -157,7 +157,7 @@ def _collect_remarks(
         "findings": _group_reasons(
             (f"{finding.severity}: {finding.what} [{finding.check}]", done[id_])
             for id_, entry in entries.items()
-            for finding in shown_findings(entry.audit)
+            for finding in list_shown_findings(entry.audit)
             if finding.severity != "note"
         ),
         "refused": _group_reasons(
@@ -185,7 +185,7 @@ def list_set_entries(folder: Path) -> list[Path]:
         raise wrong(what, where=error.where) from error
     except (KeyError, TypeError, AttributeError) as error:
         raise wrong("the folder does not record what its files contain", where=str(folder / SET_FILE)) from error
-    if found := entry_folders(folder / _ENTRIES):
+    if found := list_entry_folders(folder / _ENTRIES):
         return found
     raise CheckFailed("the folder contains no entries", where=str(folder), expected="see its README.md for the reasons")
 
@@ -229,11 +229,11 @@ def _read_records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], d
         elif (
             record.manifest.dataset.synthetic is None
             and record.labels is not None
-            and (reason := why_labels_show(record.predictions, record.labels))
+            and (reason := explain_derivable_labels(record.predictions, record.labels))
         ):
             hidden[id_] = [reason]
         else:
-            records[id_] = seal_record(record)
+            records[id_] = redact_record(record)
     return records, hidden
 
 
@@ -242,10 +242,10 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
     refused = {}
     for id_, row in rows.items():
         folder, root = row.plan.folder, row.plan.request.data_root
-        reasons = why_not_submitted(read_manifest(folder), place, leaking=True)
-        reasons += [unaudited[id_]] if id_ in unaudited else severe_findings(read_audit(folder))
+        reasons = explain_unsubmittable(read_manifest(folder), place, leaking=True)
+        reasons += [unaudited[id_]] if id_ in unaudited else list_severe_findings(read_audit(folder))
         if not reasons:
-            reasons = publish_runs([folder], place, raw_digests(root))[1].get(folder, [])
+            reasons = publish_runs([folder], place, make_raw_digest_getter(root))[1].get(folder, [])
         if reasons:
             refused[id_] = reasons
     return refused
@@ -261,10 +261,12 @@ def _describe_section(section: BoardSection, linked: Collection[str]) -> dict[st
         "of": len(section.methods),
         "best": _format_best(section.methods, metric),
         "control": _format_best(section.confound_only, metric),
-        "models": list(models_table(section)),
+        "models": list(render_models_table(section)),
         "unranked": section.unranked,
         "adding": summarise(section).sentence,
-        "table": markdown_table(section.methods, f"{_ENTRIES}/{section.dataset}/{section.protocol}", _COLUMNS, linked),
+        "table": render_markdown_table(
+            section.methods, f"{_ENTRIES}/{section.dataset}/{section.protocol}", _COLUMNS, linked
+        ),
     }
 
 

@@ -24,7 +24,7 @@ from embench.claims.page import PrintedResult, examine_tables, notes_on_tables, 
 from embench.data.cohort import choose_targets
 from embench.errors import EmbenchError, UsageError
 from embench.interfaces.dataset import Card
-from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
+from embench.planning.method import choose_modalities, read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
 from embench.planning.tuning import Search
@@ -215,7 +215,7 @@ def _expand_rule(
     pool: Sequence[str] = [m for m in card.default_modalities if "+" not in m]
     every = list(card.modalities)
     if wanted:
-        pool = every = list(chosen_modalities(Request(dataset, modalities=wanted), card, every))
+        pool = every = list(choose_modalities(Request(dataset, modalities=wanted), card, every))
     has_classes = {target.traits.has_classes for target in choose_targets(card, options.get("targets"))}
     unfit = ""
     if rule.targets and has_classes != {rule.targets == "classes"}:

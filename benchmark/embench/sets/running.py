@@ -43,11 +43,11 @@ from embench.planning.plan import (
     Plan,
     default_workers,
     estimate_cheap_stages,
+    estimate_fit_s,
     find_pending_stages,
     forecast,
+    forecast_stages,
     make,
-    seconds_to_fit,
-    stage_seconds,
     total_seconds,
 )
 from embench.planning.request import format_command
@@ -58,7 +58,7 @@ from embench.registry.loading import classes_in
 from embench.runs import external, guards
 from embench.runs import run as runner
 from embench.runs.evaluate import device_name
-from embench.runs.tuning import tune, tuning_file
+from embench.runs.tuning import name_tuning_file, tune
 from embench.sets.files import ALL_TOGETHER, EACH_ALONE, BaselineSet, RowRule
 from embench.sets.rows import BaselineRow, rows_of_rules
 from embench.sets.table import best_control
@@ -249,7 +249,7 @@ def forecast_times(rows: Sequence[RowForecast]) -> Iterator[float]:
 
 def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
     """Return the plan with the settings that a row's search has chosen for its default `plan`; None if none are."""
-    if row.search and (file := tuning_file(plan, row.search)).is_file():
+    if row.search and (file := name_tuning_file(plan, row.search)).is_file():
         return make(replace(row.request, tuned=file), progress)
     return None
 
@@ -317,7 +317,7 @@ def _forecast_row(row: BaselineRow, plan: Plan) -> RowForecast:
         fit_s = estimator_seconds(plan, width)
         seconds |= {stage.id: PREDICT_S + fit_s for stage in todo if stage.kind == "predict"}
     elif any(stage.kind not in CHEAP for stage in todo):
-        seconds |= stage_seconds(todo)
+        seconds |= forecast_stages(todo)
         with suppress(Exception):  # a trial that fails is reported where it is run
             parameters = forecast(plan.graph, 1)["parameters"]
     seconds |= estimate_cheap_stages(stages, root)
@@ -334,7 +334,7 @@ def _forecast_nuisances(plan: Plan) -> dict[str, float]:
     """Return name -> seconds for fitting the confound models of each seed, which rows share."""
     seeds, targets = plan.request.seed_list, ",".join(target.name for target in plan.test.targets)
     about = f"{plan.protocol.hash} {plan.test.store.key} {targets}"
-    whole = cached_call((seconds_to_fit, about, seeds), lambda: seconds_to_fit(plan.test, plan.protocol, seeds))
+    whole = cached_call((estimate_fit_s, about, seeds), lambda: estimate_fit_s(plan.test, plan.protocol, seeds))
     return {f"nuisances {about} {seed}": whole / len(seeds) for seed in seeds}
 
 
@@ -505,7 +505,7 @@ def check_user_methods(rows: Sequence[RowForecast], progress: EventCallback) -> 
     """
     for row in rows:
         if row.row.level == "own":
-            for part, found in guards.conformance(row.plan, progress).items():
+            for part, found in guards.check_conformance(row.plan, progress).items():
                 if found != guards.PASSED and not part.startswith("dataset"):
                     what = f"{row.row.title}: its {part} {found.removeprefix('failed: ')}"
                     expected = "a method that passes its checks, before hours of training its baselines"

@@ -16,7 +16,7 @@ from embench.files import aside, replace_folder, saving, temporary
 from embench.leaderboard.columns import SECONDARY_METRICS, EntrySummary, Row, columns
 from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry, load_run
 from embench.leaderboard.rows import load_entry_summaries, load_run_summaries
-from embench.leaderboard.tables import BY_CHANCE, BoardSection, build_sections, dataset_label
+from embench.leaderboard.tables import BY_CHANCE, BoardSection, build_sections, get_dataset_label
 from embench.records.record import board_name, format_csv, read_manifest
 from embench.records.wording import counted, join_with_and
 from embench.report.axis_curves import describe_curve
@@ -80,7 +80,7 @@ def _describe_section(section: BoardSection) -> dict[str, Any]:
     rankings = {access: vars(ranking) for access, ranking in section.rankings.items()}
     rows = [_describe_row(row) for row in section.rows]
     about = {name: value for name, value in vars(section).items() if name not in ("counts", "source")}
-    about |= {"fixed_order": section.fixed_order, "adding": section.adding and vars(section.adding)}
+    about |= {"fixed_order": section.fixed_order, "adding": section.associated and vars(section.associated)}
     about["answers"] = {question: vars(count) for question, count in section.counts.items()}
     return {**about, "rows": rows, "rankings": rankings}
 
@@ -116,7 +116,7 @@ def _describe_row(row: Row) -> dict[str, Any]:
         "audit": row.audit,
         "cost": row.cost and row.cost.model_dump(),
         **{name: getattr(row, name) for name in ("test_evaluations", "methods_evaluated", "dev_evaluations")},
-        "looks_known": row.looks_known,
+        "evaluations_known": row.evaluations_known,
         **seeds,
     }
 
@@ -203,7 +203,7 @@ def build_private_site(runs: Path, out: Path, *, progress: ProgressCallback | No
     if not entries:
         raise DataError("no finished runs found", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
     with private_pages(_write_notice(entries)):
-        return _write_site(out, entries, partial(load_run, sealed=False), None, progress)
+        return _write_site(out, entries, partial(load_run, redacted=False), None, progress)
 
 
 def _write_notice(entries: Sequence[EntrySummary]) -> str:
@@ -277,7 +277,7 @@ def _write_boards(
         note = read_note(notes_folder, dataset, {board.section.dataset for board in all_boards})
         scripts = [f"assets/flips-{count}.js" for count in counts if flips_script(count)]
         drawn = [(each.name, style_texts(describe_curve(each.curve))) for each in curves if each.board == dataset]
-        about = {"dataset": dataset, "label": dataset_label(dataset), "by_chance": BY_CHANCE}
+        about = {"dataset": dataset, "label": get_dataset_label(dataset), "by_chance": BY_CHANCE}
         page = render("board.html", 1, **about, boards=boards, note=note, scripts=scripts, curves=drawn)
         write_page(whole / dataset / "index.html", page)
     for count in groups:

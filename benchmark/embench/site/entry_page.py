@@ -23,9 +23,9 @@ from embench.interfaces.units import Target
 from embench.leaderboard.columns import EntrySummary
 from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry
 from embench.leaderboard.rows import describe_differences, find_cache_file
-from embench.leaderboard.tables import dataset_label
-from embench.planning.request import command_again
-from embench.records.audit import audit_status, shown_findings
+from embench.leaderboard.tables import get_dataset_label
+from embench.planning.request import format_recorded_command
+from embench.records.audit import format_audit_status, list_shown_findings
 from embench.records.predictions import MODEL, Predictions, nine_digits
 from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
 from embench.records.wording import format_cost, format_share, format_value, grouped
@@ -284,7 +284,7 @@ def _render_page(
         dataset=board,
         name=row.name,
         method_page=f"methods/{method_slug(row.parts)}.html",
-        label=dataset_label(board),
+        label=get_dataset_label(board),
         row=row,
         evidence=describe_evidence(row),
         suspicious=row.suspicious,
@@ -292,8 +292,8 @@ def _render_page(
         placed=placed,
         targets=[_describe_target(entry, target, curves[target]) for target in entry.targets],
         curve=style_texts(describe_curve(curve)) if curve else "",
-        findings=None if entry.audit is None else shown_findings(entry.audit),
-        audit_status=audit_status(entry.audit),
+        findings=None if entry.audit is None else list_shown_findings(entry.audit),
+        format_audit_status=format_audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
         facts=_list_facts(entry),
         commands=_list_commands(entry),
@@ -369,7 +369,7 @@ def _list_commands(entry: LeaderboardEntry) -> dict[str, str]:
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
     place = "/".join(("runs", *entry.folder.parts[-2:])) if notice() else place
     return {
-        "run": command_again(run),
+        "run": format_recorded_command(run),
         "from": shlex.join(["embench", "run", "--from", place]),
         "report": shlex.join(["embench", "report", place]),
         "audit": shlex.join(["embench", "audit", place]),

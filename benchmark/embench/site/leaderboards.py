@@ -12,7 +12,7 @@ from typing import Any
 from embench import registry
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, installed_claims
 from embench.files import digest
-from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, EntrySummary, Row, columns, method_label
+from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, EntrySummary, Row, columns, format_method
 from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry
 from embench.leaderboard.tables import (
     ANSWERS,
@@ -21,16 +21,16 @@ from embench.leaderboard.tables import (
     QUESTIONS,
     BoardSection,
     Summary,
-    answered_questions,
-    best_supported,
-    dataset_label,
+    get_dataset_label,
+    get_score_header,
+    get_support_key,
+    list_answered_questions,
     list_models,
     list_notes,
-    score_head,
     summarise,
 )
 from embench.protocols import load_protocol, protocol_names
-from embench.records.manifest import but_for_given
+from embench.records.manifest import get_comparable_facts
 from embench.records.record import format_csv, read_manifest
 from embench.records.scores import Score
 from embench.records.wording import grouped, inside_subjects, method_name
@@ -96,7 +96,7 @@ class Board:
         """The title of the leaderboard among those of its dataset."""
         section = self.section
         subjects = section.people and f"{section.people} subjects"
-        trained_on = section.trained_on and f"trained on {dataset_label(section.trained_on)}"
+        trained_on = section.trained_on and f"trained on {get_dataset_label(section.trained_on)}"
         return ", ".join(filter(None, [section.target, section.protocol, trained_on, subjects]))
 
     @property
@@ -104,19 +104,19 @@ class Board:
         """The data that the page's scripts read."""
         facts = metric_facts(self.metric)
         others = [name for name in SECONDARY_METRICS if name != self.metric]
-        needed = {"floors"} if any(row.floors for row in self.rows) else set()
+        needed = {"floors"} if any(row.pretraining_gains for row in self.rows) else set()
         needed |= {"gain"} if any(row.gain_source for row in self.rows) else set()
         needed |= {"access"} if len({row.target_access for row in self.rows}) > 1 else set()
         best = next((line for line in self.models if not line.score.endswith("always")), None)
         return {
             "key": self.key,
-            "metric_name": score_head(self.section),
+            "metric_name": get_score_header(self.section),
             "short": facts.short,
             "chance": facts.chance,
             "rows": self.table_rows,
             "best_model": best and [best.names, best.score, float(best.score.partition(" ")[0])],
             "secondary": [name for name in others if any(row["o"].get(name) for row in self.table_rows)],
-            "questions": answered_questions(self.rows),
+            "questions": list_answered_questions(self.rows),
             "columns": {
                 name: {"title": column.title, "about": column.about, "number": column.number}
                 for name, column in columns().items()
@@ -137,7 +137,7 @@ def build_boards(
         paired: data for comparing entries, see `pairings`.
     """
     by_id = {entry.id: entry for entry in entries}
-    found = [_build_board(section, by_id, paired) for section in sorted(sections, key=best_supported)]
+    found = [_build_board(section, by_id, paired) for section in sorted(sections, key=get_support_key)]
     return sorted(found, key=lambda b: (b.section.dataset, b.section.leaks, bool(b.section.trained_on)))
 
 
@@ -245,7 +245,7 @@ def _select_boards(boards: Sequence[Board]) -> list[Board]:
         section = board.section
         if not (section.leaks or section.trained_on):  # the first of a question has most subjects
             questions.setdefault((section.dataset, section.protocol, section.target), board)
-    return sorted(questions.values(), key=lambda board: best_supported(board.section))
+    return sorted(questions.values(), key=lambda board: get_support_key(board.section))
 
 
 # Numbers published in papers, under other protocols: never in one table with entries of leaderboards.
@@ -280,7 +280,7 @@ def _list_published(claim: Claim | MeasuredClaim | UntestedClaim) -> list[dict[s
 def write_method_pages(whole: Path, boards: Sequence[Board]) -> None:
     """Write `methods/index.html` and a page for each method. Raises OSError."""
     methods = grouped((row.parts, _describe_place(row, board)) for board in boards for row in board.rows)
-    pages = [(method_label(parts), method_slug(parts), rows) for parts, rows in sorted(methods.items())]
+    pages = [(format_method(parts), method_slug(parts), rows) for parts, rows in sorted(methods.items())]
     write_page(whole / "methods" / "index.html", render("methods.html", 1, pages=pages))
     for name, slug, rows in pages:
         write_page(whole / "methods" / f"{slug}.html", render("method.html", 1, name=name, rows=rows))
@@ -339,7 +339,7 @@ def _build_tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
             for method, slug in sorted(slugs.items())
         ]
         about: dict[str, Any] = {"target": target, "protocol": protocol, "dataset": dataset}
-        about["label"] = dataset_label(dataset)
+        about["label"] = get_dataset_label(dataset)
         about["metric_name"] = metric_facts(metric).title
         tables.append({**about, "sources": sources, "rows": rows})
     return tables
@@ -355,8 +355,8 @@ def _make_cell(board: Board, method: tuple[str, str, str], metric: str) -> dict[
 
 def _method_key(row: Row) -> tuple[str, str, str]:
     """Return what identifies a method apart from its training set: name, signals and other settings."""
-    plain = "; ".join(text for text in row.apart if not text.startswith("trained on "))
-    return method_label(row.parts, row.pretrainers), row.signals, plain
+    plain = "; ".join(text for text in row.differences if not text.startswith("trained on "))
+    return format_method(row.parts, row.pretrainers), row.signals, plain
 
 
 # Curves of methods with entries at several amounts of calibration data.
@@ -385,7 +385,7 @@ def build_calibration_curves(
 
     def key(entry: EntrySummary) -> tuple[str, str]:
         run = read_manifest(entry.folder)
-        return entry.board, repr([run.seeds, *but_for_given(run)])
+        return entry.board, repr([run.seeds, *get_comparable_facts(run)])
 
     groups = grouped((key(entry), entry) for entry in entries if entry.protocol in personal)
     return [found for (board, _), those in sorted(groups.items()) for found in _build_curves(board, those, load)]

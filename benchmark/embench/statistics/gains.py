@@ -16,9 +16,16 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
 from embench.interfaces.units import Target, Units
 from embench.protocols import NO_CALIBRATION, Given, recorded_given
-from embench.records.manifest import SHARED_SEEDS, but_for_given
+from embench.records.manifest import SHARED_SEEDS, get_comparable_facts
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
-from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
+from embench.records.pretraining_comparison import (
+    PretrainingGain,
+    PretrainingGains,
+    ReferenceKind,
+    get_gain_order,
+    make_reference_keys,
+    match_reference,
+)
 from embench.records.record import Record
 from embench.records.scores import Score
 from embench.records.wording import format_p, format_points, given_in_words, inside_subjects
@@ -378,7 +385,7 @@ def _group_by_method(records: Sequence[Record], given: str | None) -> tuple[dict
     grouped: dict[str, _Amounts] = {}
     of_first: dict[str, Record] = {}
     for record in records:
-        key = repr(but_for_given(record.manifest))
+        key = repr(get_comparable_facts(record.manifest))
         asked = Given.from_record(record.run["calibration_data"])
         if asked in grouped.setdefault(key, {}):
             raise UsageError(
@@ -464,7 +471,7 @@ def _run_without_calibration(runs: _Amounts, amount: Given) -> Record:
     return replace(record, predictions=type(rows)({**{c: rows[c] for c in rows.columns}, "method": name}))
 
 
-Gaps = tuple[Record, str, RowFloors]
+Gaps = tuple[Record, str, PretrainingGains]
 """A pretrained run, a target, and its from-scratch and feature comparisons there."""
 
 
@@ -478,34 +485,34 @@ def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Seque
     ]
 
 
-def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | None = None) -> RowFloors | None:
+def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | None = None) -> PretrainingGains | None:
     """Return the from-scratch and feature comparisons of a pretrained run with others; None if the run is not
     pretrained or lacks the target.
 
     Args:
         metric: by default `shown_metric`."""
-    keys = floor_keys(row.manifest)
+    keys = make_reference_keys(row.manifest)
     if not keys.wants or target not in row.scores.primary_metrics:
         return None
     found = []
     for other in others:
-        theirs = floor_keys(other.manifest)
-        kind = matching(keys, row.manifest.seeds, theirs, other.manifest.seeds)
+        theirs = make_reference_keys(other.manifest)
+        kind = match_reference(keys, row.manifest.seeds, theirs, other.manifest.seeds)
         if kind and target in other.scores.primary_metrics:
             found.append(gap_to_floor(kind, theirs.name, row, other, target, metric))
-    return RowFloors(tuple(sorted(found, key=floor_order)), keys.epochs)
+    return PretrainingGains(tuple(sorted(found, key=get_gain_order)), keys.epochs)
 
 
 def gap_to_floor(
-    kind: FloorKind, name: str, row: Record, floor: Record, target: str, metric: str | None = None
-) -> FloorGap:
+    kind: ReferenceKind, name: str, row: Record, floor: Record, target: str, metric: str | None = None
+) -> PretrainingGain:
     """Return the gap between a run and the method called `name` with which it is compared. `metric`: as in
     `floors_of`."""
     try:
         gap = paired_gap(row, floor, target, metric or shown_metric(row, target))
     except EmbenchError as error:
-        return FloorGap(kind, name, floor.run["id"], None, error.what)
-    return FloorGap(kind, name, floor.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
+        return PretrainingGain(kind, name, floor.run["id"], None, error.what)
+    return PretrainingGain(kind, name, floor.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
 
 
 def shown_metric(row: Record, target: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from embench.errors import DataError, UsageError
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import MADE_BY_METHOD, Design, UnitId
-from embench.records.manifest import scoring_of, tuned_in_words
+from embench.records.manifest import describe_tuning, scoring_of
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.records.wording import format_value, in_words, recorded_hyperparameters
@@ -72,7 +72,7 @@ def _settings(run: Mapping[str, Any]) -> dict[str, str]:
         "label_fraction": "{} of the labels", "lag": "lag {} s", "pretrained": "weights {}",
     }  # fmt: skip
     found |= {name: text.format(Path(str(asked[name])).name) for name, text in options.items() if asked.get(name)}
-    if tuned := tuned_in_words(config):
+    if tuned := describe_tuning(config):
         found["tuned"] = tuned[0]
     return found
 

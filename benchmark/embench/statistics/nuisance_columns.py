@@ -13,7 +13,7 @@ import numpy as np
 from scipy import fft
 
 from embench.data.cohort import Cohort
-from embench.data.quality import quality_of_units
+from embench.data.quality import compute_unit_quality
 from embench.files import cached_call, digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
@@ -227,7 +227,7 @@ class Observed:
         ids = [self.cohort.units[i].id for i in self.units.tolist()]
         columns = [np.zeros((0, len(ids)))]
         for modality in sorted(set(store.modalities) - {"acc"}):
-            index = quality_of_units(store, modality, ids)
+            index = compute_unit_quality(store, modality, ids)
             if not isinstance(index, Undefined):
                 columns.append(np.stack([index, np.isnan(index).astype(float)]))
         if "ppg" in store.modalities:

@@ -68,7 +68,7 @@ class RunStudy:
         if request in self._unfit:
             return DataError(self._unfit[request])
         stopped = Unfinished("the run did not start", hint="rerun the command with more --hours")
-        return done.failures.get(runner.title_with_id(plan), stopped)
+        return done.failures.get(runner.format_title(plan), stopped)
 
 
 def correct_p(values: Mapping[_K, float | None]) -> dict[_K, float]:

@@ -256,7 +256,7 @@ def check_explained_by_time(e: RecordEvidence) -> CheckResult | Undefined | Skip
             reasons.append(_target_reason(target, "hidden_times"))
             continue
         read: dict[str, Explained] = {}
-        for name, values in _session_places(e, rows).items():
+        for name, values in _order_sessions(e, rows).items():
             correlation = None if values.ndim > 1 else _rank_correlation(rows, values)
             if name == _LENGTH and correlation is not None:
                 # It is one number a subject, and folds may be blocks of like lengths: neighbours say nothing there.
@@ -290,7 +290,7 @@ def _target_reason(target: Target, reason: str, /, **values: Any) -> Reason:
     return Reason.make("of_target", target=target.name, why=Reason.make(reason, **values))
 
 
-def _session_places(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
+def _order_sessions(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
     """Return measure of time -> (n,) or (n, 2) values, NaN if unknown."""
     start = rows["start_s"]
     length = np.array([e.sessions.get(subject, np.nan) for subject in rows["subject"].tolist()])

@@ -13,11 +13,11 @@ import numpy as np
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
-from embench.leaderboard.verify import MANY_METHODS, wrong_scores, wrong_statements
+from embench.leaderboard.verify import MANY_METHODS, find_wrong_scores, find_wrong_statements
 from embench.protocols import Fold, Protocol, find_access, recorded_given
 from embench.records.audit import AuditFinding, CheckResult, Skipped
 from embench.records.findings import Severity
-from embench.records.ledger import looks_at
+from embench.records.ledger import count_up_to
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Embeddings, Labels, Predictions
 from embench.records.record import Record, strip_variant
@@ -200,7 +200,7 @@ def check_scores(e: Evidence) -> CheckResult | Undefined:
     """Check that `scores.json`, with intervals and comparisons, follows from the record's predictions and labels."""
     if e.record.labels is None:
         return Undefined("no_labels")
-    apart = list(wrong_scores(e.record, e.rescored))
+    apart = list(find_wrong_scores(e.record, e.rescored))
     figures = {"methods": 1 + len(e.rescored.confound_only_names), "differ": len(apart)}
     if not apart:
         return CheckResult(figures)
@@ -219,7 +219,7 @@ def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
 def check_statements(e: RecordEvidence) -> CheckResult:
     """Check that a record's statements on its dataset, protocol, method and folds fit together, and fit the published
     dataset card and rules."""
-    wrong = list(wrong_statements(e.record))
+    wrong = list(find_wrong_statements(e.record))
     if not wrong:
         return CheckResult({"differ": 0})
     return CheckResult({"differ": len(wrong)}, (AuditFinding("severe", "contradictions", {"statements": wrong[:8]}),))
@@ -311,7 +311,7 @@ def check_validation(e: RecordEvidence) -> CheckResult:
         many = "many_methods_dev" if e.manifest.dev else "many_methods"
         findings.append(AuditFinding("note", "many_files" if e.manifest.method.submission else many, counts))
     if e.manifest.ledger and isinstance(looks, Mapping):
-        counted = looks_at(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
+        counted = count_up_to(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
         recorded = {
             "test_evaluations": looks,
             "methods_evaluated": tried,
