@@ -41,6 +41,7 @@ from embench.protocols import (
     session_lengths,
     whole,
 )
+from embench.reasons import Reason
 from embench.records.predictions import ANY_SEED, Labels
 from embench.records.wording import format_share
 from embench.store import Store
@@ -146,23 +147,23 @@ def exclusions(
     cut: set[str],
     sensed: set[str],
     modalities: Sequence[str],
-    unusable: Mapping[str, str],
-) -> tuple[dict[str, str], ...]:
+    unusable: Mapping[str, Reason],
+) -> tuple[dict[str, Any], ...]:
     """Return the subjects who are not in the cohort, with the reason. `included_subjects`: the protocol's subjects,
     None for all. `labelled`, `cut`, `sensed`: subjects with a label, with units, and with any of the run's modalities.
     `unusable`: subject -> why it cannot give calibration data."""
     rows = []
     for subject in sorted({entry.subject for entry in store.recordings}):
         if included_subjects is not None and subject not in included_subjects:
-            rows.append({"subject": subject, "reason": "not among the protocol's subjects"})
+            rows.append({"subject": subject, "reason": Reason.make("not_in_protocol")})
         elif subject in unusable:
             rows.append({"subject": subject, "reason": unusable[subject]})
         elif subject not in labelled:
-            rows.append({"subject": subject, "reason": "no label of any target"})
+            rows.append({"subject": subject, "reason": Reason.make("no_label")})
         elif subject not in cut:
-            rows.append({"subject": subject, "reason": "no recording that is long enough for a unit"})
+            rows.append({"subject": subject, "reason": Reason.make("no_long_recording")})
         elif subject not in sensed:
-            rows.append({"subject": subject, "reason": f"none of {', '.join(modalities)}"})
+            rows.append({"subject": subject, "reason": Reason.make("no_modality", modalities=[*modalities])})
     return tuple(rows)
 
 
@@ -279,7 +280,7 @@ class Cohort:
     label: Mapping[str, np.ndarray]
     eligible: tuple[int, ...]
     positions: tuple[int, ...]
-    excluded: tuple[Mapping[str, str], ...]
+    excluded: tuple[Mapping[str, Any], ...]
     length_s: float
     roster: tuple[Unit, ...]
     modalities: tuple[str, ...] = ()

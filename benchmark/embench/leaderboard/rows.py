@@ -445,7 +445,7 @@ def _describe_training_data(run: Manifest) -> str:
     return f" of {manifest['converted']['layout']}, trained on {'; '.join(words) or 'unknown data'}"
 
 
-def _list_foreign_plugins(run: Manifest) -> dict[str, str]:
+def _list_foreign_plugins(run: Manifest) -> Mapping[str, str]:
     """Return part of the method -> result of its conformance checks, for plugins that are not bundled."""
     names = {f"encoder[{m}]": name for m, name in run.method.encoders.items()}
     names |= {"fusion": run.method.fusion} if run.method.fusion else {}

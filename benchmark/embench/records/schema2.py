@@ -60,11 +60,31 @@ def translate_run(run: Mapping[str, Any]) -> dict[str, Any]:
     for part, names in _PARTS.items():
         if isinstance(found.get(part), Mapping):
             found[part] = _renamed(found[part], names)
+    for name, part in found.items():
+        if name in _WITH_SENTENCES:
+            found[name] = _reasons(part)
+    if isinstance(found.get("cohort"), Mapping) and isinstance(found["cohort"].get("left_out"), list):
+        found["cohort"] = {**found["cohort"], "left_out": [_left_out(row) for row in found["cohort"]["left_out"]]}
     protocol = found.get("protocol")
     if isinstance(protocol, Mapping) and isinstance(protocol.get("gives_up"), Mapping):
         leaks = {field: _leak(str(text)) for field, text in protocol["gives_up"].items()}
         found["protocol"] = {**_renamed(protocol, {"gives_up": "leaks_by"}), "leaks_by": leaks}
     return found
+
+
+_WITH_SENTENCES = ("calibration_split", "conformance", "dropped", "sites", "measurement_units")
+
+
+def _reasons(part: Any) -> Any:
+    """Return a part in which each sentence is a reason."""
+    if isinstance(part, Mapping):
+        return {name: _reasons(each) for name, each in part.items()}
+    return translate_reason(part).json() if isinstance(part, str) else part
+
+
+def _left_out(row: Any) -> Any:
+    known = isinstance(row, Mapping) and isinstance(row.get("reason"), str)
+    return {**row, "reason": translate_reason(row["reason"]).json()} if known else row
 
 
 _SHARED = re.compile(r": (\d+) of (\d+) subjects and (\d+) of (\d+) recordings$")
@@ -167,6 +187,7 @@ _SENTENCES = {
     **_EARLIER,
 }
 _WORDS = (
+    ("failed_check", "failed: {why}"),
     (
         "few_matched_comparisons",
         (

@@ -372,7 +372,7 @@ def facts_section(run: RunFacts) -> Markup:
         ("what the method saw of a test subject", run.access),
         *([] if run.submission else _recipe(run)),
         ("seeds", ", ".join(map(str, about.seeds))),
-        ("submission", _recorded(run.record.run.get("submission", "no"))),
+        ("submission", _recorded(about.submission or "no")),
         ("evaluations on the test labels, including this one", _recorded(about.test_evaluations)),
         ("methods scored on these test subjects", run.opened or "not recorded"),
         ("scorings of validation subjects", _recorded(about.dev_evaluations)),

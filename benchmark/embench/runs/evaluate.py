@@ -24,6 +24,7 @@ from embench.planning.graph import ExpectedPredictions, frozen_under
 from embench.planning.plan import Plan, assumed_fields, seconds_to_fit
 from embench.planning.request import Request
 from embench.protocols import CALIBRATION_ONLY, roles
+from embench.reasons import Reason
 from embench.records.ledger import Looks
 from embench.records.manifest import (
     CostPart,
@@ -324,22 +325,24 @@ def _inputs(planned: Plan) -> dict[str, Any]:
     return {**({"weights": parts} if parts else {}), **({"measurement_units": units} if units else {})}
 
 
-def find_unscaled_units(planned: Plan) -> dict[str, str]:
+def find_unscaled_units(planned: Plan) -> dict[str, Reason]:
     """Return modality -> measurement unit and band in which its encoder reads it, if other encoders get standardised
     signals."""
     return {
-        m: "+".join(dict.fromkeys(_unit_and_band(planned, name) for name in names_in(m)))
+        m: Reason.make(
+            "units_in_bands", signals=[*map(list, dict.fromkeys(_unit_and_band(planned, name) for name in names_in(m)))]
+        )
         for m, part in planned.method.encoders.items()
         if planned.protocol.normalise != "none" and registry.load("encoder", part.name).keeps_unit
     }
 
 
-def _unit_and_band(planned: Plan, name: str) -> str:
+def _unit_and_band(planned: Plan, name: str) -> tuple[str, float, float]:
     """Return the measurement unit of a modality and its band after the release's and the protocol's filters; a higher
     rate does not widen it."""
     stored, card = planned.test.store.modalities[name], planned.test.card.modalities[name]
     high, low = band_after(name, (card.rate, stored.rate), card.applied, planned.protocol.preprocess)
-    return f"{stored.unit}, {high:g} to {low:g} Hz"
+    return stored.unit, high, low
 
 
 def _objects(planned: Plan) -> dict[str, Any]:
@@ -352,9 +355,9 @@ def _objects(planned: Plan) -> dict[str, Any]:
     return {"objects": found} if found else {}
 
 
-def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
+def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, Any]]:
     """Return modality -> feature -> reason why it was dropped, in any fold."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for id_ in planned.graph.stages:
         for m, features in outcome.results[id_].get("dropped", {}).items():
             found.setdefault(m, {}).update(features)

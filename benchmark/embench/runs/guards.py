@@ -31,6 +31,7 @@ from embench.leaderboard.entries import PickedFold, pick_stages
 from embench.planning.compatibility import prepared_as
 from embench.planning.graph import ExpectedPredictions, Graph, libraries
 from embench.planning.plan import Plan
+from embench.reasons import Reason
 from embench.records import ledger
 from embench.records.scores import TOLERANCE
 from embench.registry.catalogue import display_name
@@ -41,10 +42,10 @@ from embench.vocabulary import visible
 # Checks of plugins that are not bundled: conformance before training, and repeated predictions in a fresh process.
 # Bundled plugins are tested, and a changed one changes the record.
 
-PASSED = "passed"
+PASSED = Reason.make("passed")
 
 
-def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
+def conformance(plan: Plan, on_event: EventCallback) -> dict[str, Reason]:
     """Return part of the run -> `passed`, or `failed: ...` with the failed check, for plugins that are not bundled;
     failures are reported as notes. A plugin is checked again only after its code, a library or a dataset's files
     change. Methods are checked in a separate process, readers in this one."""
@@ -58,7 +59,7 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
     for part, method in outside_parts(plan).items():
         kind = _kind(part)
         doing, decisive = f"while checking {kind} {method.name}", list[object]([method.code])
-        work: Callable[..., str] = check_plugin
+        work: Callable[..., Reason] = check_plugin
         arguments: tuple[Any, ...] = (kind, method.name)
         if registry.is_object(method.name) and kind in ("encoder", "fusion"):
             work, arguments = check_object, (*arguments, method.recipe, input_of_run(plan, part))
@@ -117,7 +118,9 @@ def make_ledger_line(plan: Plan) -> dict[str, Any]:
     return {**opening, "dev": True} if plan.request.dev else opening
 
 
-def _check_and_note(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
+def _check_and_note(
+    kind: str, name: str, content: object, check: Callable[[], Reason], on_event: EventCallback
+) -> Reason:
     """Return the result of the checks, cached while the plugin has this content; report a note if it is not
     `passed`."""
     found = _checked_once(kind, name, content, check, on_event)
@@ -129,11 +132,13 @@ def _check_and_note(kind: str, name: str, content: object, check: Callable[[], s
     return found
 
 
-def _checked_once(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
+def _checked_once(
+    kind: str, name: str, content: object, check: Callable[[], Reason], on_event: EventCallback
+) -> Reason:
     key = digest([kind, name, content, embench.__version__, libraries("cpu")])[:20]
     path = cache_root() / "conformance" / f"{key}.json"
     try:
-        return str(json.loads(path.read_text())[key])
+        return Reason.read(json.loads(path.read_text())[key])
     except (OSError, ValueError, KeyError, TypeError):
         on_event(
             {
@@ -144,21 +149,21 @@ def _checked_once(kind: str, name: str, content: object, check: Callable[[], str
     try:
         known = check()
     except MachineError as error:
-        return f"failed: {error.what}"
+        return Reason.make("failed_check", why=Reason.make(error.what))
     with contextlib.suppress(OSError):  # it is checked again next time
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({key: known}) + "\n")
+        write_text(path, json.dumps({key: known.json()}) + "\n")
     return known
 
 
-def check_plugin(kind: str, name: str) -> str:
+def check_plugin(kind: str, name: str) -> Reason:
     """Return the result of a plugin's conformance checks: `passed`, or `failed:` and the reason."""
     from embench.testing import check
 
     return _outcome(partial(check, kind, registry.load(kind, name)))
 
 
-def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> str:
+def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> Reason:
     """The result of the checks of an encoder or fusion that was given from Python, on what this run hands it, see
     `input_of_run`; with what to do."""
     from embench.testing.encoders import check_encoder_input
@@ -168,19 +173,20 @@ def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -
     return _outcome(partial(checked, registry.load(kind, name), recipe, *about), remedy=True)
 
 
-def _check_reader(entry: registry.Entry, root: Path) -> str:
+def _check_reader(entry: registry.Entry, root: Path) -> Reason:
     from embench.testing import check_dataset
 
     return _outcome(partial(check_dataset, registry.load("dataset", entry.full_name), root))
 
 
-def _outcome(check: Callable[[], None], *, remedy: bool = False) -> str:
+def _outcome(check: Callable[[], None], *, remedy: bool = False) -> Reason:
     try:
         check()
     except CheckFailed as error:
         what = error.hint or f"expected {error.expected}"
         text = f"{error.what}. What to do: {what}" if remedy and "the plugin raised" not in error.what else error.what
-        return "failed: " + " ".join(visible(text).split())[:1000]
+        why = Reason.make(" ".join(visible(text).split())[:1000])
+        return Reason.make("failed_check", why=why)
     return PASSED
 
 

@@ -580,7 +580,7 @@ def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dic
 
 
 def _reasons(cohort: Cohort) -> dict[str, str]:
-    return {row["subject"]: f"left out: {row['reason']}" for row in cohort.excluded}
+    return {row["subject"]: row["reason"].id for row in cohort.excluded}
 
 
 def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dict[str, Any]]:
