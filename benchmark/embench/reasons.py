@@ -127,6 +127,34 @@ REASON_TEXTS: Mapping[str, str] = {
     "pretrained_statistics": "statistics came with pretrained weights",
     "no_weights": "there are no weights beside the record",
     "tuned_network": "the validation scores of {trials} trials of a network are not computed again",
+    # what the reasons above count
+    "matched_comparisons": "matched comparisons",
+    "pairs_of_units": "pairs of units",
+    "bin_of_time": "bin of time",
+    "stimulus": "stimulus",
+    "subject": "subject",
+    "length_of_recording": "length of the recording",
+    "position_in_files": "position in the files",
+    # what severe findings of an audit say
+    "chosen_on_tested": "the setting was chosen on {subject}, who is also a test subject of that fold",
+    "chosen_on_other": "the setting was chosen on {subject}, who is not a validation subject of that fold",
+    "worse_trial": "trial {chosen} was taken, but trial {best} was better",
+    "of_choice": "seed {seed}, fold {fold}, {target}: {why}",
+    "other_choices": "the choices are not those that the run was made with",
+    "other_trial_score": (
+        "seed {seed}, fold {fold}, {target}, trial {trial}: {recorded} in the record, {recomputed} here"
+    ),
+    "wrongly_counted": (
+        "predictions: {n} units without one do not count as they should, such as {unit} of {target} with seed {seed}"
+    ),
+    "remembers_fold": (
+        "it remembers labels: predictions of seed {seed}, fold {fold} differ by up to {difference:.2g} after fold "
+        "{other} was trained on other labels of the subjects that they are of"
+    ),
+    "follows_true_labels": (
+        "it remembers labels: its predictions follow the true ones within subjects although it was trained on swapped "
+        "ones (a correlation of {correlation:.2f} at least)"
+    ),
     # subjects that are left out
     "not_in_protocol": "not among the protocol's subjects",
     "no_label": "no label of any target",

@@ -43,6 +43,7 @@ from embench.leaderboard.entries import (
     why_not_publishable,
 )
 from embench.leaderboard.nonces import NONCES_FILE
+from embench.protocols import format_access
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest, WeightsPart, method_kind, seeds_not_taken, tuned_in_words
 from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
@@ -336,7 +337,7 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
         method_kind=method_kind(run.method),
         recipe=run.recipe.preset,
         assumed=tuple(run.recipe.assumed),
-        target_access=run.target_access,
+        target_access=format_access(run.target_access),
         pretraining_overlap=run.pretraining_overlap,
         measurement_units="; ".join(_describe_kept_units(run)),
         answers={} if run.protocol.leaks else {each.question: each for each in answers.answers},

@@ -124,7 +124,7 @@ class Given:
     whole `session` without labels.
 
     >>> Given.read("unlabelled:5").to_record(), Given.read("2").access, Given.read("0").access
-    ({'unlabelled': 5}, '2 labelled units a class', 'none')
+    ({'unlabelled': 5}, '2_labelled_units', 'none')
     """
 
     units: int = 0
@@ -178,7 +178,7 @@ class Given:
         """Access to test subjects; leaderboards rank each access separately."""
         if self.session:
             return "unlabelled"
-        return f"{self.units} {'' if self.labelled else 'un'}labelled units a class" if self.units else "none"
+        return f"{self.units}_{'' if self.labelled else 'un'}labelled_units" if self.units else "none"
 
     @property
     def place(self) -> tuple[float, int]:
@@ -189,6 +189,18 @@ class Given:
 def recorded_given(plain: Mapping[str, int | str] | None) -> Given | None:
     """Return the calibration data in a record; None under protocols that do not request any."""
     return None if plain is None else Given.from_record(plain)
+
+
+def format_access(access: str) -> str:
+    """Return an access to test subjects in words.
+
+    >>> format_access("2_labelled_units"), format_access("unlabelled+labelled_session")
+    ('2 labelled units a class', 'unlabelled, labelled earlier session')
+    """
+    session, _, earlier = access.partition("+")
+    n, _, units = session.partition("_")
+    words = f"{n} {units.removesuffix('_units')} units a class" if units else session
+    return f"{words}, labelled earlier {earlier.removeprefix('labelled_')}" if earlier else words
 
 
 def find_access(protocol: Protocol, given: Given | None) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from embench.reasons import Reason, read_values
 from embench.records.scores import confounds_in_words
 
 Severity = Literal["severe", "warning", "note"]
@@ -34,6 +35,7 @@ class FindingText(NamedTuple):
 
     def render(self, evidence: FoundValues) -> str:
         """Return the sentence of a finding. Raises KeyError, TypeError or ValueError where the evidence is not its."""
+        evidence = read_values(dict(evidence))
         return self.what.format_map({**evidence, **self.values(evidence)})
 
 
@@ -101,8 +103,11 @@ def _is_adjusted(value: Any) -> bool:
     return figures and value["level"] in _LEVELS and type(value["has_movement"]) is bool
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _is_reason(value: Any) -> bool:
+    try:
+        return isinstance(read_values(value), Reason)
+    except ValueError:
+        return False
 
 
 def _is_plain(value: Any) -> bool:
@@ -147,8 +152,8 @@ _KINDS: tuple[tuple[Callable[[Any], bool], str], ...] = (
     (_is_one(PLACES), "place"),
     (_is_one(("subject", "stimulus")), "predicted"),
     (_is_one(_SEEN), "saw"),
-    (_is_list(_is_text), "statements"),
-    (_is_text, "reason"),
+    (_is_list(_is_reason), "statements"),
+    (_is_reason, "reason"),
     (
         _is_plain,
         (
@@ -158,7 +163,7 @@ _KINDS: tuple[tuple[Callable[[Any], bool], str], ...] = (
     ),
 )
 EVIDENCE_KINDS: Mapping[str, Callable[[Any], bool]] = {name: kind for kind, names in _KINDS for name in names.split()}
-"""Name of a value in the evidence -> whether a value is one. Free sentences, `statements` and `reason`, are of severe
+"""Name of a value in the evidence -> whether a value is one. Reasons, `statements` and `reason`, are of severe
 findings only, which no leaderboard takes."""
 
 _SEVERE: tuple[Severity, ...] = ("severe",)

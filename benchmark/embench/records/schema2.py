@@ -137,6 +137,8 @@ def _numbers(value: Any) -> Any:
     found = {name: _numbers(each) for name, each in _renamed(value, {"shared_variance": "training_overlap"}).items()}
     if isinstance(found.get("undefined"), str):
         found["undefined"] = translate_reason(found["undefined"]).json()
+    if found.get("over") == "subjects and stimuli":
+        found["over"] = "subjects_and_stimuli"
     if isinstance(found.get("left_out"), list):
         found["left_out"] = [
             translate_reason(each).json() if isinstance(each, str) else each for each in found["left_out"]
@@ -159,6 +161,8 @@ def translate_reason(text: str) -> Reason:
             if "why" in values:
                 several = [translate_reason(each) for each in str(values["why"]).split("; ")]
                 values["why"] = several if name == "folds_left_out" else several[0]
+            if values.get("what") in _SENTENCES:
+                values["what"] = translate_reason(values["what"])
             return Reason.make(name, **values)
     return Reason.make(text)
 
@@ -180,6 +184,7 @@ _EARLIER = {
     "nobody's labels vary": "no_varying_subject",
     "no test subject has two labels that are a step apart": "no_subject_with_step",
     "labels that do not vary": "constant_labels",
+    "quadruples": "matched_comparisons",
     "no units": "no_units",
 }
 _SENTENCES = {

@@ -120,7 +120,7 @@ def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Sco
     listed = ", ".join(f"{name} {format_figure(score.mean)}" for name, score in named)
     about = f"With {run.level} intervals: {listed}."
     head = ("method", metric, "low", "high", "SD", "over", "subjects")
-    rows = [(name, s.mean, s.low, s.high, s.std, s.over, s.subjects) for name, s in named]
+    rows = [(name, s.mean, s.low, s.high, s.std, s.over and s.over.replace("_", " "), s.subjects) for name, s in named]
     note = f"The primary metric with {run.level} intervals: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
     drawn = figure([panel], f"{title} of {target}", about, width=HEADLINE_WIDTH)
     return figure_with_table(drawn, head, rows, note)
@@ -153,7 +153,7 @@ def _exploratory(run: RunFacts) -> Markup:
 
 _OF_WHAT = {
     "subjects": "the mean over subjects, with a t interval over groups of subjects",
-    "subjects and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
+    "subjects_and_stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
     "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
     "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
 }

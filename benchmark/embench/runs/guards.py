@@ -268,9 +268,9 @@ def select_stages(graph: Graph, picked: Collection[PickedFold]) -> Graph:
     return Graph({id_: stage for id_, stage in graph.stages.items() if id_ in needed}, predictions)
 
 
-def remembered_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[str]:
+def remembered_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[Reason]:
     """Find labels that a method knows otherwise than from its training labels, in these seeds and folds; return
-    sentences, and record them in the ledger. Empty if all parts are bundled.
+    how, and record them in the ledger. Empty if all parts are bundled.
 
     Args:
         root: the folder of stages; missing stages of these seeds and folds are run now.
@@ -293,8 +293,8 @@ def drawn_folds(planned: Plan) -> list[PickedFold]:
     return pick_stages(planned.id, secrets.token_hex(8), 2, stages)
 
 
-def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> str | None:
-    """Return a sentence if predictions of a seed and fold change after another fold of the seed was trained on other
+def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> Reason | None:
+    """Return a reason if predictions of a seed and fold change after another fold of the seed was trained on other
     labels of the tested subjects. None if they do not change, if no other fold trains on these subjects, or if their
     own fold does."""
     if planned.fit is not planned.test:
@@ -324,16 +324,13 @@ def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_eve
     device = planned.setting.device
     if gap <= (TOLERANCE if device == "cpu" else machine.tolerance(device)):
         return None
-    return (
-        f"it remembers labels: predictions of seed {seed}, fold {fold} differ by up to {gap:.2g} after fold "
-        f"{other.fold} was trained on other labels of the subjects that they are of"
-    )
+    return Reason.make("remembers_fold", seed=seed, fold=fold, difference=gap, other=other.fold)
 
 
 def _detect_stored_labels(
     planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback
-) -> str | None:
-    """Return a sentence if predictions follow the true labels although all training labels are swapped within subjects,
+) -> Reason | None:
+    """Return a reason if predictions follow the true labels although all training labels are swapped within subjects,
     which a method that learns only from these cannot do; None otherwise."""
     part = replace(planned, graph=select_stages(planned.graph, picked))
     run_pending(part.graph, root, on_event)
@@ -347,10 +344,7 @@ def _detect_stored_labels(
         )
     if least <= FOLLOWED:
         return None
-    return (
-        "it remembers labels: its predictions follow the true ones within subjects although it was trained on swapped "
-        f"ones (a correlation of {least:.2f} at least)"
-    )
+    return Reason.make("follows_true_labels", correlation=least)
 
 
 def run_pending(graph: Graph, root: Path, on_event: EventCallback, workers: int = 1) -> None:

@@ -19,6 +19,7 @@ from embench.interfaces.ranking import (
     tie_width,
 )
 from embench.interfaces.units import Target, Units
+from embench.reasons import Reason
 
 # Comparisons of units whose labels are values: of two units of a subject, predicted by one fold's model, the one whose
 # label is higher, by a step at least, should score higher.
@@ -223,7 +224,7 @@ def cells(name: str, units: Units) -> np.ndarray | Undefined:
     condition = np.floor(units.start_s / units.length_s + 1e-6) if by_time else units.stimulus
     kinds, cell = np.unique(condition, return_inverse=True)
     if len(kinds) < 2:
-        what = "bin of time" if by_time else "stimulus"
+        what = Reason.make("bin_of_time" if by_time else "stimulus")
         return Undefined("one_condition", what=what)
     return np.asarray(cell)
 
@@ -262,7 +263,7 @@ def share_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> fl
     if kept := estimable(name, tables, hurdle):
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
-    what = "pairs of units" if name == "auroc_within_stimulus" else "matched comparisons"
+    what = Reason.make("pairs_of_units" if name == "auroc_within_stimulus" else "matched_comparisons")
     counts = {
         "subjects": involved,
         "comparisons": most,

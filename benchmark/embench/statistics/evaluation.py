@@ -180,7 +180,7 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
     return shares
 
 
-def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
+def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[Reason]:
     """Return sentences on tested, labelled units that a record neither predicts nor counts correctly as unpredicted."""
     wrong = []
     ids = [unit.id for unit in cohort.select_units(cohort.tested)]
@@ -196,8 +196,8 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
             counted = dict(zip(owed["unit"].tolist(), owed["score"].tolist(), strict=True))
             should = {id_: COUNTS_TIED if cohort.silent[position[id_]] else COUNTS_LOST for id_ in labelled - predicted}
             if odd := [id_ for id_ in should.keys() | counted.keys() if should.get(id_) != counted.get(id_)]:
-                which = f"such as {min(odd)} of {target.name} with seed {seed}"
-                wrong.append(f"predictions: {len(odd)} units without one do not count as they should, {which}")
+                about = {"unit": min(odd), "target": target.name, "seed": seed}
+                wrong.append(Reason.make("wrongly_counted", n=len(odd), **about))
     return wrong
 
 

@@ -284,7 +284,7 @@ def _signals(modality: str) -> list[str]:
 
 def _score(score: Score, chance: float | None) -> str:
     """A score with interval and chance level."""
-    over = {"subjects and stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
+    over = {"subjects_and_stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
     shown = figures(score, chance, "{}   95 % CI {} to {}, over " + over)
     return f"{shown}; chance {two_decimals(chance)}" if chance is not None else shown
 

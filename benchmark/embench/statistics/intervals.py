@@ -33,7 +33,7 @@ class Estimate:
     """A number with its spread and interval.
 
     Args:
-        std: the standard deviation over what `over` names: subjects (`subjects`, `subjects and stimuli`), the
+        std: the standard deviation over what `over` names: subjects (`subjects`, `subjects_and_stimuli`), the
             `folds` of a seed (mean over seeds), or the `jackknife` (a standard error).
         low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom, or of the interval of
             `add_one`; None where nothing can vary. `shared`: the part of `error`^2 that is `training_overlap`, None
@@ -51,7 +51,7 @@ class Estimate:
     low: float | None
     high: float | None
     subjects: int
-    over: Literal["subjects", "subjects and stimuli", "folds", "jackknife"]
+    over: Literal["subjects", "subjects_and_stimuli", "folds", "jackknife"]
     left_out: tuple[Reason, ...] = ()
     comparisons: int | None = None
     without: np.ndarray | None = None
@@ -178,7 +178,7 @@ def over_stimuli_too(estimate: Estimate, without: np.ndarray) -> Estimate:
     if estimate.error is None or not df:
         return estimate
     widened = with_interval(estimate, math.hypot(estimate.error, error), min(estimate.df, df))
-    return replace(widened, over="subjects and stimuli", without_stimulus=without)
+    return replace(widened, over="subjects_and_stimuli", without_stimulus=without)
 
 
 def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Estimate | Undefined:

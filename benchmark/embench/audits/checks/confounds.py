@@ -560,7 +560,7 @@ def _explained(
         rows = e.model_rows(target.name)
         values = of(rows)
         if len(np.unique(values[values == values])) < 3:
-            reasons.append(_of_target(target, "few_values", what=_NUISANCES[name]))
+            reasons.append(_of_target(target, "few_values", what=Reason.make(_NUISANCES[name])))
             continue
         found = measure(e, target, rows, values, own=name == "subject")
         if isinstance(found, Undefined):
@@ -583,8 +583,8 @@ def _explained(
 _NUISANCES = {
     "subject": "subject",
     "stimulus": "stimulus",
-    "length": "length of the recording",
-    "order": "position in the files",
+    "length": "length_of_recording",
+    "order": "position_in_files",
 }
 
 

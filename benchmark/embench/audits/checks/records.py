@@ -15,6 +15,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
 from embench.leaderboard.verify import MANY_METHODS, wrong_scores, wrong_statements
 from embench.protocols import Fold, Protocol, find_access, recorded_given
+from embench.reasons import Reason
 from embench.records.audit import AuditFinding, CheckResult, Skipped
 from embench.records.findings import Severity
 from embench.records.ledger import looks_at
@@ -137,7 +138,7 @@ class Evidence(RecordEvidence):
     sources: Mapping[str, Store] = field(default_factory=dict)
     missing_sources: tuple[str, ...] = ()
     baselines: Sequence[Path] = ()
-    owed: Sequence[str] = ()
+    owed: Sequence[Reason] = ()
     seal: Literal["same", "other labels", "other files", "missing"] | None = None
 
 
@@ -228,10 +229,13 @@ def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
 def check_statements(e: RecordEvidence) -> CheckResult:
     """Checks that a record's statements on its dataset, protocol, method and folds fit together, and the published card
     and rules."""
-    wrong = list(wrong_statements(e.record))
+    wrong = [*map(Reason.make, wrong_statements(e.record))]
     if not wrong:
         return CheckResult({"differ": 0})
-    return CheckResult({"differ": len(wrong)}, (AuditFinding("severe", "contradictions", {"statements": wrong[:8]}),))
+    return CheckResult(
+        {"differ": len(wrong)},
+        (AuditFinding("severe", "contradictions", {"statements": wrong[:8]}),),
+    )
 
 
 def check_access(e: Evidence) -> CheckResult:
