@@ -247,7 +247,6 @@ _MORE: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, str]]] = {
         **_units(values),
         "where": " of the first block of each class" if values["of_first_block"] else "",
     },
-    "no_modality": lambda values: {"modalities": ", ".join(values["modalities"])},
     "other_sites": lambda values: {
         "steps": ", ".join(f"{step} at the {' and '.join(sites)}" for step, sites in values["steps"])
     },
@@ -279,7 +278,7 @@ class Reason(str):
         if isinstance(reason, cls):
             return reason
         known = REASON_TEXTS.get(reason)
-        shown = {name: "; ".join(map(str, v)) if isinstance(v, list) else v for name, v in values.items()}
+        shown = {name: _join(value) if isinstance(value, list) else value for name, value in values.items()}
         shown |= _MORE.get(reason, lambda _: {})(values)
         made = cls(reason if known is None else known.format_map(shown))
         values = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
@@ -305,6 +304,10 @@ class Reason(str):
     def json(self) -> dict[str, Any]:
         """Return the id and the values, as records hold them; a value may be a reason or several."""
         return {"id": self.id, **plain_values(self.values)}
+
+
+def _join(values: Sequence[Any]) -> str:
+    return ("; " if any(isinstance(value, Reason) for value in values) else ", ").join(map(str, values))
 
 
 def plain_values(value: Any) -> Any:

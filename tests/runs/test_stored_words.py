@@ -24,8 +24,8 @@ __all__ = ["giving"]
 
 NAMES = {"processor", "device", "by", "fingerprint", "licence", "title", "source", "name", "file", "repr", "best_other"}
 """Keys of names, versions and of texts that authors wrote about their own data or code."""
-CODE = ("code", "metrics")
-"""Keys below which each value is the package, the class and the digest of code."""
+CODE = ("code", "metrics", "conformance")
+"""Keys below which each value is the package, the class and the digest of code, or what a plugin raised."""
 READERS = {
     ".yaml": yaml.safe_load,
     ".json": json.loads,

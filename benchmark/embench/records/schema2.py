@@ -161,6 +161,8 @@ def translate_reason(text: str) -> Reason:
             if "why" in values:
                 several = [translate_reason(each) for each in str(values["why"]).split("; ")]
                 values["why"] = several if name == "folds_left_out" else several[0]
+            if "names" in values:
+                values["names"] = str(values["names"]).split(", ")
             if values.get("what") in _SENTENCES:
                 values["what"] = translate_reason(values["what"])
             return Reason.make(name, **values)
@@ -224,7 +226,8 @@ _WORDS = (
 def _pattern(template: str) -> tuple[re.Pattern[str], list[str]]:
     parts = [(re.escape(plain), name) for plain, name, _, _ in Formatter().parse(template)]
     fields = [name for _, name in parts if name]
-    return re.compile("".join(plain + ("(.+?)" if name else "") for plain, name in parts)), fields
+    groups = {None: "", "subjects": r"(\d+)"}
+    return re.compile("".join(plain + groups.get(name, "(.+?)") for plain, name in parts)), fields
 
 
 _PATTERNS = [(name, *_pattern(template)) for name, template in _WORDS]
