@@ -1,8 +1,8 @@
-"""Reasons why a number does not exist: ids with values in records, sentences on screens and pages."""
+"""Reasons and notes of records: ids with values in files, sentences on screens and pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 OTHER = "other"
@@ -127,8 +127,134 @@ REASON_TEXTS: Mapping[str, str] = {
     "pretrained_statistics": "statistics came with pretrained weights",
     "no_weights": "there are no weights beside the record",
     "tuned_network": "the validation scores of {trials} trials of a network are not computed again",
+    # what the reasons above count
+    "matched_comparisons": "matched comparisons",
+    "pairs_of_units": "pairs of units",
+    "bin_of_time": "bin of time",
+    "stimulus": "stimulus",
+    "subject": "subject",
+    "length_of_recording": "length of the recording",
+    "position_in_files": "position in the files",
+    # what severe findings of an audit say
+    "chosen_on_tested": "the setting was chosen on {subject}, who is also a test subject of that fold",
+    "chosen_on_other": "the setting was chosen on {subject}, who is not a validation subject of that fold",
+    "worse_trial": "trial {chosen} was taken, but trial {best} was better",
+    "of_choice": "seed {seed}, fold {fold}, {target}: {why}",
+    "other_choices": "the choices are not those that the run was made with",
+    "other_trial_score": (
+        "seed {seed}, fold {fold}, {target}, trial {trial}: {recorded} in the record, {recomputed} here"
+    ),
+    "wrongly_counted": (
+        "predictions: {n} units without one do not count as they should, such as {unit} of {target} with seed {seed}"
+    ),
+    "remembers_fold": (
+        "it remembers labels: predictions of seed {seed}, fold {fold} differ by up to {difference:.2g} after fold "
+        "{other} was trained on other labels of the subjects that they are of"
+    ),
+    "follows_true_labels": (
+        "it remembers labels: its predictions follow the true ones within subjects although it was trained on swapped "
+        "ones (a correlation of {correlation:.2f} at least)"
+    ),
+    # subjects that are left out
+    "not_in_protocol": "not among the protocol's subjects",
+    "no_label": "no label of any target",
+    "no_long_recording": "no recording that is long enough for a unit",
+    "no_modality": "none of {modalities}",
+    "no_prediction": "no prediction in the file",
+    "hidden_order": "the release hides in which order recordings came",
+    "one_session": "there is one session only",
+    "few_units_to_give": "there are fewer than {most} units of a class to give",
+    "class_not_given": "what is given lacks a class",
+    "class_not_scored": "the remaining units to score lacks a class",
+    "one_value_scored": "the remaining units to score has one value only",
+    "less_scored_than_given": "less is left to be scored than is given",
+    # calibration data and the scored units after them
+    "given_session": "given the first session of each subject, scored on later ones",
+    "given_half": "given the first half of each subject's blocks, scored on the second, a block later",
+    "given_blocks": "given up to {most} {units} from {given_blocks}; scored on {scored_blocks}",
+    "given_units": (
+        "given the first {units}{where}, up to {most}; scored on what comes at least a block and {guard_s:g} s later"
+    ),
+    # signals that are left out
+    "no_samples": "no samples",
+    "no_samples_left": "no samples are left after the rate conversion",
+    "missing_samples": "channel {channel}: {proportion:.0%} of the samples are missing",
+    "low_rate": "sampled at {rate_hz:g} Hz, too slow for its high-pass of {high_hz:g} Hz",
+    "not_recorded": "not recorded",
+    "of_file": "{file}: {why}",
+    "outside_video": "it lasts {seconds:.1f} s, and the recording is said to lie at {start:.1f} to {stop:.1f} s of it",
+    "before_first_frame": "it ends before the first requested frame",
+    "undecodable_from": "frames from {seconds:g} s on cannot be decoded",
+    "undecodable": "there is no frame that can be decoded",
+    "not_rgb": "its pictures cannot be made RGB: {error}",
+    "not_a_file": "this is not a regular file",
+    "no_video": "there is no video in it, only {streams}",
+    "not_a_video": "it cannot be read as a video: {error}",
+    "wrong_columns": "its columns are {columns}",
+    "unreadable": "cannot be read: {error}",
+    # where sensors were, measurement units, and folds of submissions
+    "other_sites": "{steps}",
+    "units_in_bands": "{signals}",
+    "own_folds": "the file's own",
+    "folds_of_protocol": "the protocol's",
+    "no_unit": "no unit",
+    # features that are left out, and checks of plugins
+    "constant_feature": "constant over the training units",
+    "follows_length": "a function of the length of the recording",
+    "passed": "passed",
+    "failed_check": "failed: {why}",
 }
-"""Id -> the sentence, with the names of its values in braces."""
+"""Id -> the sentence, with the names of its values, or of those of `_EXTRA`, in braces."""
+
+
+def _blocks_in_words(blocks: Sequence[tuple[str, int, Sequence[int]]]) -> str:
+    """Return the names of blocks by their conditions, such as `the first block of rest and the first of stress`.
+
+    Args:
+        blocks: condition, its number of blocks in a session, and which of these, from 1.
+    """
+    parts, noun = [], " block"
+    for name, total, which in blocks:
+        if total == 1:
+            parts.append(name)
+            continue
+        plural = "s" if noun and len(which) > 1 else ""
+        parts.append(f"the {_listed([*map(_ordinal, which)])}{noun}{plural} of {name}")
+        noun = ""
+    return _listed(parts)
+
+
+def _ordinal(n: int) -> str:
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return "first" if n == 1 else f"{n}{ending}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
+def _units(values: Mapping[str, Any]) -> dict[str, str]:
+    return {"units": "units of each class" if values["of_classes"] else "units"}
+
+
+_EXTRA: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, str]]] = {
+    "given_blocks": lambda values: {
+        **_units(values),
+        "given_blocks": _blocks_in_words(values["given"]),
+        "scored_blocks": _blocks_in_words(values["scored"]),
+    },
+    "given_units": lambda values: {
+        **_units(values),
+        "where": " of the first block of each class" if values["of_first_block"] else "",
+    },
+    "other_sites": lambda values: {
+        "steps": ", ".join(f"{step} at the {' and '.join(sites)}" for step, sites in values["steps"])
+    },
+    "units_in_bands": lambda values: {
+        "signals": "+".join(f"{unit}, {high:g} to {low:g} Hz" for unit, high, low in values["signals"])
+    },
+}
+"""Id -> what its sentence shows instead of its values."""
 
 
 class Reason(str):
@@ -152,7 +278,8 @@ class Reason(str):
         if isinstance(reason, cls):
             return reason
         known = REASON_TEXTS.get(reason)
-        shown = {name: "; ".join(value) if isinstance(value, list) else value for name, value in values.items()}
+        shown = {name: _join(value) if isinstance(value, list) else value for name, value in values.items()}
+        shown |= _EXTRA.get(reason, lambda _: {})(values)
         made = cls(reason if known is None else known.format_map(shown))
         values = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
         made.id, made.values = (OTHER, {"text": str(reason)}) if known is None else (reason, values)
@@ -162,7 +289,7 @@ class Reason(str):
     def read(cls, content: Mapping[str, Any]) -> Self:
         """Read what `json` wrote. Raises ValueError where it is not a reason."""
         try:
-            values = {name: _read(value) for name, value in content.items()}
+            values = {name: read_values(value) for name, value in content.items()}
             name = values.pop("id")
             return cls.make(values["text"]) if name == OTHER else cls._make_known(name, values)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
@@ -176,16 +303,34 @@ class Reason(str):
 
     def json(self) -> dict[str, Any]:
         """Return the id and the values, as records hold them; a value may be a reason or several."""
-        return {"id": self.id, **{name: _plain(value) for name, value in self.values.items()}}
+        return {"id": self.id, **plain_values(self.values)}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
+def _join(values: Sequence[Any]) -> str:
+    return ("; " if any(isinstance(value, Reason) for value in values) else ", ").join(map(str, values))
+
+
+def plain_values(value: Any) -> Any:
+    """Return plain values of any depth, with the id and the values of each reason."""
+    if isinstance(value, Mapping):
+        return {name: plain_values(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(each) for each in value]
     return value.json() if isinstance(value, Reason) else value
 
 
-def _read(value: Any) -> Any:
+def read_reason(content: Any) -> Any:
+    """Return the reason in a record, also one in words; other content as it is. Raises ValueError where it is none."""
+    if isinstance(content, Mapping):
+        return Reason.read(content)
+    return Reason.make(content) if isinstance(content, str) else content
+
+
+def read_values(value: Any) -> Any:
+    """Return what `plain_values` made plain: a mapping with an `id` is a reason. Raises ValueError where it is none."""
     if isinstance(value, list):
-        return [_read(each) for each in value]
-    return Reason.read(value) if isinstance(value, Mapping) else value
+        return [read_values(each) for each in value]
+    if isinstance(value, Mapping):
+        read = Reason.read if "id" in value else lambda part: {name: read_values(each) for name, each in part.items()}
+        return read(value)
+    return value

@@ -238,7 +238,7 @@ def left_out(of: Record) -> Record:
     who, run = worst_person(of), dict(of.run)
     cohort = {**run["cohort"], "subjects": [name for name in run["cohort"]["subjects"] if name != who]}
     cohort["session_s"] = {name: s for name, s in cohort["session_s"].items() if name != who}
-    cohort["left_out"] = [*cohort["left_out"], {"subject": who, "reason": "no label of any target"}]
+    cohort["left_out"] = [*cohort["left_out"], {"subject": who, "reason": {"id": "no_label"}}]
     kept = of.labels["subject"] != who
     return replace(
         of,

@@ -84,7 +84,7 @@ def test_a_refusal_is_a_look_and_the_second_run_does_not_conform(
     with pytest.raises(PluginError, match="depends on the units that were predicted before it"):
         method(bench, tmp_path / "one", "Writes")
     again = method(bench, tmp_path / "two", "Writes")
-    assert again.manifest["conformance"]["fusion"].startswith("failed: ")
+    assert again.manifest["conformance"]["fusion"]["id"] == "failed_check"
     assert again.manifest["test_evaluations"] == {"arousal": 2}
     assert again.manifest["methods_evaluated"] == {"arousal": 1}
 
@@ -118,7 +118,7 @@ def test_a_retraining_finds_what_conformance_did_not_see(bench: Bench, tmp_path:
     with pytest.raises(PluginError):
         method(bench, tmp_path / "one", "WritesInRuns")
     run = method(bench, tmp_path / "two", "WritesInRuns")
-    assert run.manifest["conformance"]["fusion"] == "passed"
+    assert run.manifest["conformance"]["fusion"] == {"id": "passed"}
     found = audit_run(run.folder, retrained=1, out=tmp_path, trust_code=True).checks["permuted_labels"].findings
     assert "remembers labels" in " ".join(finding.what for finding in found if finding.severity == "severe")
 

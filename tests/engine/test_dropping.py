@@ -52,8 +52,8 @@ def test_what_z_scoring_leaves_of_means_and_sds_is_dropped_and_named() -> None:
     assert np.isfinite(left[:, :6]).all()
     assert dropped_names(specs) == {
         "ecg": {
-            "mean": "constant over the training units",
-            "sd": "a function of the length of the recording",
+            "mean": {"id": "constant_feature"},
+            "sd": {"id": "follows_length"},
         }
     }
     (note,) = dropping_notes(specs)

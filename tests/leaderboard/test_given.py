@@ -133,11 +133,11 @@ CLAIMS: dict[str, tuple[dict[str, Any], str]] = {
         "calibration_data: 0, but the method is compared with calibration_normalised, calibration_only, no_calibration",
     ),
     "no labels": (
-        {"calibration_data": {"unlabelled": 5}, "target_access": "5 unlabelled units a class"},
+        {"calibration_data": {"unlabelled": 5}, "target_access": "5_unlabelled_units"},
         "unlabelled:5, but the method is compared with calibration_normalised, calibration_only, no_calibration",
     ),
     "less": (
-        {"calibration_data": {"labelled": 2}, "target_access": "2 labelled units a class"},
+        {"calibration_data": {"labelled": 2}, "target_access": "2_labelled_units"},
         "calibration_data: 2, but config.calibration_data is 5",
     ),
     "not said": (

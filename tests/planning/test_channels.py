@@ -120,7 +120,9 @@ def test_weights_are_held_to_the_same_rule(bench):
 def test_the_sites_stand_in_the_record_and_on_the_row(bench):
     done = run(request(bench, "ppg", train_dataset=body("Finger")))
     words = "trained at the finger, tested at the wrist"
-    assert yaml.safe_load((done.folder / "run.yaml").read_text())["sites"] == {"ppg": words}
+    assert yaml.safe_load((done.folder / "run.yaml").read_text())["sites"] == {
+        "ppg": {"id": "other_sites", "steps": [["trained", ["finger"]], ["tested", ["wrist"]]]}
+    }
     assert f"ppg {words}" in describe_differences(check_manifest(done.manifest, "run.yaml"))
 
 

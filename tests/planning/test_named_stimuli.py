@@ -93,7 +93,7 @@ def test_folds_of_a_submission_keep_related_films_apart(films, rules, tmp_path):
     half = {f"p0{n}": n % 2 for n in range(6)}
     own = [{**row, "fold": 2 * half[row["subject"]] + part[row["stimulus"]]} for row in rows]
     made = score(put(tmp_path / "own.csv", own), plugin("Tiny"), protocol=protocol, data_root=films.data, out=tmp_path)
-    assert made.manifest["submission"]["folds"] == {"0": "the file's own"}
+    assert made.manifest["submission"]["folds"] == {"0": {"id": "own_folds"}}
     whole = [{**row, "fold": half[row["subject"]]} for row in rows]  # a fold that tests all films trains on none
     with pytest.raises(CheckFailed, match="has no training units"):
         score(put(tmp_path / "own.csv", whole), plugin("Tiny"), protocol=protocol, data_root=films.data)

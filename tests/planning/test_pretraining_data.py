@@ -110,7 +110,7 @@ def test_an_encoder_gets_its_signals_in_their_unit(shared, file, name, memory_by
 
 def test_the_record_names_unit_and_band_of_what_is_not_standardised(shared, file):
     done = shared.run(**{**options(file, "InItsUnit"), "modalities": "ecg"}, dev=True)
-    assert done.manifest["measurement_units"] == {"ecg": "mV, 0.5 to 32 Hz"}
+    assert done.manifest["measurement_units"] == {"ecg": {"id": "units_in_bands", "signals": [["mV", 0.5, 32.0]]}}
 
 
 @pytest.mark.slow

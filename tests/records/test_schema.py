@@ -34,7 +34,7 @@ def test_records_are_written_in_schema_3(folder: Path) -> None:
         assert next(iter(content.items())) == ("schema", 3)
     assert len(run["cohort"]["subjects"]) == 12
     primary_metric = scores["scores"]["stress"]["auroc_within"]
-    assert (primary_metric["subjects"], primary_metric["over"]) == (12, "subjects and stimuli")
+    assert (primary_metric["subjects"], primary_metric["over"]) == (12, "subjects_and_stimuli")
     assert read_scores(folder) == Scores(scores) == read_record(folder).scores
 
 

@@ -95,7 +95,7 @@ def test_a_file_of_several_amounts_makes_a_record_of_each_with_what_the_others_s
     runs = {str(result.manifest["calibration_data"]): result for result in results}
     assert list(runs) == ["{}", "{'unlabelled': 2}", "{'labelled': 2}"]
     labelled = runs["{'labelled': 2}"]
-    assert labelled.manifest["target_access"] == "2 labelled units a class"
+    assert labelled.manifest["target_access"] == "2_labelled_units"
     personal = labelled.scores.calibration_gain("stress")
     assert set(personal.compared_with) == {
         "no_calibration",

@@ -33,7 +33,7 @@ def test_the_record_tells_what_a_subject_gave_and_what_is_gained_by_it(tmp_path:
     assert set(map(frozenset, roles.values())) == {
         frozenset({"train"}), frozenset({"val", "gives"}), frozenset({"test", "gives"}),
     }  # fmt: skip
-    assert known.run["target_access"] == f"unlabelled, labelled earlier {gives}"
+    assert known.run["target_access"] == f"unlabelled+labelled_{gives}"
     audited = audit_run(done.folder, dataset=str(days))
     assert not [finding.what for _, finding in audited.findings if finding.severity == "severe"]
     table = done.predictions

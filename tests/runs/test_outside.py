@@ -239,7 +239,7 @@ def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
     missing = {"units": 4, "labelled": 4, "subjects": {"p02": 4}, "predictions": 4}
     assert made.manifest["submission"]["missing"] == {"arousal": missing}
     assert made.scores["absent"] == {"arousal": 4 + 18}  # all of p05
-    assert made.manifest["cohort"]["left_out"] == [{"subject": "p05", "reason": "no prediction in the file"}]
+    assert made.manifest["cohort"]["left_out"] == [{"subject": "p05", "reason": {"id": "no_prediction"}}]
     assert made.scores["scores"]["arousal"]["auroc"]["subjects"] == 8  # p05 with ties
     assert len(rows_of(made.folder / "predictions.csv.gz")) == len(rows) - 4
 
@@ -256,7 +256,7 @@ def test_subjects_without_labels_are_passed_over(tmp_path):
     path = put(tmp_path / "mine.csv", [*rows, stranger])
     made = score(path, plugin("Tiny"), protocol=protocol, data_root=root, out=tmp_path / "out")
     assert as_if_proven(made.scores) == done.scores
-    assert made.manifest["submission"]["ignored"] == {"p00": "no label of any target"}
+    assert made.manifest["submission"]["ignored"] == {"p00": {"id": "no_label"}}
 
 
 def test_folds_of_the_file_are_what_controls_are_fitted_in(arousal, scored):

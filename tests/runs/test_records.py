@@ -53,12 +53,12 @@ def test_who_is_left_out_is_listed_with_the_reason(mixed, tmp_path):
     bench = in_few_folds(mixed, tmp_path, folds=3)
     result = bench.run("Moments", fusion="logreg", modalities="eda")
     left_out = {row["subject"]: row["reason"] for row in result.manifest["cohort"]["left_out"]}
-    assert left_out == {"p00": "no label of any target", "p01": "none of eda"}
+    assert left_out == {"p00": {"id": "no_label"}, "p01": {"id": "no_modality", "modalities": ["eda"]}}
     assert result.manifest["cohort"]["subjects"] == ["p02", "p03", "p04", "p05", "p06"]
     rows = folds_of(result)
     reasons = {row["subject"]: {r["reason"] for r in rows if r["subject"] == row["subject"]} for row in rows}
-    assert reasons.pop("p00") == {"left out: no label of any target"}
-    assert reasons.pop("p01") == {"left out: none of eda"}
+    assert reasons.pop("p00") == {"no_label"}
+    assert reasons.pop("p01") == {"no_modality"}
     assert set(reasons) == {"p02", "p03", "p04", "p05", "p06"}
     assert all(reason == {""} for reason in reasons.values())
     # p01 keeps a place in the partition, whatever the modalities, but neither trains nor is tested.

@@ -49,7 +49,9 @@ def test_a_run_of_video_alone_scores_all_who_can_be_seen(filmed, tmp_path):
     result = run(request(filmed, tmp_path))
     record = yaml.safe_load((result.folder / "run.yaml").read_text())
     assert record["cohort"]["subjects"] == ["p00", "p01", "p02", "p03", "p04"]
-    assert [dict(row) for row in record["cohort"]["left_out"]] == [{"subject": "p05", "reason": "none of video"}]
+    assert [dict(row) for row in record["cohort"]["left_out"]] == [
+        {"subject": "p05", "reason": {"id": "no_modality", "modalities": ["video"]}}
+    ]
     assert predicted(result.folder) == {f"p{n:02d}-v{r}" for n in range(5) for r in range(4)} - {"p02-v1"}
 
 

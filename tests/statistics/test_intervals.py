@@ -97,11 +97,11 @@ def test_an_interval_over_stimuli_too_adds_their_variance() -> None:
         estimate.mean,
         pytest.approx(error),
         5,
-        "subjects and stimuli",
+        "subjects_and_stimuli",
     )
     assert both.high - both.mean == pytest.approx(stats.t.ppf(0.975, 5) * error)
     again = known(paired_difference(both, both, np.arange(12)))
-    assert (again.low, again.high, again.over) == (0.0, 0.0, "subjects and stimuli")
+    assert (again.low, again.high, again.over) == (0.0, 0.0, "subjects_and_stimuli")
 
 
 @pytest.mark.parametrize("symmetric", [True, False])

@@ -195,7 +195,7 @@ def test_where_subjects_share_stimuli_the_score_inside_subjects_covers_other_sti
         without.append(scored(replace(run, predictions=kept), target)["scores"]["stress"][metric]["mean"])
     own = (alone["high"] - alone["mean"]) / stats.t.ppf(0.975, alone["subjects"] - 1)
     error = np.hypot(own, jackknife_error(np.array(without))[0])
-    assert (both["mean"], both["over"]) == (alone["mean"], "subjects and stimuli")
+    assert (both["mean"], both["over"]) == (alone["mean"], "subjects_and_stimuli")
     assert both["high"] - both["mean"] == pytest.approx(stats.t.ppf(0.975, 11) * error)
 
 

@@ -44,7 +44,7 @@ def drawn(rng: np.random.Generator, film: float, emotion: float) -> Estimate:
 def test_who_recognises_films_is_at_chance_and_the_interval_covers_other_films() -> None:
     rng = np.random.default_rng(0)
     made = [drawn(rng, film=1.0, emotion=0.0) for _ in range(40)]
-    assert {(e.over, e.df) for e in made} == {("subjects and stimuli", SUBJECTS - 1)}
+    assert {(e.over, e.df) for e in made} == {("subjects_and_stimuli", SUBJECTS - 1)}
     means, errors = np.array([e.mean for e in made]), np.array([e.error for e in made], float)
     assert np.mean(means) == pytest.approx(0.5, abs=3 * means.std() / 40**0.5)
     assert 1.0 <= np.sqrt((errors**2).mean()) / means.std() <= 1.7

@@ -140,7 +140,7 @@ def _redefined_modalities(manifest: Manifest) -> list[Reason]:
                 hint=f"install {recorded.package} {recorded.version}; embench list modality",
             )
         if fields := registry.find_modality(name).difference(recorded.content()):
-            found.append(Reason.make("other_modality", name=name, fields=", ".join(fields)))
+            found.append(Reason.make("other_modality", name=name, fields=[*fields]))
     return found
 
 

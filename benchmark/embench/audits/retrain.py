@@ -22,6 +22,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
 from embench.planning.graph import Graph, find_frozen_networks
 from embench.planning.plan import Plan, default_workers, make
+from embench.reasons import Reason
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.findings import Severity
 from embench.runs import evaluate
@@ -113,9 +114,8 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
         (then,) = (c for c in tuning.choices if (c.seed, c.fold, c.target) == (now.seed, now.fold, now.target))
         for trial, (a, b) in enumerate(zip(then.scores, now.scores, strict=bool(then.scores))):
             if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > VALIDATION_TOLERANCE:
-                apart.append(
-                    f"seed {now.seed}, fold {now.fold}, {now.target}, trial {trial}: {a} in the record, {b} here"
-                )
+                about = {"seed": now.seed, "fold": now.fold, "target": now.target, "trial": trial}
+                apart.append(Reason.make("other_trial_score", **about, recorded=a, recomputed=b))
     figures = {"trials": len(trials), "seed": picked[0][0], "fold": picked[0][1], "differ": len(apart)}
     if not apart:
         return CheckResult(figures)

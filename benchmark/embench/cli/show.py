@@ -425,9 +425,9 @@ def describe_protocol(name: str) -> dict[str, Any]:
 
 
 def _describe_access(protocol: Protocol) -> str:
-    known, _, trained_on = protocol.target_access.partition(", ")
+    known, _, trained_on = protocol.target_access.partition("+")
     if trained_on:
-        return f"{_ACCESS[known]}; and labelled {trained_on.removeprefix('labelled ')}"
+        return f"{_ACCESS[known]}; and labelled earlier {trained_on.removeprefix('labelled_')}"
     return _ACCESS[known] + (", and the calibration data" if protocol.personal else "")
 
 

@@ -41,6 +41,7 @@ from embench.protocols import (
     session_lengths,
     whole_recordings,
 )
+from embench.reasons import Reason
 from embench.records.predictions import ANY_SEED, Labels
 from embench.records.wording import format_share
 from embench.store import Store
@@ -145,8 +146,8 @@ def list_exclusions(
     cut: set[str],
     sensed: set[str],
     modalities: Sequence[str],
-    unusable: Mapping[str, str],
-) -> tuple[dict[str, str], ...]:
+    unusable: Mapping[str, Reason],
+) -> tuple[dict[str, Any], ...]:
     """Return the subjects who are not in the cohort, with the reason.
 
     Args:
@@ -158,13 +159,13 @@ def list_exclusions(
     for subject in sorted({entry.subject for entry in store.recordings}):
         reason = unusable.get(subject)
         if included_subjects is not None and subject not in included_subjects:
-            reason = "not among the protocol's subjects"
+            reason = Reason.make("not_in_protocol")
         elif not reason and subject not in labelled:
-            reason = "no label of any target"
+            reason = Reason.make("no_label")
         elif not reason and subject not in cut:
-            reason = "no recording that is long enough for a unit"
+            reason = Reason.make("no_long_recording")
         elif not reason and subject not in sensed:
-            reason = f"none of {', '.join(modalities)}"
+            reason = Reason.make("no_modality", modalities=[*modalities])
         rows += [{"subject": subject, "reason": reason}] if reason else []
     return tuple(rows)
 
@@ -285,7 +286,7 @@ class Cohort:
     label: Mapping[str, np.ndarray]
     eligible: tuple[int, ...]
     positions: tuple[int, ...]
-    excluded: tuple[Mapping[str, str], ...]
+    excluded: tuple[Mapping[str, Any], ...]
     length_s: float
     roster: tuple[Unit, ...]
     modalities: tuple[str, ...] = ()

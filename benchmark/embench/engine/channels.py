@@ -9,6 +9,7 @@ from typing import NamedTuple
 from embench import registry
 from embench.errors import PluginError, UsageError
 from embench.interfaces.recording import parse_modality
+from embench.reasons import Reason
 from embench.registry.fragments import SITES
 
 ANY_SITE = frozenset({"ppg", "resp", "temp", "eda"})
@@ -131,7 +132,7 @@ def check_available(
         )
 
 
-def describe_sites(stops: Sequence[tuple[str, Sequence[Channel]]]) -> str | None:
+def describe_sites(stops: Sequence[tuple[str, Sequence[Channel]]]) -> Reason | None:
     """Describe a modality's sensor sites at each step (`pretrained`, `trained`, `tested`); None if they are equal or
     unknown.
 
@@ -139,11 +140,11 @@ def describe_sites(stops: Sequence[tuple[str, Sequence[Channel]]]) -> str | None
     >>> describe_sites([("trained", [finger]), ("tested", [wrist])])
     'trained at the finger, tested at the wrist'
     """
-    sites = [(step, " and ".join(dict.fromkeys(c.site for c in channels if c.site))) for step, channels in stops]
-    known = dict.fromkeys((step, site) for step, site in sites if site)
-    if len({site for _, site in known}) < 2:
+    sites = [(step, tuple(dict.fromkeys(c.site for c in channels if c.site))) for step, channels in stops]
+    known = dict.fromkeys((step, at) for step, at in sites if at)
+    if len({at for _, at in known}) < 2:
         return None
-    return ", ".join(f"{step} at the {site}" for step, site in known)
+    return Reason.make("other_sites", steps=[[step, [*at]] for step, at in known])
 
 
 def _list_channels(channels: Sequence[Channel]) -> str:

@@ -17,6 +17,7 @@ from embench.engine.rows import Grid, Rows
 from embench.errors import DataError
 from embench.interfaces.tokens import Batch, InputSpec
 from embench.nn import hide
+from embench.reasons import Reason
 from embench.store import SignalArray, Store, derive
 
 # Each subject is z-scored over all its recordings (or as the protocol's `normalise` says) when batches are made, by the
@@ -382,7 +383,7 @@ FOLLOWS_LENGTH = 0.99
 CONSTANT = 1e-6
 """SD below which a feature counts as constant: absolute for z-scored signals or features, else relative to the mean."""
 
-REASONS = {"constant": "constant over the training units", "length": "a function of the length of the recording"}
+REASONS = {"constant": Reason.make("constant_feature"), "length": Reason.make("follows_length")}
 
 
 def drop_misleading(
@@ -434,13 +435,13 @@ def mask_dropped_features(feed: FeatureFeed, spec: InputSpec) -> FeatureFeed:
     return replace(feed, array=array)
 
 
-def dropped_names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, str]]:
-    """Return modality -> feature -> the reason why the feature was dropped."""
-    found: dict[str, dict[str, str]] = {}
+def dropped_names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, Any]]:
+    """Return modality -> feature -> the reason why the feature was dropped, as records hold it."""
+    found: dict[str, dict[str, Any]] = {}
     for m, spec in specs.items():
         for reason, words in REASONS.items():
             for i in spec.fitted.get(reason, ()):
-                found.setdefault(m, {})[_feature_name(spec, int(i))] = words
+                found.setdefault(m, {})[_feature_name(spec, int(i))] = words.json()
     return found
 
 

@@ -42,6 +42,7 @@ from embench.leaderboard.entries import (
     load_summands,
 )
 from embench.leaderboard.nonces import NONCES_FILE
+from embench.protocols import format_access
 from embench.records.audit import format_audit_status
 from embench.records.manifest import Manifest, WeightsPart, describe_tuning, explain_refused_seeds, method_kind
 from embench.records.pretraining_comparison import (
@@ -345,7 +346,7 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
         method_kind=method_kind(run.method),
         recipe=run.recipe.preset,
         assumed=tuple(run.recipe.assumed),
-        target_access=run.target_access,
+        target_access=format_access(run.target_access),
         pretraining_overlap=run.pretraining_overlap,
         measurement_units="; ".join(_describe_kept_units(run)),
         answers={} if run.protocol.leaks else {each.question: each for each in answers.answers},
@@ -451,7 +452,7 @@ def _describe_training_data(run: Manifest) -> str:
     return f" of {manifest['converted']['layout']}, trained on {'; '.join(words) or 'unknown data'}"
 
 
-def _list_foreign_plugins(run: Manifest) -> dict[str, str]:
+def _list_foreign_plugins(run: Manifest) -> Mapping[str, str]:
     """Return part of the method -> result of its conformance checks, for plugins that are not bundled."""
     names = {f"encoder[{m}]": name for m, name in run.method.encoders.items()}
     names |= {"fusion": run.method.fusion} if run.method.fusion else {}

@@ -35,14 +35,14 @@ from embench.protocols import (
     recorded_given,
     recorded_protocol,
 )
-from embench.reasons import Reason
+from embench.reasons import Reason, read_reason
 from embench.records import find_time_context
 from embench.records.audit import AUDIT_FILE, PUBLISHED_VERSION, VERSION, read_audit
 from embench.records.findings import SEVERITIES, find_wrong_field
 from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
 from embench.records.record import Record, digests_of, read_record
-from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, Scores, differences, read_reason
+from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, Scores, differences
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
 from embench.statistics.gains import primary_metric_summands

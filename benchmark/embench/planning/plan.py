@@ -59,6 +59,7 @@ from embench.planning.weights import (
     trained_on,
 )
 from embench.protocols import Fold, Protocol, count_leaks, describe_leaks, load_protocol
+from embench.reasons import Reason
 from embench.records.manifest import MethodKind, Overlap, seeds_taken
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.wording import name_without_package
@@ -373,7 +374,7 @@ class Plan:
     setting: Setting
     started: weights.Weights | None = None
     cohorts: tuple[Cohort, ...] = ()
-    sites: Mapping[str, str] = field(default_factory=dict)
+    sites: Mapping[str, Reason] = field(default_factory=dict)
     tuning: Tuning | None = None
 
     @property

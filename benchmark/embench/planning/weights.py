@@ -38,6 +38,7 @@ from embench.planning.method import choose_modalities
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
 from embench.planning.request import Request, assign
 from embench.protocols import Protocol, load_protocol
+from embench.reasons import Reason
 from embench.records import record
 from embench.records.manifest import OVERLAP_OF, Overlap
 from embench.records.pretraining_comparison import RANDOM
@@ -534,7 +535,7 @@ def check_handovers(
     test: Cohort,
     sources: Mapping[Origin, Cohort],
     started: Weights | None,
-) -> dict[str, str]:
+) -> dict[str, Reason]:
     """Check that each network reads the same channels, with tensors of the same shapes, from its initial weights
     through all pretraining steps to its training and test data. Return modality -> sensor sites in words, for
     modalities whose sensor sites differ between steps.

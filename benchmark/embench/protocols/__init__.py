@@ -36,6 +36,7 @@ from embench.protocols.slices import (
     Slices,
     cut_slices,
     find_access,
+    format_access,
     prove_slices,
     recorded_given,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "find_access",
     "fitted_rule",
     "follow_recordings",
+    "format_access",
     "label_units",
     "load_protocol",
     "make_units",

@@ -386,9 +386,9 @@ class Protocol(_Rules):
         labels, or labelled calibration data. If each run requests its own amount of calibration units, see
         `Given.access`."""
         without = {"none": "none", "given": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
-        more = {"session": "labelled earlier session", "blocks": "labelled earlier blocks"}
+        more = {"session": "labelled_session", "blocks": "labelled_blocks"}
         labelled = more.get(self.personal.gives) if self.personal else None
-        return ", ".join(filter(None, (without, labelled)))
+        return "+".join(filter(None, (without, labelled)))
 
     @property
     def deviations(self) -> dict[str, str]:

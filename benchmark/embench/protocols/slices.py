@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from embench.errors import CheckFailed, UsageError
 from embench.protocols.schema import PersonalRules, Protocol
 from embench.protocols.units import Placed
+from embench.reasons import Reason
 
 BLOCKS_NAMED = 6
 """Most kinds of blocks that a sentence names individually."""
@@ -30,30 +31,29 @@ class _Block(NamedTuple):
     scored: bool
 
 
-def slices_in_words(
+def describe_slices(
     rules: PersonalRules, placed: Placed, block: np.ndarray, rank: np.ndarray, scored: np.ndarray, most: int
-) -> str:
+) -> Reason:
     """Return a description of calibration data and scored units; block by block if tasks came in one order.
 
     Args:
         block, rank, scored: (n,) as in `Slices`."""
     if rules.gives == "session":
-        return "given the first session of each subject, scored on later ones"
+        return Reason.make("given_session")
     if rules.gives == "blocks":
-        return "given the first half of each subject's blocks, scored on the second, a block later"
-    what = "units" if placed.classes == 1 else "units of each class"
+        return Reason.make("given_half")
+    of_classes = placed.classes > 1
     designs = Counter(
         tuple(_subject_blocks(placed, own, block[own], rank[own] > 0, scored[own]))
         for own in placed.by_subject.values()
         if scored[own].any()
     )
     blocks = designs.most_common(1)[0][0] if placed.fixed_order and designs else ()
-    given, tested = (_name_blocks([each for each in blocks if getattr(each, part)]) for part in ("given", "scored"))
+    given, tested = (_sort_blocks([each for each in blocks if getattr(each, part)]) for part in ("given", "scored"))
     if given and tested:
-        return f"given up to {most} {what} from {given}; scored on {tested}"
-    where = " of the first block of each class" if placed.fixed_order and placed.classes > 1 else ""
-    later = f"at least a block and {rules.guard_s:g} s later"
-    return f"given the first {what}{where}, up to {most}; scored on what comes {later}"
+        return Reason.make("given_blocks", most=most, of_classes=of_classes, given=given, scored=tested)
+    first = {"of_first_block": placed.fixed_order and of_classes, "guard_s": rules.guard_s}
+    return Reason.make("given_units", most=most, of_classes=of_classes, **first)
 
 
 def _subject_blocks(
@@ -74,32 +74,15 @@ def _block_name(placed: Placed, i: int) -> str:
     return placed.names[value] if 0 <= value < len(placed.names) else f"condition {value}"
 
 
-def _name_blocks(blocks: Sequence[_Block]) -> str:
-    """Return the names of blocks by their conditions, such as `the first block of rest and the first of stress`; empty
-    if there are too many blocks."""
+def _sort_blocks(blocks: Sequence[_Block]) -> list[list[Any]]:
+    """Return the condition of blocks, its number of blocks in a session, and which of these, in temporal order; empty
+    if there are too many blocks to name."""
     by_name = attrgetter("name")
     kinds = [list(some) for _, some in groupby(sorted(blocks, key=by_name), by_name)]
-    if not 0 < len(kinds) <= BLOCKS_NAMED or any(len(some) > BLOCKS_NAMED for some in kinds):
-        return ""
+    if len(kinds) > BLOCKS_NAMED or any(len(some) > BLOCKS_NAMED for some in kinds):
+        return []
     kinds.sort(key=lambda some: blocks.index(some[0]))
-    parts, noun = [], " block"
-    for some in kinds:
-        if some[0].total == 1:
-            parts.append(some[0].name)
-            continue
-        which = _join_with_and([_ordinal(each.nth) for each in some])
-        parts.append(f"the {which}{noun}{'s' if noun and len(some) > 1 else ''} of {some[0].name}")
-        noun = ""
-    return _join_with_and(parts)
-
-
-def _ordinal(n: int) -> str:
-    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return "first" if n == 1 else f"{n}{ending}"
-
-
-def _join_with_and(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+    return [[some[0].name, some[0].total, [each.nth for each in some]] for some in kinds]
 
 
 # A subject's units are ordered in time, in blocks: a block is a section of one condition, a recording or, in a single
@@ -131,7 +114,7 @@ class Given:
     `session` without labels.
 
     >>> Given.read("unlabelled:5").to_record(), Given.read("2").access, Given.read("0").access
-    ({'unlabelled': 5}, '2 labelled units a class', 'none')
+    ({'unlabelled': 5}, '2_labelled_units', 'none')
     """
 
     units: int = 0
@@ -185,7 +168,7 @@ class Given:
         """Access to test subjects; leaderboards rank each access separately."""
         if self.session:
             return "unlabelled"
-        return f"{self.units} {'' if self.labelled else 'un'}labelled units a class" if self.units else "none"
+        return f"{self.units}_{'' if self.labelled else 'un'}make_labelled_task" if self.units else "none"
 
     @property
     def place(self) -> tuple[float, int]:
@@ -196,6 +179,18 @@ class Given:
 def recorded_given(plain: Mapping[str, int | str] | None) -> Given | None:
     """Return the calibration data in a record; None under protocols that do not request any."""
     return None if plain is None else Given.from_record(plain)
+
+
+def format_access(access: str) -> str:
+    """Return an access to test subjects in words.
+
+    >>> format_access("2_labelled_units"), format_access("unlabelled+labelled_session")
+    ('2 labelled units a class', 'unlabelled, labelled earlier session')
+    """
+    session, _, earlier = access.partition("+")
+    n, _, units = session.partition("_")
+    words = f"{n} {units.removesuffix('_units')} units a class" if units else session
+    return f"{words}, labelled earlier {earlier.removeprefix('labelled_')}" if earlier else words
 
 
 def find_access(protocol: Protocol, given: Given | None) -> str:
@@ -221,8 +216,8 @@ class Slices:
     scored: np.ndarray
     block: np.ndarray
     most: int
-    unusable: Mapping[str, str]
-    words: str
+    unusable: Mapping[str, Reason]
+    words: Reason
 
     def select_given(self, units: int) -> np.ndarray:
         """Return (n,) True for each subject's first `units` units of each class."""
@@ -272,22 +267,22 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
 
 def _cut_subject(
     rules: PersonalRules, placed: Placed, own: np.ndarray, block: np.ndarray, most: int
-) -> tuple[np.ndarray, np.ndarray, str]:
+) -> tuple[np.ndarray, np.ndarray, Reason | None]:
     """Return (k,) rank and (k,) True if scored, for each of a subject's units, and the reason if it cannot take
     part."""
     code, times = placed.code(own), placed.times(own)
     inside = (code >= 0) & (block >= 0)
     rank, scored = np.zeros(len(own), np.int64), np.zeros(len(own), bool)
     if rules.gives != "session" and placed.hidden(own):
-        return rank, scored, "the release hides in which order recordings came"
+        return rank, scored, Reason.make("hidden_order")
     if rules.gives == "session" and len(np.unique(times[:, 0])) < 2:
-        return rank, scored, "there is one session only"
+        return rank, scored, Reason.make("one_session")
     for k in range(placed.classes):
         first = np.flatnonzero(inside & (code == k) & _givable(rules, placed, times, block, inside, code == k))
         chosen = first[:most] if rules.gives == "units" else first
         if not len(chosen) or (rules.gives == "units" and len(chosen) < most):
-            few = f"there are fewer than {most} units of a class to give"
-            return rank, scored, few if len(chosen) else "what is given lacks a class"
+            few = Reason.make("few_units_to_give", most=most)
+            return rank, scored, few if len(chosen) else Reason.make("class_not_given")
         rank[chosen] = np.arange(1, len(chosen) + 1)
     given = rank > 0
     last = block[given].max()
@@ -296,14 +291,10 @@ def _cut_subject(
         scored &= times[:, 0] > times[given, 0].max()
     lacking = set(range(placed.classes)) - set(code[scored].tolist())
     if lacking or (placed.classes == 1 and len(np.unique(placed.y[own[scored]])) < 2):
-        return (
-            rank,
-            scored,
-            f"the remaining units to score {'lacks a class' if placed.classes > 1 else 'has one value only'}",
-        )
+        return rank, scored, Reason.make("class_not_scored" if placed.classes > 1 else "one_value_scored")
     if rules.gives == "units" and scored.sum() < given.sum():
-        return rank, scored, "less is left to be scored than is given"
-    return rank, scored, ""
+        return rank, scored, Reason.make("less_scored_than_given")
+    return rank, scored, None
 
 
 def _givable(
@@ -344,7 +335,7 @@ def _combine_slices(
     placed: Placed,
     own: Mapping[str, np.ndarray],
     blocks: Mapping[str, np.ndarray],
-    cut: Mapping[str, tuple[np.ndarray, np.ndarray, str]],
+    cut: Mapping[str, tuple[np.ndarray, np.ndarray, Reason | None]],
     most: int,
 ) -> Slices:
     """Combine the slices of all subjects; `cut`: subject -> result of `_cut_subject`."""
@@ -354,7 +345,7 @@ def _combine_slices(
         block[at] = blocks[name]
         if not cut[name][2]:
             rank[at], scored[at], _ = cut[name]
-    words = slices_in_words(rules, placed, block, rank, scored, most)
+    words = describe_slices(rules, placed, block, rank, scored, most)
     for array in (rank, scored, block):
         array.flags.writeable = False
     unusable = {name: why for name, (*_, why) in cut.items() if why}

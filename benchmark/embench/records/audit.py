@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from embench.errors import CheckFailed, DataError
 from embench.files import SEAL, DamagedError, parse_json, read_sealed_json, read_text, saving, sealed_json, write_text
-from embench.reasons import Reason
+from embench.reasons import Reason, plain_values, read_values
 from embench.records.findings import (
     FINDINGS,
     SEVERITIES,
@@ -78,7 +78,7 @@ def _describe_finding(row: Mapping[str, Any]) -> ShownFinding:
     if find_wrong_field(known) is not None or not isinstance(evidence, Mapping):
         return ShownFinding(str(check), str(severity), UNKNOWN, "", "")
     finding = AuditFinding(row["severity"], str(name), evidence)
-    return ShownFinding(str(check), finding.severity, finding.what, finding.todo, evidence)
+    return ShownFinding(str(check), finding.severity, finding.what, finding.todo, read_values(evidence))
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Audit:
             "measured": {name: dict(checked.figures) for name, checked in self.checks.items()},
             "skipped": {name: [why.json() for why in reasons] for name, reasons in self.skipped.items()},
         }
-        plain: dict[str, Any] = json.loads(json.dumps(content, default=float))
+        plain: dict[str, Any] = json.loads(json.dumps(plain_values(content), default=float))
         return plain
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from embench.reasons import Reason, read_values
 from embench.records.scores import confounds_in_words
 
 Severity = Literal["severe", "warning", "note"]
@@ -35,6 +36,7 @@ class FindingText(NamedTuple):
     def render(self, evidence: FoundValues) -> str:
         """Return the sentence. Raises KeyError, TypeError or ValueError where the evidence is of another kind of
         finding."""
+        evidence = read_values(dict(evidence))
         return self.what.format_map({**evidence, **self.values(evidence)})
 
 
@@ -102,8 +104,11 @@ def _is_adjusted(value: Any) -> bool:
     return figures and value["level"] in _LEVELS and type(value["has_movement"]) is bool
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _is_reason(value: Any) -> bool:
+    try:
+        return isinstance(read_values(value), Reason)
+    except ValueError:
+        return False
 
 
 def _is_plain(value: Any) -> bool:
@@ -145,8 +150,8 @@ _KINDS: tuple[tuple[Callable[[Any], bool], str], ...] = (
     (_is_one(PLACES), "place"),
     (_is_one(("subject", "stimulus")), "predicted"),
     (_is_one(_SEEN), "saw"),
-    (_is_list(_is_text), "statements"),
-    (_is_text, "reason"),
+    (_is_list(_is_reason), "statements"),
+    (_is_reason, "reason"),
     (
         _is_plain,
         (
@@ -157,7 +162,7 @@ _KINDS: tuple[tuple[Callable[[Any], bool], str], ...] = (
 )
 EVIDENCE_KINDS: Mapping[str, Callable[[Any], bool]] = {name: kind for kind, names in _KINDS for name in names.split()}
 """Name of a value in the evidence -> function that returns True for valid values. Only severe findings, which no
-leaderboard accepts, have free sentences: `statements` and `reason`."""
+leaderboard accepts, have the free sentences `statements` and `reason`."""
 
 _SEVERE: tuple[Severity, ...] = ("severe",)
 _WARNING: tuple[Severity, ...] = ("warning",)

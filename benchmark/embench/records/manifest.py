@@ -9,10 +9,13 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
+    InstanceOf,
     ModelWrapValidatorHandler,
+    PlainSerializer,
     PrivateAttr,
     StringConstraints,
     ValidationError,
@@ -25,6 +28,7 @@ from embench.errors import DataError, breaks_schema, faults
 from embench.interfaces.kinds import KindName
 from embench.interfaces.pretraining_data import Saw
 from embench.protocols import describe_leaks, recorded_protocol
+from embench.reasons import Reason, plain_values, read_reason, read_values
 from embench.records import TimeContext
 from embench.vocabulary import has_control, iterate_texts
 
@@ -148,6 +152,10 @@ PluginName = Annotated[str, StringConstraints(pattern=f"{_INSTALLED}|{_OWN_CODE}
 """An installed name, `path.py:Class`, or `object:DIGEST:Class` from Python; no leaderboard accepts the last two."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
 """Any text on one line."""
+RecordedReason = Annotated[InstanceOf[Reason], BeforeValidator(read_reason), PlainSerializer(Reason.json)]
+"""A reason as a sentence in memory, and as its id and values in files."""
+WithReasons = BeforeValidator(read_values)
+"""Of a part with reasons in any place."""
 Ethics = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\S[^\r\n\t]*$", max_length=200)]
 """The approval of an ethics board, by name or number."""
 Number = int | FiniteFloat
@@ -206,7 +214,7 @@ def _to_plain(value: Any) -> Any:
         return [_to_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _to_plain(item) for key, item in value.items()}
-    return value.content() if isinstance(value, _Part) else value
+    return value.content() if isinstance(value, _Part) else plain_values(value)
 
 
 class AddedModalityPart(_Part):
@@ -336,7 +344,7 @@ class CohortPart(_Part):
     of labelled units with bridged or missing samples (see `embench.data.cohort`), None if not recorded."""
 
     subjects: Annotated[int | list[Line], AfterValidator(check_subjects)]
-    left_out: list[Any]
+    left_out: Annotated[list[Any], WithReasons]
     session_s: dict[str, Seconds] | None = None
     design: Literal["fixed_order", "shared_stimuli", "free"] | None = None
     repaired: Share | None = None
@@ -380,7 +388,7 @@ class CostPart(_Part):
 
 class Circumstances(_Part):
     """The data, rules, subjects and code of a run. `time_context`: for a submission, as its author declares.
-    `calibration_data`: see `check_given`; `calibration_split`: calibration data and scored units in words."""
+    `calibration_data`: see `check_given`; `calibration_split`: calibration data and scored units."""
 
     embench_version: Line
     dataset: DatasetPart
@@ -390,7 +398,7 @@ class Circumstances(_Part):
     cohort: CohortPart
     target_access: Line
     calibration_data: Annotated[dict[str, int | str], AfterValidator(check_given)] | None = None
-    calibration_split: Line | None = None
+    calibration_split: RecordedReason | None = None
     time_context: TimeContext | None = None
     scoring: dict[str, Any] | None = None
     versions: dict[str, Any]
@@ -429,25 +437,25 @@ class Manifest(Circumstances):
 
     id: Word
     trained_on: TrainedOnPart | None = None
-    sites: dict[Modality, Line] = {}
+    sites: dict[Modality, RecordedReason] = {}
     method: MethodPart
-    submission: dict[str, Any] | None = None
+    submission: Annotated[dict[str, Any] | None, WithReasons] = None
     recipe: RecipePart
     seeds: list[int]
-    videos: list[dict[str, Any]] = []
+    videos: Annotated[list[dict[str, Any]], WithReasons] = []
     pretraining_overlap: Overlap
     pretraining: list[dict[str, Any]] = []
     initial_weights: dict[str, Any] | None = None
     weights: dict[Modality, WeightsPart] = {}
-    measurement_units: dict[Modality, Line] = {}
+    measurement_units: dict[Modality, RecordedReason] = {}
     dev: bool
     cost: CostPart
     test_evaluations: Counts
     methods_evaluated: Counts
     dev_evaluations: Counts = None
     ledger: str | None = None
-    conformance: dict[Line, Line] = {}
-    dropped: dict[Modality, dict[Line, Line]] = {}
+    conformance: dict[Line, RecordedReason] = {}
+    dropped: dict[Modality, dict[Line, RecordedReason]] = {}
     objects: dict[PluginName, dict[str, Any]] = {}
     device: Any
     config: dict[str, Any]

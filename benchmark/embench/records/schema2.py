@@ -60,11 +60,34 @@ def translate_run(run: Mapping[str, Any]) -> dict[str, Any]:
     for part, names in _PARTS.items():
         if isinstance(found.get(part), Mapping):
             found[part] = _renamed(found[part], names)
+    for name, part in found.items():
+        if name in _WITH_SENTENCES:
+            found[name] = _exclusion_reasons(part)
+    if isinstance(found.get("cohort"), Mapping) and isinstance(found["cohort"].get("left_out"), list):
+        found["cohort"] = {
+            **found["cohort"],
+            "left_out": [_exclude_plugin_metric(row) for row in found["cohort"]["left_out"]],
+        }
     protocol = found.get("protocol")
     if isinstance(protocol, Mapping) and isinstance(protocol.get("gives_up"), Mapping):
         leaks = {field: _leak(str(text)) for field, text in protocol["gives_up"].items()}
         found["protocol"] = {**_renamed(protocol, {"gives_up": "leaks_by"}), "leaks_by": leaks}
     return found
+
+
+_WITH_SENTENCES = ("calibration_split", "conformance", "dropped", "sites", "measurement_units")
+
+
+def _exclusion_reasons(part: Any) -> Any:
+    """Return a part in which each sentence is a reason."""
+    if isinstance(part, Mapping):
+        return {name: _exclusion_reasons(each) for name, each in part.items()}
+    return translate_reason(part).json() if isinstance(part, str) else part
+
+
+def _exclude_plugin_metric(row: Any) -> Any:
+    known = isinstance(row, Mapping) and isinstance(row.get("reason"), str)
+    return {**row, "reason": translate_reason(row["reason"]).json()} if known else row
 
 
 _SHARED = re.compile(r": (\d+) of (\d+) subjects and (\d+) of (\d+) recordings$")
@@ -117,6 +140,8 @@ def _numbers(value: Any) -> Any:
     found = {name: _numbers(each) for name, each in _renamed(value, {"shared_variance": "training_overlap"}).items()}
     if isinstance(found.get("undefined"), str):
         found["undefined"] = translate_reason(found["undefined"]).json()
+    if found.get("over") == "subjects and stimuli":
+        found["over"] = "subjects_and_stimuli"
     if isinstance(found.get("left_out"), list):
         found["left_out"] = [
             translate_reason(each).json() if isinstance(each, str) else each for each in found["left_out"]
@@ -139,6 +164,10 @@ def translate_reason(text: str) -> Reason:
             if "why" in values:
                 several = [translate_reason(each) for each in str(values["why"]).split("; ")]
                 values["why"] = several if name == "folds_left_out" else several[0]
+            if "names" in values:
+                values["names"] = str(values["names"]).split(", ")
+            if values.get("what") in _SENTENCES:
+                values["what"] = translate_reason(values["what"])
             return Reason.make(name, **values)
     return Reason.make(text)
 
@@ -160,6 +189,7 @@ _EARLIER = {
     "nobody's labels vary": "no_varying_subject",
     "no test subject has two labels that are a step apart": "no_subject_with_step",
     "labels that do not vary": "constant_labels",
+    "quadruples": "matched_comparisons",
     "no units": "no_units",
 }
 _SENTENCES = {
@@ -167,6 +197,7 @@ _SENTENCES = {
     **_EARLIER,
 }
 _WORDS = (
+    ("failed_check", "failed: {why}"),
     (
         "few_matched_comparisons",
         (
@@ -198,7 +229,8 @@ _WORDS = (
 def _pattern(template: str) -> tuple[re.Pattern[str], list[str]]:
     parts = [(re.escape(plain), name) for plain, name, _, _ in Formatter().parse(template)]
     fields = [name for _, name in parts if name]
-    return re.compile("".join(plain + ("(.+?)" if name else "") for plain, name in parts)), fields
+    groups = {None: "", "subjects": r"(\d+)"}
+    return re.compile("".join(plain + groups.get(name, "(.+?)") for plain, name in parts)), fields
 
 
 _PATTERNS = [(name, *_pattern(template)) for name, template in _WORDS]

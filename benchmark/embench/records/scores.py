@@ -6,27 +6,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embench import registry
 from embench.errors import DataError, EmbenchError, breaks_schema, faults
 from embench.protocols import MADE_BY_METHOD
 from embench.reasons import Reason
-from embench.records.manifest import SCHEMA, InstalledName, Line, Word
-
-
-def read_reason(content: Any) -> Any:
-    """Return the reason in a record's `undefined`; other content as it is."""
-    if isinstance(content, Mapping):
-        return Reason.read(content)
-    return Reason.make(content) if isinstance(content, str) else content
-
-
-RecordedReason = Annotated[InstanceOf[Reason], BeforeValidator(read_reason), PlainSerializer(Reason.json)]
-"""A reason as a sentence in memory, and as its id and values in files."""
-
+from embench.records.manifest import SCHEMA, InstalledName, Line, RecordedReason, Word
 
 NO_REASON = Reason.make("")
 """The reason of a number that exists."""

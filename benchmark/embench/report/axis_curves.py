@@ -160,7 +160,7 @@ def build_calibration_curve(
     if len(amounts) < 2:
         return None
     places = dict.fromkeys(get_place(given) for given in sorted(amounts.values(), key=lambda given: given.place))
-    words = {run["calibration_split"] for run, _ in runs if run.get("calibration_split")}
+    words = {read_reason(run["calibration_split"]) for run, _ in runs if run.get("calibration_split")}
     subjects_text = f"Subjects: {words.pop()}. " if len(words) == 1 else ""
     note = subjects_text + GIVEN_NOTE + _DESCRIPTIVE[all(run["dev"] for run, _ in runs)]
     return Curve("calibration_data", tuple(places), tuple(found.values()), note)

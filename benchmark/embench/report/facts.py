@@ -81,9 +81,9 @@ _GIVEN = {
 
 def access_in_words(about: Manifest) -> str:
     """Describe the data of a test subject, besides the predicted unit, that a method used."""
-    known, _, trained_on = about.target_access.partition(", ")
+    known, _, trained_on = about.target_access.partition("+")
     if trained_on:
-        return f"{_ACCESS.get(known, known)}; and its {trained_on.removeprefix('labelled ')}, with labels"
+        return f"{_ACCESS.get(known, known)}; and its earlier {trained_on.removeprefix('labelled_')}, with labels"
     if not about.calibration_data or known in _ACCESS:
         return _ACCESS.get(known, known)
     adapts = ", for normalisation and to adapt to" if "labelled" in about.calibration_data else ", for normalisation"

@@ -119,7 +119,7 @@ def _draw_headline(run: RunFacts, target: str, metric: str, scores: Mapping[str,
     listed = ", ".join(f"{name} {format_figure(score.mean)}" for name, score in named)
     about = f"With {run.level} intervals: {listed}."
     head = ("method", metric, "low", "high", "SD", "over", "subjects")
-    rows = [(name, s.mean, s.low, s.high, s.std, s.over, s.subjects) for name, s in named]
+    rows = [(name, s.mean, s.low, s.high, s.std, s.over and s.over.replace("_", " "), s.subjects) for name, s in named]
     note = f"The primary metric with {run.level} intervals: {_DEFINITIONS[str(next(iter(scores.values())).over)]}."
     drawn = figure([panel], f"{title} of {target}", about, width=HEADLINE_WIDTH)
     return figure_with_table(drawn, head, rows, note)
@@ -152,7 +152,7 @@ def _list_exploratory(run: RunFacts) -> Markup:
 
 _DEFINITIONS = {
     "subjects": "the mean over subjects, with a t interval over groups of subjects",
-    "subjects and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
+    "subjects_and_stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
     "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
     "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
 }
@@ -360,7 +360,7 @@ def facts_section(run: RunFacts) -> Markup:
         ("what the method saw of a test subject", run.access),
         *([] if run.submission else recipe),
         ("seeds", ", ".join(map(str, about.seeds))),
-        ("submission", _format_recorded(run.record.run.get("submission", "no"))),
+        ("submission", _format_recorded(about.submission or "no")),
         ("evaluations on the test labels, including this one", _format_recorded(about.test_evaluations)),
         ("methods scored on these test subjects", run.evaluations_sentence or "not recorded"),
         ("scorings of validation subjects", _format_recorded(about.dev_evaluations)),

@@ -24,6 +24,7 @@ from embench.planning.graph import ExpectedPredictions, find_frozen_networks
 from embench.planning.plan import Plan, assumed_fields, estimate_fit_s
 from embench.planning.request import Request
 from embench.protocols import CALIBRATION_ONLY, roles
+from embench.reasons import Reason
 from embench.records.ledger import EvaluationCounts
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, TrainedOnPart, WeightsPart
 from embench.records.predictions import MODEL, Embeddings
@@ -316,22 +317,25 @@ def _describe_inputs(planned: Plan) -> dict[str, Any]:
     return {**({"weights": parts} if parts else {}), **({"measurement_units": units} if units else {})}
 
 
-def find_unscaled_units(planned: Plan) -> dict[str, str]:
+def find_unscaled_units(planned: Plan) -> dict[str, Reason]:
     """Return modality -> measurement unit and band, for modalities whose encoder reads signals without
     standardisation under a protocol that standardises."""
     return {
-        m: "+".join(dict.fromkeys(_format_unit_and_band(planned, name) for name in names_in(m)))
+        m: Reason.make(
+            "units_in_bands",
+            signals=[*map(list, dict.fromkeys(_format_unit_and_band(planned, name) for name in names_in(m)))],
+        )
         for m, part in planned.method.encoders.items()
         if planned.protocol.normalise != "none" and registry.load("encoder", part.name).keeps_unit
     }
 
 
-def _format_unit_and_band(planned: Plan, name: str) -> str:
+def _format_unit_and_band(planned: Plan, name: str) -> tuple[str, float, float]:
     """Return the measurement unit of a modality and its band in Hz, after the filters of the release and of the
     protocol. Resampling to a higher rate does not widen the band."""
     stored, card = planned.test.store.modalities[name], planned.test.card.modalities[name]
     high, low = band_after(name, (card.rate, stored.rate), card.applied, planned.protocol.preprocess)
-    return f"{stored.unit}, {high:g} to {low:g} Hz"
+    return stored.unit, high, low
 
 
 def _describe_objects(planned: Plan) -> dict[str, Any]:
@@ -344,9 +348,9 @@ def _describe_objects(planned: Plan) -> dict[str, Any]:
     return {"objects": found} if found else {}
 
 
-def _collect_dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
+def _collect_dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, Any]]:
     """Return modality -> feature -> reason why it was dropped, in any fold."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for id_ in planned.graph.stages:
         for m, features in outcome.results[id_].get("dropped", {}).items():
             found.setdefault(m, {}).update(features)

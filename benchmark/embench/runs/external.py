@@ -207,7 +207,7 @@ def attach_comparisons(
 # Submissions: the file is read, checked, joined with labels, scored like a run, and recorded, without torch.
 
 LEDGER = Path("runs")
-NOT_IN_FILE = "no prediction in the file"
+NOT_IN_FILE = Reason.make("no_prediction")
 """Reason for leaving out a subject who has labels."""
 
 
@@ -381,7 +381,7 @@ def _read_amount(file: _File, given: Given | None) -> _Prepared:
         "file": path.name,
         "sha256": file.sha,
         "rows": len(rows),
-        "folds": {str(seed): "the file's own" if seed in own else "the protocol's" for seed in folds},
+        "folds": {str(seed): Reason.make("own_folds" if seed in own else "folds_of_protocol") for seed in folds},
         "missing": _count_missing(cohort, predictions),
         "ignored": ignored,
     }
@@ -429,12 +429,12 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path, owner
     faults.check(hint=f"for a list of all units: embench data labels {data} --units FILE.csv")
 
 
-def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tuple[Cohort, dict[str, str]]:
+def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tuple[Cohort, dict[str, Reason]]:
     """Return the cohort reduced to the file's subjects; and the subjects who cannot be scored, with reasons."""
     predicted = {row.subject for row in rows}
     reasons = {row["subject"]: row["reason"] for row in cohort.excluded}
     eligible = {cohort.units[i].subject for i in cohort.eligible}
-    ignored = {subject: reasons.get(subject, "no unit") for subject in sorted(predicted - eligible)}
+    ignored = {subject: reasons.get(subject, Reason.make("no_unit")) for subject in sorted(predicted - eligible)}
     excluded = [row for row in cohort.excluded if row["subject"] not in predicted or row["subject"] in ignored]
     excluded += [{"subject": p, "reason": NOT_IN_FILE} for p in sorted(eligible - predicted - set(reasons))]
     positions = tuple(i for i in cohort.eligible if cohort.units[i].subject in predicted)

@@ -31,6 +31,7 @@ from embench.leaderboard.entries import PickedFold, pick_stages
 from embench.planning.compatibility import get_prepared_form
 from embench.planning.graph import ExpectedPredictions, Graph, libraries
 from embench.planning.plan import Plan
+from embench.reasons import Reason
 from embench.records import ledger
 from embench.records.scores import TOLERANCE
 from embench.registry.catalogue import display_name
@@ -41,10 +42,10 @@ from embench.vocabulary import escape_control
 # Checks of plugins that are not bundled: conformance before training, and repeated predictions in a fresh process.
 # Bundled plugins are tested, and a changed one changes the record.
 
-PASSED = "passed"
+PASSED = Reason.make("passed")
 
 
-def check_conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
+def check_conformance(plan: Plan, on_event: EventCallback) -> dict[str, Reason]:
     """Check the plugins of a run that are not bundled; return part of the run -> `passed`, or `failed: ...`. Failures
     are reported as notes. A plugin is checked again only after its code, a library or a dataset's files change. Methods
     are checked in a separate process, dataset readers in this one."""
@@ -58,7 +59,7 @@ def check_conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
     for part, method in select_foreign_parts(plan).items():
         kind = _get_kind(part)
         doing, content = f"while checking {kind} {method.name}", list[object]([method.code])
-        work: Callable[..., str] = check_plugin
+        work: Callable[..., Reason] = check_plugin
         arguments: tuple[Any, ...] = (kind, method.name)
         if registry.is_object(method.name) and kind in ("encoder", "fusion"):
             work, arguments = check_object, (*arguments, method.recipe, describe_input(plan, part))
@@ -117,7 +118,9 @@ def make_ledger_line(plan: Plan) -> dict[str, Any]:
     return {**opening, "dev": True} if plan.request.dev else opening
 
 
-def _check_and_note(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
+def _check_and_note(
+    kind: str, name: str, content: object, check: Callable[[], Reason], on_event: EventCallback
+) -> Reason:
     """Return the result of a plugin's checks, and report a note if it is not `passed`.
 
     Args:
@@ -132,33 +135,35 @@ def _check_and_note(kind: str, name: str, content: object, check: Callable[[], s
     return found
 
 
-def _load_or_check(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
+def _load_or_check(
+    kind: str, name: str, content: object, check: Callable[[], Reason], on_event: EventCallback
+) -> Reason:
     """Return the cached result of a plugin's checks, or run them; for the arguments see `_check_and_note`."""
     key = digest([kind, name, content, embench.__version__, libraries("cpu")])[:20]
     path = cache_root() / "conformance" / f"{key}.json"
     try:
-        return str(json.loads(path.read_text())[key])
+        return Reason.read(json.loads(path.read_text())[key])
     except (OSError, ValueError, KeyError, TypeError):
         text = f"checking the conformance of {kind} {display_name(name)}, once for its code and settings"
         on_event({"event": "note", "text": text})
     try:
         known = check()
     except MachineError as error:
-        return f"failed: {error.what}"
+        return Reason.make("failed_check", why=Reason.make(error.what))
     with contextlib.suppress(OSError):  # it is checked again next time
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({key: known}) + "\n")
+        write_text(path, json.dumps({key: known.json()}) + "\n")
     return known
 
 
-def check_plugin(kind: str, name: str) -> str:
+def check_plugin(kind: str, name: str) -> Reason:
     """Return the result of a plugin's conformance checks: `passed`, or `failed:` and the reason."""
     from embench.testing import check
 
     return _format_outcome(partial(check, kind, registry.load(kind, name)))
 
 
-def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> str:
+def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> Reason:
     """Check an encoder or fusion from Python on an input (see `describe_input`); return `passed` or `failed: ...`."""
     from embench.testing.encoders import check_encoder_input
     from embench.testing.fusions import check_fusion_arity
@@ -167,20 +172,21 @@ def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -
     return _format_outcome(partial(checked, registry.load(kind, name), recipe, *about), remedy=True)
 
 
-def _check_reader(entry: registry.Entry, root: Path) -> str:
+def _check_reader(entry: registry.Entry, root: Path) -> Reason:
     from embench.testing import check_dataset
 
     return _format_outcome(partial(check_dataset, registry.load("dataset", entry.full_name), root))
 
 
-def _format_outcome(check: Callable[[], None], *, remedy: bool = False) -> str:
+def _format_outcome(check: Callable[[], None], *, remedy: bool = False) -> Reason:
     """Run checks; return `passed`, or `failed:` and the reason on one line, with what to do if `remedy`."""
     try:
         check()
     except CheckFailed as error:
         what = error.hint or f"expected {error.expected}"
         text = f"{error.what}. What to do: {what}" if remedy and "the plugin raised" not in error.what else error.what
-        return "failed: " + " ".join(escape_control(text).split())[:1000]
+        why = Reason.make(" ".join(escape_control(text).split())[:1000])
+        return Reason.make("failed_check", why=why)
     return PASSED
 
 
@@ -267,7 +273,7 @@ def select_stages(graph: Graph, picked: Collection[PickedFold]) -> Graph:
     return Graph({id_: stage for id_, stage in graph.stages.items() if id_ in needed}, predictions)
 
 
-def find_known_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[str]:
+def find_known_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[Reason]:
     """Test whether a method knows labels otherwise than from its training labels. Return a sentence for each sign of
     it, and record a refusal in the ledger; nothing if all parts are bundled.
 
@@ -293,7 +299,7 @@ def draw_folds(planned: Plan) -> list[PickedFold]:
     return pick_stages(planned.id, secrets.token_hex(8), 2, stages)
 
 
-def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> str | None:
+def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> Reason | None:
     """Return a sentence if predictions of the seed and fold `picked` change after another fold of the seed was trained
     on other labels of the tested subjects. None if they do not change. None also if no other fold trains on these
     subjects, or if their own fold does."""
@@ -324,15 +330,12 @@ def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_eve
     device = planned.setting.device
     if gap <= (TOLERANCE if device == "cpu" else machine.tolerance(device)):
         return None
-    return (
-        f"it remembers labels: predictions of seed {seed}, fold {fold} differ by up to {gap:.2g} after fold "
-        f"{other.fold} was trained on other labels of the subjects that they are of"
-    )
+    return Reason.make("remembers_fold", seed=seed, fold=fold, difference=gap, other=other.fold)
 
 
 def _detect_stored_labels(
     planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback
-) -> str | None:
+) -> Reason | None:
     """Return a sentence if predictions follow the true labels although all training labels are swapped within subjects;
     None otherwise. A method that learns only from training labels cannot do this."""
     part = replace(planned, graph=select_stages(planned.graph, picked))
@@ -347,10 +350,7 @@ def _detect_stored_labels(
         )
     if least <= FOLLOWED:
         return None
-    return (
-        "it remembers labels: its predictions follow the true ones within subjects although it was trained on swapped "
-        f"ones (a correlation of {least:.2f} at least)"
-    )
+    return Reason.make("follows_true_labels", correlation=least)
 
 
 def run_pending(graph: Graph, root: Path, on_event: EventCallback, workers: int = 1) -> None:

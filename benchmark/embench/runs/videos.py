@@ -8,6 +8,7 @@ from typing import Any
 from embench.data.cohort import Cohort
 from embench.planning.parts import Method
 from embench.planning.plan import default_workers, list_clip_encoders
+from embench.reasons import plain_values
 from embench.store import clips
 from embench.system import EventCallback, throttle_progress
 
@@ -40,7 +41,7 @@ def _decode(cohort: Cohort, method: Method, workers: int, on_event: EventCallbac
         yield {
             "dataset": cohort.card.name,
             "recordings": len(stored.spans),
-            "left_out": [dict(row) for row in stored.excluded],
+            "left_out": plain_values(stored.excluded),
             "stretches": stored.segments,
             "without_face": stored.faceless,
         }

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from embench.errors import DataError
+from embench.reasons import Reason
 from embench.signals.video import TOLERANCE_S, frame_times
 
 Crop = Literal["large", "tight", "none"]
@@ -49,14 +50,16 @@ def read_boxes(path: Path, film: Path) -> Boxes:
             clock = next((name for name in ("time_s", "frame") if name in names), None)
             if clock is None or not set(_PLACE) <= set(names):
                 raise DataError(
-                    f"its columns are {', '.join(names) or 'none'}",
+                    Reason.make("wrong_columns", columns=", ".join(names) or "none"),
                     where=str(path),
                     expected=f"frame or time_s, {', '.join(_PLACE)}",
                 )
             reader.fieldnames = names
             rows = [[float(row[name] or "nan") for name in (clock, *_PLACE)] for row in reader]
     except (OSError, UnicodeError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"cannot be read: {error}", where=str(path), expected="a CSV file of boxes") from error
+        raise DataError(
+            Reason.make("unreadable", error=str(error)), where=str(path), expected="a CSV file of boxes"
+        ) from error
     table = np.array(rows, np.float64).reshape(-1, 5)
     table = table[np.isfinite(table).all(1) & (table[:, 3:] > 0).all(1)]
     if clock == "frame":

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from embench.errors import DataError
+from embench.reasons import Reason
 from embench.signals import video
 from embench.signals.face import Boxes, Crop, crop_square, find_face, read_boxes, square
 
@@ -54,7 +55,7 @@ class Stored:
     frames: int = 0
     segments: int = 0
     faceless: int = 0
-    why: str = ""
+    why: Reason | None = None
 
 
 def write_film(film: Film, wanted: Frames, array: Path, start: int) -> Stored:
@@ -69,9 +70,9 @@ def write_film(film: Film, wanted: Frames, array: Path, start: int) -> Stored:
                 file.write(rows.data)
                 frames, segments, faceless = frames + len(rows), segments + 1, faceless + (not face)
     except DataError as error:
-        return Stored(why=f"{film.path.name}: {error.what}")
+        return Stored(why=Reason.make("of_file", file=film.path.name, why=Reason.make(error.what)))
     if frames == 0:
-        return Stored(why=f"{film.path.name}: it ends before the first requested frame")
+        return Stored(why=Reason.make("of_file", file=film.path.name, why=Reason.make("before_first_frame")))
     crops = wanted.crop != "none"
     return Stored(frames, segments if crops else 0, faceless if crops else 0)
 

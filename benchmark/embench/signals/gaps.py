@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from embench.reasons import Reason
 
 _MERGED_S = 0.5
 """Length in s of good signal below which two gaps are merged."""
@@ -16,11 +19,12 @@ Stretch = tuple[float, float, float]
 
 
 class Unusable(ValueError):
-    """A signal cannot be used; `reason` says why, for the list of excluded signals."""
+    """A signal cannot be used; `reason` says why, for the list of excluded signals: an id of `REASON_TEXTS` and its
+    values."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, reason: str, **values: Any) -> None:
+        self.reason = Reason.make(reason, **values)
+        super().__init__(self.reason)
 
 
 def fill_gaps(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
@@ -33,13 +37,13 @@ def fill_gaps(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
     array([[1., 2., 3., 3.]], dtype=float32)
     """
     if x.shape[1] == 0:
-        raise Unusable("no samples")
+        raise Unusable("no_samples")
     good = np.isfinite(x)
     if good.all():
         return np.asarray(x, np.float32)
     for name, share in zip(channels, 1.0 - good.mean(1), strict=True):
         if share > 0.5:
-            raise Unusable(f"channel {name}: {share:.0%} of the samples are missing")
+            raise Unusable("missing_samples", channel=name, proportion=float(share))
     out, at = np.array(x, np.float32), np.arange(x.shape[1])
     for row, there in zip(out, good, strict=True):
         if not there.all():

@@ -199,9 +199,9 @@ def _filter(
     """Filter `x` (C, T) at `rate` Hz; its source rate was `source_rate` Hz."""
     high, low = rule.high, rule.low
     if x.shape[1] == 0:
-        raise Unusable("no samples are left after the rate conversion")
+        raise Unusable("no_samples_left")
     if high is not None and high >= rate / 2:
-        raise Unusable(f"sampled at {source_rate:g} Hz, too slow for its high-pass of {high:g} Hz")
+        raise Unusable("low_rate", rate_hz=source_rate, high_hz=high)
     if high is not None and applied[0] is not None and applied[0] >= high:
         high = None
     if low is not None and applied[1] is not None and applied[1] <= low:

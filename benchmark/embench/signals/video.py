@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from embench.errors import DataError
+from embench.reasons import Reason
 
 FRAMES_REVISION = 1
 """Increased when decoded pixels change; part of the address of stored frames, and of stages that read them."""
@@ -90,9 +91,8 @@ def frames(path: Path, times_s: Iterable[float]) -> Iterator[np.ndarray]:
             yield picture
         yielded += count
     if yielded < len(times):
-        raise DataError(
-            f"frames from {times[yielded]:g} s on cannot be decoded", where=str(path), expected="a whole video file"
-        )
+        why = Reason.make("undecodable_from", seconds=float(times[yielded]))
+        raise DataError(why, where=str(path), expected="a whole video file")
 
 
 def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
@@ -133,7 +133,7 @@ def converter(path: Path) -> Callable[[Any], np.ndarray]:
         try:
             picture = shared.reformat(frame, format="rgb24").to_ndarray()
         except (av.FFmpegError, ValueError) as error:
-            raise DataError(f"its pictures cannot be made RGB: {error}", where=str(path)) from error
+            raise DataError(Reason.make("not_rgb", error=str(error)), where=str(path)) from error
         turned = next((side for side in frame.side_data if side.type == SideData.DISPLAYMATRIX), None)
         return picture if turned is None else _upright(picture, np.frombuffer(bytes(turned), np.int32))
 
@@ -218,7 +218,7 @@ def _timeline(path: Path) -> _Timeline:
     if orderly and len(first):
         visible = visible[visible[:, _STAMP] >= first[0]]  # earlier frames can never be decoded
     if len(visible) == 0 or len(first) == 0:
-        raise DataError("there is no frame that can be decoded", where=str(path), expected="a whole video file")
+        raise DataError(Reason.make("undecodable"), where=str(path), expected="a whole video file")
     stamps = visible[:, _STAMP]
     seconds = (stamps - stamps[0]) * unit
     step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / usual
@@ -273,7 +273,7 @@ def open_container(path: Path) -> Any:
     import av
 
     if path.exists() and not path.is_file():
-        raise DataError("this is not a regular file", where=str(path), expected="a video file")
+        raise DataError(Reason.make("not_a_file"), where=str(path), expected="a video file")
     return av.open(str(path), container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"})
 
 
@@ -290,13 +290,12 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             films = [stream for stream in container.streams.video if not _is_cover(stream)]
             if not films:
                 held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-                raise DataError(f"there is no video in it, only {held}", where=str(path), expected="a video file")
+                raise DataError(Reason.make("no_video", streams=held), where=str(path), expected="a video file")
             films[0].codec_context.thread_count = 1
             yield container, films[0]
     except av.FFmpegError as error:
-        raise DataError(
-            f"it cannot be read as a video: {error.strerror}", where=str(path), expected="a whole video file"
-        ) from error
+        why = Reason.make("not_a_video", error=str(error.strerror))
+        raise DataError(why, where=str(path), expected="a whole video file") from error
 
 
 def _is_cover(stream: Any) -> bool:

@@ -25,6 +25,7 @@ from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leader
 from embench.leaderboard.rows import describe_differences, find_cache_file
 from embench.leaderboard.tables import get_dataset_label
 from embench.planning.request import format_recorded_command
+from embench.protocols import format_access
 from embench.records.audit import format_audit_status, list_shown_findings
 from embench.records.predictions import MODEL, Predictions, nine_digits
 from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
@@ -350,7 +351,7 @@ def _list_facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
         ("fusion", run.method.fusion or "none"),
         ("pretraining", ", ".join(run.method.pretrainers) or "none"),
         ("overlap of pretraining with test subjects", run.pretraining_overlap.replace("_", " ")),
-        ("data of the test subjects that the method may read", run.target_access),
+        ("data of the test subjects that the method may read", format_access(run.target_access)),
         ("recipe", run.recipe.preset),
         ("assumed settings that the paper leaves open", ", ".join(run.recipe.assumed) or "none"),
         ("changed settings", ", ".join(run.changed_settings) or "none"),

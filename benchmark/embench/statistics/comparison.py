@@ -605,7 +605,7 @@ def _over_subjects(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray)
     tests = {"permutation": intervals.permutation_test(values), "wilcoxon": intervals.wilcoxon_test(sums)}
     if shared is not None:
         tests = {intervals.SHARED_TRAINING: intervals.shared_training_test(values, shared), **tests}
-    if gap.over == "subjects and stimuli" and gap.error is not None:
+    if gap.over == "subjects_and_stimuli" and gap.error is not None:
         # Permutations of subjects say nothing of other stimuli, which the interval does.
         tests = {"t, subjects and stimuli": intervals.t_test(gap.mean, gap.error, gap.df), **tests}
     if about.folds > 1 and len(gaps) > 1:

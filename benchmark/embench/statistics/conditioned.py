@@ -19,6 +19,7 @@ from embench.interfaces.ranking import (
     tie_width,
 )
 from embench.interfaces.units import Target, Units
+from embench.reasons import Reason
 
 STEP_TOLERANCE = 1e-9
 """Proportion of a step by which rounding may reduce a difference of labels."""
@@ -221,7 +222,7 @@ def cells(name: str, units: Units) -> np.ndarray | Undefined:
     condition = np.floor(units.start_s / units.length_s + 1e-6) if by_time else units.stimulus
     kinds, cell = np.unique(condition, return_inverse=True)
     if len(kinds) < 2:
-        what = "bin of time" if by_time else "stimulus"
+        what = Reason.make("bin_of_time" if by_time else "stimulus")
         return Undefined("one_condition", what=what)
     return np.asarray(cell)
 
@@ -269,7 +270,7 @@ def proportion_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) 
     if kept := estimable(name, tables, hurdle):
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
-    what = "pairs of units" if name == "auroc_within_stimulus" else "matched comparisons"
+    what = Reason.make("pairs_of_units" if name == "auroc_within_stimulus" else "matched_comparisons")
     counts = {
         "subjects": involved,
         "comparisons": most,

@@ -135,7 +135,7 @@ class ConfoundTask:
         scored = self.test[np.isfinite(self.y[self.test])]
         unseen = np.unique(stimulus[scored][~np.isin(codes[scored], codes[self.train])])
         if len(unseen):
-            return Undefined("untrained_stimuli", n=len(unseen), names=", ".join(unseen[:3].tolist()))
+            return Undefined("untrained_stimuli", n=len(unseen), names=unseen[:3].tolist())
         return np.asarray(codes)
 
 

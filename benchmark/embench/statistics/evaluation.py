@@ -178,7 +178,7 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
     return shares
 
 
-def find_miscounted_units(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
+def find_miscounted_units(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[Reason]:
     """Return sentences on labelled, tested units of a record that are neither predicted nor counted correctly as
     unpredicted."""
     wrong = []
@@ -195,8 +195,8 @@ def find_miscounted_units(predictions: Predictions, cohort: Cohort, seeds: Seque
             counted = dict(zip(owed["unit"].tolist(), owed["score"].tolist(), strict=True))
             should = {id_: COUNTS_TIED if cohort.silent[position[id_]] else COUNTS_LOST for id_ in labelled - predicted}
             if odd := [id_ for id_ in should.keys() | counted.keys() if should.get(id_) != counted.get(id_)]:
-                which = f"such as {min(odd)} of {target.name} with seed {seed}"
-                wrong.append(f"predictions: {len(odd)} units without one do not count as they should, {which}")
+                about = {"unit": min(odd), "target": target.name, "seed": seed}
+                wrong.append(Reason.make("wrongly_counted", n=len(odd), **about))
     return wrong
 
 
@@ -570,7 +570,7 @@ def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dic
 
 
 def _exclusion_reasons(cohort: Cohort) -> dict[str, str]:
-    return {row["subject"]: f"left out: {row['reason']}" for row in cohort.excluded}
+    return {row["subject"]: row["reason"].id for row in cohort.excluded}
 
 
 def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dict[str, Any]]:

@@ -287,7 +287,7 @@ def _signals(modality: str) -> list[str]:
 
 def _score_in_words(score: Score, chance: float | None) -> str:
     """Return a score with its interval and the chance level."""
-    over = {"subjects and stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
+    over = {"subjects_and_stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
     shown = format_with_interval(score, chance, "{}   95 % CI {} to {}, over " + over)
     return f"{shown}; chance {format_decimals(chance)}" if chance is not None else shown
 

@@ -31,7 +31,7 @@ class Estimate:
     """A number with its spread and interval.
 
     Args:
-        std: the standard deviation over what `over` names: subjects (`subjects`, `subjects and stimuli`), the
+        std: the standard deviation over what `over` names: subjects (`subjects`, `subjects_and_stimuli`), the
             `folds` of a seed (mean over seeds), or the `jackknife` (a standard error).
         low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom, or of the interval of
             `with_add_one_interval`; None if nothing can vary.
@@ -49,7 +49,7 @@ class Estimate:
     low: float | None
     high: float | None
     subjects: int
-    over: Literal["subjects", "subjects and stimuli", "folds", "jackknife"]
+    over: Literal["subjects", "subjects_and_stimuli", "folds", "jackknife"]
     left_out: tuple[Reason, ...] = ()
     comparisons: int | None = None
     without: np.ndarray | None = None
@@ -173,7 +173,7 @@ def cover_other_stimuli(estimate: Estimate, without: np.ndarray) -> Estimate:
     if estimate.error is None or not df:
         return estimate
     widened = with_interval(estimate, math.hypot(estimate.error, error), min(estimate.df, df))
-    return replace(widened, over="subjects and stimuli", without_stimulus=without)
+    return replace(widened, over="subjects_and_stimuli", without_stimulus=without)
 
 
 def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Estimate | Undefined:

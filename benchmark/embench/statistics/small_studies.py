@@ -265,7 +265,7 @@ def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> SmallStudy
     mean = float(summands.sum())
     made = Estimate(mean, None, None, None, len(residuals.rows), "subjects", groups=groups, shared=float(added))
     if sample.stimulus is not None:
-        made = replace(made, over="subjects and stimuli")
+        made = replace(made, over="subjects_and_stimuli")
     return SmallStudyAssociation(
         with_interval(made, float(np.sqrt(variance + added)), kinds - 1),
         summands,

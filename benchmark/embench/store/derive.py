@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
 from embench.files import folder_digest
 from embench.interfaces.recording import Signal, names_in, parse_modality, without_channels
+from embench.reasons import read_values
 from embench.registry import known_as
 from embench.signals import preprocess, video
 from embench.signals.face import Crop
@@ -58,7 +59,7 @@ class Clips:
     array: np.ndarray
     rate: float
     spans: Mapping[str, Span]
-    excluded: tuple[Mapping[str, str], ...]
+    excluded: tuple[Mapping[str, Any], ...]
     segments: int
     faceless: int
 
@@ -100,7 +101,7 @@ def clips(
             zip(films, _write_films(films, wanted, array, start, workers), strict=True)
         ):
             if stored.why:
-                excluded.append({"recording": film.recording, "modality": modality, "reason": stored.why})
+                excluded.append({"recording": film.recording, "modality": modality, "reason": stored.why.json()})
             else:
                 spans[film.recording] = Span(film.row, stored.frames, film.first / wanted.frames_hz)
             segments, faceless = segments + stored.segments, faceless + stored.faceless
@@ -116,7 +117,7 @@ def clips(
         open_rows(folder / _ARRAY),
         index["rate"],
         {name: Span(**span) for name, span in index["spans"].items()},
-        tuple(index["left_out"]),
+        tuple(read_values(index["left_out"])),
         index["stretches"],
         index["faceless"],
     )

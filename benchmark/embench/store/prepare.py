@@ -19,6 +19,7 @@ from embench.files import folder_mode
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.raters import fused_labels
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
+from embench.reasons import Reason
 from embench.registry import ModalityDefinition, added_modalities
 from embench.signals.face import read_boxes
 from embench.signals.gaps import Stretch, Unusable, fill_gaps, lost_stretches
@@ -241,7 +242,7 @@ class _Content:
 
     recordings: list[RecordingEntry] = field(default_factory=list)
     modalities: dict[str, ModalityEntry] = field(default_factory=dict)
-    excluded: list[Mapping[str, str]] = field(default_factory=list)
+    excluded: list[Mapping[str, Any]] = field(default_factory=list)
     subjects: dict[str, Mapping[str, str]] = field(default_factory=dict)
     labels: dict[str, Mapping[str, Label]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
@@ -385,13 +386,14 @@ def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[Vi
     """Return the recording's video and its visible part. Raises Unusable."""
     video = recording.video
     if video is None:
-        raise Unusable("not recorded")
+        raise Unusable("not_recorded")
     try:
         found = probe(video.path)
         if video.boxes is not None:
             read_boxes(video.boxes, video.path)
     except DataError as error:
-        raise Unusable(f"{_relative_path(job.dataset.root, Path(error.where or video.path))}: {error.what}") from error
+        file = _relative_path(job.dataset.root, Path(error.where or video.path))
+        raise Unusable("of_file", file=file, why=Reason.make(error.what)) from error
     file, boxes = (
         None if path is None else _relative_path(job.dataset.root, path) for path in (video.path, video.boxes)
     )
@@ -399,10 +401,8 @@ def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[Vi
     entry = VideoEntry(str(file), found.fps, span, found.duration_s, boxes)
     start, stop = entry.seen(recording.duration_s)
     if stop <= start:
-        raise Unusable(
-            f"{file}: it lasts {found.duration_s:.1f} s, and the recording is said to lie at {span[0]:.1f} to "
-            f"{span[1]:.1f} s of it"
-        )
+        why = Reason.make("outside_video", seconds=found.duration_s, start=span[0], stop=span[1])
+        raise Unusable("of_file", file=file, why=why)
     nominal = job.dataset.card.modalities["video"].rate
     rate = nominal if np.isfinite(nominal) else _MILLISECONDS
     content.modalities["video"] = ModalityEntry(VIDEO_CHANNELS, rate, "pixel")
@@ -424,7 +424,7 @@ def _prepare_signal(job: _Job, recording: Recording, modality: str) -> tuple[Sig
     samples. Raises Unusable."""
     signal = recording.signals.get(modality)
     if signal is None:
-        raise Unusable("not recorded")
+        raise Unusable("not_recorded")
     card = job.dataset.card
     promised = card.modalities[modality]
     x = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
@@ -446,7 +446,7 @@ def _prepare_signal(job: _Job, recording: Recording, modality: str) -> tuple[Sig
     else:
         ready = _zeros_like_preprocessed(job, signal, modality)
     if ready.data.shape[1] == 0:
-        raise Unusable("no samples are left after the rate conversion")
+        raise Unusable("no_samples_left")
     t0 = skipped / signal.rate
     return ready, rate, t0, lost_stretches(signal.data, signal.rate, t0)
 

@@ -36,6 +36,7 @@ from embench.files import (
     temporary,
 )
 from embench.interfaces.recording import Label, Signal, names_in
+from embench.reasons import plain_values, read_values
 from embench.signals.gaps import Stretch
 from embench.signals.resample import length_after, to_rate
 from embench.system import locked
@@ -373,7 +374,7 @@ class Store:
     synthetic: Mapping[str, Any] | None
     recordings: tuple[RecordingEntry, ...]
     modalities: Mapping[str, ModalityEntry]
-    excluded: tuple[Mapping[str, str], ...]
+    excluded: tuple[Mapping[str, Any], ...]
     subjects: Mapping[str, Mapping[str, str]]
     label_kinds: Mapping[str, str]
     root: Path | None = field(default=None, compare=False)
@@ -496,7 +497,7 @@ SignalArray = np.ndarray | Resampled
 def write_index(store: Store, folder: Path) -> None:
     """Write the index: everything except samples and labels."""
     content = {_KEYS.get(name, name): value for name, value in asdict(store).items() if name not in ("path", "root")}
-    (folder / INDEX).write_text(json.dumps(content, indent=1), newline="\n")
+    (folder / INDEX).write_text(json.dumps(plain_values(content), indent=1), newline="\n")
 
 
 def open_store(path: Path, root: Path | None = None) -> Store:
@@ -524,7 +525,7 @@ def open_store(path: Path, root: Path | None = None) -> Store:
         m: ModalityEntry(**{**entry, "channels": tuple(entry["channels"])})
         for m, entry in content["modalities"].items()
     }
-    content["excluded"] = tuple(content.pop(_KEYS["excluded"]))
+    content["excluded"] = tuple(read_values(content.pop(_KEYS["excluded"])))
     return Store(path=path, root=root, **content)
 
 

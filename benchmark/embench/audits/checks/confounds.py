@@ -565,7 +565,7 @@ def _check_explained(
         rows = e.model_rows(target.name)
         values = values_of(rows)
         if len(np.unique(values[values == values])) < 3:
-            reasons.append(_target_reason(target, "few_values", what=_NUISANCES[name]))
+            reasons.append(_target_reason(target, "few_values", what=Reason.make(_NUISANCES[name])))
             continue
         found = measure_explained(e, target, rows, values, own=name == "subject")
         if isinstance(found, Undefined):
@@ -588,8 +588,8 @@ def _check_explained(
 _NUISANCES = {
     "subject": "subject",
     "stimulus": "stimulus",
-    "length": "length of the recording",
-    "order": "position in the files",
+    "length": "length_of_recording",
+    "order": "position_in_files",
 }
 
 

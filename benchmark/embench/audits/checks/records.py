@@ -15,6 +15,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
 from embench.leaderboard.verify import MANY_METHODS, find_wrong_scores, find_wrong_statements
 from embench.protocols import Fold, Protocol, find_access, recorded_given
+from embench.reasons import Reason
 from embench.records.audit import AuditFinding, CheckResult, Skipped
 from embench.records.findings import Severity
 from embench.records.ledger import count_up_to
@@ -131,7 +132,7 @@ class Evidence(RecordEvidence):
     sources: Mapping[str, Store] = field(default_factory=dict)
     missing_sources: tuple[str, ...] = ()
     baselines: Sequence[Path] = ()
-    owed: Sequence[str] = ()
+    owed: Sequence[Reason] = ()
     seal: Literal["same", "other labels", "other files", "missing"] | None = None
 
 
@@ -219,10 +220,13 @@ def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
 def check_statements(e: RecordEvidence) -> CheckResult:
     """Check that a record's statements on its dataset, protocol, method and folds fit together, and fit the published
     dataset card and rules."""
-    wrong = list(find_wrong_statements(e.record))
+    wrong = [*map(Reason.make, find_wrong_statements(e.record))]
     if not wrong:
         return CheckResult({"differ": 0})
-    return CheckResult({"differ": len(wrong)}, (AuditFinding("severe", "contradictions", {"statements": wrong[:8]}),))
+    return CheckResult(
+        {"differ": len(wrong)},
+        (AuditFinding("severe", "contradictions", {"statements": wrong[:8]}),),
+    )
 
 
 def check_access(e: Evidence) -> CheckResult:

@@ -22,6 +22,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.planning.tuning import Choice, Tuning, read_tuning
 from embench.protocols.partition import GIVES
+from embench.reasons import Reason
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.findings import Severity
 from embench.records.record import TUNING_FILE, strip_variant
@@ -514,17 +515,17 @@ def check_tuning(e: RecordEvidence) -> CheckResult | Undefined:
     try:
         tuning = read_tuning(e.folder / TUNING_FILE)
     except EmbenchError as error:
-        return CheckResult({}, (AuditFinding("severe", "unreadable_choices", {"reason": error.what}),))
+        return CheckResult({}, (AuditFinding("severe", "unreadable_choices", {"reason": Reason.make(error.what)}),))
     wrong = list(_wrong_choices(e, tuning))
     if tuning.summary != stated:
-        wrong.insert(0, "the choices are not those that the run was made with")
+        wrong.insert(0, Reason.make("other_choices"))
     figures = {"trials": tuning.search.trials, "choices_made": len(tuning.choices), "wrong": len(wrong)}
     if not wrong:
         return CheckResult(figures)
     return CheckResult(figures, (AuditFinding("severe", "wrong_choices", {**figures, "statements": wrong[:8]}),))
 
 
-def _wrong_choices(e: RecordEvidence, tuning: Tuning) -> Iterator[str]:
+def _wrong_choices(e: RecordEvidence, tuning: Tuning) -> Iterator[Reason]:
     members: dict[tuple[int, int, str], set[str]] = {}
     for row in e.record.folds:
         if row["role"]:
@@ -534,15 +535,16 @@ def _wrong_choices(e: RecordEvidence, tuning: Tuning) -> Iterator[str]:
         if reason := _choice_fault(
             choice, val, test - train if e.record.run["config"].get("train_dataset") is None else set()
         ):
-            yield f"seed {choice.seed}, fold {choice.fold}, {choice.target}: {reason}"
+            about = {"seed": choice.seed, "fold": choice.fold, "target": choice.target}
+            yield Reason.make("of_choice", **about, why=reason)
 
 
-def _choice_fault(choice: Choice, val: set[str], test: set[str]) -> str:
+def _choice_fault(choice: Choice, val: set[str], test: set[str]) -> Reason | None:
     subjects = set(choice.subjects)
     if tested := subjects & test:
-        return f"the setting was chosen on {min(tested)}, who is also a test subject of that fold"
+        return Reason.make("chosen_on_tested", subject=min(tested))
     if others := subjects - val:
-        return f"the setting was chosen on {min(others)}, who is not a validation subject of that fold"
+        return Reason.make("chosen_on_other", subject=min(others))
     if choice.scores and choice.chosen != choice.best:
-        return f"trial {choice.chosen} was taken, but trial {choice.best} was better"
-    return ""
+        return Reason.make("worse_trial", chosen=choice.chosen, best=choice.best)
+    return None
