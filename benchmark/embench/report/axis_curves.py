@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from embench.files import digest, saving, write_text
 from embench.protocols import CALIBRATION_NORMALISED, NO_CALIBRATION, Given, recorded_given
+from embench.reasons import read_reason
 from embench.records.manifest import get_comparable_facts
 from embench.records.record import format_csv
 from embench.records.scores import Score, Scores
