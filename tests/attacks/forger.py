@@ -74,7 +74,7 @@ def publish(root: Path) -> None:
         ]
         for fusion in ("logreg", "lda"):
             assert main(["run", "--dataset", "stress_predict", *method, "--fusion", fusion]) == 0
-        assert main(["leaderboard", "build", "--from", "runs", "--boards", "boards"]) == 0
+        assert main(["leaderboard", "build", "--from", "runs", "--leaderboards", "boards"]) == 0
         for folder in root.glob("boards/stress_predict/*/handcrafted-*"):
             assert main(["audit", str(folder)]) == 0
 

@@ -271,7 +271,7 @@ def test_an_audit_of_another_form_is_no_bug(sent: tuple[Path, dict[str, Any]]) -
     ):
         write_audit(folder, audit | changed)
         assert failures(check_entry(folder)), changed
-        assert main(["leaderboard", "build", "--boards", str(folder.parents[2])]) == 1, changed
+        assert main(["leaderboard", "build", "--leaderboards", str(folder.parents[2])]) == 1, changed
 
 
 @pytest.mark.parametrize("what", ["the scores are sound", "26 methods, including this one, were scored; see x.org"])
@@ -282,7 +282,7 @@ def test_an_older_audit_says_only_what_published_ones_say(sent: tuple[Path, dict
     write_audit(folder, {**older, "counts": {"severe": 0, "warning": 0, "note": 1}, "findings": [finding]})
     with pytest.raises(DataError, match="says what no audit says"):
         read_audit(folder)
-    assert main(["leaderboard", "build", "--boards", str(folder.parents[2])]) == 3
+    assert main(["leaderboard", "build", "--leaderboards", str(folder.parents[2])]) == 3
 
 
 def test_what_is_sent_can_be_read_again(tmp_path: Path, record: Record) -> None:

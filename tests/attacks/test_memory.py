@@ -150,7 +150,7 @@ def test_a_spot_check_finds_what_conformance_did_not_see(
         for k, code in enumerate(codes):
             assert main(["run", *FEW, "--fusion", f"{package}/{name}", *data, "--runs", f"{name}{k}"]) == code
         entries[name] = publish_run(Path(f"{name}{len(codes) - 1}"), Path("leaderboards"), place.data)
-    check = ["leaderboard", "reproduce", "--stages", "2", "--by", "A. Reader", *data]
+    check = ["leaderboard", "reproduce", "--spot-check", "2", "--attester", "A. Reader", *data]
     assert main([*check, str(entries["WritesInRuns"])]) == 1
     assert "remembers labels" in capsys.readouterr().out
     assert main([*check, str(entries["KeepsFits"])]) == 0

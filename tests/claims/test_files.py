@@ -61,7 +61,7 @@ def test_what_a_bundled_claim_names_exists(claim):
         assert set(claim.place(dataset).targets) <= {target.name for target in card.targets}
         for preset in PRESETS:
             options = {"recipe": preset, "seeds": "0", "settings": WEIGHTS}
-            (pair,) = claim_pairs([claim], [dataset], ["own"], options)
+            (pair,) = claim_pairs([claim], [dataset], ["paper"], options)
             for side in (pair.a, pair.b):
                 if not _is_there(side, card):
                     continue
@@ -210,11 +210,11 @@ def test_names_that_are_not_there_are_answered_with_the_nearest():
 def test_settings_of_a_modalitys_encoder_reach_the_sides_that_read_it():
     (claim,) = select_claims("strizhkova2024", ("S5",))
     named = ("encoder[video].build.drop_path=0.0", "fusion.epochs=3")
-    (pair,) = claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
+    (pair,) = claim_pairs([claim], ["amigos"], ["paper"], {"settings": named, "seeds": "0"})
     assert pair.a.settings == ("fusion.epochs=3",)
     assert pair.b.settings == named
     (claim,) = select_claims("vazquez2022", ("V8",))
-    (pair,) = claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
+    (pair,) = claim_pairs([claim], ["amigos"], ["paper"], {"settings": named, "seeds": "0"})
     assert pair.b.settings == ("encoder.build.layers=0", "fusion.epochs=3")
 
 
@@ -222,7 +222,7 @@ def test_weights_of_one_encoder_reach_the_side_that_starts_from_them():
     """The other side has no such setting, and would be refused."""
     (claim,) = select_claims("banville2026", ("N1",))
     named = ("encoder[eeg:cbramod].build.weights=w", "encoder[eeg:labram].build.weights=x", "encoder[eeg].batch=8")
-    (pair,) = claim_pairs([claim], ["eegmat"], ["own"], {"settings": named, "seeds": "0"})
+    (pair,) = claim_pairs([claim], ["eegmat"], ["paper"], {"settings": named, "seeds": "0"})
     assert pair.a.settings == (*claim.a.stated["set"], "encoder[eeg].build.weights=w", "encoder[eeg].batch=8")
     assert pair.b.settings == (*claim.b.stated["set"], "encoder[eeg].batch=8")
 

@@ -84,13 +84,13 @@ def test_files_hold_every_number_that_the_papers_print(paper):
 
 
 def test_each_number_is_listed_with_what_it_needs(embench):
-    listed = embench("claims", "vazquez2022", "--printed", "--data-root", "nowhere").out
+    listed = embench("claims", "vazquez2022", "--printed-numbers", "--data-root", "nowhere").out
     assert listed.count("requires amigos/all") == 20
     assert "0.577" in listed
-    unread = json.loads(embench("claims", "wu2023", "--printed", "--json").out)
+    unread = json.loads(embench("claims", "wu2023", "--printed-numbers", "--json").out)
     assert [row["table"] for row in unread] == ["2", "3", "4"]
     assert all("could not be read" in row["why"] for row in unread)
-    assert "no paper with testable claims has the name `wu2022`" in embench("claims", "wu2022", "--printed").err
+    assert "no paper with testable claims has the name `wu2022`" in embench("claims", "wu2022", "--printed-numbers").err
 
 
 def test_a_page_says_which_numbers_are_not_on_it_and_how_to_read_those_that_are():

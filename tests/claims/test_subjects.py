@@ -103,7 +103,7 @@ def test_runs_with_other_folds_and_targets_are_paired_by_subject():
     found = measured(
         "gap_by_subject",
         assigned=run("emotion", EMOTION * 1.0, decided, folds="fixed"),
-        own=run("own", own, felt, folds="alone"),
+        own=run("paper", own, felt, folds="alone"),
     )["difference"]
     labelled = np.isfinite(own)
     second = shares((felt == own)[labelled], SUBJECT[labelled])

@@ -73,12 +73,12 @@ def test_numbers_that_json_has_not_become_null(capsys):
 
 
 def test_board_without_entries(embench, tmp_path):
-    done = embench("leaderboard", "show", "--boards", tmp_path)
+    done = embench("leaderboard", "show", "--leaderboards", tmp_path)
     assert done.code == 0
     assert "no published entries" in done.out
-    assert embench("leaderboard", "show", "amigos", "--boards", tmp_path).code == 2
-    assert embench("leaderboard", "show", "--format", "json", "--boards", tmp_path).out == "[]\n"
-    assert embench("leaderboard", "build", "--boards", tmp_path).code == 0
+    assert embench("leaderboard", "show", "amigos", "--leaderboards", tmp_path).code == 2
+    assert embench("leaderboard", "show", "--format", "json", "--leaderboards", tmp_path).out == "[]\n"
+    assert embench("leaderboard", "build", "--leaderboards", tmp_path).code == 0
     assert (tmp_path / "README.md").is_file()
 
 

@@ -39,7 +39,7 @@ def steps(tmp_path_factory):
         ("embench.run; embench.benchmark", BEFORE_TRAINING),
         (CALL.format(["info", "amigos"]), {"torch", "sklearn", "matplotlib", "pygments"}),
         (
-            CALL.format(["leaderboard", "show", "--boards", str(boards)]),
+            CALL.format(["leaderboard", "show", "--leaderboards", str(boards)]),
             {"torch", "sklearn", "scipy.stats", "av", "cv2"},
         ),
         (CALL.format(["export", entries[0]]), {"torch", "sklearn", "av", "cv2"}),

@@ -11,7 +11,7 @@ from embench.statistics.result import Result
 
 from .pages import FIRST, ROOT, commands
 
-PLACES = ("--data-root", "--runs", "--out", "--with")
+PLACES = ("--data-root", "--runs", "--out", "--method")
 """Options in which the page and the Makefile differ."""
 
 

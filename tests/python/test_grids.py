@@ -29,7 +29,7 @@ def about(bench, **more):
 def test_a_grid_has_the_options_of_the_command():
     found = inspect.signature(embench.grid).parameters
     names = {option.name.replace("-", "_") for option in OPTIONS} - {"tuned"}
-    assert set(found) == names | {"floors", "executor", "cluster", "dry_run", "progress"}
+    assert set(found) == names | {"pretraining_comparison", "executor", "cluster", "dry_run", "progress"}
     needed = {name for name, parameter in found.items() if parameter.default is inspect.Parameter.empty}
     assert needed == {option.name for option in OPTIONS if option.required}
 

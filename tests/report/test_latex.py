@@ -143,7 +143,7 @@ def test_models_with_a_constant_score_are_a_note_and_rows_are_chosen(published: 
     assert len(check_latex(latex.latex_tables(one, rows=["none"]))) == 2
     with pytest.raises(UsageError, match="unknown row `clock`") as found:
         latex.latex_tables(one, rows=["clock"])
-    assert "--rows" in str(found.value)
+    assert "--confound-only-models" in str(found.value)
 
 
 def test_what_runs_differ_in_has_a_column_and_controls_come_from_the_largest(published: list[Record]) -> None:
@@ -494,11 +494,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", run, "--latex"]) == 0
     check_latex(capsys.readouterr().out)
     assert main(["export", run]) == 2
-    assert "--latex, --methods, --bibtex or --table" in capsys.readouterr().err
+    assert "--latex, --methods, --bibtex or --unit-table" in capsys.readouterr().err
     assert main(["export", run, "--latex", "--columns", "seeds, time"]) == 0
     assert check_latex(capsys.readouterr().out)[0][1:4] == ["seeds", "Time-matched AUROC", "above chance"]
     assert main(["export", run, "--methods", "--columns", "seeds"]) == 2
-    assert main(["export", run, "--methods", "--rows", "none"]) == 2
+    assert main(["export", run, "--methods", "--confound-only-models", "none"]) == 2
     assert main(["export", str(tmp_path), "--latex"]) == 3
 
 

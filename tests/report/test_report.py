@@ -229,7 +229,7 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
 
 def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
     content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text())
-    assert "name such runs with --beside" in content.missing
+    assert "name such runs with --single-modality" in content.missing
     assert "fusion" not in content.sections
     assert "high" in content.sections["decisions"]  # what classes are called without the data
 
@@ -380,7 +380,9 @@ def test_command_writes_where_the_reader_is(embench, copied, tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_command_refuses_a_run_that_is_not_of_one_of_its_modalities(embench, kinds, tmp_path):
-    done = embench("report", kinds.folder, "--trust-code", "--beside", kinds.folder, "--out", tmp_path / "r.html")
+    done = embench(
+        "report", kinds.folder, "--trust-code", "--single-modality", kinds.folder, "--out", tmp_path / "r.html"
+    )
     assert done.code == 2
     assert "not a run of a single modality" in done.err
     assert not (tmp_path / "r.html").exists()

@@ -375,7 +375,7 @@ def _bound_inside(claim: MeasuredClaim, low: float, high: float) -> tuple[float,
 FIXED_PROTOCOL = Request.protocol
 """The protocol for all methods; its primary metric is compared."""
 
-Leg = Literal["fixed", "own"]
+Leg = Literal["fixed", "paper"]
 Status = Literal["compared", "can be run", "missing", "does not apply"]
 
 
@@ -397,7 +397,7 @@ class ComparedPair:
     @property
     def metric(self) -> str | None:
         """The paper's metric under its own protocol; else None, for the primary metric."""
-        return self.claim.metric if self.leg == "own" else None
+        return self.claim.metric if self.leg == "paper" else None
 
 
 @dataclass(frozen=True)
@@ -546,7 +546,7 @@ def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
             return [_missing(pair, result, f"side {side} failed: ")]
         results[side] = result
     a, b = (read_record(result.folder) for result in results.values())
-    published = pair.claim.place(pair.dataset).published if pair.leg == "own" else {}
+    published = pair.claim.place(pair.dataset).published if pair.leg == "paper" else {}
     about = {
         "recipe": a.run["recipe"]["preset"],
         "synthetic": a.run["dataset"]["synthetic"] is not None,
@@ -586,7 +586,7 @@ def _add_verdicts(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
     """Return the rows with their verdicts; p values are corrected over the comparisons of each leg. Claims with the
     same runs and the same comparison count once."""
     corrected: dict[Any, float] = {}
-    for leg in ("fixed", "own"):
+    for leg in ("fixed", "paper"):
         corrected |= correct_p({_question(row): row.p for row in rows if row.status == "compared" and row.leg == leg})
     decided = []
     for row in rows:

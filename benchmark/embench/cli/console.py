@@ -274,8 +274,8 @@ def _with_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]], c
     """Return the command with these options replacing the existing ones; None where it does not accept them, or has one
     of them several times, so that any may be meant."""
     known = {name: option for option in called.params for name in option.opts}
-    if any(name not in known or (name == "--set" and not known[name].multiple) for name, _ in wanted):
-        return None  # the --set of baselines names a set
+    if any(name not in known for name, _ in wanted):
+        return None
     names, keys = dict(wanted), {_key(*pair) for pair in wanted}
     kept: list[str] = []
     replaced = set()

@@ -1,4 +1,4 @@
-"""`embench data labels`, `data confounds` and `data look`: descriptions of a dataset before any training."""
+"""`embench data labels`, `data confounds` and `data report`: descriptions of a dataset before any training."""
 
 from __future__ import annotations
 
@@ -299,15 +299,15 @@ def _prepare(
         return source.prepared(rules, 1, steps), card, rules, chosen
 
 
-# `embench data look`: signals, faults, labels and confound-only models of a dataset on one page, before any training.
+# `embench data report`: signals, faults, labels and confound-only models of a dataset on one page, before any training.
 
 
-def look(
+def report(
     dataset: DatasetName,
     target: CardTargets = None,
     data_root: DataRoot = None,
     protocol: ProtocolName = Request.protocol,
-    out: Annotated[Path, Option(help="File to write; an existing file is replaced.")] = Path("look.html"),
+    out: Annotated[Path, Option(help="File to write; an existing file is replaced.")] = Path("data.html"),
     subjects: Annotated[
         str | None,
         Option(help="Plot signals of these subjects only, such as S02,S07; everything else covers all subjects."),
@@ -317,7 +317,7 @@ def look(
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import CORPUS, OWN, find_source
     from embench.protocols import load_protocol
-    from embench.report.look import LookedAt, write_look
+    from embench.report.data_page import DataPage, write_data_page
     from embench.statistics.answerable import find_unanswerable, without_repeats
     from embench.statistics.power import find_power
 
@@ -339,10 +339,10 @@ def look(
                 hint = did_you_mean(name, list(store.subjects))
                 raise UsageError(f"subject `{name}` does not exist in this dataset", where="--subjects", hint=hint)
         own = source.entry.name in (OWN, CORPUS)
-        content = LookedAt(source.reader, store, card, rules, chosen, people, own)
+        content = DataPage(source.reader, store, card, rules, chosen, people, own)
         cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
         power = find_power(store, card, chosen)
-        path = write_look(replace(content, cannot_answer=cannot_answer, power=power), out, steps.part)
+        path = write_data_page(replace(content, cannot_answer=cannot_answer, power=power), out, steps.part)
     console.echo(f"{path}: signals of {len(people)} subjects; {path.stat().st_size / 1e6:.1f} MB")
     show_parts(unanswerable_parts(cannot_answer))
     if own or card.labels_public != "yes":

@@ -144,7 +144,7 @@ def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter
 _PANELS = {option.field: option.panel for option in OPTIONS} | {
     "_config": "Files",
     "_from": "Files",
-    "floors": "Experiments",
+    "pretraining_comparison": "Experiments",
     "executor": "Machine",
 }
 
@@ -169,7 +169,7 @@ DatasetName = Annotated[str, Argument(metavar="DATASET", help="Name of a dataset
 ProtocolName = Annotated[
     str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Name of a protocol, or a YAML file.")
 ]
-Boards = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
+Leaderboards = Annotated[Path, typer.Option("--leaderboards", help="Folder of published entries.")]
 DataAt = Annotated[
     str | None,
     typer.Option(
@@ -199,9 +199,11 @@ Cluster = Annotated[
     list[str] | None,
     typer.Option("--cluster", help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray."),
 ]
-WithFloors = Annotated[
+WithPretrainingComparison = Annotated[
     bool,
-    typer.Option("--floors", help="Also train the pretrained network from scratch and run handcrafted features."),
+    typer.Option(
+        "--pretraining-comparison", help="Also train the pretrained network from scratch and run handcrafted features."
+    ),
 ]
 
 
@@ -356,7 +358,7 @@ EXAMPLES = {
     "baselines": (
         "embench baselines --dataset stress_predict --seeds 0",
         "embench baselines --dataset amigos --modalities ecg,eda --target arousal",
-        "embench baselines --dataset amigos --set standard-v1 --level extended --hours 8 --dry-run",
+        "embench baselines --dataset amigos --baseline-set standard-v1 --level extended --hours 8 --dry-run",
     ),
     "score": (
         "embench score predictions.csv --dataset stress_predict",
@@ -365,7 +367,7 @@ EXAMPLES = {
     "export": (
         "embench export runs/deap/* --latex",
         "embench export runs/deap/* --methods --bibtex",
-        "embench export runs/deap/* --table ratings.csv",
+        "embench export runs/deap/* --unit-table ratings.csv",
     ),
     "compare": ("embench compare runs/deap/*", "embench compare runs/a runs/b --metric auroc --all"),
     "claims": (
@@ -388,9 +390,9 @@ EXAMPLES = {
         "embench data confounds stress_predict",
         "embench data confounds amigos --target arousal --data-root ~/data",
     ),
-    "data look": (
-        "embench data look stress_predict --out look.html",
-        "embench data look ./study --subjects S02,S07 --out two.html",
+    "data report": (
+        "embench data report stress_predict --out data.html",
+        "embench data report ./study --subjects S02,S07 --out two.html",
     ),
     "data synthesize": (
         "embench data synthesize amigos --out demo/amigos --subjects 18",
@@ -420,17 +422,17 @@ EXAMPLES = {
         "embench leaderboard submit runs/deap/tcn-single-0123456789",
         "embench leaderboard submit runs/study/tcn-single-0123456789 --data-root . --consent --ethics 'IRB, no. 17'",
     ),
-    "leaderboard draw": (
-        "embench leaderboard draw --commit",
-        "embench leaderboard draw --boards leaderboards",
+    "leaderboard reveal-nonce": (
+        "embench leaderboard reveal-nonce --commit",
+        "embench leaderboard reveal-nonce --leaderboards leaderboards",
     ),
     "leaderboard verify": (
         "embench leaderboard verify leaderboards",
         "embench leaderboard verify leaderboards/eegmat/subject-independent-v3/ENTRY --data-root ~/data",
     ),
     "leaderboard reproduce": (
-        "embench leaderboard reproduce leaderboards/eegmat/ENTRY --by 'A. Name' --stages 2",
-        "embench leaderboard reproduce leaderboards/eegmat --by 'A. Name' --data-root ~/data",
+        "embench leaderboard reproduce leaderboards/eegmat/ENTRY --attester 'A. Name' --spot-check 2",
+        "embench leaderboard reproduce leaderboards/eegmat --attester 'A. Name' --data-root ~/data",
     ),
 }
 """Command -> example command lines."""

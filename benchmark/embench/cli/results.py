@@ -77,9 +77,9 @@ def compare(
             _show_curves(curve)
         return
     tables = comparison.compare_all(records, targets, metric)
-    gaps = gains.gaps_of(records, metric, [table.target for table in tables])
+    gaps = gains.collect_pretraining_gaps(records, metric, [table.target for table in tables])
     if as_json:
-        found = {"floors": [as_document(*each) for each in gaps]} if gaps else {}
+        found = {"pretraining_comparison": [as_document(*each) for each in gaps]} if gaps else {}
         console.document({"targets": [table.as_json() for table in tables], **found})
         return
     whose = {record.run["id"]: scored_and_whose(record.manifest) for record in records}
@@ -198,7 +198,7 @@ def export(
     columns: Annotated[
         str | None, Option(help="Columns of --latex after the method and the primary metric, comma-separated.")
     ] = None,
-    rows: Annotated[
+    confound_only_models: Annotated[
         str | None,
         Option(help="Confound-only models of --latex after the methods, comma-separated, or none; default: all."),
     ] = None,
@@ -206,7 +206,7 @@ def export(
     bibtex: Annotated[
         bool, Option("--bibtex", help="BibTeX entries of the datasets, the methods and embench.")
     ] = False,
-    table: Annotated[
+    unit_table: Annotated[
         Path | None,
         Option(metavar="FILE.csv", help="File to write: labels and scores by unit, for a mixed model in R."),
     ] = None,
@@ -224,17 +224,19 @@ def export(
     where = "embench export"
     if not (runs or dataset):
         raise UsageError("nothing to export is named", where=where, expected="RUN.. or --dataset")
-    if table is None and not any(texts.values()):
-        raise UsageError("no output format is named", where=where, expected=f"{', '.join(texts)} or --table")
-    for option, value in (("--columns", columns), ("--rows", rows)):
+    if unit_table is None and not any(texts.values()):
+        raise UsageError("no output format is named", where=where, expected=f"{', '.join(texts)} or --unit-table")
+    for option, value in (("--columns", columns), ("--confound-only-models", confound_only_models)):
         if value is not None and not latex:
             raise UsageError(f"{option} applies to --latex only", where=option, expected="--latex")
     folders = named_runs(runs, dataset, where)
-    if table is not None:
-        _write_table(folders, dataset, table, trust_code=trust_code)
+    if unit_table is not None:
+        _write_table(folders, dataset, unit_table, trust_code=trust_code)
     if not any(texts.values()):
         return
-    made = _export_texts(folders, dataset, texts, _names(columns), _names(rows), trust_code=trust_code, ranked=not runs)
+    made = _export_texts(
+        folders, dataset, texts, _names(columns), _names(confound_only_models), trust_code=trust_code, ranked=not runs
+    )
     if out is None:
         _write(None, "\n".join(made.values()))
         return
@@ -310,7 +312,7 @@ def _write(path: Path | None, text: str) -> None:
 def report(
     run: Annotated[Path, Argument(metavar="RUN", help="Folder of a run or leaderboard entry.")],
     out: Annotated[Path | None, Option(help="File to write; default: RUN.html in the current folder.")] = None,
-    beside: Annotated[
+    single_modality: Annotated[
         list[Path] | None,
         Option(help="Single-modality run to compare the fusion with; repeatable. Default: the runs next to RUN."),
     ] = None,
@@ -333,7 +335,7 @@ def report(
         path = reports.write_report(
             run,
             out or Path(f"{run.resolve().name}.html"),
-            singles=beside or (),
+            singles=single_modality or (),
             dataset=dataset,
             data_root=data_root,
             trust_code=trust_code,

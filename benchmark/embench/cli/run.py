@@ -25,7 +25,7 @@ from embench.cli.options import (
     From,
     Json,
     TrustCode,
-    WithFloors,
+    WithPretrainingComparison,
     cluster_options,
     completes,
     read_options,
@@ -51,7 +51,7 @@ def run(
     *,
     _config: Config = None,
     _from: From = None,
-    floors: WithFloors = False,
+    pretraining_comparison: WithPretrainingComparison = False,
     dry_run: DryRunOption = False,
     every: Every = False,
     as_json: Json = False,
@@ -61,10 +61,10 @@ def run(
     from embench.cli import show
 
     request = make_request(**options)
-    if floors:
-        from embench.cli.show import run_with_floors
+    if pretraining_comparison:
+        from embench.cli.show import run_with_comparison
 
-        run_with_floors([request], dry_run=dry_run, as_json=as_json)
+        run_with_comparison([request], dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
         from embench.runs.run import describe_plans
@@ -110,7 +110,7 @@ _STATES = {
 @with_options(
     points=True,
     help_texts={"seeds": "Seeds of every point, comma-separated; default: those of `embench run`."},
-    before={"executor": "workers", "cluster": "workers", "floors": "workers"},
+    before={"executor": "workers", "cluster": "workers", "pretraining_comparison": "workers"},
 )
 def grid(
     words: Annotated[
@@ -123,7 +123,7 @@ def grid(
     *,
     executor: ExecutorName = "local",
     cluster: Cluster = None,
-    floors: WithFloors = False,
+    pretraining_comparison: WithPretrainingComparison = False,
     dry_run: DryRunOption = False,
     as_json: Json = False,
     **options: Any,
@@ -151,10 +151,10 @@ def grid(
     from embench.runs import run as runner
 
     requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
-    if floors:
-        from embench.cli.show import run_with_floors
+    if pretraining_comparison:
+        from embench.cli.show import run_with_comparison
 
-        run_with_floors(requests, executor=executor, options=chosen, dry_run=dry_run, as_json=as_json)
+        run_with_comparison(requests, executor=executor, options=chosen, dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
         show.print_plans(requests, as_json=as_json)

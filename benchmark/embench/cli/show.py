@@ -16,7 +16,7 @@ from embench.interfaces.kinds import KindName
 from embench.protocols import Design, PersonalRules, Protocol, describe_leaks, recorded_protocol
 from embench.records import wording
 from embench.records.predictions import MODEL
-from embench.records.pretraining_comparison import RowFloors
+from embench.records.pretraining_comparison import PretrainingComparison
 from embench.records.scores import Scores
 from embench.records.wording import format_figure, format_over_folds, format_score, format_value, name_without_package
 from embench.screen import SYNTHETIC_WARNING, Progress, run_plan
@@ -26,7 +26,7 @@ from embench.statistics.answers import TargetAnswers, figures, plain_reason
 from embench.statistics.form import lines
 
 if TYPE_CHECKING:
-    from embench.planning.pretraining import FloorRow, Floors
+    from embench.planning.pretraining import ComparisonRequests, ReferenceRow
     from embench.planning.request import Request
     from embench.records.record import Record
     from embench.report.axis_curves import Curve
@@ -248,10 +248,11 @@ def _with_options(cells: Mapping[str, str], options: Mapping[str, str]) -> dict[
     return found
 
 
-# `--floors` of `embench run` and `embench grid`: pretrained runs with their floors, as one grid, and the gaps.
+# `--pretraining-comparison` of `embench run` and `embench grid`: pretrained runs and their comparison runs, as one
+# grid, and the gaps.
 
 
-def run_with_floors(
+def run_with_comparison(
     requests: Sequence[Request],
     *,
     executor: str = "local",
@@ -259,7 +260,7 @@ def run_with_floors(
     dry_run: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Run requests and the floors of pretrained ones; print all rows and the gap to each floor, or with `dry_run` the
+    """Run requests and the comparison runs of pretrained ones; print all rows and the gaps, or with `dry_run` the
     plans.
 
     Raises:
@@ -268,21 +269,24 @@ def run_with_floors(
     from embench.planning.pretraining import split_pretrained
     from embench.records.record import read_record
     from embench.runs import run as runner
-    from embench.statistics.gains import gaps_of
+    from embench.statistics.gains import collect_pretraining_gaps
 
     found, every = split_pretrained(requests)
-    for floors in found:
-        _print_floors(floors)
+    for comparison in found:
+        _print_comparison(comparison)
     if dry_run:
         print_plans(every, as_json=as_json)
         return
     with Progress() as progress:
         done = runner.grid(every, executor=executor, progress=progress.event, options=options)
     records = [read_record(result.folder) for result in done.results]
-    gaps = gaps_of(records)
+    gaps = collect_pretraining_gaps(records)
     if as_json:
         console.document(
-            {"runs": [result.json() for result in done.results], "floors": [as_document(*each) for each in gaps]}
+            {
+                "runs": [result.json() for result in done.results],
+                "pretraining_comparison": [as_document(*each) for each in gaps],
+            }
         )
     else:
         alone = [result for result in done.results if result.id not in _list_run_ids(gaps)]
@@ -294,16 +298,18 @@ def run_with_floors(
 
 
 def _list_run_ids(gaps: Sequence[Gaps]) -> set[str]:
-    return {id_ for record, _, floors in gaps for id_ in (record.run["id"], *(each.run for each in floors.gaps))}
+    return {
+        id_ for record, _, comparison in gaps for id_ in (record.run["id"], *(each.run for each in comparison.gaps))
+    }
 
 
-def _print_floors(floors: Floors) -> None:
-    """Print the rows of a request with its floors, and how they are trained."""
-    show_table(floors.rows, [field("title", "row"), TableColumn("method", _name_method)])
-    console.wrapped(f"{floors.training[:1].upper()}{floors.training[1:]}.")
+def _print_comparison(comparison: ComparisonRequests) -> None:
+    """Print the rows of a request with its comparison runs, and how they are trained."""
+    show_table(comparison.rows, [field("title", "row"), TableColumn("method", _name_method)])
+    console.wrapped(f"{comparison.training[:1].upper()}{comparison.training[1:]}.")
 
 
-def _name_method(row: FloorRow) -> str:
+def _name_method(row: ReferenceRow) -> str:
     if row.request is None:
         return f"none: {row.reason}"
     request = row.request
@@ -315,14 +321,15 @@ def _name_method(row: FloorRow) -> str:
 
 
 def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | None = None) -> None:
-    """Print a table for each pretrained run and target: its score, the scores of its floors, and the gap to each."""
+    """Print a table for each pretrained run and target: its score, the scores of its comparison runs, and the gap to
+    each."""
     from embench.records.wording import method_name
     from embench.statistics.gains import shown_metric
 
     by_id = {record.run["id"]: record for record in records}
-    for record, target, floors in gaps:
+    for record, target, comparison in gaps:
         name = metric or shown_metric(record, target)
-        rows = [("pretrained", record, ""), *((each.floor, by_id[each.run], each.text) for each in floors.gaps)]
+        rows = [("pretrained", record, ""), *((each.reference, by_id[each.run], each.text) for each in comparison.gaps)]
         columns = [
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: method_name(row[1].run)),
@@ -331,11 +338,11 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
             TableColumn("run", lambda row: row[1].run["id"].rpartition("-")[2]),
         ]
         show_table(rows, columns, title=f"target {target}: {record.run['id']} and its comparison models")
-        if not floors.gaps:
+        if not comparison.gaps:
             console.wrapped(f"{record.run['id']} has no from-scratch or feature comparison here.")
-        elif floors.epochs:
+        elif comparison.epochs:
             console.wrapped(
-                f"Networks were trained for at most {floors.epochs} epochs and stopped before the validation loss "
+                f"Networks were trained for at most {comparison.epochs} epochs and stopped before the validation loss "
                 "converged. A gap may come from an undertrained head."
             )
     if gaps:
@@ -350,13 +357,13 @@ def _score(target: str, metric: str, row: tuple[str, Record, str]) -> str:
     return format_score(row[1].scores.of(target).get(metric))
 
 
-def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:
+def as_document(record: Record, target: str, comparison: PretrainingComparison) -> dict[str, Any]:
     """Return the gaps of a run for `--json`."""
     return {
         "run": record.run["id"],
         "target": target,
-        "epochs_at_most": floors.epochs,
-        "floors": [
+        "epochs_at_most": comparison.epochs,
+        "gaps": [
             {
                 "kind": gap.kind,
                 "method": gap.name,
@@ -364,7 +371,7 @@ def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any
                 "gap": gap.gap.as_json() if gap.gap else None,
                 "why": gap.why,
             }
-            for gap in floors.gaps
+            for gap in comparison.gaps
         ],
     }
 

@@ -57,24 +57,27 @@ def _names(incomplete: str) -> list[str]:
 def baselines(
     *,
     named: Annotated[
-        str, Option("--set", autocompletion=_names, help="Baseline set, or a YAML file; see `embench list baselines`.")
+        str,
+        Option(
+            "--baseline-set", autocompletion=_names, help="Baseline set, or a YAML file; see `embench list baselines`."
+        ),
     ] = _DEFAULT,
     level: Annotated[
-        Literal["core", "extended", "full"], Option(help="Rows of the set to run; each level holds those before it.")
+        Literal["core", "extended", "full"],
+        Option(help="Rows of the set to run; each level includes the previous ones."),
     ] = "core",
     trials: Annotated[
-        int | None, Option("--tune", min=2, help="Tune each row, too, by so many trials on validation subjects.")
+        int | None, Option("--tune", min=2, help="Also tune each row by this number of trials, on validation subjects.")
     ] = None,
     own: Annotated[
         list[str] | None,
         Option(
-            "--with",
-            help="Your method beside them: FILE.py:Class, a plugin, a CSV file of predictions or a run; repeatable.",
+            "--method",
+            help="Method to compare with the set: FILE.py:Class, a plugin, a CSV file of predictions or a run; "
+            "repeatable.",
         ),
     ] = None,
-    hours: Annotated[
-        float | None, Option(min=0, help="Start no row whose forecast does not fit into so many hours.")
-    ] = None,
+    hours: Annotated[float | None, Option(min=0, help="Skip rows whose forecast exceeds the remaining hours.")] = None,
     dry_run: DryRunOption = False,
     executor: ExecutorName = "local",
     cluster: Cluster = None,
@@ -231,7 +234,7 @@ def _title(found: BaselineSet, level: str) -> str:
 
 ALL = "all"
 """Argument that selects every paper."""
-LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
+LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "paper"), "fixed": ("fixed",), "paper": ("paper",)}
 
 
 @with_options(
@@ -239,7 +242,7 @@ LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed"
     help_texts={
         "set": "Change a setting of both methods, encoder[video]... for methods that read video; repeatable.",
     },
-    before={"paper": "recipe", "claim": "recipe", "printed": "recipe", "dataset": "recipe", "under": "recipe"},
+    before={"paper": "recipe", "claim": "recipe", "printed": "recipe", "dataset": "recipe", "protocols": "recipe"},
 )
 def claims(
     paper: Annotated[
@@ -249,14 +252,14 @@ def claims(
     *,
     claim: Annotated[list[str] | None, Option(help="Id of a claim; repeatable.")] = None,
     printed: Annotated[
-        bool, Option("--printed", help="List each number in the paper's tables and whether embench can run it.")
+        bool, Option("--printed-numbers", help="List each number in the paper's tables and whether embench can run it.")
     ] = False,
     dataset: Annotated[
         list[str] | None,
         Option(autocompletion=completes("dataset"), help="Dataset to use instead of the claim's datasets; repeatable."),
     ] = None,
-    under: Annotated[
-        Literal["both", "fixed", "own"], Option(help="Use the fixed protocol, the papers' protocols, or both.")
+    protocols: Annotated[
+        Literal["both", "fixed", "paper"], Option(help="Protocols to run: the fixed one, that of the paper, or both.")
     ] = "both",
     dry_run: DryRunOption = False,
     as_json: Json = False,
@@ -278,9 +281,9 @@ def claims(
     from embench.claims import examine  # with torch, which a list does not need
 
     tested = [each for each in chosen if isinstance(each, files.Claim)]
-    pairs = examine.claim_pairs(tested, dataset or (), LEGS[under], options)
+    pairs = examine.claim_pairs(tested, dataset or (), LEGS[protocols], options)
     # Only under the papers' own protocols: the fixed protocols do not score these measurements.
-    measurable = [each for each in chosen if isinstance(each, files.MeasuredClaim) and under != "fixed"]
+    measurable = [each for each in chosen if isinstance(each, files.MeasuredClaim) and protocols != "fixed"]
     if dry_run:
         rows = examine.preview_claims(pairs)
         values = examine.examine_measured(measurable, dataset or (), options, dry_run=True)
@@ -345,7 +348,7 @@ def _list_printed(papers: Sequence[Printed], data_root: Path | None, *, as_json:
         show_table(own, [*columns, TableColumn("can be run", place)], title=paper)
     for dataset in dict.fromkeys(row["dataset"] for row in rows if row.get("here")):
         for paper in dict.fromkeys(row["paper"] for row in rows if row.get("dataset") == dataset):
-            console.command(f"embench baselines --dataset {dataset} --set paper-{paper} --dry-run")
+            console.command(f"embench baselines --dataset {dataset} --baseline-set paper-{paper} --dry-run")
 
 
 def _is_available(dataset: str, data_root: Path | None) -> bool:

@@ -12,7 +12,7 @@ from embench.leaderboard.entries import LEVEL_NAMES, Backing
 from embench.protocols import Design
 from embench.records import TimeContext
 from embench.records.manifest import CostPart
-from embench.records.pretraining_comparison import NO_FLOORS, FloorKeys, RowFloors
+from embench.records.pretraining_comparison import NO_COMPARISON, ComparisonKeys, PretrainingComparison
 from embench.records.scores import Adjusted, Score
 from embench.records.wording import format_cost, format_share, join_with_and
 from embench.statistics import metric_facts
@@ -46,7 +46,7 @@ class Row:
         test_evaluations, methods_evaluated, dev_evaluations: test-set evaluations, methods evaluated, and evaluations
             on validation subjects (see `embench.records.ledger`), where `looks_known`.
         repaired: proportion of units with bridged or missing samples, None where the entry does not record it.
-        floors: the gaps of a pretrained row to its floors, None for other rows.
+        pretraining_comparison: the gaps of a pretrained row to its comparison runs, None for other rows.
     """
 
     id: str
@@ -87,7 +87,7 @@ class Row:
     dev_evaluations: int | None = None
     looks_known: bool = False
     repaired: float | None = None
-    floors: RowFloors | None = None
+    pretraining_comparison: PretrainingComparison | None = None
 
     @property
     def is_method(self) -> bool:
@@ -183,7 +183,7 @@ class EntrySummary:
             confirmation.
         parts: target -> question -> group of subjects -> its contribution to the deciding number.
         undefined: target -> metric -> why the method has no such score.
-        floors: keys of the entry's floors, and its keys as a floor of others.
+        comparison_keys: keys of the entry's comparison runs, and its keys as a comparison run of others.
     """
 
     folder: Path
@@ -203,7 +203,7 @@ class EntrySummary:
     confirmation_key: str
     parts: Mapping[str, Mapping[str, Mapping[str, float]]]
     undefined: Mapping[str, Mapping[str, str]]
-    floors: FloorKeys
+    comparison_keys: ComparisonKeys
 
     def why_undefined(self, target: str, metric: str) -> str:
         """Return the reason why the method has no score of this metric."""
@@ -234,7 +234,7 @@ COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 PAGE_COLUMNS = {
     "audit": True,
     "gain": False,
-    "floors": False,
+    "pretraining_comparison": False,
     **dict.fromkeys(COST_FIELDS, False),
     **dict.fromkeys(("access", "recipe", "subjects", "repaired", "test_evaluations", "seeds", "id"), False),
 }
@@ -512,11 +512,11 @@ _COLUMNS: Sequence[Column] = (
         title="near the null value",
     ),
     _make_method_column(
-        "floors",
+        "pretraining_comparison",
         "Gain from pretraining: the difference from the same network trained from scratch, and from handcrafted "
         "features.",
-        lambda row: row.floors and (row.floors.texts or [NO_FLOORS]),
-        lambda row: row.floors.words if row.floors else "",
+        lambda row: row.pretraining_comparison and (row.pretraining_comparison.texts or [NO_COMPARISON]),
+        lambda row: row.pretraining_comparison.words if row.pretraining_comparison else "",
         title="pretraining gain",
     ),
     _make_method_column(

@@ -233,7 +233,7 @@ def check_name(by: str) -> str:
         return TypeAdapter(PersonName).validate_python(by)
     except ValidationError as error:
         raise UsageError(
-            f"`{by}` is not a name", where="--by", expected="your name, on one line, without = + - or @ before it"
+            f"`{by}` is not a name", where="--attester", expected="your name, on one line, without = + - or @ before it"
         ) from error
 
 

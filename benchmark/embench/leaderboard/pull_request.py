@@ -551,7 +551,7 @@ def _why_not_for_others(run: Manifest, boards: Path, leaking: bool) -> list[str]
     if protocol not in protocol_names():
         reasons.append(f"its protocol {protocol} is not one of the published ones")
     if run.protocol.leaks and not leaking:
-        reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
+        reasons.append(f"its protocol {protocol} leaks; with --allow-leakage it is listed all the same, without a rank")
     if seeds := seeds_not_taken(run):
         reasons.append(f"its seeds are {seeds}")
     if run.config.get("pretrained"):

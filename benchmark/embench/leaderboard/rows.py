@@ -45,7 +45,14 @@ from embench.leaderboard.entries import (
 from embench.leaderboard.nonces import NONCES_FILE
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest, WeightsPart, method_kind, seeds_not_taken, tuned_in_words
-from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
+from embench.records.pretraining_comparison import (
+    PretrainingComparison,
+    PretrainingGap,
+    ReferenceKind,
+    find_comparison_keys,
+    gap_sort_key,
+    matching,
+)
 from embench.records.record import Record, read_record, shared_files, shared_folder
 from embench.records.scores import Adjusted
 from embench.records.wording import (
@@ -125,15 +132,15 @@ def build_shared_key(run: Manifest) -> tuple[Any, ...]:
     return build_board_key(run), build_controls_key(run), tables
 
 
-# Floors of pretrained rows, among the other rows of their leaderboard.
+# Comparison runs of pretrained rows, among the other rows of their leaderboard.
 
-_GAP = TypeAdapter(FloorGap)
+_GAP = TypeAdapter(PretrainingGap)
 
 
-def rows_with_floors(
+def add_pretraining_gaps(
     rows: Sequence[Row], entries: Mapping[str, EntrySummary], target: str, score: Callable[[Row], tuple[float, ...]]
 ) -> list[Row]:
-    """Return the rows of a target; pretrained rows get the gaps to their floors. If a row has several floors of one
+    """Return the rows of a target; pretrained rows get the gaps to their comparison runs. If a row has several of one
     kind and method, the one with the highest `score` is used.
 
     Args:
@@ -143,30 +150,45 @@ def rows_with_floors(
     found = []
     for row in rows:
         own = entries[row.id]
-        if not own.floors.wants:
+        if not own.comparison_keys.wants:
             found.append(row)
             continue
-        best: dict[tuple[FloorKind, str], Row] = {}
+        best: dict[tuple[ReferenceKind, str], Row] = {}
         for other in rows:
-            theirs = entries[other.id].floors
-            if kind := matching(own.floors, row.seeds, theirs, other.seeds):
+            theirs = entries[other.id].comparison_keys
+            if kind := matching(own.comparison_keys, row.seeds, theirs, other.seeds):
                 best[kind, theirs.name] = max(best.get((kind, theirs.name), other), other, key=score)
-        gaps = [_load_gap(kind, name, own, entries[floor.id], target, read) for (kind, name), floor in best.items()]
-        found.append(replace(row, floors=RowFloors(tuple(sorted(gaps, key=floor_order)), own.floors.epochs)))
+        gaps = [
+            _load_gap(kind, name, own, entries[reference.id], target, read) for (kind, name), reference in best.items()
+        ]
+        found.append(
+            replace(
+                row,
+                pretraining_comparison=PretrainingComparison(
+                    tuple(sorted(gaps, key=gap_sort_key)), own.comparison_keys.epochs
+                ),
+            )
+        )
     return found
 
 
 def _load_gap(
-    kind: FloorKind, name: str, row: EntrySummary, floor: EntrySummary, target: str, read: Callable[[Path], Record]
-) -> FloorGap:
-    """Compute the gap of a pretrained row to a floor, and cache it: the computation takes a quarter of a second."""
-    place = find_cache_file("floors", row.content, floor.content, target)
+    kind: ReferenceKind,
+    name: str,
+    row: EntrySummary,
+    reference: EntrySummary,
+    target: str,
+    read: Callable[[Path], Record],
+) -> PretrainingGap:
+    """Compute the gap of a pretrained row to a comparison run, and cache it: the computation takes a quarter of a
+    second."""
+    place = find_cache_file("pretraining_gaps", row.content, reference.content, target)
     if content := read_checked(place):
         with contextlib.suppress(ValidationError):
             return _GAP.validate_json(content)
-    from embench.statistics.gains import gap_to_floor  # with scipy, which what is kept does not need
+    from embench.statistics.gains import compute_pretraining_gap  # with scipy, which what is kept does not need
 
-    gap = gap_to_floor(kind, name, read(row.folder), read(floor.folder), target)
+    gap = compute_pretraining_gap(kind, name, read(row.folder), read(reference.folder), target)
     write_checked(place, _GAP.dump_json(gap, by_alias=True, exclude_unset=True))
     return gap
 
@@ -203,7 +225,7 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
             target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
             for target in entry.targets
         },
-        floors=floor_keys(run),
+        comparison_keys=find_comparison_keys(run),
     )
 
 
@@ -246,7 +268,7 @@ def ranked_rows(
         for row, rank, letters in zip(members, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
     rows = [ranked.get(row.id, row) for row in rows]
-    rows = rows_with_floors(rows, {entry.id: entry for entry in entries}, target, _get_sort_score)
+    rows = add_pretraining_gaps(rows, {entry.id: entry for entry in entries}, target, _get_sort_score)
     return rows + _select_control_rows([entry for entry in entries if entry.id not in alone], target, load), rankings
 
 

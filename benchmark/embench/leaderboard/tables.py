@@ -270,7 +270,7 @@ def select_sections(
             raise UsageError(
                 f"no leaderboard has the {name} `{wanted}`",
                 where=f"--{name}",
-                expected=f"one of: {', '.join(known)}" if known else "a folder with published entries (--boards)",
+                expected=f"one of: {', '.join(known)}" if known else "a folder with published entries (--leaderboards)",
                 hint=did_you_mean(wanted, known),
             )
         chosen = [section for section in chosen if getattr(section, name) == wanted]
@@ -620,9 +620,9 @@ def _section(section: BoardSection) -> Iterator[str]:
         yield markdown_table(section.methods, section.protocol, head=score_head(section)) + "\n"
     yield from (f"{text}\n" for text in list_notes(section))
     yield from models_table(section)
-    if pretrained := [row for row in section.methods if row.floors]:
+    if pretrained := [row for row in section.methods if row.pretraining_comparison]:
         yield "Gain from pretraining, over the same network from scratch and over handcrafted features:\n"
-        yield "\n".join(_floors(row, section.protocol) for row in pretrained) + "\n"
+        yield "\n".join(_format_pretraining_gaps(row, section.protocol) for row in pretrained) + "\n"
 
 
 def _describe_section(section: BoardSection) -> str:
@@ -656,8 +656,10 @@ def models_table(section: BoardSection) -> Iterator[str]:
         yield f"{NO_MODELS}\n"
 
 
-def _floors(row: Row, place: str) -> str:
-    about = markdown(f"{row.name}, {row.signals}: {row.floors.words if row.floors else ''}")
+def _format_pretraining_gaps(row: Row, place: str) -> str:
+    about = markdown(
+        f"{row.name}, {row.signals}: {row.pretraining_comparison.words if row.pretraining_comparison else ''}"
+    )
     return f"- [{row.id.rpartition('-')[2]}]({place}/{row.id}), {about}"
 
 

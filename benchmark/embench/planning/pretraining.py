@@ -24,7 +24,7 @@ from embench.planning.plan import THREADS, assumed_fields, default_workers, reso
 from embench.planning.request import Request
 from embench.planning.weights import at_random, check_mixed, load_source
 from embench.protocols import Protocol, load_protocol
-from embench.records.pretraining_comparison import FACE, FLOOR_WORDS, RANDOM, TRAINING, VIDEO, FloorKind
+from embench.records.pretraining_comparison import FACE, RANDOM, REFERENCE_WORDS, TRAINING, VIDEO, ReferenceKind
 from embench.records.wording import join_with_and
 
 # The plan of a pretraining alone, on all subjects of datasets or of folders of recordings: no fold, no test set.
@@ -153,25 +153,25 @@ class NothingPretrained(UsageError):
 
 
 @dataclass(frozen=True)
-class FloorRow:
+class ReferenceRow:
     """A comparison run of a pretrained one, or that run itself (`kind` is None). Without a `request`, `reason` says why
     the comparison is not available."""
 
-    kind: FloorKind | None
+    kind: ReferenceKind | None
     request: Request | None
     reason: str = ""
 
     @property
     def title(self) -> str:
         """Title of the comparison."""
-        return FLOOR_WORDS[self.kind] if self.kind else "pretrained"
+        return REFERENCE_WORDS[self.kind] if self.kind else "pretrained"
 
 
 @dataclass(frozen=True)
-class Floors:
+class ComparisonRequests:
     """A pretrained run and its comparisons, in this order; `training`: in words, how all of them are trained."""
 
-    rows: tuple[FloorRow, ...]
+    rows: tuple[ReferenceRow, ...]
     training: str
 
     @property
@@ -180,7 +180,7 @@ class Floors:
         return [row.request for row in self.rows if row.request]
 
 
-def with_floors(request: Request) -> Floors:
+def add_comparison_runs(request: Request) -> ComparisonRequests:
     """Return a request with its comparison runs. All networks are trained until the validation loss has not fallen for
     five epochs, at most 100, unless the request sets this; by the recipe's schedule if the protocol has no validation
     subjects.
@@ -191,41 +191,41 @@ def with_floors(request: Request) -> Floors:
     if request.tuned:
         raise UsageError(
             "settings tuned for a pretrained method do not apply to its from-scratch and feature comparison",
-            where=f"--floors, --tuned {request.tuned}",
-            expected="--floors without --tuned",
+            where=f"--pretraining-comparison, --tuned {request.tuned}",
+            expected="--pretraining-comparison without --tuned",
         )
     stated, protocol, card = resolve_rules(request)
     method = resolve_method(stated, card, list(card.modalities), resolve_device(request.device))
     before = pretrained_parts(stated, method)
     if not before:
         raise NothingPretrained(
-            "--floors requires a pretrained encoder or a pretrainer, and this method has neither",
-            where="--floors",
+            "--pretraining-comparison requires a pretrained encoder or a pretrainer, and this method has neither",
+            where="--pretraining-comparison",
             expected="encoder weights (--set encoder.build.weights=..), --pretrained or --pretrainer",
         )
     settings, words = _training(request, method, protocol)
     row = replace(request, settings=(*settings, *request.settings))
-    rows = [FloorRow(None, row), *_at_random(row, stated, method, card, before), *_features(request, method, card)]
-    return Floors(tuple(rows), words)
+    rows = [ReferenceRow(None, row), *_at_random(row, stated, method, card, before), *_features(request, method, card)]
+    return ComparisonRequests(tuple(rows), words)
 
 
-def split_pretrained(requests: Iterable[Request]) -> tuple[list[Floors], list[Request]]:
+def split_pretrained(requests: Iterable[Request]) -> tuple[list[ComparisonRequests], list[Request]]:
     """Return the comparisons of the pretrained requests, and all requests, each once: comparisons first.
 
     Raises:
         NothingPretrained: none is pretrained.
     """
-    found: list[Floors] = []
+    found: list[ComparisonRequests] = []
     plain: list[Request] = []
     last: NothingPretrained | None = None
     for request in requests:
         try:
-            found.append(with_floors(request))
+            found.append(add_comparison_runs(request))
         except NothingPretrained as error:
             plain, last = [*plain, request], error
     if last is not None and not found:
         raise last
-    return found, list(dict.fromkeys([*(each for floors in found for each in floors.requests), *plain]))
+    return found, list(dict.fromkeys([*(each for comparison in found for each in comparison.requests), *plain]))
 
 
 def pretrained_parts(request: Request, method: Method) -> list[str]:
@@ -258,11 +258,11 @@ def _training(request: Request, method: Method, protocol: Protocol) -> tuple[tup
 
 def _at_random(
     row: Request, stated: Request, method: Method, card: Card, before: Collection[str]
-) -> Iterator[FloorRow]:
+) -> Iterator[ReferenceRow]:
     """Yield runs with the same network without pretraining: frozen with the same head, and trained from scratch."""
     if method.inputs == "features":
-        yield FloorRow("random_frozen", at_random(row, card))
-        yield FloorRow("scratch", None, f"{method.fusion.short} is fitted on features, and no network is trained")
+        yield ReferenceRow("random_frozen", at_random(row, card))
+        yield ReferenceRow("scratch", None, f"{method.fusion.short} is fitted on features, and no network is trained")
         return
     settings = tuple(text for text in row.settings if not _ADAPTS.match(text))
     plain = at_random(replace(row, settings=settings), card)
@@ -271,12 +271,12 @@ def _at_random(
     own = {name: part.recipe.adapt for name, part in method.parts()}
     trained = [*(f"encoder[{m}]" for m in method.modalities), "fusion"]
     heads = {f"encoder[{m}]": "ridge" if own[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
-    kinds: dict[FloorKind, dict[str, str]] = {
+    kinds: dict[ReferenceKind, dict[str, str]] = {
         "random_frozen": {**{name: own[name] for name in trained}, **heads},
         "scratch": dict.fromkeys(trained, "full"),
     }
     for kind, adapted in kinds.items():
-        yield FloorRow(kind, replace(plain, settings=(*plain.settings, *_adapting(adapted, default))))
+        yield ReferenceRow(kind, replace(plain, settings=(*plain.settings, *_adapting(adapted, default))))
 
 
 def _adapting(adapted: Mapping[str, str], default: Mapping[str, str]) -> Iterator[str]:
@@ -291,11 +291,11 @@ def _adapting(adapted: Mapping[str, str], default: Mapping[str, str]) -> Iterato
         yield f"fusion.adapt={changed['fusion']}"
 
 
-def _features(request: Request, method: Method, card: Card) -> Iterator[FloorRow]:
+def _features(request: Request, method: Method, card: Card) -> Iterator[ReferenceRow]:
     """Yield runs with an estimator on handcrafted features of the same modalities; for EEG also on its covariance."""
     parts = list(dict.fromkeys(part for m in method.modalities for part in m.split("+")))
     if VIDEO in parts and FACE not in card.modalities:
-        yield FloorRow(
+        yield ReferenceRow(
             "features", None, f"{card.name} has no {FACE}, and there are no handcrafted features of video frames"
         )
         return
@@ -325,9 +325,9 @@ def _features(request: Request, method: Method, card: Card) -> Iterator[FloorRow
             )
 
 
-def _checked(request: Request, card: Card) -> FloorRow:
+def _checked(request: Request, card: Card) -> ReferenceRow:
     try:
         resolve_method(request, card, list(card.modalities), "cpu")
     except EmbenchError as error:
-        return FloorRow("features", None, error.what)
-    return FloorRow("features", request)
+        return ReferenceRow("features", None, error.what)
+    return ReferenceRow("features", request)

@@ -19,7 +19,7 @@ from embench.planning.tuning import Search
 from embench.planning.weights import expand_axes
 from embench.python.records import from_python, predictions_file, remember_own
 from embench.python.running import DryRun, plugin_name, request_with, watcher
-from embench.records.pretraining_comparison import RowFloors
+from embench.records.pretraining_comparison import PretrainingComparison
 from embench.records.record import read_record
 from embench.records.wording import name_without_package
 from embench.screen import Progress, Steps, run_plan, set_plan, table
@@ -36,7 +36,7 @@ from embench.sets.running import (
     run_rows,
 )
 from embench.sets.table import board_cells, board_notes, board_panels, board_rows, draw_board, model_cells
-from embench.statistics.gains import gaps_of
+from embench.statistics.gains import collect_pretraining_gaps
 from embench.statistics.result import Result
 
 if TYPE_CHECKING:
@@ -66,15 +66,15 @@ class BaselineBoard:
     Args:
         rows: see `to_pandas`. `results`: results of all runs, the user's own first.
         failures: run -> why it failed. `unfit`: row of the set -> why it does not fit the dataset.
-        floors: for `embench.grid(floors=True)`, pretrained run and target -> the gaps to the same network from scratch
-            and at random, and to handcrafted features: `gaps`, and `texts`.
+        pretraining_comparisons: for `embench.grid(pretraining_comparison=True)`, pretrained run and target -> the gaps
+            to the same network from scratch and at random, and to handcrafted features: `gaps`, and `texts`.
     """
 
     rows: Sequence[Mapping[str, Any]]
     results: Sequence[Result]
     failures: Mapping[str, EmbenchError] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
-    floors: Mapping[tuple[str, str], RowFloors] = field(default_factory=dict)
+    pretraining_comparisons: Mapping[tuple[str, str], PretrainingComparison] = field(default_factory=dict)
 
     @property
     def answers(self) -> list[str]:
@@ -150,7 +150,7 @@ class BaselineBoard:
 
     @property
     def _notes(self) -> list[str]:
-        compared = [f"{run}, {target}: {found.words}" for (run, target), found in self.floors.items()]
+        compared = [f"{run}, {target}: {found.words}" for (run, target), found in self.pretraining_comparisons.items()]
         failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
         generated = ["synthetic data: these numbers say nothing about real subjects"]
         return [
@@ -292,7 +292,7 @@ def grid(
     pretrained: Texts | None = None,
     workers: int | None = None,
     observer: Texts = (),
-    floors: bool = False,
+    pretraining_comparison: bool = False,
     executor: str = "local",
     cluster: Mapping[str, str] | None = None,
     dry_run: bool = False,
@@ -308,13 +308,14 @@ def grid(
         modalities: `["eda", "ecg"]` are two runs, `"eda,ecg"` is one run on both.
         set: settings with their values, as in `{"encoder.lr": [1e-4, 1e-3]}`.
         drop: also `each` and `all`.
-        floors: also train the networks of pretrained runs from scratch and at random, and run handcrafted features.
+        pretraining_comparison: also train the networks of pretrained runs from scratch and at random, and run
+            handcrafted features.
         executor: executor of the stages: `local`, `slurm` or `ray`; `cluster`: its options.
         dry_run: train nothing, and return the plan of each run.
 
     Returns:
         A board, which prints as a table. Differences are from the first run: the first value of each list. It has
-            `to_pandas()`, `answers`, `results`, `floors`, and `failures`, which names failed runs.
+            `to_pandas()`, `answers`, `results`, `pretraining_comparisons`, and `failures`, which names failed runs.
 
     Raises:
         UsageError, DataError: a run cannot be planned; nothing was trained.
@@ -325,7 +326,7 @@ def grid(
     asked = [make_request(**shared, **point) for point in grid_points({k: v for k, v in axes.items() if v})]
     check_names(asked)
     points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
-    requests = split_pretrained(points)[1] if floors else points
+    requests = split_pretrained(points)[1] if pretraining_comparison else points
     from embench.runs import run as runner  # imports torch, which takes longer than to refuse what is wrong
 
     with Progress(()) if progress else nullcontext() as bar:
@@ -336,9 +337,13 @@ def grid(
             return [DryRun(document, tuple(run_plan(document))) for document in documents]
         done = runner.grid(requests, executor, progress=watch, options=dict(cluster or {}))
     results = [remember_own(result) for result in done.results]
-    gaps = gaps_of([read_record(result.folder) for result in results]) if floors else []
+    gaps = (
+        collect_pretraining_gaps([read_record(result.folder) for result in results]) if pretraining_comparison else []
+    )
     compared = {(record.run["id"], target): found for record, target, found in gaps}
-    return BaselineBoard(board_rows(results, reference="first"), results, done.failures, floors=compared)
+    return BaselineBoard(
+        board_rows(results, reference="first"), results, done.failures, pretraining_comparisons=compared
+    )
 
 
 _SHARED = ("seeds", "partitions", "device", "data_root", "runs", "dev", "confounds", "workers", "observer")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter, signature
-from keyword import iskeyword
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -95,15 +94,15 @@ def _in_one_sentence() -> KeyboardInterrupt:
 def in_python(text: str | None) -> str | None:
     """Replace the options in a message by arguments; commands are unchanged.
 
-    >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("--with"), in_python("embench run --dev")
-    ('seeds=0,x', 'another protocol=', 'with_=', 'embench run --dev')
+    >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("embench run --dev")
+    ('seeds=0,x', 'another protocol=', 'embench run --dev')
     >>> in_python("--set encoder.view.kind=context for the last 30 s")
     'set={"encoder.view.kind": "context"} for the last 30 s'
     """
     if text is None or "embench " in text:
         return text
     text = _SETTING.sub(r'set={"\1": "\2"}', text)
-    return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}{'_' * iskeyword(found[1])}=", text)
+    return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}=", text)
 
 
 # Storage of the user's classes, for example from a notebook, for worker processes, which load them by name.

@@ -13,19 +13,19 @@ from embench.records.scores import Score
 from embench.records.wording import bare_name, format_score, join_with_and
 from embench.registry import BUNDLED
 
-# Floors of a pretrained run: what the same network scores without pretraining, and what simple features score.
+# Comparison runs of a pretrained run: what the same network scores without pretraining, and what simple features score.
 #
-# A floor is recognised by what two records say of data, folds and method, never by a flag. The runs that a record has
-# as floors, and what it is a floor of, are digests, since boards compare hundreds of records.
+# A comparison run is recognised by what two records say of data, folds and method, never by a flag. The runs that a
+# record has as comparison runs, and whose it is, are digests, since boards compare hundreds of records.
 
-FloorKind = Literal["random_frozen", "scratch", "features"]
-FLOOR_WORDS: Mapping[FloorKind, str] = {
+ReferenceKind = Literal["random_frozen", "scratch", "features"]
+REFERENCE_WORDS: Mapping[ReferenceKind, str] = {
     "random_frozen": "the same at random, frozen",
     "scratch": "the same from scratch",
     "features": "simple features",
 }
-"""Kind of floor -> the words for it."""
-NO_FLOORS = "no from-scratch comparison"
+"""Kind of comparison run -> the words for it."""
+NO_COMPARISON = "no from-scratch comparison"
 TRAINING: Mapping[str, Any] = {"selection": "early_stop", "patience": 5, "epochs": 100}
 """Settings by which a network is trained until the loss on validation subjects falls no more."""
 
@@ -33,57 +33,59 @@ RANDOM = "random"
 """Weights of a network that starts at random, as `build.weights` and `--pretrained` name them."""
 SIMPLE_ENCODERS = ("handcrafted", "tangent_space")
 SIMPLE_ESTIMATORS = ("logreg", "ridge")
-"""The parts of the floor `features`: as they are bundled, without changed settings."""
+"""The parts of the kind `features`: as they are bundled, without changed settings."""
 VIDEO, FACE = "video", "face_au"
 """What simple features read in place of pictures."""
 
 _OF_THE_DOOR = frozenset({"weights", "accepts"})
 """Keys of `build` that say where weights come from, and not what network they are of."""
 _OF_THE_START = frozenset({"frozen", "adapt", "assumed", "assets", "libraries", "build"})
-"""Fields of a part's configuration that may differ between a pretrained run and its floors, or are compared apart."""
+"""Fields of a part's configuration that may differ between a pretrained run and its comparison runs, or are compared
+apart."""
 
 
 @dataclass(frozen=True)
-class FloorKeys:
-    """The keys by which a run finds its floors, and is found as one.
+class ComparisonKeys:
+    """The keys by which a run finds its comparison runs, and is found as one.
 
     Args:
-        wants: kind of floor -> the key that such a run has; empty where nothing was pretrained.
-        key: of a run that may be a floor; empty of others.
-        sizes: kind of floor -> the number of parameters that such a network has, which the sizes in a file of weights
-            may decide; `size`: that of the run. None, or not there, where it does not matter or is not known.
-        name: of the method, as a floor.
+        wants: kind of comparison run -> the key that such a run has; empty where nothing was pretrained.
+        key: of a run that may be a comparison run; empty of others.
+        sizes: kind of comparison run -> the number of parameters that such a network has, which the sizes in a file of
+            weights may decide; `size`: that of the run. None, or not there, where it does not matter or is not known.
+        name: of the method, as a comparison run.
         epochs: the most that its networks were trained for; None where they were trained until the loss on validation
             subjects fell no more, or there is none.
     """
 
-    wants: Mapping[FloorKind, str] = field(default_factory=dict)
+    wants: Mapping[ReferenceKind, str] = field(default_factory=dict)
     key: str = ""
-    sizes: Mapping[FloorKind, int | None] = field(default_factory=dict)
+    sizes: Mapping[ReferenceKind, int | None] = field(default_factory=dict)
     size: int | None = None
     name: str = ""
     epochs: int | None = None
 
 
 @dataclass(frozen=True)
-class FloorGap:
-    """The score of a pretrained run less that of one of its floors, on the units that both predict.
+class PretrainingGap:
+    """The score of a pretrained run less that of one of its comparison runs, on the units that both predict.
 
     Args:
-        kind: of the floor. `name`: of its method. `run`: its id.
+        kind: of the comparison run. `name`: of its method. `run`: its id.
         gap: None where the two can't be paired; `why` not.
     """
 
-    kind: FloorKind
+    kind: ReferenceKind
     name: str
     run: str
     gap: Score | None
     why: str = ""
 
     @property
-    def floor(self) -> str:
-        """The floor in words: what the same network started from, or the name of a method of simple features."""
-        return self.name if self.kind == "features" else FLOOR_WORDS[self.kind]
+    def reference(self) -> str:
+        """The comparison run in words: what the same network started from, or the name of a method of simple
+        features."""
+        return self.name if self.kind == "features" else REFERENCE_WORDS[self.kind]
 
     @property
     def text(self) -> str:
@@ -92,59 +94,64 @@ class FloorGap:
 
 
 @dataclass(frozen=True)
-class RowFloors:
-    """The floors of a pretrained run; `epochs`: see `FloorKeys`."""
+class PretrainingComparison:
+    """The comparison runs of a pretrained run; `epochs`: see `ComparisonKeys`."""
 
-    gaps: tuple[FloorGap, ...] = ()
+    gaps: tuple[PretrainingGap, ...] = ()
     epochs: int | None = None
 
     @property
     def texts(self) -> list[str]:
-        """Texts such as `+0.052 [-0.029, +0.133] over the same at random, frozen`, one for each floor, and for how long
-        networks were trained unless that was to the end."""
+        """Texts such as `+0.052 [-0.029, +0.133] over the same at random, frozen`, one for each comparison run, and for
+        how long networks were trained unless that was to the end."""
         unpaired: dict[str, list[str]] = {}
         for each in self.gaps:
             if each.gap is None:
-                unpaired.setdefault(each.why, []).append(each.floor)
+                unpaired.setdefault(each.why, []).append(each.reference)
         return [
-            *(f"{each.text} over {each.floor}" for each in self.gaps if each.gap),
+            *(f"{each.text} over {each.reference}" for each in self.gaps if each.gap),
             *(f"not paired with {join_with_and(names)}: {why}" for why, names in unpaired.items()),
             *([f"networks trained for at most {self.epochs} epochs"] if self.epochs and self.gaps else []),
         ]
 
     @property
     def words(self) -> str:
-        """The same as one text, or that there are no floors."""
-        return "; ".join(self.texts) or NO_FLOORS
+        """The same as one text, or that there are no comparison runs."""
+        return "; ".join(self.texts) or NO_COMPARISON
 
 
-def floor_keys(run: Manifest) -> FloorKeys:
+def find_comparison_keys(run: Manifest) -> ComparisonKeys:
     """The keys of a run; none of a submission, of which nothing is known."""
     if run.method.submission or not run.config.get("parts"):
-        return FloorKeys()
+        return ComparisonKeys()
     names = [*dict.fromkeys(map(bare_name, run.method.encoders.values())), bare_name(run.method.fusion or "")]
     name = " + ".join(filter(None, names))
     before, adapted, simple, size = pretrained_modalities(run), _adapted(run), _is_simple(run), run.cost.parameters
     if not before:
         key = _key_of_features(run) if simple else _key_of_network(run, adapted)
-        return FloorKeys(key=key, size=size, name=name)
-    features: dict[FloorKind, str] = {"features": _key_of_features(run)}
+        return ComparisonKeys(key=key, size=size, name=name)
+    features: dict[ReferenceKind, str] = {"features": _key_of_features(run)}
     if method_kind(run.method) == "features":  # nothing trains the network
-        return FloorKeys({"random_frozen": _key_of_network(run, adapted), **features}, name=name)
+        return ComparisonKeys({"random_frozen": _key_of_network(run, adapted), **features}, name=name)
     epochs = _epochs_at_most(run)
     heads = {f"encoder[{m}]": "ridge" if adapted[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
-    at_random: dict[FloorKind, str] = {
+    at_random: dict[ReferenceKind, str] = {
         "random_frozen": _key_of_network(run, {**adapted, **heads}),
         "scratch": _key_of_network(run, dict.fromkeys(adapted, "full")),
     }
-    sizes: dict[FloorKind, int | None] = {"random_frozen": size, "scratch": None if "ridge" in heads.values() else size}
-    return FloorKeys({**at_random, **features}, sizes=sizes, name=name, epochs=epochs)
+    sizes: dict[ReferenceKind, int | None] = {
+        "random_frozen": size,
+        "scratch": None if "ridge" in heads.values() else size,
+    }
+    return ComparisonKeys({**at_random, **features}, sizes=sizes, name=name, epochs=epochs)
 
 
-def matching(keys: FloorKeys, seeds: Sequence[int], other: FloorKeys, others: Sequence[int]) -> FloorKind | None:
-    """The kind of floor that another run is of a pretrained one, told from the keys and seeds of both: on the same
-    data, folds, subjects and labels, with the same head and training; None where it is none. Estimators may have more
-    seeds, since boards ask for more of them; they are compared on those that both have."""
+def matching(
+    keys: ComparisonKeys, seeds: Sequence[int], other: ComparisonKeys, others: Sequence[int]
+) -> ReferenceKind | None:
+    """The kind of comparison run that another run is of a pretrained one, told from the keys and seeds of both: on the
+    same data, folds, subjects and labels, with the same head and training; None where it is none. Estimators may have
+    more seeds, since boards ask for more of them; they are compared on those that both have."""
     for kind, key in keys.wants.items():
         same = set(seeds) <= set(others) if kind == "features" else sorted(seeds) == sorted(others)
         size = keys.sizes.get(kind)
@@ -221,7 +228,7 @@ def _key_of_features(run: Manifest) -> str:
 
 
 def _is_simple(run: Manifest) -> bool:
-    """True of the floor `features`: bundled, and as it is."""
+    """True of the kind `features`: bundled, and as it is."""
     encoders = {f"{BUNDLED}/{name}" for name in SIMPLE_ENCODERS}
     fusions = {f"{BUNDLED}/{name}" for name in SIMPLE_ESTIMATORS}
     return set(run.method.encoders.values()) <= encoders and run.method.fusion in fusions and not run.recipe.settings
@@ -240,6 +247,6 @@ def _circumstances(run: Manifest) -> list[Any]:
     ]
 
 
-def floor_order(gap: FloorGap) -> tuple[int, str, str]:
-    """Sorts floors by their kinds, those of one kind by name."""
-    return list(FLOOR_WORDS).index(gap.kind), gap.name, gap.run
+def gap_sort_key(gap: PretrainingGap) -> tuple[int, str, str]:
+    """Sorts comparison runs by their kinds, those of one kind by name."""
+    return list(REFERENCE_WORDS).index(gap.kind), gap.name, gap.run

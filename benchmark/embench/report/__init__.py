@@ -22,9 +22,9 @@ from embench.report.figures import probability_checks
 from embench.report.page import Section, by_labelled_target, render_page
 from embench.report.sections import (
     audit_section,
+    comparison_section,
     cost_section,
     facts_section,
-    floors_section,
     headline_section,
     page_header,
     people_section,
@@ -112,7 +112,7 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
         *(
             [Section("Pretraining", "From-scratch and feature comparison", comparison)]
-            if (comparison := floors_section(run))
+            if (comparison := comparison_section(run))
             else []
         ),
         *(

@@ -419,7 +419,7 @@ def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """
     if len({(record.manifest.dataset.name, record.manifest.protocol.hash) for record in records}) > 1:
         raise UsageError(
-            "the runs have several datasets or protocols", where="--table", expected="runs with the same units"
+            "the runs have several datasets or protocols", where="--unit-table", expected="runs with the same units"
         )
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for name, record in zip(score_columns(records), records, strict=True):
@@ -428,7 +428,7 @@ def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
         for target in recorded_targets(record):
             if target.kind not in ("binary", "value"):
                 raise UsageError(
-                    f"{target.name} has several classes", where="--table", expected="binary or continuous targets"
+                    f"{target.name} has several classes", where="--unit-table", expected="binary or continuous targets"
                 )
             for key, row, score in _score_units(record.predictions.own, record.labels, target):
                 rows.setdefault(key, row)[name] = score

@@ -47,7 +47,7 @@ def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Re
         if len(alone) != 1 or alone[0] not in modalities:
             raise UsageError(
                 f"{folder} is not a run of a single modality of this run",
-                where="--beside",
+                where="--single-modality",
                 expected=", ".join(modalities),
             )
         found.setdefault(alone[0], []).append(other)
@@ -177,7 +177,7 @@ def fusion_section(run: RunFacts, singles: Sequence[Path]) -> SectionBody | Unde
     if not others:
         return Undefined(
             f"no runs of {join_with_and(modalities)} alone with the same protocol, data and seeds are next to this "
-            "run; name such runs with `--beside`"
+            "run; name such runs with `--single-modality`"
         )
     lacking = [m for m in modalities if m not in others]
     named = ", ".join(f"{m} ({_describe_other_run(run.record, other, m)})" for m, other in others.items())

@@ -19,7 +19,7 @@ from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
 from embench.records.predictions import MODEL, Predictions
-from embench.records.pretraining_comparison import FloorGap, floor_keys, matching
+from embench.records.pretraining_comparison import PretrainingGap, find_comparison_keys, matching
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Score
 from embench.records.wording import (
@@ -53,7 +53,7 @@ from embench.statistics import metric_facts
 from embench.statistics.answers import TargetAnswers
 from embench.statistics.estimates import estimate
 from embench.statistics.form import as_html
-from embench.statistics.gains import floors_of, shown_metric
+from embench.statistics.gains import compare_pretraining, shown_metric
 from embench.statistics.intervals import Estimate, leave_one_out, with_interval
 from embench.statistics.joined import Joined, join, labels_of, shared_stimuli, unit_length
 from embench.statistics.scores import with_interval_of
@@ -616,7 +616,7 @@ def _difference(one: GroupScore, other: GroupScore) -> GroupScore | None:
     return GroupScore(one.fact, name, subjects, one.metric, gap, is_difference=True)
 
 
-# Gaps of a pretrained run to its floors, which are searched next to its folder.
+# Gaps of a pretrained run to its comparison runs, which are searched next to its folder.
 
 _HEAD = ("comparison", "method", "score", "gain over it", "run")
 _ABOUT = (
@@ -627,10 +627,10 @@ _ABOUT = (
 _NONE = "No from-scratch or feature run lies beside the folder of this run."
 
 
-def floors_section(run: RunFacts) -> Markup | None:
-    """Return the floors of a pretrained run on each target; None where nothing is pretrained, or others may see the
-    report."""
-    if run.for_others or run.submission or not floor_keys(run.manifest).wants:
+def comparison_section(run: RunFacts) -> Markup | None:
+    """Return the comparison runs of a pretrained run on each target; None where nothing is pretrained, or others may
+    see the report."""
+    if run.for_others or run.submission or not find_comparison_keys(run.manifest).wants:
         return None
     records = {other.run["id"]: other for other in _read_comparison_runs(run)}
     parts = [_pretraining_section(run, records, target) for target in run.record.scores.primary_metrics]
@@ -638,11 +638,11 @@ def floors_section(run: RunFacts) -> Markup | None:
 
 
 def _read_comparison_runs(run: RunFacts) -> Iterator[Record]:
-    keys = floor_keys(run.manifest)
+    keys = find_comparison_keys(run.manifest)
     for path in sorted(run.folder.resolve().parent.glob("*/run.yaml")) if run.folder else ():
         try:
             about = read_manifest(path.parent)
-            if matching(keys, run.manifest.seeds, floor_keys(about), about.seeds):
+            if matching(keys, run.manifest.seeds, find_comparison_keys(about), about.seeds):
                 yield read_record(path.parent)
         except EmbenchError:  # another run's record that cannot be read
             continue
@@ -650,12 +650,12 @@ def _read_comparison_runs(run: RunFacts) -> Iterator[Record]:
 
 def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str) -> Markup:
     metric = shown_metric(run.record, target)
-    found = floors_of(run.record, records.values(), target, metric)
+    found = compare_pretraining(run.record, records.values(), target, metric)
     rows = [_row(gap, records[gap.run], target, metric) for gap in (found.gaps if found else ())]
     note = f"Networks were trained for at most {found.epochs} epochs." if found and found.epochs else ""
     return html_table(_HEAD, rows, f"{target}: {metric}") + (paragraph(note) if note else Markup())
 
 
-def _row(gap: FloorGap, other: Record, target: str, metric: str) -> tuple[str, ...]:
+def _row(gap: PretrainingGap, other: Record, target: str, metric: str) -> tuple[str, ...]:
     score = format_score(other.scores.of(target).get(metric))
-    return gap.floor, method_name(other.run), score, gap.text, gap.run
+    return gap.reference, method_name(other.run), score, gap.text, gap.run

@@ -252,7 +252,7 @@ def reproduce_entry(
         if record.labels is None:
             raise UsageError(
                 "the entry contains no predictions, because its labels are not public",
-                where=f"--stages {stages}",
+                where=f"--spot-check {stages}",
                 expected="a complete reproduction, which compares scores",
             )
         _draw_stages(folder, run, stages, nonce, result)

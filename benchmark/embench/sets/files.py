@@ -183,7 +183,7 @@ def find_set(name: str) -> BaselineSet:
     known = sorted(paths)
     raise UsageError(
         f"no baseline set has the name `{name}`",
-        where=f"--set {name}",
+        where=f"--baseline-set {name}",
         expected=f"one of {', '.join(known)}, or a path to a YAML file",
         hint=did_you_mean(name, known) or "embench list baselines",
     )

@@ -104,7 +104,7 @@ def write_folder(
     out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
     own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
     command = ["embench", "baselines", "--dataset", "FOLDER" if own else _hide_paths(one.request.dataset)]
-    command += ["--set", found.name, "--level", level, *words]
+    command += ["--baseline-set", found.name, "--level", level, *words]
     unaudited = {} if synthetic else dict(_audit(done, progress))
     records, hidden = _records(done)
     public = {record.manifest.card.labels_public for record in records.values()}

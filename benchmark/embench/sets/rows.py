@@ -79,7 +79,7 @@ def examine_paper(
     return PaperClaims(compared, rows, values, untested, printed, notes_on_tables(paper, dataset))
 
 
-_LEGS: tuple[Leg, ...] = ("own", "fixed")
+_LEGS: tuple[Leg, ...] = ("paper", "fixed")
 
 
 def _claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[UntestedClaim]]:

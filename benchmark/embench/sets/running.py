@@ -429,7 +429,7 @@ def _get_command(each: RowForecast) -> str:
 
 # The user's own methods next to the rows of a set: plugins by name or in files, predictions, and finished runs.
 
-WHERE = "--with"
+WHERE = "--method"
 _EXPECTED = "the name of an encoder, fusion or estimator, FILE.py:Class, a CSV file of predictions, or a run's folder"
 _FEATURES, _NETWORK = "handcrafted", "cnn_tf"
 """Default encoders below the user's own estimator, and below the user's own fusion."""

@@ -102,7 +102,7 @@ class Board:
         """Data for the page's scripts."""
         facts = metric_facts(self.metric)
         others = [name for name in SECONDARY_METRICS if name != self.metric]
-        needed = {"floors"} if any(row.floors for row in self.rows) else set()
+        needed = {"pretraining_comparison"} if any(row.pretraining_comparison for row in self.rows) else set()
         needed |= {"gain"} if any(row.gain_source for row in self.rows) else set()
         needed |= {"access"} if len({row.target_access for row in self.rows}) > 1 else set()
         best = next((line for line in self.models if not line.score.endswith("always")), None)

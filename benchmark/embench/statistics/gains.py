@@ -18,7 +18,14 @@ from embench.interfaces.units import Units
 from embench.protocols import NO_CALIBRATION, Given, recorded_given
 from embench.records.manifest import SHARED_SEEDS, but_for_given
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
-from embench.records.pretraining_comparison import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
+from embench.records.pretraining_comparison import (
+    PretrainingComparison,
+    PretrainingGap,
+    ReferenceKind,
+    find_comparison_keys,
+    gap_sort_key,
+    matching,
+)
 from embench.records.record import Record
 from embench.records.scores import Score
 from embench.records.wording import format_p, format_points, given_in_words, inside_subjects
@@ -465,49 +472,53 @@ def _nothing_given(runs: _Amounts, given: Given) -> Record:
     return replace(record, predictions=type(rows)({**{c: rows[c] for c in rows.columns}, "method": name}))
 
 
-# Gaps of pretrained runs to their floors.
+# Gaps of pretrained runs to their comparison runs.
 
-Gaps = tuple[Record, str, RowFloors]
-"""A pretrained run, a target, and its floors there."""
+Gaps = tuple[Record, str, PretrainingComparison]
+"""A pretrained run, a target, and its comparison runs there."""
 
 
-def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None) -> list[Gaps]:
-    """The floors of each pretrained run among these runs, target by target."""
+def collect_pretraining_gaps(
+    records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None
+) -> list[Gaps]:
+    """The comparison runs of each pretrained run among these runs, target by target."""
     return [
-        (record, target, floors)
+        (record, target, comparison)
         for record in records
         for target in targets or record.scores.primary_metrics
-        if (floors := floors_of(record, records, target, metric)) is not None
+        if (comparison := compare_pretraining(record, records, target, metric)) is not None
     ]
 
 
-def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | None = None) -> RowFloors | None:
-    """The floors of a run among others, on a target; None where it is not pretrained, or has no such target.
+def compare_pretraining(
+    row: Record, others: Iterable[Record], target: str, metric: str | None = None
+) -> PretrainingComparison | None:
+    """The comparison runs of a run among others, on a target; None where it is not pretrained, or has no such target.
 
     Args:
         metric: by default `shown_metric`.
     """
-    keys = floor_keys(row.manifest)
+    keys = find_comparison_keys(row.manifest)
     if not keys.wants or target not in row.scores.primary_metrics:
         return None
     found = []
     for other in others:
-        theirs = floor_keys(other.manifest)
+        theirs = find_comparison_keys(other.manifest)
         kind = matching(keys, row.manifest.seeds, theirs, other.manifest.seeds)
         if kind and target in other.scores.primary_metrics:
-            found.append(gap_to_floor(kind, theirs.name, row, other, target, metric))
-    return RowFloors(tuple(sorted(found, key=floor_order)), keys.epochs)
+            found.append(compute_pretraining_gap(kind, theirs.name, row, other, target, metric))
+    return PretrainingComparison(tuple(sorted(found, key=gap_sort_key)), keys.epochs)
 
 
-def gap_to_floor(
-    kind: FloorKind, name: str, row: Record, floor: Record, target: str, metric: str | None = None
-) -> FloorGap:
-    """The gap of a run to one of its floors, a method of this name; `metric` as in `floors_of`."""
+def compute_pretraining_gap(
+    kind: ReferenceKind, name: str, row: Record, reference: Record, target: str, metric: str | None = None
+) -> PretrainingGap:
+    """The gap of a run to one of its comparison runs, a method of this name; `metric` as in `compare_pretraining`."""
     try:
-        gap = paired_gap(row, floor, target, metric or shown_metric(row, target))
+        gap = paired_gap(row, reference, target, metric or shown_metric(row, target))
     except EmbenchError as error:
-        return FloorGap(kind, name, floor.run["id"], None, error.what)
-    return FloorGap(kind, name, floor.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
+        return PretrainingGap(kind, name, reference.run["id"], None, error.what)
+    return PretrainingGap(kind, name, reference.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
 
 
 def shown_metric(row: Record, target: str) -> str:

@@ -1,4 +1,4 @@
-"""A dataset as one HTML page to look at before anything is trained: `embench data look`."""
+"""A dataset as one HTML page to look at before anything is trained: `embench data report`."""
 
 from __future__ import annotations
 
@@ -313,7 +313,7 @@ def _short(value: float) -> str:
     return format_size(value).replace("-", "\N{MINUS SIGN}")
 
 
-# A dataset as one HTML page to look at before anything is trained: `embench data look`. See `write_look`.
+# A dataset as one HTML page to look at before anything is trained: `embench data report`. See `write_data_page`.
 #
 # The page shows signals, so it hides the subjects' identities as far as possible. Pseudonyms are assigned at random and
 # not stored, recordings are numbered, and names of stimuli and sessions are shown only if they belong to the design.
@@ -343,7 +343,7 @@ PartProgress = Callable[[str, str], ProgressCallback]
 
 
 @dataclass(frozen=True)
-class LookedAt:
+class DataPage:
     """The content of a page. `people`: subjects whose signals are drawn. `is_own`: whether the data are the user's own.
     `cannot_answer`: targets that the study cannot answer, see `Unanswerable.as_json`. `power`: see
     `embench.statistics.power.announced_power`."""
@@ -384,7 +384,7 @@ class _Drawn:
     ticks: list[tuple[float, str]]
 
 
-def write_look(content: LookedAt, out: Path, part: PartProgress) -> Path:
+def write_data_page(content: DataPage, out: Path, part: PartProgress) -> Path:
     """Write the page. Where the data may not be shared, only the file's owner can read it.
 
     Raises:
@@ -403,8 +403,8 @@ def write_look(content: LookedAt, out: Path, part: PartProgress) -> Path:
         Section("Signals", "Signals", _signals(drawn)),
     ]
     title = "Own recordings" if content.is_own else content.card.title
-    footer = "Written by embench data look. This file is self-contained, and asks no network for anything."
-    html = render_page(f"{title}: a look", _header(content, title, faults), sections, footer, _TEMPLATE)
+    footer = "Written by embench data report. This file is self-contained, and asks no network for anything."
+    html = render_page(f"{title}: dataset report", _header(content, title, faults), sections, footer, _TEMPLATE)
 
     def put(path: Path) -> None:
         path.touch(0o600 if content.is_own or content.card.labels_public != "yes" else 0o666)
@@ -417,7 +417,7 @@ def write_look(content: LookedAt, out: Path, part: PartProgress) -> Path:
     return Path(out)
 
 
-_TEMPLATE = "look"
+_TEMPLATE = "data_page"
 
 
 def deal_pseudonyms(subjects: Iterable[str]) -> dict[str, str]:
@@ -447,7 +447,7 @@ def find_design_names(of_subject: Iterable[tuple[str, str]], subjects: Iterable[
     }
 
 
-def _header(content: LookedAt, title: str, faults: Sequence[str]) -> Markup:
+def _header(content: DataPage, title: str, faults: Sequence[str]) -> Markup:
     if content.is_own or content.card.labels_public != "yes":
         marks = [
             (True, NOT_FOR_SHARING, "It has no names and no dates, but who has the signals can tell whose they are.")
@@ -466,7 +466,7 @@ def _header(content: LookedAt, title: str, faults: Sequence[str]) -> Markup:
     return render_macro("look_header", title, about, marks, of_template=_TEMPLATE)
 
 
-def _quality(content: LookedAt, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
+def _quality(content: DataPage, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
     """Return modality -> subject -> proportion of sound seconds, or the reason why it is not known."""
     entries = {str(UnitId.from_seconds(r.id, 0.0, r.duration_s)): r for r in content.store.recordings}
     found: dict[str, dict[str, float] | str] = {}
@@ -503,7 +503,7 @@ def _modalities(sums: Mapping[str, _Sums], quality: Mapping[str, Any]) -> Markup
     return render_macro("modalities", heads, rows, of_template=_TEMPLATE)
 
 
-def _people(content: LookedAt, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
+def _people(content: DataPage, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
     known = {m: good for m, good in quality.items() if not isinstance(good, str)}
     silent = [f"{m}: {why}" for m, why in quality.items() if isinstance(why, str)]
     described = describe_labels(content.store, content.card, content.targets, content.rules)
@@ -527,7 +527,7 @@ def _balance(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"values_of": text, "classes": row.get("classes", ()), "labelled": row["labelled"]}
 
 
-def _controls(content: LookedAt, progress: ProgressCallback) -> Markup:
+def _controls(content: DataPage, progress: ProgressCallback) -> Markup:
     if not content.targets:
         return paragraph("The data have no targets, only recordings.")
     parts = []
@@ -601,7 +601,7 @@ def _describe_power(row: Mapping[str, Any]) -> str:
     )
 
 
-def _power(content: LookedAt) -> Markup:
+def _power(content: DataPage) -> Markup:
     groups = len(set(connected_groups(content.store.recordings).values()))
     spread = published_spread("features", name_without_package(content.store.name))
     few, many = (subjects_needed(_DIFFERENCE, sd) for sd in (spread.low, spread.high))
@@ -626,7 +626,7 @@ def _power(content: LookedAt) -> Markup:
 
 
 def _draw_people(
-    content: LookedAt, names: Mapping[str, str], progress: ProgressCallback
+    content: DataPage, names: Mapping[str, str], progress: ProgressCallback
 ) -> tuple[dict[str, _Sums], list[tuple[str, str, list[_Drawn]]]]:
     """Return the totals of each modality, and (pseudonym, facts, recordings) of each subject."""
     entries = content.store.recordings
@@ -693,7 +693,7 @@ def _labels_in(recording: str, table: Mapping[str, Mapping[str, Label]]) -> dict
 
 
 def _recording(
-    content: LookedAt,
+    content: DataPage,
     recording: Recording,
     number: int,
     public_names: set[str],

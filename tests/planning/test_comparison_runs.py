@@ -1,11 +1,11 @@
-"""Floors of requests: which runs stand beside a pretrained one, and that all of them are trained alike."""
+"""Comparison runs of requests: which runs stand beside a pretrained one, and that all of them are trained alike."""
 
 from dataclasses import replace
 
 import pytest
 
 from embench.errors import UsageError
-from embench.planning.pretraining import with_floors
+from embench.planning.pretraining import add_comparison_runs
 from embench.planning.request import Request
 from embench.records.record import public_run
 
@@ -15,15 +15,17 @@ def asked(dataset="stress_predict", encoder="cnn_tf", **options):
 
 
 def rows_of(request):
-    return {(row.title, *(row.request.encoders if row.request else ())): row for row in with_floors(request).rows}
+    return {
+        (row.title, *(row.request.encoders if row.request else ())): row for row in add_comparison_runs(request).rows
+    }
 
 
 TRAINED = ("encoder.selection=early_stop", "encoder.patience=5", "encoder.epochs=100")
 
 
-def test_a_pretrained_row_and_its_floors():
+def test_a_pretrained_row_and_its_comparison_runs():
     request = asked(pretrainers=("masked_value",), settings=("encoder.lr=0.01", "pretrainer.epochs=2"), seeds="0")
-    found = with_floors(request)
+    found = add_comparison_runs(request)
     row, frozen, scratch, features = found.requests
     assert row == replace(request, settings=(*TRAINED, *request.settings))
     shared = {"pretrained": "random", "pretrainers": ()}
@@ -34,7 +36,7 @@ def test_a_pretrained_row_and_its_floors():
 
 
 def test_what_the_user_sets_stands_in_all_rows_and_is_told():
-    found = with_floors(asked(pretrainers=("masked_value",), settings=("encoder.epochs=3",)))
+    found = add_comparison_runs(asked(pretrainers=("masked_value",), settings=("encoder.epochs=3",)))
     networks = found.requests[:3]
     assert all(each.settings.index("encoder.epochs=3") > each.settings.index(TRAINED[2]) for each in networks)
     assert found.training.endswith("except for encoder.epochs=3")
@@ -83,7 +85,7 @@ def test_eeg_has_the_tangent_space_and_a_face_stands_for_its_video():
 
 
 def test_a_protocol_without_validation_subjects_leaves_the_schedule():
-    found = with_floors(asked("wesad", pretrainers=("masked_value",), protocol="wu2023-last"))
+    found = add_comparison_runs(asked("wesad", pretrainers=("masked_value",), protocol="wu2023-last"))
     assert found.requests[0].settings == ()
     assert "no validation subjects" in found.training
 
@@ -94,12 +96,12 @@ def test_values_have_ridge_and_a_joined_input_its_parts():
     assert (features.fusion, features.modalities) == ("ridge", "eda,ppg")
 
 
-def test_what_has_no_floors_is_refused():
+def test_what_has_no_comparison_runs_is_refused():
     for request in (asked(), asked(pretrainers=("masked_value",), pretrained="random"), asked(pretrained="random")):
         with pytest.raises(UsageError, match="requires a pretrained encoder"):
-            with_floors(request)
+            add_comparison_runs(request)
     with pytest.raises(UsageError, match="do not apply to its from-scratch"):
-        with_floors(asked(pretrainers=("masked_value",), tuned="tuning.json"))
+        add_comparison_runs(asked(pretrainers=("masked_value",), tuned="tuning.json"))
 
 
 def test_random_drops_what_pretrains_and_keeps_all_else(bench):
