@@ -281,7 +281,7 @@ def claims(paper: str, board: Board) -> str:
         verdict = direction_verdict(found.low, found.high, p, direction, seeds=len(gap.seeds), allowance=allowed)
         about = f"{', '.join(one.id for one in same)}: {same[0].claim}"
         cells = [*(shown(rows[side].score()) for side in sides), shown(found, "+.3f"), figure(p), verdict]
-        lines.append([about, *cells, "—" if gap.smallest is None else figure(gap.smallest)])
+        lines.append([about, *cells, "—" if gap.smallest_detectable is None else figure(gap.smallest_detectable)])
     return table([f"claim, `{board.metric}`", "a", "b", "a less b", "p, Holm", "verdict", "detectable"], lines)
 
 

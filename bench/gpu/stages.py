@@ -31,7 +31,7 @@ PEAK = 790e12
 def made(encoder, preset, shape, rows, *, rate=128.0, fusion=None, modality=None, build=None):
     """(module, data, recipe, model) of a labelled stage: of clips where the shape of a row is theirs, of two modalities
     where they are fused. `build` changes the encoder's recipe."""
-    recipe = registry.load("encoder", encoder).recipes[preset].but(build=build or {})
+    recipe = registry.load_plugin("encoder", encoder).recipes[preset].but(build=build or {})
     if "weights" in recipe.build:
         recipe = recipe.but(build={"weights": "random"})
     clips = len(shape) == 4
@@ -56,7 +56,7 @@ def made(encoder, preset, shape, rows, *, rate=128.0, fusion=None, modality=None
         model = network.build_unimodal(params, specs, outputs)
         used = recipe
     else:
-        used = registry.load("fusion", fusion).recipes[preset]
+        used = registry.load_plugin("fusion", fusion).recipes[preset]
         model = network.build_fusion(params, Part(fusion, "", used), specs, outputs)
     y = (torch.arange(rows) % 2).float()[:, None].to(where)
     data = Data(feeds, rows, where, y, torch.ones(rows, device=where))

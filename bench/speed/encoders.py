@@ -65,7 +65,7 @@ class Case:
 
     @property
     def encoder(self) -> Encoder:
-        kind = registry.load("encoder", self.name)
+        kind = registry.load_plugin("encoder", self.name)
         recipe = kind.recipes[self.preset]
         encoder: Encoder = kind(recipe.but(build={"weights": "random"}) if "weights" in recipe.build else recipe)
         return encoder

@@ -101,7 +101,7 @@ def _plain_metric(setting: Setting) -> Row:
     """The samples of subjects that a metric's interval needs: from sums, and as a plain metric scores them."""
     joined = made_up(setting.size(UNITS, 40), 0)
     jackknife = leave_one_out(joined.tested_subjects(), ALONE)
-    summed: type[Metric] = registry.load("metric", "brier")
+    summed: type[Metric] = registry.load_plugin("metric", "brier")
     plain = type("Plain", (summed,), {"resampled": Metric.resampled})
 
     def resampled(metric: Metric) -> None:

@@ -85,7 +85,7 @@ def compare(recipe: Recipe, turns: int, place: Path) -> tuple[list[Took], list[T
 
 def rows(setting: Setting) -> list[Row]:
     """Three of ViT-B's twelve layers, which a CPU can take."""
-    paper: Recipe = registry.load("encoder", "videomae").recipes["paper"]
+    paper: Recipe = registry.load_plugin("encoder", "videomae").recipes["paper"]
     layers = setting.size(3, 1)
     recipe = paper.but(batch=2, build={"layers": layers, "weights": "random"})
     hand, engine = compare(recipe, setting.size(TURNS, 2), setting.new("stages"))

@@ -135,9 +135,9 @@ class Reason(str):
     """A reason as a sentence, with the id and the values that records hold.
 
     >>> reason = Reason.make("one_condition", what="stimulus")
-    >>> reason, reason.json()
+    >>> reason, reason.to_dict()
     ('there is one stimulus only, so that nothing can be held constant', {'id': 'one_condition', 'what': 'stimulus'})
-    >>> Reason.make("my sensor was off").json()
+    >>> Reason.make("my sensor was off").to_dict()
     {'id': 'other', 'text': 'my sensor was off'}
     """
 
@@ -174,7 +174,7 @@ class Reason(str):
             raise ValueError(f"`{name}` is not the id of a reason")
         return cls.make(name, **values)
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the id and the values, as records hold them; a value may be a reason or several."""
         return {"id": self.id, **{name: _plain(value) for name, value in self.values.items()}}
 
@@ -182,7 +182,7 @@ class Reason(str):
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(each) for each in value]
-    return value.json() if isinstance(value, Reason) else value
+    return value.to_dict() if isinstance(value, Reason) else value
 
 
 def _read(value: Any) -> Any:

@@ -218,7 +218,7 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
 
 
 def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]:
-    """Yield for each target why a study cannot give an answer, and remedies. `found`: see `Unanswerable.as_json`; with
+    """Yield for each target why a study cannot give an answer, and remedies. `found`: see `Unanswerable.to_dict`; with
     `command`, the command that gives enough comparisons."""
     for each in found:
         yield PlanPart("warning", f"{each['target']}: {each['answer']}. {each['reason']}")

@@ -33,7 +33,7 @@ OPEN_ONCE = "choose among methods with --dev, and open the test labels once"
 
 def audited(of: Record) -> dict[str, Any]:
     """What an audit of a record holds, of two checks with a finding each and one without."""
-    ece, labels = of.scores.score("stress", "ece"), len(of.labels or ())
+    ece, labels = of.scores.get_score("stress", "ece"), len(of.labels or ())
     assert ece
     assert ece.low is not None
     luck = ece.low - 0.11
@@ -49,7 +49,7 @@ def audited(of: Record) -> dict[str, Any]:
         "validation": CheckResult({"stopped_early": [], **seen}, (AuditFinding("note", "many_methods", seen),)),
     }
     made_of = {**digests_of(of), "code": audit_code()}
-    return Audit(of.run["id"], checks, {"hidden": [Reason.make("no_embeddings")]}, made_of).json()
+    return Audit(of.run["id"], checks, {"hidden": [Reason.make("no_embeddings")]}, made_of).to_dict()
 
 
 def counted(of: Record) -> Record:

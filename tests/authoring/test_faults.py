@@ -100,8 +100,8 @@ def test_a_good_plugin_beside_them_passes(name):
 def test_other_commands_go_on(capsys):
     assert main(["list"]) == 0
     assert main(["info", "cnn_tf"]) == 0
-    assert registry.load("encoder", "embench_faulty/good").__name__ == "Good"
-    assert registry.load("encoder", "tcn").__name__ == "Tcn"
+    assert registry.load_plugin("encoder", "embench_faulty/good").__name__ == "Good"
+    assert registry.load_plugin("encoder", "tcn").__name__ == "Tcn"
     assert "unknown field `sumary`" in capsys.readouterr().out
 
 

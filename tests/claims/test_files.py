@@ -54,10 +54,10 @@ def test_every_bundled_file_is_read():
 @pytest.mark.filterwarnings("ignore:.*starts from random weights")
 def test_what_a_bundled_claim_names_exists(claim):
     """Protocol, metric, targets; and every side is a method that the planner accepts, at every preset."""
-    assert claim.metric in registry.names("metric")
+    assert claim.metric in registry.list_plugins("metric")
     rules = protocols.load_protocol(claim.protocol)
     for dataset in (*claim.datasets, *claim.elsewhere):
-        card = card_for_protocol(rules, registry.load("dataset", dataset).card)
+        card = card_for_protocol(rules, registry.load_plugin("dataset", dataset).card)
         assert set(claim.place(dataset).targets) <= {target.name for target in card.targets}
         for preset in PRESETS:
             options = {"recipe": preset, "seeds": "0", "settings": WEIGHTS}
@@ -80,7 +80,9 @@ def test_every_run_of_a_measured_claim_is_a_method_that_the_planner_accepts(clai
         for request in measured_requests(
             claim, dataset, {"seeds": "0", "recipe": "paper", "settings": WEIGHTS}
         ).values():
-            card = card_for_protocol(protocols.load_protocol(request.protocol), registry.load("dataset", dataset).card)
+            card = card_for_protocol(
+                protocols.load_protocol(request.protocol), registry.load_plugin("dataset", dataset).card
+            )
             assert set(claim.datasets[dataset].targets) <= {target.name for target in card.targets}
             if _is_there(request, card):
                 assert resolve_method(request, card, list(card.modalities), "cpu").preset == "paper"
@@ -125,9 +127,11 @@ def _is_there(request, card):
     plugins = [("encoder", name.rpartition("=")[2]) for name in request.encoders]
     plugins += [("pretrainer", text.partition(":")[0]) for text in request.pretrainers]
     read = [name for modality in request.modalities.split(",") for name in names_in(modality)]
-    if not (all(name in registry.names(kind) for kind, name in plugins) and set(read) <= set(card.modalities)):
+    if not (all(name in registry.list_plugins(kind) for kind, name in plugins) and set(read) <= set(card.modalities)):
         return False
-    needed = {library for kind, name in plugins if kind == "encoder" for library in registry.load(kind, name).libraries}
+    needed = {
+        library for kind, name in plugins if kind == "encoder" for library in registry.load_plugin(kind, name).libraries
+    }
     try:
         return all(version(library) for library in needed)
     except PackageNotFoundError:

@@ -135,7 +135,7 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
     assert [result.cells["printed"] for result in own][:2] == ["91.68 %", "90.91 %"]
     for result in own:
         assert result.synthetic
-        assert result.obtained == done.results[0].scores.score(result.target, result.metric)
+        assert result.obtained == done.results[0].scores.get_score(result.target, result.metric)
     assert len(results) == 12
     assert {result.cells["under subject-independent-v3"] for result in results} == {"the run did not start"}
     found = examine_paper("woo2023", "amigos", options, done, [(basic.by_paper, "signals come at 4 Hz")])

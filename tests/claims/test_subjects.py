@@ -65,7 +65,7 @@ def run(target, label, decision, *, classes=3, score=None, folds="fixed", metric
         {"name": target, "kind": "classes", "label": target, "n": classes, "rule": {}},
     ]}}  # fmt: skip
     labels = Labels({name: np.asarray(column)[known] for name, column in labels.items()})
-    record = Record(about, Predictions(columns), labels, rows, Scores.none(primary_metrics={target: "accuracy"}))
+    record = Record(about, Predictions(columns), labels, rows, Scores.make_empty(primary_metrics={target: "accuracy"}))
     return ClaimRun(record, "", target, metric)
 
 

@@ -98,7 +98,7 @@ CROSSED = {
 
 
 def fixed_order(scores):
-    made = a_result({**Scores.none(), **scores}, synthetic=False)
+    made = a_result({**Scores.make_empty(), **scores}, synthetic=False)
     made.manifest["cohort"]["design"] = "fixed_order"
     return made
 
@@ -139,7 +139,7 @@ def test_where_the_headline_is_undefined_the_reason_stands_in_its_place(capsys):
 def test_a_clock_that_is_always_right_within_subjects_is_not_so_by_construction():
     certain = {"auroc_within": {"mean": 1.0, "std": 0.0, "low": 1.0, "high": 1.0}}
     clock = {"elapsed_time": {"stress": {**CROSSED["confound_only"]["elapsed_time"]["stress"], **certain}}}
-    shown = fixed_order({**CROSSED, "confound_only": clock}).forms["stress"]
+    shown = fixed_order({**CROSSED, "confound_only": clock}).summaries["stress"]
     assert shown.models[-1].score == "0.50 always"
     assert "time since the start alone reaches 1.00" in " ".join(shown.more)
 

@@ -36,7 +36,7 @@ def test_arousal_is_found_and_valence_is_not(folder, shell, monkeypatch):
         assert code == 0, printed
         assert "synthetic" in printed.lower()
     answers = Result.read(*folder.glob("runs/amigos/cnn_tf-*")).answers
-    assert {name: found.answer("chance").answer for name, found in answers.items()} == {
+    assert {name: found.find_answer("chance").answer for name, found in answers.items()} == {
         "arousal": "yes",
         "valence": "not shown",
     }

@@ -121,7 +121,7 @@ def test_a_spot_check_finds_predictions_that_were_moved_in_the_folds_that_it_run
 def test_entries_without_labels_are_compared_by_their_seal_and_their_published_digits(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reader = registry.load("dataset", "stress_predict")
+    reader = registry.load_plugin("dataset", "stress_predict")
     monkeypatch.setattr(reader, "card", replace(reader.card, labels_public="no"))
     data, boards = ["--data-root", str(place.data)], tmp_path / "boards"
     assert main(["run", *FEW, "--fusion", "lda", *data, "--runs", str(tmp_path / "runs")]) == 0

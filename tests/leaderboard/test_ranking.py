@@ -223,7 +223,7 @@ def test_two_rows_alone_are_judged_by_the_test_that_compare_prints(published: tu
         gap = summands[0].contributions.sum() - summands[1].contributions.sum()
         found = compare(folders[one], folders[other])
         assert gap == pytest.approx(found.difference.mean, abs=1e-6)
-        scores = [scores.of("stress")["auroc_crossed_time"] for scores in kept]
+        scores = [scores.get_scores("stress")["auroc_crossed_time"] for scores in kept]
         apart = rank_methods(scores, summands).ranks == ((1, 1), (2, 2))
         assert apart == (found.tests[SHARED_TRAINING] < 0.05)
 

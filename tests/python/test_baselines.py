@@ -1,4 +1,4 @@
-"""`embench.baselines`: a pipeline, predictions and a result beside the rows of a set, as a table and drawn."""
+"""`embench.run_baselines`: a pipeline, predictions and a result beside the rows of a set, as a table and drawn."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def given(bench, tmp_path):
 
 def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(given, bench, capsys):
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())
-    board = embench.baselines(with_=pipeline, modalities="eda", **given)
+    board = embench.run_baselines(methods=pipeline, modalities="eda", **given)
     frame = board.to_pandas()
     assert frame["role"].value_counts()[["own", "baseline"]].tolist() == [1, 1]
     own = frame[frame["role"] == "own"].iloc[0]
@@ -52,7 +52,7 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     stages = bench.stages()
     result = next(result for result in board.results if result.id == own["run"])
     predictions = result.to_pandas("predictions")[["subject", "recording", "unit", "target", "seed", "score"]]
-    again = embench.baselines(with_=[result, predictions], modalities="eda", **given).to_pandas()
+    again = embench.run_baselines(methods=[result, predictions], modalities="eda", **given).to_pandas()
     mine = again[again["role"] == "own"]
     of_result, of_table = mine["mean"].tolist()
     assert of_result == own["mean"]
@@ -63,10 +63,10 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
 
 def test_what_is_no_method_is_refused(given):
     with pytest.raises(UsageError, match="no method has the name `handcraft`") as caught:
-        embench.baselines(with_="handcraft", **given)
-    assert caught.value.where.startswith("with_=")
+        embench.run_baselines(methods="handcraft", **given)
+    assert caught.value.where.startswith("methods=")
     entry = next((ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3").glob("handcrafted-*"))
     with pytest.raises(UsageError, match="is a run on embench_plugins/stress_predict"):
-        embench.baselines(with_=embench.open(entry), **given)
+        embench.run_baselines(methods=embench.open_result(entry), **given)
     with pytest.raises(UsageError, match="is not a fusion"):
-        embench.baselines(with_=7, **given)
+        embench.run_baselines(methods=7, **given)

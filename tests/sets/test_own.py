@@ -47,7 +47,7 @@ def predictions_of(runs, path):
     import embench as module
 
     (folder,) = {found.parent for found in runs.glob("*/*/run.yaml")}
-    frame = module.open(folder).to_pandas("predictions")
+    frame = module.open_result(folder).to_pandas("predictions")
     frame[["subject", "recording", "unit", "target", "seed", "score"]].to_csv(path, index=False)
     return path
 

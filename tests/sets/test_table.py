@@ -121,16 +121,16 @@ def test_the_best_is_compared_with_each_other_and_corrected_for_every_two(monkey
     monkeypatch.setattr(comparison, "methods_on_common", lambda *_: made)
 
     def pair(one, other):
-        empty = dict.fromkeys(("target", "metric", "scores", "difference", "over", "smallest"))
+        empty = dict.fromkeys(("target", "metric", "scores", "difference", "over", "smallest_detectable"))
         return comparison.Comparison(
-            **empty, one=one.name, other=other.name, p=p[other.name], holm=1.0, together=1, tests={}, subjects=9,
+            **empty, one=one.name, other=other.name, p=p[other.name], p_holm=1.0, n_comparisons=1, tests={}, subjects=9,
             units=9, unequal_tuning=False,
         )  # fmt: skip
 
     monkeypatch.setattr(comparison, "_pair", pair)
     found = comparison.compare_with_best([None] * 3, "calm")
-    assert [(each.one, each.other, each.together) for each in found] == [("a", "b", 3), ("a", "c", 3)]
-    assert [each.holm for each in found] == holm([0.01, 0.02, 1.0])[:2] == [pytest.approx(0.03), pytest.approx(0.04)]
+    assert [(each.one, each.other, each.n_comparisons) for each in found] == [("a", "b", 3), ("a", "c", 3)]
+    assert [each.p_holm for each in found] == holm([0.01, 0.02, 1.0])[:2] == [pytest.approx(0.03), pytest.approx(0.04)]
 
 
 @pytest.mark.slow

@@ -113,7 +113,7 @@ def test_json_holds_what_the_leaderboard_holds(site, sections):
     plain = [row for section in found for row in section["rows"]]
     for kept, row in zip(plain, (row for section in sections for row in section.rows), strict=True):
         assert (kept["id"], kept["rank"], kept.get("control")) == (row.id, row.rank and list(row.rank), row.control)
-        assert kept["score"] == (row.score and json.loads(json.dumps(row.score.as_json())))
+        assert kept["score"] == (row.score and json.loads(json.dumps(row.score.to_dict())))
         assert kept.get("mark", []) == list(row.marks)
     one = json.loads((site / "data" / "hku956.json").read_text())
     assert one == [section for section in found if section["dataset"] == "hku956"]
@@ -196,7 +196,7 @@ def test_a_row_of_two_classes_shows_its_probabilities_where_predictions_are_publ
         public = path.parent.parent.name != "hku956"
         assert ("Decision curve of" in text) == ("Reliability of" in text) == ("carries over" in text) == public, path
     [path] = site.glob("stress_predict/subject-independent-v3/handcrafted-svm-5c*.html")
-    found = Result.read(PUBLISHED / path.relative_to(site).with_suffix("")).calibration()
+    found = Result.read(PUBLISHED / path.relative_to(site).with_suffix("")).assess_calibration()
     assert f"Expected calibration error {found.error:.3f}" in path.read_text()
 
 

@@ -173,7 +173,7 @@ class Measured:
         """True if the interval contains the reference."""
         return self.low is not None and self.high is not None and self.low <= self.claim.reference <= self.high
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the row for `embench claims --json`, without empty fields."""
         values = {name: value for name, value in vars(self).items() if name != "claim"}
         if self.mean is not None:
@@ -427,7 +427,7 @@ class ClaimResult:
     difference: Any = None
     p: float | None = None
     corrected: float | None = None
-    smallest: float | None = None
+    smallest_detectable: float | None = None
     seeds: int = 0
     allowance: bool = False
     verdict: Verdict | None = None
@@ -439,7 +439,7 @@ class ClaimResult:
     runs: Mapping[str, str] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the row for `embench claims --json`, without empty fields."""
         values = {name: value for name, value in vars(self).items() if name not in ("claim", "difference")}
         values |= {side: self.claim.options(side, self.dataset) for side in ("a", "b")}
@@ -569,7 +569,7 @@ def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
                 metric=found.metric,
                 difference=gap,
                 p=found.p,
-                smallest=found.smallest,
+                smallest_detectable=found.smallest_detectable,
                 seeds=len(found.seeds),
                 allowance=found.over == "folds" or gap.shared is not None,
                 published=published.get(target),

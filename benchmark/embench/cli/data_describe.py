@@ -210,7 +210,7 @@ def confounds(
     from embench.records.scores import Scores
 
     show.warn_of_synthetic(found["synthetic"])
-    scored = Scores.none(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
+    scored = Scores.make_empty(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
     for name in scored.primary_metrics:
         _show_controls(name, scored, found)
 
@@ -222,12 +222,12 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
     from embench.statistics.confound_only import CONFOUND_ONLY
 
     confound_only, primary = (
-        {control.name: control for control in scored.confound_only(target)},
+        {control.name: control for control in scored.get_confound_only_models(target)},
         scored.primary_metrics[target],
     )
     applicable = [control for name in (*CONFOUND_ONLY, *confound_only) if (control := confound_only.pop(name, None))]
     applicable = [control for control in applicable if not control.reason]
-    reasons = {m: [(c.why_undefined(m), c) for c in applicable if m in c.scores] for m in (primary, *_SCORES)}
+    reasons = {m: [(c.explain_undefined(m), c) for c in applicable if m in c.scores] for m in (primary, *_SCORES)}
     metrics = [metric for metric, known in reasons.items() if any(not why for why, _ in known)]
     subjects = found["subjects"][target]
     console.wrapped(f"target {target}, confound-only models, {subjects} subjects, {found['protocol']}", bold=True)

@@ -211,7 +211,7 @@ def _sentences(
     below = list_notes(section) if whole else []
     if failed := [name for name in ("movement", "protocol_phase") if any(_fails(row, name) for _, row in methods)]:
         below.append(f"{DAGGER} the interval is above 0, but another condition fails: --columns {','.join(failed)}.")
-    if any(row.corrected and row.word("movement") == "yes" for _, row in methods):
+    if any(row.corrected and row.format_answer("movement") == "yes" for _, row in methods):
         below.append(CORRECTED + ".")
     if any(row.pretraining_comparison for _, row in methods):
         below.append("Gain from pretraining:")

@@ -210,12 +210,12 @@ def _describe(entry: Entry, dataset: str | None, protocol: str, data_root: Path 
     document: dict[str, Any] = {**_facts(entry), "origin": registry.origin(entry)}
     if entry.kind == "dataset" and not entry.broken:
         with suppress(EmbenchError, ImportError):  # of a reader that cannot be loaded the rest is shown
-            card = registry.load("dataset", entry.full_name).card
+            card = registry.load_plugin("dataset", entry.full_name).card
             document["rates"] = rate_facts(card, protocol)
     if entry.kind not in WITH_RECIPES or entry.broken:
         return document
     try:
-        plugin = registry.load(entry.kind, entry.full_name)
+        plugin = registry.load_plugin(entry.kind, entry.full_name)
     except (EmbenchError, ImportError) as error:
         return {**document, "not_loaded": str(error).partition("\n")[0]}
     if entry.kind != "pretrainer":
@@ -237,7 +237,7 @@ def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -
     if "not_loaded" in document:
         console.note(f"recipes cannot be shown: {document['not_loaded']}")
     if "recipes" in document:
-        print_recipes(entry.kind, registry.load(entry.kind, entry.full_name), dataset)
+        print_recipes(entry.kind, registry.load_plugin(entry.kind, entry.full_name), dataset)
     if "weights" in document:
         console.echo()
         show_table(document["weights"], title="known weights, for encoder.build.weights")

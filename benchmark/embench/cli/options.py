@@ -60,7 +60,7 @@ def completes(kind: str | None) -> Callable[[str], list[str]]:
             known = sorted(path.stem for path in files)
         else:
             with warnings.catch_warnings(action="ignore"):  # the line that is being written has no place for them
-                known = embench.names(kind) if kind else sorted({e.name for e in registry.entries()})
+                known = embench.list_plugins(kind) if kind else sorted({e.name for e in registry.entries()})
         before = incomplete[: incomplete.rfind("=") + 1]
         return [before + name for name in known if (before + name).startswith(incomplete)]
 

@@ -71,7 +71,7 @@ def compare(
     if calibration_data or gains.are_curves(records):
         curves = gains.compare_curves(records, calibration_data, targets, metric)
         if as_json:
-            console.document({"curves": [table.as_json() for table in curves]})
+            console.document({"curves": [table.to_dict() for table in curves]})
             return
         for curve in curves:
             _show_curves(curve)
@@ -80,7 +80,7 @@ def compare(
     gaps = gains.collect_pretraining_gaps(records, metric, [table.target for table in tables])
     if as_json:
         found = {"pretraining_comparison": [as_document(*each) for each in gaps]} if gaps else {}
-        console.document({"targets": [table.as_json() for table in tables], **found})
+        console.document({"targets": [table.to_dict() for table in tables], **found})
         return
     whose = {record.run["id"]: scored_and_whose(record.manifest) for record in records}
     for table in tables:
@@ -112,13 +112,13 @@ def _show_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: b
     columns = [
         *fields("one", "other"),
         TableColumn("difference", lambda pair: _figures(pair.difference, 0.0)),
-        field("holm", "p, Holm", ".4f"),
-        *([field("smallest", "detectable", missing="-")] if every else []),
+        field("p_holm", "p, Holm", ".4f"),
+        *([field("smallest_detectable", "detectable", missing="-")] if every else []),
         TableColumn("verdict", _verdict),
     ]
     show_table(pairs, columns)
     over = "folds" if pairs[0].over == "folds" else "subjects"
-    count = pairs[0].together
+    count = pairs[0].n_comparisons
     several = f", and p is corrected for the {count} comparisons of this command (Holm)" if count > 1 else ""
     why = ", which the intervals are not: p may be high where an interval excludes 0" if count > 1 else ""
     console.wrapped(f"Differences are paired over {over}, with 95 % intervals{several}{why}.")
@@ -153,7 +153,7 @@ def _show_curves(table: CurveTable) -> None:
     show_table(rows, title=f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})")
     figures = (
         TableColumn("difference", lambda gap: format_score(gap.difference, "+.3f")),
-        field("holm", "p, Holm", ".4f"),
+        field("p_holm", "p, Holm", ".4f"),
     )
     shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
     show_table(
@@ -178,7 +178,7 @@ def _figures(score: Estimate, null: float | None) -> str:
 
 
 def _verdict(pair: Comparison) -> str:
-    verdict = "different" if pair.different else "equivalent" if pair.equivalent else "not told apart"
+    verdict = "different" if pair.is_different else "equivalent" if pair.is_equivalent else "not told apart"
     return f"{verdict}, unequal tuning" if pair.unequal_tuning else verdict
 
 
@@ -353,10 +353,10 @@ def _print_summary(run: Path) -> None:
     from embench.statistics.result import Result
 
     found = Result.read(run)
-    if found.synthetic:
+    if found.is_synthetic:
         console.note("SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published.")
     for target, answers in found.answers.items():
-        chance = answers.answer("chance")
+        chance = answers.find_answer("chance")
         above = f"; more than by chance: {chance.answer}" if chance and answers.score else ""
         console.note(f"{target}: {answers.title} {show.in_cell(answers)}{above}")
     console.note("report, to open in a browser:")
@@ -398,7 +398,7 @@ def audit(
             trust_code=trust_code or folder != run,  # names in a record that was made just now are the user's own
             progress=progress.event,
         )
-    console.answer(as_json, result.json(), lambda: print_audit(result))
+    console.answer(as_json, result.to_dict(), lambda: print_audit(result))
     if result.severity_counts["severe"]:
         raise typer.Exit(1)
 
@@ -513,20 +513,20 @@ def score(
         return
     _show_several(results, out)
     for result, found in zip(results, audited, strict=True):
-        console.wrapped(f"audit of {result.id}: {audit_status(found.json())}")
+        console.wrapped(f"audit of {result.id}: {audit_status(found.to_dict())}")
 
 
 def _show_first(result: Result) -> None:
     """Print on stderr the results that are known before the confound analysis."""
     from embench.statistics.form import first_lines
 
-    for form in result.forms.values():
+    for form in result.summaries.values():
         for line in first_lines(form, follows=True):
             console.note(line)
 
 
 def _document(result: Result, audited: Audit) -> dict[str, Any]:
-    return {**result.json(), "submission": result.manifest["submission"], "audit": audited.json()}
+    return {**result.to_dict(), "submission": result.manifest["submission"], "audit": audited.to_dict()}
 
 
 def _show_score(result: Result, audited: Audit, dataset: str, data_root: Path | None, *, every: bool) -> None:
@@ -539,7 +539,9 @@ def _show_score(result: Result, audited: Audit, dataset: str, data_root: Path | 
     for known in find_source(dataset, data_root).card.targets:
         if known.name in result.scores.primary_metrics:
             _warn_of_scale(result, known)
-    _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.primary_metrics))
+    _print_submission(
+        run, counted=any(result.scores.get_coverage(t) is not None for t in result.scores.primary_metrics)
+    )
     console.echo()
     print_audit(audited, skipped=console.flags.verbose)
 

@@ -39,7 +39,7 @@ from embench.screen import Progress, long_warning, smaller
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
-    from embench.runs.tuning import Tuned
+    from embench.runs.tuning import TuningResult
     from embench.statistics.result import Result
 
 
@@ -73,7 +73,7 @@ def run(
     else:
         with Progress(smaller(request)) as progress:
             result = _finished_or_run(request, every, progress)
-        document = result.json()
+        document = result.to_dict()
     if as_json:
         console.document(document)
     elif dry_run:
@@ -169,7 +169,7 @@ def grid(
     drawn = axis_curves.write_curves(scored, requests[0].runs_folder / "curves")
     board = board_rows(done.results, reference="first")
     if as_json:
-        console.document([{**result.json(), "board": _select_run_rows(board, result.id)} for result in done.results])
+        console.document([{**result.to_dict(), "board": _select_run_rows(board, result.id)} for result in done.results])
     else:
         named = print_board(board, varied=_list_varied_options(done.results))
         show.run_folders(done.results, named=named)
@@ -304,7 +304,7 @@ def tune(
     console.answer(as_json, document, lambda: _show(found, document))
 
 
-def _json(found: Tuned) -> dict[str, Any]:
+def _json(found: TuningResult) -> dict[str, Any]:
     choices = found.tuning.choices
     folders = {"--data-root": found.request.data_root, "--runs": found.request.runs}
     words = [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
@@ -319,7 +319,7 @@ def _json(found: Tuned) -> dict[str, Any]:
     }
 
 
-def _show(found: Tuned, document: dict[str, Any]) -> None:
+def _show(found: TuningResult, document: dict[str, Any]) -> None:
     rows = [
         {
             "trial": row["trial"],
@@ -339,7 +339,7 @@ def _show(found: Tuned, document: dict[str, Any]) -> None:
     console.command(document["command"])
 
 
-def _paths(found: Tuned) -> list[str]:
+def _paths(found: TuningResult) -> list[str]:
     return [text.partition("=")[0].strip() for text in found.tuning.search.space]
 
 
@@ -430,7 +430,7 @@ def pretrain(
         document = plan_pretraining(request, seed).describe()
     else:
         with Progress() as progress:
-            document = runner.pretrain(request, seed, progress=progress.event).json()
+            document = runner.pretrain(request, seed, progress=progress.event).to_dict()
     print_document = show.print_plan if dry_run else _print_pretrained
     console.answer(as_json, document, lambda: print_document(document))
 
@@ -469,7 +469,7 @@ def convert(
     """Convert a checkpoint to safetensors, with a manifest of its origin; no code in the checkpoint runs."""
     from embench.runs.pretrain import convert as run
 
-    document = run(file, out).json()
+    document = run(file, out).to_dict()
     console.answer(as_json, document, lambda: _print_converted(document))
 
 

@@ -54,8 +54,8 @@ def _warn_of_leaks(run: Mapping[str, Any]) -> None:
 
 def result(found: Result, *, every: bool = False) -> None:
     """Print one run; with `every`, all computed scores."""
-    warn_of_synthetic(found.synthetic)
-    for target, form in found.forms.items():
+    warn_of_synthetic(found.is_synthetic)
+    for target, form in found.summaries.items():
         for line in lines(form, min(console.LINE_WIDTH, console.room()), every=every):
             console.echo(line, bold=line == form.question)
         console.echo()
@@ -67,7 +67,7 @@ def result(found: Result, *, every: bool = False) -> None:
     if not every:
         console.note("`--all` shows seeds, variants, tasks and other metrics; `embench report RUN` draws them")
     _warn_of_leaks(found.manifest)
-    warn_of_synthetic(found.synthetic)
+    warn_of_synthetic(found.is_synthetic)
 
 
 def results(found: Sequence[Result]) -> None:
@@ -81,8 +81,8 @@ def results(found: Sequence[Result]) -> None:
             **({"target": answers.target} if several else {}),
             **({"primary metric": answers.title} if len(metrics) > 1 else {}),
             "score" if len(metrics) > 1 else answers.title: in_cell(answers),
-            "above chance": answers.word("chance"),
-            "given time and movement": answers.word("movement"),
+            "above chance": answers.format_answer("chance"),
+            "given time and movement": answers.format_answer("movement"),
             "time": wording.format_cost(each.manifest["cost"])["time"],
             "run": each.id.rpartition("-")[2],
         }
@@ -105,7 +105,7 @@ def run_folders(found: Sequence[Result], *, named: bool = True) -> None:
         console.echo(f"runs: {folder}" + (", in folders whose names end as in the column run" if named else ""))
     for leaking in {each.manifest["protocol"]["name"]: each.manifest for each in found}.values():
         _warn_of_leaks(leaking)
-    warn_of_synthetic(any(each.synthetic for each in found))
+    warn_of_synthetic(any(each.is_synthetic for each in found))
 
 
 def varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -169,7 +169,7 @@ def print_plan(description: Mapping[str, Any]) -> None:
 
 def show_not_applicable(scores: Scores, target: str, dataset: str) -> None:
     """Print the confound-only models that do not apply, with the reason."""
-    confound_only = scores.confound_only(target)
+    confound_only = scores.get_confound_only_models(target)
     reasons = ((control.reason, control.name) for control in confound_only if control.reason)
     silent = grouped((plain_reason(reason, dataset), name) for reason, name in reasons)
     for reason, names in silent.items():
@@ -179,8 +179,8 @@ def show_not_applicable(scores: Scores, target: str, dataset: str) -> None:
 
 def _scores(found_on: TargetAnswers, scores: Scores) -> None:
     """Print every score of the method, and the score of a prediction from the stimulus alone."""
-    found, folds = scores.of(found_on.target), _folds(scores, found_on.target)
-    stimulus = scores.confound_only_scores(found_on.target, "stimulus_mean")
+    found, folds = scores.get_scores(found_on.target), _folds(scores, found_on.target)
+    stimulus = scores.get_model_scores(found_on.target, "stimulus_mean")
     knows = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
     over_folds = TableColumn("over folds", lambda name: format_over_folds(found[name], folds))
     columns = [
@@ -192,9 +192,9 @@ def _scores(found_on: TargetAnswers, scores: Scores) -> None:
         # mislead.
         *([over_folds] if found_on.score and found_on.score.over == "folds" else []),
     ]
-    defined = sorted((name for name in found if found[name].defined), key=lambda name: name != found_on.metric)
+    defined = sorted((name for name in found if found[name].is_defined), key=lambda name: name != found_on.metric)
     show_table(defined, columns, title=f"target {found_on.target}, all scores")
-    undefined = grouped((str(score.undefined), name) for name, score in found.items() if not score.defined)
+    undefined = grouped((str(score.undefined), name) for name, score in found.items() if not score.is_defined)
     if undefined:
         listed = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in undefined.items())
         console.wrapped(f"undefined: {listed}")
@@ -284,7 +284,7 @@ def run_with_comparison(
     if as_json:
         console.document(
             {
-                "runs": [result.json() for result in done.results],
+                "runs": [result.to_dict() for result in done.results],
                 "pretraining_comparison": [as_document(*each) for each in gaps],
             }
         )
@@ -354,7 +354,7 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
 
 
 def _score(target: str, metric: str, row: tuple[str, Record, str]) -> str:
-    return format_score(row[1].scores.of(target).get(metric))
+    return format_score(row[1].scores.get_scores(target).get(metric))
 
 
 def as_document(record: Record, target: str, comparison: PretrainingComparison) -> dict[str, Any]:
@@ -368,7 +368,7 @@ def as_document(record: Record, target: str, comparison: PretrainingComparison) 
                 "kind": gap.kind,
                 "method": gap.name,
                 "run": gap.run,
-                "gap": gap.gap.as_json() if gap.gap else None,
+                "gap": gap.gap.to_dict() if gap.gap else None,
                 "why": gap.why,
             }
             for gap in comparison.gaps

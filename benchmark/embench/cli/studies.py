@@ -117,7 +117,7 @@ def baselines(
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     every = [*finished, *done.results]
     board = _select_targets(board_rows(every, mine), options["targets"])
-    document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
+    document = {"set": found.name, "level": level, "board": board, "runs": [result.to_dict() for result in every]}
     console.answer(as_json, document, lambda: _print_board(_title(found, level), board, every))
     folder = able[0].plan.folder.parent
     if found.paper:
@@ -156,7 +156,7 @@ def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[
     from embench.cli import show
     from embench.cli.show import print_board
 
-    show.warn_of_synthetic(any(each.synthetic for each in runs))
+    show.warn_of_synthetic(any(each.is_synthetic for each in runs))
     show.run_folders(runs, named=print_board(board, title))
 
 
@@ -366,7 +366,7 @@ def _document(
     names = {"id", "paper", "claim", "direction", "measure", "by", "margin", "published", "protocol"}
     names |= {"metric", "remarks"}
     described = [
-        claim.model_dump(include=names) | {"rows": [row.json() for row in rows if row.claim is claim]}
+        claim.model_dump(include=names) | {"rows": [row.to_dict() for row in rows if row.claim is claim]}
         for claim in tested
     ]
     return {"claims": described, "not_tested": [claim.model_dump() for claim in untested]}

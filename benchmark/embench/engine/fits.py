@@ -461,7 +461,7 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     """Train a pretext task on windows of the source's subjects, or a task on the source's labelled units."""
     params, labels = stage.params, "y" in stage.task
     recipe = params.recipe
-    pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
+    pretrainer = registry.load_plugin("pretrainer", params.pretrainer.name)(recipe)
     data, specs, train, val = load_labelled_data(stage)[:4] if labels else _windows(stage)
     outputs = network.make_output_spec(params)
     if params.fusion is not None:
@@ -679,7 +679,7 @@ def _as_rows(rows: Mapping[str, np.ndarray]) -> TrainingRows:
 
 def _fitted(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
     (target,) = network.make_output_spec(params).targets
-    kind = registry.load("fusion", params.fusion.name)
+    kind = registry.load_plugin("fusion", params.fusion.name)
     machine.seed_everything(seed, params.common.threads, params.common.device)
     estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
     estimator.fit(*rows)

@@ -382,7 +382,7 @@ def make_scale(outputs: OutputSpec) -> ValueScale | None:
 
 def load_fusion(part: Part) -> Fusion:
     """Return the fusion plugin with its recipe. Raises UsageError or PluginError if it cannot be loaded."""
-    fusion: Fusion = registry.load("fusion", part.name)(part.recipe)
+    fusion: Fusion = registry.load_plugin("fusion", part.name)(part.recipe)
     return fusion
 
 

@@ -162,7 +162,7 @@ def by_recording(grid: Grid) -> Mapping[int, np.ndarray]:
 
 def load_encoder(part: Part) -> Encoder:
     """Return the encoder instance that a stage's `modalities[m]` describes."""
-    encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
+    encoder: Encoder = registry.load_plugin("encoder", part.name)(part.recipe)
     return encoder
 
 

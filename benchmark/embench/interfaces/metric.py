@@ -117,9 +117,9 @@ class ConfusionMetric(Metric):
         `why_undefined`."""
         confusion = confusion_by_subject(units, np.zeros(len(units), int), 1)
         value = float(self.score_confusion(confusion)[0])
-        return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
+        return value if np.isfinite(value) else Undefined(self.explain_undefined(confusion[0]))
 
-    def why_undefined(self, confusion: np.ndarray) -> str:
+    def explain_undefined(self, confusion: np.ndarray) -> str:
         """The fault in `confusion` (K, K), of which `of` made a NaN."""
         return "no_units" if not confusion.any() else "one_class"
 

@@ -38,7 +38,7 @@ class Row:
         kept_units: the measurement units of signals that are not standardised, in words.
         answers: the answers of `statistics.answers` that a leaderboard shows. `problem`: why there is no primary
             metric. `corrected`: whether *yes*, given time and movement, holds after correction for all methods.
-        adds: the recorded confound analysis, None where the protocol does not ask for it. `borderline`: the answers
+        adds: the recorded confound analysis, None where the protocol does not ask for it. `near_null`: the answers
             whose interval ends near the null value. `time_context`: the other units of a test session that reach a
             prediction.
         gain_source: the calibration data to which the gain is attributed; empty where test subjects give none. `gain`:
@@ -76,7 +76,7 @@ class Row:
     problem: Unanswerable | None = None
     corrected: bool = False
     adjusted: Adjusted | None = None
-    borderline: tuple[str, ...] = ()
+    near_null: tuple[str, ...] = ()
     gain_source: str = ""
     gain: Score | None = None
     time_context: TimeContext | None = None
@@ -137,7 +137,7 @@ class Row:
         """Return the score of any metric, the primary metric included; None where it is undefined or not shown."""
         return self.score if metric == self.primary_metric else self.scores.get(metric)
 
-    def word(self, question: str) -> str:
+    def format_answer(self, question: str) -> str:
         """Return the answer to a question as a word; empty where the question is not asked."""
         found = self.answers.get(question)
         return found.answer if found else ""
@@ -205,7 +205,7 @@ class EntrySummary:
     undefined: Mapping[str, Mapping[str, str]]
     comparison_keys: ComparisonKeys
 
-    def why_undefined(self, target: str, metric: str) -> str:
+    def explain_undefined(self, target: str, metric: str) -> str:
         """Return the reason why the method has no score of this metric."""
         return self.undefined[target].get(metric, "it was not computed")
 
@@ -368,7 +368,7 @@ def _format_answer(row: Row, question: str) -> str:
 
 def _make_question_column(name: str, title: str, about: str) -> Column:
     return _make_method_column(
-        name, about, lambda row: row.word(name) or None, lambda row: _format_answer(row, name), title=title
+        name, about, lambda row: row.format_answer(name) or None, lambda row: _format_answer(row, name), title=title
     )
 
 
@@ -476,7 +476,7 @@ _COLUMNS: Sequence[Column] = (
     _make_method_column(
         "corrected",
         "Whether the answer given time and movement holds after correction for all methods.",
-        lambda row: row.corrected if row.word("movement") == "yes" else None,
+        lambda row: row.corrected if row.format_answer("movement") == "yes" else None,
     ),
     _make_method_column(
         "adjusted",
@@ -506,9 +506,9 @@ _COLUMNS: Sequence[Column] = (
         lambda row: ", ".join(filter(None, (row.gain_source, figures(row.gain, 0.0) if row.gain else ""))),
     ),
     _make_method_column(
-        "borderline",
+        "near_null",
         "The intervals that end within 0.01 of the null value.",
-        lambda row: list(row.borderline),
+        lambda row: list(row.near_null),
         title="near the null value",
     ),
     _make_method_column(

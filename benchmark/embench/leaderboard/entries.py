@@ -459,7 +459,7 @@ def write_summands(folder: Path, record: Record) -> None:
     from embench.statistics.gains import headline_summands  # loads scipy, which those who read boards don't need
 
     found = {target: headline_summands(record, target) for target in record.scores.primary_metrics}
-    content = {target: summands.as_json() for target, summands in found.items() if summands}
+    content = {target: summands.to_dict() for target, summands in found.items() if summands}
     write_text(folder / SUMMANDS_FILE, json.dumps(content) + "\n")
 
 
@@ -554,7 +554,7 @@ class LeaderboardEntry:
 
     def score(self, target: str, metric: str) -> Score | None:
         """The method's score, None where it is undefined or was not computed."""
-        return self.scores.score(target, metric)
+        return self.scores.get_score(target, metric)
 
 
 def load_entries(root: Path) -> list[LeaderboardEntry]:

@@ -216,13 +216,19 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
         people=run.cohort.people,
         rows={target: _build_method_row(entry, target, answers[target]) for target in entry.targets},
         confound_only={
-            target: tuple(c.name for c in scores.confound_only(target) if c.scores and c.name not in COMPARED)
+            target: tuple(
+                c.name for c in scores.get_confound_only_models(target) if c.scores and c.name not in COMPARED
+            )
             for target in entry.targets
         },
         confirmation_key="" if entry.confound_only_fitted or run.entry is None else digest(build_shared_key(run)),
         parts={target: dict(_list_parts(entry, target)) for target in entry.targets},
         undefined={
-            target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
+            target: {
+                metric: score.undefined or ""
+                for metric, score in scores.get_scores(target).items()
+                if not score.is_defined
+            }
             for target in entry.targets
         },
         comparison_keys=find_comparison_keys(run),
@@ -321,7 +327,7 @@ def _list_marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append(why)
     if seeds := seeds_not_taken(run):
         marks.append(f"seeds {seeds}")
-    if entry.scores.score(target, primary_metric) is None:
+    if entry.scores.get_score(target, primary_metric) is None:
         marks.append(f"{primary_metric} undefined")
     if not entry.files_known:
         marks.append(UNKNOWN_FILES)
@@ -332,20 +338,20 @@ def _list_marks(entry: LeaderboardEntry, target: str) -> list[str]:
 
 def _list_parts(entry: LeaderboardEntry, target: str) -> Iterator[tuple[str, Mapping[str, float]]]:
     """Yield each question with the contributions of groups of subjects to the deciding number."""
-    if association := entry.scores.adjusted(target):
+    if association := entry.scores.get_adjusted(target):
         yield from ((question, association.levels[level].by_group) for question, level in association.questions.items())
 
 
 def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswers) -> Row:
     run, primary_metric = entry.run, entry.scores.primary_metrics[target]
-    gain = entry.scores.calibration_gain(target)
+    gain = entry.scores.get_calibration_gain(target)
     best = least_gain(gain, primary_metric) if gain else None
     return Row(
         id=run.id,
         subjects=run.cohort.size,
         primary_metric=primary_metric,
-        score=entry.scores.score(target, primary_metric),
-        scores={name: entry.scores.score(target, name) for name in SECONDARY_METRICS if name != primary_metric},
+        score=entry.scores.get_score(target, primary_metric),
+        scores={name: entry.scores.get_score(target, name) for name in SECONDARY_METRICS if name != primary_metric},
         seeds=tuple(run.seeds),
         marks=tuple(_list_marks(entry, target)),
         evidence=entry.evidence,
@@ -363,10 +369,10 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
         measurement_units="; ".join(_describe_kept_units(run)),
         answers={} if run.protocol.leaks else {each.question: each for each in answers.answers},
         problem=_describe_problem(entry, target, answers),
-        adjusted=_shorten_analysis(entry.scores.adjusted(target)),
+        adjusted=_shorten_analysis(entry.scores.get_adjusted(target)),
         gain_source=gain.source if gain else "",
         gain=best[1].difference if best else None,
-        borderline=answers.borderline,
+        near_null=answers.near_null,
         time_context=run.time_context,
         audit=audit_status(entry.audit),
         cost=run.cost,
@@ -478,9 +484,9 @@ def _list_foreign_plugins(run: Manifest) -> dict[str, str]:
 def _list_controls(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
     """Yield the confound-only models that were scored with an entry, whatever its calibration data."""
     primary_metric = entry.scores.primary_metrics[target]
-    for control in entry.scores.confound_only(target):
+    for control in entry.scores.get_confound_only_models(target):
         if control.scores and control.name not in COMPARED:
-            scores = {name: score if score.defined else None for name, score in control.scores.items()}
+            scores = {name: score if score.is_defined else None for name, score in control.scores.items()}
             yield Row(
                 id=entry.run.id,
                 subjects=entry.run.cohort.size,

@@ -53,7 +53,7 @@ from embench.vocabulary import did_you_mean, harmless, markdown, table_in_markdo
 QUESTIONS = ("chance", "movement", "protocol_phase")
 """Questions that a leaderboard answers for each method, by their ids in `statistics.answers`."""
 AS_MANY = "number of methods"
-"""Reason why an answer is borderline: chance explains as many."""
+"""Reason why an answer is near_null: chance explains as many."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _count_answers(
     marked = {row.id: row for row in rows if row.is_method}
     for question in QUESTIONS:
         answered = [r for r in rows if _has_answer(r, question)]
-        yes = [row for row in answered if row.word(question) == "yes"]
+        yes = [row for row in answered if row.format_answer(question) == "yes"]
         known = [parts[row.id].get(question, {}) for row in answered]
         if not answered:
             continue
@@ -199,7 +199,7 @@ def _count_answers(
             holds = dict(zip((row.id for row in answered), holds_corrected(known, effects), strict=True))
             few = not by_chance.beyond_luck
             marked |= {
-                row.id: replace(row, corrected=holds[row.id], borderline=(*row.borderline, *([AS_MANY] * few)))
+                row.id: replace(row, corrected=holds[row.id], near_null=(*row.near_null, *([AS_MANY] * few)))
                 for row in yes
             }
     return [marked[row.id] if row.is_method else row for row in rows], counts
@@ -531,7 +531,7 @@ def list_models(section: BoardSection) -> list[ModelLine]:
 
 def answered_questions(rows: Sequence[Row]) -> list[str]:
     """Return the questions that some of these rows answer, in the order of columns."""
-    return [name for name in _COUNTED if any(row.word(name) for row in rows)]
+    return [name for name in _COUNTED if any(row.format_answer(name) for row in rows)]
 
 
 def score_head(section: BoardSection) -> str:

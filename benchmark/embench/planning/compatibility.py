@@ -33,7 +33,7 @@ def check_parts(method: Method, kind: type[Any]) -> None:
     modalities, and pretrainers that fit neither. Raises UsageError that names the missing capability and plugins that
     fit."""
     for m, part in method.encoders.items():
-        encoder: type[Encoder] = registry.load("encoder", part.name)
+        encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
         missing = [p for p in names_in(m) if registry.known_as(encoder.accepts, p) is None]
         if missing:
             readers = [name for name, kind in _plugins("encoder") if registry.known_as(kind.accepts, m)]
@@ -79,7 +79,7 @@ def check_inputs(method: Method, card: Card) -> None:
     UsageError."""
     counts = {m: len(own.channels) for m, own in card.modalities.items()}
     for m, part in method.encoders.items():
-        encoder: type[Encoder] = registry.load("encoder", part.name)
+        encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
         channels = tuple(
             name
             for each, one in parse_modality(m)
@@ -99,14 +99,14 @@ def check_inputs(method: Method, card: Card) -> None:
 
 
 def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:
-    pretrainer: type[Pretrainer] = registry.load("pretrainer", step.part.name)
+    pretrainer: type[Pretrainer] = registry.load_plugin("pretrainer", step.part.name)
     if method.inputs == "features":
         raise UsageError(
             f"{method.fusion.short} is fitted on features, and pretraining does not change them",
             where=f"--pretrainer {step.part.short}",
         )
     for m in method.find_trained_modalities(step):
-        instance: Encoder = registry.load("encoder", method.encoders[m].name)(method.encoders[m].recipe)
+        instance: Encoder = registry.load_plugin("encoder", method.encoders[m].name)(method.encoders[m].recipe)
         if what := _lacks(pretrainer, instance):
             raise UsageError(
                 f"pretrainer {step.part.short} requires {what}, but encoder {method.encoders[m].short} does not "
@@ -162,9 +162,9 @@ def _takes(fusion: type[Fusion], modalities: int) -> bool:
 
 def _plugins(kind: str) -> Iterator[tuple[str, Any]]:
     """Yield name and class of every plugin of a kind that can be loaded."""
-    for name in registry.names(kind):
+    for name in registry.list_plugins(kind):
         with suppress(PluginError):
-            yield name, registry.load(kind, name)
+            yield name, registry.load_plugin(kind, name)
 
 
 def _offered(what: str, names: Sequence[str]) -> str:
@@ -383,7 +383,7 @@ def _as_bundled(part: Part, preset: str, dataset: str) -> bool:
     """Return True if the view is that of a bundled encoder's recipe."""
     if registry.find("encoder", part.name).package != registry.BUNDLED:
         return False
-    return bool(registry.load("encoder", part.name).recipes[preset].on(dataset).view == part.recipe.view)
+    return bool(registry.load_plugin("encoder", part.name).recipes[preset].on(dataset).view == part.recipe.view)
 
 
 def input_rows(method: Method, cohort: Cohort) -> list[dict[str, Any]]:

@@ -530,7 +530,7 @@ class Plan:
         if self.protocol.split.deal == "balanced":
             seeds = {"seeds": None, "partitions": "balanced"}
         more = {**vars(self.request), **seeds}
-        return found.as_json() | ({"command": format_command(more)} if found.seeds else {})
+        return found.to_dict() | ({"command": format_command(more)} if found.seeds else {})
 
 
 def default_workers(devices: Collection[str]) -> int:
@@ -714,14 +714,14 @@ def _check_videos(cohorts: Iterable[Cohort], method: Method) -> None:
 def encoders_of_clips(cohort: Cohort, method: Method) -> Iterator[tuple[str, Encoder]]:
     """Yield the modalities of a cohort whose encoders read videos, with these encoders."""
     for m, part in method.encoders.items():
-        encoder = registry.load("encoder", part.name)(part.recipe)
+        encoder = registry.load_plugin("encoder", part.name)(part.recipe)
         if encoder.reads == "clips" and m in cohort.store.modalities:
             yield m, encoder
 
 
 def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
     """Refuse targets of a kind that the method's estimator does not predict, or that it refuses itself."""
-    plugin = registry.load("fusion", method.fusion.name)
+    plugin = registry.load_plugin("fusion", method.fusion.name)
     kinds = plugin.kinds
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]

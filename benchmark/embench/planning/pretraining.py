@@ -112,7 +112,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
             where="--pretrainer",
             expected="the name of a pretrainer; name the data in --corpus and the modalities in --modalities",
         )
-    alone = registry.load("pretrainer", pretrainer).scope == "encoder"
+    alone = registry.load_plugin("pretrainer", pretrainer).scope == "encoder"
     request = replace(
         request,
         dataset=names[0],

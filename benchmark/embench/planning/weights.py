@@ -128,7 +128,7 @@ class Weights:
 def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
     """Return modality -> known training data of the weights that its encoder includes; None if unknown."""
     return {
-        m: registry.load("encoder", part.name)(part.recipe).pretraining_data()
+        m: registry.load_plugin("encoder", part.name)(part.recipe).pretraining_data()
         for m, part in method.encoders.items()
         if part.assets
     }
@@ -223,7 +223,7 @@ def at_random(request: Request, card: Card) -> Request:
 
 def _has_door(encoder: str) -> bool:
     """Return True if an encoder can start from weights of its own."""
-    return any("weights" in recipe.build for recipe in registry.load("encoder", encoder).recipes.values())
+    return any("weights" in recipe.build for recipe in registry.load_plugin("encoder", encoder).recipes.values())
 
 
 def check_used(request: Request, method: Method) -> None:
@@ -582,7 +582,7 @@ def _learned_channels(
     known: tuple[Channel, ...] = ()
     entry = next((e for e in registry.entries("dataset") if e.full_name == started.dataset and not e.broken), None)
     if entry:
-        card = registry.load("dataset", entry.full_name).card
+        card = registry.load_plugin("dataset", entry.full_name).card
         known = _card_channels(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
     if not names:
         return channels_read(site, m, part, known) if known else ()

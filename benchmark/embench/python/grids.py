@@ -1,4 +1,4 @@
-"""`embench.grid`, `tune` and `baselines`: several runs planned and compared together."""
+"""`embench.run_grid`, `tune` and `baselines`: several runs planned and compared together."""
 
 from __future__ import annotations
 
@@ -47,27 +47,28 @@ if TYPE_CHECKING:
 
     Method: TypeAlias = AnyEncoder | AnyFusion | DataFrame | Result | Path
     from embench.python.running import AnyPretrainer
-    from embench.runs.tuning import Tuned
+    from embench.runs.tuning import TuningResult
 
     Encoders: TypeAlias = AnyEncoder | Mapping[str, AnyEncoder]
     Values: TypeAlias = str | float | Sequence[str | float | None] | None
 
 
-# `embench.baselines`: a method, given by name, as an object or as predictions, next to the methods of a set.
+# `embench.run_baselines`: a method, given by name, as an object or as predictions, next to the methods of a set.
 
 _WIDTH = 100
 """Characters in a line of a printed table."""
 
 
 @dataclass(frozen=True, repr=False)
-class BaselineBoard:
-    """Methods next to each other and to confound-only models, as returned by `embench.baselines` and `embench.grid`.
+class ResultTable:
+    """Methods next to each other and to confound-only models, as returned by `embench.run_baselines` and
+    `embench.run_grid`.
 
     Args:
         rows: see `to_pandas`. `results`: results of all runs, the user's own first.
         failures: run -> why it failed. `unfit`: row of the set -> why it does not fit the dataset.
-        pretraining_comparisons: for `embench.grid(pretraining_comparison=True)`, pretrained run and target -> the gaps
-            to the same network from scratch and at random, and to handcrafted features: `gaps`, and `texts`.
+        pretraining_comparisons: for `embench.run_grid(pretraining_comparison=True)`, pretrained run and target -> the
+            gaps to the same network from scratch and at random, and to handcrafted features: `gaps`, and `texts`.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -78,9 +79,9 @@ class BaselineBoard:
 
     @property
     def answers(self) -> list[str]:
-        """Sentences for each target. For `embench.baselines`: whether the best of the user's methods is better than the
-        best baseline method, and whether its scores are associated with the label given time and movement. For
-        `embench.grid`: whether each run differs from the first, or why that is not known."""
+        """Sentences for each target. For `embench.run_baselines`: whether the best of the user's methods is better than
+        the best baseline method, and whether its scores are associated with the label given time and movement. For
+        `embench.run_grid`: whether each run differs from the first, or why that is not known."""
         why = dict.fromkeys(row["not_compared"] for row in self.rows if row["role"] == "method")
         return [*self._sentences, *(f"No differences: {reason}." for reason in why if reason)]
 
@@ -162,11 +163,11 @@ class BaselineBoard:
 
 
 @from_python
-def baselines(
+def run_baselines(
     dataset: str,
-    with_: Method | Sequence[Method] = (),
+    methods: Method | Sequence[Method] = (),
     *,
-    set: str = "features-v1",  # noqa: A002  the option is called so
+    baseline_set: str = "features-v1",
     level: SetLevel = "core",
     tune: int | None = None,
     modalities: Texts | None = None,
@@ -183,17 +184,18 @@ def baselines(
     workers: int | None = None,
     dry_run: bool = False,
     progress: bool = True,
-) -> BaselineBoard | DryRun:
+) -> ResultTable | DryRun:
     """Run the methods of a set on a dataset, and the user's methods next to them; print a line for each on stderr.
 
     Finished runs in the folder of runs are read again, so repeat an interrupted call to resume.
 
     Args:
         dataset: see `embench.run`, as for all arguments that are not explained here.
-        with_: the user's methods, one or several: scikit-learn estimators or Pipelines, and classes of estimators,
-            which are fitted to the features `handcrafted`; encoders, such as `embench.network` makes; names of plugins,
-            or `FILE.py:Class`; predictions, as `embench.score` takes them; results of `embench.run`, or their folders.
-        set: name of a baseline set, or a YAML file; `embench list baselines` lists them.
+        methods: the user's methods, one or several: scikit-learn estimators or Pipelines, and classes of estimators,
+            which are fitted to the features `handcrafted`; encoders, such as `embench.make_encoder` makes; names of
+            plugins, or `FILE.py:Class`; predictions, as `embench.score` takes them; results of `embench.run`, or their
+            folders.
+        baseline_set: name of a baseline set, or a YAML file; `embench list baselines` lists them.
         level: `core`, `extended` or `full`; each contains the previous ones.
         tune: also tune each row of the set, by this number of trials on validation subjects.
         hours: do not start rows whose forecast exceeds this number of hours.
@@ -204,17 +206,17 @@ def baselines(
         UsageError, DataError: no row fits, or the data cannot be used. CheckFailed: a method does not conform; nothing
             was trained.
     """
-    given = list(with_) if isinstance(with_, list | tuple) else [with_]
+    given = list(methods) if isinstance(methods, list | tuple) else [methods]
     seeds = ",".join(map(str, seeds)) if isinstance(seeds, list | tuple) else seeds
     names: tuple[str, ...] = ("modalities", "target", "protocol", "recipe", "seeds", "partitions", "device")
     names = (*names, "data_root", "runs", "dev", "workers")
     local = locals()
     request = make_request(dataset=dataset, **{name: local[name] for name in names})
     options = {name: getattr(request, name) for name in ("targets", *names) if name != "target"}
-    found = find_set(set)
+    found = find_set(baseline_set)
     scored = [method for method in given if _is_scored(method)]
-    methods = [_name_method(method) for method in given if not _is_scored(method)]
-    rows = [*build_user_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
+    named = [_name_method(method) for method in given if not _is_scored(method)]
+    rows = [*build_user_rows(named, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
     with Steps("subjects", "verified") if progress else nullcontext() as steps:
         check_readable(dataset, request.data_root, steps)
     finished = [] if dry_run else [_scored(method, dataset, options) for method in scored]
@@ -229,7 +231,7 @@ def baselines(
     every = [*finished, *map(remember_own, done.results)]
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     reasons = {row.title: row.reason for row in unfit}
-    return BaselineBoard(board_rows(every, mine), every, done.failures, reasons)
+    return ResultTable(board_rows(every, mine), every, done.failures, reasons)
 
 
 def _as_html(cells: Sequence[Mapping[str, str]]) -> str:
@@ -259,13 +261,13 @@ def _name_method(method: Any) -> str:
     return str(plugin_name(kind, method))
 
 
-# `embench.grid` and `embench.tune`: a run for each combination of values, and settings that each fold chooses.
+# `embench.run_grid` and `embench.tune`: a run for each combination of values, and settings that each fold chooses.
 
 _PLUGINS = ("encoder", "pretrainer", "fusion")
 
 
 @from_python
-def grid(
+def run_grid(
     *,
     dataset: Texts,
     encoder: Encoders | Sequence[Encoders],
@@ -297,7 +299,7 @@ def grid(
     cluster: Mapping[str, str] | None = None,
     dry_run: bool = False,
     progress: bool = True,
-) -> BaselineBoard | list[DryRun]:
+) -> ResultTable | list[DryRun]:
     """Run all combinations of several values of its arguments; stages that runs share are computed once.
 
     A list holds several values, one for each run, for any argument except `seeds`, `device`, `observer` and folders;
@@ -341,9 +343,7 @@ def grid(
         collect_pretraining_gaps([read_record(result.folder) for result in results]) if pretraining_comparison else []
     )
     compared = {(record.run["id"], target): found for record, target, found in gaps}
-    return BaselineBoard(
-        board_rows(results, reference="first"), results, done.failures, pretraining_comparisons=compared
-    )
+    return ResultTable(board_rows(results, reference="first"), results, done.failures, pretraining_comparisons=compared)
 
 
 _SHARED = ("seeds", "partitions", "device", "data_root", "runs", "dev", "confounds", "workers", "observer")
@@ -400,7 +400,7 @@ def tune(
     train_dataset: str | None = None,
     workers: int | None = None,
     progress: bool = True,
-) -> Tuned:
+) -> TuningResult:
     """Choose the settings of a method in each fold, on its validation subjects only.
 
     To test the choices, call `embench.run(..., tuned=found.file)` with the same arguments.

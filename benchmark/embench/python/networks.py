@@ -227,8 +227,8 @@ class AtRate(Encoder):
 
 
 class GivenNetwork(AtRate):
-    """Base of the classes of `embench.network`: `make(channels, samples)` returns the network for windows; its output
-    is one token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
+    """Base of the classes of `embench.make_encoder`: `make(channels, samples)` returns the network for windows; its
+    output is one token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
 
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
     make: ClassVar[MakeNetwork]
@@ -300,7 +300,7 @@ class GivenWindows(nn.Module):
         return found[0] if found else "forward"
 
 
-def network(
+def make_encoder(
     make: MakeNetwork,
     *,
     window_s: float | None = None,
@@ -352,7 +352,7 @@ def network(
             f"{found}: every fold and seed must start from new weights",
             where="make=",
             expected="a function make(channels, samples) that returns a new torch.nn.Module",
-            hint=f"embench.network(lambda channels, samples: {type(make).__name__}(...))",
+            hint=f"embench.make_encoder(lambda channels, samples: {type(make).__name__}(...))",
         )
     title = _network_name(make) if name is None else checked_name(name)
     recipe = Recipe(
@@ -366,7 +366,7 @@ def network(
     return type(title, (GivenNetwork,), content)
 
 
-def encoder(
+def configure_encoder(
     given: str | type[Encoder],
     *,
     window_s: float | None = None,
@@ -393,7 +393,7 @@ def encoder(
     """
     from embench import registry
 
-    base: type[Encoder] = registry.load("encoder", given) if isinstance(given, str) else given
+    base: type[Encoder] = registry.load_plugin("encoder", given) if isinstance(given, str) else given
     lengths = {"window": window_s, "context": context_s}
     view = None if window_s is context_s is None else view_of_lengths(window_s, None, context_s)
     recipes = {preset: _with_input(recipe, view, rate_hz) for preset, recipe in base.recipes.items()}

@@ -249,7 +249,7 @@ def synthesize(
 
 
 @from_python
-def open(folder: str | Path) -> Result:  # noqa: A001  as `PIL.Image.open` is called
+def open_result(folder: str | Path) -> Result:
     """Open the result of an earlier run, of scored predictions, or of a leaderboard entry.
 
     Args:
@@ -340,7 +340,7 @@ def predict(
 
     The score of a unit is the mean over all seeds and folds of the run; `sd` is the standard deviation. The training
     data of the run must be available. `attrs` contains the run's answers and limits as sentences. Own recordings have
-    pseudonyms; `embench.dataset(dataset).pseudonyms()` has their names.
+    pseudonyms; `embench.open_dataset(dataset).pseudonyms()` has their names.
 
     Args:
         run: a result, or the folder of a run.
@@ -418,19 +418,19 @@ def audit(
 
 
 @from_python
-def board(
+def read_leaderboards(
     dataset: str | None = None,
     *,
     protocol: str | None = None,
     target: str | None = None,
-    boards: str | Path = "leaderboards",
+    leaderboards: str | Path = "leaderboards",
 ) -> DataFrame:
     """Return the rows of published leaderboards as a table of pandas, with the fields of `embench leaderboard show
     --columns all`.
 
     Args:
         dataset, protocol, target: select leaderboards; by default all.
-        boards: folder of published entries.
+        leaderboards: folder of published entries.
 
     Raises:
         UsageError: there is no leaderboard of that dataset, protocol or target.
@@ -440,18 +440,20 @@ def board(
     from embench.leaderboard import leaderboard_sections
     from embench.leaderboard.tables import row_fields, select_sections
 
-    if not Path(boards).is_dir():
+    if not Path(leaderboards).is_dir():
         raise UsageError(
             "the folder of leaderboards does not exist",
-            where=f"boards={boards}",
+            where=f"leaderboards={leaderboards}",
             expected="a folder of published entries, such as `leaderboards` in a clone of the repository",
         )
-    sections = select_sections(leaderboard_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
+    sections = select_sections(
+        leaderboard_sections(Path(leaderboards)), dataset=dataset, protocol=protocol, target=target
+    )
     return pd.DataFrame([row_fields(section, row) for section in sections for row in section.rows])
 
 
 @from_python
-def dataset(name: str, *, data_root: str | Path | None = None) -> Dataset:
+def open_dataset(name: str, *, data_root: str | Path | None = None) -> Dataset:
     """Return a dataset's reader on its files: `card`, `subjects()` and `recordings(subject)`.
 
     Args:

@@ -27,7 +27,7 @@ def read_reason(content: Any) -> Any:
     return Reason.make(content) if isinstance(content, str) else content
 
 
-RecordedReason = Annotated[InstanceOf[Reason], BeforeValidator(read_reason), PlainSerializer(Reason.json)]
+RecordedReason = Annotated[InstanceOf[Reason], BeforeValidator(read_reason), PlainSerializer(Reason.to_dict)]
 """A reason as a sentence in memory, and as its id and values in files."""
 
 
@@ -60,12 +60,12 @@ class Score(_Part):
     metric: str = Field(default="", repr=False)
 
     @property
-    def defined(self) -> bool:
+    def is_defined(self) -> bool:
         """True where there is a number."""
         return not math.isnan(self.mean)
 
     @property
-    def ends(self) -> tuple[float, float] | None:
+    def interval(self) -> tuple[float, float] | None:
         """The ends of the interval as they are shown: within what the metric can be, which t intervals may leave; None
         where there is no interval."""
         if self.low is None or self.high is None:
@@ -75,7 +75,7 @@ class Score(_Part):
         least, most = _range_of(self.metric)
         return max(self.low, least), min(self.high, most)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The score as a part of `Scores.content`."""
         return self.model_dump(exclude_unset=True, exclude={"metric"})
 
@@ -85,7 +85,7 @@ def _range_of(metric: str) -> tuple[float, float]:
     if metric.startswith(("auroc", "concordance")):
         return 0.0, 1.0  # shares of comparisons, most of which are no plugins
     try:
-        return registry.load("metric", metric).range
+        return registry.load_plugin("metric", metric).range
     except EmbenchError:
         return -math.inf, math.inf
 
@@ -218,7 +218,7 @@ class ConfoundOnlyModel:
     scores: Mapping[str, Score]
     reason: Reason | None
 
-    def why_undefined(self, metric: str) -> Reason:
+    def explain_undefined(self, metric: str) -> Reason:
         """The reason why it has no such score; empty where it has."""
         score = self.scores.get(metric)
         return self.reason or (score.undefined or NO_REASON if score else Reason.make("not_computed"))
@@ -259,9 +259,9 @@ class Scores(Mapping[str, Any]):
     ...     },
     ...     "confound_only": {"prior": {"stress": {"auroc": {"mean": 0.5}}}},
     ... })
-    >>> found.score("stress", "auroc").low, found.score("stress", "mcc"), found.why_undefined("stress", "mcc")
-    (0.6, None, 'one class only')
-    >>> [(control.name, control.scores["auroc"].mean) for control in found.confound_only("stress")]
+    >>> found.get_score("stress", "auroc").low, found.explain_undefined("stress", "mcc")
+    (0.6, 'one class only')
+    >>> [(control.name, control.scores["auroc"].mean) for control in found.get_confound_only_models("stress")]
     [('prior', 0.5)]
     """
 
@@ -315,44 +315,44 @@ class Scores(Mapping[str, Any]):
         return sorted(self._file.confound_only)
 
     @classmethod
-    def none(cls, **parts: Any) -> Scores:
+    def make_empty(cls, **parts: Any) -> Scores:
         """The scores of a record without predictions, except for these `parts` of the content."""
         nothing: dict[str, Any] = {name: {} for name in ("primary_metrics", "scores", "confound_only")}
         return cls({"schema": SCHEMA, **nothing, **parts})
 
-    def of(self, target: str) -> Mapping[str, Score]:
+    def get_scores(self, target: str) -> Mapping[str, Score]:
         """Metric -> the method's score on a target, undefined ones too; empty where nothing was scored."""
         return self._file.scores.get(target, {})
 
-    def score(self, target: str, metric: str, control: str | None = None) -> Score | None:
+    def get_score(self, target: str, metric: str, model: str | None = None) -> Score | None:
         """A score of the method, or of a control; None where it is undefined or was not computed."""
-        scores = self.of(target) if control is None else self._find_confound_only(control, target)[0]
+        scores = self.get_scores(target) if model is None else self._find_confound_only(model, target)[0]
         found = scores.get(metric)
-        return found if found is not None and found.defined else None
+        return found if found is not None and found.is_defined else None
 
-    def why_undefined(self, target: str, metric: str) -> Reason:
+    def explain_undefined(self, target: str, metric: str) -> Reason:
         """The reason why the method has no such score; empty where it has."""
-        found = self.of(target).get(metric)
+        found = self.get_scores(target).get(metric)
         return Reason.make("not_computed") if found is None else found.undefined or NO_REASON
 
-    def adjusted(self, target: str) -> Adjusted | None:
+    def get_adjusted(self, target: str) -> Adjusted | None:
         """The answers to what the method adds to clock and movement; None where the protocol does not ask."""
         return self._file.adjusted.get(target)
 
-    def enough_data(self, target: str) -> EnoughData | None:
+    def get_enough_data(self, target: str) -> EnoughData | None:
         """What gives enough comparisons for the primary metric; None where it is estimable, or that is not known."""
         return self._file.enough_data.get(target)
 
-    def calibration_gain(self, target: str) -> CalibrationGain | None:
+    def get_calibration_gain(self, target: str) -> CalibrationGain | None:
         """The gains of the method by what test subjects give first; None where they give nothing."""
         return self._file.calibration_gain.get(target)
 
-    def coverage(self, target: str) -> float | None:
+    def get_coverage(self, target: str) -> float | None:
         """The share of the labelled units of eligible subjects that the method predicts, 0 to 1; None where it was not
         recorded."""
         return self._file.coverage.get(target)
 
-    def confound_only(self, target: str) -> list[ConfoundOnlyModel]:
+    def get_confound_only_models(self, target: str) -> list[ConfoundOnlyModel]:
         """The confound-only models of a target, in the order of their scoring; with those that do not apply to it."""
         return [
             ConfoundOnlyModel(name, *self._find_confound_only(name, target))
@@ -360,15 +360,15 @@ class Scores(Mapping[str, Any]):
             if target in by_target
         ]
 
-    def confound_only_scores(self, target: str, control: str) -> Mapping[str, Score]:
+    def get_model_scores(self, target: str, model: str) -> Mapping[str, Score]:
         """Metric -> a control's score on a target; empty where it does not apply."""
-        return self._find_confound_only(control, target)[0]
+        return self._find_confound_only(model, target)[0]
 
-    def strongest(self, target: str, metric: str) -> tuple[str, Score] | None:
+    def find_strongest_model(self, target: str, metric: str) -> tuple[str, Score] | None:
         """The control with the highest score on a target, the first by name of equals; None where none has one. The
         method itself, given less, is none."""
         names = [name for name in self.confound_only_names if name not in MADE_BY_METHOD]
-        known = [(name, score) for name in names if (score := self.score(target, metric, name))]
+        known = [(name, score) for name in names if (score := self.get_score(target, metric, name))]
         return max(known, key=lambda each: each[1].mean, default=None)
 
     def _find_confound_only(self, name: str, target: str) -> tuple[Mapping[str, Score], Reason | None]:

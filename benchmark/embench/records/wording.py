@@ -379,7 +379,7 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     Args:
         given: as run.yaml names the calibration data; None where the protocol decides.
     """
-    found = scores.calibration_gain(target)
+    found = scores.get_calibration_gain(target)
     if found is None:
         return []
     metric, values = scores.primary_metrics[target], found.level_metric == "rmse"
@@ -387,7 +387,7 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     if given is not None:
         units = given_in_words(given, of_classes=not values)
         data = f"with {units} as calibration data" if given else "without calibration data"
-    own, nothing = (scores.score(target, metric, name) for name in (None, _FIRST))
+    own, nothing = (scores.get_score(target, metric, name) for name in (None, _FIRST))
     reached = f"{data}: {metric} {format_score(own, interval=False)}"
     if own is None:
         reached = f"{data}: {metric} cannot be estimated"
@@ -401,7 +401,7 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
     told = f"{reached}{_above_best(found, metric)}: {_LABELS[found.source == 'labels']}"
-    if alone := scores.score(target, metric, _ALONE):
+    if alone := scores.get_score(target, metric, _ALONE):
         told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
     if not found.normalisation or "calibration_normalised" not in found.compared_with:
         return [told]
@@ -417,7 +417,7 @@ def least_gain(found: CalibrationGain, metric: str) -> tuple[str, Gap] | None:
     known = {
         name: gaps[metric]
         for name, gaps in found.compared_with.items()
-        if name in decides and metric in gaps and gaps[metric].difference.defined
+        if name in decides and metric in gaps and gaps[metric].difference.is_defined
     }
     return min(known.items(), key=lambda each: each[1].difference.mean or 0.0, default=None)
 
@@ -433,7 +433,7 @@ def _above_best(found: CalibrationGain, metric: str) -> str:
 
 def _gains(found: CalibrationGain, metric: str) -> str:
     """The gains from normalisation in the primary metric and in the score of level."""
-    gaps = {score: gap.difference for score, gap in found.normalisation.items() if gap.difference.defined}
+    gaps = {score: gap.difference for score, gap in found.normalisation.items() if gap.difference.is_defined}
     told = [f"a gain of {format_score(gaps[metric])}"] if metric in gaps else []
     if level := gaps.get(found.level_metric):
         told.append(f"the difference of {found.level_metric}, where less is better, is {format_score(level)}")

@@ -136,7 +136,7 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
 def _audited(folder: Path, record: Record, audit: Callable[[Path, Record], Audit]) -> Mapping[str, Any] | Undefined:
     """Return the findings of `audit`, or the reason why there are none."""
     try:
-        return audit(folder, record).json()
+        return audit(folder, record).to_dict()
     except EmbenchError as error:
         return Undefined(f"the record can't be audited: {error.what}")
 

@@ -345,7 +345,7 @@ PartProgress = Callable[[str, str], ProgressCallback]
 @dataclass(frozen=True)
 class DataPage:
     """The content of a page. `people`: subjects whose signals are drawn. `is_own`: whether the data are the user's own.
-    `cannot_answer`: targets that the study cannot answer, see `Unanswerable.as_json`. `power`: see
+    `cannot_answer`: targets that the study cannot answer, see `Unanswerable.to_dict`. `power`: see
     `embench.statistics.power.announced_power`."""
 
     dataset: Dataset
@@ -537,11 +537,11 @@ def _controls(content: DataPage, progress: ProgressCallback) -> Markup:
         except EmbenchError as error:
             parts.append(paragraph(f"{target.name}: not scored: {_without_names(error.what, content.store)}."))
             continue
-        scored = Scores.none(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
-        confound_only = {control.name: control for control in scored.confound_only(target.name)}
+        scored = Scores.make_empty(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
+        confound_only = {control.name: control for control in scored.get_confound_only_models(target.name)}
         metrics_wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within])
         known = {
-            m: {control.why_undefined(m) for control in confound_only.values() if m in control.scores}
+            m: {control.explain_undefined(m) for control in confound_only.values() if m in control.scores}
             for m in metrics_wanted
         }
         metrics = [m for m, reasons in known.items() if "" in reasons]
@@ -570,7 +570,7 @@ def _controls(content: DataPage, progress: ProgressCallback) -> Markup:
 
 
 def _cell(control: ConfoundOnlyModel, metric: str, store: Store) -> str:
-    why = control.why_undefined(metric)
+    why = control.explain_undefined(metric)
     words = undefined_in_words(why, len(store.subjects), store.name)
     return _without_names(words, store) if why else format_control(control.scores[metric])
 

@@ -92,7 +92,7 @@ def access_in_words(about: Manifest) -> str:
 def dataset_card(name: str) -> Card | None:
     """Return a dataset's card; None where its package, or the folder of own recordings, is not available."""
     try:
-        card: Card = find_source(name, None).card if is_own(name) else registry.load("dataset", name).card
+        card: Card = find_source(name, None).card if is_own(name) else registry.load_plugin("dataset", name).card
     except EmbenchError:
         return None
     return card
@@ -199,7 +199,7 @@ class RunFacts:
         return answers_of(self.record.run, self.scores)
 
     @cached_property
-    def forms(self) -> dict[str, ResultForm]:
+    def summaries(self) -> dict[str, ResultForm]:
         """Target -> the result in words, as all screens print it."""
         return result_forms(self.record.run, self.scores)
 
@@ -216,7 +216,7 @@ class RunFacts:
     def list_applicable_controls(self, head: TargetAnswers) -> list[str]:
         """Return the confound-only models that apply to a target, compared or not; without variants of the method
         itself, which read signals."""
-        applied = (control.name for control in self.scores.confound_only(head.target) if not control.reason)
+        applied = (control.name for control in self.scores.get_confound_only_models(head.target) if not control.reason)
         return [name for name in applied if name not in MADE_BY_METHOD]
 
     @property

@@ -88,7 +88,7 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
             marks.append(line(RATE_GRID, mean, low, high, colour=k, label=name))
             head += [name, "10 %", "90 %"]
             columns += [mean, low, high]
-    control, _ = run.scores.strongest(target.name, "auroc") or (None, None)
+    control, _ = run.scores.find_strongest_model(target.name, "auroc") or (None, None)
     if not several and control in joined and len(table := roc_curves(joined[control], 0)):
         marks.append(
             line(
@@ -101,7 +101,7 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
         )
         head.append(label(control))
         columns.append(table.mean(0))
-    score = run.scores.score(target.name, "auroc")
+    score = run.scores.get_score(target.name, "auroc")
     note = (
         f"Mean of the curves of {_folds(joined[MODEL])} at each false positive rate; the band contains 80 % of them. "
         "Scores are not pooled over folds."
@@ -156,7 +156,7 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
         f"over {_folds(joined)} with at least {MIN_UNITS_IN_BIN} units in a bin; the band contains 80 % of them."
     )
     for metric, called in (("ece", "expected calibration error"), ("brier", "Brier score")):
-        if score := run.scores.score(target.name, metric):
+        if score := run.scores.get_score(target.name, metric):
             note += f" {called.capitalize()} {format_figure(score.mean)}."
     panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("observed frequency", 0, 1), 300)
     edges = [f"{k / CALIBRATION_BINS:.1f} to {(k + 1) / CALIBRATION_BINS:.1f}" for k in range(CALIBRATION_BINS)]

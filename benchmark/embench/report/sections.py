@@ -73,7 +73,7 @@ def headline_section(run: RunFacts) -> SectionBody | Undefined:
     shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
     own = {
         name: drawn
-        + Markup(as_html(run.forms[name], every=True))  # noqa: S704  as `as_html` escaped it
+        + Markup(as_html(run.summaries[name], every=True))  # noqa: S704  as `as_html` escaped it
         + join_parts(paragraph(text) for text in texts if text not in shared)
         for name, (drawn, texts) in drawings.items()
     }
@@ -91,11 +91,11 @@ def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
         return Markup(), []
     applied: dict[str, Score] = {}
     silent: dict[str, str] = {}
-    for control in sorted(scores.confound_only(name), key=lambda control: control.name):
-        if score := scores.score(name, metric, control.name):
+    for control in sorted(scores.get_confound_only_models(name), key=lambda control: control.name):
+        if score := scores.get_score(name, metric, control.name):
             applied[control.name] = score
         else:
-            silent[label(control.name)] = control.why_undefined(metric)
+            silent[label(control.name)] = control.explain_undefined(metric)
     height = 30.0 * (1 + len(applied))
     drawn = _headlines(run, name, metric, {"model": model, **applied}, height)
     notes = [
@@ -133,11 +133,13 @@ def _exploratory(run: RunFacts) -> Markup:
     metrics = list(dict.fromkeys(each.metric for name in targets for each in run.answers[name].exploratory))
     cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
     for name in targets:
-        methods = {control.name: control.scores for control in run.scores.confound_only(name) if not control.reason}
+        methods = {
+            control.name: control.scores for control in run.scores.get_confound_only_models(name) if not control.reason
+        }
         named = {label(method): scores for method, scores in methods.items()}
-        for method, scores in {"the method": run.scores.of(name), **named}.items():
+        for method, scores in {"the method": run.scores.get_scores(name), **named}.items():
             found = [scores.get(metric) for metric in metrics]
-            if any(score and score.defined for score in found):
+            if any(score and score.is_defined for score in found):
                 cells.setdefault(method, {})[name] = tuple(map(format_score, found))
     rows = []
     for method, row in cells.items():
@@ -191,7 +193,7 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
         ),
     ]
     head, columns = ["subject", "model", "lowest seed", "highest seed"], [model[order], low, high]
-    control, _ = run.scores.strongest(target.name, metric) or (None, None)
+    control, _ = run.scores.find_strongest_model(target.name, metric) or (None, None)
     theirs = _compute_within_subject(run, target, joined[control]) if control in joined else None
     if control and theirs is not None:
         strongest = f"strongest model without a signal: {label(control)}"
@@ -203,7 +205,11 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     beyond = int((model[order] > chance).sum())
     note = f"{metric} of each subject, averaged over folds and seeds. {beyond} of {len(order)} are above chance."
     primary_metric = run.scores.primary_metrics[target.name]
-    if control and theirs is not None and is_by_construction(run.scores.score(target.name, primary_metric, control)):
+    if (
+        control
+        and theirs is not None
+        and is_by_construction(run.scores.get_score(target.name, primary_metric, control))
+    ):
         note += f" The primary metric holds constant what the model ({label(control)}) uses; this metric does not."
     if left_out:
         note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
@@ -228,15 +234,17 @@ def scores_section(run: RunFacts) -> Markup:
     tables = []
     for target in run.targets:
         primary_metric = run.scores.primary_metrics[target.name]
-        stimulus = run.scores.confound_only_scores(target.name, "stimulus_mean")
+        stimulus = run.scores.get_model_scores(target.name, "stimulus_mean")
         rows = []
         undefined = {}
-        for metric, score in sorted(run.scores.of(target.name).items(), key=lambda item: item[0] != primary_metric):
+        for metric, score in sorted(
+            run.scores.get_scores(target.name).items(), key=lambda item: item[0] != primary_metric
+        ):
             name = f"{metric} (primary)" if metric == primary_metric else metric
-            if not score.defined:
+            if not score.is_defined:
                 undefined[name] = score.undefined or "without a reason"
                 continue
-            of_stimulus = run.scores.score(target.name, metric, "stimulus_mean")
+            of_stimulus = run.scores.get_score(target.name, metric, "stimulus_mean")
             more = (of_stimulus and of_stimulus.mean,) if stimulus else ()
             rows.append((name, score.mean, score.low, score.high, score.std, *more, "; ".join(score.left_out)))
         caption = f"Scores of {target.name}, with {run.level} intervals"
@@ -270,7 +278,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     recipe, protocol = about.recipe, about.protocol
     leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.leaks_in_words()])
     overlap = OVERLAPS.get(about.pretraining_overlap, "")
-    unknown = [f"{target}: {form.problem}" for target, form in run.forms.items() if form.problem]
+    unknown = [f"{target}: {form.problem}" for target, form in run.summaries.items() if form.problem]
     audit = run.audit or run.audited
     findings = audits.shown_findings(audit) if isinstance(audit, Mapping) else []
     severe = [found.what for found in findings if found.severity == "severe"]
@@ -657,5 +665,5 @@ def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str)
 
 
 def _row(gap: PretrainingGap, other: Record, target: str, metric: str) -> tuple[str, ...]:
-    score = format_score(other.scores.of(target).get(metric))
+    score = format_score(other.scores.get_scores(target).get(metric))
     return gap.reference, method_name(other.run), score, gap.text, gap.run

@@ -189,7 +189,7 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
     stimuli. For continuous targets in version 3 `ccc` is used, since the primary metric is not a plugin.
     """
     primary_metric = plan.protocol.primary_metric_for(target.kind, "free")
-    metric = registry.load(
+    metric = registry.load_plugin(
         "metric", target.traits.within if primary_metric in WITHIN_SUBJECT_SCORES else primary_metric
     )()
     known, like = labelled_in_fold(plan, cohort, target, expected, every[0])
@@ -330,7 +330,7 @@ def find_unscaled_units(planned: Plan) -> dict[str, str]:
     return {
         m: "+".join(dict.fromkeys(_unit_and_band(planned, name) for name in names_in(m)))
         for m, part in planned.method.encoders.items()
-        if planned.protocol.normalise != "none" and registry.load("encoder", part.name).keeps_unit
+        if planned.protocol.normalise != "none" and registry.load_plugin("encoder", part.name).keeps_unit
     }
 
 

@@ -96,7 +96,7 @@ def describe_confound_only(
         found["primary_metrics"] |= scores.primary_metrics
         for name, by_target in scores.content["confound_only"].items():
             found["confound_only"].setdefault(name, {}).update(by_target)
-        found["best"][target.name] = _best(scores.confound_only(target.name))
+        found["best"][target.name] = _best(scores.get_confound_only_models(target.name))
     return found
 
 
@@ -105,7 +105,7 @@ def _best(confound_only: Sequence[ConfoundOnlyModel]) -> dict[str, dict[str, Any
     best: dict[str, dict[str, Any]] = {}
     for control in confound_only:
         for metric, score in control.scores.items() if control.name not in FOR_COMPARISON else ():
-            if score.defined:
+            if score.is_defined:
                 sign = 1 if metric_facts(metric).higher else -1
                 if metric not in best or sign * score.mean > sign * best[metric]["mean"]:
                     best[metric] = {"control": control.name, "mean": score.mean}

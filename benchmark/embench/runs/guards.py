@@ -155,7 +155,7 @@ def check_plugin(kind: str, name: str) -> str:
     """Return the result of a plugin's conformance checks: `passed`, or `failed:` and the reason."""
     from embench.testing import check
 
-    return _outcome(partial(check, kind, registry.load(kind, name)))
+    return _outcome(partial(check, kind, registry.load_plugin(kind, name)))
 
 
 def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> str:
@@ -165,13 +165,13 @@ def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -
     from embench.testing.fusions import check_fusion_arity
 
     checked: Callable[..., None] = check_encoder_input if kind == "encoder" else check_fusion_arity
-    return _outcome(partial(checked, registry.load(kind, name), recipe, *about), remedy=True)
+    return _outcome(partial(checked, registry.load_plugin(kind, name), recipe, *about), remedy=True)
 
 
 def _check_reader(entry: registry.Entry, root: Path) -> str:
     from embench.testing import check_dataset
 
-    return _outcome(partial(check_dataset, registry.load("dataset", entry.full_name), root))
+    return _outcome(partial(check_dataset, registry.load_plugin("dataset", entry.full_name), root))
 
 
 def _outcome(check: Callable[[], None], *, remedy: bool = False) -> str:

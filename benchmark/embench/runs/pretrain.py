@@ -41,7 +41,7 @@ class PretrainedWeights:
     folder: Path
     manifest: Mapping[str, Any]
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the document of `embench pretrain --json`."""
         return {
             "pretraining": self.id,
@@ -133,7 +133,7 @@ class Converted:
     use: str
     manifest: Mapping[str, Any]
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the document of `embench weights convert --json`."""
         return {"folder": str(self.folder), "use": self.use, "manifest": dict(self.manifest)}
 
@@ -214,7 +214,7 @@ def _entry(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(kind: str, name: str, preset: str) -> dict[str, Any]:
-    plugin = registry.load(kind, name)
+    plugin = registry.load_plugin(kind, name)
     return describe_part(
         Part(registry.find(kind, name).full_name, registry.code_identity(kind, name), plugin.recipes[preset])
     )

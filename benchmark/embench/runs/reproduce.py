@@ -93,7 +93,7 @@ def predict_with(
         for target, own in expected.columns():
             scores.setdefault(target.name, []).append(table[:, own])
     result = Result(known.manifest.id, folder, known.run, known.scores)
-    answers = [line for form in result.forms.values() for line in answer_lines(form)]
+    answers = [line for form in result.summaries.values() for line in answer_lines(form)]
     return NewPredictions(
         result.id, list(_rows(plan, cohort, scores)), answers, list(_limits(plan, cohort, source, result))
     )
@@ -170,7 +170,7 @@ def _limits(plan: Plan, cohort: Cohort, source: Source, result: Result) -> Itera
     yield "Scores are not diagnoses, and their level depends on the devices and the study of the training data."
     if source.pseudonymous:
         yield f"Subjects and recordings have pseudonyms: `embench data pseudonyms {source.name}` lists their own names."
-    if result.synthetic:
+    if result.is_synthetic:
         yield "The training data are synthetic: these scores say nothing about real subjects."
 
 

@@ -32,7 +32,7 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """Choices of a search, the file that holds them, the request of the run that tests them, and the errors of failed
     trials, by number."""
 
@@ -70,7 +70,7 @@ class Tuned:
         )
 
 
-def tune(request: Request, search: Search, progress: EventCallback | None = None) -> Tuned:
+def tune(request: Request, search: Search, progress: EventCallback | None = None) -> TuningResult:
     """Run each trial of a search with `--dev`, and write which of them each seed, fold and target chooses.
 
     Finished trials are not run again: an interrupted search resumes, and a longer search adds trials. A finished run
@@ -114,7 +114,7 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
         make_folder(file.parent)
         write_text(file, tuning.text())
     failed = {number: errors[trial] for number, trial in enumerate(trials) if trial in errors}
-    return Tuned(tuning, file, replace(request, dev=False, tuned=file), failed)
+    return TuningResult(tuning, file, replace(request, dev=False, tuned=file), failed)
 
 
 def tuning_file(plan: Plan, search: Search) -> Path:

@@ -235,7 +235,7 @@ def _modalities(
     if reasons := [reason for _, _, name in texts if (reason := _why_unavailable("encoder", name))]:
         yield from ((word, reasons[0]) for word in wanted)
         return
-    accepted = {m: registry.load("encoder", name).accepts for m, _, name in texts}  # under "" of all others
+    accepted = {m: registry.load_plugin("encoder", name).accepts for m, _, name in texts}  # under "" of all others
     own = [m for m in pool if registry.known_as(accepted.get(m, accepted.get("", frozenset())), m)]
     for word in wanted:
         if word == EACH_ALONE and own:
@@ -254,7 +254,7 @@ def _modalities(
 def _why_unavailable(kind: str, name: str) -> str:
     """Return the reason why a plugin cannot be used here; empty where it can."""
     try:
-        plugin = registry.load(kind, name)
+        plugin = registry.load_plugin(kind, name)
     except UsageError:
         return f"{kind} {name} is not installed"
     except EmbenchError as error:

@@ -96,7 +96,7 @@ def features_cost(plan: Plan, modality: str) -> FeaturesCost:
 
 
 def _features_cost(plan: Plan, store: Store, modality: str, part: Part) -> FeaturesCost:
-    encoder = registry.load("encoder", part.name)(part.recipe)
+    encoder = registry.load_plugin("encoder", part.name)(part.recipe)
     there = derive.joined(store, modality).spans
     units = [unit for unit in plan.fit.units if unit.recording in there]
     counts = Counter(unit.recording for unit in units)
@@ -142,7 +142,7 @@ def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
     at = _rows(stage)
     y, target, rng = stage.task["y"][at, 0], plan.test.targets[0], np.random.default_rng(0)
     at, y = at[np.isfinite(y)], y[np.isfinite(y)]
-    kind: type[Estimator] = registry.load("fusion", plan.method.fusion.name)
+    kind: type[Estimator] = registry.load_plugin("fusion", plan.method.fusion.name)
 
     def fitting(rows: int) -> Callable[[], None]:
         part = rng.permutation(len(y))[:rows]
@@ -482,7 +482,7 @@ def load_user_result(source: str | Result, dataset: str, options: Mapping[str, A
 
     Raises:
         UsageError: the run is on another dataset. UsageError, DataError, CheckFailed: see `embench.score` and
-            `embench.open`.
+            `embench.open_result`.
     """
     if isinstance(source, str) and not Path(source, RUN_FILE).is_file():
         if options.get("dev"):
@@ -530,14 +530,14 @@ def _find_method(name: str) -> tuple[str, type[Any]]:
     else:
         kinds = [kind for kind in ("encoder", "fusion") if _known(kind, name)]
     if not kinds:
-        known = [each for kind in ("encoder", "fusion") for each in registry.names(kind)]
+        known = [each for kind in ("encoder", "fusion") for each in registry.list_plugins(kind)]
         raise UsageError(
             f"no method has the name `{name}`",
             where=f"{WHERE} {name}",
             expected=_EXPECTED,
             hint=did_you_mean(name, known) or "to list the methods: embench list encoder; embench list fusion",
         )
-    return kinds[0], registry.load(kinds[0], name)
+    return kinds[0], registry.load_plugin(kinds[0], name)
 
 
 def _known(kind: str, name: str) -> bool:
@@ -565,7 +565,7 @@ def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallb
     known = checks.recall(reader, code, cache_root())
     if known is not None and not known["errors"] and known.get("report"):
         return dict(known["report"])
-    report, made_by = DataReport(), registry.load("dataset", name)
+    report, made_by = DataReport(), registry.load_plugin("dataset", name)
     checked = check_dataset_files(reader, name, cache_root(), progress, report.add)
     shared = report.document(name, code, made_by, reader.card, checked, synthetic=synthetic(reader.root) is not None)
     checks.remember(reader, code, checked, cache_root(), shared)
@@ -663,8 +663,8 @@ def _failure_file(plan: Plan, mark: str) -> Path:
 
 def _format_result(result: Result, found: TargetAnswers) -> str:
     """Return the primary metric of a target next to the best confound-only model, in words."""
-    name, best = found.shown, best_control(result, found.target, found.shown)
-    score = format_score(result.scores.score(found.target, name), missing="not estimable")
+    name, best = found.display_metric, best_control(result, found.target, found.display_metric)
+    score = format_score(result.scores.get_score(found.target, name), missing="not estimable")
     text = f"{found.target}: {metric_facts(name).title} {score}"
     if best is None:
         return text

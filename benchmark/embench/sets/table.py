@@ -233,7 +233,9 @@ def best_control(result: Result, target: str, metric: str) -> ConfoundOnlyModel 
     """Return the confound-only model with the best score on a target, the first of equals; None where none has a
     score."""
     known = [
-        control for control in result.scores.confound_only(target) if _mean(control.scores.get(metric)) is not None
+        control
+        for control in result.scores.get_confound_only_models(target)
+        if _mean(control.scores.get(metric)) is not None
     ]
     return max(known, key=lambda control: _rank(control.scores[metric], metric), default=None)
 
@@ -270,8 +272,8 @@ def _panels(
             run = result.manifest
             groups.setdefault((run["dataset"].get("name", ""), run["protocol"]["name"], target), {})[result.id] = result
     for (dataset, protocol, target), found in groups.items():
-        metric = min(found.values(), key=lambda r: r.id not in user_runs).answers[target].shown
-        ordered = sorted(found.values(), key=lambda r: -_rank(r.scores.score(target, metric), metric))
+        metric = min(found.values(), key=lambda r: r.id not in user_runs).answers[target].display_metric
+        ordered = sorted(found.values(), key=lambda r: -_rank(r.scores.get_score(target, metric), metric))
         mine, others = ([r for r in ordered if (r.id in user_runs) == is_own] for is_own in (True, False))
         first = next(iter(found)) if reference == "first" else ""
         yield _Panel(dataset, protocol, target, metric, mine, others, first)
@@ -288,7 +290,7 @@ def _compare_with_baselines(panels: Sequence[_Panel]) -> _Pairs:
                 found[key] = error
     pairs = {key: pair for key, pair in found.items() if not isinstance(pair, EmbenchError)}
     corrected = holm([pair.p for pair in pairs.values()])
-    settled = {k: replace(pair, holm=p) for (k, pair), p in zip(pairs.items(), corrected, strict=True)}
+    settled = {k: replace(pair, p_holm=p) for (k, pair), p in zip(pairs.items(), corrected, strict=True)}
     return found | settled
 
 
@@ -325,9 +327,9 @@ def _sensors(result: Result) -> str:
 def _compare_panel(panel: _Panel) -> Mapping[str, Comparison] | str:
     """Return run -> its paired comparison with the best method, or in a grid with the first; or why there is none."""
     both = [*panel.user_runs, *panel.baselines]
-    scored = {result.id: result for result in both if result.scores.score(panel.target, panel.metric)}
+    scored = {result.id: result for result in both if result.scores.get_score(panel.target, panel.metric)}
     if panel.metric != both[0].answers[panel.target].metric:
-        found = both[0].forms[panel.target]
+        found = both[0].summaries[panel.target]
         return found.problem.removesuffix(".") or "the primary metric cannot be estimated"
     if len(scored) < 2:
         return "" if len(both) < 2 else "fewer than two of them have a number"
@@ -363,7 +365,7 @@ def _difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, result: Res
     if not panel.first:  # the best less this one
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
     values = {"from_reference": mean, "from_reference_low": low, "from_reference_high": high}
-    about = {"p": pair.holm, "comparisons": pair.together, "not_compared": "", "over": pair.over}
+    about = {"p": pair.p_holm, "comparisons": pair.n_comparisons, "not_compared": "", "over": pair.over}
     return {**is_reference, **values, **about, **({"answer": pair.sentence} if panel.first else {})}
 
 
@@ -380,14 +382,16 @@ def _methods(panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str
                 "label": _label(result, varied[result.id]),
                 **panel.about,
                 "exploratory": metric != result.answers[target].metric,
-                **_interval(result.scores.score(target, metric)),
-                "above_chance": result.answers[target].word("chance"),
+                **_interval(result.scores.get_score(target, metric)),
+                "above_chance": result.answers[target].format_answer("chance"),
                 **_difference(gaps, panel, result),
-                "finding": result.answers[target].word("movement"),
-                "finding_evidence": answer.evidence if (answer := result.answers[target].answer("movement")) else "",
+                "finding": result.answers[target].format_answer("movement"),
+                "finding_evidence": answer.evidence
+                if (answer := result.answers[target].find_answer("movement"))
+                else "",
                 "run": result.id,
                 "folder": str(result.folder),
-                "synthetic": result.synthetic,
+                "synthetic": result.is_synthetic,
             }
             if role == "own":
                 pair = pairs.get((result.id, panel.dataset, panel.protocol, target))
@@ -398,11 +402,15 @@ def _methods(panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str
 
 def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
     first = [*panel.user_runs, *panel.baselines][0]
-    known = [(c.name, score) for c in first.scores.confound_only(panel.target) if (score := c.scores.get(panel.metric))]
-    known = sorted((each for each in known if each[1].defined), key=lambda each: -_rank(each[1], panel.metric))
+    known = [
+        (c.name, score)
+        for c in first.scores.get_confound_only_models(panel.target)
+        if (score := c.scores.get(panel.metric))
+    ]
+    known = sorted((each for each in known if each[1].is_defined), key=lambda each: -_rank(each[1], panel.metric))
     for k, (name, score) in enumerate(known):
         about = {"role": "control", "best": k == 0, "method": name, **panel.about}
-        yield {**about, **_interval(score), "constant": is_by_construction(score), "synthetic": first.synthetic}
+        yield {**about, **_interval(score), "constant": is_by_construction(score), "synthetic": first.is_synthetic}
 
 
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
@@ -420,7 +428,7 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
             verb = "is better than" if pair.better == pair.one else "is worse than"
         gap = Score(mean=pair.difference.mean, low=pair.difference.low, high=pair.difference.high)
         first = f"{verb} the best baseline, {best} (difference {figures(gap, 0.0)})"
-    answer = found.answer("movement")
+    answer = found.find_answer("movement")
     second = f"{answer.text.removesuffix('?')}: {answer.answer} ({answer.evidence})" if answer else "leaks"
     return f"{panel.target}: {name} {first}; {second}."
 

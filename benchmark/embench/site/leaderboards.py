@@ -201,7 +201,7 @@ def _build_table_row(row: Row, metric: str, entry: EntrySummary, section: BoardS
         "why": row.marks,
         "s": _list_interval(score),
         "s_text": in_one_style(row.format_metric(metric)) if score else "",
-        "undefined": "" if score else entry.why_undefined(section.target, metric),
+        "undefined": "" if score else entry.explain_undefined(section.target, metric),
         "o": {name: _list_interval(score) for name in others if (score := row.scores.get(name))},
         "answers": {name: format_answer(row, name) for name in row.answers if format_answer(row, name)},
         "corrected": row.corrected,
@@ -215,7 +215,7 @@ def _list_interval(score: Score | None) -> list[float | None] | None:
     """Return mean and interval, rounded."""
     if not score:
         return None
-    return [None if end is None else round(end, 6) for end in (score.mean, *(score.ends or (None, None)))]
+    return [None if end is None else round(end, 6) for end in (score.mean, *(score.interval or (None, None)))]
 
 
 # The start page: a line for each question, sorted by support, and how to read it.

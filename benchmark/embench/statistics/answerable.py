@@ -69,7 +69,7 @@ class UnanswerableTarget(Unanswerable):
     seeds: tuple[int, ...] = ()
     subjects: int = 0
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""
         return {"target": self.target, **vars(self), "seeds": list(self.seeds)}
 
@@ -89,7 +89,7 @@ def why_unanswerable(
     metric = choose_primary_metric(target, protocol, cohort.design, joined)
     if not conditioned.is_conditioned(metric):
         return study.confounded() or study.without_two_labels(metric, joined)
-    why = study.why_undefined(metric, seeds)
+    why = study.explain_undefined(metric, seeds)
     if not why:
         return None
     if protocol.split.folds == "each":
@@ -111,7 +111,7 @@ def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Seque
     `subjects` -> about how many subjects. Empty if the given seeds suffice, or if no such number is known."""
     study = _Study(cohort, protocol, target, lambda seed: cohort.folds(protocol, seed))
     metric = choose_primary_metric(target, protocol, cohort.design, study.joined(seeds))
-    why = study.why_undefined(metric, seeds) if conditioned.is_conditioned(metric) else None
+    why = study.explain_undefined(metric, seeds) if conditioned.is_conditioned(metric) else None
     if why is None or why.id not in FEW:
         return {}
     enough, subjects = study.enough(metric, seeds)
@@ -169,7 +169,7 @@ class _Study:
             parts.append((np.empty(0, int), test))
         return parts, replace(known, y=np.where(scored, y, np.nan))
 
-    def why_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
+    def explain_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
         """Return why a conditioned score is undefined in all of these seeds, or under scoring 4 in all together; None
         where it is defined."""
         joined = self.joined(seeds)
@@ -276,12 +276,12 @@ class _Study:
         balanced partitions together. Without such seeds, return about how many subjects are needed."""
         if self.protocol.rules > 3:
             balanced = tuple(range(self.cohort.partitions(self.protocol)))
-            enough = set(seeds) < set(balanced) and not self.why_undefined(metric, balanced)
+            enough = set(seeds) < set(balanced) and not self.explain_undefined(metric, balanced)
             return (balanced, 0) if enough else ((), self._enough_subjects(metric))
         tried = list(seeds)
         for seed in (seed for seed in TRIED_SEEDS if seed not in seeds):
             tried.append(seed)
-            if not self.why_undefined(metric, [seed]):
+            if not self.explain_undefined(metric, [seed]):
                 return tuple(tried), 0
         return (), self._enough_subjects(metric)
 
@@ -325,7 +325,7 @@ def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
 def without_repeats(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
     """Return unanswerable targets as plain values, without repetitions."""
     unique = {(each.target, each.answer, each.reason): each for each in found}
-    return [each.as_json() for each in unique.values()]
+    return [each.to_dict() for each in unique.values()]
 
 
 # The differences that a number of subjects can show before anything is measured, and how many a difference needs.

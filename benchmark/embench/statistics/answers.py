@@ -48,7 +48,7 @@ SMALLEST_EFFECT: Mapping[str, float] = {"partial r": 0.05, "AUROC": 0.55, "C-ind
 _CHANCE_ALONE = ("session_position", "previous_stimulus")
 """Confound-only models of order, which are at chance where each subject had an order of its own."""
 NEAR_BOUND = 0.01
-"""An answer is borderline where the lower end of its interval is at most so far from the null value."""
+"""An answer is near the null value where the lower end of its interval is at most so far from the null value."""
 _HELD: Mapping[str, tuple[str, str]] = {
     "crossed_matched": ("given the time since the start?", "by the metric (±0.02)"),
     "crossed_time": ("given the time since the start?", "by the metric"),
@@ -141,21 +141,21 @@ class TargetAnswers:
     """The answers of a run on one target; it prints as the primary metric and the answers.
 
     Args:
-        metric: the primary metric. `score`: None where it is undefined, for the reason `why`; then `problem` says what
-            that means.
+        metric: the primary metric. `score`: None where it is undefined, for the reason `undefined_reason`; then
+            `problem` says what that means.
         answers: one a question, in the order of printing.
         models: the confound-only models that apply.
         exploratory: other scores that this design allows.
         adjusted: the recorded confound analysis; None where the protocol does not ask for it, or it was not computed.
         calibration_gain: the gain from calibration data, in sentences.
-        reads_session: whether the method reads the test subject's whole session. `reads`: its modalities.
-        borderline: which answers have an interval that ends within `NEAR_BOUND` of the null value.
+        reads_session: whether the method reads the test subject's whole session. `modalities`: what it reads.
+        near_null: which answers have an interval that ends within `NEAR_BOUND` of the null value.
     """
 
     target: str
     metric: str
     score: Score | None
-    why: Reason
+    undefined_reason: Reason
     problem: Unanswerable | None
     answers: tuple[Answer, ...]
     models: tuple[ConfoundOnlyModel, ...]
@@ -163,11 +163,11 @@ class TargetAnswers:
     adjusted: Adjusted | None = None
     calibration_gain: tuple[str, ...] = ()
     reads_session: bool = False
-    reads: tuple[str, ...] = ()
-    borderline: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    near_null: tuple[str, ...] = ()
 
     @property
-    def shown(self) -> str:
+    def display_metric(self) -> str:
         """The score to draw: the primary metric, or the first exploratory score where it is undefined."""
         return self.metric if self.score or not self.exploratory else self.exploratory[0].metric
 
@@ -176,7 +176,7 @@ class TargetAnswers:
         """The display name of the primary metric."""
         return metric_facts(self.metric).title
 
-    def answer(self, question: str) -> Answer | None:
+    def find_answer(self, question: str) -> Answer | None:
         """The answer to a question, by its id; None where it is not asked."""
         return next((each for each in self.answers if each.question == question), None)
 
@@ -184,9 +184,9 @@ class TargetAnswers:
         score = figures(self.score) if self.score else "not estimable"
         return "; ".join([f"{self.title} {score}", *(f"{a.text} {a.answer} ({a.evidence})" for a in self.answers)])
 
-    def word(self, question: str) -> str:
+    def format_answer(self, question: str) -> str:
         """The answer in a table's cell; a dash where the question is not asked."""
-        found = self.answer(question)
+        found = self.find_answer(question)
         return found.answer if found else "—"
 
 
@@ -202,15 +202,15 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
     dataset = run.get("dataset", {}).get("name", "")
     found = {}
     for target, metric in scores.primary_metrics.items():
-        score, adjusted = scores.score(target, metric), scores.adjusted(target)
+        score, adjusted = scores.get_score(target, metric), scores.get_adjusted(target)
         subjects = run["cohort"].get("subjects")
         problem = None if score else unanswerable(scores, target, subjects, seeds, dataset)
-        models = tuple(control for control in scores.confound_only(target) if not control.reason)
+        models = tuple(control for control in scores.get_confound_only_models(target) if not control.reason)
         found[target] = TargetAnswers(
             target=target,
             metric=metric,
             score=score,
-            why=scores.why_undefined(target, metric),
+            undefined_reason=scores.explain_undefined(target, metric),
             problem=problem,
             answers=tuple(_answers(scores, target, asked=asked, problem=problem, dataset=dataset, scoring=scoring)),
             models=models,
@@ -218,23 +218,23 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
             adjusted=adjusted,
             calibration_gain=tuple(gain_sentences(scores, target, run.get("calibration_data"))),
             reads_session=reads_session,
-            reads=reads,
-            borderline=tuple(borderline(scores, target)) if asked else (),
+            modalities=reads,
+            near_null=tuple(find_near_null(scores, target)) if asked else (),
         )
     return found
 
 
 def _exploratory(scores: Scores, target: str, design: Design | None) -> Iterator[Exploratory]:
     for name, varies in _EXPLORATORY[design].items() if design else ():
-        if name != scores.primary_metrics[target] and (score := scores.score(target, name)):
-            yield Exploratory(name, score, varies, scores.strongest(target, name))
+        if name != scores.primary_metrics[target] and (score := scores.get_score(target, name)):
+            yield Exploratory(name, score, varies, scores.find_strongest_model(target, name))
 
 
 def _answers(
     scores: Scores, target: str, *, asked: bool, problem: Unanswerable | None, dataset: str, scoring: int
 ) -> Iterator[Answer]:
     metric = scores.primary_metrics[target]
-    score, facts = scores.score(target, metric), metric_facts(metric)
+    score, facts = scores.get_score(target, metric), metric_facts(metric)
     if problem or score is None:
         word, why = (problem.answer, "see above") if problem else ("not computed", "")
         yield Answer("chance", "more than by chance?", word, why)
@@ -251,14 +251,14 @@ def _answers(
         yield Answer("held", text, "held constant", evidence)
     if asked:
         timed = None if kind in _HELD else _strongest_time_model(scores, target, metric)
-        yield from _given(scores.adjusted(target), metric, score, timed, dataset)
+        yield from _given(scores.get_adjusted(target), metric, score, timed, dataset)
         if scoring > 3 and kind in ("crossed", "crossed_moment"):
             yield from _by_design(scores, target, metric)
 
 
 def _by_design(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
     """The answer that the order of stimuli is excluded by design, where models of order alone are at chance."""
-    found = {name: score for name in _CHANCE_ALONE if (score := scores.score(target, metric, name))}
+    found = {name: score for name in _CHANCE_ALONE if (score := scores.get_score(target, metric, name))}
     chance = metric_facts(metric).chance or 0.0
     if len(found) < len(_CHANCE_ALONE) or any(against(score, chance) != "not shown" for score in found.values()):
         return
@@ -268,7 +268,7 @@ def _by_design(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
 
 def _strongest_time_model(scores: Scores, target: str, metric: str) -> tuple[str, Score] | None:
     """The confound-only model of time with the highest primary metric, and its score; None where none has one."""
-    known = [(name, score) for name in _TIME_MODELS if (score := scores.score(target, metric, name))]
+    known = [(name, score) for name in _TIME_MODELS if (score := scores.get_score(target, metric, name))]
     return max(known, key=lambda pair: pair[1].mean, default=None)
 
 
@@ -316,7 +316,7 @@ def _of_small_study(adjusted: Adjusted, beside: Sequence[str], metric: str, scor
     order = ["position", "previous stimulus"] if "crossed" in metric and "matched" not in metric else []
     given = join_with_and(["time", *order, *(["movement"] if adjusted.has_movement else []), *beside])
     text = f"given {given}?{'' if adjusted.has_movement else ' (movement was not recorded)'}"
-    if not at.partial_r.defined:
+    if not at.partial_r.is_defined:
         return Answer("movement", text, "too few data", at.partial_r.undefined or NO_REASON)
     left = at.label_residual_proportion
     if left is not None and left < LEAST_LEFT:
@@ -386,7 +386,7 @@ def against(score: Score | None, null: float, smallest: float | None = None) -> 
     >>> against(Score(mean=0.52, low=0.49, high=0.54), 0.5), against(Score(mean=0.52, low=0.49, high=0.54), 0.5, 0.55)
     ('not shown', 'no larger than δ')
     """
-    if score is None or not score.defined or score.low is None or score.high is None:
+    if score is None or not score.is_defined or score.low is None or score.high is None:
         return "too few data"
     if score.low > null:
         return "yes"
@@ -397,7 +397,7 @@ def against(score: Score | None, null: float, smallest: float | None = None) -> 
 
 def _figures(score: Score | None, null: float) -> str:
     """A number with its interval; see `figures`."""
-    return "not estimable" if score is None or not score.defined else figures(score, null)
+    return "not estimable" if score is None or not score.is_defined else figures(score, null)
 
 
 def figures(score: Score, null: float | None = None, template: str = "{} ({} to {})") -> str:
@@ -406,7 +406,7 @@ def figures(score: Score, null: float | None = None, template: str = "{} ({} to 
     >>> figures(Score(mean=0.621, low=0.56, high=0.675), 0.5), figures(Score(mean=0.53, low=0.5003, high=0.56), 0.5)
     ('0.62 (0.56 to 0.68)', '0.5300 (0.5003 to 0.5600)')
     """
-    ends = score.ends
+    ends = score.interval
     if ends is None:
         return two_decimals(score.mean)
     digits = 2
@@ -423,10 +423,10 @@ def two_decimals(value: float, digits: int = 2) -> str:
 
 def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int, dataset: str = "") -> Unanswerable:
     """Why the primary metric of a target can't be estimated, what that means, and what helps."""
-    metric, why = scores.primary_metrics[target], scores.why_undefined(target, scores.primary_metrics[target])
+    metric, why = scores.primary_metrics[target], scores.explain_undefined(target, scores.primary_metrics[target])
     within = inside_subjects(metric)
     for control, what in CONFOUNDING.items():
-        known = scores.score(target, within, control)
+        known = scores.get_score(target, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:
             alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(known.mean)}"
             return Unanswerable("cannot be told", cannot_separate(target, what, alone), confound=what)
@@ -435,7 +435,7 @@ def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int, dataset
         return Unanswerable("cannot be told", reason)
     size = subjects if isinstance(subjects, int) else len(subjects or ())
     reason, factor = too_few(why, size)
-    if enough := scores.enough_data(target):
+    if enough := scores.get_enough_data(target):
         return Unanswerable("too few data", reason, more_data(enough.seeds, enough.subjects))
     return Unanswerable("too few data", reason, _more_seeds(factor, seeds))
 
@@ -458,8 +458,9 @@ def more_data(seeds: Sequence[int], subjects: int, stimuli: int = 0) -> str:
 
 
 def too_few(why: Reason, size: int) -> tuple[str, float]:
-    """A sentence on what is missing, of the recorded reason `why` of a primary metric without a number, in a study of
-    `size` subjects; and how many times as many comparisons are needed, infinite where more of them do not help."""
+    """A sentence on what is missing, of the recorded reason `undefined_reason` of a primary metric without a number, in
+    a study of `size` subjects; and how many times as many comparisons are needed, infinite where more of them do not
+    help."""
     found = why.values
     if why.id == "few_comparisons":
         if found["subjects"] < found["least_subjects"]:
@@ -483,7 +484,7 @@ def _sharing(involved: int, size: int) -> str:
 
 
 def undefined_in_words(why: Reason, size: int, dataset: str = "") -> str:
-    """The recorded reason `why` a score of `size` subjects has no number, in plain words."""
+    """The recorded reason `undefined_reason` a score of `size` subjects has no number, in plain words."""
     return too_few(why, size)[0].removesuffix(".") if why.id in FEW else plain_reason(why, dataset)
 
 
@@ -533,13 +534,13 @@ def unranked(metric: str, design: Design | None, best: tuple[str, Score] | None,
     return f"{text}. The model that uses only the {label(best[0])} reaches {two_decimals(best[1].mean)}; {higher}."
 
 
-def borderline(scores: Scores, target: str) -> Iterator[str]:
+def find_near_null(scores: Scores, target: str) -> Iterator[str]:
     """The figures that decide on a target by a lower end within `NEAR_BOUND` of the null value."""
     metric = scores.primary_metrics[target]
     known: list[tuple[str, Score | None, float | None]] = [
-        ("chance", scores.score(target, metric), metric_facts(metric).chance)
+        ("chance", scores.get_score(target, metric), metric_facts(metric).chance)
     ]
-    adjusted = scores.adjusted(target)
+    adjusted = scores.get_adjusted(target)
     if adjusted and (at := adjusted.decides):
         none = 0.0 if adjusted.mean_difference or adjusted.metric is None else metric_facts(adjusted.metric).chance
         known += [("partial r", at.partial_r, 0.0), ("adjusted scores", at.residual_score, none)]

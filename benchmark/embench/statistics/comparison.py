@@ -115,7 +115,7 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
     if name == BETWEEN_SUBJECTS:
         values = _across(one, other, subjects, both, samples)
     else:
-        metric = registry.load("metric", name)()
+        metric = registry.load_plugin("metric", name)()
         by_fold: dict[int, list[np.ndarray]] = {}
         for seed, fold, units in one:
             side = _side_by_side(units, other.seeds[seed][fold], metric)
@@ -189,16 +189,16 @@ class Comparison:
     Args:
         one, other: the methods' names; `scores`: theirs, on the common units.
         difference: `one` less `other`, paired, with its 95 % interval.
-        p: of the primary test; `holm`: the same, corrected for the `together` comparisons made at once.
+        p: of the primary test; `p_holm`: the same, corrected for `n_comparisons` comparisons.
         tests: name -> p, of the primary test and the further ones that apply. `equivalence` tests whether the
             difference lies within .02.
         subjects, units: how many it rests on. `over`: what was paired.
-        smallest: the smallest detectable difference: the true one that this cohort would show with 80 % power, from
-            the differences' own spread; None where nothing can vary.
+        smallest_detectable: the smallest detectable difference: the true one that this cohort would show with 80 %
+            power, from the differences' own spread; None where nothing can vary.
         unequal_tuning: more than twice as many methods were scored on the test subjects when one was as for the other.
         higher_is_better, bounded: of the metric.
         seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
-        these_stimuli: all subjects had the same stimuli, and the interval does not cover others.
+        fixed_stimuli: all subjects had the same stimuli, and the interval does not cover others.
     """
 
     target: str
@@ -208,34 +208,34 @@ class Comparison:
     scores: tuple[Estimate, Estimate]
     difference: Estimate
     p: float
-    holm: float
-    together: int
+    p_holm: float
+    n_comparisons: int
     tests: Mapping[str, float]
     subjects: int
     units: int
     over: Literal["subjects", "folds"]
-    smallest: float | None
+    smallest_detectable: float | None
     unequal_tuning: bool
     higher_is_better: bool = True
     bounded: bool = True
     seeds: tuple[int, ...] = ()
     more_seeds: bool = False
-    these_stimuli: bool = False
+    fixed_stimuli: bool = False
 
     @property
-    def different(self) -> bool:
+    def is_different(self) -> bool:
         """True if the corrected primary test is significant."""
-        return self.holm < ALPHA
+        return self.p_holm < ALPHA
 
     @property
-    def equivalent(self) -> bool:
+    def is_equivalent(self) -> bool:
         """True if the equivalence test is significant: the methods differ by less than its margin."""
         return self.tests.get("equivalence", 1.0) < ALPHA
 
     @property
     def better(self) -> str | None:
         """The name of the better method; None where they can't be told apart."""
-        if not self.different:
+        if not self.is_different:
             return None
         return self.one if (self.difference.mean > 0) == self.higher_is_better else self.other
 
@@ -247,18 +247,18 @@ class Comparison:
     def __repr__(self) -> str:
         return self.sentence
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The comparison as `embench compare --json` prints it."""
         apart = ("scores", "difference", "tests")
         return {
             **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
             "scores": {
-                self.one: self.scores[0].as_json(),
-                self.other: self.scores[1].as_json(),
+                self.one: self.scores[0].to_dict(),
+                self.other: self.scores[1].to_dict(),
             },
-            "difference": self.difference.as_json(),
+            "difference": self.difference.to_dict(),
             "tests": dict(self.tests),
-            "equivalent": self.equivalent,
+            "equivalent": self.is_equivalent,
             "better": self.better,
             "sentence": self.sentence,
         }
@@ -275,9 +275,9 @@ class Standing:
     group: str
     methods_evaluated: int | None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The standing as `embench compare --json` prints it."""
-        return {**vars(self), "score": self.score.as_json()}
+        return {**vars(self), "score": self.score.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -289,13 +289,13 @@ class Table:
     standings: tuple[Standing, ...]
     comparisons: tuple[Comparison, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,
-            "methods": [standing.as_json() for standing in self.standings],
-            "comparisons": [comparison.as_json() for comparison in self.comparisons],
+            "methods": [standing.to_dict() for standing in self.standings],
+            "comparisons": [comparison.to_dict() for comparison in self.comparisons],
         }
 
 
@@ -308,25 +308,25 @@ def _sentence(c: Comparison) -> str:
         first, second = second, first
     if mean < 0:
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
-    size = f"{format_points(mean, c.bounded)} {_unit(c)}{' on these stimuli' if c.these_stimuli else ''}"
+    size = f"{format_points(mean, c.bounded)} {_unit(c)}{' on these stimuli' if c.fixed_stimuli else ''}"
     interval = (
         "no interval"
         if low is None or high is None
         else (f"95 % interval {format_points(low, c.bounded)} to {format_points(high, c.bounded)}")
     )
-    corrected = " Holm-corrected" if c.together > 1 else ""
+    corrected = " Holm-corrected" if c.n_comparisons > 1 else ""
     paired = f"{c.subjects} subjects" if c.over == "subjects" else f"paired over folds, {c.subjects} subjects"
-    figures = f"{interval}, {format_p(c.holm)}{corrected}, {paired}"
+    figures = f"{interval}, {format_p(c.p_holm)}{corrected}, {paired}"
     if c.better:
         text = f"{first} is better than {second} by {size}, {figures}"
     else:
         text = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
-        if c.smallest is not None:
-            smallest = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _unit(c)}"
+        if c.smallest_detectable is not None:
+            smallest = f"{format_points(c.smallest_detectable, c.bounded)} {'points' if c.bounded else _unit(c)}"
             text += f"; the smallest detectable difference is {smallest} ({POWER:.0%} power)".replace("%", " %")
     if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
         text += f"; with the training-overlap correction {format_p(c.tests[SHARED_TRAINING])}"
-    if c.equivalent:
+    if c.is_equivalent:
         text += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
     if c.more_seeds:
         seeds = [str(seed) for seed in c.seeds]
@@ -418,12 +418,14 @@ def compare_all(
     tables = []
     for target, those in methods.items():
         settled = [
-            replace(pair, holm=next(corrected), together=len(every), unequal_tuning=_unequal(a, b, those, target))
+            replace(
+                pair, p_holm=next(corrected), n_comparisons=len(every), unequal_tuning=_unequal(a, b, those, target)
+            )
             for pair, (a, b) in zip(pairs[target], combinations(those, 2), strict=True)
         ]
         different = np.zeros((len(those), len(those)), bool)
         for (a, b), pair in zip(combinations(range(len(those)), 2), settled, strict=True):
-            different[a, b] = different[b, a] = pair.different
+            different[a, b] = different[b, a] = pair.is_different
         groups = intervals.rank_groups(different)
         standings = [
             Standing(m.name, m.record.run["id"], m.told, group, _tried(m.record, target))
@@ -446,7 +448,7 @@ def compare_with_best(records: Sequence[Record], target: str, metric: str | None
     pairs = [_pair(best, other) for other in others]
     every = len(records) * len(others) // 2
     corrected = intervals.holm([*(pair.p for pair in pairs), *[1.0] * (every - len(pairs))])
-    return [replace(pair, holm=p, together=every) for pair, p in zip(pairs, corrected, strict=False)]
+    return [replace(pair, p_holm=p, n_comparisons=every) for pair, p in zip(pairs, corrected, strict=False)]
 
 
 def compare_with_first(records: Sequence[Record], target: str, metric: str | None = None) -> list[Comparison]:
@@ -462,7 +464,7 @@ def compare_with_first(records: Sequence[Record], target: str, metric: str | Non
     first, *others = (methods[id(record)] for record in records)
     pairs = [_pair(other, first) for other in others]
     corrected = intervals.holm([pair.p for pair in pairs])
-    return [replace(pair, holm=p, together=len(pairs)) for pair, p in zip(pairs, corrected, strict=True)]
+    return [replace(pair, p_holm=p, n_comparisons=len(pairs)) for pair, p in zip(pairs, corrected, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -540,7 +542,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
                 f"{name} scores no targets of kind {rule.kind}", where="--metric", expected="another metric"
             )
         if isinstance(score, Undefined):
-            other = next((m for m, found in r.scores.of(target).items() if found.defined), None)
+            other = next((m for m, found in r.scores.get_scores(target).items() if found.is_defined), None)
             why = undefined_in_words(score.reason, len(jackknife.subjects))
             what = f"{facts.title} ({name}) of {target} is undefined: {why}"
             raise DataError(what, where=method, hint=other and f"--metric {other}")
@@ -568,19 +570,19 @@ def _pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
         scores=(one.told, other.told),
         difference=gap,
         p=p,
-        holm=p,
-        together=1,
+        p_holm=p,
+        n_comparisons=1,
         tests=tests,
         subjects=gap.subjects,
         units=about.units,
         over=about.over,
-        smallest=None if error is None else intervals.smallest_detectable(error, df),
+        smallest_detectable=None if error is None else intervals.smallest_detectable(error, df),
         unequal_tuning=len(known) == 2 and max(known) > UNEQUAL_TUNING_RATIO * min(known),
         higher_is_better=about.higher_is_better,
         bounded=about.bounded,
         seeds=about.seeds,
         more_seeds=about.more_seeds,
-        these_stimuli=about.shared_stimuli and "stimuli" not in gap.over,
+        fixed_stimuli=about.shared_stimuli and "stimuli" not in gap.over,
     )
 
 

@@ -411,7 +411,7 @@ def run_confound_test(
                 values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds,
                 protocol.rules,
             )  # fmt: skip
-        found[target.name] = {"undefined": made.reason.json()} if isinstance(made, Undefined) else made
+        found[target.name] = {"undefined": made.reason.to_dict()} if isinstance(made, Undefined) else made
     return found
 
 
@@ -690,15 +690,15 @@ def _metric(scores: Scores, target: Target) -> str | Undefined:
     """The primary metric; undefined where it can't be estimated. No other score takes its place, since it alone holds
     constant what the design confounds with the label."""
     primary_metric = scores.primary_metrics[target.name]
-    if scores.score(target.name, primary_metric):
+    if scores.get_score(target.name, primary_metric):
         return primary_metric
     within = f"{target.traits.share}_within"
     for control in ("elapsed_time", "session_position"):
-        known = scores.score(target.name, within, control)
+        known = scores.get_score(target.name, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:
             reached = round(known.mean, 3)
             return Undefined("time_decides", metric=primary_metric, within=within, reached=reached)
-    why = scores.why_undefined(target.name, primary_metric)
+    why = scores.explain_undefined(target.name, primary_metric)
     return Undefined("primary_metric_undefined", metric=primary_metric, reason=why)
 
 
@@ -731,7 +731,7 @@ def _as_json(made: Association, groups: Sequence[str]) -> dict[str, Any]:
 
 
 def _number(value: ScoreOrReason) -> dict[str, Any]:
-    return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()
+    return {"undefined": value.reason.to_dict()} if isinstance(value, Undefined) else value.to_dict()
 
 
 def laid_out(

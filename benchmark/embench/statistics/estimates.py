@@ -226,7 +226,7 @@ def _names(target: Target, primary_metric: str) -> list[str]:
     if primary_metric.startswith(KINDS["value"].share):
         made += ["concordance_within", *conditioned.OF_VALUES]
     made += [primary_metric] if conditioned.is_conditioned(primary_metric) else []
-    return list(dict.fromkeys([*made, *registry.names("metric")]))
+    return list(dict.fromkeys([*made, *registry.list_plugins("metric")]))
 
 
 ByFold = dict[tuple[int, int], float | None]
@@ -271,7 +271,7 @@ def metric_of(name: str) -> Metric | Undefined:
     """The metric; one of another package that can't be loaded is undefined, so that it does not cost a run whose test
     labels have been opened. The reason goes into published scores, so what failed and where is left to the warning."""
     try:
-        made: Metric = _guarded(name, registry.load("metric", name))
+        made: Metric = _guarded(name, registry.load_plugin("metric", name))
     except EmbenchError as error:
         return _left_out(name, error, "metric_not_loaded")
     return made
@@ -284,7 +284,9 @@ def name_slow(took: Mapping[str, float]) -> None:
         took: metric -> seconds.
     """
     whole = sum(took.values())
-    for name in [name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.names("metric")]:
+    for name in [
+        name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.list_plugins("metric")
+    ]:
         if getattr(type(metric_of(name)), "resampled", None) is Metric.resampled:
             warnings.warn(
                 f"the metric {registry.find('metric', name).full_name} took {took[name]:.0f} of {whole:.0f} s of "

@@ -394,7 +394,7 @@ def score_predictions(
     if method and confounds and confounds.first and not was_analysed(studies):
         found = evaluation({})
         if any(
-            found.scores.score(*each) for each in found.scores.primary_metrics.items()
+            found.scores.get_score(*each) for each in found.scores.primary_metrics.items()
         ):  # else nothing will be fitted
             confounds.first(found)
     found = evaluation(studies)
@@ -470,7 +470,9 @@ def _enough_data(
     cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]], scores: Scores
 ) -> dict[str, Any]:
     """Return how much data would make undefined primary metrics defined; empty if all are defined."""
-    few = [t for t in cohort.targets if "not estimable" in scores.why_undefined(t.name, scores.primary_metrics[t.name])]
+    few = [
+        t for t in cohort.targets if "not estimable" in scores.explain_undefined(t.name, scores.primary_metrics[t.name])
+    ]
     found = {target.name: enough_data(cohort, protocol, target, seeds[target.name]) for target in few}
     known = {name: enough for name, enough in found.items() if enough}
     return {"enough_data": known} if known else {}
@@ -478,7 +480,7 @@ def _enough_data(
 
 def scoring_identity() -> dict[str, Any]:
     """Return the identity of the code that computes scores of predictions. A record by other code is scored again."""
-    metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
+    metrics = {name: registry.code_identity("metric", name) for name in registry.list_plugins("metric")}
     return {"embench": embench.__version__, "revision": SCORING_REVISION, "metrics": metrics}
 
 

@@ -105,7 +105,7 @@ def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm
 def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> ResultForm:
     about = Subject.of(run, found.target)
     metric = found.metric if found.score or not found.exploratory else found.exploratory[0].metric
-    score = scores.score(found.target, metric)
+    score = scores.get_score(found.target, metric)
     facts = metric_facts(metric)
     return ResultForm(
         target=found.target,
@@ -311,7 +311,7 @@ def model_lines(
         models: names and scores of `metric`. `own`: that of the method.
     """
     higher = metric_facts(metric).higher
-    known = [(name, score) for name, score in models if score and score.defined]
+    known = [(name, score) for name, score in models if score and score.is_defined]
     known.sort(key=lambda pair: -pair[1].mean if higher else pair[1].mean)
     fixed: dict[str, list[str]] = {}
     for name, score in known:
@@ -371,7 +371,7 @@ def _title(dataset: str) -> str:
 
 def _did(found: TargetAnswers, about: Subject) -> str:
     """The verb of the first sentence."""
-    chance = found.answer("chance")
+    chance = found.find_answer("chance")
     word = chance.answer if chance else ""
     if about.higher and about.lower:
         pair = f"{about.higher} from {about.lower}"
@@ -384,7 +384,7 @@ def _did(found: TargetAnswers, about: Subject) -> str:
 
 def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
     """The sentence on the adjustment for confounds; empty where the protocol asks for none, or it tells nothing."""
-    local, phase = found.answer("movement"), found.answer("protocol_phase")
+    local, phase = found.find_answer("movement"), found.find_answer("protocol_phase")
     if local and local.answer == "not computed":
         return "The scores were not adjusted for confounds."
     if local is None or local.effect is None:
@@ -413,7 +413,7 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
     model = next((control for control in found.models if control.name == "protocol_phase"), None)
     alone = model.scores.get(found.metric) if model else None
     short = metric_family(found.metric)
-    reach = f"; that phase alone: {short} {two_decimals(alone.mean)}" if alone and alone.defined else ""
+    reach = f"; that phase alone: {short} {two_decimals(alone.mean)}" if alone and alone.is_defined else ""
     of_phase = figures(phase.effect, 0.0, "{}, 95 % CI {} to {}")
     yes, both = phase.answer == "yes", local.answer == phase.answer
     link = (", and" if both else ", but") if yes else (", nor" if both else ", but not demonstrably")
@@ -425,7 +425,7 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
     is quoted, since none holds the same constant."""
     problem, title = found.problem, metric_facts(found.metric).title
     if problem is None or problem.answer != "cannot be told" or not found.exploratory:
-        reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.why}."
+        reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.undefined_reason}."
         return f"{start}, the {_lower(title)} of {method} could not be estimated: {reason}"
     shown = found.exploratory[0]
     facts = metric_facts(shown.metric)
@@ -506,7 +506,7 @@ def robustness(r: float) -> float:
 
 def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iterator[str]:
     """Sentences that must be known to read the result."""
-    local = found.answer("movement")
+    local = found.find_answer("movement")
     if local and local.answer == "yes" and local.effect:
         explained = f"{100 * robustness(local.effect.mean):.0f} %"
         yield (
@@ -515,10 +515,10 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
         )
     if found.reads_session:
         yield "The method needs the test subject's whole session for normalisation, so it cannot run live."
-    if found.answer("protocol_phase") and found.adjusted and found.adjusted.decisive_level == "protocol_phase":
+    if found.find_answer("protocol_phase") and found.adjusted and found.adjusted.decisive_level == "protocol_phase":
         yield f"The answer given the phase of the protocol decides, {_why_phase_decides(run)}."
     yield from found.calibration_gain
-    if text := format_coverage(scores.coverage(found.target)):
+    if text := format_coverage(scores.get_coverage(found.target)):
         yield f"{text[:1].upper()}{text[1:]}."
     if looks := _count(run.get("test_evaluations"), found.target):
         yield f"{looks} evaluation{'s' if looks > 1 else ''} on these labels {'are' if looks > 1 else 'is'} recorded."
@@ -539,9 +539,9 @@ def _why_phase_decides(run: Mapping[str, Any]) -> str:
 def _more(found: TargetAnswers) -> Iterator[str]:
     """Further sentences, for `--all`."""
     if found.adjusted and found.score and not found.adjusted.undefined and found.adjusted.metric == found.metric:
-        yield from _details(found.adjusted, found.reads)
-    if found.borderline:
-        yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.borderline))}."
+        yield from _details(found.adjusted, found.modalities)
+    if found.near_null:
+        yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.near_null))}."
     for each in found.exploratory:
         title = metric_facts(each.metric).title
         text = f"Not the primary metric: {title} {figures(each.score)}, which does not hold {each.varies} constant"
@@ -550,7 +550,7 @@ def _more(found: TargetAnswers) -> Iterator[str]:
         yield f"{text}."
     if found.score and "crossed" in found.metric:
         yield "A matched metric does not hold constant drifts that differ between subjects."
-    if found.answer("protocol_phase"):
+    if found.find_answer("protocol_phase"):
         yield "Movement may be part of the response: adjusting for the phase of the protocol can remove a true effect."
 
 
@@ -565,7 +565,7 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
     if adjusted.variants:
         count = f"{sum(adjusted.variants.values())} of {len(adjusted.variants)}"
         yield f"Under {count} variants of the rule the answer is yes."
-    if known := [score for score in adjusted.placebo.values() if score.defined]:
+    if known := [score for score in adjusted.placebo.values() if score.is_defined]:
         most = figures(max(known, key=lambda score: score.mean), 0.0)
         yield f"Placebo: one axis of the accelerometer, given the other axes and time, has a partial r of up to {most}."
     if adjusted.tasks:
@@ -578,7 +578,7 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
 
 
 def _known(score: Score) -> str:
-    return figures(score, 0.0) if score.defined else "not estimable"
+    return figures(score, 0.0) if score.is_defined else "not estimable"
 
 
 _ASKED = "Is the score associated with the label ..."

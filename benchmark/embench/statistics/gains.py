@@ -202,7 +202,7 @@ def headline_summands(record: Record, target: str) -> Summands | None:
     metric = record.scores.primary_metrics[target]
     groups = record.groups
     rule = next((each for each in recorded_targets(record) if each.name == target), None)
-    if rule is None or record.scores.score(target, metric) is None or has_shared_subjects(record):
+    if rule is None or record.scores.get_score(target, metric) is None or has_shared_subjects(record):
         return None
     [joined] = joined_on_common([record], rule, groups)
     joined = shared_part(joined)
@@ -271,13 +271,13 @@ class CurveGap:
     other: str
     difference: Estimate
     p: float
-    holm: float
+    p_holm: float
     bounded: bool
 
     @property
     def shown(self) -> bool:
         """True if the corrected test is significant."""
-        return self.holm < ALPHA
+        return self.p_holm < ALPHA
 
     @property
     def sentence(self) -> str:
@@ -286,7 +286,7 @@ class CurveGap:
         data = f"{given_in_words(amount)} as calibration data"
         low, high = ("?" if end is None else format_points(end, self.bounded) for end in (gap.low, gap.high))
         size = f"{format_points(gap.mean, self.bounded)}{' points' if self.bounded else ''}"
-        figures = f"{size}, 95 % interval {low} to {high}, {format_p(self.holm)}, {gap.subjects} subjects"
+        figures = f"{size}, 95 % interval {low} to {high}, {format_p(self.p_holm)}, {gap.subjects} subjects"
         if self.other and self.shown:
             return f"With {data}, the gains of {self.one} and {self.other} differ by {figures}."
         if self.other:
@@ -295,9 +295,9 @@ class CurveGap:
             return f"With {data}, {self.one} changes by {figures}."
         return f"With {data}, a change of {self.one} is not shown: {figures}."
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The gap as `embench compare --json` prints it."""
-        return {**vars(self), "difference": self.difference.as_json(), "sentence": self.sentence}
+        return {**vars(self), "difference": self.difference.to_dict(), "sentence": self.sentence}
 
 
 @dataclass(frozen=True)
@@ -311,17 +311,17 @@ class CurveTable:
     gains: tuple[CurveGap, ...]
     differences: tuple[CurveGap, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,
             "scores": [
-                {"calibration_data": given, "method": name, "score": score.as_json()}
+                {"calibration_data": given, "method": name, "score": score.to_dict()}
                 for (given, name), score in self.scores.items()
             ],
-            "gains": [gap.as_json() for gap in self.gains],
-            "differences": [gap.as_json() for gap in self.differences],
+            "gains": [gap.to_dict() for gap in self.gains],
+            "differences": [gap.to_dict() for gap in self.differences],
         }
 
 
@@ -359,8 +359,8 @@ def compare_curves(
     return [
         replace(
             table,
-            gains=tuple(replace(gap, holm=next(corrected)) for gap in table.gains),
-            differences=tuple(replace(gap, holm=next(corrected)) for gap in table.differences),
+            gains=tuple(replace(gap, p_holm=next(corrected)) for gap in table.gains),
+            differences=tuple(replace(gap, p_holm=next(corrected)) for gap in table.differences),
         )
         for table in tables
     ]
@@ -523,10 +523,10 @@ def compute_pretraining_gap(
 
 def shown_metric(row: Record, target: str) -> str:
     """The primary metric or, where the run has none, the score inside subjects."""
-    primary_metric, scores = row.scores.primary_metrics[target], row.scores.of(target)
+    primary_metric, scores = row.scores.primary_metrics[target], row.scores.get_scores(target)
     known = (
         metric
         for metric in (primary_metric, inside_subjects(primary_metric))
-        if metric in scores and scores[metric].defined
+        if metric in scores and scores[metric].is_defined
     )
     return next(known, primary_metric)

@@ -63,7 +63,7 @@ class Estimate:
     groups: int = 0
     shared: float | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The estimate as `Scores.content` holds it."""
         values: dict[str, Any] = {
             "mean": self.mean,
@@ -73,7 +73,7 @@ class Estimate:
             "subjects": self.subjects,
             "over": self.over,
             "training_overlap": self.shared,
-            "left_out": [Reason.make(each).json() for each in self.left_out],
+            "left_out": [Reason.make(each).to_dict() for each in self.left_out],
         }
         return values if self.comparisons is None else {**values, "comparisons": self.comparisons}
 
@@ -420,7 +420,7 @@ class Summands:
     by_seed: np.ndarray
     trained: np.ndarray
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The summands as an entry holds them."""
         by_seed = [[None if x != x else x for x in seed] for seed in self.by_seed.round(9).tolist()]
         trained = [["".join(map(str, row)) for row in seed] for seed in self.trained.astype(int).tolist()]

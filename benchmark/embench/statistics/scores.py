@@ -106,7 +106,7 @@ def gains(
         for score in (primary_metric, level):
             made = gain(one, other, score)
             better = not isinstance(made, Undefined) and is_better(made, score)
-            number = {"undefined": made.reason.json()} if isinstance(made, Undefined) else made.as_json()
+            number = {"undefined": made.reason.to_dict()} if isinstance(made, Undefined) else made.to_dict()
             found[score] = {"difference": number, "above_zero": better}
         return found
 
@@ -209,9 +209,9 @@ def compute_scores(
 
     Returns:
         Their content: `primary_metrics` {target: metric}; `scores` {target: {metric: number}} of the model;
-        `confound_only` {control: {target: {metric: number}}}, or {target: {"undefined": Reason.make(reason).json()}}
+        `confound_only` {control: {target: {metric: number}}}, or {target: {"undefined": Reason.make(reason).to_dict()}}
         where it does not apply; `folds`, every method, seed and fold by itself. A number is {mean, std, low, high,
-        subjects, over, left_out} or {"undefined": Reason.make(reason).json()}, see `Estimate`.
+        subjects, over, left_out} or {"undefined": Reason.make(reason).to_dict()}, see `Estimate`.
 
     Raises:
         DataError: predictions do not fit together or with `groups`.
@@ -234,7 +234,7 @@ def compute_scores(
         )
         absent = {**(not_applicable or {}).get(target.name, {}), **partial}
         for control, reason in absent.items():
-            out["confound_only"].setdefault(control, {})[target.name] = {"undefined": Reason.make(reason).json()}
+            out["confound_only"].setdefault(control, {})[target.name] = {"undefined": Reason.make(reason).to_dict()}
         primary_metrics[target.name] = choose_primary_metric(target, protocol, design, methods.get(MODEL))
         if MODEL in methods and methods[MODEL].predicted.seeds:
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
@@ -309,7 +309,7 @@ def _estimated(
 ) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
     """`estimate_all`, or what it made of the same content in this process: the methods of a split share the
     confound-only models, and an audit computes again what stands in a record that was just written."""
-    metrics = [metric_of(name) for name in registry.names("metric")]
+    metrics = [metric_of(name) for name in registry.list_plugins("metric")]
     about = [repr(target), primary_metric, digest(jackknife.subjects), digest(jackknife.codes), jackknife.stimuli]
     content = digest([about, [[seed, fold, _plain(units)] for seed, fold, units in joined]])
     key = content, tuple(metric if isinstance(metric, Undefined) else type(metric) for metric in metrics)
@@ -365,4 +365,4 @@ def _is_better(gap: Estimate, primary_metric: str) -> bool:
 
 
 def _json(value: ScoreOrReason) -> dict[str, Any]:
-    return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()
+    return {"undefined": value.reason.to_dict()} if isinstance(value, Undefined) else value.to_dict()

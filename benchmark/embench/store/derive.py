@@ -22,7 +22,7 @@ from embench.interfaces.recording import Signal, names_in, parse_modality, witho
 from embench.registry import known_as
 from embench.signals import preprocess, video
 from embench.signals.face import Crop
-from embench.signals.film import EPS, Film, Frames, Stored, write_film
+from embench.signals.frames import EPS, Frames, Stored, StoredVideo, write_frames
 from embench.signals.normalise import Moments
 from embench.store.fingerprint import FORMAT, FileHashes
 from embench.store.store import (
@@ -135,7 +135,7 @@ def _checked(store: Store, modality: str, encoder: Encoder) -> Frames:
     return wanted
 
 
-def _listed(store: Store, wanted: Frames) -> tuple[list[Film], int]:
+def _listed(store: Store, wanted: Frames) -> tuple[list[StoredVideo], int]:
     """Return the videos of a store, and their total number of frames."""
     films = [*_find_films(store, wanted)]
     total = films[-1].row + films[-1].frames if films else 0
@@ -179,7 +179,7 @@ def _room(path: Path, shape: tuple[int, ...]) -> int:
     return start
 
 
-def _find_films(store: Store, wanted: Frames) -> Iterator[Film]:
+def _find_films(store: Store, wanted: Frames) -> Iterator[StoredVideo]:
     """Yield the videos of all recordings in a store, with the row at which the frames of each start."""
     row = 0
     for entry in store.recordings:
@@ -189,25 +189,25 @@ def _find_films(store: Store, wanted: Frames) -> Iterator[Film]:
             yield film
 
 
-def _film(store: Store, entry: RecordingEntry, held: VideoEntry, wanted: Frames, row: int) -> Film:
+def _film(store: Store, entry: RecordingEntry, held: VideoEntry, wanted: Frames, row: int) -> StoredVideo:
     start, stop = held.seen(entry.duration_s)
     first = math.ceil(start * wanted.frames_hz - EPS)
     frames = max(math.ceil(stop * wanted.frames_hz - EPS) - first, 0)
     root = store.root or Path()
     boxes = None if held.boxes is None else root / held.boxes
-    return Film(entry.id, root / held.file, boxes, held.span[0], first, frames, row)
+    return StoredVideo(entry.id, root / held.file, boxes, held.span[0], first, frames, row)
 
 
-def _all(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
+def _all(films: Sequence[StoredVideo], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
     if workers <= 1 or len(films) <= 1:
         for film in films:
-            yield write_film(film, wanted, array, start)
+            yield write_frames(film, wanted, array, start)
         return
     # Never forked: OpenCV's threads in this process would be missing in the child.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(films)), context, initializer=begin_worker)
     with working(pool, "while decoding videos", str(array.parent)) as submit:
-        for job in [submit(write_film, film, wanted, array, start) for film in films]:
+        for job in [submit(write_frames, film, wanted, array, start) for film in films]:
             yield job.result()
 
 

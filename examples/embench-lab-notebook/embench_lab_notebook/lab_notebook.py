@@ -55,7 +55,7 @@ class LabNotebook:
 def _headlines(scores: embench.Scores) -> str:
     parts = []
     for target, metric in scores.primary_metrics.items():
-        score = scores.score(target, metric)
+        score = scores.get_score(target, metric)
         interval = f" [{score.low:.3f}, {score.high:.3f}]" if score and score.low is not None else ""
         parts.append(f"{target} {metric} {f'{score.mean:.3f}{interval}' if score else 'undefined'}")
     return "; ".join(parts)

@@ -13,7 +13,7 @@ RUN = {
     "targets": ["arousal"],
 }
 SCORE = {"mean": 0.61, "low": 0.55, "high": 0.6704}
-SCORES = embench.Scores.none(
+SCORES = embench.Scores.make_empty(
     primary_metrics={"arousal": "auroc_crossed"}, scores={"arousal": {"auroc_crossed": SCORE}}
 ).content
 

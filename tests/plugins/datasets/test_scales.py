@@ -21,7 +21,7 @@ SCALES = [
 
 
 def targets(name):
-    return {target.name: target for target in registry.load("dataset", name).card.targets}
+    return {target.name: target for target in registry.load_plugin("dataset", name).card.targets}
 
 
 @pytest.mark.parametrize(("name", "ratings", "scale"), SCALES, ids=lambda part: part if isinstance(part, str) else None)
@@ -39,7 +39,7 @@ def test_a_rating_is_a_value_and_one_less_the_subjects_mean(name, ratings, scale
     [("amigos", (1, 9)), ("amigos/long", (1, 9)), ("deap", (1, 5)), ("faced", (0, 7)), ("emoeeg_mc", (0, 7))],
 )
 def test_familiarity_and_liking_are_controls_that_no_run_predicts_by_default(name, familiarity):
-    card, found = registry.load("dataset", name).card, targets(name)
+    card, found = registry.load_plugin("dataset", name).card, targets(name)
     assert found["familiarity_value"].scale == familiarity
     assert found["liking_value"].kind == "value"
     assert not {"familiarity_value", "liking_value"} & set(card.default_targets)

@@ -137,7 +137,7 @@ def test_two_streams_meet_in_cross_attention_at_the_papers_width() -> None:
     """100 tokens of 512 values each: nothing is projected, and one network answers both targets."""
     specs = {"ecg+eda": TokenSpec(100, 512), "face_au": TokenSpec(100, 512)}
     recipe = CrossAttn.recipes["paper"].but(build={"layers": 1})
-    registry_fusion = registry.load("fusion", "cross_attn")(recipe)
+    registry_fusion = registry.load_plugin("fusion", "cross_attn")(recipe)
     fused = registry_fusion.build(specs, _two_targets())
     assert fused.asks == "ecg+eda"
     assert all(isinstance(project, torch.nn.Identity) for project in fused.project.values())
@@ -156,7 +156,7 @@ def test_whole_recordings_for_ratings_and_a_minute_for_what_has_units_of_ten_sec
     """For every bundled dataset by its card's name, as runs ask for it."""
     recipe, continuous = CnnMlp.recipes[preset], set()
     for entry in registry.entries("dataset"):
-        card: Card = registry.load("dataset", entry.name).card
+        card: Card = registry.load_plugin("dataset", entry.name).card
         kinds = {target.rule.aggregate for target in card.targets}
         view = recipe.on(card.name).view
         if kinds == {"value"} or not kinds:

@@ -274,7 +274,7 @@ def test_boosting_is_scikit_learns_to_the_bit(kind: str) -> None:
 @pytest.mark.skipif("EMBENCH_TEST_DATA" not in os.environ, reason="EMBENCH_TEST_DATA names no folder with real data")
 def test_boosting_is_scikit_learns_on_real_recordings(tmp_path: Path) -> None:
     """Stress-Predict: mean, SD and range of channels in ten seconds tell the later from the earlier, and subjects."""
-    reader = registry.load("dataset", "stress_predict")
+    reader = registry.load_plugin("dataset", "stress_predict")
 
     class Few(reader):  # type: ignore[misc, valid-type]
         def subjects(self) -> list[str]:

@@ -36,7 +36,7 @@ def table(seed: int, subjects: int = 8, each: int = 40) -> tuple[np.ndarray, np.
 
 def fit(name: str, *, preset: str = "small", scale: float = 1.0, offset: float = 0.0) -> Estimator:
     X, y, who = table(0)
-    kind = registry.load("fusion", name)
+    kind = registry.load_plugin("fusion", name)
     estimator: Estimator = kind(kind.recipes[preset], 0, "value")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -49,10 +49,10 @@ fitted = functools.cache(fit)
 
 def test_names_for_values_and_for_classes() -> None:
     for name in ALL:
-        kinds = registry.load("fusion", name).kinds
+        kinds = registry.load_plugin("fusion", name).kinds
         assert kinds == ({"binary", "classes", "value"} if name in WITH_CLASSES else {"value"})
     for name in CLASSES_ONLY:
-        assert registry.load("fusion", name).kinds == {"binary", "classes"}
+        assert registry.load_plugin("fusion", name).kinds == {"binary", "classes"}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -78,7 +78,7 @@ def test_the_scale_of_labels_does_not_matter(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_one_value_only(name: str) -> None:
     X, y, who = table(0)
-    kind = registry.load("fusion", name)
+    kind = registry.load_plugin("fusion", name)
     estimator = kind(kind.recipes["small"], 0, "value")
     estimator.fit(X, np.full_like(y, 3.5), who, np.ones(len(y)))
     assert (estimator.score(X) == 3.5).all()
@@ -91,7 +91,7 @@ def test_weights_reach_the_regressor(name: str) -> None:
     """Rows of weight (nearly) 0 with turned values do not turn the answer."""
     X, y, who = table(0)
     wrong = np.arange(len(y)) % 2 == 0
-    kind = registry.load("fusion", name)
+    kind = registry.load_plugin("fusion", name)
     estimator = kind(kind.recipes["small"].but(build={"candidates": []}), 0, "value")
     estimator.fit(X, np.where(wrong, -y, y), who, np.where(wrong, 1e-9, 1.0))
     X_test, y_test, _ = table(2)
@@ -117,7 +117,7 @@ def test_what_one_subject_gives_chooses_no_setting() -> None:
 def test_a_feature_that_hardly_varied_in_training_carries_no_prediction_beyond_the_labels(name: str) -> None:
     X, y, who = table(0)
     X[:, 5] = 1e-6 * X[:, 5]
-    kind = registry.load("fusion", name)
+    kind = registry.load_plugin("fusion", name)
     estimator = kind(kind.recipes["small"], 0, "value")
     estimator.fit(X, y, who, np.ones(len(y)))
     X_test = table(2)[0]

@@ -44,7 +44,7 @@ def made(seed: int = 0, n_subjects: int = 7, classes: int = 2) -> Units:
 
 
 def metric(name: str) -> Metric:
-    return registry.load("metric", name)()
+    return registry.load_plugin("metric", name)()
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -56,7 +56,7 @@ def rated(seed: int = 0) -> Units:
 
 
 def metric(name: str) -> Metric:
-    return registry.load("metric", name)()
+    return registry.load_plugin("metric", name)()
 
 
 def lin(x: np.ndarray, y: np.ndarray) -> float:

@@ -323,7 +323,7 @@ def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
     findings = []
     for target in e.targets:
         matched, balanced = (
-            e.rescored.score(target.name, name) for name in ("auroc_crossed_matched", "auroc_crossed_balanced")
+            e.rescored.get_score(target.name, name) for name in ("auroc_crossed_matched", "auroc_crossed_balanced")
         )
         if matched is None or balanced is None:
             continue
@@ -572,7 +572,7 @@ def _explained(
         if found.share >= MAX_EXPLAINED and inside is not None and inside >= MAX_EXPLAINED_IN_CLASS:
             predictive = found.predictive
             if name == "subject":  # a level of its own does no harm where moments within the subject are separated
-                found_in = map(e.rescored.of(target.name).get, ("auroc", "auroc_within"))
+                found_in = map(e.rescored.get_scores(target.name).get, ("auroc", "auroc_within"))
                 everywhere, within = (score.low or 0 if score else 0 for score in found_in)
                 predictive = predictive and everywhere > 0.5 >= within
             evidence = {"target": target.name, **found.evidence}
@@ -591,7 +591,7 @@ _NUISANCES = {
 def check_confound_only(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
     """Check that score and label stay associated given the measured confounds, from the values in the record; `embench
     leaderboard verify` recomputes these values."""
-    asked = {t: found for t in e.record.scores.primary_metrics if (found := e.record.scores.adjusted(t))}
+    asked = {t: found for t in e.record.scores.primary_metrics if (found := e.record.scores.get_adjusted(t))}
     adjusted = {target: found for target, found in asked.items() if found.decides}
     if adjusted:
         return _check_adjusted(adjusted)

@@ -68,7 +68,7 @@ def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
             null += np.mean([v[at % len(v)] for v in own], axis=0) / len(by_subject)
         p = float((1 + (null >= real - 1e-12).sum()) / (1 + N_SHIFTS))
         figures[target.name] = {"auroc": real, "mean": float(null.mean()), "p": p}
-        scored = e.rescored.score(target.name, "auroc_within")
+        scored = e.rescored.get_score(target.name, "auroc_within")
         if p > 0.05 and scored and (scored.low or 0) > 0.5:
             evidence = {"target": target.name, **figures[target.name], "low": scored.low, "n": len(by_subject)}
             findings.append(AuditFinding("warning", "not_above_shifted", evidence))
@@ -202,7 +202,7 @@ def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
-        ece = e.rescored.score(target.name, "ece")
+        ece = e.rescored.get_score(target.name, "ece")
         if ece is None:
             continue
         luck = float(np.mean([_chance_error(units) for _, _, units in joined]))
@@ -214,7 +214,7 @@ def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
 
 def _chance_error(units: Units) -> float:
     """The calibration error of these probabilities when labels are drawn by them."""
-    metric, rng = registry.load("metric", "ece")(), np.random.default_rng(0)
+    metric, rng = registry.load_plugin("metric", "ece")(), np.random.default_rng(0)
     drawn = [replace(units, y_true=(rng.random(len(units)) < units.score).astype(float)) for _ in range(100)]
     return float(np.mean([metric(one) for one in drawn]))
 
@@ -291,7 +291,7 @@ def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
             for what in (SUBJECT, STIMULUS, *((LABEL,) if target.traits.has_classes else ()))
         }
         figures[target.name] = {
-            what: {"undefined": p.reason.json()}
+            what: {"undefined": p.reason.to_dict()}
             if isinstance(p, Undefined)
             else {"metric": p.metric, "score": p.score, "chance": p.chance, "folds": p.folds}
             for what, p in found.items()

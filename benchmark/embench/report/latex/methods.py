@@ -321,7 +321,7 @@ def _get_joins(run: RunFacts) -> str:
     if method.joins or not method.fusion:
         return method.joins or ""
     try:
-        return str(getattr(registry.load("fusion", method.fusion), "inputs", "estimator"))
+        return str(getattr(registry.load_plugin("fusion", method.fusion), "inputs", "estimator"))
     except EmbenchError:
         return ""
 
@@ -444,7 +444,9 @@ def _list_features(run: RunFacts, modality: str, name: str) -> str:
     channels = tuple(channel for part in parts for channel in card.modalities[part].channels)
     try:
         settings = {key: value for key, value in recipe.items() if key not in ("plugin", "code")}
-        names = registry.load("encoder", name)(Recipe.from_mapping(settings)).feature_names("+".join(parts), channels)
+        names = registry.load_plugin("encoder", name)(Recipe.from_mapping(settings)).feature_names(
+            "+".join(parts), channels
+        )
     except (EmbenchError, TypeError):  # not installed here, or its recipes have other fields now
         return ""
     if not names:
@@ -565,7 +567,7 @@ def _variant_name(run: RunFacts, names: Mapping[str, str]) -> str:
 
 def _list_shared_notes(variant: Sequence[RunFacts]) -> list[str]:
     """Return the notes that apply to all results of these runs."""
-    notes = [[note for form in run.forms.values() for note in form.notes] for run in variant]
+    notes = [[note for form in run.summaries.values() for note in form.notes] for run in variant]
     return [note for note in dict.fromkeys(notes[0]) if all(note in each for each in notes)]
 
 

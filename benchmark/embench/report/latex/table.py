@@ -78,8 +78,8 @@ def best_first(records: Sequence[Record]) -> list[Record]:
 
     def rank(record: Record) -> float:
         target, metric = next(iter(record.scores.primary_metrics.items()), ("", ""))
-        score = record.scores.of(target).get(metric) if target else None
-        if score is None or not score.defined:
+        score = record.scores.get_scores(target).get(metric) if target else None
+        if score is None or not score.is_defined:
             return float("inf")
         return -score.mean if metric_facts(metric).higher else score.mean
 
@@ -87,7 +87,7 @@ def best_first(records: Sequence[Record]) -> list[Record]:
 
 
 def _check(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequence[str]) -> None:
-    metrics = {name for run in runs for target in run.scores.primary_metrics for name in run.scores.of(target)}
+    metrics = {name for run in runs for target in run.scores.primary_metrics for name in run.scores.get_scores(target)}
     models = {
         _row(model.name) for run in runs for target in run.scores.primary_metrics for model in _models(run, target)
     }
@@ -113,12 +113,16 @@ def _row(name: str) -> str:
 
 def _models(run: RunFacts, target: str) -> list[ConfoundOnlyModel]:
     """The confound-only models that apply to a target."""
-    return [model for model in run.scores.confound_only(target) if not model.reason and model.name not in COMPARED]
+    return [
+        model
+        for model in run.scores.get_confound_only_models(target)
+        if not model.reason and model.name not in COMPARED
+    ]
 
 
 def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None, rows: Sequence[str] | None) -> str:
     primary_metric = runs[0].scores.primary_metrics[target]
-    questions = [name for name in _ANSWERS if any(run.answers[target].answer(name) for run in runs)]
+    questions = [name for name in _ANSWERS if any(run.answers[target].find_answer(name) for run in runs)]
     chosen = _choose_columns(runs, target, questions) if columns is None else columns
     counts = [name for name in _COUNTS if name in chosen]
     metrics = [primary_metric, *(name for name in chosen if name not in (*_COUNTS, _DIFFERENCE, primary_metric))]
@@ -128,8 +132,8 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None,
     best = {name: _format_best(runs, target, name) for name in metrics if name not in _COSTS}
     methods, names = [], row_names(runs)
     for run in runs:
-        first, *others = _scores(run.scores.of(target), metrics, run.costs, best)
-        words = [escape(run.answers[target].word(name)) for name in questions]
+        first, *others = _scores(run.scores.get_scores(target), metrics, run.costs, best)
+        words = [escape(run.answers[target].format_answer(name)) for name in questions]
         apart = [gaps[run.manifest.id]] if gaps else []
         methods.append([*_about(escape(names[run.manifest.id]), run, counts), first, *apart, *words, *others])
     largest = max(runs, key=lambda run: tuple(_counts(run).values()))
@@ -215,7 +219,7 @@ def _constants(run: RunFacts, target: str, metrics: Sequence[str]) -> dict[str, 
     found: dict[str, list[str]] = {}
     for model in _models(run, target):
         scores = [model.scores.get(name) for name in metrics if name not in _COSTS]
-        known = [score for score in scores if score is not None and score.defined]
+        known = [score for score in scores if score is not None and score.is_defined]
         values = {two_decimals(score.mean) for score in known if is_by_construction(score)}
         if len(values) == 1 and all(two_decimals(score.mean) in values for score in known):
             found.setdefault(values.pop(), []).append(model.name)
@@ -225,12 +229,12 @@ def _constants(run: RunFacts, target: str, metrics: Sequence[str]) -> dict[str, 
 def _find_strongest(runs: Sequence[RunFacts], target: str, primary_metric: str) -> RunFacts | None:
     """Return the method on features with the best primary metric, if there are several methods; None where there is
     none."""
-    scored = [run for run in runs if (score := run.scores.of(target).get(primary_metric)) and score.defined]
+    scored = [run for run in runs if (score := run.scores.get_scores(target).get(primary_metric)) and score.is_defined]
     simple = [run for run in scored if not run.submission and method_kind(run.manifest.method) == "features"]
     if len(runs) < 2 or not simple:
         return None
     sign = 1 if metric_facts(primary_metric).higher else -1
-    return max(simple, key=lambda run: sign * run.scores.of(target)[primary_metric].mean)
+    return max(simple, key=lambda run: sign * run.scores.get_scores(target)[primary_metric].mean)
 
 
 def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, primary_metric: str) -> dict[str, str]:
@@ -249,7 +253,7 @@ def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, prim
 
 def _format_best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
     """Return the best score of a metric as formatted in the table; empty for a single method."""
-    scores = [score for run in runs if (score := run.scores.of(target).get(metric)) and score.defined]
+    scores = [score for run in runs if (score := run.scores.get_scores(target).get(metric)) and score.is_defined]
     if len(runs) < 2 or not scores:
         return ""
     best = max if metric_facts(metric).higher else min
@@ -258,14 +262,14 @@ def _format_best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
 
 def _caption(runs: Sequence[RunFacts], target: str) -> str:
     """Return the sentences of a caption: the meaning of the primary metric, or why it cannot be estimated."""
-    form = runs[0].forms[target]
+    form = runs[0].summaries[target]
     return escape(in_apa(form.sentence) if form.problem else form.explanation)
 
 
 def _choose_columns(runs: Sequence[RunFacts], target: str, questions: Sequence[str]) -> list[str]:
     """Return the columns of `DEFAULT_COLUMNS` that these runs have and that fit on a line."""
     differ = {name for name in _COUNTS if len({_counts(run)[name] for run in runs}) > 1}
-    defined = {name for run in runs for name, score in run.scores.of(target).items() if score.defined}
+    defined = {name for run in runs for name, score in run.scores.get_scores(target).items() if score.is_defined}
     apart, primary_metric = len(runs) > 1, runs[0].scores.primary_metrics[target]
     counts = [name for name in _COUNTS if name in differ]
     metrics = [name for name in DEFAULT_COLUMNS if name in defined - {primary_metric}]
@@ -294,7 +298,7 @@ def _scores(
         score = scores.get(name)
         if name in _COSTS:
             cells.append(escape(costs.get(_COSTS[name], "")))
-        elif score is None or not score.defined:
+        elif score is None or not score.is_defined:
             cells.append(EN_DASH)
         elif fixed and is_by_construction(score):
             cells.append(f"{escape(two_decimals(score.mean))} always")
