@@ -150,7 +150,7 @@ def syncs():
         with guarded(name):
             module, data, recipe, _ = build()
             parts = [np.arange(batch)] * 6
-            optimiser, recipe = loop.make_optimiser(recipe, module), recipe.but(epochs=9)
+            optimiser, recipe = loop.make_optimiser(recipe, module), recipe.replace(epochs=9)
             epoch = partial(loop._epoch, module, module, data, parts, optimiser, recipe, 0)  # noqa: SLF001  # is looked at
             epoch()
             keep(**{name: look(epoch, len(parts))})

@@ -23,16 +23,16 @@ from embench.interfaces.metric import (
     Metric,
     SubjectMetric,
     Undefined,
-    class_shares,
-    resampled_mean_of_units,
+    class_proportions,
+    resample_unit_mean,
 )
 from embench.interfaces.ranking import (
     Pairs,
     auroc_by_subject,
+    compare_classes,
     compare_subjects,
-    one_against_rest,
-    subject_codes,
-    tie_width,
+    compute_tie_width,
+    encode_subjects,
 )
 from embench.interfaces.units import Units
 
@@ -60,14 +60,14 @@ class AurocWithin(SubjectMetric):
     chance_level = 0.5
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
-    nobody = "no_subject_with_both_classes"
+    undefined_reason = "no_subject_with_both_classes"
 
-    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+    def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
         """Return (P,) each subject's AUROC, NaN for one with one class."""
         return auroc_by_subject(units, subjects)
 
 
-# Area under the ROC curve over all units of a fold: how often a positive unit outranks a negative one.
+# Area under the ROC curve over all units of a fold: how often a positive unit score_pairs a negative one.
 #
 # It includes comparisons between subjects, so it mixes what a method knows of the moment with what it knows of the
 # subject. Several classes: the mean over classes, one against the rest.
@@ -92,26 +92,26 @@ class Auroc(Metric):
         value = _average_classes(units, np.zeros(len(units), int), np.ones((1, 1)))[0]
         return float(value) if np.isfinite(value) else Undefined("one_class" if len(units) else "no_units")
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0.5: the score of a random ranking of units."""
         return 0.5
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) AUROC of each sample of subjects, NaN where a sample holds one class. Uses counts of pairs
         between subjects, so that no sample of units is built."""
-        return _average_classes(units, subject_codes(units, subjects), counts)
+        return _average_classes(units, encode_subjects(units, subjects), counts)
 
 
 def _average_classes(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return (R,) the AUROC in each sample of subjects, averaged over the classes that can be compared in the sample;
     NaN if none can."""
-    tie = tie_width(units.score)
+    tie = compute_tie_width(units.score)
     tables: list[Pairs] = [
-        compare_subjects(score, positive, person, counts.shape[1], tie) for positive, score in one_against_rest(units)
+        compare_subjects(score, positive, person, counts.shape[1], tie) for positive, score in compare_classes(units)
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as it should be
-        return np.nanmean([table.resampled(counts) for table in tables], axis=0)
+        return np.nanmean([table.resample(counts) for table in tables], axis=0)
 
 
 # Mean recall of the classes that occur: every class counts alike, however rare. Undefined with one class only.
@@ -138,12 +138,12 @@ class BalancedAccuracy(ConfusionMetric):
         mean = np.where(support > 0, recall, 0.0).sum(1) / np.maximum(occurring, 1)
         return np.where(occurring > 1, mean, np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 1 / the number of classes that occur in the labels."""
-        return 1.0 / float((class_shares(units) > 0).sum())
+        return 1.0 / float((class_proportions(units) > 0).sum())
 
 
-# Share of correct decisions. It depends on prevalence: compare it with `chance`, never across datasets.
+# Share of correct decisions. It depends on prevalence: compare it with `compute_chance`, never across datasets.
 
 
 class Accuracy(ConfusionMetric):
@@ -163,9 +163,9 @@ class Accuracy(ConfusionMetric):
         with np.errstate(invalid="ignore"):
             return np.trace(confusion, axis1=1, axis2=2) / confusion.sum((1, 2))
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the proportion of the most frequent class, the score of the majority model."""
-        return float(class_shares(units).max())
+        return float(class_proportions(units).max())
 
 
 # F1 of each class, averaged over the classes that occur in labels or decisions. Undefined with one class only.
@@ -189,10 +189,10 @@ class F1Macro(ConfusionMetric):
         mean = f1.sum(1) / np.maximum(((labels + decisions) > 0).sum(1), 1)
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the chance level: the mean of 2pq/(p+q) for random decisions with proportions q and labels with
         proportions p, which is largest at q = p."""
-        return 1.0 / float((class_shares(units) > 0).sum())
+        return 1.0 / float((class_proportions(units) > 0).sum())
 
 
 # F1 of each class, weighted by the class's share of the labels.
@@ -219,14 +219,14 @@ class F1Weighted(ConfusionMetric):
         with np.errstate(invalid="ignore"):
             return (f1 * labels).sum(1) / labels.sum(1)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the chance level: the greatest sum of 2 p^2 q / (p + q) for random decisions with proportions q and
         labels with proportions p.
 
         The sum is concave in q; where its slopes agree q + p is proportional to p^1.5, and classes too rare for a
         positive q are never decided for.
         """
-        p = np.sort(class_shares(units))[::-1]
+        p = np.sort(class_proportions(units))[::-1]
         for kept in range(int((p > 0).sum()), 0, -1):
             scale = (1 + p[:kept].sum()) / (p[:kept] ** 1.5).sum()
             q = scale * p[:kept] ** 1.5 - p[:kept]
@@ -258,9 +258,9 @@ class PrecisionMacro(ConfusionMetric):
         mean = precision.sum(1) / np.maximum(((labels + decisions) > 0).sum(1), 1)
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the chance level: random decisions give each decided class its proportion as precision."""
-        return 1.0 / float((class_shares(units) > 0).sum())
+        return 1.0 / float((class_proportions(units) > 0).sum())
 
 
 # Mean of sensitivity and specificity.
@@ -290,7 +290,7 @@ class SensitivitySpecificity(ConfusionMetric):
         mean = np.where(occurring, (sensitivity + specificity) / 2, 0.0).sum(1) / np.maximum(occurring.sum(1), 1)
         return np.where(occurring.any(1), mean, np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the chance level. The proportions of random decisions do not matter, since one part loses as much as
         the other gains."""
         return 0.5
@@ -325,7 +325,7 @@ class Mcc(ConfusionMetric):
         with np.errstate(invalid="ignore"):
             return np.where(spread_labels > 0, shared / np.where(spread > 0, spread, 1.0), np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0: constant and random decisions are uncorrelated with the labels."""
         return 0.0
 
@@ -353,13 +353,13 @@ class Brier(Metric):
         """Return the mean over `units`, or `Undefined` where there are none."""
         return float(_compute_probability_errors(units).mean()) if len(units) else Undefined("no_units")
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the score of a constant prediction of the labels' proportions."""
-        return float((1 - (class_shares(units) ** 2).sum()) / 2)
+        return float((1 - (class_proportions(units) ** 2).sum()) / 2)
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) Brier score of each sample of subjects, NaN for a sample without units."""
-        return resampled_mean_of_units(_compute_probability_errors(units), units, subjects, counts)
+        return resample_unit_mean(_compute_probability_errors(units), units, subjects, counts)
 
 
 def _compute_probability_errors(units: Units) -> np.ndarray:
@@ -398,13 +398,13 @@ class Ece(Metric):
             return Undefined("no_units")
         return float(_resample_calibration(units, np.zeros(len(units), int), np.ones((1, 1)))[0])
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0: a constant prediction of the labels' proportion is calibrated."""
         return 0.0
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) calibration error of each sample of subjects, NaN for a sample without units."""
-        return _resample_calibration(units, subject_codes(units, subjects), counts)
+        return _resample_calibration(units, encode_subjects(units, subjects), counts)
 
 
 def _resample_calibration(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -445,9 +445,9 @@ class Ccc(SubjectMetric):
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
-    nobody = "no_varying_subject"
+    undefined_reason = "no_varying_subject"
 
-    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+    def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
         """Return (P,) each subject's concordance, NaN for one whose labels do not vary."""
         return concordance_by_subject(units, subjects)
 
@@ -476,7 +476,7 @@ class CccWithinRecording(SubjectMetric):
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
-    nobody = "no_varying_recording"
+    undefined_reason = "no_varying_recording"
 
     def __call__(self, units: Units) -> float | Undefined:
         """Return the mean over subjects, or `Undefined` where labels vary in no recording."""
@@ -484,7 +484,7 @@ class CccWithinRecording(SubjectMetric):
             return Undefined("unknown_recordings")
         return super().__call__(units)
 
-    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+    def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
         """Return (P,) the mean over each subject's recordings, NaN for one in whose recordings labels do not vary."""
         return concordance_by_recording(units, subjects)
 
@@ -520,13 +520,13 @@ class CccPooled(Metric):
         value = concordance(units.score, units.y_true, np.zeros(len(units), int), 1)[0] if len(units) else np.nan
         return float(value) if np.isfinite(value) else Undefined("constant_labels" if len(units) else "no_units")
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0, the score of any constant prediction."""
         return 0.0
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) concordance of each sample of subjects, NaN where its labels do not vary."""
-        return pooled_concordance(units.score, units.y_true, subject_codes(units, subjects), counts)
+        return pooled_concordance(units.score, units.y_true, encode_subjects(units, subjects), counts)
 
 
 # Pearson's correlation of labels and predicted values inside each subject, mean over subjects.
@@ -554,9 +554,9 @@ class PearsonWithin(SubjectMetric):
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
-    nobody = "no_varying_subject"
+    undefined_reason = "no_varying_subject"
 
-    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+    def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
         """Return (P,) each subject's correlation, NaN for one whose labels do not vary."""
         return correlation_by_subject(units, subjects)
 
@@ -596,19 +596,19 @@ class KappaQuadratic(Metric):
         value = concordance(np.rint(units.score), units.y_true, np.zeros(len(units), int), 1)[0]
         return float(value) if np.isfinite(value) else Undefined("constant_labels")
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0, the score of any constant prediction."""
         return 0.0
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) kappa of each sample of subjects, NaN where its labels do not vary."""
-        return pooled_concordance(np.rint(units.score), units.y_true, subject_codes(units, subjects), counts)
+        return pooled_concordance(np.rint(units.score), units.y_true, encode_subjects(units, subjects), counts)
 
 
 # Mean absolute error of predicted values over all units of a fold, in the label's own unit.
 #
-# It includes the subjects' levels, as `rmse` does, and counts large errors less. Compare it with `chance`, the error of
-# the labels' median, and never across datasets.
+# It includes the subjects' levels, as `rmse` does, and counts large errors less. Compare it with `compute_chance`, the
+# error of the labels' median, and never across datasets.
 
 
 class Mae(Metric):
@@ -632,13 +632,13 @@ class Mae(Metric):
         """Return the error over `units`, or `Undefined` where there are none."""
         return float(_compute_absolute_errors(units).mean()) if len(units) else Undefined("no_units")
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the labels' mean distance from their median: the score of the best constant."""
         return float(np.abs(units.y_true - np.median(units.y_true)).mean())
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) error of each sample of subjects, NaN for a sample without units."""
-        return resampled_mean_of_units(_compute_absolute_errors(units), units, subjects, counts)
+        return resample_unit_mean(_compute_absolute_errors(units), units, subjects, counts)
 
 
 def _compute_absolute_errors(units: Units) -> np.ndarray:
@@ -680,14 +680,14 @@ class MaeMacro(Metric):
             return Undefined("labels_not_integers")
         return float(_resample_rating_errors(units, np.zeros(len(units), int), np.ones((1, 1)))[0])
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the score of the best constant, the median of the ratings that occur."""
         ratings = np.unique(units.y_true)
         return float(np.abs(ratings - np.median(ratings)).mean())
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) error of each sample of subjects, NaN for a sample without units."""
-        return _resample_rating_errors(units, subject_codes(units, subjects), counts)
+        return _resample_rating_errors(units, encode_subjects(units, subjects), counts)
 
 
 def _resample_rating_errors(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -705,7 +705,7 @@ def _resample_rating_errors(units: Units, person: np.ndarray, counts: np.ndarray
 # Root mean squared error of predicted values over all units of a fold, in the label's own unit.
 #
 # It includes the subjects' levels: it measures how far off a prediction is, not whether it follows a subject. Compare
-# it with `chance`, the standard deviation of the labels, and never across datasets.
+# it with `compute_chance`, the standard deviation of the labels, and never across datasets.
 
 
 class Rmse(Metric):
@@ -729,13 +729,13 @@ class Rmse(Metric):
         """Return the error over `units`, or `Undefined` where there are none."""
         return float(np.sqrt(_compute_squared_errors(units).mean())) if len(units) else Undefined("no_units")
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the labels' standard deviation: the score of the best constant, their mean."""
         return float(units.y_true.std())
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) error of each sample of subjects, NaN for a sample without units."""
-        return np.sqrt(resampled_mean_of_units(_compute_squared_errors(units), units, subjects, counts))
+        return np.sqrt(resample_unit_mean(_compute_squared_errors(units), units, subjects, counts))
 
 
 def _compute_squared_errors(units: Units) -> np.ndarray:

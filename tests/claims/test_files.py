@@ -12,7 +12,7 @@ from embench.claims.files import Claim, MeasuredClaim, installed_claims, read_cl
 from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.interfaces.recipe import PRESETS
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.planning.method import resolve_method
 
 GOOD = """
@@ -126,7 +126,7 @@ def _is_there(request, card):
     """Whether this version has the plugins and their libraries, and the reader the modalities."""
     plugins = [("encoder", name.rpartition("=")[2]) for name in request.encoders]
     plugins += [("pretrainer", text.partition(":")[0]) for text in request.pretrainers]
-    read = [name for modality in request.modalities.split(",") for name in names_in(modality)]
+    read = [name for modality in request.modalities.split(",") for name in split_modality(modality)]
     if not (all(name in registry.list_plugins(kind) for kind, name in plugins) and set(read) <= set(card.modalities)):
         return False
     needed = {

@@ -47,7 +47,7 @@ def test_a_card_says_which_other_units_reach_a_prediction(embench):
 def test_a_recipe_that_was_used_shows_its_settings_alone(embench):
     first = document(embench, "masked_value")["recipes"]
     for recipe in registry.load_plugin("pretrainer", "masked_value").recipes.values():
-        recipe.mapping()  # what every plan of it asks for
+        recipe.to_mapping()  # what every plan of it asks for
     assert document(embench, "masked_value")["recipes"] == first
 
 

@@ -80,7 +80,7 @@ def encoder(name: str) -> list[float]:
     torch.manual_seed(0)
     with torch.no_grad():
         tokens = plugin.build(specs[m]).eval()(batch.x[m], None)
-    return figures(tokens.x, tokens.pooled())
+    return figures(tokens.x, tokens.pool())
 
 
 def model(name: str) -> Model:

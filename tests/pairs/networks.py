@@ -171,7 +171,7 @@ def check_tokens(model: Model, modality: str, tokens: Tokens, there: Tensor) -> 
     spec = model.specs[modality]
     assert tokens.x.shape == (len(there), spec.length, spec.dim)
     assert (tokens.summary is not None) == spec.summary
-    assert torch.isfinite(tokens.pooled()).all()
+    assert torch.isfinite(tokens.pool()).all()
     counts = counting(tokens)
     assert counts.dtype == torch.bool
     assert counts.shape == tokens.x.shape[:2]

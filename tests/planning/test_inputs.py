@@ -90,7 +90,7 @@ def test_a_plan_has_an_encoder_with_other_lengths(shared):
 
 def test_lengths_hold_on_datasets_with_settings_of_their_own():
     found = embench.configure_encoder("cnn_tf", context_s=30, rate_hz=16)
-    recipes = [recipe.on("stress_predict") for recipe in found.recipes.values()]
+    recipes = [recipe.apply_dataset("stress_predict") for recipe in found.recipes.values()]
     assert {(recipe.view.kind, recipe.view.length_s, recipe.prepare["rate_hz"]) for recipe in recipes} == {
         ("context", 30.0, 16)
     }

@@ -34,7 +34,7 @@ def test_what_a_recipe_says_is_assumed_can_be_set(kind: str, name: str) -> None:
     except ImportError:
         pytest.skip(f"{name} is not installed")
     for preset, recipe in recipes.items():
-        for on in (recipe, *(recipe.on(dataset) for dataset in recipe.datasets)):
+        for on in (recipe, *(recipe.apply_dataset(dataset) for dataset in recipe.datasets)):
             assert set(on.assumed) <= settable(on), preset
 
 

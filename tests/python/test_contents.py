@@ -147,8 +147,8 @@ def test_what_is_set_afterwards_counts():
 def test_a_recipe_keeps_its_digest_when_it_is_used():
     recipe = Recipe(build={"width": 8})
     first = inspect_object(recipe).digest
-    recipe.mapping()
-    assert inspect_object(recipe).digest == first != inspect_object(recipe.but(build={"width": 9})).digest
+    recipe.to_mapping()
+    assert inspect_object(recipe).digest == first != inspect_object(recipe.replace(build={"width": 9})).digest
 
 
 def test_parameters_of_estimators_and_arrays_count():

@@ -66,7 +66,7 @@ from embench.interfaces.metric import Metric
 class Mine(Metric):
     range = (0.0, 1.0)
     def __call__(self, units): return 0.5
-    def chance(self, units): return 0.5
+    def compute_chance(self, units): return 0.5
 
 class Other: ...
 """

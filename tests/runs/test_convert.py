@@ -184,7 +184,7 @@ def test_videomae_as_its_authors_store_it(tmp_path):
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in theirs.state_dict().items())
     assert again.config.decoder_num_attention_heads == theirs.config.decoder_num_attention_heads
     videomae = registry.load_plugin("encoder", "videomae")
-    recipe = videomae.recipes["paper"].but(build={"layers": 1, "weights": str(tmp_path / "out")})
+    recipe = videomae.recipes["paper"].replace(build={"layers": 1, "weights": str(tmp_path / "out")})
     assert videomae(recipe).build(InputSpec("video", (16, 3, 224, 224), (), 4.0, torch.uint8)).folder == made.folder
     # As the hub has it: transformers' names in a pickle, with the config beside it.
     torch.save(load_file(tmp_path / "saved" / "model.safetensors"), tmp_path / "saved" / "pytorch_model.bin")

@@ -231,7 +231,7 @@ def test_comparisons_of_several_targets_are_one_family() -> None:
     assert x.comparisons[0].p_holm == pytest.approx(2 * x.comparisons[0].p)
     with pytest.raises(UsageError, match="several targets"):
         compare(*records)
-    assert compare(*records, target="y").holm == y.comparisons[0].p
+    assert compare(*records, target="y").p_holm == y.comparisons[0].p
 
 
 def test_from_python_runs_may_be_folders_or_results(tmp_path: Path) -> None:

@@ -403,7 +403,7 @@ def test_a_metric_keeps_its_range_and_its_shape(
         def __call__(self, units: Units) -> float:
             return value
 
-        def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
             return samples(len(counts))
 
     load = registry.load_plugin
@@ -417,7 +417,7 @@ def test_a_metric_keeps_its_range_and_its_shape(
 
 def test_a_plain_metric_scores_each_distinct_sample_once() -> None:
     class Plain(registry.load_plugin("metric", "brier")):
-        resampled = Metric.resampled
+        resample = Metric.resample
         calls = 0
 
         def __call__(self, units: Units) -> Any:
@@ -428,8 +428,8 @@ def test_a_plain_metric_scores_each_distinct_sample_once() -> None:
     subjects = np.array(["p02", "p00", "p01", "p03"])
     counts = np.array([[1, 1, 1, 1], [2, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0], [2, 0, 1, 1], [0, 3, 0, 1]])
     plain, summed = Plain(), registry.load_plugin("metric", "brier")()
-    assert plain.resampled(units, subjects, counts) == pytest.approx(
-        summed.resampled(units, subjects, counts), nan_ok=True
+    assert plain.resample(units, subjects, counts) == pytest.approx(
+        summed.resample(units, subjects, counts), nan_ok=True
     )
     assert plain.calls == 3  # the empty one is not scored
 
@@ -438,13 +438,13 @@ def test_a_slow_plain_metric_is_named_and_changes_no_score(
     make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Plain(registry.load_plugin("metric", "brier")):
-        resampled = Metric.resampled
+        resample = Metric.resample
 
     run, load = make_run(), registry.load_plugin
     before = scored(run, binary)
     monkeypatch.setattr(registry, "load_plugin", lambda kind, name: Plain if name == "brier" else load(kind, name))
     monkeypatch.setattr(estimates, "SLOW_S", 0.0)
-    with pytest.warns(UserWarning, match="define `resampled`") as warned:
+    with pytest.warns(UserWarning, match="define `resample`") as warned:
         after = scored(run, binary)
     (text,) = [str(warning.message) for warning in warned]
     assert text.startswith("the metric embench_plugins/brier took ")

@@ -275,7 +275,7 @@ _NOT_SET = ("assumed", "datasets")
 
 def recipe_facts(kind: str, recipes: Mapping[str, Recipe], dataset: str | None = None) -> dict[str, dict[str, Any]]:
     """Return preset -> path of `--set` -> value, for a dataset if one is named."""
-    known = {preset: recipe.on(dataset) if dataset else recipe for preset, recipe in recipes.items()}
+    known = {preset: recipe.apply_dataset(dataset) if dataset else recipe for preset, recipe in recipes.items()}
     return {preset: dict(_settings(kind, recipe)) for preset, recipe in known.items()}
 
 
@@ -318,7 +318,7 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
     from embench.protocols import load_protocol
 
     rules, card = load_protocol(protocol), find_source(dataset, data_root).card
-    recipe = encoder.recipes[preset].on(card.name)
+    recipe = encoder.recipes[preset].apply_dataset(card.name)
     read = [m for m in card.modalities if m in encoder.accepts]
     wired = {m: _wiring(m, card.modalities[m].channels, encoder(recipe)) for m in read}
     return {

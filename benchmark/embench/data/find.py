@@ -23,7 +23,7 @@ from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import aside, cached, cached_call, digest, saving, temporary
 from embench.interfaces.dataset import Card, Dataset
-from embench.interfaces.raters import fused_labels
+from embench.interfaces.raters import fuse_labels
 from embench.interfaces.recording import Label, Recording
 from embench.protocols import Protocol
 from embench.registry import Entry
@@ -463,7 +463,7 @@ def header_store(dataset: Dataset, name: str, recordings: Iterable[Recording]) -
         entries.append(RecordingEntry(*about, spans={}))
         labels_by_recording[r.id] = r.labels
     table: dict[str, dict[str, Label]] = {}
-    for recording, own in fused_labels(labels_by_recording, dataset.card.raters).items():
+    for recording, own in fuse_labels(labels_by_recording, dataset.card.raters).items():
         for label_name, label in own.items():
             table.setdefault(label_name, {})[recording] = label
     kinds = {label_name: label.kind for label_name, of in sorted(table.items()) for label in of.values()}

@@ -37,7 +37,7 @@ from embench.errors import DataError
 from embench.files import digest
 from embench.interfaces.fusion import Estimator, TrainingRows
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
 from embench.nn import Head, Model, Supervised
@@ -103,7 +103,7 @@ def _chunks(module: nn.Module, feed: Feed, size: int, pooled: bool) -> Iterator[
 def _packed(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
     """Return tokens as one tensor (b, L, D) with their mask: pooled, or after the summary token if there is one."""
     if pooled:
-        return tokens.pooled().unsqueeze(1).float(), None
+        return tokens.pool().unsqueeze(1).float(), None
     if tokens.summary is None:
         return tokens.x.float(), tokens.mask
     mask = None if tokens.mask is None else nn.functional.pad(tokens.mask, (1, 0), value=True)
@@ -375,7 +375,7 @@ class PreparedFit:
         """Fit the head to the pooled tokens of the training rows; return the penalty of each target."""
         ((m, encoder),) = self.module.model.encoders.items()
         x, mask = self.data.feeds[m].batch_rows(self.train)
-        pooled = encoder(x, mask).pooled().cpu().numpy()
+        pooled = encoder(x, mask).pool().cpu().numpy()
         y, weight = (part[self.train].cpu().numpy() for part in self.data.labels)
         subjects = task_subjects(self.stage)[self.unit[self.train]]
         return network.fit_head(head, self.module.outputs, self.model.scale, pooled, y, weight, subjects)
@@ -545,7 +545,7 @@ def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) ->
         ]
         entries = {entry.id: entry for entry, _, _ in segments}.values()
         hours = {}
-        for m in {part for joined in stage.params.modalities for part in names_in(joined)}:
+        for m in {part for joined in stage.params.modalities for part in split_modality(joined)}:
             rate = store.modalities[m].rate
             cuts = [entry.spans[m].cut(start, stop, rate) for entry, start, stop in segments if m in entry.spans]
             hours[m] = round(sum(cut.stop - cut.start for cut in cuts) / rate / 3600, 3)

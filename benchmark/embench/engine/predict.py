@@ -22,10 +22,10 @@ from embench.engine.rows import Grid, StoreSource, load_encoder
 from embench.engine.stage import FitParams, Folder, FusionParams, PredictParams, Stage
 from embench.errors import PluginError
 from embench.interfaces.fusion import Estimator, TrainingRows
-from embench.interfaces.personal import Personalised, personalised
+from embench.interfaces.personal import Personalised, collect_changes
 from embench.interfaces.tokens import OutputSpec
 from embench.interfaces.units import Target
-from embench.nn import Model, checked_logits
+from embench.nn import Model, check_logits
 from embench.protocols import CALIBRATION_ONLY, UnitId
 
 # Adapt a fitted method to each test subject, by its calibration data.
@@ -400,7 +400,7 @@ class PluginAdapter:
         def scores(index: np.ndarray) -> np.ndarray:
             self.model.load_state_dict({**before, **changed})
             with torch.no_grad():
-                made = probabilities(self.outputs, checked_logits(self.model(self.data.batch(index)), self.outputs))
+                made = probabilities(self.outputs, check_logits(self.model(self.data.batch(index)), self.outputs))
             self.model.load_state_dict(before)
             return made.cpu().numpy()
 
@@ -411,7 +411,7 @@ class PluginAdapter:
         y = self.rows.y[given]
         labels = torch.from_numpy(y.astype(np.float32))[:, None].to(self.data.device) if np.isfinite(y).all() else None
         try:
-            return personalised(self.plugin, self.model, self.data.batch(given), labels)
+            return collect_changes(self.plugin, self.model, self.data.batch(given), labels)
         except PluginError as error:
             error.where = error.where or self.where
             raise
@@ -581,7 +581,7 @@ def _network(
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         with torch.no_grad():
             output = model(data.batch(index))
-            tables = {"score": probabilities(outputs, checked_logits(output, outputs)), "hidden": output.hidden.float()}
+            tables = {"score": probabilities(outputs, check_logits(output, outputs)), "hidden": output.hidden.float()}
         return {name: part.cpu().numpy() for name, part in tables.items()}
 
     return predictor

@@ -14,7 +14,7 @@ from embench import registry
 from embench.engine.stage import Part, SourceSpec
 from embench.errors import PluginError
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
+from embench.interfaces.recording import VIDEO_CHANNELS, remove_channels
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.store import Clips, Store, derive, open_store
@@ -291,7 +291,7 @@ def standardises(source: StoreSource | SourceSpec, m: str) -> bool:
 
 def keeps_level(source: StoreSource | SourceSpec, m: str) -> bool:
     """Return True if a modality, or its one channel that is read, is scaled by the training units."""
-    return source.normalise == "training" or without_channels(m) in source.keep_level
+    return source.normalise == "training" or remove_channels(m) in source.keep_level
 
 
 # Features in standard scores of their subject: over all of its rows, its rest, or its calibration data.

@@ -19,7 +19,7 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
-from embench.interfaces.recording import Signal, names_in, parse_modality, without_channels
+from embench.interfaces.recording import Signal, parse_modality, remove_channels, split_modality
 from embench.interfaces.units import View
 from embench.planning.parts import Method, Pretraining
 from embench.registry.catalogue import is_object
@@ -34,7 +34,7 @@ def check_parts(method: Method, kind: type[Any]) -> None:
     fit."""
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
-        missing = [p for p in names_in(m) if registry.known_as(encoder.accepts, p) is None]
+        missing = [p for p in split_modality(m) if registry.known_as(encoder.accepts, p) is None]
         if missing:
             readers = [name for name, kind in _plugins("encoder") if registry.known_as(kind.accepts, m)]
             raise UsageError(
@@ -50,7 +50,7 @@ def check_parts(method: Method, kind: type[Any]) -> None:
                 expected="an encoder that reads signals or supports joined modalities",
                 hint=f"list the modalities separately: --modalities {m.replace('+', ',')}",
             )
-        if "+" in m and "video" in names_in(m):
+        if "+" in m and "video" in split_modality(m):
             raise UsageError(
                 "a video has no channels to join with other modalities",
                 where=f"modality {m}",
@@ -94,7 +94,7 @@ def check_inputs(method: Method, card: Card) -> None:
                 expected=", ".join(enough)
                 or f"joined modalities with {encoder.min_channels} channels in total, such as ecg+eda",
             )
-        rates = {card.modalities[part].rate for part in names_in(m)}
+        rates = {card.modalities[part].rate for part in split_modality(m)}
         encoder(part.recipe).check_input(m, channels, rates.pop() if len(rates) == 1 else math.nan)
 
 
@@ -383,7 +383,9 @@ def _as_bundled(part: Part, preset: str, dataset: str) -> bool:
     """Return True if the view is that of a bundled encoder's recipe."""
     if registry.find("encoder", part.name).package != registry.BUNDLED:
         return False
-    return bool(registry.load_plugin("encoder", part.name).recipes[preset].on(dataset).view == part.recipe.view)
+    return bool(
+        registry.load_plugin("encoder", part.name).recipes[preset].apply_dataset(dataset).view == part.recipe.view
+    )
 
 
 def input_rows(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
@@ -437,9 +439,9 @@ def _rate_and_channels(encoder: Encoder, m: str, store: Store, length_s: float) 
     if encoder.reads == "signal":
         return hz, len(channels)
     noise = np.random.default_rng(0).standard_normal((len(channels), max(1, round(length_s * hz))))
-    unit = "+".join(store.modalities[part].unit for part in names_in(m))
+    unit = "+".join(store.modalities[part].unit for part in split_modality(m))
     with suppress(Exception):  # plugin boundary; a refusal is reported when the run reads the signal
-        made = encoder.stream(Signal(noise.astype(np.float32), hz, channels, unit, modality=without_channels(m)))
+        made = encoder.stream(Signal(noise.astype(np.float32), hz, channels, unit, modality=remove_channels(m)))
         return float(made.rate), len(made.channels)
     return None, None
 

@@ -135,7 +135,7 @@ def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
         raise UsageError(
             f"{kind} {name} has no recipe `{preset}`", where="--recipe", expected=", ".join(plugin.recipes)
         )
-    return Part(entry.full_name, registry.code_identity(kind, name), plugin.recipes[preset].on(dataset))
+    return Part(entry.full_name, registry.code_identity(kind, name), plugin.recipes[preset].apply_dataset(dataset))
 
 
 def _grounded(part: Part) -> Part:

@@ -14,7 +14,7 @@ from embench import registry
 from embench.data.cohort import Cohort
 from embench.data.find import Source
 from embench.engine.stage import Part
-from embench.errors import UsageError, faults
+from embench.errors import UsageError, list_faults
 from embench.files import parse_yaml, snapshot
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import Target, View
@@ -230,7 +230,7 @@ def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
         fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
     except ValidationError as error:
         choices = get_args(hint) if get_origin(hint) is Literal else ()
-        message = faults(error)[0].what
+        message = list_faults(error)[0].what
         raise UsageError(
             f"{value!r} is not valid: {message[:1].lower()}{message[1:]}",
             where=f"--set {setting}",

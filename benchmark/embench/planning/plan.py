@@ -377,7 +377,7 @@ class Plan:
     def config(self) -> dict[str, Any]:
         """All settings that determine the run's numbers, as plain values."""
         parts = {
-            name: {"plugin": part.name, "code": part.code, **part.recipe.mapping(), **part.grounds}
+            name: {"plugin": part.name, "code": part.code, **part.recipe.to_mapping(), **part.grounds}
             for name, part in self.method.parts()
         }
         return {

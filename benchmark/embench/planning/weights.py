@@ -31,7 +31,7 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.pretraining_data import PretrainingData, Saw
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target
 from embench.planning.graph import source_spec
 from embench.planning.method import chosen_modalities
@@ -583,7 +583,7 @@ def _learned_channels(
     entry = next((e for e in registry.entries("dataset") if e.full_name == started.dataset and not e.broken), None)
     if entry:
         card = registry.load_plugin("dataset", entry.full_name).card
-        known = _card_channels(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
+        known = _card_channels(entry.full_name, card, m) if set(split_modality(m)) <= card.modalities.keys() else ()
     if not names:
         return channels_read(site, m, part, known) if known else ()
     kinds = [channel.modality for channel in current] if len(current) == len(names) else [m] * len(names)

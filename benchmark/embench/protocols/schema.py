@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from embench.errors import DataError, Fault, UsageError, breaks_schema
+from embench.errors import DataError, Fault, UsageError, describe_faults
 from embench.files import MOST_YAML, cached, parse_yaml, read_text
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
@@ -501,7 +501,7 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
             return Protocol.model_validate(part["rules"], strict=False)
         except ValidationError as error:
             found = [_fault(dict(fault))[0] for fault in error.errors()]
-            what = breaks_schema("the record's protocol", found)
+            what = describe_faults("the record's protocol", found)
             raise DataError(what, where="run.yaml, protocol.rules", expected="rules as written by embench") from error
     known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
     return known if known is not None and known.hash == part.get("hash") else None
@@ -557,7 +557,7 @@ def _usage_error(error: ValidationError, path: Path) -> UsageError:
     """Return one error for all wrong fields: the first in the primary metric, the others below."""
     found, expected = zip(*(_fault(dict(fault)) for fault in error.errors()), strict=True)
     return UsageError(
-        breaks_schema("the protocol", found),
+        describe_faults("the protocol", found),
         where=f"{path}, {', '.join(dict.fromkeys(fault.field for fault in found))}",
         expected="; ".join(dict.fromkeys(expected)),
     )

@@ -237,7 +237,7 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
         if recording not in labels:
             continue
         for row, values in zip(where, _values([units[row] for row in where], labels[recording], rule), strict=True):
-            summary, label = rule.summary(values), rule(values) if known else None
+            summary, label = rule.summarise(values), rule(values) if known else None
             raw[row] = np.nan if summary is None else summary
             made[row] = np.nan if label is None else label
     return raw, made
@@ -284,7 +284,7 @@ def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> Labe
     recordings = np.array([unit.recording for unit in units], dtype=np.str_)[known]
     _, which = np.unique(recordings, return_inverse=True)
     means = np.bincount(which, weights=raw[known]) / np.bincount(which)
-    return rule.fitted(float(means.mean()))
+    return rule.fit(float(means.mean()))
 
 
 # The units of a dataset in temporal order and in blocks, for cutting slices.

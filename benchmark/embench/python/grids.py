@@ -339,10 +339,8 @@ def run_grid(
             return [DryRun(document, tuple(run_plan(document))) for document in documents]
         done = runner.grid(requests, executor, progress=watch, options=dict(cluster or {}))
     results = [remember_own(result) for result in done.results]
-    gaps = (
-        collect_pretraining_gaps([read_record(result.folder) for result in results]) if pretraining_comparison else []
-    )
-    compared = {(record.run["id"], target): found for record, target, found in gaps}
+    records = [read_record(result.folder) for result in results] if pretraining_comparison else []
+    compared = {(record.run["id"], target): found for record, target, found in collect_pretraining_gaps(records)}
     return ResultTable(board_rows(results, reference="first"), results, done.failures, pretraining_comparisons=compared)
 
 

@@ -359,7 +359,7 @@ def make_encoder(
         lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_weighing(class_weight),
         view=view_of_lengths(window_s, step_s, context_s), prepare={} if rate_hz is None else {"rate_hz": rate_hz},
     )  # fmt: skip
-    recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}
+    recipes = {"paper": recipe, "small": recipe, "quick": recipe.replace(epochs=min(epochs, 2))}
     content = {"make": staticmethod(make), "recipes": recipes, "__module__": __name__, "__doc__": make.__doc__}
     if min_channels != 1:
         content["min_channels"] = min_channels
@@ -410,7 +410,7 @@ def configure_encoder(
 
 def _takes_rate(base: type[Encoder], recipe: Recipe) -> bool:
     """True if an encoder resamples signals to the rate in its recipe."""
-    read = base(recipe.but(prepare={"rate_hz": 1})).reads
+    read = base(recipe.replace(prepare={"rate_hz": 1})).reads
     return read == "stream" and ("rate_hz" in recipe.prepare or base(recipe).reads == "signal")
 
 
@@ -422,7 +422,7 @@ def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Rec
         name: {**own, **changes, "prepare": {**own.get("prepare", {}), **prepare}}
         for name, own in recipe.datasets.items()
     }
-    return recipe.but(**changes, prepare=prepare, datasets=datasets)
+    return recipe.replace(**changes, prepare=prepare, datasets=datasets)
 
 
 def view_of_lengths(window_s: float | None, step_s: float | None, context_s: float | None) -> View:

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from embench import registry
-from embench.errors import DataError, breaks_schema, faults
+from embench.errors import DataError, describe_faults, list_faults
 from embench.interfaces.kinds import KindName
 from embench.interfaces.pretraining_data import Saw
 from embench.protocols import describe_leaks, recorded_protocol
@@ -296,7 +296,7 @@ class RuleOfTargetPart(_Part):
 
 
 class CardPart(_Part):
-    """The part of its dataset's card that a record keeps. `steps`: of values in version 3, see `Target.step_over`."""
+    """The part of its dataset's card that a record keeps. `steps`: of values in version 3, see `Target.find_step`."""
 
     labels_public: Literal["yes", "no", "unknown"]
     fixed_order: bool
@@ -497,9 +497,9 @@ def as_model(kind: type[M], content: Any, what: str, where: str, expected: str |
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        found = faults(error)
+        found = list_faults(error)
         as_written = f"{', '.join(dict.fromkeys(fault.field for fault in found))} as written by embench"
-        raise DataError(breaks_schema(what, found), where=where, expected=expected or as_written) from error
+        raise DataError(describe_faults(what, found), where=where, expected=expected or as_written) from error
 
 
 def check_texts(content: Any, where: str) -> None:

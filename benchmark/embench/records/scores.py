@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, ValidationError
 
 from embench import registry
-from embench.errors import DataError, EmbenchError, breaks_schema, faults
+from embench.errors import DataError, EmbenchError, describe_faults, list_faults
 from embench.protocols import MADE_BY_METHOD
 from embench.reasons import Reason
 from embench.records.manifest import SCHEMA, InstalledName, Line, Word
@@ -273,10 +273,10 @@ class Scores(Mapping[str, Any]):
         try:
             self._file = _File.model_validate(self.content)
         except ValidationError as error:
-            found = faults(error)
+            found = list_faults(error)
             fields = ", ".join(dict.fromkeys(fault.field for fault in found))
             raise DataError(
-                breaks_schema("the file of scores", found[:5]),
+                describe_faults("the file of scores", found[:5]),
                 where=f"{where}, {fields[:200]}",
                 expected="as written by embench",
             ) from error

@@ -122,7 +122,7 @@ def format_interval(score: Interval, template: str = "[{}, {}]", spec: str = ".3
     >>> format_interval(Score(mean=0.612, low=0.55, high=0.674), "{} to {}")
     '0.550 to 0.674'
     """
-    low, high = getattr(score, "ends", None) or (score.low, score.high)  # a recorded one knows its metric
+    low, high = getattr(score, "interval", None) or (score.low, score.high)  # a recorded one knows its metric
     return "" if low is None or high is None else template.format(format(low, spec), format(high, spec))
 
 
@@ -240,9 +240,9 @@ def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
 
 def describe_added_modalities(run: Mapping[str, Any]) -> list[str]:
     """Sentences on the modalities of a run that packages add, which no protocol's rules prepare."""
-    from embench.interfaces.recording import names_in
+    from embench.interfaces.recording import split_modality
 
-    used = {part for m in run["method"]["modalities"] for part in names_in(m)}
+    used = {part for m in run["method"]["modalities"] for part in split_modality(m)}
     sentences = []
     for name, own in (run["dataset"].get("modalities") or {}).items():
         if name in used:

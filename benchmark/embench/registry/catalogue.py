@@ -392,9 +392,9 @@ def known_as(accepts: AbstractSet[str], modality: str) -> str | None:
     >>> known_as({"ecg", "eda"}, "ecg[left]+eda"), known_as({"ecg"}, "eda")
     ('ecg+eda', None)
     """
-    from embench.interfaces.recording import names_in
+    from embench.interfaces.recording import split_modality
 
-    names = [_known_part(accepts, part) for part in names_in(modality)]
+    names = [_known_part(accepts, part) for part in split_modality(modality)]
     return None if None in names else "+".join(name for name in names if name is not None)
 
 

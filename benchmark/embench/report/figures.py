@@ -12,8 +12,8 @@ import numpy as np
 from markupsafe import Markup
 from sklearn.metrics import roc_curve
 
-from embench.interfaces.metric import Undefined, confusion_by_subject
-from embench.interfaces.ranking import mean_of_known, one_against_rest
+from embench.interfaces.metric import Undefined, count_confusions
+from embench.interfaces.ranking import compare_classes, mean_ignoring_nan
 from embench.interfaces.units import Target
 from embench.records.manifest import MethodPart
 from embench.records.predictions import MODEL, Embeddings, Labels, Predictions, read_embeddings
@@ -43,7 +43,7 @@ def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a place where no curve is known stays NaN
         low, high = np.nanquantile(curves, [0.1, 0.9], axis=0)
-    return mean_of_known(curves), low, high
+    return mean_ignoring_nan(curves), low, high
 
 
 def roc_or_values(run: RunFacts, target: Target) -> Markup | Undefined:
@@ -65,7 +65,7 @@ def roc_curves(joined: Joined, k: int) -> np.ndarray:
     each fold and seed with units of this and other classes."""
     curves = []
     for _, _, units in joined:
-        positive, score = one_against_rest(units)[k]
+        positive, score = compare_classes(units)[k]
         if 0 < positive.sum() < len(positive):
             x, y, _ = roc_curve(positive, score, drop_intermediate=False)
             curves.append(np.interp(RATE_GRID, x, y))
@@ -136,7 +136,7 @@ def calibration_of_classes(run: RunFacts, target: Target) -> Markup | Undefined:
 
 def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     predicted, true, share = calibration_curves(joined)
-    x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
+    x, used, counted = mean_ignoring_nan(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
     known = np.isfinite(x)
     marks = [
@@ -176,7 +176,7 @@ def _values(target: Target, joined: Joined) -> Markup:
         parts = np.array_split(np.argsort(units.score, kind="stable"), CALIBRATION_BINS)
         predicted.append([units.score[p].mean() if len(p) else np.nan for p in parts])
         true.append([units.y_true[p].mean() if len(p) else np.nan for p in parts])
-    x, (y, low, high) = mean_of_known(np.array(predicted)), mean_and_band(np.array(true))
+    x, (y, low, high) = mean_ignoring_nan(np.array(predicted)), mean_and_band(np.array(true))
     every = [units for _, _, units in joined]
     rng = np.random.default_rng(0)
     truth, prediction = (np.concatenate([getattr(u, name) for u in every]) for name in ("y_true", "score"))
@@ -210,12 +210,12 @@ def decisions(run: RunFacts, target: Target) -> Markup | Undefined:
 def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     """Return the proportions of decisions (columns) in each true class (rows), (K, K), averaged over seeds, then folds;
     and the number of units (K, K), summed over folds and averaged over seeds."""
-    counts = {(s, f): confusion_by_subject(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
+    counts = {(s, f): count_confusions(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
     with np.errstate(invalid="ignore"):
         shares = {at: table / table.sum(1, keepdims=True) for at, table in counts.items()}
     folds = sorted({fold for _, fold in counts})
-    by_fold = [mean_of_known([shares[s, f] for s in joined.seeds if (s, f) in shares]) for f in folds]
-    return mean_of_known(by_fold), sum(counts.values()) / len(joined.seeds)
+    by_fold = [mean_ignoring_nan([shares[s, f] for s in joined.seeds if (s, f) in shares]) for f in folds]
+    return mean_ignoring_nan(by_fold), sum(counts.values()) / len(joined.seeds)
 
 
 def _confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from embench.data.quality import TERCILES, quality_of_units, terciles
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
@@ -460,7 +460,7 @@ def quality_section(run: RunFacts) -> Markup | Undefined:
         return run.store
     store = run.store
     modalities = list(store.modalities) if run.submission else run.manifest.method.modalities
-    chosen = list(dict.fromkeys(part for m in modalities for part in names_in(m) if part != "video"))
+    chosen = list(dict.fromkeys(part for m in modalities for part in split_modality(m) if part != "video"))
     tables = [_quality_table(run, store, target, chosen) for target in run.targets]
     silent = {modality: why for _, reasons in tables for modality, why in reasons.items()}
     undivided = paragraph(f"Not divided: {with_reasons(silent)}.") if silent else Markup()

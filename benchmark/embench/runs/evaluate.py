@@ -16,7 +16,7 @@ from embench.data.find import is_folder
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION, Folder
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.pull_request import list_packages
 from embench.planning import weights
@@ -328,7 +328,7 @@ def find_unscaled_units(planned: Plan) -> dict[str, str]:
     """Return modality -> measurement unit and band in which its encoder reads it, if other encoders get standardised
     signals."""
     return {
-        m: "+".join(dict.fromkeys(_unit_and_band(planned, name) for name in names_in(m)))
+        m: "+".join(dict.fromkeys(_unit_and_band(planned, name) for name in split_modality(m)))
         for m, part in planned.method.encoders.items()
         if planned.protocol.normalise != "none" and registry.load_plugin("encoder", part.name).keeps_unit
     }

@@ -26,7 +26,7 @@ from embench.engine.work import check_alone
 from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
+from embench.interfaces.recording import VIDEO_CHANNELS, remove_channels
 from embench.leaderboard.entries import PickedFold, pick_stages
 from embench.planning.compatibility import prepared_as
 from embench.planning.graph import ExpectedPredictions, Graph, libraries
@@ -62,7 +62,7 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
         arguments: tuple[Any, ...] = (kind, method.name)
         if registry.is_object(method.name) and kind in ("encoder", "fusion"):
             work, arguments = check_object, (*arguments, method.recipe, input_of_run(plan, part))
-            decisive += [method.recipe.mapping(), *map(str, arguments[-1])]
+            decisive += [method.recipe.to_mapping(), *map(str, arguments[-1])]
         check = partial(in_fresh_process, doing, work, *arguments)
         found[part] = _check_and_note(kind, method.name, decisive, check, on_event)
     return found
@@ -81,7 +81,7 @@ def input_of_run(plan: Plan, part: str) -> tuple[Any, ...]:
         return (len(plan.method.modalities),)
     m = part.partition("[")[2].removesuffix("]")
     channels, rate = (VIDEO_CHANNELS, 0.0) if m == "video" else prepared_as(plan.test.store, m)
-    return without_channels(m), channels, rate
+    return remove_channels(m), channels, rate
 
 
 def _kind(part: str) -> str:

@@ -115,7 +115,7 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
 
 def describe_part(part: Part) -> dict[str, Any]:
     """Return a plugin with its code and recipe, for manifests of weights."""
-    recipe = json.loads(json.dumps(part.recipe.mapping()))  # YAML has no tuples
+    recipe = json.loads(json.dumps(part.recipe.to_mapping()))  # YAML has no tuples
     return {"plugin": part.name, "code": part.code, "recipe": recipe}
 
 

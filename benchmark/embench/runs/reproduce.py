@@ -21,7 +21,7 @@ from embench.engine.work import run_stage
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.leaderboard.entries import Level, PickedFold, entry_digest, list_test_stages, pick_stages
 from embench.leaderboard.nonces import NONCES_FILE, read_nonces
 from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, list_packages
@@ -118,7 +118,7 @@ def _new_cohort(plan: Plan, source: Source) -> Cohort:
                 "predictions.csv.gz",
             )
     store = source.prepared(plan.protocol, plan.request.workers or 1)
-    if absent := [m for m in plan.method.modalities if not set(names_in(m)) <= store.modalities.keys()]:
+    if absent := [m for m in plan.method.modalities if not set(split_modality(m)) <= store.modalities.keys()]:
         raise UsageError(
             f"{source.name} has no {', '.join(absent)}", where=f"--dataset {source.name}",
             expected=f"the modalities of the run: {', '.join(plan.method.modalities)}",

@@ -91,7 +91,7 @@ def features_cost(plan: Plan, modality: str) -> FeaturesCost:
     """Return the cost of a modality's features, extrapolated from one recording; computed once for plans on the same
     data."""
     part, store = plan.method.encoders[modality], plan.fit.store
-    key = (features_cost, store.key, modality, part.name, part.code, digest(part.recipe.mapping()))
+    key = (features_cost, store.key, modality, part.name, part.code, digest(part.recipe.to_mapping()))
     return cached_call(key, lambda: _features_cost(plan, store, modality, part))
 
 
@@ -126,7 +126,7 @@ def estimator_seconds(plan: Plan, width: int) -> float:
     failure."""
     stage = next(stage for stage in plan.graph.stages.values() if stage.kind == "estimator")
     part = plan.method.fusion
-    about = (part.name, part.code, digest(part.recipe.mapping()), digest(stage.task["y"]), width)
+    about = (part.name, part.code, digest(part.recipe.to_mapping()), digest(stage.task["y"]), width)
     here = [platform.node(), platform.machine(), *(installed_version(name) for name in ("numpy", "scikit-learn"))]
     place = cache_root() / "forecasts" / digest([*about, *here])
     with suppress(Exception):

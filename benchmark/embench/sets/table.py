@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from embench.errors import EmbenchError
 from embench.files import saving, write_whole
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.records.manifest import tuned_trials
 from embench.records.record import read_record
 from embench.records.scores import ConfoundOnlyModel, Score
@@ -320,7 +320,7 @@ def _label(result: Result, varied: Collection[str]) -> str:
 
 def _sensors(result: Result) -> str:
     """Return the labels of the modalities that a method reads."""
-    read = [name for each in result.manifest["method"].get("modalities") or () for name in names_in(each)]
+    read = [name for each in result.manifest["method"].get("modalities") or () for name in split_modality(each)]
     return ", ".join(dict.fromkeys(label(name, "modalities") for name in read))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.protocols import Design
 from embench.reasons import Reason
 from embench.records.manifest import scoring_of
@@ -196,7 +196,7 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
     asked = not run.get("protocol", {}).get("leaks")
     # How the signals behind a file of predictions were normalised is not known.
     reads_session = run.get("target_access") == "unlabelled" and not run.get("submission")
-    reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
+    reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in split_modality(each))
     seeds = len(run.get("seeds") or ()) or 1
     scoring = scoring_of(run)
     dataset = run.get("dataset", {}).get("name", "")

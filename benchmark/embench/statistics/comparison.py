@@ -13,7 +13,7 @@ import numpy as np
 from embench import registry, vocabulary
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import mean_of_known, tie_width
+from embench.interfaces.ranking import compute_tie_width, mean_ignoring_nan
 from embench.interfaces.units import Target, Units
 from embench.records import record
 from embench.records.record import Record
@@ -77,7 +77,7 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, subject
     labels.
     """
     if is_inside_subjects(name, target):
-        values = mean_of_known(subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, subjects)))
+        values = mean_ignoring_nan(subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, subjects)))
         return np.nan_to_num(values / max(1, np.isfinite(values).sum()))
     if not conditioned.is_conditioned(name) or name == BETWEEN_SUBJECTS:
         return None
@@ -120,8 +120,8 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
         for seed, fold, units in one:
             side = _side_by_side(units, other.seeds[seed][fold], metric)
             tested = np.isin(both, side.subject)
-            by_fold.setdefault(fold, []).append(metric.resampled(side, both[tested], samples[:, tested]))
-        values = mean_of_known([mean_of_known(seeds) for seeds in by_fold.values()])
+            by_fold.setdefault(fold, []).append(metric.resample(side, both[tested], samples[:, tested]))
+        values = mean_ignoring_nan([mean_ignoring_nan(seeds) for seeds in by_fold.values()])
     first, second = np.split(values, 2)
     return first - second
 
@@ -143,7 +143,7 @@ def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, 
     if not kept:
         return np.full(len(samples), np.nan)
     pooled = conditioned.sum_tables(doubled)
-    return mean_of_known([pooled[k].resampled(samples) for k in kept])
+    return mean_ignoring_nan([pooled[k].resample(samples) for k in kept])
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
@@ -162,7 +162,7 @@ def _ranked(units: Units) -> Units:
     """The units with ranks in place of scores, class by class; scores that are tied have one rank."""
     columns = units.score if units.score.ndim == 2 else units.score[:, None]
     known, ranks = is_predicted(units), columns.astype(float)
-    ranks[known] = np.stack([_ranks(column[known], tie_width(units.score)) for column in columns.T], axis=1)
+    ranks[known] = np.stack([_ranks(column[known], compute_tie_width(units.score)) for column in columns.T], axis=1)
     return replace(units, score=ranks.reshape(units.score.shape))
 
 

@@ -16,7 +16,7 @@ from scipy.linalg import cho_factor, cho_solve
 from embench.data.cohort import Cohort
 from embench.files import digest, sha256, snapshot
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import mean_of_known
+from embench.interfaces.ranking import mean_ignoring_nan
 from embench.interfaces.units import Target, Units
 from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
@@ -183,7 +183,7 @@ class LabelledUnits:
             length_s=self.unit_s,
             session_s=self.session_s[rows],
             moment_s=None if self.moment_s is None else self.moment_s[rows],
-            step=self.target.step_over(self.y),
+            step=self.target.find_step(self.y),
         )
 
 
@@ -314,12 +314,12 @@ def _by_subject(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknif
 
 def _of_subjects(by_subject: np.ndarray) -> np.ndarray:
     """(P,) what subjects add to the mean over seeds and subjects."""
-    values = mean_of_known(by_subject)
+    values = mean_ignoring_nan(by_subject)
     return np.nan_to_num(values / np.isfinite(values).sum())
 
 
 def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
-    found = mean_over_subjects(mean_of_known(by_subject), jackknife.codes)
+    found = mean_over_subjects(mean_ignoring_nan(by_subject), jackknife.codes)
     if isinstance(found, Undefined) or len(by_subject) < 2:
         return found
     by_seed = jackknife.by_group(np.nan_to_num(by_subject / len(jackknife.subjects)))

@@ -22,9 +22,9 @@ from embench.interfaces.ranking import (
     Pairs,
     auroc_by_subject,
     auroc_without_stimulus,
-    mean_of_known,
-    one_against_rest,
-    subject_codes,
+    compare_classes,
+    encode_subjects,
+    mean_ignoring_nan,
 )
 from embench.interfaces.units import Target, Units
 from embench.reasons import Reason
@@ -99,7 +99,7 @@ def subject_scores_by_fold(name: str, joined: Joined, subjects: np.ndarray) -> d
 
 def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
     """(S, P) the same, mean over a seed's folds."""
-    seeds = [mean_of_known([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
+    seeds = [mean_ignoring_nan([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
     return np.stack(seeds)
 
 
@@ -134,7 +134,7 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
         shape = len(each), 2 * minutes**2
         won, number = (counted @ sparse.csr_array((v, (row, columns)), shape=shape) for v in values.T)
         by_class.append(_balance(won, number))
-    score, *without = mean_of_known(by_class)
+    score, *without = mean_ignoring_nan(by_class)
     if not np.isfinite(score):
         return Undefined("no_pair_of_minutes")
     left_out = jackknife.without_involved(np.array(without), np.isin(np.arange(len(jackknife.codes)), involved))
@@ -158,8 +158,8 @@ def _halves(units: Units, subjects: np.ndarray, minutes: int) -> list[tuple[np.n
     what it adds to the quadruples won and to their number."""
     cell = cells(BALANCED, units)
     if isinstance(cell, Undefined):
-        return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in one_against_rest(units)]
-    length = length_by_subject(units, subject_codes(units, subjects), len(subjects))
+        return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in compare_classes(units)]
+    length = length_by_subject(units, encode_subjects(units, subjects), len(subjects))
     longer = np.subtract.outer(length, length)
     pairs = np.argwhere((longer > 0) & (longer <= MATCHED_S)).tolist()
     minute = np.zeros(1 + int(cell.max()), int)
@@ -278,7 +278,7 @@ def metric_of(name: str) -> Metric | Undefined:
 
 
 def name_slow(took: Mapping[str, float]) -> None:
-    """Warns of metrics that took long because they leave `Metric.resampled` as it is.
+    """Warns of metrics that took long because they leave `Metric.resample` as it is.
 
     Args:
         took: metric -> seconds.
@@ -287,10 +287,10 @@ def name_slow(took: Mapping[str, float]) -> None:
     for name in [
         name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.list_plugins("metric")
     ]:
-        if getattr(type(metric_of(name)), "resampled", None) is Metric.resampled:
+        if getattr(type(metric_of(name)), "resample", None) is Metric.resample:
             warnings.warn(
                 f"the metric {registry.find('metric', name).full_name} took {took[name]:.0f} of {whole:.0f} s of "
-                "scoring: define `resampled`, as docs/guide/plugins/metric.md shows",
+                "scoring: define `resample`, as docs/guide/plugins/metric.md shows",
                 stacklevel=2,
             )
 
@@ -308,8 +308,8 @@ def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[S
     """The score inside each subject, a subject's folds and seeds averaged first, then subjects."""
     subjects = jackknife.subjects
     by_fold = subject_scores_by_fold(name, joined, subjects)
-    values = {at: _finite(mean_of_known(scores)) for at, scores in by_fold.items()}
-    scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
+    values = {at: _finite(mean_ignoring_nan(scores)) for at, scores in by_fold.items()}
+    scores = mean_ignoring_nan(subject_scores_by_seed(joined, by_fold))
     without = int(np.isnan(scores).sum())
     why_some, why_all = NOTHING_INSIDE[name]
     why = Reason.make(why_some)
@@ -326,10 +326,10 @@ def _without_each_stimulus(name: str, joined: Joined, jackknife: Jackknife) -> n
     """(K,) the score inside subjects without the units of each stimulus."""
     inside = WITHOUT_STIMULUS[name]
     seeds = [
-        mean_of_known([inside(units, jackknife.subjects, jackknife.stimuli) for units in folds.values()])
+        mean_ignoring_nan([inside(units, jackknife.subjects, jackknife.stimuli) for units in folds.values()])
         for folds in joined.seeds.values()
     ]
-    return mean_of_known(mean_of_known(seeds).T)
+    return mean_ignoring_nan(mean_ignoring_nan(seeds).T)
 
 
 def _conditioned(
@@ -412,7 +412,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
     why = sorted(set(reasons))
     excluded = (Reason.make("folds_left_out", n=len(reasons), of=len(values), why=why),) if reasons else ()
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
-    mean = float(mean_of_known(mean_of_known(value)))
+    mean = float(mean_ignoring_nan(mean_ignoring_nan(value)))
     estimate = jackknife_estimate(mean, _weighted(sample, weight), len(jackknife.subjects), excluded)
     return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
 
@@ -436,7 +436,7 @@ def contributions(
     none = np.full(len(jackknife.counts), np.nan)
     if is_inside_subjects(name, target):
         seeds = subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, jackknife.subjects))
-        return jackknife.by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_of_known(seeds)).sum())))
+        return jackknife.by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_ignoring_nan(seeds)).sum())))
     if name == "auroc_within_stimulus":
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
         by_seed = [
@@ -487,8 +487,8 @@ def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -
             samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
             pseudo = _pseudo_values(_resampled(name, metric, units, jackknife.subjects[tested], samples))
             row[here] = pseudo * len(here) / len(jackknife.counts)
-        added = mean_of_known(values)
-        by_seed.append(np.where(np.isfinite(added), added, mean_of_known(added[:, None])))
+        added = mean_ignoring_nan(values)
+        by_seed.append(np.where(np.isfinite(added), added, mean_ignoring_nan(added[:, None])))
     return by_seed
 
 
@@ -523,7 +523,7 @@ def _value(name: str, metric: Metric, units: Units) -> float | Undefined:
 
 def _resampled(name: str, metric: Metric, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(R,) the scores of samples of subjects; each NaN or in the metric's range."""
-    found = _guarded(name, metric.resampled, units, subjects, counts)
+    found = _guarded(name, metric.resample, units, subjects, counts)
     if np.shape(found) != (len(counts),):
         raise _fault(name, f"gave scores of shape {np.shape(found)}", f"shape ({len(counts)},), one for each sample")
     return _in_range(name, metric, np.asarray(_guarded(name, np.asarray, found, np.float64)))
@@ -571,7 +571,7 @@ def _inside(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate
     """The mean over subjects, and what each group adds in each seed (S, G)."""
     by_fold = {(seed, fold): BY_SUBJECT[metric](units, jackknife.subjects) for seed, fold, units in joined}
     seeds = subject_scores_by_seed(joined, by_fold)
-    values = mean_of_known(seeds)
+    values = mean_ignoring_nan(seeds)
     found = mean_over_subjects(values, jackknife.codes)
     if isinstance(found, Undefined):
         return Undefined(NOTHING_INSIDE[metric][1])
@@ -580,15 +580,15 @@ def _inside(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate
 
 def _by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     """(P,) the difference inside each subject, NaN for one with one class only or without units."""
-    subject, n, by_class = subject_codes(units, subjects), len(subjects), []
-    for positive, score in one_against_rest(units):
+    subject, n, by_class = encode_subjects(units, subjects), len(subjects), []
+    for positive, score in compare_classes(units):
         with np.errstate(invalid="ignore"):
             high, low = (
                 np.bincount(subject[of], score[of], n) / np.bincount(subject[of], minlength=n)
                 for of in (positive, ~positive)
             )
         by_class.append(high - low)
-    return mean_of_known(by_class)
+    return mean_ignoring_nan(by_class)
 
 
 BY_SUBJECT: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
@@ -623,7 +623,7 @@ def _crossed(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimat
     if not kept:
         return Undefined("metric_not_estimable", metric=metric)
     involved = np.any([t.pairs.sum(1) > 0 for t in kept], axis=0)
-    without = jackknife.without_involved(_mean([t.resampled(jackknife.counts) for t in kept]), involved)
+    without = jackknife.without_involved(_mean([t.resample(jackknife.counts) for t in kept]), involved)
     mean = float(np.mean([t.wins.sum() / t.pairs.sum() for t in kept]))
     return jackknife_estimate(mean, without, int(involved.sum())), np.stack(by_seed)
 

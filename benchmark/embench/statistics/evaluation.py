@@ -510,7 +510,7 @@ def run_circumstances(
     """
     card, store = cohort.card, cohort.store
     read = card.verified_on_real
-    steps = {t.name: step for t in cohort.targets if (step := t.step_over(cohort.label[t.name]))}
+    steps = {t.name: step for t in cohort.targets if (step := t.find_step(cohort.label[t.name]))}
     added = {
         m: {"package": own.package, "version": own.version, **own.definition()}
         for m, own in registry.added_modalities(card, dataset).items()

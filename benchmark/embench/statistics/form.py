@@ -14,7 +14,7 @@ from html import escape
 from typing import Any
 
 from embench import registry, vocabulary
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.protocols import balanced_count
 from embench.records.scores import Adjusted, Score, Scores
 from embench.records.wording import (
@@ -279,7 +279,7 @@ def method_in_words(run: Mapping[str, Any]) -> str:
 
 def _signals(modality: str) -> list[str]:
     """The labels of a modality, or of those that it joins."""
-    return [vocabulary.label(name, "modalities") for name in names_in(modality)]
+    return [vocabulary.label(name, "modalities") for name in split_modality(modality)]
 
 
 def _score(score: Score, chance: float | None) -> str:

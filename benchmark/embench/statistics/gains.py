@@ -13,7 +13,7 @@ import numpy as np
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import mean_of_known
+from embench.interfaces.ranking import mean_ignoring_nan
 from embench.interfaces.units import Units
 from embench.protocols import NO_CALIBRATION, Given, recorded_given
 from embench.records.manifest import SHARED_SEEDS, but_for_given
@@ -107,7 +107,7 @@ class Each:
     def estimate(self) -> Estimate | Undefined:
         """The mean, with a t interval over groups. Where they train each other's models, the variance has the allowance
         for that, which is the variance itself where seeds do not show it."""
-        found = mean_over_subjects(mean_of_known(self.values), self.jackknife.codes)
+        found = mean_over_subjects(mean_ignoring_nan(self.values), self.jackknife.codes)
         if isinstance(found, Undefined) or found.error is None or not self.trained.any():
             return found
         by_group = self.jackknife.by_group(np.nan_to_num(self.values / found.subjects))
@@ -169,7 +169,7 @@ def scores_of(run: Scored, seeds: Sequence[Units], names: np.ndarray) -> np.ndar
     if seeds[0].kind not in metric.kinds:
         raise DataError(f"{run.metric} scores no targets of kind {seeds[0].kind}", where=run.target)
     alone = np.eye(len(names), dtype=np.int64)
-    return np.stack([metric.resampled(units, names, alone) for units in seeds])
+    return np.stack([metric.resample(units, names, alone) for units in seeds])
 
 
 def _trained(run: Scored, jackknife: Jackknife) -> np.ndarray:

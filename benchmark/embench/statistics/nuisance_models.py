@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from embench.interfaces.ranking import group_positions
+from embench.interfaces.ranking import iterate_groups
 from embench.interfaces.units import Target
 from embench.statistics.confound_only import BalancedTrees
 from embench.system import cores, limited_threads, workers_pay
@@ -40,7 +40,7 @@ class Sessions:
     @cached_property
     def rows(self) -> list[np.ndarray]:
         """Positions of each subject's units, in the order of time."""
-        return [rows[np.argsort(self.start[rows], kind="stable")] for _, rows in group_positions(self.subject)]
+        return [rows[np.argsort(self.start[rows], kind="stable")] for _, rows in iterate_groups(self.subject)]
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
         """Return (n, k) in standard deviations from the subject's mean; 0 where `values` (n, k) are NaN or do not

@@ -19,7 +19,7 @@ from scipy.signal import lfilter
 
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import group_positions
+from embench.interfaces.ranking import iterate_groups
 from embench.interfaces.units import Unit
 from embench.statistics.confound_only import order_codes
 from embench.statistics.intervals import Estimate, training_overlap, with_interval
@@ -233,7 +233,7 @@ def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> FewColumns
     partition this is V_group.
     """
     partitions, n, k = scores.shape
-    residuals = Residuals.of_columns(sample.columns, [rows for _, rows in group_positions(sample.subject)])
+    residuals = Residuals.of_columns(sample.columns, [rows for _, rows in iterate_groups(sample.subject)])
     x_all = residuals(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     x, y = x_all.mean(1), residuals(labels)
     label_residual_proportion = _left(y, labels, residuals, sample.subject)
@@ -327,7 +327,7 @@ def _paired(
     x = residuals.within(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     y = residuals.within(labels)
     out = _sums((x.mean(1) * y).sum(1), group, groups)
-    rows = [of for _, of in group_positions(group)]
+    rows = [of for _, of in iterate_groups(group)]
     b = np.stack([residuals.common[of].T @ y[of] for of in rows])  # (G, c, K)
     for s in range(partitions):
         a = np.stack([residuals.common[of].T @ x[of, s] for of in rows])

@@ -18,7 +18,7 @@ import numpy as np
 
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
 from embench.files import folder_digest
-from embench.interfaces.recording import Signal, names_in, parse_modality, without_channels
+from embench.interfaces.recording import Signal, parse_modality, remove_channels, split_modality
 from embench.registry import known_as
 from embench.signals import preprocess, video
 from embench.signals.face import Crop
@@ -246,7 +246,7 @@ def joined(store: Store, modality: str) -> Derived:
     Raises:
         UsageError: where the store has no such modality or channel, it is a video, or their rates differ.
     """
-    parts = names_in(modality)
+    parts = split_modality(modality)
     if "video" in parts:
         raise UsageError("a video has no samples", where=f"modality {modality}", expected="an encoder that reads clips")
     for part in parts:
@@ -441,7 +441,7 @@ def _private_copy(signal: Signal, modality: str, encoder: Encoder) -> Signal:
 
 def name_for(encoder: Encoder, modality: str) -> str:
     """Return the name by which an encoder knows a run's modality."""
-    return known_as(encoder.accepts, modality) or without_channels(modality)
+    return known_as(encoder.accepts, modality) or remove_channels(modality)
 
 
 def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:

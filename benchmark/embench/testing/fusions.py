@@ -20,7 +20,7 @@ from embench.errors import CheckFailed, UsageError
 from embench.interfaces.fusion import Estimator, Fusion, TrainingRows
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.personal import Changes, Personalised, personalised
+from embench.interfaces.personal import Changes, Personalised, collect_changes
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, Output, Tokens, TokenSpec
 from embench.interfaces.units import Units
@@ -55,7 +55,7 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             labels = _labels(first.size) if with_labels else None
 
             def adapted(batch: Batch, labels: Tensor | None = labels, seed: int = 1) -> dict[str, Tensor]:
-                return seeded(lambda: personalised(plugin, model, batch, labels), seed)
+                return seeded(lambda: collect_changes(plugin, model, batch, labels), seed)
 
             inputs = (part for part in (*second.x.values(), *second.mask.values(), labels))
             with check.untouched("`personalise`", *inputs):
@@ -63,7 +63,7 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             _same(check, adapted(second), alone, "a second call changes other numbers", "one result per seed")
             adapted(first)
             _same(check, adapted(second), alone, "after another subject, `personalise` changes other numbers", _ALONE)
-            check.sets_no_seed(partial(personalised, plugin, model, second, labels), "`personalise`")
+            check.sets_no_seed(partial(collect_changes, plugin, model, second, labels), "`personalise`")
 
 
 def _labels(rows: int) -> Tensor:
@@ -143,7 +143,7 @@ class Passed(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
         """Return tokens of rows (b, L, D)."""
-        return Tokens(x, mask, Tokens(x, mask).pooled() if self.summary else None)
+        return Tokens(x, mask, Tokens(x, mask).pool() if self.summary else None)
 
 
 # Conformance of fusions without gradients.
@@ -407,7 +407,7 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
             output.logits,
             "the network reads masked tokens or absent modalities",
             expected="an output that masked tokens and modalities without `present` do not change",
-            hint="pool with `tokens.pooled()` and mask the softmax by `present`: `scores.masked_fill(~there, -inf)`; "
+            hint="pool with `tokens.pool()` and mask the softmax by `present`: `scores.masked_fill(~there, -inf)`; "
             "or replace absent modalities by a learned token: `embench.nn.FillAbsent`",
         )
         if "mixed_tokens" in fusion.offers:
@@ -433,7 +433,7 @@ def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Map
         check.that(
             fine, f"`mix` returned {m} with the shape {tuple(t.x.shape)}", expected=f"({_SIZE}, L, {module.width})"
         )
-        check.finite(t.pooled(), f"the mixed {m}")
+        check.finite(t.pool(), f"the mixed {m}")
         there = t.mask is None or bool(t.mask.any(1).all())
         check.that(there, f"`mix` leaves a row of {m} without a valid token", expected="at least one")
 
@@ -588,11 +588,13 @@ def _check_metric(check: Check, metric: Metric, units: Units) -> None:
 
 def _check_attributes(check: Check, metric: Metric, units: Units, score: float | None) -> None:
     """Check the attributes that leaderboards use for ranking."""
-    chance = float(metric.chance(units))
+    chance = float(metric.compute_chance(units))
     _in_range(check, metric, chance, "chance")
     level = metric.chance_level
     fine = level is None or _check_values_near(level, chance)
-    check.that(fine, f"`chance_level` is {level}, but `chance` gives {chance}", expected="the same value, or None")
+    check.that(
+        fine, f"`chance_level` is {level}, but `compute_chance` gives {chance}", expected="the same value, or None"
+    )
     if not metric.depends_on_cut:
         other = _value(check, metric, replace(units, decision=units.decision[::-1].copy()))
         same = _check_values_near(other, score)
@@ -607,11 +609,11 @@ def _check_resampling(check: Check, metric: Metric, units: Units, score: float |
     counts[1, 0], counts[1, 1] = 0, 2
     counts[2] = 0
     counts[2, 0] = len(subjects)
-    scores = np.asarray(metric.resampled(units, subjects, counts))
-    check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score per sample")
+    scores = np.asarray(metric.resample(units, subjects, counts))
+    check.that(scores.shape == (3,), f"`resample` has shape {scores.shape}", expected="one score per sample")
     fine = _check_values_near(float(scores[0]), score)
     check.that(
-        fine, f"with each subject once, `resampled` gives {scores[0]}, but the score is {score}", expected="the same"
+        fine, f"with each subject once, `resample` gives {scores[0]}, but the score is {score}", expected="the same"
     )
     for value in scores[np.isfinite(scores)]:
         _in_range(check, metric, float(value), "a sample's score")

@@ -27,7 +27,7 @@ from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target, Units
-from embench.nn import FillAbsent, over_time
+from embench.nn import FillAbsent, expand_mask
 from embench.registry import find_modality
 from embench.signals.plausible import PLAUSIBLE_SIZES
 
@@ -121,7 +121,7 @@ class Check:
                 fine, f"the class has no recipe `{preset}`", expected=f"a Recipe for each of {', '.join(PRESETS)}"
             )
             with self.during(f"recipe {preset}"):
-                read_back = Recipe.from_mapping(found[preset].mapping())
+                read_back = Recipe.from_mapping(found[preset].to_mapping())
                 self.that(
                     read_back == found[preset],
                     "the values of the recipe change in a round trip through plain values",
@@ -440,7 +440,7 @@ def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
         noise = torch.randint(0, 256, x.shape, generator=generator, dtype=torch.uint8)
     else:
         noise = torch.randn(x.shape, generator=generator) * 10
-    return torch.where(over_time(mask, x), x, noise)
+    return torch.where(expand_mask(mask, x), x, noise)
 
 
 def with_fitted_stats(encoder: Encoder, sample: SampleRows) -> InputSpec:

@@ -203,7 +203,7 @@ class EluHead(nn.Module):
 
     def forward(self, tokens: Tokens) -> Output:
         """`logits` (B, n) and `hidden` (B, D) from tokens (B, L, D)."""
-        hidden = nn.functional.elu(tokens.pooled())
+        hidden = nn.functional.elu(tokens.pool())
         return Output(self.linear(hidden), hidden)
 
 
@@ -225,12 +225,12 @@ PAPER = Recipe(
 def add_small(paper: Recipe, **few_layers: int) -> Mapping[str, Recipe]:
     """`paper`; the network frozen under a head that is trained until the validation loss stops to fall; and one with
     few layers for trying things."""
-    small = paper.but(
+    small = paper.replace(
         adapt="frozen", lr=1e-3, weight_decay=0.0, schedule="constant", warmup=0, epochs=100, batch=64, clip=None,
         layer_decay=1.0, selection="early_stop", patience=5, class_weight="balanced", assumed=(),
         build={"weights": weights.RANDOM, "head": "mean"},
     )  # fmt: skip
-    return {"paper": paper, "small": small, "quick": small.but(epochs=3, build=few_layers)}
+    return {"paper": paper, "small": small, "quick": small.replace(epochs=3, build=few_layers)}
 
 
 class EegFoundation(Encoder):

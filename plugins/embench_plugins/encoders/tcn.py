@@ -37,7 +37,7 @@ PAPER = Recipe(
     datasets={name: {"lr": 1e-3, "epochs": 64, "batch": 64} for name in ("case", "k_emocon")},
 )  # fmt: skip
 
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     optimiser="adamw", lr=1e-3, momentum=0.0, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=8, batch=64,
     clip=1.0, class_weight="balanced", build={"head": shared_tf.SMALL.build}, assumed=(), datasets={},
 )  # fmt: skip
@@ -53,7 +53,7 @@ class Tcn(Encoder):
 
     accepts: ClassVar = frozenset({"ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr", "eeg_bands"})
     offers: ClassVar = frozenset({"token_per_sample"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=3)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.replace(epochs=3)}
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:

@@ -65,7 +65,7 @@ PAPER = Recipe(
              "build.hidden", "build.dropout"),
 )  # fmt: skip
 
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     optimiser="adamw", weight_decay=1e-2, schedule="cosine", epochs=12, patience=12, class_weight="balanced", clip=1.0,
     build={"series": [8, 16, 32], "maps": [8, 16, 32], "units": 1, "dim": 32, "hidden": 32}, assumed=(),
     # In nine fits of ten the validation loss was lowest after one to six epochs of twelve.
@@ -85,7 +85,7 @@ class UnetSe(Encoder):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=4, patience=4, datasets={}),
+        "quick": SMALL.replace(epochs=4, patience=4, datasets={}),
     }
 
     @property
@@ -345,5 +345,5 @@ class Classifier(nn.Module):
 
     def forward(self, tokens: Tokens) -> Output:
         """`logits` (B, n) and `hidden` (B, hidden) from the mean of tokens (B, L, D)."""
-        hidden = torch.relu(self.first(tokens.pooled()))
+        hidden = torch.relu(self.first(tokens.pool()))
         return Output(self.last(self.dropout(hidden)), hidden)

@@ -26,7 +26,7 @@ class NaiveBayes(Tabular):
     each class and feature."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
-        "paper": SMALL.but(class_weight="none", assumed=("class_weight", "build.impute")),
+        "paper": SMALL.replace(class_weight="none", assumed=("class_weight", "build.impute")),
         "small": SMALL,
         "quick": SMALL,
     }

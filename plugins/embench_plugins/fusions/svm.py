@@ -28,7 +28,7 @@ AT_ONCE = 1000
 GRAM_ROWS = 12_000
 """Most training rows whose kernel is held as one matrix, which takes 1.2 GB; libsvm computes that of more, slowly."""
 SMALL = Recipe(class_weight="balanced", build={"C": 1.0, "impute": "median", "pca": None})
-PAPER = SMALL.but(
+PAPER = SMALL.replace(
     class_weight="none",
     build={"impute": "iterative", "pca": 0.95},
     assumed=("class_weight", "build.impute", "build.pca"),

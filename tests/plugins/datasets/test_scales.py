@@ -31,7 +31,7 @@ def test_a_rating_is_a_value_and_one_less_the_subjects_mean(name, ratings, scale
         plain, centred = found[f"{rating}_value"], found[f"{rating}_centred"]
         assert (plain.kind, plain.label, plain.scale, plain.rule.centred) == ("value", rating, scale, False)
         assert (centred.kind, centred.label, centred.scale, centred.rule.centred) == ("value", rating, scale, True)
-        assert centred.step_over([]) == plain.step_over([]) == pytest.approx((scale[1] - scale[0]) / 10)
+        assert centred.find_step([]) == plain.find_step([]) == pytest.approx((scale[1] - scale[0]) / 10)
 
 
 @pytest.mark.parametrize(

@@ -348,7 +348,7 @@ def test_mlp_with_hidden_layers_is_not_linear() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(float)
-    linear, deep = (Mlp(Mlp.recipes["small"].but(build={"hidden": hidden}), 0) for hidden in ([], [16]))
+    linear, deep = (Mlp(Mlp.recipes["small"].replace(build={"hidden": hidden}), 0) for hidden in ([], [16]))
     for network in (linear, deep):
         network.fit(X[:400], y[:400], np.arange(400), np.ones(400))
     assert roc_auc_score(y[400:], linear.score(X[400:])) < 0.6

@@ -15,8 +15,8 @@ from scipy.spatial import cKDTree
 from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import group_positions, mean_of_known
-from embench.interfaces.recording import names_in
+from embench.interfaces.ranking import iterate_groups, mean_ignoring_nan
+from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target, Unit, Units
 from embench.leaderboard.verify import UNBALANCED
 from embench.reasons import Reason
@@ -126,7 +126,7 @@ def ranks(rows: Predictions, values: np.ndarray) -> np.ndarray:
 
 def _parts(rows: Predictions) -> list[np.ndarray]:
     """Return the positions of the rows of each seed and fold, in order."""
-    return [here for _, here in group_positions(_codes(rows["seed"], rows["fold"]))]
+    return [here for _, here in iterate_groups(_codes(rows["seed"], rows["fold"]))]
 
 
 def _others(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.ndarray:
@@ -376,7 +376,7 @@ def follow_stimulus_mean(methods: Mapping[str, Joined]) -> Followed | Undefined:
     model, control = methods[MODEL], methods["stimulus_mean"]
     subjects, groups = _subjects(model)
     found = [
-        mean_over_subjects(mean_of_known([one(seed) for seed in model.seeds]), groups)
+        mean_over_subjects(mean_ignoring_nan([one(seed) for seed in model.seeds]), groups)
         for one in (
             lambda seed: _with_mean_label(model.seeds[seed], control.seeds.get(seed, {}), subjects),
             lambda seed: _given_stimulus(model.seeds[seed], subjects),
@@ -394,7 +394,7 @@ def _with_mean_label(folds: Mapping[int, Units], beside: Mapping[int, Units], su
         if fold in beside and len(beside[fold]) == len(units):
             scores, means = (np.asarray(each.score, float) for each in (units, beside[fold]))
             found.append(_correlations(scores, means, units.subject, subjects))
-    return mean_of_known(found)
+    return mean_ignoring_nan(found)
 
 
 def _given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
@@ -510,7 +510,7 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
 
 def check_missing(e: Evidence) -> CheckResult | Undefined:
     """Check whether labels are higher where a modality is absent or a unit is padded."""
-    used = {part for m in e.manifest.method.modalities for part in names_in(m)}
+    used = {part for m in e.manifest.method.modalities for part in split_modality(m)}
     figures: dict[str, Any] = {}
     findings = []
     for m in e.store.modalities:

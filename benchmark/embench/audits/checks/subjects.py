@@ -16,7 +16,7 @@ from embench import registry
 from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.files import sha256
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import auroc_by_subject, mean_of_known
+from embench.interfaces.ranking import auroc_by_subject, mean_ignoring_nan
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.verify import MISCALIBRATED
 from embench.protocols import MADE_BY_METHOD
@@ -42,7 +42,7 @@ def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     subjects = np.unique(np.concatenate([units.subject for _, _, units in joined]))
     seeds = joined.seeds.values()
     return subjects, np.stack(
-        [mean_of_known([auroc_by_subject(units, subjects) for units in folds.values()]) for folds in seeds]
+        [mean_ignoring_nan([auroc_by_subject(units, subjects) for units in folds.values()]) for folds in seeds]
     )
 
 
@@ -98,7 +98,7 @@ def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
     findings = []
     for target, joined in e.binary_targets():
         subjects, values = within_subject_auroc(joined)
-        value = mean_of_known(values)
+        value = mean_ignoring_nan(values)
         known = np.isfinite(value)
         if known.sum() < 5:
             continue
@@ -225,7 +225,7 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
     findings = []
     for target, joined in e.binary_targets():
         subjects, values = within_subject_auroc(joined)
-        model = mean_of_known(values)
+        model = mean_ignoring_nan(values)
         rivals = {n: _by_subject(j) for n, j in e.joined[target.name].items() if n not in (MODEL, *MADE_BY_METHOD)}
         for folder in e.baselines:
             if found := _of_baseline(folder, sha256(folder / RUN_FILE), target, e.unit_length_s):
@@ -258,7 +258,7 @@ def _of_baseline(folder: Path, _written: str, target: Target, unit_length_s: flo
 def _by_subject(joined: Joined) -> dict[str, float]:
     """Subject -> AUROC within it, the mean over seeds."""
     subjects, values = within_subject_auroc(joined)
-    return dict(zip(subjects.tolist(), mean_of_known(values).tolist(), strict=True))
+    return dict(zip(subjects.tolist(), mean_ignoring_nan(values).tolist(), strict=True))
 
 
 def _paired(

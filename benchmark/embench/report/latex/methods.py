@@ -17,7 +17,7 @@ from embench.data.find import find_source
 from embench.errors import EmbenchError
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.recording import MODALITIES, names_in
+from embench.interfaces.recording import MODALITIES, split_modality
 from embench.records.manifest import RuleOfTargetPart, method_kind
 from embench.records.predictions import MODEL
 from embench.records.record import Record, is_own
@@ -187,7 +187,7 @@ def describe_parts(run: RunFacts) -> list[str]:
 
 def signals_in_words(modalities: Sequence[str]) -> str:
     """Return the names of signals in a sentence: `PPG, EDA and skin temperature`."""
-    names = [vocabulary.label(name, "modalities") for each in modalities for name in names_in(each)]
+    names = [vocabulary.label(name, "modalities") for each in modalities for name in split_modality(each)]
     return escape(join_with_and(list(dict.fromkeys(names))))
 
 
@@ -438,7 +438,7 @@ def describe_features(runs: Sequence[RunFacts]) -> list[str]:
 
 def _list_features(run: RunFacts, modality: str, name: str) -> str:
     recipe, card = run.parts.get(f"encoder[{modality}]"), run.folder_card or run.card
-    parts = names_in(modality)
+    parts = split_modality(modality)
     if recipe is None or card is None or any(part not in card.modalities for part in parts):
         return ""
     channels = tuple(channel for part in parts for channel in card.modalities[part].channels)
@@ -640,7 +640,7 @@ def _bands(some: Sequence[RunFacts]) -> str:
     card, rules = run.folder_card or run.card, run.rules
     if card is None or rules is None or rules.preprocess not in RULES:
         return ""
-    names = [name for each in some for m in each.manifest.method.modalities for name in names_in(m)]
+    names = [name for each in some for m in each.manifest.method.modalities for name in split_modality(m)]
     bands = []
     for name in dict.fromkeys(names):
         if about := card.modalities.get(name):
