@@ -74,7 +74,7 @@ def drawn(rng, data):
     )  # fmt: skip
 
 
-def split_modality(request):
+def names_in(request):
     """What a refusal can be about: each part and dataset of a request."""
     sources = [name for text in request.pretrainers for name in text.split(":")]
     return {
@@ -106,6 +106,4 @@ def test_each_of_sixty_is_planned_or_refused_in_one_place_that_names_the_part(da
     assert 10 < len(refusals) < 50
     for request, line, place in refusals:
         assert [one for begin, one in PLACES.items() if re.match(begin, line)] == [place], line
-        assert any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) for name in split_modality(request) if name), (
-            line
-        )
+        assert any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) for name in names_in(request) if name), line
