@@ -65,7 +65,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--runs",
             base / "runs",
         )
-        shutil.copytree(next(base.glob("runs/boards/*")), "out/baselines")
+        shutil.copytree(next(base.glob("runs/baselines/*")), "out/baselines")
     return base
 
 

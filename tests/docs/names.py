@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import re
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 
 import embench
 import embench.testing
@@ -21,6 +23,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.metric import Metric
 from embench.interfaces.pretrainer import Pretrainer
+from embench.leaderboard.columns import columns
 from embench.python.grids import ResultTable
 from embench.python.running import DryRun
 from embench.python.windows import FoldRows, Splitter, Windows
@@ -132,3 +135,28 @@ def _section(title: str, found: Iterable[tuple[str, str]]) -> str:
 
 def _summary(value: Any) -> str:
     return first_sentence(inspect.getdoc(value) or "") if inspect.isclass(value) or inspect.isfunction(value) else ""
+
+
+def every_name() -> Iterator[tuple[str, str]]:
+    """Yield (place, name) of all commands, options and their choices, Python names and parameters, columns of
+    leaderboards, and fields of records."""
+    for name, command in commands():
+        words = [*name.split(), *options(command)]
+        words += [str(choice) for each in command.params for choice in getattr(each.type, "choices", ())]
+        yield from ((f"embench {name}", word) for word in words)
+    exported = {name: getattr(embench, name) for name in embench.__all__}
+    classes = [value for value in exported.values() if inspect.isclass(value)]
+    functions = [value for value in exported.values() if inspect.isfunction(value)]
+    for cls in {*classes, *RETURNED, *PLUGINS, LifecycleSpec}:
+        yield from ((cls.__name__, name.removesuffix("()")) for name, _ in members(cls))
+        functions += [value for value in vars(cls).values() if inspect.isfunction(value)]
+    yield from (("embench", name) for name in exported)
+    yield from (
+        (function.__qualname__, name) for function in functions for name in inspect.signature(function).parameters
+    )
+    yield from ((module, name) for module in MODULES for name, _ in module_names(HOME / f"{module}.py"))
+    yield from (("columns", name) for name in columns())
+    for path in sorted(HOME.glob("records/*.py")):
+        for value in vars(importlib.import_module(f"embench.records.{path.stem}")).values():
+            if inspect.isclass(value) and issubclass(value, BaseModel):
+                yield from ((value.__name__, field.alias or name) for name, field in value.model_fields.items())

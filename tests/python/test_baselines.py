@@ -34,8 +34,8 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())
     board = embench.run_baselines(methods=pipeline, modalities="eda", **given)
     frame = board.to_pandas()
-    assert frame["role"].value_counts()[["own", "baseline"]].tolist() == [1, 1]
-    own = frame[frame["role"] == "own"].iloc[0]
+    assert frame["role"].value_counts()[["user", "baseline"]].tolist() == [1, 1]
+    own = frame[frame["role"] == "user"].iloc[0]
     assert own["method"] == "handcrafted + StandardScaler-LogisticRegression on eda"
     assert own["over_baseline_low"] <= own["over_baseline"] <= own["over_baseline_high"]
     assert board.answers == [own["answer"]]
@@ -44,7 +44,7 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     assert "<td>own</td>" in board._repr_html_()
     axes = board.plot()
     shown = frame.dropna(subset="mean")
-    names = shown["method"].where(shown["role"] != "control", shown["method"].map(vocabulary.label))
+    names = shown["method"].where(shown["role"] != "confound_only", shown["method"].map(vocabulary.label))
     assert [" ".join(label.get_text().split()) for label in axes.get_yticklabels()] == names.tolist()
     with pytest.raises(UsageError, match="no target `fear`"):
         board.plot("fear")
@@ -53,7 +53,7 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     result = next(result for result in board.results if result.id == own["run"])
     predictions = result.to_pandas("predictions")[["subject", "recording", "unit", "target", "seed", "score"]]
     again = embench.run_baselines(methods=[result, predictions], modalities="eda", **given).to_pandas()
-    mine = again[again["role"] == "own"]
+    mine = again[again["role"] == "user"]
     of_result, of_table = mine["mean"].tolist()
     assert of_result == own["mean"]
     assert of_table == pytest.approx(own["mean"] - 0.5 / 6)  # one of six has no EDA, which a table does not say

@@ -64,7 +64,7 @@ def test_plans_of_a_grid_have_networks_and_settings_as_axes(bench):
     )
     assert len({plan.document["run"] for plan in plans}) == 4
     assert sum("short" in plan.document["run"] for plan in plans) == 2
-    with pytest.raises(UsageError, match=r"embench\.grid has no argument"):
+    with pytest.raises(UsageError, match=r"embench\.run_grid has no argument"):
         embench.run_grid(**about(bench), encoder="x", lr=3)
     with pytest.raises(UsageError, match="handcraftet"):
         embench.run_grid(**about(bench), encoder=["handcraftet"], fusion="logreg")

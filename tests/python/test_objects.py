@@ -368,7 +368,7 @@ def test_missing_values_are_imputed_only_where_nothing_else_takes_them():
         (lambda: embench.run(dataset="deap", model="svm"), 'fusion="logreg"'),
         (lambda: embench.run(dataset="deap", encoder=LinearSVC()), r'encoder="handcrafted", fusion=LinearSVC\(\.\.\)'),
         (lambda: embench.run(dataset="deap", encoder=LinearSVC), r'encoder="handcrafted", fusion=LinearSVC\(\.\.\)'),
-        (lambda: embench.benchmark(small, "deap"), r"pass embench\.network\(small\) as the encoder"),
+        (lambda: embench.benchmark(small, "deap"), r"pass embench\.make_encoder\(small\) as the encoder"),
         (lambda: embench.run(dataset="deap", encoder="logreg"), "encoder=handcrafted fusion=logreg"),
     ],
 )

@@ -61,7 +61,7 @@ def folder(bench, finished):
 
 
 def folder_in(runs):
-    (found,) = (runs / "boards").iterdir()
+    (found,) = (runs / "baselines").iterdir()
     return found
 
 
@@ -95,7 +95,7 @@ def test_a_folder_on_generated_data_has_the_table_and_says_so_everywhere(embench
 
 def test_a_dry_run_writes_none(embench, bench, line):
     assert embench(*line, "--dry-run").code == 0
-    assert not (bench.runs / "boards").exists()
+    assert not (bench.runs / "baselines").exists()
 
 
 def test_the_same_rows_give_the_same_bytes(embench, folder, line):

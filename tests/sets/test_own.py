@@ -39,7 +39,7 @@ def line(bench, tmp_path):
 
 def board(embench, line, *more):
     done = embench("baselines", *line, *more, "--json")
-    return done, json.loads(done.out)["board"]
+    return done, json.loads(done.out)["rows"]
 
 
 def predictions_of(runs, path):
@@ -56,10 +56,10 @@ def test_an_own_estimator_stands_first_with_its_differences_and_an_answer(embenc
     done, rows = board(embench, line, "--method", f"{tmp_path}/mine.py:Mine")
     assert done.code == 0, done.err
     own, baseline, *models = rows
-    assert (own["role"], own["best"]) == ("own", True)
+    assert (own["role"], own["best"]) == ("user", True)
     assert (baseline["role"], baseline["best"], baseline["method"]) == ("baseline", True, "handcrafted + logreg on eda")
     assert models
-    assert {row["role"] for row in models} == {"control"}
+    assert {row["role"] for row in models} == {"confound_only"}
     assert [row["best"] for row in models] == [True] + [False] * (len(models) - 1)
     assert own["mean"] == baseline["mean"]  # the same method by another name
     assert own["over_baseline"] == 0
@@ -77,7 +77,7 @@ def test_predictions_and_finished_runs_stand_beside_the_rows(embench, bench, lin
     done, rows = board(embench, line, "--method", file)
     assert done.code == 0, done.err
     own = rows[0]
-    assert (own["role"], own["method"]) == ("own", "others")
+    assert (own["role"], own["method"]) == ("user", "others")
     assert own["over_baseline"] == pytest.approx(-0.5 / 6)  # a file does not say that one of six has no EDA
     assert own["folder"].startswith(str(bench.runs))
     done, again = board(embench, line, "--method", own["folder"])
@@ -89,7 +89,7 @@ def test_an_encoder_reads_each_modality_and_all_of_them(embench, line):
         "baselines", *line[:-2], "--method", plugin("Pool"), "--method", plugin("Moments"), "--dry-run", "--json"
     )
     assert done.code == 0, done.err
-    rows = [row for row in json.loads(done.out)["rows"] if row["level"] == "own"]
+    rows = [row for row in json.loads(done.out)["rows"] if row["level"] == "user"]
     told = {row["row"].replace(plugin(""), "").removesuffix(", few") for row in rows}
     assert told == {
         *(f"Pool + single on {m}" for m in ("ecg", "eda")),
@@ -112,7 +112,7 @@ def test_a_method_that_fails_later_is_a_line_and_a_file_and_the_baselines_go_on(
     (file,) = (bench.runs / "failures").iterdir()
     assert str(file) in failed
     assert "not on the skin" in file.read_text()
-    assert {row["role"] for row in rows} == {"baseline", "control"}
+    assert {row["role"] for row in rows} == {"baseline", "confound_only"}
 
 
 def test_predictions_of_test_subjects_do_not_go_with_dev(embench, bench, line, tmp_path):
@@ -144,5 +144,5 @@ def test_a_table_has_the_targets_that_were_asked_for(embench, bench, line):
     both = bench.run("Moments", fusion="logreg", targets="arousal,valence", modalities="eda")
     done, rows = board(embench, line, "--method", both.folder)
     assert done.code == 0, done.err
-    assert rows[0]["role"] == "own"
+    assert rows[0]["role"] == "user"
     assert {row["target"] for row in rows} == {"arousal"}

@@ -321,7 +321,7 @@ def test_the_moment_of_films_is_held_constant_by_the_primary_metric() -> None:
     assert others["concordance_crossed_moment"]["mean"] == pytest.approx(0.5, abs=1e-9)
     assert others["concordance_within"]["low"] > 0.55
     told = answers_of({"cohort": {"design": "shared_stimuli"}}, now)["felt"]
-    assert [each.metric for each in told.exploratory] == ["concordance_crossed", "concordance_within"]
+    assert [each.metric for each in told.secondary_scores] == ["concordance_crossed", "concordance_within"]
 
 
 def test_a_step_is_that_of_the_card_or_a_tenth() -> None:

@@ -433,7 +433,7 @@ def fetch(
 data_app.command("verify")(verify_data)
 data_app.command("labels")(data_describe.labels)
 data_app.command("confounds")(data_describe.confounds)
-data_app.command("report")(data_describe.report)
+data_app.command("report")(data_describe.report_data)
 
 
 @data_app.command()

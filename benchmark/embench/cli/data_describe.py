@@ -302,7 +302,7 @@ def _prepare(
 # `embench data report`: signals, faults, labels and confound-only models of a dataset on one page, before any training.
 
 
-def report(
+def report_data(
     dataset: DatasetName,
     target: CardTargets = None,
     data_root: DataRoot = None,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _KINDS = (*registry.PLUGIN_KINDS, registry.MODALITY, "protocol", "baselines")
 
 
-def list_plugins(
+def list_kinds(
     kind: Annotated[
         str | None,
         Argument(metavar="[KIND]", help=f"Kind: {', '.join(_KINDS)}."),

@@ -169,7 +169,7 @@ def grid(
     drawn = axis_curves.write_curves(scored, requests[0].runs_folder / "curves")
     board = board_rows(done.results, reference="first")
     if as_json:
-        console.document([{**result.to_dict(), "board": _select_run_rows(board, result.id)} for result in done.results])
+        console.document([{**result.to_dict(), "rows": _select_run_rows(board, result.id)} for result in done.results])
     else:
         named = print_board(board, varied=_list_varied_options(done.results))
         show.run_folders(done.results, named=named)

@@ -114,10 +114,10 @@ def baselines(
         runs = able[0].plan.request.runs_folder
         console.answer(as_json, document, lambda: show_parts(set_plan(document, runs, executor)))
         return
-    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
+    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "user"}
     every = [*finished, *done.results]
     board = _select_targets(board_rows(every, mine), options["targets"])
-    document = {"set": found.name, "level": level, "board": board, "runs": [result.to_dict() for result in every]}
+    document = {"set": found.name, "level": level, "rows": board, "runs": [result.to_dict() for result in every]}
     console.answer(as_json, document, lambda: _print_board(_title(found, level), board, every))
     folder = able[0].plan.folder.parent
     if found.paper:
@@ -200,7 +200,7 @@ def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: 
             why = "the data are synthetic" if synthetic else "its README.md says why"
             console.wrapped(f"It has no entries for leaderboards: {why}.")
     for row in board:
-        if row["best"] and row["role"] == "own":
+        if row["best"] and row["role"] == "user":
             console.wrapped(row["answer"], bold=True)
 
 

@@ -87,21 +87,21 @@ class ResultTable:
 
     @property
     def _sentences(self) -> list[str]:
-        return [row["answer"] for row in self.rows if "answer" in row and (row["role"] != "own" or row["best"])]
+        return [row["answer"] for row in self.rows if "answer" in row and (row["role"] != "user" or row["best"])]
 
     def to_pandas(self) -> DataFrame:
         """Return a row for each method and confound-only model.
 
-        - `role`: `own`, `baseline` or `control`; `method` for the runs of a grid. `best`: whether it is the best of its
-          role.
+        - `role`: `user`, `baseline` or `confound_only`; `method` for the runs of a grid. `best`: whether it is the best
+          of its role.
         - `method`, `label`, `sensors`: the name with settings, the name without varied settings, and the modalities
           read.
         - A column for each varied setting, under its path: `encoder.view.length_s`.
-        - `dataset`, `protocol`, `target`, `metric`; `exploratory`: whether the metric replaces an undefined primary
+        - `dataset`, `protocol`, `target`, `metric`; `is_substitute`: whether the metric replaces an undefined primary
           metric.
         - `mean` with the ends `low` and `high` of its 95 % interval. `constant`: whether a confound-only model has this
           score by construction.
-        - `above_chance`, `finding`, `finding_evidence`: the answers whether scores are above chance, and associated
+        - `above_chance`, `movement`, `movement_evidence`: the answers whether scores are above chance, and associated
           with the label given time and movement.
         - `reference`: whether differences are from this row: the first run of a grid, else the best. `from_reference`:
           the paired difference, with its ends; `p`, Holm-corrected over `comparisons`; `over`: the paired units.
@@ -229,7 +229,7 @@ def run_baselines(
         check_user_methods(able, watch)
         done = run_rows(able, hours=hours, progress=watch, print_line=bar.line if bar else lambda _: None)
     every = [*finished, *map(remember_own, done.results)]
-    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
+    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "user"}
     reasons = {row.title: row.reason for row in unfit}
     return ResultTable(board_rows(every, mine), every, done.failures, reasons)
 

@@ -127,10 +127,10 @@ def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Sco
 
 
 def _exploratory(run: RunFacts) -> Markup:
-    """Return the exploratory scores of the method and the confound-only models; empty without such scores. A model with
+    """Return the secondary scores of the method and the confound-only models; empty without such scores. A model with
     the same scores on all targets is shown once."""
-    targets = [name for name, found in run.answers.items() if found.exploratory]
-    metrics = list(dict.fromkeys(each.metric for name in targets for each in run.answers[name].exploratory))
+    targets = [name for name, found in run.answers.items() if found.secondary_scores]
+    metrics = list(dict.fromkeys(each.metric for name in targets for each in run.answers[name].secondary_scores))
     cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
     for name in targets:
         methods = {

@@ -100,7 +100,7 @@ def _select_unstated(options: Mapping[str, Any]) -> dict[str, Any]:
 
 # Rows of a baseline set on a dataset: rules are resolved by its card and by the declarations of plugins.
 
-RowLevel = SetLevel | Literal["own"]
+RowLevel = SetLevel | Literal["user"]
 """Level of a row: the level of its rule in the set, or `own` for the user's methods, which no set contains."""
 
 

@@ -303,7 +303,7 @@ def forecast_rows(
     defaults = {f.row.request: sum(f.seconds.values()) for f in found.values() if not f.row.search}
 
     def place(each: RowForecast) -> tuple[bool, bool, float, bool]:
-        own, seconds = each.row.level == "own", defaults.get(each.row.request, 0.0)
+        own, seconds = each.row.level == "user", defaults.get(each.row.request, 0.0)
         return not own, each.plan.method.inputs != "features", seconds, bool(each.row.search)
 
     return sorted(found.values(), key=place), unfit
@@ -443,7 +443,7 @@ def build_user_rows(names: Sequence[str], dataset: str, options: Mapping[str, An
     """
     rows = []
     for name in names:
-        found = rows_of_rules([("own", rule) for rule in build_user_rules(name)], dataset, options)
+        found = rows_of_rules([("user", rule) for rule in build_user_rules(name)], dataset, options)
         if not any(not row.reason for row in found):
             reasons = "; ".join(dict.fromkeys(row.reason for row in found))
             raise UsageError(f"{display_name(name)} fits no part of {dataset}: {reasons}", where=f"{WHERE} {name}")
@@ -506,7 +506,7 @@ def check_user_methods(rows: Sequence[RowForecast], progress: EventCallback) -> 
         CheckFailed: a method does not conform; the message names the failed check.
     """
     for row in rows:
-        if row.row.level == "own":
+        if row.row.level == "user":
             for part, found in guards.conformance(row.plan, progress).items():
                 if found != guards.PASSED and not part.startswith("dataset"):
                     raise CheckFailed(

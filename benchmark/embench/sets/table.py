@@ -44,15 +44,16 @@ def board_rows(
 
     All rows have these fields:
 
-    - `role`: `own`, `baseline`, `control`, or in a grid `method`. `best`: whether the row is the best of its role.
+    - `role`: `user`, `baseline`, `confound_only`, or in a grid `method`. `best`: whether the row is the best of its
+      role.
     - `method`, `dataset`, `protocol`, `target`, `synthetic`: names, and whether the data are synthetic.
-    - `metric`: the primary metric; if it is undefined, its substitute, and `exploratory` is true.
+    - `metric`: the primary metric; if it is undefined, its substitute, and `is_substitute` is true.
     - `mean`, `low`, `high`: the score and its interval.
 
     Rows of methods also have:
 
     - `varied`: setting -> value, for settings in which the runs differ. `sensors`, `run` and `folder` of the run.
-    - `above_chance`, `finding` (given time and movement) and `finding_evidence`: the answers.
+    - `above_chance`, `movement` (given time and movement) and `movement_evidence`: the answers.
     - `reference`: whether differences are from this row. `from_reference`: the paired difference with its interval and
       `p`, Holm-corrected over `comparisons`. `not_compared`: the reason if there is no difference.
     - `answer`: a sentence, in a grid about the difference. For the user's methods, it answers whether they are better
@@ -89,23 +90,23 @@ def board_panels(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, An
 def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return the table cells of methods, sorted by the metric. Empty columns are omitted, and dataset, protocol and
     target where they are equal in all rows."""
-    methods = sorted((row for row in rows if row["role"] != "control"), key=lambda row: -_rank_row(row))
-    metrics, cells = {(row["metric"], row["exploratory"]) for row in methods}, []
+    methods = sorted((row for row in rows if row["role"] != "confound_only"), key=lambda row: -_rank_row(row))
+    metrics, cells = {(row["metric"], row["is_substitute"]) for row in methods}, []
     heads = _short_paths(methods)
     p = "p (Holm)" if any(row["comparisons"] > 1 for row in methods) else "p"
     for row in methods:
-        title = metric_facts(row["metric"]).title + (", exploratory" if row["exploratory"] else "")
+        title = metric_facts(row["metric"]).title + (", not the primary metric" if row["is_substitute"] else "")
         cells.append(
             {
-                "": row["role"] if row["role"] == "own" else "",
+                "": "yours" if row["role"] == "user" else "",
                 "method": row["label"],
                 "sensors": row["sensors"],
-                **{heads[path]: value or "own" for path, value in row["varied"].items()},
+                **{heads[path]: value or "default" for path, value in row["varied"].items()},
                 **{name: row[name] for name in _ALIKE},
                 **({"metric": title} if len(metrics) > 1 else {}),
                 title if len(metrics) == 1 else "score": _score(row),
                 "above chance": row["above_chance"],
-                "given time and movement": row["finding"],
+                "given time and movement": row["movement"],
                 "difference": _format_difference(row),
                 p: "" if row["p"] is None else two_decimals(row["p"], 3),
                 "run": row["run"].rpartition("-")[2],
@@ -126,7 +127,7 @@ def _short_paths(methods: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return the table cells of confound-only models from best to worst; models with equal scores by construction share
     the last line."""
-    models = [row for row in rows if row["role"] == "control"]
+    models = [row for row in rows if row["role"] == "confound_only"]
     cells, fixed = [], dict[str, list[str]]()
     for row in models:
         if row["constant"]:
@@ -144,10 +145,12 @@ def sensor_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return the answer to "which sensor?" for one dataset, protocol and target: for each set of sensors and each
     method, whether its scores are associated with the label given time and movement, with the evidence. Empty where all
     methods read the same sensors, or the question is not asked."""
-    methods = sorted((row for row in rows if row["role"] != "control" and row["finding_evidence"]), key=_sensor_order)
+    methods = sorted(
+        (row for row in rows if row["role"] != "confound_only" and row["movement_evidence"]), key=_sensor_order
+    )
     if len({row["sensors"] for row in methods}) < 2:
         return []
-    answers = [(row["sensors"], row["label"], row["finding"], row["finding_evidence"]) for row in methods]
+    answers = [(row["sensors"], row["label"], row["movement"], row["movement_evidence"]) for row in methods]
     only = len({name for _, name, _, _ in answers}) == 1
     heads = ("sensors", "method", "given time and movement", "evidence")
     if len({each[2:] for each in answers}) == 1:  # such as one reason why nothing can be told
@@ -162,7 +165,7 @@ def _sensor_order(row: Mapping[str, Any]) -> tuple[int, str, str]:
 
 def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return notes for reading `board_cells` of one dataset, protocol and target, as sentences."""
-    methods = [row for row in rows if row["role"] != "control"]
+    methods = [row for row in rows if row["role"] != "confound_only"]
     notes = [f"No differences: {why}." for why in dict.fromkeys(row["not_compared"] for row in methods) if why]
     if compared := [row for row in methods if row["comparisons"]]:
         over = "folds" if compared[0]["over"] == "folds" else "subjects"
@@ -173,7 +176,7 @@ def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         notes.append(
             f"Differences are from the {which}, the reference, and paired over {over}, with 95 % intervals{several}."
         )
-        if len({"yes", "not shown"} & {row["finding"] for row in methods}) == 2:
+        if len({"yes", "not shown"} & {row["movement"] for row in methods}) == 2:
             notes.append("That one answer is yes and another not shown does not show that two rows differ.")
     return notes
 
@@ -188,15 +191,15 @@ def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axe
 
         _, ax = plt.subplots(figsize=_size(scored), layout="constrained")
     for k, row in enumerate(scored):
-        colour = {"own": "C0", "baseline": "0.2", "method": "0.2"}.get(row["role"], "0.5")
+        colour = {"user": "C0", "baseline": "0.2", "method": "0.2"}.get(row["role"], "0.5")
         ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["low"] is not None else None
-        fill = "none" if row["role"] == "control" else colour
+        fill = "none" if row["role"] == "confound_only" else colour
         ax.errorbar(row["mean"], k, xerr=ends, fmt="o", color=colour, markerfacecolor=fill, capsize=3)
-    names = [label(row["method"]) if row["role"] == "control" else row["method"] for row in scored]
+    names = [label(row["method"]) if row["role"] == "confound_only" else row["method"] for row in scored]
     ax.set_yticks(range(len(scored)), [textwrap.fill(name, _NAME_WIDTH) for name in names])
     for tick, row in zip(ax.get_yticklabels(), scored, strict=True):
-        tick.set_fontweight("bold" if row["role"] == "own" else "normal")
-        tick.set_color("0.5" if row["role"] == "control" else "black")
+        tick.set_fontweight("bold" if row["role"] == "user" else "normal")
+        tick.set_color("0.5" if row["role"] == "confound_only" else "black")
     ax.set_ylim(len(scored) - 0.5, -0.5)
     first = rows[0]
     ax.set_xlabel(f"{metric_facts(first['metric']).title}, 95 % interval")
@@ -371,7 +374,7 @@ def _difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, result: Res
 
 def _methods(panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str | None]]) -> Iterator[dict[str, Any]]:
     target, metric, gaps = panel.target, panel.metric, _compare_panel(panel)
-    for role, results in (("own", panel.user_runs), ("method" if panel.first else "baseline", panel.baselines)):
+    for role, results in (("user", panel.user_runs), ("method" if panel.first else "baseline", panel.baselines)):
         for k, result in enumerate(results):
             row = {
                 "role": role,
@@ -381,19 +384,19 @@ def _methods(panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str
                 "sensors": _sensors(result),
                 "label": _label(result, varied[result.id]),
                 **panel.about,
-                "exploratory": metric != result.answers[target].metric,
+                "is_substitute": metric != result.answers[target].metric,
                 **_interval(result.scores.get_score(target, metric)),
                 "above_chance": result.answers[target].format_answer("chance"),
                 **_difference(gaps, panel, result),
-                "finding": result.answers[target].format_answer("movement"),
-                "finding_evidence": answer.evidence
+                "movement": result.answers[target].format_answer("movement"),
+                "movement_evidence": answer.evidence
                 if (answer := result.answers[target].find_answer("movement"))
                 else "",
                 "run": result.id,
                 "folder": str(result.folder),
                 "synthetic": result.is_synthetic,
             }
-            if role == "own":
+            if role == "user":
                 pair = pairs.get((result.id, panel.dataset, panel.protocol, target))
                 row |= _interval(getattr(pair, "difference", None), "over_baseline")
                 row["answer"] = _answer(result, panel, pair)
@@ -409,7 +412,7 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
     ]
     known = sorted((each for each in known if each[1].is_defined), key=lambda each: -_rank(each[1], panel.metric))
     for k, (name, score) in enumerate(known):
-        about = {"role": "control", "best": k == 0, "method": name, **panel.about}
+        about = {"role": "confound_only", "best": k == 0, "method": name, **panel.about}
         yield {**about, **_interval(score), "constant": is_by_construction(score), "synthetic": first.is_synthetic}
 
 

@@ -77,7 +77,7 @@ _EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
     },
     "free": {"auroc_within": "time and movement"},
 }
-"""Design -> the exploratory scores, and what each does not hold constant. The design alone decides. They rank nothing,
+"""Design -> the secondary scores, and what each does not hold constant. The design alone decides. They rank nothing,
 and no answer rests on them."""
 FEW = ("few_comparisons", "few_matched_comparisons")
 """Reasons that more data would remove."""
@@ -126,14 +126,14 @@ class Unanswerable:
 
 
 @dataclass(frozen=True)
-class Exploratory:
-    """A score besides the primary metric. `varies`: what it does not hold constant; `control`: the confound-only model
-    with the highest such score, the first by name of equals, and its score; None where none has one."""
+class SecondaryScore:
+    """A score besides the primary metric. `varies`: what it does not hold constant; `confound_only`: the confound-only
+    model with the highest such score, the first by name of equals, and its score; None where none has one."""
 
     metric: str
     score: Score
     varies: str
-    control: tuple[str, Score] | None
+    confound_only: tuple[str, Score] | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -145,7 +145,7 @@ class TargetAnswers:
             `problem` says what that means.
         answers: one a question, in the order of printing.
         models: the confound-only models that apply.
-        exploratory: other scores that this design allows.
+        secondary_scores: other scores that this design allows.
         adjusted: the recorded confound analysis; None where the protocol does not ask for it, or it was not computed.
         calibration_gain: the gain from calibration data, in sentences.
         reads_session: whether the method reads the test subject's whole session. `modalities`: what it reads.
@@ -159,7 +159,7 @@ class TargetAnswers:
     problem: Unanswerable | None
     answers: tuple[Answer, ...]
     models: tuple[ConfoundOnlyModel, ...]
-    exploratory: tuple[Exploratory, ...]
+    secondary_scores: tuple[SecondaryScore, ...]
     adjusted: Adjusted | None = None
     calibration_gain: tuple[str, ...] = ()
     reads_session: bool = False
@@ -168,8 +168,8 @@ class TargetAnswers:
 
     @property
     def display_metric(self) -> str:
-        """The score to draw: the primary metric, or the first exploratory score where it is undefined."""
-        return self.metric if self.score or not self.exploratory else self.exploratory[0].metric
+        """The score to draw: the primary metric, or the first secondary score where it is undefined."""
+        return self.metric if self.score or not self.secondary_scores else self.secondary_scores[0].metric
 
     @property
     def title(self) -> str:
@@ -214,7 +214,7 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
             problem=problem,
             answers=tuple(_answers(scores, target, asked=asked, problem=problem, dataset=dataset, scoring=scoring)),
             models=models,
-            exploratory=tuple(_exploratory(scores, target, design)),
+            secondary_scores=tuple(_secondary_scores(scores, target, design)),
             adjusted=adjusted,
             calibration_gain=tuple(gain_sentences(scores, target, run.get("calibration_data"))),
             reads_session=reads_session,
@@ -224,10 +224,10 @@ def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswer
     return found
 
 
-def _exploratory(scores: Scores, target: str, design: Design | None) -> Iterator[Exploratory]:
+def _secondary_scores(scores: Scores, target: str, design: Design | None) -> Iterator[SecondaryScore]:
     for name, varies in _EXPLORATORY[design].items() if design else ():
         if name != scores.primary_metrics[target] and (score := scores.get_score(target, name)):
-            yield Exploratory(name, score, varies, scores.find_strongest_model(target, name))
+            yield SecondaryScore(name, score, varies, scores.find_strongest_model(target, name))
 
 
 def _answers(

@@ -104,7 +104,7 @@ def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm
 
 def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> ResultForm:
     about = Subject.of(run, found.target)
-    metric = found.metric if found.score or not found.exploratory else found.exploratory[0].metric
+    metric = found.metric if found.score or not found.secondary_scores else found.secondary_scores[0].metric
     score = scores.get_score(found.target, metric)
     facts = metric_facts(metric)
     return ResultForm(
@@ -290,13 +290,13 @@ def _score(score: Score, chance: float | None) -> str:
 
 
 def _varies(found: TargetAnswers) -> str:
-    """A sentence on what an exploratory score does not hold constant."""
-    return f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
+    """A sentence on what a secondary score does not hold constant."""
+    return f"This metric holds constant none of: {found.secondary_scores[0].varies}." if found.secondary_scores else ""
 
 
 def _alone(found: TargetAnswers) -> str:
-    """A clause on the strongest confound-only model beside an exploratory score; empty where there is none."""
-    if found.score or not found.exploratory or not (control := found.exploratory[0].control):
+    """A clause on the strongest confound-only model beside a secondary score; empty where there is none."""
+    if found.score or not found.secondary_scores or not (control := found.secondary_scores[0].confound_only):
         return ""
     return f"; {vocabulary.label(control[0])} alone: {two_decimals(control[1].mean)}"
 
@@ -424,10 +424,10 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
     """The sentences for a paper where the primary metric can't be estimated. Too few data show nothing: no other metric
     is quoted, since none holds the same constant."""
     problem, title = found.problem, metric_facts(found.metric).title
-    if problem is None or problem.answer != "cannot be told" or not found.exploratory:
+    if problem is None or problem.answer != "cannot be told" or not found.secondary_scores:
         reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.undefined_reason}."
         return f"{start}, the {_lower(title)} of {method} could not be estimated: {reason}"
-    shown = found.exploratory[0]
+    shown = found.secondary_scores[0]
     facts = metric_facts(shown.metric)
     score = figures(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
     separated = "separated" if against(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
@@ -542,11 +542,12 @@ def _more(found: TargetAnswers) -> Iterator[str]:
         yield from _details(found.adjusted, found.modalities)
     if found.near_null:
         yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.near_null))}."
-    for each in found.exploratory:
+    for each in found.secondary_scores:
         title = metric_facts(each.metric).title
         text = f"Not the primary metric: {title} {figures(each.score)}, which does not hold {each.varies} constant"
-        if each.control:
-            text += f"; {vocabulary.label(each.control[0])} alone reaches {two_decimals(each.control[1].mean)}"
+        if each.confound_only:
+            name, reached = each.confound_only
+            text += f"; {vocabulary.label(name)} alone reaches {two_decimals(reached.mean)}"
         yield f"{text}."
     if found.score and "crossed" in found.metric:
         yield "A matched metric does not hold constant drifts that differ between subjects."
