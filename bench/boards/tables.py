@@ -303,7 +303,7 @@ def _by_group(row: Row, data_root: Path) -> Iterator[list[str]]:
         recorded_target(row.record, row.board.target),
     )
     found = group_scores(RunFacts(row.record, row.entry.folder, store), target, store.subjects)
-    inside = [one for one in found if one.metric == target.traits.within and isinstance(one.score, Estimate)]
+    inside = [one for one in found if one.metric == target.traits.within_metric and isinstance(one.score, Estimate)]
     for fact, same in groupby(inside, lambda one: one.fact):
         two = [f"{one.group}, {one.subjects}: {shown(one.score)}" for one in same if not one.is_difference]
         gaps = [shown(one.score, "+.3f") for one in inside if one.fact == fact and one.is_difference]

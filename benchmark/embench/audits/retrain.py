@@ -135,7 +135,7 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
     names = {t.name: e.rescored.primary_metrics[t.name] for t in e.targets}
     for t in e.targets:
         if e.rescored.get_score(t.name, names[t.name]) is None:
-            names[t.name] = t.traits.within
+            names[t.name] = t.traits.within_metric
     null: dict[str, list[float]] = {name: [] for name in names}
     for k in range(count):
         permuted = permute_labels(planned, k)

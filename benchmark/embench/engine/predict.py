@@ -115,7 +115,7 @@ def mean_loss(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarr
     share = weight / weight.sum()
     if not target.traits.has_classes:
         return float(share @ (score[:, 0] - y) ** 2)
-    shares = score if target.traits.several else np.hstack([1 - score, score])
+    shares = score if target.traits.has_score_per_class else np.hstack([1 - score, score])
     true = shares[np.arange(len(y)), y.astype(int)]
     return float(-share @ np.log(np.clip(true, _LEAST, 1)))
 
@@ -163,7 +163,7 @@ class HeadAdapter:
         x, first = _with_one(hidden), _logits(self.target, score)
         share = self.rows.weight[given] / self.rows.weight[given].sum()
         y = self.rows.y[given]
-        truth = np.eye(self.target.n)[y.astype(int)] if self.target.traits.several else y[:, None]
+        truth = np.eye(self.target.n)[y.astype(int)] if self.target.traits.has_score_per_class else y[:, None]
         curve = float(np.linalg.eigvalsh((x * share[:, None]).T @ x).max())
         step = 1 / max(_LEAST, curve * (0.25 if self.target.kind == "binary" else 1.0))
         layer = np.zeros((x.shape[1], first.shape[1]))
@@ -229,8 +229,8 @@ def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.nd
     columns = len(target.columns)
     if not len(y) or (y == y[0]).all():
         same = float(y[0]) if len(y) else 0.5
-        alone = np.eye(target.n)[int(same)] if target.traits.several and len(y) else np.full(columns, same)
-        if target.traits.several and not len(y):
+        alone = np.eye(target.n)[int(same)] if target.traits.has_score_per_class and len(y) else np.full(columns, same)
+        if target.traits.has_score_per_class and not len(y):
             alone = np.full(columns, 1 / columns)
         return lambda features: np.tile(alone, (len(features), 1))
     model: Any = LogisticRegression(max_iter=1000) if target.traits.has_classes else Ridge(alpha=1.0)
@@ -243,7 +243,7 @@ def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.nd
             return np.asarray(model.predict(rows)).reshape(-1, 1)
         share = np.zeros((len(features), target.n))
         share[:, model.classes_.astype(int)] = model.predict_proba(rows)
-        return share if target.traits.several else share[:, 1:]
+        return share if target.traits.has_score_per_class else share[:, 1:]
 
     return scores
 
@@ -319,13 +319,13 @@ def _logits(target: Target, score: np.ndarray) -> np.ndarray:
     if not target.traits.has_classes:
         return score.astype(np.float64)
     bounded = np.clip(score.astype(np.float64), _LEAST, 1 - _LEAST)
-    return np.asarray(log_softmax(np.log(bounded), 1) if target.traits.several else logit(bounded))
+    return np.asarray(log_softmax(np.log(bounded), 1) if target.traits.has_score_per_class else logit(bounded))
 
 
 def _scores(target: Target, logits: np.ndarray) -> np.ndarray:
     if not target.traits.has_classes:
         return logits
-    return np.asarray(softmax(logits, 1) if target.traits.several else expit(logits))
+    return np.asarray(softmax(logits, 1) if target.traits.has_score_per_class else expit(logits))
 
 
 # The adaptation of a stage's fitted method to test subjects, and their calibration units.
@@ -643,7 +643,7 @@ def _estimator(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Pre
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         score = np.asarray(estimator.score(X[index]))
-        shape = (len(index), len(target.columns)) if target.traits.several else (len(index),)
+        shape = (len(index), len(target.columns)) if target.traits.has_score_per_class else (len(index),)
         if score.shape != shape or score.dtype.kind not in "fiub":
             raise PluginError(
                 f"`score` gave {score.dtype} of shape {score.shape}",

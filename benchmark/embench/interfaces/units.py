@@ -125,7 +125,7 @@ class Target:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"target {self.name} is of kind {self.kind!r}, which is none of {', '.join(KINDS)}")
-        if self.traits.several and self.n < 3:
+        if self.traits.has_score_per_class and self.n < 3:
             raise ValueError(f"target {self.name} has {self.n} classes: two are a binary target, and one is none")
         if self.step is not None and (self.traits.has_classes or not self.step > 0):
             raise ValueError(f"target {self.name}: a step is one of values, above 0")
@@ -160,7 +160,7 @@ class Target:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of its scores in tables of predictions: one per class, or a single one."""
-        return tuple(f"score_{k}" for k in range(self.n)) if self.traits.several else ("score",)
+        return tuple(f"score_{k}" for k in range(self.n)) if self.traits.has_score_per_class else ("score",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict
     for target in cohort.targets:
         for seed in run.seeds:
             own = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
-            columns = target.columns if target.traits.several else ["score"]
+            columns = target.columns if target.traits.has_score_per_class else ["score"]
             scores = np.stack([own[c] for c in columns], 1)
             owed = own.rows_with(method=UNPREDICTED)
             scores[owed] = as_scored(own["score"])[owed, None]

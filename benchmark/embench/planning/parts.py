@@ -271,7 +271,7 @@ def check_losses(method: Method, targets: Sequence[Target], settings: Sequence[s
             continue
         if not values:
             raise UsageError(
-                f"`loss` applies to continuous targets only, and {targets[0].name} has {targets[0].traits.words}",
+                f"`loss` applies to continuous targets only, and {targets[0].name} has {targets[0].traits.plural}",
                 where=f"--set {setting}",
                 expected="a continuous target; for class targets use class_weight",
             )

@@ -726,7 +726,7 @@ def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]
         raise UsageError(
-            f"{method.fusion.short} cannot predict {unfit[0].traits.words}, and {unfit[0].name} requires this",
+            f"{method.fusion.short} cannot predict {unfit[0].traits.plural}, and {unfit[0].name} requires this",
             where=f"--fusion {method.fusion.short}",
             expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
             hint=f"--target {','.join(fitting)}" if fitting else _other_fusion(unfit[0]),

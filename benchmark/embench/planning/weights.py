@@ -30,7 +30,7 @@ from embench.engine.stage import Part
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
-from embench.interfaces.pretraining_data import PretrainingData, Saw
+from embench.interfaces.pretraining_data import DataUse, PretrainingData
 from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target
 from embench.planning.graph import source_spec
@@ -134,7 +134,7 @@ def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
     }
 
 
-def find_seen(data: PretrainingData | None, dataset: str) -> Saw:
+def find_seen(data: PretrainingData | None, dataset: str) -> DataUse:
     """Return the data of a dataset's subjects that weights were trained on, by the dataset's full name."""
     return "undisclosed" if data is None else data.look_up(re.split("[/:]", strip_variant(dataset))[-1])
 
@@ -654,7 +654,7 @@ def _same_target(one: Target, other: Target) -> bool:
 
 
 def _describe_target(target: Target) -> str:
-    words = target.traits.words_of_one.format(n=target.n)
+    words = target.traits.singular.format(n=target.n)
     scale = None if target.traits.has_classes else target.scale
     return f"{words} of {scale[0]:g} to {scale[1]:g}" if scale else words
 

@@ -410,9 +410,9 @@ class Protocol(_Rules):
         if self.primary_metric == "by_design":
             shared = "crossed_moment" if moments else "crossed"
             held = {"fixed_order": "crossed_matched", "shared_stimuli": shared, "free": "within"}[design]
-            return f"{traits.share}_{held}"
+            return f"{traits.ranking_family}_{held}"
         if self.primary_metric == "auroc_within":
-            return traits.without_clock if design == "fixed_order" else traits.within
+            return traits.time_metric if design == "fixed_order" else traits.within_metric
         return self.primary_metric
 
 

@@ -23,7 +23,7 @@ from pydantic import (
 from embench import registry
 from embench.errors import DataError, describe_faults, list_faults
 from embench.interfaces.kinds import KindName
-from embench.interfaces.pretraining_data import Saw
+from embench.interfaces.pretraining_data import DataUse
 from embench.protocols import describe_leaks, recorded_protocol
 from embench.records import TimeContext
 from embench.vocabulary import has_control, texts_in
@@ -134,7 +134,7 @@ M = TypeVar("M", bound=BaseModel)
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """Kinds of data of test subjects that pretraining may have seen, from the least to the most."""
-OVERLAP_OF: Mapping[Saw, Overlap] = dict(zip(get_args(Saw), get_args(Overlap), strict=True))
+OVERLAP_OF: Mapping[DataUse, Overlap] = dict(zip(get_args(DataUse), get_args(Overlap), strict=True))
 """What weights saw of a dataset's people, as the overlap of a run that tests them."""
 
 Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
@@ -369,7 +369,7 @@ class WeightsPart(_Part):
     licence: Line
     source: Line
     declared: bool
-    saw: Saw
+    saw: DataUse
 
 
 class CostPart(_Part):

@@ -539,7 +539,7 @@ def _controls(content: DataPage, progress: ProgressCallback) -> Markup:
             continue
         scored = Scores.make_empty(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
         confound_only = {control.name: control for control in scored.get_confound_only_models(target.name)}
-        metrics_wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within])
+        metrics_wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within_metric])
         known = {
             m: {control.explain_undefined(m) for control in confound_only.values() if m in control.scores}
             for m in metrics_wanted

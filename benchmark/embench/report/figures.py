@@ -79,7 +79,7 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
     names = run.classes(target)
     marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
     head, columns = ["false positive rate"], [RATE_GRID]
-    several = target.traits.several
+    several = target.traits.has_score_per_class
     for k in range(target.n if several else 1):
         table = roc_curves(joined[MODEL], k)
         if len(table):
@@ -299,7 +299,7 @@ def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
     them."""
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no probabilities")
-    if target.traits.several:
+    if target.traits.has_score_per_class:
         return calibration_of_classes(run, target)
     found = recorded_calibration(run.record, target)
     return found if isinstance(found, Undefined) else describe_probabilities(found, target.name, run.manifest.method)

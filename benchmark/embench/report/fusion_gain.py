@@ -154,7 +154,7 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
     score, good = [], []
     for t in tables:
         columns = np.stack([t[name] for name in target.columns], 1)
-        score.append(columns[np.arange(len(label)), label.astype(int) if target.traits.several else 0])
+        score.append(columns[np.arange(len(label)), label.astype(int) if target.traits.has_score_per_class else 0])
         right = t["decision"] == label
         good.append(right.astype(float) if target.traits.has_classes else -np.abs(t["score"] - label))
     units, first, code = np.unique(tables[0]["unit"], return_index=True, return_inverse=True)
@@ -263,7 +263,7 @@ def _scores(
     if not target.traits.has_classes:
         title, y = "Predicted value", Axis(target.name)
         marks.append(line(np.stack([start, stop], 1), np.repeat(label, 2), colour="muted", label="label"))
-    elif not target.traits.several:
+    elif not target.traits.has_score_per_class:
         title = "Score"
         true = np.concatenate([[0], (label == 1).astype(int), [0]])
         on, off = np.flatnonzero(np.diff(true) == 1), np.flatnonzero(np.diff(true) == -1) - 1

@@ -165,7 +165,7 @@ _OF_WHAT = {
 def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     """Return the within-subject scores, with the range over seeds and the strongest confound-only model."""
     joined = run.joined_units(target)
-    metric = target.traits.within
+    metric = target.traits.within_metric
     model = _compute_within_subject(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
         return Undefined(f"{metric} is undefined for all subjects: no subject has labels that vary")
@@ -221,7 +221,7 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
 def _compute_within_subject(run: RunFacts, target: Target, joined: Joined) -> np.ndarray | None:
     """Return the within-subject score of each tested subject, (P,); None where no subject has one."""
     groups = run.record.groups
-    found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups))
+    found, _ = estimate(target.traits.within_metric, joined, target, leave_one_out(joined.tested_subjects(), groups))
     return found.subject_values if isinstance(found, Estimate) else None
 
 
@@ -477,7 +477,10 @@ def _quality_table(
     ids = np.unique(ours["unit"])
     rows: list[tuple[Any, ...]] = []
     silent: dict[str, str] = {}
-    metrics = [run.scores.primary_metrics[target.name], "auroc" if target.traits.has_classes else target.traits.within]
+    metrics = [
+        run.scores.primary_metrics[target.name],
+        "auroc" if target.traits.has_classes else target.traits.within_metric,
+    ]
     metrics = list(dict.fromkeys(metrics))
     for modality in modalities:
         index = quality_of_units(store, modality, ids.tolist())
@@ -601,7 +604,7 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
         groups = sorted(value for value, subjects in Counter(group_of.values()).items() if subjects >= SMALLEST_GROUP)
         if len(groups) < 2:
             continue
-        for metric in dict.fromkeys([run.scores.primary_metrics[target.name], target.traits.within]):
+        for metric in dict.fromkeys([run.scores.primary_metrics[target.name], target.traits.within_metric]):
             found = []
             for group in groups:
                 members = [subject for subject, value in group_of.items() if value == group]

@@ -190,7 +190,7 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
     """
     primary_metric = plan.protocol.primary_metric_for(target.kind, "free")
     metric = registry.load_plugin(
-        "metric", target.traits.within if primary_metric in WITHIN_SUBJECT_SCORES else primary_metric
+        "metric", target.traits.within_metric if primary_metric in WITHIN_SUBJECT_SCORES else primary_metric
     )()
     known, like = labelled_in_fold(plan, cohort, target, expected, every[0])
     values = np.full(len(every), np.nan)

@@ -370,7 +370,7 @@ def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], r
             known = np.isfinite(y) & np.isfinite(own[:, 0])
             y, rng = y[known, None], np.random.default_rng(0)
             turned = _within(y, subject[known], partial(_swapped, rng=rng), None)
-            if target.traits.several:
+            if target.traits.has_score_per_class:
                 y, turned = (np.eye(target.n)[values[:, 0].astype(int)] for values in (y, turned))
             one, other = (_centred(values, subject[known]) for values in (own[known], y - turned))
             found.append(float((one * other).sum() / max(np.sqrt((one**2).sum() * (other**2).sum()), 1e-12)))

@@ -207,7 +207,7 @@ def _default(key: tuple[int, int, str], trials: int) -> Choice:
 
 def _compared(target: Target, tried: Sequence[Units | None]) -> tuple[str, list[float | None]]:
     """Return the name of the compared score of a target, and its value for each trial."""
-    name = f"{target.traits.share}_within"
+    name = f"{target.traits.ranking_family}_within"
     inside = [None if units is None else _inside(name, units) for units in tried]
     if any(value is not None for value in inside):
         return name, inside

@@ -212,7 +212,7 @@ class _Study:
             what = asked.higher if asked and asked.order else name
             reason = f"This design cannot separate {what} from the time since the start: {why}."
             return UnanswerableTarget("cannot be told", reason, "", name)
-        within = f"{self.target.traits.share}_within"
+        within = f"{self.target.traits.ranking_family}_within"
         for control, what in CONFOUNDING.items():
             reached = self._reached(control, within)
             if reached is not None and reached >= CLOCK_TELLS_ALL:

@@ -177,7 +177,7 @@ def is_conditioned(name: str) -> bool:
 
 def is_of(name: str, target: Target) -> bool:
     """Return True if the conditioned score applies to targets of this kind."""
-    return name.startswith(target.traits.share)
+    return name.startswith(target.traits.ranking_family)
 
 
 def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool = False) -> list[Pairs] | Undefined:

@@ -366,7 +366,7 @@ def from_shares(target: Target, share: np.ndarray) -> ConfoundPrediction:
 
 def _score(target: Target, share: np.ndarray) -> np.ndarray:
     """The score of predictions from probabilities (n, K): those of all classes, or that of class 1 alone."""
-    return share if target.traits.several else share[:, 1]
+    return share if target.traits.has_score_per_class else share[:, 1]
 
 
 def _same_twice(values: np.ndarray) -> ConfoundPrediction:

@@ -169,7 +169,7 @@ class LabelledUnits:
         return Joined(seeds, self.scoring)
 
     def _units(self, rows: np.ndarray, values: np.ndarray, fold: int) -> Units:
-        score = values[rows] if self.target.traits.several else values[rows, 0]
+        score = values[rows] if self.target.traits.has_score_per_class else values[rows, 0]
         return Units(
             kind=self.target.kind,
             y_true=self.y[rows],
@@ -692,7 +692,7 @@ def _metric(scores: Scores, target: Target) -> str | Undefined:
     primary_metric = scores.primary_metrics[target.name]
     if scores.get_score(target.name, primary_metric):
         return primary_metric
-    within = f"{target.traits.share}_within"
+    within = f"{target.traits.ranking_family}_within"
     for control in ("elapsed_time", "session_position"):
         known = scores.get_score(target.name, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:

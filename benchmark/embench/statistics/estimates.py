@@ -88,7 +88,7 @@ NOTHING_INSIDE = {
 
 def is_inside_subjects(name: str, target: Target) -> bool:
     """True if the score of this name is one inside subjects, and of targets of this kind."""
-    return name in (target.traits.within, f"{target.traits.share}_within")
+    return name in (target.traits.within_metric, f"{target.traits.ranking_family}_within")
 
 
 def subject_scores_by_fold(name: str, joined: Joined, subjects: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
@@ -222,8 +222,8 @@ def estimate_all(
 
 def _names(target: Target, primary_metric: str) -> list[str]:
     """The scores to be made, in order. Those of version 3 are made where one of them is the primary metric."""
-    made = [target.traits.within, *conditioned.CONDITIONED]
-    if primary_metric.startswith(KINDS["value"].share):
+    made = [target.traits.within_metric, *conditioned.CONDITIONED]
+    if primary_metric.startswith(KINDS["value"].ranking_family):
         made += ["concordance_within", *conditioned.OF_VALUES]
     made += [primary_metric] if conditioned.is_conditioned(primary_metric) else []
     return list(dict.fromkeys([*made, *registry.list_plugins("metric")]))

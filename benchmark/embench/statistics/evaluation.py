@@ -99,7 +99,7 @@ class FoldPredictions:
 
 def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """Score (n,) or (n, K), and decision (n,), of the predictions for a target in the columns of `table` (n, K)."""
-    score = table if target.traits.several else table[:, 0]
+    score = table if target.traits.has_score_per_class else table[:, 0]
     return score, target.traits.decide(score, protocol.decision.threshold)
 
 
@@ -142,7 +142,7 @@ def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Prot
 def _nothing(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredictions:
     """Return a fold without predictions for its subjects."""
     train = tuple(cohort.find_positions(fold.train).tolist())
-    score = np.empty((0, len(target.columns)) if target.traits.several else 0)
+    score = np.empty((0, len(target.columns)) if target.traits.has_score_per_class else 0)
     return FoldPredictions(target, seed, fold.index, np.empty(0, np.int64), train, score, np.empty(0))
 
 
@@ -225,7 +225,7 @@ def prediction_rows(
     """Return a method's predictions for the units of `about_units`, as rows of the record."""
     n = about.rows
     table = values.astype(np.float32).astype(np.float64)
-    several = target.traits.several
+    several = target.traits.has_score_per_class
     columns: dict[str, TextColumn | np.ndarray] = {
         **about.stored,
         "method": TextColumn.same(method, n),
@@ -623,7 +623,9 @@ def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndar
     """Return the rows of units (n,) bool that lack a required prediction."""
     about = about_units(of_fold, cohort, of_fold.units[missing])
     silent = np.isinf(of_fold.score[missing]).reshape(about.rows, -1).any(1)
-    nothing = np.full((about.rows, of_fold.target.n) if of_fold.target.traits.several else about.rows, np.nan)
+    nothing = np.full(
+        (about.rows, of_fold.target.n) if of_fold.target.traits.has_score_per_class else about.rows, np.nan
+    )
     rows = prediction_rows(UNPREDICTED, of_fold.target, about, nothing, np.full(about.rows, np.nan))
     return Predictions({**rows.columns, "score": np.where(silent, COUNTS_TIED, COUNTS_LOST)})
 

@@ -285,7 +285,7 @@ def units_of(
         DataError: a score is missing or not finite, or subjects are unknown to `groups`.
     """
     score = rows["score"]
-    if target.traits.several:
+    if target.traits.has_score_per_class:
         if rows.classes < len(target.columns):
             raise DataError(f"predictions have no column for every class of {target.name}", expected=f"{target.n}")
         score = np.stack([rows[name] for name in target.columns], axis=1)

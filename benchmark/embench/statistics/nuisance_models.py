@@ -181,7 +181,7 @@ def perceptron(seed: int, classes: bool) -> Any:
 
 def label_columns(y: np.ndarray, target: Target) -> np.ndarray:
     """Return labels `y` (n,) as columns (n, K), NaN without a label; several classes have one column each, 0 or 1."""
-    if not target.traits.several:
+    if not target.traits.has_score_per_class:
         return y[:, None]
     return np.where(np.isnan(y)[:, None], np.nan, y[:, None] == np.arange(target.n))
 
@@ -205,7 +205,7 @@ def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, s
         took.append(time.process_time() - began)
     if fit:
         made += Parallel(n_jobs=cores())(fit)
-    columns = target.n if target.traits.several else 1
+    columns = target.n if target.traits.has_score_per_class else 1
     out = {name: np.zeros((len(y), columns)) for name in members}
     for (name, i), predicted in zip(jobs, made, strict=True):
         out[name][parts[i][1]] = predicted
@@ -232,7 +232,7 @@ def _fitted(
         share[:, model.classes_] = model.predict_proba(x[test])
     share = np.clip(share, 1e-6, 1 - 1e-6)
     odds = np.log(share / (1 - share))
-    return odds if target.traits.several else odds[:, 1:2]
+    return odds if target.traits.has_score_per_class else odds[:, 1:2]
 
 
 # Clock features of a unit: smooth functions of the time since the session's start, of the place in the session, and of

@@ -201,7 +201,7 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
 
 
 def _classes(kind: KindName) -> int:
-    return _CLASSES if KINDS[kind].several else 2
+    return _CLASSES if KINDS[kind].has_score_per_class else 2
 
 
 def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName, reads: str) -> None:
@@ -239,7 +239,7 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
     without_val.fit(*table)
     fine = bool(np.isfinite(without_val.score(test.X)).all())
     check.that(fine, "without `val` the scores are not finite", expected="scores")
-    if KINDS[kind].several:
+    if KINDS[kind].has_score_per_class:
         lacking, there = make(), table.y != 1
         lacking.fit(*(part[there] for part in table))
         _scored(check, lacking, test, kind)
@@ -275,7 +275,7 @@ def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: Kind
         expected = "a positive correlation"
         check.that(follows > 0, f"the values correlate {follows:.3f} with the labels", expected=expected)
         return
-    several = KINDS[kind].several
+    several = KINDS[kind].has_score_per_class
     for k in range(_CLASSES) if several else (1,):
         of_class, what = (score[:, k], f"class {k}") if several else (score, "the positive class")
         high, low = of_class[y == k].mean(), of_class[y != k].mean()
@@ -286,14 +286,14 @@ def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) ->
     """Return the scores of the test rows; check that they are finite, have the right shape and, for classes, are
     probabilities."""
     score = np.asarray(estimator.score(test.X.copy()))
-    shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
+    shape = (len(test.y), _CLASSES) if KINDS[kind].has_score_per_class else test.y.shape
     check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
     check.that(bool(np.isfinite(score).all()), "scores are not finite", expected="finite values")
     if not KINDS[kind].has_classes:
         return score
     fine = bool((score >= 0).all() and (score <= 1).all())
     check.that(fine, f"scores range from {score.min():.3g} to {score.max():.3g}", expected="probabilities")
-    if KINDS[kind].several:
+    if KINDS[kind].has_score_per_class:
         fine = _are_near(score.sum(1), np.ones(len(score)))
         check.that(fine, "the probabilities of a row do not sum to 1", expected="a distribution over the classes")
     return score
@@ -313,7 +313,7 @@ def _table(subjects: int, seed: int, kind: KindName) -> _Table:
         y = y + random.normal(0, 0.2, n)
     X = random.standard_normal((n, 6)).astype(np.float32)
     X[:, :2] += 2 * y[:, None]
-    if KINDS[kind].several:
+    if KINDS[kind].has_score_per_class:
         X[:, 1] += np.where(y == 1, 3, 0)
     X[random.random((n, 6)) < 0.1] = np.nan
     X[:, 5] = np.nan
@@ -324,8 +324,8 @@ def _decisions(subjects: int, seed: int, kind: KindName) -> _Table:
     """Return the labels of `_table` as predicted by three networks; each network is absent from some rows, never
     all."""
     like, random = _table(subjects, seed, kind), np.random.default_rng([seed, 1])
-    scores = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].several else 1))
-    if KINDS[kind].several:
+    scores = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].has_score_per_class else 1))
+    if KINDS[kind].has_score_per_class:
         scores[np.arange(len(scores)), :, like.y.astype(int)] += 2
         scores = np.exp(scores) / np.exp(scores).sum(2, keepdims=True)
     else:

@@ -456,7 +456,10 @@ def targets(*kinds: KindName) -> OutputSpec:
     4
     """
     rule = LabelRule()
-    made = (Target(f"{kind}_{i}", kind, rule, kind, n=3 if KINDS[kind].several else 2) for i, kind in enumerate(kinds))
+    made = (
+        Target(f"{kind}_{i}", kind, rule, kind, n=3 if KINDS[kind].has_score_per_class else 2)
+        for i, kind in enumerate(kinds)
+    )
     return OutputSpec(tuple(made))
 
 
@@ -489,7 +492,7 @@ def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> U
         y = random.standard_normal(n)
         score = 0.5 * y + random.standard_normal(n)
         decision = score
-    elif KINDS[kind].several:
+    elif KINDS[kind].has_score_per_class:
         y = np.tile(np.arange(each) % 3, subjects).astype(float)
         score = random.dirichlet([1.0, 1.0, 1.0], n) + 0.3 * np.eye(3)[y.astype(int)]
         score /= score.sum(1, keepdims=True)

@@ -617,7 +617,7 @@ def _describe_targets(run: RunFacts) -> list[str]:
 
 
 def _kind(about: RuleOfTargetPart) -> str:
-    rule, parts = about.rule, [KINDS[about.kind].words_of_one.format(n=number_in_words(about.n))]
+    rule, parts = about.rule, [KINDS[about.kind].singular.format(n=number_in_words(about.n))]
     if rule.centred:
         parts.append("minus the subject's mean")
     if rule.cut == "training_mean":
