@@ -25,5 +25,5 @@ def test_no_name_that_users_type_or_read_has_a_banned_form() -> None:
 
 
 def test_a_name_is_read_as_its_words() -> None:
-    assert prose.banned_in_name("--all-boards") == ["board"]
+    assert prose.banned_in_name("--all-boards") == ["boards"]
     assert prose.banned_in_name("primary_metric") == []
