@@ -728,7 +728,7 @@ def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
         raise UsageError(
             f"{method.fusion.short} cannot predict {unfit[0].traits.plural}, and {unfit[0].name} requires this",
             where=f"--fusion {method.fusion.short}",
-            expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
+            expected=f"targets of {' or '.join(about.plural for kind, about in KINDS.items() if kind in kinds)}",
             hint=f"--target {','.join(fitting)}" if fitting else _other_fusion(unfit[0]),
         )
     for target in targets:

@@ -433,11 +433,11 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
     separated = "separated" if against(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
     pair = f"{about.higher} from {about.lower}" if about.higher else f"the labels of {in_words(about.target)}"
     told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower(facts.title)} {score})."
-    if not shown.control or not problem.confound:
+    if not shown.confound_only or not problem.confound:
         return f"{told} {problem.reason}"
     confound = "elapsed time" if "time" in problem.confound else problem.confound
-    reached = f"{metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
-    alone = f"{vocabulary.label(shown.control[0])} alone: {reached}"
+    reached = f"{metric_family(shown.metric)} {two_decimals(shown.confound_only[1].mean)}"
+    alone = f"{vocabulary.label(shown.confound_only[0])} alone: {reached}"
     order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
     return f"{told} {order[:1].upper()}{order[1:]}, so the difference cannot be attributed to {rather} ({alone})."
