@@ -44,7 +44,7 @@ class LabNotebook:
             ", ".join(map(str, run.get("targets", ()))),
             ", ".join(run.get("modalities", ())),
             _commit(),
-            _headlines(embench.Scores(scores)),
+            _primary_metrics(embench.Scores(scores)),
         ]
         if not NOTEBOOK.exists():
             NOTEBOOK.write_text(FIRST, encoding="utf-8")
@@ -52,7 +52,7 @@ class LabNotebook:
             file.write(f"| {' | '.join(cells)} |\n")
 
 
-def _headlines(scores: embench.Scores) -> str:
+def _primary_metrics(scores: embench.Scores) -> str:
     parts = []
     for target, metric in scores.primary_metrics.items():
         score = scores.get_score(target, metric)

@@ -53,7 +53,7 @@ def test_a_run_is_a_line_below_what_is_there(folder):
     assert "P07 was loose" in (folder / "notebook.md").read_text()
 
 
-def test_an_undefined_headline_says_so(folder):
+def test_an_undefined_primary_metric_says_so(folder):
     note({**SCORES, "scores": {"arousal": {"auroc_crossed": {"undefined": "one stimulus"}}}})
     assert last(folder)[-1] == "arousal auroc_crossed undefined"
 
