@@ -141,7 +141,7 @@ def test_models_with_a_constant_score_are_a_note_and_rows_are_chosen(published: 
     assert [row[0] for row in check_latex(chosen)[2:]] == [r"\emph{time since the start}", r"\emph{majority class}"]
     assert "constant score" not in chosen
     assert len(check_latex(latex.latex_tables(one, rows=["none"]))) == 2
-    with pytest.raises(UsageError, match="unknown row `clock`") as found:
+    with pytest.raises(UsageError, match="unknown confound-only model `clock`") as found:
         latex.latex_tables(one, rows=["clock"])
     assert "--confound-only-models" in str(found.value)
 

@@ -91,15 +91,15 @@ def _check(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequence[str]
     models = {
         _row(model.name) for run in runs for target in run.scores.primary_metrics for model in _models(run, target)
     }
-    for option, named, known in (
+    for kind, named, known in (
         ("column", columns, [_DIFFERENCE, *_COUNTS, *sorted(metrics), *_COSTS]),
-        ("row", rows, [NO_ROWS, *sorted(models)]),
+        ("confound-only model", rows, [NO_ROWS, *sorted(models)]),
     ):
         for name in named:
             if name not in known:
                 raise UsageError(
-                    f"unknown {option} `{name}`",
-                    where=f"--{option}s",
+                    f"unknown {kind} `{name}`",
+                    where=f"--{kind.replace(' ', '-')}s",
                     expected=f"one of: {', '.join(known)}",
                     hint=did_you_mean(name, known),
                 )
