@@ -35,7 +35,7 @@ MIN_WORDS = 2
 _CODE = re.compile(
     r"`[^`]*`|(?<!\w)--?[a-z][\w-]*|\$\w+|\b\w+_\w+\b|\S*/\S+\.\w+|https?://\S+"
     r"|\b[\w-]+\.(?:html|js|json|csv|yaml|md|py)\b|\b[a-z]+\d{4}[\w-]*"
-    r"|\bscope=\"row\"|\$\{[^}]*\}?|\b(?:confound_only|card|tried|looks)(?=[.:] ?\w)|\bdocs/boards\b"
+    r"|\bscope=\"row\"|\$\{[^}]*\}?|\b(?:confound_only|card)(?=[.:] ?\w)|\bdocs/boards\b"
     r"|\bshared/\w+|\bethics board\b|#[\w-]+"
 )
 """What a text names rather than says: code, options, identifiers, commands, keys of records, files."""

@@ -100,11 +100,11 @@ def _show_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: b
     title = f"target {table.target}, {facts.title} ({table.metric})"
     show_table(table.standings, columns, title=title)
     console.wrapped(
-        "Methods that share a letter are not significantly different. tried: methods that were scored on these test "
-        "subjects when this one was, including this one."
+        "Methods that share a letter are not significantly different. methods evaluated: those that were scored on "
+        "these test subjects when this one was, including this one."
     )
     if any(pair.unequal_tuning for pair in table.comparisons):
-        console.wrapped("unequal tuning: tried is more than twice as high for one as for the other.")
+        console.wrapped("unequal tuning: more than twice as many methods were evaluated for one as for the other.")
         for standing in table.standings:
             console.wrapped(f"{standing.name}: {whose[standing.run]}", indent="    ")
     console.echo()
