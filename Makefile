@@ -73,8 +73,8 @@ demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
 	$(BIN)/embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick --modalities ecg,eda \
 		--seeds 0 --set encoder.prepare.rate_hz=4 --set encoder.view.length_s=20 --set fusion.epochs=9 \
 		--data-root $(DEMO) --runs $(DEMO)/runs
-	$(BIN)/embench baselines --dataset amigos --set quick-v1 --modalities ecg,eda --target arousal --seeds 0 \
-		--with $(NEWEST) --data-root $(DEMO) --runs $(DEMO)/runs
+	$(BIN)/embench baselines --dataset amigos --baseline-set quick-v1 --modalities ecg,eda --target arousal --seeds 0 \
+		--method $(NEWEST) --data-root $(DEMO) --runs $(DEMO)/runs
 	$(BIN)/embench report $(NEWEST) --out $(DEMO)/report.html --data-root $(DEMO)
 
 $(DEMO)/amigos/EMBENCH_SYNTHETIC.json: plugins/embench_plugins/datasets/amigos/synthetic.py | $(INSTALLED)

@@ -34,7 +34,7 @@ from bench.boards.rows import FAST
 from bench.markdown import table
 from embench.data.cohort import Cohort
 from embench.data.find import find_source
-from embench.engine.assemble import compute_features, standardise
+from embench.engine.assemble import compute_encoder_features, standardise
 from embench.engine.feed import Data, FeatureFeed, mask_dropped_features
 from embench.engine.fits import feature_rows, refit_estimator
 from embench.engine.rows import (
@@ -185,7 +185,7 @@ def _as_computed(plan: Plan, cohort: Cohort, m: str, part: Part, own: View, view
     """(n, features) of a cohort's units, not normalised."""
     source = StoreSource.from_spec(make_source_spec(plan.protocol, cohort), locate_data(cohort), make_all_units(cohort))
     grid = all_anchors(source, own)
-    table = compute_features(source.store, m, load_encoder(part), part.code, grid, view, length_s, False)
+    table = compute_encoder_features(source.store, m, load_encoder(part), part.code, grid, view, length_s, False)
     values = np.full((len(grid), *next(iter(table.values())).shape[1:]), np.nan, np.float32)
     for recording, at in by_recording(grid).items():
         values[at] = table.get(source.store.recordings[recording].id, np.nan)

@@ -78,7 +78,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         many, few = Path(folder, "many"), Path(folder, "few")
         os.environ["EMBENCH_CACHE"], os.environ["OMP_NUM_THREADS"] = str(Path(folder, "cache")), "1"
-        show = embench("leaderboard", "show", "--format", "csv", "--boards", many)
+        show = embench("leaderboard", "show", "--format", "csv", "--leaderboards", many)
         made = make_copies(many, asked.entries)
         if asked.ranked:
             attest_all(made)
@@ -86,16 +86,16 @@ def main() -> None:
         for _ in range(3):
             tell("the same again", show())
         for _ in range(2):
-            tell("site", embench("leaderboard", "site", "--boards", many, "--out", Path(folder, "site"))())
+            tell("site", embench("leaderboard", "site", "--leaderboards", many, "--out", Path(folder, "site"))())
         note_as_verified(list_entry_folders(many))
-        tell("build, nothing new", embench("leaderboard", "build", "--boards", many)())
+        tell("build, nothing new", embench("leaderboard", "build", "--leaderboards", many)())
         for place in (few, many):
             make_copies(place, asked.new, first=asked.entries)
-        tell(f"build of {asked.new} entries alone", embench("leaderboard", "build", "--boards", few)())
+        tell(f"build of {asked.new} entries alone", embench("leaderboard", "build", "--leaderboards", few)())
         for mark in verify.cache_root().glob("verified/*"):
             mark.unlink()
         note_as_verified(made)
-        tell(f"build of {asked.new} beside {asked.entries}", embench("leaderboard", "build", "--boards", many)())
+        tell(f"build of {asked.new} beside {asked.entries}", embench("leaderboard", "build", "--leaderboards", many)())
         tell(f"show after {asked.new} were added", show())
 
 

@@ -29,7 +29,7 @@ def shallow(channels, samples):
     )
 
 
-network = embench.run(encoder=embench.network(shallow, window_s=10, epochs=10, lr=2e-3), **common)
+network = embench.run(encoder=embench.make_encoder(shallow, window_s=10, epochs=10, lr=2e-3), **common)
 linear = embench.run(encoder="handcrafted", fusion="logreg", **common)
 
 # %% [markdown]
@@ -44,7 +44,7 @@ from matplotlib import pyplot as plt
 
 fig, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
 for k, (name, result) in enumerate({"ShallowFBCSPNet": network, "features,\nlogistic regression": linear}.items()):
-    score = result.scores.score("valence", "auroc_crossed")
+    score = result.scores.get_score("valence", "auroc_crossed")
     error = [[score.mean - score.low], [score.high - score.mean]]
     ax.errorbar(score.mean, k, xerr=error, fmt="o", capsize=4, color=("#0072B2", "#D55E00")[k])
     ax.text(score.high + 0.01, k, name, va="center")

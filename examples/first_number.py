@@ -11,10 +11,10 @@ import embench
 embench.synthesize("amigos", "data/amigos", subjects=18, length_s=30)  # kept as it is when the cell is run again
 
 # %% [markdown]
-# `embench.dataset` opens a dataset. With the real files of AMIGOS in the same folder, nothing else changes.
+# `embench.open_dataset` opens a dataset. With the real files of AMIGOS in the same folder, nothing else changes.
 
 # %%
-dataset = embench.dataset("amigos", data_root="data")
+dataset = embench.open_dataset("amigos", data_root="data")
 next(dataset.recordings(dataset.subjects()[0]))
 
 # %% [markdown]

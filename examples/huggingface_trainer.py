@@ -8,7 +8,7 @@
 import embench
 
 embench.synthesize("amigos", "data/amigos", subjects=18, length_s=30)
-windows = embench.windows("amigos", modalities="ecg", rate_hz=32, target="arousal", data_root="data")
+windows = embench.load_windows("amigos", modalities="ecg", rate_hz=32, target="arousal", data_root="data")
 print(windows)
 
 # %% [markdown]
@@ -47,7 +47,7 @@ arguments = TrainingArguments(
     report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False,
 )  # fmt: skip
 predictions = np.full(len(windows), np.nan)
-for fold in windows.folds(seed=0):
+for fold in windows.list_folds(seed=0):
     trainer = Trainer(Small(windows.X.shape[1]), arguments, collate, train_dataset=windows.to_torch(fold, "train"))
     trainer.train()
     logits = trainer.predict(windows.to_torch(fold, "test")).predictions

@@ -8,7 +8,7 @@
 import embench
 
 embench.synthesize("amigos", "data/amigos", subjects=18, length_s=30)
-windows = embench.windows("amigos", modalities="ecg", rate_hz=32, target="arousal", data_root="data")
+windows = embench.load_windows("amigos", modalities="ecg", rate_hz=32, target="arousal", data_root="data")
 print(windows)
 
 # %% [markdown]
@@ -47,7 +47,7 @@ from torch.utils.data import DataLoader
 lightning.seed_everything(0, verbose=False)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
 predictions = np.full(len(windows), np.nan)
-for fold in windows.folds(seed=0):
+for fold in windows.list_folds(seed=0):
     module, trainer = Small(windows.X.shape[1]), lightning.Trainer(max_epochs=20, accelerator="cpu", **quiet)
     trainer.fit(module, DataLoader(windows.to_torch(fold, "train"), 64, shuffle=True))
     parts = trainer.predict(module, DataLoader(windows.to_torch(fold, "test"), 256))

@@ -32,7 +32,7 @@ units[["subject", "recording", "unit", "target", "label", "fold_0", "fold_1"]].h
 # model that was fitted to the units of the other folds.
 
 # %%
-dataset, features = embench.dataset("amigos", data_root="data"), {}
+dataset, features = embench.open_dataset("amigos", data_root="data"), {}
 for subject in dataset.subjects():
     for recording in dataset.recordings(subject):
         if {"eda", "ecg"} <= set(recording.signals):  # units without a prediction are counted and listed
@@ -60,7 +60,7 @@ print(result)
 # Scores are probabilities, and so one may ask whether they come true.
 
 # %%
-bins = pd.DataFrame(result.calibration().bins)
+bins = pd.DataFrame(result.assess_calibration().bins)
 fig, ax = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="calibrated")
 error = [bins["observed"] - bins["low"], bins["high"] - bins["observed"]]

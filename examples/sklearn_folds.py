@@ -15,9 +15,9 @@ embench.synthesize("amigos", "data/amigos", subjects=18, length_s=30)
 
 # %%
 where = {"target": "arousal", "data_root": "data"}
-features = embench.features("amigos", modalities=["ecg", "eda"], **where)
+features = embench.compute_features("amigos", modalities=["ecg", "eda"], **where)
 units, y = (features.index.get_level_values(name).to_numpy() for name in ("unit", "label"))
-folds = embench.splitter("amigos", seed=0, **where)
+folds = embench.make_splitter("amigos", seed=0, **where)
 features.iloc[:3, :4].round(2)
 
 # %%

@@ -51,7 +51,7 @@ print(result)
 # %%
 from matplotlib import pyplot as plt
 
-mean = result.scores.score("arousal", "auroc_within")
+mean = result.scores.get_score("arousal", "auroc_within")
 fig, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 ax.axhspan(mean.low, mean.high, color="#0072B2", alpha=0.15, linewidth=0, label="95 % interval of the mean")
 ax.axhline(mean.mean, color="#0072B2", label=f"mean, {mean.mean:.2f}")

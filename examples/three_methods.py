@@ -31,7 +31,7 @@ for pair in pairs:
 # and marks methods that can't be told apart by a common letter.
 
 # %%
-scores = {name: run.scores.score("arousal", "auroc_crossed") for name, run in runs.items()}
+scores = {name: run.scores.get_score("arousal", "auroc_crossed") for name, run in runs.items()}
 pd.DataFrame({name: {"mean": s.mean, "low": s.low, "high": s.high} for name, s in scores.items()}).T.round(3)
 
 # %%
@@ -53,4 +53,4 @@ fig.suptitle("Arousal from skin conductance, synthetic recordings")
 # The best of the three, next to confound-only models:
 
 # %%
-print(max(runs.values(), key=lambda run: run.scores.score("arousal", "auroc_crossed").mean))
+print(max(runs.values(), key=lambda run: run.scores.get_score("arousal", "auroc_crossed").mean))

@@ -9,10 +9,9 @@ import embench
 
 embench.synthesize("amigos", "data/amigos", subjects=18, length_s=30)
 
-# %% [markdown]
-# `embench.network` takes a function, not a network: every fold and seed must start from new weights, and a network that
-# exists already may have learned from people that a fold tests. The function returns a module that maps windows
-# (B, channels, samples) to vectors (B, D).
+# %% [markdown] `embench.make_encoder` takes a function, not a network: every fold and seed must start from new weights,
+# and a network that exists already may have learned from people that a fold tests. The function returns a module that
+# maps windows (B, channels, samples) to vectors (B, D).
 
 # %%
 from torch import nn
@@ -31,7 +30,7 @@ def small(channels, samples):
     )
 
 
-encoder = embench.network(small, window_s=10, epochs=30, lr=5e-3)
+encoder = embench.make_encoder(small, window_s=10, epochs=30, lr=5e-3)
 result = embench.benchmark(encoder, "amigos", modalities="ecg", target="arousal", seeds=0, data_root="data", workers=1)
 result.to_pandas(method="model")[["metric", "primary_metric", "mean", "low", "high"]].dropna()
 

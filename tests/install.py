@@ -40,7 +40,7 @@ MINE = [
     ["run", *OWN, *NETWORKS, "--observer", "mine_observer"],
     ["run", *OWN, "--encoder", "handcrafted", "--fusion", "mine_estimator", "--modalities", "eda"],
 ]
-LIGHT = [["doctor"], ["list"], ["leaderboard", "show", "--boards", str(BOARDS)], ["compare", *ENTRIES]]
+LIGHT = [["doctor"], ["list"], ["leaderboard", "show", "--leaderboards", str(BOARDS)], ["compare", *ENTRIES]]
 
 UNLABELLED = "corpus"
 """The dataset without targets: recordings to pretrain on."""

@@ -152,7 +152,7 @@ class Row:
 
     def score(self, metric: str = "", control: str | None = None) -> Score | None:
         """A score, by default that which the board shows, of the method or of a control."""
-        return self.entry.scores.score(self.board.target, metric or self.board.metric, control)
+        return self.entry.scores.get_score(self.board.target, metric or self.board.metric, control)
 
     @property
     def mean(self) -> float:
@@ -165,7 +165,7 @@ class Row:
     @cached_property
     def adjusted(self) -> Adjusted | None:
         """Its evidence beyond clock and movement; None where that is not asked."""
-        return self.entry.scores.adjusted(self.board.target)
+        return self.entry.scores.get_adjusted(self.board.target)
 
     @property
     def decides(self) -> AdjustedAt | None:

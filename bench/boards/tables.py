@@ -284,7 +284,7 @@ def claims(paper: str, board: Board) -> str:
         verdict = direction_verdict(found.low, found.high, p, direction, seeds=len(gap.seeds), allowance=allowed)
         about = f"{', '.join(one.id for one in same)}: {same[0].claim}"
         cells = [*(shown(rows[side].score()) for side in sides), shown(found, "+.3f"), figure(p), verdict]
-        lines.append([about, *cells, "—" if gap.smallest is None else figure(gap.smallest)])
+        lines.append([about, *cells, "—" if gap.smallest_detectable is None else figure(gap.smallest_detectable)])
     return table([f"claim, `{board.metric}`", "a", "b", "a less b", "p, Holm", "verdict", "detectable"], lines)
 
 
@@ -306,7 +306,7 @@ def _by_group(row: Row, data_root: Path) -> Iterator[list[str]]:
         recorded_target(row.record, row.board.target),
     )
     found = group_scores(RunFacts(row.record, row.entry.folder, store), target, store.subjects)
-    inside = [one for one in found if one.metric == target.traits.within and isinstance(one.score, Estimate)]
+    inside = [one for one in found if one.metric == target.traits.within_metric and isinstance(one.score, Estimate)]
     for fact, same in groupby(inside, lambda one: one.fact):
         two = [f"{one.group}, {one.subjects}: {shown(one.score)}" for one in same if not one.is_difference]
         gaps = [shown(one.score, "+.3f") for one in inside if one.fact == fact and one.is_difference]

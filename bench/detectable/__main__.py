@@ -74,7 +74,9 @@ def board_pairs(dataset: str, target: str, metric: str) -> Iterator[Pair]:
 
 def _gaps(records: Sequence[Record], target: str, metric: str) -> Iterator[tuple[Record, Record, float, int]]:
     """Two records, their smallest detectable difference as `embench compare` has it, and the number of groups."""
-    defined = [record for record in records if (score := record.scores.of(target).get(metric)) and score.defined]
+    defined = [
+        record for record in records if (score := record.scores.get_scores(target).get(metric)) and score.is_defined
+    ]
     for one, other in combinations(methods_on_common(defined, target, metric), 2):
         gap, _ = gap_over_subjects(one, other)
         if gap.error:

@@ -52,7 +52,7 @@ def repeat():
                         torch.use_deterministic_algorithms(True, warn_only=True)
                     module, data, recipe, _ = build()
                     torch.manual_seed(1)
-                    engine_step(module, data, recipe.but(**STEEP), *sized((16, 4), (4, 1)), 2)
+                    engine_step(module, data, recipe.replace(**STEEP), *sized((16, 4), (4, 1)), 2)
                     weights.append(torch.cat([p.detach().flatten().float().cpu() for p in module.parameters()]))
                 apart = (weights[0] - weights[1]).abs().max().item()
                 words = sorted({str(w.message)[:160] for w in caught if "eterministic" in str(w.message)})
@@ -66,7 +66,7 @@ def agree():
             settled()
             module, data, recipe, model = build()
             # A few steps, so that predictions differ between rows.
-            engine_step(module, data, recipe.but(**STEEP, layer_decay=1.0), min(16, data.size), 4, 1)
+            engine_step(module, data, recipe.replace(**STEEP, layer_decay=1.0), min(16, data.size), 4, 1)
             model.eval()
             every = np.arange(data.size)[:: max(1, data.size // data.at_once)][: data.at_once]
             with torch.no_grad():

@@ -66,7 +66,7 @@ def videomae():
     sizes(partial(build, rows), sized((8, 16, 32), (2,)), sized(5, 1), sized(8, 2))
     with guarded("mae"):
         _, data, _, model = build(rows)
-        kind = registry.load("pretrainer", "mae")
+        kind = registry.load_plugin("pretrainer", "mae")
         spec = InputSpec("video", shape, VIDEO_CHANNELS, 4.0, torch.uint8)
         task = kind(kind.recipes[preset]).objective(model, {"video": spec}, None).to(device())
         batch = sized(16, 2)
@@ -150,7 +150,7 @@ def syncs():
         with guarded(name):
             module, data, recipe, _ = build()
             parts = [np.arange(batch)] * 6
-            optimiser, recipe = loop.make_optimiser(recipe, module), recipe.but(epochs=9)
+            optimiser, recipe = loop.make_optimiser(recipe, module), recipe.replace(epochs=9)
             epoch = partial(loop._train_epoch, module, module, data, parts, optimiser, recipe, 0)  # noqa: SLF001  # is looked at
             epoch()
             keep(**{name: look(epoch, len(parts))})

@@ -31,9 +31,9 @@ PEAK = 790e12
 def made(encoder, preset, shape, rows, *, rate=128.0, fusion=None, modality=None, build=None):
     """(module, data, recipe, model) of a labelled stage: of clips where the shape of a row is theirs, of two modalities
     where they are fused. `build` changes the encoder's recipe."""
-    recipe = registry.load("encoder", encoder).recipes[preset].but(build=build or {})
+    recipe = registry.load_plugin("encoder", encoder).recipes[preset].replace(build=build or {})
     if "weights" in recipe.build:
-        recipe = recipe.but(build={"weights": "random"})
+        recipe = recipe.replace(build={"weights": "random"})
     clips = len(shape) == 4
     modalities = ("ecg", "eda") if fusion else (modality or ("video" if clips else "ecg"),)
     outputs, where = require.targets("binary"), device()
@@ -56,7 +56,7 @@ def made(encoder, preset, shape, rows, *, rate=128.0, fusion=None, modality=None
         model = network.build_unimodal(params, specs, outputs)
         used = recipe
     else:
-        used = registry.load("fusion", fusion).recipes[preset]
+        used = registry.load_plugin("fusion", fusion).recipes[preset]
         model = network.build_fusion(params, Part(fusion, "", used), specs, outputs)
     y = (torch.arange(rows) % 2).float()[:, None].to(where)
     data = Data(feeds, rows, where, y, torch.ones(rows, device=where))
@@ -88,7 +88,7 @@ def engine_step(module, data, recipe, batch, steps, epochs=3):
         marks.append(time.perf_counter())
 
     every = np.resize(np.arange(data.size), steps * batch)
-    recipe = recipe.but(epochs=epochs + 1, batch=batch, selection="last")
+    recipe = recipe.replace(epochs=epochs + 1, batch=batch, selection="last")
     loop.fit(module, module, data, every, every[:0], recipe, new_folder("fit"), 0, ended)
     gaps = sorted(b - a for a, b in pairwise(marks))
     return gaps[len(gaps) // 2] / steps

@@ -35,7 +35,7 @@ def versions():
         from embench import registry
 
         keep(embench_file=embench.__file__)
-        keep(plugins={k: registry.names(k) for k in ("dataset", "encoder", "fusion", "pretrainer")})
+        keep(plugins={k: registry.list_plugins(k) for k in ("dataset", "encoder", "fusion", "pretrainer")})
     with guarded("energy"):
         from embench.engine import device as machine
 

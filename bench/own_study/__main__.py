@@ -62,7 +62,10 @@ def _answers(dataset: str, sensor: str, seeds: Sequence[int]) -> dict[str, Any]:
     )
     answers = run.answers["Erregung"]
     given: dict[str, Any] = {
-        name: {"answer": answers.word(name), "evidence": each.evidence if (each := answers.answer(name)) else ""}
+        name: {
+            "answer": answers.format_answer(name),
+            "evidence": each.evidence if (each := answers.find_answer(name)) else "",
+        }
         for name in ("chance", "movement", "protocol_phase")
     }
     return given | {"problem": answers.problem.reason if answers.problem else ""}

@@ -67,8 +67,8 @@ def _run(design: str, kind: str, number: int) -> dict[str, Any]:
     [answers] = run.answers.values()
     given: dict[str, Any] = {
         question: {
-            "answer": answers.word(question),
-            "evidence": each.evidence if (each := answers.answer(question)) else "",
+            "answer": answers.format_answer(question),
+            "evidence": each.evidence if (each := answers.find_answer(question)) else "",
         }
         for question in ("chance", "movement")
     }

@@ -69,7 +69,7 @@ def under_4(run: Mapping[str, Any]) -> dict[str, Any]:
 def changes(before: TargetAnswers, after: TargetAnswers) -> Iterator[tuple[str, str, str]]:
     """The questions whose answers differ, with both answers."""
     for question in dict.fromkeys(each.question for each in (*before.answers, *after.answers)):
-        words = before.word(question), after.word(question)
+        words = before.format_answer(question), after.format_answer(question)
         if words[0] != words[1]:
             yield question, *words
 
@@ -91,7 +91,7 @@ def check(record: Record) -> None:
         sessions=record.sessions,
     )
     for target, metric in found.primary_metrics.items():
-        recorded, again = (of.of(target)[metric] for of in (record.scores, found))
+        recorded, again = (of.get_scores(target)[metric] for of in (record.scores, found))
         ends = np.array([[of.mean, of.low, of.high] for of in (recorded, again)], float)
         if not np.allclose(*ends, rtol=0, atol=1e-9, equal_nan=True):
             raise SystemExit(f"{record.run['id']}: {recorded} is recorded, but {again} follows")

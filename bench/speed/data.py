@@ -94,7 +94,7 @@ class Part(Dataset):
 
 def reader(name: str, root: Path, *modalities: str) -> Dataset:
     """A dataset's reader: of all modalities but the videos, or of those that are named."""
-    whole: Dataset = registry.load("dataset", name)(root)
+    whole: Dataset = registry.load_plugin("dataset", name)(root)
     seen = ("video", "face_au")
     return Part(whole, modalities or [m for m in whole.card.modalities if m not in seen])
 

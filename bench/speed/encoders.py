@@ -65,9 +65,9 @@ class Case:
 
     @property
     def encoder(self) -> Encoder:
-        kind = registry.load("encoder", self.name)
+        kind = registry.load_plugin("encoder", self.name)
         recipe = kind.recipes[self.preset]
-        encoder: Encoder = kind(recipe.but(build={"weights": "random"}) if "weights" in recipe.build else recipe)
+        encoder: Encoder = kind(recipe.replace(build={"weights": "random"}) if "weights" in recipe.build else recipe)
         return encoder
 
     def spec(self, seconds: float) -> InputSpec:
@@ -114,7 +114,7 @@ def step_of(case: Case, module: nn.Module, logits: Callable[[], Tensor], size: i
     """A step of training, as its recipe says."""
     recipe, parameters = case.encoder.recipe, list(module.parameters())
     optimiser = loop.make_optimiser(
-        recipe.but(layer_decay=1.0), module
+        recipe.replace(layer_decay=1.0), module
     )  # plain modules don't say what their layers are
     y = (torch.arange(size, device=device) % 2).float()
     module.train()

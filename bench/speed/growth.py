@@ -92,7 +92,9 @@ def _entries(setting: Setting) -> list[Row]:
     n = len(list_entry_folders(published))
     many = n * setting.size(10, 2)
     make_entries(large, many, copies={})
-    shown = {name: embench("leaderboard", "show", "--boards", at) for name, at in (("few", published), ("many", large))}
+    shown = {
+        name: embench("leaderboard", "show", "--leaderboards", at) for name, at in (("few", published), ("many", large))
+    }
     times = turns(shown, setting.size(5, 1))
     return [share(f"`embench leaderboard show`, {many} entries", times["many"], times["few"], f"{n} entries")]
 

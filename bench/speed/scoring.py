@@ -101,19 +101,19 @@ def _plain_metric(setting: Setting) -> Row:
     """The samples of subjects that a metric's interval needs: from sums, and as a plain metric scores them."""
     joined = made_up(setting.size(UNITS, 40), 0)
     jackknife = leave_one_out(joined.tested_subjects(), ALONE)
-    summed: type[Metric] = registry.load("metric", "brier")
-    plain = type("Plain", (summed,), {"resampled": Metric.resampled})
+    summed: type[Metric] = registry.load_plugin("metric", "brier")
+    plain = type("Plain", (summed,), {"resample": Metric.resample})
 
-    def resampled(metric: Metric) -> None:
+    def resample(metric: Metric) -> None:
         for folds, tested_in in zip(joined.seeds.values(), joined.tested_subjects(), strict=True):
             for fold, units in folds.items():
                 tested = np.isin(jackknife.subjects, tested_in[fold])
-                metric.resampled(units, jackknife.subjects[tested], jackknife.counts[:, tested])
+                metric.resample(units, jackknife.subjects[tested], jackknife.counts[:, tested])
 
-    ways = {"summed": timed(lambda: resampled(summed())), "plain": timed(lambda: resampled(plain()))}
+    ways = {"summed": timed(lambda: resample(summed())), "plain": timed(lambda: resample(plain()))}
     times = turns(ways, setting.size(5, 1))
     what = "samples of subjects scored by `brier`, 12,000 units, 3 seeds"
-    return share(what, times["summed"], times["plain"], "without its `resampled`")
+    return share(what, times["summed"], times["plain"], "without its `resample`")
 
 
 def _intervals(setting: Setting) -> list[Row]:

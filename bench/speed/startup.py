@@ -16,7 +16,7 @@ def rows(setting: Setting) -> list[Row]:
         "embench --help": (embench("--help"), 0.4),
         "embench list": (embench("list"), 0.4),
         "embench run --help": (embench("run", "--help"), 0.4),
-        "embench leaderboard show": (embench("leaderboard", "show", "--boards", boards), 1.2),
+        "embench leaderboard show": (embench("leaderboard", "show", "--leaderboards", boards), 1.2),
         "import torch": (command("-c", "import torch"), None),
     }
     times = turns({name: way for name, (way, _) in ways.items()}, setting.size(11, 2), warm=True)

@@ -119,7 +119,7 @@ def compare(case: Case, stage: Stage[FitParams], setting: Setting, peer: Peer) -
     else:
         model = network.build_unimodal(params.modalities, specs, outputs)
     steps, turns = setting.size(case.steps, 2), setting.size(case.turns, 2)
-    recipe = params.recipe.but(epochs=turns + 1)
+    recipe = params.recipe.replace(epochs=turns + 1)
     train = np.resize(train[of.present[train].all(1)], steps * case.batch)
     y, weight = (part[train].cpu().numpy() for part in of.labels)
     classes = class_weights(outputs.targets[0], y[:, 0], weight, balanced=True)

@@ -78,16 +78,16 @@ def compare(recipe: Recipe, turns: int, place: Path) -> tuple[list[Took], list[T
     module = Supervised(model, outputs)
     hand, found = timed(by_hand(recipe, data, model.encoders["video"])), list[Took]()
     loop.CHECKPOINT_EVERY_S = 1e9  # a checkpoint a minute is nothing in hours of a run
-    recipe = recipe.but(epochs=turns + 1)
+    recipe = recipe.replace(epochs=turns + 1)
     engine = engines_epochs(module, data, np.arange(data.size), recipe, place, lambda _: found.append(hand()))
     return of_a_step(found, 1), of_a_step(engine, 1)
 
 
 def rows(setting: Setting) -> list[Row]:
     """Three of ViT-B's twelve layers, which a CPU can take."""
-    paper: Recipe = registry.load("encoder", "videomae").recipes["paper"]
+    paper: Recipe = registry.load_plugin("encoder", "videomae").recipes["paper"]
     layers = setting.size(3, 1)
-    recipe = paper.but(batch=2, build={"layers": layers, "weights": "random"})
+    recipe = paper.replace(batch=2, build={"layers": layers, "weights": "random"})
     hand, engine = compare(recipe, setting.size(TURNS, 2), setting.new("stages"))
     what = f"step of VideoMAE, {layers} of 12 layers of ViT-B, batch 2"
     return [share(what, engine, hand, "transformers in a bare loop", most=BOUND, **MILLI)]

@@ -9,30 +9,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embench.python.grids import baselines as baselines
-    from embench.python.grids import grid as grid
+    from embench.python.grids import run_baselines as run_baselines
+    from embench.python.grids import run_grid as run_grid
     from embench.python.grids import tune as tune
-    from embench.python.networks import encoder as encoder
-    from embench.python.networks import network as network
+    from embench.python.networks import configure_encoder as configure_encoder
+    from embench.python.networks import make_encoder as make_encoder
     from embench.python.records import audit as audit
-    from embench.python.records import board as board
-    from embench.python.records import dataset as dataset
-    from embench.python.records import open as open  # noqa: A004
+    from embench.python.records import open_dataset as open_dataset
+    from embench.python.records import open_result as open_result
     from embench.python.records import predict as predict
+    from embench.python.records import read_leaderboards as read_leaderboards
     from embench.python.records import score as score
     from embench.python.records import synthesize as synthesize
     from embench.python.records import write_report as write_report
     from embench.python.running import benchmark as benchmark
     from embench.python.running import run as run
-    from embench.python.windows import features as features
-    from embench.python.windows import splitter as splitter
-    from embench.python.windows import windows as windows
+    from embench.python.windows import compute_features as compute_features
+    from embench.python.windows import load_windows as load_windows
+    from embench.python.windows import make_splitter as make_splitter
     from embench.records.scores import ConfoundOnlyModel as ConfoundOnlyModel
     from embench.records.scores import Gap as Gap
     from embench.records.scores import Score as Score
     from embench.records.scores import Scores as Scores
-    from embench.registry import load as load
-    from embench.registry import names as names
+    from embench.registry import list_plugins as list_plugins
+    from embench.registry import load_plugin as load_plugin
     from embench.registry.loading import hookimpl as hookimpl
     from embench.statistics.comparison import compare as compare
     from embench.statistics.result import Result as Result
@@ -49,26 +49,26 @@ _HOMES = {
     "Score": "embench.records.scores",
     "Scores": "embench.records.scores",
     "audit": "embench.python.records",
-    "baselines": "embench.python.grids",
+    "run_baselines": "embench.python.grids",
     "benchmark": "embench.python.running",
-    "board": "embench.python.records",
+    "read_leaderboards": "embench.python.records",
     "compare": "embench.statistics.comparison",
-    "dataset": "embench.python.records",
-    "encoder": "embench.python.networks",
-    "features": "embench.python.windows",
-    "grid": "embench.python.grids",
+    "open_dataset": "embench.python.records",
+    "configure_encoder": "embench.python.networks",
+    "compute_features": "embench.python.windows",
+    "run_grid": "embench.python.grids",
     "hookimpl": "embench.registry.loading",
-    "load": "embench.registry",
-    "names": "embench.registry",
-    "network": "embench.python.networks",
-    "open": "embench.python.records",
+    "load_plugin": "embench.registry",
+    "list_plugins": "embench.registry",
+    "make_encoder": "embench.python.networks",
+    "open_result": "embench.python.records",
     "predict": "embench.python.records",
     "run": "embench.python.running",
     "score": "embench.python.records",
-    "splitter": "embench.python.windows",
+    "make_splitter": "embench.python.windows",
     "synthesize": "embench.python.records",
     "tune": "embench.python.grids",
-    "windows": "embench.python.windows",
+    "load_windows": "embench.python.windows",
     "write_report": "embench.python.records",
 }
 

@@ -103,7 +103,7 @@ class Fault(NamedTuple):
         return f"{self.field}: {self.what}" if self.field else self.what
 
 
-def faults(error: Any) -> list[Fault]:
+def list_faults(error: Any) -> list[Fault]:
     """Return the faults in a `pydantic.ValidationError`. Pydantic is not imported here, since every command imports
     this module."""
     return [
@@ -112,6 +112,6 @@ def faults(error: Any) -> list[Fault]:
     ]
 
 
-def breaks_schema(what: str, found: Sequence[Fault]) -> str:
+def describe_faults(what: str, found: Sequence[Fault]) -> str:
     """Return a sentence that names all faults of a file (`what`), without repetitions."""
     return f"{what} breaks the schema: {'; '.join(dict.fromkeys(map(str, found)))}"

@@ -29,7 +29,7 @@ class Head(nn.Module):
 
     def forward(self, tokens: Tokens) -> Output:
         """Return `logits` (B, n_out) and `hidden` (B, D), the normalised pooled tokens."""
-        hidden = self.norm(tokens.pooled())
+        hidden = self.norm(tokens.pool())
         return Output(self.linear(hidden), hidden)
 
 
@@ -89,10 +89,10 @@ class FillAbsent(nn.Module):
         return Tokens(x, mask, summary)
 
 
-def over_time(mask: Tensor, x: Tensor) -> Tensor:
+def expand_mask(mask: Tensor, x: Tensor) -> Tensor:
     """Return a mask (B, T) in the shape for rows `x`: (B, C, T) of signals, or (B, T, 3, H, W) of frames.
 
-    >>> over_time(torch.ones(2, 5, dtype=torch.bool), torch.zeros(2, 3, 5)).shape
+    >>> expand_mask(torch.ones(2, 5, dtype=torch.bool), torch.zeros(2, 3, 5)).shape
     torch.Size([2, 1, 5])
     """
     return mask[:, None] if x.ndim == 3 else mask[:, :, None, None, None]
@@ -105,13 +105,13 @@ def hide(x: Tensor, mask: Tensor | None) -> Tensor:
     tensor([[[1., 1., 0.],
              [1., 1., 0.]]])
     """
-    return x if mask is None else x.masked_fill(~over_time(mask, x), 0)
+    return x if mask is None else x.masked_fill(~expand_mask(mask, x), 0)
 
 
-def sinusoidal(length: int, dim: int) -> Tensor:
+def sinusoidal_positions(length: int, dim: int) -> Tensor:
     """Return (length, dim) fixed sinusoidal positions (Vaswani et al. 2017, section 3.5).
 
-    >>> sinusoidal(100, 16).shape
+    >>> sinusoidal_positions(100, 16).shape
     torch.Size([100, 16])
     """
     position = torch.arange(length).unsqueeze(1)
@@ -186,9 +186,9 @@ class Model(nn.Module):
             if m not in whole:
                 there[m][rows] = True
             if len(rows) == batch.size:
-                tokens[m] = checked_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
+                tokens[m] = check_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
             elif len(rows):
-                made = checked_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
+                made = check_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
                 tokens[m] = _scatter(made, rows, batch.size)
             else:
                 tokens[m] = _absent_tokens(self.specs[m], batch.size, rows.device)
@@ -210,7 +210,7 @@ class Model(nn.Module):
         return output if self.scale is None else output._replace(logits=self.scale(output.logits))
 
 
-def checked_tokens(tokens: Any, rows: int, modality: str) -> Tokens:
+def check_tokens(tokens: Any, rows: int, modality: str) -> Tokens:
     """Check and return the tokens of an encoder's module for `rows` rows. Raises PluginError for other shapes."""
     expected = f"Tokens with x ({rows}, L, D), mask (B, L) or None, summary (B, D) or None"
     if not isinstance(tokens, Tokens):
@@ -226,7 +226,7 @@ def checked_tokens(tokens: Any, rows: int, modality: str) -> Tokens:
     return tokens
 
 
-def checked_logits(output: Output, outputs: OutputSpec) -> Tensor:
+def check_logits(output: Output, outputs: OutputSpec) -> Tensor:
     """Return (B, n_out) the logits of an output, in float32. Raises PluginError for another number of logits."""
     if output.logits.shape[1] != outputs.size:
         raise PluginError(f"{output.logits.shape[1]} logits a row", expected=f"{outputs.size}, as many as `build` asks")
@@ -343,9 +343,9 @@ class Supervised(nn.Module):
                 PluginError: the model gives another number of logits."""
         if batch.y is None or batch.weight is None:
             raise ValueError("a labelled stage got a batch without labels")
-        logits = checked_logits(self.model(batch), self.outputs)
+        logits = check_logits(self.model(batch), self.outputs)
         loss = logits.new_zeros(())
-        for t, (target, part) in enumerate(zip(self.outputs.targets, self.outputs.slices(), strict=True)):
+        for t, (target, part) in enumerate(zip(self.outputs.targets, self.outputs.get_slices(), strict=True)):
             y = batch.y[:, t]
             there = torch.isfinite(y)
             value = torch.where(there, y, torch.zeros_like(y))

@@ -261,9 +261,9 @@ class Reason(str):
     """A reason as a sentence, with the id and the values that records hold.
 
     >>> reason = Reason.make("one_condition", what="stimulus")
-    >>> reason, reason.json()
+    >>> reason, reason.to_dict()
     ('there is one stimulus only, so that nothing can be held constant', {'id': 'one_condition', 'what': 'stimulus'})
-    >>> Reason.make("my sensor was off").json()
+    >>> Reason.make("my sensor was off").to_dict()
     {'id': 'other', 'text': 'my sensor was off'}
     """
 
@@ -301,7 +301,7 @@ class Reason(str):
             raise ValueError(f"`{name}` is not the id of a reason")
         return cls.make(name, **values)
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the id and the values, as records hold them; a value may be a reason or several."""
         return {"id": self.id, **plain_values(self.values)}
 
@@ -316,7 +316,7 @@ def plain_values(value: Any) -> Any:
         return {name: plain_values(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [plain_values(each) for each in value]
-    return value.json() if isinstance(value, Reason) else value
+    return value.to_dict() if isinstance(value, Reason) else value
 
 
 def read_reason(content: Any) -> Any:

@@ -205,7 +205,7 @@ def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]
     """Yield for each target why a study cannot give an answer, and the remedy.
 
     Args:
-        found: see `Unanswerable.as_json`; `command` is a command line after which there are enough comparisons.
+        found: see `Unanswerable.to_dict`; `command` is a command line after which there are enough comparisons.
     """
     for each in found:
         yield PlanPart("warning", f"{each['target']}: {each['answer']}. {each['reason']}")

@@ -25,16 +25,16 @@ from embench.interfaces.metric import (
     Metric,
     SubjectMetric,
     Undefined,
-    class_shares,
-    resampled_mean_of_units,
+    class_proportions,
+    resample_unit_mean,
 )
 from embench.interfaces.ranking import (
     Pairs,
     auroc_by_subject,
+    compare_classes,
     compare_subjects,
-    one_against_rest,
-    subject_codes,
-    tie_width,
+    compute_tie_width,
+    encode_subjects,
 )
 from embench.interfaces.units import Units
 
@@ -58,9 +58,9 @@ class AurocWithin(SubjectMetric):
     chance_level = 0.5
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
-    nobody = "no_subject_with_both_classes"
+    undefined_reason = "no_subject_with_both_classes"
 
-    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+    def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
         """Return (P,) each subject's AUROC, NaN for one with one class."""
         return auroc_by_subject(units, subjects)
 
@@ -86,14 +86,14 @@ class Auroc(Metric):
         value = _average_classes(units, np.zeros(len(units), int), np.ones((1, 1)))[0]
         return float(value) if np.isfinite(value) else Undefined("one_class" if len(units) else "no_units")
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0.5: the score of a random ranking of units."""
         return 0.5
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) AUROC of each sample of subjects, NaN where a sample holds one class. Computed from counts of
         pairs between subjects, without copies of units."""
-        return _average_classes(units, subject_codes(units, subjects), counts)
+        return _average_classes(units, encode_subjects(units, subjects), counts)
 
 
 def _average_classes(units: Units, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -103,13 +103,13 @@ def _average_classes(units: Units, subject: np.ndarray, counts: np.ndarray) -> n
     Args:
         subject: (n,) position of each unit's subject among the columns of `counts` (R, P).
     """
-    tie = tie_width(units.score)
+    tie = compute_tie_width(units.score)
     tables: list[Pairs] = [
-        compare_subjects(score, positive, subject, counts.shape[1], tie) for positive, score in one_against_rest(units)
+        compare_subjects(score, positive, subject, counts.shape[1], tie) for positive, score in compare_classes(units)
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as it should be
-        return np.nanmean([table.resampled(counts) for table in tables], axis=0)
+        return np.nanmean([table.resample(counts) for table in tables], axis=0)
 
 
 class BalancedAccuracy(ConfusionMetric):
@@ -134,9 +134,9 @@ class BalancedAccuracy(ConfusionMetric):
         mean = np.where(support > 0, recall, 0.0).sum(1) / np.maximum(occurring, 1)
         return np.where(occurring > 1, mean, np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 1 / the number of classes that occur in the labels."""
-        return 1.0 / float((class_shares(units) > 0).sum())
+        return 1.0 / float((class_proportions(units) > 0).sum())
 
 
 class Accuracy(ConfusionMetric):
@@ -157,9 +157,9 @@ class Accuracy(ConfusionMetric):
         with np.errstate(invalid="ignore"):
             return np.trace(confusion, axis1=1, axis2=2) / confusion.sum((1, 2))
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the proportion of the most frequent class, the score of the majority model."""
-        return float(class_shares(units).max())
+        return float(class_proportions(units).max())
 
 
 class F1Macro(ConfusionMetric):
@@ -180,10 +180,10 @@ class F1Macro(ConfusionMetric):
         mean = f1.sum(1) / np.maximum(((labels + decisions) > 0).sum(1), 1)
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the score of random decisions that follow the labels' proportions: the best that random decisions
         reach, as the mean of 2pq / (p + q) for proportions p of labels and q of decisions is largest at q = p."""
-        return 1.0 / float((class_shares(units) > 0).sum())
+        return 1.0 / float((class_proportions(units) > 0).sum())
 
 
 class F1Weighted(ConfusionMetric):
@@ -205,14 +205,14 @@ class F1Weighted(ConfusionMetric):
         with np.errstate(invalid="ignore"):
             return (f1 * labels).sum(1) / labels.sum(1)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the best score of random decisions: the greatest sum of 2 p^2 q / (p + q) over the proportions q of
         decisions, for labels with proportions p.
 
         The sum is concave in q. At its maximum, q + p is proportional to p^1.5 for the classes that are ever chosen;
         classes that would need a negative q are never chosen.
         """
-        p = np.sort(class_shares(units))[::-1]
+        p = np.sort(class_proportions(units))[::-1]
         for classes in range(int((p > 0).sum()), 0, -1):
             scale = (1 + p[:classes].sum()) / (p[:classes] ** 1.5).sum()
             q = scale * p[:classes] ** 1.5 - p[:classes]
@@ -240,9 +240,9 @@ class PrecisionMacro(ConfusionMetric):
         mean = precision.sum(1) / np.maximum(((labels + decisions) > 0).sum(1), 1)
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the chance level: random decisions give each decided class its proportion as precision."""
-        return 1.0 / float((class_shares(units) > 0).sum())
+        return 1.0 / float((class_proportions(units) > 0).sum())
 
 
 class SensitivitySpecificity(ConfusionMetric):
@@ -268,7 +268,7 @@ class SensitivitySpecificity(ConfusionMetric):
         mean = np.where(occurring, (sensitivity + specificity) / 2, 0.0).sum(1) / np.maximum(occurring.sum(1), 1)
         return np.where(occurring.any(1), mean, np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0.5: whatever the proportions of random decisions, one part gains what the other loses."""
         return 0.5
 
@@ -298,7 +298,7 @@ class Mcc(ConfusionMetric):
         with np.errstate(invalid="ignore"):
             return np.where(spread_labels > 0, shared / np.where(spread > 0, spread, 1.0), np.nan)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0: constant and random decisions are uncorrelated with the labels."""
         return 0.0
 
@@ -318,7 +318,7 @@ class MeanError(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) the mean error of each sample of subjects, NaN for a sample without units."""
-        return resampled_mean_of_units(self.compute_errors(units), units, subjects, counts)
+        return resample_unit_mean(self.compute_errors(units), units, subjects, counts)
 
 
 class Brier(MeanError):
@@ -343,9 +343,9 @@ class Brier(MeanError):
             return (score - units.y_true) ** 2
         return ((score - np.eye(score.shape[1])[units.y_true.astype(int)]) ** 2).sum(1) / 2
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the score of a constant prediction of the labels' proportions."""
-        return float((1 - (class_shares(units) ** 2).sum()) / 2)
+        return float((1 - (class_proportions(units) ** 2).sum()) / 2)
 
 
 BINS = 10
@@ -374,13 +374,13 @@ class Ece(Metric):
             return Undefined("no_units")
         return float(_resample_calibration(units, np.zeros(len(units), int), np.ones((1, 1)))[0])
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0: a constant prediction of the class's proportion is calibrated."""
         return 0.0
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) calibration error of each sample of subjects, NaN for a sample without units."""
-        return _resample_calibration(units, subject_codes(units, subjects), counts)
+        return _resample_calibration(units, encode_subjects(units, subjects), counts)
 
 
 def _resample_calibration(units: Units, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -420,9 +420,9 @@ class Ccc(SubjectMetric):
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
-    nobody = "no_varying_subject"
+    undefined_reason = "no_varying_subject"
 
-    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+    def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
         """Return (P,) each subject's concordance, NaN for one whose labels do not vary."""
         return concordance_by_subject(units, subjects)
 
@@ -447,7 +447,7 @@ class CccWithinRecording(SubjectMetric):
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
-    nobody = "no_varying_recording"
+    undefined_reason = "no_varying_recording"
 
     def __call__(self, units: Units) -> float | Undefined:
         """Return the mean over subjects, or `Undefined` where labels vary in no recording."""
@@ -455,7 +455,7 @@ class CccWithinRecording(SubjectMetric):
             return Undefined("unknown_recordings")
         return super().__call__(units)
 
-    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+    def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
         """Return (P,) the mean over each subject's recordings, NaN if labels vary in none of them."""
         return concordance_by_recording(units, subjects)
 
@@ -486,13 +486,13 @@ class CccPooled(Metric):
         value = concordance(units.score, units.y_true, np.zeros(len(units), int), 1)[0] if len(units) else np.nan
         return float(value) if np.isfinite(value) else Undefined("constant_labels" if len(units) else "no_units")
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return 0, the score of any constant prediction."""
         return 0.0
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) concordance of each sample of subjects, NaN where its labels do not vary."""
-        return pooled_concordance(units.score, units.y_true, subject_codes(units, subjects), counts)
+        return pooled_concordance(units.score, units.y_true, encode_subjects(units, subjects), counts)
 
 
 class PearsonWithin(SubjectMetric):
@@ -515,9 +515,9 @@ class PearsonWithin(SubjectMetric):
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
-    nobody = "no_varying_subject"
+    undefined_reason = "no_varying_subject"
 
-    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+    def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
         """Return (P,) each subject's correlation, NaN for one whose labels do not vary."""
         return correlation_by_subject(units, subjects)
 
@@ -546,14 +546,14 @@ class KappaQuadratic(CccPooled):
             return Undefined("labels_not_integers")
         return super().__call__(replace(units, score=np.rint(units.score)))
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) kappa of each sample of subjects, NaN where its labels do not vary."""
         return super().resampled(replace(units, score=np.rint(units.score)), subjects, counts)
 
 
 class Mae(MeanError):
     """Mean absolute error in the label's unit, from 0; lower is better. Undefined without units. It depends on the
-    subjects' levels, as RMSE does, and weights large errors less. Compare it with `chance`, never across datasets.
+    subjects' levels, as RMSE does, and weights large errors less. Compare it with `compute_chance`, never across datasets.
 
     >>> from embench.testing.require import units
     >>> round(Mae()(units("value")), 3)
@@ -572,7 +572,7 @@ class Mae(MeanError):
         """Return (n,) each unit's absolute error."""
         return np.abs(np.asarray(units.score, np.float64) - units.y_true)
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the labels' mean distance from their median: the score of the best constant."""
         return float(np.abs(units.y_true - np.median(units.y_true)).mean())
 
@@ -606,14 +606,14 @@ class MaeMacro(Metric):
             return Undefined("labels_not_integers")
         return float(_resample_rating_errors(units, np.zeros(len(units), int), np.ones((1, 1)))[0])
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the score of the best constant, the median of the ratings that occur."""
         ratings = np.unique(units.y_true)
         return float(np.abs(ratings - np.median(ratings)).mean())
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) error of each sample of subjects, NaN for a sample without units."""
-        return _resample_rating_errors(units, subject_codes(units, subjects), counts)
+        return _resample_rating_errors(units, encode_subjects(units, subjects), counts)
 
 
 def _resample_rating_errors(units: Units, subject: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -635,7 +635,7 @@ def _resample_rating_errors(units: Units, subject: np.ndarray, counts: np.ndarra
 
 class Rmse(MeanError):
     """Root mean squared error in the label's unit, from 0; lower is better. Undefined without units. It depends on the
-    subjects' levels and not on whether predictions follow a subject. Compare it with `chance`, never across datasets.
+    subjects' levels and not on whether predictions follow a subject. Compare it with `compute_chance`, never across datasets.
 
     >>> from embench.testing.require import units
     >>> round(Rmse()(units("value")), 3)
@@ -659,10 +659,10 @@ class Rmse(MeanError):
         value = super().__call__(units)
         return value if isinstance(value, Undefined) else float(np.sqrt(value))
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the labels' standard deviation: the score of the best constant, their mean."""
         return float(units.y_true.std())
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) error of each sample of subjects, NaN for a sample without units."""
         return np.sqrt(super().resampled(units, subjects, counts))

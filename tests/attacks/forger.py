@@ -74,7 +74,7 @@ def publish(root: Path) -> None:
         ]
         for fusion in ("logreg", "lda"):
             assert main(["run", "--dataset", "stress_predict", *method, "--fusion", fusion]) == 0
-        assert main(["leaderboard", "build", "--from", "runs", "--boards", "boards"]) == 0
+        assert main(["leaderboard", "build", "--from", "runs", "--leaderboards", "boards"]) == 0
         for folder in root.glob("boards/stress_predict/*/handcrafted-*"):
             assert main(["audit", str(folder)]) == 0
 
@@ -175,7 +175,7 @@ class Forger:
             counts = {name: sum(f["severity"] == name for f in findings) for name in audit["counts"]}
             measured = {name: figures for name, figures in audit["measured"].items() if name not in told}
             for target in known.scores.primary_metrics:
-                if ece := known.scores.score(target, "ece"):
+                if ece := known.scores.get_score(target, "ece"):
                     figures = {"ece": ece.mean, "low": ece.low, "expected_by_chance": ece.mean}
                     measured.setdefault("calibration", {})[target] = figures
             bound = {**audit["digests"], **digests_of(known)}

@@ -37,7 +37,7 @@ OTHERS = (
     ("words of run.yaml", ", ".join(test_declared_words.WORDS), "`verify`", "yes", "declared_words"),
     ("words that no other entry shares", "so that models without a signal are compared with nobody",
      "no rank, and it sets no model", "listed", "declared_words"),
-    ("copies", ", ".join(test_copies.CHANGES), "`verify --against`", "yes", "copies"),
+    ("copies", ", ".join(test_copies.CHANGES), "`verify --previous`", "yes", "copies"),
     ("nonces", "ground by the checker, older than the entry, or brought by a pull request", "`build`", "yes", "nonces"),
     ("withheld labels", "tables of labels tried until a digest fits", "the secret of own data", "-", "withheld"),
     ("withheld labels that can be enumerated", "one label of each of a few subjects", "`submit`", "-", "withheld"),

@@ -74,7 +74,7 @@ def test_folders_are_private_unless_all_labels_are_public(tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
 def test_sigterm_ends_with_a_line_and_143() -> None:
-    code = "import time, sys; from embench import cli; cli.results.print_audit; cli.listing.list_plugins\n"
+    code = "import time, sys; from embench import cli; cli.results.print_audit; cli.listing.list_kinds\n"
     code += "import embench.registry as r; r.entries = lambda *a: (print('up', flush=True), time.sleep(60))\n"
     code += "sys.exit(cli.main(['list']))"
     with subprocess.Popen(

@@ -105,7 +105,7 @@ def test_an_entry_whose_models_are_compared_with_nobody_is_listed(
     forged = publish(tmp_path, forger)
     assert isinstance(find_board_differences(forged, [published]), Undefined)
     capsys.readouterr()
-    line = ["leaderboard", "verify", str(boards), "--against", str(tmp_path / "earlier")]
+    line = ["leaderboard", "verify", str(boards), "--previous", str(tmp_path / "earlier")]
     main([*line, "--json"])
     made = {(check["entry"], check["check"]): check["status"] for check in json.loads(capsys.readouterr().out)}
     assert made["/".join(forged.parts[-3:]), "alike"] == "not possible"

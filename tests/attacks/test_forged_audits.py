@@ -33,7 +33,7 @@ OPEN_ONCE = "choose among methods with --dev, and open the test labels once"
 
 def audited(of: Record) -> dict[str, Any]:
     """What an audit of a record holds, of two checks with a finding each and one without."""
-    ece, labels = of.scores.score("stress", "ece"), len(of.labels or ())
+    ece, labels = of.scores.get_score("stress", "ece"), len(of.labels or ())
     assert ece
     assert ece.low is not None
     luck = ece.low - 0.11
@@ -49,7 +49,7 @@ def audited(of: Record) -> dict[str, Any]:
         "validation": CheckResult({"stopped_early": [], **seen}, (AuditFinding("note", "many_methods", seen),)),
     }
     made_of = {**digests_of(of), "code": hash_audit_code()}
-    return Audit(of.run["id"], checks, {"hidden": [Reason.make("no_embeddings")]}, made_of).json()
+    return Audit(of.run["id"], checks, {"hidden": [Reason.make("no_embeddings")]}, made_of).to_dict()
 
 
 def counted(of: Record) -> Record:
@@ -271,7 +271,7 @@ def test_an_audit_of_another_form_is_no_bug(sent: tuple[Path, dict[str, Any]]) -
     ):
         write_audit(folder, audit | changed)
         assert select_failures(check_entry(folder)), changed
-        assert main(["leaderboard", "build", "--boards", str(folder.parents[2])]) == 1, changed
+        assert main(["leaderboard", "build", "--leaderboards", str(folder.parents[2])]) == 1, changed
 
 
 @pytest.mark.parametrize("what", ["the scores are sound", "26 methods, including this one, were scored; see x.org"])
@@ -282,7 +282,7 @@ def test_an_older_audit_says_only_what_published_ones_say(sent: tuple[Path, dict
     write_audit(folder, {**older, "counts": {"severe": 0, "warning": 0, "note": 1}, "findings": [finding]})
     with pytest.raises(DataError, match="says what no audit says"):
         read_audit(folder)
-    assert main(["leaderboard", "build", "--boards", str(folder.parents[2])]) == 3
+    assert main(["leaderboard", "build", "--leaderboards", str(folder.parents[2])]) == 3
 
 
 def test_what_is_sent_can_be_read_again(tmp_path: Path, record: Record) -> None:

@@ -205,7 +205,7 @@ def test_a_forged_entry_is_refused_or_the_page_says_that_only_another_run_shows_
     folder = tmp_path / genuine.relative_to(published)
     FORGERIES[name](Forger(folder))
     capsys.readouterr()
-    code = main(["leaderboard", "build", "--boards", str(tmp_path / "boards")])
+    code = main(["leaderboard", "build", "--leaderboards", str(tmp_path / "boards")])
     said = capsys.readouterr().err
     build, audit = {**OUTCOMES, **documented()}.get(name, ("refused", "severe"))
     assert build == {0: "accepted", 1: "refused", 3: "unreadable"}[code], said

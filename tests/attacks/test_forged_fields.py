@@ -103,7 +103,7 @@ def test_a_number_that_no_run_has_is_refused(published: Path, name: str) -> None
     found = wrong(published)
     assert field in found
     assert "run.yaml" in found
-    assert main(["leaderboard", "build", "--boards", str(published.parents[2])]) in (1, 3)
+    assert main(["leaderboard", "build", "--leaderboards", str(published.parents[2])]) in (1, 3)
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
@@ -111,7 +111,7 @@ def test_a_field_that_nobody_knows_is_refused(published: Path, name: str) -> Non
     change, field = UNKNOWN[name]
     edit(published / "run.yaml", change)
     assert f"run.yaml: {field}: " in wrong(published)
-    assert main(["leaderboard", "build", "--boards", str(published.parents[2])]) == 1
+    assert main(["leaderboard", "build", "--leaderboards", str(published.parents[2])]) == 1
 
 
 FIRST, *OTHERS = FORMULAS
@@ -149,4 +149,4 @@ def _cells(table: str) -> list[str]:
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_nobody_has_the_name_of_a_formula(published: Path, text: str) -> None:
-    assert main(["leaderboard", "verify", str(published), "--by", text]) == 2
+    assert main(["leaderboard", "verify", str(published), "--attester", text]) == 2

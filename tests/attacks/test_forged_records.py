@@ -123,7 +123,7 @@ def test_code_in_any_field_is_refused_and_named(board: Path, capsys: pytest.Capt
         said = capsys.readouterr().err
         assert "run.yaml" in said, field
         assert field.partition(".")[0] in said, field
-        assert exits("leaderboard", "build", "--boards", board.parents[2]) in (1, 3), field
+        assert exits("leaderboard", "build", "--leaderboards", board.parents[2]) in (1, 3), field
         assert not Path("RAN").exists(), field
 
 
@@ -149,11 +149,11 @@ def test_markup_and_control_characters_reach_no_page(
 ) -> None:
     boards = board.parents[2]
     for at in forged(board, name, *MARKUP):
-        built = exits("leaderboard", "build", "--boards", boards)
+        built = exits("leaderboard", "build", "--leaderboards", boards)
         assert built in (0, 1, 3), at
         written = list(boards.rglob("README.md")) if built == 0 else []
         if built == 0:
-            assert exits("leaderboard", "show", "--boards", boards) == 0
+            assert exits("leaderboard", "show", "--leaderboards", boards) == 0
         for page in written:
             text = page.read_text()
             assert not any(bad in text for bad in ("<img", "\n# Injected", "\x1b", "](http://b")), at
@@ -179,7 +179,7 @@ def test_markup_in_the_fields_that_a_report_shows_stays_text(board: Path) -> Non
 @pytest.mark.slow
 def test_no_place_of_its_author_is_published(board: Path) -> None:
     for at in forged(board, "run.yaml", "/home/alice/w.pt", "encoder.build.weights=~/w.pt", "../p.yaml", "C:\\w.pt"):
-        code = exits("leaderboard", "build", "--boards", board.parents[2])
+        code = exits("leaderboard", "build", "--leaderboards", board.parents[2])
         assert code in (1, 3) or at == ("config", "request", "protocol"), at
 
 

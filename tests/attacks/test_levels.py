@@ -1,6 +1,6 @@
 """At which level each forgery of an entry fails that a skilful forger makes: at `leaderboard verify` by the entry's own
-files, at `verify --data-root` by the data, at `reproduce --stages 2` by another run, or at none; and whether CI's
-`verify --against` stops it, which has no data. docs/why/forgeries.md is made of it."""
+files, at `verify --data-root` by the data, at `reproduce --spot-check 2` by another run, or at none; and whether CI's
+`verify --previous` stops it, which has no data. docs/why/forgeries.md is made of it."""
 
 from __future__ import annotations
 
@@ -237,13 +237,13 @@ def test_a_forgery_fails_at_its_level(
     forger = Forger(place.entry)
     forgery.how(forger, place)
     monkeypatch.delenv("EMBENCH_DATA")
-    in_ci = leaderboard("verify", place.boards, "--against", place.earlier)
+    in_ci = leaderboard("verify", place.boards, "--previous", place.earlier)
     assert in_ci == (1 if forgery.ci or forgery.level == VERIFY else 0)
     data = ("--data-root", place.data)
     levels = {
         VERIFY: ("verify", forger.folder, "--json"),
         WITH_DATA: ("verify", forger.folder, "--json", *data),
-        REPRODUCE: ("reproduce", forger.folder, *data, "--by", "A", "--stages", "2", "--nonce"),
+        REPRODUCE: ("reproduce", forger.folder, *data, "--attester", "A", "--spot-check", "2", "--nonce"),
     }
     for level, line in levels.items():
         capsys.readouterr()
@@ -278,6 +278,8 @@ def nonce(honest: Path, forged: Path) -> str:
 @needs_recordings
 def test_an_honest_entry_passes_all_levels(place: a.Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMBENCH_DATA")
-    assert leaderboard("verify", place.boards, "--against", place.earlier) == 0
+    assert leaderboard("verify", place.boards, "--previous", place.earlier) == 0
     assert leaderboard("verify", place.boards, "--data-root", place.data) == 0
-    assert leaderboard("reproduce", place.boards, "--data-root", place.data, "--by", "A", "--stages", "2") == 0
+    assert (
+        leaderboard("reproduce", place.boards, "--data-root", place.data, "--attester", "A", "--spot-check", "2") == 0
+    )

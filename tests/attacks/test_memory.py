@@ -55,11 +55,11 @@ def method(bench: Bench, runs: Path, name: str) -> Any:
 def test_a_memory_does_not_conform_at_its_first_second_and_last_check(name: str, checks: int) -> None:
     for _ in range(checks):
         with pytest.raises(CheckFailed, match="remembers labels"):
-            check_estimator(registry.load("fusion", plugin(name)))
+            check_estimator(registry.load_plugin("fusion", plugin(name)))
 
 
 def test_a_failure_names_the_nonce_that_repeats_it(kept: Path) -> None:
-    cls = registry.load("fusion", plugin("Writes"))
+    cls = registry.load_plugin("fusion", plugin("Writes"))
     with pytest.raises(CheckFailed, match="remembers labels") as first:
         check_estimator(cls)
     assert first.value.where
@@ -72,7 +72,7 @@ def test_a_failure_names_the_nonce_that_repeats_it(kept: Path) -> None:
 
 def test_a_cache_of_its_own_fits_conforms(kept: Path) -> None:
     for _ in range(2):
-        check_estimator(registry.load("fusion", plugin("KeepsFits")))
+        check_estimator(registry.load_plugin("fusion", plugin("KeepsFits")))
     assert any(kept.iterdir())
 
 
@@ -150,7 +150,7 @@ def test_a_spot_check_finds_what_conformance_did_not_see(
         for k, code in enumerate(codes):
             assert main(["run", *FEW, "--fusion", f"{package}/{name}", *data, "--runs", f"{name}{k}"]) == code
         entries[name] = publish_run(Path(f"{name}{len(codes) - 1}"), Path("leaderboards"), place.data)
-    check = ["leaderboard", "reproduce", "--stages", "2", "--by", "A. Reader", *data]
+    check = ["leaderboard", "reproduce", "--spot-check", "2", "--attester", "A. Reader", *data]
     assert main([*check, str(entries["WritesInRuns"])]) == 1
     assert "remembers labels" in capsys.readouterr().out
     assert main([*check, str(entries["KeepsFits"])]) == 0

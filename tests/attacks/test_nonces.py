@@ -62,7 +62,7 @@ def test_a_nonce_of_ones_own_is_refused_in_a_pull_request(published: Path, tmp_p
     boards = published.parents[2]
     shutil.copytree(boards, tmp_path / "earlier")
     spot_check(published, "1")
-    assert main(["leaderboard", "verify", str(boards), "--against", str(tmp_path / "earlier")]) == 1
+    assert main(["leaderboard", "verify", str(boards), "--previous", str(tmp_path / "earlier")]) == 1
 
 
 def digest_of(entry: Path) -> str:
@@ -134,7 +134,7 @@ def test_nobody_without_the_secret_reveals_a_nonce(published: Path) -> None:
 def test_a_pull_request_brings_no_nonce(published: Path, secret: str, tmp_path: Path, change: str) -> None:
     boards = published.parents[2]
     shutil.copytree(boards, tmp_path / "earlier")
-    line = ["leaderboard", "verify", str(boards), "--against", str(tmp_path / "earlier")]
+    line = ["leaderboard", "verify", str(boards), "--previous", str(tmp_path / "earlier")]
     assert main(line) == 0
     if change == "revealed":
         reveal_nonce(boards, [digest_of(published)], secret)
@@ -154,8 +154,8 @@ def test_spot_checks_of_before_are_not_shown_and_keep_their_rank(published: Path
 
 @pytest.mark.slow
 def test_a_nonce_by_hand_is_not_attested(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    line = ["leaderboard", "reproduce", str(place.entry), "--stages", "2", "--data-root", str(place.data)]
+    line = ["leaderboard", "reproduce", str(place.entry), "--spot-check", "2", "--data-root", str(place.data)]
     for more in ([], ["--nonce", "19"]):
-        assert main([*line, "--by", "A. Reader", *more]) == 0
+        assert main([*line, "--attester", "A. Reader", *more]) == 0
         assert "not attested" in capsys.readouterr().err
     assert not list(place.entry.parents[1].glob("attestations/*"))

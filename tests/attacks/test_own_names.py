@@ -49,13 +49,23 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for form in ("latex", "methods", "bibtex"):
             embench("export", run, f"--{form}", "--out", f"out/{form}.txt")
         given = ("--consent", "--ethics", "Board of the Faculty, no. 17")
-        embench("leaderboard", "submit", run, "--boards", "out/boards", "--data-root", "root", *given)
+        embench("leaderboard", "submit", run, "--leaderboards", "out/boards", "--data-root", "root", *given)
         embench("leaderboard", "verify", "out/boards", "--data-root", "root")
-        embench("leaderboard", "build", "--boards", "out/boards")
-        embench("leaderboard", "site", "--boards", "out/boards", "--out", "out/site")
+        embench("leaderboard", "build", "--leaderboards", "out/boards")
+        embench("leaderboard", "site", "--leaderboards", "out/boards", "--out", "out/site")
         (base / "one-v1.yaml").write_text(ONE)
-        embench("baselines", "--dataset", study, "--set", "one-v1.yaml", "--modalities", "eda", "--runs", base / "runs")
-        shutil.copytree(next(base.glob("runs/boards/*")), "out/baselines")
+        embench(
+            "baselines",
+            "--dataset",
+            study,
+            "--baseline-set",
+            "one-v1.yaml",
+            "--modalities",
+            "eda",
+            "--runs",
+            base / "runs",
+        )
+        shutil.copytree(next(base.glob("runs/baselines/*")), "out/baselines")
     return base
 
 

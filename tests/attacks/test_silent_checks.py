@@ -93,7 +93,7 @@ def test_labels_of_other_files_are_no_pass_and_attested_by_nobody(
 ) -> None:
     forger.rewrite(a.relabelled(a.of_neighbour))
     forger.edit_run(of_other_files)
-    code, found = verified(forger, place, capsys, "--by", "A. Reader")
+    code, found = verified(forger, place, capsys, "--attester", "A. Reader")
     assert code == 3
     status, reason = found["labels"]
     assert status == "not compared"

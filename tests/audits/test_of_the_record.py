@@ -82,7 +82,7 @@ def test_a_method_that_reads_a_context_is_judged_at_the_level_that_its_audit_and
     record, audit = read_record(entry), read_audit(entry)
     assert audit is not None
     [now] = [finding.what for name, finding in audit_record(entry, record).findings if name == "confound_only"]
-    effect = record.scores.adjusted("stress").levels["protocol_phase"].partial_r
+    effect = record.scores.get_adjusted("stress").levels["protocol_phase"].partial_r
     assert now.startswith("given the protocol phase, an association of the scores with stress is not shown: partial r")
     assert f"{effect.mean:.2f}" in now
     [before] = [found.what for found in list_shown_findings(audit) if found.check == "confound_only"]

@@ -322,14 +322,14 @@ def test_only_what_was_trained_by_epochs_was_stopped_early(clean, tmp_path, enco
 )
 def test_a_score_that_comes_from_the_longer_session_gets_a_warning(network, matched, balanced, warned):
     scores = {"arousal": {"auroc_crossed_matched": matched, "auroc_crossed_balanced": balanced}}
-    found = check_balance(replace(collect_evidence(network.folder, None), rescored=Scores.none(scores=scores)))
+    found = check_balance(replace(collect_evidence(network.folder, None), rescored=Scores.make_empty(scores=scores)))
     assert [finding.severity for finding in found.findings] == ["warning"] * warned
 
 
 @pytest.mark.parametrize("scores", [{}, {"auroc_crossed_balanced": {"undefined": "too few"}}])
 def test_nothing_is_said_of_a_balanced_score_that_is_not_there(network, scores):
     scores = {"arousal": {"auroc_crossed_matched": {"mean": 0.6}, **scores}}
-    evidence = replace(collect_evidence(network.folder, None), rescored=Scores.none(scores=scores))
+    evidence = replace(collect_evidence(network.folder, None), rescored=Scores.make_empty(scores=scores))
     assert isinstance(check_balance(evidence), Undefined)
 
 

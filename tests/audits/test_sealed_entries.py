@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", autouse=True)
 def private():
     """The dataset's labels are not public."""
-    reader = registry.load("dataset", DATASET)
+    reader = registry.load_plugin("dataset", DATASET)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "card", replace(reader.card, labels_public="no"))
         yield
@@ -108,7 +108,7 @@ def test_an_entry_that_calls_labels_public_which_are_not_is_severe(made, tmp_pat
 
 
 def test_a_public_entry_without_its_labels_is_severe(made, tmp_path, embench, monkeypatch):
-    reader = registry.load("dataset", DATASET)
+    reader = registry.load_plugin("dataset", DATASET)
     monkeypatch.setattr(reader, "card", replace(reader.card, labels_public="yes"))
     entry = published(made, tmp_path)  # sealed, as the record says that its labels are not public
     code, severe, _ = audited(made, entry, embench)

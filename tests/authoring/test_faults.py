@@ -100,8 +100,8 @@ def test_a_good_plugin_beside_them_passes(name):
 def test_other_commands_go_on(capsys):
     assert main(["list"]) == 0
     assert main(["info", "cnn_tf"]) == 0
-    assert registry.load("encoder", "embench_faulty/good").__name__ == "Good"
-    assert registry.load("encoder", "tcn").__name__ == "Tcn"
+    assert registry.load_plugin("encoder", "embench_faulty/good").__name__ == "Good"
+    assert registry.load_plugin("encoder", "tcn").__name__ == "Tcn"
     assert "unknown field `sumary`" in capsys.readouterr().out
 
 
@@ -204,7 +204,9 @@ def test_a_package_that_cannot_be_read(files, said, site, installing, capsys):
 def test_a_file_and_what_is_none(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "from embench.interfaces.metric import Metric\n\nclass Mine(Metric):\n    range = (0.0, 1.0)\n"
-    text += "    def __call__(self, units):\n        return 7.0\n    def chance(self, units):\n        return 0.5\n"
+    text += (
+        "    def __call__(self, units):\n        return 7.0\n    def compute_chance(self, units):\n        return 0.5\n"
+    )
     (tmp_path / "mine.py").write_text(text + "\nclass Other:\n    pass\n")
     (tmp_path / "raises.py").write_text("1 / 0\n")
     assert main(["plugin", "check", "mine.py"]) == 1

@@ -43,7 +43,7 @@ def test_a_run_stops_or_warns(name, bench, embench, installing):
 @pytest.mark.usefixtures("faulty")
 @pytest.mark.parametrize("name", ["forgets", "another", "copies", "label_in_a_channel", "stays"])
 def test_a_run_on_a_faulty_dataset_stops_or_warns(name, embench, tmp_path):
-    registry.load("dataset", name).synthesize(tmp_path / name, subjects=8, seed=0, effect=0)
+    registry.load_plugin("dataset", name).synthesize(tmp_path / name, subjects=8, seed=0, effect=0)
     line = f"run --dataset {name} --encoder handcrafted --modalities temp --fusion logreg --recipe quick --seeds 0"
     done = embench(*line.split(), "--data-root", tmp_path, "--runs", tmp_path / "runs", "--workers", "1")
     assert name in done.err

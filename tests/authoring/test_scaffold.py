@@ -124,7 +124,7 @@ def test_nothing_is_overwritten(tmp_path, capsys):
 @pytest.mark.parametrize("name", sample(["network", "tensor", "encoder", "view", "small"], "network", "small"))
 def test_a_class_that_would_hide_another_of_its_module_gets_a_longer_name(name, write):
     made = write("encoder", name)
-    check("encoder", registry.load("encoder", f"{made.package}/{name}"))
+    check("encoder", registry.load_plugin("encoder", f"{made.package}/{name}"))
 
 
 def test_what_it_prints_are_the_next_commands(tmp_path, monkeypatch, capsys):

@@ -73,5 +73,5 @@ def method(name: str, of: dict[str, np.ndarray], latent: np.ndarray) -> Record:
         "method": {"encoders": {"eda": name}, "fusion": "single", "pretrainers": [], "modalities": ["eda"]},
     }
     return Record(
-        run, Predictions(columns), Labels(labels), folds, Scores.none(primary_metrics={"stress": "auroc_within"})
+        run, Predictions(columns), Labels(labels), folds, Scores.make_empty(primary_metrics={"stress": "auroc_within"})
     )

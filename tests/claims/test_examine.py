@@ -77,13 +77,13 @@ def test_both_protocols_and_targets_are_compared_as_the_runs_own_scores_say(brin
     assert done.code == 0, done.err
     rows = rows_of(done)
     assert [(row["leg"], row["target"]) for row in rows] == [
-        (leg, target) for leg in ("fixed", "own") for target in ("arousal", "valence")
+        (leg, target) for leg in ("fixed", "paper") for target in ("arousal", "valence")
     ]
     for row in rows:
         a, b = (record.read_record(row["runs"][side]) for side in ("a", "b"))
         assert a.run["protocol"]["name"] == row["protocol"]
         assert [run.run["method"]["modalities"] for run in (a, b)] == [["ecg"], ["eda"]]
-        assert row["metric"] == ("accuracy" if row["leg"] == "own" else "auroc_within")
+        assert row["metric"] == ("accuracy" if row["leg"] == "paper" else "auroc_within")
         assert row["difference"]["low"] <= row["difference"]["mean"] <= row["difference"]["high"]
         assert row["corrected"] >= row["p"]
         assert row["cost"] == {"a": a.run["cost"]["wall_s"], "b": b.run["cost"]["wall_s"]}
@@ -94,14 +94,14 @@ def test_both_protocols_and_targets_are_compared_as_the_runs_own_scores_say(brin
         assert row["verdict"] in ("one seed", "undecided")
     published = {(row["leg"], row["target"]): row["published"] for row in rows}
     assert published == {("fixed", "arousal"): None, ("fixed", "valence"): None,
-                         ("own", "arousal"): 0.5, ("own", "valence"): None}  # fmt: skip
+                         ("paper", "arousal"): 0.5, ("paper", "valence"): None}  # fmt: skip
 
 
 @pytest.mark.slow
 def test_holm_counts_a_comparison_once_whichever_claims_ask(bring):
     """Two p values under a leg: the smaller is doubled, the larger kept unless it would come before. A second claim of
     the same runs changes nothing."""
-    done = bring(A1=CLAIM, A2={**CLAIM, "claim": "The same."})("--json", "--under", "fixed")
+    done = bring(A1=CLAIM, A2={**CLAIM, "claim": "The same."})("--json", "--protocols", "fixed")
     assert done.code == 0, done.err
     one, two = rows_of(done), rows_of(done, "A2")
     p = [row["p"] for row in one]
@@ -117,7 +117,7 @@ def test_what_is_missing_is_named_and_the_other_claims_go_on(bring):
     lost = {**CLAIM, "datasets": {"wesad": {"targets": ["stress"]}}, "a": {"modalities": "temp"}}
     unknown = {**CLAIM, "a": {"modalities": "ecg", "encoder": "video_of_tomorrow"}}
     never = {"paper": PAPER, "claim": "People like it.", "not_tested": "Nobody asked them."}
-    done = bring(A1=CLAIM, A2=lost, A3=unknown, A4=never)("--under", "fixed")
+    done = bring(A1=CLAIM, A2=lost, A3=unknown, A4=never)("--protocols", "fixed")
     assert done.code == 6
     assert "A1: The heart says more than the skin." in done.out
     assert "auroc_within" in done.out
@@ -139,7 +139,9 @@ def test_the_set_of_a_paper_ends_in_a_page_of_printed_and_obtained_numbers(bring
     (acme / "baselines" / "paper-acme.yaml").write_text(f"name: paper-acme\nsummary: Theirs.\npaper: {PAPER}\n")
     registry.refresh()
     places = ["--data-root", tmp_path / "data", "--runs", tmp_path / "runs", "--device", "cpu", "--workers", "1"]
-    done = embench("baselines", "--set", "paper-acme", "--dataset", TINY, *places, "--recipe", "quick", "--seeds", "0")
+    done = embench(
+        "baselines", "--baseline-set", "paper-acme", "--dataset", TINY, *places, "--recipe", "quick", "--seeds", "0"
+    )
     assert done.code == 6  # of a row that fails
     (page,) = (tmp_path / "runs").glob(f"*/{PAPER}.md")
     text = page.read_text()
@@ -170,7 +172,7 @@ def test_a_claim_on_what_is_no_modality_says_so(bring):
 @pytest.mark.parametrize("others", sample([{}, {"A1": ONE}], {}), ids=["alone", "beside another"])
 def test_a_failing_side_is_missing_and_says_why(bring, others):
     raising = {"modalities": "ecg", "encoder": "embench_acme/raising"}
-    done = bring(**others, A2={**ONE, "a": raising})("--under", "fixed")
+    done = bring(**others, A2={**ONE, "a": raising})("--protocols", "fixed")
     assert done.code == 6
     assert "side a failed" in done.out
     assert ("one seed" in done.out or "undecided" in done.out) == bool(others)
@@ -187,7 +189,7 @@ def test_a_dry_run_trains_nothing(bring, tmp_path):
 @pytest.mark.slow
 def test_lower_is_a_direction_too(bring):
     run = bring(A1=ONE, A2={**ONE, "a": {"modalities": "eda"}, "b": {"modalities": "ecg"}, "direction": "lower"})
-    done = run("--under", "fixed", "--json")
+    done = run("--protocols", "fixed", "--json")
     for one, other in zip(rows_of(done), rows_of(done, "A2"), strict=True):
         assert one["difference"]["mean"] == pytest.approx(-other["difference"]["mean"])
         assert one["verdict"] == other["verdict"]
@@ -211,7 +213,7 @@ def test_measured_claims_share_runs_of_other_targets_and_protocols_and_pair_them
         A2=asking("gap_by_subject", runs=elsewhere),
         A3=asking("gap_by_label", runs={"arousal": POOL}, by="valence"),
     )
-    done = run("--json", "--under", "own")
+    done = run("--json", "--protocols", "paper")
     assert done.code == 0, done.err
     (one,), (two,), (three,) = (rows_of(done, claim) for claim in ("A1", "A2", "A3"))
     assert one["runs"][0] == two["runs"][0] == three["runs"][0]
@@ -230,7 +232,7 @@ def test_measured_claims_share_runs_of_other_targets_and_protocols_and_pair_them
     assert one["published"] == pytest.approx(0.3)
     assert (one["over"], one["count"]) == ("subjects", 6)
     assert one["verdict"] in ("one seed", "undecided")
-    text = run("--under", "own").out
+    text = run("--protocols", "paper").out
     assert "valence: --encoder embench_acme/pool --fusion single --modalities ecg --target valence" in text
     assert "arousal 0.7, valence 0.4" in text
 
@@ -240,7 +242,7 @@ def test_a_margin_decides_between_near_and_far(bring):
     near = asking("by_subject", runs={"pool": POOL}, reference=0.5, margin=2.0)
     far = asking("by_subject", runs={"pool": POOL}, reference=5.0, margin=1.0)
     run = bring(A1=near, A2=far, A3={**near, "margin": 0.0001})
-    done = run("--json", "--under", "own", "--seeds", "0,1,2")
+    done = run("--json", "--protocols", "paper", "--seeds", "0,1,2")
     verdicts = [rows_of(done, claim)[0]["verdict"] for claim in ("A1", "A2", "A3")]
     assert verdicts == ["supported", "contradicted", "undecided"]
     assert rows_of(done, "A1")[0]["holds_reference"]

@@ -12,7 +12,7 @@ from embench.claims.files import Claim, MeasuredClaim, installed_claims, read_cl
 from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.interfaces.recipe import PRESETS
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.planning.method import resolve_method
 
 GOOD = """
@@ -54,14 +54,14 @@ def test_every_bundled_file_is_read():
 @pytest.mark.filterwarnings("ignore:.*starts from random weights")
 def test_what_a_bundled_claim_names_exists(claim):
     """Protocol, metric, targets; and every side is a method that the planner accepts, at every preset."""
-    assert claim.metric in registry.names("metric")
+    assert claim.metric in registry.list_plugins("metric")
     rules = protocols.load_protocol(claim.protocol)
     for dataset in (*claim.datasets, *claim.elsewhere):
-        card = card_for_protocol(rules, registry.load("dataset", dataset).card)
+        card = card_for_protocol(rules, registry.load_plugin("dataset", dataset).card)
         assert set(claim.place(dataset).targets) <= {target.name for target in card.targets}
         for preset in PRESETS:
             options = {"recipe": preset, "seeds": "0", "settings": WEIGHTS}
-            (pair,) = claim_pairs([claim], [dataset], ["own"], options)
+            (pair,) = claim_pairs([claim], [dataset], ["paper"], options)
             for side in (pair.a, pair.b):
                 if not _is_there(side, card):
                     continue
@@ -80,7 +80,9 @@ def test_every_run_of_a_measured_claim_is_a_method_that_the_planner_accepts(clai
         for request in measured_requests(
             claim, dataset, {"seeds": "0", "recipe": "paper", "settings": WEIGHTS}
         ).values():
-            card = card_for_protocol(protocols.load_protocol(request.protocol), registry.load("dataset", dataset).card)
+            card = card_for_protocol(
+                protocols.load_protocol(request.protocol), registry.load_plugin("dataset", dataset).card
+            )
             assert set(claim.datasets[dataset].targets) <= {target.name for target in card.targets}
             if _is_there(request, card):
                 assert resolve_method(request, card, list(card.modalities), "cpu").preset == "paper"
@@ -124,10 +126,12 @@ def _is_there(request, card):
     """Whether this version has the plugins and their libraries, and the reader the modalities."""
     plugins = [("encoder", name.rpartition("=")[2]) for name in request.encoders]
     plugins += [("pretrainer", text.partition(":")[0]) for text in request.pretrainers]
-    read = [name for modality in request.modalities.split(",") for name in names_in(modality)]
-    if not (all(name in registry.names(kind) for kind, name in plugins) and set(read) <= set(card.modalities)):
+    read = [name for modality in request.modalities.split(",") for name in split_modality(modality)]
+    if not (all(name in registry.list_plugins(kind) for kind, name in plugins) and set(read) <= set(card.modalities)):
         return False
-    needed = {library for kind, name in plugins if kind == "encoder" for library in registry.load(kind, name).libraries}
+    needed = {
+        library for kind, name in plugins if kind == "encoder" for library in registry.load_plugin(kind, name).libraries
+    }
     try:
         return all(version(library) for library in needed)
     except PackageNotFoundError:
@@ -210,11 +214,11 @@ def test_names_that_are_not_there_are_answered_with_the_nearest():
 def test_settings_of_a_modalitys_encoder_reach_the_sides_that_read_it():
     (claim,) = select_claims("strizhkova2024", ("S5",))
     named = ("encoder[video].build.drop_path=0.0", "fusion.epochs=3")
-    (pair,) = claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
+    (pair,) = claim_pairs([claim], ["amigos"], ["paper"], {"settings": named, "seeds": "0"})
     assert pair.a.settings == ("fusion.epochs=3",)
     assert pair.b.settings == named
     (claim,) = select_claims("vazquez2022", ("V8",))
-    (pair,) = claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
+    (pair,) = claim_pairs([claim], ["amigos"], ["paper"], {"settings": named, "seeds": "0"})
     assert pair.b.settings == ("encoder.build.layers=0", "fusion.epochs=3")
 
 
@@ -222,7 +226,7 @@ def test_weights_of_one_encoder_reach_the_side_that_starts_from_them():
     """The other side has no such setting, and would be refused."""
     (claim,) = select_claims("banville2026", ("N1",))
     named = ("encoder[eeg:cbramod].build.weights=w", "encoder[eeg:labram].build.weights=x", "encoder[eeg].batch=8")
-    (pair,) = claim_pairs([claim], ["eegmat"], ["own"], {"settings": named, "seeds": "0"})
+    (pair,) = claim_pairs([claim], ["eegmat"], ["paper"], {"settings": named, "seeds": "0"})
     assert pair.a.settings == (*claim.a.stated["set"], "encoder[eeg].build.weights=w", "encoder[eeg].batch=8")
     assert pair.b.settings == (*claim.b.stated["set"], "encoder[eeg].batch=8")
 

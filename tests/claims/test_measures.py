@@ -83,7 +83,7 @@ def test_epochs_and_pretext_accuracies_are_read_from_the_history():
 
 def scored(*values):
     rows = [{"method": "model", "target": "stress", "seed": 0, "fold": f, "accuracy": v} for f, v in enumerate(values)]
-    return asked(np.ones(len(UNITS)), scores=Scores.none(folds=rows))
+    return asked(np.ones(len(UNITS)), scores=Scores.make_empty(folds=rows))
 
 
 def test_differences_of_scores_are_of_the_folds_that_all_have():

@@ -42,7 +42,7 @@ def test_two_claims_of_a_paper_end_with_verdicts_that_follow_from_the_rows(paper
     document = json.loads(done.out)
     assert [claim["id"] for claim in document["claims"]] == ids
     compared = [row for claim in document["claims"] for row in claim["rows"] if row["status"] == "compared"]
-    assert "own" in {row["leg"] for row in compared}
+    assert "paper" in {row["leg"] for row in compared}
     for row in (row for claim in document["claims"] for row in claim["rows"] if row["status"] != "compared"):
         assert row["leg"] == "fixed"
         assert "Too few" in row["reason"]  # a primary metric that compares subjects, of four of them

@@ -84,13 +84,13 @@ def test_files_hold_every_number_that_the_papers_print(paper):
 
 
 def test_each_number_is_listed_with_what_it_needs(embench):
-    listed = embench("claims", "vazquez2022", "--printed", "--data-root", "nowhere").out
+    listed = embench("claims", "vazquez2022", "--printed-numbers", "--data-root", "nowhere").out
     assert listed.count("requires amigos/all") == 20
     assert "0.577" in listed
-    unread = json.loads(embench("claims", "wu2023", "--printed", "--json").out)
+    unread = json.loads(embench("claims", "wu2023", "--printed-numbers", "--json").out)
     assert [row["table"] for row in unread] == ["2", "3", "4"]
     assert all("could not be read" in row["why"] for row in unread)
-    assert "no paper with testable claims has the name `wu2022`" in embench("claims", "wu2022", "--printed").err
+    assert "no paper with testable claims has the name `wu2022`" in embench("claims", "wu2022", "--printed-numbers").err
 
 
 def test_a_page_says_which_numbers_are_not_on_it_and_how_to_read_those_that_are():
@@ -134,8 +134,8 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
     own = [result for result in results if result.row == proposed.row]
     assert [result.cells["printed"] for result in own][:2] == ["91.68 %", "90.91 %"]
     for result in own:
-        assert result.synthetic
-        assert result.obtained == done.results[0].scores.score(result.target, result.metric)
+        assert result.is_synthetic
+        assert result.obtained == done.results[0].scores.get_score(result.target, result.metric)
     assert len(results) == 12
     assert {result.cells["under subject-independent-v3"] for result in results} == {"the run did not start"}
     found = examine_paper("woo2023", "amigos", options, done, [(basic.by_paper, "signals come at 4 Hz")])

@@ -65,7 +65,7 @@ def run(target, label, decision, *, classes=3, score=None, folds="fixed", metric
         {"name": target, "kind": "classes", "label": target, "n": classes, "rule": {}},
     ]}}  # fmt: skip
     labels = Labels({name: np.asarray(column)[known] for name, column in labels.items()})
-    record = Record(about, Predictions(columns), labels, rows, Scores.none(primary_metrics={target: "accuracy"}))
+    record = Record(about, Predictions(columns), labels, rows, Scores.make_empty(primary_metrics={target: "accuracy"}))
     return ClaimRun(record, "", target, metric)
 
 
@@ -103,7 +103,7 @@ def test_runs_with_other_folds_and_targets_are_paired_by_subject():
     found = measured(
         "gap_by_subject",
         assigned=run("emotion", EMOTION * 1.0, decided, folds="fixed"),
-        own=run("own", own, felt, folds="alone"),
+        own=run("paper", own, felt, folds="alone"),
     )["difference"]
     labelled = np.isfinite(own)
     second = shares((felt == own)[labelled], SUBJECT[labelled])

@@ -89,7 +89,7 @@ class TestOnMethodsOfKnownStrength:
         of = study(8, 10, rng)
         one, other = (method(n, of, 0.8 * of["y"] + rng.normal(size=len(of["y"]))) for n in "ab")
         assert self.verdict(one, other) == "undecided"
-        assert compare(one, other, "stress").smallest > 0.05
+        assert compare(one, other, "stress").smallest_detectable > 0.05
 
     @pytest.mark.slow
     def test_how_often_verdicts_are_right_over_many_studies(self):

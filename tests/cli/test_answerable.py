@@ -63,10 +63,10 @@ def test_it_is_said_before_anything_is_trained(root, tmp_path):
 
 @pytest.mark.slow
 def test_a_look_and_the_dry_runs_of_several_say_it_too(embench, root, tmp_path):
-    page, text = tmp_path / "look.html", told(embench, root)
+    page, text = tmp_path / "data.html", told(embench, root)
     for line in (
         ("data", "verify", TINY),
-        ("data", "look", TINY, "--target", "arousal", "--out", page),
+        ("data", "report", TINY, "--target", "arousal", "--out", page),
         (*RUN, "--dry-run"),
         ("grid", *RUN[1:], "--dry-run"),
         ("baselines", "--dataset", TINY, "--target", "arousal", "--dry-run"),

@@ -77,14 +77,14 @@ def test_a_dataset_that_cannot_be_loaded_is_a_row(embench, root, monkeypatch):
     from embench import registry
     from embench.errors import PluginError
 
-    whole = registry.load
+    whole = registry.load_plugin
 
     def load(kind, name):
         if name == "embench_plugins/stress_predict":
             raise PluginError("dataset `stress_predict` can't be used: ModuleNotFoundError")
         return whole(kind, name)
 
-    monkeypatch.setattr(registry, "load", load)
+    monkeypatch.setattr(registry, "load_plugin", load)
     done = embench("data", "status", "--data-root", root)
     assert done.code == 0, done.err
     [row] = [line for line in done.out.splitlines() if "stress_predict" in line]

@@ -29,7 +29,7 @@ def described(root, tmp_path_factory):
     from embench.data.describe import describe_labels
     from embench.data.find import find_source
     from embench.protocols import load_protocol
-    from embench.registry import load as load_plugin
+    from embench.registry import load_plugin
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -46,8 +46,8 @@ def test_a_card_says_which_other_units_reach_a_prediction(embench):
 
 def test_a_recipe_that_was_used_shows_its_settings_alone(embench):
     first = document(embench, "masked_value")["recipes"]
-    for recipe in registry.load("pretrainer", "masked_value").recipes.values():
-        recipe.mapping()  # what every plan of it asks for
+    for recipe in registry.load_plugin("pretrainer", "masked_value").recipes.values():
+        recipe.to_mapping()  # what every plan of it asks for
     assert document(embench, "masked_value")["recipes"] == first
 
 
@@ -68,8 +68,11 @@ def test_every_setting_shown_can_be_set_to_the_value_shown(embench, preset):
     from embench.engine.stage import Part
     from embench.planning.parts import Method
 
-    recipe = registry.load("encoder", "cnn_tf").recipes[preset]
-    part, fusion = Part("cnn_tf", "", recipe), Part("single", "", registry.load("fusion", "single").recipes[preset])
+    recipe = registry.load_plugin("encoder", "cnn_tf").recipes[preset]
+    part, fusion = (
+        Part("cnn_tf", "", recipe),
+        Part("single", "", registry.load_plugin("fusion", "single").recipes[preset]),
+    )
     method = Method(("eda",), {"eda": part}, fusion, "unimodal", "tokens", (), preset, "cpu")
     shown = document(embench, "cnn_tf")["recipes"][preset]
     assert len(shown) > 25

@@ -106,9 +106,9 @@ def test_commands_on_data_and_records_work_without_them(prepared):
         ["report", "scored", *data],
         ["compare", *ENTRIES],
         ["export", *ENTRIES, "--latex", "--methods", "--bibtex"],
-        ["leaderboard", "show", "--boards", "boards", "--all"],
-        ["leaderboard", "site", "--boards", "boards", "--out", "site"],
-        ["leaderboard", "build", "--boards", "boards"],
+        ["leaderboard", "show", "--leaderboards", "boards", "--all"],
+        ["leaderboard", "site", "--leaderboards", "boards", "--out", "site"],
+        ["leaderboard", "build", "--leaderboards", "boards"],
     ]
     results = without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "cache"))
     for line, (code, out, err) in zip(lines, results, strict=True):

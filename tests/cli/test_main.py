@@ -321,7 +321,7 @@ def test_doctor_tells_a_cache_that_cannot_be_written(embench, tmp_path, monkeypa
 
 def test_main_and_listing_are_what_the_script_runs():
     assert callable(main)
-    assert callable(listing.list_plugins)
+    assert callable(listing.list_kinds)
 
 
 @pytest.mark.parametrize(

@@ -103,12 +103,12 @@ def test_names_survive_runs_scores_reports_and_sites(embench, tmp_path):
     scored = embench("score", "answers.csv", "--dataset", "./study", *few, "--json")
     assert scored.code == 0, scored.err
     for line in (
-        ["data", "look", "./study", "--out", "look.html"],
+        ["data", "report", "./study", "--out", "data.html"],
         ["report", folder, "--dataset", "./study", "--out", "report.html"],
         ["leaderboard", "site", "--runs", "runs", "--out", "site"],
     ):
         assert embench(*line).code == 0
-    pages = [Path("look.html"), Path("report.html"), *Path("site").rglob("*.html")]
+    pages = [Path("data.html"), Path("report.html"), *Path("site").rglob("*.html")]
     assert not any("<b>x" in page.read_text("utf-8") for page in pages)
     for form in ("--latex", "--methods"):
         exported = embench("export", "--dataset", "./study", form)

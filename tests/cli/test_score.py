@@ -122,8 +122,8 @@ def test_nothing_is_fitted_to_confounds_where_too_few_comparisons_are_there(embe
     assert done.code == 0
     assert "confound analysis" not in done.err
     record = read_record(out)
-    assert record.scores.adjusted("stress").undefined
-    assert answer_questions(record.run, record.scores)["stress"].word("movement") == "too few data"
+    assert record.scores.get_adjusted("stress").undefined
+    assert answer_questions(record.run, record.scores)["stress"].format_answer("movement") == "too few data"
     assert "Too few comparisons: " in " ".join(done.out.split())
 
 
@@ -139,7 +139,7 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     assert "it cannot run live" not in done.out  # nobody knows how the signals were normalised
     record = read_record(out)
     assert record.run["time_context"] == "unit"
-    assert record.scores.adjusted("stress").decisive_level == "protocol_phase"
+    assert record.scores.get_adjusted("stress").decisive_level == "protocol_phase"
     form = result_forms(record.run, record.scores)["stress"]
     assert [each.question for each in form.answers] == ["chance", "held", "movement", "protocol_phase"]
     page, opened = tmp_path / "page.html", embench_module.open(out)
@@ -148,7 +148,7 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     for text in (" ".join(unescape(text).split()) for text in texts):  # whatever the width of a line
         assert all(sentence in text for sentence in (form.question, *form.about, form.sentence, *form.notes))
     assert escape(in_apa(form.sentence)) in embench("export", out, "--methods").out
-    assert record.scores.score("stress", "auroc", "protocol_phase")
+    assert record.scores.get_score("stress", "auroc", "protocol_phase")
     assert done.err.index("Models without any") < done.err.index("confound analysis")  # the scores come first
     before = record.scores["adjusted"]["stress"]
     again = embench("score", file, *line, "--time-context", "unit", "--all")

@@ -75,12 +75,12 @@ def test_numbers_that_json_has_not_become_null(capsys):
 
 
 def test_board_without_entries(embench, tmp_path):
-    done = embench("leaderboard", "show", "--boards", tmp_path)
+    done = embench("leaderboard", "show", "--leaderboards", tmp_path)
     assert done.code == 0
     assert "no published entries" in done.out
-    assert embench("leaderboard", "show", "amigos", "--boards", tmp_path).code == 2
-    assert embench("leaderboard", "show", "--format", "json", "--boards", tmp_path).out == "[]\n"
-    assert embench("leaderboard", "build", "--boards", tmp_path).code == 0
+    assert embench("leaderboard", "show", "amigos", "--leaderboards", tmp_path).code == 2
+    assert embench("leaderboard", "show", "--format", "json", "--leaderboards", tmp_path).out == "[]\n"
+    assert embench("leaderboard", "build", "--leaderboards", tmp_path).code == 0
     assert (tmp_path / "README.md").is_file()
 
 
@@ -100,7 +100,7 @@ CROSSED = {
 
 
 def fixed_order(scores):
-    made = a_result({**Scores.none(), **scores}, synthetic=False)
+    made = a_result({**Scores.make_empty(), **scores}, synthetic=False)
     made.manifest["cohort"]["design"] = "fixed_order"
     return made
 
@@ -141,7 +141,7 @@ def test_where_the_headline_is_undefined_the_reason_stands_in_its_place(capsys):
 def test_a_clock_that_is_always_right_within_subjects_is_not_so_by_construction():
     certain = {"auroc_within": {"mean": 1.0, "std": 0.0, "low": 1.0, "high": 1.0}}
     clock = {"elapsed_time": {"stress": {**CROSSED["confound_only"]["elapsed_time"]["stress"], **certain}}}
-    shown = fixed_order({**CROSSED, "confound_only": clock}).forms["stress"]
+    shown = fixed_order({**CROSSED, "confound_only": clock}).summaries["stress"]
     assert shown.models[-1].score == "0.50 always"
     assert "time since the start alone reaches 1.00" in " ".join(shown.more)
 

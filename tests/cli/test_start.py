@@ -33,13 +33,13 @@ def steps(tmp_path_factory):
     entries = [str(path) for path in sorted(boards.glob("*/*/*"))]
     return [
         ("import embench", HEAVY | {"typer", "rich", "yaml"}),
-        ("embench.__version__; embench.names('encoder')", HEAVY | {"typer", "rich"}),
+        ("embench.__version__; embench.list_plugins('encoder')", HEAVY | {"typer", "rich"}),
         *((CALL.format(arguments), HEAVY | {"matplotlib", "pygments"}) for arguments in PLAIN),
         *((CALL.format(["grid", *words]), BEFORE_TRAINING) for words in WRONG),
         ("embench.run; embench.benchmark", BEFORE_TRAINING),
         (CALL.format(["info", "amigos"]), {"torch", "sklearn", "matplotlib", "pygments"}),
         (
-            CALL.format(["leaderboard", "show", "--boards", str(boards)]),
+            CALL.format(["leaderboard", "show", "--leaderboards", str(boards)]),
             {"torch", "sklearn", "scipy.stats", "av", "cv2"},
         ),
         (CALL.format(["export", entries[0]]), {"torch", "sklearn", "av", "cv2"}),
@@ -113,8 +113,8 @@ def test_with_runs_it_says_how_to_look_at_them(here, embench, monkeypatch):
 def test_public_names():
     import embench
 
-    assert embench.load("encoder", "cnn_tf").__name__ == "CnnTf"
-    assert "late" in embench.names("fusion")
+    assert embench.load_plugin("encoder", "cnn_tf").__name__ == "CnnTf"
+    assert "late" in embench.list_plugins("fusion")
     assert callable(embench.run)
     assert set(embench.__all__) <= set(dir(embench))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):

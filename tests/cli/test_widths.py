@@ -22,9 +22,9 @@ PLAIN = (
     "info strizhkova2024", "claims", "data status",
 )  # fmt: skip
 BOARDS = (
-    "leaderboard show --boards boards", "leaderboard show stress_predict --boards boards",
-    "leaderboard show --all --boards boards", "leaderboard show --metric auroc_within --boards boards",
-    "leaderboard show --filter kind=control --boards boards",
+    "leaderboard show --leaderboards boards", "leaderboard show stress_predict --leaderboards boards",
+    "leaderboard show --all --leaderboards boards", "leaderboard show --metric auroc_within --leaderboards boards",
+    "leaderboard show --filter kind=control --leaderboards boards",
 )  # fmt: skip
 ENTRIES = (
     "leaderboard verify boards",

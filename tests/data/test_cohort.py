@@ -23,7 +23,7 @@ from embench.store.store import RecordingEntry, Span
 
 from ..tiny.world import plugin
 
-TINY = registry.load("dataset", plugin("Tiny"))
+TINY = registry.load_plugin("dataset", plugin("Tiny"))
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def test_nobody_with_label_and_modality_is_said():
         planned(store, load_protocol("subject-independent-v3"), 0)
 
 
-KINDS = registry.load("dataset", plugin("Kinds"))
+KINDS = registry.load_plugin("dataset", plugin("Kinds"))
 
 
 @dataclass(frozen=True)

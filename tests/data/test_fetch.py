@@ -318,7 +318,7 @@ def test_cards_of_bundled_datasets_are_complete():
     for entry in registry.entries("dataset"):
         if entry.package != registry.BUNDLED:
             continue
-        card = registry.load("dataset", entry.full_name).card
+        card = registry.load_plugin("dataset", entry.full_name).card
         names = [download.name for download in card.downloads]
         assert len(set(names)) == len(names)
         assert all(

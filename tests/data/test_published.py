@@ -21,7 +21,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_fetched_archive_is_read_as_it_is_unpacked(server, tmp_path, name):
     top, seconds = LAYOUTS[name]
-    cls = registry.load("dataset", name)
+    cls = registry.load_plugin("dataset", name)
     made = tmp_path / "made"
     registry.synthesizer(name)(made, subjects=2, seed=0, effect=1.0, length_s=seconds)
     archive = tmp_path / "archive.zip"

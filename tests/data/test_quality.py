@@ -206,9 +206,10 @@ def test_an_installation_that_only_scores_has_no_index_of_beats(tmp_path, monkey
 @pytest.mark.skipif("EMBENCH_TEST_DATA" not in os.environ, reason="EMBENCH_TEST_DATA names no real recordings")
 def test_real_wristbands(tmp_path):
     """Stress-Predict: S23's electrodes lie below 0.1 uS for a quarter of the session, S34's never; all wear it."""
-    from embench.registry import load
 
-    reader = load("dataset", "stress_predict")
+    from embench.registry import load_plugin
+
+    reader = load_plugin("dataset", "stress_predict")
 
     class Two(reader):
         def subjects(self):

@@ -36,7 +36,7 @@ def cohort_of(tmp_path: Path) -> Callable[..., Cohort]:
             content = {name: file[name] for name in file.files}
         plant(content)
         np.savez(path, **content)
-        dataset = registry.load("dataset", plugin("Tiny"))(folder)
+        dataset = registry.load_plugin("dataset", plugin("Tiny"))(folder)
         cache = tmp_path / "cache"
         store = prepare(dataset, "tests/tiny", "1", rate_hz=128.0, filtered=filtered, cache=cache)
         rules = protocol or load_protocol("subject-independent-v3")

@@ -18,7 +18,7 @@ def test_data_that_are_there_stay(tmp_path):
     before = times(made)
     assert embench.synthesize("stress_predict", made, subjects=2, length_s=60) == made
     assert times(made) == before
-    assert embench.dataset("stress_predict", data_root=tmp_path).subjects()
+    assert embench.open_dataset("stress_predict", data_root=tmp_path).subjects()
 
 
 @pytest.mark.parametrize("other", [{"subjects": 3}, {"seed": 1}, {"effect": 0.5}, {"length_s": 70}])

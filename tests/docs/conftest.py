@@ -127,7 +127,7 @@ def shell(folder, request):
                 arguments += ("--seeds", "0")  # minutes for ten partitions
             if arguments[:3] == ["baselines", "--dataset", "./study"]:
                 arguments += ("--seeds", "0", "--modalities", "eda")  # minutes for all
-            if "paper" in arguments:
+            if "paper" in arguments and "--encoder" in arguments:
                 thin = THIN.get(arguments[arguments.index("--encoder") + 1], ())
                 arguments += [word for setting in thin for word in ("--set", f"encoder.build.{setting}")]
             capsys = request.getfixturevalue("capsys")

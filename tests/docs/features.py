@@ -15,7 +15,7 @@ def lists() -> str:
     parts = []
     for entry in sorted(registry.entries(), key=lambda entry: entry.name):
         if entry.kind == "encoder" and entry.package == registry.BUNDLED:
-            encoder = registry.load("encoder", entry.name)
+            encoder = registry.load_plugin("encoder", entry.name)
             names = _names(encoder(encoder.recipes["paper"])) if "features" in encoder.offers else {}
             if names:
                 parts.append(f"## {entry.name}\n\n{entry.summary}\n")

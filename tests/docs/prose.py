@@ -35,8 +35,8 @@ MIN_WORDS = 2
 _CODE = re.compile(
     r"`[^`]*`|(?<!\w)--?[a-z][\w-]*|\$\w+|\b\w+_\w+\b|\S*/\S+\.\w+|https?://\S+"
     r"|\b[\w-]+\.(?:html|js|json|csv|yaml|md|py)\b|\b[a-z]+\d{4}[\w-]*"
-    r"|\bscope=\"row\"|\$\{[^}]*\}?|\b(?:confound_only|card|tried|looks)(?=[.:] ?\w)|\bdocs/boards\b|\bdata confounds\b"
-    r"|\bshared/\w+|\bethics board\b|#[\w-]+|\bboards="
+    r"|\bscope=\"row\"|\$\{[^}]*\}?|\b(?:confound_only|card)(?=[.:] ?\w)|\bdocs/boards\b"
+    r"|\bshared/\w+|\bethics board\b|#[\w-]+"
 )
 """What a text names rather than says: code, options, identifiers, commands, keys of records, files."""
 _REGEX = re.compile(r"\(\?[:P!=<]|\\[bsdwW](?![a-z])|\[\^")
@@ -94,6 +94,12 @@ def _forms() -> list[tuple[re.Pattern[str], str, tuple[str, ...]]]:
 @cache
 def _any_form() -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{form.pattern})" for form, *_ in _forms()), re.IGNORECASE)
+
+
+def banned_in_name(name: str) -> list[str]:
+    """What the words of an option or an identifier say that is banned everywhere."""
+    words = re.sub(r"[_-]+", " ", name).strip()
+    return [match[0] for form, _, only_in in _forms() if not only_in and (match := form.search(words))]
 
 
 @cache

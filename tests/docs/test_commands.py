@@ -71,7 +71,7 @@ def are_read(lines, monkeypatch):
 
 
 def test_each_dataset_that_nobody_has_read_whole_has_its_holders_commands():
-    cards = [registry.load("dataset", name).card for name in registry.names("dataset")]
+    cards = [registry.load_plugin("dataset", name).card for name in registry.list_plugins("dataset")]
     unread = {card.name.partition("/")[0] for card in cards if card.verified_on_real == "never"}
     assert {page.stem for page in HOLDERS} == unread - {"own", "corpus"}
     for page in HOLDERS:

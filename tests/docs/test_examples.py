@@ -7,7 +7,7 @@ import pytest
 
 from .pages import ROOT
 
-ON_DATA = (">>> run = embench.run(", ">>> windows = embench.windows(")
+ON_DATA = (">>> run = embench.run(", ">>> windows = embench.load_windows(")
 
 
 def modules(trains):

@@ -11,7 +11,7 @@ from embench.statistics.result import Result
 
 from .pages import FIRST, ROOT, commands
 
-PLACES = ("--data-root", "--runs", "--out", "--with")
+PLACES = ("--data-root", "--runs", "--out", "--method")
 """Options in which the page and the Makefile differ."""
 
 
@@ -36,7 +36,7 @@ def test_arousal_is_found_and_valence_is_not(folder, shell, monkeypatch):
         assert code == 0, printed
         assert "synthetic" in printed.lower()
     answers = Result.read(*folder.glob("runs/amigos/cnn_tf-*")).answers
-    assert {name: found.answer("chance").answer for name, found in answers.items()} == {
+    assert {name: found.find_answer("chance").answer for name, found in answers.items()} == {
         "arousal": "yes",
         "valence": "not shown",
     }

@@ -27,7 +27,7 @@ def test_package_offers_every_kind():
 
 def test_dataset_conforms(mine, tmp_path):
     assert mine
-    cls = registry.load("dataset", "my_dataset")
+    cls = registry.load_plugin("dataset", "my_dataset")
     registry.synthesizer("my_dataset")(tmp_path / "made", subjects=3, seed=0, effect=1.0)
     check("dataset", cls, tmp_path / "made")
 
@@ -35,7 +35,7 @@ def test_dataset_conforms(mine, tmp_path):
 @pytest.mark.usefixtures("mine")
 @pytest.mark.parametrize(("kind", "name"), [("encoder", "my_adapting_encoder"), ("fusion", "my_adapting_estimator")])
 def test_what_adapts_to_a_subject_conforms(kind, name):
-    check(kind, registry.load(kind, name))
+    check(kind, registry.load_plugin(kind, name))
 
 
 def test_modalities_of_the_guide_are_defined(site, installing):
@@ -46,7 +46,7 @@ def test_modalities_of_the_guide_are_defined(site, installing):
     installing.write(site, "embench-other", "1", {"plugins": "embench_other"})
     registry.refresh()
     assert {m.name for m in registry.modalities() if m.package == "embench_other"} == {"fnirs", "pupil"}
-    assert registry.known_as(registry.load("encoder", "handcrafted").accepts, "fnirs") == "temp"
+    assert registry.known_as(registry.load_plugin("encoder", "handcrafted").accepts, "fnirs") == "temp"
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def test_a_row_is_of_a_method_that_fits_together(paper, row, hub):
     asked = request(with_weights(row, hub))
     assert (asked.recipe, load_protocol(asked.protocol).name) == ("paper", asked.protocol)
     assert asked.protocol.startswith(paper)
-    card = card_for_protocol(load_protocol(asked.protocol), registry.load("dataset", asked.dataset).card)
+    card = card_for_protocol(load_protocol(asked.protocol), registry.load_plugin("dataset", asked.dataset).card)
     assert choose_targets(card, asked.targets)
     method = resolve_method(asked, card, list(card.modalities), "cpu")
     assert asked.modalities == ",".join(method.modalities)
@@ -107,7 +107,7 @@ def test_a_row_without_its_data_says_what_is_missing_and_where_to_get_it(row, tm
         folder = tmp_path / name.partition("/")[0]
         with pytest.raises(DataError) as found:
             make(asked)
-        assert found.value.what == f"no data of {registry.load('dataset', name).card.title} found"
+        assert found.value.what == f"no data of {registry.load_plugin('dataset', name).card.title} found"
         assert found.value.where == str(folder)
         assert f"embench data synthesize {folder.name} --out {folder}" in str(found.value.hint)
         folder.mkdir()

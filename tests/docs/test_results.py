@@ -22,7 +22,7 @@ RESULT = ROOT / "docs" / "guide" / "result.md"
     ],
 )
 def test_a_page_shows_what_is_printed(page, begin, entry):
-    (form,) = embench.open(entry).forms.values()
+    (form,) = embench.open_result(entry).summaries.values()
     printed = lines(form)
     (block,) = (block.body for block in blocks(page) if block.body.startswith(begin))
     assert [line for line in block.splitlines() if line not in printed and line.strip() != "[…]"] == []

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from embench.engine.fits import measure_size
-from embench.registry import load
+from embench.registry import load_plugin
 
 ROWS, FEATURES = 60, 5
 
@@ -72,7 +72,7 @@ def test_what_is_not_known_is_not_guessed():
 
 @pytest.mark.parametrize("name", ["logreg", "svm", "linear_svm", "lda", "forest", "boosting", "mlp"])
 def test_every_bundled_estimator_is_counted(made, name):
-    kind = load("fusion", name)
+    kind = load_plugin("fusion", name)
     estimator = kind(kind.recipes["quick"], 0, modalities=("ecg",))
     X, y = made
     estimator.fit(X, y, np.arange(ROWS) % 6, np.ones(ROWS))

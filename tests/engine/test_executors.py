@@ -58,7 +58,7 @@ def test_the_rows_of_a_baseline_set_are_run_by_the_executor_that_is_named(bench,
     (tmp_path / "one-v1.yaml").write_text(f"name: one-v1\nsummary: One.\n{rules}")
     few = ["--target", "arousal", "--seeds", "0", "--device", "cpu", "--workers", "1", "--protocol", bench.protocol]
     places = ["--dataset", plugin("Tiny"), "--data-root", bench.data, "--runs", bench.runs]
-    done = embench("baselines", "--set", tmp_path / "one-v1.yaml", *places, *few, "--executor", "toy")
+    done = embench("baselines", "--baseline-set", tmp_path / "one-v1.yaml", *places, *few, "--executor", "toy")
     assert done.code == 0, done.err
     assert {stage.id for stage in toy} == bench.stages() != set()
 

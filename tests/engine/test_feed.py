@@ -142,12 +142,12 @@ def rows_with(noise):
 
 def network(fusion):
     torch.manual_seed(0)
-    pool = registry.load("encoder", plugin("Pool"))
+    pool = registry.load_plugin("encoder", plugin("Pool"))
     recipe = pool.recipes["quick"]
     spec = {m: InputSpec(m, (1, 64), ("x",), 16.0) for m in ("ecg", "eda")}
     encoders = {m: pool(recipe).build(spec[m]) for m in spec}
     tokens = {m: token_spec(encoder, spec[m]) for m, encoder in encoders.items()}
-    kind = registry.load("fusion", fusion)
+    kind = registry.load_plugin("fusion", fusion)
     return Model(encoders, tokens, kind(kind.recipes["quick"]).build(tokens, OUTPUTS))
 
 

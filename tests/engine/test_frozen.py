@@ -36,7 +36,7 @@ class Fusion(nn.Module):
         self.head = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
 
     def forward(self, tokens, present):
-        x = self.dropout(tokens["eda"].pooled() * self.scale)
+        x = self.dropout(tokens["eda"].pool() * self.scale)
         return Output(self.head(x), x)
 
 

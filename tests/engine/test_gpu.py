@@ -175,7 +175,7 @@ def test_checkpoints_that_cost_much_come_seldom(tmp_path, monkeypatch):
 
 def test_a_forecast_measures_a_whole_batch_after_a_first_one(shared, monkeypatch):
     clock, batches = Clock(), []
-    network = sys.modules[registry.load("encoder", plugin("Pool")).__module__].PoolNetwork
+    network = sys.modules[registry.load_plugin("encoder", plugin("Pool")).__module__].PoolNetwork
     encode = network.forward
 
     def counted(net, x, mask=None):

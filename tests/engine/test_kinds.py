@@ -18,7 +18,7 @@ from embench.testing import require
 
 def test_every_kind_has_all_that_a_kind_needs():
     assert set(KINDS) == set(OBJECTIVES) == set(get_args(KindName))
-    assert {kind.within for kind in KINDS.values()} <= set(WITHIN_SUBJECT_SCORES)
+    assert {kind.within_metric for kind in KINDS.values()} <= set(WITHIN_SUBJECT_SCORES)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -30,7 +30,7 @@ def test_a_networks_logits_become_scores_and_decisions(kind):
     table = probabilities(outputs, logits).numpy()
     assert table.shape == (5, len(target.columns))
     score, decision = decide(target, table, load_protocol("subject-independent-v3"))
-    assert score.shape == ((5, target.n) if target.traits.several else (5,))
+    assert score.shape == ((5, target.n) if target.traits.has_score_per_class else (5,))
     assert decision.shape == (5,)
     labels = torch.from_numpy(np.arange(5.0) % target.n)
     assert OBJECTIVES[kind].loss(logits, labels).shape == (5,)

@@ -197,10 +197,10 @@ def test_a_layer_decay_needs_layers():
 
 
 def test_without_a_layer_decay_nothing_of_it_is_written_down():
-    assert "layer_decay" not in Recipe().mapping()
-    assert Recipe.from_mapping(Recipe(layer_decay=0.75).mapping()) == Recipe(layer_decay=0.75)
+    assert "layer_decay" not in Recipe().to_mapping()
+    assert Recipe.from_mapping(Recipe(layer_decay=0.75).to_mapping()) == Recipe(layer_decay=0.75)
     changed = Recipe(datasets={"deap": {"layer_decay": 0.5}})
-    assert Recipe.from_mapping(changed.mapping()).on("deap").layer_decay == 0.5
+    assert Recipe.from_mapping(changed.to_mapping()).apply_dataset("deap").layer_decay == 0.5
 
 
 def test_batches_come_in_another_order_in_each_epoch(tmp_path):

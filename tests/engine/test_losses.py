@@ -152,5 +152,5 @@ def test_no_batch_has_one_row() -> None:
 
 
 def test_the_default_loss_is_not_written_down() -> None:
-    assert "loss" not in Recipe().mapping()
-    assert Recipe.from_mapping(Recipe(loss="mae").mapping()) == Recipe(loss="mae")
+    assert "loss" not in Recipe().to_mapping()
+    assert Recipe.from_mapping(Recipe(loss="mae").to_mapping()) == Recipe(loss="mae")

@@ -48,11 +48,11 @@ ALL = {
 BY_HAND = {
     "encoder": "embench/pool",
     "code": "c0de",
-    "recipe": RECIPE.mapping(),
+    "recipe": RECIPE.to_mapping(),
     "libraries": {"torch": "2"},
     "assets": {"w.bin": "5ha"},
 }
-FUSION_BY_HAND = {"name": "embench/late", "code": "f00d", "recipe": FUSION.recipe.mapping()}
+FUSION_BY_HAND = {"name": "embench/late", "code": "f00d", "recipe": FUSION.recipe.to_mapping()}
 TARGETS = [{"name": "stress", "kind": "classes", "n": 3}]
 NET = FitParams(
     COMMON, modalities={"eda": ENCODER}, recipe=RECIPE, targets=(TARGET,), weights={"eda": "5ha"}, every_epoch=True
@@ -68,7 +68,7 @@ CASES = {
             "targets": TARGETS,
             "every_epoch": True,
             "modalities": {"eda": BY_HAND},
-            "recipe": RECIPE.mapping(),
+            "recipe": RECIPE.to_mapping(),
             "weights": {"eda": "5ha"},
         },
     ),
@@ -80,7 +80,7 @@ CASES = {
             "modalities": {"eda": BY_HAND, "bvp": BY_HAND},
             "order": ["eda", "bvp"],
             "fusion": FUSION_BY_HAND,
-            "recipe": FUSION.recipe.mapping(),
+            "recipe": FUSION.recipe.to_mapping(),
             "inputs": "tokens",
         },
     ),
@@ -105,7 +105,7 @@ CASES = {
             "order": ["eda"],
             "pretrainer": FUSION_BY_HAND,
             "fusion": None,
-            "recipe": RECIPE.mapping(),
+            "recipe": RECIPE.to_mapping(),
             "targets": [],
             "step": 1,
         },

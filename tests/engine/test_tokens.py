@@ -32,7 +32,7 @@ def weights(bench, stage):
 def rows_encoded(monkeypatch):
     """How many rows went through a network in evaluation mode without gradients, and how many with any other."""
     counted = {"told": 0, "other": 0}
-    network = sys.modules[registry.load("encoder", plugin("Pool")).__module__].PoolNetwork
+    network = sys.modules[registry.load_plugin("encoder", plugin("Pool")).__module__].PoolNetwork
     forward = network.forward
 
     def counting(self, x, mask=None):

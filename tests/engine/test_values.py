@@ -35,7 +35,7 @@ class Vectors(nn.Module):
 
 class Linear(nn.Linear):
     def forward(self, tokens):
-        return Output(super().forward(tokens.pooled()), tokens.pooled())
+        return Output(super().forward(tokens.pool()), tokens.pool())
 
 
 def model(outputs: OutputSpec = OUTPUTS) -> Model:

@@ -73,7 +73,7 @@ def test_what_a_failed_stage_held_is_given_up_while_its_error_is_kept(shared, tm
     stage = unimodal(shared.plan("Hungry", modalities="ecg"))[0]
     with pytest.raises(MachineError, match="out of memory") as kept:
         run_stage(stage, tmp_path)
-    assert not registry.load("encoder", plugin("Hungry")).networks
+    assert not registry.load_plugin("encoder", plugin("Hungry")).networks
     assert kept.value.hint
     assert "allocate memory" in Folder(tmp_path, stage.id).file("error.txt").read_text()
 

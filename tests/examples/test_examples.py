@@ -36,7 +36,7 @@ def test_they_are_listed_and_each_has_what_a_package_needs(examples, embench):
 def test_it_conforms(examples, package, tmp_path):
     assert package in examples
     entry = offered(package)
-    cls = registry.load(entry.kind, entry.name)
+    cls = registry.load_plugin(entry.kind, entry.name)
     if entry.kind == "dataset":
         registry.synthesizer(entry.name)(tmp_path / "made", subjects=2, seed=0, effect=1.0)
         check("dataset", cls, tmp_path / "made")

@@ -89,7 +89,7 @@ def world(name: str, folder: Path) -> Path:
 def fuzz(name: str, first: int, count: int, keep: Path | None = None) -> Result:
     """Mutations `first` to `first + count` of one dataset; damaged folders that failed are kept below `keep`."""
     result = Result(name)
-    cls = registry.load("dataset", name)
+    cls = registry.load_plugin("dataset", name)
     with tempfile.TemporaryDirectory(prefix="embench-fuzz-") as place:
         whole = world(name, Path(place, "whole"))
         outcome = _apart(cls, whole)

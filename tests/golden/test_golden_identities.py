@@ -22,7 +22,7 @@ def identities() -> dict[str, str]:
     return {
         f"{kind} {name}": hashlib.sha256(registry.code_identity(kind, name).encode()).hexdigest()[:16]
         for kind in KINDS
-        for name in registry.names(kind)
+        for name in registry.list_plugins(kind)
     }
 
 

@@ -68,7 +68,7 @@ def figures(*arrays: Any) -> list[float]:
 
 
 def encoder(name: str) -> list[float]:
-    kind = registry.load("encoder", name)
+    kind = registry.load_plugin("encoder", name)
     plugin = kind(kind.recipes["small"])
     if plugin.reads == "features":
         long = np.tile(wave(1, 1)[0], 30)
@@ -80,22 +80,22 @@ def encoder(name: str) -> list[float]:
     torch.manual_seed(0)
     with torch.no_grad():
         tokens = plugin.build(specs[m]).eval()(batch.x[m], None)
-    return figures(tokens.x, tokens.pooled())
+    return figures(tokens.x, tokens.pool())
 
 
 def model(name: str) -> Model:
     _, specs = signals("ppg", "eda")
     torch.manual_seed(0)
-    kind = registry.load("encoder", "cnn_tf")
+    kind = registry.load_plugin("encoder", "cnn_tf")
     plugin = kind(kind.recipes["small"])
     encoders = {m: plugin.build(spec) for m, spec in specs.items()}
     tokens = {m: token_spec(e, specs[m], 8) for m, e in encoders.items()}
-    fusion = registry.load("fusion", name)
+    fusion = registry.load_plugin("fusion", name)
     return Model(encoders, tokens, fusion(fusion.recipes["small"]).build(tokens, OUTPUTS))
 
 
 def fusion(name: str) -> list[float]:
-    kind = registry.load("fusion", name)
+    kind = registry.load_plugin("fusion", name)
     batch, _ = signals("ppg", "eda")
     if issubclass(kind, Estimator):
         X = np.stack([wave(40)[:, 0, k] for k in (3, 20, 50, 90)], 1)
@@ -116,12 +116,12 @@ def fusion(name: str) -> list[float]:
 
 
 def pretrainer(name: str) -> list[float]:
-    kind = registry.load("pretrainer", name)
+    kind = registry.load_plugin("pretrainer", name)
     if kind.scope == "model":
         (batch, specs), whole = signals("ppg", "eda"), model("shared_tf")
     else:
         m = "video" if "clips" in kind.needs_input else "ppg"
-        encoder_kind = registry.load("encoder", "videomae" if m == "video" else "cnn_tf")
+        encoder_kind = registry.load_plugin("encoder", "videomae" if m == "video" else "cnn_tf")
         plugin = encoder_kind(encoder_kind.recipes["small"])
         batch, specs = clips(plugin) if m == "video" else signals(m)
         torch.manual_seed(0)

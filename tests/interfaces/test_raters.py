@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embench.interfaces.raters import Raters, ewe_weights, fuse_ratings, fused_labels
+from embench.interfaces.raters import Raters, compute_ewe_weights, fuse_labels, fuse_ratings
 from embench.interfaces.recording import Label
 
 NAN = np.nan
@@ -40,7 +40,7 @@ def read_plainly(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def test_ewe_is_what_its_formula_says(seed: int, missing: float) -> None:
     values = random_ratings(seed, missing=missing)
     weights, made = read_plainly(values)
-    np.testing.assert_allclose(ewe_weights(values), weights, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(compute_ewe_weights(values), weights, rtol=0, atol=1e-12)
     np.testing.assert_allclose(fuse_ratings(values, "ewe"), made, rtol=0, atol=1e-12)
 
 
@@ -52,7 +52,7 @@ def test_ewe_worked_by_hand() -> None:
     np.testing.assert_array_equal(mean, [1, 2, 6])
     first = 5 / np.sqrt(28)
     second = ((-5) * (-2) + (-3) * (-1) + 8 * 3) / np.sqrt((25 + 9 + 64) * 14)
-    np.testing.assert_allclose(ewe_weights(values), [first, second, 0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(compute_ewe_weights(values), [first, second, 0], rtol=0, atol=1e-12)
     expected = (first * values[0] + second * values[1]) / (first + second)
     np.testing.assert_allclose(fuse_ratings(values, "ewe"), expected, rtol=0, atol=1e-12)
 
@@ -60,7 +60,7 @@ def test_ewe_worked_by_hand() -> None:
 def test_a_rater_against_all_others_has_no_weight() -> None:
     felt = np.random.default_rng(0).normal(size=50)
     values = np.stack([felt, felt + 1, 2 * felt, -felt])
-    assert ewe_weights(values)[3] == 0
+    assert compute_ewe_weights(values)[3] == 0
     np.testing.assert_allclose(fuse_ratings(values, "ewe"), fuse_ratings(values[:3], "ewe"), atol=1e-12)
 
 
@@ -69,12 +69,12 @@ def test_a_moment_with_one_rating_says_nothing_of_the_rater() -> None:
     felt = np.random.default_rng(0).normal(size=20)
     both = np.stack([felt, felt[::-1]])
     alone = np.stack([np.arange(100.0), np.full(100, NAN)])
-    np.testing.assert_array_equal(ewe_weights(np.concatenate([both, alone], axis=1)), ewe_weights(both))
+    np.testing.assert_array_equal(compute_ewe_weights(np.concatenate([both, alone], axis=1)), compute_ewe_weights(both))
 
 
 def test_one_rater_has_no_evaluator_weight() -> None:
     values = np.array([[1.0, 2.0, 3.0], [NAN, NAN, NAN]])
-    np.testing.assert_array_equal(ewe_weights(values), [0, 0])
+    np.testing.assert_array_equal(compute_ewe_weights(values), [0, 0])
     assert np.isnan(fuse_ratings(values, "ewe")).all()
     np.testing.assert_array_equal(fuse_ratings(values, "mean"), [1, 2, 3])
 
@@ -100,7 +100,7 @@ class TestLabels:
             f"r{i}": {f"calm_r{k + 1}": Label("continuous", part[k], times) for k in range(3)}
             for i, part in enumerate(parts)
         }
-        made = fused_labels(labels, {"calm": Raters(("calm_r1", "calm_r2", "calm_r3"), "ewe")})
+        made = fuse_labels(labels, {"calm": Raters(("calm_r1", "calm_r2", "calm_r3"), "ewe")})
         whole = fuse_ratings(values, "ewe")
         np.testing.assert_allclose(np.concatenate([made[f"r{i}"]["calm"].values for i in range(4)]), whole, atol=1e-12)
         np.testing.assert_array_equal(made["r2"]["calm"].times, times)
@@ -109,13 +109,13 @@ class TestLabels:
     def test_raters_need_not_rate_the_same_moments(self) -> None:
         one = Label("continuous", np.array([1.0, 2.0]), np.array([0.0, 5.0]))
         other = Label("continuous", np.array([4.0, 8.0]), np.array([5.0000001, 10.0]))
-        made = fused_labels({"r": {"a": one, "b": other}}, {"both": Raters(("a", "b"))})["r"]["both"]
+        made = fuse_labels({"r": {"a": one, "b": other}}, {"both": Raters(("a", "b"))})["r"]["both"]
         np.testing.assert_array_equal(made.times, [0, 5, 10])
         np.testing.assert_array_equal(made.values, [1, 3, 8])
 
     def test_what_nobody_rated_has_no_label(self) -> None:
         rated = {"a": Label("rating", np.array([3.0])), "b": Label("rating", np.array([5.0]))}
-        made = fused_labels({"r": rated, "s": {}}, {"both": Raters(("a", "b"))})
+        made = fuse_labels({"r": rated, "s": {}}, {"both": Raters(("a", "b"))})
         assert (made["r"]["both"].kind, made["r"]["both"].values.tolist(), made["r"]["both"].times) == (
             "rating",
             [4],

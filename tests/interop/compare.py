@@ -78,7 +78,7 @@ def report(dataset: str, ours: list[Trial], theirs: dict[str, np.ndarray], basel
 
 
 def deap(root: Path) -> Iterator[Trial]:
-    reader = embench.load("dataset", "deap")(root)
+    reader = embench.load_plugin("dataset", "deap")(root)
     for subject in reader.subjects():
         for recording in reader.recordings(subject):
             signals = [recording.signals[m].data for m in ("eeg", "eog", "emg", "eda", "resp", "ppg", "temp")]
@@ -89,7 +89,7 @@ def deap(root: Path) -> Iterator[Trial]:
 def amigos(root: Path) -> Iterator[Trial]:
     """Trials with ratings: torcheeg leaves out the others."""
     for name in ("amigos", "amigos/long"):
-        reader = embench.load("dataset", name)(root)
+        reader = embench.load_plugin("dataset", name)(root)
         for subject in reader.subjects():
             cells = {str(v[0]): i for i, v in enumerate(loadmat(reader.files(subject)[0])["VideoIDs"][0])}
             for recording in reader.recordings(subject):

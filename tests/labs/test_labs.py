@@ -120,6 +120,6 @@ def test_a_lab_s_folder_ends_with_scores_beside_what_the_stimulus_tells(name, tm
     options += ["--protocol", few_folds(tmp_path)]
     assert main(["run", "--dataset", f"./{root.name}", *options, "--runs", str(tmp_path / "runs")]) == 0
     (folder,) = (path.parent for path in (tmp_path / "runs").rglob("scores.json"))
-    confound_only = {control.name: control for control in read_record(folder).scores.confound_only(target)}
+    confound_only = {control.name: control for control in read_record(folder).scores.get_confound_only_models(target)}
     assert not confound_only["stimulus_mean"].reason
     assert -1 <= confound_only["stimulus_mean"].scores["ccc"].mean <= 1

@@ -45,7 +45,10 @@ def publish_run(runs: Path, boards: Path, data: Path) -> Path:
     """Audit the only run of a folder and put it on the boards; gives its entry."""
     [run] = runs.glob("stress_predict/handcrafted-*")
     assert main(["audit", str(run), "--data-root", str(data)]) == 0
-    assert main(["leaderboard", "build", "--from", str(runs), "--boards", str(boards), "--data-root", str(data)]) == 0
+    assert (
+        main(["leaderboard", "build", "--from", str(runs), "--leaderboards", str(boards), "--data-root", str(data)])
+        == 0
+    )
     [entry] = boards.glob(f"stress_predict/*/{run.name}")
     return entry
 

@@ -78,10 +78,10 @@ def test_entries_are_sorted_by_the_primary_metric_whatever_their_answers() -> No
     found = section(*(answered(e, parts(rng, mean)) for e, mean in zip(published(), means, strict=True)))
     scores = [row.score.mean for row in found.methods if row.score]
     assert scores == sorted(scores, reverse=True)
-    assert sum(row.word("movement") == "yes" for row in found.methods) == 3
+    assert sum(row.format_answer("movement") == "yes" for row in found.methods) == 3
     assert found.associated
     assert found.associated.beyond_luck
-    assert not any(row.borderline for row in found.methods)
+    assert not any(row.near_null for row in found.methods)
     sentence = summarise(found).sentence
     assert sentence.startswith("Stress tasks or rest, from a wristband? 34 subjects, 8 methods: ")
     assert (
@@ -89,7 +89,7 @@ def test_entries_are_sorted_by_the_primary_metric_whatever_their_answers() -> No
     )
     above = found.counts["chance"]
     assert f"{above.adding} above chance (by chance: at most {above.by_luck})" in sentence
-    assert above.adding == sum(row.word("chance") == "yes" for row in found.methods)
+    assert above.adding == sum(row.format_answer("chance") == "yes" for row in found.methods)
     assert above.by_luck is not None
     assert 1 <= above.by_luck <= 8  # contributions of a constant score are taken away, in which methods are alike
 
@@ -102,7 +102,7 @@ def test_as_many_answers_as_chance_explains_are_borderline() -> None:
     found = section(answered(lucky, one), *(answered(e, parts(rng, -0.01)) for e in others))
     assert found.associated
     assert found.associated.adding == found.associated.by_luck == 1
-    assert [AS_MANY in row.borderline for row in found.methods if row.id == lucky.run.id] == [True]
+    assert [AS_MANY in row.near_null for row in found.methods if row.id == lucky.run.id] == [True]
     assert [row.corrected for row in found.methods if row.id == lucky.run.id] == [False]
 
 

@@ -109,7 +109,7 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
     assert f"| {method} |" in page
     away, _ = (section.methods[0] for section in reversed(load_sections(tmp_path)))
     assert "--set fusion.lr=1e-4; --set fusion.batch=8" in away.details
-    assert main(["leaderboard", "show", "stress_predict", "--boards", str(tmp_path)]) == 0
+    assert main(["leaderboard", "show", "stress_predict", "--leaderboards", str(tmp_path)]) == 0
     assert "trained on case" in capsys.readouterr().out
 
 
@@ -312,7 +312,7 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     """Runs that were made up are published, and then refused, as any entry that does not follow from its files."""
     a_run(tmp_path, "a")
     a_run(tmp_path, "b", dev=True)
-    line = ["leaderboard", "build", "--from", str(tmp_path / "runs"), "--boards", str(tmp_path / "boards")]
+    line = ["leaderboard", "build", "--from", str(tmp_path / "runs"), "--leaderboards", str(tmp_path / "boards")]
     assert main(line) == 1
     out, err = capsys.readouterr()
     assert "subject-independent-v3/a" in out

@@ -61,7 +61,7 @@ def test_a_board_is_verified_as_a_whole(two: tuple[Path, Path], capsys: pytest.C
 def test_nothing_is_attested_but_what_passed(two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = two
     (bad / "notes.txt").write_text("x")
-    assert verify(good.parents[2], "--by", "A. Reader") == 1
+    assert verify(good.parents[2], "--attester", "A. Reader") == 1
     [path] = (good.parents[1] / "attestations").iterdir()
     assert path.name == f"subject-independent-v3--{good.name}--a-reader.json"
     (bad / "notes.txt").unlink()
@@ -73,7 +73,7 @@ def test_nothing_is_attested_but_what_passed(two: tuple[Path, Path], capsys: pyt
     (good / "audit.json").write_text(json.dumps({"version": 6, "run": good.name, "counts": _NONE, "findings": []}))
     assert verify(good) == 0
     assert "verified by A. Reader (does not count: the entry has changed since)" in capsys.readouterr().out
-    assert verify(good, "--by", " ") == 2
+    assert verify(good, "--attester", " ") == 2
 
 
 _NONE = {"severe": 0, "warning": 0, "note": 0}
@@ -92,16 +92,16 @@ def test_entries_may_be_added_and_attested(
 ) -> None:
     old = two[0]
     boards = old.parents[2]
-    assert verify(boards, "--against", earlier) == 0
+    assert verify(boards, "--previous", earlier) == 0
     method = {**record.run["method"], "pretrainers": ["embench_plugins/masked_value"]}
     about = {**record.run, "id": "cnn_tf-single-1111111111"}
     added = publish(tmp_path, replace(record, run={**about, "method": method}))
     attest(old, "reproduced", "Somebody Else")
-    assert verify(boards, "--against", earlier) == 0
+    assert verify(boards, "--previous", earlier) == 0
     attest(added)
     publish(tmp_path, replace(record, run=about | {"id": "cnn_tf-single-2222222222"}))
     capsys.readouterr()
-    assert verify(boards, "--against", earlier) == 1
+    assert verify(boards, "--previous", earlier) == 1
     said = capsys.readouterr().out
     assert f"{added.name}--a-reader.json came with the entry" in said
     assert "is the same entry" in said
@@ -113,10 +113,10 @@ def test_what_is_added_to_an_entry_that_did_not_change_is_checked(
     boards, folder = two[0].parents[2], two[0].parents[1] / "attestations"
     wrong = attest(two[1], "verified", "Somebody Else")
     wrong.write_text(wrong.read_text().replace("verified", "best"))
-    assert verify(boards, "--against", earlier) == 1
+    assert verify(boards, "--previous", earlier) == 1
     assert "level: Input should be 'verified'" in capsys.readouterr().out
     wrong.rename(folder / "subject-independent-v3--another--somebody-else.json")
-    assert verify(boards, "--against", earlier) == 1
+    assert verify(boards, "--previous", earlier) == 1
     assert "it is of no entry" in capsys.readouterr().out
 
 
@@ -137,7 +137,7 @@ def test_what_was_there_stays(
 ) -> None:
     change, says = CHANGES[name]
     change(two[0])
-    assert verify(two[0].parents[2], "--against", earlier) == 1
+    assert verify(two[0].parents[2], "--previous", earlier) == 1
     assert says in capsys.readouterr().out
 
 
@@ -170,7 +170,7 @@ def test_tables_do_not_depend_on_the_order_in_which_entries_were_merged(two: tup
             shutil.copytree(board, branch / board.name)
             shutil.rmtree(branch / board.name / "subject-independent-v3" / two[1 - person].name)
             shutil.copytree(branch, merged, dirs_exist_ok=True)
-        assert main(["leaderboard", "build", "--boards", str(merged)]) == 0
+        assert main(["leaderboard", "build", "--leaderboards", str(merged)]) == 0
         boards[order] = {p.relative_to(merged): p.read_bytes() for p in sorted(merged.rglob("*")) if p.is_file()}
     assert boards[0, 1] == boards[1, 0]
     assert {path.name for path in boards[0, 1]} >= {"README.md", "run.yaml"}

@@ -40,7 +40,9 @@ def verify(*arguments: Any) -> int:
 
 
 def reproduce(folder: Path, of: Place, *more: str) -> int:
-    return main(["leaderboard", "reproduce", str(folder), "--by", "A. Reader", "--data-root", str(of.data), *more])
+    return main(
+        ["leaderboard", "reproduce", str(folder), "--attester", "A. Reader", "--data-root", str(of.data), *more]
+    )
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_the_entry_itself_is_verified_and_reproduced(
     assert [line.split()[0] for line in said.splitlines() if " not possible " in line] == ["release"]
     ledger = next((place.root / "cache" / "ledger").rglob("test_labels_opened.jsonl"))
     before = ledger.read_text().count("\n")
-    assert reproduce(copied, place, "--stages", "2") == 0
+    assert reproduce(copied, place, "--spot-check", "2") == 0
     assert "reproduced: stress_predict/subject-independent-v3/handcrafted-lda-" in capsys.readouterr().out
     assert reproduce(copied, place) == 0
     [path] = copied.parents[1].glob("attestations/*--a-reader.json")
@@ -85,7 +87,7 @@ def test_forged_entries_are_refused_or_found(
     assert code == (0 if name in ONLY_A_RUN else 1), said.err + said.out
     assert ("failed" in said.out) == (name not in ONLY_A_RUN)
     if name in ONLY_A_RUN:
-        for more in (["--stages", "2"], []):
+        for more in (["--spot-check", "2"], []):
             assert reproduce(copied, place, *more) == 1
             assert "not reproduced" in capsys.readouterr().out
         assert not list(copied.parents[1].glob("attestations/*"))
@@ -107,8 +109,8 @@ def test_a_spot_check_finds_predictions_that_were_moved_in_the_folds_that_it_run
     run = read_manifest(copied)
     picked = {n: pick_stages(hash_entry(copied, run), n, 2, list_test_stages(copied, run)) for n in map(str, range(99))}
     hit, miss = (next(n for n, two in picked.items() if ((1, 2) in two) == wanted) for wanted in (True, False))
-    assert reproduce(copied, place, "--stages", "2", "--nonce", miss) == 0
-    assert reproduce(copied, place, "--stages", "2", "--nonce", hit) == 1
+    assert reproduce(copied, place, "--spot-check", "2", "--nonce", miss) == 0
+    assert reproduce(copied, place, "--spot-check", "2", "--nonce", hit) == 1
     assert "seed 1, fold 2" in capsys.readouterr().out
     assert not list(copied.parents[1].glob("attestations/*"))  # of the nonce that missed them, which somebody chose
 
@@ -117,7 +119,7 @@ def test_a_spot_check_finds_predictions_that_were_moved_in_the_folds_that_it_run
 def test_entries_without_labels_are_compared_by_their_seal_and_their_published_digits(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reader = registry.load("dataset", "stress_predict")
+    reader = registry.load_plugin("dataset", "stress_predict")
     monkeypatch.setattr(reader, "card", replace(reader.card, labels_public="no"))
     data, boards = ["--data-root", str(place.data)], tmp_path / "boards"
     assert main(["run", *FEW, "--fusion", "lda", *data, "--runs", str(tmp_path / "runs")]) == 0
@@ -126,7 +128,7 @@ def test_entries_without_labels_are_compared_by_their_seal_and_their_published_d
     capsys.readouterr()
     assert verify(folder, *data) == 0
     assert re.search("labels +passed", capsys.readouterr().out)
-    assert reproduce(folder, place, "--stages", "2") == 2  # it holds no predictions of single folds
+    assert reproduce(folder, place, "--spot-check", "2") == 2  # it holds no predictions of single folds
     assert reproduce(folder, place) == 0
     assert "greatest difference of scores: 0" in capsys.readouterr().out
     Forger(folder).edit_scores(lambda scores: scores["scores"]["stress"]["auroc"].update(mean=0.9))
@@ -191,9 +193,9 @@ def everything(folder: Path) -> None:
     boards = folder.parents[2]
     assert verify(folder) == 1
     assert verify(boards) == 1
-    assert main(["leaderboard", "reproduce", str(folder), "--by", "A. Reader"]) == 1
-    assert main(["leaderboard", "build", "--boards", str(boards)]) in (1, 3)
-    assert main(["leaderboard", "show", "--boards", str(boards)]) in (0, 1, 3)  # it reads no predictions
+    assert main(["leaderboard", "reproduce", str(folder), "--attester", "A. Reader"]) == 1
+    assert main(["leaderboard", "build", "--leaderboards", str(boards)]) in (1, 3)
+    assert main(["leaderboard", "show", "--leaderboards", str(boards)]) in (0, 1, 3)  # it reads no predictions
 
 
 DAMAGED: dict[str, tuple[str, str]] = {

@@ -63,7 +63,7 @@ def found(record: Record, folder: Path, root: Path) -> list[str]:
 
 def test_what_a_run_says_follows_from_its_predictions_and_the_data(root: Path, folder: Path) -> None:
     record = read_record(folder)
-    adjusted = record.scores.adjusted("stress")
+    adjusted = record.scores.get_adjusted("stress")
     assert set(adjusted.variants) == set(VARIANTS)
     assert found(record, folder, root) == []
 
@@ -105,7 +105,7 @@ def test_a_file_of_predictions_follows_from_the_data_too(root: Path, folder: Pat
     place = {"data_root": root / "data", "out": root / "scored", "protocol": "subject-independent-v3"}
     outside = external.score(folder / "predictions.csv.gz", "stress_predict", **place).folder
     run, record = read_manifest(outside), read_record(outside)
-    assert record.scores.adjusted(name).decisive_level == "protocol_phase"
+    assert record.scores.get_adjusted(name).decisive_level == "protocol_phase"
     assert find_wrong_labels(outside, run, record, cohort_here(outside, root), root / "data") == []
     assert found(record, outside, root) == []
 

@@ -230,7 +230,7 @@ def test_two_rows_alone_are_judged_by_the_test_that_compare_prints(published: tu
         gap = summands[0].contributions.sum() - summands[1].contributions.sum()
         found = compare(folders[one], folders[other])
         assert gap == pytest.approx(found.difference.mean, abs=1e-6)
-        scores = [scores.of("stress")["auroc_crossed_time"] for scores in kept]
+        scores = [scores.get_scores("stress")["auroc_crossed_time"] for scores in kept]
         apart = rank_methods(scores, summands).ranks == ((1, 1), (2, 2))
         assert apart == (found.tests[SHARED_TRAINING] < 0.05)
 
@@ -238,7 +238,7 @@ def test_two_rows_alone_are_judged_by_the_test_that_compare_prints(published: tu
 @pytest.mark.slow
 def test_showing_a_board_with_ranks_starts_at_once(published: tuple[Path, dict[str, Path]]) -> None:
     boards, _ = published
-    code = f"from embench.cli import main; main(['leaderboard', 'show', '--all', '--boards', {str(boards)!r}])"
+    code = f"from embench.cli import main; main(['leaderboard', 'show', '--all', '--leaderboards', {str(boards)!r}])"
     program = f"import sys\n{code}\nprint([n for n in ('torch', 'scipy.stats', 'sklearn') if n in sys.modules])"
     for _ in range(2):  # the second time, what takes scipy is kept
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -76,7 +76,7 @@ def test_rows_of_ten_and_of_three_seeds_are_paired_in_the_partitions_of_both(run
     of_ten, of_three = (primary_metric_summands(of, TARGET.name) for of in (ten, three))
     assert of_ten
     assert of_three
-    scores = [of.scores.of(TARGET.name)["auroc_crossed_time"] for of in (ten, three)]
+    scores = [of.scores.get_scores(TARGET.name)["auroc_crossed_time"] for of in (ten, three)]
     assert rank_methods(scores, [of_ten, of_three]).paired
     gap = compare(runs["ten"], runs["three"])
     assert gap.seeds == (0, 1, 2)

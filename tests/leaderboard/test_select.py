@@ -50,7 +50,7 @@ def some_boards(tmp_path: Path) -> Path:
 @pytest.fixture
 def show(boards: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     def shown(*options: str, code: int = 0) -> str:
-        assert main(["leaderboard", "show", "--boards", str(boards), *options]) == code
+        assert main(["leaderboard", "show", "--leaderboards", str(boards), *options]) == code
         done = capsys.readouterr()
         return done.err if code else done.out
 
@@ -251,7 +251,7 @@ def test_published_boards_fit_a_terminal(tmp_path: Path, capsys: pytest.CaptureF
     datasets = ("eegmat", "hku956", "stress_predict", "wearable_stress")
     chosen = {f"{dataset}/subject-independent-v3": ["*-0*"] for dataset in datasets}
     some = link_entries(tmp_path, chosen)
-    assert main(["leaderboard", "show", "--boards", str(some)]) == 0
+    assert main(["leaderboard", "show", "--leaderboards", str(some)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 100
 

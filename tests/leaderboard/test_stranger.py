@@ -74,14 +74,14 @@ def test_the_way_of_contributing_ends_with_a_row(
     assert all(path.startswith("leaderboards/stress_predict/") for path in listed)  # as `git add` takes them here
     [entry] = Path("leaderboards/stress_predict/subject-independent-v3").glob("handcrafted-naive_bayes-*")
     # What maintainers do with the pull request, and afterwards.
-    assert main(["leaderboard", "verify", "leaderboards", "--against", "earlier"]) == 0
+    assert main(["leaderboard", "verify", "leaderboards", "--previous", "earlier"]) == 0
     assert main(["leaderboard", "build"]) == 0
     page = Path("leaderboards/stress_predict/README.md").read_text()
     # A few subjects of the release, and no other entry of ten seeds whose confound-only models could be compared.
     assert f"({UNKNOWN_FILES}, {UNCONFIRMED}) | handcrafted features; naive Bayes" in page
     monkeypatch.setenv("EMBENCH_NONCE_SECRET", commit_nonces(Path("leaderboards")))
-    assert main(["leaderboard", "draw"]) == 0
-    check = ["leaderboard", "reproduce", str(entry), "--stages", "2", "--by", "A. Reader"]
+    assert main(["leaderboard", "reveal-nonce"]) == 0
+    check = ["leaderboard", "reproduce", str(entry), "--spot-check", "2", "--attester", "A. Reader"]
     assert main([*check, "--data-root", str(place.data)]) == 0
     assert main(["leaderboard", "build"]) == 0
     assert "2 of 50 stages checked by A. Reader" in Path("leaderboards/stress_predict/README.md").read_text()
@@ -104,17 +104,17 @@ def test_what_no_board_takes_is_refused_with_reasons_and_nothing_is_written(
         list((root / "stress_predict").glob("handcrafted-lda-*")) for root in (tmp_path / "legacy", place.root / "runs")
     )
     capsys.readouterr()
-    assert submit(*made, leaks, published, "--boards", boards, *data) == 1
+    assert submit(*made, leaks, published, "--leaderboards", boards, *data) == 1
     said = capsys.readouterr().err
     assert "it scored validation subjects (--dev)" in said
     assert "its seeds are 0 instead of 0 to 9" in said
-    assert "its protocol segment-random-legacy leaks; with --leaking" in said
+    assert "its protocol segment-random-legacy leaks; with --allow-leakage" in said
     assert not boards.exists()
-    assert submit(published, "--boards", place.boards, *data) == 1
+    assert submit(published, "--leaderboards", place.boards, *data) == 1
     assert "has this entry already" in capsys.readouterr().err
-    assert submit(place.entry, "--boards", boards) == 1
+    assert submit(place.entry, "--leaderboards", boards) == 1
     assert "it is an entry already" in capsys.readouterr().err
-    assert submit(leaks, "--leaking", "--boards", boards, *data) == 0
+    assert submit(leaks, "--allow-leakage", "--leaderboards", boards, *data) == 0
     assert (leaks / "audit.json").is_file()  # it was audited on the way
     [entry] = boards.glob("stress_predict/segment-random-legacy/*")
     assert main(["leaderboard", "verify", str(entry), *data]) == 0
@@ -136,8 +136,8 @@ def test_a_severe_finding_keeps_a_run_from_a_board(place: Place, tmp_path: Path)
 def test_a_folder_of_finished_runs_is_not_taken_for_a_reproduction(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["leaderboard", "reproduce", str(place.entry), "--by", "A. Reader", "--data-root", str(place.data)]
+    line = ["leaderboard", "reproduce", str(place.entry), "--attester", "A. Reader", "--data-root", str(place.data)]
     assert main([*line, "--runs", str(place.root / "runs")]) == 2
     assert "the folder contains finished runs" in capsys.readouterr().err
     assert main([*line, "--nonce", "1"]) == 2
-    assert main([*line, "--stages", "1", "--by", ""]) == 2
+    assert main([*line, "--spot-check", "1", "--attester", ""]) == 2

@@ -254,6 +254,6 @@ def test_runs_are_published_and_verified_on_the_command_line(
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     write_record(tmp_path / "runs" / "own" / record.run["id"], record)
     boards = tmp_path / "boards"
-    assert main(["leaderboard", "build", "--from", str(tmp_path / "runs"), "--boards", str(boards)]) == 0
+    assert main(["leaderboard", "build", "--from", str(tmp_path / "runs"), "--leaderboards", str(boards)]) == 0
     assert record.run["id"] in capsys.readouterr().out
     assert "[0123456789](" in (boards / "acme-own" / "README.md").read_text()

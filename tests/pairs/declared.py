@@ -33,7 +33,7 @@ def bundled(kind: str) -> tuple[str, ...]:
 
 @cache
 def load(kind: str, name: str) -> Any:
-    return registry.load(kind, name)
+    return registry.load_plugin(kind, name)
 
 
 @cache

@@ -75,7 +75,7 @@ class Lacking(Made):
     """Recordings as of AMIGOS, of subjects of whom every second has no EDA, and nobody an ECG in the first
     recording."""
 
-    card = replace(registry.load("dataset", "amigos").card, **CHANGES)
+    card = replace(registry.load_plugin("dataset", "amigos").card, **CHANGES)
 
     def recordings(self, subject):
         for r, recording in enumerate(super().recordings(subject)):
@@ -92,7 +92,8 @@ def everything() -> Card:
 
 CARDS = {card.name: card for card in (
     everything(),
-    *(registry.load("dataset", e.name).card for e in registry.entries("dataset") if e.package == registry.BUNDLED),
+    *(registry.load_plugin("dataset", e.name).card
+      for e in registry.entries("dataset") if e.package == registry.BUNDLED),
 ) if card.targets}  # fmt: skip
 """By name. A corpus has no targets, and neither channels nor rates before its folder is read."""
 

@@ -96,7 +96,7 @@ def check_pretraining(
         scale(whole, outputs, data, train)
     else:
         whole = Model(*network.build_encoders(params.modalities, specs))
-    pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
+    pretrainer = registry.load_plugin("pretrainer", params.pretrainer.name)(recipe)
     objective = pretrainer.objective(whole, specs, outputs if labels else None)
     size = enough(specs)
     batch = absent(complete(data, size), ways(specs, size))
@@ -153,7 +153,7 @@ def check_estimator(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> 
     there = ways(order, data.size)
     one, other = (fits.feature_rows(without(data, there, noise)) for noise in (0.0, 10.0))
     np.testing.assert_array_equal(one, other)
-    kind, (y, weight) = registry.load("fusion", stage.params.fusion.name), (p.numpy() for p in data.labels)
+    kind, (y, weight) = registry.load_plugin("fusion", stage.params.fusion.name), (p.numpy() for p in data.labels)
     fitted = kind(stage.params.fusion.recipe, 0, target.kind, target.n, order)
     fitted.fit(one, y[:, 0], fits.task_subjects(stage)[grid.unit], weight)
     score = fitted.score(one)
@@ -171,7 +171,7 @@ def check_tokens(model: Model, modality: str, tokens: Tokens, there: Tensor) -> 
     spec = model.specs[modality]
     assert tokens.x.shape == (len(there), spec.length, spec.dim)
     assert (tokens.summary is not None) == spec.summary
-    assert torch.isfinite(tokens.pooled()).all()
+    assert torch.isfinite(tokens.pool()).all()
     counts = counting(tokens)
     assert counts.dtype == torch.bool
     assert counts.shape == tokens.x.shape[:2]

@@ -50,7 +50,7 @@ def runs(tmp_path_factory):
 def test_everybody_who_has_any_of_the_modalities_is_answered(world, runs, embench, method, targets):
     arguments = "--recipe quick --seeds 0 --device cpu --workers 1 --json --set fusion.epochs=1"
     words = method.split()
-    fusion = registry.load("fusion", words[words.index("--fusion") + 1]) if "--fusion" in words else None
+    fusion = registry.load_plugin("fusion", words[words.index("--fusion") + 1]) if "--fusion" in words else None
     if getattr(fusion, "inputs", None) != "tokens":
         arguments += " --set encoder.epochs=1"
     places = ["--data-root", world, "--runs", runs, "--target", targets]

@@ -71,7 +71,7 @@ class Doored(Encoder):
     """Starts from weights that come in by the door."""
 
     accepts = Knowing.accepts
-    recipes = dict.fromkeys(PRESETS, RECIPE.but(build=pretrained.BUILD))
+    recipes = dict.fromkeys(PRESETS, RECIPE.replace(build=pretrained.BUILD))
 
     def assets(self):
         return pretrained.find_assets(self.recipe, "twin")

@@ -146,7 +146,7 @@ def test_one_channel_fits_another(one, other, fits):
 
 def test_declared_sites_are_of_the_channels_on_the_card():
     for entry in registry.entries("dataset"):
-        card = registry.load("dataset", entry.full_name).card
+        card = registry.load_plugin("dataset", entry.full_name).card
         for m, sites in entry.sites:
             channels = find_channels(entry.full_name, {m: card.modalities[m].channels}, m)
             assert {channel.site for channel in channels} == set(sites)

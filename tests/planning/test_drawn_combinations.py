@@ -57,18 +57,19 @@ def data(tmp_path_factory):
 def drawn(rng, data):
     """A request for 1 or 2 modalities, in one of six as it comes and else of those that the tested dataset has."""
     dataset, other = rng.choice(TESTED), rng.choice([*TESTED, "corpus"])
-    own = [m for m in registry.load("dataset", dataset).card.modalities if m in MODALITIES]
+    own = [m for m in registry.load_plugin("dataset", dataset).card.modalities if m in MODALITIES]
     modalities = rng.sample(MODALITIES if rng.random() < 1 / 6 else own, rng.choice([1, 1, 2]))
-    encoders = [name for name in registry.names("encoder") if name not in FOUNDATION]
-    readers = [n for n in encoders if set(modalities) & registry.load("encoder", n).accepts]
+    encoders = [name for name in registry.list_plugins("encoder") if name not in FOUNDATION]
+    readers = [n for n in encoders if set(modalities) & registry.load_plugin("encoder", n).accepts]
     encoder = rng.choice(encoders if rng.random() < 1 / 6 else readers)
-    pretrainer = rng.choice(registry.names("pretrainer"))
+    pretrainer = rng.choice(registry.list_plugins("pretrainer"))
     ways = [
         {}, {"pretrainers": (pretrainer,)}, *[{"pretrainers": (f"{pretrainer}:{other}",)}] * 2,
         *[{"train_dataset": other}] * 2,
     ]  # fmt: skip
     return Request(
-        dataset, (encoder,), modalities=",".join(modalities), fusion=rng.choice([None, *registry.names("fusion")]),
+        dataset, (encoder,), modalities=",".join(modalities),
+        fusion=rng.choice([None, *registry.list_plugins("fusion")]),
         recipe="quick", seeds="0", device="cpu", workers=1, data_root=data, runs=data / "runs", **rng.choice(ways),
     )  # fmt: skip
 

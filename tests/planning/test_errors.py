@@ -94,7 +94,7 @@ def test_a_pretrainer_that_does_not_fit_names_what_is_missing(shared, embench, e
 
 
 def test_an_encoder_that_does_not_read_a_modality():
-    card = registry.load("dataset", "amigos").card
+    card = registry.load_plugin("dataset", "amigos").card
     with pytest.raises(UsageError, match="does not read video"):
         resolve_method(Request("amigos", modalities="video"), card, ["video"], "cpu")
 
@@ -216,7 +216,7 @@ def test_a_gpu_that_is_not_there(shared, embench, monkeypatch):
 
 @pytest.mark.parametrize(("fusion", "kind", "n"), [("logreg", "value", 2), ("svm", "value", 2)])
 def test_an_estimator_refuses_targets_that_it_does_not_answer(shared, monkeypatch, fusion, kind, n):
-    tiny = registry.load("dataset", plugin("Tiny"))
+    tiny = registry.load_plugin("dataset", plugin("Tiny"))
     other = replace(tiny.card.targets[0], name="level", kind=kind, n=n)
     monkeypatch.setattr(tiny, "card", replace(tiny.card, targets=(tiny.card.targets[1], other)))
     with pytest.raises(UsageError, match="cannot predict values, and level requires this") as refused:

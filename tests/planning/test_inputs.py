@@ -61,10 +61,10 @@ def test_a_length_that_changes_nothing_is_refused(shared):
 
 def test_a_network_from_python_is_refused_alike(shared):
     with pytest.raises(UsageError, match="windows of 30 s, but units of tiny last at most 12 s") as refused:
-        planned(shared, embench.network(pooled, window_s=30))
+        planned(shared, embench.make_encoder(pooled, window_s=30))
     assert (refused.value.where, refused.value.hint) == ("modality ecg, window_s=30 of pooled", "context_s=30")
     with pytest.raises(UsageError, match="windows of 30 s") as refused:  # the setting decides, not the argument
-        planned(shared, embench.network(pooled), set={"encoder.view.length_s": 30})
+        planned(shared, embench.make_encoder(pooled), set={"encoder.view.length_s": 30})
     assert refused.value.hint == 'set={"encoder.view.kind": "context"}'
     with pytest.raises(UsageError, match="windows of 30 s, but units") as refused:
         planned(shared, plugin("Pool"), set={"encoder.view.length_s": 30})
@@ -75,35 +75,35 @@ def test_a_network_from_python_is_refused_alike(shared):
 def test_lengths_and_rate_of_an_encoder_are_arguments(name, title):
     """The first reads signals as they are, the others resample them where their recipe says so, or always."""
     signal = Signal(np.zeros((1, 1280), np.float32), 128.0, ("eda",), "uS", modality="eda")
-    found = embench.encoder(name, context_s=30, rate_hz=16)
+    found = embench.configure_encoder(name, context_s=30, rate_hz=16)
     assert found.__name__ == f"{title}-context30-rate16"
     for recipe in found.recipes.values():
         assert recipe.view == View("context", 30.0)
         assert (found(recipe).reads, found(recipe).stream(signal).data.shape) == ("stream", (1, 160))
-    assert embench.encoder(name, window_s=4).recipes["small"].view == View("window", 4.0, 4.0)
+    assert embench.configure_encoder(name, window_s=4).recipes["small"].view == View("window", 4.0, 4.0)
 
 
 def test_a_plan_has_an_encoder_with_other_lengths(shared):
-    (row,) = planned(shared, embench.encoder(plugin("Pool"), context_s=30, rate_hz=16))
+    (row,) = planned(shared, embench.configure_encoder(plugin("Pool"), context_s=30, rate_hz=16))
     assert (row["encoder"], row["context_s"], row["shape"]) == ("Pool-context30-rate16", 30, "1 x 480")
 
 
 def test_lengths_hold_on_datasets_with_settings_of_their_own():
-    found = embench.encoder("cnn_tf", context_s=30, rate_hz=16)
-    recipes = [recipe.on("stress_predict") for recipe in found.recipes.values()]
+    found = embench.configure_encoder("cnn_tf", context_s=30, rate_hz=16)
+    recipes = [recipe.apply_dataset("stress_predict") for recipe in found.recipes.values()]
     assert {(recipe.view.kind, recipe.view.length_s, recipe.prepare["rate_hz"]) for recipe in recipes} == {
         ("context", 30.0, 16)
     }
     with pytest.raises(UsageError, match="Handcrafted does not read signals at a rate"):
-        embench.encoder("handcrafted", rate_hz=4)
+        embench.configure_encoder("handcrafted", rate_hz=4)
 
 
 def test_a_plan_says_what_an_encoder_reads(shared):
     row = {"modality": "ecg", "encoder": "pooled", "window_s": None, "step_s": None, "context_s": None}
-    assert planned(shared, embench.network(pooled, window_s=4)) == [
+    assert planned(shared, embench.make_encoder(pooled, window_s=4)) == [
         {**row, "window_s": 4.0, "step_s": 4.0, "rate_hz": 128.0, "shape": "1 x 512"}
     ]
-    assert planned(shared, embench.network(pooled, context_s=30, rate_hz=16)) == [
+    assert planned(shared, embench.make_encoder(pooled, context_s=30, rate_hz=16)) == [
         {**row, "context_s": 30.0, "rate_hz": 16.0, "shape": "1 x 480"}
     ]
 

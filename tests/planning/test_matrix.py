@@ -52,10 +52,10 @@ def test_fusions_take_as_many_modalities_as_are_listed(matrix):
         assert found == {"1": (True, False, False), "at least 2": (False, True, True)}.get(size, (True, True, True))
 
 
-@pytest.mark.parametrize("pretrainer", sample(registry.names("pretrainer"), "masked_value"))
+@pytest.mark.parametrize("pretrainer", sample(registry.list_plugins("pretrainer"), "masked_value"))
 def test_a_pretrainer_goes_with_the_encoders_and_fusions_that_are_listed(matrix, pretrainer):
     """Where a fusion needs two modalities, a pretrainer of single encoders trains the first one alone."""
-    kind = registry.load("pretrainer", pretrainer)
+    kind = registry.load_plugin("pretrainer", pretrainer)
     source = ":deap" if kind.labels == "source" else ""
     for encoder, fusion in product(matrix.reads.keys() - FOUNDATION.keys(), matrix.under):
         first, *_ = matrix.reads[encoder]

@@ -28,6 +28,6 @@ def test_more_subjects_show_smaller_differences():
 def test_published_methods_differ_as_their_plan_foretells(kind):
     names = {"features": ("handcrafted-lda-*", "handcrafted-knn-*"), "network": ("unet_se-single-*", "tcn-single-*")}
     one, other = (next(iter(sorted(BOARD.glob(name)))) for name in names[kind])
-    found = compare(one, other, "task", "auroc_within").smallest
+    found = compare(one, other, "task", "auroc_within").smallest_detectable
     low, high = describe_difference(36, published_spread(kind, "eegmat"), "AUROC")["smallest_difference_range"]
     assert low <= found <= high

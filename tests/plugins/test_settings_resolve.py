@@ -15,7 +15,7 @@ from embench.interfaces.units import View
 from embench.protocols import Protocol
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = [(kind, name) for kind in ("encoder", "pretrainer", "fusion") for name in registry.names(kind)]
+PLUGINS = [(kind, name) for kind in ("encoder", "pretrainer", "fusion") for name in registry.list_plugins(kind)]
 PAGES = sorted(path.stem for path in (ROOT / "docs" / "papers").glob("*.md"))
 
 
@@ -30,11 +30,11 @@ def settable(recipe: Recipe) -> set[str]:
 @pytest.mark.parametrize(("kind", "name"), PLUGINS)
 def test_what_a_recipe_says_is_assumed_can_be_set(kind: str, name: str) -> None:
     try:
-        recipes = registry.load(kind, name).recipes
+        recipes = registry.load_plugin(kind, name).recipes
     except ImportError:
         pytest.skip(f"{name} is not installed")
     for preset, recipe in recipes.items():
-        for on in (recipe, *(recipe.on(dataset) for dataset in recipe.datasets)):
+        for on in (recipe, *(recipe.apply_dataset(dataset) for dataset in recipe.datasets)):
             assert set(on.assumed) <= settable(on), preset
 
 
@@ -55,7 +55,9 @@ def offered(page: str) -> list[str]:
 def test_a_field_that_a_page_offers_can_be_set(page: str) -> None:
     """Those of parts by `--set`, on one of the paper's plugins at least; others are of a protocol's file."""
     own = {
-        kind: set().union(*(settable(r) for n in registry.names(kind) for r in registry.load(kind, n).recipes.values()))
+        kind: set().union(
+            *(settable(r) for n in registry.list_plugins(kind) for r in registry.load_plugin(kind, n).recipes.values())
+        )
         for kind in ("encoder", "pretrainer", "fusion")
     }
     for path in offered(page):

@@ -305,7 +305,7 @@ def test_papers_make_labels_as_they_say() -> None:
             assert found.rule.cut == "training_mean"
             with pytest.raises(ValueError, match="before it is fitted"):
                 found.rule(np.array([5.0]))
-            fitted = found.rule.fitted(5.25)
+            fitted = found.rule.fit(5.25)
             assert [fitted(np.array([value])) for value in (5.2, 5.25, 5.3)] == [0, 0, 1]
 
 

@@ -212,7 +212,7 @@ def test_classes_may_be_some_of_the_raw_ones_in_another_order() -> None:
 def test_a_dead_band_is_closed_and_read_before_the_cut() -> None:
     rule = LabelRule("mean", cut=5.0, ties="high", dead_band=(4.5, 5.5))
     assert [rule(np.array([value])) for value in (4.4, 4.5, 5.0, 5.5, 5.6)] == [0.0, None, None, None, 1.0]
-    assert [rule.summary(np.array([value])) for value in (4.5, 5.0)] == [4.5, 5.0]
+    assert [rule.summarise(np.array([value])) for value in (4.5, 5.0)] == [4.5, 5.0]
     assert LabelRule("mean", dead_band=(4.5, 5.5))(np.array([4.0])) == 4.0
 
 

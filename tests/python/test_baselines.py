@@ -1,4 +1,4 @@
-"""`embench.baselines`: a pipeline, predictions and a result beside the rows of a set, as a table and drawn."""
+"""`embench.run_baselines`: a pipeline, predictions and a result beside the rows of a set, as a table and drawn."""
 
 from pathlib import Path
 
@@ -32,10 +32,10 @@ def given(bench, tmp_path):
 
 def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(given, bench, capsys):
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())
-    board = embench.baselines(with_=pipeline, modalities="eda", **given)
+    board = embench.run_baselines(methods=pipeline, modalities="eda", **given)
     frame = board.to_pandas()
-    assert frame["role"].value_counts()[["own", "baseline"]].tolist() == [1, 1]
-    own = frame[frame["role"] == "own"].iloc[0]
+    assert frame["role"].value_counts()[["user", "baseline"]].tolist() == [1, 1]
+    own = frame[frame["role"] == "user"].iloc[0]
     assert own["method"] == "handcrafted + StandardScaler-LogisticRegression on eda"
     assert own["over_baseline_low"] <= own["over_baseline"] <= own["over_baseline_high"]
     assert board.answers == [own["answer"]]
@@ -44,7 +44,7 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     assert "<td>own</td>" in board._repr_html_()
     axes = board.plot()
     shown = frame.dropna(subset="mean")
-    names = shown["method"].where(shown["role"] != "control", shown["method"].map(vocabulary.label))
+    names = shown["method"].where(shown["role"] != "confound_only", shown["method"].map(vocabulary.label))
     assert [" ".join(label.get_text().split()) for label in axes.get_yticklabels()] == names.tolist()
     with pytest.raises(UsageError, match="no target `fear`"):
         board.plot("fear")
@@ -52,8 +52,8 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     stages = bench.stages()
     result = next(result for result in board.results if result.id == own["run"])
     predictions = result.to_pandas("predictions")[["subject", "recording", "unit", "target", "seed", "score"]]
-    again = embench.baselines(with_=[result, predictions], modalities="eda", **given).to_pandas()
-    mine = again[again["role"] == "own"]
+    again = embench.run_baselines(methods=[result, predictions], modalities="eda", **given).to_pandas()
+    mine = again[again["role"] == "user"]
     of_result, of_table = mine["mean"].tolist()
     assert of_result == own["mean"]
     assert of_table == pytest.approx(own["mean"] - 0.5 / 6)  # one of six has no EDA, which a table does not say
@@ -63,10 +63,10 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
 
 def test_what_is_no_method_is_refused(given):
     with pytest.raises(UsageError, match="no method has the name `handcraft`") as caught:
-        embench.baselines(with_="handcraft", **given)
-    assert caught.value.where.startswith("with_=")
+        embench.run_baselines(methods="handcraft", **given)
+    assert caught.value.where.startswith("methods=")
     entry = next((ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3").glob("handcrafted-*"))
     with pytest.raises(UsageError, match="is a run on embench_plugins/stress_predict"):
-        embench.baselines(with_=embench.open(entry), **given)
+        embench.run_baselines(methods=embench.open_result(entry), **given)
     with pytest.raises(UsageError, match="is not a fusion"):
-        embench.baselines(with_=7, **given)
+        embench.run_baselines(methods=7, **given)

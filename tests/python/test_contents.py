@@ -147,8 +147,8 @@ def test_what_is_set_afterwards_counts():
 def test_a_recipe_keeps_its_digest_when_it_is_used():
     recipe = Recipe(build={"width": 8})
     first = inspect_object(recipe).digest
-    recipe.mapping()
-    assert inspect_object(recipe).digest == first != inspect_object(recipe.but(build={"width": 9})).digest
+    recipe.to_mapping()
+    assert inspect_object(recipe).digest == first != inspect_object(recipe.replace(build={"width": 9})).digest
 
 
 def test_parameters_of_estimators_and_arrays_count():
@@ -267,7 +267,7 @@ def test_what_cannot_be_stored_is_named():
 @pytest.fixture
 def given(tmp_path, monkeypatch):
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
-    base = registry.load("fusion", "logreg")
+    base = registry.load_plugin("fusion", "logreg")
     cls = type("Mine", (base,), {"answer": 42, "__module__": "__main__"})
     yield store_plugin("fusion", cls, text="my own"), cls
     catalogue._GIVEN.clear()
@@ -276,7 +276,7 @@ def given(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_given_class_is_itself_here_and_a_copy_elsewhere(given):
     name, cls = given
-    assert registry.load("fusion", name) is cls
+    assert registry.load_plugin("fusion", name) is cls
     assert registry.find("fusion", name).package == ""
     assert registry.code_identity("fusion", name) == f"object {name.split(':')[1]}"
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -284,7 +284,7 @@ def test_a_given_class_is_itself_here_and_a_copy_elsewhere(given):
 
 
 def format_answer(name):
-    return registry.load("fusion", name).answer
+    return registry.load_plugin("fusion", name).answer
 
 
 def test_nobody_else_can_name_an_object(given, capsys, tmp_path):
@@ -305,7 +305,7 @@ def test_a_later_process_has_the_objects_of_a_run_where_its_libraries_are_the_sa
     catalogue._GIVEN.clear()  # as in another process
     recall_objects([name])
     with installed_only("run.yaml"):  # nobody else can write to this cache
-        assert registry.load("fusion", name).answer == 42
+        assert registry.load_plugin("fusion", name).answer == 42
     with pytest.raises(UsageError, match="Net was given from Python and is not in this cache") as caught:
         recall_objects(["object:00000000000000000000:Net"])
     assert "repeat the same call of embench.run" in caught.value.hint

@@ -1,4 +1,4 @@
-"""`embench.grid` and `embench.tune`: what the commands do, with objects too."""
+"""`embench.run_grid` and `embench.tune`: what the commands do, with objects too."""
 
 import inspect
 
@@ -27,9 +27,9 @@ def about(bench, **more):
 
 
 def test_a_grid_has_the_options_of_the_command():
-    found = inspect.signature(embench.grid).parameters
+    found = inspect.signature(embench.run_grid).parameters
     names = {option.name.replace("-", "_") for option in OPTIONS} - {"tuned"}
-    assert set(found) == names | {"floors", "executor", "cluster", "dry_run", "progress"}
+    assert set(found) == names | {"pretraining_comparison", "executor", "cluster", "dry_run", "progress"}
     needed = {name for name, parameter in found.items() if parameter.default is inspect.Parameter.empty}
     assert needed == {option.name for option in OPTIONS if option.required}
 
@@ -37,7 +37,7 @@ def test_a_grid_has_the_options_of_the_command():
 @pytest.mark.slow
 def test_a_grid_runs_each_combination_of_names_and_objects(bench):
     pipeline = make_pipeline(SimpleImputer(), LogisticRegression())
-    board = embench.grid(
+    board = embench.run_grid(
         **about(bench), encoder=plugin("Moments"), fusion=["logreg", pipeline], modalities=["eda", "ecg,eda"]
     )
     assert len(board.results) == 4
@@ -55,16 +55,19 @@ def test_a_grid_runs_each_combination_of_names_and_objects(bench):
 
 @pytest.mark.slow
 def test_plans_of_a_grid_have_networks_and_settings_as_axes(bench):
-    networks = [embench.network(small, window_s=4, name="short"), embench.network(small, context_s=12, name="long")]
-    plans = embench.grid(
+    networks = [
+        embench.make_encoder(small, window_s=4, name="short"),
+        embench.make_encoder(small, context_s=12, name="long"),
+    ]
+    plans = embench.run_grid(
         **about(bench), encoder=networks, modalities="eda", set={"encoder.lr": [1e-3, 1e-2]}, dry_run=True
     )
     assert len({plan.document["run"] for plan in plans}) == 4
     assert sum("short" in plan.document["run"] for plan in plans) == 2
-    with pytest.raises(UsageError, match=r"embench\.grid has no argument"):
-        embench.grid(**about(bench), encoder="x", lr=3)
+    with pytest.raises(UsageError, match=r"embench\.run_grid has no argument"):
+        embench.run_grid(**about(bench), encoder="x", lr=3)
     with pytest.raises(UsageError, match="handcraftet"):
-        embench.grid(**about(bench), encoder=["handcraftet"], fusion="logreg")
+        embench.run_grid(**about(bench), encoder=["handcraftet"], fusion="logreg")
 
 
 def test_a_tuned_pipeline_is_tested_by_a_run(bench):

@@ -90,7 +90,7 @@ def test_a_pipeline_scored_inside_has_the_digits_of_score(features, tmp_path):
         predictions, plugin("Tiny"), data_root=features["data_root"], out=tmp_path / "out", name="mine"
     )
     assert without_level(again.scores) == without_level(inside.scores)
-    assert [each.scores.adjusted("arousal").decisive_level for each in (inside, again)] == [
+    assert [each.scores.get_adjusted("arousal").decisive_level for each in (inside, again)] == [
         "movement",
         "protocol_phase",
     ]
@@ -134,9 +134,9 @@ def test_a_forest_is_seeded_by_its_stage(features):
 @pytest.mark.slow
 def test_workers_give_what_this_process_gives(bench, tmp_path):
     made = options(bench, modalities="eda", recipe="quick")
-    alone = embench.run(encoder=embench.network(small, window_s=4), **made)
+    alone = embench.run(encoder=embench.make_encoder(small, window_s=4), **made)
     others = embench.run(
-        encoder=embench.network(small, window_s=4), **{**made, "workers": 2, "runs": tmp_path / "others"}
+        encoder=embench.make_encoder(small, window_s=4), **{**made, "workers": 2, "runs": tmp_path / "others"}
     )
     assert alone.to_pandas("predictions").equals(others.to_pandas("predictions"))
     assert alone.id == others.id
@@ -200,7 +200,7 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
     ("wrong", "said"),
     [
         ({"encoder": nn.Linear(2, 2)}, "a network that exists already"),
-        ({"encoder": small}, "embench.network"),
+        ({"encoder": small}, "embench.make_encoder"),
         ({"encoder": Mine(Recipe())}, "the class itself"),
         ({"fusion": LinearSVC()}, "CalibratedClassifierCV"),
         ({"fusion": LogisticRegression}, r"LogisticRegression\(\)"),
@@ -230,7 +230,7 @@ def test_a_network_that_make_returns_again_is_refused(bench):
 
         return make
 
-    encoder = embench.network(hidden(), window_s=4)
+    encoder = embench.make_encoder(hidden(), window_s=4)
     instance = encoder(encoder.recipes["quick"])
     from embench.testing.require import rows
 
@@ -241,12 +241,12 @@ def test_a_network_that_make_returns_again_is_refused(bench):
     with pytest.raises(UsageError, match="exists already"):
         embench.run(encoder=encoder, **options(bench, modalities="eda"))
     with pytest.raises(UsageError, match="exists already"):
-        embench.network(small(1, 8))
+        embench.make_encoder(small(1, 8))
 
 
 @pytest.mark.slow
 def test_what_a_network_raises_is_said_to_be_its_own_with_file_and_line(bench):
-    encoder = embench.network(lambda c, t: nn.Sequential(nn.Flatten(), nn.Linear(c * t + 1, 4)), name="mine")
+    encoder = embench.make_encoder(lambda c, t: nn.Sequential(nn.Flatten(), nn.Linear(c * t + 1, 4)), name="mine")
     line = inspect.getsourcelines(vars(encoder)["make"].__func__)[1]
     with pytest.raises(PluginError, match=r"encoder mine failed in .* shapes cannot be multiplied") as caught:
         embench.run(encoder=encoder, **options(bench, modalities="eda"))
@@ -271,35 +271,37 @@ def test_a_network_without_a_name_is_called_after_its_class():
         return EEGNet(small(channels, samples))
 
     before = torch.get_rng_state()
-    assert embench.network(lambda channels, samples: EEGNet(small(channels, samples))).__name__ == "EEGNet"
-    assert embench.network(make).__name__ == "EEGNet"
-    assert embench.network(small).__name__ == "small"
-    assert embench.network(lambda *_: nn.Sequential(nn.Flatten())).__name__ == "network"  # of torch's own layers
-    assert embench.network(small, name="my-net").__name__ == "my-net"
-    assert embench.network(lambda *_: 1 / 0).__name__ == "network"
+    assert embench.make_encoder(lambda channels, samples: EEGNet(small(channels, samples))).__name__ == "EEGNet"
+    assert embench.make_encoder(make).__name__ == "EEGNet"
+    assert embench.make_encoder(small).__name__ == "small"
+    assert embench.make_encoder(lambda *_: nn.Sequential(nn.Flatten())).__name__ == "network"  # of torch's own layers
+    assert embench.make_encoder(small, name="my-net").__name__ == "my-net"
+    assert embench.make_encoder(lambda *_: 1 / 0).__name__ == "network"
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "modalities"), [(PIPELINE, "ecg,eda"), (embench.network(small, window_s=4), "eda")], ids=["pipe", "net"]
+    ("model", "modalities"),
+    [(PIPELINE, "ecg,eda"), (embench.make_encoder(small, window_s=4), "eda")],
+    ids=["pipe", "net"],
 )
 def test_benchmark_names_a_row(bench, model, modalities):
     more = {"data_root": bench.data, "runs": bench.runs, "modalities": modalities, "seeds": 0, "recipe": "quick"}
     result = embench.benchmark(model, plugin("Tiny"), target="arousal", workers=1, name="night-shift", **more)
     assert "night-shift" in result.id
     (about,) = (a for name, a in result.manifest["objects"].items() if name.endswith(":night-shift"))
-    assert "max_iter=2000" in about["repr"] or "embench.network(night-shift)" in about["repr"]
-    assert embench.open(result.folder).id == result.id
+    assert "max_iter=2000" in about["repr"] or "embench.make_encoder(night-shift)" in about["repr"]
+    assert embench.open_result(result.folder).id == result.id
 
 
 @pytest.mark.parametrize("name", ["", "two words", "../up", "1st", "a" * 49, "a:b"])
 def test_a_name_that_no_id_can_hold_is_refused(name):
-    for model in (PIPELINE, embench.network(small)):
+    for model in (PIPELINE, embench.make_encoder(small)):
         with pytest.raises(UsageError, match="is not a valid name"):
             embench.benchmark(model, "amigos", name=name)
     with pytest.raises(UsageError, match="is not a valid name"):
-        embench.network(small, name=name)
+        embench.make_encoder(small, name=name)
 
 
 def test_a_plugin_keeps_its_name():
@@ -320,7 +322,7 @@ class OneChannel(nn.Module):
 
 
 def test_an_object_is_checked_on_the_input_of_this_run(shared, capfd):
-    cls = embench.network(OneChannel, window_s=4)
+    cls = embench.make_encoder(OneChannel, window_s=4)
     plan = shared.plan(plugin_name("encoder", cls), modalities="ecg")
     part = plan.method.encoders["ecg"]
     assert (
@@ -342,7 +344,7 @@ def test_another_dtype_is_named_with_its_layer(layers, words):
     def make(channels, samples):  # noqa: ARG001  what every such function is given
         return copy.deepcopy(nn.Sequential(*layers))
 
-    cls = embench.network(make, window_s=4, name="calibration_data")
+    cls = embench.make_encoder(make, window_s=4, name="calibration_data")
     with pytest.raises(CheckFailed, match=words):
         check_encoder_input(cls, cls.recipes["small"], "ecg", ("left",), 128.0)
 
@@ -351,7 +353,7 @@ def test_wrapped_objects_conform():
     check_estimator(estimator_class(PIPELINE))
     check_estimator(estimator_class(HistGradientBoostingClassifier(max_iter=5)))
     check_estimator(estimator_class(Ridge()))
-    check_encoder(embench.network(small, window_s=4))
+    check_encoder(embench.make_encoder(small, window_s=4))
 
 
 def test_missing_values_are_imputed_only_where_nothing_else_takes_them():
@@ -370,7 +372,7 @@ def test_missing_values_are_imputed_only_where_nothing_else_takes_them():
         (lambda: embench.run(dataset="deap", model="svm"), 'fusion="logreg"'),
         (lambda: embench.run(dataset="deap", encoder=LinearSVC()), r'encoder="handcrafted", fusion=LinearSVC\(\.\.\)'),
         (lambda: embench.run(dataset="deap", encoder=LinearSVC), r'encoder="handcrafted", fusion=LinearSVC\(\.\.\)'),
-        (lambda: embench.benchmark(small, "deap"), r"pass embench\.network\(small\) as the encoder"),
+        (lambda: embench.benchmark(small, "deap"), r"pass embench\.make_encoder\(small\) as the encoder"),
         (lambda: embench.run(dataset="deap", encoder="logreg"), "encoder=handcrafted fusion=logreg"),
     ],
 )

@@ -28,7 +28,7 @@ ENTRY = next((PUBLISHED / "stress_predict" / "subject-independent-v3").glob("cnn
 
 @pytest.fixture(scope="module")
 def entry():
-    return embench.open(ENTRY)
+    return embench.open_result(ENTRY)
 
 
 def test_the_signature_is_that_of_the_options():
@@ -65,9 +65,9 @@ def test_an_old_result_is_read_again(entry):
     assert entry.id in text
     assert "Time-matched AUROC" in text
     assert str(ENTRY) in str(entry)
-    assert entry.forms["stress"].question in str(entry)
+    assert entry.summaries["stress"].question in str(entry)
     with pytest.raises(DataError, match="missing"):
-        embench.open(ROOT)
+        embench.open_result(ROOT)
 
 
 def test_scores_are_a_tidy_table(entry):
@@ -106,7 +106,7 @@ class Cells(HTMLParser):
 
 def test_a_notebook_shows_the_answers_in_a_table(entry):
     shown = Cells(entry._repr_html_()).found
-    assert entry.forms["stress"].question in shown
+    assert entry.summaries["stress"].question in shown
     assert "movement during the scored segment" in shown
     for answer in entry.answers["stress"].answers:
         assert {answer.text, answer.answer, answer.evidence} <= set(shown)
@@ -149,11 +149,11 @@ def test_the_plot_shows_other_metrics_on_axes_that_are_given(entry):
 
 def test_a_board_is_a_table(entry, tmp_path):
     boards = link_entries(tmp_path, {"stress_predict/subject-independent-v3": [ENTRY.name, "handcrafted-knn-6*"]})
-    frame = embench.board("stress_predict", protocol="subject-independent-v3", boards=boards)
+    frame = embench.read_leaderboards("stress_predict", protocol="subject-independent-v3", leaderboards=boards)
     assert entry.id in set(frame["id"])
     assert set(frame["dataset"]) == {"stress_predict"}
     with pytest.raises(UsageError, match="no leaderboard has the dataset") as caught:
-        embench.board("stres_predict", boards=boards)
+        embench.read_leaderboards("stres_predict", leaderboards=boards)
     assert caught.value.where == "dataset="
 
 
@@ -170,7 +170,7 @@ def test_a_report_of_what_is_not_there_is_refused(tmp_path):
 
 
 def test_datasets_print_no_arrays(six):
-    dataset = embench.dataset(plugin("Tiny"), data_root=six)
+    dataset = embench.open_dataset(plugin("Tiny"), data_root=six)
     recording = next(dataset.recordings(dataset.subjects()[0]))
     assert "arousal" in repr(dataset)
     assert "at 64 Hz" in repr(recording)
@@ -194,15 +194,15 @@ def test_every_name_is_there():
 
 
 def test_calibration_has_rows_for_tables(entry):
-    found = entry.calibration()
+    found = entry.assess_calibration()
     bins, benefits = pd.DataFrame(found.bins), pd.DataFrame(found.benefits)
     assert bins["units"].sum() == pytest.approx(found.units)
     assert (benefits["model"] <= found.positive).all()
     with pytest.raises(UsageError, match="no target"):
-        entry.calibration("arousal")
-    sealed = embench.open(next((PUBLISHED / "hku956" / "subject-independent-v3").glob("handcrafted-forest-19*")))
+        entry.assess_calibration("arousal")
+    sealed = embench.open_result(next((PUBLISHED / "hku956" / "subject-independent-v3").glob("handcrafted-forest-19*")))
     with pytest.raises(DataError, match="not public"):
-        sealed.calibration()
+        sealed.assess_calibration()
 
 
 def test_a_fault_in_a_table_of_predictions_names_no_temporary_file():

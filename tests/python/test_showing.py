@@ -57,7 +57,7 @@ def test_a_dry_run_of_baselines_is_their_plan(given, tmp_path, capsys):
         "name: mine-v1\nsummary: One.\ncore:\n  - {encoder: handcrafted, fusion: lda, modalities: [each]}\n"
     )
     wanted = {name: value for name, value in given.items() if name != "encoder"}
-    plan = embench.baselines(set=str(tmp_path / "mine-v1.yaml"), dry_run=True, **wanted)
+    plan = embench.run_baselines(baseline_set=str(tmp_path / "mine-v1.yaml"), dry_run=True, **wanted)
     assert [row["row"] for row in plan.document["rows"]] == ["handcrafted + lda on eda, few"]
     assert str(plan).splitlines()[0].startswith("mine-v1, core, on ")
     assert "0 of 1 rows done" in str(plan)

@@ -63,21 +63,23 @@ LENGTHS = [{"window_s": 4}, {"window_s": 4, "step_s": 2, "rate_hz": 16}, {"conte
 def test_arrays_are_what_a_network_in_a_run_receives(bench, tmp_path, lengths):
     seen = tmp_path / "seen"
     seen.mkdir()
-    encoder = embench.network(lambda c, _: Recorder(seen, nn.Conv1d(c, 3, 1)), epochs=1, name="recorder", **lengths)
+    encoder = embench.make_encoder(
+        lambda c, _: Recorder(seen, nn.Conv1d(c, 3, 1)), epochs=1, name="recorder", **lengths
+    )
     where = about(bench, modalities="eda")
     embench.run(
         **where, encoder=encoder, runs=bench.runs, seeds=0, workers=1, device="cpu", confounds=False, progress=False
     )
-    check_received(embench.windows(**where, **lengths), seen)
+    check_received(embench.load_windows(**where, **lengths), seen)
 
 
 def check_received(own, seen):
     """Checks that a run of seed 0 was trained on, and asked about, these windows bit for bit."""
     trained, asked = (recorded(seen, name, own.X.shape[1:]) for name in ("train", "asked"))
-    for fold in own.folds(0):
-        assert as_set(own.arrays(fold, "train").x) <= trained
+    for fold in own.list_folds(0):
+        assert as_set(own.load_arrays(fold, "train").x) <= trained
         assert as_set(x.numpy() for x, _, _ in own.to_torch(fold, "train")) <= trained
-        assert as_set(own.arrays(fold, "test").x) <= asked
+        assert as_set(own.load_arrays(fold, "test").x) <= asked
 
 
 @pytest.mark.slow
@@ -99,7 +101,7 @@ def test_a_notebook_and_a_run_train_a_network_alike_on_real_recordings(tmp_path,
     by_hand = cells["windows"].score(cells["scores"], name="mine")
     assert by_hand.answers["stress"]
     seen.mkdir()
-    encoder = embench.network(
+    encoder = embench.make_encoder(
         lambda c, _: Recorder(seen, nn.Conv1d(c, 16, 16, 4), nn.ReLU()), rate_hz=16, epochs=5, class_weight="none",
         name="recorder",
     )  # fmt: skip
@@ -118,8 +120,8 @@ def test_a_notebook_and_a_run_train_a_network_alike_on_real_recordings(tmp_path,
 def test_arrays_are_the_rows_of_a_stage(bench, tmp_path, normalise, lengths):
     protocol = few_folds(tmp_path, 3, normalise=normalise)
     where = about(bench, modalities="eda,ecg", protocol=protocol)
-    own = embench.windows(**where, **lengths)
-    name = plugin_name("encoder", embench.network(nn.Linear, **lengths))
+    own = embench.load_windows(**where, **lengths)
+    name = plugin_name("encoder", embench.make_encoder(nn.Linear, **lengths))
     request = Request(
         plugin("Tiny"),
         encoders=(name,),
@@ -135,11 +137,11 @@ def test_arrays_are_the_rows_of_a_stage(bench, tmp_path, normalise, lengths):
         workers=1,
     )
     stages = [stage for stage in make(request).graph.stages.values() if stage.kind == "fusion"]
-    assert len(stages) == len(own.folds(0)) == 3
-    for stage, fold in zip(stages, own.folds(0), strict=True):
+    assert len(stages) == len(own.list_folds(0)) == 3
+    for stage, fold in zip(stages, own.list_folds(0), strict=True):
         data, _, train, val, _ = load_labelled_data(stage)
         for role, index in (("train", train), ("validation", val)):
-            x, mask, y = own.arrays(fold, role)
+            x, mask, y = own.load_arrays(fold, role)
             assert np.array_equal(y, data.labels[0][:, 0].numpy()[index])
             for m, feed in data.feeds.items():
                 there = feed.present[index]
@@ -155,25 +157,25 @@ def test_arrays_are_the_rows_of_a_stage(bench, tmp_path, normalise, lengths):
 
 
 def test_training_has_nothing_of_test_subjects(bench):
-    own = embench.windows(**about(bench, modalities="eda", window_s=4))
+    own = embench.load_windows(**about(bench, modalities="eda", window_s=4))
     subject = own.meta["subject"].to_numpy()
     tested = []
-    for fold in own.folds(0):
+    for fold in own.list_folds(0):
         parts = [set(subject[index]) for index in fold]
         assert not parts[0] & parts[2]
         assert not parts[0] & parts[1]
         assert not parts[1] & parts[2]
-        assert np.isnan(own.arrays(fold, "test").y).all()
-        assert np.isfinite(own.arrays(fold, "train").y).all()
+        assert np.isnan(own.load_arrays(fold, "test").y).all()
+        assert np.isfinite(own.load_arrays(fold, "train").y).all()
         tested += fold.test.tolist()
     assert len(set(tested)) == len(tested)
-    fold = own.folds(0)[0]
+    fold = own.list_folds(0)[0]
     mixed = type(fold)(np.concatenate([fold.train, fold.test]), fold.validation, fold.test)
     mixed.units = fold.units
     with pytest.raises(CheckFailed, match="training and in the test part"):
-        own.arrays(mixed, "train")
+        own.load_arrays(mixed, "train")
     with pytest.raises(UsageError, match="no role"):
-        own.arrays(fold, "val")
+        own.load_arrays(fold, "val")
 
 
 def test_scores_of_predictions_of_windows_are_those_of_a_run(bench, tmp_path):
@@ -188,7 +190,7 @@ def test_scores_of_predictions_of_windows_are_those_of_a_run(bench, tmp_path):
         confounds=False,
         progress=False,
     )
-    own = embench.windows(**where, window_s=4, step_s=2)
+    own = embench.load_windows(**where, window_s=4, step_s=2)
     predicted = run.to_pandas("predictions").set_index(["seed", "unit"])["score"]
     rows = {seed: own.meta["unit"].map(predicted.loc[seed]).to_numpy() for seed in (0, 1)}
     result = own.score(rows, name="mine", out=tmp_path / "out")
@@ -199,7 +201,7 @@ def test_scores_of_predictions_of_windows_are_those_of_a_run(bench, tmp_path):
 
 
 def test_features_are_those_that_an_estimator_receives(bench):
-    frame = embench.features(**about(bench, modalities="eda,ecg"))
+    frame = embench.compute_features(**about(bench, modalities="eda,ecg"))
     plan = bench.plan("handcrafted", modalities="eda,ecg", fusion="logreg", recipe="small")
     stages = [stage for stage in plan.graph.stages.values() if stage.kind == "estimator"]
     assert frame.columns.is_unique
@@ -216,14 +218,14 @@ def test_features_are_those_that_an_estimator_receives(bench):
 
 def test_splitters_serve_scikit_learn(bench):
     where = about(bench)
-    frame = embench.features(**where, modalities="eda")
+    frame = embench.compute_features(**where, modalities="eda")
     y, units = (frame.index.get_level_values(name).to_numpy() for name in ("label", "unit"))
     model = make_pipeline(SimpleImputer(), LogisticRegression())
-    cv = embench.splitter(**where)
+    cv = embench.make_splitter(**where)
     assert cv.get_n_splits() == 2
     assert len(cross_val_score(model, frame.to_numpy(), y, groups=units, cv=cv)) == 2
-    own = embench.windows(**where, modalities="eda", window_s=4)
-    for (train, test), fold in zip(own.splitter().split(own.X, own.y), own.folds(), strict=True):
+    own = embench.load_windows(**where, modalities="eda", window_s=4)
+    for (train, test), fold in zip(own.make_splitter().split(own.X, own.y), own.list_folds(), strict=True):
         assert set(train) == set(fold.train)
         assert set(test) <= set(fold.test)
     with pytest.raises(UsageError, match="3 rows, but no units"):
@@ -234,8 +236,8 @@ def test_splitters_serve_scikit_learn(bench):
 
 def test_windows_longer_than_units_are_refused(bench):
     with pytest.raises(UsageError, match="windows of 60 s, but units of tiny last at most 12 s") as caught:
-        embench.windows(**about(bench, modalities="eda", window_s=60))
+        embench.load_windows(**about(bench, modalities="eda", window_s=60))
     assert caught.value.where.startswith("modality eda, window_s=60")
     assert caught.value.hint == "context_s=60"
     with pytest.raises(UsageError, match="two ways"):
-        embench.windows(**about(bench, modalities="eda", window_s=60, context_s=60))
+        embench.load_windows(**about(bench, modalities="eda", window_s=60, context_s=60))

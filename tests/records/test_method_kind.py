@@ -27,6 +27,6 @@ def test_a_submission_is_of_no_features():
     "entry", [e for kind in ("encoder", "fusion") for e in registry.entries(kind)], ids=lambda e: e.name
 )
 def test_the_catalogue_says_of_features_what_the_class_does(entry):
-    found = registry.load(entry.kind, entry.full_name)
+    found = registry.load_plugin(entry.kind, entry.full_name)
     gives = "features" in found.offers if entry.kind == "encoder" else issubclass(found, Estimator)
     assert entry.features == (gives and getattr(found, "reads", "") != "decisions")

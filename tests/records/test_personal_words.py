@@ -24,7 +24,7 @@ def scores_of(over: dict[str, float | None], normalising: float, source: str, mo
     }  # fmt: skip
     score = {"undefined": "too few subjects"} if model is None else {"mean": model, "low": 0.5, "high": 0.7}
     confound_only = {name: {"stress": {"auroc_within": {"mean": 0.55, "low": 0.5, "high": 0.6}}} for name in over}
-    return Scores.none(
+    return Scores.make_empty(
         primary_metrics={"stress": "auroc_within"},
         scores={"stress": {"auroc_within": score}},
         confound_only=confound_only,
@@ -61,7 +61,7 @@ def test_units_without_labels_are_judged_by_what_normalising_gains_over_nothing(
     assert told.startswith("with 5 units of each class without their labels as calibration data: ")
     assert "a gain of 0.070 [0.020, 0.120]" in told
     assert told.endswith("normalisation helps")
-    gain = scores.calibration_gain("stress")
+    gain = scores.get_calibration_gain("stress")
     assert gain is not None
     assert least_gain(gain, "auroc_within")[0] == "no_calibration"  # type: ignore[index]
 
@@ -70,4 +70,4 @@ def test_a_headline_that_cannot_be_estimated_shows_no_gain() -> None:
     scores = scores_of(dict.fromkeys(LABELLED, None), 0.0, "not_shown", model=None)
     labels, _ = gain_sentences(scores, "stress", {"labelled": 1})
     assert labels.startswith("with 1 labelled unit of each class as calibration data: auroc_within cannot be estimated")
-    assert not gain_sentences(Scores.none(), "stress", {})
+    assert not gain_sentences(Scores.make_empty(), "stress", {})

@@ -27,11 +27,13 @@ def test_score_in_other_formats():
 )
 def test_no_interval_is_shown_beyond_what_its_metric_can_be(metric, ends, text):
     recorded = {"mean": 0.9, "low": ends[0], "high": ends[1]}
-    of = Scores.none(scores={"stress": {metric: recorded}}, confound_only={"prior": {"stress": {metric: recorded}}})
-    for score in (of.score("stress", metric), of.score("stress", metric, "prior")):
+    of = Scores.make_empty(
+        scores={"stress": {metric: recorded}}, confound_only={"prior": {"stress": {metric: recorded}}}
+    )
+    for score in (of.get_score("stress", metric), of.get_score("stress", metric, "prior")):
         assert wording.format_interval(score) == text
         assert (score.low, score.high) == ends
-        assert score.as_json() == recorded
+        assert score.to_dict() == recorded
         kept = Score.model_validate_json(score.model_dump_json(exclude_unset=True))  # as boards keep what they show
         assert wording.format_interval(kept) == text
 

@@ -28,7 +28,7 @@ def test_bare_name_means_the_bundled_one_and_a_warning_shows_both():
     with pytest.warns(UserWarning, match="embench_plugins/cnn_tf.*embench_acme/cnn_tf"):
         entry = registry.find("encoder", "cnn_tf")
     assert entry.package == "embench_plugins"
-    assert {"cnn_tf", "embench_acme/cnn_tf"} <= set(registry.names("encoder"))
+    assert {"cnn_tf", "embench_acme/cnn_tf"} <= set(registry.list_plugins("encoder"))
 
 
 @pytest.mark.usefixtures("acme")
@@ -45,8 +45,8 @@ def test_clash_of_two_outside_packages_is_an_error_that_shows_both(other):
     with pytest.raises(UsageError, match=r"embench_acme/plain.*embench_other/plain"):
         registry.find("encoder", "plain")
     assert registry.find("encoder", "embench_other/plain").version == "2.0"
-    assert {"embench_acme/plain", "embench_other/plain"} <= set(registry.names("encoder"))
-    assert "plain" not in registry.names("encoder")
+    assert {"embench_acme/plain", "embench_other/plain"} <= set(registry.list_plugins("encoder"))
+    assert "plain" not in registry.list_plugins("encoder")
 
 
 @pytest.mark.parametrize(

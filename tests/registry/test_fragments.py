@@ -22,7 +22,7 @@ def test_outside_package_is_listed_beside_the_bundled_ones(acme):
     assert plain.full_name == "embench_acme/plain"
     assert (plain.version, plain.revision, plain.modalities) == ("1.2.0", 3, ("eda", "ppg"))
     assert plain.source == acme / "registry.yaml"
-    assert "cnn_tf" in registry.names("encoder")
+    assert "cnn_tf" in registry.list_plugins("encoder")
 
 
 def test_listing_imports_no_package(site, installing):
@@ -68,8 +68,8 @@ def test_broken_entries_are_listed_with_what_is_wrong_and_others_work():
     problems = {(e.kind, e.name): e.broken for e in registry.entries() if e.broken}
     assert "did you mean encoder" in problems["package", "embench_broken"]
     assert "did you mean summary" in problems["encoder", "unknown_field"]
-    assert registry.load("encoder", "plain").__name__ == "Plain"
-    assert "unknown_field" not in registry.names("encoder")
+    assert registry.load_plugin("encoder", "plain").__name__ == "Plain"
+    assert "unknown_field" not in registry.list_plugins("encoder")
 
 
 GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
@@ -149,8 +149,8 @@ def test_package_without_its_fragment_is_broken(site, installing):
 
 
 def test_datasets_ask_questions_of_targets_that_they_have():
-    for name in registry.names("dataset"):
-        card = registry.load("dataset", name).card
+    for name in registry.list_plugins("dataset"):
+        card = registry.load_plugin("dataset", name).card
         assert set(registry.find_questions(registry.find("dataset", name).full_name)) <= {
             t.name for t in card.targets
         }, name

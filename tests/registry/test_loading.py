@@ -7,7 +7,7 @@ from embench.errors import PluginError, UsageError
 
 
 def test_class_of_an_outside_package(acme):
-    assert registry.load("encoder", "plain").__module__ == "embench_acme.encoders"
+    assert registry.load_plugin("encoder", "plain").__module__ == "embench_acme.encoders"
     assert registry.origin(registry.find("encoder", "plain")) == f"embench_acme 1.2.0, {acme / 'encoders.py'}:14"
 
 
@@ -23,7 +23,7 @@ def test_class_of_an_outside_package(acme):
 )
 def test_failures_name_plugin_package_and_place(broken, name, what):
     with pytest.raises(PluginError) as caught:
-        registry.load("encoder", name)
+        registry.load_plugin("encoder", name)
     text = str(caught.value)
     assert what in text
     assert f"encoder `{name}` of embench_broken 0.0.1" in text
@@ -33,17 +33,17 @@ def test_failures_name_plugin_package_and_place(broken, name, what):
 @pytest.mark.usefixtures("broken")
 def test_place_of_an_error_at_import_is_its_own_line():
     with pytest.raises(PluginError, match=r"raises\.py:3"):
-        registry.load("encoder", "raises")
+        registry.load_plugin("encoder", "raises")
 
 
 @pytest.mark.usefixtures("broken")
 def test_what_to_do_is_said():
     with pytest.raises(PluginError, match="missing module a_library_that_is_not_there"):
-        registry.load("encoder", "needs_missing")
+        registry.load_plugin("encoder", "needs_missing")
     with pytest.raises(PluginError, match="did you mean Fine"):
-        registry.load("encoder", "no_class")
+        registry.load_plugin("encoder", "no_class")
     with pytest.raises(PluginError, match="methods build"):
-        registry.load("encoder", "abstract")
+        registry.load_plugin("encoder", "abstract")
 
 
 def test_module_that_is_not_there_is_the_packages_fault(site, installing):
@@ -55,7 +55,7 @@ def test_module_that_is_not_there_is_the_packages_fault(site, installing):
     installing.write(site, "embench-other", "1", {"plugins": "embench_other"})
     registry.refresh()
     with pytest.raises(PluginError, match="names a module that does not exist in embench_other"):
-        registry.load("encoder", "a")
+        registry.load_plugin("encoder", "a")
 
 
 FILE = """
@@ -66,7 +66,7 @@ from embench.interfaces.metric import Metric
 class Mine(Metric):
     range = (0.0, 1.0)
     def __call__(self, units): return 0.5
-    def chance(self, units): return 0.5
+    def compute_chance(self, units): return 0.5
 
 class Other: ...
 """
@@ -78,9 +78,9 @@ def test_a_file_that_was_edited_is_read_again(tmp_path):
     text = "from embench_plugins.fusions.classical import LogReg\n\nclass Mine(LogReg):\n    answer = 1\n"
     path.write_text(text)
     name = f"{path}:Mine"
-    before = registry.code_identity("fusion", name), registry.load("fusion", name).answer
+    before = registry.code_identity("fusion", name), registry.load_plugin("fusion", name).answer
     path.write_text(text.replace("answer = 1", "answer = 2"))
-    after = registry.code_identity("fusion", name), registry.load("fusion", name).answer
+    after = registry.code_identity("fusion", name), registry.load_plugin("fusion", name).answer
     assert before[0] != after[0]
     assert (before[1], after[1]) == (1, 2)
 
@@ -88,20 +88,20 @@ def test_a_file_that_was_edited_is_read_again(tmp_path):
 def test_class_from_a_file(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(FILE)
-    cls = registry.load("metric", f"{path}:Mine")
+    cls = registry.load_plugin("metric", f"{path}:Mine")
     assert cls()(None) == 0.5
-    assert registry.load("metric", f"{path}:Mine") is cls
+    assert registry.load_plugin("metric", f"{path}:Mine") is cls
     with pytest.raises(PluginError, match="base class"):
-        registry.load("metric", f"{path}:Other")
+        registry.load_plugin("metric", f"{path}:Other")
     with pytest.raises(PluginError, match="did you mean Mine"):
-        registry.load("metric", f"{path}:Mien")
+        registry.load_plugin("metric", f"{path}:Mien")
 
 
 def test_file_that_is_no_python_says_where(tmp_path):
     path = tmp_path / "half.py"
     path.write_text("x = 1\ndef broken(:\n")
     with pytest.raises(PluginError, match=r"SyntaxError.*line 2"):
-        registry.load("metric", f"{path}:Mine")
+        registry.load_plugin("metric", f"{path}:Mine")
 
 
 READERS = """
@@ -165,7 +165,7 @@ def test_wrong_generator_is_the_packages_fault(datasets):
     assert str(datasets / "made.py") in str(caught.value)
     with pytest.raises(PluginError, match="names a module that does not exist in embench_other"):
         registry.synthesizer("nowhere")
-    assert registry.load("dataset", "misspelt").__name__ == "Own"
+    assert registry.load_plugin("dataset", "misspelt").__name__ == "Own"
 
 
 @pytest.mark.usefixtures("datasets")

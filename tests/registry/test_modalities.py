@@ -186,16 +186,16 @@ def test_cards_need_definitions(glances, call, command, change, parts):
 @pytest.mark.usefixtures("optics")
 @pytest.mark.parametrize("name", sample(["gaze", "strict"], "strict"))
 def test_encoders_of_added_modalities_conform(name):
-    check("encoder", registry.load("encoder", name))
+    check("encoder", registry.load_plugin("encoder", name))
 
 
 def test_plugins_conform_while_their_modalities_are_defined(glances, tmp_path):
-    check("dataset", registry.load("dataset", "glances"), tmp_path / "data" / "glances")
+    check("dataset", registry.load_plugin("dataset", "glances"), tmp_path / "data" / "glances")
     edit(glances, lambda content: content.pop("modality"))
     with pytest.raises(CheckFailed, match="no installed package defines the modality `fnirs`"):
-        check("dataset", registry.load("dataset", "glances"), tmp_path / "data" / "glances")
+        check("dataset", registry.load_plugin("dataset", "glances"), tmp_path / "data" / "glances")
     with pytest.raises(CheckFailed, match="`accepts` is frozenset"):
-        check("encoder", registry.load("encoder", "strict"))
+        check("encoder", registry.load_plugin("encoder", "strict"))
 
 
 @pytest.mark.usefixtures("optics")
@@ -204,8 +204,8 @@ def test_encoders_know_an_added_modality_by_their_own_name_for_it():
     assert known({"temp", "eda"}, "fnirs[hbo]+eda") == "temp+eda"
     assert known({"temp", "fnirs"}, "fnirs") == "fnirs"
     assert known({"temp"}, "pupil") is None
-    assert known(registry.load("encoder", "gaze").accepts, "pupil+eda") == "pupil+eda"
-    assert known(registry.load("encoder", "gaze").accepts, "video") is None
+    assert known(registry.load_plugin("encoder", "gaze").accepts, "pupil+eda") == "pupil+eda"
+    assert known(registry.load_plugin("encoder", "gaze").accepts, "video") is None
 
 
 @pytest.mark.usefixtures("optics")
@@ -235,7 +235,7 @@ def test_values_that_no_sensor_gives_are_found(call, tmp_path):
 
 
 def test_a_changed_definition_never_meets_prepared_data(glances, tmp_path):
-    reader = registry.load("dataset", "glances")(tmp_path / "data" / "glances")
+    reader = registry.load_plugin("dataset", "glances")(tmp_path / "data" / "glances")
 
     def key(**change):
         edit(glances, lambda content: content["modality"]["pupil"].update(change))

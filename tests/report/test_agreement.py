@@ -157,13 +157,13 @@ def test_terminal_python_and_papers_agree(
     monkeypatch.setattr(console, "LINE_WIDTH", 5000)  # cells of a table that is folded are not in one piece
     folder = place(what)
     result = Result.read(folder)
-    assert result.forms
+    assert result.summaries
     short, long = (printed(capsys, lambda every=every: show.print_run(result, every=every)) for every in (False, True))
     record = read_record(folder)
     methods = folded(latex.methods_section([record]))
     python, notebook = folded(str(result)), of_html(result._repr_html_())
     section = of_html(str(headline_section(RunFacts(record)).markup))
-    for form in result.forms.values():
+    for form in result.summaries.values():
         assert not missing(form, short)
         assert not missing(form, long, every=True)
         assert not missing(form, notebook)
@@ -174,7 +174,7 @@ def test_terminal_python_and_papers_agree(
 
 @pytest.mark.parametrize("what", QUICK)
 def test_a_narrow_terminal_has_the_same_words(what: str, place: Callable[[str], Path]) -> None:
-    for form in Result.read(place(what)).forms.values():
+    for form in Result.read(place(what)).summaries.values():
         narrow, wide = lines(form, 80, every=True), lines(form, 5000, every=True)
         assert max(map(len, narrow)) <= 80
         assert Counter(" ".join(narrow).split()) == Counter(" ".join(wide).split())
@@ -185,7 +185,7 @@ def test_a_narrow_terminal_has_the_same_words(what: str, place: Callable[[str], 
 def test_reports_agree(what: str, place: Callable[[str], Path], tmp_path: Path) -> None:
     path = report.write_report(place(what), tmp_path / "report.html", data_root=tmp_path, trust_code=True)
     shown = of_html(path.read_text())
-    for form in Result.read(place(what)).forms.values():
+    for form in Result.read(place(what)).summaries.values():
         assert not missing(form, shown, every=True)
 
 
@@ -193,5 +193,5 @@ def test_reports_agree(what: str, place: Callable[[str], Path], tmp_path: Path) 
 @pytest.mark.parametrize("what", list(ENTRIES))
 def test_pages_of_entries_agree(what: str, place: Callable[[str], Path], site: Path) -> None:
     shown = of_html((site / f"{ENTRIES[what]}.html").read_text())
-    for form in Result.read(place(what)).forms.values():
+    for form in Result.read(place(what)).summaries.values():
         assert not missing(form, shown, every=True)

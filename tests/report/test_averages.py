@@ -77,7 +77,7 @@ def record(scores):
     two = {"unit": np.array(["r:0-10000", "r:10000-20000"]), "raw": np.array([0, 1]), "label": np.array([0, 1])}
     two |= {name: np.full(2, text[name]) for name in ("subject", "recording", "target")}
     labels = Labels({**two, "seed": np.full(2, ANY_SEED)})
-    return Record({}, Predictions(columns), labels, (), Scores.none())
+    return Record({}, Predictions(columns), labels, (), Scores.make_empty())
 
 
 def test_answers_are_of_common_labelled_units_and_means_of_seeds():

@@ -86,7 +86,7 @@ def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record],
     text = table
     rows = check_latex(text)
     head, first = rows[0], rows[1]
-    scores = published[0].scores.of("stress")
+    scores = published[0].scores.get_scores("stress")
     score = scores[published[0].scores.primary_metrics["stress"]]
     shown = plain(first[head.index("Time-matched AUROC")])
     assert f"{score.mean:.2f} [{score.low:.2f}, {score.high:.2f}]" == shown
@@ -117,7 +117,7 @@ def test_columns_are_chosen(published: list[Record]) -> None:
 
 def test_the_best_is_bold_and_all_are_compared_with_the_strongest_baseline(published: list[Record], table: str) -> None:
     head, *rows = check_latex(table)
-    of = [record.scores.score("stress", record.scores.primary_metrics["stress"]) for record in published]
+    of = [record.scores.get_score("stress", record.scores.primary_metrics["stress"]) for record in published]
     best = max(of, key=lambda score: score.mean)
     cells = [row[head.index("Time-matched AUROC")] for row in rows[:2]]
     assert [cell.startswith(rf"\textbf{{{best.mean:.2f}}}") for cell in cells] == [score is best for score in of]
@@ -141,9 +141,9 @@ def test_models_with_a_constant_score_are_a_note_and_rows_are_chosen(published: 
     assert [row[0] for row in check_latex(chosen)[2:]] == [r"\emph{time since the start}", r"\emph{majority class}"]
     assert "constant score" not in chosen
     assert len(check_latex(latex.latex_tables(one, rows=["none"]))) == 2
-    with pytest.raises(UsageError, match="unknown row `clock`") as found:
+    with pytest.raises(UsageError, match="unknown confound-only model `clock`") as found:
         latex.latex_tables(one, rows=["clock"])
-    assert "--rows" in str(found.value)
+    assert "--confound-only-models" in str(found.value)
 
 
 def test_what_runs_differ_in_has_a_column_and_controls_come_from_the_largest(published: list[Record]) -> None:
@@ -163,7 +163,7 @@ def test_a_table_has_a_column_for_each_question_that_some_run_is_asked(
     published: list[Record], table: str, judged: list[Record]
 ) -> None:
     head, first, *_ = check_latex(table)
-    score = published[0].scores.score("stress", published[0].scores.primary_metrics["stress"])
+    score = published[0].scores.get_score("stress", published[0].scores.primary_metrics["stress"])
     assert first[head.index("above chance")] == ("yes" if score.low > 0.5 else "not shown")
     leaking = scored(changed(published[0], protocol={"leaks": True}), adjusted={})
     assert not {"given movement", "given phase"} & set(check_latex(latex.latex_tables([leaking]))[0])
@@ -231,7 +231,7 @@ def test_the_methods_section_agrees_with_record_and_protocol(published: list[Rec
     assert "Models without any physiological signal (time since the start, " in text
     assert text.count("The protocol was") == 1
     for of in published:
-        score = of.scores.score("stress", of.scores.primary_metrics["stress"])
+        score = of.scores.get_score("stress", of.scores.primary_metrics["stress"])
         assert escape(format_with_interval(score, 0.5, "{}, 95 % CI [{}, {}]; chance 0.50")) in text
     assert "pretrained separately in each fold" in text
 
@@ -286,8 +286,8 @@ def test_an_estimator_is_described_with_its_settings_and_features(published: lis
     assert "was trained with" not in text
     supplement = text.partition(r"\paragraph{Supplement: features}")[2]
     for modality, name in of.manifest.method.encoders.items():
-        encoder = registry.load("encoder", name)
-        about = registry.load("dataset", of.manifest.dataset.name).card.modalities[modality]
+        encoder = registry.load_plugin("encoder", name)
+        about = registry.load_plugin("dataset", of.manifest.dataset.name).card.modalities[modality]
         names = encoder(encoder.recipes["small"]).feature_names(modality, about.channels)
         shown = names if len(about.channels) == 1 else [each.removeprefix(f"{about.channels[0]}_") for each in names]
         assert supplement.count(escape(", ".join(shown[:3]))) == 1
@@ -464,7 +464,7 @@ def test_every_bundled_plugin_and_dataset_can_be_cited() -> None:
         if entry.paper:
             assert bibliography.find_paper_key(entry.paper), entry.full_name
         if entry.kind == "dataset" and entry.name not in ("corpus", "own"):
-            card = registry.load("dataset", entry.full_name).card
+            card = registry.load_plugin("dataset", entry.full_name).card
             paper = bibliography.dataset_paper(entry.full_name)
             assert paper.doi == card.doi
             year = re.search(r"year = \{(\d{4})\}", paper.text)
@@ -494,11 +494,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", run, "--latex"]) == 0
     check_latex(capsys.readouterr().out)
     assert main(["export", run]) == 2
-    assert "--latex, --methods, --bibtex or --table" in capsys.readouterr().err
+    assert "--latex, --methods, --bibtex or --unit-table" in capsys.readouterr().err
     assert main(["export", run, "--latex", "--columns", "seeds, time"]) == 0
     assert check_latex(capsys.readouterr().out)[0][1:4] == ["seeds", "Time-matched AUROC", "above chance"]
     assert main(["export", run, "--methods", "--columns", "seeds"]) == 2
-    assert main(["export", run, "--methods", "--rows", "none"]) == 2
+    assert main(["export", run, "--methods", "--confound-only-models", "none"]) == 2
     assert main(["export", str(tmp_path), "--latex"]) == 3
 
 
@@ -517,7 +517,7 @@ def test_the_methods_section_names_models_without_a_signal_and_the_adjustment(ju
 
 
 def test_a_caption_defines_columns_and_holds_no_result(judged: list[Record]) -> None:
-    form = RunFacts(judged[0]).forms["stress"]
+    form = RunFacts(judged[0]).summaries["stress"]
     for some in (judged[:1], judged):
         text = " ".join(latex.latex_tables(some).split())
         assert escape(form.explanation) in text

@@ -82,10 +82,10 @@ def test_every_picture_has_words_and_the_table_behind_it(reported, content):
 def test_it_says_the_scores_of_the_record(reported, content):
     scores = read_scores(reported.folder)
     for target, metric in scores.primary_metrics.items():
-        assert f"{scores.score(target, metric).mean:.3f}" in content.sections["result"]
-        for control in scores.confound_only(target):
+        assert f"{scores.get_score(target, metric).mean:.3f}" in content.sections["result"]
+        for control in scores.get_confound_only_models(target):
             assert label(control.name) in content.sections["result"]
-        for name, other in scores.of(target).items():
+        for name, other in scores.get_scores(target).items():
             assert (other.undefined or f"{other.mean:.3f}") in content.sections["scores"], name
 
 
@@ -152,7 +152,7 @@ def test_each_subject_has_the_score_that_the_predictions_give(reported, content)
 def test_probabilities_have_both_curves_with_a_word_on_prevalence(made, page):
     """With the numbers that Python has."""
     shown = page(made.html.read_text()).sections["probabilities"]
-    found = Result.read(made.folder).calibration()
+    found = Result.read(made.folder).assess_calibration()
     assert f"the lab's: {100 * found.positive:.0f} % here" in shown
     assert "neither the calibration nor the net benefit carries over" in shown
     assert f"Expected calibration error {found.error:.3f}" in shown
@@ -229,7 +229,7 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
 
 def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
     content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text())
-    assert "name such runs with --beside" in content.missing
+    assert "name such runs with --single-modality" in content.missing
     assert "fusion" not in content.sections
     assert "high" in content.sections["decisions"]  # what classes are called without the data
 
@@ -294,10 +294,10 @@ def test_what_two_targets_have_in_common_stands_once_below_both():
     run = RunFacts(read_record(entry))
     shown = headline_section(run).markup
     assert shown.count("<caption>Other scores") == 1
-    assert all(form.problem in unescape(shown) for form in run.forms.values())
+    assert all(form.problem in unescape(shown) for form in run.summaries.values())
     table = shown.split("<caption>Other scores")[1]
     for target in ("valence", "arousal"):
-        assert f"{run.scores.score(target, 'auroc_within').mean:.3f}" in table
+        assert f"{run.scores.get_score(target, 'auroc_within').mean:.3f}" in table
         assert f"the method, {target}</th>" in table
 
 
@@ -380,7 +380,9 @@ def test_command_writes_where_the_reader_is(embench, copied, tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_command_refuses_a_run_that_is_not_of_one_of_its_modalities(embench, kinds, tmp_path):
-    done = embench("report", kinds.folder, "--trust-code", "--beside", kinds.folder, "--out", tmp_path / "r.html")
+    done = embench(
+        "report", kinds.folder, "--trust-code", "--single-modality", kinds.folder, "--out", tmp_path / "r.html"
+    )
     assert done.code == 2
     assert "not a run of a single modality" in done.err
     assert not (tmp_path / "r.html").exists()
@@ -398,7 +400,7 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     html = report.write_report(scored.folder, tmp_path / "r.html", data_root=kinds.data, trust_code=True).read_text()
     assert "Submission." in html.split("<nav")[0]
     content = page(html)
-    assert f"{scored.scores.score('arousal', 'auroc_within').mean:.3f}" in content.sections["result"]
+    assert f"{scored.scores.get_score('arousal', 'auroc_within').mean:.3f}" in content.sections["result"]
     assert "learning curves and embeddings (the predictions are a submission" in content.missing
     assert "unknown" in content.sections["the-run"]
     assert "all that the dataset has are shown" in content.sections["quality"]

@@ -80,7 +80,7 @@ def test_the_command_writes_the_table_and_prints_a_line_of_r(
     made: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_record(tmp_path / "run", made)
-    assert main(["export", str(tmp_path / "run"), "--table", str(tmp_path / "t.csv")]) == 0
+    assert main(["export", str(tmp_path / "run"), "--unit-table", str(tmp_path / "t.csv")]) == 0
     printed = capsys.readouterr().out
     assert "rating ~ score + (1|subject) + (1|stimulus)" in printed
     assert "may differ" in printed

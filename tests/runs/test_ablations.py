@@ -67,7 +67,7 @@ def test_contexts_of_10_30_and_60_s_hold_that_much_signal_in_one_command(embench
     settings = [word for each in (*small, *(f"encoder.view.length_s={s}" for s in lengths)) for word in ("--set", each)]
     done = embench("grid", *line, *settings, "--json")
     assert done.code == 0, done.err
-    rows = [row for result in json.loads(done.out) for row in result["board"]]
+    rows = [row for result in json.loads(done.out) for row in result["rows"]]
     assert len({row["run"] for row in rows}) == len(rows) == len(lengths)
     for length in lengths:
         assert f"a context of {length} s at 4 Hz (1 x {4 * length})" in done.err

@@ -24,7 +24,7 @@ SUBJECTS = 5
 
 def estimators_of_values() -> list[str]:
     """Bundled fusions that are fitted to features and predict values."""
-    loaded = {name: registry.load("fusion", name) for name in registry.names("fusion")}
+    loaded = {name: registry.load_plugin("fusion", name) for name in registry.list_plugins("fusion")}
     return [n for n, k in loaded.items() if issubclass(k, Estimator) and k.reads == "features" and "value" in k.kinds]
 
 

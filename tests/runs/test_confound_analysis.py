@@ -37,7 +37,7 @@ def run_it(bench: Bench, on_event: EventCallback | None = None, **options: Any) 
 
 
 def answer(scores_of: Result) -> str:
-    return scores_of.answers["arousal"].word(WORD)
+    return scores_of.answers["arousal"].format_answer(WORD)
 
 
 @pytest.mark.slow
@@ -54,14 +54,14 @@ def test_the_scores_are_shown_and_written_before_the_analysis(bench: Bench) -> N
 
     result = run_it(bench, follow)
     assert events.index("scored") < events.index("confounds")
-    score = result.scores.score("arousal", result.scores.primary_metrics["arousal"])
+    score = result.scores.get_score("arousal", result.scores.primary_metrics["arousal"])
     assert score is not None
     assert any(f"{score.mean:.2f}" in line for line in first["lines"])
     assert any("time since the start" in line for line in first["lines"])
-    assert first["scores"].score("arousal", result.scores.primary_metrics["arousal"]) == score
+    assert first["scores"].get_score("arousal", result.scores.primary_metrics["arousal"]) == score
     assert first["answer"] == "not computed"
     assert answer(result) not in ("not computed", "—")
-    assert read_record(result.folder).scores.adjusted("arousal") is not None
+    assert read_record(result.folder).scores.get_adjusted("arousal") is not None
 
 
 def test_another_method_on_the_same_data_does_not_fit_the_confounds_again(bench: Bench) -> None:
@@ -76,10 +76,10 @@ def test_another_method_on_the_same_data_does_not_fit_the_confounds_again(bench:
 def test_without_the_analysis_its_answers_are_not_computed_until_it_is_asked_for(bench: Bench) -> None:
     without = run_it(bench, confounds=False, seeds="1")
     assert answer(without) == "not computed"
-    assert without.scores.adjusted("arousal") is None
-    assert "were not adjusted for confounds" in without.forms["arousal"].sentence
+    assert without.scores.get_adjusted("arousal") is None
+    assert "were not adjusted for confounds" in without.summaries["arousal"].sentence
     assert any("confound analysis was not run" in fault for fault in find_wrong_parts(read_record(without.folder)))
-    assert "confound_test_skipped" in str(audit_run(without.folder, trust_code=True).json())
+    assert "confound_test_skipped" in str(audit_run(without.folder, trust_code=True).to_dict())
     stages = bench.stages()
     whole = run_it(bench, seeds="1")
     assert whole.folder == without.folder

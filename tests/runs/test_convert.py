@@ -39,8 +39,8 @@ def converted(tmp_path_factory):
 
 
 def paper_model():
-    parts = {m: Part("tcn", "", registry.load("encoder", "tcn").recipes["paper"]) for m in MODALITIES}
-    fusion = Part("shared_tf", "", registry.load("fusion", "shared_tf").recipes["paper"])
+    parts = {m: Part("tcn", "", registry.load_plugin("encoder", "tcn").recipes["paper"]) for m in MODALITIES}
+    fusion = Part("shared_tf", "", registry.load_plugin("fusion", "shared_tf").recipes["paper"])
     specs = {m: InputSpec(m, (1, 240), (m,), 4.0) for m in MODALITIES}
     return network.build_fusion(parts, fusion, specs, OUTPUTS)
 
@@ -183,8 +183,8 @@ def test_videomae_as_its_authors_store_it(tmp_path):
     again = VideoMAEForPreTraining.from_pretrained(tmp_path / "out", use_safetensors=True)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in theirs.state_dict().items())
     assert again.config.decoder_num_attention_heads == theirs.config.decoder_num_attention_heads
-    videomae = registry.load("encoder", "videomae")
-    recipe = videomae.recipes["paper"].but(build={"layers": 1, "weights": str(tmp_path / "out")})
+    videomae = registry.load_plugin("encoder", "videomae")
+    recipe = videomae.recipes["paper"].replace(build={"layers": 1, "weights": str(tmp_path / "out")})
     assert videomae(recipe).build(InputSpec("video", (16, 3, 224, 224), (), 4.0, torch.uint8)).folder == made.folder
     # As the hub has it: transformers' names in a pickle, with the config beside it.
     torch.save(load_file(tmp_path / "saved" / "model.safetensors"), tmp_path / "saved" / "pytorch_model.bin")

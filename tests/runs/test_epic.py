@@ -44,9 +44,9 @@ def test_references_stand_beside_the_row_with_their_own_errors(done):
     for name in ("model", "subject_mean", "last_value"):
         error = np.sqrt(np.mean([(value - labels[unit]) ** 2 for unit, value in of(done, name).items()]))
         found = (
-            done.scores.of("arousal_value")
+            done.scores.get_scores("arousal_value")
             if name == "model"
-            else done.scores.confound_only_scores("arousal_value", name)
+            else done.scores.get_model_scores("arousal_value", name)
         )
         assert found["rmse"].mean == pytest.approx(error, abs=1e-5)
     undefined = done.scores["confound_only"]["others_curve"]["arousal_value"]["undefined"]

@@ -96,7 +96,7 @@ def test_a_file_of_several_amounts_makes_a_record_of_each_with_what_the_others_s
     assert list(runs) == ["{}", "{'unlabelled': 2}", "{'labelled': 2}"]
     labelled = runs["{'labelled': 2}"]
     assert labelled.manifest["target_access"] == "2_labelled_units"
-    personal = labelled.scores.calibration_gain("stress")
+    personal = labelled.scores.get_calibration_gain("stress")
     assert set(personal.compared_with) == {
         "no_calibration",
         "calibration_normalised",
@@ -108,11 +108,11 @@ def test_a_file_of_several_amounts_makes_a_record_of_each_with_what_the_others_s
     others = ("no_calibration", "calibration_normalised")
     assert all(personal.compared_with[name]["auroc_within"].above_zero for name in others)
     assert is_by_labels(personal)
-    mean = {given: result.scores.score("stress", "auroc_within").mean for given, result in runs.items()}
+    mean = {given: result.scores.get_score("stress", "auroc_within").mean for given, result in runs.items()}
     gained = personal.compared_with["no_calibration"]["auroc_within"].difference.mean
     assert gained == pytest.approx(mean["{'labelled': 2}"] - mean["{}"])
-    assert runs["{}"].scores.calibration_gain("stress") is None
-    unlabelled = runs["{'unlabelled': 2}"].scores.calibration_gain("stress")
+    assert runs["{}"].scores.get_calibration_gain("stress") is None
+    unlabelled = runs["{'unlabelled': 2}"].scores.get_calibration_gain("stress")
     assert not unlabelled.missing
     assert unlabelled.source == "not_shown"
     audited = audit_run(labelled.folder, dataset=world.data)
@@ -121,12 +121,12 @@ def test_a_file_of_several_amounts_makes_a_record_of_each_with_what_the_others_s
 
 def test_what_a_file_lacks_is_said_by_the_verdict_and_judged_by_the_rest(world: World) -> None:
     [alone] = world.score(world.write("alone", {"2": 0.6}))
-    personal = alone.scores.calibration_gain("stress")
+    personal = alone.scores.get_calibration_gain("stress")
     assert personal.missing == ["no_calibration", "calibration_normalised", "calibration_only"]
     assert set(personal.compared_with) == {"calibration_class_proportions", "time_since_calibration"}
     assert personal.compared_with["calibration_class_proportions"]["auroc_within"].above_zero
     assert is_by_labels(personal)
-    told = " ".join(alone.forms["stress"].notes)
+    told = " ".join(alone.summaries["stress"].notes)
     assert "not compared with no_calibration, calibration_normalised and calibration_only" in told
     some = world.of("scored")[:5]
     path = world.write("partly", {"2": 0.6})
@@ -135,7 +135,7 @@ def test_what_a_file_lacks_is_said_by_the_verdict_and_judged_by_the_rest(world: 
             csv.writer(file).writerow([*(unit[key] for key in ("subject", "recording", "unit", "target")), 0.5, "0"])
     [partly] = world.score(path, "2")
     assert partly.scores["confound_only"]["no_calibration"]["stress"]["undefined"]["n"] == 5
-    assert "no_calibration" in partly.scores.calibration_gain("stress").missing
+    assert "no_calibration" in partly.scores.get_calibration_gain("stress").missing
 
 
 def test_python_chooses_an_amount(world: World, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_python_chooses_an_amount(world: World, tmp_path: Path) -> None:
     about: dict[str, Any] = {"dataset": world.data, "protocol": world.protocol}
     found = embench.score(path, calibration_data=1, out=tmp_path / "one", **about)
     assert read_record(found.folder).run["calibration_data"] == {"labelled": 1}
-    assert "no_calibration" in found.scores.calibration_gain("stress").compared_with
+    assert "no_calibration" in found.scores.get_calibration_gain("stress").compared_with
     with pytest.raises(UsageError, match="several amounts"):
         embench.score(path, out=tmp_path / "two", **about)
 

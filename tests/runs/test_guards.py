@@ -52,7 +52,7 @@ def leaked(texts, secret):
 
 def test_the_search_finds_what_is_hidden_anywhere():
     """So that finding nothing means something."""
-    reach = vars(sys.modules[registry.load("encoder", plugin("Pool")).__module__])["reach"]
+    reach = vars(sys.modules[registry.load_plugin("encoder", plugin("Pool")).__module__])["reach"]
     label, text = np.arange(5.0), "p03-v1"
 
     class Holder:

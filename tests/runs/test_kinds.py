@@ -198,4 +198,4 @@ def test_folds_are_written_with_their_groups(kinds):
         rows = list(csv.DictReader(file))
     assert {row["subject"] for row in rows} == {f"p{n:02d}" for n in range(12)}
     assert all(row["group"] == row["subject"] for row in rows)
-    assert registry.load("dataset", plugin("Kinds")).card.default_targets == ("arousal",)
+    assert registry.load_plugin("dataset", plugin("Kinds")).card.default_targets == ("arousal",)

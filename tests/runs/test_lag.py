@@ -72,11 +72,11 @@ def test_a_planted_delay_is_found_with_its_sign_and_controls_know_nothing_of_it(
     records = [read_record(path.parent) for path in bench.runs.glob("Lagging/*/run.yaml")]
     assert len(records) == 4
     for target, planted in (("prompt", "mine-lag-3s"), ("late", "mine-lag3s")):
-        curve = {known.manifest.protocol.name: known.scores.score(target, name).mean for known in records}
+        curve = {known.manifest.protocol.name: known.scores.get_score(target, name).mean for known in records}
         assert curve.pop(planted) > 0.8
         assert all(0.4 < score < 0.6 for score in curve.values())
         for known in records:
-            assert known.scores.score(target, name, "stimulus_moment").mean == pytest.approx(0.5, abs=0.02)
+            assert known.scores.get_score(target, name, "stimulus_moment").mean == pytest.approx(0.5, abs=0.02)
     # The labels of each lag are a look at the same people.
     assert sorted(known.manifest.methods_evaluated["prompt"] for known in records) == [1, 2, 3, 4]
 

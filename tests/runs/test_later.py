@@ -43,7 +43,7 @@ def test_the_record_tells_what_a_subject_gave_and_what_is_gained_by_it(tmp_path:
     assert unit[MODEL] == unit["no_calibration"] == unit["calibration_only"]
     own, others = (table["score"][table["method"] == name] for name in (MODEL, "no_calibration"))
     assert not np.allclose(own, others)
-    personal = done.scores.calibration_gain("stress")
+    personal = done.scores.get_calibration_gain("stress")
     assert personal is not None
     compared = {"no_calibration", "calibration_only", "calibration_class_proportions"} | (
         {"time_since_calibration"} if gives == "blocks" else set()

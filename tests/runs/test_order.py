@@ -37,7 +37,9 @@ def test_an_estimator_gets_the_columns_it_was_fitted_on(shared, encoder, modalit
         data, _, train, *_ = load_labelled_data(stage)
         whole = type(stage)(stage.kind, stage.params, {}, {**stage.task, **all_units(plan, everything)}, stage.places)
         table = feature_rows(load_labelled_data(whole)[0])
-        fitted = registry.load("fusion", "logreg")(registry.load("fusion", "logreg").recipes["quick"], stage.seed)
+        fitted = registry.load_plugin("fusion", "logreg")(
+            registry.load_plugin("fusion", "logreg").recipes["quick"], stage.seed
+        )
         X, y = feature_rows(data), data.y[:, 0].numpy()
         fitted.fit(X[train], y[train], np.zeros(len(train)), data.weight.numpy()[train], None)
         for i in prediction.units:

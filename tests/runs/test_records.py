@@ -273,7 +273,7 @@ def test_conditions_are_scored_on_a_grid_and_the_clock_is_a_control(tmp_path):
     data = write(tmp_path, make_subjects(8, stimuli=1, seconds=240.0, start_s=0.0), dataset="Session")
     bench = in_few_folds(data, tmp_path / "runs", "Session")
     result = bench.run("Moments", fusion="logreg", modalities="ecg", targets=None)
-    assert result.json()["primary_metric"] == "auroc_crossed_matched"
+    assert result.to_dict()["primary_metric"] == "auroc_crossed_matched"
     assert result.manifest["cohort"]["design"] == "fixed_order"
     assert result.manifest["cohort"]["session_s"] == {f"p0{n}": 240.0 for n in range(8)}
     of_model = result.predictions["method"] == "model"
@@ -339,7 +339,7 @@ def test_generated_data_are_marked(six, tmp_path):
         (tmp_path / "Tiny" / path.name).symlink_to(path)
     (tmp_path / "Tiny" / "EMBENCH_SYNTHETIC.json").write_text('{"generator": "mine"}')
     result = in_few_folds(tmp_path, tmp_path / "runs").run("Moments", fusion="logreg", modalities="ecg")
-    assert result.json()["synthetic"] is True
+    assert result.to_dict()["synthetic"] is True
     assert result.manifest["dataset"]["synthetic"] == {"generator": "mine"}
 
 

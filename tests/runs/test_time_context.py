@@ -24,7 +24,7 @@ def test_a_method_that_reads_what_came_before_a_unit_is_judged_as_one(
     bench = Bench(write(tmp_path / "data", make_subjects(6, stimuli=8)), tmp_path / "runs", protocol=str(rules))
     settings = () if view == "unit" else ("encoder.view.kind=context", "encoder.view.length_s=30")
     folder = bench.run("Moments", fusion="logreg", modalities="eda", seeds="0", settings=settings).folder
-    run, adjusted = read_run(folder), read_record(folder).scores.adjusted("arousal")
+    run, adjusted = read_run(folder), read_record(folder).scores.get_adjusted("arousal")
     assert run["time_context"] == context
     assert adjusted
     assert adjusted.decisive_level == decisive_level

@@ -51,7 +51,7 @@ def scored(root: Path, name: str, protocol: str, kept: Callable[[dict, float, bo
 
 
 def primary_metric(result: Result) -> float:
-    score = result.scores.score("arousal", "auroc_within")
+    score = result.scores.get_score("arousal", "auroc_within")
     assert score
     return score.mean
 
@@ -76,7 +76,7 @@ def test_leaving_out_what_it_gets_wrong_gains_nothing(root: Path, chosen: str) -
         for name, kept in (("whole", lambda *_: True), ("some", right))
     )
     assert primary_metric(some) < primary_metric(whole)
-    coverage = some.scores.coverage("arousal")
+    coverage = some.scores.get_coverage("arousal")
     assert coverage == pytest.approx(0.55, abs=0.25)
 
 
@@ -87,7 +87,7 @@ def test_what_nothing_was_recorded_of_is_tied(root: Path) -> None:
     assert set(owed["subject"].tolist()) == {"p06", "p07", "p08"}
     assert min(owed["recording"].tolist()) == "p06-v0"
     assert set(owed["score"].tolist()) == {0.5}
-    assert result.scores.coverage("arousal") == pytest.approx(55 / 72)
+    assert result.scores.get_coverage("arousal") == pytest.approx(55 / 72)
     assert recompute(record).content == record.scores.content
 
 
@@ -96,8 +96,8 @@ def test_a_fold_of_whose_subjects_nothing_was_recorded_is_tied(root: Path) -> No
     rules = root / "each3.yaml"
     rules.write_text("extends: leave-one-subject-out-v3\nname: each\n")
     result = method(root, plugin("Moments"), fusion="logreg", protocol=str(rules))
-    assert result.scores.coverage("arousal") == pytest.approx(55 / 72)
-    score = result.scores.score("arousal", "auroc_within")
+    assert result.scores.get_coverage("arousal") == pytest.approx(55 / 72)
+    score = result.scores.get_score("arousal", "auroc_within")
     assert score
     assert score.subjects == 9
     assert not [f for _, f in audit_run(result.folder, data_root=root).findings if f.severity == "severe"]
@@ -111,7 +111,7 @@ def test_a_seed_that_one_target_lacks_is_lost(root: Path) -> None:
     path.write_text("\n".join(map(",".join, [[*head, "seed"], *both])) + "\n")
     some = external.score(path, plugin("Tiny"), protocol=few_folds(root), data_root=root, out=root / "out" / "seeds")
     assert primary_metric(some) == pytest.approx(primary_metric(whole))
-    assert (some.scores.coverage("arousal"), some.scores.coverage("valence")) == (1.0, 0.5)
+    assert (some.scores.get_coverage("arousal"), some.scores.get_coverage("valence")) == (1.0, 0.5)
     assert not [f for _, f in audit_run(some.folder, data_root=root).findings if f.severity == "severe"]
 
 
@@ -194,7 +194,7 @@ def test_a_comparison_shows_the_interval_of_the_record(root: Path, partial: Path
     whole = scored(root, "whole", few_folds(root), lambda *_: True)
     [first, second] = compare_all([read_record(partial), read_record(whole.folder)])[0].standings
     for folder, standing in ((whole.folder, first), (partial, second)):
-        recorded = read_record(folder).scores.score("arousal", "auroc_within")
+        recorded = read_record(folder).scores.get_score("arousal", "auroc_within")
         assert recorded
         assert (standing.score.low, standing.score.high) == pytest.approx((recorded.low, recorded.high), abs=1e-9)
 
@@ -207,7 +207,7 @@ def test_a_record_scored_again_counts_the_same(root: Path, partial: Path) -> Non
         data_root=root,
         out=root / "out" / "re",
     )
-    assert again.scores.of("arousal") == read_record(partial).scores.of("arousal")
+    assert again.scores.get_scores("arousal") == read_record(partial).scores.get_scores("arousal")
 
 
 def test_a_file_with_one_prediction_is_audited(root: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_small_study_ends_with_an_answer_given_order_and_movement(bench):
     whole, one = bench.run(**METHOD), bench.run(**{**METHOD, "seeds": "0"})
     found, of_one = (answer_questions(each.manifest, each.scores)["arousal"] for each in (whole, one))
     assert found.metric == "auroc_crossed"
-    assert found.answer("movement").text.startswith("given time, position and previous stimulus?")
+    assert found.find_answer("movement").text.startswith("given time, position and previous stimulus?")
     assert found.adjusted.decisive_level == "small_study"
     assert found.adjusted.levels["small_study"].partial_r.low < found.adjusted.levels["small_study"].partial_r.high
     assert "previous_stimulus" in {control.name for control in found.models}

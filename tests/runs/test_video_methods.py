@@ -188,7 +188,7 @@ def test_videomae_learns_the_other_sets_labels_first(dataset, source, embench_ru
     assert (row["dataset"], row["subjects"], row["targets"]) == (f"embench_plugins/{source}", 4, ["valence"])
 
 
-def test_a_network_of_faces_stands_beside_its_floors(made, runs, embench, tmp_path):
+def test_a_network_of_faces_stands_beside_its_comparison_runs(made, runs, embench, tmp_path):
     """The same network at random, frozen and from scratch, and simple features of the face; of weights in a folder,
     and after a pretext task."""
     torchvision_shim.settle()
@@ -198,13 +198,15 @@ def test_a_network_of_faces_stands_beside_its_floors(made, runs, embench, tmp_pa
     sizes |= {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256, "use_mean_pooling": False}
     VideoMAEModel(VideoMAEConfig(**sizes)).save_pretrained(tmp_path / "weights")
     line = "--dataset amigos --modalities video --encoder videomae --target arousal --set encoder.epochs=1"
-    floors = {}
+    compared = {}
     for pretrained in (f"--set encoder.build.weights={tmp_path / 'weights'}", "--pretrainer mae"):
-        done = embench("run", *line.split(), *pretrained.split(), *places(made, runs), "--floors", "--json")
+        done = embench(
+            "run", *line.split(), *pretrained.split(), *places(made, runs), "--pretraining-comparison", "--json"
+        )
         assert done.code == 0, done.err
-        (found,) = json.loads(done.out)["floors"]
-        floors[pretrained] = [(floor["kind"], floor["method"], floor["run"]) for floor in found["floors"]]
-    one, other = floors.values()
+        (found,) = json.loads(done.out)["pretraining_comparison"]
+        compared[pretrained] = [(each["kind"], each["method"], each["run"]) for each in found["gaps"]]
+    one, other = compared.values()
     assert one == other  # they are those of the network, whatever it started from
     assert [(kind, method) for kind, method, _ in one] == [
         ("random_frozen", "videomae + single"), ("scratch", "videomae + single"), ("features", "handcrafted + logreg"),

@@ -43,14 +43,14 @@ def finished(six, tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     bench = Bench(six, folder / "runs", protocol=few_folds(six))
     path = write_set(folder)
-    assert main([str(part) for part in ("baselines", "--set", path, *common(bench))]) == 0
+    assert main([str(part) for part in ("baselines", "--baseline-set", path, *common(bench))]) == 0
     return path, bench.runs
 
 
 @pytest.fixture
 def line(bench, finished):
     """The arguments of `embench baselines` for that set, on an empty runs folder."""
-    return ["baselines", "--set", finished[0], *common(bench)]
+    return ["baselines", "--baseline-set", finished[0], *common(bench)]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def folder(bench, finished):
 
 
 def folder_in(runs):
-    (found,) = (runs / "boards").iterdir()
+    (found,) = (runs / "baselines").iterdir()
     return found
 
 
@@ -69,7 +69,7 @@ def test_a_folder_on_generated_data_has_the_table_and_says_so_everywhere(embench
     data = write(tmp_path / "data", make_subjects(6))
     (data / "Tiny" / SYNTHETIC).write_text("{}")
     bench = Bench(data, tmp_path / "runs", protocol=few_folds(tmp_path))
-    done = embench("baselines", "--set", write_set(tmp_path), *common(bench), "--level", "extended")
+    done = embench("baselines", "--baseline-set", write_set(tmp_path), *common(bench), "--level", "extended")
     assert done.code == 6
     folder = folder_in(bench.runs)
     assert f"folder: {folder}" in done.out
@@ -95,7 +95,7 @@ def test_a_folder_on_generated_data_has_the_table_and_says_so_everywhere(embench
 
 def test_a_dry_run_writes_none(embench, bench, line):
     assert embench(*line, "--dry-run").code == 0
-    assert not (bench.runs / "boards").exists()
+    assert not (bench.runs / "baselines").exists()
 
 
 def test_the_same_rows_give_the_same_bytes(embench, folder, line):
@@ -122,7 +122,7 @@ def test_other_options_of_the_rows_have_a_folder_of_their_own(embench, folder, l
 
 
 def test_a_folder_without_entries_and_a_damaged_one_are_not_submitted(embench, folder, tmp_path):
-    boards = ("--boards", tmp_path / "boards")
+    boards = ("--leaderboards", tmp_path / "boards")
     done = embench("leaderboard", "submit", folder, *boards)
     assert done.code == 1
     assert "contains no entries" in done.err
@@ -140,7 +140,7 @@ def test_a_folder_without_entries_and_a_damaged_one_are_not_submitted(embench, f
 @pytest.fixture(scope="module")
 def rows(place):
     """The runs of two rows, and their folder with entries."""
-    line = ["baselines", "--dataset", "stress_predict", "--set", str(write_set(place.root)), "--workers", "1"]
+    line = ["baselines", "--dataset", "stress_predict", "--baseline-set", str(write_set(place.root)), "--workers", "1"]
     assert main([*line, "--data-root", str(place.data), "--runs", str(place.root / "rows")]) == 0
     return place.root / "rows"
 
@@ -155,7 +155,7 @@ def submit(place, tmp_path, embench):
     """Submits a folder into boards that lie beside it."""
 
     def of(folder):
-        line = ["leaderboard", "submit", folder, "--boards", tmp_path / "boards", "--data-root", place.data]
+        line = ["leaderboard", "submit", folder, "--leaderboards", tmp_path / "boards", "--data-root", place.data]
         return embench(*line)
 
     return of
@@ -175,7 +175,7 @@ def test_its_entries_are_those_of_the_runs_and_are_submitted_with_a_line_each(
     assert done.code == 0, done.out
     assert done.out.count("written: handcrafted-") == 2
     runs = sorted((rows / "stress_predict").iterdir())
-    line = ["leaderboard", "submit", *runs, "--boards", tmp_path / "one", "--data-root", place.data]
+    line = ["leaderboard", "submit", *runs, "--leaderboards", tmp_path / "one", "--data-root", place.data]
     assert embench(*line).code == 0
     assert content(tmp_path / "one") == content(tmp_path / "boards")
     again = submit(copied)

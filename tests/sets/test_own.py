@@ -34,12 +34,12 @@ def line(bench, tmp_path):
     """The arguments of `embench baselines` for a set of one row, with files of methods beside it."""
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "mine-v1.yaml").write_text(SET)
-    return ["--set", tmp_path / "mine-v1.yaml", *common(bench), "--modalities", "eda"]
+    return ["--baseline-set", tmp_path / "mine-v1.yaml", *common(bench), "--modalities", "eda"]
 
 
 def board(embench, line, *more):
     done = embench("baselines", *line, *more, "--json")
-    return done, json.loads(done.out)["board"]
+    return done, json.loads(done.out)["rows"]
 
 
 def predictions_of(runs, path):
@@ -47,24 +47,24 @@ def predictions_of(runs, path):
     import embench as module
 
     (folder,) = {found.parent for found in runs.glob("*/*/run.yaml")}
-    frame = module.open(folder).to_pandas("predictions")
+    frame = module.open_result(folder).to_pandas("predictions")
     frame[["subject", "recording", "unit", "target", "seed", "score"]].to_csv(path, index=False)
     return path
 
 
 def test_an_own_estimator_stands_first_with_its_differences_and_an_answer(embench, bench, line, tmp_path):
-    done, rows = board(embench, line, "--with", f"{tmp_path}/mine.py:Mine")
+    done, rows = board(embench, line, "--method", f"{tmp_path}/mine.py:Mine")
     assert done.code == 0, done.err
     own, baseline, *models = rows
-    assert (own["role"], own["best"]) == ("own", True)
+    assert (own["role"], own["best"]) == ("user", True)
     assert (baseline["role"], baseline["best"], baseline["method"]) == ("baseline", True, "handcrafted + logreg on eda")
     assert models
-    assert {row["role"] for row in models} == {"control"}
+    assert {row["role"] for row in models} == {"confound_only"}
     assert [row["best"] for row in models] == [True] + [False] * (len(models) - 1)
     assert own["mean"] == baseline["mean"]  # the same method by another name
     assert own["over_baseline"] == 0
     assert "is not demonstrably better than the best baseline, handcrafted + logreg on eda" in own["answer"]
-    done = embench("baselines", *line, "--with", f"{tmp_path}/mine.py:Mine")
+    done = embench("baselines", *line, "--method", f"{tmp_path}/mine.py:Mine")
     assert " ".join(done.out.split()).endswith(own["answer"])  # the last lines of the screen
     (figure,) = bench.runs.glob("*/mine-v1-*-arousal.png")
     assert str(figure) in "".join(done.out.split())
@@ -74,22 +74,22 @@ def test_an_own_estimator_stands_first_with_its_differences_and_an_answer(embenc
 def test_predictions_and_finished_runs_stand_beside_the_rows(embench, bench, line, tmp_path):
     assert embench("baselines", *line).code == 0
     file = predictions_of(bench.runs, tmp_path / "others.csv")
-    done, rows = board(embench, line, "--with", file)
+    done, rows = board(embench, line, "--method", file)
     assert done.code == 0, done.err
     own = rows[0]
-    assert (own["role"], own["method"]) == ("own", "others")
+    assert (own["role"], own["method"]) == ("user", "others")
     assert own["over_baseline"] == pytest.approx(-0.5 / 6)  # a file does not say that one of six has no EDA
     assert own["folder"].startswith(str(bench.runs))
-    done, again = board(embench, line, "--with", own["folder"])
+    done, again = board(embench, line, "--method", own["folder"])
     assert again == rows
 
 
 def test_an_encoder_reads_each_modality_and_all_of_them(embench, line):
     done = embench(
-        "baselines", *line[:-2], "--with", plugin("Pool"), "--with", plugin("Moments"), "--dry-run", "--json"
+        "baselines", *line[:-2], "--method", plugin("Pool"), "--method", plugin("Moments"), "--dry-run", "--json"
     )
     assert done.code == 0, done.err
-    rows = [row for row in json.loads(done.out)["rows"] if row["level"] == "own"]
+    rows = [row for row in json.loads(done.out)["rows"] if row["level"] == "user"]
     told = {row["row"].replace(plugin(""), "").removesuffix(", few") for row in rows}
     assert told == {
         *(f"Pool + single on {m}" for m in ("ecg", "eda")),
@@ -99,32 +99,32 @@ def test_an_encoder_reads_each_modality_and_all_of_them(embench, line):
 
 
 def test_a_method_that_does_not_conform_stops_before_anything_is_trained(embench, bench, line, tmp_path):
-    done = embench("baselines", *line, "--with", f"{tmp_path}/mine.py:TwoColumns")
+    done = embench("baselines", *line, "--method", f"{tmp_path}/mine.py:TwoColumns")
     assert done.code == 1
     assert "mine.py:TwoColumns on eda, few: its fusion" in done.err
     assert not bench.stages()
 
 
 def test_a_method_that_fails_later_is_a_line_and_a_file_and_the_baselines_go_on(embench, bench, line, tmp_path):
-    done, rows = board(embench, line, "--with", f"{tmp_path}/mine.py:Breaking")
+    done, rows = board(embench, line, "--method", f"{tmp_path}/mine.py:Breaking")
     assert done.code == 6
     (failed,) = [text for text in done.err.splitlines() if text.startswith("1 of 2: ")]
     (file,) = (bench.runs / "failures").iterdir()
     assert str(file) in failed
     assert "not on the skin" in file.read_text()
-    assert {row["role"] for row in rows} == {"baseline", "control"}
+    assert {row["role"] for row in rows} == {"baseline", "confound_only"}
 
 
 def test_predictions_of_test_subjects_do_not_go_with_dev(embench, bench, line, tmp_path):
     (tmp_path / "mine.csv").write_text("subject,recording,unit,target,score\n")
-    done = embench("baselines", *line, "--dev", "--with", tmp_path / "mine.csv")
+    done = embench("baselines", *line, "--dev", "--method", tmp_path / "mine.csv")
     assert done.code == 2
     assert "no --dev" in done.err
     assert not bench.stages()
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ("handcraftet", "did you mean handcrafted"),
         ("nowhere.py:Mine", "the file nowhere.py does not exist"),
@@ -132,17 +132,17 @@ def test_predictions_of_test_subjects_do_not_go_with_dev(embench, bench, line, t
         ("mine.csv", "mine.csv"),
     ],
 )
-def test_what_is_no_method_is_refused_with_the_way_to_name_one(embench, bench, line, given, told):
-    done = embench("baselines", *line, "--with", given)
+def test_what_is_no_method_is_refused_with_the_way_to_name_one(embench, bench, line, method, message):
+    done = embench("baselines", *line, "--method", method)
     assert done.code in (2, 3)
-    assert told in done.err
+    assert message in done.err
     assert not bench.stages()
 
 
 @pytest.mark.slow
 def test_a_table_has_the_targets_that_were_asked_for(embench, bench, line):
     both = bench.run("Moments", fusion="logreg", targets="arousal,valence", modalities="eda")
-    done, rows = board(embench, line, "--with", both.folder)
+    done, rows = board(embench, line, "--method", both.folder)
     assert done.code == 0, done.err
-    assert rows[0]["role"] == "own"
+    assert rows[0]["role"] == "user"
     assert {row["target"] for row in rows} == {"arousal"}

@@ -31,7 +31,7 @@ def rows(tmp_path):
 
 
 def test_each_modality_alone_and_all_together(rows):
-    card = registry.load("dataset", "stress_predict").card
+    card = registry.load_plugin("dataset", "stress_predict").card
     assert card.default_modalities == ("ppg", "eda", "temp")
     found = rows("{encoder: handcrafted, fusion: logreg, modalities: [each, all]}")
     assert [m for _, m in found] == ["ppg", "eda", "temp", "ppg,eda,temp"]
@@ -85,7 +85,7 @@ def test_what_is_not_installed_is_listed_as_such(rows, monkeypatch):
         ("later + logreg", "each"): "encoder later is not installed",
         ("later + logreg", "all"): "encoder later is not installed",
     }
-    monkeypatch.setattr(registry.load("encoder", "handcrafted"), "libraries", ("nowhere-to-be-found",))
+    monkeypatch.setattr(registry.load_plugin("encoder", "handcrafted"), "libraries", ("nowhere-to-be-found",))
     ((_, why),) = rows("{encoder: handcrafted, fusion: logreg, modalities: eda}").items()
     assert why == "encoder handcrafted requires nowhere-to-be-found, which is not installed"
 

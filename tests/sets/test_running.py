@@ -49,7 +49,7 @@ def write_set(folder, bench):
     """The arguments of `embench baselines` for a set of a few rows, of which two are one run."""
     path = folder / "mine-v1.yaml"
     path.write_text(SET.format(pool=plugin("Pool")))
-    return ["--set", path, *common(bench)]
+    return ["--baseline-set", path, *common(bench)]
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_row_that_fails_is_a_line_and_a_file_and_the_rest_goes_on(embench, ben
     (tmp_path / "bad.py").write_text(BAD)
     rules = f"  - {{encoder: '{tmp_path}/bad.py:Bad'}}\n  - {{encoder: handcrafted, fusion: logreg}}\n"
     (tmp_path / "two-v1.yaml").write_text(f"name: two-v1\nsummary: The first fails.\ncore:\n{rules}")
-    done = embench("baselines", "--set", tmp_path / "two-v1.yaml", *common(bench), "--modalities", "eda")
+    done = embench("baselines", "--baseline-set", tmp_path / "two-v1.yaml", *common(bench), "--modalities", "eda")
     assert done.code == 6, done.out
     (failed,) = [text for text in done.err.splitlines() if " of 2: " in text and "failed: " in text]
     (file,) = (bench.runs / "failures").iterdir()
@@ -226,7 +226,7 @@ def test_the_set_and_the_encoder_of_a_package_are_run_and_recorded(embench, benc
     rule = "{encoder: [plain, handcrafted], fusion: logreg, modalities: [each, all]}"
     (package / "baselines" / "acme-v1.yaml").write_text(f"name: acme-v1\nsummary: Acme's.\ncore:\n  - {rule}\n")
     registry.refresh()
-    done = embench("baselines", *common(bench), "--set", "acme-v1", "--modalities", "eda")
+    done = embench("baselines", *common(bench), "--baseline-set", "acme-v1", "--modalities", "eda")
     assert done.code == 0, done.err
     assert "of 2: plain + logreg on eda" in done.err
     assert "acme-v1, core: 2 of 2 rows" in done.out
@@ -255,7 +255,7 @@ def test_methods_that_differ_in_settings_alone_are_told_apart():
 def test_a_set_of_which_nothing_fits_says_why(embench, bench, tmp_path):
     path = tmp_path / "eeg-v1.yaml"
     path.write_text("name: eeg-v1\nsummary: EEG.\ncore:\n  - {encoder: differential_entropy, fusion: svm}\n")
-    done = embench("baselines", *common(bench), "--set", path)
+    done = embench("baselines", *common(bench), "--baseline-set", path)
     assert done.code == 2
     assert "no row of the set fits" in done.err
     assert "reads none of ecg, eda" in done.err
@@ -280,7 +280,7 @@ search:
 @pytest.mark.slow
 def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, bench, tmp_path):
     (tmp_path / "tuned-v1.yaml").write_text(TUNED)
-    line = ["--set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]
+    line = ["--baseline-set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]
     before = planned(embench, line)
     rows = {row["row"]: row for row in before["rows"]}
     default, tuned = "handcrafted + logreg on eda, few", "handcrafted + logreg on eda, few, tuned (2 trials)"
@@ -307,7 +307,7 @@ def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, be
 @pytest.mark.slow
 def test_tuned_rows_within_hours_have_the_same_bytes(embench, bench, tmp_path):
     (tmp_path / "tuned-v1.yaml").write_text(TUNED)
-    line = ["--set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]
+    line = ["--baseline-set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]
     assert embench("baselines", *line).code == 0
     found = bytes_of(bench.runs)
     assert found
@@ -320,7 +320,7 @@ def test_tuned_rows_that_fail_hold_up_no_other(embench, bench, tmp_path):
     text = TUNED.replace("[logreg, lda]", "logreg, set: fusion.build.C=-1")
     text = text.replace("fusion.build.C=log:1e-3..1e2", "'fusion.build.C=-2,-1'")
     (tmp_path / "tuned-v1.yaml").write_text(text)
-    line = ["--set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]
+    line = ["--baseline-set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]
     done = embench("baselines", *line)
     assert done.code == 6, done.err
     assert "tuned (2 trials): failed: the method fails with its default settings" in done.err
@@ -336,6 +336,6 @@ def test_the_forecast_of_disk_is_of_the_tables_that_estimators_are_fitted_to(emb
     options |= {"targets": "arousal", "recipe": "quick", "device": "cpu", "workers": 1}
     rows = baseline_rows(find_set(str(path)), "core", plugin(bench.dataset), options)
     found, _ = forecast_rows(rows)
-    assert embench("baselines", *common(bench), "--set", path).code == 0
+    assert embench("baselines", *common(bench), "--baseline-set", path).code == 0
     taken = sum(file.stat().st_size for file in bench.runs.glob("stages/*/rows.npz"))
     assert sum(row.disk_mb for row in found) == pytest.approx(taken / 1e6, rel=0.5)

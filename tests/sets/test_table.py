@@ -21,21 +21,29 @@ def method(name, mean, gap=None, **more):
     counted = {} if gap is None else {"p": 0.2, "comparisons": 3, "over": "subjects"}
     return {
         **ABOUT, "role": "baseline", "best": False, "method": name, "label": name, "sensors": "EDA", "run": f"m-{name}",
-        "exploratory": False, "mean": mean, "low": mean and mean - 0.05, "high": mean and mean + 0.05,
-        "above_chance": "yes", "finding": "not shown", "finding_evidence": "partial r 0.10", "not_compared": "",
+        "is_substitute": False, "mean": mean, "low": mean and mean - 0.05, "high": mean and mean + 0.05,
+        "above_chance": "yes", "movement": "not shown", "movement_evidence": "partial r 0.10", "not_compared": "",
         "varied": {}, "reference": False, **NONE, **found, **counted, **more,
     }  # fmt: skip
 
 
 def model(name, mean, *, constant=False):
     interval = {"low": mean, "high": mean} if constant else {"low": mean - 0.05, "high": mean + 0.05}
-    return {**ABOUT, "role": "control", "best": False, "method": name, "mean": mean, "constant": constant, **interval}
+    return {
+        **ABOUT,
+        "role": "confound_only",
+        "best": False,
+        "method": name,
+        "mean": mean,
+        "constant": constant,
+        **interval,
+    }
 
 
 ROWS = [
     method("svm", 0.6, -0.05),
-    method("mine", 0.65, role="own", finding="yes", reference=True),
-    method("lda", None, finding="too few data"),
+    method("mine", 0.65, role="user", movement="yes", reference=True),
+    method("lda", None, movement="too few data"),
     method("knn", 0.56, -0.09),
     model("movement", 0.7),
     model("majority", 0.5, constant=True),
@@ -80,7 +88,7 @@ def test_a_grid_has_its_first_value_as_reference_and_a_column_for_each_varied_se
     rows = [context("10", 0.6, reference=True), context("60", 0.7, 0.1, comparisons=2), context("30", 0.5, -0.1)]
     cells = board_cells(rows)
     assert [row["length_s"] for row in cells] == ["60", "10", "30"]
-    assert [row["lr"] for row in cells] == ["own"] * 3
+    assert [row["lr"] for row in cells] == ["default"] * 3
     assert [row["difference"][:9] for row in cells] == ["0.10 (0.0", "reference", "-0.10 (-0"]
     assert [row["p (Holm)"] for row in cells] == ["0.200", "", "0.200"]
     assert "from the first run, the reference" in board_notes(rows)[0]
@@ -89,7 +97,7 @@ def test_a_grid_has_its_first_value_as_reference_and_a_column_for_each_varied_se
 
 def test_which_sensor_is_answered_by_its_own_table_with_the_evidence():
     rows = [
-        method("ridge", 0.7, sensors="PPG, EDA", finding="yes"),
+        method("ridge", 0.7, sensors="PPG, EDA", movement="yes"),
         method("svm", 0.6, sensors="PPG"),
         method("ridge", 0.5),
     ]
@@ -121,16 +129,16 @@ def test_the_best_is_compared_with_each_other_and_corrected_for_every_two(monkey
     monkeypatch.setattr(comparison, "methods_on_common", lambda *_: made)
 
     def pair(one, other):
-        empty = dict.fromkeys(("target", "metric", "scores", "difference", "over", "smallest"))
+        empty = dict.fromkeys(("target", "metric", "scores", "difference", "over", "smallest_detectable"))
         return comparison.Comparison(
-            **empty, one=one.name, other=other.name, p=p[other.name], holm=1.0, together=1, tests={}, subjects=9,
+            **empty, one=one.name, other=other.name, p=p[other.name], p_holm=1.0, n_comparisons=1, tests={}, subjects=9,
             units=9, unequal_tuning=False,
         )  # fmt: skip
 
     monkeypatch.setattr(comparison, "_compare_pair", pair)
     found = comparison.compare_with_best([None] * 3, "calm")
-    assert [(each.one, each.other, each.together) for each in found] == [("a", "b", 3), ("a", "c", 3)]
-    assert [each.holm for each in found] == holm([0.01, 0.02, 1.0])[:2] == [pytest.approx(0.03), pytest.approx(0.04)]
+    assert [(each.one, each.other, each.n_comparisons) for each in found] == [("a", "b", 3), ("a", "c", 3)]
+    assert [each.p_holm for each in found] == holm([0.01, 0.02, 1.0])[:2] == [pytest.approx(0.03), pytest.approx(0.04)]
 
 
 @pytest.mark.slow
@@ -142,12 +150,12 @@ def test_a_grid_prints_the_difference_of_its_rows_and_has_it_as_json(embench, be
     assert "difference" in done.out
     assert "model without any physiological signal" in done.out
     runs = json.loads(embench(*line, "--json").out)
-    assert sorted(len(run["board"]) for run in runs) == [1, 1]
+    assert sorted(len(run["rows"]) for run in runs) == [1, 1]
 
 
 def test_a_figure_of_one_method_with_a_long_name_has_room_for_its_axes(tmp_path):
     name = "CNN-Transformer; cross-attention fusion, " + ", ".join(f"encoder.prepare.rate_hz={k}" for k in range(4))
-    rows = [{**method(name, 0.6, role="own"), "synthetic": True}]
+    rows = [{**method(name, 0.6, role="user"), "synthetic": True}]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         [figure] = write_figures(rows, tmp_path, "one")

@@ -167,7 +167,7 @@ def test_two_rows_compare_as_in_python(visit):
         for name in ("low", "high"):
             assert found[name] == pytest.approx(getattr(expected.difference, name), abs=5e-6)
         assert found["difference"] == pytest.approx(expected.difference.mean, abs=5e-6)
-        assert found["smallest"] == pytest.approx(expected.smallest, abs=5e-6)
+        assert found["smallest"] == pytest.approx(expected.smallest_detectable, abs=5e-6)
 
 
 def test_means_over_subjects_are_paired_as_in_python(visit):

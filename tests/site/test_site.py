@@ -113,7 +113,7 @@ def test_json_holds_what_the_leaderboard_holds(site, sections):
     plain = [row for section in found for row in section["rows"]]
     for kept, row in zip(plain, (row for section in sections for row in section.rows), strict=True):
         assert (kept["id"], kept["rank"], kept.get("control")) == (row.id, row.rank and list(row.rank), row.control)
-        assert kept["score"] == (row.score and json.loads(json.dumps(row.score.as_json())))
+        assert kept["score"] == (row.score and json.loads(json.dumps(row.score.to_dict())))
         assert kept.get("mark", []) == list(row.marks)
     one = json.loads((site / "data" / "hku956.json").read_text())
     assert one == [section for section in found if section["dataset"] == "hku956"]
@@ -196,7 +196,7 @@ def test_a_row_of_two_classes_shows_its_probabilities_where_predictions_are_publ
         public = path.parent.parent.name != "hku956"
         assert ("Decision curve of" in text) == ("Reliability of" in text) == ("carries over" in text) == public, path
     [path] = site.glob("stress_predict/subject-independent-v3/handcrafted-svm-5c*.html")
-    found = Result.read(PUBLISHED / path.relative_to(site).with_suffix("")).calibration()
+    found = Result.read(PUBLISHED / path.relative_to(site).with_suffix("")).assess_calibration()
     assert f"Expected calibration error {found.error:.3f}" in path.read_text()
 
 
@@ -270,7 +270,7 @@ def test_a_place_with_other_things_is_refused_and_kept(make, code, words, boards
     out = tmp_path / "out"
     make(out)
     before = digests(tmp_path)
-    assert main(["leaderboard", "site", "--boards", str(boards), "--out", str(out)]) == code
+    assert main(["leaderboard", "site", "--leaderboards", str(boards), "--out", str(out)]) == code
     assert words in capsys.readouterr().err
     assert digests(tmp_path) == before
 
@@ -278,9 +278,9 @@ def test_a_place_with_other_things_is_refused_and_kept(make, code, words, boards
 def test_missing_entries_and_notes_are_said(boards, tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert main(["leaderboard", "site", "--boards", str(empty), "--out", str(tmp_path / "out")]) == 3
+    assert main(["leaderboard", "site", "--leaderboards", str(empty), "--out", str(tmp_path / "out")]) == 3
     assert "no published entries found" in capsys.readouterr().err
-    line = ["leaderboard", "site", "--boards", str(boards), "--out", str(tmp_path / "out"), "--notes", "nowhere"]
+    line = ["leaderboard", "site", "--leaderboards", str(boards), "--out", str(tmp_path / "out"), "--notes", "nowhere"]
     assert main(line) == 2
     assert "no such folder of notes" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -295,7 +295,7 @@ def test_predictions_that_do_not_fit_are_said(tmp_path, capsys):
     shutil.copytree(source, place)
     shutil.copytree(PUBLISHED / "stress_predict" / "shared", root / "stress_predict" / "shared")
     write_numbers(place / "predictions.npz", {"score": np.zeros(3, np.float32), "decision": np.zeros(3, np.uint8)})
-    assert main(["leaderboard", "site", "--boards", str(root), "--out", str(tmp_path / "out")]) == 3
+    assert main(["leaderboard", "site", "--leaderboards", str(root), "--out", str(tmp_path / "out")]) == 3
     assert "do not fit the rows" in capsys.readouterr().err
 
 
@@ -304,7 +304,7 @@ def test_a_disk_that_refuses_is_the_machines_fault(few, tmp_path, capsys, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("embench.site.build.write_downloads", refuse)
-    assert main(["leaderboard", "site", "--boards", str(few), "--out", str(tmp_path / "out")]) == 5
+    assert main(["leaderboard", "site", "--leaderboards", str(few), "--out", str(tmp_path / "out")]) == 5
     assert "No space left on device" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 

@@ -251,7 +251,7 @@ def test_missing_times_are_said_of_the_release_or_of_ones_own_description(datase
 def test_a_question_names_what_is_adjusted_for(movement: bool, held: list[str], text: str) -> None:
     found = answers(scores(**analysis(has_movement=movement, adjusted_for=held)))
     assert text in [each.text for each in found.answers]
-    assert bool(found.answer("protocol_phase")) == movement
+    assert bool(found.find_answer("protocol_phase")) == movement
 
 
 def test_figures_show_what_decides() -> None:

@@ -66,8 +66,8 @@ def test_a_better_method_is_found_and_said_to_be() -> None:
     low, high = stats.t.interval(0.95, PEOPLE - 1, gaps.mean(), error)
     assert (c.difference.low, c.difference.high) == pytest.approx((low, high))
     assert c.tests["wilcoxon"] == pytest.approx(stats.wilcoxon(gaps).pvalue)
-    assert (c.better, c.over, c.subjects, c.units, c.equivalent) == ("a", "subjects", PEOPLE, PEOPLE * 24, False)
-    assert c.tests["permutation"] <= c.p == c.holm == c.tests[SHARED_TRAINING] < 0.01
+    assert (c.better, c.over, c.subjects, c.units, c.is_equivalent) == ("a", "subjects", PEOPLE, PEOPLE * 24, False)
+    assert c.tests["permutation"] <= c.p == c.p_holm == c.tests[SHARED_TRAINING] < 0.01
     assert c.sentence == (
         f"a is better than b by {100 * gaps.mean():.1f} points of within-subject AUROC, "
         f"95 % interval {100 * low:.1f} to {100 * high:.1f}, p < .001, 20 subjects."
@@ -84,16 +84,16 @@ def test_the_other_way_round_is_the_same_finding() -> None:
 def test_methods_of_equal_strength_are_not_told_apart() -> None:
     c = compare(*runs(1.0, 1.0))
     assert c.better is None
-    assert c.smallest is not None
+    assert c.smallest_detectable is not None
     assert f"can't be told apart: they differ by {100 * abs(c.difference.mean):.1f} points" in c.sentence
-    assert f"the smallest detectable difference is {100 * c.smallest:.1f} points (80 % power)" in c.sentence
-    assert 0.02 < c.smallest < 0.15
+    assert f"the smallest detectable difference is {100 * c.smallest_detectable:.1f} points (80 % power)" in c.sentence
+    assert 0.02 < c.smallest_detectable < 0.15
 
 
 def test_a_method_and_itself_are_equivalent() -> None:
     one, _ = runs(1.0, 1.0)
     c = compare(one, changed(one, id="again"))
-    assert (c.difference.mean, c.p, c.equivalent, c.better) == (0, 1, True, None)
+    assert (c.difference.mean, c.p, c.is_equivalent, c.better) == (0, 1, True, None)
     assert "equivalent within 2 points" in c.sentence
 
 
@@ -209,10 +209,10 @@ def test_several_methods_are_put_in_order_and_corrected_together() -> None:
     assert [s.group for s in table.standings] == ["a", "a", "b", "b"]
     assert len(table.comparisons) == 6
     raw = sorted(c.p for c in table.comparisons)
-    corrected = sorted(c.holm for c in table.comparisons)
+    corrected = sorted(c.p_holm for c in table.comparisons)
     assert corrected[0] == pytest.approx(6 * raw[0])
     assert all("Holm-corrected" in c.sentence for c in table.comparisons)
-    json.dumps([table.as_json()], allow_nan=False)
+    json.dumps([table.to_dict()], allow_nan=False)
 
 
 def test_comparisons_of_several_targets_are_one_family() -> None:
@@ -224,14 +224,14 @@ def test_comparisons_of_several_targets_are_one_family() -> None:
         labels = Labels({**texts, "target": np.repeat(["x", "y"], len(of.labels))})
         rules = [{"name": t, "kind": "binary", "label": t, "n": 2, "rule": {}} for t in "xy"]
         run = {**of.run, "targets": ["x", "y"], "card": {**of.run["card"], "label_rules": rules}}
-        scores = Scores.none(primary_metrics={"x": "auroc_within", "y": "auroc_within"})
+        scores = Scores.make_empty(primary_metrics={"x": "auroc_within", "y": "auroc_within"})
         records.append(replace(of, run=run, predictions=Predictions.concatenate(parts), labels=labels, scores=scores))
     x, y = compare_all(records)
     assert (x.target, y.target) == ("x", "y")
-    assert x.comparisons[0].holm == pytest.approx(2 * x.comparisons[0].p)
+    assert x.comparisons[0].p_holm == pytest.approx(2 * x.comparisons[0].p)
     with pytest.raises(UsageError, match="several targets"):
         compare(*records)
-    assert compare(*records, target="y").holm == y.comparisons[0].p
+    assert compare(*records, target="y").p_holm == y.comparisons[0].p
 
 
 def test_from_python_runs_may_be_folders_or_results(tmp_path: Path) -> None:
@@ -242,9 +242,9 @@ def test_from_python_runs_may_be_folders_or_results(tmp_path: Path) -> None:
     one, other = runs(2.0, 1.0)
     for of in (one, other):
         record.write_record(tmp_path / of.run["id"], of)
-    expected = compare(one, other).as_json()
-    assert embench.compare(tmp_path / "a", str(tmp_path / "b")).as_json() == expected
-    assert embench.compare(Done(tmp_path / "a"), other).as_json() == expected
+    expected = compare(one, other).to_dict()
+    assert embench.compare(tmp_path / "a", str(tmp_path / "b")).to_dict() == expected
+    assert embench.compare(Done(tmp_path / "a"), other).to_dict() == expected
 
 
 def test_methods_are_called_by_their_parts() -> None:

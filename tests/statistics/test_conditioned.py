@@ -120,8 +120,8 @@ def test_bootstrap_of_a_table_equals_weighing_each_comparison_by_its_subjects(ma
     counts = np.array([[1, 1, 1, 1, 0], [2, 0, 1, 1, 0], [0, 0, 0, 4, 0]])
     weights = [np.outer(c, c) for c in counts]
     expected = [(w * table.wins).sum() / (w * table.pairs).sum() for w in weights[:2]]
-    np.testing.assert_allclose(table.resampled(counts)[:2], expected)
-    assert np.isnan(table.resampled(counts)[2])  # one subject is no pair
+    np.testing.assert_allclose(table.resample(counts)[:2], expected)
+    assert np.isnan(table.resample(counts)[2])  # one subject is no pair
 
 
 @st.composite

@@ -65,7 +65,7 @@ def test_the_difference_of_two_gains_is_that_of_subjects() -> None:
     low, high = stats.t.interval(0.95, PEOPLE - 1, by_hand.mean(), error)
     assert sorted(abs(end) for end in (gap.difference.low, gap.difference.high)) == pytest.approx([low, high])
     assert gap.p == pytest.approx(2 * stats.t.sf(by_hand.mean() / error, PEOPLE - 1))
-    assert gap.holm >= gap.p
+    assert gap.p_holm >= gap.p
     assert gap.shown
     first, second = table.gains
     gained = {each.one: each.difference.mean for each in (first, second)}

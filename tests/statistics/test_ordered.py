@@ -321,14 +321,14 @@ def test_the_moment_of_films_is_held_constant_by_the_primary_metric() -> None:
     assert others["concordance_crossed_moment"]["mean"] == pytest.approx(0.5, abs=1e-9)
     assert others["concordance_within"]["low"] > 0.55
     told = answer_questions({"cohort": {"design": "shared_stimuli"}}, now)["felt"]
-    assert [each.metric for each in told.exploratory] == ["concordance_crossed", "concordance_within"]
+    assert [each.metric for each in told.secondary_scores] == ["concordance_crossed", "concordance_within"]
 
 
 def test_a_step_is_that_of_the_card_or_a_tenth() -> None:
     bare = Target("felt", "value", LabelRule(), "felt")
-    assert replace(bare, scale=(1, 9), step=2.0).step_over(np.array([1.0, 3.0])) == 2
-    assert replace(bare, scale=(1, 9)).step_over(np.array([1.0, 3.0])) == pytest.approx(0.8)
-    assert bare.step_over(np.array([1.0, np.nan, 3.0])) == pytest.approx(0.2)
+    assert replace(bare, scale=(1, 9), step=2.0).find_step(np.array([1.0, 3.0])) == 2
+    assert replace(bare, scale=(1, 9)).find_step(np.array([1.0, 3.0])) == pytest.approx(0.8)
+    assert bare.find_step(np.array([1.0, np.nan, 3.0])) == pytest.approx(0.2)
     for kind, step in (("value", 0.0), ("binary", 1.0)):
         with pytest.raises(ValueError, match="step"):
             Target("felt", kind, LabelRule(), "felt", step=step)

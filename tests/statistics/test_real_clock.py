@@ -25,7 +25,7 @@ DATA = os.environ.get("EMBENCH_TEST_DATA")
 @pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA names no folder with stress_predict")
 def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     root = Path(str(DATA)) / "stress_predict"
-    reader = registry.load("dataset", "stress_predict")(root)
+    reader = registry.load_plugin("dataset", "stress_predict")(root)
     protocol, [target] = load_protocol("subject-independent-v3"), reader.card.targets
     recordings = [r for s in reader.subjects() for r in reader.recordings(s) if target.label in r.labels]
     units = make_units(recordings, reader.card, "condition", protocol)

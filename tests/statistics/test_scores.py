@@ -377,13 +377,13 @@ def test_faulty_predictions_are_refused(make_run: MakeRun, binary: Target) -> No
 
 
 def test_a_metric_that_raises_is_named(make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Faulty(registry.load("metric", "accuracy")):
+    class Faulty(registry.load_plugin("metric", "accuracy")):
         def __call__(self, units: Units) -> float:
             raise ZeroDivisionError("oh")
 
     kinds: dict[str, type[Metric]] = {"accuracy": Faulty}
-    monkeypatch.setattr(registry, "names", lambda _: list(kinds))
-    monkeypatch.setattr(registry, "load", lambda _, name: kinds[name])
+    monkeypatch.setattr(registry, "list_plugins", lambda _: list(kinds))
+    monkeypatch.setattr(registry, "load_plugin", lambda _, name: kinds[name])
     with pytest.raises(PluginError, match="embench_plugins/accuracy raised ZeroDivisionError: oh"):
         scored(make_run(), binary)
 
@@ -405,16 +405,16 @@ def test_a_metric_that_raises_is_named(make_run: MakeRun, binary: Target, monkey
 def test_a_metric_keeps_its_range_and_its_shape(
     make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch, value: Any, samples: Any, fault: str
 ) -> None:
-    class Faulty(registry.load("metric", "accuracy")):
+    class Faulty(registry.load_plugin("metric", "accuracy")):
         def __call__(self, units: Units) -> float:
             return value
 
-        def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
             return samples(len(counts))
 
-    load = registry.load
-    monkeypatch.setattr(registry, "names", lambda _: ["accuracy"])
-    monkeypatch.setattr(registry, "load", lambda kind, name: Faulty if name == "accuracy" else load(kind, name))
+    load = registry.load_plugin
+    monkeypatch.setattr(registry, "list_plugins", lambda _: ["accuracy"])
+    monkeypatch.setattr(registry, "load_plugin", lambda kind, name: Faulty if name == "accuracy" else load(kind, name))
     with pytest.raises(PluginError, match="embench_plugins/accuracy") as error:
         scored(make_run(), binary)
     assert fault in error.value.what
@@ -422,8 +422,8 @@ def test_a_metric_keeps_its_range_and_its_shape(
 
 
 def test_a_plain_metric_scores_each_distinct_sample_once() -> None:
-    class Plain(registry.load("metric", "brier")):
-        resampled = Metric.resampled
+    class Plain(registry.load_plugin("metric", "brier")):
+        resample = Metric.resample
         calls = 0
 
         def __call__(self, units: Units) -> Any:
@@ -433,9 +433,9 @@ def test_a_plain_metric_scores_each_distinct_sample_once() -> None:
     units = require.units("binary", subjects=4)
     subjects = np.array(["p02", "p00", "p01", "p03"])
     counts = np.array([[1, 1, 1, 1], [2, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0], [2, 0, 1, 1], [0, 3, 0, 1]])
-    plain, summed = Plain(), registry.load("metric", "brier")()
-    assert plain.resampled(units, subjects, counts) == pytest.approx(
-        summed.resampled(units, subjects, counts), nan_ok=True
+    plain, summed = Plain(), registry.load_plugin("metric", "brier")()
+    assert plain.resample(units, subjects, counts) == pytest.approx(
+        summed.resample(units, subjects, counts), nan_ok=True
     )
     assert plain.calls == 3  # the empty one is not scored
 
@@ -443,14 +443,14 @@ def test_a_plain_metric_scores_each_distinct_sample_once() -> None:
 def test_a_slow_plain_metric_is_named_and_changes_no_score(
     make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Plain(registry.load("metric", "brier")):
-        resampled = Metric.resampled
+    class Plain(registry.load_plugin("metric", "brier")):
+        resample = Metric.resample
 
-    run, load = make_run(), registry.load
+    run, load = make_run(), registry.load_plugin
     before = scored(run, binary)
-    monkeypatch.setattr(registry, "load", lambda kind, name: Plain if name == "brier" else load(kind, name))
+    monkeypatch.setattr(registry, "load_plugin", lambda kind, name: Plain if name == "brier" else load(kind, name))
     monkeypatch.setattr(estimates, "SLOW_S", 0.0)
-    with pytest.warns(UserWarning, match="define `resampled`") as warned:
+    with pytest.warns(UserWarning, match="define `resample`") as warned:
         after = scored(run, binary)
     (text,) = [str(warning.message) for warning in warned]
     assert text.startswith("the metric embench_plugins/brier took ")
@@ -464,11 +464,11 @@ def test_a_slow_plain_metric_is_named_and_changes_no_score(
 def test_a_metric_of_another_package_that_cannot_be_loaded_is_undefined(
     make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    class Foreign(registry.load("metric", "accuracy")):
+    class Foreign(registry.load_plugin("metric", "accuracy")):
         def __init__(self) -> None:
             raise RuntimeError("no licence")
 
-    names, load, find = registry.names, registry.load, registry.find
+    names, load, find = registry.list_plugins, registry.load_plugin, registry.find
 
     def loaded(kind: str, name: str) -> Any:
         if name != "foreign":
@@ -478,8 +478,8 @@ def test_a_metric_of_another_package_that_cannot_be_loaded_is_undefined(
         return Foreign
 
     other = replace(find("metric", "accuracy"), name="foreign", package="other_plugins")
-    monkeypatch.setattr(registry, "names", lambda kind: ["foreign", *names(kind)])
-    monkeypatch.setattr(registry, "load", loaded)
+    monkeypatch.setattr(registry, "list_plugins", lambda kind: ["foreign", *names(kind)])
+    monkeypatch.setattr(registry, "load_plugin", loaded)
     monkeypatch.setattr(registry, "find", lambda kind, name: other if name == "foreign" else find(kind, name))
     with pytest.warns(UserWarning, match="other_plugins/foreign is left out: "):
         out = scored(make_run(), binary)
@@ -492,14 +492,14 @@ def test_a_metric_of_another_package_that_cannot_be_loaded_is_undefined(
 def test_a_metric_of_another_package_that_fails_is_undefined(
     make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Foreign(registry.load("metric", "accuracy")):
+    class Foreign(registry.load_plugin("metric", "accuracy")):
         def __call__(self, units: Units) -> float:
             return 88.5
 
-    names, load, find = registry.names, registry.load, registry.find
+    names, load, find = registry.list_plugins, registry.load_plugin, registry.find
     other = replace(find("metric", "accuracy"), name="foreign", package="other_plugins")
-    monkeypatch.setattr(registry, "names", lambda kind: ["foreign", *names(kind)])
-    monkeypatch.setattr(registry, "load", lambda kind, name: Foreign if name == "foreign" else load(kind, name))
+    monkeypatch.setattr(registry, "list_plugins", lambda kind: ["foreign", *names(kind)])
+    monkeypatch.setattr(registry, "load_plugin", lambda kind, name: Foreign if name == "foreign" else load(kind, name))
     monkeypatch.setattr(registry, "find", lambda kind, name: other if name == "foreign" else find(kind, name))
     with pytest.warns(UserWarning, match=r"other_plugins/foreign is left out: .* gave 88.5"):
         out = scored(make_run(), binary)
@@ -515,6 +515,6 @@ def test_a_bundled_metric_that_cannot_be_loaded_is_a_fault(
     def broken(*_: str) -> None:
         raise PluginError("accuracy can't be used")
 
-    monkeypatch.setattr(registry, "load", broken)
+    monkeypatch.setattr(registry, "load_plugin", broken)
     with pytest.raises(PluginError, match="can't be used"):
         scored(make_run(), binary)

@@ -44,7 +44,7 @@ def imported(code: str) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-@pytest.mark.parametrize("dataset", registry.names("dataset"))
+@pytest.mark.parametrize("dataset", registry.list_plugins("dataset"))
 def test_every_reader_can_be_imported(dataset: str) -> None:
     codes, _ = source_closure(registry.find("dataset", dataset).target.partition(":")[0])
     wanted = {name for code in codes.values() for name in imported(code)}

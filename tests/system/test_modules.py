@@ -26,7 +26,7 @@ everything may ask it for the version."""
 DOORS = {"compare", "convert", "fetch", "grid", "prepare", "pretrain", "run", "score", "tune"}
 """Commands: the function in `cli` is called like the command, and so is the function that does its work."""
 
-DOORS_OF_PYTHON = {"audit", "baselines", "grid", "predict", "run", "score", "synthesize", "tune", "write_report"}
+DOORS_OF_PYTHON = {"audit", "predict", "run", "score", "synthesize", "tune", "write_report"}
 """What Python has as `embench.NAME`, called as the command or the function behind it."""
 
 

@@ -46,7 +46,7 @@ run --dataset stress_predict --encoder handcrafted --fusion logreg --recipe quic
 --workers 2 --data-root data --protocol few.yaml
 score runs/stress_predict/*/predictions.csv.gz --dataset stress_predict --data-root data --protocol few.yaml \
 --out scored
-leaderboard show --boards boards
+leaderboard show --leaderboards boards
 doctor
 """
 

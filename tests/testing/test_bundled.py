@@ -35,13 +35,13 @@ def test_plugin_conforms(kind, name):
         pytest.importorskip(name, reason=f"{name} is not installed: pip install {name}")
     if name in FOUNDATION:
         pytest.importorskip(FOUNDATION[name], reason="not installed: pip install '.[foundation]'")
-    check(kind, registry.load(kind, name))
+    check(kind, registry.load_plugin(kind, name))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["amigos", "faced"])
 def test_dataset_conforms_on_generated_files(name, tmp_path):
-    cls = registry.load("dataset", name)
+    cls = registry.load_plugin("dataset", name)
     registry.synthesizer(name)(tmp_path / name, subjects=3, seed=0, effect=1.0, length_s=12.0)
     check_dataset(cls, tmp_path / name)
 
@@ -51,10 +51,10 @@ def test_dataset_conforms_on_real_files(name):
     root = os.environ.get("EMBENCH_TEST_DATA")
     if not root:
         pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
-    check_dataset(registry.load("dataset", name), Path(root) / name)
+    check_dataset(registry.load_plugin("dataset", name), Path(root) / name)
 
 
 def test_an_outside_package_conforms(acme):
     assert acme
-    check("encoder", registry.load("encoder", "plain"))
-    check("observer", registry.load("observer", "counter"))
+    check("encoder", registry.load_plugin("encoder", "plain"))
+    check("observer", registry.load_plugin("observer", "counter"))

@@ -35,7 +35,7 @@ class Mean(nn.Module):
         return self.head(Tokens(pooled))
 
     def pool(self, tokens):
-        return tokens.pooled()
+        return tokens.pool()
 
 
 class Good(Fusion):

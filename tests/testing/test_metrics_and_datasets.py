@@ -26,7 +26,7 @@ class HalfRight(Metric):
     def __call__(self, units):
         return float((units.decision == units.y_true).mean()) if len(units) else Undefined("no units")
 
-    def chance(self, units):
+    def compute_chance(self, units):
         return 0.5
 
 
@@ -55,7 +55,7 @@ class NoReason(HalfRight):
 
 
 class OtherBootstrap(HalfRight):
-    def resampled(self, units, subjects, counts):
+    def resample(self, units, subjects, counts):
         return np.full(len(counts), 0.5)
 
 

@@ -14,7 +14,7 @@ PLUGINS = Path(__file__).parents[1] / "tiny" / "personal.py"
 
 
 def plugin(kind: str, name: str) -> type:
-    return registry.load(kind, f"{PLUGINS}:{name}")
+    return registry.load_plugin(kind, f"{PLUGINS}:{name}")
 
 
 @pytest.mark.parametrize("name", ["Normalised", "Adapting"])

@@ -17,7 +17,7 @@ from embench_plugins.fusions.concat import Concat
 from embench_plugins.pretrainers.masked_value import MaskedValue
 
 TINY = Path(__file__).with_name("plugins.py")
-Pool, Moments = (registry.load("encoder", f"{TINY}:{name}") for name in ("Pool", "Moments"))
+Pool, Moments = (registry.load_plugin("encoder", f"{TINY}:{name}") for name in ("Pool", "Moments"))
 PoolNetwork = sys.modules[Pool.__module__].PoolNetwork
 
 

@@ -13,10 +13,10 @@ from embench.interfaces.recipe import PRESETS
 from embench_plugins.fusions.classical import LogReg
 
 TINY = Path(__file__).with_name("plugins.py")
-PoolNetwork = sys.modules[registry.load("encoder", f"{TINY}:Pool").__module__].PoolNetwork
+PoolNetwork = sys.modules[registry.load_plugin("encoder", f"{TINY}:Pool").__module__].PoolNetwork
 
 
-class Pool(registry.load("encoder", f"{TINY}:Pool")):
+class Pool(registry.load_plugin("encoder", f"{TINY}:Pool")):
     """Reads one modality, and nothing where nothing was recorded."""
 
     accepts = frozenset({"ecg"})

@@ -177,19 +177,19 @@ class PoolNetwork(nn.Module):
 
     def forward(self, x, mask=None):
         x = self.dropout(torch.relu(self.mix(x))).transpose(1, 2)
-        return Tokens(x, mask, Tokens(x, mask).pooled())
+        return Tokens(x, mask, Tokens(x, mask).pool())
 
 
 class Early(Pool):
     """Selects on validation subjects."""
 
-    recipes = everywhere(RECIPE.but(selection="early_stop", patience=2, epochs=4))
+    recipes = everywhere(RECIPE.replace(selection="early_stop", patience=2, epochs=4))
 
 
 class Whole(Pool):
     """Sees whole units."""
 
-    recipes = everywhere(RECIPE.but(view=View("unit")))
+    recipes = everywhere(RECIPE.replace(view=View("unit")))
 
 
 class Moments(Encoder):
@@ -197,7 +197,7 @@ class Moments(Encoder):
 
     accepts = Pool.accepts
     offers = frozenset({"features"})
-    recipes = everywhere(RECIPE.but(view=View("unit")))
+    recipes = everywhere(RECIPE.replace(view=View("unit")))
 
     @property
     def reads(self):
@@ -397,7 +397,7 @@ class Raising(Pool):
 
 
 class Diverging(Pool):
-    recipes = everywhere(RECIPE.but(lr=1e30, epochs=3))
+    recipes = everywhere(RECIPE.replace(lr=1e30, epochs=3))
 
 
 STRUCK = {}
@@ -423,7 +423,7 @@ class FragileHead(Head):
 
 
 class FragileMasked(MaskedValue):
-    recipes = everywhere(MaskedValue.recipes["quick"].but(epochs=3, batch=8))
+    recipes = everywhere(MaskedValue.recipes["quick"].replace(epochs=3, batch=8))
 
     def objective(self, model, inputs, outputs):
         module = super().objective(model, inputs, outputs)
@@ -432,7 +432,7 @@ class FragileMasked(MaskedValue):
 
 
 class FragileLate(Late):
-    recipes = everywhere(Late.recipes["quick"].but(epochs=3, batch=8))
+    recipes = everywhere(Late.recipes["quick"].replace(epochs=3, batch=8))
 
     def build(self, tokens, outputs):
         module = super().build(tokens, outputs)
@@ -454,7 +454,7 @@ class Resting(Pool):
     """Rests on a library and on a file, `build.file`."""
 
     libraries = ("safetensors",)
-    recipes = everywhere(RECIPE.but(build={"file": ""}))
+    recipes = everywhere(RECIPE.replace(build={"file": ""}))
 
     def assets(self):
         path = Path(self.recipe.build["file"])

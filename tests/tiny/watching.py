@@ -141,5 +141,5 @@ class BrightnessObjective(nn.Module):
         tokens = self.model.encoders["video"](x, mask)
         there = torch.ones(x.shape[:2], dtype=torch.bool) if mask is None else mask
         bright = (x.float().mean((2, 3, 4)) / 255 * there).sum(1) / there.sum(1)
-        loss = (self.head(tokens.pooled())[:, 0] - bright).square().mean()
+        loss = (self.head(tokens.pool())[:, 0] - bright).square().mean()
         return loss, {"error": loss.detach().sqrt()}

@@ -189,7 +189,9 @@ def recorded(
         "config": {},
     }
     labels = Labels(dict(zip(Labels.FIXED, about, strict=True)))
-    return Record(run, Predictions(columns), labels, roles, Scores.none(primary_metrics={TARGET.name: primary_metric}))
+    return Record(
+        run, Predictions(columns), labels, roles, Scores.make_empty(primary_metrics={TARGET.name: primary_metric})
+    )
 
 
 def worth(models: list[list[Model]], x: np.ndarray, y: np.ndarray) -> dict[str, float]:

@@ -265,7 +265,7 @@ def cells(study: Study) -> Iterator[Cell]:
     for model, predictions in study.models.items():
         for negated in (False, True):
             scores = study.scores(predictions, negated=negated)
-            adjusted = scores.adjusted(name)
+            adjusted = scores.get_adjusted(name)
             primary = adjusted is not None and adjusted.metric == scores.primary_metrics[name]
             yield Cell(model, negated, study.answers(scores), primary)
 

@@ -122,7 +122,7 @@ def _predicted(x: np.ndarray, y: np.ndarray, units: Sequence[Unit], target: Targ
             seeds.setdefault(seed, {})[fold.index] = Units(
                 kind=target.kind,
                 y_true=y[test],
-                score=score if target.traits.several else score[:, 1],
+                score=score if target.traits.has_score_per_class else score[:, 1],
                 decision=score.argmax(1).astype(float),
                 subject=subject,
                 stimulus=shown,

@@ -63,7 +63,15 @@ class PaperSet(NamedTuple):
 
     def start(self) -> subprocess.Popen[bytes]:
         self.place.mkdir(exist_ok=True, parents=True)
-        line = ["baselines", "--set", f"paper-{self.paper}", "--dataset", self.dataset, "--data-root", str(self.data)]
+        line = [
+            "baselines",
+            "--baseline-set",
+            f"paper-{self.paper}",
+            "--dataset",
+            self.dataset,
+            "--data-root",
+            str(self.data),
+        ]
         line += ["--runs", "runs", "--recipe", "quick", "--seeds", "0", "--device", "cpu", "--workers", "1"]
         # Nothing is fetched: what starts from published weights does not fit, and its rows say so.
         own = {"EMBENCH_CACHE": str(self.place / "cache"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

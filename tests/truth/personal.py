@@ -185,7 +185,7 @@ def _of_fold(
         x = standardise_by_given(x, subject, asked).astype(float)
     else:
         fitted_x = x
-    kind = registry.load("fusion", "logreg" if target.kind == "binary" else "ridge")
+    kind = registry.load_plugin("fusion", "logreg" if target.kind == "binary" else "ridge")
     estimator = kind(kind.recipes["small"], seed, target.kind, target.n, ("eda",))
     training = TrainingRows(fitted_x[train], y[train], subject[train], np.ones(len(train)))
     estimator.fit(*training)
@@ -244,7 +244,7 @@ def trials(design: str, world: str, folder: Path, size: float = 1.0) -> Iterator
     while True:
         rng = np.random.default_rng([list(DESIGNS).index(design), list(WORLDS).index(world), draw])
         drew = drawn(rng, design, world, made, size)
-        found = judged(drew, GIVEN[design], SEEDS[design]).calibration_gain(drew.target.name)
+        found = judged(drew, GIVEN[design], SEEDS[design]).get_calibration_gain(drew.target.name)
         assert found is not None
         yield dict(found)
         draw += 1

@@ -68,7 +68,7 @@ def scored(case: str, seed: int, folder: Path) -> dict[str, tuple[float, bool]]:
 
 
 def _above(result: Result) -> tuple[float, bool]:
-    score = result.scores.of("valence")["auroc_within"]
+    score = result.scores.get_scores("valence")["auroc_within"]
     return score.mean, score.low is not None and score.low > 0.5
 
 

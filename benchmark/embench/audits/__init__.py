@@ -50,7 +50,7 @@ def audit_run(
     with names_resolved([(Path(folder), known)], trust_code=trust_code, given=dataset):
         evidence = collect_evidence(Path(folder), data_root, known, dataset)
         made = _audit(evidence, retrained, progress)
-    content = made.json()
+    content = made.to_dict()
     if out is None and evidence.manifest.entry and evidence.card.labels_public != "yes":
         content = redact_audit(content)  # what it measured would tell labels if the entry were published again
     write_audit(out or Path(folder), content)

@@ -82,7 +82,7 @@ def collect_evidence(
         sessions=cohort.sessions,
         unit_length_s=cohort.length_s,
         dealt=dealt,
-        rescored=recompute(scored, cohort) if len(known.predictions) else Scores.none(),
+        rescored=recompute(scored, cohort) if len(known.predictions) else Scores.make_empty(),
         embeddings=predictions.read_embeddings(folder),
         statistics=statistics,
         sources=sources,

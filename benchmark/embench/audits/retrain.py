@@ -131,8 +131,8 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
     # labels.
     names = {t.name: e.rescored.primary_metrics[t.name] for t in e.targets}
     for t in e.targets:
-        if e.rescored.score(t.name, names[t.name]) is None:
-            names[t.name] = t.traits.within
+        if e.rescored.get_score(t.name, names[t.name]) is None:
+            names[t.name] = t.traits.within_metric
     null: dict[str, list[float]] = {name: [] for name in names}
     for k in range(count):
         permuted = permute_labels(planned, k)
@@ -140,14 +140,14 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
             run_pending(permuted.graph, Path(folder), on_event, default_workers({planned.setting.device}))
             scores = evaluate.evaluate(permuted, Path(folder)).scores
         for name, primary_metric in names.items():
-            if score := scores.score(name, primary_metric):
+            if score := scores.get_score(name, primary_metric):
                 null[name].append(score.mean)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
         told = find_known_labels(planned, draw_folds(planned), Path(folder) / "stages", on_event)
     findings = [AuditFinding("severe", "remembers_labels", {"reason": what}) for what in told]
     for name, values in null.items():
-        real = e.rescored.score(name, names[name])
+        real = e.rescored.get_score(name, names[name])
         if not values or real is None:
             continue
         level = metric_facts(names[name]).chance

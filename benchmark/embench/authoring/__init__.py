@@ -365,7 +365,7 @@ def _check_import(entry: Entry, _: Path | None) -> None:
     where, before = registry.origin(entry), random_states()
     with _capture_stdout() as printed:
         began = time.perf_counter()
-        registry.load(entry.kind, entry.full_name)
+        registry.load_plugin(entry.kind, entry.full_name)
         seconds = time.perf_counter() - began
     if text := printed.getvalue().strip():
         raise CheckFailed(f"the import prints: {text[:200]}", where=where, expected="an import that prints nothing")
@@ -405,7 +405,7 @@ def _import_again(entry: Entry) -> float:
 def _check_conformance(entry: Entry, root: Path | None) -> str | None:
     from embench.testing import check
 
-    cls = registry.load(entry.kind, entry.full_name)
+    cls = registry.load_plugin(entry.kind, entry.full_name)
     if entry.kind != "dataset":
         check(entry.kind, cls)
         return None

@@ -177,7 +177,7 @@ class Measured:
         """True if the interval contains the reference."""
         return self.low is not None and self.high is not None and self.low <= self.claim.reference <= self.high
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields that `embench claims --json` prints, without empty ones."""
         values = {name: value for name, value in vars(self).items() if name != "claim"}
         if self.mean is not None:
@@ -366,7 +366,7 @@ def _bound_inside(claim: MeasuredClaim, low: float, high: float) -> tuple[float,
 FIXED_PROTOCOL = Request.protocol
 """The default protocol, under which primary metrics are compared; papers have protocols of their own."""
 
-Leg = Literal["fixed", "own"]
+Leg = Literal["fixed", "paper"]
 Status = Literal["compared", "can be run", "missing", "does not apply"]
 
 
@@ -388,7 +388,7 @@ class ComparedPair:
     @property
     def metric(self) -> str | None:
         """The paper's metric under the paper's protocol; None, the primary metric, under the fixed one."""
-        return self.claim.metric if self.leg == "own" else None
+        return self.claim.metric if self.leg == "paper" else None
 
 
 @dataclass(frozen=True)
@@ -419,7 +419,7 @@ class ClaimResult:
     difference: Any = None
     p: float | None = None
     corrected: float | None = None
-    smallest: float | None = None
+    smallest_detectable: float | None = None
     seeds: int = 0
     allowance: bool = False
     verdict: Verdict | None = None
@@ -431,7 +431,7 @@ class ClaimResult:
     runs: Mapping[str, str] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields that `embench claims --json` prints, without empty ones."""
         values = {name: value for name, value in vars(self).items() if name not in ("claim", "difference")}
         values |= {side: self.claim.options(side, self.dataset) for side in ("a", "b")}
@@ -540,7 +540,7 @@ def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
             return [_make_missing(pair, result, f"side {side} failed: ")]
         results[side] = result
     a, b = (read_record(result.folder) for result in results.values())
-    published = pair.claim.place(pair.dataset).published if pair.leg == "own" else {}
+    published = pair.claim.place(pair.dataset).published if pair.leg == "paper" else {}
     about = {
         "recipe": a.run["recipe"]["preset"],
         "synthetic": a.run["dataset"]["synthetic"] is not None,
@@ -560,7 +560,7 @@ def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
         row = replace(_make_row(pair, "compared"), target=target, difference=gap, allowance=allowed, **about)
         row = replace(row, published=published.get(target), size=None if row.synthetic else size)
         row = replace(row, seeds=len(found.seeds), people=found.subjects, units=found.units)
-        rows.append(replace(row, metric=found.metric, p=found.p, smallest=found.smallest))
+        rows.append(replace(row, metric=found.metric, p=found.p, smallest_detectable=found.smallest_detectable))
     return rows
 
 
@@ -568,7 +568,7 @@ def _add_verdicts(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
     """Return the results with their verdicts. p values are corrected over the comparisons under each kind of protocol;
     claims with the same runs and the same comparison count once."""
     corrected: dict[Any, float] = {}
-    for leg in ("fixed", "own"):
+    for leg in ("fixed", "paper"):
         corrected |= correct_p({_pair_key(row): row.p for row in rows if row.status == "compared" and row.leg == leg})
     decided = []
     for row in rows:

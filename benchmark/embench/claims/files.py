@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from embench import registry
-from embench.errors import DataError, UsageError, breaks_schema, faults
+from embench.errors import DataError, UsageError, describe_faults, list_faults
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.interfaces.units import Units
 from embench.planning.request import OPTIONS, Request
@@ -507,9 +507,9 @@ def read_stated(path: Path, what: str, choose_schema: Callable[[Mapping[str, Any
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        found = faults(error)
+        found = list_faults(error)
         hint = did_you_mean(found[0].field.rpartition(".")[2], list(kind.model_fields))
-        raise UsageError(breaks_schema(what, found), where=str(path), hint=hint) from error
+        raise UsageError(describe_faults(what, found), where=str(path), hint=hint) from error
 
 
 def read_claim(path: Path) -> AnyClaim | UntestedClaim:

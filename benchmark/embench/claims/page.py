@@ -103,12 +103,19 @@ def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: 
             if isinstance(own, str):
                 about["reason"] = own
             else:
-                score, synthetic = own.scores.score(target, metric), own.manifest["dataset"]["synthetic"] is not None
-                about = {"obtained": score, "reason": own.scores.why_undefined(target, metric), "synthetic": synthetic}
+                score, synthetic = (
+                    own.scores.get_score(target, metric),
+                    own.manifest["dataset"]["synthetic"] is not None,
+                )
+                about = {
+                    "obtained": score,
+                    "reason": own.scores.explain_undefined(target, metric),
+                    "synthetic": synthetic,
+                }
             if isinstance(fixed, str):
                 about["why_not_fixed"] = fixed
             elif primary_metric := fixed.scores.primary_metrics.get(target):
-                score = fixed.scores.score(target, primary_metric)
+                score = fixed.scores.get_score(target, primary_metric)
                 about |= {"fixed": score, "primary_metric": primary_metric}
                 about["why_not_fixed"] = "" if score else "not estimable"
             else:
@@ -250,7 +257,7 @@ def measured_cells(row: Measured) -> dict[str, str]:
 
 def compared_cells(row: ClaimResult) -> dict[str, str]:
     """Return the cells, title -> text, of a comparison."""
-    has_smallest = row.verdict == "undecided" and row.smallest is not None
+    has_smallest = row.verdict == "undecided" and row.smallest_detectable is not None
     return {
         "dataset": row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)",
         "target": row.target,
@@ -259,7 +266,9 @@ def compared_cells(row: ClaimResult) -> dict[str, str]:
         "published": format_figure(row.published, "+.3f"),
         "a - b": format_score(row.difference, "+.3f"),
         "p, Holm": format_figure(row.corrected, ".3g"),
-        "verdict": f"{row.verdict} (detectable: {format_figure(row.smallest)})" if has_smallest else str(row.verdict),
+        "verdict": f"{row.verdict} (detectable: {format_figure(row.smallest_detectable)})"
+        if has_smallest
+        else str(row.verdict),
         "size": row.size or "-",
         "recipe": row.recipe,
     }

@@ -41,7 +41,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
         "predict": run.predict,
         "pretrain": run.pretrain,
         "baselines": studies.baselines,
-        "list": listing.list_plugins,
+        "list": listing.list_kinds,
         "info": listing.info,
     },
     "Data": {"doctor": machine.doctor, "data": data.data_app, "clean": machine.clean},

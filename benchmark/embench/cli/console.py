@@ -270,8 +270,8 @@ def _replace_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]]
     """Return the command line with the `wanted` options, (name, value), in place of its own ones. Return None where the
     command does not accept them, or the command line has one of them several times."""
     known = {name: option for option in called.params for name in option.opts}
-    if any(name not in known or (name == "--set" and not known[name].multiple) for name, _ in wanted):
-        return None  # the --set of baselines names a set
+    if any(name not in known for name, _ in wanted):
+        return None
     names, keys = dict(wanted), {_option_key(*pair) for pair in wanted}
     kept: list[str] = []
     replaced = set()

@@ -123,7 +123,7 @@ def _describe_access(entry: Entry) -> str:
     """Return the command that downloads an open dataset, or other instructions; empty where its files must be
     requested, or its reader is broken."""
     try:
-        card: Card = registry.load("dataset", entry.full_name).card
+        card: Card = registry.load_plugin("dataset", entry.full_name).card
     except (EmbenchError, AttributeError):
         return ""
     name = registry.written_name(entry)
@@ -137,7 +137,7 @@ def _get_status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
-    cls = registry.load("dataset", entry.full_name)
+    cls = registry.load_plugin("dataset", entry.full_name)
     card: Card = cls.card
     found = folder.is_dir() and any(folder.iterdir())
     fault, record = None, None
@@ -240,7 +240,7 @@ def verify_data(
 
     source = find_source(dataset, data_root)
     name = source.entry.full_name
-    code, report, made_by = registry.code_identity("dataset", name), DataReport(), registry.load("dataset", name)
+    code, report, made_by = registry.code_identity("dataset", name), DataReport(), registry.load_plugin("dataset", name)
     card = made_by.card
     try:
         reader = source.owners_reader()
@@ -378,7 +378,7 @@ def fetch(
 
     names = None if subjects is None else [name.strip() for name in subjects.split(",")]
     entry = registry.find("dataset", dataset)
-    card, folder = registry.load("dataset", entry.full_name).card, data_folder(entry, data_root)
+    card, folder = registry.load_plugin("dataset", entry.full_name).card, data_folder(entry, data_root)
     if card.downloads:
         sources = _list_sources(select_downloads(card, names))
         console.echo(f"{card.title}\nlicence: {card.licence}\ncite: {card.citation}")
@@ -404,7 +404,7 @@ def fetch(
 data_app.command("verify")(verify_data)
 data_app.command("labels")(data_describe.labels)
 data_app.command("confounds")(data_describe.confounds)
-data_app.command("look")(data_describe.look)
+data_app.command("report")(data_describe.report_data)
 
 
 @data_app.command()

@@ -1,4 +1,4 @@
-"""`embench data labels`, `data confounds` and `data look`: descriptions of a dataset before any training."""
+"""`embench data labels`, `data confounds` and `data report`: descriptions of a dataset before any training."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def confounds(
     from embench.records.scores import Scores
 
     show.warn_of_synthetic(found["synthetic"])
-    scored = Scores.none(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
+    scored = Scores.make_empty(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
     for name in scored.primary_metrics:
         _print_models(name, scored, found)
 
@@ -216,12 +216,12 @@ def _print_models(target: str, scored: Scores, found: Mapping[str, Any]) -> None
     from embench.statistics.confound_only import CONFOUND_ONLY
 
     confound_only, primary = (
-        {control.name: control for control in scored.confound_only(target)},
+        {control.name: control for control in scored.get_confound_only_models(target)},
         scored.primary_metrics[target],
     )
     applicable = [control for name in (*CONFOUND_ONLY, *confound_only) if (control := confound_only.pop(name, None))]
     applicable = [control for control in applicable if not control.reason]
-    reasons = {m: [(c.why_undefined(m), c) for c in applicable if m in c.scores] for m in (primary, *_SCORES)}
+    reasons = {m: [(c.explain_undefined(m), c) for c in applicable if m in c.scores] for m in (primary, *_SCORES)}
     metrics = [metric for metric, known in reasons.items() if any(not why for why, _ in known)]
     subjects = found["subjects"][target]
     console.wrapped(f"target {target}, confound-only models, {subjects} subjects, {found['protocol']}", bold=True)
@@ -290,15 +290,15 @@ def _prepare(
         return source.prepared(rules, 1, steps), card, rules, chosen
 
 
-# `embench data look`: signals, faults, labels and confound-only models of a dataset on one page, before any training.
+# `embench data report`: signals, faults, labels and confound-only models of a dataset on one page, before any training.
 
 
-def look(
+def report_data(
     dataset: DatasetName,
     target: CardTargets = None,
     data_root: DataRoot = None,
     protocol: ProtocolName = Request.protocol,
-    out: Annotated[Path, Option(help="File to write; an existing file is replaced.")] = Path("look.html"),
+    out: Annotated[Path, Option(help="File to write; an existing file is replaced.")] = Path("data.html"),
     subjects: Annotated[
         str | None,
         Option(help="Plot signals of these subjects only, such as S02,S07; everything else covers all subjects."),
@@ -308,7 +308,7 @@ def look(
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import CORPUS, OWN, find_source
     from embench.protocols import load_protocol
-    from embench.report.look import LookContent, write_look
+    from embench.report.data_page import LookContent, write_data_page
     from embench.statistics.answerable import find_power, find_unanswerable, unique_as_json
 
     if not out.absolute().parent.is_dir():
@@ -329,7 +329,7 @@ def look(
         content = LookContent(source.reader, store, card, rules, chosen, people, own)
         cannot_answer = unique_as_json(find_unanswerable(store, card, chosen, rules))
         power = find_power(store, card, chosen)
-        path = write_look(replace(content, cannot_answer=cannot_answer, power=power), out, steps.part)
+        path = write_data_page(replace(content, cannot_answer=cannot_answer, power=power), out, steps.part)
     console.echo(f"{path}: signals of {len(people)} subjects; {path.stat().st_size / 1e6:.1f} MB")
     show_parts(unanswerable_parts(cannot_answer))
     if own or card.labels_public != "yes":

@@ -17,7 +17,7 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.console import TableColumn, field, fit_columns, show_table
-from embench.cli.options import Boards, DataRoot, Json, complete
+from embench.cli.options import DataRoot, Json, Leaderboards, complete
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records.wording import format_figure
@@ -86,7 +86,7 @@ def show(
     columns: Annotated[str | None, Option(help="Fields to print, with commas between; `all` for every field.")] = None,
     output: Annotated[Format, Option("--format", help="How to print the entries.")] = Format.table,
     all_boards: Annotated[bool, Option("--all", help="Show all leaderboards whole.")] = False,
-    boards: Boards = Path("leaderboards"),
+    boards: Leaderboards = Path("leaderboards"),
 ) -> None:
     """Print one line per leaderboard. With a dataset, or with options that select leaderboards, print their entries."""
     from embench import leaderboard
@@ -130,7 +130,7 @@ def _print_summary(sections: Sequence[BoardSection]) -> None:
 
     usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
     if not usual:
-        console.echo("no published entries in this folder; another one is named by --boards")
+        console.echo("no published entries in this folder; another one is named by --leaderboards")
         return
     usual.sort(key=get_support_key)
     found = [summarise(section) for section in usual]
@@ -223,12 +223,14 @@ def _write_sentences(
     found = {name: [row.answers.get(name) for _, row in methods] for name in ("movement", "protocol_phase")}
     if failed := [name for name, answers in found.items() if any(a and ", but " in a.evidence for a in answers)]:
         below.append(f"{DAGGER} the interval is above 0, but another condition fails: --columns {','.join(failed)}.")
-    if any(row.corrected and row.word("movement") == "yes" for _, row in methods):
+    if any(row.corrected and row.format_answer("movement") == "yes" for _, row in methods):
         below.append(CORRECTED + ".")
-    if any(row.pretraining_gains for _, row in methods):
+    if any(row.pretraining_comparison for _, row in methods):
         below.append("Gain from pretraining:")
         below += [
-            f"{_name_method(each)}: {each[1].pretraining_gains.text}." for each in methods if each[1].pretraining_gains
+            f"{_name_method(each)}: {each[1].pretraining_comparison.text}."
+            for each in methods
+            if each[1].pretraining_comparison
         ]
     return above, below
 
@@ -401,7 +403,7 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
 @leaderboard_app.command()
 def site(
     out: Annotated[Path, Option(help="Folder to write; an earlier site there is replaced.")] = Path("site"),
-    boards: Boards = Path("leaderboards"),
+    boards: Leaderboards = Path("leaderboards"),
     runs: Annotated[
         Path | None,
         Option(help="Folder of runs, published or not: write a private site of these instead, for colleagues."),
@@ -429,9 +431,9 @@ def submit(
         list[Path],
         Argument(metavar="RUN..|FOLDER", help="Folders of finished runs, or the one of `embench baselines`."),
     ],
-    boards: Boards = Path("leaderboards"),
+    boards: Leaderboards = Path("leaderboards"),
     leaking: Annotated[
-        bool, Option("--leaking", help="Also submit runs of a protocol that leaks, which get no rank.")
+        bool, Option("--allow-leakage", help="Also submit runs of a protocol that leaks; they get no rank.")
     ] = False,
     data_root: DataRoot = None,
     consent: Annotated[
@@ -503,10 +505,10 @@ def _submit_folder(folder: Path, boards: Path, data_root: Path | None, *, leakin
 def verify_entry(
     paths: Annotated[list[Path], Argument(metavar="PATH..", help="An entry, or a folder of leaderboards.")],
     data_root: DataRoot = None,
-    against: Annotated[
+    previous: Annotated[
         Path | None, Option(help="Earlier state of the same leaderboards: its entries must still be there.")
     ] = None,
-    by: Annotated[str | None, Option(help="Your name, for an attestation of each entry that passes.")] = None,
+    attester: Annotated[str | None, Option(help="Your name, for an attestation of each entry that passes.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check entries without training, and compare them with your data, if found.
@@ -516,18 +518,18 @@ def verify_entry(
     from embench.leaderboard.entries import check_name
     from embench.leaderboard.pull_request import check_boards, select_failures
 
-    if by is not None:
-        check_name(by)
-    if against is not None and not against.is_dir():
-        raise UsageError(f"{against} is not a folder", where="--against", expected="a folder of leaderboards")
+    if attester is not None:
+        check_name(attester)
+    if previous is not None and not previous.is_dir():
+        raise UsageError(f"{previous} is not a folder", where="--previous", expected="a folder of leaderboards")
     checks: list[EntryCheck] = []
     with Steps("entries", "verified") as steps:
         for path in paths:
-            checks += check_boards(path, data_root, against, steps)
+            checks += check_boards(path, data_root, previous, steps)
     failed = select_failures(checks)
     console.answer(as_json, [check._asdict() for check in checks], lambda: _print_checks(checks))
-    if by is not None:
-        _attest(paths, checks, by, data_root)
+    if attester is not None:
+        _attest(paths, checks, attester, data_root)
     if failed:
         raise typer.Exit(1 if any(check.status == "failed" for check in failed) else DataError.exit_code)
 
@@ -582,10 +584,10 @@ def _attest(paths: Sequence[Path], checks: Sequence[EntryCheck], by: str, data_r
 @leaderboard_app.command()
 def reproduce(
     entries: Annotated[list[Path], Argument(metavar="ENTRY..", help="Folders of entries, or of leaderboards.")],
-    by: Annotated[str, Option(help="Your name, for the attestation.")],
+    attester: Annotated[str, Option(help="Your name, for the attestation.")],
     data_root: DataRoot = None,
-    stages: Annotated[
-        int | None, Option(min=1, help="Spot check: run N folds that the author could not foresee; 2 is usual.")
+    spot_check: Annotated[
+        int | None, Option(min=1, help="Run only N folds, which the author could not foresee; 2 are usual.")
     ] = None,
     nonce: Annotated[
         str | None,
@@ -595,31 +597,35 @@ def reproduce(
         ),
     ] = None,
     runs: Annotated[Path | None, Option(help="Folder for the stages, kept; default: a temporary one.")] = None,
-    out: Annotated[Path | None, Option(help="File for the attestation; default: beside the entries.")] = None,
+    out: Annotated[Path | None, Option(help="File for the attestation; default: next to the entries.")] = None,
 ) -> None:
     """Run the request of entries again and compare; write an attestation of each that is reproduced.
 
-    A spot check is attested if its folds follow from the nonce that `embench leaderboard draw` revealed for the entry.
-    Of several entries, those that you attested before are passed over, and the others go on after a failure.
+    A spot check is attested if its folds follow from the nonce that `embench leaderboard reveal-nonce` revealed for the
+    entry. Of several entries, those that you attested before are passed over, and the others go on after a failure.
     """
     from embench.leaderboard.entries import attest, check_name, is_attested_by
     from embench.leaderboard.pull_request import find_entry_folders, get_entry_name
     from embench.runs.reproduce import reproduce_entry
 
-    check_name(by)
+    check_name(attester)
     folders = [folder for path in entries for folder in find_entry_folders(path)]
     if out is not None and len(folders) > 1:
         raise UsageError("one file for several entries", where=f"--out {out}", expected="one entry")
-    if nonce is not None and stages is None:
-        raise UsageError("a nonce picks the folds of a spot check", where="--nonce", expected="--stages N as well")
+    if nonce is not None and spot_check is None:
+        raise UsageError("a nonce picks the folds of a spot check", where="--nonce", expected="--spot-check N as well")
     failed = 0
     for folder in folders:
-        if len(folders) > 1 and is_attested_by(folder, by, "reproduced" if stages is None else "spot_checked"):
-            console.note(f"attested by {by} already: {get_entry_name(folder)}")
+        if len(folders) > 1 and is_attested_by(
+            folder, attester, "reproduced" if spot_check is None else "spot_checked"
+        ):
+            console.note(f"attested by {attester} already: {get_entry_name(folder)}")
             continue
         try:
             with Progress() as bar:
-                found = reproduce_entry(folder, data_root, runs=runs, stages=stages, nonce=nonce, progress=bar.event)
+                found = reproduce_entry(
+                    folder, data_root, runs=runs, stages=spot_check, nonce=nonce, progress=bar.event
+                )
         except EmbenchError as error:
             if len(folders) == 1:
                 raise
@@ -631,7 +637,7 @@ def reproduce(
         if not found.wrong and not found.attestable:
             console.note("not attested: the folds follow from a nonce that was not revealed for the entry")
         elif not found.wrong:
-            console.echo(f"  attestation: {attest(folder, found.level, by, out=out, **found.figures())}")
+            console.echo(f"  attestation: {attest(folder, found.level, attester, out=out, **found.figures())}")
     if len(folders) > 1:
         console.echo(f"{len(folders) - failed} of {len(folders)} entries reproduced")
     if failed:
@@ -655,9 +661,9 @@ def _print_reproduction(found: Reproduction) -> None:
         console.echo(f"  {note}")
 
 
-@leaderboard_app.command()
-def draw(
-    boards: Boards = Path("leaderboards"),
+@leaderboard_app.command("reveal-nonce")
+def reveal(
+    boards: Leaderboards = Path("leaderboards"),
     commit: Annotated[
         bool, Option("--commit", help="Begin: draw a secret, print it, and write what commits to it.")
     ] = False,
@@ -680,7 +686,7 @@ def draw(
 
 @leaderboard_app.command("build")
 def build(
-    boards: Boards = Path("leaderboards"),
+    boards: Leaderboards = Path("leaderboards"),
     runs: Annotated[Path | None, Option("--from", help="Folder of runs; first publish those that qualify.")] = None,
     data_root: DataRoot = None,
 ) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _KINDS = (*registry.PLUGIN_KINDS, registry.MODALITY, "protocol", "baselines")
 
 
-def list_plugins(
+def list_kinds(
     kind: Annotated[
         str | None,
         Argument(metavar="[KIND]", help=f"Kind: {', '.join(_KINDS)}."),
@@ -199,12 +199,12 @@ def _describe(entry: Entry, dataset: str | None, protocol: str, data_root: Path 
     document: dict[str, Any] = {**_get_facts(entry), "origin": registry.origin(entry)}
     if entry.kind == "dataset" and not entry.broken:
         with suppress(EmbenchError, ImportError):  # of a reader that cannot be loaded the rest is shown
-            card = registry.load("dataset", entry.full_name).card
+            card = registry.load_plugin("dataset", entry.full_name).card
             document["rates"] = rate_facts(card, protocol)
     if entry.kind not in WITH_RECIPES or entry.broken:
         return document
     try:
-        plugin = registry.load(entry.kind, entry.full_name)
+        plugin = registry.load_plugin(entry.kind, entry.full_name)
     except (EmbenchError, ImportError) as error:
         return {**document, "not_loaded": str(error).partition("\n")[0]}
     if entry.kind != "pretrainer":
@@ -225,7 +225,7 @@ def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -
     if "not_loaded" in document:
         console.note(f"recipes cannot be shown: {document['not_loaded']}")
     if "recipes" in document:
-        print_recipes(entry.kind, registry.load(entry.kind, entry.full_name), dataset)
+        print_recipes(entry.kind, registry.load_plugin(entry.kind, entry.full_name), dataset)
     if "weights" in document:
         console.echo()
         show_table(document["weights"], title="known weights, for encoder.build.weights")
@@ -263,7 +263,7 @@ _NOT_SET = ("assumed", "datasets")
 
 def recipe_facts(kind: str, recipes: Mapping[str, Recipe], dataset: str | None = None) -> dict[str, dict[str, Any]]:
     """Return preset -> setting as `--set` names it -> value; with the changes for `dataset` if it is named."""
-    known = {preset: recipe.on(dataset) if dataset else recipe for preset, recipe in recipes.items()}
+    known = {preset: recipe.apply_dataset(dataset) if dataset else recipe for preset, recipe in recipes.items()}
     return {preset: dict(_iterate_settings(kind, recipe)) for preset, recipe in known.items()}
 
 
@@ -306,7 +306,7 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
     from embench.protocols import load_protocol
 
     rules, card = load_protocol(protocol), find_source(dataset, data_root).card
-    recipe = encoder.recipes[preset].on(card.name)
+    recipe = encoder.recipes[preset].apply_dataset(card.name)
     read = [m for m in card.modalities if m in encoder.accepts]
     wired = {m: _get_wiring(m, card.modalities[m].channels, encoder(recipe)) for m in read}
     return {

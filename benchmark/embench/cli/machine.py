@@ -179,7 +179,7 @@ def _check_networks() -> Iterator[Diagnosis]:
 
     for entry in registry.entries("encoder"):
         try:
-            plugin = registry.load("encoder", entry.full_name)
+            plugin = registry.load_plugin("encoder", entry.full_name)
             libraries = plugin.libraries
             absent = [name for name in libraries if installed_version(name) == "absent"]
             if not libraries or absent:
@@ -242,7 +242,7 @@ def _check_plugins(light: bool) -> Iterator[Diagnosis]:
             if entry.broken:
                 yield Diagnosis(f"{entry.kind} {entry.full_name}", f"{entry.broken} ({entry.source})", broken=True)
                 continue
-            registry.load(entry.kind, entry.full_name)
+            registry.load_plugin(entry.kind, entry.full_name)
             working += 1
         except EmbenchError as error:
             if light and isinstance(error, MachineError):  # it needs the training installation

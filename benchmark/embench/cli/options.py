@@ -65,7 +65,7 @@ def complete(kind: str | None) -> Callable[[str], list[str]]:
             known = sorted(path.stem for path in files)
         else:
             with warnings.catch_warnings(action="ignore"):  # they would disturb the line that the user types
-                known = embench.names(kind) if kind else sorted({e.name for e in registry.entries()})
+                known = embench.list_plugins(kind) if kind else sorted({e.name for e in registry.entries()})
         before = incomplete[: incomplete.rfind("=") + 1]
         return [before + name for name in known if (before + name).startswith(incomplete)]
 
@@ -148,7 +148,7 @@ def _make_parameter(option: Option, help_text: str | None, points: bool) -> Para
 _PANELS = {option.field: option.panel for option in OPTIONS} | {
     "_config": "Files",
     "_from": "Files",
-    "floors": "Experiments",
+    "pretraining_comparison": "Experiments",
     "executor": "Machine",
 }
 
@@ -173,7 +173,7 @@ DatasetName = Annotated[str, Argument(metavar="DATASET", help="Name of a dataset
 ProtocolName = Annotated[
     str, typer.Option("--protocol", autocompletion=complete("protocol"), help="Name of a protocol, or a YAML file.")
 ]
-Boards = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
+Leaderboards = Annotated[Path, typer.Option("--leaderboards", help="Folder of published entries.")]
 DataAt = Annotated[
     str | None,
     typer.Option(
@@ -203,9 +203,11 @@ Cluster = Annotated[
     list[str] | None,
     typer.Option("--cluster", help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray."),
 ]
-WithFloors = Annotated[
+WithPretrainingComparison = Annotated[
     bool,
-    typer.Option("--floors", help="Also train the pretrained network from scratch and run handcrafted features."),
+    typer.Option(
+        "--pretraining-comparison", help="Also train the pretrained network from scratch and run handcrafted features."
+    ),
 ]
 
 
@@ -352,12 +354,12 @@ embench audit runs/deap/tcn-single-0123456789
 embench audit predictions.csv --dataset deap
 embench baselines --dataset stress_predict --seeds 0
 embench baselines --dataset amigos --modalities ecg,eda --target arousal
-embench baselines --dataset amigos --set standard-v1 --level extended --hours 8 --dry-run
+embench baselines --dataset amigos --baseline-set standard-v1 --level extended --hours 8 --dry-run
 embench score predictions.csv --dataset stress_predict
 embench score predictions.csv --dataset stress_predict --name ours --out scored/ours
 embench export runs/deap/* --latex
 embench export runs/deap/* --methods --bibtex
-embench export runs/deap/* --table ratings.csv
+embench export runs/deap/* --unit-table ratings.csv
 embench compare runs/deap/*
 embench compare runs/a runs/b --metric auroc --all
 embench claims
@@ -375,8 +377,8 @@ embench data labels deap --target arousal
 embench data labels deap --units units.csv
 embench data confounds stress_predict
 embench data confounds amigos --target arousal --data-root ~/data
-embench data look stress_predict --out look.html
-embench data look ./study --subjects S02,S07 --out two.html
+embench data report stress_predict --out report.html
+embench data report ./study --subjects S02,S07 --out two.html
 embench data synthesize amigos --out demo/amigos --subjects 18
 embench data synthesize stress_predict --out demo/stress_predict
 embench data new ./study
@@ -397,16 +399,16 @@ embench leaderboard show --target stress --format csv
 embench leaderboard build
 embench leaderboard build --from runs
 embench leaderboard site --out pages
-embench leaderboard site --out pages --notes docs/boards
+embench leaderboard site --out pages --notes docs/leaderboards
 embench leaderboard site --runs runs --out pages
 embench leaderboard submit runs/deap/tcn-single-0123456789
 embench leaderboard submit runs/study/tcn-single-0123456789 --data-root . --consent --ethics 'IRB, no. 17'
-embench leaderboard draw --commit
-embench leaderboard draw --boards leaderboards
+embench leaderboard reveal-nonce --commit
+embench leaderboard reveal-nonce --leaderboards leaderboards
 embench leaderboard verify leaderboards
 embench leaderboard verify leaderboards/eegmat/subject-independent-v3/ENTRY --data-root ~/data
-embench leaderboard reproduce leaderboards/eegmat/ENTRY --by 'A. Name' --stages 2
-embench leaderboard reproduce leaderboards/eegmat --by 'A. Name' --data-root ~/data
+embench leaderboard reproduce leaderboards/eegmat/ENTRY --attester 'A. Name' --spot-check 2
+embench leaderboard reproduce leaderboards/eegmat --attester 'A. Name' --data-root ~/data
 """
 EXAMPLES = grouped(
     (" ".join(words[1:3] if words[1] in _GROUPS else words[1:2]), line)

@@ -71,16 +71,16 @@ def compare(
     if calibration_data or gains.are_curves(records):
         curves = gains.compare_curves(records, calibration_data, targets, metric)
         if as_json:
-            console.document({"curves": [table.as_json() for table in curves]})
+            console.document({"curves": [table.to_dict() for table in curves]})
             return
         for curve in curves:
             _print_curves(curve)
         return
     tables = comparison.compare_all(records, targets, metric)
-    gaps = gains.gaps_of(records, metric, [table.target for table in tables])
+    gaps = gains.collect_pretraining_gaps(records, metric, [table.target for table in tables])
     if as_json:
-        found = {"floors": [gaps_as_json(*each) for each in gaps]} if gaps else {}
-        console.document({"targets": [table.as_json() for table in tables], **found})
+        found = {"pretraining_comparison": [gaps_as_json(*each) for each in gaps]} if gaps else {}
+        console.document({"targets": [table.to_dict() for table in tables], **found})
         return
     whose = {record.run["id"]: describe_evaluations_by_author(record.manifest) for record in records}
     for table in tables:
@@ -105,11 +105,11 @@ def _print_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: 
     title = f"target {table.target}, {facts.title} ({table.metric})"
     show_table(table.standings, columns, title=title)
     console.wrapped(
-        "Methods that share a letter are not significantly different. tried: methods that were scored on these test "
-        "subjects when this one was, including this one."
+        "Methods that share a letter are not significantly different. methods evaluated: those that were scored on "
+        "these test subjects when this one was, including this one."
     )
     if any(pair.unequal_tuning for pair in table.comparisons):
-        console.wrapped("unequal tuning: tried is more than twice as high for one as for the other.")
+        console.wrapped("unequal tuning: more than twice as many methods were evaluated for one as for the other.")
         for standing in table.standings:
             console.wrapped(f"{standing.name}: {whose[standing.run]}", indent="    ")
     console.echo()
@@ -117,13 +117,13 @@ def _print_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: 
     columns = [
         *fields("one", "other"),
         TableColumn("difference", lambda pair: _format(pair.difference, 0.0)),
-        field("holm", "p, Holm", ".4f"),
-        *([field("smallest", "detectable", missing="-")] if every else []),
+        field("p_holm", "p, Holm", ".4f"),
+        *([field("smallest_detectable", "detectable", missing="-")] if every else []),
         TableColumn("verdict", _get_verdict),
     ]
     show_table(pairs, columns)
     over = "folds" if pairs[0].over == "folds" else "subjects"
-    count = pairs[0].together
+    count = pairs[0].n_comparisons
     several = f", and p is corrected for the {count} comparisons of this command (Holm)" if count > 1 else ""
     why = ", which the intervals are not: p may be high where an interval excludes 0" if count > 1 else ""
     console.wrapped(f"Differences are paired over {over}, with 95 % intervals{several}{why}.")
@@ -158,7 +158,7 @@ def _print_curves(table: CurveTable) -> None:
     show_table(rows, title=f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})")
     figures = (
         TableColumn("difference", lambda gap: format_score(gap.difference, "+.3f")),
-        field("holm", "p, Holm", ".4f"),
+        field("p_holm", "p, Holm", ".4f"),
     )
     shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
     columns = [field("one", "method"), field("calibration_data"), *figures, shown]
@@ -180,7 +180,7 @@ def _format(score: Estimate, null: float | None) -> str:
 
 
 def _get_verdict(pair: Comparison) -> str:
-    verdict = "different" if pair.different else "equivalent" if pair.equivalent else "not told apart"
+    verdict = "different" if pair.is_different else "equivalent" if pair.is_equivalent else "not told apart"
     return f"{verdict}, unequal tuning" if pair.unequal_tuning else verdict
 
 
@@ -200,7 +200,7 @@ def export(
     columns: Annotated[
         str | None, Option(help="Columns of --latex after the method and the primary metric, comma-separated.")
     ] = None,
-    rows: Annotated[
+    confound_only_models: Annotated[
         str | None,
         Option(help="Confound-only models of --latex after the methods, comma-separated, or none; default: all."),
     ] = None,
@@ -208,7 +208,7 @@ def export(
     bibtex: Annotated[
         bool, Option("--bibtex", help="BibTeX entries of the datasets, the methods and embench.")
     ] = False,
-    table: Annotated[
+    unit_table: Annotated[
         Path | None,
         Option(metavar="FILE.csv", help="File to write: labels and scores by unit, for a mixed model in R."),
     ] = None,
@@ -226,17 +226,19 @@ def export(
     where = "embench export"
     if not (runs or dataset):
         raise UsageError("nothing to export is named", where=where, expected="RUN.. or --dataset")
-    if table is None and not any(texts.values()):
-        raise UsageError("no output format is named", where=where, expected=f"{', '.join(texts)} or --table")
-    for option, value in (("--columns", columns), ("--rows", rows)):
+    if unit_table is None and not any(texts.values()):
+        raise UsageError("no output format is named", where=where, expected=f"{', '.join(texts)} or --unit-table")
+    for option, value in (("--columns", columns), ("--confound-only-models", confound_only_models)):
         if value is not None and not latex:
             raise UsageError(f"{option} applies to --latex only", where=option, expected="--latex")
     folders = find_runs(runs, dataset, where)
-    if table is not None:
-        _write_table(folders, dataset, table, trust_code=trust_code)
+    if unit_table is not None:
+        _write_table(folders, dataset, unit_table, trust_code=trust_code)
     if not any(texts.values()):
         return
-    made = _export_texts(folders, dataset, texts, _split(columns), _split(rows), trust_code=trust_code, ranked=not runs)
+    made = _export_texts(
+        folders, dataset, texts, _split(columns), _split(confound_only_models), trust_code=trust_code, ranked=not runs
+    )
     if out is None:
         _write(None, "\n".join(made.values()))
         return
@@ -318,7 +320,7 @@ def _write(path: Path | None, text: str) -> None:
 def report(
     run: Annotated[Path, Argument(metavar="RUN", help="Folder of a run or leaderboard entry.")],
     out: Annotated[Path | None, Option(help="File to write; default: RUN.html in the current folder.")] = None,
-    beside: Annotated[
+    single_modality: Annotated[
         list[Path] | None,
         Option(help="Single-modality run to compare the fusion with; repeatable. Default: the runs next to RUN."),
     ] = None,
@@ -340,7 +342,9 @@ def report(
     with Steps("subjects", "prepared") as steps:
         place: dict[str, Any] = {"dataset": dataset, "data_root": data_root, "trust_code": trust_code}
         path = out or Path(f"{run.resolve().name}.html")
-        reports.write_report(run, path, singles=beside or (), progress=steps, audit=audit_record, share=share, **place)
+        reports.write_report(
+            run, path, singles=single_modality or (), progress=steps, audit=audit_record, share=share, **place
+        )
     _print_summary(run)
     console.echo(str(path))
 
@@ -351,10 +355,10 @@ def _print_summary(run: Path) -> None:
     from embench.statistics.result import Result
 
     found = Result.read(run)
-    if found.synthetic:
+    if found.is_synthetic:
         console.note("SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published.")
     for target, answers in found.answers.items():
-        chance = answers.answer("chance")
+        chance = answers.find_answer("chance")
         above = f"; more than by chance: {chance.answer}" if chance and answers.score else ""
         console.note(f"{target}: {answers.title} {show.format_primary(answers)}{above}")
     console.note("report, to open in a browser:")
@@ -403,7 +407,7 @@ def audit(
             trust_code=trust_code or folder != run,  # the user just named the files in the new record
             progress=progress.event,
         )
-    console.answer(as_json, result.json(), lambda: print_audit(result))
+    console.answer(as_json, result.to_dict(), lambda: print_audit(result))
     if result.severity_counts["severe"]:
         raise typer.Exit(1)
 
@@ -508,14 +512,14 @@ def score(
         return
     _print_scores(results, out)
     for result, found in zip(results, audited, strict=True):
-        console.wrapped(f"audit of {result.id}: {format_audit_status(found.json())}")
+        console.wrapped(f"audit of {result.id}: {format_audit_status(found.to_dict())}")
 
 
 def _print_first(result: Result) -> None:
     """Print the results that are known before the confound analysis, on stderr."""
     from embench.statistics.form import first_lines
 
-    for form in result.forms.values():
+    for form in result.summaries.values():
         for line in first_lines(form, follows=True):
             console.note(line)
 
@@ -530,7 +534,9 @@ def _print_score(result: Result, audited: Audit, dataset: str, data_root: Path |
     for known in find_source(dataset, data_root).card.targets:
         if known.name in result.scores.primary_metrics:
             _warn_of_scale(result, known)
-    _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.primary_metrics))
+    _print_submission(
+        run, counted=any(result.scores.get_coverage(t) is not None for t in result.scores.primary_metrics)
+    )
     console.echo()
     print_audit(audited, skipped=console.flags.verbose)
 

@@ -25,7 +25,7 @@ from embench.cli.options import (
     From,
     Json,
     TrustCode,
-    WithFloors,
+    WithPretrainingComparison,
     as_texts,
     complete,
     parse_cluster,
@@ -39,7 +39,7 @@ from embench.screen import Progress, long_warning, suggest_smaller
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
-    from embench.runs.tuning import Tuned
+    from embench.runs.tuning import TuningResult
     from embench.statistics.result import Result
 
 
@@ -51,7 +51,7 @@ def run(
     *,
     _config: Config = None,
     _from: From = None,
-    floors: WithFloors = False,
+    pretraining_comparison: WithPretrainingComparison = False,
     dry_run: DryRunOption = False,
     every: Every = False,
     as_json: Json = False,
@@ -61,8 +61,8 @@ def run(
     from embench.cli import show
 
     request = make_request(**options)
-    if floors:
-        show.run_with_floors([request], dry_run=dry_run, as_json=as_json)
+    if pretraining_comparison:
+        show.run_with_comparison([request], dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
         from embench.runs.run import describe_plans
@@ -71,7 +71,7 @@ def run(
     else:
         with Progress(suggest_smaller(request)) as progress:
             result = _load_or_run(request, every, progress)
-        document = result.json()
+        document = result.to_dict()
     if as_json:
         console.document(document)
     elif dry_run:
@@ -108,7 +108,7 @@ _STATES = {
 @with_options(
     points=True,
     help_texts={"seeds": "Seeds of every point, comma-separated; default: those of `embench run`."},
-    before={"executor": "workers", "cluster": "workers", "floors": "workers"},
+    before={"executor": "workers", "cluster": "workers", "pretraining_comparison": "workers"},
 )
 def grid(
     words: Annotated[
@@ -121,7 +121,7 @@ def grid(
     *,
     executor: ExecutorName = "local",
     cluster: Cluster = None,
-    floors: WithFloors = False,
+    pretraining_comparison: WithPretrainingComparison = False,
     dry_run: DryRunOption = False,
     as_json: Json = False,
     **options: Any,
@@ -149,8 +149,8 @@ def grid(
     from embench.runs import run as runner
 
     requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
-    if floors:
-        show.run_with_floors(requests, executor=executor, options=chosen, dry_run=dry_run, as_json=as_json)
+    if pretraining_comparison:
+        show.run_with_comparison(requests, executor=executor, options=chosen, dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
         show.print_plans(requests, as_json=as_json)
@@ -165,7 +165,7 @@ def grid(
     board = board_rows(done.results, reference="first")
     if as_json:
         rows = {result.id: [row for row in board if row.get("run") == result.id] for result in done.results}
-        console.document([{**result.json(), "board": rows[result.id]} for result in done.results])
+        console.document([{**result.to_dict(), "rows": rows[result.id]} for result in done.results])
     else:
         named = show.print_board(board, varied=_list_varied_options(done.results))
         show.print_folders(done.results, named=named)
@@ -295,7 +295,7 @@ def tune(
     console.answer(as_json, document, lambda: _print_tuned(found, document))
 
 
-def _as_json(found: Tuned) -> dict[str, Any]:
+def _as_json(found: TuningResult) -> dict[str, Any]:
     choices = found.tuning.choices
     folders = {"--data-root": found.request.data_root, "--runs": found.request.runs}
     words = [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
@@ -305,7 +305,7 @@ def _as_json(found: Tuned) -> dict[str, Any]:
     return {"score": scores, "choices": len(choices), "trials": found.trials, **files}
 
 
-def _print_tuned(found: Tuned, document: dict[str, Any]) -> None:
+def _print_tuned(found: TuningResult, document: dict[str, Any]) -> None:
     default = dict.fromkeys((text.partition("=")[0].strip() for text in found.tuning.search.space), "default")
     rows = [
         {
@@ -412,7 +412,7 @@ def pretrain(
         document = plan_pretraining(request, seed).describe()
     else:
         with Progress() as progress:
-            document = runner.pretrain(request, seed, progress=progress.event).json()
+            document = runner.pretrain(request, seed, progress=progress.event).to_dict()
     print_document = show.print_plan if dry_run else _print_pretrained
     console.answer(as_json, document, lambda: print_document(document))
 
@@ -451,7 +451,7 @@ def convert(
     """Convert a checkpoint to safetensors, with a manifest of its origin; no code in the checkpoint runs."""
     from embench.runs.pretrain import convert as run
 
-    document = run(file, out).json()
+    document = run(file, out).to_dict()
     console.answer(as_json, document, lambda: _print_converted(document))
 
 

@@ -53,8 +53,8 @@ def _warn_of_leaks(run: Mapping[str, Any]) -> None:
 
 def print_run(found: Result, *, every: bool = False) -> None:
     """Print the result of one run; with `every`, all computed scores."""
-    warn_of_synthetic(found.synthetic)
-    for target, form in found.forms.items():
+    warn_of_synthetic(found.is_synthetic)
+    for target, form in found.summaries.items():
         for line in lines(form, min(console.LINE_WIDTH, console.line_width()), every=every):
             console.echo(line, bold=line == form.question)
         console.echo()
@@ -66,7 +66,7 @@ def print_run(found: Result, *, every: bool = False) -> None:
     if not every:
         console.note("`--all` shows seeds, variants, tasks and other metrics; `embench report RUN` draws them")
     _warn_of_leaks(found.manifest)
-    warn_of_synthetic(found.synthetic)
+    warn_of_synthetic(found.is_synthetic)
 
 
 def print_runs(found: Sequence[Result]) -> None:
@@ -80,8 +80,8 @@ def print_runs(found: Sequence[Result]) -> None:
             **({"target": answers.target} if several else {}),
             **({"primary metric": answers.title} if len(metrics) > 1 else {}),
             "score" if len(metrics) > 1 else answers.title: format_primary(answers),
-            "above chance": answers.word("chance"),
-            "given time and movement": answers.word("movement"),
+            "above chance": answers.format_answer("chance"),
+            "given time and movement": answers.format_answer("movement"),
             "time": wording.format_cost(each.manifest["cost"])["time"],
             "run": each.id.rpartition("-")[2],
         }
@@ -104,7 +104,7 @@ def print_folders(found: Sequence[Result], *, named: bool = True) -> None:
         console.echo(f"runs: {folder}" + (", in folders whose names end as in the column run" if named else ""))
     for leaking in {each.manifest["protocol"]["name"]: each.manifest for each in found}.values():
         _warn_of_leaks(leaking)
-    warn_of_synthetic(any(each.synthetic for each in found))
+    warn_of_synthetic(any(each.is_synthetic for each in found))
 
 
 def find_varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -163,7 +163,7 @@ def print_plan(description: Mapping[str, Any]) -> None:
 
 def show_not_applicable(scores: Scores, target: str, dataset: str) -> None:
     """Print the confound-only models that do not apply, with the reason."""
-    confound_only = scores.confound_only(target)
+    confound_only = scores.get_confound_only_models(target)
     reasons = ((control.reason, control.name) for control in confound_only if control.reason)
     silent = grouped((plain_reason(reason, dataset), name) for reason, name in reasons)
     for reason, names in silent.items():
@@ -173,8 +173,8 @@ def show_not_applicable(scores: Scores, target: str, dataset: str) -> None:
 
 def _print_scores(found_on: TargetAnswers, scores: Scores) -> None:
     """Print all scores of the method, next to those of the model that predicts from the stimulus alone."""
-    found, folds = scores.of(found_on.target), _count_folds(scores, found_on.target)
-    stimulus = scores.confound_only_scores(found_on.target, "stimulus_mean")
+    found, folds = scores.get_scores(found_on.target), _count_folds(scores, found_on.target)
+    stimulus = scores.get_model_scores(found_on.target, "stimulus_mean")
     knows = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
     over_folds = TableColumn("over folds", lambda name: format_over_folds(found[name], folds))
     columns = [
@@ -186,9 +186,9 @@ def _print_scores(found_on: TargetAnswers, scores: Scores) -> None:
         # mislead.
         *([over_folds] if found_on.score and found_on.score.over == "folds" else []),
     ]
-    defined = sorted((name for name in found if found[name].defined), key=lambda name: name != found_on.metric)
+    defined = sorted((name for name in found if found[name].is_defined), key=lambda name: name != found_on.metric)
     show_table(defined, columns, title=f"target {found_on.target}, all scores")
-    undefined = grouped((str(score.undefined), name) for name, score in found.items() if not score.defined)
+    undefined = grouped((str(score.undefined), name) for name, score in found.items() if not score.is_defined)
     if undefined:
         listed = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in undefined.items())
         console.wrapped(f"undefined: {listed}")
@@ -245,11 +245,11 @@ def _with_options(cells: Mapping[str, str], options: Mapping[str, str]) -> dict[
     return found
 
 
-# `--floors` of `embench run` and `embench grid`: pretrained runs and their comparison runs (the same network trained
+# `--pretraining-comparison` of `embench run` and `embench grid`: pretrained runs and their comparison runs (the same network trained
 # from scratch, and handcrafted features), as one grid, and the gaps between the scores.
 
 
-def run_with_floors(
+def run_with_comparison(
     requests: Sequence[Request],
     *,
     executor: str = "local",
@@ -265,22 +265,25 @@ def run_with_floors(
     from embench.planning.pretraining import split_pretrained
     from embench.records.record import read_record
     from embench.runs import run as runner
-    from embench.statistics.gains import gaps_of
+    from embench.statistics.gains import collect_pretraining_gaps
 
     found, every = split_pretrained(requests)
-    for floors in found:
-        show_table(floors.rows, [field("title", "row"), TableColumn("method", _name_method)])
-        console.wrapped(f"{floors.training[:1].upper()}{floors.training[1:]}.")
+    for comparison in found:
+        show_table(comparison.rows, [field("title", "row"), TableColumn("method", _name_method)])
+        console.wrapped(f"{comparison.training[:1].upper()}{comparison.training[1:]}.")
     if dry_run:
         print_plans(every, as_json=as_json)
         return
     with Progress() as progress:
         done = runner.grid(every, executor=executor, progress=progress.event, options=options)
     records = [read_record(result.folder) for result in done.results]
-    gaps = gaps_of(records)
+    gaps = collect_pretraining_gaps(records)
     if as_json:
         console.document(
-            {"runs": [result.json() for result in done.results], "floors": [gaps_as_json(*each) for each in gaps]}
+            {
+                "runs": [result.to_dict() for result in done.results],
+                "pretraining_comparison": [gaps_as_json(*each) for each in gaps],
+            }
         )
     else:
         in_gaps = {id_ for record, _, floors in gaps for id_ in (record.run["id"], *(each.run for each in floors.gaps))}
@@ -308,9 +311,9 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
     from embench.statistics.gains import shown_metric
 
     by_id = {record.run["id"]: record for record in records}
-    for record, target, floors in gaps:
+    for record, target, comparison in gaps:
         name = metric or shown_metric(record, target)
-        rows = [("pretrained", record, ""), *((each.reference, by_id[each.run], each.text) for each in floors.gaps)]
+        rows = [("pretrained", record, ""), *((each.reference, by_id[each.run], each.text) for each in comparison.gaps)]
         columns = [
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: method_name(row[1].run)),
@@ -319,11 +322,11 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
             TableColumn("run", lambda row: row[1].run["id"].rpartition("-")[2]),
         ]
         show_table(rows, columns, title=f"target {target}: {record.run['id']} and its comparison models")
-        if not floors.gaps:
+        if not comparison.gaps:
             console.wrapped(f"{record.run['id']} has no from-scratch or feature comparison here.")
-        elif floors.epochs:
+        elif comparison.epochs:
             console.wrapped(
-                f"Networks were trained for at most {floors.epochs} epochs and stopped before the validation loss "
+                f"Networks were trained for at most {comparison.epochs} epochs and stopped before the validation loss "
                 "converged. A gap may come from an undertrained head."
             )
     if gaps:
@@ -334,15 +337,15 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
         console.echo()
 
 
-def gaps_as_json(record: Record, target: str, floors: PretrainingGains) -> dict[str, Any]:
-    """Return the gaps of a pretrained run to its comparison runs, as `--json` prints them."""
+def gaps_as_json(record: Record, target: str, comparison: PretrainingGains) -> dict[str, Any]:
+    """Return the gaps get_scores a pretrained run to its comparison runs, as `--json` prints them."""
     return {
         "run": record.run["id"],
         "target": target,
-        "epochs_at_most": floors.epochs,
-        "floors": [
-            {"kind": gap.kind, "method": gap.name, "run": gap.run, "gap": gap.gap and gap.gap.as_json(), "why": gap.why}
-            for gap in floors.gaps
+        "epochs_at_most": comparison.epochs,
+        "comparison": [
+            {"kind": gap.kind, "method": gap.name, "run": gap.run, "gap": gap.gap and gap.gap.to_dict(), "why": gap.why}
+            for gap in comparison.gaps
         ],
     }
 

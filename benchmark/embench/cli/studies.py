@@ -59,25 +59,27 @@ def baselines(
     named: Annotated[
         str,
         Option(
-            "--set", autocompletion=_complete_set, help="Baseline set, or a YAML file; see `embench list baselines`."
+            "--baseline-set",
+            autocompletion=_complete_set,
+            help="Baseline set, or a YAML file; see `embench list baselines`.",
         ),
     ] = _DEFAULT,
     level: Annotated[
-        Literal["core", "extended", "full"], Option(help="Rows of the set to run; each level holds those before it.")
+        Literal["core", "extended", "full"],
+        Option(help="Rows of the set to run; each level includes the previous ones."),
     ] = "core",
     trials: Annotated[
-        int | None, Option("--tune", min=2, help="Tune each row, too, by so many trials on validation subjects.")
+        int | None, Option("--tune", min=2, help="Also tune each row by this number of trials, on validation subjects.")
     ] = None,
     own: Annotated[
         list[str] | None,
         Option(
-            "--with",
-            help="Your method beside them: FILE.py:Class, a plugin, a CSV file of predictions or a run; repeatable.",
+            "--method",
+            help="Method to compare with the set: FILE.py:Class, a plugin, a CSV file of predictions or a run; "
+            "repeatable.",
         ),
     ] = None,
-    hours: Annotated[
-        float | None, Option(min=0, help="Start no row whose forecast does not fit into so many hours.")
-    ] = None,
+    hours: Annotated[float | None, Option(min=0, help="Skip rows whose forecast exceeds the remaining hours.")] = None,
     dry_run: DryRunOption = False,
     executor: ExecutorName = "local",
     cluster: Cluster = None,
@@ -115,11 +117,11 @@ def baselines(
         runs = able[0].plan.request.runs_folder
         console.answer(as_json, document, lambda: show_parts(set_plan(document, runs, executor)))
         return
-    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
+    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "user"}
     every = [*finished, *done.results]
     targets = [name.strip() for name in (options["targets"] or "").split(",") if name.strip()]
     board = [row for row in board_rows(every, mine) if not targets or row["target"] in targets]
-    document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
+    document = {"set": found.name, "level": level, "rows": board, "runs": [result.to_dict() for result in every]}
     console.answer(as_json, document, lambda: _print_board(_get_title(found, level), board, every))
     folder = able[0].plan.folder.parent
     if found.paper:
@@ -145,7 +147,7 @@ def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[
     """Print the table of a baseline set, the folders of its runs, and warnings."""
     from embench.cli import show
 
-    show.warn_of_synthetic(any(each.synthetic for each in runs))
+    show.warn_of_synthetic(any(each.is_synthetic for each in runs))
     show.print_folders(runs, named=show.print_board(board, title))
 
 
@@ -191,7 +193,7 @@ def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: 
             why = "the data are synthetic" if synthetic else "its README.md says why"
             console.wrapped(f"It has no entries for leaderboards: {why}.")
     for row in board:
-        if row["best"] and row["role"] == "own":
+        if row["best"] and row["role"] == "user":
             console.wrapped(row["answer"], bold=True)
 
 
@@ -220,7 +222,7 @@ def _get_title(found: BaselineSet, level: str) -> str:
 
 ALL = "all"
 """Argument that selects every paper."""
-LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
+LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "paper"), "fixed": ("fixed",), "paper": ("paper",)}
 
 
 @with_options(
@@ -228,7 +230,7 @@ LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed"
     help_texts={
         "set": "Change a setting of both methods, encoder[video]... for methods that read video; repeatable.",
     },
-    before={"paper": "recipe", "claim": "recipe", "printed": "recipe", "dataset": "recipe", "under": "recipe"},
+    before={"paper": "recipe", "claim": "recipe", "printed": "recipe", "dataset": "recipe", "protocols": "recipe"},
 )
 def claims(
     paper: Annotated[
@@ -238,14 +240,14 @@ def claims(
     *,
     claim: Annotated[list[str] | None, Option(help="Id of a claim; repeatable.")] = None,
     printed: Annotated[
-        bool, Option("--printed", help="List each number in the paper's tables and whether embench can run it.")
+        bool, Option("--printed-numbers", help="List each number in the paper's tables and whether embench can run it.")
     ] = False,
     dataset: Annotated[
         list[str] | None,
         Option(autocompletion=complete("dataset"), help="Dataset to use instead of the claim's datasets; repeatable."),
     ] = None,
-    under: Annotated[
-        Literal["both", "fixed", "own"], Option(help="Use the fixed protocol, the papers' protocols, or both.")
+    protocols: Annotated[
+        Literal["both", "fixed", "paper"], Option(help="Protocols to run: the fixed one, that of the paper, or both.")
     ] = "both",
     dry_run: DryRunOption = False,
     as_json: Json = False,
@@ -267,9 +269,9 @@ def claims(
     from embench.claims import examine  # with torch, which a list does not need
 
     tested = [each for each in chosen if isinstance(each, files.Claim)]
-    pairs = examine.claim_pairs(tested, dataset or (), LEGS[under], options)
+    pairs = examine.claim_pairs(tested, dataset or (), LEGS[protocols], options)
     # Only under the papers' own protocols: the fixed protocols do not score these measurements.
-    measurable = [each for each in chosen if isinstance(each, files.MeasuredClaim) and under != "fixed"]
+    measurable = [each for each in chosen if isinstance(each, files.MeasuredClaim) and protocols != "fixed"]
     if dry_run:
         rows = examine.preview_claims(pairs)
         values = examine.examine_measured(measurable, dataset or (), options, dry_run=True)
@@ -334,7 +336,7 @@ def _print_numbers(papers: Sequence[Printed], data_root: Path | None, *, as_json
         show_table(own, [*columns, TableColumn("can be run", place)], title=paper)
     for dataset in dict.fromkeys(row["dataset"] for row in rows if row.get("here")):
         for paper in dict.fromkeys(row["paper"] for row in rows if row.get("dataset") == dataset):
-            console.command(f"embench baselines --dataset {dataset} --set paper-{paper} --dry-run")
+            console.command(f"embench baselines --dataset {dataset} --baseline-set paper-{paper} --dry-run")
 
 
 def _is_available(dataset: str, data_root: Path | None) -> bool:
@@ -352,7 +354,7 @@ def _as_json(
     names = {"id", "paper", "claim", "direction", "measure", "by", "margin", "published", "protocol"}
     names |= {"metric", "remarks"}
     described = [
-        claim.model_dump(include=names) | {"rows": [row.json() for row in rows if row.claim is claim]}
+        claim.model_dump(include=names) | {"rows": [row.to_dict() for row in rows if row.claim is claim]}
         for claim in tested
     ]
     return {"claims": described, "not_tested": [claim.model_dump() for claim in untested]}

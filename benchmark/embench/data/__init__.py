@@ -35,7 +35,7 @@ def describe_root_fault(chosen: Path | None = None) -> str | None:
         return f"{named}{root} {'is not a folder' if root.exists() else 'does not exist'}"
     from embench import registry
 
-    known = {name.partition("/")[0] for name in registry.names("dataset")}
+    known = {name.partition("/")[0] for name in registry.list_plugins("dataset")}
     if root.resolve().name in known and not any((root / name).is_dir() for name in known):
         parent = root.resolve().parent
         return f"{named}{root} looks like the folder of one dataset; use its parent folder: {named}{parent}"

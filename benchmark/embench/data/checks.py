@@ -19,7 +19,7 @@ from embench.data.quality import describe_outside_range
 from embench.errors import DataError, EmbenchError
 from embench.files import DamagedError, folder_digest, read_sealed_json, sealed_json, write_text
 from embench.interfaces.dataset import Card, Dataset, Finding
-from embench.interfaces.recording import Label, Recording, Signal, Video, names_in
+from embench.interfaces.recording import Label, Recording, Signal, Video, split_modality
 from embench.registry import added_modalities
 from embench.signals.copies import SeenSignals
 from embench.signals.plausible import known_units, signal_size, unit_fault
@@ -153,7 +153,7 @@ def find_incomplete_subjects(counts: Mapping[str, int]) -> Iterator[Finding]:
 
 def _list_default_modalities(card: Card) -> list[str]:
     """Return the modalities with samples that runs read by default."""
-    names = (name for each in card.default_modalities for name in names_in(each))
+    names = (name for each in card.default_modalities for name in split_modality(each))
     return [name for name in dict.fromkeys(names) if name != "video"]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from embench.errors import DataError, UsageError
 from embench.files import cached, snapshot
 from embench.interfaces.dataset import Card
-from embench.interfaces.recording import Label, names_in
+from embench.interfaces.recording import Label, split_modality
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import (
     Cut,
@@ -586,7 +586,7 @@ def unlabelled_cohort(store: Store, card: Card, protocol: Protocol, kind_of_labe
 
 @cached
 def _recordings_with(store: Store, modality: str) -> frozenset[str]:
-    parts = set(names_in(modality))
+    parts = set(split_modality(modality))
     return frozenset(entry.id for entry in store.recordings if parts <= entry.spans.keys())
 
 
@@ -746,7 +746,7 @@ def find_repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
         entry = cohort.store.recordings[chosen["recording"][rows[0]]]
         start, stop = chosen["start"][rows], chosen["stop"][rows]
         for m, repaired in found.items():
-            sound = [_sum_sound(cohort, entry, part, start, stop) for part in names_in(m)]
+            sound = [_sum_sound(cohort, entry, part, start, stop) for part in split_modality(m)]
             repaired[rows] = np.min(sound, 0) < (1 - MOST_REPAIRED) * (stop - start) - 1e-6
     return found
 

@@ -188,7 +188,7 @@ def _describe_target(
     nominal = kind == "condition" or raw_names is not None
     measured = label if nominal else raw
     shares: dict[str, float] | Undefined
-    if nominal and target.traits.several:
+    if nominal and target.traits.has_score_per_class:
         shares = Undefined("classes without an order have no variance")
     else:
         some = np.isfinite(measured)

@@ -23,7 +23,7 @@ from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import aside, cached, cached_call, digest, saving, temporary
 from embench.interfaces.dataset import Card, Dataset
-from embench.interfaces.raters import fused_labels
+from embench.interfaces.raters import fuse_labels
 from embench.interfaces.recording import Label, Recording
 from embench.protocols import Protocol
 from embench.registry import Entry
@@ -47,7 +47,7 @@ def is_folder(name: str) -> bool:
     knows is not."""
     if name.startswith(("/", "./", "../", "~")):
         return ".py:" not in name
-    return (Path(name) / DESCRIPTION).is_file() and ("/" in name or name not in registry.names("dataset"))
+    return (Path(name) / DESCRIPTION).is_file() and ("/" in name or name not in registry.list_plugins("dataset"))
 
 
 _NAMED: ContextVar[tuple[str, str] | None] = ContextVar("named", default=None)
@@ -114,7 +114,7 @@ class Source:
 
     def owners_reader(self) -> Dataset:
         """Return the reader with the original names of own recordings, for the owner only. Raises as `reader` does."""
-        kind = registry.load("dataset", self.entry.full_name)
+        kind = registry.load_plugin("dataset", self.entry.full_name)
         if not self.folder.is_dir():
             if is_folder(self.name):
                 raise DataError(
@@ -141,7 +141,7 @@ class Source:
         class."""
         if self._is_own or self.folder.is_dir():
             return self.reader.card
-        card: Card = registry.load("dataset", self.entry.full_name).card
+        card: Card = registry.load_plugin("dataset", self.entry.full_name).card
         return card
 
     @property
@@ -258,7 +258,7 @@ def _locate(name: str, data_root: Path | None) -> tuple[Entry, Path]:
         folder = Path(name).expanduser()
         return registry.find("dataset", _choose_reader(folder)), folder
     own = re.fullmatch(rf"({OWN}/)?([\w-]+)", name)
-    if own and own[2] not in registry.names("dataset"):
+    if own and own[2] not in registry.list_plugins("dataset"):
         folder = data.default_data_root(data_root) / own[2]
         if (folder / "dataset.yaml").is_file():
             return registry.find("dataset", _choose_reader(folder)), folder
@@ -290,7 +290,7 @@ def _choose_reader(folder: Path) -> str:
 def find_recording_folders(data_root: Path | None) -> list[Path]:
     """Return the folders of own recordings below the data root."""
     root = data.default_data_root(data_root)
-    known = registry.names("dataset")
+    known = registry.list_plugins("dataset")
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
 
@@ -343,7 +343,7 @@ def _make_no_data_error(entry: Entry, card: Card, folder: Path, data_root: Path 
 def _check_name(dataset: Dataset, *, is_path: bool) -> None:
     """Refuse own recordings that have the name of another dataset."""
     name, where = dataset.card.name, str(dataset.root / "dataset.yaml")
-    if name in registry.names("dataset") and name != OWN:
+    if name in registry.list_plugins("dataset") and name != OWN:
         raise DataError(f"`name: {name}` is the name of another dataset", where=where, expected="a name of your own")
     if not is_path and name != dataset.root.name:
         raise DataError(
@@ -458,7 +458,7 @@ def make_header_store(dataset: Dataset, name: str, recordings: Iterable[Recordin
         entries.append(RecordingEntry(*about, spans={}))
         labels_by_recording[r.id] = r.labels
     table: dict[str, dict[str, Label]] = {}
-    for recording, own in fused_labels(labels_by_recording, dataset.card.raters).items():
+    for recording, own in fuse_labels(labels_by_recording, dataset.card.raters).items():
         for label_name, label in own.items():
             table.setdefault(label_name, {})[recording] = label
     kinds = {label_name: label.kind for label_name, of in sorted(table.items()) for label in of.values()}

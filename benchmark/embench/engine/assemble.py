@@ -396,7 +396,9 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
     source, m, encoder, grid, device = part.source, part.m, part.encoder, part.grid, part.device
     everything = all_anchors(source, all_view)
     standardised = standardises(source, m)
-    stored = compute_features(source.store, m, encoder, part.code, everything, part.view, part.length_s, standardised)
+    stored = compute_encoder_features(
+        source.store, m, encoder, part.code, everything, part.view, part.length_s, standardised
+    )
     if not stored:
         raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
     key = _table_key(part, everything)
@@ -485,7 +487,7 @@ def recompute_derived(
     views = [require_view(load_encoder(each), each.name) for each in params.modalities.values()]
     grid = all_anchors(source, stage_view(params.recipe.view, views))
     length_s = view_length(view, source.longest_s, source.shortest_s)
-    table = compute_features(store, m, encoder, part.code, grid, view, length_s, standardises(source, m))
+    table = compute_encoder_features(store, m, encoder, part.code, grid, view, length_s, standardises(source, m))
     if name not in table:
         return None
     own = make_spans(grid, view, length_s)[by_recording(grid)[recording]]
@@ -494,7 +496,7 @@ def recompute_derived(
     return np.full_like(known, np.nan) if again is None else again, known
 
 
-def compute_features(
+def compute_encoder_features(
     store: Store,
     m: str,
     encoder: Encoder,
@@ -521,7 +523,9 @@ def compute_rest_features(
     ends = np.minimum(last, [entry.duration_s for entry in entries])
     length = min(length_s, last - first)
     grid = slide(length, length / 2, np.arange(len(entries)), np.full(len(entries), first), ends)
-    return compute_features(source.store, m, encoder, code, grid, View("window", length, length), length, False, make)
+    return compute_encoder_features(
+        source.store, m, encoder, code, grid, View("window", length, length), length, False, make
+    )
 
 
 def _load_rest_features(
@@ -583,7 +587,7 @@ def _make_stage_tables(stage: Stage[Params], params: FitParams, workers: int, on
         make = partial(_compute_in_parallel, workers, throttle_progress(f"computing {part.short} of {m}", on_event))
         read = (source.store, m, encoder, part.code, everything, views[m], length_s)
         standardised = standardises(source, m)
-        compute_features(*read, standardised, partial(make, partial(rows, standardised)))
+        compute_encoder_features(*read, standardised, partial(make, partial(rows, standardised)))
         if by_subject(source) and source.rest is not None:
             compute_rest_features(source, m, encoder, part.code, length_s, partial(make, partial(rows, False)))
 

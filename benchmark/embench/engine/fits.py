@@ -37,7 +37,7 @@ from embench.errors import DataError
 from embench.files import digest
 from embench.interfaces.fusion import Estimator, TrainingRows
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
 from embench.nn import Head, Model, Supervised
@@ -105,7 +105,7 @@ def _compute_batches(
 def _stack_tokens(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
     """Return tokens as one tensor (b, L, D) with their mask: pooled, or after the summary token if there is one."""
     if pooled:
-        return tokens.pooled().unsqueeze(1).float(), None
+        return tokens.pool().unsqueeze(1).float(), None
     if tokens.summary is None:
         return tokens.x.float(), tokens.mask
     mask = None if tokens.mask is None else nn.functional.pad(tokens.mask, (1, 0), value=True)
@@ -371,7 +371,7 @@ class PreparedFit:
         """Fit the head to the pooled tokens of the training rows; return the penalty of each target."""
         ((m, encoder),) = self.module.model.encoders.items()
         x, mask = self.data.feeds[m].batch_rows(self.train)
-        pooled = encoder(x, mask).pooled().cpu().numpy()
+        pooled = encoder(x, mask).pool().cpu().numpy()
         y, weight = (part[self.train].cpu().numpy() for part in self.data.labels)
         subjects = task_subjects(self.stage)[self.unit[self.train]]
         return network.fit_head(head, self.module.outputs, self.model.scale, pooled, y, weight, subjects)
@@ -457,7 +457,7 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     """Train a pretext task on windows of the source's subjects, or a task on the source's labelled units."""
     params, labels = stage.params, "y" in stage.task
     recipe = params.recipe
-    pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
+    pretrainer = registry.load_plugin("pretrainer", params.pretrainer.name)(recipe)
     data, specs, train, val = load_labelled_data(stage)[:4] if labels else _load_windows(stage)
     outputs = network.make_output_spec(params)
     if params.fusion is not None:
@@ -541,7 +541,7 @@ def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) ->
         ]
         entries = {entry.id: entry for entry, _, _ in segments}.values()
         hours = {}
-        for m in {part for joined in stage.params.modalities for part in names_in(joined)}:
+        for m in {part for joined in stage.params.modalities for part in split_modality(joined)}:
             rate = store.modalities[m].rate
             cuts = [entry.spans[m].cut(start, stop, rate) for entry, start, stop in segments if m in entry.spans]
             hours[m] = round(sum(cut.stop - cut.start for cut in cuts) / rate / 3600, 3)
@@ -666,7 +666,7 @@ def _as_rows(rows: Mapping[str, np.ndarray]) -> TrainingRows:
 
 def _fit(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
     (target,) = network.make_output_spec(params).targets
-    kind = registry.load("fusion", params.fusion.name)
+    kind = registry.load_plugin("fusion", params.fusion.name)
     machine.seed_everything(seed, params.common.threads, params.common.device)
     estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
     estimator.fit(*rows)

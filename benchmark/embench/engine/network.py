@@ -36,10 +36,10 @@ from embench.engine.stage import FitParams, Folder, FusionParams, Part, SourceSp
 from embench.errors import DataError, PluginError, UsageError
 from embench.files import cached_call, digest
 from embench.interfaces.fusion import Fusion
-from embench.interfaces.recording import without_channels
+from embench.interfaces.recording import remove_channels
 from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
-from embench.nn import OBJECTIVES, Model, ValueScale, checked_tokens
+from embench.nn import OBJECTIVES, Model, ValueScale, check_tokens
 from embench.store import Store, blank_clips, derive
 
 
@@ -65,7 +65,7 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
         y, weight: (n, targets), NaN without a label, and (n,)."""
     if model.scale is None:
         return
-    for t, (target, part) in enumerate(zip(outputs.targets, outputs.slices(), strict=True)):
+    for t, (target, part) in enumerate(zip(outputs.targets, outputs.get_slices(), strict=True)):
         there = np.isfinite(y[:, t])
         if not target.traits.has_classes and there.any():
             values, share = y[there, t].astype(np.float64), weight[there] / weight[there].sum()
@@ -77,7 +77,7 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
 
 def probabilities(outputs: OutputSpec, logits: Tensor) -> Tensor:
     """Return (B, columns): the scores of all targets, side by side."""
-    parts = zip(outputs.targets, outputs.slices(), strict=True)
+    parts = zip(outputs.targets, outputs.get_slices(), strict=True)
     return torch.cat([OBJECTIVES[target.kind].activation(logits[:, part]) for target, part in parts], 1)
 
 
@@ -109,7 +109,7 @@ class LinearHead(nn.Module):
 
     def forward(self, tokens: Tokens) -> Output:
         """Return `logits` (B, n_out) and `hidden` (B, D), the standardised pooled tokens."""
-        hidden = (tokens.pooled() - self.mean) / self.std
+        hidden = (tokens.pool() - self.mean) / self.std
         return Output(self.linear(hidden), hidden)
 
 
@@ -136,7 +136,7 @@ def fit_head(
     slopes, offsets = np.zeros((outputs.size, X.shape[1])), np.zeros(outputs.size)
     penalties: dict[str, float] = {}
     weights_of = outputs.class_weights or (None,) * len(outputs.targets)
-    for t, (target, part, classes) in enumerate(zip(outputs.targets, outputs.slices(), weights_of, strict=True)):
+    for t, (target, part, classes) in enumerate(zip(outputs.targets, outputs.get_slices(), weights_of, strict=True)):
         there = np.isfinite(y[:, t])
         labels, w = y[there, t].astype(np.float64), weight[there].astype(np.float64)
         if not there.any():
@@ -324,7 +324,7 @@ def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> T
     module.eval()
     zeros = torch.zeros(2, *spec.shape, dtype=spec.dtype)
     with torch.no_grad():
-        tokens = checked_tokens(module(zeros, None), 2, spec.modality)
+        tokens = check_tokens(module(zeros, None), 2, spec.modality)
     module.train()
     shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))
     summary = tuple(getattr(getattr(tokens, "summary", None), "shape", (2, *shape[2:])))
@@ -372,7 +372,7 @@ def make_scale(outputs: OutputSpec) -> ValueScale | None:
 
 def load_fusion(part: Part) -> Fusion:
     """Return the fusion plugin with its recipe. Raises UsageError or PluginError if it cannot be loaded."""
-    fusion: Fusion = registry.load("fusion", part.name)(part.recipe)
+    fusion: Fusion = registry.load_plugin("fusion", part.name)(part.recipe)
     return fusion
 
 
@@ -444,7 +444,7 @@ def load_specs(folder: Folder) -> dict[str, InputSpec]:
     with np.load(folder.file("stats.npz")) as arrays:
         return {
             m: InputSpec(
-                without_channels(s["modality"]),
+                remove_channels(s["modality"]),
                 tuple(s["shape"]),
                 tuple(s["channels"]),
                 s["rate"],
@@ -597,7 +597,7 @@ class Site:
 def input_spec(site: Site, m: str, part: Part) -> InputSpec:
     """Return the input spec of an encoder for a modality at a site, from one recording. Raises DataError if no
     recording has the modality."""
-    key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.mapping()))
+    key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.to_mapping()))
     return cached_call(key, lambda: _input_spec(site, m, part))
 
 

@@ -22,10 +22,10 @@ from embench.engine.rows import Grid, StoreSource, load_encoder
 from embench.engine.stage import FitParams, Folder, FusionParams, PredictParams, Stage
 from embench.errors import PluginError
 from embench.interfaces.fusion import Estimator, TrainingRows
-from embench.interfaces.personal import Personalised, personalised
+from embench.interfaces.personal import Personalised, collect_changes
 from embench.interfaces.tokens import OutputSpec
 from embench.interfaces.units import Target
-from embench.nn import Model, checked_logits
+from embench.nn import Model, check_logits
 from embench.protocols import CALIBRATION_ONLY, UnitId
 
 # A method adapts to a test subject in one of three ways. An estimator creates one for the subject
@@ -113,7 +113,7 @@ def mean_loss(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarr
     share = weight / weight.sum()
     if not target.traits.has_classes:
         return float(share @ (score[:, 0] - y) ** 2)
-    shares = score if target.traits.several else np.hstack([1 - score, score])
+    shares = score if target.traits.has_score_per_class else np.hstack([1 - score, score])
     true = shares[np.arange(len(y)), y.astype(int)]
     return float(-share @ np.log(np.clip(true, _LEAST_PROBABILITY, 1)))
 
@@ -161,7 +161,7 @@ class HeadAdapter:
         x, first = _append_one(hidden), _logits_of_scores(self.target, score)
         share = self.rows.weight[given] / self.rows.weight[given].sum()
         y = self.rows.y[given]
-        truth = np.eye(self.target.n)[y.astype(int)] if self.target.traits.several else y[:, None]
+        truth = np.eye(self.target.n)[y.astype(int)] if self.target.traits.has_score_per_class else y[:, None]
         curve = float(np.linalg.eigvalsh((x * share[:, None]).T @ x).max())
         step = 1 / max(_LEAST_PROBABILITY, curve * (0.25 if self.target.kind == "binary" else 1.0))
         layer = np.zeros((x.shape[1], first.shape[1]))
@@ -226,8 +226,8 @@ def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.nd
     columns = len(target.columns)
     if not len(y) or (y == y[0]).all():
         same = float(y[0]) if len(y) else 0.5
-        alone = np.eye(target.n)[int(same)] if target.traits.several and len(y) else np.full(columns, same)
-        if target.traits.several and not len(y):
+        alone = np.eye(target.n)[int(same)] if target.traits.has_score_per_class and len(y) else np.full(columns, same)
+        if target.traits.has_score_per_class and not len(y):
             alone = np.full(columns, 1 / columns)
         return lambda features: np.tile(alone, (len(features), 1))
     model: Any = LogisticRegression(max_iter=1000) if target.traits.has_classes else Ridge(alpha=1.0)
@@ -240,7 +240,7 @@ def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.nd
             return np.asarray(model.predict(rows)).reshape(-1, 1)
         share = np.zeros((len(features), target.n))
         share[:, model.classes_.astype(int)] = model.predict_proba(rows)
-        return share if target.traits.several else share[:, 1:]
+        return share if target.traits.has_score_per_class else share[:, 1:]
 
     return scores
 
@@ -316,13 +316,13 @@ def _logits_of_scores(target: Target, score: np.ndarray) -> np.ndarray:
     if not target.traits.has_classes:
         return score.astype(np.float64)
     bounded = np.clip(score.astype(np.float64), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
-    return np.asarray(log_softmax(np.log(bounded), 1) if target.traits.several else logit(bounded))
+    return np.asarray(log_softmax(np.log(bounded), 1) if target.traits.has_score_per_class else logit(bounded))
 
 
 def _scores_of_logits(target: Target, logits: np.ndarray) -> np.ndarray:
     if not target.traits.has_classes:
         return logits
-    return np.asarray(softmax(logits, 1) if target.traits.several else expit(logits))
+    return np.asarray(softmax(logits, 1) if target.traits.has_score_per_class else expit(logits))
 
 
 def add_calibration_units(stage: Stage[PredictParams]) -> Stage[PredictParams]:
@@ -394,7 +394,7 @@ class PluginAdapter:
         def scores(index: np.ndarray) -> np.ndarray:
             self.model.load_state_dict({**before, **changed})
             with torch.no_grad():
-                made = probabilities(self.outputs, checked_logits(self.model(self.data.batch(index)), self.outputs))
+                made = probabilities(self.outputs, check_logits(self.model(self.data.batch(index)), self.outputs))
             self.model.load_state_dict(before)
             return made.cpu().numpy()
 
@@ -405,7 +405,7 @@ class PluginAdapter:
         y = self.rows.y[given]
         labels = torch.from_numpy(y.astype(np.float32))[:, None].to(self.data.device) if np.isfinite(y).all() else None
         try:
-            return personalised(self.plugin, self.model, self.data.batch(given), labels)
+            return collect_changes(self.plugin, self.model, self.data.batch(given), labels)
         except PluginError as error:
             error.where = error.where or self.where
             raise
@@ -568,7 +568,7 @@ def _network_predictor(
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         with torch.no_grad():
             output = model(data.batch(index))
-            tables = {"score": probabilities(outputs, checked_logits(output, outputs)), "hidden": output.hidden.float()}
+            tables = {"score": probabilities(outputs, check_logits(output, outputs)), "hidden": output.hidden.float()}
         return {name: part.cpu().numpy() for name, part in tables.items()}
 
     return predictor
@@ -628,7 +628,7 @@ def _estimator_predictor(params: FusionParams, estimator: Estimator, X: np.ndarr
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         score = np.asarray(estimator.score(X[index]))
-        shape = (len(index), len(target.columns)) if target.traits.several else (len(index),)
+        shape = (len(index), len(target.columns)) if target.traits.has_score_per_class else (len(index),)
         if score.shape != shape or score.dtype.kind not in "fiub":
             raise PluginError(
                 f"`score` gave {score.dtype} of shape {score.shape}",

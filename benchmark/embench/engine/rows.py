@@ -14,7 +14,7 @@ from embench import registry
 from embench.engine.stage import Part, SourceSpec
 from embench.errors import PluginError
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
+from embench.interfaces.recording import VIDEO_CHANNELS, remove_channels
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.store import Clips, Store, derive, open_store
@@ -159,7 +159,7 @@ def by_recording(grid: Grid) -> Mapping[int, np.ndarray]:
 
 def load_encoder(part: Part) -> Encoder:
     """Return the encoder instance that a stage's `modalities[m]` describes."""
-    encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
+    encoder: Encoder = registry.load_plugin("encoder", part.name)(part.recipe)
     return encoder
 
 
@@ -291,7 +291,7 @@ def standardises(source: StoreSource | SourceSpec, m: str) -> bool:
 
 def keeps_level(source: StoreSource | SourceSpec, m: str) -> bool:
     """Return True if a modality, or the one channel of it that is read, is scaled by the training units."""
-    return source.normalise == "training" or without_channels(m) in source.keep_level
+    return source.normalise == "training" or remove_channels(m) in source.keep_level
 
 
 PRIOR_ROWS = 10

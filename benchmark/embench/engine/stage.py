@@ -50,7 +50,7 @@ class Plain:
 def plain_value(value: Any) -> Any:
     """Return records, recipes and targets as mappings, and tuples as lists."""
     if isinstance(value, Recipe):  # slow, and stages of a grid share most values
-        return cached_call((Recipe.mapping, value), value.mapping)
+        return cached_call((Recipe.to_mapping, value), value.to_mapping)
     if isinstance(value, Target):
         return {"name": value.name, "kind": value.kind, "n": value.n}
     if isinstance(value, Plain):

@@ -92,7 +92,9 @@ def _run_locked(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, A
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
     for plugin_kind, name in _stage_plugins(stage, folder.path.parent):
-        registry.load(plugin_kind, name)  # before seeding: a module may draw numbers when a worker first imports it
+        registry.load_plugin(
+            plugin_kind, name
+        )  # before seeding: a module may draw numbers when a worker first imports it
     machine.use_gpu(stage.places.get("gpu"))
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from embench.interfaces.ranking import subject_codes
+from embench.interfaces.ranking import encode_subjects
 from embench.interfaces.units import Units
 
 
@@ -99,13 +99,13 @@ def pooled_concordance(one: np.ndarray, other: np.ndarray, subject: np.ndarray, 
 def concordance_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     """Return (P,) concordance of scores and labels within each subject of `subjects` (P,); NaN for constant labels or
     no units."""
-    return concordance(units.score, units.y_true, subject_codes(units, subjects), len(subjects))
+    return concordance(units.score, units.y_true, encode_subjects(units, subjects), len(subjects))
 
 
 def correlation_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     """Return (P,) Pearson's correlation of scores and labels within each subject of `subjects` (P,); NaN for constant
     labels or no units."""
-    return correlation(units.score, units.y_true, subject_codes(units, subjects), len(subjects))
+    return correlation(units.score, units.y_true, encode_subjects(units, subjects), len(subjects))
 
 
 def concordance_by_recording(units: Units, subjects: np.ndarray) -> np.ndarray:
@@ -117,7 +117,7 @@ def concordance_by_recording(units: Units, subjects: np.ndarray) -> np.ndarray:
     if units.recording is None:
         raise ValueError("units without `recording` can't be scored by recording")
     each = 1 + int(units.recording.max(initial=0))
-    pairs, group = np.unique(subject_codes(units, subjects) * each + units.recording, return_inverse=True)
+    pairs, group = np.unique(encode_subjects(units, subjects) * each + units.recording, return_inverse=True)
     values = concordance(units.score, units.y_true, group, len(pairs))
     known = np.isfinite(values)
     owner, size = pairs[known] // each, len(subjects)

@@ -10,17 +10,17 @@ _BINS, _DRAWN = 255, 200_000
 """Number of bins per column in scikit-learn, and number of rows above which it samples rows."""
 
 
-def bin_thresholds(x: np.ndarray, weights: np.ndarray) -> list[np.ndarray | None]:
+def find_bin_thresholds(x: np.ndarray, weights: np.ndarray) -> list[np.ndarray | None]:
     """Return for each column of `x` (n, features), NaN if unknown, the upper ends of all bins but the last, with row
     `weights` (n,). None for a column that is better left unbinned.
 
     From version 1.9, scikit-learn's boosted trees weigh bins, and sort each column again for each of its 254
     thresholds, which takes longer than fitting the trees. Here all thresholds are found at once. Trees fitted to
-    `bin_numbers` with the same weights equal those of `x`: there are no more numbers than scikit-learn's bins, so that
+    `assign_bins` with the same weights equal those of `x`: there are no more numbers than scikit-learn's bins, so that
     each becomes one bin.
 
     >>> x = np.arange(1000.0)[:, None]
-    >>> bin_thresholds(x, np.ones(1000))[0].shape
+    >>> find_bin_thresholds(x, np.ones(1000))[0].shape
     (254,)
     """
     import sklearn  # takes a tenth of a second
@@ -30,7 +30,7 @@ def bin_thresholds(x: np.ndarray, weights: np.ndarray) -> list[np.ndarray | None
     return [_thresholds(column, np.asarray(weights, float)) for column in np.asarray(x, float).T]
 
 
-def bin_numbers(x: np.ndarray, thresholds: Sequence[np.ndarray | None]) -> np.ndarray:
+def assign_bins(x: np.ndarray, thresholds: Sequence[np.ndarray | None]) -> np.ndarray:
     """Return `x` (n, features) with bin numbers instead of values, NaN where unknown; columns without `thresholds` are
     unchanged."""
     binned = np.array(x, float)

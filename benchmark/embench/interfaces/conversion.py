@@ -21,7 +21,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenData:
     """Training data of weights: a dataset, a description, its licence, and `none` or `source` for the use of its
     labels. The names of its subjects are unknown."""
 
@@ -52,7 +52,7 @@ class Conversion:
     recipe: str = "paper"
     config: Mapping[str, Any] | None = None
     setting: str | None = None
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[SeenData, ...] = ()
 
 
 class Converter(Protocol):

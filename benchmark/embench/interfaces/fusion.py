@@ -147,7 +147,7 @@ class Estimator(ABC):
         """Return (n,) probability of the positive class; (n, `classes`) probabilities of several classes; (n,)
         values."""
 
-    def anew(self) -> Self:
+    def make_unfitted(self) -> Self:
         """Return an unfitted estimator with the same settings. If `fit` chooses a setting, the chosen one is kept, so
         that the few units of one subject do not choose it again."""
         return type(self)(self.recipe, self.seed, self.kind, self.classes, self.modalities)
@@ -164,7 +164,7 @@ class Estimator(ABC):
             strength: one of `strengths`, chosen on training subjects; without labels 0."""
         if labels is None or not strength:
             return self
-        made = self.anew()
+        made = self.make_unfitted()
         usual = rows.weight.sum() / len(np.unique(rows.subjects))
         weight = np.concatenate([rows.weight, np.full(len(units), strength * usual / len(units))])
         subjects = np.concatenate([rows.subjects, np.full(len(units), "the subject itself")])

@@ -16,72 +16,61 @@ class Kind:
     """Properties shared by all targets of a kind.
 
     Args:
-        words: name of such targets in messages; `words_of_one`: one such target, with `{n}` for its number of classes.
+        plural: name of such targets in messages; `singular`: one such target, with `{n}` for its number of classes.
         has_classes: True if labels are classes 0 .. n - 1 and scores are probabilities; else both are values.
-        several: True if each class has its own score (`score_0`, `score_1`, ...); else there is one `score`: the
-            probability of class 1, or the value.
+        has_score_per_class: True if each class has its own score (`score_0`, `score_1`, ...); else there is one
+            `score`: the probability of class 1, or the value.
         outputs: number of logits of a network, from the number of classes.
         decide: decisions (n,) from scores (n,) or (n, classes) and the protocol's threshold.
-        within: name of the within-subject score by which runs are ranked.
-        crossed: name of the score that ranks if all subjects met the same stimuli; knowledge of stimuli does not help
-            it.
-        matched: name of the score that ranks if tasks came in one order; knowledge of time does not help it.
-            `without_clock`: the same in protocols of version 1.
-        share: first part of the names of scores that are proportions of correctly ordered pairs, within a subject or
-            crossed. Since version 3, protocols rank by them for all kinds."""
+        within_metric: within-subject score by which runs of other versions than 3 are ranked; `time_metric` in its
+            place where tasks came in one order.
+        ranking_family: first part of the names of scores that are proportions of correctly ordered pairs, within a
+            subject or crossed. Since version 3, protocols rank by them for all kinds."""
 
-    words: str
-    words_of_one: str
+    plural: str
+    singular: str
     has_classes: bool
-    several: bool
+    has_score_per_class: bool
     outputs: Callable[[int], int]
     decide: Callable[[np.ndarray, float], np.ndarray]
-    within: str
-    crossed: str
-    matched: str
-    without_clock: str
-    share: str
+    within_metric: str
+    time_metric: str
+    ranking_family: str
 
 
 KINDS: Mapping[KindName, Kind] = {
     "binary": Kind(
-        words="two classes",
-        words_of_one="{n} classes",
+        plural="two classes",
+        singular="{n} classes",
         has_classes=True,
-        several=False,
+        has_score_per_class=False,
         outputs=lambda _: 1,
         decide=lambda score, threshold: (score >= threshold).astype(np.float64),
-        within="auroc_within",
-        crossed="auroc_crossed",
-        matched="auroc_crossed_matched",
-        without_clock="auroc_crossed_time",
-        share="auroc",
+        within_metric="auroc_within",
+        time_metric="auroc_crossed_time",
+        ranking_family="auroc",
     ),
     "classes": Kind(
-        words="several classes",
-        words_of_one="{n} classes",
+        plural="several classes",
+        singular="{n} classes",
         has_classes=True,
-        several=True,
+        has_score_per_class=True,
         outputs=lambda n: n,
         decide=lambda score, _: score.argmax(1).astype(np.float64),
-        within="auroc_within",
-        crossed="auroc_crossed",
-        matched="auroc_crossed_matched",
-        without_clock="auroc_crossed_time",
-        share="auroc",
+        within_metric="auroc_within",
+        time_metric="auroc_crossed_time",
+        ranking_family="auroc",
     ),
     "value": Kind(
-        words="values",
-        words_of_one="a value",
+        plural="values",
+        singular="a value",
         has_classes=False,
-        several=False,
+        has_score_per_class=False,
         outputs=lambda _: 1,
         decide=lambda score, _: score.copy(),
-        within="ccc",
-        crossed="ccc",
-        matched="ccc",
-        without_clock="ccc",
-        share="concordance",
+        within_metric="ccc",
+        time_metric="ccc",
+        ranking_family="concordance",
     ),
 }
 """Kind -> properties of its targets."""

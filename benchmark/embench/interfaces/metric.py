@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from embench.interfaces.kinds import WITH_CLASSES
-from embench.interfaces.ranking import subject_codes
+from embench.interfaces.ranking import encode_subjects
 from embench.interfaces.units import Units
 from embench.reasons import Reason
 
@@ -46,10 +46,10 @@ class Metric(ABC):
     ...     depends_on_cut = True
     ...     def __call__(self, units):
     ...         return float((units.decision == units.y_true).mean()) if len(units) else Undefined("no_units")
-    ...     def chance(self, units):
-    ...         return float(class_shares(units).max())
+    ...     def compute_chance(self, units):
+    ...         return float(class_proportions(units).max())
     >>> from embench.testing.require import units
-    >>> Hits().chance(units("binary"))
+    >>> Hits().compute_chance(units("binary"))
     0.5
     """
 
@@ -67,10 +67,10 @@ class Metric(ABC):
         """Return the score of all `units` (one fold, one seed)."""
 
     @abstractmethod
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return the score of the best prediction without information, given the labels' class proportions."""
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return the score of samples of subjects: (R,), NaN where undefined. By default the metric is called for each
         distinct sample; override this if sums are faster.
 
@@ -92,13 +92,13 @@ class Metric(ABC):
 
 
 class ConfusionMetric(Metric):
-    """A score that depends only on the confusion matrix; subclasses define `score_confusion` and `chance`.
+    """A score that depends only on the confusion matrix; subclasses define `score_confusion` and `compute_chance`.
 
     >>> class Accuracy(ConfusionMetric):
     ...     def score_confusion(self, confusion):
     ...         return np.trace(confusion, axis1=1, axis2=2) / confusion.sum((1, 2))
-    ...     def chance(self, units):
-    ...         return float(class_shares(units).max())
+    ...     def compute_chance(self, units):
+    ...         return float(class_proportions(units).max())
     >>> Accuracy().score_confusion(np.array([[[8.0, 2.0], [1.0, 9.0]]]))
     array([0.85])
     """
@@ -114,26 +114,26 @@ class ConfusionMetric(Metric):
     def __call__(self, units: Units) -> float | Undefined:
         """Return the score of the confusion matrix of all `units`, or `Undefined` with the reason from
         `why_undefined`."""
-        confusion = confusion_by_subject(units, np.zeros(len(units), int), 1)
+        confusion = count_confusions(units, np.zeros(len(units), int), 1)
         value = float(self.score_confusion(confusion)[0])
-        return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
+        return value if np.isfinite(value) else Undefined(self.explain_undefined(confusion[0]))
 
-    def why_undefined(self, confusion: np.ndarray) -> str:
+    def explain_undefined(self, confusion: np.ndarray) -> str:
         """Return the reason why `score_confusion` is NaN for `confusion` (K, K)."""
         return "no_units" if not confusion.any() else "one_class"
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) scores of samples of subjects, from sums of the subjects' confusion matrices."""
-        confusion = confusion_by_subject(units, subject_codes(units, subjects), len(subjects))
+        confusion = count_confusions(units, encode_subjects(units, subjects), len(subjects))
         return self.score_confusion(np.tensordot(counts.astype(float), confusion, axes=1))
 
 
-def confusion_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
+def count_confusions(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
     """Return (subjects, K, K) counts of (label, decision); `subject` (n,) are positions below `subjects`.
 
     >>> from embench.testing.require import units
     >>> two = units("binary", subjects=2, each=4)
-    >>> confusion_by_subject(two, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 2).sum((1, 2))
+    >>> count_confusions(two, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 2).sum((1, 2))
     array([4., 4.])
     """
     classes = units.score.shape[1] if units.score.ndim == 2 else 2
@@ -141,26 +141,26 @@ def confusion_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np
     return np.bincount(cell, minlength=subjects * classes**2).reshape(subjects, classes, classes).astype(float)
 
 
-def class_shares(units: Units) -> np.ndarray:
+def class_proportions(units: Units) -> np.ndarray:
     """Return (K,) the proportion of each class among the labels.
 
     >>> from embench.testing.require import units
-    >>> class_shares(units("classes")).round(2)
+    >>> class_proportions(units("classes")).round(2)
     array([0.33, 0.33, 0.33])
     """
-    return confusion_by_subject(units, np.zeros(len(units), int), 1)[0].sum(1) / max(1, len(units))
+    return count_confusions(units, np.zeros(len(units), int), 1)[0].sum(1) / max(1, len(units))
 
 
 class SubjectMetric(Metric):
     """A score computed within each subject and averaged over subjects with a defined score; subclasses define
-    `by_subject`.
+    `score_subjects`.
 
     Class attributes:
-        nobody: the reason if no subject has a score, as `Undefined` takes it.
+        undefined_reason: the reason if no subject has a score, as `Undefined` takes it.
 
     >>> class Bias(SubjectMetric):
     ...     range, kinds, chance_level = (-np.inf, np.inf), frozenset({"value"}), 0.0
-    ...     def by_subject(self, units, subjects):
+    ...     def score_subjects(self, units, subjects):
     ...         error = units.score - units.y_true
     ...         return np.array([error[units.subject == name].mean() for name in subjects])
     >>> from embench.testing.require import units
@@ -168,32 +168,32 @@ class SubjectMetric(Metric):
     0.022
     """
 
-    nobody: ClassVar[str] = "no_subject_with_value"
+    undefined_reason: ClassVar[str] = "no_subject_with_value"
 
     @abstractmethod
-    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+    def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
         """Return the score (P,) of each of `subjects` (P,), NaN if undefined."""
 
     def __call__(self, units: Units) -> float | Undefined:
         """Return the mean of the subjects' scores, or `Undefined` if no subject has one."""
-        values = self.by_subject(units, np.unique(units.subject))
+        values = self.score_subjects(units, np.unique(units.subject))
         if not np.isfinite(values).any():
-            return Undefined(self.nobody if len(units) else "no_units")
+            return Undefined(self.undefined_reason if len(units) else "no_units")
         return float(np.nanmean(values))
 
-    def chance(self, units: Units) -> float:
+    def compute_chance(self, units: Units) -> float:
         """Return `chance_level`: the score of any prediction that is constant within each subject."""
         return float("nan") if self.chance_level is None else self.chance_level
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) the mean in samples of subjects, NaN where no sampled subject has a score."""
-        return resampled_mean(self.by_subject(units, subjects), counts)
+        return resample_mean(self.score_subjects(units, subjects), counts)
 
 
-def resampled_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def resample_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return (R,) means of subjects' `values` (P,) in samples with `counts` (R, P) of each subject, ignoring NaN.
 
-    >>> resampled_mean(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
+    >>> resample_mean(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
     array([0.7, 0.6])
     """
     known = np.isfinite(values)
@@ -201,17 +201,17 @@ def resampled_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return counts[:, known] @ values[known] / counts[:, known].sum(1)
 
 
-def resampled_mean_of_units(values: np.ndarray, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def resample_unit_mean(values: np.ndarray, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return (R,) means of units' `values` (n,) in samples with `counts` (R, P) of each of `subjects` (P,); NaN without
     units.
 
     >>> from embench.testing.require import units
     >>> one = units("value")
     >>> subjects = np.unique(one.subject)
-    >>> resampled_mean_of_units(np.ones(len(one)), one, subjects, np.ones((1, len(subjects))))
+    >>> resample_unit_mean(np.ones(len(one)), one, subjects, np.ones((1, len(subjects))))
     array([1.])
     """
-    person = subject_codes(units, subjects)
+    person = encode_subjects(units, subjects)
     sums, sizes = (np.bincount(person, weights, len(subjects)) for weights in (values, np.ones(len(values))))
     with np.errstate(invalid="ignore"):
         return np.asarray(counts @ sums / (counts @ sizes))

@@ -41,7 +41,7 @@ class Personalised:
         raise NotImplementedError
 
 
-def personalised(plugin: Personalised, network: nn.Module, units: Batch, labels: Tensor | None) -> dict[str, Tensor]:
+def collect_changes(plugin: Personalised, network: nn.Module, units: Batch, labels: Tensor | None) -> dict[str, Tensor]:
     """Return the tensors that a plugin changes in a network for a subject, by their names in the state dict. Plugin and
     network are unchanged.
 

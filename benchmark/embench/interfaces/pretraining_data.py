@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Saw = Literal["none", "unlabelled", "labelled", "undisclosed"]
+DataUse = Literal["none", "unlabelled", "labelled", "undisclosed"]
 """What pretraining used of a dataset's subjects: nothing, signals, also labels, or undisclosed."""
 
 
@@ -31,9 +31,9 @@ class PretrainingData:
     licence: str
     source: str
     declared: bool = True
-    saw: Mapping[str, Saw] = field(default_factory=dict)
-    others: Saw = "undisclosed"
+    saw: Mapping[str, DataUse] = field(default_factory=dict)
+    others: DataUse = "undisclosed"
 
-    def look_up(self, dataset: str) -> Saw:
+    def look_up(self, dataset: str) -> DataUse:
         """Return what was used of a dataset's subjects, by its name without package and variant."""
         return self.saw.get(dataset, self.others)

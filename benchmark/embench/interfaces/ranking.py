@@ -23,28 +23,28 @@ class Pairs(NamedTuple):
     wins: np.ndarray
     pairs: np.ndarray
 
-    def resampled(self, counts: np.ndarray) -> np.ndarray:
+    def resample(self, counts: np.ndarray) -> np.ndarray:
         """Return (R,) the proportion won if sample r contains subject p `counts[r, p]` times; NaN without
         comparisons."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return ((counts @ self.wins) * counts).sum(1) / ((counts @ self.pairs) * counts).sum(1)
 
 
-def tie_width(score: np.ndarray) -> float:
+def compute_tie_width(score: np.ndarray) -> float:
     """Return the difference within which scores (n,) are tied: `TIE` times the range of the finite scores.
 
-    >>> tie_width(np.array([0.0, 0.5, 1.0]))
+    >>> compute_tie_width(np.array([0.0, 0.5, 1.0]))
     1e-09
     """
     known = score[np.isfinite(score)]
     return TIE * float(np.ptp(known)) if len(known) else 0.0
 
 
-def outranks(one: np.ndarray, other: np.ndarray, tie: float) -> np.ndarray:
+def score_pairs(one: np.ndarray, other: np.ndarray, tie: float) -> np.ndarray:
     """Return (m, n) points of scores (m,) against `other` ones (n,): 1 for a win, half for a tie. A unit without a
     prediction is NaN, and loses every comparison; or inf, and ties with all except lost ones (see `Units`).
 
-    >>> outranks(np.array([0.9, np.nan, np.inf]), np.array([0.2, 0.9, np.nan]), 0.0)
+    >>> score_pairs(np.array([0.9, np.nan, np.inf]), np.array([0.2, 0.9, np.nan]), 0.0)
     array([[1. , 0.5, 0. ],
            [0. , 0. , 0. ],
            [0.5, 0.5, 0. ]])
@@ -58,11 +58,11 @@ def outranks(one: np.ndarray, other: np.ndarray, tie: float) -> np.ndarray:
     return won
 
 
-def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
+def compare_classes(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return (positive (n,) bool, score (n,) float64) of the positive class, or of each of several classes in turn.
 
     >>> from embench.testing.require import units
-    >>> len(one_against_rest(units("binary"))), len(one_against_rest(units("classes")))
+    >>> len(compare_classes(units("binary"))), len(compare_classes(units("classes")))
     (1, 3)
     """
     score = np.asarray(units.score, np.float64)
@@ -72,14 +72,14 @@ def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarray, subjects: int, tie: float) -> Pairs:
-    """Compare every positive unit with every negative one; units without a prediction as in `outranks`.
+    """Compare every positive unit with every negative one; units without a prediction as in `score_pairs`.
 
     Args:
         score, positive, subject: (n,) of the units; `subject` are positions below `subjects`.
-        tie: largest difference of tied scores, see `tie_width`.
+        tie: largest difference of tied scores, see `compute_tie_width`.
 
     >>> score, positive = np.array([0.9, 0.2, 0.4, 0.4]), np.array([True, False, True, False])
-    >>> compare_subjects(score, positive, np.array([0, 0, 1, 1]), 2, tie_width(score)).wins
+    >>> compare_subjects(score, positive, np.array([0, 0, 1, 1]), 2, compute_tie_width(score)).wins
     array([[1. , 1. ],
            [1. , 0.5]])
     """
@@ -113,12 +113,12 @@ def _with_unpredicted(
     return Pairs(between.wins + ties / 2, pairs(np.ones(len(score), bool)))
 
 
-def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:
+def encode_subjects(units: Units, subjects: np.ndarray) -> np.ndarray:
     """Return (n,) position of each unit's subject in `subjects` (P,), which names each subject of the units once.
 
     >>> from embench.testing.require import units
     >>> two = units("binary", subjects=2, each=3)
-    >>> subject_codes(two, np.array(["p01", "p00"]))
+    >>> encode_subjects(two, np.array(["p01", "p00"]))
     array([1, 1, 1, 0, 0, 0])
     """
     order, (names, code) = np.argsort(subjects), units.subjects
@@ -133,16 +133,16 @@ def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     array([0.83, 0.97])
     """
     by_class = []
-    tie = tie_width(units.score)
-    rows_by_subject = group_positions(subject_codes(units, subjects))
-    for positive, score in one_against_rest(units):
+    tie = compute_tie_width(units.score)
+    rows_by_subject = iterate_groups(encode_subjects(units, subjects))
+    for positive, score in compare_classes(units):
         values = np.full(len(subjects), np.nan)
         for p, rows in rows_by_subject:
             wins, pairs = compare_subjects(score[rows], positive[rows], np.zeros(len(rows), int), 1, tie)
             if pairs[0, 0]:
                 values[p] = wins[0, 0] / pairs[0, 0]
         by_class.append(values)
-    return mean_of_known(by_class)
+    return mean_ignoring_nan(by_class)
 
 
 def auroc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
@@ -156,24 +156,24 @@ def auroc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
     True
     """
     names, cell = np.unique(units.stimulus, return_inverse=True)
-    tie, codes = tie_width(units.score), subject_codes(units, subjects)
+    tie, codes = compute_tie_width(units.score), encode_subjects(units, subjects)
     by_class = []
-    for positive, score in one_against_rest(units):
+    for positive, score in compare_classes(units):
         values = np.full((len(names), len(subjects)), np.nan)
-        for p, rows in group_positions(codes):
+        for p, rows in iterate_groups(codes):
             table = compare_subjects(score[rows], positive[rows], cell[rows], len(names), tie)
             won, pairs = (counts.sum() - counts.sum(0) - counts.sum(1) + np.diag(counts) for counts in table)
             values[:, p] = np.divide(won, pairs, out=np.full(len(names), np.nan), where=pairs > 0)
         by_class.append(values)
-    by_name = dict(zip(names.tolist(), mean_of_known(by_class), strict=True))
+    by_name = dict(zip(names.tolist(), mean_ignoring_nan(by_class), strict=True))
     overall = auroc_by_subject(units, subjects)
     return np.stack([by_name.get(name, overall) for name in stimuli])
 
 
-def group_positions(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
+def iterate_groups(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """Return (code, positions with this code), for each code.
 
-    >>> group_positions(np.array([1, 0, 1]))
+    >>> iterate_groups(np.array([1, 0, 1]))
     [(0, array([1])), (1, array([0, 2]))]
     """
     order = np.argsort(codes, kind="stable")
@@ -181,10 +181,10 @@ def group_positions(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
     return list(zip(kinds.tolist(), np.split(order, starts)[1:], strict=True))
 
 
-def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+def mean_ignoring_nan(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Return (P,) the mean over arrays (P,), ignoring NaN; NaN if all are.
 
-    >>> mean_of_known([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
+    >>> mean_ignoring_nan([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
     array([ 2., nan])
     """
     with warnings.catch_warnings():

@@ -23,7 +23,7 @@ class Raters:
 
     Args:
         labels: names of the raw labels, one per rater; they are kept beside the fused one.
-        by: `mean` or `median` over raters at each moment, or `ewe`: the mean weighted by `ewe_weights`.
+        by: `mean` or `median` over raters at each moment, or `ewe`: the mean weighted by `compute_ewe_weights`.
 
     Raises:
         ValueError: fewer than two raters, or duplicates.
@@ -40,17 +40,17 @@ class Raters:
             raise ValueError(f"the raters are {', '.join(self.labels) or 'none'}: two at least, each once")
 
 
-def median_and_ewe(label: str, raters: Iterable[str]) -> dict[str, Raters]:
+def make_fused_raters(label: str, raters: Iterable[str]) -> dict[str, Raters]:
     """Return the two fused labels beside a release's mean `label` of single `raters`, for a card.
 
-    >>> list(median_and_ewe("calm", ["calm_r1", "calm_r2"]))
+    >>> list(make_fused_raters("calm", ["calm_r1", "calm_r2"]))
     ['calm_median', 'calm_ewe']
     """
     names = tuple(raters)
     return {f"{label}_median": Raters(names, "median"), f"{label}_ewe": Raters(names, "ewe")}
 
 
-def ewe_weights(values: np.ndarray) -> np.ndarray:
+def compute_ewe_weights(values: np.ndarray) -> np.ndarray:
     """Return (R,) weight of each rater, 0 to 1, for the evaluator-weighted estimator.
 
     A weight is the correlation of a rater with the mean of all raters, including this one, over all recordings with its
@@ -62,7 +62,7 @@ def ewe_weights(values: np.ndarray) -> np.ndarray:
     Args:
         values: (R, N) ratings of one dimension, NaN where a rater gave none.
 
-    >>> ewe_weights(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))
+    >>> compute_ewe_weights(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))
     array([1., 1., 0.])
     """
     known = np.isfinite(values)
@@ -81,8 +81,8 @@ def fuse_ratings(values: np.ndarray, by: RaterFusion, weights: np.ndarray | None
     """Return (N,) one value per moment from ratings (R, N), NaN where nobody rated.
 
     Args:
-        weights: (R,) weights for `ewe`, from `ewe_weights` over all recordings; default: over `values`. A moment rated
-            only with weight 0 has no value.
+        weights: (R,) weights for `ewe`, from `compute_ewe_weights` over all recordings; default: over `values`. A
+            moment rated only with weight 0 has no value.
 
     >>> fuse_ratings(np.array([[1.0, 2.0], [3.0, np.nan]]), "mean")
     array([2., 2.])
@@ -95,22 +95,22 @@ def fuse_ratings(values: np.ndarray, by: RaterFusion, weights: np.ndarray | None
     if by == "mean":
         weights = np.ones(len(values))
     elif weights is None:
-        weights = ewe_weights(values)
+        weights = compute_ewe_weights(values)
     total = weights @ known
     summed = weights @ np.where(known, values, 0.0)
     return np.divide(summed, total, out=np.full(values.shape[1], np.nan), where=total > 0)
 
 
-def weights_of_raters(recordings: Iterable[Mapping[str, Label]], raters: Raters) -> np.ndarray:
+def compute_rater_weights(recordings: Iterable[Mapping[str, Label]], raters: Raters) -> np.ndarray:
     """Return (R,) weight of each rater in the fused label, from the labels of all recordings (name -> label): 1 except
     for `ewe`."""
     if raters.by != "ewe":
         return np.ones(len(raters.labels))
     aligned = [_align_ratings(own, raters.labels)[0] for own in recordings]
-    return ewe_weights(np.concatenate([np.empty((len(raters.labels), 0)), *aligned], axis=1))
+    return compute_ewe_weights(np.concatenate([np.empty((len(raters.labels), 0)), *aligned], axis=1))
 
 
-def fused_labels(
+def fuse_labels(
     labels: Mapping[str, Mapping[str, Label]], raters: Mapping[str, Raters]
 ) -> dict[str, Mapping[str, Label]]:
     """Return the labels of all recordings, {recording id: {name: label}}, with fused labels added; a recording without
@@ -120,7 +120,7 @@ def fused_labels(
         raters: name of a fused label -> its raters, as in a card."""
     made = {recording: dict(own) for recording, own in labels.items()}
     for name, rule in raters.items():
-        weights = weights_of_raters(labels.values(), rule)
+        weights = compute_rater_weights(labels.values(), rule)
         for recording, own in labels.items():
             values, times = _align_ratings(own, rule.labels)
             fused = fuse_ratings(values, rule.by, weights)

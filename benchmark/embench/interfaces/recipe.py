@@ -45,7 +45,7 @@ class Recipe:
         datasets: fields that differ for a dataset, by its name.
 
     >>> paper = Recipe(lr=1e-4, epochs=100, build={"width": 128, "layers": 2})
-    >>> paper.but(epochs=5, build={"layers": 1}).build
+    >>> paper.replace(epochs=5, build={"layers": 1}).build
     {'width': 128, 'layers': 1}
     """
 
@@ -80,18 +80,18 @@ class Recipe:
         """True if the pretrained part stays unchanged."""
         return self.adapt in ("frozen", "ridge")
 
-    def but(self, **changes: Any) -> Recipe:
+    def replace(self, **changes: Any) -> Recipe:
         """Return a copy with some fields changed; `build`, `lora` and `prepare` are merged key by key."""
         for name in ("build", "lora", "prepare"):
             if name in changes:
                 changes[name] = {**getattr(self, name), **changes[name]}
         return replace(self, **changes)
 
-    def on(self, dataset: str) -> Recipe:
+    def apply_dataset(self, dataset: str) -> Recipe:
         """Return the recipe for one dataset, with the fields that `datasets` changes for it."""
-        return replace(self.but(**self.datasets.get(dataset, {})), datasets={})
+        return replace(self.replace(**self.datasets.get(dataset, {})), datasets={})
 
-    def mapping(self) -> dict[str, Any]:
+    def to_mapping(self) -> dict[str, Any]:
         """Return the recipe as plain values for JSON and YAML."""
         plain = {**asdict(self), "frozen": self.frozen}
         # Omitted while unset, so that hashes of older recipes stay valid; `frozen` was the older form of `adapt`.
@@ -102,7 +102,7 @@ class Recipe:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Recipe:
-        """Rebuild the recipe from `mapping()`."""
+        """Rebuild the recipe from `to_mapping()`."""
         datasets = {name: _recipe_fields(changes) for name, changes in mapping.get("datasets", {}).items()}
         return cls(**{**_recipe_fields(mapping), "datasets": datasets})
 

@@ -37,22 +37,22 @@ def parse_modality(modality: str) -> tuple[tuple[str, str | None], ...]:
 
 
 @lru_cache
-def names_in(modality: str) -> tuple[str, ...]:
+def split_modality(modality: str) -> tuple[str, ...]:
     """Return the names of a modality's parts, without channels.
 
-    >>> names_in("ecg[left]+eda")
+    >>> split_modality("ecg[left]+eda")
     ('ecg', 'eda')
     """
     return tuple(name for name, _ in parse_modality(modality))
 
 
-def without_channels(modality: str) -> str:
+def remove_channels(modality: str) -> str:
     """Return a modality without channels in brackets, as plugins know it.
 
-    >>> without_channels("ecg[left]+eda")
+    >>> remove_channels("ecg[left]+eda")
     'ecg+eda'
     """
-    return "+".join(names_in(modality))
+    return "+".join(split_modality(modality))
 
 
 VIDEO_CHANNELS = ("red", "green", "blue")

@@ -37,7 +37,7 @@ class Tokens(NamedTuple):
     D), such as a CLS vector (which is not in `x`), or None.
 
     >>> tokens = Tokens(torch.tensor([[[1.0], [3.0], [9.0]]]), mask=torch.tensor([[True, True, False]]))
-    >>> tokens.pooled()
+    >>> tokens.pool()
     tensor([[2.]])
     """
 
@@ -45,7 +45,7 @@ class Tokens(NamedTuple):
     mask: Tensor | None = None
     summary: Tensor | None = None
 
-    def pooled(self) -> Tensor:
+    def pool(self) -> Tensor:
         """Return (B, D): the summary if there is one, else the mean of the tokens that count."""
         if self.summary is not None:
             return self.summary
@@ -73,7 +73,7 @@ class OutputSpec:
     targets.
 
     >>> from embench.testing.require import targets
-    >>> targets("classes", "binary").slices()
+    >>> targets("classes", "binary").get_slices()
     [slice(0, 3, None), slice(3, 4, None)]
     """
 
@@ -86,7 +86,7 @@ class OutputSpec:
         """Number of logits of all targets together."""
         return sum(target.outputs for target in self.targets)
 
-    def slices(self) -> list[slice]:
+    def get_slices(self) -> list[slice]:
         """Return the slice of each target's logits."""
         ends = np.cumsum([0, *(target.outputs for target in self.targets)]).tolist()
         return [slice(a, b) for a, b in pairwise(ends)]

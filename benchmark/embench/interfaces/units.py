@@ -18,7 +18,7 @@ class LabelRule:
     Args:
         aggregate: `value` (the single rating), `mean`, `majority`, or `unanimous` (None if values disagree).
         cut: binary targets are 1 above it and 0 below it; None if values are classes already. `training_mean`, allowed
-            in protocols only: the mean of a fold's training labels, see `fitted`.
+            in protocols only: the mean of a fold's training labels, see `fit`.
         edges: limits between several classes, ascending: the class is the number of edges below a value.
         ties: side of values on the cut or on an edge.
         dead_band: closed interval of values without a label.
@@ -51,7 +51,7 @@ class LabelRule:
     edges: tuple[float, ...] = ()
     centred: bool = False
 
-    def fitted(self, training_mean: float) -> LabelRule:
+    def fit(self, training_mean: float) -> LabelRule:
         """Return the rule with its cut set, if training labels decide it; else unchanged."""
         return replace(self, cut=training_mean) if self.cut == "training_mean" else self
 
@@ -60,7 +60,7 @@ class LabelRule:
 
         Raises:
             ValueError: the cut is not set yet."""
-        value = self.summary(raw)
+        value = self.summarise(raw)
         if value is None:
             return None
         if self.positive:
@@ -78,7 +78,7 @@ class LabelRule:
             return None
         return float(sum(value > edge or (value == edge and self.ties == "high") for edge in edges))
 
-    def summary(self, raw: np.ndarray) -> float | None:
+    def summarise(self, raw: np.ndarray) -> float | None:
         """Return one value from the raw values (n,) of a unit, before any threshold; None if all are NaN or tie."""
         raw = np.asarray(raw, np.float64)
         raw = raw[np.isfinite(raw)]
@@ -103,7 +103,7 @@ class Target:
 
     Args:
         scale: least and greatest value of the raw label, if defined.
-        step: for values, the least difference at which one is higher: see `step_over`.
+        step: for values, the least difference at which one is higher: see `find_step`.
 
     Raises:
         ValueError: unknown kind; fewer than three classes (two are a binary target); `step` is not positive, or set for
@@ -124,18 +124,18 @@ class Target:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"target {self.name} is of kind {self.kind!r}, which is none of {', '.join(KINDS)}")
-        if self.traits.several and self.n < 3:
+        if self.traits.has_score_per_class and self.n < 3:
             raise ValueError(f"target {self.name} has {self.n} classes: two are a binary target, and one is none")
         if self.step is not None and (self.traits.has_classes or not self.step > 0):
             raise ValueError(f"target {self.name}: a step is one of values, above 0")
         if self.rule.centred and (self.rule.positive or self.rule.classes):
             raise ValueError(f"target {self.name}: conditions have no mean to be centred at")
 
-    def step_over(self, labels: np.ndarray) -> float:
+    def find_step(self, labels: np.ndarray) -> float:
         """Return the least difference at which one of two values counts as higher: `step`, else a tenth of the scale,
         else a tenth of the range of all `labels` (n,), ignoring NaN; 0 for classes.
 
-        >>> Target("calm", "value", LabelRule(), "calm", scale=(1, 9)).step_over(np.array([]))
+        >>> Target("calm", "value", LabelRule(), "calm", scale=(1, 9)).find_step(np.array([]))
         0.8
         """
         if self.traits.has_classes:
@@ -159,7 +159,7 @@ class Target:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of its scores in tables of predictions: one per class, or a single one."""
-        return tuple(f"score_{k}" for k in range(self.n)) if self.traits.several else ("score",)
+        return tuple(f"score_{k}" for k in range(self.n)) if self.traits.has_score_per_class else ("score",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Row:
         measurement_units: the measurement units of signals that are not standardised, in words.
         answers: the answers of `statistics.answers` that a leaderboard shows. `problem`: why there is no primary
             metric. `corrected`: whether *yes*, given time and movement, holds after correction for all methods.
-        adjusted: the recorded confound analysis, None where the protocol does not ask for it. `borderline`: the answers
+        adjusted: the recorded confound analysis, None where the protocol does not ask for it. `near_null`: the answers
             whose interval ends near the null value. `time_context`: the other units of a test session that reach a
             prediction.
         gain_source: the calibration data to which the gain is attributed; empty where test subjects give none. `gain`:
@@ -45,7 +45,7 @@ class Row:
         test_evaluations, methods_evaluated, dev_evaluations: test-set evaluations, methods evaluated, and evaluations
             on validation subjects (see `embench.records.ledger`), where `evaluations_known`.
         repaired: proportion of units with bridged or missing samples, None where the entry does not record it.
-        pretraining_gains: the gains of a pretrained row over from-scratch and feature runs, None for other rows.
+        pretraining_comparison: the gains of a pretrained row over from-scratch and feature runs, None for other rows.
     """
 
     id: str
@@ -75,7 +75,7 @@ class Row:
     problem: Unanswerable | None = None
     corrected: bool = False
     adjusted: Adjusted | None = None
-    borderline: tuple[str, ...] = ()
+    near_null: tuple[str, ...] = ()
     gain_source: str = ""
     gain: Score | None = None
     time_context: TimeContext | None = None
@@ -86,7 +86,7 @@ class Row:
     dev_evaluations: int | None = None
     evaluations_known: bool = False
     repaired: float | None = None
-    pretraining_gains: PretrainingGains | None = None
+    pretraining_comparison: PretrainingGains | None = None
 
     @property
     def is_method(self) -> bool:
@@ -135,7 +135,7 @@ class Row:
         """Return the score of any metric, the primary metric included; None where it is undefined or not shown."""
         return self.score if metric == self.primary_metric else self.scores.get(metric)
 
-    def word(self, question: str) -> str:
+    def format_answer(self, question: str) -> str:
         """Return the answer to a question as a word; empty where the question is not asked."""
         answer = self.answers.get(question)
         return answer.answer if answer else ""
@@ -181,7 +181,7 @@ class EntrySummary:
             confirmation.
         parts: target -> question -> group of subjects -> its contribution to the deciding number.
         undefined: target -> metric -> why the method has no such score.
-        reference_keys: keys that find the runs which a pretrained run is compared with.
+        comparison_keys: keys that find the runs which a pretrained run is compared with.
     """
 
     folder: Path
@@ -200,9 +200,9 @@ class EntrySummary:
     confirmation_key: str
     parts: Mapping[str, Mapping[str, Mapping[str, float]]]
     undefined: Mapping[str, Mapping[str, str]]
-    reference_keys: ReferenceKeys
+    comparison_keys: ReferenceKeys
 
-    def why_undefined(self, target: str, metric: str) -> str:
+    def explain_undefined(self, target: str, metric: str) -> str:
         """Return the reason why the method has no score of this metric."""
         return self.undefined[target].get(metric, "it was not computed")
 
@@ -230,7 +230,7 @@ COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 PAGE_COLUMNS = {
     "audit": True,
     "gain": False,
-    "floors": False,
+    "pretraining_comparison": False,
     **dict.fromkeys(COST_FIELDS, False),
     **dict.fromkeys(("access", "recipe", "subjects", "repaired", "test_evaluations", "seeds", "id"), False),
 }
@@ -361,7 +361,7 @@ def _format_answer(row: Row, question: str) -> str:
 def _make_question_column(name: str, title: str, about: str) -> Column:
     """Make the column of the answers to the question `name`."""
     return _make_method_column(
-        name, about, lambda row: row.word(name) or None, lambda row: _format_answer(row, name), title=title
+        name, about, lambda row: row.format_answer(name) or None, lambda row: _format_answer(row, name), title=title
     )
 
 
@@ -463,7 +463,7 @@ _COLUMNS: Sequence[Column] = (
     _make_method_column(
         "corrected",
         "Whether the answer given time and movement holds after correction for all methods.",
-        lambda row: row.corrected if row.word("movement") == "yes" else None,
+        lambda row: row.corrected if row.format_answer("movement") == "yes" else None,
     ),
     _make_method_column(
         "adjusted",
@@ -493,17 +493,17 @@ _COLUMNS: Sequence[Column] = (
         lambda row: ", ".join(filter(None, (row.gain_source, format_with_interval(row.gain, 0.0) if row.gain else ""))),
     ),
     _make_method_column(
-        "borderline",
+        "near_null",
         "The intervals that end within 0.01 of the null value.",
-        lambda row: list(row.borderline),
+        lambda row: list(row.near_null),
         title="near the null value",
     ),
     _make_method_column(
-        "floors",
+        "pretraining_comparison",
         "Gain from pretraining: the difference from the same network trained from scratch, and from handcrafted "
         "features.",
-        lambda row: row.pretraining_gains and (row.pretraining_gains.texts or [NO_REFERENCES]),
-        lambda row: row.pretraining_gains.text if row.pretraining_gains else "",
+        lambda row: row.pretraining_comparison and (row.pretraining_comparison.texts or [NO_REFERENCES]),
+        lambda row: row.pretraining_comparison.text if row.pretraining_comparison else "",
         title="pretraining gain",
     ),
     _make_method_column(

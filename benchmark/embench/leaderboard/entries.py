@@ -227,7 +227,7 @@ def check_name(by: str) -> str:
         return TypeAdapter(PersonName).validate_python(by)
     except ValidationError as error:
         raise UsageError(
-            f"`{by}` is not a name", where="--by", expected="your name, on one line, without = + - or @ before it"
+            f"`{by}` is not a name", where="--attester", expected="your name, on one line, without = + - or @ before it"
         ) from error
 
 
@@ -458,7 +458,7 @@ def write_summands(folder: Path, record: Record) -> None:
     )  # loads scipy, which readers of leaderboards do not need
 
     found = {target: primary_metric_summands(record, target) for target in record.scores.primary_metrics}
-    content = {target: summands.as_json() for target, summands in found.items() if summands}
+    content = {target: summands.to_dict() for target, summands in found.items() if summands}
     write_text(folder / SUMMANDS_FILE, json.dumps(content) + "\n")
 
 
@@ -552,7 +552,7 @@ class LeaderboardEntry:
 
     def score(self, target: str, metric: str) -> Score | None:
         """The method's score, None where it is undefined or was not computed."""
-        return self.scores.score(target, metric)
+        return self.scores.get_score(target, metric)
 
 
 def load_entries(root: Path) -> list[LeaderboardEntry]:

@@ -64,7 +64,7 @@ def read_nonces(boards: Path) -> Nonces | None:
     path = boards / NONCES_FILE
     if not path.is_file():
         return None
-    expected = "a file as `embench leaderboard draw` writes it"
+    expected = "a file as `embench leaderboard reveal-nonce` writes it"
     known = as_model(Nonces, parse_json(read_text(path)), "the file of nonces", str(path), expected)
     before = known.commitment
     for each in known.revealed:
@@ -93,7 +93,7 @@ def reveal_nonce(boards: Path, digests: Sequence[str], secret: str) -> Reveal | 
     """
     known, nonce = read_nonces(boards), secret
     if known is None:
-        raise UsageError("no nonces are committed", where=str(boards), hint="embench leaderboard draw --commit")
+        raise UsageError("no nonces are committed", where=str(boards), hint="embench leaderboard reveal-nonce --commit")
     new = [digest for digest in digests if known.find_reveal(digest) is None]
     for _ in range(CHAIN):
         if (end := _hash(nonce)) == known.last:

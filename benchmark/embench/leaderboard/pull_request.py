@@ -558,7 +558,7 @@ def _list_obstacles(run: Manifest, boards: Path, leaking: bool) -> list[str]:
     if protocol not in protocol_names():
         reasons.append(f"its protocol {protocol} is not one of the published ones")
     if run.protocol.leaks and not leaking:
-        reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
+        reasons.append(f"its protocol {protocol} leaks; with --allow-leakage it is listed all the same, without a rank")
     if seeds := explain_refused_seeds(run):
         reasons.append(f"its seeds are {seeds}")
     if run.config.get("pretrained"):

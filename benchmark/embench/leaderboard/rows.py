@@ -137,7 +137,7 @@ _GAIN = TypeAdapter(PretrainingGain)
 def add_pretraining_gains(
     rows: Sequence[Row], entries: Mapping[str, EntrySummary], target: str, score: Callable[[Row], tuple[float, ...]]
 ) -> list[Row]:
-    """Return the rows of a target, with `pretraining_gains` in pretrained rows. If a row has several references of one
+    """Return the rows of a target, with `pretraining_comparison` in pretrained rows. If a row has several references of one
     kind and method, the one with the highest `score` is used.
 
     Args:
@@ -147,18 +147,18 @@ def add_pretraining_gains(
     found = []
     for row in rows:
         entry = entries[row.id]
-        keys = entry.reference_keys
+        keys = entry.comparison_keys
         if not keys.wants:
             found.append(row)
             continue
         best: dict[tuple[ReferenceKind, str], Row] = {}
         for other in rows:
-            theirs = entries[other.id].reference_keys
+            theirs = entries[other.id].comparison_keys
             if kind := match_reference(keys, row.seeds, theirs, other.seeds):
                 best[kind, theirs.name] = max(best.get((kind, theirs.name), other), other, key=score)
         gains = [_load_gain(kind, name, entry, entries[ref.id], target, read) for (kind, name), ref in best.items()]
         ordered = tuple(sorted(gains, key=get_gain_order))
-        found.append(replace(row, pretraining_gains=PretrainingGains(ordered, keys.epochs)))
+        found.append(replace(row, pretraining_comparison=PretrainingGains(ordered, keys.epochs)))
     return found
 
 
@@ -171,13 +171,13 @@ def _load_gain(
     read: Callable[[Path], Record],
 ) -> PretrainingGain:
     """Compute the gain of a pretrained entry over a reference, and cache it: it takes a quarter of a second."""
-    place = find_cache_file("floors", entry.content, reference.content, target)
+    place = find_cache_file("pretraining_gaps", entry.content, reference.content, target)
     if content := read_checked(place):
         with suppress(ValidationError):
             return _GAIN.validate_json(content)
-    from embench.statistics.gains import gap_to_floor  # imports scipy, which a cached gain does not need
+    from embench.statistics.gains import compute_pretraining_gap  # imports scipy, which a cached gain does not need
 
-    gain = gap_to_floor(kind, name, read(entry.folder), read(reference.folder), target)
+    gain = compute_pretraining_gap(kind, name, read(entry.folder), read(reference.folder), target)
     write_checked(place, _GAIN.dump_json(gain, by_alias=True, exclude_unset=True))
     return gain
 
@@ -204,16 +204,22 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
         people=run.cohort.people,
         rows={target: _build_method_row(entry, target, answers[target]) for target in entry.targets},
         confound_only={
-            target: tuple(c.name for c in scores.confound_only(target) if c.scores and c.name not in COMPARED)
+            target: tuple(
+                c.name for c in scores.get_confound_only_models(target) if c.scores and c.name not in COMPARED
+            )
             for target in entry.targets
         },
         confirmation_key="" if entry.confound_only_fitted or run.entry is None else digest(build_shared_key(run)),
         parts={target: dict(_list_parts(entry, target)) for target in entry.targets},
         undefined={
-            target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
+            target: {
+                metric: score.undefined or ""
+                for metric, score in scores.get_scores(target).items()
+                if not score.is_defined
+            }
             for target in entry.targets
         },
-        reference_keys=make_reference_keys(run),
+        comparison_keys=make_reference_keys(run),
     )
 
 
@@ -308,7 +314,7 @@ def _list_marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append(why)
     if seeds := explain_refused_seeds(run):
         marks.append(f"seeds {seeds}")
-    if entry.scores.score(target, primary_metric) is None:
+    if entry.scores.get_score(target, primary_metric) is None:
         marks.append(f"{primary_metric} undefined")
     if not entry.files_known:
         marks.append(UNKNOWN_FILES)
@@ -319,21 +325,21 @@ def _list_marks(entry: LeaderboardEntry, target: str) -> list[str]:
 
 def _list_parts(entry: LeaderboardEntry, target: str) -> Iterator[tuple[str, Mapping[str, float]]]:
     """Yield each question with the contributions of groups of subjects to the deciding number."""
-    if association := entry.scores.adjusted(target):
+    if association := entry.scores.get_adjusted(target):
         yield from ((question, association.levels[level].by_group) for question, level in association.questions.items())
 
 
 def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswers) -> Row:
     """Build the row of an entry's method on a target, without its rank."""
     run, primary_metric = entry.run, entry.scores.primary_metrics[target]
-    gain = entry.scores.calibration_gain(target)
+    gain = entry.scores.get_calibration_gain(target)
     best = least_gain(gain, primary_metric) if gain else None
     return Row(
         id=run.id,
         subjects=run.cohort.size,
         primary_metric=primary_metric,
-        score=entry.scores.score(target, primary_metric),
-        scores={name: entry.scores.score(target, name) for name in SECONDARY_METRICS if name != primary_metric},
+        score=entry.scores.get_score(target, primary_metric),
+        scores={name: entry.scores.get_score(target, name) for name in SECONDARY_METRICS if name != primary_metric},
         seeds=tuple(run.seeds),
         marks=tuple(_list_marks(entry, target)),
         evidence=entry.evidence,
@@ -351,10 +357,10 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
         measurement_units="; ".join(_describe_kept_units(run)),
         answers={} if run.protocol.leaks else {each.question: each for each in answers.answers},
         problem=_describe_problem(entry, target, answers),
-        adjusted=_shorten_analysis(entry.scores.adjusted(target)),
+        adjusted=_shorten_analysis(entry.scores.get_adjusted(target)),
         gain_source=gain.source if gain else "",
         gain=best[1].difference if best else None,
-        borderline=answers.borderline,
+        near_null=answers.near_null,
         time_context=run.time_context,
         audit=format_audit_status(entry.audit),
         cost=run.cost,
@@ -463,9 +469,9 @@ def _list_foreign_plugins(run: Manifest) -> Mapping[str, str]:
 def _list_controls(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
     """Yield the confound-only models that were scored with an entry, whatever its calibration data."""
     primary_metric = entry.scores.primary_metrics[target]
-    for control in entry.scores.confound_only(target):
+    for control in entry.scores.get_confound_only_models(target):
         if control.scores and control.name not in COMPARED:
-            scores = {name: score if score.defined else None for name, score in control.scores.items()}
+            scores = {name: score if score.is_defined else None for name, score in control.scores.items()}
             yield Row(
                 id=entry.run.id,
                 subjects=entry.run.cohort.size,

@@ -53,7 +53,7 @@ from embench.vocabulary import did_you_mean, escape_formula, markdown, table_in_
 QUESTIONS = ("chance", "movement", "protocol_phase")
 """Questions that a leaderboard answers for each method, by their ids in `statistics.answers`."""
 AS_MANY = "number of methods"
-"""Reason why an answer is borderline: chance explains as many."""
+"""Reason why an answer is near_null: chance explains as many."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _count_answers(
     marked = {row.id: row for row in rows if row.is_method}
     for question in QUESTIONS:
         answered = [r for r in rows if _has_answer(r, question)]
-        yes = [row for row in answered if row.word(question) == "yes"]
+        yes = [row for row in answered if row.format_answer(question) == "yes"]
         known = [parts[row.id].get(question, {}) for row in answered]
         if not answered:
             continue
@@ -201,7 +201,7 @@ def _count_answers(
             holds = dict(zip((row.id for row in answered), holds_corrected(known, effects), strict=True))
             few = not by_chance.beyond_luck
             marked |= {
-                row.id: replace(row, corrected=holds[row.id], borderline=(*row.borderline, *([AS_MANY] * few)))
+                row.id: replace(row, corrected=holds[row.id], near_null=(*row.near_null, *([AS_MANY] * few)))
                 for row in yes
             }
     return [marked[row.id] if row.is_method else row for row in rows], counts
@@ -272,7 +272,7 @@ def select_sections(
             raise UsageError(
                 f"no leaderboard has the {name} `{wanted}`",
                 where=f"--{name}",
-                expected=f"one of: {', '.join(known)}" if known else "a folder with published entries (--boards)",
+                expected=f"one of: {', '.join(known)}" if known else "a folder with published entries (--leaderboards)",
                 hint=did_you_mean(wanted, known),
             )
         chosen = [section for section in chosen if getattr(section, name) == wanted]
@@ -529,7 +529,7 @@ def list_models(section: BoardSection) -> list[ModelLine]:
 
 def list_answered_questions(rows: Sequence[Row]) -> list[str]:
     """Return the questions that some of these rows answer, in the order of columns."""
-    return [name for name in _COUNTED if any(row.word(name) for row in rows)]
+    return [name for name in _COUNTED if any(row.format_answer(name) for row in rows)]
 
 
 def get_score_header(section: BoardSection) -> str:
@@ -617,7 +617,7 @@ def _render_section(section: BoardSection) -> Iterator[str]:
         yield render_markdown_table(section.methods, section.protocol, head=get_score_header(section)) + "\n"
     yield from (f"{text}\n" for text in list_notes(section))
     yield from render_models_table(section)
-    if pretrained := [row for row in section.methods if row.pretraining_gains]:
+    if pretrained := [row for row in section.methods if row.pretraining_comparison]:
         yield "Gain from pretraining, over the same network from scratch and over handcrafted features:\n"
         yield "\n".join(_render_gains(row, section.protocol) for row in pretrained) + "\n"
 
@@ -655,7 +655,7 @@ def render_models_table(section: BoardSection) -> Iterator[str]:
 
 def _render_gains(row: Row, folder: str) -> str:
     """Return the line of a list with a row's gains from pretraining; `folder` contains the entries."""
-    gains = row.pretraining_gains.text if row.pretraining_gains else ""
+    gains = row.pretraining_comparison.text if row.pretraining_comparison else ""
     return f"- [{row.id.rpartition('-')[2]}]({folder}/{row.id}), {markdown(f'{row.name}, {row.signals}: {gains}')}"
 
 

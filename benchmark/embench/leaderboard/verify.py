@@ -243,7 +243,7 @@ def _find_omitted_checks(audit: Mapping[str, Any], run: Manifest, scores: Scores
     for check in _ALWAYS - measured.keys():
         yield f"{AUDIT_FILE}: measured: the check {check} is missing, which every audit makes; audit the run again"
     for target in (rule.name for rule in run.card.label_rules if rule.kind == "binary"):
-        if scores.score(target, "ece") and target not in measured.get("calibration", {}):
+        if scores.get_score(target, "ece") and target not in measured.get("calibration", {}):
             yield f"{AUDIT_FILE}: measured.calibration: {target} is missing, which has an ece; audit the run again"
 
 
@@ -265,12 +265,12 @@ def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> I
     for check, names in _SCORES.items():
         for target, figures in measured.get(check, {}).items():
             for name, (metric, part) in names.items():
-                known = getattr(scores.score(target, metric), part, None)
+                known = getattr(scores.get_score(target, metric), part, None)
                 if not _are_equal(figures[name], known):
                     place = f"measured.{check}.{target}.{name}"
                     yield f"{AUDIT_FILE}: {place}: {figures[name]}, but the {metric} of this entry is {known}"
     for target in measured.get("confound_only", {}).keys() & scores.primary_metrics.keys():
-        figures, adjusted = measured["confound_only"][target], scores.adjusted(target)
+        figures, adjusted = measured["confound_only"][target], scores.get_adjusted(target)
         at = adjusted and adjusted.decides
         if (
             not at
@@ -448,7 +448,7 @@ def find_wrong_parts(record: Record) -> Iterator[str]:
     protocol = recorded_protocol(record.run["protocol"])
     if protocol is None or run.protocol.leaks:
         return
-    if any(record.scores.adjusted(target) is None for target in record.scores.primary_metrics):
+    if any(record.scores.get_adjusted(target) is None for target in record.scores.primary_metrics):
         yield "scores.json: adds: the confound analysis was not run; run or score it without `--no-confounds`"
     if "coverage" not in record.scores:
         yield "scores.json: coverage: missing"
@@ -563,7 +563,7 @@ def find_wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
     if digest(recorded.get("label_rules", [])) != rules:
         yield "run.yaml: card.label_rules: not those of card.label_rules_hash"
     try:
-        card = registry.load("dataset", run["dataset"]["name"]).card
+        card = registry.load_plugin("dataset", run["dataset"]["name"]).card
         published = about in protocol_names()
         known = label_rules(card_for_protocol(load_protocol(about), card)) if published else None
     except UsageError:
@@ -726,7 +726,7 @@ def find_wrong_summands(folder: Path, record: Record) -> Iterator[str]:
     if not scored_by_this_revision(record):
         return
     found = {target: primary_metric_summands(record, target) for target in record.scores.primary_metrics}
-    expected = {target: summands.as_json() for target, summands in found.items() if summands}
+    expected = {target: summands.to_dict() for target, summands in found.items() if summands}
     for difference in differences(read_summands(folder), expected):
         yield f"{SUMMANDS_FILE}: {difference}"
 

@@ -180,7 +180,7 @@ def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict
     for target in cohort.targets:
         for seed in run.seeds:
             own = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
-            columns = target.columns if target.traits.several else ["score"]
+            columns = target.columns if target.traits.has_score_per_class else ["score"]
             scores = np.stack([own[c] for c in columns], 1)
             missing = own.rows_with(method=UNPREDICTED)
             scores[missing] = as_scored(own["score"])[missing, None]
@@ -190,7 +190,7 @@ def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict
     judged = "movement" if run.time_context == "unit" and not run.submission else "protocol_phase"
     protocol = resolve_protocol(run)
     studies = make_studies(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
-    parts_of = map(record.scores.adjusted, record.scores.primary_metrics)
+    parts_of = map(record.scores.get_adjusted, record.scores.primary_metrics)
     recorded = [part for part in parts_of if part and (part.placebo or part.placebo_seeds)]
     seeds = recorded[0].placebo_seeds if recorded else ()
     placebo_seeds = seeds or (run.seeds if recorded else ())  # without the name of its seeds, it is of all of them

@@ -19,7 +19,7 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
-from embench.interfaces.recording import Signal, names_in, parse_modality, without_channels
+from embench.interfaces.recording import Signal, parse_modality, remove_channels, split_modality
 from embench.interfaces.units import View
 from embench.planning.parts import Method, Pretraining
 from embench.registry.catalogue import is_object
@@ -30,8 +30,8 @@ def check_parts(method: Method, kind: type[Any]) -> None:
     """Check that encoders read their modalities, that the fusion accepts their number, and that pretrainers fit both.
     Raises UsageError that names the missing capability and plugins that fit. `kind`: class of the fusion."""
     for m, part in method.encoders.items():
-        encoder: type[Encoder] = registry.load("encoder", part.name)
-        missing = [p for p in names_in(m) if registry.known_as(encoder.accepts, p) is None]
+        encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
+        missing = [p for p in split_modality(m) if registry.known_as(encoder.accepts, p) is None]
         if missing:
             readers = [name for name, kind in _load_plugins("encoder") if registry.known_as(kind.accepts, m)]
             raise UsageError(
@@ -47,7 +47,7 @@ def check_parts(method: Method, kind: type[Any]) -> None:
                 expected="an encoder that reads signals or supports joined modalities",
                 hint=f"list the modalities separately: --modalities {m.replace('+', ',')}",
             )
-        if "+" in m and "video" in names_in(m):
+        if "+" in m and "video" in split_modality(m):
             raise UsageError(
                 "a video has no channels to join with other modalities",
                 where=f"modality {m}",
@@ -77,7 +77,7 @@ def check_inputs(method: Method, card: Card) -> None:
     """Check that each encoder can read the dataset's channels of its modality. Raises UsageError where it cannot."""
     counts = {m: len(own.channels) for m, own in card.modalities.items()}
     for m, part in method.encoders.items():
-        encoder: type[Encoder] = registry.load("encoder", part.name)
+        encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
         channels = tuple(
             name
             for each, one in parse_modality(m)
@@ -92,20 +92,20 @@ def check_inputs(method: Method, card: Card) -> None:
                 expected=", ".join(enough)
                 or f"joined modalities with {encoder.min_channels} channels in total, such as ecg+eda",
             )
-        rates = {card.modalities[part].rate for part in names_in(m)}
+        rates = {card.modalities[part].rate for part in split_modality(m)}
         encoder(part.recipe).check_input(m, channels, rates.pop() if len(rates) == 1 else math.nan)
 
 
 def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:
     """Check that a pretrainer fits the encoders and the fusion. Raises UsageError."""
-    pretrainer: type[Pretrainer] = registry.load("pretrainer", step.part.name)
+    pretrainer: type[Pretrainer] = registry.load_plugin("pretrainer", step.part.name)
     if method.inputs == "features":
         raise UsageError(
             f"{method.fusion.short} is fitted on features, and pretraining does not change them",
             where=f"--pretrainer {step.part.short}",
         )
     for m in method.find_trained_modalities(step):
-        instance: Encoder = registry.load("encoder", method.encoders[m].name)(method.encoders[m].recipe)
+        instance: Encoder = registry.load_plugin("encoder", method.encoders[m].name)(method.encoders[m].recipe)
         if what := _find_missing(pretrainer, instance):
             raise UsageError(
                 f"pretrainer {step.part.short} requires {what}, but encoder {method.encoders[m].short} does not "
@@ -163,9 +163,9 @@ def _accepts(fusion: type[Fusion], modalities: int) -> bool:
 
 def _load_plugins(kind: str) -> Iterator[tuple[str, Any]]:
     """Yield name and class of every plugin of a kind that can be loaded."""
-    for name in registry.names(kind):
+    for name in registry.list_plugins(kind):
         with suppress(PluginError):
-            yield name, registry.load(kind, name)
+            yield name, registry.load_plugin(kind, name)
 
 
 def _format_offer(what: str, names: Sequence[str]) -> str:
@@ -384,7 +384,9 @@ def _has_bundled_view(part: Part, preset: str, dataset: str) -> bool:
     """Return True if the view is that of a bundled encoder's recipe."""
     if registry.find("encoder", part.name).package != registry.BUNDLED:
         return False
-    return bool(registry.load("encoder", part.name).recipes[preset].on(dataset).view == part.recipe.view)
+    return bool(
+        registry.load_plugin("encoder", part.name).recipes[preset].apply_dataset(dataset).view == part.recipe.view
+    )
 
 
 def list_inputs(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
@@ -437,9 +439,9 @@ def _find_input_form(encoder: Encoder, m: str, store: Store, length_s: float) ->
     if encoder.reads == "signal":
         return hz, len(channels)
     noise = np.random.default_rng(0).standard_normal((len(channels), max(1, round(length_s * hz))))
-    unit = "+".join(store.modalities[part].unit for part in names_in(m))
+    unit = "+".join(store.modalities[part].unit for part in split_modality(m))
     with suppress(Exception):  # plugin boundary; a refusal is reported when the run reads the signal
-        made = encoder.stream(Signal(noise.astype(np.float32), hz, channels, unit, modality=without_channels(m)))
+        made = encoder.stream(Signal(noise.astype(np.float32), hz, channels, unit, modality=remove_channels(m)))
         return float(made.rate), len(made.channels)
     return None, None
 

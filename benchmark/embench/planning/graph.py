@@ -28,7 +28,7 @@ from embench.engine.stage import (
     without_rule,
 )
 from embench.files import cached
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
 from embench.protocols import NO_CALIBRATION, Fold, Given, Protocol, Slices
@@ -143,7 +143,7 @@ def make_role_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence
 def make_task(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the parts of recordings that have any of the modalities, as task arrays."""
     sensors = [set(entry.spans) for entry in cohort.store.recordings]
-    sensed = [s for s in segments if any(set(names_in(m)) <= sensors[s[0]] for m in which)]
+    sensed = [s for s in segments if any(set(split_modality(m)) <= sensors[s[0]] for m in which)]
     recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
     return {
         "recording": np.array(recording, np.int64),
@@ -162,7 +162,7 @@ def make_labelled_task(cohort: Cohort, which: Sequence[str]) -> dict[str, np.nda
     index = [
         i
         for i in cohort.positions
-        if np.isfinite(labels[i]).any() and any(set(names_in(m)) <= sensors[at[i]] for m in which)
+        if np.isfinite(labels[i]).any() and any(set(split_modality(m)) <= sensors[at[i]] for m in which)
     ]
     role = np.full(len(index), TRAIN, np.int64)
     return {**cohort.arrays(index), "role": role, "y": labels[index], **make_all_units(cohort)}

@@ -59,17 +59,17 @@ def resolve_names(request: Request, card: Card, available: Sequence[str], device
         )
     modalities = choose_modalities(request, card, available)
     names = assign(request.encoders, modalities, "encoder")
-    plugins = {name: registry.load("encoder", name) for name in names.values()}
+    plugins = {name: registry.load_plugin("encoder", name) for name in names.values()}
     fusion_name = request.fusion or ("single" if len(modalities) == 1 else None)
     if fusion_name is None:
         joined = "+".join(name for name in modalities if name != "video")
         raise UsageError(
             f"{len(modalities)} modalities ({', '.join(modalities)}) require a fusion, and none is named",
             where="--fusion",
-            expected=f"one of {', '.join(name for name in registry.names('fusion') if name != 'single')}",
+            expected=f"one of {', '.join(name for name in registry.list_plugins('fusion') if name != 'single')}",
             hint=f"for one network on all channels: --modalities {joined}",
         )
-    kind = registry.load("fusion", fusion_name)
+    kind = registry.load_plugin("fusion", fusion_name)
     joins: Any = "estimator" if issubclass(kind, Estimator) else kind.inputs
     has_features = all("features" in plugin.offers for plugin in plugins.values())
     inputs: Any = "hidden" if joins == "hidden" else "tokens"
@@ -133,17 +133,17 @@ def _parse_modality(modality: str) -> tuple[tuple[str, str | None], ...]:
 def _load_part(kind: str, name: str, preset: str, dataset: str) -> Part:
     """Return a plugin with its recipe `preset` for a dataset. Raises UsageError if it has no such recipe."""
     entry = registry.find(kind, name)
-    plugin = registry.load(kind, name)
+    plugin = registry.load_plugin(kind, name)
     if preset not in plugin.recipes:
         raise UsageError(
             f"{kind} {name} has no recipe `{preset}`", where="--recipe", expected=", ".join(plugin.recipes)
         )
-    return Part(entry.full_name, registry.code_identity(kind, name), plugin.recipes[preset].on(dataset))
+    return Part(entry.full_name, registry.code_identity(kind, name), plugin.recipes[preset].apply_dataset(dataset))
 
 
 def _pin_part(part: Part) -> Part:
     """Return an encoder's part with the libraries and assets of its recipe."""
-    encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
+    encoder: Encoder = registry.load_plugin("encoder", part.name)(part.recipe)
     versions = {name: installed_version(name) for name in encoder.libraries}
     if encoder.reads == "clips":
         versions |= decoder_versions()
@@ -173,7 +173,7 @@ def _plan_steps(text: str, modalities: Sequence[str], preset: str, dataset: str,
             expected=", ".join(modalities),
         )
     part = _load_part("pretrainer", name, preset, dataset)
-    pretrainer = registry.load("pretrainer", name)
+    pretrainer = registry.load_plugin("pretrainer", name)
     if pretrainer.labels == "source" and source is None:
         raise UsageError(
             f"{name} learns from the labels of another dataset, and no dataset is named",
@@ -219,8 +219,8 @@ def _find_sources(text: str, source: str, request: Request) -> tuple[tuple[Sourc
 
 def _suggest_dataset(dataset: str) -> str:
     """Return the name of another dataset that has labels."""
-    others = (name for name in registry.names("dataset") if name.partition("/")[0] != dataset.partition("/")[0])
-    return next((name for name in others if registry.load("dataset", name).card.targets), "DATASET")
+    others = (name for name in registry.list_plugins("dataset") if name.partition("/")[0] != dataset.partition("/")[0])
+    return next((name for name in others if registry.load_plugin("dataset", name).card.targets), "DATASET")
 
 
 def replace_paths(text: str, data_root: Path | None) -> str:

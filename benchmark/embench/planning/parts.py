@@ -14,7 +14,7 @@ from embench import registry
 from embench.data.cohort import Cohort
 from embench.data.find import Source
 from embench.engine.stage import Part
-from embench.errors import UsageError, faults
+from embench.errors import UsageError, list_faults
 from embench.files import parse_yaml, snapshot
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import Target, View
@@ -236,7 +236,7 @@ def _validate(record: type[Any], field: str, value: Any, setting: str) -> Any:
         fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
     except ValidationError as error:
         choices = get_args(hint) if get_origin(hint) is Literal else ()
-        message = faults(error)[0].what
+        message = list_faults(error)[0].what
         raise UsageError(
             f"{value!r} is not valid: {message[:1].lower()}{message[1:]}",
             where=f"--set {setting}",
@@ -277,7 +277,7 @@ def check_losses(method: Method, targets: Sequence[Target], settings: Sequence[s
             continue
         if not values:
             raise UsageError(
-                f"`loss` applies to continuous targets only, and {targets[0].name} has {targets[0].traits.words}",
+                f"`loss` applies to continuous targets only, and {targets[0].name} has {targets[0].traits.plural}",
                 where=f"--set {setting}",
                 expected="a continuous target; for class targets use class_weight",
             )

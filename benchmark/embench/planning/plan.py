@@ -386,7 +386,7 @@ class Plan:
     def config(self) -> dict[str, Any]:
         """All settings that determine the run's numbers, as plain values."""
         parts = {
-            name: {"plugin": part.name, "code": part.code, **part.recipe.mapping(), **part.grounds}
+            name: {"plugin": part.name, "code": part.code, **part.recipe.to_mapping(), **part.grounds}
             for name, part in self.method.parts()
         }
         return {
@@ -527,7 +527,7 @@ class Plan:
         if self.protocol.split.deal == "balanced":
             seeds = {"seeds": None, "partitions": "balanced"}
         more = {**vars(self.request), **seeds}
-        return found.as_json() | ({"command": format_command(more)} if found.seeds else {})
+        return found.to_dict() | ({"command": format_command(more)} if found.seeds else {})
 
 
 def default_workers(devices: Collection[str]) -> int:
@@ -709,22 +709,22 @@ def _check_videos(cohorts: Iterable[Cohort], method: Method) -> None:
 def list_clip_encoders(cohort: Cohort, method: Method) -> Iterator[tuple[str, Encoder]]:
     """Yield the modalities of a cohort whose encoders read videos, with these encoders."""
     for m, part in method.encoders.items():
-        encoder = registry.load("encoder", part.name)(part.recipe)
+        encoder = registry.load_plugin("encoder", part.name)(part.recipe)
         if encoder.reads == "clips" and m in cohort.store.modalities:
             yield m, encoder
 
 
 def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
     """Refuse targets of a kind that the method's estimator does not predict, or that it refuses itself."""
-    plugin = registry.load("fusion", method.fusion.name)
+    plugin = registry.load_plugin("fusion", method.fusion.name)
     kinds = plugin.kinds
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]
         usual = "logreg" if unfit[0].traits.has_classes else "ridge"
         raise UsageError(
-            f"{method.fusion.short} cannot predict {unfit[0].traits.words}, and {unfit[0].name} requires this",
+            f"{method.fusion.short} cannot predict {unfit[0].traits.plural}, and {unfit[0].name} requires this",
             where=f"--fusion {method.fusion.short}",
-            expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
+            expected=f"targets of {' or '.join(about.plural for kind, about in KINDS.items() if kind in kinds)}",
             hint=f"--target {','.join(fitting)}" if fitting else f"choose another fusion: --fusion {usual}",
         )
     for target in targets:

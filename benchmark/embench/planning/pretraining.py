@@ -111,7 +111,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
             where="--pretrainer",
             expected="the name of a pretrainer; name the data in --corpus and the modalities in --modalities",
         )
-    alone = registry.load("pretrainer", pretrainer).scope == "encoder"
+    alone = registry.load_plugin("pretrainer", pretrainer).scope == "encoder"
     request = replace(
         request,
         dataset=names[0],
@@ -190,16 +190,16 @@ def add_comparisons(request: Request) -> PretrainedSet:
     if request.tuned:
         raise UsageError(
             "settings tuned for a pretrained method do not apply to its from-scratch and feature comparison",
-            where=f"--floors, --tuned {request.tuned}",
-            expected="--floors without --tuned",
+            where=f"--pretraining-comparison, --tuned {request.tuned}",
+            expected="--pretraining-comparison without --tuned",
         )
     stated, protocol, card = resolve_rules(request)
     method = resolve_method(stated, card, list(card.modalities), resolve_device(request.device))
     before = find_pretrained_parts(stated, method)
     if not before:
         raise NothingPretrained(
-            "--floors requires a pretrained encoder or a pretrainer, and this method has neither",
-            where="--floors",
+            "--pretraining-comparison requires a pretrained encoder or a pretrainer, and this method has neither",
+            where="--pretraining-comparison",
             expected="encoder weights (--set encoder.build.weights=..), --pretrained or --pretrainer",
         )
     settings, words = _choose_training(request, method, protocol)
@@ -228,7 +228,7 @@ def split_pretrained(requests: Iterable[Request]) -> tuple[list[PretrainedSet], 
             plain, last = [*plain, request], error
     if last is not None and not found:
         raise last
-    return found, list(dict.fromkeys([*(each for floors in found for each in floors.requests), *plain]))
+    return found, list(dict.fromkeys([*(each for comparison in found for each in comparison.requests), *plain]))
 
 
 def find_pretrained_parts(request: Request, method: Method) -> list[str]:

@@ -30,8 +30,8 @@ from embench.engine.stage import Part
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
-from embench.interfaces.pretraining_data import PretrainingData, Saw
-from embench.interfaces.recording import names_in
+from embench.interfaces.pretraining_data import DataUse, PretrainingData
+from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target
 from embench.planning.graph import make_source_spec
 from embench.planning.method import choose_modalities
@@ -133,13 +133,13 @@ class Weights:
 def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
     """Return modality -> known training data of the weights that its encoder includes; None if unknown."""
     return {
-        m: registry.load("encoder", part.name)(part.recipe).pretraining_data()
+        m: registry.load_plugin("encoder", part.name)(part.recipe).pretraining_data()
         for m, part in method.encoders.items()
         if part.assets
     }
 
 
-def find_seen(data: PretrainingData | None, dataset: str) -> Saw:
+def find_seen(data: PretrainingData | None, dataset: str) -> DataUse:
     """Return which data of a dataset's subjects weights were trained on, from their training `data` (None: unknown)."""
     return "undisclosed" if data is None else data.look_up(re.split("[/:]", strip_variant(dataset))[-1])
 
@@ -228,7 +228,7 @@ def randomise_weights(request: Request, card: Card) -> Request:
 
 def _accepts_weights(encoder: str) -> bool:
     """Return True if an encoder has the setting `build.weights`."""
-    return any("weights" in recipe.build for recipe in registry.load("encoder", encoder).recipes.values())
+    return any("weights" in recipe.build for recipe in registry.load_plugin("encoder", encoder).recipes.values())
 
 
 def check_used(request: Request, method: Method) -> None:
@@ -584,8 +584,10 @@ def _find_learned_channels(
     known: tuple[Channel, ...] = ()
     entry = next((e for e in registry.entries("dataset") if e.full_name == started.dataset and not e.broken), None)
     if entry:
-        card = registry.load("dataset", entry.full_name).card
-        known = _find_card_channels(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
+        card = registry.load_plugin("dataset", entry.full_name).card
+        known = (
+            _find_card_channels(entry.full_name, card, m) if set(split_modality(m)) <= card.modalities.keys() else ()
+        )
     if not names:
         return channels_read(site, m, part, known) if known else ()
     kinds = [channel.modality for channel in current] if len(current) == len(names) else [m] * len(names)
@@ -655,7 +657,7 @@ def _is_same_target(one: Target, other: Target) -> bool:
 
 
 def _describe_target(target: Target) -> str:
-    words = target.traits.words_of_one.format(n=target.n)
+    words = target.traits.singular.format(n=target.n)
     scale = None if target.traits.has_classes else target.scale
     return f"{words} of {scale[0]:g} to {scale[1]:g}" if scale else words
 

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from embench.errors import DataError, Fault, UsageError, breaks_schema
+from embench.errors import DataError, Fault, UsageError, describe_faults
 from embench.files import MOST_YAML, cached, parse_yaml, read_text
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
@@ -410,9 +410,9 @@ class Protocol(_Rules):
         if self.primary_metric == "by_design":
             shared = "crossed_moment" if moments else "crossed"
             held = {"fixed_order": "crossed_matched", "shared_stimuli": shared, "free": "within"}[design]
-            return f"{traits.share}_{held}"
+            return f"{traits.ranking_family}_{held}"
         if self.primary_metric == "auroc_within":
-            return traits.without_clock if design == "fixed_order" else traits.within
+            return traits.time_metric if design == "fixed_order" else traits.within_metric
         return self.primary_metric
 
 
@@ -498,7 +498,7 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
             return Protocol.model_validate(part["rules"], strict=False)
         except ValidationError as error:
             found = [_to_fault(dict(fault))[0] for fault in error.errors()]
-            what = breaks_schema("the record's protocol", found)
+            what = describe_faults("the record's protocol", found)
             raise DataError(what, where="run.yaml, protocol.rules", expected="rules as written by embench") from error
     known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
     return known if known is not None and known.hash == part.get("hash") else None
@@ -554,7 +554,7 @@ def _usage_error(error: ValidationError, path: Path) -> UsageError:
     """Return one error for all wrong fields: the first in the primary metric, the others below."""
     found, expected = zip(*(_to_fault(dict(fault)) for fault in error.errors()), strict=True)
     return UsageError(
-        breaks_schema("the protocol", found),
+        describe_faults("the protocol", found),
         where=f"{path}, {', '.join(dict.fromkeys(fault.field for fault in found))}",
         expected="; ".join(dict.fromkeys(expected)),
     )

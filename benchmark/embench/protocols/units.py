@@ -239,7 +239,7 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
         for row, values in zip(
             where, _values_in_units([units[row] for row in where], labels[recording], rule), strict=True
         ):
-            summary, label = rule.summary(values), rule(values) if known else None
+            summary, label = rule.summarise(values), rule(values) if known else None
             raw[row] = np.nan if summary is None else summary
             made[row] = np.nan if label is None else label
     return raw, made
@@ -286,7 +286,7 @@ def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> Labe
     recordings = np.array([unit.recording for unit in units], dtype=np.str_)[known]
     _, which = np.unique(recordings, return_inverse=True)
     means = np.bincount(which, weights=raw[known]) / np.bincount(which)
-    return rule.fitted(float(means.mean()))
+    return rule.fit(float(means.mean()))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`embench.grid`, `tune` and `baselines`: several runs planned and compared together."""
+"""`embench.run_grid`, `tune` and `baselines`: several runs planned and compared together."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from embench.sets.running import (
     run_rows,
 )
 from embench.sets.table import board_cells, board_notes, board_panels, board_rows, draw_board, model_cells
-from embench.statistics.gains import gaps_of
+from embench.statistics.gains import collect_pretraining_gaps
 from embench.statistics.result import Result
 
 if TYPE_CHECKING:
@@ -47,28 +47,29 @@ if TYPE_CHECKING:
 
     Method: TypeAlias = AnyEncoder | AnyFusion | DataFrame | Result | Path
     from embench.python.running import AnyPretrainer
-    from embench.runs.tuning import Tuned
+    from embench.runs.tuning import TuningResult
 
     Encoders: TypeAlias = AnyEncoder | Mapping[str, AnyEncoder]
     Values: TypeAlias = str | float | Sequence[str | float | None] | None
 
 
-# `embench.baselines`: a method, given by name, as an object or as predictions, next to the methods of a set.
+# `embench.run_baselines`: a method, given by name, as an object or as predictions, next to the methods of a set.
 
 _WIDTH = 100
 """Characters in a line of a printed table."""
 
 
 @dataclass(frozen=True, repr=False)
-class BaselineBoard:
-    """Methods next to each other and to confound-only models, as returned by `embench.baselines` and `embench.grid`.
+class ResultTable:
+    """Methods next to each other and to confound-only models, as returned by `embench.run_baselines` and
+    `embench.run_grid`.
 
     Args:
         rows: see `to_pandas`.
         results: results of all runs, those of the user's methods first.
         failures: run -> why it failed.
         unfit: row of the set -> why it cannot be run on the dataset.
-        floors: for `embench.grid(floors=True)`, (pretrained run, target) -> the `gaps` to the same network from scratch
+        pretraining_comparison: for `embench.run_grid(pretraining_comparison=True)`, (pretrained run, target) -> the `gaps` to the same network from scratch
             and to handcrafted features, and their `texts`.
     """
 
@@ -76,33 +77,33 @@ class BaselineBoard:
     results: Sequence[Result]
     failures: Mapping[str, EmbenchError] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
-    floors: Mapping[tuple[str, str], PretrainingGains] = field(default_factory=dict)
+    pretraining_comparisons: Mapping[tuple[str, str], PretrainingGains] = field(default_factory=dict)
 
     @property
     def answers(self) -> list[str]:
-        """Sentences for each target. For `embench.baselines`: whether the best of the user's methods is better than the
-        best baseline method, and whether its scores are associated with the label given time and movement. For
-        `embench.grid`: whether each run differs from the first, or why that is not known."""
+        """Sentences for each target. For `embench.run_baselines`: whether the best of the user's methods is better than
+        the best baseline method, and whether its scores are associated with the label given time and movement. For
+        `embench.run_grid`: whether each run differs from the first, or why that is not known."""
         why = dict.fromkeys(row["not_compared"] for row in self.rows if row["role"] == "method")
         return [*self._sentences, *(f"No differences: {reason}." for reason in why if reason)]
 
     @property
     def _sentences(self) -> list[str]:
-        return [row["answer"] for row in self.rows if "answer" in row and (row["role"] != "own" or row["best"])]
+        return [row["answer"] for row in self.rows if "answer" in row and (row["role"] != "user" or row["best"])]
 
     def to_pandas(self) -> DataFrame:
         """Return a row for each method and confound-only model.
 
-        - `role`: `own`, `baseline` or `control`; `method` for the runs of a grid. `best`: whether it is the best of its
-          role.
+        - `role`: `user`, `baseline` or `confound_only`; `method` for the runs of a grid. `best`: whether it is the best
+          of its role.
         - `method`, `label`, `sensors`: the name with settings, the name without varied settings, and the modalities
           read.
         - A column for each varied setting, under its path: `encoder.view.length_s`.
-        - `dataset`, `protocol`, `target`, `metric`; `exploratory`: whether the metric replaces an undefined primary
+        - `dataset`, `protocol`, `target`, `metric`; `is_substitute`: whether the metric replaces an undefined primary
           metric.
         - `mean` with the ends `low` and `high` of its 95 % interval. `constant`: whether a confound-only model has this
           score by construction.
-        - `above_chance`, `finding`, `finding_evidence`: the answers whether scores are above chance, and associated
+        - `above_chance`, `movement`, `movement_evidence`: the answers whether scores are above chance, and associated
           with the label given time and movement.
         - `reference`: whether differences are from this row: the first run of a grid, else the best. `from_reference`:
           the paired difference, with its ends; `p`, Holm-corrected over `comparisons`; `over`: the paired units.
@@ -152,7 +153,7 @@ class BaselineBoard:
 
     @property
     def _notes(self) -> list[str]:
-        compared = [f"{run}, {target}: {found.text}" for (run, target), found in self.floors.items()]
+        compared = [f"{run}, {target}: {found.text}" for (run, target), found in self.pretraining_comparisons.items()]
         failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
         generated = ["synthetic data: these numbers say nothing about real subjects"]
         is_synthetic = any(row["synthetic"] for row in self.rows)
@@ -160,11 +161,11 @@ class BaselineBoard:
 
 
 @from_python
-def baselines(
+def run_baselines(
     dataset: str,
-    with_: Method | Sequence[Method] = (),
+    methods: Method | Sequence[Method] = (),
     *,
-    set: str = "features-v1",  # noqa: A002  the option is called so
+    baseline_set: str = "features-v1",
     level: SetLevel = "core",
     tune: int | None = None,
     modalities: Texts | None = None,
@@ -181,17 +182,18 @@ def baselines(
     workers: int | None = None,
     dry_run: bool = False,
     progress: bool = True,
-) -> BaselineBoard | DryRun:
+) -> ResultTable | DryRun:
     """Run the methods of a set on a dataset, and the user's methods next to them; print a line for each on stderr.
 
     Finished runs in the folder of runs are read again, so repeat an interrupted call to resume.
 
     Args:
         dataset: see `embench.run`, as for all arguments that are not explained here.
-        with_: the user's methods, one or several: scikit-learn estimators or Pipelines, and classes of estimators,
-            which are fitted to the features `handcrafted`; encoders, such as `embench.network` makes; names of plugins,
-            or `FILE.py:Class`; predictions, as `embench.score` takes them; results of `embench.run`, or their folders.
-        set: name of a baseline set, or a YAML file; `embench list baselines` lists them.
+        methods: the user's methods, one or several: scikit-learn estimators or Pipelines, and classes of estimators,
+            which are fitted to the features `handcrafted`; encoders, such as `embench.make_encoder` makes; names of
+            plugins, or `FILE.py:Class`; predictions, as `embench.score` takes them; results of `embench.run`, or their
+            folders.
+        baseline_set: name of a baseline set, or a YAML file; `embench list baselines` lists them.
         level: `core`, `extended` or `full`; each contains the previous ones.
         tune: also tune each row of the set, by this number of trials on validation subjects.
         hours: do not start rows whose forecast exceeds this number of hours.
@@ -202,18 +204,18 @@ def baselines(
         UsageError, DataError: no row fits, or the data cannot be used. CheckFailed: a method does not conform; nothing
             was trained.
     """
-    given = list(with_) if isinstance(with_, list | tuple) else [with_]
+    given = list(methods) if isinstance(methods, list | tuple) else [methods]
     seeds = ",".join(map(str, seeds)) if isinstance(seeds, list | tuple) else seeds
     names: tuple[str, ...] = ("modalities", "target", "protocol", "recipe", "seeds", "partitions", "device")
     names = (*names, "data_root", "runs", "dev", "workers")
     local = locals()
     request = make_request(dataset=dataset, **{name: local[name] for name in names})
     options = {name: getattr(request, name) for name in ("targets", *names) if name != "target"}
-    found = find_set(set)
+    found = find_set(baseline_set)
     scored = [method for method in given if _is_scored(method)]
     plugins = [("encoder" if hasattr(each, "accepts") else "fusion", each) for each in given if not _is_scored(each)]
-    methods = [str(plugin_name(kind, each)) for kind, each in plugins]  # objects are stored for worker processes
-    rows = [*build_user_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
+    named = [str(plugin_name(kind, each)) for kind, each in plugins]  # objects are stored for worker processes
+    rows = [*build_user_rows(named, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
     with Steps("subjects", "verified") if progress else nullcontext() as steps:
         check_readable(dataset, request.data_root, steps)
     finished = [] if dry_run else [_load_scored(method, dataset, options) for method in scored]
@@ -226,9 +228,9 @@ def baselines(
         check_user_methods(able, watch)
         done = run_rows(able, hours=hours, progress=watch, print_line=bar.line if bar else lambda _: None)
     every = [*finished, *map(remember_own, done.results)]
-    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
+    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "user"}
     reasons = {row.title: row.reason for row in unfit}
-    return BaselineBoard(board_rows(every, mine), every, done.failures, reasons)
+    return ResultTable(board_rows(every, mine), every, done.failures, reasons)
 
 
 def _as_html(cells: Sequence[Mapping[str, str]]) -> str:
@@ -252,13 +254,13 @@ def _load_scored(method: Any, dataset: str, options: Mapping[str, Any]) -> Resul
         return remember_own(load_user_result(str(path), dataset, options))
 
 
-# `embench.grid` and `embench.tune`: a run for each combination of values, and settings that each fold chooses.
+# `embench.run_grid` and `embench.tune`: a run for each combination of values, and settings that each fold chooses.
 
 _PLUGINS = ("encoder", "pretrainer", "fusion")
 
 
 @from_python
-def grid(
+def run_grid(
     *,
     dataset: Texts,
     encoder: Encoders | Sequence[Encoders],
@@ -285,12 +287,12 @@ def grid(
     pretrained: Texts | None = None,
     workers: int | None = None,
     observer: Texts = (),
-    floors: bool = False,
+    pretraining_comparison: bool = False,
     executor: str = "local",
     cluster: Mapping[str, str] | None = None,
     dry_run: bool = False,
     progress: bool = True,
-) -> BaselineBoard | list[DryRun]:
+) -> ResultTable | list[DryRun]:
     """Run all combinations of several values of its arguments; stages that runs share are computed once.
 
     A list holds several values, one for each run, for any argument except `seeds`, `device`, `observer` and folders;
@@ -301,13 +303,14 @@ def grid(
         modalities: `["eda", "ecg"]` are two runs, `"eda,ecg"` is one run on both.
         set: settings with their values, as in `{"encoder.lr": [1e-4, 1e-3]}`.
         drop: also `each` and `all`.
-        floors: also train the networks of pretrained runs from scratch and at random, and run handcrafted features.
+        pretraining_comparison: also train the networks of pretrained runs from scratch and at random, and run
+            handcrafted features.
         executor: executor of the stages: `local`, `slurm` or `ray`; `cluster`: its options.
         dry_run: train nothing, and return the plan of each run.
 
     Returns:
         A board, which prints as a table. Differences are from the first run: the first value of each list. It has
-            `to_pandas()`, `answers`, `results`, `floors`, and `failures`, which names failed runs.
+            `to_pandas()`, `answers`, `results`, `pretraining_comparisons`, and `failures`, which names failed runs.
 
     Raises:
         UsageError, DataError: a run cannot be planned; nothing was trained.
@@ -318,7 +321,7 @@ def grid(
     asked = [make_request(**shared, **point) for point in list_grid_points({k: v for k, v in axes.items() if v})]
     check_names(asked)
     points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
-    requests = split_pretrained(points)[1] if floors else points
+    requests = split_pretrained(points)[1] if pretraining_comparison else points
     from embench.runs import run as runner  # imports torch, which is slow, so wrong arguments are refused before
 
     with Progress(()) if progress else nullcontext() as bar:
@@ -329,9 +332,9 @@ def grid(
             return [DryRun(document, tuple(run_plan(document))) for document in documents]
         done = runner.grid(requests, executor, progress=watch, options=dict(cluster or {}))
     results = [remember_own(result) for result in done.results]
-    gaps = gaps_of([read_record(result.folder) for result in results]) if floors else []
-    compared = {(record.run["id"], target): found for record, target, found in gaps}
-    return BaselineBoard(board_rows(results, reference="first"), results, done.failures, floors=compared)
+    records = [read_record(result.folder) for result in results] if pretraining_comparison else []
+    compared = {(record.run["id"], target): found for record, target, found in collect_pretraining_gaps(records)}
+    return ResultTable(board_rows(results, reference="first"), results, done.failures, pretraining_comparisons=compared)
 
 
 _SHARED = ("seeds", "partitions", "device", "data_root", "runs", "dev", "confounds", "workers", "observer")
@@ -388,7 +391,7 @@ def tune(
     train_dataset: str | None = None,
     workers: int | None = None,
     progress: bool = True,
-) -> Tuned:
+) -> TuningResult:
     """Choose the settings of a method in each fold, on its validation subjects only.
 
     To test the choices, call `embench.run(..., tuned=found.file)` with the same arguments.

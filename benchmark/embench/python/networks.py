@@ -208,7 +208,7 @@ class AtRate(Encoder):
 
 
 class GivenNetwork(AtRate):
-    """Base of the classes of `embench.network`: `make(channels, samples)` returns a network that maps windows to one
+    """Base of the classes of `embench.make_encoder`: `make(channels, samples)` returns a make_encoder that maps windows to one
     token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
 
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
@@ -272,7 +272,7 @@ class GivenWindows(nn.Module):
         return found[0] if found else "forward"
 
 
-def network(
+def make_encoder(
     make: MakeNetwork,
     *,
     window_s: float | None = None,
@@ -322,7 +322,7 @@ def network(
         found = f"a network that exists already ({type(make).__name__})" if callable(make) else type(make).__name__
         what = f"{found}: every fold and seed must start from new weights"
         expected = "a function make(channels, samples) that returns a new torch.nn.Module"
-        hint = f"embench.network(lambda channels, samples: {type(make).__name__}(...))"
+        hint = f"embench.make_encoder(lambda channels, samples: {type(make).__name__}(...))"
         raise UsageError(what, where="make=", expected=expected, hint=hint)
     if class_weight not in ("balanced", "none"):
         raise UsageError(f"class_weight is {class_weight!r}", where="class_weight=", expected="'balanced' or 'none'")
@@ -331,14 +331,14 @@ def network(
         lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=cast("Any", class_weight),
         view=view_of_lengths(window_s, step_s, context_s), prepare={} if rate_hz is None else {"rate_hz": rate_hz},
     )  # fmt: skip
-    recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}
+    recipes = {"paper": recipe, "small": recipe, "quick": recipe.replace(epochs=min(epochs, 2))}
     content = {"make": staticmethod(make), "recipes": recipes, "__module__": __name__, "__doc__": make.__doc__}
     if min_channels != 1:
         content["min_channels"] = min_channels
     return type(title, (GivenNetwork,), content)
 
 
-def encoder(
+def configure_encoder(
     given: str | type[Encoder],
     *,
     window_s: float | None = None,
@@ -365,7 +365,7 @@ def encoder(
     """
     from embench import registry
 
-    base: type[Encoder] = registry.load("encoder", given) if isinstance(given, str) else given
+    base: type[Encoder] = registry.load_plugin("encoder", given) if isinstance(given, str) else given
     lengths = {"window": window_s, "context": context_s}
     view = None if window_s is context_s is None else view_of_lengths(window_s, None, context_s)
     recipes = {preset: _with_input(recipe, view, rate_hz) for preset, recipe in base.recipes.items()}
@@ -382,7 +382,7 @@ def encoder(
 
 def _takes_rate(base: type[Encoder], recipe: Recipe) -> bool:
     """Return True if an encoder resamples signals to the rate in its recipe."""
-    read = base(recipe.but(prepare={"rate_hz": 1})).reads
+    read = base(recipe.replace(prepare={"rate_hz": 1})).reads
     return read == "stream" and ("rate_hz" in recipe.prepare or base(recipe).reads == "signal")
 
 
@@ -394,7 +394,7 @@ def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Rec
         name: {**own, **changes, "prepare": {**own.get("prepare", {}), **prepare}}
         for name, own in recipe.datasets.items()
     }
-    return recipe.but(**changes, prepare=prepare, datasets=datasets)
+    return recipe.replace(**changes, prepare=prepare, datasets=datasets)
 
 
 def view_of_lengths(window_s: float | None, step_s: float | None, context_s: float | None) -> View:

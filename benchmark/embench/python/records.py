@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter, signature
-from keyword import iskeyword
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -93,15 +92,15 @@ def _make_interrupt() -> KeyboardInterrupt:
 def in_python(text: str | None) -> str | None:
     """Replace command-line options in a message by arguments of Python; messages with whole commands are unchanged.
 
-    >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("--with"), in_python("embench run --dev")
-    ('seeds=0,x', 'another protocol=', 'with_=', 'embench run --dev')
+    >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("embench run --dev")
+    ('seeds=0,x', 'another protocol=', 'embench run --dev')
     >>> in_python("--set encoder.view.kind=context for the last 30 s")
     'set={"encoder.view.kind": "context"} for the last 30 s'
     """
     if text is None or "embench " in text:
         return text
     text = _SETTING.sub(r'set={"\1": "\2"}', text)
-    return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}{'_' * iskeyword(found[1])}=", text)
+    return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}=", text)
 
 
 # Storage of the user's classes, for example from a notebook: worker processes load them by name.
@@ -245,7 +244,7 @@ def synthesize(
 
 
 @from_python
-def open(folder: str | Path) -> Result:  # noqa: A001  as `PIL.Image.open` is called
+def open_result(folder: str | Path) -> Result:
     """Open the result of an earlier run, of scored predictions, or of a leaderboard entry.
 
     Args:
@@ -329,7 +328,7 @@ def predict(
 
     The score of a unit is the mean over all seeds and folds of the run; `sd` is the standard deviation. The training
     data of the run must be available. `attrs` contains the run's answers and limits as sentences. Own recordings have
-    pseudonyms; `embench.dataset(dataset).pseudonyms()` has their names.
+    pseudonyms; `embench.open_dataset(dataset).pseudonyms()` has their names.
 
     Args:
         run: a result, or the folder of a run.
@@ -407,19 +406,19 @@ def audit(
 
 
 @from_python
-def board(
+def read_leaderboards(
     dataset: str | None = None,
     *,
     protocol: str | None = None,
     target: str | None = None,
-    boards: str | Path = "leaderboards",
+    leaderboards: str | Path = "leaderboards",
 ) -> DataFrame:
     """Return the rows of published leaderboards as a table of pandas, with the fields of `embench leaderboard show
     --columns all`.
 
     Args:
         dataset, protocol, target: select leaderboards; by default all.
-        boards: folder of published entries.
+        leaderboards: folder of published entries.
 
     Raises:
         UsageError: there is no leaderboard of that dataset, protocol or target.
@@ -429,15 +428,17 @@ def board(
     from embench.leaderboard import load_sections
     from embench.leaderboard.tables import flatten_row, select_sections
 
-    if not Path(boards).is_dir():
+    if not Path(leaderboards).is_dir():
         expected = "a folder of published entries, such as `leaderboards` in a clone of the repository"
-        raise UsageError("the folder of leaderboards does not exist", where=f"boards={boards}", expected=expected)
-    sections = select_sections(load_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
+        raise UsageError(
+            "the folder of leaderboards does not exist", where=f"leaderboards={leaderboards}", expected=expected
+        )
+    sections = select_sections(load_sections(Path(leaderboards)), dataset=dataset, protocol=protocol, target=target)
     return pd.DataFrame([flatten_row(section, row) for section in sections for row in section.rows])
 
 
 @from_python
-def dataset(name: str, *, data_root: str | Path | None = None) -> Dataset:
+def open_dataset(name: str, *, data_root: str | Path | None = None) -> Dataset:
     """Return a dataset's reader on its files: `card`, `subjects()` and `recordings(subject)`.
 
     Args:

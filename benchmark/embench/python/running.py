@@ -3,7 +3,7 @@
 >>> import embench
 >>> data = {"dataset": "amigos", "modalities": "eda", "target": "arousal", "seeds": 0}
 >>> run = embench.run(encoder="handcrafted", fusion="logreg", **data)
->>> 0 <= run.scores.score("arousal", "auroc_within").mean <= 1
+>>> 0 <= run.scores.get_score("arousal", "auroc_within").mean <= 1
 True
 >>> from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 >>> other = embench.run(encoder="handcrafted", fusion=LinearDiscriminantAnalysis(), **data)
@@ -118,8 +118,8 @@ def run(
     Plan, expected time and progress are printed on stderr. The same call resumes an interrupted run.
 
     Args:
-        dataset: name of a dataset, or `./FOLDER` of your own data; see `embench.names("dataset")`.
-        encoder: a name for all modalities; a class of encoders, such as `embench.network` makes; or one for each
+        dataset: name of a dataset, or `./FOLDER` of your own data; see `embench.list_plugins("dataset")`.
+        encoder: a name for all modalities; a class of encoders, such as `embench.make_encoder` makes; or one for each
             modality, as in `{"eeg": "cnn_tf", "eda": MyEncoder}` or `["eeg=cnn_tf", "eda=tcn"]`.
         pretrainer: names or classes of pretrainers, in the order in which they run.
         fusion: a name, a class, or a scikit-learn estimator or Pipeline fitted to features; `single` for one modality.
@@ -205,8 +205,8 @@ def benchmark(
 
     Args:
         model: a scikit-learn estimator or Pipeline, fitted to the features of the encoder `handcrafted` of all default
-            modalities that it reads; an encoder, such as `embench.network` makes, on the first default modality that it
-            reads; or the name of either.
+            modalities that it reads; an encoder, such as `embench.make_encoder` makes, on the first default modality
+            that it reads; or the name of either.
         dataset: see `embench.run`, as for all other arguments.
         modalities: modalities instead of these. Several need an encoder that reads them joined, as in `"ecg+eda"`.
         name: name of the model in tables and ids; by default the classes of a pipeline's steps, or the network's.
@@ -215,13 +215,13 @@ def benchmark(
         UsageError, DataError, EmbenchError: as `embench.run`.
     """
     rest: dict[str, Any] = {key: value for key, value in locals().items() if key not in ("model", "modalities", "name")}
-    names = registry.names("encoder")
+    names = registry.list_plugins("encoder")
     is_encoder = model in names if isinstance(model, str) else hasattr(model, "accepts")
     if name is not None:
         model = _rename_model(model, name)
     encoder: Any = model if is_encoder else "handcrafted"
     if modalities is None:
-        kind = registry.load("encoder", encoder) if isinstance(encoder, str) else encoder
+        kind = registry.load_plugin("encoder", encoder) if isinstance(encoder, str) else encoder
         accepts = kind.accepts
         card = make_request(dataset=dataset, protocol=protocol, data_root=data_root).card
         enough = {m for m, own in card.modalities.items() if len(own.channels) >= kind.min_channels}
@@ -293,7 +293,7 @@ def plugin_name(kind: str, value: Any) -> str | None:
             "all folds would train the same weights",
             where=where,
             expected="a function or class that makes a new network for each fold and seed",
-            hint=f"embench.network(lambda channels, samples: {type(value).__name__}(...))",
+            hint=f"embench.make_encoder(lambda channels, samples: {type(value).__name__}(...))",
         )
     cls = value if isinstance(value, type) else type(value)
     if kind == "encoder" and is_estimator_class(cls):
@@ -302,7 +302,7 @@ def plugin_name(kind: str, value: Any) -> str | None:
     if callable(value):  # `benchmark` passes everything that is not an encoder as a fusion
         called = getattr(value, "__name__", type(value).__name__)
         expected = f"a name, or a subclass of {module}.{names[0]}"
-        hint = f"if it makes networks, pass embench.network({called}) as the encoder or to embench.benchmark"
+        hint = f"if it makes networks, pass embench.make_encoder({called}) as the encoder or to embench.benchmark"
         raise UsageError(f"{called} is not a {kind}", where=where, expected=expected, hint=hint)
     raise UsageError(
         f"a {type(value).__name__} is not a {kind}",
@@ -326,7 +326,7 @@ def _describe_object(value: Any) -> str:
         except TypeError:
             text = repr(value)
     elif recipes := hasattr(value, "make") and getattr(value, "recipes", None):
-        text = f"embench.network({value.__name__}): {recipes['paper']}"
+        text = f"embench.make_encoder({value.__name__}): {recipes['paper']}"
     else:
         text = f"class {value.__qualname__}({', '.join(base.__name__ for base in value.__bases__)})"
     return re.sub(r" at 0x[0-9a-f]+", "", text)

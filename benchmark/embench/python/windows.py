@@ -1,11 +1,12 @@
-"""`embench.windows`, `embench.features` and `embench.splitter`: inputs and folds of a run, for the user's own code.
+"""`embench.load_windows`, `embench.compute_features` and `embench.make_splitter`: inputs and folds of a run,
+for the user's own code.
 
 >>> import embench
->>> windows = embench.windows("amigos", modalities="eda", target="arousal", rate_hz=16)
+>>> windows = embench.load_windows("amigos", modalities="eda", target="arousal", rate_hz=16)
 >>> windows.X.shape[1:], len(windows.meta) == len(windows.y) == len(windows.X)
 ((1, 160), True)
->>> fold = windows.folds(seed=0)[0]
->>> x, mask, y = windows.arrays(fold, "train")
+>>> fold = windows.list_folds(seed=0)[0]
+>>> x, mask, y = windows.load_arrays(fold, "train")
 >>> len(x) == len(fold.train)
 True
 """
@@ -36,7 +37,7 @@ from embench.planning.method import choose_modalities, resolve_method
 from embench.planning.plan import default_workers, resolve_rules
 from embench.planning.request import Request, make_request
 from embench.protocols import Fold, Protocol
-from embench.python.networks import network, view_of_lengths
+from embench.python.networks import make_encoder, view_of_lengths
 from embench.python.records import from_python, score_options
 from embench.python.running import plugin_name
 
@@ -169,7 +170,7 @@ class Splitter:
 
 
 class Windows:
-    """Windows of a dataset with their labels and folds, as returned by `embench.windows`.
+    """Windows of a dataset with their labels and folds, as returned by `embench.load_windows`.
 
     Rows are windows, sorted by recording and time. A window of which less than half was recorded is not read by runs:
     it contains zeros and is in no fold.
@@ -228,7 +229,7 @@ class Windows:
     def _present(self) -> np.ndarray:
         return np.asarray(np.stack([own.present for own in self._stored.values()]).any(0))
 
-    def folds(self, seed: int = 0) -> list[FoldRows]:
+    def list_folds(self, seed: int = 0) -> list[FoldRows]:
         """Return the folds of a seed, equal to those of `embench.run(seeds=seed)`."""
         study, found = self._study, []
         for fold in study.cohort.folds(study.protocol, seed):
@@ -250,15 +251,16 @@ class Windows:
         last = np.append(first[1:], len(self._unit))
         return dict(zip(self._unit[first].tolist(), zip(first.tolist(), last.tolist(), strict=True), strict=True))
 
-    def splitter(self, seed: int = 0) -> Splitter:
-        """Return the folds of a seed for scikit-learn, as in `cross_val_score(model, x, y, cv=windows.splitter())`."""
+    def make_splitter(self, seed: int = 0) -> Splitter:
+        """Return the folds of a seed for scikit-learn, as in `cross_val_score(model, x, y,
+        cv=windows.make_splitter())`."""
         return Splitter(self._study, seed, np.where(self._present, self._unit, -1))
 
-    def arrays(self, fold: FoldRows, role: Role) -> Arrays:
+    def load_arrays(self, fold: FoldRows, role: Role) -> Arrays:
         """Return the windows of a role with labels, bit for bit as an encoder in a run receives them.
 
         Args:
-            fold: one of `folds(seed)`.
+            fold: one of `list_folds(seed)`.
             role: `train`, `validation` or `test`. Test windows have no labels (NaN); only `score` reads these.
 
         Raises:
@@ -274,7 +276,7 @@ class Windows:
         return Arrays(self._unwrap_single(x), self._unwrap_single(mask), self._labels(fold, role)[index])
 
     def to_torch(self, fold: FoldRows, role: Role) -> TorchWindows:
-        """Return the windows of `arrays` as a torch dataset with items `(x, mask, y)`, read from disk one by one.
+        """Return the windows of `load_arrays` as a torch dataset with items `(x, mask, y)`, read from disk one by one.
 
         Args:
             fold, role: see `arrays`.
@@ -322,7 +324,7 @@ class Windows:
         if shape != wanted and not (len(columns) == 1 and shape == (len(self), 1)):
             what = f"predictions have the shape {shape}"
             raise UsageError(what, where="predictions=", expected=f"{wanted}, a row for each window")
-        tested = np.concatenate([fold.test for fold in self.folds(seed)])
+        tested = np.concatenate([fold.test for fold in self.list_folds(seed)])
         table = values.reshape(len(self), -1)
         tested = np.sort(tested[np.isfinite(table[tested]).all(1)])
         if not len(tested):
@@ -340,7 +342,7 @@ class Windows:
             group = self.meta["group"].to_numpy()
             if shared := sorted(set(group[fold.train]) & set(group[fold.test])):
                 what = f"{shared[0]} is in the training and in the test part"
-                raise CheckFailed(what, where="fold=", expected="one of `folds(seed)`")
+                raise CheckFailed(what, where="fold=", expected="one of `list_folds(seed)`")
         return np.asarray(getattr(fold, role), np.int64)
 
     def _labels(self, fold: FoldRows, role: str) -> np.ndarray:
@@ -396,7 +398,7 @@ class TorchWindows(Dataset[Any]):
 
 
 @from_python
-def windows(
+def load_windows(
     dataset: str,
     *,
     modalities: Texts | None = None,
@@ -430,7 +432,7 @@ def windows(
             DataError: the data are missing or damaged.
     """
     lengths = {"window_s": window_s, "step_s": step_s, "context_s": context_s}
-    encoder = network(_refuse_network, **lengths, rate_hz=rate_hz, name="windows")
+    encoder = make_encoder(_refuse_network, **lengths, rate_hz=rate_hz, name="windows")
     request = _make_request(dataset, modalities, target, protocol, data_root)
     study, parts = _plan_study(plugin_name("encoder", encoder), request)
     for m, part in parts.items():
@@ -440,7 +442,7 @@ def windows(
 
 
 @from_python
-def features(
+def compute_features(
     dataset: str,
     *,
     encoder: str = "handcrafted",
@@ -458,7 +460,7 @@ def features(
     Args:
         dataset: name of a dataset, or `./FOLDER` of your own data.
         encoder: name of an encoder with features.
-        modalities, target, protocol, data_root: see `embench.windows`.
+        modalities, target, protocol, data_root: see `embench.load_windows`.
 
     Raises:
         UsageError: a name does not exist, or the encoder has no features. DataError: the data are missing or damaged.
@@ -485,7 +487,7 @@ def features(
 
 
 @from_python
-def splitter(
+def make_splitter(
     dataset: str,
     *,
     seed: int = 0,
@@ -498,7 +500,7 @@ def splitter(
     Args:
         dataset: name of a dataset, or `./FOLDER` of your own data.
         seed: each seed has its own folds.
-        target, protocol, data_root: see `embench.windows`.
+        target, protocol, data_root: see `embench.load_windows`.
 
     Raises:
         UsageError: a name does not exist. DataError: the data are missing or damaged.

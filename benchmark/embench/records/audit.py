@@ -117,7 +117,7 @@ class Audit:
         """Severity -> number of findings."""
         return {s: sum(finding.severity == s for _, finding in self.findings) for s in SEVERITIES}
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the content of `audit.json`."""
         content = {
             "version": VERSION,
@@ -126,7 +126,7 @@ class Audit:
             "counts": self.severity_counts,
             "findings": [{"check": name, **asdict(finding)} for name, finding in self.findings],
             "measured": {name: dict(checked.figures) for name, checked in self.checks.items()},
-            "skipped": {name: [why.json() for why in reasons] for name, reasons in self.skipped.items()},
+            "skipped": {name: [why.to_dict() for why in reasons] for name, reasons in self.skipped.items()},
         }
         plain: dict[str, Any] = json.loads(json.dumps(plain_values(content), default=float))
         return plain

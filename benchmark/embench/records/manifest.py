@@ -24,9 +24,9 @@ from pydantic import (
 )
 
 from embench import registry
-from embench.errors import DataError, breaks_schema, faults
+from embench.errors import DataError, describe_faults, list_faults
 from embench.interfaces.kinds import KindName
-from embench.interfaces.pretraining_data import Saw
+from embench.interfaces.pretraining_data import DataUse
 from embench.protocols import describe_leaks, recorded_protocol
 from embench.reasons import Reason, plain_values, read_reason, read_values
 from embench.records import TimeContext
@@ -131,7 +131,7 @@ M = TypeVar("M", bound=BaseModel)
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """Kinds of data of test subjects that pretraining may have seen, from the least to the most."""
-OVERLAP_OF: Mapping[Saw, Overlap] = dict(zip(get_args(Saw), get_args(Overlap), strict=True))
+OVERLAP_OF: Mapping[DataUse, Overlap] = dict(zip(get_args(DataUse), get_args(Overlap), strict=True))
 """What weights saw of a dataset's subjects -> the overlap of a run that tests these subjects."""
 
 Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
@@ -296,7 +296,7 @@ class RuleOfTargetPart(_Part):
 
 
 class CardPart(_Part):
-    """The recorded part of a dataset's card. `steps`: target -> `Target.step_over`, for values in version 3."""
+    """The recorded part of a dataset's card. `steps`: target -> `Target.find_step`, for values in version 3."""
 
     labels_public: Literal["yes", "no", "unknown"]
     fixed_order: bool
@@ -368,7 +368,7 @@ class WeightsPart(_Part):
     licence: Line
     source: Line
     declared: bool
-    saw: Saw
+    saw: DataUse
 
 
 class CostPart(_Part):
@@ -499,9 +499,9 @@ def as_model(kind: type[M], content: Any, what: str, where: str, expected: str |
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        found = faults(error)
+        found = list_faults(error)
         as_written = f"{', '.join(dict.fromkeys(fault.field for fault in found))} as written by embench"
-        raise DataError(breaks_schema(what, found), where=where, expected=expected or as_written) from error
+        raise DataError(describe_faults(what, found), where=where, expected=expected or as_written) from error
 
 
 def check_texts(content: Any, where: str) -> None:

@@ -684,7 +684,7 @@ def _parse_row(
     row: Mapping[str, str], line: int, target: Target, classes: Sequence[str], faults: Faults
 ) -> SubmittedRow | None:
     """Return the line as a row; None where it is faulty."""
-    several, has_classes = target.traits.several, target.traits.has_classes
+    several, has_classes = target.traits.has_score_per_class, target.traits.has_classes
     if several and tuple(classes) != target.columns:
         expected = ", ".join(target.columns)
         faults.add(f"rows are of {target.name}, which has {target.n} classes", line, expected=expected)

@@ -13,10 +13,10 @@ from embench.records.scores import Score
 from embench.records.wording import bare_name, format_score, join_with_and
 from embench.registry import BUNDLED
 
-# PretrainedSet of a pretrained run: what the same network scores without pretraining, and what simple features score.
+# Comparison runs of a pretrained run: what the same network scores without pretraining, and what simple features score.
 #
-# A floor is recognised by what two records say of data, folds and method, never by a flag. The runs that a record has
-# as floors, and what it is a floor of, are digests, since boards compare hundreds of records.
+# A comparison run is recognised by what two records say of data, folds and method, never by a flag. The runs that a
+# record has as comparison runs, and whose it is, are digests, since boards compare hundreds of records.
 
 ReferenceKind = Literal["random_frozen", "scratch", "features"]
 REFERENCE_WORDS: Mapping[ReferenceKind, str] = {

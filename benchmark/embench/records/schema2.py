@@ -139,12 +139,12 @@ def _numbers(value: Any) -> Any:
         return value
     found = {name: _numbers(each) for name, each in _renamed(value, {"shared_variance": "training_overlap"}).items()}
     if isinstance(found.get("undefined"), str):
-        found["undefined"] = translate_reason(found["undefined"]).json()
+        found["undefined"] = translate_reason(found["undefined"]).to_dict()
     if found.get("over") == "subjects and stimuli":
         found["over"] = "subjects_and_stimuli"
     if isinstance(found.get("left_out"), list):
         found["left_out"] = [
-            translate_reason(each).json() if isinstance(each, str) else each for each in found["left_out"]
+            translate_reason(each).to_dict() if isinstance(each, str) else each for each in found["left_out"]
         ]
     return found
 
@@ -374,7 +374,7 @@ def translate_audit(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "findings": [_finding(each, folder) for each in content["findings"]],
         "measured": _measured(content.get("measured", {})),
         "skipped": {
-            _CHECKS.get(check, check): [_skipped(line).json() for line in text.splitlines()]
+            _CHECKS.get(check, check): [_skipped(line).to_dict() for line in text.splitlines()]
             for check, text in content.get("not_asked", {}).items()
         },
     }
@@ -464,7 +464,7 @@ def _adjusted_at(figures: Mapping[str, Any]) -> Any:
 
 def _probe(found: Any) -> Any:
     if not isinstance(found, Mapping):
-        return {"undefined": translate_reason(found).json()}
+        return {"undefined": translate_reason(found).to_dict()}
     (metric,) = found.keys() - {"chance", "folds"}
     return {"metric": metric, "score": found[metric], "chance": found["chance"], "folds": found["folds"]}
 

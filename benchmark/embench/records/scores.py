@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embench import registry
-from embench.errors import DataError, EmbenchError, breaks_schema, faults
+from embench.errors import DataError, EmbenchError, describe_faults, list_faults
 from embench.protocols import MADE_BY_METHOD
 from embench.reasons import Reason
 from embench.records.manifest import SCHEMA, InstalledName, Line, RecordedReason, Word
@@ -45,12 +45,12 @@ class Score(_Part):
     metric: str = Field(default="", repr=False)
 
     @property
-    def defined(self) -> bool:
+    def is_defined(self) -> bool:
         """True where there is a number."""
         return not math.isnan(self.mean)
 
     @property
-    def ends(self) -> tuple[float, float] | None:
+    def interval(self) -> tuple[float, float] | None:
         """The ends of the interval, limited to the metric's range, which t intervals may exceed; None without one."""
         if self.low is None or self.high is None:
             return None
@@ -59,7 +59,7 @@ class Score(_Part):
         least, most = _get_range(self.metric)
         return max(self.low, least), min(self.high, most)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the score as in `scores.json`."""
         return self.model_dump(exclude_unset=True, exclude={"metric"})
 
@@ -69,7 +69,7 @@ def _get_range(metric: str) -> tuple[float, float]:
     if metric.startswith(("auroc", "concordance")):
         return 0.0, 1.0  # shares of comparisons, most of which are no plugins
     try:
-        return registry.load("metric", metric).range
+        return registry.load_plugin("metric", metric).range
     except EmbenchError:
         return -math.inf, math.inf
 
@@ -199,7 +199,7 @@ class ConfoundOnlyModel:
     scores: Mapping[str, Score]
     reason: Reason | None
 
-    def why_undefined(self, metric: str) -> Reason:
+    def explain_undefined(self, metric: str) -> Reason:
         """Return the reason why the model has no such score; empty where it has one."""
         score = self.scores.get(metric)
         return self.reason or (score.undefined or NO_REASON if score else Reason.make("not_computed"))
@@ -240,9 +240,9 @@ class Scores(Mapping[str, Any]):
     ...     },
     ...     "confound_only": {"prior": {"stress": {"auroc": {"mean": 0.5}}}},
     ... })
-    >>> found.score("stress", "auroc").low, found.score("stress", "mcc"), found.why_undefined("stress", "mcc")
-    (0.6, None, 'one class only')
-    >>> [(control.name, control.scores["auroc"].mean) for control in found.confound_only("stress")]
+    >>> found.get_score("stress", "auroc").low, found.explain_undefined("stress", "mcc")
+    (0.6, 'one class only')
+    >>> [(control.name, control.scores["auroc"].mean) for control in found.get_confound_only_models("stress")]
     [('prior', 0.5)]
     """
 
@@ -254,10 +254,10 @@ class Scores(Mapping[str, Any]):
         try:
             self._file = _File.model_validate(self.content)
         except ValidationError as error:
-            found = faults(error)
+            found = list_faults(error)
             fields = ", ".join(dict.fromkeys(fault.field for fault in found))
             raise DataError(
-                breaks_schema("the file of scores", found[:5]),
+                describe_faults("the file of scores", found[:5]),
                 where=f"{where}, {fields[:200]}",
                 expected="as written by embench",
             ) from error
@@ -296,43 +296,43 @@ class Scores(Mapping[str, Any]):
         return sorted(self._file.confound_only)
 
     @classmethod
-    def none(cls, **parts: Any) -> Scores:
+    def make_empty(cls, **parts: Any) -> Scores:
         """Return the scores of a record without predictions, with these `parts` of the content."""
         nothing: dict[str, Any] = {name: {} for name in ("primary_metrics", "scores", "confound_only")}
         return cls({"schema": SCHEMA, **nothing, **parts})
 
-    def of(self, target: str) -> Mapping[str, Score]:
+    def get_scores(self, target: str) -> Mapping[str, Score]:
         """Return metric -> the method's score on a target, including undefined ones; empty where nothing was scored."""
         return self._file.scores.get(target, {})
 
-    def score(self, target: str, metric: str, control: str | None = None) -> Score | None:
+    def get_score(self, target: str, metric: str, model: str | None = None) -> Score | None:
         """Return a score of the method, or of a confound-only model; None where it is undefined or was not computed."""
-        scores = self.of(target) if control is None else self._find_confound_only(control, target)[0]
+        scores = self.get_scores(target) if model is None else self._find_confound_only(model, target)[0]
         found = scores.get(metric)
-        return found if found is not None and found.defined else None
+        return found if found is not None and found.is_defined else None
 
-    def why_undefined(self, target: str, metric: str) -> Reason:
+    def explain_undefined(self, target: str, metric: str) -> Reason:
         """Return the reason why the method has no such score; empty where it has one."""
-        found = self.of(target).get(metric)
+        found = self.get_scores(target).get(metric)
         return Reason.make("not_computed") if found is None else found.undefined or NO_REASON
 
-    def adjusted(self, target: str) -> Adjusted | None:
+    def get_adjusted(self, target: str) -> Adjusted | None:
         """Return the confound analysis of a target; None where the protocol does not require one."""
         return self._file.adjusted.get(target)
 
-    def enough_data(self, target: str) -> EnoughData | None:
+    def get_enough_data(self, target: str) -> EnoughData | None:
         """Return what would make the primary metric estimable; None where it is estimable, or where that is unknown."""
         return self._file.enough_data.get(target)
 
-    def calibration_gain(self, target: str) -> CalibrationGain | None:
+    def get_calibration_gain(self, target: str) -> CalibrationGain | None:
         """Return the method's gains from calibration data; None where there are no calibration data."""
         return self._file.calibration_gain.get(target)
 
-    def coverage(self, target: str) -> float | None:
+    def get_coverage(self, target: str) -> float | None:
         """Return the proportion (0 to 1) of labelled units that the method predicts; None where it was not recorded."""
         return self._file.coverage.get(target)
 
-    def confound_only(self, target: str) -> list[ConfoundOnlyModel]:
+    def get_confound_only_models(self, target: str) -> list[ConfoundOnlyModel]:
         """Return the confound-only models of a target in the order of the file, including those that do not apply."""
         return [
             ConfoundOnlyModel(name, *self._find_confound_only(name, target))
@@ -340,15 +340,15 @@ class Scores(Mapping[str, Any]):
             if target in by_target
         ]
 
-    def confound_only_scores(self, target: str, control: str) -> Mapping[str, Score]:
+    def get_model_scores(self, target: str, model: str) -> Mapping[str, Score]:
         """Return metric -> score of a confound-only model on a target; empty where the model does not apply."""
-        return self._find_confound_only(control, target)[0]
+        return self._find_confound_only(model, target)[0]
 
-    def strongest(self, target: str, metric: str) -> tuple[str, Score] | None:
+    def find_strongest_model(self, target: str, metric: str) -> tuple[str, Score] | None:
         """Return the confound-only model with the highest score on a target, and this score; the first by name of
         equals, None if no model has a score. Comparisons of the method with less calibration data do not count."""
         names = [name for name in self.confound_only_names if name not in MADE_BY_METHOD]
-        known = [(name, score) for name in names if (score := self.score(target, metric, name))]
+        known = [(name, score) for name in names if (score := self.get_score(target, metric, name))]
         return max(known, key=lambda each: each[1].mean, default=None)
 
     def _find_confound_only(self, name: str, target: str) -> tuple[Mapping[str, Score], Reason | None]:

@@ -121,7 +121,7 @@ def format_interval(score: Interval, template: str = "[{}, {}]", spec: str = ".3
     >>> format_interval(Score(mean=0.612, low=0.55, high=0.674), "{} to {}")
     '0.550 to 0.674'
     """
-    low, high = getattr(score, "ends", None) or (score.low, score.high)  # a recorded one knows its metric
+    low, high = getattr(score, "interval", None) or (score.low, score.high)  # a recorded one knows its metric
     return "" if low is None or high is None else template.format(format(low, spec), format(high, spec))
 
 
@@ -239,9 +239,9 @@ def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
 
 def describe_added_modalities(run: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each modality of a run that a package defines, with its preparation."""
-    from embench.interfaces.recording import names_in
+    from embench.interfaces.recording import split_modality
 
-    used = {part for m in run["method"]["modalities"] for part in names_in(m)}
+    used = {part for m in run["method"]["modalities"] for part in split_modality(m)}
     sentences = []
     for name, own in (run["dataset"].get("modalities") or {}).items():
         if name in used:
@@ -376,7 +376,7 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     Args:
         given: as run.yaml names the calibration data; None where the protocol decides.
     """
-    found = scores.calibration_gain(target)
+    found = scores.get_calibration_gain(target)
     if found is None:
         return []
     metric, values = scores.primary_metrics[target], found.level_metric == "rmse"
@@ -384,7 +384,7 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     if given is not None:
         units = given_in_words(given, of_classes=not values)
         data = f"with {units} as calibration data" if given else "without calibration data"
-    own, nothing = (scores.score(target, metric, name) for name in (None, _FIRST))
+    own, nothing = (scores.get_score(target, metric, name) for name in (None, _FIRST))
     reached = f"{data}: {metric} {format_score(own, interval=False)}"
     if own is None:
         reached = f"{data}: {metric} cannot be estimated"
@@ -398,7 +398,7 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
     told = f"{reached}{_describe_gain_over_best(found, metric)}: {_LABELS[found.source == 'labels']}"
-    if alone := scores.score(target, metric, _ALONE):
+    if alone := scores.get_score(target, metric, _ALONE):
         told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
     if not found.normalisation or "calibration_normalised" not in found.compared_with:
         return [told]
@@ -414,7 +414,7 @@ def least_gain(found: CalibrationGain, metric: str) -> tuple[str, Gap] | None:
     known = {
         name: gaps[metric]
         for name, gaps in found.compared_with.items()
-        if name in decides and metric in gaps and gaps[metric].difference.defined
+        if name in decides and metric in gaps and gaps[metric].difference.is_defined
     }
     return min(known.items(), key=lambda each: each[1].difference.mean or 0.0, default=None)
 
@@ -431,7 +431,7 @@ def _describe_gain_over_best(found: CalibrationGain, metric: str) -> str:
 
 def _describe_gains(found: CalibrationGain, metric: str) -> str:
     """Return the gains from normalisation in words: in the primary metric, and in the metric of the level."""
-    gaps = {score: gap.difference for score, gap in found.normalisation.items() if gap.difference.defined}
+    gaps = {score: gap.difference for score, gap in found.normalisation.items() if gap.difference.is_defined}
     told = [f"a gain of {format_score(gaps[metric])}"] if metric in gaps else []
     if level := gaps.get(found.level_metric):
         told.append(f"the difference of {found.level_metric}, where less is better, is {format_score(level)}")

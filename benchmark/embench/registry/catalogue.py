@@ -186,10 +186,10 @@ def _list_sorted(kind: str | None) -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda e: (order.index(e.kind), e.name, e.package != BUNDLED, e.package)))
 
 
-def names(kind: str) -> list[str]:
+def list_plugins(kind: str) -> list[str]:
     """Return the names accepted for plugins of this kind: bare names, and `package/name` if a bare name is ambiguous.
 
-    >>> "auroc_within" in names("metric")
+    >>> "auroc_within" in list_plugins("metric")
     True
     """
     return sorted(written_name(entry) for entry in entries(kind) if not entry.broken)
@@ -288,7 +288,7 @@ def _warn_once(text: str) -> None:
 
 
 def _make_unknown_error(kind: str, name: str) -> UsageError:
-    known = names(kind)
+    known = list_plugins(kind)
     hint = did_you_mean(name, [*known, *(e.full_name for e in entries(kind) if "/" in name)])
     elsewhere = [e for e in entries() if e.name in (name, *find_synonyms(name)) and e.kind in PLUGIN_KINDS]
     if elsewhere and kind not in {e.kind for e in elsewhere}:
@@ -393,9 +393,9 @@ def known_as(accepts: AbstractSet[str], modality: str) -> str | None:
     >>> known_as({"ecg", "eda"}, "ecg[left]+eda"), known_as({"ecg"}, "eda")
     ('ecg+eda', None)
     """
-    from embench.interfaces.recording import names_in
+    from embench.interfaces.recording import split_modality
 
-    names = [_find_known_part(accepts, part) for part in names_in(modality)]
+    names = [_find_known_part(accepts, part) for part in split_modality(modality)]
     return None if None in names else "+".join(name for name in names if name is not None)
 
 

@@ -374,7 +374,7 @@ class _Walk:
             "all folds would train the same weights",
             where=self.place(),
             expected="code that makes a new network for each fold and seed",
-            hint="embench.network(make), where make(channels, samples) returns a new network each time",
+            hint="embench.make_encoder(make), where make(channels, samples) returns a new network each time",
         )
 
     def cached(self, value: Any) -> None:

@@ -52,7 +52,7 @@ FILE_MODULES = "embench_file_"
 """Prefix of module names for user files."""
 
 
-def load(kind: str, name: str) -> type[Any]:
+def load_plugin(kind: str, name: str) -> type[Any]:
     """Return the class that a name means.
 
     Raises:
@@ -60,7 +60,7 @@ def load(kind: str, name: str) -> type[Any]:
         PluginError: importing it failed, or it does not meet its kind's interface; the error names plugin, package and
             place.
 
-    >>> load("metric", "auroc").__name__
+    >>> load_plugin("metric", "auroc").__name__
     'Auroc'
     """
     return load_entry(find(kind, name))

@@ -22,9 +22,9 @@ from embench.report.figures import probability_checks
 from embench.report.page import Section, by_labelled_target, render_page
 from embench.report.sections import (
     audit_section,
+    comparison_section,
     cost_section,
     facts_section,
-    floors_section,
     headline_section,
     page_header,
     people_section,
@@ -110,7 +110,7 @@ def _render(run: RunFacts, singles: Sequence[Path]) -> str:
         ("Training", "Learning curves", figures.training_section(run)),
         ("Embeddings", "Embeddings", figures.embeddings_section(run)),
         ("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
-        ("Pretraining", "From-scratch and feature comparison", floors_section(run)),
+        ("Pretraining", "From-scratch and feature comparison", comparison_section(run)),
         ("Calibration data", "Scores by calibration data", axis_curves.calibration_data_section(run)),
         ("Scores", "All scores", scores_section(run)),
         ("Quality", "Scores by the quality of signals", quality_section(run)),
@@ -129,7 +129,7 @@ def _render(run: RunFacts, singles: Sequence[Path]) -> str:
 def _make_audit(folder: Path, record: Record, audit: Callable[[Path, Record], Audit]) -> Mapping[str, Any] | Undefined:
     """Audit a record with the function `audit`; return the findings, or the reason why there are none."""
     try:
-        return audit(folder, record).json()
+        return audit(folder, record).to_dict()
     except EmbenchError as error:
         return Undefined(f"the record can't be audited: {error.what}")
 

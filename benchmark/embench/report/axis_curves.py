@@ -65,7 +65,7 @@ class Point:
 
     def fields(self) -> dict[str, Any]:
         """Return `CURVE_FIELDS` -> value; None for an undefined score."""
-        own = {**vars(self.score), **vars(self), "mean": self.score.mean if self.score.defined else None}
+        own = {**vars(self.score), **vars(self), "mean": self.score.mean if self.score.is_defined else None}
         return {name: own[name] for name in CURVE_FIELDS}
 
 
@@ -107,7 +107,7 @@ class Curve:
 
     def points_of(self, points: list[Point], line: str) -> list[Point]:
         """Return the points of a line with defined scores, in the order of the axis."""
-        own = [point for point in points if point.line == line and point.score.defined]
+        own = [point for point in points if point.line == line and point.score.is_defined]
         return sorted(own, key=lambda point: self.places.index(point.at))
 
     def _panel(self, point: Point) -> str:
@@ -175,11 +175,11 @@ def _calibration_points(given: Given, primary_metric: Point, scores: Scores) -> 
         yield replace(primary_metric, line=_UNLABELLED)  # both lines start without calibration data
         return
     for name in COMPARED:
-        score = scores.confound_only_scores(primary_metric.target, name).get(primary_metric.metric, Score())
-        if score.defined and not given.session:
+        score = scores.get_model_scores(primary_metric.target, name).get(primary_metric.metric, Score())
+        if score.is_defined and not given.session:
             line = _UNLABELLED if name == CALIBRATION_NORMALISED else name
             yield replace(primary_metric, line=line, score=score, kind="control")
-    gain = scores.calibration_gain(primary_metric.target)
+    gain = scores.get_calibration_gain(primary_metric.target)
     if gain and (best := least_gain(gain, primary_metric.metric)):
         above, gap = best
         yield replace(primary_metric, line=own, score=gap.difference, kind="gain", above=above)
@@ -304,7 +304,15 @@ def _grid_points(axis: str, run: Mapping[str, Any], scores: Scores, differing: S
     dataset = name_without_package(run["dataset"]["name"]) + synthetic
     line = ", ".join(filter(None, (parts[part] for part in differing))) or parts["method"]
     return [
-        Point(dataset, target, metric, line, _find_place(axis, run), scores.of(target).get(metric, Score()), run["id"])
+        Point(
+            dataset,
+            target,
+            metric,
+            line,
+            _find_place(axis, run),
+            scores.get_scores(target).get(metric, Score()),
+            run["id"],
+        )
         for target, metric in scores.primary_metrics.items()
     ]
 

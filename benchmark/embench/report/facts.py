@@ -93,7 +93,7 @@ def access_in_words(about: Manifest) -> str:
 def dataset_card(name: str) -> Card | None:
     """Return a dataset's card; None where its package, or the folder of own recordings, is not available."""
     try:
-        card: Card = find_source(name, None).card if is_own(name) else registry.load("dataset", name).card
+        card: Card = find_source(name, None).card if is_own(name) else registry.load_plugin("dataset", name).card
     except EmbenchError:
         return None
     return card
@@ -203,7 +203,7 @@ class RunFacts:
         return answer_questions(self.record.run, self.scores)
 
     @cached_property
-    def forms(self) -> dict[str, ResultForm]:
+    def summaries(self) -> dict[str, ResultForm]:
         """Target -> the result in words, as all screens print it."""
         return result_forms(self.record.run, self.scores)
 
@@ -219,7 +219,7 @@ class RunFacts:
 
     def list_applicable_controls(self, head: TargetAnswers) -> list[str]:
         """Return the confound-only models that apply to a target, without those made of the method itself."""
-        applied = (control.name for control in self.scores.confound_only(head.target) if not control.reason)
+        applied = (control.name for control in self.scores.get_confound_only_models(head.target) if not control.reason)
         return [name for name in applied if name not in MADE_BY_METHOD]
 
     @property
@@ -427,7 +427,7 @@ def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """
     if len({(record.manifest.dataset.name, record.manifest.protocol.hash) for record in records}) > 1:
         what = "the runs have several datasets or protocols"
-        raise UsageError(what, where="--table", expected="runs with the same units")
+        raise UsageError(what, where="--unit-table", expected="runs with the same units")
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for name, record in zip(score_columns(records), records, strict=True):
         if record.labels is None:
@@ -435,7 +435,7 @@ def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
         for target in recorded_targets(record):
             if target.kind not in ("binary", "value"):
                 what = f"{target.name} has several classes"
-                raise UsageError(what, where="--table", expected="binary or continuous targets")
+                raise UsageError(what, where="--unit-table", expected="binary or continuous targets")
             for key, row, score in _score_units(record.predictions.own, record.labels, target):
                 rows.setdefault(key, row)[name] = score
     return [rows[key] for key in sorted(rows)]

@@ -12,8 +12,8 @@ import numpy as np
 from markupsafe import Markup
 from sklearn.metrics import roc_curve
 
-from embench.interfaces.metric import Undefined, confusion_by_subject
-from embench.interfaces.ranking import mean_of_known, one_against_rest
+from embench.interfaces.metric import Undefined, count_confusions
+from embench.interfaces.ranking import compare_classes, mean_ignoring_nan
 from embench.interfaces.units import Target
 from embench.records.manifest import MethodPart
 from embench.records.predictions import MODEL, Embeddings, Labels, Predictions, read_embeddings
@@ -43,7 +43,7 @@ def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the result is NaN where all curves are
         low, high = np.nanquantile(curves, [0.1, 0.9], axis=0)
-    return mean_of_known(curves), low, high
+    return mean_ignoring_nan(curves), low, high
 
 
 def roc_or_values(run: RunFacts, target: Target) -> Markup | Undefined:
@@ -65,7 +65,7 @@ def roc_curves(joined: Joined, k: int) -> np.ndarray:
     each fold and seed that has units of this and of other classes."""
     curves = []
     for _, _, units in joined:
-        positive, score = one_against_rest(units)[k]
+        positive, score = compare_classes(units)[k]
         if 0 < positive.sum() < len(positive):
             x, y, _ = roc_curve(positive, score, drop_intermediate=False)
             curves.append(np.interp(RATE_GRID, x, y))
@@ -79,7 +79,7 @@ def _draw_roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Marku
     names = run.classes(target)
     marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
     head, columns = ["false positive rate"], [RATE_GRID]
-    several = target.traits.several
+    several = target.traits.has_score_per_class
     for k in range(target.n if several else 1):
         table = roc_curves(joined[MODEL], k)
         if len(table):
@@ -88,13 +88,13 @@ def _draw_roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Marku
             marks.append(line(RATE_GRID, mean, low, high, colour=k, label=name))
             head += [name, "10 %", "90 %"]
             columns += [mean, low, high]
-    control, _ = run.scores.strongest(target.name, "auroc") or (None, None)
+    control, _ = run.scores.find_strongest_model(target.name, "auroc") or (None, None)
     if not several and control in joined and len(table := roc_curves(joined[control], 0)):
         name = f"strongest model without a signal: {label(control)}"
         marks.append(line(RATE_GRID, table.mean(0), colour=1, dashed=True, label=name))
         head.append(label(control))
         columns.append(table.mean(0))
-    score = run.scores.score(target.name, "auroc")
+    score = run.scores.get_score(target.name, "auroc")
     note = (
         f"Mean of the curves of {_folds(joined[MODEL])} at each false positive rate; the band contains 80 % of them. "
         "Scores are not pooled over folds."
@@ -123,7 +123,7 @@ def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def _draw_calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     predicted, true, share = calibration_curves(joined)
-    x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
+    x, used, counted = mean_ignoring_nan(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
     known = np.isfinite(x)
     middle = (np.arange(N_BINS) + 0.5) / N_BINS
@@ -137,7 +137,7 @@ def _draw_calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
         f"over {_folds(joined)} with at least {MIN_UNITS_IN_BIN} units in a bin; the band contains 80 % of them."
     )
     for metric, called in (("ece", "expected calibration error"), ("brier", "Brier score")):
-        if score := run.scores.score(target.name, metric):
+        if score := run.scores.get_score(target.name, metric):
             note += f" {called.capitalize()} {format_figure(score.mean)}."
     panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("observed frequency", 0, 1), 300)
     edges = [f"{k / N_BINS:.1f} to {(k + 1) / N_BINS:.1f}" for k in range(N_BINS)]
@@ -154,7 +154,7 @@ def _draw_values(target: Target, joined: Joined) -> Markup:
         parts = np.array_split(np.argsort(units.score, kind="stable"), N_BINS)
         predicted.append([units.score[p].mean() if len(p) else np.nan for p in parts])
         true.append([units.y_true[p].mean() if len(p) else np.nan for p in parts])
-    x, (y, low, high) = mean_of_known(np.array(predicted)), mean_and_band(np.array(true))
+    x, (y, low, high) = mean_ignoring_nan(np.array(predicted)), mean_and_band(np.array(true))
     every = [units for _, _, units in joined]
     rng = np.random.default_rng(0)
     truth, prediction = (np.concatenate([getattr(u, name) for u in every]) for name in ("y_true", "score"))
@@ -188,12 +188,12 @@ def decisions(run: RunFacts, target: Target) -> Markup | Undefined:
 def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     """Return two arrays (true classes, decided classes): proportions in each true class, averaged over seeds, then over
     folds; and numbers of units, summed over folds and averaged over seeds."""
-    counts = {(s, f): confusion_by_subject(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
+    counts = {(s, f): count_confusions(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
     with np.errstate(invalid="ignore"):
         shares = {at: table / table.sum(1, keepdims=True) for at, table in counts.items()}
     folds = sorted({fold for _, fold in counts})
-    by_fold = [mean_of_known([shares[s, f] for s in joined.seeds if (s, f) in shares]) for f in folds]
-    return mean_of_known(by_fold), sum(counts.values()) / len(joined.seeds)
+    by_fold = [mean_ignoring_nan([shares[s, f] for s in joined.seeds if (s, f) in shares]) for f in folds]
+    return mean_ignoring_nan(by_fold), sum(counts.values()) / len(joined.seeds)
 
 
 def _draw_confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
@@ -267,7 +267,7 @@ def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
     """Return the calibration of a target's probabilities, and for two classes the net benefit of alarms."""
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no probabilities")
-    if target.traits.several:
+    if target.traits.has_score_per_class:
         joined = run.joined_units(target).get(MODEL)
         return NO_UNIT if joined is None else figure_row([_draw_calibration(run, target, joined)])
     found = recorded_calibration(run.record, target)

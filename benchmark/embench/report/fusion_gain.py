@@ -46,7 +46,7 @@ def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Re
         alone = _list_parts(other)
         if len(alone) != 1 or alone[0] not in modalities:
             what = f"{folder} is not a run of a single modality of this run"
-            raise UsageError(what, where="--beside", expected=", ".join(modalities))
+            raise UsageError(what, where="--single-modality", expected=", ".join(modalities))
         found.setdefault(alone[0], []).append(other)
     if singles or not run.folder or len(modalities) < 2:
         given = [m for m in modalities if m in found]
@@ -143,7 +143,7 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
     score, good = [], []
     for t in tables:
         columns = np.stack([t[name] for name in target.columns], 1)
-        score.append(columns[np.arange(len(label)), label.astype(int) if target.traits.several else 0])
+        score.append(columns[np.arange(len(label)), label.astype(int) if target.traits.has_score_per_class else 0])
         right = t["decision"] == label
         good.append(right.astype(float) if target.traits.has_classes else -np.abs(t["score"] - label))
     units, first, code = np.unique(tables[0]["unit"], return_index=True, return_inverse=True)
@@ -165,7 +165,7 @@ def fusion_section(run: RunFacts, singles: Sequence[Path]) -> SectionBody | Unde
     if not others:
         return Undefined(
             f"no runs of {join_with_and(modalities)} alone with the same protocol, data and seeds are next to this "
-            "run; name such runs with `--beside`"
+            "run; name such runs with `--single-modality`"
         )
     lacking = [m for m in modalities if m not in others]
     named = ", ".join(f"{m} ({_describe_other_run(run.record, other, m)})" for m, other in others.items())
@@ -247,7 +247,7 @@ def _draw_scores(
     if not target.traits.has_classes:
         title, y = "Predicted value", Axis(target.name)
         marks.append(line(np.stack([start, stop], 1), np.repeat(label, 2), colour="muted", label="label"))
-    elif not target.traits.several:
+    elif not target.traits.has_score_per_class:
         title = "Score"
         true = np.concatenate([[0], (label == 1).astype(int), [0]])
         on, off = np.flatnonzero(np.diff(true) == 1), np.flatnonzero(np.diff(true) == -1) - 1

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from embench.data.quality import TERCILES, compute_unit_quality, terciles
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target
 from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
@@ -52,7 +52,7 @@ from embench.statistics import metric_facts
 from embench.statistics.answers import TargetAnswers
 from embench.statistics.estimates import estimate
 from embench.statistics.form import as_html
-from embench.statistics.gains import floors_of, shown_metric
+from embench.statistics.gains import compare_pretraining, shown_metric
 from embench.statistics.intervals import Estimate, leave_one_out, with_interval
 from embench.statistics.joined import Joined, join, labels_of, shared_stimuli, unit_length
 from embench.statistics.scores import with_interval_of
@@ -72,7 +72,7 @@ def headline_section(run: RunFacts) -> SectionBody | Undefined:
     shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
     own = {
         name: drawn
-        + Markup(as_html(run.forms[name], every=True))  # noqa: S704  as `as_html` escaped it
+        + Markup(as_html(run.summaries[name], every=True))  # noqa: S704  as `as_html` escaped it
         + join_parts(paragraph(text) for text in texts if text not in shared)
         for name, (drawn, texts) in drawings.items()
     }
@@ -90,11 +90,11 @@ def _describe_headline(run: RunFacts, target: Target) -> tuple[Markup, list[str]
         return Markup(), []
     applied: dict[str, Score] = {}
     silent: dict[str, str] = {}
-    for control in sorted(scores.confound_only(name), key=lambda control: control.name):
-        if score := scores.score(name, metric, control.name):
+    for control in sorted(scores.get_confound_only_models(name), key=lambda control: control.name):
+        if score := scores.get_score(name, metric, control.name):
             applied[control.name] = score
         else:
-            silent[label(control.name)] = control.why_undefined(metric)
+            silent[label(control.name)] = control.explain_undefined(metric)
     height = 30.0 * (1 + len(applied))
     drawn = _draw_headline(run, name, metric, {"model": model, **applied}, height)
     notes = [
@@ -126,17 +126,19 @@ def _draw_headline(run: RunFacts, target: str, metric: str, scores: Mapping[str,
 
 
 def _list_exploratory(run: RunFacts) -> Markup:
-    """Return a table of the exploratory scores of the method and the confound-only models; empty without such scores. A
+    """Return a table of the secondary scores of the method and the confound-only models; empty without such scores. A
     model with equal scores on all targets has one row."""
-    targets = [name for name, found in run.answers.items() if found.exploratory]
-    metrics = list(dict.fromkeys(each.metric for name in targets for each in run.answers[name].exploratory))
+    targets = [name for name, found in run.answers.items() if found.secondary_scores]
+    metrics = list(dict.fromkeys(each.metric for name in targets for each in run.answers[name].secondary_scores))
     cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
     for name in targets:
-        methods = {control.name: control.scores for control in run.scores.confound_only(name) if not control.reason}
+        methods = {
+            control.name: control.scores for control in run.scores.get_confound_only_models(name) if not control.reason
+        }
         named = {label(method): scores for method, scores in methods.items()}
-        for method, scores in {"the method": run.scores.of(name), **named}.items():
+        for method, scores in {"the method": run.scores.get_scores(name), **named}.items():
             found = [scores.get(metric) for metric in metrics]
-            if any(score and score.defined for score in found):
+            if any(score and score.is_defined for score in found):
                 cells.setdefault(method, {})[name] = tuple(map(format_score, found))
     rows = []
     for method, row in cells.items():
@@ -162,7 +164,7 @@ _DEFINITIONS = {
 def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     """Return a figure of each subject's score, with the range over seeds and the strongest confound-only model."""
     joined = run.joined_units(target)
-    metric = target.traits.within
+    metric = target.traits.within_metric
     model = _compute_within_subject(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
         return Undefined(f"{metric} is undefined for all subjects: no subject has labels that vary")
@@ -177,7 +179,7 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     named = "model, lowest and highest seed" if len(seeds) > 1 else "model"
     marks = [rule(x=chance, label="chance"), error_bars(at, model[order], low, high, across=True, label=named)]
     head, columns = ["subject", "model", "lowest seed", "highest seed"], [model[order], low, high]
-    control, _ = run.scores.strongest(target.name, metric) or (None, None)
+    control, _ = run.scores.find_strongest_model(target.name, metric) or (None, None)
     theirs = _compute_within_subject(run, target, joined[control]) if control in joined else None
     if control and theirs is not None:
         strongest = f"strongest model without a signal: {label(control)}"
@@ -189,7 +191,11 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     beyond = int((model[order] > chance).sum())
     note = f"{metric} of each subject, averaged over folds and seeds. {beyond} of {len(order)} are above chance."
     primary_metric = run.scores.primary_metrics[target.name]
-    if control and theirs is not None and is_by_construction(run.scores.score(target.name, primary_metric, control)):
+    if (
+        control
+        and theirs is not None
+        and is_by_construction(run.scores.get_score(target.name, primary_metric, control))
+    ):
         note += f" The primary metric holds constant what the model ({label(control)}) uses; this metric does not."
     if left_out:
         note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
@@ -201,7 +207,7 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
 def _compute_within_subject(run: RunFacts, target: Target, joined: Joined) -> np.ndarray | None:
     """Return the within-subject score of each tested subject, (P,); None where no subject has one."""
     groups = run.record.groups
-    found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups))
+    found, _ = estimate(target.traits.within_metric, joined, target, leave_one_out(joined.tested_subjects(), groups))
     return found.subject_values if isinstance(found, Estimate) else None
 
 
@@ -210,15 +216,17 @@ def scores_section(run: RunFacts) -> Markup:
     tables = []
     for target in run.targets:
         primary_metric = run.scores.primary_metrics[target.name]
-        stimulus = run.scores.confound_only_scores(target.name, "stimulus_mean")
+        stimulus = run.scores.get_model_scores(target.name, "stimulus_mean")
         rows = []
         undefined = {}
-        for metric, score in sorted(run.scores.of(target.name).items(), key=lambda item: item[0] != primary_metric):
+        for metric, score in sorted(
+            run.scores.get_scores(target.name).items(), key=lambda item: item[0] != primary_metric
+        ):
             name = f"{metric} (primary)" if metric == primary_metric else metric
-            if not score.defined:
+            if not score.is_defined:
                 undefined[name] = score.undefined or "without a reason"
                 continue
-            of_stimulus = run.scores.score(target.name, metric, "stimulus_mean")
+            of_stimulus = run.scores.get_score(target.name, metric, "stimulus_mean")
             more = (of_stimulus and of_stimulus.mean,) if stimulus else ()
             rows.append((name, score.mean, score.low, score.high, score.std, *more, "; ".join(score.left_out)))
         caption = f"Scores of {target.name}, with {run.level} intervals"
@@ -252,7 +260,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     recipe, protocol = about.recipe, about.protocol
     leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.leaks_in_words()])
     overlap = OVERLAPS.get(about.pretraining_overlap, "")
-    unknown = [f"{target}: {form.problem}" for target, form in run.forms.items() if form.problem]
+    unknown = [f"{target}: {form.problem}" for target, form in run.summaries.items() if form.problem]
     audit = run.audit or run.audited
     findings = audits.list_shown_findings(audit) if isinstance(audit, Mapping) else []
     severe = [found.what for found in findings if found.severity == "severe"]
@@ -423,7 +431,7 @@ def quality_section(run: RunFacts) -> Markup | Undefined:
         return run.store
     store = run.store
     modalities = list(store.modalities) if run.submission else run.manifest.method.modalities
-    chosen = list(dict.fromkeys(part for m in modalities for part in names_in(m) if part != "video"))
+    chosen = list(dict.fromkeys(part for m in modalities for part in split_modality(m) if part != "video"))
     tables = [_quality_table(run, store, target, chosen) for target in run.targets]
     silent = {modality: why for _, reasons in tables for modality, why in reasons.items()}
     undivided = paragraph(f"Not divided: {with_reasons(silent)}.") if silent else Markup()
@@ -439,7 +447,10 @@ def _quality_table(
     ids = np.unique(ours["unit"])
     rows: list[tuple[Any, ...]] = []
     silent: dict[str, str] = {}
-    metrics = [run.scores.primary_metrics[target.name], "auroc" if target.traits.has_classes else target.traits.within]
+    metrics = [
+        run.scores.primary_metrics[target.name],
+        "auroc" if target.traits.has_classes else target.traits.within_metric,
+    ]
     metrics = list(dict.fromkeys(metrics))
     for modality in modalities:
         index = compute_unit_quality(store, modality, ids.tolist())
@@ -561,7 +572,7 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
         groups = sorted(value for value, subjects in Counter(group_of.values()).items() if subjects >= SMALLEST_GROUP)
         if len(groups) < 2:
             continue
-        for metric in dict.fromkeys([run.scores.primary_metrics[target.name], target.traits.within]):
+        for metric in dict.fromkeys([run.scores.primary_metrics[target.name], target.traits.within_metric]):
             found = []
             for group in groups:
                 members = [subject for subject, value in group_of.items() if value == group]
@@ -595,7 +606,7 @@ _ABOUT = (
 _NONE = "No from-scratch or feature run lies beside the folder of this run."
 
 
-def floors_section(run: RunFacts) -> Markup | None:
+def comparison_section(run: RunFacts) -> Markup | None:
     """Return the gains of a pretrained run over the same network from scratch and over handcrafted features, on each
     target. Return None where nothing is pretrained, and in a report for others."""
     if run.for_others or run.submission or not make_reference_keys(run.manifest).wants:
@@ -609,7 +620,7 @@ def floors_section(run: RunFacts) -> Markup | None:
 
 def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str) -> Markup:
     metric = shown_metric(run.record, target)
-    found = floors_of(run.record, records.values(), target, metric)
+    found = compare_pretraining(run.record, records.values(), target, metric)
     rows = []
     for gap in found.gaps if found else ():
         score = format_score(records[gap.run].scores.of(target).get(metric))

@@ -105,7 +105,11 @@ def remember_finished(plan: Plan, request: Request, placebo: bool, before: str |
 def _is_plain(request: Request) -> bool:
     """Return True if a request names bundled plugins only, so that the files behind its plan are known."""
     more = request.observers, request.pretrainers, request.pretrained, request.tuned, request.train_dataset
-    if any(more) or request.protocol.endswith((".yaml", ".yml")) or request.dataset not in registry.names("dataset"):
+    if (
+        any(more)
+        or request.protocol.endswith((".yaml", ".yml"))
+        or request.dataset not in registry.list_plugins("dataset")
+    ):
         return False
     bundled = registry.find("dataset", request.dataset).package == registry.BUNDLED
     return bundled and _find_data_folder(request).is_dir()

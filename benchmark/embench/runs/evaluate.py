@@ -16,7 +16,7 @@ from embench.data.find import is_folder
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION, Folder
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.pull_request import list_packages
 from embench.planning import weights
@@ -178,8 +178,8 @@ def _pick_epoch(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPr
     equal times or stimuli. For continuous targets in version 3 `ccc` is used, since the primary metric is not a plugin.
     """
     primary_metric = plan.protocol.primary_metric_for(target.kind, "free")
-    metric = registry.load(
-        "metric", target.traits.within if primary_metric in WITHIN_SUBJECT_SCORES else primary_metric
+    metric = registry.load_plugin(
+        "metric", target.traits.within_metric if primary_metric in WITHIN_SUBJECT_SCORES else primary_metric
     )()
     known, like = select_labelled(plan, cohort, target, expected, every[0])
     values = np.full(len(every), np.nan)
@@ -323,10 +323,10 @@ def find_unscaled_units(planned: Plan) -> dict[str, Reason]:
     return {
         m: Reason.make(
             "units_in_bands",
-            signals=[*map(list, dict.fromkeys(_format_unit_and_band(planned, name) for name in names_in(m)))],
+            signals=[*map(list, dict.fromkeys(_format_unit_and_band(planned, name) for name in split_modality(m)))],
         )
         for m, part in planned.method.encoders.items()
-        if planned.protocol.normalise != "none" and registry.load("encoder", part.name).keeps_unit
+        if planned.protocol.normalise != "none" and registry.load_plugin("encoder", part.name).keeps_unit
     }
 
 

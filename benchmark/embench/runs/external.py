@@ -84,7 +84,7 @@ def describe_confound_only(
         found["primary_metrics"] |= scores.primary_metrics
         for name, by_target in scores.content["confound_only"].items():
             found["confound_only"].setdefault(name, {}).update(by_target)
-        found["best"][target.name] = _find_best(scores.confound_only(target.name))
+        found["best"][target.name] = _find_best(scores.get_confound_only_models(target.name))
     return found
 
 
@@ -93,7 +93,7 @@ def _find_best(confound_only: Sequence[ConfoundOnlyModel]) -> dict[str, dict[str
     best: dict[str, dict[str, Any]] = {}
     for model in confound_only:
         for metric, score in model.scores.items() if model.name not in FOR_COMPARISON else ():
-            if score.defined:
+            if score.is_defined:
                 sign = 1 if metric_facts(metric).higher else -1
                 if metric not in best or sign * score.mean > sign * best[metric]["mean"]:
                     best[metric] = {"control": model.name, "mean": score.mean}

@@ -26,7 +26,7 @@ from embench.engine.work import check_alone
 from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
+from embench.interfaces.recording import VIDEO_CHANNELS, remove_channels
 from embench.leaderboard.entries import PickedFold, pick_stages
 from embench.planning.compatibility import get_prepared_form
 from embench.planning.graph import ExpectedPredictions, Graph, libraries
@@ -63,7 +63,7 @@ def check_conformance(plan: Plan, on_event: EventCallback) -> dict[str, Reason]:
         arguments: tuple[Any, ...] = (kind, method.name)
         if registry.is_object(method.name) and kind in ("encoder", "fusion"):
             work, arguments = check_object, (*arguments, method.recipe, describe_input(plan, part))
-            content += [method.recipe.mapping(), *map(str, arguments[-1])]
+            content += [method.recipe.to_mapping(), *map(str, arguments[-1])]
         check = partial(in_fresh_process, doing, work, *arguments)
         found[part] = _check_and_note(kind, method.name, content, check, on_event)
     return found
@@ -82,7 +82,7 @@ def describe_input(plan: Plan, part: str) -> tuple[Any, ...]:
         return (len(plan.method.modalities),)
     m = part.partition("[")[2].removesuffix("]")
     channels, rate = (VIDEO_CHANNELS, 0.0) if m == "video" else get_prepared_form(plan.test.store, m)
-    return without_channels(m), channels, rate
+    return remove_channels(m), channels, rate
 
 
 def _get_kind(part: str) -> str:
@@ -160,7 +160,7 @@ def check_plugin(kind: str, name: str) -> Reason:
     """Return the result of a plugin's conformance checks: `passed`, or `failed:` and the reason."""
     from embench.testing import check
 
-    return _format_outcome(partial(check, kind, registry.load(kind, name)))
+    return _format_outcome(partial(check, kind, registry.load_plugin(kind, name)))
 
 
 def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -> Reason:
@@ -169,13 +169,13 @@ def check_object(kind: str, name: str, recipe: Recipe, about: tuple[Any, ...]) -
     from embench.testing.fusions import check_fusion_arity
 
     checked: Callable[..., None] = check_encoder_input if kind == "encoder" else check_fusion_arity
-    return _format_outcome(partial(checked, registry.load(kind, name), recipe, *about), remedy=True)
+    return _format_outcome(partial(checked, registry.load_plugin(kind, name), recipe, *about), remedy=True)
 
 
 def _check_reader(entry: registry.Entry, root: Path) -> Reason:
     from embench.testing import check_dataset
 
-    return _format_outcome(partial(check_dataset, registry.load("dataset", entry.full_name), root))
+    return _format_outcome(partial(check_dataset, registry.load_plugin("dataset", entry.full_name), root))
 
 
 def _format_outcome(check: Callable[[], None], *, remedy: bool = False) -> Reason:
@@ -376,7 +376,7 @@ def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], r
             known = np.isfinite(y) & np.isfinite(own[:, 0])
             y, rng = y[known, None], np.random.default_rng(0)
             turned = _by_subject(y, subject[known], partial(_swap_halves, rng=rng), None)
-            if target.traits.several:
+            if target.traits.has_score_per_class:
                 y, turned = (np.eye(target.n)[values[:, 0].astype(int)] for values in (y, turned))
             one, other = (_centre(values, subject[known]) for values in (own[known], y - turned))
             found.append(float((one * other).sum() / max(np.sqrt((one**2).sum() * (other**2).sum()), 1e-12)))

@@ -41,7 +41,7 @@ class PretrainedWeights:
     folder: Path
     manifest: Mapping[str, Any]
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the document of `embench pretrain --json`."""
         return {
             "pretraining": self.id,
@@ -119,7 +119,7 @@ def _make_manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], con
 
 def describe_part(part: Part) -> dict[str, Any]:
     """Return a plugin's name, code and recipe, for manifests of weights."""
-    recipe = json.loads(json.dumps(part.recipe.mapping()))  # YAML has no tuples
+    recipe = json.loads(json.dumps(part.recipe.to_mapping()))  # YAML has no tuples
     return {"plugin": part.name, "code": part.code, "recipe": recipe}
 
 
@@ -137,7 +137,7 @@ class Converted:
     use: str
     manifest: Mapping[str, Any]
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the document of `embench weights convert --json`."""
         return {"folder": str(self.folder), "use": self.use, "manifest": dict(self.manifest)}
 
@@ -224,7 +224,7 @@ def _make_source_entry(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def _describe_plugin(kind: str, name: str, preset: str) -> dict[str, Any]:
     """Return an installed plugin as `describe_part`, with its recipe of this name."""
-    plugin = registry.load(kind, name)
+    plugin = registry.load_plugin(kind, name)
     return describe_part(
         Part(registry.find(kind, name).full_name, registry.code_identity(kind, name), plugin.recipes[preset])
     )

@@ -22,7 +22,7 @@ from embench.engine.work import run_stage
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.leaderboard.entries import Level, PickedFold, hash_entry, list_test_stages, pick_stages
 from embench.leaderboard.nonces import NONCES_FILE, read_nonces
 from embench.leaderboard.pull_request import (
@@ -105,7 +105,7 @@ def predict_with(
         for target, own in expected.columns():
             scores.setdefault(target.name, []).append(table[:, own])
     result = Result(known.manifest.id, folder, known.run, known.scores)
-    answers = [line for form in result.forms.values() for line in answer_lines(form)]
+    answers = [line for form in result.summaries.values() for line in answer_lines(form)]
     return NewPredictions(
         result.id, list(_make_rows(plan, cohort, scores)), answers, list(_list_limits(plan, cohort, source, result))
     )
@@ -130,7 +130,7 @@ def _load_new_cohort(plan: Plan, source: Source) -> Cohort:
                 "predictions.csv.gz",
             )
     store = source.prepared(plan.protocol, plan.request.workers or 1)
-    if absent := [m for m in plan.method.modalities if not set(names_in(m)) <= store.modalities.keys()]:
+    if absent := [m for m in plan.method.modalities if not set(split_modality(m)) <= store.modalities.keys()]:
         raise UsageError(
             f"{source.name} has no {', '.join(absent)}", where=f"--dataset {source.name}",
             expected=f"the modalities of the run: {', '.join(plan.method.modalities)}",
@@ -183,7 +183,7 @@ def _list_limits(plan: Plan, cohort: Cohort, source: Source, result: Result) -> 
     yield "Scores are not diagnoses, and their level depends on the devices and the study of the training data."
     if source.pseudonymous:
         yield f"Subjects and recordings have pseudonyms: `embench data pseudonyms {source.name}` lists their own names."
-    if result.synthetic:
+    if result.is_synthetic:
         yield "The training data are synthetic: these scores say nothing about real subjects."
 
 
@@ -265,7 +265,7 @@ def reproduce_entry(
         if record.labels is None:
             raise UsageError(
                 "the entry contains no predictions, because its labels are not public",
-                where=f"--stages {stages}",
+                where=f"--spot-check {stages}",
                 expected="a complete reproduction, which compares scores",
             )
         _draw_stages(folder, run, stages, nonce, result)

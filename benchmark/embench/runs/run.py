@@ -364,7 +364,7 @@ def _conclude(
         return Result(planned.id, planned.folder, content, evaluated.scores)
 
     def show(evaluated: Evaluation) -> None:
-        forms = write(evaluated).forms.values()
+        forms = write(evaluated).summaries.values()
         lines = [line for form in forms for line in first_lines(form, follows=True)]
         on_event({"event": "scored", "run": planned.id, "lines": lines})
 
@@ -378,7 +378,7 @@ def _has_analysis(planned: Plan, scores: Scores, placebo: bool) -> bool:
     protocol = planned.protocol
     if not planned.request.confounds or planned.request.dev or protocol.leaks:
         return True
-    known = [scores.adjusted(target.name) for target in planned.test.targets]
+    known = [scores.get_adjusted(target.name) for target in planned.test.targets]
     return all(each and (not placebo or each.undefined or each.placebo_seeds) for each in known)
 
 

@@ -32,7 +32,7 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """Result of a search.
 
     Args:
@@ -68,7 +68,7 @@ class Tuned:
         return pd.DataFrame({"trial": r["trial"], **own, **r["means"], "chosen": r["chosen"]} for r, own in rows)
 
 
-def tune(request: Request, search: Search, progress: EventCallback | None = None) -> Tuned:
+def tune(request: Request, search: Search, progress: EventCallback | None = None) -> TuningResult:
     """Run each trial of a search with `--dev`, and write which trial each seed, fold and target chooses.
 
     Finished trials are not run again: an interrupted search resumes, and a longer search adds trials. A finished run
@@ -112,7 +112,7 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
         make_folder(file.parent)
         write_text(file, tuning.text())
     failed = {number: errors[trial] for number, trial in enumerate(trials) if trial in errors}
-    return Tuned(tuning, file, replace(request, dev=False, tuned=file), failed)
+    return TuningResult(tuning, file, replace(request, dev=False, tuned=file), failed)
 
 
 def name_tuning_file(plan: Plan, search: Search) -> Path:
@@ -205,7 +205,7 @@ def _make_default_choice(key: tuple[int, int, str], trials: int) -> Choice:
 
 def _score_trials(target: Target, tried: Sequence[Units | None]) -> tuple[str, list[float | None]]:
     """Return the name of the score by which trials are compared on a target, and its value for each trial."""
-    name = f"{target.traits.share}_within"
+    name = f"{target.traits.ranking_family}_within"
     inside = [None if units is None else _score_within_subjects(name, units) for units in tried]
     if any(value is not None for value in inside):
         return name, inside

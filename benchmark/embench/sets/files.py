@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from embench import registry
 from embench.claims.files import Strict, Texts, select_claims
-from embench.errors import Fault, UsageError, breaks_schema, faults
+from embench.errors import Fault, UsageError, describe_faults, list_faults
 from embench.files import MOST_YAML, digest, parse_yaml, read_text
 from embench.planning.tuning import parse_space
 from embench.registry.fragments import refuse_file
@@ -122,13 +122,14 @@ def read_set(path: Path) -> BaselineSet:
         top = yaml.compose(text, yaml.SafeLoader)
         lines = [_find_line(top, fault["loc"]) for fault in error.errors()]
         named = [
-            Fault(f"line {n}, {f.field}" if f.field else "", f.what) for n, f in zip(lines, faults(error), strict=True)
+            Fault(f"line {n}, {f.field}" if f.field else "", f.what)
+            for n, f in zip(lines, list_faults(error), strict=True)
         ]
         word = named[0].field.rpartition(".")[2].rpartition(" ")[2]
         hint = did_you_mean(word, [*RowRule.model_fields, *BaselineSet.model_fields])
         expected = f"rules with {', '.join(RowRule.model_fields)}, below core, extended or full"
         where = f"{path}, line {lines[0]}"
-        raise UsageError(breaks_schema("a baseline set", named), where=where, expected=expected, hint=hint) from error
+        raise UsageError(describe_faults("a baseline set", named), where=where, expected=expected, hint=hint) from error
     if found.name != path.stem:
         raise UsageError(f"this is the set {found.name}", where=str(path), expected=f"{found.name}.yaml")
     return found

@@ -101,10 +101,10 @@ def write_folder(
     trials = {row.row.search.trials for row in able if row.row.search}
     words += [word for number in trials for word in ("--tune", str(number))]
     name = "-".join([board.rpartition(":")[2], found.name, level, *words])
-    out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
+    out = one.request.runs_folder / "baselines" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
     own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
     command = ["embench", "baselines", "--dataset", "FOLDER" if own else _hide_paths(one.request.dataset)]
-    command += ["--set", found.name, "--level", level, *words]
+    command += ["--baseline-set", found.name, "--level", level, *words]
     unaudited = {} if synthetic else dict(_audit_rows(done, progress))
     records, hidden = _read_records(done)
     public = {record.manifest.card.labels_public for record in records.values()}

@@ -83,7 +83,7 @@ def examine_paper(
     return PaperClaims(compared, rows, values, untested, printed, notes_on_tables(paper, dataset))
 
 
-_LEGS: tuple[Leg, ...] = ("own", "fixed")
+_LEGS: tuple[Leg, ...] = ("paper", "fixed")
 
 
 def _split_claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[UntestedClaim]]:
@@ -104,7 +104,7 @@ def _select_unstated(options: Mapping[str, Any]) -> dict[str, Any]:
 
 # Rows of a baseline set on a dataset: rules are expanded by the dataset's card and by what plugins declare to accept.
 
-RowLevel = SetLevel | Literal["own"]
+RowLevel = SetLevel | Literal["user"]
 """Level of a row: that of its rule in the set, or `own` for the user's methods."""
 
 
@@ -248,7 +248,9 @@ def _expand_modalities(
     if reasons := [reason for _, _, name in texts if (reason := _why_unavailable("encoder", name))]:
         yield from ((word, reasons[0]) for word in wanted)
         return
-    accepted = {m: registry.load("encoder", name).accepts for m, _, name in texts}  # "": for all other modalities
+    accepted = {
+        m: registry.load_plugin("encoder", name).accepts for m, _, name in texts
+    }  # "": for all other modalities
     own = [m for m in pool if registry.known_as(accepted.get(m, accepted.get("", frozenset())), m)]
     for word in wanted:
         if word == EACH_ALONE and own:
@@ -267,7 +269,7 @@ def _expand_modalities(
 def _why_unavailable(kind: str, name: str) -> str:
     """Return the reason why a plugin cannot be used on this machine; empty where it can."""
     try:
-        plugin = registry.load(kind, name)
+        plugin = registry.load_plugin(kind, name)
     except UsageError:
         return f"{kind} {name} is not installed"
     except EmbenchError as error:

@@ -89,12 +89,12 @@ class FeaturesCost(NamedTuple):
 def features_cost(plan: Plan, modality: str) -> FeaturesCost:
     """Return the cost of a modality's features, extrapolated from one recording and cached for the same data."""
     part, store = plan.method.encoders[modality], plan.fit.store
-    key = (features_cost, store.key, modality, part.name, part.code, digest(part.recipe.mapping()))
+    key = (features_cost, store.key, modality, part.name, part.code, digest(part.recipe.to_mapping()))
     return cached_call(key, lambda: _features_cost(plan, store, modality, part))
 
 
 def _features_cost(plan: Plan, store: Store, modality: str, part: Part) -> FeaturesCost:
-    encoder = registry.load("encoder", part.name)(part.recipe)
+    encoder = registry.load_plugin("encoder", part.name)(part.recipe)
     there = derive.joined(store, modality).spans
     units = [unit for unit in plan.fit.units if unit.recording in there]
     counts = Counter(unit.recording for unit in units)
@@ -123,7 +123,7 @@ def estimator_seconds(plan: Plan, width: int) -> float:
     error."""
     stage = next(stage for stage in plan.graph.stages.values() if stage.kind == "estimator")
     part = plan.method.fusion
-    about = (part.name, part.code, digest(part.recipe.mapping()), digest(stage.task["y"]), width)
+    about = (part.name, part.code, digest(part.recipe.to_mapping()), digest(stage.task["y"]), width)
     here = [platform.node(), platform.machine(), *(installed_version(name) for name in ("numpy", "scikit-learn"))]
     place = cache_root() / "forecasts" / digest([*about, *here])
     with suppress(Exception):
@@ -139,7 +139,7 @@ def _time_fit(plan: Plan, stage: Stage[Any], width: int) -> float:
     at = _row_positions(stage)
     y, target, rng = stage.task["y"][at, 0], plan.test.targets[0], np.random.default_rng(0)
     at, y = at[np.isfinite(y)], y[np.isfinite(y)]
-    kind: type[Estimator] = registry.load("fusion", plan.method.fusion.name)
+    kind: type[Estimator] = registry.load_plugin("fusion", plan.method.fusion.name)
 
     def fitting(rows: int) -> Callable[[], None]:
         part = rng.permutation(len(y))[:rows]
@@ -295,7 +295,7 @@ def forecast_rows(
     defaults = {f.row.request: sum(f.seconds.values()) for f in found.values() if not f.row.search}
 
     def place(each: RowForecast) -> tuple[bool, bool, float, bool]:
-        own, seconds = each.row.level == "own", defaults.get(each.row.request, 0.0)
+        own, seconds = each.row.level == "user", defaults.get(each.row.request, 0.0)
         return not own, each.plan.method.inputs != "features", seconds, bool(each.row.search)
 
     return sorted(found.values(), key=place), unfit
@@ -426,7 +426,7 @@ def _get_command(each: RowForecast) -> str:
 
 # The user's own methods (`--with`): plugins by name or in files, predictions, and finished runs.
 
-WHERE = "--with"
+WHERE = "--method"
 _EXPECTED = "the name of an encoder, fusion or estimator, FILE.py:Class, a CSV file of predictions, or a run's folder"
 _FEATURES, _NETWORK = "handcrafted", "cnn_tf"
 """Encoder that is combined with the user's own estimator, and with the user's own fusion."""
@@ -441,7 +441,7 @@ def build_user_rows(names: Sequence[str], dataset: str, options: Mapping[str, An
     """
     rows = []
     for name in names:
-        found = rows_of_rules([("own", rule) for rule in build_user_rules(name)], dataset, options)
+        found = rows_of_rules([("user", rule) for rule in build_user_rules(name)], dataset, options)
         if not any(not row.reason for row in found):
             reasons = "; ".join(dict.fromkeys(row.reason for row in found))
             raise UsageError(f"{display_name(name)} fits no part of {dataset}: {reasons}", where=f"{WHERE} {name}")
@@ -481,7 +481,7 @@ def load_user_result(source: str | Result, dataset: str, options: Mapping[str, A
 
     Raises:
         UsageError: the run is on another dataset.
-        UsageError, DataError, CheckFailed: see `embench.score` and `embench.open`.
+        UsageError, DataError, CheckFailed: see `embench.score` and `embench.open_result`.
     """
     if isinstance(source, str) and not Path(source, RUN_FILE).is_file():
         if options.get("dev"):
@@ -504,7 +504,7 @@ def check_user_methods(rows: Sequence[RowForecast], progress: EventCallback) -> 
         CheckFailed: a method does not conform; the message names the failed check.
     """
     for row in rows:
-        if row.row.level == "own":
+        if row.row.level == "user":
             for part, found in guards.check_conformance(row.plan, progress).items():
                 if found != guards.PASSED and not part.startswith("dataset"):
                     what = f"{row.row.title}: its {part} {found.removeprefix('failed: ')}"
@@ -530,10 +530,10 @@ def _find_method(name: str) -> tuple[str, type[Any]]:
                 registry.find(kind, name)
                 kinds.append(kind)
     if not kinds:
-        known = [each for kind in ("encoder", "fusion") for each in registry.names(kind)]
+        known = [each for kind in ("encoder", "fusion") for each in registry.list_plugins(kind)]
         hint = did_you_mean(name, known) or "to list the methods: embench list encoder; embench list fusion"
         raise UsageError(f"no method has the name `{name}`", where=f"{WHERE} {name}", expected=_EXPECTED, hint=hint)
-    return kinds[0], registry.load(kinds[0], name)
+    return kinds[0], registry.load_plugin(kinds[0], name)
 
 
 # Runs of the rows of a set, after a check of the data, with a line for each row and a file for each failed row.
@@ -554,7 +554,7 @@ def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallb
     known = checks.recall(reader, code, cache_root())
     if known is not None and not known["errors"] and known.get("report"):
         return dict(known["report"])
-    report, made_by = DataReport(), registry.load("dataset", name)
+    report, made_by = DataReport(), registry.load_plugin("dataset", name)
     checked = check_dataset_files(reader, name, cache_root(), progress, report.add)
     shared = report.document(name, code, made_by, reader.card, checked, synthetic=synthetic(reader.root) is not None)
     checks.remember(reader, code, checked, cache_root(), shared)
@@ -651,8 +651,8 @@ def _failure_file(plan: Plan, mark: str) -> Path:
 
 def _format_result(result: Result, found: TargetAnswers) -> str:
     """Return a text with the primary metric of a target, and that of the best confound-only model."""
-    name, best = found.shown, best_control(result, found.target, found.shown)
-    score = format_score(result.scores.score(found.target, name), missing="not estimable")
+    name, best = found.display_metric, best_control(result, found.target, found.display_metric)
+    score = format_score(result.scores.get_score(found.target, name), missing="not estimable")
     text = f"{found.target}: {metric_facts(name).title} {score}"
     if best is None:
         return text

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from embench.errors import EmbenchError
 from embench.files import saving, write_whole
-from embench.interfaces.recording import names_in
 from embench.records.manifest import tuned_trials
 from embench.records.record import read_record
 from embench.records.scores import ConfoundOnlyModel, Score
@@ -47,15 +46,16 @@ def board_rows(
 
     All rows have these fields:
 
-    - `role`: `own`, `baseline`, `control`, or in a grid `method`. `best`: whether the row is the best of its role.
+    - `role`: `user`, `baseline`, `confound_only`, or in a grid `method`. `best`: whether the row is the best of its
+      role.
     - `method`, `dataset`, `protocol`, `target`, `synthetic`: names, and whether the data are synthetic.
-    - `metric`: the primary metric; if it is undefined, its substitute, and `exploratory` is true.
+    - `metric`: the primary metric; if it is undefined, its substitute, and `is_substitute` is true.
     - `mean`, `low`, `high`: the score and its interval.
 
     Rows of methods also have:
 
     - `varied`: setting -> value, for settings in which the runs differ. `sensors`, `run` and `folder` of the run.
-    - `above_chance`, `finding` (given time and movement) and `finding_evidence`: the answers.
+    - `above_chance`, `movement` (given time and movement) and `movement_evidence`: the answers.
     - `reference`: whether differences are from this row. `from_reference`: the paired difference with its interval and
       `p`, Holm-corrected over `comparisons`. `not_compared`: the reason if there is no difference.
     - `answer`: a sentence, in a grid about the difference. For the user's methods, it answers whether they are better
@@ -89,24 +89,24 @@ def board_panels(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, An
 def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return the cells of methods, as title -> text for each row, sorted by the metric. Empty columns are omitted, and
     so are dataset, protocol and target if they are equal in all rows."""
-    methods = [row for row in rows if row["role"] != "control"]
+    methods = [row for row in rows if row["role"] != "confound_only"]
     methods.sort(key=lambda row: -_rank(row["mean"], row["metric"]))
-    metrics, cells = {(row["metric"], row["exploratory"]) for row in methods}, []
+    metrics, cells = {(row["metric"], row["is_substitute"]) for row in methods}, []
     heads = _short_paths(methods)
     p = "p (Holm)" if any(row["comparisons"] > 1 for row in methods) else "p"
     for row in methods:
-        title = metric_facts(row["metric"]).title + (", exploratory" if row["exploratory"] else "")
+        title = metric_facts(row["metric"]).title + (", not the primary metric" if row["is_substitute"] else "")
         cells.append(
             {
-                "": row["role"] if row["role"] == "own" else "",
+                "": "yours" if row["role"] == "user" else "",
                 "method": row["label"],
                 "sensors": row["sensors"],
-                **{heads[path]: value or "own" for path, value in row["varied"].items()},
+                **{heads[path]: value or "default" for path, value in row["varied"].items()},
                 **{name: row[name] for name in _SHARED},
                 **({"metric": title} if len(metrics) > 1 else {}),
                 title if len(metrics) == 1 else "score": _format_score(row),
                 "above chance": row["above_chance"],
-                "given time and movement": row["finding"],
+                "given time and movement": row["movement"],
                 "difference": _format_difference(row),
                 p: "" if row["p"] is None else format_decimals(row["p"], 3),
                 "run": row["run"].rpartition("-")[2],
@@ -126,7 +126,7 @@ def _short_paths(methods: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return the cells of confound-only models from best to worst; those with constant scores share the last line."""
-    models = [row for row in rows if row["role"] == "control"]
+    models = [row for row in rows if row["role"] == "confound_only"]
     cells, fixed = [], dict[str, list[str]]()
     for row in models:
         if row["constant"]:
@@ -144,11 +144,11 @@ def sensor_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return the cells of a table on the question which sensors are associated with the label given time and movement,
     for one dataset, protocol and target. Empty where all methods read the same sensors, or the question does not
     apply."""
-    methods = [row for row in rows if row["role"] != "control" and row["finding_evidence"]]
+    methods = [row for row in rows if row["role"] != "confound_only" and row["movement_evidence"]]
     methods.sort(key=lambda row: (row["sensors"].count(","), row["sensors"], row["label"]))
     if len({row["sensors"] for row in methods}) < 2:
         return []
-    answers = [(row["sensors"], row["label"], row["finding"], row["finding_evidence"]) for row in methods]
+    answers = [(row["sensors"], row["label"], row["movement"], row["movement_evidence"]) for row in methods]
     only = len({name for _, name, _, _ in answers}) == 1
     heads = ("sensors", "method", "given time and movement", "evidence")
     if len({each[2:] for each in answers}) == 1:  # for example, the same reason why nothing can be said
@@ -159,7 +159,7 @@ def sensor_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return notes for reading `board_cells` of one dataset, protocol and target, as sentences."""
-    methods = [row for row in rows if row["role"] != "control"]
+    methods = [row for row in rows if row["role"] != "confound_only"]
     notes = [f"No differences: {why}." for why in dict.fromkeys(row["not_compared"] for row in methods) if why]
     if compared := [row for row in methods if row["comparisons"]]:
         over = "folds" if compared[0]["over"] == "folds" else "subjects"
@@ -170,7 +170,7 @@ def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         notes.append(
             f"Differences are from the {which}, the reference, and paired over {over}, with 95 % intervals{several}."
         )
-        if len({"yes", "not shown"} & {row["finding"] for row in methods}) == 2:
+        if len({"yes", "not shown"} & {row["movement"] for row in methods}) == 2:
             notes.append("That one answer is yes and another not shown does not show that two rows differ.")
     return notes
 
@@ -184,15 +184,15 @@ def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axe
 
         _, ax = plt.subplots(figsize=_get_size(scored), layout="constrained")
     for k, row in enumerate(scored):
-        colour = {"own": "C0", "baseline": "0.2", "method": "0.2"}.get(row["role"], "0.5")
+        colour = {"user": "C0", "baseline": "0.2", "method": "0.2"}.get(row["role"], "0.5")
         ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["low"] is not None else None
-        fill = "none" if row["role"] == "control" else colour
+        fill = "none" if row["role"] == "confound_only" else colour
         ax.errorbar(row["mean"], k, xerr=ends, fmt="o", color=colour, markerfacecolor=fill, capsize=3)
-    names = [label(row["method"]) if row["role"] == "control" else row["method"] for row in scored]
+    names = [label(row["method"]) if row["role"] == "confound_only" else row["method"] for row in scored]
     ax.set_yticks(range(len(scored)), [textwrap.fill(name, _NAME_WIDTH) for name in names])
     for tick, row in zip(ax.get_yticklabels(), scored, strict=True):
-        tick.set_fontweight("bold" if row["role"] == "own" else "normal")
-        tick.set_color("0.5" if row["role"] == "control" else "black")
+        tick.set_fontweight("bold" if row["role"] == "user" else "normal")
+        tick.set_color("0.5" if row["role"] == "confound_only" else "black")
     ax.set_ylim(len(scored) - 0.5, -0.5)
     first = rows[0]
     ax.set_xlabel(f"{metric_facts(first['metric']).title}, 95 % interval")
@@ -225,7 +225,7 @@ def _get_size(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
 
 def best_control(result: Result, target: str, metric: str) -> ConfoundOnlyModel | None:
     """Return the confound-only model with the best score on a target; None where none has a score."""
-    models = result.scores.confound_only(target)
+    models = result.scores.get_confound_only_models(target)
     known = [model for model in models if _mean(model.scores.get(metric)) is not None]
     return max(known, key=lambda model: _rank(_mean(model.scores[metric]), metric), default=None)
 
@@ -261,8 +261,8 @@ def _make_panels(
             run = result.manifest
             groups.setdefault((run["dataset"].get("name", ""), run["protocol"]["name"], target), {})[result.id] = result
     for (dataset, protocol, target), found in groups.items():
-        metric = min(found.values(), key=lambda r: r.id not in user_runs).answers[target].shown
-        ordered = sorted(found.values(), key=lambda r: -_rank(_mean(r.scores.score(target, metric)), metric))
+        metric = min(found.values(), key=lambda r: r.id not in user_runs).answers[target].display_metric
+        ordered = sorted(found.values(), key=lambda r: -_rank(_mean(r.scores.get_score(target, metric)), metric))
         mine, others = ([r for r in ordered if (r.id in user_runs) == is_own] for is_own in (True, False))
         first = next(iter(found)) if reference == "first" else ""
         yield _Panel(dataset, protocol, target, metric, mine, others, first)
@@ -279,7 +279,7 @@ def _compare_with_baselines(panels: Sequence[_Panel]) -> _Pairs:
                 found[key] = error
     pairs = {key: pair for key, pair in found.items() if not isinstance(pair, EmbenchError)}
     corrected = holm([pair.p for pair in pairs.values()])
-    settled = {k: replace(pair, holm=p) for (k, pair), p in zip(pairs.items(), corrected, strict=True)}
+    settled = {k: replace(pair, p_holm=p) for (k, pair), p in zip(pairs.items(), corrected, strict=True)}
     return found | settled
 
 
@@ -310,9 +310,9 @@ def _label_method(result: Result, varied: Collection[str]) -> str:
 def _compare_panel(panel: _Panel) -> Mapping[str, Comparison] | str:
     """Return id of a run -> its comparison with the best (in a grid: first) run; or why there are no comparisons."""
     both = [*panel.user_runs, *panel.baselines]
-    scored = {result.id: result for result in both if result.scores.score(panel.target, panel.metric)}
+    scored = {result.id: result for result in both if result.scores.get_score(panel.target, panel.metric)}
     if panel.metric != both[0].answers[panel.target].metric:
-        found = both[0].forms[panel.target]
+        found = both[0].summaries[panel.target]
         return found.problem.removesuffix(".") or "the primary metric cannot be estimated"
     if len(scored) < 2:
         return "" if len(both) < 2 else "fewer than two of them have a number"
@@ -348,7 +348,7 @@ def _describe_difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, re
     if not panel.first:  # the comparison is of the best run with this one
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
     values = {"from_reference": mean, "from_reference_low": low, "from_reference_high": high}
-    about = {"p": pair.holm, "comparisons": pair.together, "not_compared": "", "over": pair.over}
+    about = {"p": pair.p_holm, "comparisons": pair.n_comparisons, "not_compared": "", "over": pair.over}
     return {**is_reference, **values, **about, **({"answer": pair.sentence} if panel.first else {})}
 
 
@@ -356,7 +356,7 @@ def _method_rows(
     panel: _Panel, pairs: _Pairs, varied: Mapping[str, Mapping[str, str | None]]
 ) -> Iterator[dict[str, Any]]:
     target, metric, gaps = panel.target, panel.metric, _compare_panel(panel)
-    for role, results in (("own", panel.user_runs), ("method" if panel.first else "baseline", panel.baselines)):
+    for role, results in (("user", panel.user_runs), ("method" if panel.first else "baseline", panel.baselines)):
         for k, result in enumerate(results):
             read = [name for each in result.manifest["method"].get("modalities") or () for name in names_in(each)]
             row = {
@@ -367,17 +367,19 @@ def _method_rows(
                 "sensors": ", ".join(dict.fromkeys(label(name, "modalities") for name in read)),
                 "label": _label_method(result, varied[result.id]),
                 **panel.about,
-                "exploratory": metric != result.answers[target].metric,
-                **_get_interval(result.scores.score(target, metric)),
-                "above_chance": result.answers[target].word("chance"),
+                "is_substitute": metric != result.answers[target].metric,
+                **_get_interval(result.scores.get_score(target, metric)),
+                "above_chance": result.answers[target].format_answer("chance"),
                 **_describe_difference(gaps, panel, result),
-                "finding": result.answers[target].word("movement"),
-                "finding_evidence": answer.evidence if (answer := result.answers[target].answer("movement")) else "",
+                "movement": result.answers[target].format_answer("movement"),
+                "movement_evidence": answer.evidence
+                if (answer := result.answers[target].find_answer("movement"))
+                else "",
                 "run": result.id,
                 "folder": str(result.folder),
-                "synthetic": result.synthetic,
+                "synthetic": result.is_synthetic,
             }
-            if role == "own":
+            if role == "user":
                 pair = pairs.get((result.id, panel.dataset, panel.protocol, target))
                 row |= _get_interval(getattr(pair, "difference", None), "over_baseline")
                 row["answer"] = _write_answer(result, panel, pair)
@@ -386,11 +388,17 @@ def _method_rows(
 
 def _control_rows(panel: _Panel) -> Iterator[dict[str, Any]]:
     first = [*panel.user_runs, *panel.baselines][0]
-    known = [(c.name, score) for c in first.scores.confound_only(panel.target) if (score := c.scores.get(panel.metric))]
-    known = sorted((each for each in known if each[1].defined), key=lambda each: -_rank(_mean(each[1]), panel.metric))
+    known = [
+        (c.name, score)
+        for c in first.scores.get_confound_only_models(panel.target)
+        if (score := c.scores.get(panel.metric))
+    ]
+    known = sorted(
+        (each for each in known if each[1].is_defined), key=lambda each: -_rank(_mean(each[1]), panel.metric)
+    )
     for k, (name, score) in enumerate(known):
-        about = {"role": "control", "best": k == 0, "method": name, **panel.about}
-        yield {**about, **_get_interval(score), "constant": is_by_construction(score), "synthetic": first.synthetic}
+        about = {"role": "confound_only", "best": k == 0, "method": name, **panel.about}
+        yield {**about, **_get_interval(score), "constant": is_by_construction(score), "synthetic": first.is_synthetic}
 
 
 def _write_answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
@@ -408,7 +416,7 @@ def _write_answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError
             verb = "is better than" if pair.better == pair.one else "is worse than"
         gap = Score(mean=pair.difference.mean, low=pair.difference.low, high=pair.difference.high)
         first = f"{verb} the best baseline, {best} (difference {format_with_interval(gap, 0.0)})"
-    answer = found.answer("movement")
+    answer = found.find_answer("movement")
     second = f"{answer.text.removesuffix('?')}: {answer.answer} ({answer.evidence})" if answer else "leaks"
     return f"{panel.target}: {name} {first}; {second}."
 

@@ -37,7 +37,7 @@ class Boxes:
         return None if first == last else np.asarray(np.median(self.box[first:last], 0))
 
 
-def read_boxes(path: Path, film: Path) -> Boxes:
+def read_boxes(path: Path, video: Path) -> Boxes:
     """Read the boxes of a video's faces from a CSV file with the columns `frame` (from 0) or `time_s`, `x`, `y`,
     `width` and `height`. Rows with a missing value or an empty box contain no face.
 
@@ -63,7 +63,7 @@ def read_boxes(path: Path, film: Path) -> Boxes:
     table = np.array(rows, np.float64).reshape(-1, 5)
     table = table[np.isfinite(table).all(1) & (table[:, 3:] > 0).all(1)]
     if clock == "frame":
-        times = frame_times(film)
+        times = frame_times(video)
         table = table[(table[:, 0] >= 0) & (table[:, 0] < len(times))]
         table[:, 0] = times[table[:, 0].astype(np.int64)]
     table = table[np.argsort(table[:, 0], kind="stable")]

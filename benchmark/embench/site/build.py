@@ -58,7 +58,7 @@ _PLAIN = (
     *("gain_source", "gain", "gain_low", "gain_high"),
     *("audit", "test_evaluations", "methods_evaluated", "dev_evaluations"),
 )
-_LISTS = ("modalities", "pretrainers", "apart", "mark", "borderline", "assumed", "seeds")
+_LISTS = ("modalities", "pretrainers", "apart", "mark", "near_null", "assumed", "seeds")
 _GAIN = {name: columns()[name].value for name in ("gain", "gain_low", "gain_high")}
 _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
 
@@ -90,8 +90,8 @@ def _describe_row(row: Row) -> dict[str, Any]:
     numbers = {
         "subjects": row.subjects,
         "primary_metric": row.primary_metric,
-        "score": row.score and row.score.as_json(),
-        "scores": {name: score and score.as_json() for name, score in row.scores.items()},
+        "score": row.score and row.score.to_dict(),
+        "scores": {name: score and score.to_dict() for name, score in row.scores.items()},
     }
     seeds = {"seeds": row.seeds}
     if not row.is_method:
@@ -132,7 +132,7 @@ def _describe_association(row: Row) -> dict[str, Any]:
         "partial_r": effect and effect.mean,
         "partial_r_lower": effect and effect.low,
         "partial_r_upper": effect and effect.high,
-        "borderline": row.borderline,
+        "near_null": row.near_null,
     }
 
 

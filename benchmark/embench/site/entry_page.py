@@ -317,7 +317,9 @@ def _draw_probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntr
 
 def _describe_target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]:
     primary_metric = entry.scores.primary_metrics[target]
-    ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != primary_metric, not pair[1].defined))
+    ordered = sorted(
+        entry.scores.get_scores(target).items(), key=lambda pair: (pair[0] != primary_metric, not pair[1].is_defined)
+    )
     about = {"name": target, "primary_metric": primary_metric, "headline_name": metric_facts(primary_metric).title}
     form = result_forms(entry.run.content(), entry.scores)[target]
     return {

@@ -104,7 +104,7 @@ class Board:
         """The data that the page's scripts read."""
         facts = metric_facts(self.metric)
         others = [name for name in SECONDARY_METRICS if name != self.metric]
-        needed = {"floors"} if any(row.pretraining_gains for row in self.rows) else set()
+        needed = {"pretraining_comparison"} if any(row.pretraining_comparison for row in self.rows) else set()
         needed |= {"gain"} if any(row.gain_source for row in self.rows) else set()
         needed |= {"access"} if len({row.target_access for row in self.rows}) > 1 else set()
         best = next((line for line in self.models if not line.score.endswith("always")), None)
@@ -203,7 +203,7 @@ def _build_table_row(row: Row, metric: str, entry: EntrySummary, section: BoardS
         "why": row.marks,
         "s": _list_interval(score),
         "s_text": in_one_style(row.format_metric(metric)) if score else "",
-        "undefined": "" if score else entry.why_undefined(section.target, metric),
+        "undefined": "" if score else entry.explain_undefined(section.target, metric),
         "o": {name: _list_interval(score) for name in others if (score := row.scores.get(name))},
         "answers": {name: format_answer(row, name) for name in row.answers if format_answer(row, name)},
         "corrected": row.corrected,
@@ -217,7 +217,7 @@ def _list_interval(score: Score | None) -> list[float | None] | None:
     """Return mean, lower and upper bound of a score, rounded; None without a score."""
     if not score:
         return None
-    return [None if end is None else round(end, 6) for end in (score.mean, *(score.ends or (None, None)))]
+    return [None if end is None else round(end, 6) for end in (score.mean, *(score.interval or (None, None)))]
 
 
 # The start page: a line for each question, sorted by support, and how to read it.

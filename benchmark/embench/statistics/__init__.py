@@ -86,7 +86,7 @@ def metric_facts(name: str) -> MetricFacts:
         return _vocabulary_facts(name, CONDITIONED_NEEDS[name])
     words = name.rpartition("/")[2].replace("_", " ")
     try:
-        metric = registry.load("metric", name)
+        metric = registry.load_plugin("metric", name)
     except EmbenchError:
         unknown = "the primary metric is not installed"
         return MetricFacts(words, words, "", range=(-math.inf, math.inf), why_unranked=unknown)

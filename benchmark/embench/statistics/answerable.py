@@ -67,7 +67,7 @@ class UnanswerableTarget(Unanswerable):
     seeds: tuple[int, ...] = ()
     subjects: int = 0
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""
         return {"target": self.target, **vars(self), "seeds": list(self.seeds)}
 
@@ -86,7 +86,7 @@ def why_unanswerable(
     metric = choose_primary_metric(target, protocol, cohort.design, joined)
     if not conditioned.is_conditioned(metric):
         return study.confounded() or study.without_two_labels(metric, joined)
-    why = study.why_undefined(metric, seeds)
+    why = study.explain_undefined(metric, seeds)
     if not why:
         return None
     if protocol.split.folds == "each":
@@ -108,7 +108,7 @@ def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Seque
     many subjects. Empty if the given seeds suffice, or if no such number is known."""
     study = _Study(cohort, protocol, target, lambda seed: cohort.folds(protocol, seed))
     metric = choose_primary_metric(target, protocol, cohort.design, study.joined(seeds))
-    why = study.why_undefined(metric, seeds) if conditioned.is_conditioned(metric) else None
+    why = study.explain_undefined(metric, seeds) if conditioned.is_conditioned(metric) else None
     if why is None or why.id not in TOO_FEW_REASONS:
         return {}
     enough, subjects = study.enough(metric, seeds)
@@ -165,7 +165,7 @@ class _Study:
             parts.append((np.empty(0, int), test))
         return parts, replace(known, y=np.where(scored, y, np.nan))
 
-    def why_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
+    def explain_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
         """Return why a conditioned score is undefined in each of these seeds, and under scoring 4 in all seeds
         together; None if it is defined."""
         joined = self.joined(seeds)
@@ -208,7 +208,7 @@ class _Study:
             what = asked.higher if asked and asked.order else name
             reason = f"This design cannot separate {what} from the time since the start: {why}."
             return UnanswerableTarget("cannot be told", reason, "", name)
-        within = f"{self.target.traits.share}_within"
+        within = f"{self.target.traits.ranking_family}_within"
         for control, what in CONFOUNDING.items():
             reached = self._reached(control, within)
             if reached is not None and reached >= TIME_PREDICTS_LABEL:
@@ -273,12 +273,12 @@ class _Study:
         that suffices by itself, or under scoring 4 all balanced partitions together."""
         if self.protocol.rules > 3:
             balanced = tuple(range(self.cohort.partitions(self.protocol)))
-            enough = set(seeds) < set(balanced) and not self.why_undefined(metric, balanced)
+            enough = set(seeds) < set(balanced) and not self.explain_undefined(metric, balanced)
             return (balanced, 0) if enough else ((), self._enough_subjects(metric))
         tried = list(seeds)
         for seed in (seed for seed in TRIED_SEEDS if seed not in seeds):
             tried.append(seed)
-            if not self.why_undefined(metric, [seed]):
+            if not self.explain_undefined(metric, [seed]):
                 return tuple(tried), 0
         return (), self._enough_subjects(metric)
 
@@ -322,7 +322,7 @@ def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
 def unique_as_json(unanswerable: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
     """Return unanswerable targets as plain values, without repetitions."""
     unique = {(each.target, each.answer, each.reason): each for each in unanswerable}
-    return [each.as_json() for each in unique.values()]
+    return [each.to_dict() for each in unique.values()]
 
 
 # Differences that a number of subjects can show. Two methods are compared by a paired t test over subjects, two-sided

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.protocols import Design
 from embench.reasons import Reason
 from embench.records.manifest import scoring_of
@@ -47,7 +47,7 @@ SMALLEST_EFFECT: Mapping[str, float] = {"partial r": 0.05, "AUROC": 0.55, "C-ind
 _CHANCE_ALONE = ("session_position", "previous_stimulus")
 """Confound-only models of order, which are at chance if each subject had a different order."""
 NEAR_BOUND = 0.01
-"""An answer is borderline if the lower end of its interval is at most this far from the null value."""
+"""An answer is near the null value if the lower end of its interval is at most this far from the null value."""
 _HELD_CONSTANT: Mapping[str, tuple[str, str]] = {
     "crossed_matched": ("given the time since the start?", "by the metric (±0.02)"),
     "crossed_time": ("given the time since the start?", "by the metric"),
@@ -76,7 +76,7 @@ _EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
     },
     "free": {"auroc_within": "time and movement"},
 }
-"""Design -> the exploratory scores, and what each does not hold constant. The design alone decides. They rank nothing,
+"""Design -> the secondary scores, and what each does not hold constant. The design alone decides. They rank nothing,
 and no answer rests on them."""
 TOO_FEW_REASONS = ("few_comparisons", "few_matched_comparisons")
 """Reasons that more data would remove."""
@@ -124,17 +124,17 @@ class Unanswerable:
 
 
 @dataclass(frozen=True)
-class Exploratory:
+class SecondaryScore:
     """A score besides the primary metric.
 
     Args:
         varies: the confounds that it does not hold constant.
-        control: name and score of the confound-only model with the highest such score; None if no model has one."""
+        confound_only: name and score of the confound-only model with the highest such score; None if no model has one."""
 
     metric: str
     score: Score
     varies: str
-    control: tuple[str, Score] | None
+    confound_only: tuple[str, Score] | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,42 +142,42 @@ class TargetAnswers:
     """The answers of a run on one target. It prints as the primary metric and the answers.
 
     Args:
-        metric: the primary metric. `score`: None if it is undefined, for the reason `why`; `problem` then says what
+        metric: the primary metric. `score`: None if it is undefined, for the reason `undefined_reason`; `problem` then says what
             that means.
         answers: one per question, in the order of printing.
         models: the confound-only models that apply.
-        exploratory: other scores that this design allows.
+        secondary_scores: other scores that this design allows.
         adjusted: the recorded confound analysis; None if the protocol does not ask for it, or it was not run.
         calibration_gain: the gain from calibration data, in sentences.
-        reads_session: whether the method reads the test subject's whole session. `reads`: its modalities.
-        borderline: names of the intervals that end within `NEAR_BOUND` of the null value."""
+        reads_session: whether the method reads the test subject's whole session. `modalities`: what it reads.
+        near_null: names of the intervals that end within `NEAR_BOUND` of the null value."""
 
     target: str
     metric: str
     score: Score | None
-    why: Reason
+    undefined_reason: Reason
     problem: Unanswerable | None
     answers: tuple[Answer, ...]
     models: tuple[ConfoundOnlyModel, ...]
-    exploratory: tuple[Exploratory, ...]
+    secondary_scores: tuple[SecondaryScore, ...]
     adjusted: Adjusted | None = None
     calibration_gain: tuple[str, ...] = ()
     reads_session: bool = False
-    reads: tuple[str, ...] = ()
-    borderline: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    near_null: tuple[str, ...] = ()
 
     @property
-    def shown(self) -> str:
-        """Name of the score to draw: the primary metric, or the first exploratory score if the primary metric is
+    def display_metric(self) -> str:
+        """Name of the score to draw: the primary metric, or the first secondary score if the primary metric is
         undefined."""
-        return self.metric if self.score or not self.exploratory else self.exploratory[0].metric
+        return self.metric if self.score or not self.secondary_scores else self.secondary_scores[0].metric
 
     @property
     def title(self) -> str:
         """Display name of the primary metric."""
         return metric_facts(self.metric).title
 
-    def answer(self, question: str) -> Answer | None:
+    def find_answer(self, question: str) -> Answer | None:
         """Return the answer to a question, by its id; None if it is not asked."""
         return next((each for each in self.answers if each.question == question), None)
 
@@ -185,9 +185,9 @@ class TargetAnswers:
         score = format_with_interval(self.score) if self.score else "not estimable"
         return "; ".join([f"{self.title} {score}", *(f"{a.text} {a.answer} ({a.evidence})" for a in self.answers)])
 
-    def word(self, question: str) -> str:
+    def format_answer(self, question: str) -> str:
         """Return the answer as a table's cell; a dash if the question is not asked."""
-        found = self.answer(question)
+        found = self.find_answer(question)
         return found.answer if found else "—"
 
 
@@ -197,45 +197,45 @@ def answer_questions(run: Mapping[str, Any], scores: Scores) -> dict[str, Target
     asked = not run.get("protocol", {}).get("leaks")
     # How the signals behind a file of predictions were normalised is not known.
     reads_session = run.get("target_access") == "unlabelled" and not run.get("submission")
-    reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
+    reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in split_modality(each))
     seeds = len(run.get("seeds") or ()) or 1
     scoring = scoring_of(run)
     dataset = run.get("dataset", {}).get("name", "")
     found = {}
     for target, metric in scores.primary_metrics.items():
-        score, adjusted = scores.score(target, metric), scores.adjusted(target)
+        score, adjusted = scores.get_score(target, metric), scores.get_adjusted(target)
         subjects = run["cohort"].get("subjects")
         problem = None if score else explain_unanswerable(scores, target, subjects, seeds, dataset)
-        models = tuple(control for control in scores.confound_only(target) if not control.reason)
+        models = tuple(control for control in scores.get_confound_only_models(target) if not control.reason)
         found[target] = TargetAnswers(
             target=target,
             metric=metric,
             score=score,
-            why=scores.why_undefined(target, metric),
+            undefined_reason=scores.explain_undefined(target, metric),
             problem=problem,
             answers=tuple(_answers(scores, target, asked=asked, problem=problem, dataset=dataset, scoring=scoring)),
             models=models,
-            exploratory=tuple(_exploratory(scores, target, design)),
+            secondary_scores=tuple(_secondary_scores(scores, target, design)),
             adjusted=adjusted,
             calibration_gain=tuple(gain_sentences(scores, target, run.get("calibration_data"))),
             reads_session=reads_session,
-            reads=reads,
-            borderline=tuple(find_borderline(scores, target)) if asked else (),
+            modalities=modalities,
+            find_near_null=tuple(find_borderline(scores, target)) if asked else (),
         )
     return found
 
 
-def _exploratory(scores: Scores, target: str, design: Design | None) -> Iterator[Exploratory]:
+def _secondary_scores(scores: Scores, target: str, design: Design | None) -> Iterator[SecondaryScore]:
     for name, varies in _EXPLORATORY[design].items() if design else ():
-        if name != scores.primary_metrics[target] and (score := scores.score(target, name)):
-            yield Exploratory(name, score, varies, scores.strongest(target, name))
+        if name != scores.primary_metrics[target] and (score := scores.get_score(target, name)):
+            yield SecondaryScore(name, score, varies, scores.find_strongest_model(target, name))
 
 
 def _answers(
     scores: Scores, target: str, *, asked: bool, problem: Unanswerable | None, dataset: str, scoring: int
 ) -> Iterator[Answer]:
     metric = scores.primary_metrics[target]
-    score, facts = scores.score(target, metric), metric_facts(metric)
+    score, facts = scores.get_score(target, metric), metric_facts(metric)
     if problem or score is None:
         word, why = (problem.answer, "see above") if problem else ("not computed", "")
         yield Answer("chance", "more than by chance?", word, why)
@@ -253,14 +253,14 @@ def _answers(
     if asked:
         of_time = [(name, known) for name in _TIME_MODELS if (known := scores.score(target, metric, name))]
         timed = max(of_time, key=lambda pair: pair[1].mean, default=None) if kind not in _HELD_CONSTANT else None
-        yield from _confound_answers(scores.adjusted(target), metric, score, timed, dataset)
+        yield from _confound_answers(scores.get_adjusted(target), metric, score, timed, dataset)
         if scoring > 3 and kind in ("crossed", "crossed_moment"):
             yield from _order_answer(scores, target, metric)
 
 
 def _order_answer(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
     """Yield the answer that the design excludes the order of stimuli, if models of order alone are at chance."""
-    found = {name: score for name in _CHANCE_ALONE if (score := scores.score(target, metric, name))}
+    found = {name: score for name in _CHANCE_ALONE if (score := scores.get_score(target, metric, name))}
     chance = metric_facts(metric).chance or 0.0
     if len(found) < len(_CHANCE_ALONE) or any(judge_interval(score, chance) != "not shown" for score in found.values()):
         return
@@ -314,7 +314,7 @@ def _small_study_answer(adjusted: Adjusted, beside: Sequence[str], metric: str, 
     order = ["position", "previous stimulus"] if "crossed" in metric and "matched" not in metric else []
     given = join_with_and(["time", *order, *(["movement"] if adjusted.has_movement else []), *beside])
     text = f"given {given}?{'' if adjusted.has_movement else ' (movement was not recorded)'}"
-    if not at.partial_r.defined:
+    if not at.partial_r.is_defined:
         return Answer("movement", text, "too few data", at.partial_r.undefined or NO_REASON)
     left = at.label_residual_proportion
     if left is not None and left < LEAST_LABEL_RESIDUAL:
@@ -388,7 +388,7 @@ def judge_interval(score: Score | None, null: float, smallest: float | None = No
     >>> judge_interval(score, 0.5), judge_interval(score, 0.5, 0.55)
     ('not shown', 'no larger than δ')
     """
-    if score is None or not score.defined or score.low is None or score.high is None:
+    if score is None or not score.is_defined or score.low is None or score.high is None:
         return "too few data"
     if score.low > null:
         return "yes"
@@ -399,7 +399,7 @@ def judge_interval(score: Score | None, null: float, smallest: float | None = No
 
 def format_or_undefined(score: Score | None, null: float) -> str:
     """Return a number with its interval, as `format_with_interval`, or "not estimable"."""
-    return "not estimable" if score is None or not score.defined else format_with_interval(score, null)
+    return "not estimable" if score is None or not score.is_defined else format_with_interval(score, null)
 
 
 def format_with_interval(score: Score, null: float | None = None, template: str = "{} ({} to {})") -> str:
@@ -409,7 +409,7 @@ def format_with_interval(score: Score, null: float | None = None, template: str 
     >>> [format_with_interval(Score(mean=0.621, low=low, high=0.675), 0.5) for low in (0.56, 0.5003)]
     ['0.62 (0.56 to 0.68)', '0.6210 (0.5003 to 0.6750)']
     """
-    ends = score.ends
+    ends = score.interval
     if ends is None:
         return format_decimals(score.mean)
     digits = 2
@@ -430,10 +430,10 @@ def explain_unanswerable(scores: Scores, target: str, subjects: Any, seeds: int,
     Args:
         subjects: a record's subjects, or how many there are. `seeds`: how many seeds the run has.
         dataset: the dataset's full name."""
-    metric, why = scores.primary_metrics[target], scores.why_undefined(target, scores.primary_metrics[target])
+    metric, why = scores.primary_metrics[target], scores.explain_undefined(target, scores.primary_metrics[target])
     within = inside_subjects(metric)
     for control, what in CONFOUNDING.items():
-        known = scores.score(target, within, control)
+        known = scores.get_score(target, within, control)
         if known and known.mean >= TIME_PREDICTS_LABEL:
             alone = f"{metric_family(within)} of {label(control)} alone {format_decimals(known.mean)}"
             return Unanswerable("cannot be told", say_not_separable(target, what, alone), confound=what)
@@ -442,7 +442,7 @@ def explain_unanswerable(scores: Scores, target: str, subjects: Any, seeds: int,
         return Unanswerable("cannot be told", reason)
     size = subjects if isinstance(subjects, int) else len(subjects or ())
     reason, factor = describe_missing_data(why, size)
-    if enough := scores.enough_data(target):
+    if enough := scores.get_enough_data(target):
         return Unanswerable("too few data", reason, suggest_more_data(enough.seeds, enough.subjects))
     # A partition counts only if it has enough comparisons by itself.
     remedy = f"Other partitions may give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1} --dry-run"
@@ -472,7 +472,7 @@ def describe_missing_data(why: Reason, size: int) -> tuple[str, float]:
     """Return a sentence on the missing data, and the factor by which the number of comparisons must grow.
 
     Args:
-        why: the recorded reason why the primary metric is undefined. `size`: how many subjects the study has.
+        undefined_reason: the recorded reason undefined_reason the primary metric is undefined. `size`: how many subjects the study has.
 
     Returns:
         The factor is infinite if more comparisons of the same subjects do not help."""
@@ -500,11 +500,11 @@ def _say_comparable(involved: int, size: int) -> str:
 
 
 def describe_undefined(why: Reason, size: int, dataset: str = "") -> str:
-    """Return the recorded reason why a score of `size` subjects is undefined, in plain words."""
+    """Return the recorded reason undefined_reason a score of `size` subjects is undefined, in plain words."""
     return (
-        describe_missing_data(why, size)[0].removesuffix(".")
-        if why.id in TOO_FEW_REASONS
-        else plain_reason(why, dataset)
+        describe_missing_data(undefined_reason, size)[0].removesuffix(".")
+        if undefined_reason.id in TOO_FEW_REASONS
+        else plain_reason(undefined_reason, dataset)
     )
 
 
@@ -551,9 +551,9 @@ def find_borderline(scores: Scores, target: str) -> Iterator[str]:
     """Yield the names of the deciding intervals whose lower end lies within `NEAR_BOUND` of the null value."""
     metric = scores.primary_metrics[target]
     known: list[tuple[str, Score | None, float | None]] = [
-        ("chance", scores.score(target, metric), metric_facts(metric).chance)
+        ("chance", scores.get_score(target, metric), metric_facts(metric).chance)
     ]
-    adjusted = scores.adjusted(target)
+    adjusted = scores.get_adjusted(target)
     if adjusted and (at := adjusted.decides):
         none = 0.0 if adjusted.mean_difference or adjusted.metric is None else metric_facts(adjusted.metric).chance
         known += [("partial r", at.partial_r, 0.0), ("adjusted scores", at.residual_score, none)]

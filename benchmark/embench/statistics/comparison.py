@@ -13,7 +13,7 @@ import numpy as np
 from embench import registry, vocabulary
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import mean_of_known, tie_width
+from embench.interfaces.ranking import compute_tie_width, mean_ignoring_nan
 from embench.interfaces.units import Target, Units
 from embench.records import record
 from embench.records.record import Record
@@ -73,7 +73,7 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, subject
     Crossed scores are sums over subjects: each comparison lies within one subject, and labels alone decide their
     number."""
     if is_inside_subjects(name, target):
-        values = mean_of_known(subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, subjects)))
+        values = mean_ignoring_nan(subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, subjects)))
         return np.nan_to_num(values / max(1, np.isfinite(values).sum()))
     if not conditioned.is_conditioned(name) or name == BETWEEN_SUBJECTS:
         return None
@@ -113,13 +113,13 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
     if name == BETWEEN_SUBJECTS:
         values = _differences_across_subjects(one, other, subjects, both, samples)
     else:
-        metric = registry.load("metric", name)()
+        metric = registry.load_plugin("metric", name)()
         by_fold: dict[int, list[np.ndarray]] = {}
         for seed, fold, units in one:
             side = _side_by_side(units, other.seeds[seed][fold], metric)
             tested = np.isin(both, side.subject)
-            by_fold.setdefault(fold, []).append(metric.resampled(side, both[tested], samples[:, tested]))
-        values = mean_of_known([mean_of_known(seeds) for seeds in by_fold.values()])
+            by_fold.setdefault(fold, []).append(metric.resample(side, both[tested], samples[:, tested]))
+        values = mean_ignoring_nan([mean_ignoring_nan(seeds) for seeds in by_fold.values()])
     first, second = np.split(values, 2)
     return first - second
 
@@ -143,7 +143,7 @@ def _differences_across_subjects(
     if not kept:
         return np.full(len(samples), np.nan)
     pooled = conditioned.sum_tables(doubled)
-    return mean_of_known([pooled[k].resampled(samples) for k in kept])
+    return mean_ignoring_nan([pooled[k].resample(samples) for k in kept])
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
@@ -162,7 +162,7 @@ def _rank_scores(units: Units) -> Units:
     """Return the units with ranks in place of scores, class by class. Tied scores get the same rank."""
     columns = units.score if units.score.ndim == 2 else units.score[:, None]
     known, ranks = is_predicted(units), columns.astype(float)
-    ranks[known] = np.stack([_ranks(column[known], tie_width(units.score)) for column in columns.T], axis=1)
+    ranks[known] = np.stack([_ranks(column[known], compute_tie_width(units.score)) for column in columns.T], axis=1)
     return replace(units, score=ranks.reshape(units.score.shape))
 
 
@@ -183,17 +183,17 @@ class Comparison:
     Args:
         one, other: the methods' names; `scores`: theirs, on the common units.
         difference: `one` less `other`, paired, with its 95 % interval.
-        p: of the primary test. `holm`: p corrected for the `together` comparisons that were made at once.
+        p: of the primary test. `p_holm`: p corrected for the `n_comparisons` comparisons that were made at once.
         tests: name -> p, for the primary test and further ones. `equivalence` tests whether the difference is within
             .02.
         subjects, units: their numbers. `over`: what was paired.
-        smallest: the smallest detectable difference: the true difference that this cohort would show with 80 % power,
+        smallest_detectable: the smallest_detectable detectable difference: the true difference that this cohort would show with 80 % power,
             given the spread of the observed differences; None if nothing varies.
         unequal_tuning: whether more than twice as many methods were scored on the test subjects before one as before
             the other.
         higher_is_better, bounded: facts about the metric.
         seeds: the compared seeds, which all methods have. `more_seeds`: whether a method has others.
-        these_stimuli: whether all subjects had the same stimuli and the interval does not cover other stimuli."""
+        fixed_stimuli: whether all subjects had the same stimuli and the interval does not cover other stimuli."""
 
     target: str
     metric: str
@@ -202,34 +202,34 @@ class Comparison:
     scores: tuple[Estimate, Estimate]
     difference: Estimate
     p: float
-    holm: float
-    together: int
+    p_holm: float
+    n_comparisons: int
     tests: Mapping[str, float]
     subjects: int
     units: int
     over: Literal["subjects", "folds"]
-    smallest: float | None
+    smallest_detectable: float | None
     unequal_tuning: bool
     higher_is_better: bool = True
     bounded: bool = True
     seeds: tuple[int, ...] = ()
     more_seeds: bool = False
-    these_stimuli: bool = False
+    fixed_stimuli: bool = False
 
     @property
-    def different(self) -> bool:
+    def is_different(self) -> bool:
         """True if the corrected primary test is significant."""
-        return self.holm < ALPHA
+        return self.p_holm < ALPHA
 
     @property
-    def equivalent(self) -> bool:
+    def is_equivalent(self) -> bool:
         """True if the equivalence test is significant: the methods differ by less than its margin."""
         return self.tests.get("equivalence", 1.0) < ALPHA
 
     @property
     def better(self) -> str | None:
         """Name of the better method; None if the difference is not significant."""
-        if not self.different:
+        if not self.is_different:
             return None
         return self.one if (self.difference.mean > 0) == self.higher_is_better else self.other
 
@@ -241,15 +241,15 @@ class Comparison:
     def __repr__(self) -> str:
         return self.sentence
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the comparison as `embench compare --json` prints it."""
         apart = ("scores", "difference", "tests")
         return {
             **{name: value for name, value in vars(self).items() if name not in apart},
-            "scores": {self.one: self.scores[0].as_json(), self.other: self.scores[1].as_json()},
-            "difference": self.difference.as_json(),
+            "scores": {self.one: self.scores[0].to_dict(), self.other: self.scores[1].to_dict()},
+            "difference": self.difference.to_dict(),
             "tests": dict(self.tests),
-            "equivalent": self.equivalent,
+            "equivalent": self.is_equivalent,
             "better": self.better,
             "sentence": self.sentence,
         }
@@ -266,9 +266,9 @@ class Standing:
     group: str
     methods_evaluated: int | None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the standing as `embench compare --json` prints it."""
-        return {**vars(self), "score": self.score.as_json()}
+        return {**vars(self), "score": self.score.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -280,13 +280,13 @@ class Table:
     standings: tuple[Standing, ...]
     comparisons: tuple[Comparison, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,
-            "methods": [standing.as_json() for standing in self.standings],
-            "comparisons": [comparison.as_json() for comparison in self.comparisons],
+            "methods": [standing.to_dict() for standing in self.standings],
+            "comparisons": [comparison.to_dict() for comparison in self.comparisons],
         }
 
 
@@ -299,25 +299,27 @@ def _sentence(c: Comparison) -> str:
         first, second = second, first
     if mean < 0:
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
-    size = f"{format_points(mean, c.bounded)} {_difference_unit(c)}{' on these stimuli' if c.these_stimuli else ''}"
+    size = f"{format_points(mean, c.bounded)} {_difference_unit(c)}{' on these stimuli' if c.fixed_stimuli else ''}"
     interval = (
         "no interval"
         if low is None or high is None
         else (f"95 % interval {format_points(low, c.bounded)} to {format_points(high, c.bounded)}")
     )
-    corrected = " Holm-corrected" if c.together > 1 else ""
+    corrected = " Holm-corrected" if c.n_comparisons > 1 else ""
     paired = f"{c.subjects} subjects" if c.over == "subjects" else f"paired over folds, {c.subjects} subjects"
-    figures = f"{interval}, {format_p(c.holm)}{corrected}, {paired}"
+    figures = f"{interval}, {format_p(c.p_holm)}{corrected}, {paired}"
     if c.better:
         text = f"{first} is better than {second} by {size}, {figures}"
     else:
         text = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
-        if c.smallest is not None:
-            smallest = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _difference_unit(c)}"
+        if c.smallest_detectable is not None:
+            smallest = (
+                f"{format_points(c.smallest_detectable, c.bounded)} {'points' if c.bounded else _difference_unit(c)}"
+            )
             text += f"; the smallest detectable difference is {smallest} ({POWER:.0%} power)".replace("%", " %")
     if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
         text += f"; with the training-overlap correction {format_p(c.tests[SHARED_TRAINING])}"
-    if c.equivalent:
+    if c.is_equivalent:
         text += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
     if c.more_seeds:
         seeds = [str(seed) for seed in c.seeds]
@@ -410,13 +412,16 @@ def compare_all(
     for target, those in methods.items():
         settled = [
             replace(
-                pair, holm=next(corrected), together=len(every), unequal_tuning=_tuned_unequally(a, b, those, target)
+                pair,
+                p_holm=next(corrected),
+                n_comparisons=len(every),
+                unequal_tuning=_tuned_unequally(a, b, those, target),
             )
             for pair, (a, b) in zip(pairs[target], combinations(those, 2), strict=True)
         ]
         different = np.zeros((len(those), len(those)), bool)
         for (a, b), pair in zip(combinations(range(len(those)), 2), settled, strict=True):
-            different[a, b] = different[b, a] = pair.different
+            different[a, b] = different[b, a] = pair.is_different
         groups = intervals.rank_groups(different)
         standings = [
             Standing(m.name, m.record.run["id"], m.reported_score, group, _methods_evaluated(m.record, target))
@@ -438,7 +443,7 @@ def compare_with_best(records: Sequence[Record], target: str, metric: str | None
     pairs = [_compare_pair(best, other) for other in others]
     every = len(records) * len(others) // 2
     corrected = intervals.holm([*(pair.p for pair in pairs), *[1.0] * (every - len(pairs))])
-    return [replace(pair, holm=p, together=every) for pair, p in zip(pairs, corrected, strict=False)]
+    return [replace(pair, p_holm=p, n_comparisons=every) for pair, p in zip(pairs, corrected, strict=False)]
 
 
 def compare_with_first(records: Sequence[Record], target: str, metric: str | None = None) -> list[Comparison]:
@@ -453,7 +458,7 @@ def compare_with_first(records: Sequence[Record], target: str, metric: str | Non
     first, *others = (methods[id(record)] for record in records)
     pairs = [_compare_pair(other, first) for other in others]
     corrected = intervals.holm([pair.p for pair in pairs])
-    return [replace(pair, holm=p, together=len(pairs)) for pair, p in zip(pairs, corrected, strict=True)]
+    return [replace(pair, p_holm=p, n_comparisons=len(pairs)) for pair, p in zip(pairs, corrected, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -530,7 +535,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
                 f"{name} scores no targets of kind {rule.kind}", where="--metric", expected="another metric"
             )
         if isinstance(score, Undefined):
-            other = next((m for m, found in r.scores.of(target).items() if found.defined), None)
+            other = next((m for m, found in r.scores.get_scores(target).items() if found.is_defined), None)
             why = describe_undefined(score.reason, len(jackknife.subjects))
             what = f"{facts.title} ({name}) of {target} is undefined: {why}"
             raise DataError(what, where=method, hint=other and f"--metric {other}")
@@ -558,19 +563,19 @@ def _compare_pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
         scores=(one.reported_score, other.reported_score),
         difference=gap,
         p=p,
-        holm=p,
-        together=1,
+        p_holm=p,
+        n_comparisons=1,
         tests=tests,
         subjects=gap.subjects,
         units=about.units,
         over=about.over,
-        smallest=None if error is None else intervals.smallest_detectable(error, df),
+        smallest_detectable=None if error is None else intervals.smallest_detectable(error, df),
         unequal_tuning=len(known) == 2 and max(known) > UNEQUAL_TUNING_RATIO * min(known),
         higher_is_better=about.higher_is_better,
         bounded=about.bounded,
         seeds=about.seeds,
         more_seeds=about.more_seeds,
-        these_stimuli=about.shared_stimuli and "stimuli" not in gap.over,
+        fixed_stimuli=about.shared_stimuli and "stimuli" not in gap.over,
     )
 
 

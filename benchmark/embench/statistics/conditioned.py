@@ -10,13 +10,13 @@ import numpy as np
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import (
     Pairs,
+    compare_classes,
     compare_subjects,
-    group_positions,
-    mean_of_known,
-    one_against_rest,
-    outranks,
-    subject_codes,
-    tie_width,
+    compute_tie_width,
+    encode_subjects,
+    iterate_groups,
+    mean_ignoring_nan,
+    score_pairs,
 )
 from embench.interfaces.units import Target, Units
 from embench.reasons import Reason
@@ -40,8 +40,8 @@ def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, grade
     Args:
         cell: (n,) codes from 0 of the condition that is held constant.
         graded: whether a comparison is won by the difference of the two scores instead of by 1."""
-    tie, cells = None if graded else tie_width(units.score), 1 + int(np.max(cell, initial=0))
-    owners = group_positions(subject_codes(units, subjects))
+    tie, cells = None if graded else compute_tie_width(units.score), 1 + int(np.max(cell, initial=0))
+    owners = iterate_groups(encode_subjects(units, subjects))
     wins, pairs = np.zeros((2, len(owners), len(owners)))
     at_once = max(1, MAX_TABLE_SIZE // (2 * cells * max(1, len(owners))))
     for first in range(0, cells, at_once):
@@ -67,8 +67,8 @@ def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, grade
 def order_by_subject(units: Units, subjects: np.ndarray, *, graded: bool = False) -> np.ndarray:
     """Return (P,) the proportion of pairs of units in the right order within each subject of `subjects` (P,), or the
     mean difference of their scores. NaN for a subject without units, or whose labels do not differ by a step."""
-    tie, values = None if graded else tie_width(units.score), np.full(len(subjects), np.nan)
-    for p, rows in group_positions(subject_codes(units, subjects)):
+    tie, values = None if graded else compute_tie_width(units.score), np.full(len(subjects), np.nan)
+    for p, rows in iterate_groups(encode_subjects(units, subjects)):
         won, number = _count_within_subject(units, rows, np.zeros(len(units), int), 1, tie)
         values[p] = won[0, 0] / number[0, 0] if number[0, 0] else np.nan
     return values
@@ -78,10 +78,10 @@ def order_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
     """Return (K, P) the proportions of `order_by_subject` without the units of each of `stimuli` (K,)."""
     names, cell = np.unique(units.stimulus, return_inverse=True)
     values = np.full((len(names), len(subjects)), np.nan)
-    for p, rows in group_positions(subject_codes(units, subjects)):
+    for p, rows in iterate_groups(encode_subjects(units, subjects)):
         won, number = (
             of.sum() - of.sum(0) - of.sum(1) + np.diag(of)
-            for of in _count_within_subject(units, rows, cell, len(names), tie_width(units.score))
+            for of in _count_within_subject(units, rows, cell, len(names), compute_tie_width(units.score))
         )
         values[:, p] = np.divide(won, number, out=np.full(len(names), np.nan), where=number > 0)
     of_name, of_all = dict(zip(names.tolist(), values, strict=True)), order_by_subject(units, subjects)
@@ -121,7 +121,7 @@ def _compare_units(
     y, score, fold = (of[rows] for of in (units.y_true, np.asarray(units.score, np.float64), units.fold))
     gap, least = np.subtract.outer(y[some], y), units.step * (1 - STEP_TOLERANCE)
     apart = np.equal.outer(fold[some], fold) & (np.abs(gap) >= least)
-    won = np.subtract.outer(score[some], score) if tie is None else outranks(score[some], score, tie)
+    won = np.subtract.outer(score[some], score) if tie is None else score_pairs(score[some], score, tie)
     return apart & (gap > 0), apart & (gap < 0), won
 
 
@@ -174,7 +174,7 @@ def is_conditioned(name: str) -> bool:
 
 def applies_to(name: str, target: Target) -> bool:
     """Return True if the conditioned score applies to targets of this kind."""
-    return name.startswith(target.traits.share)
+    return name.startswith(target.traits.ranking_family)
 
 
 def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool = False) -> list[Pairs] | Undefined:
@@ -190,16 +190,16 @@ def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool =
         return cell
     if len(units.subjects[0]) < 2:  # nobody to compare with: of one fold for each subject there may be very many
         nothing = np.zeros((len(subjects), len(subjects)))
-        return [Pairs(nothing, nothing) for _ in one_against_rest(units)]
-    subject = subject_codes(units, subjects)
+        return [Pairs(nothing, nothing) for _ in compare_classes(units)]
+    subject = encode_subjects(units, subjects)
     if name in (*OF_VALUES, "concordance_crossed_moment"):
         ordered = crossed_pairs(units, cell, subjects, graded=graded)
         return [_match_session_length(units, subject, ordered) if name in MATCHED else ordered]
     if name == "auroc_within_stimulus":
-        tie = tie_width(units.score)
+        tie = compute_tie_width(units.score)
         return [
             _compare_at_stimulus(s, positive, subject, cell, len(subjects), tie)
-            for positive, s in one_against_rest(units)
+            for positive, s in compare_classes(units)
         ]
     tables = [_match_comparisons(own, len(subjects)) for own in own_comparisons(units, cell, subjects, graded=graded)]
     return [_match_session_length(units, subject, table) for table in tables] if name in MATCHED else tables
@@ -236,7 +236,7 @@ def _moments(units: Units) -> np.ndarray | Undefined:
     _, stimulus = np.unique(units.stimulus, return_inverse=True)
     _, cell = np.unique(np.stack([stimulus, bins]), axis=1, return_inverse=True)
     cell = cell.reshape(-1)
-    apart = max(float(np.ptp(units.moment_s[rows])) for _, rows in group_positions(cell))
+    apart = max(float(np.ptp(units.moment_s[rows])) for _, rows in iterate_groups(cell))
     if apart > MAX_MOMENT_SPREAD * units.length_s:  # else what changes within a unit tells who is later
         return Undefined("moments_apart", apart=round(float(apart), 1))
     return np.asarray(cell)
@@ -288,7 +288,7 @@ def proportion_won_resampled(
 ) -> np.ndarray:
     """Return (R,) the proportion won, mean over the classes of `proportion_won`, in samples of subjects. Sample r
     contains subject p `counts[r, p]` times."""
-    return mean_of_known([tables[k].resampled(counts) for k in estimable(name, tables, hurdle)])
+    return mean_ignoring_nan([tables[k].resample(counts) for k in estimable(name, tables, hurdle)])
 
 
 def estimable(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> list[int]:
@@ -361,7 +361,7 @@ def _compare_at_stimulus(
     """Return comparisons between two subjects at one stimulus: each positive unit of one with each negative unit of the
     other."""
     wins, pairs = np.zeros((subjects, subjects)), np.zeros((subjects, subjects))
-    for _, rows in group_positions(cell):
+    for _, rows in iterate_groups(cell):
         here = compare_subjects(score[rows], positive[rows], subject[rows], subjects, tie)
         wins += here.wins
         pairs += here.pairs
@@ -398,14 +398,14 @@ def own_comparisons(
     units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False
 ) -> list[list[OwnComparisons]]:
     """Return for each class the comparisons within each subject, between units in different cells (n,) of one fold."""
-    tie, folds = None if graded else tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
-    owners = group_positions(subject_codes(units, subjects) * (folds.max() + 1) + folds)
+    tie, folds = None if graded else compute_tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
+    owners = iterate_groups(encode_subjects(units, subjects) * (folds.max() + 1) + folds)
     return [
         [
             _compare_subject(owner // (folds.max() + 1), score[rows], positive[rows], cell[rows], tie)
             for owner, rows in owners
         ]
-        for positive, score in one_against_rest(units)
+        for positive, score in compare_classes(units)
     ]
 
 
@@ -413,7 +413,7 @@ def _compare_subject(
     subject: int, score: np.ndarray, positive: np.ndarray, cell: np.ndarray, tie: float | None
 ) -> OwnComparisons:
     one, other = score[positive], score[~positive]
-    won = np.subtract.outer(one, other) if tie is None else outranks(one, other, tie)
+    won = np.subtract.outer(one, other) if tie is None else score_pairs(one, other, tie)
     high, low = cell[positive], cell[~positive]
     won[np.equal.outer(high, low)] = 0
     return OwnComparisons(subject, high, low, won)

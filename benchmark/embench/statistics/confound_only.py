@@ -12,7 +12,7 @@ import numpy as np
 
 from embench.files import digest, sha256
 from embench.interfaces import binning
-from embench.interfaces.binning import bin_numbers, bin_thresholds
+from embench.interfaces.binning import assign_bins, find_bin_thresholds
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
 from embench.protocols import ReferenceName
@@ -36,15 +36,15 @@ class BalancedTrees:
         from sklearn.ensemble import HistGradientBoostingClassifier  # takes a second
         from sklearn.utils.class_weight import compute_sample_weight
 
-        self._thresholds = bin_thresholds(x, compute_sample_weight("balanced", y))
+        self._thresholds = find_bin_thresholds(x, compute_sample_weight("balanced", y))
         trees = HistGradientBoostingClassifier(early_stopping=False, class_weight="balanced", random_state=0)
-        self._trees: HistGradientBoostingClassifier = trees.fit(bin_numbers(x, self._thresholds), y)
+        self._trees: HistGradientBoostingClassifier = trees.fit(assign_bins(x, self._thresholds), y)
         self.classes_: np.ndarray = trees.classes_
         return self
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Return (n, classes) probabilities."""
-        return np.asarray(self._trees.predict_proba(bin_numbers(x, self._thresholds)))
+        return np.asarray(self._trees.predict_proba(assign_bins(x, self._thresholds)))
 
 
 # A new confound-only model is a function here with its name in `CONFOUND_ONLY`, and a higher `SCORING_REVISION`. If it
@@ -359,7 +359,7 @@ def predict_from_proportions(target: Target, share: np.ndarray) -> ConfoundPredi
 
 def _score_of_proportions(target: Target, share: np.ndarray) -> np.ndarray:
     """Return the score of class probabilities (n, K): all columns, or for a binary target that of class 1."""
-    return share if target.traits.several else share[:, 1]
+    return share if target.traits.has_score_per_class else share[:, 1]
 
 
 def _value_as_decision(values: np.ndarray) -> ConfoundPrediction:

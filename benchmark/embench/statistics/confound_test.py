@@ -17,7 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from embench.data.cohort import Cohort
 from embench.files import digest, sha256, snapshot
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import mean_of_known
+from embench.interfaces.ranking import mean_ignoring_nan
 from embench.interfaces.units import Target, Units
 from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
@@ -175,7 +175,7 @@ class LabelledUnits:
         return Joined(seeds, self.scoring)
 
     def _units(self, rows: np.ndarray, values: np.ndarray, fold: int) -> Units:
-        score = values[rows] if self.target.traits.several else values[rows, 0]
+        score = values[rows] if self.target.traits.has_score_per_class else values[rows, 0]
         return Units(
             kind=self.target.kind,
             y_true=self.y[rows],
@@ -189,7 +189,7 @@ class LabelledUnits:
             length_s=self.unit_s,
             session_s=self.session_s[rows],
             moment_s=None if self.moment_s is None else self.moment_s[rows],
-            step=self.target.step_over(self.y),
+            step=self.target.find_step(self.y),
         )
 
 
@@ -295,7 +295,7 @@ def _associate(
         )
         for name, units in _find_tasks(tested).items()
     }
-    means = mean_of_known(by_subject)
+    means = mean_ignoring_nan(by_subject)
     by_group = jackknife.by_group(np.nan_to_num(means / np.isfinite(means).sum()))
     return Association(effect, score, share, all(passed), by_group, tasks)
 
@@ -331,7 +331,7 @@ def _subject_means(products: np.ndarray, tested: LabelledUnits, jackknife: Jackk
 
 
 def _mean_with_interval(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
-    found = mean_over_subjects(mean_of_known(by_subject), jackknife.codes)
+    found = mean_over_subjects(mean_ignoring_nan(by_subject), jackknife.codes)
     if isinstance(found, Undefined) or len(by_subject) < 2:
         return found
     by_seed = jackknife.by_group(np.nan_to_num(by_subject / len(jackknife.subjects)))
@@ -422,7 +422,7 @@ def run_confound_test(
                 values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds,
                 protocol.rules,
             )  # fmt: skip
-        found[target.name] = {"undefined": made.reason.json()} if isinstance(made, Undefined) else made
+        found[target.name] = {"undefined": made.reason.to_dict()} if isinstance(made, Undefined) else made
     return found
 
 
@@ -702,15 +702,15 @@ def _estimable_metric(scores: Scores, target: Target) -> str | Undefined:
     """Return the primary metric, or why it can't be estimated. No other score takes its place: only the primary metric
     holds constant what the design confounds with the label."""
     primary_metric = scores.primary_metrics[target.name]
-    if scores.score(target.name, primary_metric):
+    if scores.get_score(target.name, primary_metric):
         return primary_metric
-    within = f"{target.traits.share}_within"
+    within = f"{target.traits.ranking_family}_within"
     for control in ("elapsed_time", "session_position"):
-        known = scores.score(target.name, within, control)
+        known = scores.get_score(target.name, within, control)
         if known and known.mean >= TIME_PREDICTS_LABEL:
             reached = round(known.mean, 3)
             return Undefined("time_decides", metric=primary_metric, within=within, reached=reached)
-    why = scores.why_undefined(target.name, primary_metric)
+    why = scores.explain_undefined(target.name, primary_metric)
     return Undefined("primary_metric_undefined", metric=primary_metric, reason=why)
 
 

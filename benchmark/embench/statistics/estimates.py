@@ -22,9 +22,9 @@ from embench.interfaces.ranking import (
     Pairs,
     auroc_by_subject,
     auroc_without_stimulus,
-    mean_of_known,
-    one_against_rest,
-    subject_codes,
+    compare_classes,
+    encode_subjects,
+    mean_ignoring_nan,
 )
 from embench.interfaces.units import Target, Units
 from embench.reasons import Reason
@@ -79,7 +79,7 @@ WHY_UNDEFINED = {
 
 def is_inside_subjects(name: str, target: Target) -> bool:
     """Return True if this is a within-subject score that applies to targets of this kind."""
-    return name in (target.traits.within, f"{target.traits.share}_within")
+    return name in (target.traits.within_metric, f"{target.traits.ranking_family}_within")
 
 
 def subject_scores_by_fold(name: str, joined: Joined, subjects: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
@@ -90,7 +90,7 @@ def subject_scores_by_fold(name: str, joined: Joined, subjects: np.ndarray) -> d
 
 def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
     """Return (S, P) the scores of `subject_scores_by_fold`, mean over the folds of a seed."""
-    seeds = [mean_of_known([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
+    seeds = [mean_ignoring_nan([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
     return np.stack(seeds)
 
 
@@ -123,7 +123,7 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
         shape = len(each), 2 * minutes**2
         won, number = (counted @ sparse.csr_array((v, (row, columns)), shape=shape) for v in values.T)
         by_class.append(_balanced_mean(won, number))
-    score, *without = mean_of_known(by_class)
+    score, *without = mean_ignoring_nan(by_class)
     if not np.isfinite(score):
         return Undefined("no_pair_of_minutes")
     left_out = jackknife.mask_uninvolved(np.array(without), np.isin(np.arange(len(jackknife.codes)), involved))
@@ -151,8 +151,8 @@ def _split_by_order(
     wins and numbers of comparisons (n, 2)."""
     cell = cells(BALANCED, units)
     if isinstance(cell, Undefined):
-        return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in one_against_rest(units)]
-    length = length_by_subject(units, subject_codes(units, subjects), len(subjects))
+        return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in compare_classes(units)]
+    length = length_by_subject(units, encode_subjects(units, subjects), len(subjects))
     longer = np.subtract.outer(length, length)
     pairs = np.argwhere((longer > 0) & (longer <= MATCHED_S)).tolist()
     minute = np.zeros(1 + int(cell.max()), int)
@@ -219,11 +219,11 @@ def estimate_all(
 def _scores_to_compute(target: Target, primary_metric: str) -> list[str]:
     """Return the names of the scores to compute, in order. Scores of version 3 are computed if one is the primary
     metric."""
-    made = [target.traits.within, *conditioned.CONDITIONED]
-    if primary_metric.startswith(KINDS["value"].share):
+    made = [target.traits.within_metric, *conditioned.CONDITIONED]
+    if primary_metric.startswith(KINDS["value"].ranking_family):
         made += ["concordance_within", *conditioned.OF_VALUES]
     made += [primary_metric] if conditioned.is_conditioned(primary_metric) else []
-    return list(dict.fromkeys([*made, *registry.names("metric")]))
+    return list(dict.fromkeys([*made, *registry.list_plugins("metric")]))
 
 
 ByFold = dict[tuple[int, int], float | None]
@@ -274,23 +274,25 @@ def load_metric(name: str) -> Metric | Undefined:
     run whose test labels have been used. The reason enters published scores, so that only the warning says what failed
     where."""
     try:
-        made: Metric = _call_plugin(name, registry.load("metric", name))
+        made: Metric = _call_plugin(name, registry.load_plugin("metric", name))
     except EmbenchError as error:
         return _exclude_plugin_metric(name, error, "metric_not_loaded")
     return made
 
 
 def warn_of_slow_metrics(took: Mapping[str, float]) -> None:
-    """Warn of metrics that took long because they do not define `Metric.resampled`.
+    """Warn of metrics that took long because they do not define `Metric.resample`.
 
     Args:
         took: metric -> seconds."""
     whole = sum(took.values())
-    for name in [name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.names("metric")]:
-        if getattr(type(load_metric(name)), "resampled", None) is Metric.resampled:
+    for name in [
+        name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.list_plugins("metric")
+    ]:
+        if getattr(type(load_metric(name)), "resample", None) is Metric.resample:
             warnings.warn(
                 f"the metric {registry.find('metric', name).full_name} took {took[name]:.0f} of {whole:.0f} s of "
-                "scoring: define `resampled`, as docs/guide/plugins/metric.md shows",
+                "scoring: define `resample`, as docs/guide/plugins/metric.md shows",
                 stacklevel=2,
             )
 
@@ -309,9 +311,9 @@ def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[S
     """Return a within-subject score: each subject's folds and seeds are averaged first, then subjects."""
     subjects = jackknife.subjects
     by_fold = subject_scores_by_fold(name, joined, subjects)
-    means = {at: float(mean_of_known(scores)) for at, scores in by_fold.items()}
+    means = {at: float(mean_ignoring_nan(scores)) for at, scores in by_fold.items()}
     values = {at: mean if np.isfinite(mean) else None for at, mean in means.items()}
-    scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
+    scores = mean_ignoring_nan(subject_scores_by_seed(joined, by_fold))
     without = int(np.isnan(scores).sum())
     why_some, why_all = WHY_UNDEFINED[name]
     why = Reason.make(why_some)
@@ -328,10 +330,10 @@ def _without_each_stimulus(name: str, joined: Joined, jackknife: Jackknife) -> n
     """Return (K,) the within-subject scores without the units of each stimulus."""
     inside = WITHOUT_STIMULUS[name]
     seeds = [
-        mean_of_known([inside(units, jackknife.subjects, jackknife.stimuli) for units in folds.values()])
+        mean_ignoring_nan([inside(units, jackknife.subjects, jackknife.stimuli) for units in folds.values()])
         for folds in joined.seeds.values()
     ]
-    return mean_of_known(mean_of_known(seeds).T)
+    return mean_ignoring_nan(mean_ignoring_nan(seeds).T)
 
 
 def _conditioned_score(
@@ -415,7 +417,7 @@ def _metric_over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jac
     why = sorted(set(reasons))
     excluded = (Reason.make("folds_left_out", n=len(reasons), of=len(values), why=why),) if reasons else ()
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
-    mean = float(mean_of_known(mean_of_known(value)))
+    mean = float(mean_ignoring_nan(mean_ignoring_nan(value)))
     estimate = jackknife_estimate(mean, _weighted(sample, weight), len(jackknife.subjects), excluded)
     return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
 
@@ -439,7 +441,7 @@ def contributions(
     none = np.full(len(jackknife.counts), np.nan)
     if is_inside_subjects(name, target):
         seeds = subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, jackknife.subjects))
-        return jackknife.by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_of_known(seeds)).sum())))
+        return jackknife.by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_ignoring_nan(seeds)).sum())))
     if name == "auroc_within_stimulus":
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
         by_seed = [
@@ -493,8 +495,8 @@ def _fold_contributions(name: str, metric: Metric, joined: Joined, jackknife: Ja
             samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
             pseudo = _pseudo_values(_resampled_values(name, metric, units, jackknife.subjects[tested], samples))
             row[here] = pseudo * len(here) / len(jackknife.counts)
-        added = mean_of_known(values)
-        by_seed.append(np.where(np.isfinite(added), added, mean_of_known(added[:, None])))
+        added = mean_ignoring_nan(values)
+        by_seed.append(np.where(np.isfinite(added), added, mean_ignoring_nan(added[:, None])))
     return by_seed
 
 
@@ -529,7 +531,7 @@ def _metric_value(name: str, metric: Metric, units: Units) -> float | Undefined:
 
 def _resampled_values(name: str, metric: Metric, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return (R,) scores of samples of subjects, each NaN or in the metric's range."""
-    found = _call_plugin(name, metric.resampled, units, subjects, counts)
+    found = _call_plugin(name, metric.resample, units, subjects, counts)
     if np.shape(found) != (len(counts),):
         raise _plugin_error(
             name, f"gave scores of shape {np.shape(found)}", f"shape ({len(counts)},), one for each sample"
@@ -579,7 +581,7 @@ def _within_subject_difference(
     """Return the mean within-subject difference, and each group's contribution in each seed (S, G)."""
     by_fold = {(seed, fold): SUBJECT_DIFFERENCES[metric](units, jackknife.subjects) for seed, fold, units in joined}
     seeds = subject_scores_by_seed(joined, by_fold)
-    values = mean_of_known(seeds)
+    values = mean_ignoring_nan(seeds)
     found = mean_over_subjects(values, jackknife.codes)
     if isinstance(found, Undefined):
         return Undefined(WHY_UNDEFINED[metric][1])
@@ -588,15 +590,15 @@ def _within_subject_difference(
 
 def _difference_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     """Return (P,) the difference within each subject, NaN for a subject with one class only or without units."""
-    subject, n, by_class = subject_codes(units, subjects), len(subjects), []
-    for positive, score in one_against_rest(units):
+    subject, n, by_class = encode_subjects(units, subjects), len(subjects), []
+    for positive, score in compare_classes(units):
         with np.errstate(invalid="ignore"):
             high, low = (
                 np.bincount(subject[of], score[of], n) / np.bincount(subject[of], minlength=n)
                 for of in (positive, ~positive)
             )
         by_class.append(high - low)
-    return mean_of_known(by_class)
+    return mean_ignoring_nan(by_class)
 
 
 SUBJECT_DIFFERENCES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
@@ -631,7 +633,7 @@ def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tu
     if not kept:
         return Undefined("metric_not_estimable", metric=metric)
     involved = np.any([t.pairs.sum(1) > 0 for t in kept], axis=0)
-    without = jackknife.mask_uninvolved(_mean([t.resampled(jackknife.counts) for t in kept]), involved)
+    without = jackknife.mask_uninvolved(_mean([t.resample(jackknife.counts) for t in kept]), involved)
     mean = float(np.mean([t.wins.sum() / t.pairs.sum() for t in kept]))
     return jackknife_estimate(mean, without, int(involved.sum())), np.stack(by_seed)
 

@@ -99,7 +99,7 @@ class FoldPredictions:
 def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """Return the score (n,) or (n, K) and the decision (n,) that follow from the columns `table` (n, K) predicted for a
     target."""
-    score = table if target.traits.several else table[:, 0]
+    score = table if target.traits.has_score_per_class else table[:, 0]
     return score, target.traits.decide(score, protocol.decision.threshold)
 
 
@@ -141,7 +141,7 @@ def cover_tested_units(by_fold: Sequence[FoldPredictions], cohort: Cohort, proto
 def _empty_fold(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredictions:
     """Return a fold that predicts no unit."""
     train = tuple(cohort.find_positions(fold.train).tolist())
-    score = np.empty((0, len(target.columns)) if target.traits.several else 0)
+    score = np.empty((0, len(target.columns)) if target.traits.has_score_per_class else 0)
     return FoldPredictions(target, seed, fold.index, np.empty(0, np.int64), train, score, np.empty(0))
 
 
@@ -224,7 +224,7 @@ def prediction_rows(
     """Return a method's predictions for the units of `unit_columns` as rows of a record."""
     n = about.rows
     table = values.astype(np.float32).astype(np.float64)
-    several = target.traits.several
+    several = target.traits.has_score_per_class
     columns: dict[str, TextColumn | np.ndarray] = {
         **about.stored,
         "method": TextColumn.same(method, n),
@@ -389,7 +389,7 @@ def score_predictions(
     if method and confounds and confounds.first and not was_analysed(studies):
         found = evaluation({})
         if any(
-            found.scores.score(*each) for each in found.scores.primary_metrics.items()
+            found.scores.get_score(*each) for each in found.scores.primary_metrics.items()
         ):  # else nothing will be fitted
             confounds.first(found)
     found = evaluation(studies)
@@ -462,7 +462,9 @@ def _enough_data(
 ) -> dict[str, Any]:
     """Return the part `enough_data` of the scores: how much data would make undefined primary metrics defined. Empty if
     none is undefined, or if no amount is known."""
-    few = [t for t in cohort.targets if "not estimable" in scores.why_undefined(t.name, scores.primary_metrics[t.name])]
+    few = [
+        t for t in cohort.targets if "not estimable" in scores.explain_undefined(t.name, scores.primary_metrics[t.name])
+    ]
     found = {target.name: enough_data(cohort, protocol, target, seeds[target.name]) for target in few}
     known = {name: enough for name, enough in found.items() if enough}
     return {"enough_data": known} if known else {}
@@ -470,7 +472,7 @@ def _enough_data(
 
 def scoring_identity() -> dict[str, Any]:
     """Return the identity of the scoring code. A record by other code is scored again."""
-    metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
+    metrics = {name: registry.code_identity("metric", name) for name in registry.list_plugins("metric")}
     return {"embench": embench.__version__, "revision": SCORING_REVISION, "metrics": metrics}
 
 
@@ -498,7 +500,7 @@ def run_circumstances(
         files: see `embench.data.find.Source.files_digest`. `given`: as for `score_predictions`."""
     card, store = cohort.card, cohort.store
     read = card.verified_on_real
-    steps = {t.name: step for t in cohort.targets if (step := t.step_over(cohort.label[t.name]))}
+    steps = {t.name: step for t in cohort.targets if (step := t.find_step(cohort.label[t.name]))}
     added = {
         m: {"package": own.package, "version": own.version, **own.definition()}
         for m, own in registry.added_modalities(card, dataset).items()
@@ -611,7 +613,9 @@ def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndar
     """Return rows for the units marked in `missing` (n,), which lack a required prediction."""
     about = unit_columns(of_fold, cohort, of_fold.units[missing])
     silent = np.isinf(of_fold.score[missing]).reshape(about.rows, -1).any(1)
-    nothing = np.full((about.rows, of_fold.target.n) if of_fold.target.traits.several else about.rows, np.nan)
+    nothing = np.full(
+        (about.rows, of_fold.target.n) if of_fold.target.traits.has_score_per_class else about.rows, np.nan
+    )
     rows = prediction_rows(UNPREDICTED, of_fold.target, about, nothing, np.full(about.rows, np.nan))
     return Predictions({**rows.columns, "score": np.where(silent, COUNTS_TIED, COUNTS_LOST)})
 

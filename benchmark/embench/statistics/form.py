@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from embench import registry, vocabulary
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.protocols import balanced_count
 from embench.records.scores import Adjusted, Score, Scores
 from embench.records.wording import (
@@ -103,8 +103,8 @@ def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm
 
 def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> ResultForm:
     about = TargetQuestion.from_run(run, found.target)
-    metric = found.metric if found.score or not found.exploratory else found.exploratory[0].metric
-    score = scores.score(found.target, metric)
+    metric = found.metric if found.score or not found.secondary_scores else found.secondary_scores[0].metric
+    score = scores.get_score(found.target, metric)
     facts = metric_facts(metric)
     varies = f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
     return ResultForm(
@@ -282,7 +282,7 @@ def method_in_words(run: Mapping[str, Any]) -> str:
 
 def _signals(modality: str) -> list[str]:
     """Return the display names of the modalities that a joined name, such as "ecg+eda", contains."""
-    return [vocabulary.label(name, "modalities") for name in names_in(modality)]
+    return [vocabulary.label(name, "modalities") for name in split_modality(modality)]
 
 
 def _score_in_words(score: Score, chance: float | None) -> str:
@@ -293,8 +293,8 @@ def _score_in_words(score: Score, chance: float | None) -> str:
 
 
 def _strongest_model_clause(found: TargetAnswers) -> str:
-    """Return a clause on the strongest confound-only model next to an exploratory score; empty if there is none."""
-    if found.score or not found.exploratory or not (control := found.exploratory[0].control):
+    """Return a clause on the strongest confound-only model next to a secondary_scores score; empty if there is none."""
+    if found.score or not found.secondary_scores or not (confound_only := found.secondary_scores[0].confound_only):
         return ""
     return f"; {vocabulary.label(control[0])} alone: {format_decimals(control[1].mean)}"
 
@@ -308,7 +308,7 @@ def model_lines(
     Args:
         models: names and scores of `metric`. `own`: the method's score."""
     higher = metric_facts(metric).higher
-    known = [(name, score) for name, score in models if score and score.defined]
+    known = [(name, score) for name, score in models if score and score.is_defined]
     known.sort(key=lambda pair: -pair[1].mean if higher else pair[1].mean)
     fixed: dict[str, list[str]] = {}
     for name, score in known:
@@ -369,7 +369,7 @@ def _dataset_title(dataset: str) -> str:
 
 def _predicate(found: TargetAnswers, about: TargetQuestion) -> str:
     """Return the predicate of the paper's first sentence, such as "distinguished stress from rest"."""
-    chance = found.answer("chance")
+    chance = found.find_answer("chance")
     word = chance.answer if chance else ""
     if about.higher and about.lower:
         pair = f"{about.higher} from {about.lower}"
@@ -383,7 +383,7 @@ def _predicate(found: TargetAnswers, about: TargetQuestion) -> str:
 def _adjustment_sentence(run: Mapping[str, Any], found: TargetAnswers) -> str:
     """Return the paper's sentence on the adjustment for confounds; empty if the protocol asks for none, or it has no
     answer."""
-    local, phase = found.answer("movement"), found.answer("protocol_phase")
+    local, phase = found.find_answer("movement"), found.find_answer("protocol_phase")
     if local and local.answer == "not computed":
         return "The scores were not adjusted for confounds."
     if local is None or local.effect is None:
@@ -412,7 +412,7 @@ def _adjustment_sentence(run: Mapping[str, Any], found: TargetAnswers) -> str:
     model = next((control for control in found.models if control.name == "protocol_phase"), None)
     alone = model.scores.get(found.metric) if model else None
     short = metric_family(found.metric)
-    reach = f"; that phase alone: {short} {format_decimals(alone.mean)}" if alone and alone.defined else ""
+    reach = f"; that phase alone: {short} {format_decimals(alone.mean)}" if alone and alone.is_defined else ""
     of_phase = format_with_interval(phase.effect, 0.0, "{}, 95 % CI {} to {}")
     yes, both = phase.answer == "yes", local.answer == phase.answer
     link = (", and" if both else ", but") if yes else (", nor" if both else ", but not demonstrably")
@@ -423,10 +423,10 @@ def _unanswered_sentences(found: TargetAnswers, about: TargetQuestion, start: st
     """Return the sentences for a paper if the primary metric can't be estimated. With too few data no other metric is
     quoted, since none holds the same confounds constant."""
     problem, title = found.problem, metric_facts(found.metric).title
-    if problem is None or problem.answer != "cannot be told" or not found.exploratory:
-        reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.why}."
+    if problem is None or problem.answer != "cannot be told" or not found.secondary_scores:
+        reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.undefined_reason}."
         return f"{start}, the {_lower_first(title)} of {method} could not be estimated: {reason}"
-    shown = found.exploratory[0]
+    shown = found.secondary_scores[0]
     facts = metric_facts(shown.metric)
     score = format_with_interval(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
     separated = (
@@ -434,11 +434,11 @@ def _unanswered_sentences(found: TargetAnswers, about: TargetQuestion, start: st
     )
     pair = f"{about.higher} from {about.lower}" if about.higher else f"the labels of {in_words(about.target)}"
     told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower_first(facts.title)} {score})."
-    if not shown.control or not problem.confound:
+    if not shown.confound_only or not problem.confound:
         return f"{told} {problem.reason}"
     confound = "elapsed time" if "time" in problem.confound else problem.confound
-    reached = f"{metric_family(shown.metric)} {format_decimals(shown.control[1].mean)}"
-    alone = f"{vocabulary.label(shown.control[0])} alone: {reached}"
+    reached = f"{metric_family(shown.metric)} {format_decimals(shown.confound_only[1].mean)}"
+    alone = f"{vocabulary.label(shown.confound_only[0])} alone: {reached}"
     order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
     return f"{told} {order[:1].upper()}{order[1:]}, so the difference cannot be attributed to {rather} ({alone})."
@@ -508,7 +508,7 @@ def robustness(r: float) -> float:
 
 def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iterator[str]:
     """Yield sentences that a reader of the result must know."""
-    local = found.answer("movement")
+    local = found.find_answer("movement")
     if local and local.answer == "yes" and local.effect:
         explained = f"{100 * robustness(local.effect.mean):.0f} %"
         yield (
@@ -517,10 +517,10 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
         )
     if found.reads_session:
         yield "The method needs the test subject's whole session for normalisation, so it cannot run live."
-    if found.answer("protocol_phase") and found.adjusted and found.adjusted.decisive_level == "protocol_phase":
+    if found.find_answer("protocol_phase") and found.adjusted and found.adjusted.decisive_level == "protocol_phase":
         yield f"The answer given the phase of the protocol decides, {_why_phase_decides(run)}."
     yield from found.calibration_gain
-    if text := format_coverage(scores.coverage(found.target)):
+    if text := format_coverage(scores.get_coverage(found.target)):
         yield f"{text[:1].upper()}{text[1:]}."
     if looks := _recorded_count(run.get("test_evaluations"), found.target):
         yield f"{looks} evaluation{'s' if looks > 1 else ''} on these labels {'are' if looks > 1 else 'is'} recorded."
@@ -541,18 +541,19 @@ def _why_phase_decides(run: Mapping[str, Any]) -> str:
 def _extra_sentences(found: TargetAnswers) -> Iterator[str]:
     """Yield further sentences, for `--all`."""
     if found.adjusted and found.score and not found.adjusted.undefined and found.adjusted.metric == found.metric:
-        yield from _details(found.adjusted, found.reads)
-    if found.borderline:
-        yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.borderline))}."
-    for each in found.exploratory:
+        yield from _details(found.adjusted, found.modalities)
+    if found.near_null:
+        yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.near_null))}."
+    for each in found.secondary_scores:
         score = f"{metric_facts(each.metric).title} {format_with_interval(each.score)}"
         text = f"Not the primary metric: {score}, which does not hold {each.varies} constant"
-        if each.control:
-            text += f"; {vocabulary.label(each.control[0])} alone reaches {format_decimals(each.control[1].mean)}"
+        if each.confound_only:
+            name, reached = each.confound_only
+            text += f"; {vocabulary.label(name)} alone reaches {format_decimals(reached.mean)}"
         yield f"{text}."
     if found.score and "crossed" in found.metric:
         yield "A matched metric does not hold constant drifts that differ between subjects."
-    if found.answer("protocol_phase"):
+    if found.find_answer("protocol_phase"):
         yield "Movement may be part of the response: adjusting for the phase of the protocol can remove a true effect."
 
 
@@ -567,7 +568,7 @@ def _details(adjusted: Adjusted, reads: Sequence[str]) -> Iterator[str]:
     if adjusted.variants:
         count = f"{sum(adjusted.variants.values())} of {len(adjusted.variants)}"
         yield f"Under {count} variants of the rule the answer is yes."
-    if known := [score for score in adjusted.placebo.values() if score.defined]:
+    if known := [score for score in adjusted.placebo.values() if score.is_defined]:
         most = format_with_interval(max(known, key=lambda score: score.mean), 0.0)
         yield f"Placebo: one axis of the accelerometer, given the other axes and time, has a partial r of up to {most}."
     if adjusted.tasks:

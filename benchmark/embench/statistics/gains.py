@@ -13,7 +13,7 @@ import numpy as np
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import mean_of_known
+from embench.interfaces.ranking import mean_ignoring_nan
 from embench.interfaces.units import Target, Units
 from embench.protocols import NO_CALIBRATION, Given, recorded_given
 from embench.records.manifest import SHARED_SEEDS, get_comparable_facts
@@ -106,7 +106,7 @@ class ValuesBySeed:
     def estimate(self) -> Estimate | Undefined:
         """Return the mean with a t interval over groups. If groups train each other's models, the interval has the
         training-overlap correction; if seeds do not show its size, the correction doubles the variance."""
-        found = mean_over_subjects(mean_of_known(self.values), self.jackknife.codes)
+        found = mean_over_subjects(mean_ignoring_nan(self.values), self.jackknife.codes)
         if isinstance(found, Undefined) or found.error is None or not self.trained.any():
             return found
         by_group = self.jackknife.by_group(np.nan_to_num(self.values / found.subjects))
@@ -169,7 +169,7 @@ def scores_of(run: Scored, seeds: Sequence[Units], names: np.ndarray) -> np.ndar
     if seeds[0].kind not in metric.kinds:
         raise DataError(f"{run.metric} scores no targets of kind {seeds[0].kind}", where=run.target)
     alone = np.eye(len(names), dtype=np.int64)
-    return np.stack([metric.resampled(units, names, alone) for units in seeds])
+    return np.stack([metric.resample(units, names, alone) for units in seeds])
 
 
 def _who_trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
@@ -200,7 +200,7 @@ def primary_metric_summands(record: Record, target: str) -> Summands | None:
     Raises:
         DataError: the record holds no labels."""
     metric = record.scores.primary_metrics[target]
-    found = _compared_units(record, target) if record.scores.score(target, metric) else None
+    found = _compared_units(record, target) if record.scores.get_score(target, metric) else None
     if found is None:
         return None
     rule, joined, jackknife = found
@@ -274,13 +274,13 @@ class CurveGap:
     other: str
     difference: Estimate
     p: float
-    holm: float
+    p_holm: float
     bounded: bool
 
     @property
     def shown(self) -> bool:
         """True if the corrected test is significant."""
-        return self.holm < ALPHA
+        return self.p_holm < ALPHA
 
     @property
     def sentence(self) -> str:
@@ -289,7 +289,7 @@ class CurveGap:
         data = f"{given_in_words(amount)} as calibration data"
         low, high = ("?" if end is None else format_points(end, self.bounded) for end in (gap.low, gap.high))
         size = f"{format_points(gap.mean, self.bounded)}{' points' if self.bounded else ''}"
-        figures = f"{size}, 95 % interval {low} to {high}, {format_p(self.holm)}, {gap.subjects} subjects"
+        figures = f"{size}, 95 % interval {low} to {high}, {format_p(self.p_holm)}, {gap.subjects} subjects"
         if self.other and self.shown:
             return f"With {data}, the gains of {self.one} and {self.other} differ by {figures}."
         if self.other:
@@ -298,9 +298,9 @@ class CurveGap:
             return f"With {data}, {self.one} changes by {figures}."
         return f"With {data}, a change of {self.one} is not shown: {figures}."
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the gap as `embench compare --json` prints it."""
-        return {**vars(self), "difference": self.difference.as_json(), "sentence": self.sentence}
+        return {**vars(self), "difference": self.difference.to_dict(), "sentence": self.sentence}
 
 
 @dataclass(frozen=True)
@@ -314,17 +314,17 @@ class CurveTable:
     gains: tuple[CurveGap, ...]
     differences: tuple[CurveGap, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,
             "scores": [
-                {"calibration_data": given, "method": name, "score": score.as_json()}
+                {"calibration_data": given, "method": name, "score": score.to_dict()}
                 for (given, name), score in self.scores.items()
             ],
-            "gains": [gap.as_json() for gap in self.gains],
-            "differences": [gap.as_json() for gap in self.differences],
+            "gains": [gap.to_dict() for gap in self.gains],
+            "differences": [gap.to_dict() for gap in self.differences],
         }
 
 
@@ -361,8 +361,8 @@ def compare_curves(
     return [
         replace(
             table,
-            gains=tuple(replace(gap, holm=next(corrected)) for gap in table.gains),
-            differences=tuple(replace(gap, holm=next(corrected)) for gap in table.differences),
+            gains=tuple(replace(gap, p_holm=next(corrected)) for gap in table.gains),
+            differences=tuple(replace(gap, p_holm=next(corrected)) for gap in table.differences),
         )
         for table in tables
     ]
@@ -475,17 +475,21 @@ Gaps = tuple[Record, str, PretrainingGains]
 """A pretrained run, a target, and its from-scratch and feature comparisons there."""
 
 
-def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None) -> list[Gaps]:
+def collect_pretraining_gaps(
+    records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None
+) -> list[Gaps]:
     """Return the from-scratch and feature comparisons of each pretrained run among these runs, target by target."""
     return [
-        (record, target, floors)
+        (record, target, comparison)
         for record in records
         for target in targets or record.scores.primary_metrics
-        if (floors := floors_of(record, records, target, metric)) is not None
+        if (comparison := compare_pretraining(record, records, target, metric)) is not None
     ]
 
 
-def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | None = None) -> PretrainingGains | None:
+def compare_pretraining(
+    row: Record, others: Iterable[Record], target: str, metric: str | None = None
+) -> PretrainingGains | None:
     """Return the from-scratch and feature comparisons of a pretrained run with others; None if the run is not
     pretrained or lacks the target.
 
@@ -499,28 +503,28 @@ def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | 
         theirs = make_reference_keys(other.manifest)
         kind = match_reference(keys, row.manifest.seeds, theirs, other.manifest.seeds)
         if kind and target in other.scores.primary_metrics:
-            found.append(gap_to_floor(kind, theirs.name, row, other, target, metric))
+            found.append(compute_pretraining_gap(kind, theirs.name, row, other, target, metric))
     return PretrainingGains(tuple(sorted(found, key=get_gain_order)), keys.epochs)
 
 
-def gap_to_floor(
-    kind: ReferenceKind, name: str, row: Record, floor: Record, target: str, metric: str | None = None
+def compute_pretraining_gap(
+    kind: ReferenceKind, name: str, row: Record, reference: Record, target: str, metric: str | None = None
 ) -> PretrainingGain:
     """Return the gap between a run and the method called `name` with which it is compared. `metric`: as in
-    `floors_of`."""
+    `compare_pretraining`."""
     try:
-        gap = paired_gap(row, floor, target, metric or shown_metric(row, target))
+        gap = paired_gap(row, reference, target, metric or shown_metric(row, target))
     except EmbenchError as error:
-        return PretrainingGain(kind, name, floor.run["id"], None, error.what)
-    return PretrainingGain(kind, name, floor.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
+        return PretrainingGain(kind, name, reference.run["id"], None, error.what)
+    return PretrainingGain(kind, name, reference.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
 
 
 def shown_metric(row: Record, target: str) -> str:
     """Return the primary metric, or the within-subject score if the run has no primary metric."""
-    primary_metric, scores = row.scores.primary_metrics[target], row.scores.of(target)
+    primary_metric, scores = row.scores.primary_metrics[target], row.scores.get_scores(target)
     known = (
         metric
         for metric in (primary_metric, inside_subjects(primary_metric))
-        if metric in scores and scores[metric].defined
+        if metric in scores and scores[metric].is_defined
     )
     return next(known, primary_metric)

@@ -61,7 +61,7 @@ class Estimate:
     groups: int = 0
     shared: float | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the estimate as `Scores.content` holds it."""
         values: dict[str, Any] = {
             "mean": self.mean,
@@ -71,7 +71,7 @@ class Estimate:
             "subjects": self.subjects,
             "over": self.over,
             "training_overlap": self.shared,
-            "left_out": [Reason.make(each).json() for each in self.left_out],
+            "left_out": [Reason.make(each).to_dict() for each in self.left_out],
         }
         return values if self.comparisons is None else {**values, "comparisons": self.comparisons}
 
@@ -410,7 +410,7 @@ class Summands:
     by_seed: np.ndarray
     trained: np.ndarray
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the contributions as an entry holds them."""
         by_seed = [[None if x != x else x for x in seed] for seed in self.by_seed.round(9).tolist()]
         trained = [["".join(map(str, row)) for row in seed] for seed in self.trained.astype(int).tolist()]

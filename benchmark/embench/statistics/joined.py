@@ -216,7 +216,7 @@ def join(
         at |= {name: at.get(name, False) | not_predicted for name in (MODEL, *MADE_BY_METHOD) if name in {MODEL, *at}}
     known = np.isfinite(y) & np.isin(key, key[at[MODEL]] if MODEL in at else [])
     values = labels["label"][labels["target"] == target.name]
-    step, whole_numbers = target.step_over(values), bool((values == np.rint(values)).all())
+    step, whole_numbers = target.find_step(values), bool((values == np.rint(values)).all())
     methods = {}
     for method in sorted(at, key=lambda name: (name != MODEL, name)):
         rows = np.flatnonzero(at[method] & known)
@@ -277,7 +277,7 @@ def units_of(
     Raises:
         DataError: a score is missing or not finite, or subjects are unknown to `groups`."""
     score = rows["score"]
-    if target.traits.several:
+    if target.traits.has_score_per_class:
         if rows.classes < len(target.columns):
             raise DataError(f"predictions have no column for every class of {target.name}", expected=f"{target.n}")
         score = np.stack([rows[name] for name in target.columns], axis=1)
@@ -310,7 +310,7 @@ def units_of(
         else np.array([sessions.get(s, np.nan) for s in subject.names.tolist()])[subject.code],
         moment_s=moment,
         recording=recording,
-        step=target.step_over(y),
+        step=target.find_step(y),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from embench.interfaces.ranking import group_positions
+from embench.interfaces.ranking import iterate_groups
 from embench.interfaces.units import Target
 from embench.statistics.confound_only import BalancedTrees
 from embench.system import cores, limited_threads, workers_pay
@@ -37,7 +37,7 @@ class Sessions:
     @cached_property
     def rows(self) -> list[np.ndarray]:
         """Positions of each subject's units, in the order of time."""
-        return [rows[np.argsort(self.start[rows], kind="stable")] for _, rows in group_positions(self.subject)]
+        return [rows[np.argsort(self.start[rows], kind="stable")] for _, rows in iterate_groups(self.subject)]
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
         """Return `values` (n, k) in standard deviations from the subject's mean; 0 if NaN or constant."""
@@ -177,7 +177,7 @@ def perceptron(seed: int, classes: bool) -> Any:
 
 def label_columns(y: np.ndarray, target: Target) -> np.ndarray:
     """Return labels `y` (n,) as columns (n, K), NaN without a label; several classes have one column each, 0 or 1."""
-    if not target.traits.several:
+    if not target.traits.has_score_per_class:
         return y[:, None]
     return np.where(np.isnan(y)[:, None], np.nan, y[:, None] == np.arange(target.n))
 
@@ -202,7 +202,7 @@ def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, s
         took.append(time.process_time() - began)
     if fit:
         made += Parallel(n_jobs=cores())(fit)
-    columns = target.n if target.traits.several else 1
+    columns = target.n if target.traits.has_score_per_class else 1
     out = {name: np.zeros((len(y), columns)) for name in members}
     for (name, i), predicted in zip(jobs, made, strict=True):
         out[name][parts[i][1]] = predicted
@@ -229,7 +229,7 @@ def _fit_and_predict(
         share[:, model.classes_] = model.predict_proba(x[test])
     share = np.clip(share, 1e-6, 1 - 1e-6)
     odds = np.log(share / (1 - share))
-    return odds if target.traits.several else odds[:, 1:2]
+    return odds if target.traits.has_score_per_class else odds[:, 1:2]
 
 
 KNOTS = np.linspace(0, 1, 14)

@@ -13,7 +13,7 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.files import digest, sha256
-from embench.interfaces.ranking import group_positions
+from embench.interfaces.ranking import iterate_groups
 from embench.statistics.nuisance_models import (
     CLIP,
     Members,
@@ -227,7 +227,7 @@ def behaviour_features(cohort: Cohort, units: np.ndarray) -> np.ndarray:
     is missing; no column without such a modality."""
     columns = [np.zeros((len(units), 0))]
     _, subject = np.unique([unit.subject for unit in cohort.select_units(units)], return_inverse=True)
-    own = [rows for _, rows in group_positions(subject)]
+    own = [rows for _, rows in iterate_groups(subject)]
     place = np.argsort(np.concatenate(own))
     for name, channels, features in _sources(cohort.store):
         rate = cohort.store.modalities[name].rate

@@ -67,22 +67,22 @@ def _split_fixed_scores(scores: Scores, target: str, metric: str) -> tuple[list[
     """Return the measured scores, highest first, and the scores that hold by construction, equal ones together."""
     rows = [
         _DrawnScore(control.name, score)
-        for control in scores.confound_only(target)
-        if (score := control.scores.get(metric)) is not None and score.defined
+        for control in scores.get_confound_only_models(target)
+        if (score := control.scores.get(metric)) is not None and score.is_defined
     ]
     fixed: dict[str, list[_DrawnScore]] = {}
     for row in rows:
         if is_by_construction(row.score):
             fixed.setdefault(format_figure(row.score.mean), []).append(row)
     measured = [row for row in rows if not is_by_construction(row.score)]
-    if (own := scores.score(target, metric)) is not None:
+    if (own := scores.get_score(target, metric)) is not None:
         measured.insert(0, _DrawnScore(MODEL, own))
     return sorted(measured, key=lambda row: -row.score.mean), list(fixed.values())
 
 
 def _draw_row(ax: Axes, k: int, row: _DrawnScore) -> None:
     mean = row.score.mean
-    low, high = row.score.ends or (mean, mean)
+    low, high = row.score.interval or (mean, mean)
     own = row.name == MODEL
     colour = _COLOUR if own else _GREY
     ax.errorbar(
@@ -106,14 +106,14 @@ _COLUMNS = ("method", "target", "metric", "primary_metric", "mean", "low", "high
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """A scored method, as `embench.run`, `embench.score` and `embench.open` return it.
+    """A scored method, as `embench.run`, `embench.score` and `embench.open_result` return it.
 
     Args:
         id: of the run, unique to its configuration.
         folder: of the run's record.
         manifest: the content of its `run.yaml`.
-        scores: its `scores.json`: `scores.score(target, metric)` has `mean`, `low` and `high`, or is None for the
-            reason of `scores.why_undefined`; `scores.confound_only(target)` has the same of each confound-only
+        scores: its `scores.json`: `scores.get_score(target, metric)` has `mean`, `low` and `high`, or is None for the
+            reason of `scores.explain_undefined`; `scores.get_confound_only_models(target)` has the same of each confound-only
     model."""
 
     id: str
@@ -149,21 +149,21 @@ class Result:
         return answer_questions(self.manifest, self.scores)
 
     @cached_property
-    def forms(self) -> dict[str, ResultForm]:
+    def summaries(self) -> dict[str, ResultForm]:
         """Target -> the result in words, as it is printed."""
         return result_forms(self.manifest, self.scores)
 
     @property
-    def synthetic(self) -> bool:
+    def is_synthetic(self) -> bool:
         """True if the data are synthetic."""
         return self.manifest["dataset"]["synthetic"] is not None
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the document that `embench run --json` prints."""
         return {
             "run": self.id,
             "folder": str(self.folder),
-            "synthetic": self.synthetic,
+            "synthetic": self.is_synthetic,
             "primary_metric": next(iter(self.scores.primary_metrics.values())),
             **{name: self.scores[name] for name in ("scores", "confound_only")},
             "answers": {
@@ -173,11 +173,11 @@ class Result:
             "cost": self.manifest["cost"],
         }
 
-    def to_pandas(self, what: Literal["scores", "predictions"] = "scores", *, method: str | None = None) -> DataFrame:
+    def to_pandas(self, table: Literal["scores", "predictions"] = "scores", *, method: str | None = None) -> DataFrame:
         """Return a tidy table.
 
         Args:
-            what: `scores` has a row for each method (`model`, and every confound-only model), target and metric, with
+            table: `scores` has a row for each method (`model`, and every confound-only model), target and metric, with
                 the mean and the ends of its 95 % interval, or why it is undefined; `method_label` and `metric_label`
                 are their display names. `predictions` has a row for each seed and unit, with the label if it is public.
             method: `model`, the name of a confound-only model, or `all`; by default `all` for scores, and `model` for
@@ -187,9 +187,9 @@ class Result:
             UsageError: there is no such table or method. DataError: the predictions are missing or damaged."""
         import pandas as pd
 
-        if what not in ("scores", "predictions"):
-            raise UsageError(f"no table `{what}`", where="what=", expected="scores or predictions")
-        wanted = method or ("all" if what == "scores" else MODEL)
+        if table not in ("scores", "predictions"):
+            raise UsageError(f"no table `{table}`", where="table=", expected="scores or predictions")
+        wanted = method or ("all" if table == "scores" else MODEL)
         known = [MODEL, *self.scores.confound_only_names]
         if wanted not in ("all", *known):
             raise UsageError(
@@ -198,7 +198,7 @@ class Result:
                 expected=", ".join(["all", *known]),
                 hint=did_you_mean(wanted, known),
             )
-        if what == "scores":
+        if table == "scores":
             frame = pd.DataFrame(self._rows(), columns=list(_COLUMNS))
             frame["method_label"] = ["this method" if name == MODEL else label(name) for name in frame["method"]]
             frame["metric_label"] = [metric_facts(name).title for name in frame["metric"]]
@@ -217,11 +217,11 @@ class Result:
 
         return embench.predict(self, dataset, data_root=data_root, trust_code=trust_code)
 
-    def calibration(self, target: str | None = None) -> Calibration:
+    def assess_calibration(self, target: str | None = None) -> Calibration:
         """Return the calibration of the method's probabilities, and the net benefit of alarms based on them.
 
         `error` is the expected calibration error, and `by_chance` its value for calibrated probabilities. `bins` and
-        `benefits` are rows: `pandas.DataFrame(result.calibration().bins)`.
+        `benefits` are rows: `pandas.DataFrame(result.assess_calibration().bins)`.
 
         Args:
             target: a binary target; by default the first target.
@@ -253,8 +253,8 @@ class Result:
             UsageError: there is no such target or metric."""
 
         target = self._target(target)
-        own = self.scores.of(target)
-        metric = metric or self.answers[target].shown
+        own = self.scores.get_scores(target)
+        metric = metric or self.answers[target].display_metric
         if metric not in own:
             hint = did_you_mean(metric, own)
             raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(own), hint=hint)
@@ -266,47 +266,49 @@ class Result:
         return ax
 
     def __repr__(self) -> str:
-        shown = (f"{target}: {form.metric} {form.score}" for target, form in self.forms.items())
+        shown = (f"{target}: {form.metric} {form.score}" for target, form in self.summaries.items())
         return f"Result({self.id}; {'; '.join(shown)}{self._mark})"
 
     def __str__(self) -> str:
-        parts = ["\n".join(lines(form, _WIDTH)) for form in self.forms.values()]
-        return "\n\n".join([*parts, *([_SYNTHETIC] if self.synthetic else []), f"files: {self.folder}"])
+        parts = ["\n".join(lines(form, _WIDTH)) for form in self.summaries.values()]
+        return "\n\n".join([*parts, *([_SYNTHETIC] if self.is_synthetic else []), f"files: {self.folder}"])
 
     def _repr_html_(self) -> str:
         """Return the result on every target as HTML, for a notebook."""
         from html import escape
 
-        title = f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.synthetic else ''}</p>"
+        title = f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.is_synthetic else ''}</p>"
         files = f"<p>files: <code>{escape(str(self.folder))}</code></p>"
-        return "".join([title, *map(as_html, self.forms.values()), files])
+        return "".join([title, *map(as_html, self.summaries.values()), files])
 
     def _target(self, name: str | None) -> str:
         """Return the name if there is such a target, by default the first target. Raises UsageError if there is
         none."""
         name = name or next(iter(self.scores.primary_metrics))
-        if not self.scores.of(name):
+        if not self.scores.get_scores(name):
             raise UsageError(f"no target `{name}`", where="target=", expected=", ".join(self.scores.primary_metrics))
         return name
 
     @property
     def _mark(self) -> str:
-        return " (synthetic data)" if self.synthetic else ""
+        return " (synthetic data)" if self.is_synthetic else ""
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         """Yield rows of `_COLUMNS` for every method, target and metric. A confound-only model that does not apply has
         one row."""
         confound_only = {
-            (c.name, target): c for target in self.scores.primary_metrics for c in self.scores.confound_only(target)
+            (c.name, target): c
+            for target in self.scores.primary_metrics
+            for c in self.scores.get_confound_only_models(target)
         }
         for method in (MODEL, *self.scores.content["confound_only"]):
             for target, primary_metric in self.scores.primary_metrics.items():
                 control = confound_only.get((method, target))
-                scores = self.scores.of(target) if method == MODEL else control.scores if control else {}
+                scores = self.scores.get_scores(target) if method == MODEL else control.scores if control else {}
                 if control and control.reason:
                     scores = {primary_metric: Score(undefined=control.reason)}
                 for metric, score in scores.items():
-                    mean = score.mean if score.defined else None
+                    mean = score.mean if score.is_defined else None
                     row = (method, target, metric, metric == primary_metric, mean, score.low, score.high, score.std)
                     yield dict(zip(_COLUMNS, (*row, score.undefined), strict=True))
 

@@ -232,7 +232,7 @@ def compute_scores(
         )
         absent = {**(not_applicable or {}).get(target.name, {}), **partial}
         for control, reason in absent.items():
-            out["confound_only"].setdefault(control, {})[target.name] = {"undefined": Reason.make(reason).json()}
+            out["confound_only"].setdefault(control, {})[target.name] = {"undefined": Reason.make(reason).to_dict()}
         primary_metrics[target.name] = choose_primary_metric(target, protocol, design, methods.get(MODEL))
         if MODEL in methods and methods[MODEL].predicted.seeds:
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
@@ -306,7 +306,7 @@ def _estimate_once(
 ) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
     """Return `estimate_all`, from memory if this process computed it before. Methods of a split share the confound-only
     models, and an audit scores a record again that was just written."""
-    metrics = [load_metric(name) for name in registry.names("metric")]
+    metrics = [load_metric(name) for name in registry.list_plugins("metric")]
     about = [repr(target), primary_metric, digest(jackknife.subjects), digest(jackknife.codes), jackknife.stimuli]
     content = digest([about, [[seed, fold, _content_digests(units)] for seed, fold, units in joined]])
     key = content, tuple(metric if isinstance(metric, Undefined) else type(metric) for metric in metrics)

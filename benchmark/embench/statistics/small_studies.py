@@ -18,7 +18,7 @@ from scipy.signal import lfilter
 
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import group_positions
+from embench.interfaces.ranking import iterate_groups
 from embench.interfaces.units import Unit
 from embench.statistics.confound_only import order_codes
 from embench.statistics.intervals import Estimate, training_overlap, with_interval
@@ -238,7 +238,7 @@ def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> SmallStudy
     stimuli, V_group + V_stimulus - V_both, at least the larger one, with the training-overlap correction; with one
     partition this is V_group."""
     partitions, n, k = scores.shape
-    residuals = Residuals.of_columns(sample.columns, [rows for _, rows in group_positions(sample.subject)])
+    residuals = Residuals.of_columns(sample.columns, [rows for _, rows in iterate_groups(sample.subject)])
     x_all = residuals(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     x, y = x_all.mean(1), residuals(labels)
     label_residual_proportion = _residual_proportion(y, labels, residuals, sample.subject)
@@ -330,7 +330,7 @@ def _contributions_without_overlap(
     x = residuals.within(scores.transpose(1, 0, 2).reshape(n, -1)).reshape(n, partitions, k)
     y = residuals.within(labels)
     out = np.bincount(group, (x.mean(1) * y).sum(1), groups)
-    rows = [of for _, of in group_positions(group)]
+    rows = [of for _, of in iterate_groups(group)]
     b = np.stack([residuals.common[of].T @ y[of] for of in rows])  # (G, c, K)
     for s in range(partitions):
         a = np.stack([residuals.common[of].T @ x[of, s] for of in rows])

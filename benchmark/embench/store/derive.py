@@ -18,12 +18,12 @@ import numpy as np
 
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
 from embench.files import folder_digest
-from embench.interfaces.recording import Signal, names_in, parse_modality, without_channels
+from embench.interfaces.recording import Signal, parse_modality, remove_channels, split_modality
 from embench.reasons import read_values
 from embench.registry import known_as
 from embench.signals import preprocess, video
 from embench.signals.face import Crop
-from embench.signals.film import EPS, Film, Frames, Stored, write_film
+from embench.signals.frames import EPS, Frames, Stored, StoredVideo, write_frames
 from embench.signals.normalise import Moments
 from embench.store.fingerprint import FORMAT, FileHashes
 from embench.store.store import (
@@ -139,7 +139,7 @@ def _check_frames(store: Store, modality: str, encoder: Encoder) -> Frames:
     return wanted
 
 
-def _list_films(store: Store, wanted: Frames) -> tuple[list[Film], int]:
+def _list_films(store: Store, wanted: Frames) -> tuple[list[StoredVideo], int]:
     """Return the videos of a store, and their total number of frames."""
     films: list[Film] = []
     total = 0
@@ -187,25 +187,27 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> int:
     return start
 
 
-def _film(store: Store, entry: RecordingEntry, video_entry: VideoEntry, wanted: Frames, row: int) -> Film:
+def _film(store: Store, entry: RecordingEntry, video_entry: VideoEntry, wanted: Frames, row: int) -> StoredVideo:
     start, stop = video_entry.seen(entry.duration_s)
     first = math.ceil(start * wanted.frames_hz - EPS)
     frames = max(math.ceil(stop * wanted.frames_hz - EPS) - first, 0)
     root = store.root or Path()
     boxes = None if video_entry.boxes is None else root / video_entry.boxes
-    return Film(entry.id, root / video_entry.file, boxes, video_entry.span[0], first, frames, row)
+    return StoredVideo(entry.id, root / video_entry.file, boxes, video_entry.span[0], first, frames, row)
 
 
-def _write_films(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
+def _write_films(
+    films: Sequence[StoredVideo], wanted: Frames, array: Path, start: int, workers: int
+) -> Iterator[Stored]:
     if workers <= 1 or len(films) <= 1:
         for film in films:
-            yield write_film(film, wanted, array, start)
+            yield write_frames(film, wanted, array, start)
         return
     # Never forked: OpenCV's threads in this process would be missing in the child.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(films)), context, initializer=begin_worker)
     with working(pool, "while decoding videos", str(array.parent)) as submit:
-        for job in [submit(write_film, film, wanted, array, start) for film in films]:
+        for job in [submit(write_frames, film, wanted, array, start) for film in films]:
             yield job.result()
 
 
@@ -238,7 +240,7 @@ def joined(store: Store, modality: str) -> Derived:
 
     Raises:
         UsageError: the store has no such modality or channel, it is a video, or their rates differ."""
-    parts = names_in(modality)
+    parts = split_modality(modality)
     if "video" in parts:
         raise UsageError("a video has no samples", where=f"modality {modality}", expected="an encoder that reads clips")
     for part in parts:
@@ -428,7 +430,7 @@ def _private_copy(signal: Signal, modality: str, encoder: Encoder) -> Signal:
 
 def name_for(encoder: Encoder, modality: str) -> str:
     """Return the name by which an encoder knows a run's modality."""
-    return known_as(encoder.accepts, modality) or without_channels(modality)
+    return known_as(encoder.accepts, modality) or remove_channels(modality)
 
 
 def _cache_causes(store: Store, encoder: Encoder, code: str) -> list[object]:

@@ -17,7 +17,7 @@ import numpy as np
 from embench.errors import DataError, EmbenchError, PluginError
 from embench.files import folder_mode
 from embench.interfaces.dataset import Dataset
-from embench.interfaces.raters import fused_labels
+from embench.interfaces.raters import fuse_labels
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
 from embench.reasons import Reason
 from embench.registry import ModalityDefinition, added_modalities
@@ -281,7 +281,7 @@ def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCal
     for m, rows in whole.rows.items():
         write = write_header if job.samples else write_zeros
         write(job.array(m), (rows, len(whole.modalities[m].channels)))
-    whole.labels = fused_labels(whole.labels, job.dataset.card.raters)
+    whole.labels = fuse_labels(whole.labels, job.dataset.card.raters)
     order = list(job.dataset.card.modalities)
     whole.modalities = {m: whole.modalities[m] for m in order if m in whole.modalities}
     return whole

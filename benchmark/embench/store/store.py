@@ -35,7 +35,7 @@ from embench.files import (
     sealed_json,
     temporary,
 )
-from embench.interfaces.recording import Label, Signal, names_in
+from embench.interfaces.recording import Label, Signal, split_modality
 from embench.reasons import plain_values, read_values
 from embench.signals.gaps import Stretch
 from embench.signals.resample import length_after, to_rate
@@ -406,7 +406,7 @@ class Store:
         """Return the proportion of the seconds [start, stop) of a recording with all parts of a modality, 0 to 1; for
         videos 1 if there is one, else 0."""
         entry, shares = self.recording(recording), []
-        for part in names_in(modality):
+        for part in split_modality(modality):
             span, known = entry.spans.get(part), self.modalities.get(part)
             if span is None or known is None:
                 return float(span is not None)

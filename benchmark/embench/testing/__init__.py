@@ -40,8 +40,8 @@ def check(kind: str, cls: type[Any], root: Path | None = None) -> None:
         CheckFailed: with the expected and the found behaviour.
         UsageError: a dataset comes without a folder, or the kind is unknown.
 
-    >>> from embench import load
-    >>> check("metric", load("metric", "accuracy"))  # conforms: nothing is raised
+    >>> from embench import load_plugin
+    >>> check("metric", load_plugin("metric", "accuracy"))  # conforms: nothing is raised
     """
     if kind == "dataset":
         if root is None:

@@ -101,14 +101,14 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.S
             alone = _run_one_by_one(check, module, x, mask)  # before the network could remember a batch
             tokens = _check_tokens(check, module(x, mask), len(x))
         check.sets_no_seed(lambda: module(x, mask), "the network in eval mode")
-        repeated = module(x, mask).pooled()
+        repeated = module(x, mask).pool()
         expected = "the same output in eval mode, independent of earlier calls"
-        check.equal(repeated, tokens.pooled(), "two calls differ", expected=expected)
+        check.equal(repeated, tokens.pool(), "two calls differ", expected=expected)
         what = "the output of a row depends on the other rows of its batch"
-        check.equal(alone, tokens.pooled(), what, expected="rows that are independent of each other")
+        check.equal(alone, tokens.pool(), what, expected="rows that are independent of each other")
         if mask is not None:
             _check_masks(check, module, x, mask, tokens)
-            check.finite(module(x, None).pooled(), "the output without a mask")
+            check.finite(module(x, None).pool(), "the output without a mask")
         if encoder.reads in ("signal", "stream"):
             _check_picks(check, module, x, mask, spec.channels)
     _check_head(check, encoder, tokens)
@@ -125,7 +125,7 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: require.S
 
 
 def _pool(tokens: Any) -> Tensor:
-    pooled: Tensor = tokens.pooled()
+    pooled: Tensor = tokens.pool()
     return pooled
 
 
@@ -144,7 +144,7 @@ def _check_tokens(check: Check, tokens: Any, size: int) -> Tokens:
         fine = made.summary.shape == (size, made.x.shape[2])
         what = f"the summary has shape {tuple(made.summary.shape)}"
         check.that(fine, what, expected="(B, D), with D as in the tokens")
-    check.finite(made.pooled(), "the pooled output")
+    check.finite(made.pool(), "the pooled output")
     return made
 
 
@@ -152,7 +152,7 @@ def _run_one_by_one(check: Check, module: nn.Module, x: Tensor, mask: Tensor | N
     """Return the pooled output (B, D) of each row, computed one by one."""
     rows = [slice(row, row + 1) for row in range(len(x))]
     outputs = (module(x[row], None if mask is None else mask[row]) for row in rows)
-    return torch.cat([_check_tokens(check, output, 1).pooled() for output in outputs])
+    return torch.cat([_check_tokens(check, output, 1).pool() for output in outputs])
 
 
 def _check_masks(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
@@ -161,7 +161,7 @@ def _check_masks(check: Check, module: nn.Module, x: Tensor, mask: Tensor, token
         "expected": "an output that masked samples do not change",
         "hint": "zero the masked samples before the first layer: `x = embench.nn.hide(x, mask)`",
     }
-    check.equal(changed.pooled(), tokens.pooled(), "the network reads masked samples", **about)
+    check.equal(changed.pool(), tokens.pool(), "the network reads masked samples", **about)
     counts = tokens.mask
     check.equal(changed.mask, counts, "the output mask depends on masked samples", **about)
     if counts is not None:
@@ -368,7 +368,7 @@ class _Encoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
         tokens = Tokens(torch.tanh(self.line(x.transpose(1, 2))), mask)
-        return Tokens(tokens.x, mask, tokens.pooled())
+        return Tokens(tokens.x, mask, tokens.pool())
 
 
 class _Fusion(nn.Module):
@@ -382,7 +382,7 @@ class _Fusion(nn.Module):
 
     def mix(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
         filled = self.fill(tokens, present)
-        stacked = torch.stack([t.pooled() for t in filled.values()], 1)
+        stacked = torch.stack([t.pool() for t in filled.values()], 1)
         mixed = stacked + self.line(stacked.mean(1, keepdim=True))
         return {m: Tokens(mixed[:, i : i + 1]) for i, m in enumerate(filled)}
 

@@ -20,7 +20,7 @@ from embench.errors import CheckFailed, UsageError
 from embench.interfaces.fusion import Estimator, Fusion, TrainingRows
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.personal import Changes, Personalised, personalised
+from embench.interfaces.personal import Changes, Personalised, collect_changes
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, Output, Tokens, TokenSpec
 from embench.interfaces.units import Units
@@ -54,7 +54,7 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             labels = (torch.arange(first.size) % 2).float()[:, None] if with_labels else None
 
             def adapted(batch: Batch, labels: Tensor | None = labels, seed: int = 1) -> dict[str, Tensor]:
-                return seeded(lambda: personalised(plugin, model, batch, labels), seed)
+                return seeded(lambda: collect_changes(plugin, model, batch, labels), seed)
 
             inputs = (part for part in (*second.x.values(), *second.mask.values(), labels))
             with check.untouched("`personalise`", *inputs):
@@ -62,7 +62,7 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             _same(check, adapted(second), alone, "a second call changes other numbers", "one result per seed")
             adapted(first)
             _same(check, adapted(second), alone, "after another subject, `personalise` changes other numbers", _ALONE)
-            check.sets_no_seed(partial(personalised, plugin, model, second, labels), "`personalise`")
+            check.sets_no_seed(partial(collect_changes, plugin, model, second, labels), "`personalise`")
 
 
 def _same(check: Check, one: dict[str, Tensor], other: dict[str, Tensor], what: str, expected: str) -> None:
@@ -127,7 +127,7 @@ class Passed(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
         """Return tokens of rows (b, L, D)."""
-        return Tokens(x, mask, Tokens(x, mask).pooled() if self.summary else None)
+        return Tokens(x, mask, Tokens(x, mask).pool() if self.summary else None)
 
 
 # Conformance of fusions without gradients.
@@ -186,7 +186,7 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
 
 
 def _n_classes(kind: KindName) -> int:
-    return _CLASSES if KINDS[kind].several else 2
+    return _CLASSES if KINDS[kind].has_score_per_class else 2
 
 
 def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName, reads: str) -> None:
@@ -218,7 +218,7 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
     without_val.fit(*table)
     fine = bool(np.isfinite(without_val.score(test.X)).all())
     check.that(fine, "without `val` the scores are not finite", expected="scores")
-    if KINDS[kind].several:
+    if KINDS[kind].has_score_per_class:
         lacking, there = make(), table.y != 1
         lacking.fit(*(part[there] for part in table))
         _check_scores(check, lacking, test, kind)
@@ -251,7 +251,7 @@ def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: Kind
         expected = "a positive correlation"
         check.that(follows > 0, f"the values correlate {follows:.3f} with the labels", expected=expected)
         return
-    several = KINDS[kind].several
+    several = KINDS[kind].has_score_per_class
     for k in range(_CLASSES) if several else (1,):
         of_class, what = (score[:, k], f"class {k}") if several else (score, "the positive class")
         high, low = of_class[y == k].mean(), of_class[y != k].mean()
@@ -261,14 +261,14 @@ def _check_separation(check: Check, score: np.ndarray, y: np.ndarray, kind: Kind
 def _check_scores(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
     """Return the scores of the test rows, after a check of shape and values (probabilities for classes)."""
     score = np.asarray(estimator.score(test.X.copy()))
-    shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
+    shape = (len(test.y), _CLASSES) if KINDS[kind].has_score_per_class else test.y.shape
     check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
     check.that(bool(np.isfinite(score).all()), "scores are not finite", expected="finite values")
     if not KINDS[kind].has_classes:
         return score
     fine = bool((score >= 0).all() and (score <= 1).all())
     check.that(fine, f"scores range from {score.min():.3g} to {score.max():.3g}", expected="probabilities")
-    if KINDS[kind].several:
+    if KINDS[kind].has_score_per_class:
         fine = _are_near(score.sum(1), np.ones(len(score)))
         check.that(fine, "the probabilities of a row do not sum to 1", expected="a distribution over the classes")
     return score
@@ -288,7 +288,7 @@ def _make_table(subjects: int, seed: int, kind: KindName) -> _Table:
         y = y + random.normal(0, 0.2, n)
     X = random.standard_normal((n, 6)).astype(np.float32)
     X[:, :2] += 2 * y[:, None]
-    if KINDS[kind].several:
+    if KINDS[kind].has_score_per_class:
         X[:, 1] += np.where(y == 1, 3, 0)
     X[random.random((n, 6)) < 0.1] = np.nan
     X[:, 5] = np.nan
@@ -299,8 +299,8 @@ def _make_decisions(subjects: int, seed: int, kind: KindName) -> _Table:
     """Return rows with the decisions of three networks for the labels of `_make_table`. Each network lacks some rows,
     but no row lacks all."""
     like, random = _make_table(subjects, seed, kind), np.random.default_rng([seed, 1])
-    scores = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].several else 1))
-    if KINDS[kind].several:
+    scores = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].has_score_per_class else 1))
+    if KINDS[kind].has_score_per_class:
         scores[np.arange(len(scores)), :, like.y.astype(int)] += 2
         scores = np.exp(scores) / np.exp(scores).sum(2, keepdims=True)
     else:
@@ -387,7 +387,7 @@ def _check_on_modalities(check: Check, fusion: Fusion, names: tuple[str, ...]) -
             output.logits,
             "the network reads masked tokens or absent modalities",
             expected="an output that masked tokens and modalities without `present` do not change",
-            hint="pool with `tokens.pooled()` and mask the softmax by `present`: `scores.masked_fill(~there, -inf)`; "
+            hint="pool with `tokens.pool()` and mask the softmax by `present`: `scores.masked_fill(~there, -inf)`; "
             "or replace absent modalities by a learned token: `embench.nn.FillAbsent`",
         )
         if "mixed_tokens" in fusion.offers:
@@ -413,7 +413,7 @@ def _check_mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], presen
         fine = t.x.ndim == 3 and len(t.x) == _SIZE and t.x.shape[2] == module.width
         what = f"`mix` returned {m} with the shape {tuple(t.x.shape)}"
         check.that(fine, what, expected=f"({_SIZE}, L, {module.width})")
-        check.finite(t.pooled(), f"the mixed {m}")
+        check.finite(t.pool(), f"the mixed {m}")
         there = t.mask is None or bool(t.mask.any(1).all())
         check.that(there, f"`mix` leaves a row of {m} without a valid token", expected="at least one")
 
@@ -543,11 +543,13 @@ def _check_metric(check: Check, metric: Metric, units: Units) -> None:
 
 def _check_attributes(check: Check, metric: Metric, units: Units, score: float | None) -> None:
     """Check the attributes `chance_level` and `depends_on_cut`, and the chance level of units."""
-    chance = float(metric.chance(units))
+    chance = float(metric.compute_chance(units))
     _check_range(check, metric, chance, "chance")
     level = metric.chance_level
     fine = level is None or _are_equal(level, chance)
-    check.that(fine, f"`chance_level` is {level}, but `chance` gives {chance}", expected="the same value, or None")
+    check.that(
+        fine, f"`chance_level` is {level}, but `compute_chance` gives {chance}", expected="the same value, or None"
+    )
     if not metric.depends_on_cut:
         other = _compute_value(check, metric, replace(units, decision=units.decision[::-1].copy()))
         what = "the metric depends on decisions but does not declare this"
@@ -559,10 +561,10 @@ def _check_resampling(check: Check, metric: Metric, units: Units, score: float |
     counts = np.ones((3, len(subjects)), int)  # all once; the second twice instead of the first; the first only
     counts[1, :2] = 0, 2
     counts[2] = np.where(np.arange(len(subjects)) == 0, len(subjects), 0)
-    scores = np.asarray(metric.resampled(units, subjects, counts))
-    check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score per sample")
+    scores = np.asarray(metric.resample(units, subjects, counts))
+    check.that(scores.shape == (3,), f"`resample` has shape {scores.shape}", expected="one score per sample")
     fine = _are_equal(float(scores[0]), score)
-    what = f"with each subject once, `resampled` gives {scores[0]}, but the score is {score}"
+    what = f"with each subject once, `resample` gives {scores[0]}, but the score is {score}"
     check.that(fine, what, expected="the same")
     for value in scores[np.isfinite(scores)]:
         _check_range(check, metric, float(value), "a sample's score")

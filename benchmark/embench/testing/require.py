@@ -27,7 +27,7 @@ from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target, Units
-from embench.nn import FillAbsent, over_time
+from embench.nn import FillAbsent, expand_mask
 from embench.registry import find_modality
 from embench.signals.plausible import PLAUSIBLE_SIZES
 
@@ -110,7 +110,7 @@ class Check:
             fine = isinstance(found.get(preset), Recipe)
             self.that(fine, f"the class has no recipe `{preset}`", expected=expected)
             with self.during(f"recipe {preset}"):
-                fine = Recipe.from_mapping(found[preset].mapping()) == found[preset]
+                fine = Recipe.from_mapping(found[preset].to_mapping()) == found[preset]
                 what = "the values of the recipe change in a round trip through plain values"
                 self.that(fine, what, expected="plain values")
         return found
@@ -418,7 +418,7 @@ def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
         noise = torch.randint(0, 256, x.shape, generator=generator, dtype=torch.uint8)
     else:
         noise = torch.randn(x.shape, generator=generator) * 10
-    return torch.where(over_time(mask, x), x, noise)
+    return torch.where(expand_mask(mask, x), x, noise)
 
 
 def with_fitted_stats(encoder: Encoder, sample: SampleRows) -> InputSpec:
@@ -434,7 +434,10 @@ def targets(*kinds: KindName) -> OutputSpec:
     4
     """
     rule = LabelRule()
-    made = (Target(f"{kind}_{i}", kind, rule, kind, n=3 if KINDS[kind].several else 2) for i, kind in enumerate(kinds))
+    made = (
+        Target(f"{kind}_{i}", kind, rule, kind, n=3 if KINDS[kind].has_score_per_class else 2)
+        for i, kind in enumerate(kinds)
+    )
     return OutputSpec(tuple(made))
 
 
@@ -468,7 +471,7 @@ def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> U
         y = random.standard_normal(n)
         score = 0.5 * y + random.standard_normal(n)
         decision = score
-    elif KINDS[kind].several:
+    elif KINDS[kind].has_score_per_class:
         y = np.tile(np.arange(each) % 3, subjects).astype(float)
         score = random.dirichlet([1.0, 1.0, 1.0], n) + 0.3 * np.eye(3)[y.astype(int)]
         score /= score.sum(1, keepdims=True)

@@ -44,7 +44,7 @@ class LabNotebook:
             ", ".join(map(str, run.get("targets", ()))),
             ", ".join(run.get("modalities", ())),
             _commit(),
-            _headlines(embench.Scores(scores)),
+            _primary_metrics(embench.Scores(scores)),
         ]
         if not NOTEBOOK.exists():
             NOTEBOOK.write_text(FIRST, encoding="utf-8")
@@ -52,10 +52,10 @@ class LabNotebook:
             file.write(f"| {' | '.join(cells)} |\n")
 
 
-def _headlines(scores: embench.Scores) -> str:
+def _primary_metrics(scores: embench.Scores) -> str:
     parts = []
     for target, metric in scores.primary_metrics.items():
-        score = scores.score(target, metric)
+        score = scores.get_score(target, metric)
         interval = f" [{score.low:.3f}, {score.high:.3f}]" if score and score.low is not None else ""
         parts.append(f"{target} {metric} {f'{score.mean:.3f}{interval}' if score else 'undefined'}")
     return "; ".join(parts)

@@ -13,7 +13,7 @@ RUN = {
     "targets": ["arousal"],
 }
 SCORE = {"mean": 0.61, "low": 0.55, "high": 0.6704}
-SCORES = embench.Scores.none(
+SCORES = embench.Scores.make_empty(
     primary_metrics={"arousal": "auroc_crossed"}, scores={"arousal": {"auroc_crossed": SCORE}}
 ).content
 
@@ -53,7 +53,7 @@ def test_a_run_is_a_line_below_what_is_there(folder):
     assert "P07 was loose" in (folder / "notebook.md").read_text()
 
 
-def test_an_undefined_headline_says_so(folder):
+def test_an_undefined_primary_metric_says_so(folder):
     note({**SCORES, "scores": {"arousal": {"auroc_crossed": {"undefined": "one stimulus"}}}})
     assert last(folder)[-1] == "arousal auroc_crossed undefined"
 

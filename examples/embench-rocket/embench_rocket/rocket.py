@@ -57,8 +57,8 @@ class Rocket(Encoder):
     offers: ClassVar = frozenset({"features"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
-        "small": PAPER.but(prepare={"kernels": 1_000}, assumed=()),
-        "quick": PAPER.but(prepare={"kernels": 100}, epochs=4, assumed=()),
+        "small": PAPER.replace(prepare={"kernels": 1_000}, assumed=()),
+        "quick": PAPER.replace(prepare={"kernels": 100}, epochs=4, assumed=()),
     }
 
     @property

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor
 
 from embench.errors import DataError
-from embench.interfaces.conversion import Checkpoint, Conversion, Seen
+from embench.interfaces.conversion import Checkpoint, Conversion, SeenData
 
 MODALITIES = ("eda", "ppg", "temp")
 """Modalities of the networks `tcn1`, `tcn2` and `tcn3`."""
@@ -24,7 +24,7 @@ PUBLIC = {
 }
 """SHA-256 of the public files, and the folder of each."""
 
-PRESAGE = Seen(
+PRESAGE = SeenData(
     dataset="PRESAGE",
     title="recordings of wristbands that the authors of wu2023 did not publish, by their code",
     licence="not public",

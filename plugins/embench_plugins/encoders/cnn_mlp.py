@@ -61,7 +61,7 @@ WRISTBAND: Mapping[str, Any] = {
 # Departures from the paper: a sixteenth of the rate (a quarter for EEG) and a stride of 4, as at higher rates this
 # network learns to identify subjects by the shapes of their beats. Layers along time start as means of segments, as
 # with random weights the network memorises a few hundred recordings.
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     lr=1e-3, weight_decay=1e-2, warmup=1, epochs=12, batch=32, clip=1.0, patience=12, class_weight="balanced",
     prepare={"rate_hz": 8, "eeg_rate_hz": 32}, assumed=(),
     build={
@@ -83,7 +83,7 @@ class CnnMlp(Encoder):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=4, patience=4, datasets={**PAPER.datasets, "stress_predict": WRISTBAND}),
+        "quick": SMALL.replace(epochs=4, patience=4, datasets={**PAPER.datasets, "stress_predict": WRISTBAND}),
     }
 
     @property

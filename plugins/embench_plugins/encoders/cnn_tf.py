@@ -20,7 +20,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
-from embench.nn import hide, sinusoidal
+from embench.nn import hide, sinusoidal_positions
 from embench.signals.resample import resample
 from embench_plugins.attention import Layer
 from embench_plugins.encoders.features.spans import ANY_SERIES
@@ -79,7 +79,7 @@ class CnnTf(Encoder):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=6, patience=6, datasets={"stress_predict": SLOW, "amigos/long": SPARSE}),
+        "quick": SMALL.replace(epochs=6, patience=6, datasets={"stress_predict": SLOW, "amigos/long": SPARSE}),
     }
 
     @property
@@ -160,7 +160,7 @@ class Network(nn.Module):
         )
         self.cls = nn.Parameter(torch.randn(dim) * 0.02) if layers else None
         if pos == "sin":
-            self.register_buffer("positions", sinusoidal(length + 1, dim), persistent=False)
+            self.register_buffer("positions", sinusoidal_positions(length + 1, dim), persistent=False)
         elif pos == "learned":
             self.positions = nn.Parameter(torch.randn(length + 1, dim) * 0.02)
         elif pos == "none":
@@ -203,5 +203,5 @@ class Classifier(nn.Module):
 
     def forward(self, tokens: Tokens) -> Output:
         """Return `logits` (B, n) and `hidden` (B, hidden) from the pooled tokens (B, D)."""
-        hidden = torch.relu(self.first(tokens.pooled()))
+        hidden = torch.relu(self.first(tokens.pool()))
         return Output(self.last(self.dropout(hidden)), hidden)

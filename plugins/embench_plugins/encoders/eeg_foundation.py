@@ -272,7 +272,7 @@ class EluHead(nn.Module):
 
     def forward(self, tokens: Tokens) -> Output:
         """Return `logits` (B, n) and `hidden` (B, D) from tokens (B, L, D)."""
-        hidden = nn.functional.elu(tokens.pooled())
+        hidden = nn.functional.elu(tokens.pool())
         return Output(self.linear(hidden), hidden)
 
 
@@ -294,12 +294,12 @@ PAPER = Recipe(
 def add_small(paper: Recipe, **few_layers: int) -> Mapping[str, Recipe]:
     """Return three recipes: `paper`; `small`, a frozen network whose head is trained until the validation loss stops
     falling; and `quick`, the same with few layers."""
-    small = paper.but(
+    small = paper.replace(
         adapt="frozen", lr=1e-3, weight_decay=0.0, schedule="constant", warmup=0, epochs=100, batch=64, clip=None,
         layer_decay=1.0, selection="early_stop", patience=5, class_weight="balanced", assumed=(),
         build={"weights": pretrained.RANDOM, "head": "mean"},
     )  # fmt: skip
-    return {"paper": paper, "small": small, "quick": small.but(epochs=3, build=few_layers)}
+    return {"paper": paper, "small": small, "quick": small.replace(epochs=3, build=few_layers)}
 
 
 class EegFoundation(Encoder):

@@ -63,7 +63,7 @@ class Labram(EegFoundation):
     stack: ClassVar = "blocks"
     offered: ClassVar = frozenset({"cls"})
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(
-        PAPER.but(
+        PAPER.replace(
             lr=5e-4, warmup=5, epochs=50, batch=64, layer_decay=0.65, clip=None,
             build={"num_layers": 12, "drop_path_prob": 0.1},
             assumed=(*PAPER.assumed, "view.length_s"),
@@ -106,7 +106,7 @@ class CBraMod(EegFoundation):
     stack: ClassVar = "encoder.layers"
     offered: ClassVar = frozenset({"head"})
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(
-        PAPER.but(
+        PAPER.replace(
             selection="early_stop", patience=50,
             prepare={"high_hz": 0.3}, build={"n_layer": 12, "drop_prob": 0.1, "head": "paper"},
             assumed=("class_weight", "view.step_s"),
@@ -145,7 +145,7 @@ class Biot(EegFoundation):
     stack: ClassVar = "encoder.transformer.layers.layers"
     offered: ClassVar = frozenset({"head"})
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(
-        PAPER.but(
+        PAPER.replace(
             optimiser="adam", lr=1e-3, weight_decay=1e-5, schedule="constant", epochs=100, batch=512, clip=None,
             selection="early_stop", patience=5,
             prepare={"scale": "p95", "pairs": 16}, build={"num_layers": 4, "max_chans": 16, "head": "paper"},
@@ -213,7 +213,7 @@ class Eegpt(EegFoundation):
     offered: ClassVar = frozenset({"head"})
     left_out: ClassVar = ("final_layer", "chan_proj", "chans_id")
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(
-        PAPER.but(
+        PAPER.replace(
             lr=4e-4, weight_decay=0.01, warmup=20, epochs=100, clip=None, adapt="frozen", view=View("window", 4.0, 4.0),
             prepare={"rate_hz": 256, "reference": "average", "scale": "mV"}, build={"depth": 8, "head": "paper"},
             assumed=("class_weight", "view.step_s", "prepare.high_hz"),
@@ -258,7 +258,7 @@ class Luna(EegFoundation):
     stack: ClassVar = "blocks"
     left_out: ClassVar = ("final_layer", "decoder_head", "channel_emb")
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(
-        PAPER.but(
+        PAPER.replace(
             lr=5e-4, warmup=10, epochs=30, batch=256, layer_decay=0.75, clip=None, selection="early_stop", patience=8,
             view=View("window", 5.0, 5.0),
             prepare={"rate_hz": 256, "scale": "z"}, build={"depth": 8},
@@ -301,7 +301,7 @@ class Reve(EegFoundation):
     offered: ClassVar = frozenset({"head"})
     left_out: ClassVar = ("final_layer", "cls_query_token")
     recipes: ClassVar[Mapping[str, Recipe]] = add_small(
-        PAPER.but(
+        PAPER.replace(
             prepare={"high_hz": 0.5, "scale": "z15"}, build={"depth": 22, "head": "paper"},
             assumed=(*PAPER.assumed, "lr", "weight_decay", "epochs", "batch"),
         ),

@@ -31,7 +31,7 @@ PAPER = Recipe(
     assumed=("view.length_s", "view.step_s"),
 )  # fmt: skip
 
-SMALL = PAPER.but(epochs=30, patience=10, prepare={"rate_hz": 64}, assumed=())
+SMALL = PAPER.replace(epochs=30, patience=10, prepare={"rate_hz": 64}, assumed=())
 
 FIRST_POOL, SECOND_POOL = 4, 8
 SPATIAL_NORM, HEAD_NORM = 1.0, 0.25
@@ -44,7 +44,7 @@ class EegNet(Encoder):
     """
 
     accepts: ClassVar = frozenset({"eeg"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=6)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.replace(epochs=6)}
 
     @property
     def reads(self) -> Literal["signal", "stream"]:

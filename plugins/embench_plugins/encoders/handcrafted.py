@@ -43,9 +43,11 @@ class Handcrafted(Encoder):
     accepts: ClassVar = frozenset({"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr", "face_au"})
     offers: ClassVar = frozenset({"features"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
-        "paper": RECIPE.but(assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "batch", "build.dim")),
+        "paper": RECIPE.replace(
+            assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "batch", "build.dim")
+        ),
         "small": RECIPE,
-        "quick": RECIPE.but(epochs=8, patience=8),
+        "quick": RECIPE.replace(epochs=8, patience=8),
     }
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ PAPER = Recipe(
     assumed=("selection", "class_weight", "view.length_s", "view.step_s"),
 )  # fmt: skip
 
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     adapt="frozen", lr=1e-3, warmup=1, epochs=20, batch=64, class_weight="balanced", assumed=(),
     build={"weights": pretrained.RANDOM, "layer": 2, "token": "combined"},
 )  # fmt: skip
@@ -74,7 +74,7 @@ class Mantis(Encoder):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=4, view=View("window", 10.0, 20.0), build={"layer": 0}),
+        "quick": SMALL.replace(epochs=4, view=View("window", 10.0, 20.0), build={"layer": 0}),
     }
 
     def assets(self) -> tuple[Path, ...]:

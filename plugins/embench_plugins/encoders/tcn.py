@@ -37,7 +37,7 @@ PAPER = Recipe(
     datasets={name: {"lr": 1e-3, "epochs": 64, "batch": 64} for name in ("case", "k_emocon")},
 )  # fmt: skip
 
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     optimiser="adamw", lr=1e-3, momentum=0.0, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=8, batch=64,
     clip=1.0, class_weight="balanced", build={"head": shared_tf.SMALL.build}, assumed=(), datasets={},
 )  # fmt: skip
@@ -55,7 +55,7 @@ class Tcn(Encoder):
     reads: ClassVar[Literal["stream"]] = "stream"
     accepts: ClassVar = frozenset({"ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr", "eeg_bands"})
     offers: ClassVar = frozenset({"token_per_sample"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=3)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.replace(epochs=3)}
 
     def stream(self, signal: Signal) -> Signal:
         """Return the signal at `prepare.rate_hz`, after the low-pass of its modality."""

@@ -34,7 +34,7 @@ PAPER = Recipe(
 
 # From a few hundred clips, a network that sees hair and room learns to recognise the trial: hence the tight crop.
 # timm's smallest Transformer is used because convolutions memorise every trial within six epochs.
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     lr=1e-3, batch=32, epochs=10, clip=1.0, class_weight="balanced", assumed=(),
     prepare={"size": 32, "crop": "tight"}, build={"model": "test_vit"},
 )  # fmt: skip
@@ -49,7 +49,7 @@ class TimmFrames(Encoder):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=4, view=View("window", 4.0, 20.0)),
+        "quick": SMALL.replace(epochs=4, view=View("window", 4.0, 20.0)),
     }
 
     def assets(self) -> tuple[Path, ...]:

@@ -66,7 +66,7 @@ PAPER = Recipe(
              "build.hidden", "build.dropout"),
 )  # fmt: skip
 
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     optimiser="adamw", weight_decay=1e-2, schedule="cosine", epochs=12, patience=12, class_weight="balanced", clip=1.0,
     build={"series": [8, 16, 32], "maps": [8, 16, 32], "units": 1, "dim": 32, "hidden": 32}, assumed=(),
     # In nine fits of ten the validation loss was lowest after one to six epochs of twelve.
@@ -89,7 +89,7 @@ class UnetSe(Encoder):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=4, patience=4, datasets={}),
+        "quick": SMALL.replace(epochs=4, patience=4, datasets={}),
     }
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ class VideoMae(Encoder):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=4, view=View("window", 4.0, 20.0)),
+        "quick": SMALL.replace(epochs=4, view=View("window", 4.0, 20.0)),
     }
 
     def assets(self) -> tuple[Path, ...]:

@@ -42,7 +42,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVR, LinearSVC, LinearSVR
 from sklearn.utils.validation import has_fit_parameter
 
-from embench.interfaces.binning import bin_numbers, bin_thresholds
+from embench.interfaces.binning import assign_bins, find_bin_thresholds
 from embench.interfaces.recipe import Recipe
 from embench_plugins.fusions.tabular import Tabular, make_preparation
 
@@ -143,10 +143,10 @@ class Classical(Tabular):
         arguments = {"sample_weight": used} if has_fit_parameter(kind, "sample_weight") else {}
         return make_pipeline(prepare, model.fit(rows, y, **arguments))
 
-    def anew(self) -> Self:
+    def make_unfitted(self) -> Self:
         """Return a new estimator with the setting that was chosen; see `Estimator`."""
         if self._chosen is None:
-            return super().anew()
+            return super().make_unfitted()
         build = {**self.recipe.build, self.row.build[str(self.row.tuned)]: self._chosen, "candidates": []}
         recipe = replace(self.recipe, build=build)
         return type(self)(recipe, self.seed, self.kind, self.classes, self.modalities)
@@ -291,7 +291,7 @@ class LinearSvm(Classical):
 
     row = ModelRow(
         _LINEAR_SVM,
-        _LINEAR_SVM.but(
+        _LINEAR_SVM.replace(
             class_weight="none", build={"candidates": [10 ** (k / 2) for k in range(-10, 2)]}, assumed=("build.C",)
         ),
         classes=ScoredSVC,
@@ -350,12 +350,12 @@ class Binned:
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Self:
         """Fit the trees to rows `X` (n, features), NaN where unknown, and `y` (n,) weighted by `sample_weight` (n,);
         returns itself."""
-        self._thresholds = bin_thresholds(X, sample_weight)
-        return super().fit(bin_numbers(X, self._thresholds), y, sample_weight=sample_weight)  # type: ignore[misc]
+        self._thresholds = find_bin_thresholds(X, sample_weight)
+        return super().fit(assign_bins(X, self._thresholds), y, sample_weight=sample_weight)  # type: ignore[misc]
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return (n,) values or classes."""
-        return np.asarray(super().predict(bin_numbers(X, self._thresholds)))  # type: ignore[misc]
+        return np.asarray(super().predict(assign_bins(X, self._thresholds)))  # type: ignore[misc]
 
 
 class BinnedRegressor(Binned, HistGradientBoostingRegressor):
@@ -367,7 +367,7 @@ class BinnedClassifier(Binned, HistGradientBoostingClassifier):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return (n, K) probabilities of `classes_`."""
-        return np.asarray(super().predict_proba(bin_numbers(X, self._thresholds)))
+        return np.asarray(super().predict_proba(assign_bins(X, self._thresholds)))
 
 
 class Boosting(Classical):
@@ -399,7 +399,7 @@ class Knn(Classical):
 
     row = ModelRow(
         _KNN,
-        _KNN.but(build={"impute": "iterative", "pca": 0.95}),
+        _KNN.replace(build={"impute": "iterative", "pca": 0.95}),
         classes=KNeighborsClassifier,
         values=KNeighborsRegressor,
         build={"n_neighbors": "neighbours"},
@@ -417,7 +417,7 @@ class Mlp(Classical):
 
     row = ModelRow(
         _MLP,
-        _MLP.but(
+        _MLP.replace(
             class_weight="none",
             build={"impute": "iterative", "pca": 0.95},
             assumed=("class_weight", "build.hidden", "build.iterations", "build.impute", "build.pca"),

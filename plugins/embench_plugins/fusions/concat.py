@@ -23,9 +23,11 @@ class Concat(Fusion):
     """Simple fusion of our own, from no paper: `paper` is the same recipe with more epochs, all of it assumed."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
-        "paper": SMALL.but(lr=1e-4, epochs=50, patience=50, assumed=("optimiser", "lr", "epochs", "batch", "schedule")),
+        "paper": SMALL.replace(
+            lr=1e-4, epochs=50, patience=50, assumed=("optimiser", "lr", "epochs", "batch", "schedule")
+        ),
         "small": SMALL,
-        "quick": SMALL.but(epochs=3, patience=3),
+        "quick": SMALL.replace(epochs=3, patience=3),
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
@@ -52,6 +54,6 @@ class Network(nn.Module):
         Returns:
             `logits` (B, n) and `hidden` (B, sum of D).
         """
-        pooled = {m: Tokens(t.pooled()[:, None]) for m, t in tokens.items()}
+        pooled = {m: Tokens(t.pool()[:, None]) for m, t in tokens.items()}
         filled = self.fill(pooled, present)
         return self.head(Tokens(torch.cat([filled[m].x for m in self.modalities], -1)))

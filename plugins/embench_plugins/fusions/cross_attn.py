@@ -21,7 +21,7 @@ from embench.errors import UsageError
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
-from embench.nn import FillAbsent, Head, sinusoidal
+from embench.nn import FillAbsent, Head, sinusoidal_positions
 from embench_plugins.attention import Layer
 
 QUERY_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
@@ -54,7 +54,7 @@ class CrossAttn(Fusion):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=3, patience=3, datasets={"stress_predict": {"batch": 64}}),
+        "quick": SMALL.replace(epochs=3, patience=3, datasets={"stress_predict": {"batch": 64}}),
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
@@ -103,7 +103,9 @@ class Network(nn.Module):
         )
         if len(self.others) > 1:
             self.whose = nn.ParameterDict({m: nn.Parameter(torch.randn(width) * 0.02) for m in self.others})
-        self.register_buffer("positions", sinusoidal(max(s.length for s in plain.values()), width), persistent=False)
+        self.register_buffer(
+            "positions", sinusoidal_positions(max(s.length for s in plain.values()), width), persistent=False
+        )
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             Layer(width, heads, ffn, dropout, norm=norm, activation=nn.GELU) for _ in range(layers)

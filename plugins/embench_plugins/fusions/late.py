@@ -41,7 +41,7 @@ class Late(Fusion):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=10, patience=10),
+        "quick": SMALL.replace(epochs=10, patience=10),
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
@@ -90,5 +90,5 @@ class Network(nn.Module):
             `logits` (B, n) and `hidden` (B, last width).
         """
         filled = self.fill(tokens, present)
-        hidden = self.layers(torch.cat([filled[m].pooled() for m in self.modalities], -1))
+        hidden = self.layers(torch.cat([filled[m].pool() for m in self.modalities], -1))
         return Output(self.head(hidden), hidden)

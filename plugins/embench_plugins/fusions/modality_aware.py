@@ -28,7 +28,7 @@ PAPER = Recipe(
              "build.gate", "build.mask_axis", "build.hidden", "build.dropout"),
 )  # fmt: skip
 
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     optimiser="adamw", weight_decay=1e-2, schedule="cosine", epochs=12, patience=12, class_weight="balanced", clip=1.0,
     build={"dim": 32, "hidden": 32}, assumed=(),
     datasets={"stress_predict": {"epochs": 8, "patience": 8}},  # lowest loss of the one fold tried: after 7 of 12
@@ -43,7 +43,7 @@ class ModalityAware(Fusion):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=4, patience=4, datasets={}),
+        "quick": SMALL.replace(epochs=4, patience=4, datasets={}),
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
@@ -98,7 +98,7 @@ class Network(nn.Module):
         maps = {m: filled[m]._replace(x=project(filled[m].x)) for m, project in self.project.items()}
         if self.gates is not None:
             maps = self.gates(maps)
-        output: Output = self.head(Tokens(torch.cat([t.pooled() for t in maps.values()], 1)[:, None]))
+        output: Output = self.head(Tokens(torch.cat([t.pool() for t in maps.values()], 1)[:, None]))
         return output
 
 

@@ -38,7 +38,7 @@ PAPER = Recipe(
 
 # 240 samples of `tcn` become 30 tokens of two seconds, and no attention weight is dropped: a sample of three modalities
 # then takes a millisecond on a CPU.
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     optimiser="adamw", lr=1e-3, momentum=0.0, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=8, batch=64,
     clip=1.0, class_weight="balanced",
     build={"width": 64, "ffn": 64, "attention_dropout": 0.0, "hidden": 64, "tokens": 30}, datasets={},
@@ -51,7 +51,7 @@ class SharedTf(Fusion):
     to those of all modalities, False for their own modality only."""
 
     offers: ClassVar = frozenset({"mixed_tokens"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=3)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.replace(epochs=3)}
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
         """Return the network, sized by the recipe's `build`."""
@@ -117,7 +117,7 @@ class Network(nn.Module):
             `logits` (B, n), `hidden` (B, hidden) and `tokens` (B, all tokens, width).
         """
         mixed = self.mix(tokens, present)
-        output: Output = self.head(torch.cat([part.pooled() for part in mixed.values()], 1))
+        output: Output = self.head(torch.cat([part.pool() for part in mixed.values()], 1))
         return output._replace(tokens=torch.cat([part.x for part in mixed.values()], 1))
 
 

@@ -28,7 +28,7 @@ AT_ONCE = 1000
 GRAM_ROWS = 12_000
 """Most training rows whose kernel is one matrix in memory, of 1.2 GB. For more, libsvm computes it, slowly."""
 SMALL = Recipe(class_weight="balanced", build={"C": 1.0, "impute": "median", "pca": None})
-PAPER = SMALL.but(
+PAPER = SMALL.replace(
     class_weight="none",
     build={"impute": "iterative", "pca": 0.95},
     assumed=("class_weight", "build.impute", "build.pca"),

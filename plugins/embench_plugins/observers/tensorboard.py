@@ -105,14 +105,14 @@ def _collect_scores(scores: Mapping[str, Any]) -> dict[str, float]:
 
     >>> found = {"auroc": {"mean": 0.6, "low": 0.5, "high": 0.7}, "mcc": {"undefined": "why"}}
     >>> about = {"primary_metrics": {"arousal": "auroc"}, "scores": {"arousal": found}}
-    >>> _collect_scores(embench.Scores.none(**about).content)
+    >>> _collect_scores(embench.Scores.make_empty(**about).content)
     {'arousal/auroc/mean': 0.6, 'arousal/auroc/low': 0.5, 'arousal/auroc/high': 0.7}
     """
     known = embench.Scores(scores)
     return {
         f"{target}/{metric}/{end}": value
         for target in known.primary_metrics
-        for metric, score in known.of(target).items()
+        for metric, score in known.get_scores(target).items()
         for end in ENDS
-        if score.defined and (value := getattr(score, end)) is not None
+        if score.is_defined and (value := getattr(score, end)) is not None
     }

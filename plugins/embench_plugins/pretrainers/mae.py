@@ -47,7 +47,7 @@ class Mae(Pretrainer):
     labels: ClassVar = "none"
     needs_encoder: ClassVar = frozenset({"masked_clips"})
     needs_input: ClassVar = frozenset({"clips"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.replace(epochs=2)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
         """Return the objective for the video encoder of `model`; `inputs` and `outputs` are not used."""

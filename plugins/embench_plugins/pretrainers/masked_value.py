@@ -42,7 +42,11 @@ class MaskedValue(Pretrainer):
     labels: ClassVar = "none"
     needs_encoder: ClassVar = frozenset({"token_per_sample"})
     needs_input: ClassVar = frozenset({"signal"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": PAPER,
+        "small": SMALL,
+        "quick": SMALL.replace(epochs=2, warmup=0),
+    }
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
         """Return the objective for every encoder of `model`, sized by the recipe's `build`; `outputs` is not used."""

@@ -37,7 +37,7 @@ PAPER = Recipe(
     assumed=("view.step_s",),
 )  # fmt: skip
 
-SMALL = PAPER.but(
+SMALL = PAPER.replace(
     optimiser="adamw", lr=1e-3, momentum=0.0, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=8, batch=32,
     clip=1.0, view=View("window", step_s=30.0), assumed=(),
 )  # fmt: skip
@@ -57,7 +57,11 @@ class SignalTransform(Pretrainer):
     labels: ClassVar = "none"
     needs_fusion: ClassVar = frozenset({"mixed_tokens"})
     needs_input: ClassVar = frozenset({"signal"})
-    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": PAPER,
+        "small": SMALL,
+        "quick": SMALL.replace(epochs=2, warmup=0),
+    }
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
         """Return the objective for `model` and its fusion, sized by the recipe's `build`; `outputs` is not used.
@@ -97,7 +101,7 @@ class Objective(nn.Module):
             if len(rows) == 0:
                 continue
             kinds = rows // batch.size
-            logits = self.heads[m](mixed.pooled()[rows]).float()
+            logits = self.heads[m](mixed.pool()[rows]).float()
             losses.append(cross_entropy(logits, kinds))
             accuracies[f"accuracy_{m}"] = (logits.argmax(1) == kinds).float().mean()
         return torch.stack(losses).sum(), {"accuracy": torch.stack(list(accuracies.values())).mean(), **accuracies}

@@ -28,7 +28,7 @@ PAPER = Recipe(
              "targets"),
 )  # fmt: skip
 
-SMALL = PAPER.but(lr=1e-3, weight_decay=1e-2, batch=16, clip=1.0, class_weight="balanced", assumed=())
+SMALL = PAPER.replace(lr=1e-3, weight_decay=1e-2, batch=16, clip=1.0, class_weight="balanced", assumed=())
 
 
 class SupervisedTransfer(Pretrainer):
@@ -36,7 +36,11 @@ class SupervisedTransfer(Pretrainer):
 
     scope: ClassVar = "encoder"
     labels: ClassVar = "source"
-    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": PAPER,
+        "small": SMALL,
+        "quick": SMALL.replace(epochs=2, warmup=0),
+    }
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
         """Return the supervised loss on the source's targets.

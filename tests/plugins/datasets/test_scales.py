@@ -21,7 +21,7 @@ SCALES = [
 
 
 def targets(name):
-    return {target.name: target for target in registry.load("dataset", name).card.targets}
+    return {target.name: target for target in registry.load_plugin("dataset", name).card.targets}
 
 
 @pytest.mark.parametrize(("name", "ratings", "scale"), SCALES, ids=lambda part: part if isinstance(part, str) else None)
@@ -31,7 +31,7 @@ def test_a_rating_is_a_value_and_one_less_the_subjects_mean(name, ratings, scale
         plain, centred = found[f"{rating}_value"], found[f"{rating}_centred"]
         assert (plain.kind, plain.label, plain.scale, plain.rule.centred) == ("value", rating, scale, False)
         assert (centred.kind, centred.label, centred.scale, centred.rule.centred) == ("value", rating, scale, True)
-        assert centred.step_over([]) == plain.step_over([]) == pytest.approx((scale[1] - scale[0]) / 10)
+        assert centred.find_step([]) == plain.find_step([]) == pytest.approx((scale[1] - scale[0]) / 10)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_rating_is_a_value_and_one_less_the_subjects_mean(name, ratings, scale
     [("amigos", (1, 9)), ("amigos/long", (1, 9)), ("deap", (1, 5)), ("faced", (0, 7)), ("emoeeg_mc", (0, 7))],
 )
 def test_familiarity_and_liking_are_controls_that_no_run_predicts_by_default(name, familiarity):
-    card, found = registry.load("dataset", name).card, targets(name)
+    card, found = registry.load_plugin("dataset", name).card, targets(name)
     assert found["familiarity_value"].scale == familiarity
     assert found["liking_value"].kind == "value"
     assert not {"familiarity_value", "liking_value"} & set(card.default_targets)

@@ -46,7 +46,7 @@ SMALL = {
 
 def write(name: str, root: Path, *, n_subjects: int, effect: float = 1.0, length_s: float | None, videos: bool = True):
     registry.synthesizer(name)(root, subjects=n_subjects, seed=SEED, effect=effect, length_s=length_s, videos=videos)
-    return registry.load("dataset", name)(root)
+    return registry.load_plugin("dataset", name)(root)
 
 
 def recordings(reader) -> list[Recording]:

@@ -22,7 +22,7 @@ LONGEST, SHORTEST = 155 * 128, 51 * 128
 
 
 def encoder(preset: str, **build: object) -> CnnMlp:
-    return CnnMlp(CnnMlp.recipes[preset].but(build=build))
+    return CnnMlp(CnnMlp.recipes[preset].replace(build=build))
 
 
 def network(preset: str, modality: str, channels: int, length: int, **build: object) -> Network:
@@ -68,7 +68,7 @@ def test_paper_turns_42_facial_values_into_100_tokens() -> None:
     with torch.no_grad():
         tokens = network("paper", "face_au", 42, 2790)(torch.randn(2, 42, 2790))
     assert tokens.x.shape == (2, 100, 512)
-    torch.testing.assert_close(tokens.pooled(), tokens.x.mean(1))
+    torch.testing.assert_close(tokens.pool(), tokens.x.mean(1))
 
 
 @pytest.mark.parametrize(("modality", "samples"), [("ecg+eda", 113), ("face_au", 15)])
@@ -136,8 +136,8 @@ def test_gradients_reach_every_parameter() -> None:
 def test_two_streams_meet_in_cross_attention_at_the_papers_width() -> None:
     """100 tokens of 512 values each: nothing is projected, and one network answers both targets."""
     specs = {"ecg+eda": TokenSpec(100, 512), "face_au": TokenSpec(100, 512)}
-    recipe = CrossAttn.recipes["paper"].but(build={"layers": 1})
-    registry_fusion = registry.load("fusion", "cross_attn")(recipe)
+    recipe = CrossAttn.recipes["paper"].replace(build={"layers": 1})
+    registry_fusion = registry.load_plugin("fusion", "cross_attn")(recipe)
     fused = registry_fusion.build(specs, _two_targets())
     assert fused.query == "ecg+eda"
     assert all(isinstance(project, torch.nn.Identity) for project in fused.project.values())
@@ -156,9 +156,9 @@ def test_whole_recordings_for_ratings_and_a_minute_for_what_has_units_of_ten_sec
     """For every bundled dataset by its card's name, as runs ask for it."""
     recipe, continuous = CnnMlp.recipes[preset], set()
     for entry in registry.entries("dataset"):
-        card: Card = registry.load("dataset", entry.name).card
+        card: Card = registry.load_plugin("dataset", entry.name).card
         kinds = {target.rule.aggregate for target in card.targets}
-        view = recipe.on(card.name).view
+        view = recipe.apply_dataset(card.name).view
         if kinds == {"value"} or not kinds:
             assert view == View("unit"), card.name
         else:
@@ -169,11 +169,13 @@ def test_whole_recordings_for_ratings_and_a_minute_for_what_has_units_of_ten_sec
 
 def test_views_of_datasets_survive_being_written_down() -> None:
     for recipe in CnnMlp.recipes.values():
-        read = Recipe.from_mapping(json.loads(json.dumps(recipe.mapping())))
-        assert read == Recipe.from_mapping(recipe.mapping())
+        read = Recipe.from_mapping(json.loads(json.dumps(recipe.to_mapping())))
+        assert read == Recipe.from_mapping(recipe.to_mapping())
         for name in ("amigos", *CONTINUOUS):
-            assert read.on(name) == recipe.on(name)
-            assert Recipe.from_mapping(json.loads(json.dumps(recipe.on(name).mapping()))) == recipe.on(name)
+            assert read.apply_dataset(name) == recipe.apply_dataset(name)
+            assert Recipe.from_mapping(
+                json.loads(json.dumps(recipe.apply_dataset(name).to_mapping()))
+            ) == recipe.apply_dataset(name)
 
 
 def test_stream_slows_physiology_and_leaves_faces() -> None:

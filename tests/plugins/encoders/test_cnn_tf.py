@@ -19,7 +19,7 @@ def spec(modality: str = "ecg", channels: tuple[str, ...] = ("left",), rate: flo
 
 
 def encoder(preset: str, **build: object) -> CnnTf:
-    return CnnTf(CnnTf.recipes[preset].but(build=build))
+    return CnnTf(CnnTf.recipes[preset].replace(build=build))
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -78,7 +78,7 @@ def test_paper_sizes_and_summary() -> None:
     assert tokens.x.shape == (2, 1280, 256)
     assert tokens.mask is None
     assert tokens.summary.shape == (2, 256)
-    assert tokens.pooled() is tokens.summary
+    assert tokens.pool() is tokens.summary
 
 
 @pytest.mark.parametrize(("preset", "rate", "samples"), [("paper", 128.0, 113), ("small", 32.0, 29)])

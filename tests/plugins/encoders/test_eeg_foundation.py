@@ -26,7 +26,7 @@ EEGMAT = tuple(ELECTRODES)
 
 
 def made(cls, **changes):
-    return cls(cls.recipes["small"].but(**changes))
+    return cls(cls.recipes["small"].replace(**changes))
 
 
 def noise(channels, rate=250.0, seconds=12.0, unit="uV", size=20.0):

@@ -44,8 +44,8 @@ def recorded():
 
 def made(cls, seconds=None, **build):
     """An encoder with two layers."""
-    recipe = cls.recipes["quick"].but(build=build)
-    return cls(recipe if seconds is None else recipe.but(view=type(recipe.view)("window", seconds, seconds)))
+    recipe = cls.recipes["quick"].replace(build=build)
+    return cls(recipe if seconds is None else recipe.replace(view=type(recipe.view)("window", seconds, seconds)))
 
 
 def network(encoder, signal, seed=0):
@@ -145,7 +145,7 @@ def test_a_network_that_knows_its_electrodes_does_not_mind_their_order(cls, reco
     (one, x), (other, y) = network(made(cls), signal), network(made(cls), shuffled)
     other.model.load_state_dict({n: v for n, v in one.model.state_dict().items() if n != "chans_id"}, strict=False)
     with torch.no_grad():
-        torch.testing.assert_close(one(x).pooled(), other(y).pooled(), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(one(x).pool(), other(y).pool(), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -165,7 +165,7 @@ def test_the_cls_token_of_labram_is_pooled_where_the_recipe_says_so(recorded):
     with torch.no_grad():
         found = built(x)
         expected = built.model(x / 100, ch_names=list(made(Labram).stream(recorded).channels), return_features=True)
-    torch.testing.assert_close(found.pooled(), expected["cls_token"])
+    torch.testing.assert_close(found.pool(), expected["cls_token"])
 
 
 @pytest.fixture

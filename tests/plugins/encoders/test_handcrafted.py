@@ -18,7 +18,7 @@ TEN_S = np.stack([np.arange(12) * 10.0, np.arange(12) * 10.0 + 10.0], 1)
 
 
 def encoder(*, compat: bool = False) -> Handcrafted:
-    return Handcrafted(Handcrafted.recipes["small"].but(prepare={"compat": compat}))
+    return Handcrafted(Handcrafted.recipes["small"].replace(prepare={"compat": compat}))
 
 
 def signal(modality: str, *rows: np.ndarray, unit: str = "uS") -> Signal:

@@ -35,7 +35,7 @@ def upstream(model: str, **options: Any) -> Any:
 
 
 def encoder(**build: Any) -> Mantis:
-    return Mantis(Mantis.recipes["small"].but(build=build))
+    return Mantis(Mantis.recipes["small"].replace(build=build))
 
 
 def network(seed: int = 0, spec: InputSpec = SPEC, **build: Any) -> Any:

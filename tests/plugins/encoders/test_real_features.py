@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not ROOT, reason="EMBENCH_TEST_DATA does not say
 
 def prepared(dataset, modality, subjects):
     """The recordings of the first subjects, each with its signal as a protocol wants it and windows of ten seconds."""
-    reader = registry.load("dataset", dataset)(Path(ROOT) / dataset)
+    reader = registry.load_plugin("dataset", dataset)(Path(ROOT) / dataset)
     for subject in reader.subjects()[:subjects]:
         for recording in reader.recordings(subject):
             raw = recording.signals[modality]
@@ -28,7 +28,7 @@ def prepared(dataset, modality, subjects):
 
 
 def encoder(name):
-    kind = registry.load("encoder", name)
+    kind = registry.load_plugin("encoder", name)
     return kind(kind.recipes["small"])
 
 

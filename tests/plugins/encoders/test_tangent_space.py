@@ -10,7 +10,7 @@ from embench_plugins.encoders.tangent_space import TangentSpace, compute_log_cov
 
 RATE = 128.0
 READER = TangentSpace(TangentSpace.recipes["paper"])
-EXACT = TangentSpace(TangentSpace.recipes["paper"].but(prepare={"shrinkage": 0.0}))
+EXACT = TangentSpace(TangentSpace.recipes["paper"].replace(prepare={"shrinkage": 0.0}))
 TEN_S = np.stack([np.arange(6) * 10.0, np.arange(6) * 10.0 + 10.0], 1)
 
 

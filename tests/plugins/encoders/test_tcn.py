@@ -20,7 +20,7 @@ SAMPLES = 240
 
 
 def encoder(preset: str = "paper", **build: object) -> Tcn:
-    return Tcn(Tcn.recipes[preset].but(build=build))
+    return Tcn(Tcn.recipes[preset].replace(build=build))
 
 
 def network(channels: int = 1, **build: object) -> Network:
@@ -50,7 +50,11 @@ def test_the_codes_recipe() -> None:
     assert (recipe.optimiser, recipe.lr, recipe.momentum, recipe.weight_decay) == ("sgd", 1e-4, 0.9, 5e-7)
     assert (recipe.epochs, recipe.batch, recipe.schedule, recipe.selection) == (20, 128, "constant", "last")
     for name in ("case", "k_emocon"):
-        assert (recipe.on(name).lr, recipe.on(name).epochs, recipe.on(name).batch) == (1e-3, 64, 64)
+        assert (recipe.apply_dataset(name).lr, recipe.apply_dataset(name).epochs, recipe.apply_dataset(name).batch) == (
+            1e-3,
+            64,
+            64,
+        )
     assert recipe.view == View("context", 60.0)
     assert recipe.assumed == ("prepare.rate_hz", "prepare.lowpass_hz", "view.length_s")
 

@@ -25,7 +25,7 @@ def clips(rows: int = 3, seed: int = 0) -> torch.Tensor:
 
 
 def encoder(**build: Any) -> TimmFrames:
-    return TimmFrames(TimmFrames.recipes["small"].but(build={"model": NAME, **build}))
+    return TimmFrames(TimmFrames.recipes["small"].replace(build={"model": NAME, **build}))
 
 
 def network(seed: int = 0, **build: Any) -> Network:
@@ -62,7 +62,7 @@ def test_tokens_are_timms_features_of_each_frame(name: str) -> None:
     assert tokens.x.shape == (3, 4, reference.num_features if name != NAME else 256)
     torch.testing.assert_close(tokens.x, expected, atol=1e-5, rtol=1e-5)
     assert tokens.mask is None
-    torch.testing.assert_close(tokens.pooled(), expected.mean(1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(tokens.pool(), expected.mean(1), atol=1e-5, rtol=1e-5)
 
 
 def test_weights_of_a_file_and_of_a_folder(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_frames_that_were_not_seen_change_nothing(training: bool) -> None:
     (one, state), (two, again) = predictions
     torch.testing.assert_close(one.x, two.x)
     assert one.mask is mask
-    torch.testing.assert_close(one.pooled()[1], one.x[1, :2].mean(0))
+    torch.testing.assert_close(one.pool()[1], one.x[1, :2].mean(0))
     assert all(torch.equal(state[name], again[name]) for name in state)
 
 

@@ -23,7 +23,7 @@ PLACES = {
 
 
 def encoder(preset: str = "paper", **build: object) -> UnetSe:
-    return UnetSe(UnetSe.recipes[preset].but(build=build))
+    return UnetSe(UnetSe.recipes[preset].replace(build=build))
 
 
 def heart_spec(length: int = 32) -> InputSpec:
@@ -182,7 +182,7 @@ def test_what_stands_where_there_is_no_interval_changes_nothing() -> None:
     network, x = encoder("small").build(heart_spec()).eval(), heart_rows()
     tokens = network(x)
     assert tokens.mask.sum(1).tolist() == [7, 8, 9, 10, 11, 12]
-    torch.testing.assert_close(tokens.pooled()[0], tokens.x[0, :7].mean(0))
+    torch.testing.assert_close(tokens.pool()[0], tokens.x[0, :7].mean(0))
     infinite = x.masked_fill(x.isnan(), torch.inf)
     torch.testing.assert_close(network(infinite).x, tokens.x)
 
@@ -194,7 +194,7 @@ def test_the_order_of_a_batch_changes_no_row(spec: InputSpec, rows: torch.Tensor
     torch.manual_seed(0)
     network = encoder().build(spec).train(training)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
-    torch.testing.assert_close(network(rows[order]).pooled(), network(rows).pooled()[order], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(network(rows[order]).pool(), network(rows).pool()[order], atol=1e-5, rtol=1e-5)
 
 
 def test_electrodes_lie_where_the_head_has_them() -> None:

@@ -33,7 +33,7 @@ def clips(rows: int = 3, seed: int = 0) -> torch.Tensor:
 
 
 def encoder(**build: Any) -> VideoMae:
-    return VideoMae(RECIPE.but(build=build))
+    return VideoMae(RECIPE.replace(build=build))
 
 
 def network(seed: int = 0, **build: Any) -> Network:
@@ -103,7 +103,7 @@ def test_the_papers_network_is_transformers_own_default() -> None:
     torch.manual_seed(0)
     paper = VideoMae.recipes["paper"]
     assert paper.build["layers"] == VideoMAEConfig().num_hidden_layers
-    built = VideoMae(paper.but(build={"weights": "random", "layers": 2})).build(PAPER_SPEC).eval()
+    built = VideoMae(paper.replace(build={"weights": "random", "layers": 2})).build(PAPER_SPEC).eval()
     assert isinstance(built, Network)
     theirs = VideoMAEModel(VideoMAEConfig(num_hidden_layers=2, use_mean_pooling=False)).eval()
     theirs.load_state_dict(built.videomae.state_dict())
@@ -175,7 +175,7 @@ def test_the_papers_network_has_86_million_parameters() -> None:
     cubes, norm = 768 * 1536 + 768, 2 * 768
     layer = 4 * 768**2 + 3 * 768 + 2 * 768 * 3072 + 3072 + 768 + 2 * norm
     with torch.device("meta"):
-        built = VideoMae(VideoMae.recipes["paper"].but(build={"weights": "random"})).build(PAPER_SPEC)
+        built = VideoMae(VideoMae.recipes["paper"].replace(build={"weights": "random"})).build(PAPER_SPEC)
     assert sum(p.numel() for p in built.parameters()) == cubes + 12 * layer + norm == 86_227_200
     assert isinstance(built, Network)
     assert built.videomae.embeddings.num_patches == 8 * 14 * 14 == 1568
@@ -210,7 +210,7 @@ def test_frames_that_were_not_seen_change_nothing() -> None:
     torch.testing.assert_close(one.x, two.x)
     assert one.mask is not None
     assert one.mask.reshape(3, 2, 16).all(2).tolist() == [[True, True], [True, False], [True, True]]
-    torch.testing.assert_close(one.pooled()[1], one.x[1, :16].mean(0))
+    torch.testing.assert_close(one.pool()[1], one.x[1, :16].mean(0))
     with torch.no_grad():
         torch.testing.assert_close(one.x[0], built(x).x[0], atol=1e-5, rtol=1e-5)
 
@@ -227,7 +227,7 @@ def test_rows_do_not_see_each_other() -> None:
 def test_the_order_of_frames_counts() -> None:
     built, x = network(), clips()
     with torch.no_grad():
-        assert (built(x).pooled() - built(x.flip(1)).pooled()).abs().max() > 1e-4
+        assert (built(x).pool() - built(x.flip(1)).pool()).abs().max() > 1e-4
 
 
 def test_gradients_reach_every_parameter() -> None:
@@ -275,7 +275,7 @@ def test_a_dropped_branch_leaves_what_passes_it_by() -> None:
 def test_the_learning_rate_decays_towards_the_input() -> None:
     """.75 for the last layer, .75^2 before it, .75^3 for the cubes; 1 for what comes after the layers."""
     built = network()
-    groups = parameter_groups(RECIPE.but(layer_decay=0.75), built)
+    groups = parameter_groups(RECIPE.replace(layer_decay=0.75), built)
     share = {p: group["share"] for group in groups for p in group["params"]}
     assert share.keys() == set(built.parameters())
     assert {share[p] for p in built.videomae.encoder.layer[1].parameters()} == {0.75}

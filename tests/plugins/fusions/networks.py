@@ -25,7 +25,7 @@ def outputs_of(n: int = 1) -> OutputSpec:
 
 
 def fusion(cls: type[Fusion], preset: str = "small", **build: object) -> Fusion:
-    return cls(cls.recipes[preset].but(build=build))
+    return cls(cls.recipes[preset].replace(build=build))
 
 
 class HiddenOf(nn.Module):
@@ -42,7 +42,7 @@ class HiddenOf(nn.Module):
 def whole(cls: type[Fusion], modalities: tuple[str, ...], outputs: int = 1) -> Model:
     """A tiny `cnn_tf` a modality under a fusion, without dropout."""
     torch.manual_seed(0)
-    maker = CnnTf(CnnTf.recipes["small"].but(build={**TINY, "head_dropout": 0.0, "hidden": 6}))
+    maker = CnnTf(CnnTf.recipes["small"].replace(build={**TINY, "head_dropout": 0.0, "hidden": 6}))
     encoders: dict[str, nn.Module] = {m: maker.build(InputSpec(m, (1, SAMPLES), (m,), 4.0)) for m in modalities}
     specs = {m: TokenSpec(SAMPLES, 8, True) for m in modalities}
     if cls is Late:

@@ -274,7 +274,7 @@ def test_boosting_is_scikit_learns_to_the_bit(kind: str) -> None:
 @pytest.mark.skipif("EMBENCH_TEST_DATA" not in os.environ, reason="EMBENCH_TEST_DATA names no folder with real data")
 def test_boosting_is_scikit_learns_on_real_recordings(tmp_path: Path) -> None:
     """Stress-Predict: mean, SD and range of channels in ten seconds tell the later from the earlier, and subjects."""
-    reader = registry.load("dataset", "stress_predict")
+    reader = registry.load_plugin("dataset", "stress_predict")
 
     class Few(reader):  # type: ignore[misc, valid-type]
         def subjects(self) -> list[str]:
@@ -348,7 +348,7 @@ def test_mlp_with_hidden_layers_is_not_linear() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(float)
-    linear, deep = (Mlp(Mlp.recipes["small"].but(build={"hidden": hidden}), 0) for hidden in ([], [16]))
+    linear, deep = (Mlp(Mlp.recipes["small"].replace(build={"hidden": hidden}), 0) for hidden in ([], [16]))
     for network in (linear, deep):
         network.fit(X[:400], y[:400], np.arange(400), np.ones(400))
     assert roc_auc_score(y[400:], linear.score(X[400:])) < 0.6

@@ -27,7 +27,7 @@ def people(seed, subjects=10, each=30, classes=3, features=20):
 
 
 def fitted(preset, table, kind="classes", classes=3, **build):
-    machine = LinearSvm(LinearSvm.recipes[preset].but(build=build), 0, kind, classes)
+    machine = LinearSvm(LinearSvm.recipes[preset].replace(build=build), 0, kind, classes)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         machine.fit(*table, np.ones(len(table[1])))

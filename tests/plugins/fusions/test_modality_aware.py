@@ -23,7 +23,7 @@ ROWS = 8
 
 
 def fusion(preset: str = "paper", **build: object) -> ModalityAware:
-    return ModalityAware(ModalityAware.recipes[preset].but(build=build))
+    return ModalityAware(ModalityAware.recipes[preset].replace(build=build))
 
 
 def parameters(module: nn.Module) -> int:
@@ -56,7 +56,7 @@ def encoded(modalities: tuple[str, ...]) -> tuple[Model, dict[str, Tensor]]:
         "temp": InputSpec("temp", (5,), ("temp",)),
     }
     unet = UnetSe(UnetSe.recipes["small"])
-    cnn = CnnTf(CnnTf.recipes["small"].but(build={**TINY, "head_dropout": 0.0, "hidden": 6}))
+    cnn = CnnTf(CnnTf.recipes["small"].replace(build={**TINY, "head_dropout": 0.0, "hidden": 6}))
     makers = {"ecg": unet, "eeg": unet, "eda": cnn, "temp": Handcrafted(Handcrafted.recipes["small"])}
     widths = {
         "ecg": TokenSpec(32, 32),
@@ -131,7 +131,7 @@ def test_the_basic_model_is_the_same_network_with_open_gates() -> None:
     kept = {name: value for name, value in full.state_dict().items() if not name.startswith("gates.")}
     basic.load_state_dict(kept)
     tokens, present = drawn(PAPER), all_present(PAPER)
-    pooled = torch.cat([tokens[m].pooled() for m in PAPER], 1)
+    pooled = torch.cat([tokens[m].pool() for m in PAPER], 1)
     hidden = torch.relu(pooled @ full.head.first.weight.T + full.head.first.bias)
     torch.testing.assert_close(basic(tokens, present).hidden, hidden)
     for own in full.gates.own.values():  # sigmoid(30) is 1

@@ -24,7 +24,7 @@ def test_features_without_a_difference_do_not_blur_the_classes():
     rows[:, 7] += 3 * y
 
     def accuracy(fisher):
-        machine = NaiveBayes(NaiveBayes.recipes["paper"].but(build={"fisher": fisher}), 0)
+        machine = NaiveBayes(NaiveBayes.recipes["paper"].replace(build={"fisher": fisher}), 0)
         machine.fit(rows[:40], y[:40], np.arange(40) // 4, np.ones(40))
         return np.mean((machine.score(rows[40:]) > 0.5) == y[40:])
 

@@ -61,7 +61,11 @@ def test_the_codes_recipe() -> None:
     assert (recipe.epochs, recipe.batch, recipe.schedule, recipe.selection) == (20, 128, "constant", "last")
     assert (recipe.class_weight, recipe.assumed) == ("none", ())
     for name in ("case", "k_emocon"):
-        assert (recipe.on(name).lr, recipe.on(name).epochs, recipe.on(name).batch) == (1e-3, 64, 64)
+        assert (recipe.apply_dataset(name).lr, recipe.apply_dataset(name).epochs, recipe.apply_dataset(name).batch) == (
+            1e-3,
+            64,
+            64,
+        )
 
 
 def torchs_own(built: Network) -> nn.TransformerEncoderLayer:
@@ -140,14 +144,14 @@ def test_absent_modalities_change_nothing_and_are_not_read(training: bool) -> No
     noisy = {m: t._replace(x=torch.where(present[m][:, None, None], t.x, 50.0)) for m, t in inputs.items()}
     before, after = built.mix(inputs, present), built.mix(noisy, present)
     for m in THREE:
-        torch.testing.assert_close(before[m].pooled(), after[m].pooled())
+        torch.testing.assert_close(before[m].pool(), after[m].pool())
         assert torch.isfinite(before[m].x).all()
         for row in range(4):
             alone = built.mix(
                 {n: Tokens(t.x[row : row + 1], t.mask[row : row + 1]) for n, t in inputs.items() if t.mask is not None},
                 {n: p[row : row + 1] for n, p in present.items()},
             )
-            torch.testing.assert_close(alone[m].pooled()[0], before[m].pooled()[row], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(alone[m].pool()[0], before[m].pool()[row], atol=1e-5, rtol=1e-5)
 
 
 def test_what_is_not_absent_is_answered_as_if_nobody_were() -> None:

@@ -36,7 +36,7 @@ def table(seed: int, subjects: int = 8, each: int = 40) -> tuple[np.ndarray, np.
 
 def fit(name: str, *, preset: str = "small", scale: float = 1.0, offset: float = 0.0) -> Estimator:
     X, y, who = table(0)
-    kind = registry.load("fusion", name)
+    kind = registry.load_plugin("fusion", name)
     estimator: Estimator = kind(kind.recipes[preset], 0, "value")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -49,10 +49,10 @@ fitted = functools.cache(fit)
 
 def test_names_for_values_and_for_classes() -> None:
     for name in ALL:
-        kinds = registry.load("fusion", name).kinds
+        kinds = registry.load_plugin("fusion", name).kinds
         assert kinds == ({"binary", "classes", "value"} if name in WITH_CLASSES else {"value"})
     for name in CLASSES_ONLY:
-        assert registry.load("fusion", name).kinds == {"binary", "classes"}
+        assert registry.load_plugin("fusion", name).kinds == {"binary", "classes"}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -78,7 +78,7 @@ def test_the_scale_of_labels_does_not_matter(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_one_value_only(name: str) -> None:
     X, y, who = table(0)
-    kind = registry.load("fusion", name)
+    kind = registry.load_plugin("fusion", name)
     estimator = kind(kind.recipes["small"], 0, "value")
     estimator.fit(X, np.full_like(y, 3.5), who, np.ones(len(y)))
     assert (estimator.score(X) == 3.5).all()
@@ -91,8 +91,8 @@ def test_weights_reach_the_regressor(name: str) -> None:
     """Rows of weight (nearly) 0 with turned values do not turn the answer."""
     X, y, who = table(0)
     wrong = np.arange(len(y)) % 2 == 0
-    kind = registry.load("fusion", name)
-    estimator = kind(kind.recipes["small"].but(build={"candidates": []}), 0, "value")
+    kind = registry.load_plugin("fusion", name)
+    estimator = kind(kind.recipes["small"].replace(build={"candidates": []}), 0, "value")
     estimator.fit(X, np.where(wrong, -y, y), who, np.where(wrong, 1e-9, 1.0))
     X_test, y_test, _ = table(2)
     assert np.corrcoef(estimator.score(X_test), y_test)[0, 1] > 0.6
@@ -107,7 +107,7 @@ def test_what_one_subject_gives_chooses_no_setting() -> None:
     own = made.personalise(X[:6], noise, rows, 64.0)
     chosen = own.recipe.build["alpha"]
     assert chosen != made.recipe.build["alpha"]  # on these rows another than the recipe's is best
-    by_hand = RidgeRegression(made.recipe.but(build={"alpha": chosen, "candidates": []}), 0, "value")
+    by_hand = RidgeRegression(made.recipe.replace(build={"alpha": chosen, "candidates": []}), 0, "value")
     weight = np.r_[rows.weight, np.full(6, 64.0 * len(y) / len(np.unique(who)) / 6)]
     by_hand.fit(np.r_[X, X[:6]], np.r_[y, noise], np.r_[who, ["own"] * 6], weight)
     np.testing.assert_allclose(own.score(X), by_hand.score(X))
@@ -117,7 +117,7 @@ def test_what_one_subject_gives_chooses_no_setting() -> None:
 def test_a_feature_that_hardly_varied_in_training_carries_no_prediction_beyond_the_labels(name: str) -> None:
     X, y, who = table(0)
     X[:, 5] = 1e-6 * X[:, 5]
-    kind = registry.load("fusion", name)
+    kind = registry.load_plugin("fusion", name)
     estimator = kind(kind.recipes["small"], 0, "value")
     estimator.fit(X, y, who, np.ones(len(y)))
     X_test = table(2)[0]
@@ -128,7 +128,7 @@ def test_a_feature_that_hardly_varied_in_training_carries_no_prediction_beyond_t
 
 
 def test_neighbours_are_at_most_the_training_rows() -> None:
-    nearest = Knn(Knn.recipes["small"].but(build={"neighbours": 50}), 0, "value")
+    nearest = Knn(Knn.recipes["small"].replace(build={"neighbours": 50}), 0, "value")
     nearest.fit(np.arange(4.0)[:, None], np.arange(4.0), np.arange(4), np.ones(4))
     np.testing.assert_allclose(nearest.score(np.array([[0.0], [9.0]])), 1.5)
 
@@ -138,7 +138,7 @@ def test_svr_and_mlp_bend_where_linear_ones_cannot() -> None:
     random = np.random.default_rng(0)
     X = random.normal(size=(400, 2))
     y = X[:, 0] ** 2
-    deep = Mlp(Mlp.recipes["small"].but(build={"hidden": [32]}), 0, "value")
+    deep = Mlp(Mlp.recipes["small"].replace(build={"hidden": [32]}), 0, "value")
     linear = RidgeRegression(RidgeRegression.recipes["small"], 0, "value")
     kernel = Svr(Svr.recipes["small"], 0, "value")
     for one in (deep, linear, kernel):

@@ -11,7 +11,7 @@ NO = np.nan
 
 
 def joined(rule, X, kind="binary", classes=2):
-    vote, X = Vote(RECIPE.but(build={"rule": rule}), 0, kind, classes), np.array(X)
+    vote, X = Vote(RECIPE.replace(build={"rule": rule}), 0, kind, classes), np.array(X)
     vote.fit(np.zeros((4, X.shape[1])), np.array([0.0, 1.0, 1.0, 1.0]), np.zeros(4), np.ones(4))
     return vote.score(X)
 

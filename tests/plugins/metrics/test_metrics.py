@@ -44,7 +44,7 @@ def made(seed: int = 0, n_subjects: int = 7, classes: int = 2) -> Units:
 
 
 def metric(name: str) -> Metric:
-    return registry.load("metric", name)()
+    return registry.load_plugin("metric", name)()
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -109,8 +109,8 @@ def test_quick_bootstrap_equals_the_slow_one(name: str, classes: int) -> None:
     subjects = np.unique(units.subject)[::-1]  # in no particular order
     counts = np.random.default_rng(2).multinomial(len(subjects), np.full(len(subjects), 1 / len(subjects)), 40)
     counts[0] = 1
-    quick = metric(name).resampled(units, subjects, counts)
-    slow = Metric.resampled(metric(name), units, subjects, counts)
+    quick = metric(name).resample(units, subjects, counts)
+    slow = Metric.resample(metric(name), units, subjects, counts)
     np.testing.assert_allclose(quick, slow, atol=1e-12)
     assert quick[0] == pytest.approx(metric(name)(units))
 
@@ -125,7 +125,7 @@ def test_one_class_only_is_undefined_and_so_are_such_samples(name: str) -> None:
     assert isinstance(metric(name)(alone), Undefined)
     counts = np.zeros((1, 7), int)
     counts[0, 6] = 3
-    assert np.isnan(metric(name).resampled(units, np.unique(units.subject), counts)).all()
+    assert np.isnan(metric(name).resample(units, np.unique(units.subject), counts)).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -175,7 +175,7 @@ def test_chance_is_what_random_decisions_get(name: str, classes: int) -> None:
     units = replace(units, y_true=y, score=score)
     for shares in rng.dirichlet(np.full(classes, 5.0), 5):
         decided = replace(units, decision=rng.choice(classes, len(y), p=shares).astype(float))
-        assert metric(name)(decided) == pytest.approx(metric(name).chance(decided), abs=0.02)
+        assert metric(name)(decided) == pytest.approx(metric(name).compute_chance(decided), abs=0.02)
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.7, 0.3), (0.95, 0.05), (0.5, 0.45, 0.05)])
@@ -189,7 +189,7 @@ def test_chance_of_f1_weighted_is_the_best_of_all_random_decisions(shares: tuple
     mixes = rng.dirichlet(np.full(k, 0.5), 4000)
     p = np.array(shares)
     tried = (2 * p**2 * mixes / (p + mixes)).sum(1).max()
-    chance = metric("f1_weighted").chance(units)
+    chance = metric("f1_weighted").compute_chance(units)
     assert chance >= tried - 1e-9
     assert chance == pytest.approx(tried, abs=2e-3)
 
@@ -197,4 +197,4 @@ def test_chance_of_f1_weighted_is_the_best_of_all_random_decisions(shares: tuple
 @pytest.mark.parametrize("name", NAMES)
 def test_chance_lies_in_the_range(name: str) -> None:
     low, high = metric(name).range
-    assert low <= metric(name).chance(made()) <= high
+    assert low <= metric(name).compute_chance(made()) <= high

@@ -56,7 +56,7 @@ def rated(seed: int = 0) -> Units:
 
 
 def metric(name: str) -> Metric:
-    return registry.load("metric", name)()
+    return registry.load_plugin("metric", name)()
 
 
 def lin(x: np.ndarray, y: np.ndarray) -> float:
@@ -106,7 +106,7 @@ def test_macro_mae_is_the_mean_over_ratings_of_their_mae() -> None:
 def test_chance_of_an_error_is_that_of_the_best_constant(name: str) -> None:
     units = rated()
     constants = [metric(name)(replace(units, score=np.full(len(units), float(k)))) for k in range(1, 6)]
-    assert metric(name).chance(units) == pytest.approx(min(constants))
+    assert metric(name).compute_chance(units) == pytest.approx(min(constants))
 
 
 @pytest.mark.parametrize("name", ["kappa_quadratic", "mae_macro"])
@@ -179,14 +179,14 @@ def test_labels_that_do_not_vary_are_undefined_and_so_are_such_samples() -> None
     assert "vary" in found.reason
     counts = np.zeros((1, 6), int)
     counts[0, 5] = 2
-    assert np.isnan(metric("ccc").resampled(units, np.unique(units.subject), counts)).all()
+    assert np.isnan(metric("ccc").resample(units, np.unique(units.subject), counts)).all()
 
 
 def test_rmse_by_hand_and_its_chance() -> None:
     units = made()
     assert metric("rmse")(units) == pytest.approx(np.linalg.norm(units.score - units.y_true) / len(units) ** 0.5)
     best = replace(units, score=np.full(len(units), units.y_true.mean()))
-    assert metric("rmse").chance(units) == pytest.approx(metric("rmse")(best))
+    assert metric("rmse").compute_chance(units) == pytest.approx(metric("rmse")(best))
     assert metric("rmse").direction == "lower"
 
 
@@ -197,8 +197,8 @@ def test_quick_bootstrap_equals_the_slow_one(name: str) -> None:
     counts = np.random.default_rng(2).multinomial(len(subjects), np.full(len(subjects), 1 / len(subjects)), 40)
     counts[0] = 1
     counts[1] = 6 * (subjects == "s5")  # whose labels do not vary
-    quick = metric(name).resampled(units, subjects, counts)
-    np.testing.assert_allclose(quick, Metric.resampled(metric(name), units, subjects, counts), atol=1e-12)
+    quick = metric(name).resample(units, subjects, counts)
+    np.testing.assert_allclose(quick, Metric.resample(metric(name), units, subjects, counts), atol=1e-12)
     assert quick[0] == pytest.approx(metric(name)(units))
 
 

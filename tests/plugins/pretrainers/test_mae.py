@@ -34,9 +34,9 @@ def batch(x: torch.Tensor, mask: torch.Tensor | None = None) -> Batch:
 
 def objective(weights: str = "random", decoder: dict[str, Any] | None = None, **build: Any) -> Objective:
     torch.manual_seed(0)
-    encoder = VideoMae(VideoMae.recipes["small"].but(build={"weights": weights, **build}))
+    encoder = VideoMae(VideoMae.recipes["small"].replace(build={"weights": weights, **build}))
     model = Model({"video": encoder.build(SPEC)}, {"video": TokenSpec(32, 64)})
-    task = Mae(Mae.recipes["small"].but(build=decoder or {})).objective(model, {"video": SPEC}, None)
+    task = Mae(Mae.recipes["small"].replace(build=decoder or {})).objective(model, {"video": SPEC}, None)
     assert isinstance(task, Objective)
     assert task.model is model
     return task
@@ -99,7 +99,7 @@ def test_the_papers_loss_is_that_of_transformers_own_default() -> None:
 
     spec = InputSpec("video", (16, 3, 224, 224), ("red", "green", "blue"), 4.0, torch.uint8)
     torch.manual_seed(0)
-    recipe = VideoMae.recipes["paper"].but(build={"weights": "random", "layers": 2})
+    recipe = VideoMae.recipes["paper"].replace(build={"weights": "random", "layers": 2})
     model = Model({"video": VideoMae(recipe).build(spec)}, {"video": TokenSpec(1568, 768)})
     task = Mae(Mae.recipes["paper"]).objective(model, {"video": spec}, None).eval()
     assert isinstance(task, Objective)

@@ -50,7 +50,7 @@ def real() -> Tensor:
     root = os.environ.get("EMBENCH_TEST_DATA")
     if not root:
         pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
-    dataset = registry.load("dataset", "stress_predict")(Path(root) / "stress_predict")
+    dataset = registry.load_plugin("dataset", "stress_predict")(Path(root) / "stress_predict")
     (recording,) = dataset.recordings("S05")
     x = Tcn(Tcn.recipes["paper"]).stream(recording.signals["ppg"]).data
     x = (x - x.mean()) / x.std()

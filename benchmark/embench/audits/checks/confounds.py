@@ -15,8 +15,8 @@ from scipy.spatial import cKDTree
 from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import group_positions, mean_of_known
-from embench.interfaces.recording import names_in
+from embench.interfaces.ranking import iterate_groups, mean_ignoring_nan
+from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target, Unit, Units
 from embench.leaderboard.verify import UNBALANCED
 from embench.reasons import Reason
@@ -131,7 +131,7 @@ def ranks(rows: Predictions, values: np.ndarray) -> np.ndarray:
 
 def _fold_rows(rows: Predictions) -> list[np.ndarray]:
     """Return the positions of the rows of each seed and fold, in order."""
-    return [here for _, here in group_positions(_row_codes(rows["seed"], rows["fold"]))]
+    return [here for _, here in iterate_groups(_row_codes(rows["seed"], rows["fold"]))]
 
 
 def _neighbour_guess(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.ndarray:
@@ -323,7 +323,7 @@ def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
     findings = []
     for target in e.targets:
         matched, balanced = (
-            e.rescored.score(target.name, name) for name in ("auroc_crossed_matched", "auroc_crossed_balanced")
+            e.rescored.get_score(target.name, name) for name in ("auroc_crossed_matched", "auroc_crossed_balanced")
         )
         if matched is None or balanced is None:
             continue
@@ -377,7 +377,7 @@ def follow_stimulus_mean(methods: Mapping[str, Joined]) -> StimulusFollowing | U
     model, control = methods[MODEL], methods["stimulus_mean"]
     subjects, groups = _subject_groups(model)
     found = [
-        mean_over_subjects(mean_of_known([one(seed) for seed in model.seeds]), groups)
+        mean_over_subjects(mean_ignoring_nan([one(seed) for seed in model.seeds]), groups)
         for one in (
             lambda seed: _correlate_with_means(model.seeds[seed], control.seeds.get(seed, {}), subjects),
             lambda seed: _correlate_given_stimulus(model.seeds[seed], subjects),
@@ -398,7 +398,7 @@ def _correlate_with_means(
         if fold in beside and len(beside[fold]) == len(units):
             scores, means = (np.asarray(each.score, float) for each in (units, beside[fold]))
             found.append(_correlate_within(scores, means, units.subject, subjects))
-    return mean_of_known(found)
+    return mean_ignoring_nan(found)
 
 
 def _correlate_given_stimulus(folds: Mapping[int, Units], subjects: Sequence[str]) -> np.ndarray:
@@ -514,7 +514,7 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
 
 def check_missing(e: Evidence) -> CheckResult | Undefined:
     """Check whether labels are higher where a modality is absent or a unit is padded."""
-    used = {part for m in e.manifest.method.modalities for part in names_in(m)}
+    used = {part for m in e.manifest.method.modalities for part in split_modality(m)}
     figures: dict[str, Any] = {}
     findings = []
     for m in e.store.modalities:
@@ -577,7 +577,7 @@ def _check_explained(
         if found.share >= MAX_EXPLAINED and inside is not None and inside >= MAX_EXPLAINED_IN_CLASS:
             predictive = found.predictive
             if name == "subject":  # a level of its own does no harm where moments within the subject are separated
-                found_in = map(e.rescored.of(target.name).get, ("auroc", "auroc_within"))
+                found_in = map(e.rescored.get_scores(target.name).get, ("auroc", "auroc_within"))
                 everywhere, within = (score.low or 0 if score else 0 for score in found_in)
                 predictive = predictive and everywhere > 0.5 >= within
             evidence = {"target": target.name, **found.evidence}
@@ -596,7 +596,7 @@ _NUISANCES = {
 def check_confound_only(e: RecordEvidence) -> CheckResult | Undefined | Skipped:
     """Check that score and label stay associated given the measured confounds, from the values in the record. `embench
     leaderboard verify` recomputes these values."""
-    asked = {t: found for t in e.record.scores.primary_metrics if (found := e.record.scores.adjusted(t))}
+    asked = {t: found for t in e.record.scores.primary_metrics if (found := e.record.scores.get_adjusted(t))}
     adjusted = {target: (found, at) for target, found in asked.items() if (at := found.decides)}
     if adjusted:
         figures = {target: at.model_dump(mode="json") for target, (_, at) in adjusted.items()}

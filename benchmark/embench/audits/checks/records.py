@@ -93,12 +93,12 @@ class RecordEvidence:
 
     def compared_targets(self) -> list[Target]:
         """Return the targets with one score per unit that the method predicted."""
-        return [t for t in self.targets if not t.traits.several and t.name in self.joined]
+        return [t for t in self.targets if not t.traits.has_score_per_class and t.name in self.joined]
 
     def binary_targets(self) -> Iterator[tuple[Target, Joined]]:
         """Yield the binary targets, each with the method's joined predictions."""
         for target in self.targets:
-            if target.traits.has_classes and not target.traits.several and target.name in self.joined:
+            if target.traits.has_classes and not target.traits.has_score_per_class and target.name in self.joined:
                 yield target, self.joined[target.name][MODEL]
 
 

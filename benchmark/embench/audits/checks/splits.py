@@ -19,7 +19,7 @@ from embench.audits.checks.records import Evidence, RecordEvidence, first_names,
 from embench.errors import EmbenchError
 from embench.files import sha256
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.planning.tuning import Choice, Tuning, read_tuning
 from embench.protocols.partition import GIVES
 from embench.reasons import Reason
@@ -237,7 +237,7 @@ def check_copies(e: Evidence) -> CheckResult | Undefined:
     """Check that no two subjects of the dataset have the same signals."""
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     wanted = e.manifest.method.modalities or list(e.store.modalities)
-    modalities = list(dict.fromkeys(part for m in wanted for part in names_in(m) if part in e.store.modalities))
+    modalities = list(dict.fromkeys(part for m in wanted for part in split_modality(m) if part in e.store.modalities))
     n_compared, found = find_matches(e.store, None, modalities, rates)
     if not n_compared:
         return Undefined("indistinct_recordings")

@@ -16,7 +16,7 @@ from embench import registry
 from embench.audits.checks.records import Evidence, RecordEvidence
 from embench.files import sha256
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import auroc_by_subject, mean_of_known
+from embench.interfaces.ranking import auroc_by_subject, mean_ignoring_nan
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.verify import MISCALIBRATED
 from embench.protocols import MADE_BY_METHOD
@@ -39,7 +39,7 @@ def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     subjects = np.unique(np.concatenate([units.subject for _, _, units in joined]))
     seeds = joined.seeds.values()
     return subjects, np.stack(
-        [mean_of_known([auroc_by_subject(units, subjects) for units in folds.values()]) for folds in seeds]
+        [mean_ignoring_nan([auroc_by_subject(units, subjects) for units in folds.values()]) for folds in seeds]
     )
 
 
@@ -65,7 +65,7 @@ def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
             null += np.mean([v[at % len(v)] for v in own], axis=0) / len(by_subject)
         p = float((1 + (null >= real - 1e-12).sum()) / (1 + N_SHIFTS))
         figures[target.name] = {"auroc": real, "mean": float(null.mean()), "p": p}
-        scored = e.rescored.score(target.name, "auroc_within")
+        scored = e.rescored.get_score(target.name, "auroc_within")
         if p > 0.05 and scored and (scored.low or 0) > 0.5:
             evidence = {"target": target.name, **figures[target.name], "low": scored.low, "n": len(by_subject)}
             findings.append(AuditFinding("warning", "not_above_shifted", evidence))
@@ -95,7 +95,7 @@ def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
     findings = []
     for target, joined in e.binary_targets():
         subjects, values = within_subject_auroc(joined)
-        value = mean_of_known(values)
+        value = mean_ignoring_nan(values)
         known = np.isfinite(value)
         if known.sum() < 5:
             continue
@@ -196,7 +196,7 @@ def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
-        ece = e.rescored.score(target.name, "ece")
+        ece = e.rescored.get_score(target.name, "ece")
         if ece is None:
             continue
         luck = float(np.mean([_expected_ece(units) for _, _, units in joined]))
@@ -208,7 +208,7 @@ def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
 
 def _expected_ece(units: Units) -> float:
     """Return the calibration error if labels are drawn by these probabilities."""
-    metric, rng = registry.load("metric", "ece")(), np.random.default_rng(0)
+    metric, rng = registry.load_plugin("metric", "ece")(), np.random.default_rng(0)
     drawn = [replace(units, y_true=(rng.random(len(units)) < units.score).astype(float)) for _ in range(100)]
     return float(np.mean([metric(one) for one in drawn]))
 
@@ -220,7 +220,7 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
     findings = []
     for target, joined in e.binary_targets():
         subjects, values = within_subject_auroc(joined)
-        model = mean_of_known(values)
+        model = mean_ignoring_nan(values)
         rivals = {
             n: _auroc_of_subjects(j) for n, j in e.joined[target.name].items() if n not in (MODEL, *MADE_BY_METHOD)
         }
@@ -255,7 +255,7 @@ def _baseline_scores(folder: Path, _written: str, target: Target, unit_length_s:
 def _auroc_of_subjects(joined: Joined) -> dict[str, float]:
     """Return subject -> its AUROC, mean over seeds."""
     subjects, values = within_subject_auroc(joined)
-    return dict(zip(subjects.tolist(), mean_of_known(values).tolist(), strict=True))
+    return dict(zip(subjects.tolist(), mean_ignoring_nan(values).tolist(), strict=True))
 
 
 def _paired_gap(
@@ -286,7 +286,7 @@ def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
             for what in (SUBJECT, STIMULUS, *((LABEL,) if target.traits.has_classes else ()))
         }
         figures[target.name] = {
-            what: {"undefined": p.reason.json()}
+            what: {"undefined": p.reason.to_dict()}
             if isinstance(p, Undefined)
             else {"metric": p.metric, "score": p.score, "chance": p.chance, "folds": p.folds}
             for what, p in found.items()

@@ -17,7 +17,7 @@ from embench.data.find import find_source
 from embench.errors import EmbenchError
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.recording import MODALITIES, names_in
+from embench.interfaces.recording import MODALITIES, split_modality
 from embench.records.manifest import Manifest, RuleOfTargetPart, method_kind
 from embench.records.predictions import MODEL
 from embench.records.record import Record, is_own
@@ -183,7 +183,7 @@ def describe_parts(run: RunFacts) -> list[str]:
 
 def signals_in_words(modalities: Sequence[str]) -> str:
     """Return the names of signals in a sentence: `PPG, EDA and skin temperature`."""
-    names = [vocabulary.label(name, "modalities") for each in modalities for name in names_in(each)]
+    names = [vocabulary.label(name, "modalities") for each in modalities for name in split_modality(each)]
     return escape(join_with_and(list(dict.fromkeys(names))))
 
 
@@ -316,7 +316,7 @@ def _get_joins(run: RunFacts) -> str:
     if method.joins or not method.fusion:
         return method.joins or ""
     try:
-        return str(getattr(registry.load("fusion", method.fusion), "inputs", "estimator"))
+        return str(getattr(registry.load_plugin("fusion", method.fusion), "inputs", "estimator"))
     except EmbenchError:
         return ""
 
@@ -429,13 +429,15 @@ def describe_features(runs: Sequence[RunFacts]) -> list[str]:
 
 def _list_features(run: RunFacts, modality: str, name: str) -> str:
     recipe, card = run.parts.get(f"encoder[{modality}]"), run.folder_card or run.card
-    parts = names_in(modality)
+    parts = split_modality(modality)
     if recipe is None or card is None or any(part not in card.modalities for part in parts):
         return ""
     channels = tuple(channel for part in parts for channel in card.modalities[part].channels)
     try:
         settings = {key: value for key, value in recipe.items() if key not in ("plugin", "code")}
-        names = registry.load("encoder", name)(Recipe.from_mapping(settings)).feature_names("+".join(parts), channels)
+        names = registry.load_plugin("encoder", name)(Recipe.from_mapping(settings)).feature_names(
+            "+".join(parts), channels
+        )
     except (EmbenchError, TypeError):  # the plugin is not installed, or another version with other settings
         return ""
     if not names:
@@ -545,7 +547,7 @@ def _variant_name(run: RunFacts, names: Mapping[str, str]) -> str:
 
 def _list_shared_notes(variant: Sequence[RunFacts]) -> list[str]:
     """Return the notes that apply to all results of these runs."""
-    notes = [[note for form in run.forms.values() for note in form.notes] for run in variant]
+    notes = [[note for form in run.summaries.values() for note in form.notes] for run in variant]
     return [note for note in dict.fromkeys(notes[0]) if all(note in each for each in notes)]
 
 
@@ -594,7 +596,7 @@ def _describe_targets(run: RunFacts) -> list[str]:
 
 
 def _describe_rule(about: RuleOfTargetPart) -> str:
-    rule, parts = about.rule, [KINDS[about.kind].words_of_one.format(n=number_in_words(about.n))]
+    rule, parts = about.rule, [KINDS[about.kind].singular.format(n=number_in_words(about.n))]
     if rule.centred:
         parts.append("minus the subject's mean")
     if rule.cut == "training_mean":
@@ -616,7 +618,7 @@ def _describe_bands(some: Sequence[RunFacts]) -> str:
     card, rules = run.folder_card or run.card, run.rules
     if card is None or rules is None or rules.preprocess not in RULES:
         return ""
-    names = [name for each in some for m in each.manifest.method.modalities for name in names_in(m)]
+    names = [name for each in some for m in each.manifest.method.modalities for name in split_modality(m)]
     bands = []
     for name in dict.fromkeys(names):
         if about := card.modalities.get(name):

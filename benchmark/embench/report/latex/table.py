@@ -78,8 +78,8 @@ def best_first(records: Sequence[Record]) -> list[Record]:
 
     def rank(record: Record) -> float:
         target, metric = next(iter(record.scores.primary_metrics.items()), ("", ""))
-        score = record.scores.of(target).get(metric) if target else None
-        if score is None or not score.defined:
+        score = record.scores.get_scores(target).get(metric) if target else None
+        if score is None or not score.is_defined:
             return float("inf")
         return -score.mean if metric_facts(metric).higher else score.mean
 
@@ -88,17 +88,17 @@ def best_first(records: Sequence[Record]) -> list[Record]:
 
 def _check_names(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequence[str]) -> None:
     places = [(run, target) for run in runs for target in run.scores.primary_metrics]
-    metrics = {name for run, target in places for name in run.scores.of(target)}
+    metrics = {name for run, target in places for name in run.scores.get_scores(target)}
     models = {_model_id(model.name) for run, target in places for model in _list_models(run, target)}
-    for option, named, known in (
+    for kind, named, known in (
         ("column", columns, [_DIFFERENCE, *_COUNTS, *sorted(metrics), *_COSTS]),
-        ("row", rows, [NO_ROWS, *sorted(models)]),
+        ("confound-only model", rows, [NO_ROWS, *sorted(models)]),
     ):
         for name in named:
             if name not in known:
-                what = f"unknown {option} `{name}`"
+                what = f"unknown {kind} `{name}`"
                 expected = f"one of: {', '.join(known)}"
-                raise UsageError(what, where=f"--{option}s", expected=expected, hint=did_you_mean(name, known))
+                raise UsageError(what, where=f"--{kind}s", expected=expected, hint=did_you_mean(name, known))
 
 
 def _model_id(name: str) -> str:
@@ -109,12 +109,16 @@ def _model_id(name: str) -> str:
 
 def _list_models(run: RunFacts, target: str) -> list[ConfoundOnlyModel]:
     """Return the confound-only models that apply to a target."""
-    return [model for model in run.scores.confound_only(target) if not model.reason and model.name not in COMPARED]
+    return [
+        model
+        for model in run.scores.get_confound_only_models(target)
+        if not model.reason and model.name not in COMPARED
+    ]
 
 
 def _render(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None, rows: Sequence[str] | None) -> str:
     primary_metric = runs[0].scores.primary_metrics[target]
-    questions = [name for name in _ANSWERS if any(run.answers[target].answer(name) for run in runs)]
+    questions = [name for name in _ANSWERS if any(run.answers[target].find_answer(name) for run in runs)]
     chosen = _choose_columns(runs, target, questions) if columns is None else columns
     counts = [name for name in _COUNTS if name in chosen]
     metrics = [primary_metric, *(name for name in chosen if name not in (*_COUNTS, _DIFFERENCE, primary_metric))]
@@ -124,8 +128,8 @@ def _render(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None
     best = {name: _format_best(runs, target, name) for name in metrics if name not in _COSTS}
     methods, names = [], row_names(runs)
     for run in runs:
-        first, *others = _format_scores(run.scores.of(target), metrics, run.costs, best)
-        words = [escape(run.answers[target].word(name)) for name in questions]
+        first, *others = _format_scores(run.scores.get_scores(target), metrics, run.costs, best)
+        words = [escape(run.answers[target].format_answer(name)) for name in questions]
         apart = [gaps[run.manifest.id]] if gaps else []
         methods.append([*_first_cells(escape(names[run.manifest.id]), run, counts), first, *apart, *words, *others])
     largest = max(runs, key=lambda run: tuple(_get_counts(run).values()))
@@ -214,7 +218,7 @@ def _find_constants(run: RunFacts, target: str, metrics: Sequence[str]) -> dict[
     found: dict[str, list[str]] = {}
     for model in _list_models(run, target):
         scores = [model.scores.get(name) for name in metrics if name not in _COSTS]
-        known = [score for score in scores if score is not None and score.defined]
+        known = [score for score in scores if score is not None and score.is_defined]
         values = {format_decimals(score.mean) for score in known if is_by_construction(score)}
         if len(values) == 1 and all(format_decimals(score.mean) in values for score in known):
             found.setdefault(values.pop(), []).append(model.name)
@@ -223,12 +227,12 @@ def _find_constants(run: RunFacts, target: str, metrics: Sequence[str]) -> dict[
 
 def _find_strongest(runs: Sequence[RunFacts], target: str, primary_metric: str) -> RunFacts | None:
     """Return the method on features with the best primary metric; None where there is none, or only one run."""
-    scored = [run for run in runs if (score := run.scores.of(target).get(primary_metric)) and score.defined]
+    scored = [run for run in runs if (score := run.scores.get_scores(target).get(primary_metric)) and score.is_defined]
     simple = [run for run in scored if not run.submission and method_kind(run.manifest.method) == "features"]
     if len(runs) < 2 or not simple:
         return None
     sign = 1 if metric_facts(primary_metric).higher else -1
-    return max(simple, key=lambda run: sign * run.scores.of(target)[primary_metric].mean)
+    return max(simple, key=lambda run: sign * run.scores.get_scores(target)[primary_metric].mean)
 
 
 def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, primary_metric: str) -> dict[str, str]:
@@ -247,7 +251,7 @@ def _differences(runs: Sequence[RunFacts], baseline: RunFacts, target: str, prim
 
 def _format_best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
     """Return the best score of a metric, formatted as in the table; empty for a single run."""
-    scores = [score for run in runs if (score := run.scores.of(target).get(metric)) and score.defined]
+    scores = [score for run in runs if (score := run.scores.get_scores(target).get(metric)) and score.is_defined]
     if len(runs) < 2 or not scores:
         return ""
     best = max if metric_facts(metric).higher else min
@@ -257,7 +261,7 @@ def _format_best(runs: Sequence[RunFacts], target: str, metric: str) -> str:
 def _choose_columns(runs: Sequence[RunFacts], target: str, questions: Sequence[str]) -> list[str]:
     """Return the default columns that these runs have and that fit on a line."""
     differ = {name for name in _COUNTS if len({_get_counts(run)[name] for run in runs}) > 1}
-    defined = {name for run in runs for name, score in run.scores.of(target).items() if score.defined}
+    defined = {name for run in runs for name, score in run.scores.get_scores(target).items() if score.is_defined}
     apart, primary_metric = len(runs) > 1, runs[0].scores.primary_metrics[target]
     counts = [name for name in _COUNTS if name in differ]
     metrics = [name for name in DEFAULT_COLUMNS if name in defined - {primary_metric}]
@@ -290,7 +294,7 @@ def _format_scores(
         score = scores.get(name)
         if name in _COSTS:
             cells.append(escape(costs.get(_COSTS[name], "")))
-        elif score is None or not score.defined:
+        elif score is None or not score.is_defined:
             cells.append(EN_DASH)
         elif fixed and is_by_construction(score):
             cells.append(f"{escape(format_decimals(score.mean))} always")

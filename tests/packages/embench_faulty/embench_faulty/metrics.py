@@ -14,7 +14,7 @@ class Accuracy(Metric):
     def __call__(self, units):
         return float((units.decision == units.y_true).mean())
 
-    def chance(self, units):
+    def compute_chance(self, units):
         return 0.5
 
 

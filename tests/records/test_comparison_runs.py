@@ -1,4 +1,5 @@
-"""PretrainedSet, told from records: published runs that are floors of a pretrained one, and runs that pretend to be."""
+"""Comparison runs, told from records: published runs that pretrained ones are compared with, and runs that pretend to
+be."""
 
 import copy
 from pathlib import Path
@@ -17,7 +18,7 @@ def published(name):
     return read_manifest(BOARD / name)
 
 
-def is_floor(run, other):
+def is_reference(run, other):
     return match_reference(make_reference_keys(run), run.seeds, make_reference_keys(other), other.seeds)
 
 
@@ -38,11 +39,11 @@ ENCODER = "config/parts/encoder"
 def test_published_runs_beside_one_that_was_pretrained():
     row = published(ROW)
     assert pretrained_modalities(row) == ["ecg"]
-    assert is_floor(row, published(SCRATCH)) == "scratch"
-    assert is_floor(row, published(FEATURES)) == "features"  # of seeds 0 to 9, where the row has 0 to 2
-    assert is_floor(row, but(published(SCRATCH), f"{ENCODER}/frozen", True)) == "random_frozen"
-    assert is_floor(published(SCRATCH), published(SCRATCH)) is None  # nothing was pretrained
-    assert is_floor(row, row) is None
+    assert is_reference(row, published(SCRATCH)) == "scratch"
+    assert is_reference(row, published(FEATURES)) == "features"  # of seeds 0 to 9, where the row has 0 to 2
+    assert is_reference(row, but(published(SCRATCH), f"{ENCODER}/frozen", True)) == "random_frozen"
+    assert is_reference(published(SCRATCH), published(SCRATCH)) is None  # nothing was pretrained
+    assert is_reference(row, row) is None
 
 
 @pytest.mark.parametrize(
@@ -78,14 +79,14 @@ def test_published_runs_beside_one_that_was_pretrained():
         ("cost/parameters", 1000),  # the same recipe, of which weights with a config.json made another network
     ],
 )
-def test_a_run_from_scratch_that_is_not_alike_is_no_floor(place, value):
+def test_a_run_from_scratch_that_is_not_alike_is_not_compared(place, value):
     if place.endswith("modalities"):
         run = published(SCRATCH)
         parts = {"encoder[ecg[left]]": run.config["parts"]["encoder[ecg]"], "fusion": run.config["parts"]["fusion"]}
         pretended = but(but(run, "config/parts", parts), place, value)
     else:
         pretended = but(published(SCRATCH), place, value)
-    assert is_floor(published(ROW), pretended) is None
+    assert is_reference(published(ROW), pretended) is None
 
 
 @pytest.mark.parametrize(
@@ -104,27 +105,27 @@ def test_a_run_from_scratch_that_is_not_alike_is_no_floor(place, value):
         ("dev", True),
     ],
 )
-def test_features_that_are_not_the_simple_ones_on_the_same_signals_are_no_floor(place, value):
-    assert is_floor(published(ROW), but(published(FEATURES), place, value)) is None
+def test_features_that_are_not_the_simple_ones_on_the_same_signals_are_not_compared(place, value):
+    assert is_reference(published(ROW), but(published(FEATURES), place, value)) is None
 
 
 def test_the_head_at_random_is_that_of_the_row():
     row, scratch = published(ROW), published(SCRATCH)
     ridge = but(row, f"{ENCODER}/adapt", "ridge")
-    assert is_floor(ridge, but(scratch, f"{ENCODER}/adapt", "ridge")) == "random_frozen"
-    assert is_floor(ridge, but(scratch, f"{ENCODER}/frozen", True)) is None
-    assert is_floor(ridge, scratch) == "scratch"
+    assert is_reference(ridge, but(scratch, f"{ENCODER}/adapt", "ridge")) == "random_frozen"
+    assert is_reference(ridge, but(scratch, f"{ENCODER}/frozen", True)) is None
+    assert is_reference(ridge, scratch) == "scratch"
     frozen = but(row, f"{ENCODER}/frozen", True)
-    assert is_floor(frozen, but(scratch, f"{ENCODER}/frozen", True)) == "random_frozen"
-    assert is_floor(frozen, but(scratch, f"{ENCODER}/adapt", "ridge")) is None
+    assert is_reference(frozen, but(scratch, f"{ENCODER}/frozen", True)) == "random_frozen"
+    assert is_reference(frozen, but(scratch, f"{ENCODER}/adapt", "ridge")) is None
 
 
 def test_joined_channels_are_the_same_signals_and_a_face_stands_for_its_video():
     row, features = published(ROW), published(FEATURES)
     pair = but(row, "method/modalities", ["ecg+eeg"])
     pair = but(pair, "config/parts", {"encoder[ecg+eeg]": row.config["parts"]["encoder[ecg]"], "fusion": {}})
-    assert is_floor(pair, but(features, "method/modalities", ["eeg", "ecg"])) == "features"
-    assert is_floor(pair, features) is None
+    assert is_reference(pair, but(features, "method/modalities", ["eeg", "ecg"])) == "features"
+    assert is_reference(pair, features) is None
     video = but(row, "method/modalities", ["video"])
     video = but(video, "config/parts", {"encoder[video]": row.config["parts"]["encoder[ecg]"], "fusion": {}})
-    assert is_floor(video, but(features, "method/modalities", ["face_au"])) == "features"
+    assert is_reference(video, but(features, "method/modalities", ["face_au"])) == "features"

@@ -34,7 +34,7 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class Film:
+class StoredVideo:
     """The part of a video that is stored: `frames` frames from number `first` (at first / frames_hz seconds of the
     recording), as rows from `row`. Time 0 of the recording is `zero_s` on the file's clock."""
 
@@ -58,47 +58,47 @@ class Stored:
     why: Reason | None = None
 
 
-def write_film(film: Film, wanted: Frames, array: Path, start: int) -> Stored:
+def write_frames(stored: StoredVideo, wanted: Frames, array: Path, start: int) -> Stored:
     """Write a video's frames into their place in a file of rows that begin at byte `start`; memory is independent of
     the video's length. Raises OSError if the file cannot be written."""
     try:
-        boxes = None if film.boxes is None else read_boxes(film.boxes, film.path)
+        boxes = None if stored.boxes is None else read_boxes(stored.boxes, stored.path)
         frames = segments = faceless = 0
         with array.open("r+b") as file:
-            file.seek(start + film.row * 3 * wanted.size**2)
-            for rows, face in _segments(film, boxes, wanted):
+            file.seek(start + stored.row * 3 * wanted.size**2)
+            for rows, face in _segments(stored, boxes, wanted):
                 file.write(rows.data)
                 frames, segments, faceless = frames + len(rows), segments + 1, faceless + (not face)
     except DataError as error:
-        return Stored(why=Reason.make("of_file", file=film.path.name, why=Reason.make(error.what)))
+        return Stored(why=Reason.make("of_file", file=stored.path.name, why=Reason.make(error.what)))
     if frames == 0:
-        return Stored(why=Reason.make("of_file", file=film.path.name, why=Reason.make("before_first_frame")))
+        return Stored(why=Reason.make("of_file", file=stored.path.name, why=Reason.make("before_first_frame")))
     crops = wanted.crop != "none"
     return Stored(frames, segments if crops else 0, faceless if crops else 0)
 
 
-def _segments(film: Film, boxes: Boxes | None, wanted: Frames) -> Iterator[tuple[np.ndarray, bool]]:
+def _segments(stored: StoredVideo, boxes: Boxes | None, wanted: Frames) -> Iterator[tuple[np.ndarray, bool]]:
     """Yield the frames (n, 3, size, size) of each segment of `clip_s`, with one crop, and True if a face was found."""
-    number = film.first + np.arange(film.frames)
+    number = stored.first + np.arange(stored.frames)
     times = number / wanted.frames_hz
     segment = np.floor(times / wanted.clip_s + EPS).astype(np.int64)
     held: list[tuple[int, Any]] = []
-    done, convert = 0, video.converter(film.path)
-    for count, frame in video.pictures(film.path, times + film.zero_s):
+    done, convert = 0, video.converter(stored.path)
+    for count, frame in video.pictures(stored.path, times + stored.zero_s):
         while count:
             left = int(np.searchsorted(segment, segment[done], "right")) - done
             held.append((min(count, left), frame))
             count, done = count - held[-1][0], done + held[-1][0]
             if held[-1][0] == left:
-                yield _cut(held, film, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
+                yield _cut(held, stored, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
                 held = []
     if held:
-        yield _cut(held, film, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
+        yield _cut(held, stored, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
 
 
 def _cut(
     frames: Sequence[tuple[int, Any]],
-    film: Film,
+    stored: StoredVideo,
     boxes: Boxes | None,
     wanted: Frames,
     start_s: float,
@@ -108,7 +108,7 @@ def _cut(
     box = None
     if wanted.crop != "none":
         if boxes is not None:
-            box = boxes.median(film.zero_s + start_s, film.zero_s + start_s + wanted.clip_s)
+            box = boxes.median(stored.zero_s + start_s, stored.zero_s + start_s + wanted.clip_s)
         else:
             sampled = np.unique(np.linspace(0, len(frames) - 1, _SAMPLED_FRAMES).round().astype(int))
             found = [face for i in sampled if (face := find_face(convert(frames[i][1]))) is not None]

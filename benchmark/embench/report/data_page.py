@@ -1,4 +1,4 @@
-"""A dataset as one HTML page to look at before anything is trained: `embench data look`."""
+"""A dataset as one HTML page to look at before anything is trained: `embench data report`."""
 
 from __future__ import annotations
 
@@ -351,7 +351,7 @@ class LookContent:
     Args:
         people: subjects whose signals are drawn.
         is_own: whether the data are the user's own.
-        cannot_answer: targets that the study cannot answer, see `Unanswerable.as_json`.
+        cannot_answer: targets that the study cannot answer, see `Unanswerable.to_dict`.
         power: see `embench.statistics.answerable.find_power`.
     """
 
@@ -392,7 +392,7 @@ class _Drawn:
     ticks: list[tuple[float, str]]
 
 
-def write_look(content: LookContent, out: Path, part: PartProgress) -> Path:
+def write_data_page(content: LookContent, out: Path, part: PartProgress) -> Path:
     """Write the page to the file `out`. Where the data may not be shared, only the file's owner can read it.
 
     Raises:
@@ -414,8 +414,8 @@ def write_look(content: LookContent, out: Path, part: PartProgress) -> Path:
         Section("Signals", "Signals", signals),
     ]
     title = "Own recordings" if content.is_own else content.card.title
-    footer = "Written by embench data look. This file is self-contained, and asks no network for anything."
-    html = render_page(f"{title}: a look", _render_header(content, title, faults), sections, footer, _TEMPLATE)
+    footer = "Written by embench data report. This file is self-contained, and asks no network for anything."
+    html = render_page(f"{title}: dataset report", _render_header(content, title, faults), sections, footer, _TEMPLATE)
 
     def put(path: Path) -> None:
         path.touch(0o600 if content.is_own or content.card.labels_public != "yes" else 0o666)
@@ -544,11 +544,11 @@ def _render_models(content: LookContent, progress: ProgressCallback) -> Markup:
         except EmbenchError as error:
             parts.append(paragraph(f"{target.name}: not scored: {_hide_names(error.what, content.store)}."))
             continue
-        scored = Scores.none(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
-        confound_only = {model.name: model for model in scored.confound_only(target.name)}
-        metrics_wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within])
+        scored = Scores.make_empty(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
+        confound_only = {model.name: model for model in scored.get_confound_only_models(target.name)}
+        metrics_wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within_metric])
         known = {
-            m: {control.why_undefined(m) for control in confound_only.values() if m in control.scores}
+            m: {control.explain_undefined(m) for control in confound_only.values() if m in control.scores}
             for m in metrics_wanted
         }
         metrics = [m for m, reasons in known.items() if "" in reasons]
@@ -574,7 +574,7 @@ def _render_models(content: LookContent, progress: ProgressCallback) -> Markup:
 
 
 def _format_cell(control: ConfoundOnlyModel, metric: str, store: Store) -> str:
-    why = control.why_undefined(metric)
+    why = control.explain_undefined(metric)
     words = describe_undefined(why, len(store.subjects), store.name)
     return _hide_names(words, store) if why else format_control(control.scores[metric])
 

@@ -1,4 +1,4 @@
-"""`embench data look`: what stands on the page, and that nothing on it says whose signals they are."""
+"""`embench data report`: what stands on the page, and that nothing on it says whose signals they are."""
 
 import re
 import stat
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embench.data.find import write_synthetic
-from embench.report.look import deal_pseudonyms, draw_signal, find_design_names
+from embench.report.data_page import deal_pseudonyms, draw_signal, find_design_names
 
 from ..data.test_faults import RATE, Signal, sound
 from ..tiny.fixtures import cache
@@ -25,8 +25,8 @@ def root(tmp_path_factory):
 
 
 def test_a_page_of_every_recording_without_anything_that_tells_whose_it_is(embench, root, tmp_path):
-    out = tmp_path / "look.html"
-    done = embench("data", "look", TINY, "--data-root", root, "--protocol", few_folds(tmp_path), "--out", out)
+    out = tmp_path / "data.html"
+    done = embench("data", "report", TINY, "--data-root", root, "--protocol", few_folds(tmp_path), "--out", out)
     assert done.code == 0, done.err
     assert "signals of 4 subjects" in done.out
     html = out.read_text()
@@ -42,8 +42,8 @@ def test_a_page_of_every_recording_without_anything_that_tells_whose_it_is(emben
 
 
 def test_only_some_people_are_drawn_and_unknown_ones_refused(embench, root, tmp_path):
-    out = tmp_path / "look.html"
-    line = ["data", "look", TINY, "--data-root", root, "--protocol", few_folds(tmp_path), "--out", out]
+    out = tmp_path / "data.html"
+    line = ["data", "report", TINY, "--data-root", root, "--protocol", few_folds(tmp_path), "--out", out]
     done = embench(*line, "--subjects", "p01, p03", "--target", "valence")
     assert done.code == 0, done.err
     assert out.read_text().count("<article>") == 8
@@ -66,9 +66,9 @@ def test_faults_and_a_wrong_unit_planted_in_files(embench, tmp_path):
         if number == 2:
             rows = temp.read_text().splitlines()
             temp.write_text("\n".join([*rows[:200], *["12.50"] * 100, *rows[300:]]))
-    done = embench("data", "look", "stress_predict", "--data-root", tmp_path, "--out", tmp_path / "look.html")
+    done = embench("data", "report", "stress_predict", "--data-root", tmp_path, "--out", tmp_path / "data.html")
     assert done.code == 0, done.err
-    html = (tmp_path / "look.html").read_text()
+    html = (tmp_path / "data.html").read_text()
     assert "eda is given in uS with a usual median of 0.00" in html
     assert "its values look like mS" in html
     assert "temp is given" not in html
@@ -84,9 +84,9 @@ def test_faults_and_a_wrong_unit_planted_in_files(embench, tmp_path):
 
 @pytest.mark.slow
 def test_own_recordings_are_never_for_sharing(embench, tmp_path, chromium):
-    study, out = tmp_path / "depression_ward_7", tmp_path / "look.html"
+    study, out = tmp_path / "depression_ward_7", tmp_path / "data.html"
     write_synthetic("own", study, subjects=3, seed=0, effect=1.0, length_s=None, videos=False)
-    done = embench("data", "look", study, "--out", out)
+    done = embench("data", "report", study, "--out", out)
     assert done.code == 0, done.err
     assert "do not share it" in done.err
     assert stat.S_IMODE(out.stat().st_mode) == 0o600

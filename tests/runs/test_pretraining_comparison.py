@@ -1,4 +1,4 @@
-"""Pretrained runs and their floors, run for real: what is printed, compared and reported."""
+"""Pretrained runs and their comparison runs, run for real: what is printed, compared and reported."""
 
 import json
 
@@ -13,8 +13,8 @@ SHORT = ("--modalities", "ecg", "--target", "arousal", "--set", "encoder.epochs=
 
 
 @pytest.mark.slow
-def test_one_command_runs_a_pretrained_row_and_its_floors(bench, embench, tmp_path):
-    line = bench.line("--pretrainer", "masked_value", *SHORT, "--floors")
+def test_one_command_runs_a_pretrained_row_and_its_comparison_runs(bench, embench, tmp_path):
+    line = bench.line("--pretrainer", "masked_value", *SHORT, "--pretraining-comparison")
     plans = embench(*line, "--dry-run", "--json")
     assert plans.code == 0, plans.err
     assert len(json.loads(plans.out)) == 4
@@ -23,12 +23,12 @@ def test_one_command_runs_a_pretrained_row_and_its_floors(bench, embench, tmp_pa
     assert done.code == 0, done.err
     document = json.loads(done.out)
     row, frozen, scratch, features = (run["run"] for run in document["runs"])
-    (found,) = document["floors"]
+    (found,) = document["pretraining_comparison"]
     assert (found["run"], found["epochs_at_most"]) == (row, 2)
-    assert [(floor["kind"], floor["run"]) for floor in found["floors"]] == [
+    assert [(each["kind"], each["run"]) for each in found["gaps"]] == [
         ("random_frozen", frozen), ("scratch", scratch), ("features", features),
     ]  # fmt: skip
-    assert all(floor["gap"]["low"] <= floor["gap"]["mean"] <= floor["gap"]["high"] for floor in found["floors"])
+    assert all(each["gap"]["low"] <= each["gap"]["mean"] <= each["gap"]["high"] for each in found["gaps"])
     folders = [bench.runs / "Tiny" / id_ for id_ in (row, frozen, scratch, features)]
     assert read_manifest(folders[1]).config["parts"]["encoder[ecg]"]["frozen"]
     again = embench(*line)
@@ -38,24 +38,24 @@ def test_one_command_runs_a_pretrained_row_and_its_floors(bench, embench, tmp_pa
     assert "Networks were trained for at most 2 epochs" in text
 
     compared = json.loads(embench("compare", *folders, "--json").out)
-    assert compared["floors"] == document["floors"]
+    assert compared["pretraining_comparison"] == document["pretraining_comparison"]
 
     board = grid(
         dataset=plugin("Tiny"), encoder=plugin("Pool"), pretrainer="masked_value", modalities="ecg", target="arousal",
         protocol=bench.protocol, recipe="quick", seeds=0, device="cpu", data_root=bench.data, runs=bench.runs,
-        workers=1, set="encoder.epochs=2", floors=True, progress=False,
+        workers=1, set="encoder.epochs=2", pretraining_comparison=True, progress=False,
     )  # fmt: skip
     assert [result.id for result in board.results] == [row, frozen, scratch, features]
-    (compared_there,) = board.floors.values()
+    (compared_there,) = board.pretraining_comparisons.values()
     assert [(gap.run, gap.gap.mean) for gap in compared_there.gaps] == [
-        (floor["run"], floor["gap"]["mean"]) for floor in found["floors"]
+        (each["run"], each["gap"]["mean"]) for each in found["gaps"]
     ]
     assert "over the same from scratch" in repr(board)
-    # A run that is trained less is no floor, and neither is another method.
+    # A run that is trained less is not compared, and neither is another method.
     less = embench(*bench.line(*SHORT[:-1], "encoder.epochs=1", "--json"))
     other = bench.runs / "Tiny" / json.loads(less.out)["run"]
     compared = json.loads(embench("compare", folders[0], folders[2], other, "--json").out)
-    assert [floor["run"] for floor in compared["floors"][0]["floors"]] == [scratch]
+    assert [each["run"] for each in compared["pretraining_comparison"][0]["gaps"]] == [scratch]
     assert "its comparison models" not in embench("compare", folders[0], other).out
 
     page = embench("report", folders[0], "--out", tmp_path / "page.html", "--data-root", bench.data, "--trust-code")
@@ -66,8 +66,8 @@ def test_one_command_runs_a_pretrained_row_and_its_floors(bench, embench, tmp_pa
     assert other.name not in html
 
 
-def test_floors_of_what_is_not_pretrained_are_refused_before_anything_is_computed(bench, embench):
-    refused = embench(*bench.line(*SHORT, "--floors"))
+def test_comparison_runs_of_what_is_not_pretrained_are_refused_before_anything_is_computed(bench, embench):
+    refused = embench(*bench.line(*SHORT, "--pretraining-comparison"))
     assert refused.code == 2
-    assert "--floors requires a pretrained encoder or a pretrainer" in refused.err
+    assert "--pretraining-comparison requires a pretrained encoder or a pretrainer" in refused.err
     assert not bench.stages()

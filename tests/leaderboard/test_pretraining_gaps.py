@@ -1,4 +1,4 @@
-"""Gaps of pretrained rows to their floors on a board, from published entries."""
+"""Gaps of pretrained rows to their comparison runs on a board, from published entries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNBESIDE = "cnn_tf-single-7a9b25d2f6"
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A board of one pretrained row with two floors, and of another one without any."""
+    """A board of one pretrained row with two comparison runs, and of another one without any."""
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     at = tmp_path / "boards" / "eegmat"
     shutil.copytree(PUBLISHED / "shared", at / "shared")
@@ -34,17 +34,17 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "boards"
 
 
-def floors(board: Path) -> dict[str, list[str]]:
+def gap_texts(board: Path) -> dict[str, list[str]]:
     """Id -> the gaps of each pretrained row, in words."""
     (section,) = load_sections(board)
-    return {row.id: row.pretraining_gains.texts for row in section.rows if row.pretraining_gains}
+    return {row.id: row.pretraining_comparison.texts for row in section.rows if row.pretraining_comparison}
 
 
-def test_the_gap_to_each_floor_is_that_of_compare(board: Path) -> None:
+def test_the_gap_to_each_run_is_that_of_compare(board: Path) -> None:
     one, scratch, features = (read_record(BOARD / name) for name in (ROW, SCRATCH, FEATURES))
     gaps = [compare(one, other, "task", "auroc_within").difference for other in (scratch, features)]
     texts = [f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" for gap in gaps]
-    assert floors(board) == {
+    assert gap_texts(board) == {
         ROW: [
             f"{texts[0]} over the same from scratch",
             f"{texts[1]} over handcrafted + logreg",
@@ -59,14 +59,25 @@ def test_a_reader_sees_them_on_every_board(board: Path, capsys: pytest.CaptureFi
     assert "Gain from pretraining, over the same network" in page
     assert markdown("ECG: -0.064 [-0.160, +0.033] over the same from scratch") in page
     assert f"({BOARD.name}/{UNBESIDE}), {markdown(f'{NAME}, EEG: no from-scratch comparison')}" in page
-    shown = command(capsys, "leaderboard", "show", "eegmat", "--boards", board)
+    shown = command(capsys, "leaderboard", "show", "eegmat", "--leaderboards", board)
     text = " ".join(shown.out.split())
     assert "pretraining on ECG: -0.064 [-0.160, +0.033] over the same from scratch;" in text
     assert f"{NAME} on EEG: no from-scratch comparison." in text
     found = command(
-        capsys, "leaderboard", "show", "eegmat", "--boards", board, "--columns", "id,floors", "--format", "json"
+        capsys,
+        "leaderboard",
+        "show",
+        "eegmat",
+        "--leaderboards",
+        board,
+        "--columns",
+        "id,pretraining_comparison",
+        "--format",
+        "json",
     )
-    by_id = {row["id"]: row["floors"] for row in reversed(json.loads(found.out))}  # models of an entry follow it
+    by_id = {
+        row["id"]: row["pretraining_comparison"] for row in reversed(json.loads(found.out))
+    }  # models of an entry follow it
     assert by_id[UNBESIDE] == ["no from-scratch comparison"]
     assert by_id[SCRATCH] is None
     assert len(by_id[ROW]) == 3

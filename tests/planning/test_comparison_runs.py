@@ -1,4 +1,4 @@
-"""PretrainedSet of requests: which runs stand beside a pretrained one, and that all of them are trained alike."""
+"""Comparison runs of requests: which runs stand beside a pretrained one, and that all of them are trained alike."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def rows_of(request):
 TRAINED = ("encoder.selection=early_stop", "encoder.patience=5", "encoder.epochs=100")
 
 
-def test_a_pretrained_row_and_its_floors():
+def test_a_pretrained_row_and_its_comparison_runs():
     request = asked(pretrainers=("masked_value",), settings=("encoder.lr=0.01", "pretrainer.epochs=2"), seeds="0")
     found = add_comparisons(request)
     row, frozen, scratch, features = found.requests
@@ -94,7 +94,7 @@ def test_values_have_ridge_and_a_joined_input_its_parts():
     assert (features.fusion, features.modalities) == ("ridge", "eda,ppg")
 
 
-def test_what_has_no_floors_is_refused():
+def test_what_has_no_comparison_runs_is_refused():
     for request in (asked(), asked(pretrainers=("masked_value",), pretrained="random"), asked(pretrained="random")):
         with pytest.raises(UsageError, match="requires a pretrained encoder"):
             add_comparisons(request)
