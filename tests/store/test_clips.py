@@ -8,7 +8,7 @@ import pytest
 
 from embench.errors import DataError, PluginError, UsageError
 from embench.interfaces.recipe import Recipe
-from embench.signals.face import cut, square
+from embench.signals.face import crop_square, square
 from embench.signals.video import frames
 from embench.store import clips, joined, open_store, prepare
 
@@ -162,12 +162,12 @@ def test_a_crop_stays_where_it_is_for_the_length_of_a_clip(tmp_path):
         for k, picture in enumerate(found.array):
             stretch = np.arange(225)[25 + 100 * (k // 16) :][:100]
             face = np.median([[10 + n // 5, 20, 16, 18] for n in stretch], 0) if len(stretch) else None
-            np.testing.assert_array_equal(picture, cut(room, square(face, crop, 60, 120), 12))
+            np.testing.assert_array_equal(picture, crop_square(room, square(face, crop, 60, 120), 12))
         assert len(found.array) == 44
         assert (found.segments, found.faceless) == (3, 1)
     whole = clips(store, "video", watch(crop="none", size=12, frames_hz=4))
     assert (whole.segments, whole.faceless) == (0, 0)
-    np.testing.assert_array_equal(whole.array[3], cut(room, (30, 0, 60), 12))
+    np.testing.assert_array_equal(whole.array[3], crop_square(room, (30, 0, 60), 12))
 
 
 def test_without_boxes_a_face_is_looked_for(store):
