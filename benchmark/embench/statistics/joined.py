@@ -409,9 +409,9 @@ def recorded_targets(record: Record) -> list[Target]:
     targets = []
     for name in record.scores.primary_metrics:
         if row := rules.get(name):
-            fields = {key: tuple(value) if isinstance(value, list) else value for key, value in row["rule"].items()}
-            rule = LabelRule(**fields)
-            targets.append(Target(name, row["kind"], rule, row["label"], row["n"], step=steps.get(name)))
+            rule: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row["rule"].items()}
+            known = LabelRule(**rule)
+            targets.append(Target(name, row["kind"], known, row["label"], row["n"], step=steps.get(name)))
     return targets
 
 
