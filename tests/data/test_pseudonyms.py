@@ -118,12 +118,12 @@ def test_nothing_but_harmless_names_remains(root: Path) -> None:
 
 @pytest.mark.parametrize("text", ["17.05.2024", "2024-05-17", "20240517", "1715936400", "A01234", "3-2-1987", "87/3/2"])
 def test_days_and_serial_numbers_are_hidden(root: Path, text: str) -> None:
-    assert text not in Pseudonymous(Study(root))._harmless("stimulus", f"film {text}")
+    assert text not in Pseudonymous(Study(root))._replace_telling("stimulus", f"film {text}")
 
 
 @pytest.mark.parametrize("text", ["clip 12", "film 3.5", "IAPS 2104", "7", "stage 1-2", "block 10 of 12"])
 def test_names_of_films_stay(root: Path, text: str) -> None:
-    assert Pseudonymous(Study(root))._harmless("stimulus", text) == text
+    assert Pseudonymous(Study(root))._replace_telling("stimulus", text) == text
 
 
 def test_a_name_has_other_pseudonyms_as_other_things() -> None:

@@ -34,7 +34,7 @@ PLACES = {
     r"pretrainer \S+ requires .*, but encoder \S+ does not offer it": "_check_pretraining",
     r"pretrainer \S+ trains the complete model and requires ": "_check_pretraining",
     r"\S+ is fitted on features, and pretraining does not change them": "_check_pretraining",
-    r"\S+ learns from the labels of another dataset, and no dataset is named": "_pretraining",
+    r"\S+ learns from the labels of another dataset, and no dataset is named": "_plan_steps",
     r"\S+ learns from labels, but \S+ has none": "load_source",
     r"\S+ contains subjects of \S+, so the method would learn from test labels": "sources",
     r"\S+ contains subjects of the test dataset \S+, ": "trained_on",

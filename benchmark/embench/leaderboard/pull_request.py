@@ -195,7 +195,7 @@ def hash_entry_or_place(folder: Path) -> str:
 
 
 ONLY_REPRODUCIBLE = "the labels are not public, so that only a reproduction can check this"
-NO_LABELS = "the labels are not public, and the entry contains none"
+_NO_LABELS = "the labels are not public, and the entry contains none"
 
 # `embench leaderboard verify`: all checks of an entry that need no training, one by one.
 #
@@ -297,7 +297,7 @@ def _with_data(
         if part and part not in checked.entry.scores:
             return None
         if checked.record.labels is None and not redacted:
-            return Undefined(NO_LABELS)
+            return Undefined(_NO_LABELS)
         if isinstance(data := checked.data, Undefined):
             return data
         return data.judge(check(checked.run, checked.record, data.cohort))
@@ -364,7 +364,7 @@ _CHECKS: dict[str, _Check] = {
     "design": _with_record(verify.find_wrong_design),
     "folds": _with_record(verify.find_wrong_folds),
     "scores": _with_labels(lambda checked, _: verify.find_wrong_score_file(checked.record)),
-    "summands": _with_labels(lambda checked, _: verify.find_wrong_summands(checked.folder, checked.record), NO_LABELS),
+    "summands": _with_labels(lambda checked, _: verify.find_wrong_summands(checked.folder, checked.record), _NO_LABELS),
     "labels": _check_labels,
     "release": _check_release,
     "cohort": _with_data(find_wrong_cohort),

@@ -173,7 +173,7 @@ def _format_offer(what: str, names: Sequence[str]) -> str:
     return f"{what} such as {', '.join(names)}" if names else f"{what}; none is installed"
 
 
-Verdict = Literal["yes", "hidden", "-"]
+FusionSupport = Literal["yes", "hidden", "-"]
 """Whether a pretrainer and a fusion fit: `hidden` only with an encoder without features."""
 
 
@@ -192,7 +192,7 @@ class Matrix:
     features: tuple[str, ...]
     sizes: Mapping[str, str]
     trains: Mapping[str, tuple[str, ...]]
-    under: Mapping[str, Mapping[str, Verdict]]
+    under: Mapping[str, Mapping[str, FusionSupport]]
 
     def allows(self, pretrainer: str, encoder: str, fusion: str) -> bool:
         """Return True if the planner accepts the three together."""
@@ -241,7 +241,7 @@ def _make_small(encoder: type[Encoder]) -> Encoder:
     return encoder(recipes["small"] if "small" in recipes else next(iter(recipes.values())))
 
 
-def _judge(pretrainer: type[Pretrainer], fusion: type[Any]) -> Verdict:
+def _judge(pretrainer: type[Pretrainer], fusion: type[Any]) -> FusionSupport:
     """Return whether a pretrainer and a fusion, or an estimator, fit."""
     if _find_missing_in(pretrainer, fusion):
         return "-"
