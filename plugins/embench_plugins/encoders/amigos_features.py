@@ -52,7 +52,7 @@ class AmigosFeatures(Handcrafted):
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, F) float32, see `feature_names`. A span with lost samples is NaN altogether."""
         x = np.asarray(signal.data, np.float64)
-        lost = ~np.isfinite(x).all(0)
+        lost = np.asarray(~np.isfinite(x).all(0))
         where = Spans.from_seconds(spans, signal.rate, x.shape[1])
         x = np.where(lost, 0.0, x)
         if signal.modality == "eeg":

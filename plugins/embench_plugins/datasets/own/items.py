@@ -372,17 +372,16 @@ def find_unmatched(root: Path, description: Unlabelled, people: Mapping[str, Seq
             if "participant" in facts and tables.simplify_value(facts["participant"]) not in known:
                 yield Finding("warning", str(path), f"no recordings of {facts['participant']}")
     files = [path for path in sorted(root.rglob("*"))[:_MOST_FILES] if path not in used and path.is_file()]
-    forms = [[compile_part(part, {}).pattern for part in template.text.split("/")] for template in own]
+    forms = [
+        [re.compile(compile_part(part, {}).pattern, re.IGNORECASE | re.DOTALL) for part in template.text.split("/")]
+        for template in own
+    ]
     for path in files:
         names = path.relative_to(root).parts
-        if any(len(form) == len(names) and all(map(_fits_in_any_case, form, names)) for form in forms):
+        if any(len(form) == len(names) and all(map(re.Pattern.fullmatch, form, names)) for form in forms):
             yield Finding("warning", str(path), "matches `files` of dataset.yaml but for capitals, and is not read")
     if spare := [path.relative_to(root).as_posix() for path in files if path.suffix.lower() in suffixes]:
         yield Finding("warning", str(root / spare[0]), f"matches no `files` of dataset.yaml: {list_some(spare)}")
-
-
-def _fits_in_any_case(pattern: str, name: str) -> bool:
-    return re.fullmatch(pattern, name, re.IGNORECASE | re.DOTALL) is not None
 
 
 def _drop_faulty(description: Unlabelled, items: Sequence[Item]) -> Iterator[Item]:

@@ -43,14 +43,6 @@ _TOUCH_S = 1e-3
 """Trials that overlap by at most so much count as consecutive."""
 
 
-class Columns(NamedTuple):
-    """The columns of stretches of time: the start, and either the end or the duration."""
-
-    start: str | None
-    end: str | None
-    duration: str | None
-
-
 class Span(NamedTuple):
     """A stretch of time in s, and the line and cells of its row in a table; line 0 for a stretch between markers."""
 
@@ -134,7 +126,7 @@ def take_single(found: pd.DataFrame, path: Path, known: str) -> pd.Series | None
 
 
 def make_spans(
-    found: pd.DataFrame, spec: Columns | Trials | LabelSource, path: Path, clock: Clock, shift_s: float = 0.0
+    found: pd.DataFrame, spec: Trials | LabelSource, path: Path, clock: Clock, shift_s: float = 0.0
 ) -> list[Span]:
     """Return the rows as stretches of time, sorted by start and moved `shift_s` earlier. Raises DataError with the line
     if a row has no start, or an end before its start."""
@@ -167,7 +159,7 @@ def make_wide_spans(found: pd.DataFrame, spec: Trials, path: Path, clock: Clock)
         start, stop = column, fill(last, named.groupdict())
         tables.check_columns(path, list(found.columns), [stop], str(path))
         rows = found[~tables.is_blank(found[start])]
-        one = Columns(start, stop if spec.end else None, None if spec.end else stop)
+        one = spec.model_copy(update={"start": start, "end" if spec.end else "duration": stop})
         made += [s._replace(cells={**s.cells, **named.groupdict()}) for s in make_spans(rows, one, path, clock)]
     return sorted(made, key=lambda span: span.start)
 

@@ -284,8 +284,8 @@ def _read_walks(file: Walks, person: Person) -> list[np.ndarray]:
     walks = np.split(data, np.flatnonzero(np.diff(data[:, 1])) + 1)
     emotions = [float(rows[0, 1]) for rows in walks]
     if emotions != [code - 1.0 for code in person.order]:
-        codes = ", ".join(f"{code:g}" for code in emotions)
-        what = f"the emotions are {codes}, the table says {_name_order(person.order)}"
+        listed = ", ".join(f"{code:g}" for code in emotions)
+        what = f"the emotions are {listed}, the table says {_name_order(person.order)}"
         raise DataError(what, where=str(path), expected="three walks in the order of the table", hint=AGAIN)
     for number, (rows, (start, stop)) in enumerate(zip(walks, person.spans, strict=True), 1):
         if abs(len(rows) / (stop - start) - RATE) > RATE_OFF * RATE:
