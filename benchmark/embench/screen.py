@@ -213,7 +213,7 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
             low, high = (_value(key, end) for end in description[f"{key}_range"])
             note = description[f"{key}_note"]
             yield PlanPart("text", f"{name}: {low} to {high}, median {_value(key, item)} ({note})")
-        elif not key.startswith("smallest_difference") and (item or key != "assumed"):
+        elif not key.startswith("smallest_difference") and (item or key not in ("assumed", "departs")):
             yield PlanPart("text", f"{name}: {_value(key, item)}")
 
 
@@ -291,6 +291,8 @@ _WORDS = {
     "calibration_split": "given and scored",
     "inputs": "inputs of encoders: seconds, rate, channels x samples",
     "assumed": "settings that the papers leave open",
+    "departs": "settings that differ from the papers",
+    "query": "query modality",
     "flops": "FLOPs of one prediction",
     "expected_s": "expected time",
     "nuisances_s": "confound analysis, fitted once for this dataset",

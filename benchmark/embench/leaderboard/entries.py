@@ -111,40 +111,55 @@ VERSION_2_SINCE = dt.date(2026, 11, 30)
 OWN_NONCE = "its folds follow from a nonce that its checker chose"
 
 
-class Attestation(BaseModel):
-    """A record of the checks of an entry by the person `by`, and of their data and tolerances.
-
-    `digest`: see `entry_digest`. `stages`: the (seed, fold) pairs that were run again, of `total`; None where all or
-    none were. The digest and the `nonce` determine them; the `source` `revealed` the nonce at that time, except in
-    version 1, where the checker chose it. `tolerances` and `greatest`: the allowed and the largest differences. `files`
-    and `compared`: a digest of the raw files and label rules (see `embench.data.find.files_digest`), None without data,
-    and the checks that used them.
-    """
+class Nonce(BaseModel):
+    """The text that, with the entry's digest, decides which folds a spot check runs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1, 2] = 2
-    protocol: Word
-    entry: Word
-    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    level: Literal["verified", "spot_checked", "reproduced"]
-    by: PersonName
-    on: dt.date
-    versions: dict[Word, Line]
-    device: Line | None = None
-    nonce: Line | None = None
-    source: Line | None = None
-    revealed: dt.datetime | None = None
-    stages: Annotated[list[PickedFold], Field(min_length=1)] | None = None
-    total: int | None = None
-    tolerances: dict[Word, FiniteFloat] = {}
-    greatest: dict[Word, FiniteFloat] = {}
-    files: Word | None = None
-    compared: list[Word] = []
+    value: Line = Field(description="The nonce itself.")
+    source: Line | None = Field(default=None, description="File that revealed it; null where its checker chose it.")
+    time: dt.datetime | None = Field(default=None, description="Time at which it was revealed, in UTC.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, content: Any) -> Any:
+        return {"value": content} if isinstance(content, str) else content
+
+
+class Attestation(BaseModel):
+    """A record of the checks of an entry by another person, with the data and the tolerances of these checks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1, 2] = Field(
+        default=2, description="Version of the format; in version 1 the checker chose the nonce."
+    )
+    protocol: Word = Field(description="Protocol of the entry.")
+    entry: Word = Field(description="Id of the entry.")
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="SHA-256 of the entry's own and shared files; it shows whether the entry changed since."
+    )
+    level: Literal["verified", "spot_checked", "reproduced"] = Field(description="What was checked.")
+    by: PersonName = Field(description="Name of the person who checked.")
+    on: dt.date = Field(description="Day of the check.")
+    versions: dict[Word, Line] = Field(description="Versions of embench and of libraries on that machine.")
+    device: Line | None = Field(default=None, description="Device of the repeated stages.")
+    nonce: Nonce | None = Field(default=None, description="Nonce of a spot check.")
+    stages: Annotated[list[PickedFold], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Pairs of seed and fold that a spot check ran again; they follow from digest and nonce.",
+    )
+    total: int | None = Field(default=None, description="Number of such pairs in the entry.")
+    tolerances: dict[Word, FiniteFloat] = Field(
+        default={}, description="Largest allowed difference, by kind of number."
+    )
+    greatest: dict[Word, FiniteFloat] = Field(default={}, description="Largest difference that was found.")
+    files: Word | None = Field(default=None, description="Digest of the raw files and label rules; null without data.")
+    compared: list[Word] = Field(default=[], description="Checks that read the data.")
 
     @model_validator(mode="after")
     def _fits_its_level(self) -> Self:
-        drawn = [self.source, self.revealed, self.total] if self.version > 1 else []
+        drawn = [self.nonce and self.nonce.source, self.nonce and self.nonce.time, self.total] * (self.version > 1)
         if {each is not None for each in (self.nonce, self.stages, *drawn)} != {self.level == "spot_checked"}:
             raise ValueError("a spot check has a nonce, its source and the stages that follow, and nothing else has")
         if self.version == 1 and self.on >= VERSION_2_SINCE:
@@ -177,12 +192,12 @@ def read_attestations(folder: Path, run: Manifest) -> list[FoundAttestation]:
                 expected=attestation_name(known.protocol, known.entry, known.by),
             )
         stale = "" if known.digest == entry_digest(folder, run) else "the entry has changed since"
-        if not stale and known.stages is not None:
+        if not stale and known.stages is not None and (nonce := known.nonce):
             every = list_test_stages(folder, run)
-            expected = pick_stages(known.digest, str(known.nonce), len(known.stages), every)
+            expected = pick_stages(known.digest, nonce.value, len(known.stages), every)
             if known.version == 1:
                 stale = OWN_NONCE
-            elif (known.nonce, known.revealed, known.total) != (*_find_nonce(folder, known.digest), len(every)):
+            elif (nonce.value, nonce.time, known.total) != (*_find_nonce(folder, known.digest), len(every)):
                 raise CheckFailed("the nonce of a spot check is not the one revealed for the entry", where=str(path))
             if known.stages != expected:
                 raise CheckFailed(

@@ -142,6 +142,10 @@ Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
 Inputs = Literal["tokens", "hidden", "decisions", "features"]
 """Inputs of a fusion: tokens of encoders, hidden layers or decisions of unimodal networks, features of encoders."""
 
+Normalisation = Literal["none", "baseline", "subject", "recording", "calibration_data", "training_subjects"]
+"""Data whose mean and SD standardise signals or features: none; the subject's declared rest, or all its recordings;
+each recording; the subject's calibration data; the training subjects."""
+
 Word = Annotated[str, StringConstraints(pattern=r"^[\w][\w.+-]*$", max_length=200)]
 """A name or a number of ours: of a run, a protocol, a target, a recipe."""
 _INPUT = r"\w[\w.-]*(\[[\w-]+\])?"
@@ -218,40 +222,54 @@ def _plain(value: Any) -> Any:
 
 
 class AddedModalityPart(_Part):
-    """The package that defines a modality, and what it says; see `embench.registry.ModalityDefinition`."""
+    """A modality that a package defines; see `embench.registry.ModalityDefinition`."""
 
-    package: Line
-    version: Line
-    unit: Line | None = None
-    limits: list[Number] | None = None
-    rate_hz: Number | None = None
-    linear: bool = False
-    filter: dict[Word, Number] = {}
-    read_as: Word | None = None
+    package: Line = Field(description="Package that defines the modality.")
+    version: Line = Field(description="Version of the package.")
+    unit: Line | None = Field(default=None, description="Measurement unit that dataset cards must use; null for any.")
+    limits: list[Number] | None = Field(
+        default=None, description="Least and greatest possible value of a sensor, in `unit`."
+    )
+    rate_hz: Number | None = Field(
+        default=None, description="Rate after resampling in Hz; null for the protocol's rate."
+    )
+    linear: bool = Field(
+        default=False, description="Whether it is a derived series, which is interpolated and not filtered."
+    )
+    filter: dict[Word, Number] = Field(default={}, description="Filter: `high`, `low` (edges in Hz), `order`, `notch`.")
+    read_as: Word | None = Field(
+        default=None, description="Bundled modality as which encoders read it.", examples=["eda"]
+    )
 
 
 class DatasetPart(_Part):
-    """`fingerprint`: of the prepared data; `files`: of the raw files and the card's label rules, None in records of
-    before. `synthetic` holds what the generator left in the folder; None for real subjects' data. `modalities`: the
-    definitions of those that packages add."""
+    """The dataset that was scored."""
 
-    name: PluginName
-    fingerprint: Word
-    files: Word | None = None
-    synthetic: dict[str, Any] | None
-    verified_on_real: str | dict[str, Any] = "never"
-    modalities: dict[Word, AddedModalityPart] = {}
+    name: PluginName = Field(description="Full name of the dataset.", examples=["embench_plugins/amigos"])
+    fingerprint: Word = Field(description="Digest of the prepared data.")
+    files: Word | None = Field(
+        default=None, description="Digest of the raw files and of the dataset card's label rules."
+    )
+    synthetic: dict[str, Any] | None = Field(description="Settings of the generator; null for data of real subjects.")
+    verified_on_real: str | dict[str, Any] = Field(
+        default="never", description="Who tested the reader on the real files, and when; `never` if nobody did."
+    )
+    modalities: dict[Word, AddedModalityPart] = Field(default={}, description="Modalities that packages define.")
 
 
 class ProtocolPart(_Part):
-    """`leaks_by`: see `embench.protocols.count_leaks`; `rules`: all of the protocol."""
+    """The protocol of the run."""
 
-    name: Word
-    version: int
-    hash: Word
-    leaks: bool
-    leaks_by: dict[Line, dict[Word, list[int]]] = {}
-    rules: dict[str, Any] = {}
+    name: Word = Field(description="Name of the protocol.", examples=["subject-independent-v4"])
+    version: int = Field(description="Version of the protocol.")
+    hash: Word = Field(description="SHA-256 of the rules.")
+    leaks: bool = Field(description="Whether training sees data of test subjects.")
+    leaks_by: dict[Line, dict[Word, list[int]]] = Field(
+        default={},
+        description="Rule by which test data reach training -> how many test `subjects` and `recordings` it concerns, "
+        "of how many.",
+    )
+    rules: dict[str, Any] = Field(default={}, description="All rules of the protocol, as its file has them.")
 
     @property
     def is_balanced(self) -> bool:
@@ -272,83 +290,105 @@ class ProtocolPart(_Part):
 class RulePart(_Part):
     """Rule by which labels were made; see `embench.interfaces.units.LabelRule`."""
 
-    aggregate: Line = "value"
-    cut: Number | Literal["training_mean"] | None = None
-    ties: Line = "low"
-    dead_band: list[Number] | None = None
-    lag_s: Number = 0.0
-    annotator: Line = "self"
-    positive: list[int] = []
-    negative: list[int] = []
-    classes: list[int] = []
-    edges: list[Number] = []
-    centred: bool = False
+    aggregate: Line = Field(default="value", description="Way in which a unit's raw labels become one value.")
+    cut: Number | Literal["training_mean"] | None = Field(default=None, description="Threshold between two classes.")
+    ties: Line = Field(default="low", description="Class of a value at the threshold: `low`, `high` or `drop`.")
+    dead_band: list[Number] | None = Field(default=None, description="Values between which a unit has no label.")
+    lag_s: Number = Field(default=0.0, description="Seconds by which labels are read later than the signals.")
+    annotator: Line = Field(default="self", description="Whose labels: the subject's own (`self`), or an observer's.")
+    positive: list[int] = Field(default=[], description="Conditions of class 1.")
+    negative: list[int] = Field(default=[], description="Conditions of class 0.")
+    classes: list[int] = Field(default=[], description="Conditions of several classes, in their order.")
+    edges: list[Number] = Field(default=[], description="Edges between several classes.")
+    centred: bool = Field(default=False, description="Whether the subject's mean is subtracted first.")
 
 
 class RuleOfTargetPart(_Part):
-    """A target of the card; `label`: whose raw values; `n`: how many classes it has."""
+    """A target of the dataset card."""
 
-    name: Word
-    kind: KindName
-    label: Line
-    n: int
-    rule: RulePart
+    name: Word = Field(description="Name of the target.", examples=["arousal"])
+    kind: KindName = Field(description="Kind of the target: two classes, several classes, or continuous values.")
+    label: Line = Field(description="Raw label from which it is made.")
+    n: int = Field(description="Number of classes.")
+    rule: RulePart = Field(description="Rule by which the raw label becomes a class or a value.")
 
 
 class CardPart(_Part):
-    """The part of its dataset's card that a record keeps. `steps`: of values in version 3, see `Target.step_over`."""
+    """The part of the dataset card that decides what may be published, and how labels are made."""
 
-    labels_public: Literal["yes", "no", "unknown"]
-    fixed_order: bool
-    label_rules_hash: str
-    label_rules: list[RuleOfTargetPart] = []
-    steps: dict[Word, float] = {}
+    labels_public: Literal["yes", "no", "unknown"] = Field(description="Whether the licence allows sharing labels.")
+    fixed_order: bool = Field(description="Whether all subjects had the tasks in one order.")
+    label_rules_hash: str = Field(description="Digest of the label rules.")
+    label_rules: list[RuleOfTargetPart] = Field(default=[], description="Targets with the rules of their labels.")
+    steps: dict[Word, float] = Field(
+        default={}, description="Target -> least difference of values that counts (scoring 3)."
+    )
 
 
 class TrainedOnPart(_Part):
-    """The dataset that a method was trained on, if another one, whose labels are made by its own card's rules."""
+    """The dataset that a method was trained on, if another one."""
 
-    name: PluginName
-    fingerprint: Word
-    subjects: int
-    label_rules_hash: str
-    label_rules: list[RuleOfTargetPart]
+    name: PluginName = Field(description="Full name of the training dataset.")
+    fingerprint: Word = Field(description="Digest of its prepared data.")
+    subjects: int = Field(description="Number of its subjects.")
+    label_rules_hash: str = Field(description="Digest of its label rules.")
+    label_rules: list[RuleOfTargetPart] = Field(description="Targets with the label rules of its own dataset card.")
 
 
 class MethodPart(_Part):
-    """`encoders`: modality -> full name; `fusion` is None where there is none. `joins`, `inputs`: None in records of
-    earlier versions (see `records/manifest.py`). `submission`: the name of a method whose predictions are a submission
-    (`embench score`); nothing else is known of it."""
+    """The method: encoders, fusion and pretrainers."""
 
-    encoders: dict[Modality, PluginName]
-    fusion: PluginName | None
-    pretrainers: list[Line]
-    modalities: list[Modality]
-    joins: Joins | None = None
-    inputs: Inputs | None = None
-    submission: Line | None = None
+    encoders: dict[Modality, PluginName] = Field(description="Modality -> full name of its encoder.")
+    fusion: PluginName | None = Field(description="Full name of the fusion or estimator; null in a submission.")
+    pretrainers: list[Line] = Field(description="Pretrainers as `--pretrainer` names them.")
+    modalities: list[Modality] = Field(description="Modalities in the order in which the method reads them.")
+    joins: Joins | None = Field(default=None, description="Way in which modalities are combined.")
+    inputs: Inputs | None = Field(default=None, description="Inputs of the fusion or estimator.")
+    query: Modality | None = Field(
+        default=None, description="Modality that provides the queries of attention; null for a fusion without queries."
+    )
+    submission: Line | None = Field(default=None, description="Name of the method behind a file of predictions.")
+
+
+class DepartsPart(_Part):
+    """A setting that differs from the paper's."""
+
+    field: Line = Field(description="Path of the setting, as in `--set`.", examples=["encoder.lr", "protocol.rate_hz"])
+    source: Line = Field(description="The paper, by its key or as the plugin cites it.", examples=["strizhkova2024"])
+    paper: Any = Field(description="Value in the paper; null where the paper leaves it open.")
+    used: Any = Field(description="Value in this run.")
 
 
 class RecipePart(_Part):
-    """`on_leaderboard`: whether rows of this recipe may stand on a board; `assumed`: what its paper leaves open;
-    `settings`: what was changed by `--set`."""
+    """The recipe and its changes."""
 
-    preset: Word
-    on_leaderboard: bool
-    assumed: list[Line]
-    settings: list[Line] = []
+    preset: Word = Field(description="Name of the recipe.", examples=["paper", "small", "quick"])
+    on_leaderboard: bool = Field(description="Whether leaderboards accept the recipe.")
+    assumed: list[Line] | None = Field(
+        description="Settings that the papers of the plugins leave open, whatever the recipe; null where not recorded."
+    )
+    settings: list[Line] = Field(default=[], description="Changes by `--set`.", examples=[["encoder.lr=1e-4"]])
+    departs: list[DepartsPart] | None = Field(
+        default=None,
+        description="Settings that differ from the plugins' recipe `paper`, and rules of preparation and split that "
+        "differ from the protocol named after the paper. Empty if nothing differs; null if no plugin has a paper.",
+    )
 
 
 class CohortPart(_Part):
-    """Subjects scored, by number or by name, and those left out with their reasons; `session_s`: subject -> how many s
-    the session was long; `design`: see `embench.protocols.Design`; `repaired`: of runs,
-    the share of labelled units that rest on bridged or missing samples; see `embench.data.cohort`."""
+    """The subjects."""
 
-    subjects: Annotated[int | list[Line], AfterValidator(check_subjects)]
-    left_out: list[Any]
-    session_s: dict[str, Seconds] | None = None
-    design: Literal["fixed_order", "shared_stimuli", "free"] | None = None
-    repaired: Share | None = None
+    subjects: Annotated[int | list[Line], AfterValidator(check_subjects)] = Field(
+        description="Scored subjects, by name; only their number if names are not published."
+    )
+    left_out: list[Any] = Field(description="Excluded subjects, each with the `reason`.")
+    session_s: dict[str, Seconds] | None = Field(default=None, description="Subject -> length of the session in s.")
+    design: Literal["fixed_order", "shared_stimuli", "free"] | None = Field(
+        default=None, description="Property of the study by which labels can be predicted without a signal."
+    )
+    repaired: Share | None = Field(
+        default=None, description="Proportion of labelled units that rest on interpolated or missing samples."
+    )
 
     @property
     def size(self) -> int:
@@ -362,103 +402,139 @@ class CohortPart(_Part):
 
 
 class WeightsPart(_Part):
-    """Weights that an encoder brings with it. `saw`: what they saw of the tested people; `declared`: only their authors
-    say so. See `embench.interfaces.pretraining_data`."""
+    """Weights that an encoder brings with it."""
 
-    name: Line
-    licence: Line
-    source: Line
-    declared: bool
-    saw: Saw
+    name: Line = Field(description="Name of the weights.")
+    licence: Line = Field(description="Their licence.")
+    source: Line = Field(description="Address from which they come.")
+    declared: bool = Field(description="Whether only their authors state what they were trained on.")
+    saw: Saw = Field(description="Data of the test subjects that they were trained on.")
 
 
 class CostPart(_Part):
-    """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: for one row. `cpu_s`:
-    of all cores together. `gpu_s`: how long stages held a GPU. `processor`: the names of the stages' processors."""
+    """The cost of all stages; null where it was not measured."""
 
-    wall_s: Seconds | None
-    parameters: Parameters | None
-    flops: Operations | None
-    device: Line
-    peak_memory_mb: Megabytes | None
-    energy_j: Joules | None = None
-    cpu_s: Seconds | None = None
-    gpu_s: Seconds | None = None
-    processor: Line | None = None
+    wall_seconds: Seconds | None = Field(description="Sum of the durations of all stages, one after another.")
+    parameters: Parameters | None = Field(description="Parameters of the method in one fold.")
+    flops: Operations | None = Field(description="Operations for the prediction of one row.")
+    device: Line = Field(description="Device of the stages.", examples=["cpu", "cuda"])
+    peak_memory_mb: Megabytes | None = Field(
+        description="Highest memory use of a stage in MB; of the GPU if it has one."
+    )
+    energy_j: Joules | None = Field(default=None, description="Energy that the GPU used, in J.")
+    cpu_seconds: Seconds | None = Field(default=None, description="Seconds that all cores together computed.")
+    gpu_seconds: Seconds | None = Field(
+        default=None, description="Seconds for which stages held a GPU; null without a GPU."
+    )
+    processor: Line | None = Field(default=None, description="Name of the processor; several if stages ran on several.")
+    gpu: Line | None = Field(default=None, description="Name of the GPU; null without a GPU.", examples=["NVIDIA H200"])
 
 
 class Circumstances(_Part):
-    """The data, the rules, the subjects and the code, whatever the method. `time_context`: of runs from version 3 on,
-    and of files of predictions, whose author declares it. `calibration_data`: see `bounds.check_given`;
-    `calibration_split`: in words, which units test subjects may give, and which are scored."""
+    """The data, the rules, the subjects and the code, whatever the method."""
 
-    embench_version: Line
-    dataset: DatasetPart
-    protocol: ProtocolPart
-    card: CardPart
-    targets: list[Word] | dict[Word, Any]
-    cohort: CohortPart
-    target_access: Line
-    calibration_data: Annotated[dict[str, int | str], AfterValidator(check_given)] | None = None
-    calibration_split: Line | None = None
-    time_context: TimeContext | None = None
-    scoring: dict[str, Any] | None = None
-    versions: dict[str, Any]
+    embench_version: Line = Field(description="Version of embench that wrote the record.")
+    dataset: DatasetPart = Field(description="The dataset that was scored.")
+    protocol: ProtocolPart = Field(description="The protocol.")
+    card: CardPart = Field(description="Facts of the dataset card.")
+    targets: list[Word] | dict[Word, Any] = Field(description="Targets that were scored.")
+    cohort: CohortPart = Field(description="The subjects.")
+    target_access: Line = Field(
+        description="Data of test subjects that a method may read besides the predicted unit.",
+        examples=["none", "baseline", "unlabelled"],
+    )
+    calibration_data: Annotated[dict[str, int | str], AfterValidator(check_given)] | None = Field(
+        default=None, description="Units of each class that test subjects gave first.", examples=[{"labelled": 5}, {}]
+    )
+    calibration_split: Line | None = Field(
+        default=None, description="Units that test subjects may give, and those that are scored, in words."
+    )
+    time_context: TimeContext | None = Field(
+        default=None, description="Other units of a test session that a prediction may depend on."
+    )
+    scoring: dict[str, Any] | None = Field(
+        default=None,
+        description="Code that scored: version of `embench`, `revision` of scoring, identity of `metrics`.",
+    )
+    versions: dict[str, Any] = Field(description="Versions of Python, libraries and packages.")
 
 
 class EntryPart(_Part):
-    """Part of a published entry: the version of its format, and the digests of the files that it shares with others;
-    None for those that it lacks because its labels are not public."""
+    """Names of the files that a published entry shares with others; null for files that withheld labels exclude."""
 
-    version: int
-    rows: Digest | None = None
-    labels: Digest | None = None
-    folds: Digest
-    confound_only: Digest | None = None
-    confound_only_scores: Digest
+    version: int = Field(description="Version of the format of entries.")
+    rows: Digest | None = Field(default=None, description="Digest in the name of the file of predicted rows.")
+    labels: Digest | None = Field(default=None, description="Digest in the name of the file of labels.")
+    folds: Digest = Field(description="Digest in the name of the file of folds.")
+    confound_only: Digest | None = Field(default=None, description="Digest of the confound-only models' predictions.")
+    confound_only_scores: Digest = Field(description="Digest of the confound-only models' scores.")
 
 
 class Manifest(Circumstances):
-    """One run: the request, the subjects, the method, the cost. `sites`: modality -> where its sensors were in training
-    and in the test, where that was not one place. `weights`: modality -> what is known of the weights that
-    its encoder brings. `measurement_units`: modality -> unit and band in which its encoder reads it, where it is not
-    standardised. `pretraining`: the external sources that were seen, with hash, licence, hours and number of subjects.
-    `videos`: how many recordings of each dataset were seen, which could not be decoded and why, and how many of the
-    segments that were searched for a face have none. `submission`: what the file of a submission holds. `ledger`: the
-    seal of the ledger's line that `test_evaluations`, `methods_evaluated` and `dev_evaluations` count up to; without
-    it, they are not known.
-    `conformance`: part of the method whose plugin is not bundled -> `passed`, or which conformance check failed.
-    `dropped`: modality -> feature -> why it was dropped in some fold before anything was fitted to it. `objects`: the
-    name of a plugin that was given from Python -> its `repr`, and the lines of its `source` where they are known.
-    `ethics`: in entries of own data, the approval of an ethics board that their publisher names. `entry`: what a
-    published entry shares with others."""
+    """The content of `run.yaml`: one run, or the predictions of a file."""
 
-    id: Word
-    trained_on: TrainedOnPart | None = None
-    sites: dict[Modality, Line] = {}
-    method: MethodPart
-    submission: dict[str, Any] | None = None
-    recipe: RecipePart
-    seeds: list[int]
-    videos: list[dict[str, Any]] = []
-    pretraining_overlap: Overlap
-    pretraining: list[dict[str, Any]] = []
-    initial_weights: dict[str, Any] | None = None
-    weights: dict[Modality, WeightsPart] = {}
-    measurement_units: dict[Modality, Line] = {}
-    dev: bool
-    cost: CostPart
-    test_evaluations: Counts
-    methods_evaluated: Counts
-    dev_evaluations: Counts = None
-    ledger: str | None = None
-    conformance: dict[Line, Line] = {}
-    dropped: dict[Modality, dict[Line, Line]] = {}
-    objects: dict[PluginName, dict[str, Any]] = {}
-    device: Any
-    config: dict[str, Any]
-    ethics: Ethics | None = None
-    entry: EntryPart | None = None
+    id: Word = Field(description="Id of the run, which is also the name of its folder.")
+    trained_on: TrainedOnPart | None = Field(default=None, description="The training dataset, if another one.")
+    sites: dict[Modality, Line] = Field(
+        default={}, description="Modality -> sites of its sensors in training and test, if they differ."
+    )
+    method: MethodPart = Field(description="The method.")
+    submission: dict[str, Any] | None = Field(
+        default=None, description="Facts of a file of predictions: name, size, SHA-256."
+    )
+    recipe: RecipePart = Field(description="The recipe and its changes.")
+    normalisation: dict[Modality, Normalisation] | None = Field(
+        default=None,
+        description="Modality -> data whose mean and SD standardise its signals or features; null if unknown.",
+    )
+    seeds: list[int] = Field(description="Seeds, each a partition of the subjects and an initialisation.")
+    videos: list[dict[str, Any]] = Field(
+        default=[],
+        description="For each dataset: videos that were read, those that were not decoded, segments without a face.",
+    )
+    pretraining_overlap: Overlap = Field(description="Data of test subjects that pretraining may have seen.")
+    pretraining: list[dict[str, Any]] = Field(
+        default=[],
+        description="Sources of pretraining: `dataset`, `title`, `licence`, `labels`, `store`, `synthetic`, "
+        "`subjects`, `recordings`, `hours`, `channels`.",
+    )
+    initial_weights: dict[str, Any] | None = Field(
+        default=None, description="Weights that `--pretrained` named, with digests."
+    )
+    weights: dict[Modality, WeightsPart] = Field(default={}, description="Modality -> weights that its encoder brings.")
+    measurement_units: dict[Modality, Line] = Field(
+        default={},
+        description="Modality -> unit and band of signals that are not standardised.",
+        examples=[{"eeg": "uV"}],
+    )
+    dev: bool = Field(description="Whether validation subjects were scored (`--dev`).")
+    cost: CostPart = Field(description="The cost.")
+    test_evaluations: Counts = Field(
+        description="Target -> number of times that methods were scored on these test labels."
+    )
+    methods_evaluated: Counts = Field(
+        description="Target -> number of methods that were scored on these labels, with this one."
+    )
+    dev_evaluations: Counts = Field(default=None, description="Target -> number of evaluations on validation subjects.")
+    ledger: str | None = Field(
+        default=None,
+        description="Seal of the ledger's line up to which evaluations count; null if their number is unknown.",
+    )
+    conformance: dict[Line, Line] = Field(
+        default={}, description="Plugin that is not bundled -> `passed`, or the conformance check that failed."
+    )
+    dropped: dict[Modality, dict[Line, Line]] = Field(
+        default={}, description="Modality -> feature -> reason why it was dropped in a fold."
+    )
+    objects: dict[PluginName, dict[str, Any]] = Field(
+        default={}, description="Plugin that was passed from Python -> its `repr` and lines of `source`."
+    )
+    device: Any = Field(description="Name of the device.")
+    config: dict[str, Any] = Field(
+        description="All settings: the `request` as typed, and under `parts` the resolved recipe of every plugin."
+    )
+    ethics: Ethics | None = Field(default=None, description="Approval of an ethics board, in entries of own data.")
+    entry: EntryPart | None = Field(default=None, description="Shared files of a published entry.")
 
     @property
     def changed_settings(self) -> list[str]:

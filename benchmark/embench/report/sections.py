@@ -25,6 +25,7 @@ from embench.records.scores import Score
 from embench.records.wording import (
     bare_name,
     counted,
+    departures_in_words,
     format_figure,
     format_interval,
     format_score,
@@ -276,7 +277,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     severe = [found.what for found in findings if found.severity == "severe"]
     differences = "" if outside else ", ".join(describe_differences(about))
     trial = f"{recipe.preset} is for trials and never enters a leaderboard"
-    assumed = f"settings that the paper leaves open: {', '.join(recipe.assumed)}"
+    assumed = f"settings that the papers leave open: {', '.join(recipe.assumed or ())}"
     marks = [
         (run.synthetic, True, "Synthetic data", "these numbers say nothing about real subjects"),
         (protocol.leaks, True, "Leaks", leaks),
@@ -287,7 +288,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
         (outside, False, "Submission", "the predictions came from a file; how they were made is unknown"),
         (differences, False, "Differences from the plain method", differences),
         (not recipe.on_leaderboard and not outside, False, "Recipe", trial),
-        (recipe.assumed, False, "Assumed", assumed),
+        (recipe.preset == "paper" and recipe.assumed, False, "Assumed", assumed),
     ]
     return [(bad, title, text) for holds, bad, title, text in marks if holds]
 
@@ -397,7 +398,9 @@ def _recipe(run: RunFacts) -> list[tuple[str, str]]:
     recipe = run.manifest.recipe
     return [
         ("recipe", recipe.preset),
-        ("assumed settings that the paper leaves open", ", ".join(recipe.assumed) or "nothing"),
+        ("settings that the papers leave open", format_value(recipe.assumed, missing="not recorded") or "none"),
+        ("settings that differ from the papers", "; ".join(departures_in_words(recipe)) or "none"),
+        ("query modality", run.manifest.method.query or "none"),
         ("changed settings", ", ".join(run.manifest.changed_settings) or "none"),
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import secrets
 import tempfile
@@ -22,14 +21,15 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
-from embench.leaderboard.entries import Level, PickedFold, entry_digest, list_test_stages, pick_stages
+from embench.leaderboard.entries import Level, Nonce, PickedFold, entry_digest, list_test_stages, pick_stages
 from embench.leaderboard.nonces import NONCES_FILE, read_nonces
 from embench.leaderboard.pull_request import check_entry, compared, entry_name, failures, list_packages
 from embench.leaderboard.verify import list_means, recompute
 from embench.leaderboard.verify_data import compare_controls, compare_labels, files_here
 from embench.leaderboard.withheld import seal_scores
 from embench.planning.graph import ExpectedPredictions, Graph, all_units, common, data_places, stage_folder
-from embench.planning.plan import Plan, assumed_fields
+from embench.planning.method import assumed_fields
+from embench.planning.plan import Plan
 from embench.protocols import MADE_BY_METHOD
 from embench.records import ledger
 from embench.records.manifest import CostPart, Manifest
@@ -40,7 +40,7 @@ from embench.registry.catalogue import installed
 from embench.registry.fragments import installed_only
 from embench.runs import evaluate
 from embench.runs.again import other_versions, rebuild_plan
-from embench.runs.evaluate import find_unscaled_units, sum_costs
+from embench.runs.evaluate import find_normalisation, find_unscaled_units, sum_costs
 from embench.runs.guards import drawn_folds, remembered_labels, select_stages
 from embench.runs.run import run_stages
 from embench.statistics.evaluation import model_rows
@@ -195,9 +195,7 @@ class Reproduction:
     device: str = "cpu"
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    nonce: str | None = None
-    source: str | None = None
-    revealed: dt.datetime | None = None
+    nonce: Nonce | None = None
     stages: list[PickedFold] | None = None
     total: int | None = None
     tolerances: dict[str, float] = field(default_factory=dict)
@@ -207,13 +205,13 @@ class Reproduction:
 
     def figures(self) -> dict[str, Any]:
         """Return the fields of an attestation besides the entry, the person and the day."""
-        names = ("device", "nonce", "source", "revealed", "stages", "total")
+        names = ("device", "nonce", "stages", "total")
         return {name: getattr(self, name) for name in (*names, "tolerances", "greatest", "files", "compared")}
 
     @property
     def attestable(self) -> bool:
         """True if all folds were run, or those of a nonce that nobody chose."""
-        return self.stages is None or self.revealed is not None
+        return self.nonce is None or self.nonce.time is not None
 
 
 def reproduce_entry(
@@ -273,10 +271,11 @@ def reproduce_entry(
 def _draw_stages(folder: Path, run: Manifest, count: int, nonce: str | None, result: Reproduction) -> None:
     """Picks the folds of a spot check by a nonce that is given, that was revealed for the entry, or that is drawn."""
     digest, every, nonces = entry_digest(folder, run), list_test_stages(folder, run), read_nonces(folder.parents[2])
+    result.nonce = Nonce(value=nonce or secrets.token_hex(8))
     if nonce is None and nonces and (drawn := nonces.find_reveal(digest)):
-        nonce, result.source, result.revealed = drawn.nonce, NONCES_FILE, drawn.revealed
-    result.level, result.nonce, result.total = "spot_checked", nonce or secrets.token_hex(8), len(every)
-    result.stages = pick_stages(digest, result.nonce, count, every)
+        result.nonce = Nonce(value=drawn.nonce, source=NONCES_FILE, time=drawn.revealed)
+    result.level, result.total = "spot_checked", len(every)
+    result.stages = pick_stages(digest, result.nonce.value, count, every)
 
 
 def _check_installed(folder: Path, run: Manifest) -> None:
@@ -318,12 +317,7 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
             result.notes.append(f"config.{difference.place} differs on this machine")
         else:
             result.wrong.append(f"the request gives another configuration: {difference}")
-    stated: dict[str, Any] = {"pretraining_overlap": run.pretraining_overlap, "assumed": list(run.recipe.assumed)}
-    planned_facts: dict[str, Any] = {"pretraining_overlap": planned.overlap, "assumed": assumed_fields(planned.method)}
-    stated["measurement_units"], planned_facts["measurement_units"] = (
-        run.measurement_units,
-        find_unscaled_units(planned),
-    )
+    stated, planned_facts = _stated_facts(run, planned)
     if isinstance(run.cohort.subjects, list):
         before, now = set(run.cohort.subjects), set(planned.test.subjects)
         if before != now:
@@ -340,6 +334,29 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
     if planned.setting.device != "cpu":
         result.notes.append(f"run on {planned.setting.device}")
     result.tolerances = {"scores": SCORE_TOLERANCE} if result.notes else {"predictions": TOLERANCE}
+
+
+def _stated_facts(run: Manifest, planned: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the facts of a record that follow from its request, and the same of the plan; those that schema 2 does not
+    have are left out."""
+    stated: dict[str, Any] = {
+        "pretraining_overlap": run.pretraining_overlap,
+        "measurement_units": run.measurement_units,
+        "assumed": run.recipe.assumed,
+    }
+    facts: dict[str, Any] = {
+        "pretraining_overlap": planned.overlap,
+        "measurement_units": find_unscaled_units(planned),
+        "assumed": assumed_fields(planned.method),
+    }
+    if run.normalisation is not None:  # schema 3
+        departs = run.recipe.content()["departs"]
+        stated |= {"departs": departs, "query": run.method.query, "normalisation": run.normalisation}
+        facts |= {"departs": planned.departs, "query": planned.method.query}
+        facts["normalisation"] = find_normalisation(planned)
+    elif run.recipe.assumed is None:
+        del stated["assumed"], facts["assumed"]
+    return stated, json.loads(json.dumps(facts))
 
 
 def _trained(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:

@@ -1,7 +1,7 @@
 """Fusion `cross_attn`: one modality attends to the others, in layers of cross-attention trained end to end.
 
 Strizhkova et al. 2024 (`strizhkova2024`): queries from physiology, keys and values from video, 8 layers of 8 heads, one
-network with a logit for each target. The asking stream is updated layer by layer; keys and values stay the encoder's
+network with a logit for each target. The query stream is updated layer by layer; keys and values stay the encoder's
 tokens. With one modality the layers attend to the stream itself, the paper's single-modality models.
 
 Ours, where the paper has two streams of equal width: the tokens of all other modalities stand one after the other, each
@@ -10,7 +10,7 @@ with a learned vector that says whose they are; tokens of other widths are proje
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -19,18 +19,21 @@ from torch import Tensor, nn
 from embench.errors import UsageError
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import names_in
 from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
 from embench.nn import FillAbsent, Head, sinusoidal
 from embench_plugins.attention import Layer
 
-ASKING_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
-"""Order of modalities that query where the recipe names none: the first one present, else the first one given."""
+QUERY_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
+"""Modalities in the order in which they provide the queries if `build.query` is null, whatever their channels; after
+these come all others by name."""
 
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=1e-4, schedule="cosine", epochs=50, batch=8,
     selection="early_stop", patience=50, targets="joint",
     build={
-        "width": 512, "layers": 8, "heads": 8, "ffn": 2048, "norm": "pre", "dropout": 0.1, "asks": None, "tokens": None,
+        "width": 512, "layers": 8, "heads": 8, "ffn": 2048, "norm": "pre", "dropout": 0.1, "query": None,
+        "tokens": None,
     },
     assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "selection", "class_weight",
              "build.ffn", "build.norm", "build.dropout"),
@@ -40,14 +43,17 @@ PAPER = Recipe(
 SMALL = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=16, clip=1.0,
     selection="last", patience=16, class_weight="balanced", targets="joint",
-    build={"width": 64, "layers": 2, "heads": 4, "ffn": 128, "norm": "pre", "dropout": 0.1, "asks": None, "tokens": 40},
+    build={
+        "width": 64, "layers": 2, "heads": 4, "ffn": 128, "norm": "pre", "dropout": 0.1, "query": None, "tokens": 40,
+    },
     datasets={"stress_predict": {"epochs": 8, "patience": 8, "batch": 64, "selection": "early_stop"}},
 )  # fmt: skip
 
 
 class CrossAttn(Fusion):
-    """Build keys: `asks` the asking modality (None: see ASKING_ORDER), `tokens` the most tokens a stream may have
-    (None: all), else neighbours are averaged; `norm` is `pre` or `post`, see `Layer`. Positions are sines."""
+    """Build keys: `query` the modality that provides the queries (None: see QUERY_ORDER), `tokens` the most tokens a
+    stream may have (None: all), else neighbours are averaged; `norm` is `pre` or `post`, see `Layer`. Positions are
+    sines."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
@@ -56,30 +62,37 @@ class CrossAttn(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """The network, with the asking modality chosen among those in `tokens`."""
-        build = dict(self.recipe.build)
-        return Network(tokens, outputs.size, find_asking(tokens, build.pop("asks")), **build)
+        """Return the network, whose queries come from `query_modality` of those in `tokens`."""
+        build = {name: value for name, value in self.recipe.build.items() if name != "query"}
+        return Network(tokens, outputs.size, self.query_modality(tokens), **build)
+
+    def query_modality(self, modalities: Iterable[str]) -> str:
+        """Return the modality that provides the queries. Raises UsageError if `build.query` is not one of them."""
+        present, query = sorted(modalities), self.recipe.build["query"]
+        if query is None:
+            return min(present, key=_place)
+        if query not in present:
+            raise UsageError(
+                f"{query} cannot provide the queries, since the run has no such modality",
+                where="fusion.build.query",
+                expected=" or ".join(present),
+            )
+        return str(query)
 
 
-def find_asking(modalities: Mapping[str, object], asks: str | None) -> str:
-    """The modality that asks. Raises UsageError where `asks` is not among the modalities."""
-    if asks is None:
-        return next((m for m in ASKING_ORDER if m in modalities), next(iter(modalities)))
-    if asks not in modalities:
-        raise UsageError(
-            f"{asks} is to ask but is not there", where="fusion.build.asks", expected=" or ".join(modalities)
-        )
-    return asks
+def _place(modality: str) -> int:
+    names = set(names_in(modality))
+    return next((i for i, each in enumerate(QUERY_ORDER) if set(each.split("+")) == names), len(QUERY_ORDER))
 
 
 class Network(nn.Module):
-    """Tokens a modality -> Output(logits (B, n), hidden (B, width), tokens (B, N, width) of the asking stream)."""
+    """Tokens a modality -> Output(logits (B, n), hidden (B, width), tokens (B, N, width) of the query stream)."""
 
     def __init__(
         self,
         specs: Mapping[str, TokenSpec],
         outputs: int,
-        asks: str,
+        query: str,
         *,
         width: int,
         layers: int,
@@ -90,15 +103,15 @@ class Network(nn.Module):
         tokens: int | None,
     ) -> None:
         super().__init__()
-        self.asks, self.answers, self.most = asks, tuple(m for m in specs if m != asks), tokens
+        self.query, self.others, self.most = query, tuple(m for m in specs if m != query), tokens
         most = tokens or max(spec.length for spec in specs.values())
         plain = {m: TokenSpec(min(spec.length, most), spec.dim) for m, spec in specs.items()}
         self.fill = FillAbsent(plain)
         self.project = nn.ModuleDict(
             {m: nn.Identity() if spec.dim == width else nn.Linear(spec.dim, width) for m, spec in plain.items()}
         )
-        if len(self.answers) > 1:
-            self.whose = nn.ParameterDict({m: nn.Parameter(torch.randn(width) * 0.02) for m in self.answers})
+        if len(self.others) > 1:
+            self.whose = nn.ParameterDict({m: nn.Parameter(torch.randn(width) * 0.02) for m in self.others})
         self.register_buffer("positions", sinusoidal(max(s.length for s in plain.values()), width), persistent=False)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
@@ -109,19 +122,19 @@ class Network(nn.Module):
     positions: Tensor
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Updates the asking stream by cross-attention, layer by layer, and reads its tokens' mean.
+        """Updates the query stream by cross-attention, layer by layer, and reads its tokens' mean.
 
         Args:
             tokens: (B, L, D) of each modality; L and D may differ between modalities.
             present: (B,) bool of each modality.
 
         Returns:
-            `logits` (B, n), `hidden` (B, width) and `tokens` (B, N, width) of the asking stream.
+            `logits` (B, n), `hidden` (B, width) and `tokens` (B, N, width) of the query stream.
         """
         shortened = {m: shorten(Tokens(t.x, t.mask), self.most) for m, t in tokens.items()}
         streams = {m: self._enter(m, t) for m, t in self.fill(shortened, present).items()}
-        x, mask = streams[self.asks].x, streams[self.asks].mask
-        context, seen = self._join(streams) if self.answers else (None, mask)
+        x, mask = streams[self.query].x, streams[self.query].mask
+        context, seen = self._join(streams) if self.others else (None, mask)
         for layer in self.layers:
             x = layer(x, seen, context)
         return self.head(Tokens(x, mask))._replace(tokens=x)
@@ -131,11 +144,11 @@ class Network(nn.Module):
         return tokens._replace(x=self.dropout(x + self.positions[: x.shape[1]]))
 
     def _join(self, streams: Mapping[str, Tokens]) -> tuple[Tensor, Tensor | None]:
-        """The answering streams one after the other (B, K, width), and their mask."""
-        parts = [streams[m] for m in self.answers]
+        """The other streams one after the other (B, K, width), and their mask."""
+        parts = [streams[m] for m in self.others]
         if len(parts) == 1:
             return parts[0].x, parts[0].mask
-        x = torch.cat([t.x + self.whose[m] for m, t in zip(self.answers, parts, strict=True)], 1)
+        x = torch.cat([t.x + self.whose[m] for m, t in zip(self.others, parts, strict=True)], 1)
         if all(t.mask is None for t in parts):
             return x, None
         masks = [
