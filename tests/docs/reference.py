@@ -17,7 +17,7 @@ import embench.testing
 from bench.markdown import insert
 
 from ..attacks import page as attacks
-from . import combinations, commands, features, glossary
+from . import combinations, commands, features, glossary, records
 from .pages import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "python.md"
@@ -94,6 +94,7 @@ MADE = {
     commands.ERRORS: commands.exit_codes,
     commands.SETTINGS: commands.settings,
     glossary.PAGE: glossary.terms,
+    records.PAGE: records.fields,
     attacks.PAGE: attacks.forgeries,
 }
 """Page -> what is made on it."""

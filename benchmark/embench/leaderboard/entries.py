@@ -644,6 +644,17 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
         )
 
 
+class SummandsPart(BaseModel):
+    """The content of `summands.json` for each target: contributions of groups of subjects to the primary metric."""
+
+    fits: str = Field(description="Digest that is equal for methods that predicted the same units in the same folds.")
+    contributions: list[float] = Field(description="Contribution of each group; they add up to the score.")
+    by_seed: list[list[float | None]] = Field(description="Contribution of each group in each seed, null if undefined.")
+    trained: list[list[str]] = Field(
+        description="For each seed and group a text of `0` and `1`: the groups on which its model was trained."
+    )
+
+
 def read_summands(folder: Path) -> Any:
     """Read an entry's file of contributions, as `export_entry` wrote it; empty where there is none. Raises DataError
     where it is not JSON."""
@@ -659,7 +670,8 @@ def load_summands(folder: Path) -> dict[str, Summands]:
     """Return target -> contributions of groups of subjects to an entry's primary metric. Raises DataError where the
     file is damaged."""
     try:
-        return {target: Summands.of_json(content) for target, content in read_summands(folder).items()}
+        found = {target: SummandsPart.model_validate(kept) for target, kept in read_summands(folder).items()}
+        return {target: Summands.of_json(kept.model_dump()) for target, kept in found.items()}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise _damaged(folder / SUMMANDS_FILE) from error
 

@@ -300,7 +300,7 @@ class RulePart(_Part):
     negative: list[int] = Field(default=[], description="Conditions of class 0.")
     classes: list[int] = Field(default=[], description="Conditions of several classes, in their order.")
     edges: list[Number] = Field(default=[], description="Edges between several classes.")
-    centred: bool = Field(default=False, description="Whether the subject's mean is subtracted first.")
+    centred: bool = Field(default=False, description="Whether the mean of the subject's values is subtracted first.")
 
 
 class RuleOfTargetPart(_Part):
@@ -379,7 +379,7 @@ class CohortPart(_Part):
     """The subjects."""
 
     subjects: Annotated[int | list[Line], AfterValidator(check_subjects)] = Field(
-        description="Scored subjects, by name; only their number if names are not published."
+        description="Scored subjects, by name, or only their number."
     )
     left_out: list[Any] = Field(description="Excluded subjects, each with the `reason`.")
     session_s: dict[str, Seconds] | None = Field(default=None, description="Subject -> length of the session in s.")
