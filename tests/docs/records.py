@@ -1,4 +1,4 @@
-"""The page `docs/reference/records.md`: every field of a record's files, from the models with which they are checked."""
+"""The page `docs/reference/records.md`: every field of a record's files, from the models that check them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bench.markdown import table
 from embench.leaderboard.entries import Attestation, SummandsPart
 from embench.leaderboard.nonces import Nonces
 from embench.planning.tuning import Tuning
+from embench.reasons import Reason
 from embench.records.audit import AuditContent
 from embench.records.manifest import Manifest
 from embench.records.scores import ScoresFile
-from embench.reasons import Reason
 
 from .pages import ROOT
 

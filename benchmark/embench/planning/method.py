@@ -276,19 +276,21 @@ def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[st
         if source is None or recipe is None:
             continue
         sources[source] = None
-        paper, used = (dict(_flat("", vars(each))) for each in (recipe.on(dataset), part.recipe))
-        differ, unused = _differences(source, paper, used, recipe.assumed), _unused(method, name)
+        differ = _differences(source, vars(recipe.on(dataset)), vars(part.recipe), recipe.assumed)
+        unused = _unused(method, name)
         found += [(name, item) for item in differ if item["field"].partition(".")[0] not in unused]
     listed = [{**item, "field": f"{name}.{item['field']}"} for name, item in _merged(method, found)]
     for source in [each for each in sources if each in protocol_names()]:
-        rules = [{name: each.content().get(name) for name in _OF_PAPERS} for each in (load_protocol(source), protocol)]
-        listed += _differences(source, *(dict(_flat("protocol", each)) for each in rules))
+        paper, used = (each.content() for each in (load_protocol(source), protocol))
+        rules = [{f"protocol.{name}": each.get(name) for name in _OF_PAPERS} for each in (paper, used)]
+        listed += _differences(source, rules[0], rules[1])
     return listed if sources else None
 
 
 def _differences(
     source: str, paper: Mapping[str, Any], used: Mapping[str, Any], left_open: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
+    paper, used = dict(_flat("", paper)), dict(_flat("", used))
     for field in dict.fromkeys([*paper, *used]):
         stated, ours = paper.get(field), used.get(field)
         if stated != ours:

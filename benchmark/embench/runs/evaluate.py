@@ -31,6 +31,7 @@ from embench.protocols import CALIBRATION_ONLY, roles
 from embench.records.ledger import Looks
 from embench.records.manifest import (
     CostPart,
+    DepartsPart,
     Manifest,
     MethodPart,
     Normalisation,
@@ -275,7 +276,7 @@ def manifest(
             on_leaderboard=method.preset != "quick",
             assumed=assumed_fields(method),
             settings=list(planned.request.settings),
-            departs=planned.departs,
+            departs=None if planned.departs is None else [DepartsPart(**each) for each in planned.departs],
         ),
         normalisation=find_normalisation(planned),
         seeds=list(planned.request.seed_list),
@@ -458,5 +459,5 @@ def sum_costs(planned: Plan, outcome: Outcome) -> CostPart:
 
 def _total(results: Sequence[Mapping[str, Any]], name: str, digits: int = 3) -> float | None:
     """Return the sum of a cost over stages; None if one was not measured."""
-    values = [result.get(name) for result in results]
+    values: list[Any] = [result.get(name) for result in results]
     return None if None in values else round(sum(values), digits)
