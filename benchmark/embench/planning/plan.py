@@ -509,7 +509,7 @@ class Plan:
             "method": self.method.title,
             "recipe": self.method.preset,
             "assumed": assumed_fields(self.method),
-            "departs": self.departs or [],
+            "departs": self.departs,
             **({"query": self.method.query} if self.method.query else {}),
             "dataset": self.dataset,
             "synthetic": self.test.store.synthetic is not None,
