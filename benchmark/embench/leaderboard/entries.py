@@ -140,7 +140,7 @@ class Attestation(BaseModel):
         description="SHA-256 of the entry's own and shared files; it shows whether the entry changed since."
     )
     level: Literal["verified", "spot_checked", "reproduced"] = Field(description="What was checked.")
-    by: PersonName = Field(description="Name of the person who checked.")
+    by: PersonName = Field(description="Name of the checker.")
     on: dt.date = Field(description="Day of the check.")
     versions: dict[Word, Line] = Field(description="Versions of embench and of libraries on that machine.")
     device: Line | None = Field(default=None, description="Device of the repeated stages.")

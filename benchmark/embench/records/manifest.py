@@ -518,7 +518,7 @@ class Manifest(Circumstances):
     dev_evaluations: Counts = Field(default=None, description="Target -> number of evaluations on validation subjects.")
     ledger: str | None = Field(
         default=None,
-        description="Seal of the ledger's line up to which evaluations count; null if their number is unknown.",
+        description="Digest of the last counted line of the ledger; null if the number of evaluations is unknown.",
     )
     conformance: dict[Line, Line] = Field(
         default={}, description="Plugin that is not bundled -> `passed`, or the conformance check that failed."
