@@ -79,6 +79,7 @@ def test_a_run_says_what_standardises_its_signals_and_that_no_plugin_has_a_paper
     assert (kept["run"]["recipe"]["departs"], kept["run"]["recipe"]["assumed"]) == (None, [])
 
 
+@pytest.mark.slow
 def test_the_order_in_which_modalities_are_typed_changes_no_run_with_queries(shared):
     more = {"fusion": "cross_attn", "recipe": "quick", "seeds": "0", "targets": "arousal"}
     runs = [shared.run("Pool", modalities=typed, **more) for typed in ("eda,ecg", "ecg,eda")]
