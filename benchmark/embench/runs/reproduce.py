@@ -337,26 +337,27 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
 
 
 def _stated_facts(run: Manifest, planned: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the facts of a record that follow from its request, and the same of the plan; those that schema 2 does not
-    have are left out."""
+    """Return the facts of a record that follow from its request, and the same of the plan; those that the record
+    does not have are left out."""
+    recipe, method = run.recipe.content(), run.method.content()
     stated: dict[str, Any] = {
         "pretraining_overlap": run.pretraining_overlap,
         "measurement_units": run.measurement_units,
-        "assumed": run.recipe.assumed,
+        "normalisation": ABSENT if run.normalisation is None else run.normalisation,
+        "assumed": ABSENT if run.recipe.assumed is None else run.recipe.assumed,
+        "departs": recipe.get("departs", ABSENT),
+        "query": method.get("query", ABSENT),
     }
     facts: dict[str, Any] = {
         "pretraining_overlap": planned.overlap,
         "measurement_units": find_unscaled_units(planned),
+        "normalisation": find_normalisation(planned),
         "assumed": assumed_fields(planned.method),
+        "departs": planned.departs,
+        "query": planned.method.query,
     }
-    if run.normalisation is not None:  # schema 3
-        departs = run.recipe.content()["departs"]
-        stated |= {"departs": departs, "query": run.method.query, "normalisation": run.normalisation}
-        facts |= {"departs": planned.departs, "query": planned.method.query}
-        facts["normalisation"] = find_normalisation(planned)
-    elif run.recipe.assumed is None:
-        del stated["assumed"], facts["assumed"]
-    return stated, json.loads(json.dumps(facts))
+    known = [name for name, fact in stated.items() if fact != ABSENT]
+    return {name: stated[name] for name in known}, json.loads(json.dumps({name: facts[name] for name in known}))
 
 
 def _trained(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:
