@@ -97,7 +97,7 @@ def networks(board: Board) -> str:
     for row in [row for row in board.best_first if row.kind != "features"]:
         cells = [row.method, row.modalities, row.pretrained or "—", bold(row.score())]
         cells += [shown(row.score(metric)) for metric in metrics[1:]]
-        lines.append([*cells, f"{row.run.cost.parameters:,}", f"{row.run.cost.wall_s / 3600:.2f}"])
+        lines.append([*cells, f"{row.run.cost.parameters:,}", f"{row.run.cost.wall_seconds / 3600:.2f}"])
     scores = [f"`{metric}`" for metric in metrics]
     return table(["method", "modalities", "pretrained by", *scores, "parameters", "core-hours"], lines)
 
@@ -259,7 +259,7 @@ def groups_of_rows() -> str:
     counts = []
     for name, rows in groups().items():
         found = [entry for row in rows if (entry := published().get(question(vars(row.request))))]
-        hours = round(sum(entry.run.cost.wall_s for entry in found) / 3600, 2)
+        hours = round(sum(entry.run.cost.wall_seconds for entry in found) / 3600, 2)
         counts.append((name, len(rows), len(found), hours))
     _, *columns = zip(*counts, strict=True)
     counts.append(("all", *map(sum, columns)))

@@ -147,5 +147,5 @@ def compare():
         record = cost(folder)
         ran[folder] = {"finished": record is not None}
         if record:
-            ran[folder] |= {k: record["cost"][k] for k in ("wall_s", "peak_memory_mb", "energy_j")}
+            ran[folder] |= {k: record["cost"][k] for k in ("wall_seconds", "peak_memory_mb", "energy_j")}
     keep(runs=ran)

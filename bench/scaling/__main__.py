@@ -45,7 +45,7 @@ def run_small(data: Path, workers: int) -> dict[str, Any]:
         done.check()
         began = next(at for name, at, _ in seen if name == "plan")
         ended = [(at, event) for name, at, event in seen if name == "stage_ended"]
-        took = {event["stage"]["id"]: float(event["figures"]["wall_s"]) for _, event in ended}
+        took = {event["stage"]["id"]: float(event["figures"]["wall_seconds"]) for _, event in ended}
         inputs = {id_: list(s.inputs.values()) for plan in plans for id_, s in plan.graph.stages.items()}
     return {
         "workers": workers, "makespan_s": max(at for at, _ in ended) - began, "load_average": round(load, 1),

@@ -37,9 +37,9 @@ def recorded(folder: Path) -> tuple[dict[str, float], int]:
     seconds: dict[str, list[float]] = defaultdict(list)
     for name, stage, result in found.values():
         if stage["kind"] == "predict" and (fitted := found.get(stage["inputs"]["fitted"])):
-            seconds[f"predict {fitted[0]}"].append(result["wall_s"] / max(result["units"], 1))
+            seconds[f"predict {fitted[0]}"].append(result["wall_seconds"] / max(result["units"], 1))
         elif stage["kind"] == "estimator":
-            seconds[name].append(result["wall_s"] / max(result["rows"], 1))
+            seconds[name].append(result["wall_seconds"] / max(result["rows"], 1))
     return {name: statistics.median(each) for name, each in seconds.items()}, sum(map(len, seconds.values()))
 
 
@@ -74,7 +74,7 @@ def _rows(data: Path) -> Iterator[tuple[Plan, dict[str, float], float]]:
             for stage in plan.graph.stages.values():
                 if stage.kind != "predict":
                     amounts[names_of(stage.kind, stage.params.plain())] += rows_of(stage)
-            yield plan, dict(amounts), read_manifest(entry).cost.wall_s
+            yield plan, dict(amounts), read_manifest(entry).cost.wall_seconds
 
 
 def rows_of(stage: Stage[Any]) -> float:

@@ -27,7 +27,7 @@ def rows(setting: Setting) -> list[Row]:
             found = line(runs, "--workers", str(workers))()
             if workers == 1:
                 (record,) = runs.rglob("run.yaml")
-                stages.append(yaml.safe_load(record.read_text())["cost"]["wall_s"])
+                stages.append(yaml.safe_load(record.read_text())["cost"]["wall_seconds"])
             return found
 
         return once

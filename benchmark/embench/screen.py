@@ -197,7 +197,7 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
             low, high = (_format_item(key, end) for end in description[f"{key}_range"])
             note = description[f"{key}_note"]
             yield PlanPart("text", f"{name}: {low} to {high}, median {_format_item(key, item)} ({note})")
-        elif not key.startswith("smallest_difference") and (item or key != "assumed"):
+        elif not key.startswith("smallest_difference") and (item or key not in ("assumed", "departs")):
             yield PlanPart("text", f"{name}: {_format_item(key, item)}")
 
 
@@ -265,6 +265,8 @@ _WORDS = {
     "calibration_split": "given and scored",
     "inputs": "inputs of encoders: seconds, rate, channels x samples",
     "assumed": "settings that the papers leave open",
+    "departs": "settings that differ from the papers",
+    "query": "query modality",
     "flops": "FLOPs of one prediction",
     "expected_s": "expected time",
     "nuisances_s": "confound analysis, fitted once for this dataset",

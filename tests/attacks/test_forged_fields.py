@@ -40,10 +40,10 @@ def looks(test_evaluations: Any = 3, tried: Any = 2, dev_evaluations: Any = 0) -
 
 
 NUMBERS: dict[str, tuple[Change, str]] = {
-    "time that is no number": (cost(wall_s=float("nan")), "cost.wall_s"),
-    "time below zero": (cost(wall_s=-5.0), "cost.wall_s"),
-    "time without end": (cost(wall_s=float("inf")), "cost.wall_s"),
-    "time of ages": (cost(wall_s=1e30), "cost.wall_s"),
+    "time that is no number": (cost(wall_seconds=float("nan")), "cost.wall_seconds"),
+    "time below zero": (cost(wall_seconds=-5.0), "cost.wall_seconds"),
+    "time without end": (cost(wall_seconds=float("inf")), "cost.wall_seconds"),
+    "time of ages": (cost(wall_seconds=1e30), "cost.wall_seconds"),
     "parameters of 400 digits": (cost(parameters=LONG), "cost.parameters"),
     "parameters below zero": (cost(parameters=-1), "cost.parameters"),
     "operations of 400 digits": (cost(flops=LONG), "cost.flops"),

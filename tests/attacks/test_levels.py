@@ -186,7 +186,7 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
         "an audit by hand, without findings": Forgery(s.audit_by_hand, NOTHING),
         "an attestation by nobody": Forgery(s.afterwards(s.attested), NOTHING),
         "a single look, by a ledger that nobody has": Forgery(s.another_ledger, NOTHING),
-        "the time it took": Forgery(s.of_run(lambda run: run["cost"].update(wall_s=0.1)), NOTHING),
+        "the time it took": Forgery(s.of_run(lambda run: run["cost"].update(wall_seconds=0.1)), NOTHING),
     },
 }  # fmt: skip
 """Kind, as docs/why/forgeries.md has it -> name -> forgery."""

@@ -22,14 +22,14 @@ from ..leaderboard.test_verify import honest, published
 __all__ = ["honest", "place", "published"]
 
 
-def spot_check(entry: Path, nonce: str, **more: Any) -> Path:
+def spot_check(entry: Path, value: str, **more: Any) -> Path:
     """The file that somebody writes who ran the folds of a nonce."""
     run = read_manifest(entry)
     digest = hash_entry(entry, run)
     content = {
         "version": 1, "protocol": run.protocol.name, "entry": run.id, "digest": digest, "level": "spot_checked",
-        "by": "Somebody Else", "on": "2026-12-24", "versions": {}, "nonce": nonce,
-        "stages": pick_stages(digest, nonce, 2, list_test_stages(entry, run)), **more,
+        "by": "Somebody Else", "on": "2026-12-24", "versions": {}, "nonce": value,
+        "stages": pick_stages(digest, value, 2, list_test_stages(entry, run)), **more,
     }  # fmt: skip
     path = entry.parents[1] / "attestations" / name_attestation(run.protocol.name, run.id, "Somebody Else")
     path.parent.mkdir(exist_ok=True)
@@ -73,8 +73,8 @@ def drawn(entry: Path, nonces: Nonces) -> Path:
     """The spot check of the folds that follow from the nonce of an entry."""
     found = nonces.revealed[-1]
     run, when = read_manifest(entry), found.revealed.isoformat()
-    more = {"version": 2, "source": "nonces.json", "revealed": when, "total": len(list_test_stages(entry, run))}
-    return spot_check(entry, found.nonce, **more)
+    nonce = {"value": found.nonce, "source": "nonces.json", "time": when}
+    return spot_check(entry, found.nonce, version=2, nonce=nonce, total=len(list_test_stages(entry, run)))
 
 
 @pytest.fixture
@@ -108,11 +108,15 @@ def test_a_nonce_that_is_older_than_the_entry_is_refused(published: Path, secret
     assert evidence(published) == "refused"
 
 
-@pytest.mark.parametrize("more", [{"revealed": "2026-12-01T00:00:00Z"}, {"total": 500}, {"stages": [[0, 0], [0, 1]]}])
+@pytest.mark.parametrize(
+    "more", [{"nonce": {"time": "2026-12-01T00:00:00Z"}}, {"total": 500}, {"stages": [[0, 0], [0, 1]]}]
+)
 def test_what_does_not_follow_from_the_nonce_is_refused(published: Path, secret: str, more: Any) -> None:
     reveal_nonce(published.parents[2], [digest_of(published)], secret)
     path = drawn(published, nonces_of(published))
     content = json.loads(path.read_text())
+    if "nonce" in more:
+        more = {"nonce": content["nonce"] | more["nonce"]}
     different = {name: value for name, value in more.items() if content[name] != value}
     path.write_text(json.dumps({**content, **different}))
     assert evidence(published) == ("refused" if different else "spot_checked")

@@ -86,7 +86,7 @@ def test_both_protocols_and_targets_are_compared_as_the_runs_own_scores_say(brin
         assert row["metric"] == ("accuracy" if row["leg"] == "paper" else "auroc_within")
         assert row["difference"]["low"] <= row["difference"]["mean"] <= row["difference"]["high"]
         assert row["corrected"] >= row["p"]
-        assert row["cost"] == {"a": a.run["cost"]["wall_s"], "b": b.run["cost"]["wall_s"]}
+        assert row["cost"] == {"a": a.run["cost"]["wall_seconds"], "b": b.run["cost"]["wall_seconds"]}
         assert row["seeds"] == 1
         assert row["verdict"] == direction_verdict(
             row["difference"]["low"], row["difference"]["high"], row["corrected"], seeds=1, allowance=False

@@ -103,6 +103,6 @@ def a_result(scores=SCORES, *, id_="r", synthetic=True):
         },
         "recipe": {"settings": []},
         "config": {"label_subjects": None, "drop": []},
-        "cost": {"wall_s": 90.0, "parameters": 1000},
+        "cost": {"wall_seconds": 90.0, "parameters": 1000},
     }
     return Result(id_, Path("runs/amigos/r"), manifest, Scores(scores))

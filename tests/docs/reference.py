@@ -13,7 +13,7 @@ import embench
 from bench.markdown import insert
 
 from ..attacks import page as attacks
-from . import combinations, commands, features, glossary, names
+from . import combinations, commands, features, glossary, names, records
 from .names import first_sentence
 from .pages import ROOT
 
@@ -51,6 +51,7 @@ MADE = {
     commands.ERRORS: commands.exit_codes,
     commands.SETTINGS: commands.settings,
     glossary.PAGE: glossary.terms,
+    records.PAGE: records.fields,
     attacks.PAGE: attacks.forgeries,
 }
 """Page -> what is made on it."""

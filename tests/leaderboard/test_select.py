@@ -41,7 +41,7 @@ def some_boards(tmp_path: Path) -> Path:
     }
     put(tmp_path, "late-aaaaaaaaaa", 0.61)
     put(tmp_path, "svm-bbbbbbbbbb", 0.64, effect=0.07, **svm)
-    slow = {"wall_s": 9000.0, "parameters": 10, "flops": None, "device": "cpu", "peak_memory_mb": None}
+    slow = {"wall_seconds": 9000.0, "parameters": 10, "flops": None, "device": "cpu", "peak_memory_mb": None}
     put(tmp_path, "svm-cccccccccc", 0.58, cost=slow, subjects=23, **svm)
     put(tmp_path, "late-dddddddddd", 0.99, leaks=True)
     return tmp_path

@@ -178,7 +178,7 @@ def test_a_dry_run_expects_what_is_left_and_estimators_what_others_took(bench):
     bench.run(**options)
     assert before.describe()["expected_s"] == 0  # all is done
     stages = list(before.graph.stages.values())
-    took = {stage.id: Folder(bench.runs / "stages", stage.id).result()["wall_s"] for stage in stages}
+    took = {stage.id: Folder(bench.runs / "stages", stage.id).result()["wall_seconds"] for stage in stages}
     gone, others = [kinds(before, "estimator"), kinds(before, "predict")], 0.0
     gone = {id_ for of_kind in gone for id_ in sorted(of_kind)[:1]}
     for id_ in gone:

@@ -9,7 +9,7 @@ import pytest
 from embench.records.wording import COST_COLUMNS, NOT_MEASURED, format_cost
 
 MEASURED = {
-    "wall_s": 5000.0, "parameters": 15_521, "flops": 4_488_256, "device": "cuda", "peak_memory_mb": 2150.4,
+    "wall_seconds": 5000.0, "parameters": 15_521, "flops": 4_488_256, "device": "cuda", "peak_memory_mb": 2150.4,
     "energy_j": 90_000.0,
 }  # fmt: skip
 
@@ -21,14 +21,14 @@ def test_a_measured_cost() -> None:
 
 
 def test_the_time_of_processors_is_said_where_it_was_measured() -> None:
-    cells = format_cost({**MEASURED, "cpu_s": 9000.0, "gpu_s": 0.0, "processor": "AMD EPYC 7R13"})
+    cells = format_cost({**MEASURED, "cpu_seconds": 9000.0, "gpu_seconds": 0.0, "processor": "AMD EPYC 7R13"})
     assert cells == format_cost(MEASURED) | {"CPU time": "2.5 h", "processor": "AMD EPYC 7R13"}
-    assert format_cost({**MEASURED, "gpu_s": 120.0})["GPU time"] == "2 min"
+    assert format_cost({**MEASURED, "gpu_seconds": 120.0})["GPU time"] == "2 min"
 
 
 @pytest.mark.parametrize(
     ("field", "column"),
-    [("wall_s", "time"), ("parameters", "parameters"), ("flops", "FLOPs"), ("peak_memory_mb", "memory"),
+    [("wall_seconds", "time"), ("parameters", "parameters"), ("flops", "FLOPs"), ("peak_memory_mb", "memory"),
      ("energy_j", "energy")],
 )  # fmt: skip
 def test_what_was_not_measured_is_said(field: str, column: str) -> None:
@@ -44,7 +44,7 @@ def test_what_was_not_measured_is_said(field: str, column: str) -> None:
         ({"flops": 2.5e12}, "FLOPs", "2.5 T"),
         ({"flops": 5e15}, "FLOPs", "5e+03 T"),
         ({"peak_memory_mb": 764.4}, "memory", "764 MB"),
-        ({"wall_s": 12.0}, "time", "12 s"),
+        ({"wall_seconds": 12.0}, "time", "12 s"),
         ({"energy_j": 0.0}, "energy", "0 Wh"),
     ],
 )

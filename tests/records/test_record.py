@@ -37,7 +37,7 @@ RUN: dict[str, Any] = {
     "target_access": "unlabelled",
     "pretraining_overlap": "none",
     "dev": False,
-    "cost": {"wall_s": 75.0, "parameters": 1200, "flops": None, "device": "cpu", "peak_memory_mb": None},
+    "cost": {"wall_seconds": 75.0, "parameters": 1200, "flops": None, "device": "cpu", "peak_memory_mb": None},
     "test_evaluations": 1,
     "methods_evaluated": 1,
     "versions": {"torch": "2.13.0"},

@@ -40,7 +40,7 @@ def kept(shared, tmp_path_factory):
             "scored",
             (
                 "trained_on weights measurement_units calibration_data calibration_split sites videos initial_weights "
-                "conformance dropped"
+                "conformance dropped normalisation"
             ),
         ),
     ],
@@ -52,15 +52,17 @@ def test_every_field_is_written_but_those_that_this_kind_of_record_has_not(kept,
     assert set(content) == set(Manifest.model_fields) - set(absent.split()) - elsewhere - made_here
     for name, part in Manifest.model_validate(content):
         if hasattr(part, "content"):
-            others = {"run": {"submission"}, "scored": {"joins", "inputs"}}[way]
+            others = {"run": {"submission"}, "scored": {"joins", "inputs", "query"}}[way]
             if name == "dataset":
                 others = {"modalities"}  # none that a package adds
             if name == "card":
                 others = {"steps"}  # of version 3
             if name == "cohort":
                 others = set() if way == "run" else {"repaired"}  # nobody knows what a submission reads
+            if name == "recipe":
+                others = set() if way == "run" else {"departs"}
             if name == "cost":
-                others = set() if way == "run" else {"cpu_s", "gpu_s", "processor"}
+                others = set() if way == "run" else {"cpu_seconds", "gpu_seconds", "processor", "gpu", "energy_j"}
             assert set(content[name]) == set(type(part).model_fields) - others, name
 
 
@@ -68,6 +70,24 @@ def test_a_run_says_what_its_encoders_give_and_what_joins_it_though_no_catalogue
     method = Manifest.model_validate(kept["run"]).method
     assert (method.joins, method.inputs) == ("estimator", "features")
     assert method_kind(method) == "features"
+
+
+def test_a_run_says_what_standardises_its_signals_and_that_no_plugin_has_a_paper(kept):
+    for way, normalisation in (("run", {"ecg": "subject"}), ("scored", None)):
+        run = Manifest.model_validate(kept[way])
+        assert (run.normalisation, run.recipe.departs, run.method.query) == (normalisation, None, None)
+    assert (kept["run"]["recipe"]["departs"], kept["run"]["recipe"]["assumed"]) == (None, [])
+
+
+@pytest.mark.slow
+def test_the_order_in_which_modalities_are_typed_changes_no_run_with_queries(shared):
+    more = {"fusion": "cross_attn", "recipe": "quick", "seeds": "0", "targets": "arousal"}
+    runs = [shared.run("Pool", modalities=typed, **more) for typed in ("eda,ecg", "ecg,eda")]
+    assert runs[0].id == runs[1].id
+    run = Manifest.model_validate(record.read_record(runs[0].folder).run)
+    assert (run.method.query, run.method.modalities) == ("ecg", ["ecg", "eda"])
+    assert {"fusion.build.layers", "fusion.epochs"} <= {each.field for each in run.recipe.departs}
+    assert (run.cost.gpu, run.cost.gpu_seconds) == (None, None)
 
 
 def test_a_run_says_how_many_units_rest_on_lost_samples(kept, shared):

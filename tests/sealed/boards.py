@@ -230,8 +230,8 @@ def _run(layout: Layout, name: str, public: str) -> dict[str, Any]:
         "targets": [TARGET.name],
         "seeds": list(SEEDS), "cohort": {"subjects": len(layout.groups), "left_out": [], "design": layout.design},
         "target_access": "unlabelled", "pretraining_overlap": "none", "dev": False,
-        "cost": {"wall_s": 1, "parameters": 1, "flops": 1, "device": "cpu", "peak_memory_mb": 1}, "test_evaluations": 1,
-        "methods_evaluated": 1, "versions": {}, "device": "cpu", "config": {},
+        "cost": {"wall_seconds": 1, "parameters": 1, "flops": 1, "device": "cpu", "peak_memory_mb": 1},
+        "test_evaluations": 1, "methods_evaluated": 1, "versions": {}, "device": "cpu", "config": {},
     }  # fmt: skip
 
 

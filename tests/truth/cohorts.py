@@ -181,7 +181,7 @@ def recorded(
         "target_access": "none",
         "pretraining_overlap": "none",
         "dev": False,
-        "cost": {"wall_s": None, "parameters": None, "flops": None, "device": "cpu", "peak_memory_mb": None},
+        "cost": {"wall_seconds": None, "parameters": None, "flops": None, "device": "cpu", "peak_memory_mb": None},
         "test_evaluations": {TARGET.name: tried},
         "methods_evaluated": {TARGET.name: tried},
         "versions": {},

@@ -545,7 +545,7 @@ def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
         "recipe": a.run["recipe"]["preset"],
         "synthetic": a.run["dataset"]["synthetic"] is not None,
         "runs": {side: str(result.folder) for side, result in results.items()},
-        "cost": {"a": a.run["cost"]["wall_s"], "b": b.run["cost"]["wall_s"]},
+        "cost": {"a": a.run["cost"]["wall_seconds"], "b": b.run["cost"]["wall_seconds"]},
     }
     for target in a.run["targets"]:
         try:

@@ -55,6 +55,11 @@ def gpu_in_use(device: str) -> int | None:
     return torch.cuda.current_device() if device == "cuda" else None
 
 
+def gpu_name(device: str) -> str | None:
+    """Return the name of the GPU that stages on this device use, such as `NVIDIA H200` or `mps`; None for a CPU."""
+    return torch.cuda.get_device_name() if device == "cuda" else None if device == "cpu" else device
+
+
 def use_gpu(number: int | None) -> None:
     """Make `cuda` mean the GPU of this number in this process; None changes nothing."""
     if number is not None:

@@ -336,7 +336,7 @@ class Folder:
     def seconds(self) -> float | None:
         """Return the seconds that a finished stage took; None if its `result.json` was changed."""
         try:
-            return float(self.result().get("wall_s", 0.0))
+            return float(self.result().get("wall_seconds", 0.0))
         except DamagedError:
             return None
 

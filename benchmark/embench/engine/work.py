@@ -101,9 +101,10 @@ def _run_locked(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, A
     began, computed, used = time.monotonic(), _cpu_s(), machine.energy_j(device)
     with limited_threads(threads), _hearing_interrupts():
         result = _RUNNERS[stage.kind](stage, folder, root)
-    result |= {"wall_s": time.monotonic() - began, "cpu_s": _cpu_s() - computed}
-    result["gpu_s"] = 0.0 if device == "cpu" else result["wall_s"]
-    result |= {"processor": processor_name(), "peak_memory_mb": machine.peak_memory_mb(device)}
+    result |= {"wall_seconds": time.monotonic() - began, "cpu_seconds": _cpu_s() - computed}
+    gpu = machine.gpu_name(device)
+    result |= {"gpu_seconds": result["wall_seconds"] if gpu else None, "processor": processor_name(), "gpu": gpu}
+    result["peak_memory_mb"] = machine.peak_memory_mb(device)
     result["energy_j"] = None if used is None else (machine.energy_j(device) or used) - used
     folder.finish(result)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -55,6 +55,11 @@ class Fusion(Personalised, ABC):
         """Return a module `({m: Tokens}, {m: present (B,) bool}) -> Output` whose read-out is named `.head`.
 
         Rows without a modality hold zeros and an empty mask; `embench.nn.FillAbsent` puts a learned token there."""
+
+    def query_modality(self, modalities: Iterable[str]) -> str | None:
+        """Return the modality that provides the queries of attention, whatever the order of `modalities`; None for a
+        fusion without queries. With a query, `build` gets this modality first, then the others by name."""
+        return None
 
 
 class MixesTokens(Protocol):

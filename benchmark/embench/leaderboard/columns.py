@@ -384,7 +384,7 @@ def _format_evaluations(row: Row) -> str:
 
 def _make_cost_column(name: str, title: str, about: str) -> Column:
     """Make the column of a field of `CostPart`; `title` is also its name in `format_cost`."""
-    recorded = {"time_s": "wall_s", "memory_mb": "peak_memory_mb"}.get(name, name)
+    recorded = {"time_s": "wall_seconds", "memory_mb": "peak_memory_mb"}.get(name, name)
 
     def text(row: Row) -> str:
         return format_cost(row.cost.content())[title] if row.cost else ""

@@ -111,43 +111,55 @@ VERSION_2_SINCE = dt.date(2026, 11, 30)
 OWN_NONCE = "its folds follow from a nonce that its checker chose"
 
 
-class Attestation(BaseModel):
-    """A record of the checks of an entry by the person `by`, and of their data and tolerances.
-
-    Args:
-        digest: see `hash_entry`.
-        stages: the (seed, fold) pairs that were run again, of `total` pairs; None where all or none were. The digest
-            and the `nonce` determine them.
-        source: where the nonce was drawn; `revealed`: when it was published. In version 1, the checker chose the nonce.
-        tolerances, greatest: the allowed and the largest differences.
-        files: digest of the raw files and label rules (see `Source.files_digest`); None without data. `compared`: the
-            checks that used them.
-    """
+class Nonce(BaseModel):
+    """The text that, with the entry's digest, decides which folds a spot check runs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1, 2] = 2
-    protocol: Word
-    entry: Word
-    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    level: Literal["verified", "spot_checked", "reproduced"]
-    by: PersonName
-    on: dt.date
-    versions: dict[Word, Line]
-    device: Line | None = None
-    nonce: Line | None = None
-    source: Line | None = None
-    revealed: dt.datetime | None = None
-    stages: Annotated[list[PickedFold], Field(min_length=1)] | None = None
-    total: int | None = None
-    tolerances: dict[Word, FiniteFloat] = {}
-    greatest: dict[Word, FiniteFloat] = {}
-    files: Word | None = None
-    compared: list[Word] = []
+    value: Line = Field(description="The nonce itself.")
+    source: Line | None = Field(default=None, description="File that revealed it; null where its checker chose it.")
+    time: dt.datetime | None = Field(default=None, description="Time at which it was revealed, in UTC.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, content: Any) -> Any:
+        return {"value": content} if isinstance(content, str) else content
+
+
+class Attestation(BaseModel):
+    """A record of the checks of an entry by another person, with the data and the tolerances of these checks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1, 2] = Field(
+        default=2, description="Version of the format; in version 1 the checker chose the nonce."
+    )
+    protocol: Word = Field(description="Protocol of the entry.")
+    entry: Word = Field(description="Id of the entry.")
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="SHA-256 of the entry's own and shared files; it shows whether the entry changed since."
+    )
+    level: Literal["verified", "spot_checked", "reproduced"] = Field(description="What was checked.")
+    by: PersonName = Field(description="Name of the checker.")
+    on: dt.date = Field(description="Day of the check.")
+    versions: dict[Word, Line] = Field(description="Versions of embench and of libraries on that machine.")
+    device: Line | None = Field(default=None, description="Device of the repeated stages.")
+    nonce: Nonce | None = Field(default=None, description="Nonce of a spot check.")
+    stages: Annotated[list[PickedFold], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Pairs of seed and fold that a spot check ran again; they follow from digest and nonce.",
+    )
+    total: int | None = Field(default=None, description="Number of such pairs in the entry.")
+    tolerances: dict[Word, FiniteFloat] = Field(
+        default={}, description="Largest allowed difference, by kind of number."
+    )
+    greatest: dict[Word, FiniteFloat] = Field(default={}, description="Largest difference that was found.")
+    files: Word | None = Field(default=None, description="Digest of the raw files and label rules; null without data.")
+    compared: list[Word] = Field(default=[], description="Checks that read the data.")
 
     @model_validator(mode="after")
     def _fits_its_level(self) -> Self:
-        drawn = [self.source, self.revealed, self.total] if self.version > 1 else []
+        drawn = [self.nonce and self.nonce.source, self.nonce and self.nonce.time, self.total] * (self.version > 1)
         if {each is not None for each in (self.nonce, self.stages, *drawn)} != {self.level == "spot_checked"}:
             raise ValueError("a spot check has a nonce, its source and the stages that follow, and nothing else has")
         if self.version == 1 and self.on >= VERSION_2_SINCE:
@@ -177,10 +189,10 @@ def read_attestations(folder: Path, run: Manifest) -> list[FoundAttestation]:
         if path.name != name:
             raise CheckFailed("an attestation is not what its file name says", where=str(path), expected=name)
         stale = "" if attestation.digest == hash_entry(folder, run) else "the entry has changed since"
-        if not stale and attestation.stages is not None:
+        if not stale and attestation.stages is not None and (nonce := attestation.nonce):
             every = list_test_stages(folder, run)
-            expected = pick_stages(attestation.digest, str(attestation.nonce), len(attestation.stages), every)
-            drawn = attestation.nonce, attestation.revealed, attestation.total
+            expected = pick_stages(attestation.digest, nonce.value, len(attestation.stages), every)
+            drawn = nonce.value, nonce.time, attestation.total
             if attestation.version == 1:
                 stale = OWN_NONCE
             elif drawn != (*_find_nonce(folder, attestation.digest), len(every)):
@@ -627,6 +639,17 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
         )
 
 
+class SummandsPart(BaseModel):
+    """The content of `summands.json` for each target: contributions of groups of subjects to the primary metric."""
+
+    fits: str = Field(description="Digest that is equal for methods that predicted the same units in the same folds.")
+    contributions: list[float] = Field(description="Contribution of each group; they add up to the score.")
+    by_seed: list[list[float | None]] = Field(description="Contribution of each group in each seed, null if undefined.")
+    trained: list[list[str]] = Field(
+        description="For each seed and group a text of `0` and `1`: the groups on which its model was trained."
+    )
+
+
 def read_summands(folder: Path) -> Any:
     """Read an entry's file of contributions; empty where there is none. Raises DataError where it is damaged."""
     path = folder / SUMMANDS_FILE
@@ -641,7 +664,8 @@ def load_summands(folder: Path) -> dict[str, Summands]:
     """Return target -> contributions of groups of subjects to the primary metric. Raises DataError where it is
     damaged."""
     try:
-        return {target: Summands.of_json(content) for target, content in read_summands(folder).items()}
+        found = {target: SummandsPart.model_validate(kept) for target, kept in read_summands(folder).items()}
+        return {target: Summands.of_json(kept.model_dump()) for target, kept in found.items()}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise _damaged(folder / SUMMANDS_FILE) from error
 

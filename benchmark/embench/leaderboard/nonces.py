@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from embench.errors import CheckFailed, UsageError
 from embench.files import parse_json, read_text, saving, write_text
@@ -32,9 +32,9 @@ class Reveal(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    nonce: _Hex
-    revealed: dt.datetime
-    entries: list[_Hex]
+    nonce: _Hex = Field(description="The nonce.")
+    revealed: dt.datetime = Field(description="Time at which it was revealed, in UTC.")
+    entries: list[_Hex] = Field(description="Digests of the entries that it is for.")
 
 
 class Nonces(BaseModel):
@@ -42,8 +42,8 @@ class Nonces(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    commitment: _Hex
-    revealed: list[Reveal] = []
+    commitment: _Hex = Field(description="End of the hash chain, to which the maintainers committed.")
+    revealed: list[Reveal] = Field(default=[], description="Revealed nonces, oldest first.")
 
     @property
     def last(self) -> str:

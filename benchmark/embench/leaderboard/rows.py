@@ -351,7 +351,7 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
         differences=tuple(describe_differences(run)),
         method_kind=method_kind(run.method),
         recipe=run.recipe.preset,
-        assumed=tuple(run.recipe.assumed),
+        assumed=tuple(run.recipe.assumed or ()),
         target_access=format_access(run.target_access),
         pretraining_overlap=run.pretraining_overlap,
         measurement_units="; ".join(_describe_kept_units(run)),

@@ -283,7 +283,7 @@ def check_adaptation(method: Method, settings: Sequence[str]) -> None:
         raise UsageError("nothing reads `lora`", where=f"--set {low_rank[0]}", hint="leave it out")
 
 
-_TRAINING = frozenset(
+TRAINING_FIELDS = frozenset(
     ("optimiser", "lr", "betas", "momentum", "weight_decay", "schedule", "every", "factor", "warmup", "epochs", "batch")
 ).union(("clip", "selection", "patience", "class_weight", "loss", "targets"))
 """Fields of a recipe that decide how a stage is trained."""
@@ -296,7 +296,7 @@ def check_trained_by(method: Method, settings: Sequence[str]) -> None:
     for setting in settings if method.joins == "tokens" else ():
         path = setting.partition("=")[0]
         part, _, field = path.strip().rpartition(".")
-        if part.partition("[")[0] == "encoder" and field in _TRAINING and f"fusion.{field}" not in paths:
+        if part.partition("[")[0] == "encoder" and field in TRAINING_FIELDS and f"fusion.{field}" not in paths:
             raise UsageError(
                 f"fusion {method.fusion.short} is trained end to end with its encoders, so `{path.strip()}` changes "
                 "nothing",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,20 @@ from embench.files import sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
-from embench.interfaces.recipe import PRESETS
+from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import parse_modality
-from embench.planning.compatibility import check_adaptation, check_inputs, check_parts, check_trained_by
+from embench.interfaces.units import View
+from embench.planning.compatibility import (
+    TRAINING_FIELDS,
+    check_adaptation,
+    check_inputs,
+    check_parts,
+    check_trained_by,
+)
 from embench.planning.hub import find_assets
 from embench.planning.parts import Method, Pretraining, apply_settings
 from embench.planning.request import Request, assign
+from embench.protocols import Protocol, load_protocol, protocol_names
 from embench.store import decoder_versions
 from embench.system import installed_version
 from embench.vocabulary import did_you_mean
@@ -86,6 +94,8 @@ def resolve_names(request: Request, card: Card, available: Sequence[str], device
     check_inputs(method, card)
     check_adaptation(method, request.settings)
     check_trained_by(method, request.settings)
+    if method.query and modalities != (ordered := (method.query, *sorted(set(modalities) - {method.query}))):
+        return resolve_names(replace(request, modalities=",".join(ordered)), card, available, device)
     return method
 
 
@@ -233,3 +243,93 @@ def replace_paths(text: str, data_root: Path | None) -> str:
         for name in split_datasets(source)
     ]
     return text.removesuffix(source) + "+".join(names)
+
+
+# What the papers of a method leave open, and where a run departs from them.
+
+_OF_PAPERS = ("unit", "preprocess", "rate_hz", "normalise", "split", "validation")
+"""Rules that are compared with those of the protocol named after a paper."""
+
+
+def assumed_fields(method: Method) -> list[str]:
+    """Return every setting that the papers leave open, as `part.field`, whatever the recipe."""
+    fields = (
+        (name, field)
+        for name, part in method.parts()
+        if (recipe := _paper_recipe(name, part))
+        for field in recipe.assumed
+        if field.partition(".")[0] not in _unused(method, name)
+    )
+    return [f"{name}.{field}" for name, field in _merged(method, fields)]
+
+
+def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[str, Any]] | None:
+    """Return `field`, `source`, `paper` and `used` of each setting in which a method differs from its papers; None if
+    none of its plugins has a paper.
+
+    Args:
+        dataset: name on the dataset card, for which recipes may have values of their own.
+    """
+    sources: dict[str, None] = {}
+    found: list[tuple[str, dict[str, Any]]] = []
+    for name, part in method.parts():
+        source, recipe = registry.find(name.partition("[")[0], part.name).paper, _paper_recipe(name, part)
+        if source is None or recipe is None:
+            continue
+        sources[source] = None
+        differ = _differences(source, vars(recipe.on(dataset)), vars(part.recipe), recipe.assumed)
+        unused = _unused(method, name)
+        found += [(name, item) for item in differ if item["field"].partition(".")[0] not in unused]
+    listed = [{**item, "field": f"{name}.{item['field']}"} for name, item in _merged(method, found)]
+    for source in [each for each in sources if each in protocol_names()]:
+        paper, used = (each.content() for each in (load_protocol(source), protocol))
+        rules = [{f"protocol.{name}": each.get(name) for name in _OF_PAPERS} for each in (paper, used)]
+        listed += _differences(source, rules[0], rules[1])
+    return listed if sources else None
+
+
+def _differences(
+    source: str, paper: Mapping[str, Any], used: Mapping[str, Any], left_open: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
+    paper, used = dict(_find_flat("", paper)), dict(_find_flat("", used))
+    for field in dict.fromkeys([*paper, *used]):
+        stated, ours = paper.get(field), used.get(field)
+        if stated != ours:
+            stated = None if field in left_open else stated
+            yield {"field": field, "source": source, "paper": stated, "used": ours}
+
+
+def _merged(method: Method, found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield (part, value); equal values of all encoders once, with the part `encoder`, as in `--set`."""
+    grouped: dict[str, tuple[Any, list[str]]] = {}
+    for name, value in found:
+        grouped.setdefault(f"{name.partition('[')[0]} {value}", (value, []))[1].append(name)
+    for value, names in grouped.values():
+        of_all = names[0].startswith("encoder") and len(names) == len(method.encoders)
+        yield from ((name, value) for name in (["encoder"] if of_all else names))
+
+
+def _paper_recipe(name: str, part: Part) -> Recipe | None:
+    """Return the recipe `paper` of a plugin; None if it has none."""
+    recipe: Recipe | None = registry.load(name.partition("[")[0], part.name).recipes.get("paper")
+    return recipe
+
+
+def _unused(method: Method, name: str) -> frozenset[str]:
+    """Return the fields of a part's recipe that have no effect in this method, or are no settings."""
+    never = frozenset({"assumed", "datasets"})
+    if not name.startswith("encoder") or method.joins not in ("tokens", "estimator"):
+        return never
+    if method.joins == "tokens":
+        return never | TRAINING_FIELDS
+    return never | TRAINING_FIELDS | {"build", "adapt"} if method.inputs == "features" else never
+
+
+def _find_flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the path of each plain value, with dots between levels, such as `view.length_s`."""
+    value = asdict(value) if isinstance(value, View) else value
+    if not isinstance(value, Mapping):
+        yield path, list(value) if isinstance(value, tuple) else value
+        return
+    for key, each in value.items():
+        yield from _find_flat(f"{path}.{key}".lstrip("."), each)

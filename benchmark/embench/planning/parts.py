@@ -94,6 +94,16 @@ class Method:
         """Other units of a test session that influence a prediction."""
         return find_time_context(part.recipe.view for part in (*self.encoders.values(), self.fusion))
 
+    @property
+    def query(self) -> str | None:
+        """Modality that provides the queries of attention; None for a fusion without queries."""
+        if self.joins == "estimator":
+            return None
+        query: str | None = registry.load("fusion", self.fusion.name)(self.fusion.recipe).query_modality(
+            self.modalities
+        )
+        return query
+
     def find_trained_modalities(self, step: Pretraining) -> list[str]:
         """Return the modalities whose encoders a step trains."""
         return [step.modality] if step.modality else list(self.modalities)

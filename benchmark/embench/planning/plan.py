@@ -37,7 +37,14 @@ from embench.nn import Model
 from embench.planning import weights
 from embench.planning.compatibility import check_views, list_inputs
 from embench.planning.graph import Builder, Graph, Setting, locate_data, stage_folder
-from embench.planning.method import pin_assets, replace_paths, resolve_method, resolve_names
+from embench.planning.method import (
+    assumed_fields,
+    departures,
+    pin_assets,
+    replace_paths,
+    resolve_method,
+    resolve_names,
+)
 from embench.planning.parts import (
     FUSION,
     Method,
@@ -435,6 +442,11 @@ class Plan:
         return max(found, key=get_args(Overlap).index)
 
     @property
+    def departs(self) -> list[dict[str, Any]] | None:
+        """Settings in which the run differs from the papers of its plugins, see `departures`."""
+        return departures(self.method, self.test.card.name, self.protocol)
+
+    @property
     def id(self) -> str:
         """Id of the run: encoders, fusion, and 10 hex digits of the configuration and its prediction stages."""
         names = "_".join(dict.fromkeys(part.short for part in self.method.encoders.values()))
@@ -499,6 +511,8 @@ class Plan:
             "method": self.method.title,
             "recipe": self.method.preset,
             "assumed": assumed_fields(self.method),
+            "departs": self.departs,
+            **({"query": self.method.query} if self.method.query else {}),
             "dataset": self.dataset,
             "synthetic": self.test.store.synthetic is not None,
             "subjects": len(self.test.subjects),
@@ -533,11 +547,6 @@ class Plan:
 def default_workers(devices: Collection[str]) -> int:
     """Return the default number of processes: one per core; one in all if a stage needs a GPU."""
     return cores() if set(devices) <= {"cpu"} else 1
-
-
-def assumed_fields(method: Method) -> list[str]:
-    """Return every recipe field that the papers leave open, as `part.field`."""
-    return [f"{name}.{field}" for name, part in method.parts() for field in part.recipe.assumed]
 
 
 @snapshot()

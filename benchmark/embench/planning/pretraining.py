@@ -18,9 +18,9 @@ from embench.errors import EmbenchError, UsageError
 from embench.files import digest, folder_mode
 from embench.interfaces.dataset import Card
 from embench.planning.graph import Setting, locate_data, make_external_stage, stage_folder
-from embench.planning.method import read_pretrainer, resolve_method, split_datasets
+from embench.planning.method import assumed_fields, read_pretrainer, resolve_method, split_datasets
 from embench.planning.parts import Method
-from embench.planning.plan import THREADS, assumed_fields, default_workers, resolve_rules
+from embench.planning.plan import THREADS, default_workers, resolve_rules
 from embench.planning.request import Request
 from embench.planning.weights import check_mixed, load_source, randomise_weights
 from embench.protocols import Protocol, load_protocol

@@ -78,9 +78,9 @@ class Search(_Part):
     """Trials of settings: the defaults, and `trials` - 1 settings drawn from a `space` (see `parse_space`). A search
     with more trials begins with the same trials as a shorter one."""
 
-    space: tuple[str, ...]
-    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 20
-    seed: Annotated[int, Field(ge=0)] = 0
+    space: tuple[str, ...] = Field(description="Settings to search, as `--search` takes them.")
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = Field(default=20, description="Number of trials.")
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Seed of the drawn settings.")
 
     @cached_property
     def settings(self) -> tuple[tuple[str, ...], ...]:
@@ -100,22 +100,17 @@ class Search(_Part):
 
 
 class Choice(_Part):
-    """The chosen trial of a seed, a fold and a target (comma-separated targets for one network with several).
+    """The chosen trial of a seed, a fold and a target (comma-separated targets for one network with several)."""
 
-    Args:
-        subjects: validation subjects of the fold, on which the trial was chosen.
-        score: name of the compared score; `scores`: its value in each trial, None if undefined. Entries of datasets
-            with withheld labels have no scores.
-        chosen: number of the trial, from 0.
-    """
-
-    seed: int
-    fold: int
-    target: str
-    subjects: tuple[str, ...]
-    score: str
-    scores: tuple[FiniteFloat | None, ...]
-    chosen: int
+    seed: int = Field(description="Seed.")
+    fold: int = Field(description="Fold.")
+    target: str = Field(description="Target, or targets with commas between.")
+    subjects: tuple[str, ...] = Field(description="Validation subjects of the fold, on which the trial was chosen.")
+    score: str = Field(description="Metric by which trials were compared.")
+    scores: tuple[FiniteFloat | None, ...] = Field(
+        description="Score of each trial, null if undefined; empty if labels are withheld."
+    )
+    chosen: int = Field(description="Number of the chosen trial, from 0.")
 
     @property
     def best(self) -> int:
@@ -127,9 +122,9 @@ class Choice(_Part):
 class Tuning(_Part):
     """A search and its choices. `of`: digest of the method and data (`hash_tuned_method`)."""
 
-    of: str
-    search: Search
-    choices: tuple[Choice, ...]
+    of: str = Field(description="Digest of the method and the data.")
+    search: Search = Field(description="The search.")
+    choices: tuple[Choice, ...] = Field(description="The chosen trials.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

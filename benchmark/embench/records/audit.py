@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, Field
+
 from embench.errors import CheckFailed, DataError
 from embench.files import SEAL, DamagedError, parse_json, read_sealed_json, read_text, saving, sealed_json, write_text
 from embench.reasons import Reason, plain_values, read_values
@@ -96,6 +98,27 @@ class Skipped:
     reasons: tuple[Reason, ...]
 
 
+class FindingPart(BaseModel):
+    """A finding, whose sentences follow from its id and evidence."""
+
+    check: str = Field(description="Check that found it.", examples=["time"])
+    severity: Severity = Field(description="How serious it is: `severe` if the scores do not measure what they claim.")
+    id: str = Field(description="Id of the finding.", examples=["miscalibrated"])
+    evidence: Mapping[str, Any] = Field(description="Values that its sentences show; empty if labels are withheld.")
+
+
+class AuditContent(BaseModel):
+    """The content of `audit.json`."""
+
+    version: int = Field(description="Version of the checks and of the file.")
+    run: str = Field(description="Id of the audited run.")
+    digests: dict[str, str] = Field(description="Digests of the audited parts of the record and of the audit's code.")
+    counts: dict[Severity, int] = Field(description="Severity -> number of findings.")
+    findings: list[FindingPart] = Field(description="Findings, severe ones first.")
+    measured: dict[str, dict[str, Any]] = Field(description="Check -> figures that it measured.")
+    skipped: dict[str, list[dict[str, Any]]] = Field(description="Check -> reasons why it could not run.")
+
+
 @dataclass(frozen=True)
 class Audit:
     """A complete audit. `run`: id. `checks`: check -> figures and findings. `skipped`: check -> why it could not run.
@@ -119,16 +142,16 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `audit.json`."""
-        content = {
-            "version": VERSION,
-            "run": self.run,
-            "digests": dict(self.digests),
-            "counts": self.severity_counts,
-            "findings": [{"check": name, **asdict(finding)} for name, finding in self.findings],
-            "measured": {name: dict(checked.figures) for name, checked in self.checks.items()},
-            "skipped": {name: [why.to_dict() for why in reasons] for name, reasons in self.skipped.items()},
-        }
-        plain: dict[str, Any] = json.loads(json.dumps(plain_values(content), default=float))
+        content = AuditContent(
+            version=VERSION,
+            run=self.run,
+            digests=dict(self.digests),
+            counts={severity: self.severity_counts[severity] for severity in SEVERITIES},
+            findings=[FindingPart(check=name, **asdict(finding)) for name, finding in self.findings],
+            measured={name: dict(checked.figures) for name, checked in self.checks.items()},
+            skipped={name: [why.to_dict() for why in reasons] for name, reasons in self.skipped.items()},
+        )
+        plain: dict[str, Any] = json.loads(json.dumps(plain_values(content.model_dump()), default=float))
         return plain
 
 

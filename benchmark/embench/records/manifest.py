@@ -139,6 +139,10 @@ Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
 Inputs = Literal["tokens", "hidden", "decisions", "features"]
 """Inputs of a fusion: tokens of encoders, hidden layers or decisions of unimodal networks, features of encoders."""
 
+Normalisation = Literal["none", "baseline", "subject", "recording", "calibration_data", "training_subjects"]
+"""Data whose mean and SD standardise signals or features: none; the subject's declared rest, or all its recordings;
+each recording; the subject's calibration data; the training subjects."""
+
 Word = Annotated[str, StringConstraints(pattern=r"^[\w][\w.+-]*$", max_length=200)]
 """A name without spaces: of a run, a protocol, a target, a recipe."""
 _INPUT = r"\w[\w.-]*(\[[\w-]+\])?"
@@ -220,38 +224,52 @@ def _to_plain(value: Any) -> Any:
 class AddedModalityPart(_Part):
     """A modality that a package defines; see `embench.registry.ModalityDefinition`."""
 
-    package: Line
-    version: Line
-    unit: Line | None = None
-    limits: list[Number] | None = None
-    rate_hz: Number | None = None
-    linear: bool = False
-    filter: dict[Word, Number] = {}
-    read_as: Word | None = None
+    package: Line = Field(description="Package that defines the modality.")
+    version: Line = Field(description="Version of the package.")
+    unit: Line | None = Field(default=None, description="Measurement unit that dataset cards must use; null for any.")
+    limits: list[Number] | None = Field(
+        default=None, description="Least and greatest possible value of a sensor, in `unit`."
+    )
+    rate_hz: Number | None = Field(
+        default=None, description="Rate after resampling in Hz; null for the protocol's rate."
+    )
+    linear: bool = Field(
+        default=False, description="Whether it is a derived series, which is interpolated and not filtered."
+    )
+    filter: dict[Word, Number] = Field(default={}, description="Filter: `high`, `low` (edges in Hz), `order`, `notch`.")
+    read_as: Word | None = Field(
+        default=None, description="Bundled modality as which encoders read it.", examples=["eda"]
+    )
 
 
 class DatasetPart(_Part):
-    """A dataset. `fingerprint`: digest of the prepared data; `files`: digest of the raw files and the label rules, None
-    if not recorded. `synthetic`: what the generator wrote about synthetic data; None for real data. `modalities`:
-    definitions of modalities that packages add."""
+    """The dataset that was scored."""
 
-    name: PluginName
-    fingerprint: Word
-    files: Word | None = None
-    synthetic: dict[str, Any] | None
-    verified_on_real: str | dict[str, Any] = "never"
-    modalities: dict[Word, AddedModalityPart] = {}
+    name: PluginName = Field(description="Full name of the dataset.", examples=["embench_plugins/amigos"])
+    fingerprint: Word = Field(description="Digest of the prepared data.")
+    files: Word | None = Field(
+        default=None, description="Digest of the raw files and of the dataset card's label rules."
+    )
+    synthetic: dict[str, Any] | None = Field(description="Settings of the generator; null for data of real subjects.")
+    verified_on_real: str | dict[str, Any] = Field(
+        default="never", description="Who tested the reader on the real files, and when; `never` if nobody did."
+    )
+    modalities: dict[Word, AddedModalityPart] = Field(default={}, description="Modalities that packages define.")
 
 
 class ProtocolPart(_Part):
-    """A protocol. `leaks_by`: see `embench.protocols.count_leaks`; `rules`: the whole protocol."""
+    """The protocol of the run."""
 
-    name: Word
-    version: int
-    hash: Word
-    leaks: bool
-    leaks_by: dict[Line, dict[Word, list[int]]] = {}
-    rules: dict[str, Any] = {}
+    name: Word = Field(description="Name of the protocol.", examples=["subject-independent-v4"])
+    version: int = Field(description="Version of the protocol.")
+    hash: Word = Field(description="SHA-256 of the rules.")
+    leaks: bool = Field(description="Whether training sees data of test subjects.")
+    leaks_by: dict[Line, dict[Word, list[int]]] = Field(
+        default={},
+        description="Rule by which test data reach training -> how many test `subjects` and `recordings` it concerns, "
+        "of how many.",
+    )
+    rules: dict[str, Any] = Field(default={}, description="All rules of the protocol, as its file has them.")
 
     @property
     def is_balanced(self) -> bool:
@@ -272,82 +290,105 @@ class ProtocolPart(_Part):
 class RulePart(_Part):
     """Rule by which labels were made; see `embench.interfaces.units.LabelRule`."""
 
-    aggregate: Line = "value"
-    cut: Number | Literal["training_mean"] | None = None
-    ties: Line = "low"
-    dead_band: list[Number] | None = None
-    lag_s: Number = 0.0
-    annotator: Line = "self"
-    positive: list[int] = []
-    negative: list[int] = []
-    classes: list[int] = []
-    edges: list[Number] = []
-    centred: bool = False
+    aggregate: Line = Field(default="value", description="Way in which a unit's raw labels become one value.")
+    cut: Number | Literal["training_mean"] | None = Field(default=None, description="Threshold between two classes.")
+    ties: Line = Field(default="low", description="Class of a value at the threshold: `low`, `high` or `drop`.")
+    dead_band: list[Number] | None = Field(default=None, description="Values between which a unit has no label.")
+    lag_s: Number = Field(default=0.0, description="Seconds by which labels are read later than the signals.")
+    annotator: Line = Field(default="self", description="Whose labels: the subject's own (`self`), or an observer's.")
+    positive: list[int] = Field(default=[], description="Conditions of class 1.")
+    negative: list[int] = Field(default=[], description="Conditions of class 0.")
+    classes: list[int] = Field(default=[], description="Conditions of several classes, in their order.")
+    edges: list[Number] = Field(default=[], description="Edges between several classes.")
+    centred: bool = Field(default=False, description="Whether the mean of the subject's values is subtracted first.")
 
 
 class RuleOfTargetPart(_Part):
-    """A target of the card. `label`: name of its raw values; `n`: number of classes."""
+    """A target of the dataset card."""
 
-    name: Word
-    kind: KindName
-    label: Line
-    n: int
-    rule: RulePart
+    name: Word = Field(description="Name of the target.", examples=["arousal"])
+    kind: KindName = Field(description="Kind of the target: two classes, several classes, or continuous values.")
+    label: Line = Field(description="Raw label from which it is made.")
+    n: int = Field(description="Number of classes.")
+    rule: RulePart = Field(description="Rule by which the raw label becomes a class or a value.")
 
 
 class CardPart(_Part):
-    """The recorded part of a dataset's card. `steps`: target -> `Target.find_step`, for values in version 3."""
+    """The part of the dataset card that decides what may be published, and how labels are made."""
 
-    labels_public: Literal["yes", "no", "unknown"]
-    fixed_order: bool
-    label_rules_hash: str
-    label_rules: list[RuleOfTargetPart] = []
-    steps: dict[Word, float] = {}
+    labels_public: Literal["yes", "no", "unknown"] = Field(description="Whether the licence allows sharing labels.")
+    fixed_order: bool = Field(description="Whether all subjects had the tasks in one order.")
+    label_rules_hash: str = Field(description="Digest of the label rules.")
+    label_rules: list[RuleOfTargetPart] = Field(default=[], description="Targets with the rules of their labels.")
+    steps: dict[Word, float] = Field(
+        default={}, description="Target -> least difference of values that counts (scoring 3)."
+    )
 
 
 class TrainedOnPart(_Part):
-    """The dataset that a method was trained on, if it is another one, with its own label rules."""
+    """The dataset that a method was trained on, if another one."""
 
-    name: PluginName
-    fingerprint: Word
-    subjects: int
-    label_rules_hash: str
-    label_rules: list[RuleOfTargetPart]
+    name: PluginName = Field(description="Full name of the training dataset.")
+    fingerprint: Word = Field(description="Digest of its prepared data.")
+    subjects: int = Field(description="Number of its subjects.")
+    label_rules_hash: str = Field(description="Digest of its label rules.")
+    label_rules: list[RuleOfTargetPart] = Field(description="Targets with the label rules of its own dataset card.")
 
 
 class MethodPart(_Part):
-    """A method. `encoders`: modality -> full name. `submission`: the name of a method whose predictions are a
-    submission (`embench score`); then the other fields are empty or None."""
+    """The method: encoders, fusion and pretrainers."""
 
-    encoders: dict[Modality, PluginName]
-    fusion: PluginName | None
-    pretrainers: list[Line]
-    modalities: list[Modality]
-    joins: Joins | None = None
-    inputs: Inputs | None = None
-    submission: Line | None = None
+    encoders: dict[Modality, PluginName] = Field(description="Modality -> full name of its encoder.")
+    fusion: PluginName | None = Field(description="Full name of the fusion or estimator; null in a submission.")
+    pretrainers: list[Line] = Field(description="Pretrainers as `--pretrainer` names them.")
+    modalities: list[Modality] = Field(description="Modalities in the order in which the method reads them.")
+    joins: Joins | None = Field(default=None, description="Way in which modalities are combined.")
+    inputs: Inputs | None = Field(default=None, description="Inputs of the fusion or estimator.")
+    query: Modality | None = Field(
+        default=None, description="Modality that provides the queries of attention; null for a fusion without queries."
+    )
+    submission: Line | None = Field(default=None, description="Name of the method behind a file of predictions.")
+
+
+class DepartsPart(_Part):
+    """A setting that differs from the paper's."""
+
+    field: Line = Field(description="Path of the setting, as in `--set`.", examples=["encoder.lr", "protocol.rate_hz"])
+    source: Line = Field(description="The paper, by its key or as the plugin cites it.", examples=["strizhkova2024"])
+    paper: Any = Field(description="Value in the paper; null where the paper leaves it open.")
+    used: Any = Field(description="Value in this run.")
 
 
 class RecipePart(_Part):
-    """The recipe of a method. `preset`: its name; `on_leaderboard`: whether leaderboards accept it; `assumed`: settings
-    that papers leave open; `settings`: the values of `--set`."""
+    """The recipe and its changes."""
 
-    preset: Word
-    on_leaderboard: bool
-    assumed: list[Line]
-    settings: list[Line] = []
+    preset: Word = Field(description="Name of the recipe.", examples=["paper", "small", "quick"])
+    on_leaderboard: bool = Field(description="Whether leaderboards accept the recipe.")
+    assumed: list[Line] | None = Field(
+        description="Settings that the papers of the plugins leave open, whatever the recipe; null where not recorded."
+    )
+    settings: list[Line] = Field(default=[], description="Changes by `--set`.", examples=[["encoder.lr=1e-4"]])
+    departs: list[DepartsPart] | None = Field(
+        default=None,
+        description="Settings that differ from the plugins' recipe `paper`, and rules of preparation and split that "
+        "differ from the protocol named after the paper. Empty if nothing differs; null if no plugin has a paper.",
+    )
 
 
 class CohortPart(_Part):
-    """The subjects of a run. `subjects`: names or number of the scored ones; `left_out`: excluded ones with reasons;
-    `session_s`: subject -> length of the session in s; `design`: see `embench.protocols.Design`; `repaired`: proportion
-    of labelled units with bridged or missing samples (see `embench.data.cohort`), None if not recorded."""
+    """The subjects."""
 
-    subjects: Annotated[int | list[Line], AfterValidator(check_subjects)]
-    left_out: Annotated[list[Any], WithReasons]
-    session_s: dict[str, Seconds] | None = None
-    design: Literal["fixed_order", "shared_stimuli", "free"] | None = None
-    repaired: Share | None = None
+    subjects: Annotated[int | list[Line], AfterValidator(check_subjects)] = Field(
+        description="Scored subjects, by name, or only their number."
+    )
+    left_out: Annotated[list[Any], WithReasons] = Field(description="Excluded subjects, each with the `reason`.")
+    session_s: dict[str, Seconds] | None = Field(default=None, description="Subject -> length of the session in s.")
+    design: Literal["fixed_order", "shared_stimuli", "free"] | None = Field(
+        default=None, description="Property of the study by which labels can be predicted without a signal."
+    )
+    repaired: Share | None = Field(
+        default=None, description="Proportion of labelled units that rest on interpolated or missing samples."
+    )
 
     @property
     def size(self) -> int:
@@ -361,106 +402,139 @@ class CohortPart(_Part):
 
 
 class WeightsPart(_Part):
-    """Weights that are part of an encoder. `saw`: what they saw of the test subjects; `declared`: whether only their
-    authors say so. See `embench.interfaces.pretraining_data`."""
+    """Weights that an encoder brings with it."""
 
-    name: Line
-    licence: Line
-    source: Line
-    declared: bool
-    saw: DataUse
+    name: Line = Field(description="Name of the weights.")
+    licence: Line = Field(description="Their licence.")
+    source: Line = Field(description="Address from which they come.")
+    declared: bool = Field(description="Whether only their authors state what they were trained on.")
+    saw: DataUse = Field(description="Data of the test subjects that they were trained on.")
 
 
 class CostPart(_Part):
-    """The cost of a run; None where not measured. `flops`: for one prediction. `energy_j`: of the GPU. `cpu_s`: of all
-    cores together. `gpu_s`: while stages held a GPU. `processor`: names of the processors."""
+    """The cost of all stages; null where it was not measured."""
 
-    wall_s: Seconds | None
-    parameters: Parameters | None
-    flops: Operations | None
-    device: Line
-    peak_memory_mb: Megabytes | None
-    energy_j: Joules | None = None
-    cpu_s: Seconds | None = None
-    gpu_s: Seconds | None = None
-    processor: Line | None = None
+    wall_seconds: Seconds | None = Field(description="Sum of the durations of all stages, one after another.")
+    parameters: Parameters | None = Field(description="Parameters of the method in one fold.")
+    flops: Operations | None = Field(description="Operations for the prediction of one row.")
+    device: Line = Field(description="Device of the stages.", examples=["cpu", "cuda"])
+    peak_memory_mb: Megabytes | None = Field(
+        description="Highest memory use of a stage in MB; of the GPU if it has one."
+    )
+    energy_j: Joules | None = Field(default=None, description="Energy that the GPU used, in J.")
+    cpu_seconds: Seconds | None = Field(default=None, description="Seconds that all cores together computed.")
+    gpu_seconds: Seconds | None = Field(
+        default=None, description="Seconds for which stages held a GPU; null without a GPU."
+    )
+    processor: Line | None = Field(default=None, description="Name of the processor; several if stages ran on several.")
+    gpu: Line | None = Field(default=None, description="Name of the GPU; null without a GPU.", examples=["NVIDIA H200"])
 
 
 class Circumstances(_Part):
-    """The data, rules, subjects and code of a run. `time_context`: for a submission, as its author declares.
-    `calibration_data`: see `check_given`; `calibration_split`: calibration data and scored units."""
+    """The data, the rules, the subjects and the code, whatever the method."""
 
-    embench_version: Line
-    dataset: DatasetPart
-    protocol: ProtocolPart
-    card: CardPart
-    targets: list[Word] | dict[Word, Any]
-    cohort: CohortPart
-    target_access: Line
-    calibration_data: Annotated[dict[str, int | str], AfterValidator(check_given)] | None = None
-    calibration_split: RecordedReason | None = None
-    time_context: TimeContext | None = None
-    scoring: dict[str, Any] | None = None
-    versions: dict[str, Any]
+    embench_version: Line = Field(description="Version of embench that wrote the record.")
+    dataset: DatasetPart = Field(description="The dataset that was scored.")
+    protocol: ProtocolPart = Field(description="The protocol.")
+    card: CardPart = Field(description="Facts of the dataset card.")
+    targets: list[Word] | dict[Word, Any] = Field(description="Targets that were scored.")
+    cohort: CohortPart = Field(description="The subjects.")
+    target_access: Line = Field(
+        description="Data of test subjects that a method may read besides the predicted unit.",
+        examples=["none", "baseline", "unlabelled"],
+    )
+    calibration_data: Annotated[dict[str, int | str], AfterValidator(check_given)] | None = Field(
+        default=None, description="Units of each class that test subjects gave first.", examples=[{"labelled": 5}, {}]
+    )
+    calibration_split: RecordedReason | None = Field(
+        default=None, description="Units that test subjects may give, and those that are scored, as an id with values."
+    )
+    time_context: TimeContext | None = Field(
+        default=None, description="Other units of a test session that a prediction may depend on."
+    )
+    scoring: dict[str, Any] | None = Field(
+        default=None,
+        description="Code that scored: version of `embench`, `revision` of scoring, identity of `metrics`.",
+    )
+    versions: dict[str, Any] = Field(description="Versions of Python, libraries and packages.")
 
 
 class EntryPart(_Part):
-    """The version of an entry's format, and digests of its shared files; None for files that withheld labels
-    exclude."""
+    """Names of the files that a published entry shares with others; null for files that withheld labels exclude."""
 
-    version: int
-    rows: Digest | None = None
-    labels: Digest | None = None
-    folds: Digest
-    confound_only: Digest | None = None
-    confound_only_scores: Digest
+    version: int = Field(description="Version of the format of entries.")
+    rows: Digest | None = Field(default=None, description="Digest in the name of the file of predicted rows.")
+    labels: Digest | None = Field(default=None, description="Digest in the name of the file of labels.")
+    folds: Digest = Field(description="Digest in the name of the file of folds.")
+    confound_only: Digest | None = Field(default=None, description="Digest of the confound-only models' predictions.")
+    confound_only_scores: Digest = Field(description="Digest of the confound-only models' scores.")
 
 
 class Manifest(Circumstances):
-    """The content of run.yaml.
+    """The content of `run.yaml`: one run, or the predictions of a file."""
 
-    Args:
-        sites: modality -> sensor sites in training and test, where they differ.
-        weights: modality -> weights that are part of its encoder. `measurement_units`: modality -> unit and band, where
-            its encoder reads signals that are not standardised.
-        pretraining: external sources of pretraining, with hash, licence, hours and number of subjects.
-        videos: for each dataset, the number of recordings, those that could not be decoded with reasons, and the number
-            of segments without a face.
-        submission: facts on the file of a submission.
-        ledger: hash of the ledger's line up to which `test_evaluations`, `methods_evaluated` and `dev_evaluations`
-            count; without it, they are not known.
-        conformance: part of the method with a plugin that is not bundled -> `passed`, or the failed check.
-        dropped: modality -> feature -> why it was dropped in some fold before anything was fitted to it.
-        objects: plugin from Python -> its `repr`, and the lines of its `source` if known.
-        ethics: for own data, the approval of an ethics board. `entry`: for published entries, the shared files.
-    """
-
-    id: Word
-    trained_on: TrainedOnPart | None = None
-    sites: dict[Modality, RecordedReason] = {}
-    method: MethodPart
-    submission: Annotated[dict[str, Any] | None, WithReasons] = None
-    recipe: RecipePart
-    seeds: list[int]
-    videos: Annotated[list[dict[str, Any]], WithReasons] = []
-    pretraining_overlap: Overlap
-    pretraining: list[dict[str, Any]] = []
-    initial_weights: dict[str, Any] | None = None
-    weights: dict[Modality, WeightsPart] = {}
-    measurement_units: dict[Modality, RecordedReason] = {}
-    dev: bool
-    cost: CostPart
-    test_evaluations: Counts
-    methods_evaluated: Counts
-    dev_evaluations: Counts = None
-    ledger: str | None = None
-    conformance: dict[Line, RecordedReason] = {}
-    dropped: dict[Modality, dict[Line, RecordedReason]] = {}
-    objects: dict[PluginName, dict[str, Any]] = {}
-    device: Any
-    config: dict[str, Any]
-    ethics: Ethics | None = None
-    entry: EntryPart | None = None
+    id: Word = Field(description="Id of the run, which is also the name of its folder.")
+    trained_on: TrainedOnPart | None = Field(default=None, description="The training dataset, if another one.")
+    sites: dict[Modality, RecordedReason] = Field(
+        default={}, description="Modality -> sites of its sensors in training and test, if they differ."
+    )
+    method: MethodPart = Field(description="The method.")
+    submission: Annotated[dict[str, Any] | None, WithReasons] = Field(
+        default=None, description="Facts of a file of predictions: name, size, SHA-256."
+    )
+    recipe: RecipePart = Field(description="The recipe and its changes.")
+    normalisation: dict[Modality, Normalisation] | None = Field(
+        default=None,
+        description="Modality -> data whose mean and SD standardise its signals or features; null if unknown.",
+    )
+    seeds: list[int] = Field(description="Seeds, each a partition of the subjects and an initialisation.")
+    videos: Annotated[list[dict[str, Any]], WithReasons] = Field(
+        default=[],
+        description="For each dataset: videos that were read, those that were not decoded, segments without a face.",
+    )
+    pretraining_overlap: Overlap = Field(description="Data of test subjects that pretraining may have seen.")
+    pretraining: list[dict[str, Any]] = Field(
+        default=[],
+        description="Sources of pretraining: `dataset`, `title`, `licence`, `labels`, `store`, `synthetic`, "
+        "`subjects`, `recordings`, `hours`, `channels`.",
+    )
+    initial_weights: dict[str, Any] | None = Field(
+        default=None, description="Weights that `--pretrained` named, with digests."
+    )
+    weights: dict[Modality, WeightsPart] = Field(default={}, description="Modality -> weights that its encoder brings.")
+    measurement_units: dict[Modality, RecordedReason] = Field(
+        default={},
+        description="Modality -> unit and band of signals that are not standardised.",
+        examples=[{"eeg": "uV"}],
+    )
+    dev: bool = Field(description="Whether validation subjects were scored (`--dev`).")
+    cost: CostPart = Field(description="The cost.")
+    test_evaluations: Counts = Field(
+        description="Target -> number of times that methods were scored on these test labels."
+    )
+    methods_evaluated: Counts = Field(
+        description="Target -> number of methods that were scored on these labels, with this one."
+    )
+    dev_evaluations: Counts = Field(default=None, description="Target -> number of evaluations on validation subjects.")
+    ledger: str | None = Field(
+        default=None,
+        description="Digest of the last counted line of the ledger; null if the number of evaluations is unknown.",
+    )
+    conformance: dict[Line, RecordedReason] = Field(
+        default={}, description="Plugin that is not bundled -> `passed`, or the conformance check that failed."
+    )
+    dropped: dict[Modality, dict[Line, RecordedReason]] = Field(
+        default={}, description="Modality -> feature -> reason why it was dropped in a fold."
+    )
+    objects: dict[PluginName, dict[str, Any]] = Field(
+        default={}, description="Plugin that was passed from Python -> its `repr` and lines of `source`."
+    )
+    device: Any = Field(description="Name of the device.")
+    config: dict[str, Any] = Field(
+        description="All settings: the `request` as typed, and under `parts` the resolved recipe of every plugin."
+    )
+    ethics: Ethics | None = Field(default=None, description="Approval of an ethics board, in entries of own data.")
+    entry: EntryPart | None = Field(default=None, description="Shared files of a published entry.")
 
     @property
     def changed_settings(self) -> list[str]:

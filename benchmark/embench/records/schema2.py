@@ -30,6 +30,7 @@ _RUN = {
 _PARTS = {
     "method": {"outside": "submission"},
     "recipe": {"on_board": "on_leaderboard"},
+    "cost": {"wall_s": "wall_seconds", "cpu_s": "cpu_seconds", "gpu_s": "gpu_seconds"},
     "entry": {"controls": "confound_only", "control_scores": "confound_only_scores"},
 }
 _LEVELS = {
@@ -68,6 +69,13 @@ def translate_run(run: Mapping[str, Any]) -> dict[str, Any]:
             **found["cohort"],
             "left_out": [_exclude_plugin_metric(row) for row in found["cohort"]["left_out"]],
         }
+    recipe, fusion = found.get("recipe"), found.get("config")
+    if isinstance(recipe, dict) and recipe.get("preset") != "paper" and recipe.get("assumed") == []:
+        recipe["assumed"] = None  # then recorded for the recipe `paper` alone
+    for part in ("parts", "fusion", "build"):
+        fusion = fusion.get(part) if isinstance(fusion, Mapping) else None
+    if isinstance(fusion, dict) and "asks" in fusion:
+        found["config"] = _with_query(found["config"], fusion)
     protocol = found.get("protocol")
     if isinstance(protocol, Mapping) and isinstance(protocol.get("gives_up"), Mapping):
         leaks = {field: _leak(str(text)) for field, text in protocol["gives_up"].items()}
@@ -88,6 +96,13 @@ def _exclusion_reasons(part: Any) -> Any:
 def _exclude_plugin_metric(row: Any) -> Any:
     known = isinstance(row, Mapping) and isinstance(row.get("reason"), str)
     return {**row, "reason": translate_reason(row["reason"]).json()} if known else row
+
+
+def _with_query(config: Any, build: Mapping[str, Any]) -> Any:
+    """Return the configuration of a run with the present name of the fusion's query modality."""
+    parts = config["parts"]
+    fusion = {**parts["fusion"], "build": _renamed(build, {"asks": "query"})}
+    return {**config, "parts": {**parts, "fusion": fusion}}
 
 
 _SHARED = re.compile(r": (\d+) of (\d+) subjects and (\d+) of (\d+) recordings$")

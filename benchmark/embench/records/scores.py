@@ -25,24 +25,24 @@ class _Part(BaseModel):
 
 
 class Score(_Part):
-    """A score with its 95 % interval, or the reason why it is undefined.
+    """A score with its 95 % interval, or the reason why it is undefined."""
 
-    `mean` is NaN where it is undefined. The other fields are those of `embench.statistics.intervals.Estimate`; None
-    where nothing could vary, or where an entry does not publish them. `metric`: name of the metric, set by `Scores`;
-    not in the file.
-    """
-
-    mean: float = math.nan
-    std: float | None = None
-    low: float | None = None
-    high: float | None = None
-    subjects: int | None = None
-    over: Line | None = None
-    training_overlap: float | None = None
-    left_out: Sequence[RecordedReason] = ()
-    comparisons: int | None = None
-    undefined: RecordedReason | None = None
-    metric: str = Field(default="", repr=False)
+    mean: float = Field(default=math.nan, description="Value of the score; absent where it is undefined.")
+    std: float | None = Field(default=None, description="Standard deviation over what `over` names.")
+    low: float | None = Field(default=None, description="Lower end of the interval; null where nothing can vary.")
+    high: float | None = Field(default=None, description="Upper end of the interval.")
+    subjects: int | None = Field(default=None, description="Number of subjects behind the score.")
+    over: Line | None = Field(
+        default=None,
+        description="What the standard deviation is over.",
+        examples=["subjects", "subjects_and_stimuli", "folds", "jackknife"],
+    )
+    training_overlap: float | None = Field(default=None, description="Added variance from shared training subjects.")
+    left_out: Sequence[RecordedReason] = Field(default=(), description="Reasons why parts of the data do not count.")
+    comparisons: int | None = Field(default=None, description="Number of comparisons, in the seed with the fewest.")
+    undefined: RecordedReason | None = Field(default=None, description="Reason why there is no number.")
+    metric: str = Field(default="", repr=False, exclude=True)
+    """Name of the metric, if `Scores` has read the score."""
 
     @property
     def is_defined(self) -> bool:
@@ -61,7 +61,7 @@ class Score(_Part):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the score as in `scores.json`."""
-        return self.model_dump(exclude_unset=True, exclude={"metric"})
+        return self.model_dump(exclude_unset=True)
 
 
 def _get_range(metric: str) -> tuple[float, float]:
@@ -77,72 +77,71 @@ def _get_range(metric: str) -> tuple[float, float]:
 class Gap(_Part):
     """A paired difference of scores, the method's minus the other's, and whether its interval lies above 0."""
 
-    difference: Score
-    above_zero: bool
+    difference: Score = Field(description="The difference.")
+    above_zero: bool = Field(description="Whether the interval of the difference lies above 0.")
 
 
 class EnoughData(_Part):
-    """What would make a primary metric estimable: seeds with enough comparisons, or about this number of subjects."""
+    """What would make a primary metric estimable."""
 
-    seeds: Sequence[int] = ()
-    subjects: int = 0
+    seeds: Sequence[int] = Field(default=(), description="Seeds that give enough comparisons.")
+    subjects: int = Field(default=0, description="Approximate number of subjects that would be enough; 0 if seeds are.")
 
 
 class AdjustedAt(_Part):
-    """The association of score and label, adjusted for the confounds of one level.
+    """The association of score and label, adjusted for the confounds of one level; see `docs/why/adjusted.md`."""
 
-    Args:
-        partial_r: see `docs/why/adjusted.md`.
-        residual_score: the metric of the adjusted scores, or their mean difference in SDs; None in a small study.
-        residual_proportion: proportion of the variance of the scores that the confounds leave, 0 to 1.
-        label_residual_proportion: the same of the label, in a small study.
-        extra_movement_p: in a small study, p of the test whether the label follows movement in ways that are not
-            adjusted for.
-        associated: whether all conditions of the test hold.
-        by_group: group of subjects -> its contribution to `partial_r`.
-    """
-
-    partial_r: Score
-    residual_score: Score | None = None
-    residual_proportion: float
-    label_residual_proportion: float | None = None
-    extra_movement_p: float | None = None
-    associated: bool
-    by_group: dict[Line, float] = Field(default_factory=dict)
+    partial_r: Score = Field(description="Correlation of the parts that models of the confounds leave unexplained.")
+    residual_score: Score | None = Field(
+        default=None, description="Metric of the adjusted scores, or their mean difference in SDs."
+    )
+    residual_proportion: float = Field(description="Proportion of the scores' variance that the confounds leave.")
+    label_residual_proportion: float | None = Field(
+        default=None, description="Proportion of the label's variance that they leave, in a small study."
+    )
+    extra_movement_p: float | None = Field(
+        default=None, description="In a small study, p of the test whether movement predicts the label in other ways."
+    )
+    associated: bool = Field(description="Whether all conditions of the test hold.")
+    by_group: dict[Line, float] = Field(
+        default_factory=dict, description="Group of subjects -> its contribution to `partial_r`."
+    )
 
 
 class Adjusted(_Part):
-    """The confound analysis of a target: whether scores stay associated with the label after adjustment for measured
-    confounds, or the reason (`undefined`) why there is no answer.
+    """The association of scores and labels after adjustment for measured confounds."""
 
-    Args:
-        metric: the metric of the adjusted scores; `mean_difference`: whether their mean difference between positive and
-            negative units, over the comparisons of that metric, takes its place.
-        has_movement: whether an accelerometer was recorded.
-        adjusted_for: the modalities adjusted for beside the time, such as `acc` and `emg`; of `eeg`, only activity of
-            eyes and muscles.
-        levels: level of confounds -> the result: `movement` and `protocol_phase`, each with or without
-            `_signal_quality`, or `small_study`; see docs/why/adjusted.md.
-        decisive_level: the level whose answer counts: `movement` for methods that provably see one unit at a time.
-        seeds: seed -> whether the association holds at the decisive level in this seed alone. `variants`: the same
-            under variants of the rule. `tasks`: task -> partial r over its units and all negative ones, where there are
-            several tasks.
-        placebo: axis of the accelerometer -> the partial r of its movement with the label, given the other axes and the
-            time, over `placebo_seeds`; computed on request.
-    """
-
-    undefined: RecordedReason | None = None
-    metric: InstalledName | None = None
-    mean_difference: bool = False
-    has_movement: bool = False
-    adjusted_for: Sequence[Word] = ()
-    decisive_level: Literal["movement", "protocol_phase", "small_study"] = "protocol_phase"
-    levels: dict[Word, AdjustedAt] = Field(default_factory=dict)
-    seeds: dict[str, bool] = Field(default_factory=dict)
-    variants: dict[Word, bool] = Field(default_factory=dict)
-    tasks: dict[Line, Score] = Field(default_factory=dict)
-    placebo: dict[Line, Score] = Field(default_factory=dict)
-    placebo_seeds: Sequence[int] = ()
+    undefined: RecordedReason | None = Field(default=None, description="Reason why the test cannot be done.")
+    metric: InstalledName | None = Field(default=None, description="Metric of the adjusted scores.")
+    mean_difference: bool = Field(
+        default=False, description="Whether a mean difference of positive and negative units takes its place."
+    )
+    has_movement: bool = Field(default=False, description="Whether an accelerometer was recorded.")
+    adjusted_for: Sequence[Word] = Field(
+        default=(), description="Modalities that are adjusted for besides time.", examples=[["acc", "emg"]]
+    )
+    decisive_level: Literal["movement", "protocol_phase", "small_study"] = Field(
+        default="protocol_phase", description="Level whose result counts."
+    )
+    levels: dict[Word, AdjustedAt] = Field(
+        default_factory=dict,
+        description="Level of confounds -> the result.",
+        examples=["movement", "movement_signal_quality", "protocol_phase", "small_study"],
+    )
+    seeds: dict[str, bool] = Field(
+        default_factory=dict, description="Seed -> whether the association holds in this seed alone."
+    )
+    variants: dict[Word, bool] = Field(
+        default_factory=dict, description="Variant of the rule -> whether the association holds under it."
+    )
+    tasks: dict[Line, Score] = Field(
+        default_factory=dict, description="Task -> partial r over its units and all negative ones."
+    )
+    placebo: dict[Line, Score] = Field(
+        default_factory=dict,
+        description="Axis of the accelerometer -> partial r of its movement with the label, given the other axes.",
+    )
+    placebo_seeds: Sequence[int] = Field(default=(), description="Seeds of the placebo.")
 
     @property
     def decides(self) -> AdjustedAt | None:
@@ -174,21 +173,17 @@ def confounds_in_words(level: str, *, has_movement: bool) -> str:
 
 
 class CalibrationGain(_Part):
-    """Gains of a method from calibration data of the test subjects; see `embench.statistics.scores`.
+    """Gains of a method from calibration data of the test subjects; see `embench.statistics.scores`."""
 
-    Args:
-        level_metric: the metric by which a shift of a subject's level can gain.
-        compared_with: method or confound-only model -> metric -> the gain, of the primary metric and `level_metric`.
-        normalisation: metric -> the gain of the same units without labels over no calibration data.
-        source: what the gain is shown to come from.
-        missing: what the method could not be compared with.
-    """
-
-    level_metric: InstalledName
-    compared_with: dict[Word, dict[InstalledName, Gap]]
-    normalisation: dict[InstalledName, Gap]
-    source: Literal["labels", "normalisation", "not_shown"]
-    missing: Sequence[Word] = ()
+    level_metric: InstalledName = Field(description="Metric by which a shift of a subject's level can gain.")
+    compared_with: dict[Word, dict[InstalledName, Gap]] = Field(
+        description="Method or confound-only model -> metric -> gain over it."
+    )
+    normalisation: dict[InstalledName, Gap] = Field(
+        description="Metric -> gain of the same units without labels over no calibration data."
+    )
+    source: Literal["labels", "normalisation", "not_shown"] = Field(description="Origin of the gain, as far as shown.")
+    missing: Sequence[Word] = Field(default=(), description="Methods with which it could not be compared.")
 
 
 @dataclass(frozen=True)
@@ -205,29 +200,47 @@ class ConfoundOnlyModel:
         return self.reason or (score.undefined or NO_REASON if score else Reason.make("not_computed"))
 
 
-class _ConfoundOnlyScores(_Part):
-    """The scores of a confound-only model on a target by metric, or why it has none."""
+class ConfoundOnlyScores(_Part):
+    """The scores of a confound-only model on a target: metric -> score."""
 
-    undefined: RecordedReason | None = None
+    undefined: RecordedReason | None = Field(default=None, description="Reason why the model does not apply.")
     __pydantic_extra__: dict[InstalledName, Score]
 
 
-class _File(_Part):
+class ScoresFile(_Part):
+    """The content of `scores.json`."""
+
     model_config = ConfigDict(extra="forbid")
 
-    schema_: Literal[3] = Field(alias="schema")
-    primary_metrics: dict[Word, InstalledName]
-    level: float = 0.95
-    scores: dict[Word, dict[InstalledName, Score]]
-    confound_only: dict[Word, dict[Word, _ConfoundOnlyScores]]
-    adjusted: dict[Word, Adjusted] = Field(default_factory=dict)
-    calibration_gain: dict[Word, CalibrationGain] = Field(default_factory=dict)
-    coverage: dict[Word, float] = Field(default_factory=dict)
-    enough_data: dict[Word, EnoughData] = Field(default_factory=dict)
-    absent: dict[Word, int] = Field(default_factory=dict)
-    cuts: Sequence[Mapping[str, Any]] = ()
-    picked_epochs: Sequence[Mapping[str, Any]] = ()
-    folds: Sequence[Mapping[str, Any]] = ()
+    schema_: Literal[3] = Field(alias="schema", description="Version of the schema.")
+    primary_metrics: dict[Word, InstalledName] = Field(description="Target -> metric that ranks methods.")
+    level: float = Field(default=0.95, description="Level of the intervals.")
+    scores: dict[Word, dict[InstalledName, Score]] = Field(description="Target -> metric -> score of the method.")
+    confound_only: dict[Word, dict[Word, ConfoundOnlyScores]] = Field(
+        description="Confound-only model -> target -> its scores."
+    )
+    adjusted: dict[Word, Adjusted] = Field(
+        default_factory=dict, description="Target -> association after adjustment for measured confounds."
+    )
+    calibration_gain: dict[Word, CalibrationGain] = Field(
+        default_factory=dict, description="Target -> gain from calibration data."
+    )
+    coverage: dict[Word, float] = Field(
+        default_factory=dict, description="Target -> proportion of the labelled units that the method predicts."
+    )
+    enough_data: dict[Word, EnoughData] = Field(
+        default_factory=dict, description="Target -> what would make its primary metric estimable."
+    )
+    absent: dict[Word, int] = Field(default_factory=dict, description="Target -> number of units without a prediction.")
+    cuts: Sequence[Mapping[str, Any]] = Field(
+        default=(), description="Thresholds between classes that folds took from their training labels."
+    )
+    picked_epochs: Sequence[Mapping[str, Any]] = Field(
+        default=(), description="Epoch of each target, seed and fold, under protocols that select it by its test score."
+    )
+    folds: Sequence[Mapping[str, Any]] = Field(
+        default=(), description="Scores of each method, target, seed and fold; not in entries."
+    )
 
 
 class Scores(Mapping[str, Any]):
@@ -249,10 +262,12 @@ class Scores(Mapping[str, Any]):
     def __init__(self, content: Mapping[str, Any], where: str = "scores.json") -> None:
         """Raises DataError that names every field of `content` that is missing or wrong."""
         if not isinstance(content, Mapping):
-            raise DataError("the file has no scores", where=where, expected=f"keys {', '.join(_File.model_fields)}")
+            raise DataError(
+                "the file has no scores", where=where, expected=f"keys {', '.join(ScoresFile.model_fields)}"
+            )
         self.content = {**content, "schema": SCHEMA}
         try:
-            self._file = _File.model_validate(self.content)
+            self._file = ScoresFile.model_validate(self.content)
         except ValidationError as error:
             found = list_faults(error)
             fields = ", ".join(dict.fromkeys(fault.field for fault in found))

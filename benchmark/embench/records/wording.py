@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from embench.records.manifest import RecipePart
     from embench.records.scores import CalibrationGain, Gap, Score, Scores
 
 K = TypeVar("K")
@@ -26,8 +27,8 @@ _MEGABYTES = ((1024, "GB"), (1, "MB"))
 def format_cost(cost: Mapping[str, Any]) -> dict[str, str]:
     """Return name -> text of each cost in the `cost` of a run's record: `COST_COLUMNS` and, where they were measured,
     `CPU time`, `GPU time` and `processor`. For their meaning see `CostPart`."""
-    wall, energy = cost.get("wall_s"), cost.get("energy_j")
-    computed = {"CPU time": cost.get("cpu_s"), "GPU time": cost.get("gpu_s")}
+    wall, energy = cost.get("wall_seconds"), cost.get("energy_j")
+    computed = {"CPU time": cost.get("cpu_seconds"), "GPU time": cost.get("gpu_seconds")}
     return {
         "time": NOT_MEASURED if wall is None else ", ".join(filter(None, (format_duration(wall), cost.get("device")))),
         "parameters": _format_scaled(cost.get("parameters"), _COUNTS),
@@ -57,6 +58,23 @@ def _format_scaled(number: float | None, sizes: Sequence[tuple[float, str]]) -> 
 def measured_costs(cost: Mapping[str, Any]) -> list[str]:
     """Return the costs that were measured, as texts with their names."""
     return [f"{name} {text}" for name, text in format_cost(cost).items() if text != NOT_MEASURED]
+
+
+def departures_in_words(recipe: RecipePart) -> list[str]:
+    """Return the settings that differ from the papers, in words; a note where none can, or where they are unknown.
+
+    >>> from embench.records.manifest import RecipePart
+    >>> lr = {"field": "encoder.lr", "source": "wu2023", "paper": 0.0001, "used": 0.001}
+    >>> departures_in_words(RecipePart(preset="small", on_leaderboard=True, assumed=[], departs=[lr]))
+    ['encoder.lr 0.001 (wu2023: 0.0001)']
+    """
+    if recipe.departs is None:
+        return ["no plugin has a paper" if "departs" in recipe.content() else "not recorded"]
+    return [
+        f"{item.field} {format_value(item.used, 'g', 'none')} ({item.source}: "
+        f"{format_value(item.paper, 'g', 'none or left open')})"
+        for item in recipe.departs
+    ]
 
 
 # Text of figures, scores with intervals, and names of methods for the terminal, tables, reports and papers.

@@ -24,6 +24,7 @@ from embench.records.scores import Score
 from embench.records.wording import (
     bare_name,
     counted,
+    departures_in_words,
     format_figure,
     format_interval,
     format_score,
@@ -266,7 +267,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     severe = [found.what for found in findings if found.severity == "severe"]
     differences = "" if outside else ", ".join(describe_differences(about))
     trial = f"{recipe.preset} is for trials and never enters a leaderboard"
-    assumed = f"settings that the paper leaves open: {', '.join(recipe.assumed)}"
+    assumed = f"settings that the papers leave open: {', '.join(recipe.assumed or ())}"
     marks = [
         (run.synthetic, True, "Synthetic data", "these numbers say nothing about real subjects"),
         (protocol.leaks, True, "Leaks", leaks),
@@ -277,7 +278,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
         (outside, False, "Submission", "the predictions came from a file; how they were made is unknown"),
         (differences, False, "Differences from the plain method", differences),
         (not recipe.on_leaderboard and not outside, False, "Recipe", trial),
-        (recipe.assumed, False, "Assumed", assumed),
+        (recipe.preset == "paper" and recipe.assumed, False, "Assumed", assumed),
     ]
     return [(bad, title, text) for holds, bad, title, text in marks if holds]
 
@@ -346,7 +347,9 @@ def facts_section(run: RunFacts) -> Markup:
     subjects = "" if isinstance(about.cohort.subjects, int) else f": {', '.join(about.cohort.subjects)}"
     recipe = [
         ("recipe", about.recipe.preset),
-        ("assumed settings that the paper leaves open", ", ".join(about.recipe.assumed) or "nothing"),
+        ("settings that the papers leave open", format_value(about.recipe.assumed, missing="not recorded") or "none"),
+        ("settings that differ from the papers", "; ".join(departures_in_words(about.recipe)) or "none"),
+        ("query modality", about.method.query or "none"),
         ("changed settings", ", ".join(about.changed_settings) or "none"),
     ]
     dropped = [f"{m}: {name} ({why})" for m, features in about.dropped.items() for name, why in features.items()]

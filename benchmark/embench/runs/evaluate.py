@@ -13,20 +13,33 @@ import numpy as np
 from embench import registry
 from embench.data.cohort import Cohort, compute_repaired_share
 from embench.data.find import is_folder
+from embench.engine import device as machine
 from embench.engine.executors import Outcome
+from embench.engine.rows import keeps_level, load_encoder
 from embench.engine.stage import ENGINE_REVISION, Folder
+from embench.interfaces.encoder import Encoder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import split_modality
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.pull_request import list_packages
 from embench.planning import weights
-from embench.planning.graph import ExpectedPredictions, find_frozen_networks
-from embench.planning.plan import Plan, assumed_fields, estimate_fit_s
+from embench.planning.graph import ExpectedPredictions, find_frozen_networks, make_source_spec
+from embench.planning.method import assumed_fields
+from embench.planning.plan import Plan, estimate_fit_s
 from embench.planning.request import Request
 from embench.protocols import CALIBRATION_ONLY, roles
 from embench.reasons import Reason
 from embench.records.ledger import EvaluationCounts
-from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, TrainedOnPart, WeightsPart
+from embench.records.manifest import (
+    CostPart,
+    DepartsPart,
+    Manifest,
+    MethodPart,
+    Normalisation,
+    RecipePart,
+    TrainedOnPart,
+    WeightsPart,
+)
 from embench.records.predictions import MODEL, Embeddings
 from embench.records.record import TUNING_FILE, is_own
 from embench.records.scores import Scores
@@ -256,13 +269,16 @@ def make_manifest(
             modalities=list(method.modalities),
             joins=method.joins,
             inputs=method.inputs,
+            query=method.query,
         ),
         recipe=RecipePart(
             preset=method.preset,
             on_leaderboard=method.preset != "quick",
             assumed=assumed_fields(method),
             settings=list(planned.request.settings),
+            departs=None if planned.departs is None else [DepartsPart(**each) for each in planned.departs],
         ),
+        normalisation=find_normalisation(planned),
         seeds=list(planned.request.seed_list),
         videos=[dict(video) for video in videos],
         pretraining_overlap=planned.overlap,
@@ -315,6 +331,32 @@ def _describe_inputs(planned: Plan) -> dict[str, Any]:
     }
     units = find_unscaled_units(planned)
     return {**({"weights": parts} if parts else {}), **({"measurement_units": units} if units else {})}
+
+
+_NORMALISATION: Mapping[str, Normalisation] = {
+    "none": "none",
+    "baseline": "baseline",
+    "subject_unlabelled": "subject",
+    "recording_unlabelled": "recording",
+    "given": "calibration_data",
+    "training": "training_subjects",
+}
+"""Normalisation of a stage -> its id in records."""
+
+
+def find_normalisation(planned: Plan) -> dict[str, Normalisation]:
+    """Return modality -> id of the data that standardise its signals or features before a method reads them."""
+    given = planned.setting.calibration_data if planned.test.slices else None
+    source = make_source_spec(planned.protocol, planned.test, given)
+
+    def used(m: str, encoder: Encoder) -> Normalisation:
+        if encoder.reads == "clips" or (encoder.keeps_unit and encoder.reads != "features"):
+            return "none"
+        if keeps_level(source, m):
+            return "none" if encoder.reads == "features" else "training_subjects"
+        return _NORMALISATION[source.normalise]
+
+    return {m: used(m, load_encoder(part)) for m, part in planned.method.encoders.items()}
 
 
 def find_unscaled_units(planned: Plan) -> dict[str, Reason]:
@@ -381,11 +423,8 @@ def _to_plain(value: Any) -> Any:
 
 def device_name(device: str) -> str:
     """Return the name of a device of this machine, as in records."""
-    if device == "cuda":
-        import torch
-
-        return torch.cuda.get_device_name()
-    return f"{device} ({platform.machine()})"
+    name = machine.gpu_name(device)
+    return name if name and name != device else f"{device} ({platform.machine()})"
 
 
 def _list_pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
@@ -405,21 +444,20 @@ def sum_costs(planned: Plan, outcome: Outcome) -> CostPart:
     # The fitted stage counts the parameters of its frozen networks, but not their operations.
     frozen = [outcome.results[id_]["flops"] for id_ in find_frozen_networks(fitted).values()]
     own = outcome.results[fitted.id] | outcome.results[predicted.stage]  # estimators are fitted at prediction
-    energy: list[Any] = [r.get("energy_j") for r in results]
     return CostPart(
-        wall_s=round(sum(r["wall_s"] for r in results), 3),
+        wall_seconds=_total(results, "wall_seconds"),
         parameters=own["parameters"],
         flops=None if own.get("flops") is None else own["flops"] + sum(frozen),
         device=planned.setting.device,
         peak_memory_mb=round(max(r["peak_memory_mb"] for r in results), 1),
-        energy_j=None if None in energy else round(sum(energy), 1),
-        **_sum_processor_times(results),
+        energy_j=_total(results, "energy_j", 1),
+        cpu_seconds=_total(results, "cpu_seconds"),
+        gpu_seconds=_total(results, "gpu_seconds"),
+        **{name: ", ".join(sorted({r[name] for r in results if r.get(name)})) or None for name in ("processor", "gpu")},
     )
 
 
-def _sum_processor_times(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the fields `cpu_s`, `gpu_s` and `processor` of a cost; empty if a stage did not measure them."""
-    if any("cpu_s" not in result for result in results):
-        return {}
-    seconds = {name: round(sum(result[name] for result in results), 3) for name in ("cpu_s", "gpu_s")}
-    return {**seconds, "processor": ", ".join(sorted({result["processor"] for result in results}))}
+def _total(results: Sequence[Mapping[str, Any]], name: str, digits: int = 3) -> float | None:
+    """Return the sum of a cost over stages; None if one was not measured."""
+    values: list[Any] = [result.get(name) for result in results]
+    return None if None in values else round(sum(values), digits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import secrets
 import tempfile
@@ -23,7 +22,7 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import split_modality
-from embench.leaderboard.entries import Level, PickedFold, hash_entry, list_test_stages, pick_stages
+from embench.leaderboard.entries import Level, Nonce, PickedFold, hash_entry, list_test_stages, pick_stages
 from embench.leaderboard.nonces import NONCES_FILE, read_nonces
 from embench.leaderboard.pull_request import (
     check_entry,
@@ -36,7 +35,8 @@ from embench.leaderboard.verify import list_means, recompute
 from embench.leaderboard.verify_data import compare_controls, compare_labels, hash_local_files
 from embench.leaderboard.withheld import redact_scores
 from embench.planning.graph import ExpectedPredictions, Graph, common, locate_data, make_all_units, stage_folder
-from embench.planning.plan import Plan, assumed_fields
+from embench.planning.method import assumed_fields
+from embench.planning.plan import Plan
 from embench.protocols import MADE_BY_METHOD
 from embench.records import ledger
 from embench.records.manifest import CostPart, Manifest
@@ -47,7 +47,7 @@ from embench.registry.catalogue import installed
 from embench.registry.fragments import installed_only
 from embench.runs import evaluate
 from embench.runs.again import list_other_versions, rebuild_plan
-from embench.runs.evaluate import find_unscaled_units, sum_costs
+from embench.runs.evaluate import find_normalisation, find_unscaled_units, sum_costs
 from embench.runs.guards import draw_folds, find_known_labels, select_stages
 from embench.runs.run import run_stages
 from embench.statistics.evaluation import model_rows
@@ -208,9 +208,7 @@ class Reproduction:
     device: str = "cpu"
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    nonce: str | None = None
-    source: str | None = None
-    revealed: dt.datetime | None = None
+    nonce: Nonce | None = None
     stages: list[PickedFold] | None = None
     total: int | None = None
     tolerances: dict[str, float] = field(default_factory=dict)
@@ -220,13 +218,13 @@ class Reproduction:
 
     def figures(self) -> dict[str, Any]:
         """Return the fields of an attestation besides the entry, the person and the day."""
-        names = ("device", "nonce", "source", "revealed", "stages", "total")
+        names = ("device", "nonce", "stages", "total")
         return {name: getattr(self, name) for name in (*names, "tolerances", "greatest", "files", "compared")}
 
     @property
     def attestable(self) -> bool:
         """True if all folds were run, or those of a nonce that nobody chose."""
-        return self.stages is None or self.revealed is not None
+        return self.nonce is None or self.nonce.time is not None
 
 
 def reproduce_entry(
@@ -286,10 +284,11 @@ def reproduce_entry(
 def _draw_stages(folder: Path, run: Manifest, count: int, nonce: str | None, result: Reproduction) -> None:
     """Store the folds of a spot check in `result`, by the given nonce, the one revealed for the entry, or a new one."""
     digest, every, nonces = hash_entry(folder, run), list_test_stages(folder, run), read_nonces(folder.parents[2])
+    result.nonce = Nonce(value=nonce or secrets.token_hex(8))
     if nonce is None and nonces and (drawn := nonces.find_reveal(digest)):
-        nonce, result.source, result.revealed = drawn.nonce, NONCES_FILE, drawn.revealed
-    result.level, result.nonce, result.total = "spot_checked", nonce or secrets.token_hex(8), len(every)
-    result.stages = pick_stages(digest, result.nonce, count, every)
+        result.nonce = Nonce(value=drawn.nonce, source=NONCES_FILE, time=drawn.revealed)
+    result.level, result.total = "spot_checked", len(every)
+    result.stages = pick_stages(digest, result.nonce.value, count, every)
 
 
 def _check_installed(folder: Path, run: Manifest) -> None:
@@ -332,10 +331,7 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
             result.notes.append(f"config.{difference.place} differs on this machine")
         else:
             result.wrong.append(f"the request gives another configuration: {difference}")
-    stated: dict[str, Any] = {"pretraining_overlap": run.pretraining_overlap, "assumed": list(run.recipe.assumed)}
-    planned_facts: dict[str, Any] = {"pretraining_overlap": planned.overlap, "assumed": assumed_fields(planned.method)}
-    stated["measurement_units"] = run.measurement_units
-    planned_facts["measurement_units"] = find_unscaled_units(planned)
+    stated, planned_facts = _stated_facts(run, planned)
     if isinstance(run.cohort.subjects, list):
         before, now = set(run.cohort.subjects), set(planned.test.subjects)
         if before != now:
@@ -352,6 +348,30 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
     if planned.setting.device != "cpu":
         result.notes.append(f"run on {planned.setting.device}")
     result.tolerances = {"scores": SCORE_TOLERANCE} if result.notes else {"predictions": TOLERANCE}
+
+
+def _stated_facts(run: Manifest, planned: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the facts of a record that follow from its request, and the same of the plan; those that the record
+    does not have are left out."""
+    recipe, method = run.recipe.content(), run.method.content()
+    stated: dict[str, Any] = {
+        "pretraining_overlap": run.pretraining_overlap,
+        "measurement_units": run.measurement_units,
+        "normalisation": ABSENT if run.normalisation is None else run.normalisation,
+        "assumed": ABSENT if run.recipe.assumed is None else run.recipe.assumed,
+        "departs": recipe.get("departs", ABSENT),
+        "query": method.get("query", ABSENT),
+    }
+    facts: dict[str, Any] = {
+        "pretraining_overlap": planned.overlap,
+        "measurement_units": find_unscaled_units(planned),
+        "normalisation": find_normalisation(planned),
+        "assumed": assumed_fields(planned.method),
+        "departs": planned.departs,
+        "query": planned.method.query,
+    }
+    known = [name for name, fact in stated.items() if fact != ABSENT]
+    return {name: stated[name] for name in known}, json.loads(json.dumps({name: facts[name] for name in known}))
 
 
 def _list_training_units(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:

@@ -60,7 +60,7 @@ _PLAIN = (
 )
 _LISTS = ("modalities", "pretrainers", "apart", "mark", "near_null", "assumed", "seeds")
 _GAIN = {name: columns()[name].value for name in ("gain", "gain_low", "gain_high")}
-_COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
+_COST = ("wall_seconds", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
 
 
 def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:

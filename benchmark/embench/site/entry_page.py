@@ -29,7 +29,7 @@ from embench.protocols import format_access
 from embench.records.audit import format_audit_status, list_shown_findings
 from embench.records.predictions import MODEL, Predictions, nine_digits
 from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
-from embench.records.wording import format_cost, format_share, format_value, grouped
+from embench.records.wording import departures_in_words, format_cost, format_share, format_value, grouped
 from embench.report.axis_curves import Curve, describe_curve
 from embench.report.figures import describe_probabilities
 from embench.report.page import paragraph
@@ -355,7 +355,9 @@ def _list_facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
         ("overlap of pretraining with test subjects", run.pretraining_overlap.replace("_", " ")),
         ("data of the test subjects that the method may read", format_access(run.target_access)),
         ("recipe", run.recipe.preset),
-        ("assumed settings that the paper leaves open", ", ".join(run.recipe.assumed) or "none"),
+        ("settings that the papers leave open", format_value(run.recipe.assumed, missing="not recorded") or "none"),
+        ("settings that differ from the papers", "; ".join(departures_in_words(run.recipe)) or "none"),
+        ("query modality", run.method.query or "none"),
         ("changed settings", ", ".join(run.changed_settings) or "none"),
         ("seeds", ", ".join(map(str, run.seeds))),
         ("test-set evaluations", recorded(run.test_evaluations)),

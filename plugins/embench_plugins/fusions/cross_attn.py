@@ -1,8 +1,8 @@
 """Fusion `cross_attn`: one modality attends to the others, in layers of cross-attention trained end to end.
 
 Strizhkova et al. 2024 (`strizhkova2024`): queries from physiology, keys and values from video, 8 layers of 8 heads, one
-network with a logit for each target. The querying modality's tokens are updated layer by layer; keys and values stay
-the encoder's tokens. With one modality the layers attend to the modality itself: the paper's single-modality models.
+network with a logit for each target. The query stream is updated layer by layer; keys and values stay the encoder's
+tokens. With one modality the layers attend to the stream itself, the paper's single-modality models.
 
 The paper has two modalities of equal width. Ours: the tokens of all other modalities are joined in one sequence, each
 with a learned vector that marks its modality; tokens of other widths are projected; long sequences may be averaged to
@@ -11,7 +11,7 @@ fewer tokens first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -20,18 +20,21 @@ from torch import Tensor, nn
 from embench.errors import UsageError
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import names_in
 from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
 from embench.nn import FillAbsent, Head, sinusoidal_positions
 from embench_plugins.attention import Layer
 
 QUERY_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
-"""If the recipe names no querying modality, the first of these that is read; else the first one of the method."""
+"""Modalities in the order in which they provide the queries if `build.query` is null, whatever their channels; after
+these come all others by name."""
 
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=1e-4, schedule="cosine", epochs=50, batch=8,
     selection="early_stop", patience=50, targets="joint",
     build={
-        "width": 512, "layers": 8, "heads": 8, "ffn": 2048, "norm": "pre", "dropout": 0.1, "asks": None, "tokens": None,
+        "width": 512, "layers": 8, "heads": 8, "ffn": 2048, "norm": "pre", "dropout": 0.1, "query": None,
+        "tokens": None,
     },
     assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "selection", "class_weight",
              "build.ffn", "build.norm", "build.dropout"),
@@ -41,15 +44,17 @@ PAPER = Recipe(
 SMALL = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=16, clip=1.0,
     selection="last", patience=16, class_weight="balanced", targets="joint",
-    build={"width": 64, "layers": 2, "heads": 4, "ffn": 128, "norm": "pre", "dropout": 0.1, "asks": None, "tokens": 40},
+    build={
+        "width": 64, "layers": 2, "heads": 4, "ffn": 128, "norm": "pre", "dropout": 0.1, "query": None, "tokens": 40,
+    },
     datasets={"stress_predict": {"epochs": 8, "patience": 8, "batch": 64, "selection": "early_stop"}},
 )  # fmt: skip
 
 
 class CrossAttn(Fusion):
-    """Build keys: `asks`, the querying modality (None: see `QUERY_ORDER`); `tokens`, the most tokens of a modality,
-    beyond which neighbours are averaged (None: no limit); `norm`, `pre` or `post`, see `Layer`. Positions are encoded
-    by sines."""
+    """Build keys: `query` the modality that provides the queries (None: see QUERY_ORDER), `tokens` the most tokens a
+    stream may have (None: all), else neighbours are averaged; `norm` is `pre` or `post`, see `Layer`. Positions are
+    sines."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
@@ -58,26 +63,31 @@ class CrossAttn(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """Return the network, with the querying modality chosen among those in `tokens`."""
-        build = dict(self.recipe.build)
-        return Network(tokens, outputs.size, find_query(tokens, build.pop("asks")), **build)
+        """Return the network, whose queries come from `query_modality` of those in `tokens`."""
+        build = {name: value for name, value in self.recipe.build.items() if name != "query"}
+        return Network(tokens, outputs.size, self.query_modality(tokens), **build)
+
+    def query_modality(self, modalities: Iterable[str]) -> str:
+        """Return the modality that provides the queries. Raises UsageError if `build.query` is not one of them."""
+        present, query = sorted(modalities), self.recipe.build["query"]
+        if query is None:
+            return min(present, key=_place)
+        if query not in present:
+            raise UsageError(
+                f"{query} cannot provide the queries, since the run has no such modality",
+                where="fusion.build.query",
+                expected=" or ".join(present),
+            )
+        return str(query)
 
 
-def find_query(modalities: Mapping[str, object], asks: str | None) -> str:
-    """Return the querying modality: `asks`, or by `QUERY_ORDER` if that is None. Raises UsageError if `asks` is not
-    among the modalities."""
-    if asks is None:
-        return next((m for m in QUERY_ORDER if m in modalities), next(iter(modalities)))
-    if asks not in modalities:
-        raise UsageError(
-            f"{asks} is to ask but is not there", where="fusion.build.asks", expected=" or ".join(modalities)
-        )
-    return asks
+def _place(modality: str) -> int:
+    names = set(names_in(modality))
+    return next((i for i, each in enumerate(QUERY_ORDER) if set(each.split("+")) == names), len(QUERY_ORDER))
 
 
 class Network(nn.Module):
-    """Tokens of each modality -> Output(logits (B, n), hidden (B, width), tokens (B, N, width) of the querying
-    modality)."""
+    """Tokens a modality -> Output(logits (B, n), hidden (B, width), tokens (B, N, width) of the query stream)."""
 
     def __init__(
         self,
@@ -115,14 +125,14 @@ class Network(nn.Module):
     positions: Tensor
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Update the querying modality's tokens by cross-attention, layer by layer, and read their mean.
+        """Updates the query stream by cross-attention, layer by layer, and reads its tokens' mean.
 
         Args:
             tokens: (B, L, D) of each modality; L and D may differ between modalities.
             present: (B,) bool of each modality.
 
         Returns:
-            `logits` (B, n), `hidden` (B, width) and `tokens` (B, N, width) of the querying modality.
+            `logits` (B, n), `hidden` (B, width) and `tokens` (B, N, width) of the query stream.
         """
         shortened = {m: shorten(Tokens(t.x, t.mask), self.most) for m, t in tokens.items()}
         streams = {m: self._enter(m, t) for m, t in self.fill(shortened, present).items()}
@@ -137,7 +147,7 @@ class Network(nn.Module):
         return tokens._replace(x=self.dropout(x + self.positions[: x.shape[1]]))
 
     def _join(self, streams: Mapping[str, Tokens]) -> tuple[Tensor, Tensor | None]:
-        """Return the tokens of all other modalities in one sequence (B, K, width), and their mask."""
+        """The other streams one after the other (B, K, width), and their mask."""
         parts = [streams[m] for m in self.others]
         if len(parts) == 1:
             return parts[0].x, parts[0].mask

@@ -1,4 +1,4 @@
-"""`cross_attn`: sizes by hand, who asks whom, and pooling of long streams."""
+"""`cross_attn`: sizes by hand, the query modality, and pooling of long streams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from embench.errors import UsageError
 from embench.interfaces.tokens import Tokens, TokenSpec
 from embench_plugins import attention
 from embench_plugins.attention import Attention, Layer
-from embench_plugins.fusions.cross_attn import CrossAttn, find_query, shorten
+from embench_plugins.fusions.cross_attn import CrossAttn, shorten
 
 from .networks import fusion, outputs_of
 
@@ -76,22 +76,27 @@ def test_attention_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("modalities", "asks", "expected"),
+    ("modalities", "query", "expected"),
     [
         (("video", "ecg+eda"), None, "ecg+eda"),
         (("eda", "ppg", "temp"), None, "ppg"),
         (("eeg", "eda"), None, "eda"),
-        (("video", "face_au"), None, "video"),
+        (("video", "face_au"), None, "face_au"),
+        (("eda", "ecg[left]", "face_au"), None, "ecg[left]"),
+        (("eda+ppg[wrist]", "ecg"), None, "eda+ppg[wrist]"),
         (("ecg", "video"), "video", "video"),
     ],
 )
-def test_who_asks(modalities: tuple[str, ...], asks: str | None, expected: str) -> None:
-    assert find_query(dict.fromkeys(modalities), asks) == expected
+def test_the_query_modality_does_not_depend_on_order_or_channels(
+    modalities: tuple[str, ...], query: str | None, expected: str
+) -> None:
+    for ordered in (modalities, modalities[::-1]):
+        assert fusion(CrossAttn, query=query).query_modality(ordered) == expected
 
 
-def test_a_stranger_cannot_ask() -> None:
-    with pytest.raises(UsageError, match="eeg is to ask") as refusal:
-        find_query({"ecg": 0, "eda": 0}, "eeg")
+def test_a_query_modality_that_the_run_lacks_is_refused() -> None:
+    with pytest.raises(UsageError, match="eeg cannot provide the queries") as refusal:
+        fusion(CrossAttn, query="eeg").query_modality(["ecg", "eda"])
     assert "ecg or eda" in str(refusal.value)
 
 

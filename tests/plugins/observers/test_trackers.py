@@ -34,7 +34,7 @@ def test_tensorboard_reads_curves_settings_and_scores(bench, tmp_path):
     folder = tmp_path / "tensorboard" / result.id
     fitted = EventAccumulator(str(folder / FITTED)).Reload()
     assert [point.step for point in fitted.Scalars("loss")] == [1, 2]
-    assert fitted.Scalars("stage/wall_s")[0].value > 0
+    assert fitted.Scalars("stage/wall_seconds")[0].value > 0
     whole = EventAccumulator(str(folder)).Reload()
     found = [whole.Scalars(f"arousal/auroc/{end}")[0].value for end in ("mean", "low", "high")]
     assert found == pytest.approx(primary_metric(result))

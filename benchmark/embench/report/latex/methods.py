@@ -44,7 +44,7 @@ from embench.statistics.joined import unit_length
 
 _WORDS = {
     "C": "C =",
-    "asks": "query modality",
+    "query": "query modality",
     "candidates": "chosen on training subjects from",
     "dim": "token width",
     "ffn": "feed-forward width",
@@ -559,7 +559,7 @@ def _write_sentences(run: RunFacts) -> list[str]:
     texts += [*describe_parts(run), *_cite_sources(run)]
     if recipe.settings:
         texts.append(f"Changed settings: {join_with_and([code(each) for each in recipe.settings])}.")
-    if recipe.assumed:
+    if recipe.preset == "paper" and recipe.assumed:
         texts.append(f"Assumed (left open by the paper): {join_with_and([code(each) for each in recipe.assumed])}.")
     return [*texts, *_describe_pretraining(run)]
 
