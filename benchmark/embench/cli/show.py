@@ -245,8 +245,8 @@ def _with_options(cells: Mapping[str, str], options: Mapping[str, str]) -> dict[
     return found
 
 
-# `--pretraining-comparison` of `embench run` and `embench grid`: pretrained runs and their comparison runs (the same network trained
-# from scratch, and handcrafted features), as one grid, and the gaps between the scores.
+# `--pretraining-comparison` of `embench run` and `embench grid`: pretrained runs and their comparison runs (the same
+# network trained from scratch, and handcrafted features), as one grid, and the gaps between the scores.
 
 
 def run_with_comparison(
@@ -338,7 +338,7 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
 
 
 def gaps_as_json(record: Record, target: str, comparison: PretrainingGains) -> dict[str, Any]:
-    """Return the gaps get_scores a pretrained run to its comparison runs, as `--json` prints them."""
+    """Return the gaps of a pretrained run to its comparison runs, as `--json` prints them."""
     return {
         "run": record.run["id"],
         "target": target,

@@ -137,8 +137,8 @@ _GAIN = TypeAdapter(PretrainingGain)
 def add_pretraining_gains(
     rows: Sequence[Row], entries: Mapping[str, EntrySummary], target: str, score: Callable[[Row], tuple[float, ...]]
 ) -> list[Row]:
-    """Return the rows of a target, with `pretraining_comparison` in pretrained rows. If a row has several references of one
-    kind and method, the one with the highest `score` is used.
+    """Return the rows of a target, with `pretraining_comparison` in pretrained rows. If a row has several references of
+    one kind and method, the one with the highest `score` is used.
 
     Args:
         entries: entries by the ids of rows.

@@ -69,8 +69,8 @@ class ResultTable:
         results: results of all runs, those of the user's methods first.
         failures: run -> why it failed.
         unfit: row of the set -> why it cannot be run on the dataset.
-        pretraining_comparison: for `embench.run_grid(pretraining_comparison=True)`, (pretrained run, target) -> the `gaps` to the same network from scratch
-            and to handcrafted features, and their `texts`.
+        pretraining_comparison: for `embench.run_grid(pretraining_comparison=True)`, (pretrained run, target) -> the
+            `gaps` to the same network from scratch and to handcrafted features, and their `texts`.
     """
 
     rows: Sequence[Mapping[str, Any]]

@@ -208,8 +208,8 @@ class AtRate(Encoder):
 
 
 class GivenNetwork(AtRate):
-    """Base of the classes of `embench.make_encoder`: `make(channels, samples)` returns a make_encoder that maps windows to one
-    token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
+    """Base of the classes of `embench.make_encoder`: `make(channels, samples)` returns a network that maps windows to
+    one token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
 
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
     make: ClassVar[MakeNetwork]

@@ -358,7 +358,7 @@ def _method_rows(
     target, metric, gaps = panel.target, panel.metric, _compare_panel(panel)
     for role, results in (("user", panel.user_runs), ("method" if panel.first else "baseline", panel.baselines)):
         for k, result in enumerate(results):
-            read = [name for each in result.manifest["method"].get("modalities") or () for name in names_in(each)]
+            read = [name for each in result.manifest["method"].get("modalities") or () for name in split_modality(each)]
             row = {
                 "role": role,
                 "best": k == 0,

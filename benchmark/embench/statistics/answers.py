@@ -129,7 +129,7 @@ class SecondaryScore:
 
     Args:
         varies: the confounds that it does not hold constant.
-        confound_only: name and score of the confound-only model with the highest such score; None if no model has one."""
+        confound_only: name and score of the confound-only model with the highest such score; None if none has one."""
 
     metric: str
     score: Score
@@ -142,8 +142,8 @@ class TargetAnswers:
     """The answers of a run on one target. It prints as the primary metric and the answers.
 
     Args:
-        metric: the primary metric. `score`: None if it is undefined, for the reason `undefined_reason`; `problem` then says what
-            that means.
+        metric: the primary metric. `score`: None if it is undefined, for the reason `undefined_reason`; `problem` then says
+            what that means.
         answers: one per question, in the order of printing.
         models: the confound-only models that apply.
         secondary_scores: other scores that this design allows.
@@ -219,8 +219,8 @@ def answer_questions(run: Mapping[str, Any], scores: Scores) -> dict[str, Target
             adjusted=adjusted,
             calibration_gain=tuple(gain_sentences(scores, target, run.get("calibration_data"))),
             reads_session=reads_session,
-            modalities=modalities,
-            find_near_null=tuple(find_borderline(scores, target)) if asked else (),
+            modalities=reads,
+            near_null=tuple(find_near_null(scores, target)) if asked else (),
         )
     return found
 
@@ -472,7 +472,7 @@ def describe_missing_data(why: Reason, size: int) -> tuple[str, float]:
     """Return a sentence on the missing data, and the factor by which the number of comparisons must grow.
 
     Args:
-        undefined_reason: the recorded reason undefined_reason the primary metric is undefined. `size`: how many subjects the study has.
+        why: the recorded reason why the primary metric is undefined. `size`: number of subjects in the study.
 
     Returns:
         The factor is infinite if more comparisons of the same subjects do not help."""
@@ -500,11 +500,11 @@ def _say_comparable(involved: int, size: int) -> str:
 
 
 def describe_undefined(why: Reason, size: int, dataset: str = "") -> str:
-    """Return the recorded reason undefined_reason a score of `size` subjects is undefined, in plain words."""
+    """Return the recorded reason why a score of `size` subjects is undefined, in plain words."""
     return (
-        describe_missing_data(undefined_reason, size)[0].removesuffix(".")
-        if undefined_reason.id in TOO_FEW_REASONS
-        else plain_reason(undefined_reason, dataset)
+        describe_missing_data(why, size)[0].removesuffix(".")
+        if why.id in TOO_FEW_REASONS
+        else plain_reason(why, dataset)
     )
 
 
@@ -547,7 +547,7 @@ def explain_unranked(
     return f"{text}. The model that uses only the {label(best[0])} reaches {format_decimals(best[1].mean)}; {higher}."
 
 
-def find_borderline(scores: Scores, target: str) -> Iterator[str]:
+def find_near_null(scores: Scores, target: str) -> Iterator[str]:
     """Yield the names of the deciding intervals whose lower end lies within `NEAR_BOUND` of the null value."""
     metric = scores.primary_metrics[target]
     known: list[tuple[str, Score | None, float | None]] = [

@@ -187,8 +187,8 @@ class Comparison:
         tests: name -> p, for the primary test and further ones. `equivalence` tests whether the difference is within
             .02.
         subjects, units: their numbers. `over`: what was paired.
-        smallest_detectable: the smallest_detectable detectable difference: the true difference that this cohort would show with 80 % power,
-            given the spread of the observed differences; None if nothing varies.
+        smallest_detectable: the smallest detectable difference: the true one that this cohort would show with 80 %
+            power, given the spread of the observed differences; None if nothing varies.
         unequal_tuning: whether more than twice as many methods were scored on the test subjects before one as before
             the other.
         higher_is_better, bounded: facts about the metric.

@@ -293,10 +293,10 @@ def _score_in_words(score: Score, chance: float | None) -> str:
 
 
 def _strongest_model_clause(found: TargetAnswers) -> str:
-    """Return a clause on the strongest confound-only model next to a secondary_scores score; empty if there is none."""
-    if found.score or not found.secondary_scores or not (confound_only := found.secondary_scores[0].confound_only):
+    """Return a clause on the strongest confound-only model next to a secondary score; empty if there is none."""
+    if found.score or not found.secondary_scores or not (strongest := found.secondary_scores[0].confound_only):
         return ""
-    return f"; {vocabulary.label(control[0])} alone: {format_decimals(control[1].mean)}"
+    return f"; {vocabulary.label(strongest[0])} alone: {format_decimals(strongest[1].mean)}"
 
 
 def model_lines(

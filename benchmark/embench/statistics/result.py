@@ -113,8 +113,8 @@ class Result:
         folder: of the run's record.
         manifest: the content of its `run.yaml`.
         scores: its `scores.json`: `scores.get_score(target, metric)` has `mean`, `low` and `high`, or is None for the
-            reason of `scores.explain_undefined`; `scores.get_confound_only_models(target)` has the same of each confound-only
-    model."""
+            reason of `scores.explain_undefined`; `scores.get_confound_only_models(target)` has the same of each
+            confound-only model."""
 
     id: str
     folder: Path

@@ -141,7 +141,7 @@ def _check_frames(store: Store, modality: str, encoder: Encoder) -> Frames:
 
 def _list_films(store: Store, wanted: Frames) -> tuple[list[StoredVideo], int]:
     """Return the videos of a store, and their total number of frames."""
-    films: list[Film] = []
+    films: list[StoredVideo] = []
     total = 0
     for entry in store.recordings:
         if entry.video is not None:

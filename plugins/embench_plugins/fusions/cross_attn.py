@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from embench.errors import UsageError
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import split_modality
 from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
 from embench.nn import FillAbsent, Head, sinusoidal_positions
 from embench_plugins.attention import Layer
@@ -82,7 +82,7 @@ class CrossAttn(Fusion):
 
 
 def _place(modality: str) -> int:
-    names = set(names_in(modality))
+    names = set(split_modality(modality))
     return next((i for i, each in enumerate(QUERY_ORDER) if set(each.split("+")) == names), len(QUERY_ORDER))
 
 
