@@ -11,13 +11,13 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fields, fit_columns, grouped, show_parts, show_table
+from embench.cli.console import fit_columns, show_parts, show_table
 from embench.cli.options import Cluster, DryRunOption, ExecutorName, Json, complete, parse_cluster, with_options
 from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.files import snapshot
-from embench.records.wording import format_duration
-from embench.screen import Progress, Steps, set_plan
+from embench.records.wording import format_duration, grouped
+from embench.screen import Progress, Steps, TableColumn, field, fields, set_plan
 
 if TYPE_CHECKING:
     from embench.claims.examine import ClaimResult, Measured

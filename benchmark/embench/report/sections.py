@@ -601,7 +601,7 @@ def floors_section(run: RunFacts) -> Markup | None:
     if run.for_others or run.submission or not floor_keys(run.manifest).wants:
         return None
     keys, seeds = floor_keys(run.manifest), run.manifest.seeds
-    found = run.read_siblings(lambda other: matching(keys, seeds, floor_keys(other), other.seeds))
+    found = run.read_siblings(lambda other: bool(matching(keys, seeds, floor_keys(other), other.seeds)))
     records = {other.run["id"]: other for other in found}
     parts = [_pretraining_section(run, records, target) for target in run.record.scores.primary_metrics]
     return join_parts([paragraph(_ABOUT), *parts]) if records else paragraph(_NONE)
