@@ -40,6 +40,10 @@ def _complete_set(incomplete: str) -> list[str]:
     return [path.stem for path in registry.find_shipped_files("baselines/*.yaml") if path.stem.startswith(incomplete)]
 
 
+_SET_HELP = "Baseline set, or a YAML file; see `embench list baselines`."
+_SetName = Annotated[str, Option("--set", autocompletion=_complete_set, help=_SET_HELP)]
+
+
 @with_options(
     *("dataset", "modalities", "target", "protocol", "recipe", "seeds", "partitions"),
     *("device", "data-root", "runs", "dev", "workers"),
@@ -56,12 +60,7 @@ def _complete_set(incomplete: str) -> list[str]:
 )
 def baselines(
     *,
-    named: Annotated[
-        str,
-        Option(
-            "--set", autocompletion=_complete_set, help="Baseline set, or a YAML file; see `embench list baselines`."
-        ),
-    ] = _DEFAULT,
+    named: _SetName = _DEFAULT,
     level: Annotated[
         Literal["core", "extended", "full"], Option(help="Rows of the set to run; each level holds those before it.")
     ] = "core",
