@@ -71,8 +71,8 @@ def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent:
 
 
 def _wrap(text: str, width: int, further: str, initial_indent: str = "") -> list[str]:
-    keep_words = {"break_long_words": False, "break_on_hyphens": False}
-    return textwrap.wrap(text, width, initial_indent=initial_indent, subsequent_indent=further, **keep_words)
+    wrapper = textwrap.TextWrapper(width, initial_indent, further, break_long_words=False, break_on_hyphens=False)
+    return wrapper.wrap(text)
 
 
 def command(line: str, indent: str = "  ") -> None:
