@@ -366,8 +366,8 @@ class _Display:
         """Draw or update the bar called `name`, between `text` and `more`."""
         if name not in self._tasks:
             self._tasks[name] = bars.add_task("", more="")
-        texts = {"description": escape_control(text), "more": escape_control(more)}
-        bars.update(self._tasks[name], total=total or None, completed=done, **texts)
+        text, more = escape_control(text), escape_control(more)
+        bars.update(self._tasks[name], total=total or None, completed=done, description=text, more=more)
 
 
 class _Rate:

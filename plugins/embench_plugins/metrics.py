@@ -548,7 +548,7 @@ class KappaQuadratic(CccPooled):
 
     def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) kappa of each sample of subjects, NaN where its labels do not vary."""
-        return super().resampled(replace(units, score=np.rint(units.score)), subjects, counts)
+        return super().resample(replace(units, score=np.rint(units.score)), subjects, counts)
 
 
 class Mae(MeanError):
@@ -665,4 +665,4 @@ class Rmse(MeanError):
 
     def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) error of each sample of subjects, NaN for a sample without units."""
-        return np.sqrt(super().resampled(units, subjects, counts))
+        return np.sqrt(super().resample(units, subjects, counts))

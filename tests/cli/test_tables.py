@@ -6,8 +6,9 @@ from embench.claims.examine import ClaimResult
 from embench.claims.files import printed_tables, select_claims
 from embench.claims.page import PrintedResult
 from embench.cli import studies
-from embench.cli.console import TableColumn, field, show_table
+from embench.cli.console import show_table
 from embench.records.scores import Score
+from embench.screen import TableColumn, field
 
 
 def test_rows_that_are_mappings_name_the_columns(capsys):

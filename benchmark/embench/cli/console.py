@@ -70,10 +70,9 @@ def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent:
         echo(line, bold=bold, colour=colour)
 
 
-def _wrap(text: str, width: int, further: str, **options: str) -> list[str]:
-    return textwrap.wrap(
-        text, width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False, **options
-    )
+def _wrap(text: str, width: int, further: str, initial_indent: str = "") -> list[str]:
+    wrapper = textwrap.TextWrapper(width, initial_indent, further, break_long_words=False, break_on_hyphens=False)
+    return wrapper.wrap(text)
 
 
 def command(line: str, indent: str = "  ") -> None:

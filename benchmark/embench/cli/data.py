@@ -19,12 +19,13 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console, data_describe
-from embench.cli.console import fields, grouped, show_parts, show_table
+from embench.cli.console import show_parts, show_table
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.data import data_folder, describe_root_fault
 from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.planning.request import Request
-from embench.screen import Steps, unanswerable_parts
+from embench.records.wording import grouped
+from embench.screen import Steps, fields, unanswerable_parts
 from embench.system import cores
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,12 @@ from typer import Option
 
 from embench import vocabulary
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fields, fit_columns, grouped, show_parts, show_table
+from embench.cli.console import fit_columns, show_parts, show_table
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.errors import UsageError
 from embench.planning.request import Request
-from embench.records.wording import format_control, format_figure, format_score, join_with_and
-from embench.screen import Steps, unanswerable_parts
+from embench.records.wording import format_control, format_figure, format_score, grouped, join_with_and
+from embench.screen import Steps, TableColumn, field, fields, unanswerable_parts
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _print_subjects(described: Mapping[str, Any]) -> None:
         names = [c["name"] for c in described["classes"]]
         rows = [{**row, "shares": [c["share"] for c in row["classes"]]} for row in rows]
         legend = " ".join(f"{_shade(k)} {name}" for k, name in enumerate(names))
-        columns += [TableColumn(name, lambda row, k=k: f"{row['shares'][k]:.2f}") for k, name in enumerate(names)]
+        columns += [_share_column(k, name) for k, name in enumerate(names)]
         columns += [TableColumn(legend, lambda row: _draw_bar(row["shares"]))]
     show_table(rows, columns)
     for key, what in (("one_class_only", "constant labels"), ("without_any_label", "without any label")):
@@ -141,6 +142,10 @@ def _print_subjects(described: Mapping[str, Any]) -> None:
     at_cut = described["at_cut"]
     if at_cut:
         console.wrapped(f"at the threshold of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
+
+
+def _share_column(k: int, name: str) -> TableColumn:
+    return TableColumn(name, lambda row: f"{row['shares'][k]:.2f}")
 
 
 def _shade(k: int) -> str:
@@ -215,10 +220,8 @@ def _print_models(target: str, scored: Scores, found: Mapping[str, Any]) -> None
     from embench.statistics.answers import describe_undefined
     from embench.statistics.confound_only import CONFOUND_ONLY
 
-    confound_only, primary = (
-        {control.name: control for control in scored.get_confound_only_models(target)},
-        scored.primary_metrics[target],
-    )
+    confound_only = {control.name: control for control in scored.get_confound_only_models(target)}
+    primary = scored.primary_metrics[target]
     applicable = [control for name in (*CONFOUND_ONLY, *confound_only) if (control := confound_only.pop(name, None))]
     applicable = [control for control in applicable if not control.reason]
     reasons = {m: [(c.explain_undefined(m), c) for c in applicable if m in c.scores] for m in (primary, *_SCORES)}
@@ -261,9 +264,9 @@ def _describe_predictive(target: str, metric: str, models: Sequence[ConfoundOnly
 
     facts = metric_facts(metric)
     title = facts.title if is_primary else f"{facts.title}, as the primary metric is undefined"
-    scores = [(score, model.name) for model in models if (score := model.scores.get(metric)) and score.low is not None]
-    above = [(score, name) for score, name in scores if facts.chance is not None and score.low > facts.chance]
-    better = [(score.mean, vocabulary.label(name)) for score, name in above]
+    chance = math.inf if facts.chance is None else facts.chance
+    scores = [(score, model.name) for model in models if (score := model.scores.get(metric))]
+    better = [(s.mean, vocabulary.label(name)) for s, name in scores if s.low is not None and s.low > chance]
     if not better:
         return f"No confound-only model predicts {target} better than chance ({title})."
     named = join_with_and([f"{name} ({mean:.2f})" for mean, name in sorted(better, reverse=True)])

@@ -16,12 +16,12 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fit_columns, show_table
+from embench.cli.console import fit_columns, show_table
 from embench.cli.options import DataRoot, Json, Leaderboards, complete
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records.wording import format_figure
-from embench.screen import Progress, Steps
+from embench.screen import Progress, Steps, TableColumn, field
 from embench.statistics import metric_facts
 from embench.vocabulary import markdown, table_in_markdown
 

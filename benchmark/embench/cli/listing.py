@@ -15,12 +15,13 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fields, grouped, show_table
+from embench.cli.console import show_table
 from embench.cli.options import DataRoot, Json, complete
 from embench.errors import CheckFailed, EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.records import find_time_context
-from embench.records.wording import format_value
+from embench.records.wording import format_value, grouped
+from embench.screen import TableColumn, field, fields
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ from typer import Argument, Option
 import embench
 from embench import registry
 from embench.cli import console
-from embench.cli.console import TableColumn, field, show_table
+from embench.cli.console import show_table
 from embench.cli.options import DataRoot, Json
 from embench.data import data_folder, default_data_root, describe_root_fault
 from embench.errors import CheckFailed, EmbenchError, MachineError, UsageError
 from embench.files import cache_root
 from embench.registry import Entry
+from embench.screen import TableColumn, field
 from embench.system import INSTALL_TRAINING, cores, explain_missing_library, installed_version, processor_name
 from embench.vocabulary import did_you_mean
 

@@ -11,14 +11,14 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fields, grouped, show_table
+from embench.cli.console import show_table
 from embench.cli.options import Confounds, DataAt, DataRoot, Every, Json, ProtocolName, TrustCode, complete, find_runs
 from embench.errors import UsageError
 from embench.files import saving, write_text
 from embench.planning.request import Request
 from embench.records import TimeContext
-from embench.records.wording import format_figure, format_score, join_with_and
-from embench.screen import Progress, Steps
+from embench.records.wording import format_figure, format_score, grouped, join_with_and
+from embench.screen import Progress, Steps, TableColumn, field, fields
 from embench.statistics import metric_facts
 from embench.vocabulary import escape_control
 
@@ -502,7 +502,7 @@ def score(
     audited = [audits.audit_run(each.folder, dataset=dataset, data_root=data_root, trust_code=True) for each in results]
     if as_json:
         documents = [
-            {**result.json(), "submission": result.manifest["submission"], "audit": found.json()}
+            {**result.to_dict(), "submission": result.manifest["submission"], "audit": found.to_dict()}
             for result, found in zip(results, audited, strict=True)
         ]
         console.document(documents if len(documents) > 1 else documents[0])
@@ -606,11 +606,9 @@ def _describe_seeds(missing: Mapping[str, Any], seeds: int) -> str:
 
 def _shorten_list(items: Sequence[str]) -> str:
     """Join the first items of a list, and add their total number if there are more."""
-    return (
-        ", ".join(items)
-        if len(items) <= _MOST_ITEMS
-        else f"{', '.join(items[: _MOST_ITEMS - 1])} ... ({len(items)} in all)"
-    )
+    if len(items) <= _MOST_ITEMS:
+        return ", ".join(items)
+    return f"{', '.join(items[: _MOST_ITEMS - 1])} ... ({len(items)} in all)"
 
 
 _MOST_ITEMS = 6

@@ -14,7 +14,7 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.console import TableColumn, field, show_table
+from embench.cli.console import show_table
 from embench.cli.options import (
     Cluster,
     Config,
@@ -35,7 +35,7 @@ from embench.cli.options import (
 from embench.errors import UsageError
 from embench.planning.request import AXES, Request, format_command, make_request
 from embench.records.wording import format_duration, format_figure
-from embench.screen import Progress, long_warning, suggest_smaller
+from embench.screen import Progress, TableColumn, field, long_warning, suggest_smaller
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:

@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from embench import protocols, vocabulary
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fields, fit_columns, grouped, show_parts, show_table
+from embench.cli.console import fit_columns, show_parts, show_table
 from embench.interfaces.kinds import KindName
 from embench.protocols import Design, PersonalRules, Protocol, describe_leaks, recorded_protocol
 from embench.records import wording
 from embench.records.predictions import MODEL
 from embench.records.pretraining_comparison import PretrainingGains
 from embench.records.scores import Scores
-from embench.records.wording import format_figure, format_over_folds, format_score, format_value, name_without_package
-from embench.screen import SYNTHETIC_WARNING, Progress, run_plan
+from embench.records.wording import (
+    format_figure,
+    format_over_folds,
+    format_score,
+    format_value,
+    grouped,
+    name_without_package,
+)
+from embench.screen import SYNTHETIC_WARNING, Progress, TableColumn, field, fields, run_plan
 from embench.sets.table import board_cells, board_notes, board_panels, model_cells, sensor_cells
 from embench.statistics import metric_facts
 from embench.statistics.answers import TargetAnswers, format_with_interval, plain_reason
@@ -313,13 +320,19 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
     by_id = {record.run["id"]: record for record in records}
     for record, target, comparison in gaps:
         name = metric or shown_metric(record, target)
-        rows = [("pretrained", record, ""), *((each.reference, by_id[each.run], each.text) for each in comparison.gaps)]
+        compared = [
+            ("pretrained", record, ""),
+            *((each.reference, by_id[each.run], each.text) for each in comparison.gaps),
+        ]
+        rows = [
+            (row, method_name(of.run), of.scores.of(target).get(name), gap, of.run["id"]) for row, of, gap in compared
+        ]
         columns = [
             TableColumn("row", lambda row: row[0]),
-            TableColumn("method", lambda row: method_name(row[1].run)),
-            TableColumn(name, lambda row, on=target, of=name: format_score(row[1].scores.of(on).get(of))),
-            TableColumn("gap", lambda row: row[2]),
-            TableColumn("run", lambda row: row[1].run["id"].rpartition("-")[2]),
+            TableColumn("method", lambda row: row[1]),
+            TableColumn(name, lambda row: format_score(row[2])),
+            TableColumn("gap", lambda row: row[3]),
+            TableColumn("run", lambda row: row[4].rpartition("-")[2]),
         ]
         show_table(rows, columns, title=f"target {target}: {record.run['id']} and its comparison models")
         if not comparison.gaps:

@@ -11,13 +11,13 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.console import TableColumn, field, fields, fit_columns, grouped, show_parts, show_table
+from embench.cli.console import fit_columns, show_parts, show_table
 from embench.cli.options import Cluster, DryRunOption, ExecutorName, Json, complete, parse_cluster, with_options
 from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.files import snapshot
-from embench.records.wording import format_duration
-from embench.screen import Progress, Steps, set_plan
+from embench.records.wording import format_duration, grouped
+from embench.screen import Progress, Steps, TableColumn, field, fields, set_plan
 
 if TYPE_CHECKING:
     from embench.claims.examine import ClaimResult, Measured
@@ -40,6 +40,10 @@ def _complete_set(incomplete: str) -> list[str]:
     return [path.stem for path in registry.find_shipped_files("baselines/*.yaml") if path.stem.startswith(incomplete)]
 
 
+_SET_HELP = "Baseline set, or a YAML file; see `embench list baselines`."
+_SetName = Annotated[str, Option("--baseline-set", autocompletion=_complete_set, help=_SET_HELP)]
+
+
 @with_options(
     *("dataset", "modalities", "target", "protocol", "recipe", "seeds", "partitions"),
     *("device", "data-root", "runs", "dev", "workers"),
@@ -56,14 +60,7 @@ def _complete_set(incomplete: str) -> list[str]:
 )
 def baselines(
     *,
-    named: Annotated[
-        str,
-        Option(
-            "--baseline-set",
-            autocompletion=_complete_set,
-            help="Baseline set, or a YAML file; see `embench list baselines`.",
-        ),
-    ] = _DEFAULT,
+    named: _SetName = _DEFAULT,
     level: Annotated[
         Literal["core", "extended", "full"],
         Option(help="Rows of the set to run; each level includes the previous ones."),

@@ -441,7 +441,7 @@ def dropped_names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, Any]]:
     for m, spec in specs.items():
         for reason, words in REASONS.items():
             for i in spec.fitted.get(reason, ()):
-                found.setdefault(m, {})[_feature_name(spec, int(i))] = words.json()
+                found.setdefault(m, {})[_feature_name(spec, int(i))] = words.to_dict()
     return found
 
 

@@ -277,7 +277,7 @@ def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[st
         if source is None or recipe is None:
             continue
         sources[source] = None
-        differ = _differences(source, vars(recipe.on(dataset)), vars(part.recipe), recipe.assumed)
+        differ = _differences(source, vars(recipe.apply_dataset(dataset)), vars(part.recipe), recipe.assumed)
         unused = _unused(method, name)
         found += [(name, item) for item in differ if item["field"].partition(".")[0] not in unused]
     listed = [{**item, "field": f"{name}.{item['field']}"} for name, item in _merged(method, found)]
@@ -311,7 +311,7 @@ def _merged(method: Method, found: Iterable[tuple[str, Any]]) -> Iterator[tuple[
 
 def _paper_recipe(name: str, part: Part) -> Recipe | None:
     """Return the recipe `paper` of a plugin; None if it has none."""
-    recipe: Recipe | None = registry.load(name.partition("[")[0], part.name).recipes.get("paper")
+    recipe: Recipe | None = registry.load_plugin(name.partition("[")[0], part.name).recipes.get("paper")
     return recipe
 
 

@@ -99,7 +99,7 @@ class Method:
         """Modality that provides the queries of attention; None for a fusion without queries."""
         if self.joins == "estimator":
             return None
-        query: str | None = registry.load("fusion", self.fusion.name)(self.fusion.recipe).query_modality(
+        query: str | None = registry.load_plugin("fusion", self.fusion.name)(self.fusion.recipe).query_modality(
             self.modalities
         )
         return query

@@ -269,10 +269,8 @@ class Windows:
         index, scales = self._index(fold, role), self._scales(fold)
         x, mask = {}, {}
         for m, own in self._stored.items():
-            x[m], mask[m] = (
-                _apply_scale(np.array(own.x[index]), own.mask[index], scales.get(m)),
-                np.array(own.mask[index]),
-            )
+            x[m] = _apply_scale(np.array(own.x[index]), own.mask[index], scales.get(m))
+            mask[m] = np.array(own.mask[index])
         return Arrays(self._unwrap_single(x), self._unwrap_single(mask), self._labels(fold, role)[index])
 
     def to_torch(self, fold: FoldRows, role: Role) -> TorchWindows:
@@ -429,10 +427,11 @@ def load_windows(
 
     Raises:
         UsageError: a name does not exist, a window is longer than all units, or the protocol uses calibration data.
-            DataError: the data are missing or damaged.
+        DataError: the data are missing or damaged.
     """
-    lengths = {"window_s": window_s, "step_s": step_s, "context_s": context_s}
-    encoder = make_encoder(_refuse_network, **lengths, rate_hz=rate_hz, name="windows")
+    encoder = make_encoder(
+        _refuse_network, window_s=window_s, step_s=step_s, context_s=context_s, rate_hz=rate_hz, name="windows"
+    )
     request = _make_request(dataset, modalities, target, protocol, data_root)
     study, parts = _plan_study(plugin_name("encoder", encoder), request)
     for m, part in parts.items():

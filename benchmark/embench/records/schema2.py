@@ -90,12 +90,12 @@ def _exclusion_reasons(part: Any) -> Any:
     """Return a part in which each sentence is a reason."""
     if isinstance(part, Mapping):
         return {name: _exclusion_reasons(each) for name, each in part.items()}
-    return translate_reason(part).json() if isinstance(part, str) else part
+    return translate_reason(part).to_dict() if isinstance(part, str) else part
 
 
 def _exclude_plugin_metric(row: Any) -> Any:
     known = isinstance(row, Mapping) and isinstance(row.get("reason"), str)
-    return {**row, "reason": translate_reason(row["reason"]).json()} if known else row
+    return {**row, "reason": translate_reason(row["reason"]).to_dict()} if known else row
 
 
 def _with_query(config: Any, build: Mapping[str, Any]) -> Any:

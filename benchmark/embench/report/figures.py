@@ -32,7 +32,7 @@ from embench.vocabulary import label
 CURVE_WIDTH = 420.0
 NO_UNIT = Undefined("no labelled unit was predicted")
 RATE_GRID = np.linspace(0, 1, 51)
-N_BINS = 10
+RELIABILITY_BINS = 10
 MIN_UNITS_IN_BIN = 5
 """Smallest number of a fold's units in a bin of the calibration curve; the proportion of positives among fewer units is
 too uncertain."""
@@ -112,11 +112,11 @@ def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarr
     predicted, true, share = [], [], []
     for _, _, units in joined:
         p, y = units.score.max(1), units.score.argmax(1) == units.y_true
-        code = np.minimum((p * N_BINS).astype(int), N_BINS - 1)
-        n = np.bincount(code, minlength=N_BINS)
+        code = np.minimum((p * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+        n = np.bincount(code, minlength=RELIABILITY_BINS)
         enough = np.where(n >= MIN_UNITS_IN_BIN, n, np.nan)
-        predicted.append(np.bincount(code, p, N_BINS) / enough)
-        true.append(np.bincount(code, y, N_BINS) / enough)
+        predicted.append(np.bincount(code, p, RELIABILITY_BINS) / enough)
+        true.append(np.bincount(code, y, RELIABILITY_BINS) / enough)
         share.append(n / max(1, len(p)))
     return np.array(predicted), np.array(true), np.array(share)
 
@@ -126,7 +126,7 @@ def _draw_calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     x, used, counted = mean_ignoring_nan(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
     known = np.isfinite(x)
-    middle = (np.arange(N_BINS) + 0.5) / N_BINS
+    middle = (np.arange(RELIABILITY_BINS) + 0.5) / RELIABILITY_BINS
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
         bars(middle, used, colour="muted", width=0.08, opacity=0.25, label="proportion of units"),
@@ -140,8 +140,10 @@ def _draw_calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
         if score := run.scores.get_score(target.name, metric):
             note += f" {called.capitalize()} {format_figure(score.mean)}."
     panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("observed frequency", 0, 1), 300)
-    edges = [f"{k / N_BINS:.1f} to {(k + 1) / N_BINS:.1f}" for k in range(N_BINS)]
-    rows = [(edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(N_BINS)]
+    edges = [f"{k / RELIABILITY_BINS:.1f} to {(k + 1) / RELIABILITY_BINS:.1f}" for k in range(RELIABILITY_BINS)]
+    rows = [
+        (edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(RELIABILITY_BINS)
+    ]
     head = ("bin", "mean probability", "observed frequency", "10 %", "90 %", "proportion of units", "folds and seeds")
     drawn = figure([panel], f"Calibration of {target.name}", note, width=CURVE_WIDTH)
     return figure_with_table(drawn, head, rows, note)
@@ -151,7 +153,7 @@ def _draw_values(target: Target, joined: Joined) -> Markup:
     """Draw true against predicted values: their means in each tenth of a fold's predictions."""
     predicted, true = [], []
     for _, _, units in joined:
-        parts = np.array_split(np.argsort(units.score, kind="stable"), N_BINS)
+        parts = np.array_split(np.argsort(units.score, kind="stable"), RELIABILITY_BINS)
         predicted.append([units.score[p].mean() if len(p) else np.nan for p in parts])
         true.append([units.y_true[p].mean() if len(p) else np.nan for p in parts])
     x, (y, low, high) = mean_ignoring_nan(np.array(predicted)), mean_and_band(np.array(true))
@@ -172,7 +174,7 @@ def _draw_values(target: Target, joined: Joined) -> Markup:
     if len(truth) > len(some):
         note += f" {len(some):,} of {len(truth):,} units, from all folds, are drawn behind them."
     panel = Panel("Predicted and true values", marks, Axis("predicted"), Axis("true"), 300)
-    rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(N_BINS)]
+    rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(RELIABILITY_BINS)]
     drawn = figure([panel], f"Predicted and true values of {target.name}", note, width=CURVE_WIDTH)
     return figure_with_table(drawn, ("decile", "predicted", "true", "10 %", "90 %"), rows, note)
 

@@ -615,7 +615,7 @@ def comparison_section(run: RunFacts) -> Markup | None:
     if run.for_others or run.submission or not make_reference_keys(run.manifest).wants:
         return None
     keys, seeds = make_reference_keys(run.manifest), run.manifest.seeds
-    found = run.read_siblings(lambda other: match_reference(keys, seeds, make_reference_keys(other), other.seeds))
+    found = run.read_siblings(lambda other: bool(match_reference(keys, seeds, make_reference_keys(other), other.seeds)))
     records = {other.run["id"]: other for other in found}
     parts = [_pretraining_section(run, records, target) for target in run.record.scores.primary_metrics]
     return join_parts([paragraph(_ABOUT), *parts]) if records else paragraph(_NONE)
@@ -626,7 +626,7 @@ def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str)
     found = compare_pretraining(run.record, records.values(), target, metric)
     rows = []
     for gap in found.gaps if found else ():
-        score = format_score(records[gap.run].scores.of(target).get(metric))
+        score = format_score(records[gap.run].scores.get_scores(target).get(metric))
         rows.append((gap.reference, method_name(records[gap.run].run), score, gap.text, gap.run))
     note = f"Networks were trained for at most {found.epochs} epochs." if found and found.epochs else ""
     return html_table(_HEAD, rows, f"{target}: {metric}") + (paragraph(note) if note else Markup())

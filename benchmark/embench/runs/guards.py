@@ -152,7 +152,7 @@ def _load_or_check(
         return Reason.make("failed_check", why=Reason.make(error.what))
     with contextlib.suppress(OSError):  # it is checked again next time
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({key: known.json()}) + "\n")
+        write_text(path, json.dumps({key: known.to_dict()}) + "\n")
     return known
 
 

@@ -89,10 +89,8 @@ _LEGS: tuple[Leg, ...] = ("paper", "fixed")
 def _split_claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[UntestedClaim]]:
     """Return the claims of a paper in three lists: comparisons, measurements, and claims that cannot be tested yet."""
     found = select_claims(paper, ())
-    compared, measured = (
-        [c for c in found if isinstance(c, Claim)],
-        [c for c in found if isinstance(c, MeasuredClaim)],
-    )
+    compared = [c for c in found if isinstance(c, Claim)]
+    measured = [c for c in found if isinstance(c, MeasuredClaim)]
     return compared, measured, [claim for claim in found if isinstance(claim, UntestedClaim)]
 
 

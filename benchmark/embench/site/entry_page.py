@@ -327,7 +327,7 @@ def _describe_target(entry: LeaderboardEntry, target: str, curves: str) -> dict[
         "form": style_texts(Markup(as_html(form, every=True))),  # noqa: S704  as `as_html` escaped it
         "scores": ordered,
         "undefined": _find_shared_reason([score.undefined for _, score in ordered]),
-        "probabilities": Markup(curves),  # noqa: S704  as `_probabilities` made it
+        "probabilities": Markup(curves),  # noqa: S704  as `_draw_probabilities` made it
     }
 
 

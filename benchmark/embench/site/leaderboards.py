@@ -87,7 +87,7 @@ class Board:
     def key(self) -> str:
         """The leaderboard's name in page addresses."""
         section = self.section
-        subjects = section.people and f"{section.people} subjects"
+        subjects = f"{section.people} subjects" if section.people else None
         trained_on = section.trained_on and f"from {section.trained_on}"
         return "/".join(filter(None, [section.target, section.protocol, trained_on, subjects]))
 
@@ -95,7 +95,7 @@ class Board:
     def title(self) -> str:
         """The title of the leaderboard among those of its dataset."""
         section = self.section
-        subjects = section.people and f"{section.people} subjects"
+        subjects = f"{section.people} subjects" if section.people else None
         trained_on = section.trained_on and f"trained on {get_dataset_label(section.trained_on)}"
         return ", ".join(filter(None, [section.target, section.protocol, trained_on, subjects]))
 

@@ -142,8 +142,8 @@ class TargetAnswers:
     """The answers of a run on one target. It prints as the primary metric and the answers.
 
     Args:
-        metric: the primary metric. `score`: None if it is undefined, for the reason `undefined_reason`; `problem` then says
-            what that means.
+        metric: the primary metric. `score`: None if undefined, for the reason `undefined_reason`; `problem` then says what
+            that means.
         answers: one per question, in the order of printing.
         models: the confound-only models that apply.
         secondary_scores: other scores that this design allows.
@@ -251,7 +251,7 @@ def _answers(
         text, evidence = _HELD_CONSTANT[kind]
         yield Answer("held", text, "held constant", evidence)
     if asked:
-        of_time = [(name, known) for name in _TIME_MODELS if (known := scores.score(target, metric, name))]
+        of_time = [(name, known) for name in _TIME_MODELS if (known := scores.get_score(target, metric, name))]
         timed = max(of_time, key=lambda pair: pair[1].mean, default=None) if kind not in _HELD_CONSTANT else None
         yield from _confound_answers(scores.get_adjusted(target), metric, score, timed, dataset)
         if scoring > 3 and kind in ("crossed", "crossed_moment"):

@@ -186,7 +186,7 @@ Tables = list[Pairs] | Undefined
 
 def number_as_json(value: ScoreOrReason) -> dict[str, Any]:
     """Return a score, or the reason why it is undefined, as `scores.json` holds it."""
-    return {"undefined": value.reason.json()} if isinstance(value, Undefined) else value.as_json()
+    return {"undefined": value.reason.to_dict()} if isinstance(value, Undefined) else value.to_dict()
 
 
 def estimate_all(

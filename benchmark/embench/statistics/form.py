@@ -106,7 +106,9 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
     metric = found.metric if found.score or not found.secondary_scores else found.secondary_scores[0].metric
     score = scores.get_score(found.target, metric)
     facts = metric_facts(metric)
-    varies = f"This metric holds constant none of: {found.exploratory[0].varies}." if found.exploratory else ""
+    varies = (
+        f"This metric holds constant none of: {found.secondary_scores[0].varies}." if found.secondary_scores else ""
+    )
     return ResultForm(
         target=found.target,
         question=f"{about.dataset}: {about.question}",

@@ -101,7 +101,7 @@ def clips(
             zip(films, _write_films(films, wanted, array, start, workers), strict=True)
         ):
             if stored.why:
-                excluded.append({"recording": film.recording, "modality": modality, "reason": stored.why.json()})
+                excluded.append({"recording": film.recording, "modality": modality, "reason": stored.why.to_dict()})
             else:
                 spans[film.recording] = Span(film.row, stored.frames, film.first / wanted.frames_hz)
             segments, faceless = segments + stored.segments, faceless + stored.faceless

@@ -438,7 +438,7 @@ class NaiveBayes(Tabular):
     (None: all)."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
-        "paper": _NAIVE_BAYES.but(class_weight="none", assumed=("class_weight", "build.impute")),
+        "paper": _NAIVE_BAYES.replace(class_weight="none", assumed=("class_weight", "build.impute")),
         "small": _NAIVE_BAYES,
         "quick": _NAIVE_BAYES,
     }

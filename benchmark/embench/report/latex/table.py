@@ -144,10 +144,8 @@ def _render(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None
     heads = _build_headers(counts, metrics, questions, apart=bool(gaps))
     facts = [metric_facts(name) for name in metrics if name not in _COSTS]
     decides = [each.decisive_level for run in runs if (each := run.answers[target].adjusted)]
-    place, form = (
-        (bare_name(runs[0].manifest.dataset.name), target, runs[0].manifest.protocol.name),
-        runs[0].forms[target],
-    )
+    manifest, form = runs[0].manifest, runs[0].summaries[target]
+    place = (bare_name(manifest.dataset.name), target, manifest.protocol.name)
     return render_text(
         "table.tex",
         run=runs[0],
