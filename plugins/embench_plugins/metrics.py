@@ -553,7 +553,7 @@ class KappaQuadratic(CccPooled):
 
 class Mae(MeanError):
     """Mean absolute error in the label's unit, from 0; lower is better. Undefined without units. It depends on the
-    subjects' levels, as RMSE does, and weights large errors less. Compare it with `compute_chance`, not across datasets.
+    subjects' levels, as RMSE does, and weights large errors less. Compare it with `compute_chance` only.
 
     >>> from embench.testing.require import units
     >>> round(Mae()(units("value")), 3)
@@ -635,7 +635,7 @@ def _resample_rating_errors(units: Units, subject: np.ndarray, counts: np.ndarra
 
 class Rmse(MeanError):
     """Root mean squared error in the label's unit, from 0; lower is better. Undefined without units. It depends on the
-    subjects' levels and not on whether predictions follow a subject. Compare it with `compute_chance`, not across datasets.
+    subjects' levels and not on whether predictions follow a subject. Compare it with `compute_chance` only.
 
     >>> from embench.testing.require import units
     >>> round(Rmse()(units("value")), 3)

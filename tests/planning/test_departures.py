@@ -11,7 +11,7 @@ from embench.protocols import load_protocol
 
 def method(encoder="cnn_tf", fusion="cross_attn", modalities="eda,ecg", recipe="quick", *settings, **more):
     """A method on AMIGOS, whose files are not needed."""
-    card = registry.load("dataset", "amigos").card
+    card = registry.load_plugin("dataset", "amigos").card
     request = Request("amigos", (encoder,), fusion, modalities=modalities, recipe=recipe, settings=settings, **more)
     return resolve_names(request, card, list(card.modalities), "cpu")
 

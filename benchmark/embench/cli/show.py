@@ -325,7 +325,8 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
             *((each.reference, by_id[each.run], each.text) for each in comparison.gaps),
         ]
         rows = [
-            (row, method_name(of.run), of.scores.of(target).get(name), gap, of.run["id"]) for row, of, gap in compared
+            (row, method_name(of.run), of.scores.get_scores(target).get(name), gap, of.run["id"])
+            for row, of, gap in compared
         ]
         columns = [
             TableColumn("row", lambda row: row[0]),

@@ -119,7 +119,7 @@ def _compute_labels(run: Manifest, cohort: Cohort) -> Labels:
     return compute_cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
 
 
-def find_wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+def find_wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> Sequence[str]:
     """Return units of the data here that an entry neither predicts nor counts as unpredicted."""
     return find_miscounted_units(record.predictions, cohort, run.seeds)
 

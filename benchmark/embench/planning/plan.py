@@ -6,7 +6,7 @@ import heapq
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -249,14 +249,14 @@ _Measured = Mapping[frozenset[str], tuple[int, int, float]]
 """Modalities -> parameters, FLOPs of a row, and training seconds per row of the network that reads them."""
 
 
-def _measure_networks(stages: Iterable[Stage[Any]], ignored: type[Exception] | tuple[()] = ()) -> _Measured:
+def _measure_networks(stages: Iterable[Stage[Any]], ignored: type[Exception] | None = None) -> _Measured:
     """Measure each network that stages train; after an error of the type `ignored`, its figures are 0."""
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
     for stage in filter(_trains_network, stages):
         kind = frozenset(stage.params.modalities)
         if kind not in measured:
             measured[kind] = (0, 0, 0.0)
-            with suppress(ignored):
+            with suppress(ignored) if ignored else nullcontext():
                 measured[kind] = _measure_once(stage)
     return measured
 

@@ -240,7 +240,7 @@ def make_manifest(
     planned: Plan,
     outcome: Outcome,
     looks: EvaluationCounts,
-    conformance: Mapping[str, str],
+    conformance: Mapping[str, Reason],
     videos: Sequence[Mapping[str, Any]],
 ) -> Manifest:
     """Return the content of a run's run.yaml.

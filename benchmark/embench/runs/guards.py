@@ -53,12 +53,12 @@ def check_conformance(plan: Plan, on_event: EventCallback) -> dict[str, Reason]:
     for part, source in _list_sources(plan).items():
         entry = source.entry
         if entry.package != registry.BUNDLED:
-            content = [entry.version, source.raw_digest().hex()]
+            content: list[object] = [entry.version, source.raw_digest().hex()]
             check = partial(_check_reader, entry, source.folder)
             found[part] = _check_and_note("dataset", entry.name, content, check, on_event)
     for part, method in select_foreign_parts(plan).items():
         kind = _get_kind(part)
-        doing, content = f"while checking {kind} {method.name}", list[object]([method.code])
+        doing, content = f"while checking {kind} {method.name}", [method.code]
         work: Callable[..., Reason] = check_plugin
         arguments: tuple[Any, ...] = (kind, method.name)
         if registry.is_object(method.name) and kind in ("encoder", "fusion"):

@@ -29,6 +29,7 @@ from embench.planning.plan import (
     total_seconds,
 )
 from embench.planning.request import Request
+from embench.reasons import Reason
 from embench.records import ledger, predictions, record
 from embench.records.record import TUNING_FILE, is_own
 from embench.records.scores import Scores
@@ -333,7 +334,7 @@ def _conclude(
     outcome: Outcome,
     root: Path,
     observers: Observers,
-    conformance: Mapping[str, str],
+    conformance: Mapping[str, Reason],
     videos: Sequence[Mapping[str, Any]],
     on_event: EventCallback,
     *,

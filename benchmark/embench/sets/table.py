@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from embench.errors import EmbenchError
 from embench.files import saving, write_whole
+from embench.interfaces.recording import split_modality
 from embench.records.manifest import tuned_trials
 from embench.records.record import read_record
 from embench.records.scores import ConfoundOnlyModel, Score

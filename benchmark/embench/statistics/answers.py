@@ -142,8 +142,8 @@ class TargetAnswers:
     """The answers of a run on one target. It prints as the primary metric and the answers.
 
     Args:
-        metric: the primary metric. `score`: None if undefined, for the reason `undefined_reason`; `problem` then says what
-            that means.
+        metric: the primary metric. `score`: None if undefined, for the reason `undefined_reason`; then
+            `problem` says what it means.
         answers: one per question, in the order of printing.
         models: the confound-only models that apply.
         secondary_scores: other scores that this design allows.

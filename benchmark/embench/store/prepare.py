@@ -392,8 +392,8 @@ def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[Vi
         if video.boxes is not None:
             read_boxes(video.boxes, video.path)
     except DataError as error:
-        file = _relative_path(job.dataset.root, Path(error.where or video.path))
-        raise Unusable("of_file", file=file, why=Reason.make(error.what)) from error
+        where = _relative_path(job.dataset.root, Path(error.where or video.path))
+        raise Unusable("of_file", file=where, why=Reason.make(error.what)) from error
     file, boxes = (
         None if path is None else _relative_path(job.dataset.root, path) for path in (video.path, video.boxes)
     )
