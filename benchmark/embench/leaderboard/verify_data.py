@@ -119,9 +119,9 @@ def _compute_labels(run: Manifest, cohort: Cohort) -> Labels:
     return compute_cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
 
 
-def find_wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> Sequence[str]:
+def find_wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Return units of the data here that an entry neither predicts nor counts as unpredicted."""
-    return find_miscounted_units(record.predictions, cohort, run.seeds)
+    return [*find_miscounted_units(record.predictions, cohort, run.seeds)]
 
 
 def find_wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
