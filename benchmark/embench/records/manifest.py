@@ -156,7 +156,7 @@ PluginName = Annotated[str, StringConstraints(pattern=f"{_INSTALLED}|{_OWN_CODE}
 """An installed name, `path.py:Class`, or `object:DIGEST:Class` from Python; no leaderboard accepts the last two."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
 """Any text on one line."""
-RecordedReason = Annotated[InstanceOf[Reason], BeforeValidator(read_reason), PlainSerializer(Reason.json)]
+RecordedReason = Annotated[InstanceOf[Reason], BeforeValidator(read_reason), PlainSerializer(Reason.to_dict)]
 """A reason as a sentence in memory, and as its id and values in files."""
 WithReasons = BeforeValidator(read_values)
 """Of a part with reasons in any place."""
