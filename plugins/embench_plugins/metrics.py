@@ -316,7 +316,7 @@ class MeanError(Metric):
         """Return the mean error of `units`, or `Undefined` where there are none."""
         return float(self.compute_errors(units).mean()) if len(units) else Undefined("no_units")
 
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return (R,) the mean error of each sample of subjects, NaN for a sample without units."""
         return resample_unit_mean(self.compute_errors(units), units, subjects, counts)
 

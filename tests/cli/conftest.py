@@ -101,7 +101,7 @@ def a_result(scores=SCORES, *, id_="r", synthetic=True):
             "modalities": ["eda"],
             "pretrainers": [],
         },
-        "recipe": {"settings": []},
+        "recipe": {"preset": "quick", "settings": []},
         "config": {"label_subjects": None, "drop": []},
         "cost": {"wall_seconds": 90.0, "parameters": 1000},
     }

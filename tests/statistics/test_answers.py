@@ -160,7 +160,7 @@ def test_an_answer_follows_from_the_interval(low: float, answer: str) -> None:
 def test_a_condition_that_fails_although_the_interval_excludes_0_is_named(
     low: float, local: Any, condition: str
 ) -> None:
-    found = answers(scores(low=low, **analysis(local))).answer("movement")
+    found = answers(scores(low=low, **analysis(local))).find_answer("movement")
     assert found
     assert found.answer == "not shown"
     assert found.evidence.startswith("partial r 0.09 (0.02 to 0.15), ")

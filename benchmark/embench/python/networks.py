@@ -315,7 +315,7 @@ def make_encoder(
     >>> from torch import nn
     >>> def small(channels, samples):
     ...     return nn.Sequential(nn.Conv1d(channels, 8, 9), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
-    >>> network(small, window_s=8, epochs=5).__name__
+    >>> make_encoder(small, window_s=8, epochs=5).__name__
     'small'
     """
     if isinstance(make, nn.Module) or not callable(make):
@@ -360,7 +360,7 @@ def configure_encoder(
         UsageError: no encoder has this name, a length is 0 or less, or the encoder does not read signals at a fixed
             rate.
 
-    >>> encoder("cnn_tf", context_s=30, rate_hz=32).__name__
+    >>> configure_encoder("cnn_tf", context_s=30, rate_hz=32).__name__
     'cnn_tf-context30-rate32'
     """
     from embench import registry

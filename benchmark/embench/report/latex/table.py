@@ -98,7 +98,7 @@ def _check_names(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequenc
             if name not in known:
                 what = f"unknown {kind} `{name}`"
                 expected = f"one of: {', '.join(known)}"
-                raise UsageError(what, where=f"--{kind}s", expected=expected, hint=did_you_mean(name, known))
+                raise UsageError(what, where=f"--{kind.replace(" ", "-")}s", expected=expected, hint=did_you_mean(name, known))
 
 
 def _model_id(name: str) -> str:
