@@ -98,7 +98,8 @@ def _check_names(runs: Sequence[RunFacts], columns: Sequence[str], rows: Sequenc
             if name not in known:
                 what = f"unknown {kind} `{name}`"
                 expected = f"one of: {', '.join(known)}"
-                raise UsageError(what, where=f"--{kind.replace(" ", "-")}s", expected=expected, hint=did_you_mean(name, known))
+                option = f"--{kind.replace(' ', '-')}s"
+                raise UsageError(what, where=option, expected=expected, hint=did_you_mean(name, known))
 
 
 def _model_id(name: str) -> str:
