@@ -168,7 +168,7 @@ class Given:
         """Access to test subjects; leaderboards rank each access separately."""
         if self.session:
             return "unlabelled"
-        return f"{self.units}_{'' if self.labelled else 'un'}make_labelled_task" if self.units else "none"
+        return f"{self.units}_{'' if self.labelled else 'un'}labelled_units" if self.units else "none"
 
     @property
     def place(self) -> tuple[float, int]:
