@@ -43,7 +43,7 @@ def fields() -> str:
         shown |= set(of_file)
         for each in of_file:
             title = f"## `{file}`" if each is model else f"### {_title(each)}"
-            rows = [_row(each, name) for name, field in each.model_fields.items() if not field.exclude]
+            rows = [_row(each, name) for name, field in each.model_fields.items() if field.description != ""]
             if extra := each.__annotations__.get("__pydantic_extra__") and get_type_hints(each, include_extras=True):
                 rows.append(["`METRIC`", _type(get_args(extra["__pydantic_extra__"])[1]), "Score by this metric.", ""])
             head = ["field", "type", "meaning", "values or examples"]

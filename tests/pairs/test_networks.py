@@ -48,7 +48,8 @@ def test_plugins_work_together(together, world, tmp_path):
 def planned(plan, together):
     """What the planner made of a request, so that none is a network by name only."""
     method = plan.method
-    inputs = tuple((m, part.short) for m, part in method.encoders.items())
+    assert len(method.encoders) == len(together.inputs)
+    inputs = tuple((m, method.encoders[m].short) for m, _ in together.inputs)
     steps = {step.part.short for step in method.pretraining}
     made = Together(together.dataset, inputs, method.fusion.short, *(steps or {None}), together.targets)
     assert {step.modality for step in method.pretraining} <= {None, *(m for m, _ in made.pretrained)}

@@ -25,7 +25,7 @@ SET = (
 def given(bench, tmp_path):
     (tmp_path / "mine-v1.yaml").write_text(SET)
     return {
-        "dataset": plugin("Tiny"), "set": str(tmp_path / "mine-v1.yaml"), "data_root": bench.data, "runs": bench.runs,
+        "dataset": plugin("Tiny"), "baseline_set": str(tmp_path / "mine-v1.yaml"), "data_root": bench.data, "runs": bench.runs,
         "protocol": bench.protocol, "target": "arousal", "seeds": [0], "device": "cpu", "workers": 1,
     }  # fmt: skip
 

@@ -42,7 +42,7 @@ def test_a_group_has_the_score_of_a_record_of_its_units(record):
         alone = compute_scores(
             some, record.labels, targets=[target], protocol=RunFacts(record).rules,
             design=record.manifest.cohort.design, groups=record.groups, unit_length_s=10.0, sessions=record.sessions,
-        ).of("stress")["auroc_within"]  # fmt: skip
+        ).get_scores("stress")["auroc_within"]  # fmt: skip
         one = found[group, "auroc_within"]
         assert one.subjects == len(members)
         assert (one.score.mean, one.score.low, one.score.high) == (alone.mean, alone.low, alone.high)

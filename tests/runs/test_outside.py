@@ -156,7 +156,7 @@ def test_plain_columns_are_enough(everything, scored):
     rows = rows_of(everything.folder / "predictions.csv.gz")
     again = scored(rows, drop=("method", "fold", "stimulus", "start_s", "decision"))
     assert as_if_proven(again.scores) == everything.scores
-    assert set(again.manifest["submission"]["folds"].values()) == {"the protocol's"}
+    assert all(folds == {"id": "folds_of_protocol"} for folds in again.manifest["submission"]["folds"].values())
 
 
 def inside_and_outside(root, folder, dataset, target, embench, primary_metric="auroc_within", **options):
@@ -264,7 +264,7 @@ def test_folds_of_the_file_are_what_controls_are_fitted_in(arousal, scored):
     rows = rows_of(arousal.folder / "predictions.csv.gz")
     half = {f"p0{n}": n % 2 for n in range(8)}
     made = scored([{**row, "fold": half[row["subject"]]} for row in rows])
-    assert made.manifest["submission"]["folds"] == {"0": "the file's own"}
+    assert made.manifest["submission"]["folds"] == {"0": {"id": "own_folds"}}
     labels = record.read_record(made.folder).labels
     predictions = record.read_record(made.folder).predictions
     for fold in (0, 1):

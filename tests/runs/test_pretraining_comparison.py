@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from embench import grid
+from embench import run_grid
 from embench.records.record import read_manifest
 
 from ..tiny.world import plugin
@@ -40,7 +40,7 @@ def test_one_command_runs_a_pretrained_row_and_its_comparison_runs(bench, embenc
     compared = json.loads(embench("compare", *folders, "--json").out)
     assert compared["pretraining_comparison"] == document["pretraining_comparison"]
 
-    board = grid(
+    board = run_grid(
         dataset=plugin("Tiny"), encoder=plugin("Pool"), pretrainer="masked_value", modalities="ecg", target="arousal",
         protocol=bench.protocol, recipe="quick", seeds=0, device="cpu", data_root=bench.data, runs=bench.runs,
         workers=1, set="encoder.epochs=2", pretraining_comparison=True, progress=False,

@@ -78,7 +78,7 @@ def test_a_submission_may_deal_each_subject_in_its_own_way_but_mix_nobody(within
     about = {"protocol": protocol, "data_root": bench.data}
     own = [{**row, "fold": 2 * int(row["subject"][1:]) + i % 2} for i, row in enumerate(rows)]
     made = score(put(tmp_path / "own.csv", own), plugin("Tiny"), **about, out=tmp_path / "own")
-    assert made.manifest["submission"]["folds"] == {"0": "the file's own"}
+    assert made.manifest["submission"]["folds"] == {"0": {"id": "own_folds"}}
     mixed = [{**row, "fold": i % 2} for i, row in enumerate(rows)]
     with pytest.raises(CheckFailed, match="3 subjects share fold 0 of a split within subjects"):
         score(put(tmp_path / "mixed.csv", mixed), plugin("Tiny"), **about)

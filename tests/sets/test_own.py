@@ -124,7 +124,7 @@ def test_predictions_of_test_subjects_do_not_go_with_dev(embench, bench, line, t
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("method", "message"),
     [
         ("handcraftet", "did you mean handcrafted"),
         ("nowhere.py:Mine", "the file nowhere.py does not exist"),

@@ -41,7 +41,7 @@ class Score(_Part):
     left_out: Sequence[RecordedReason] = Field(default=(), description="Reasons why parts of the data do not count.")
     comparisons: int | None = Field(default=None, description="Number of comparisons, in the seed with the fewest.")
     undefined: RecordedReason | None = Field(default=None, description="Reason why there is no number.")
-    metric: str = Field(default="", repr=False, exclude=True)
+    metric: str = Field(default="", repr=False, description="")  # not in files
     """Name of the metric, if `Scores` has read the score."""
 
     @property
@@ -61,7 +61,7 @@ class Score(_Part):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the score as in `scores.json`."""
-        return self.model_dump(exclude_unset=True)
+        return self.model_dump(exclude_unset=True, exclude={"metric"})
 
 
 def _get_range(metric: str) -> tuple[float, float]:

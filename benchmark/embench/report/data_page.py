@@ -337,7 +337,7 @@ _FAULTS_IN_WORDS = {
 }  # fmt: skip
 _DIFFERENCE = 0.05
 _DATE = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}|\d{1,2}[.]\d{1,2}[.]\d{2,4}")
-_TEMPLATE = "look"
+_TEMPLATE = "data_page"
 NOT_FOR_SHARING = "This page contains participants' signals: not for sharing"
 
 PartProgress = Callable[[str, str], ProgressCallback]

@@ -278,7 +278,7 @@ def make_manifest(
             settings=list(planned.request.settings),
             departs=None if planned.departs is None else [DepartsPart(**each) for each in planned.departs],
         ),
-        normalisation=find_normalisation(planned),
+        normalisation=collect_normalisation(planned),
         seeds=list(planned.request.seed_list),
         videos=[dict(video) for video in videos],
         pretraining_overlap=planned.overlap,
@@ -344,7 +344,7 @@ _NORMALISATION: Mapping[str, Normalisation] = {
 """Normalisation of a stage -> its id in records."""
 
 
-def find_normalisation(planned: Plan) -> dict[str, Normalisation]:
+def collect_normalisation(planned: Plan) -> dict[str, Normalisation]:
     """Return modality -> id of the data that standardise its signals or features before a method reads them."""
     given = planned.setting.calibration_data if planned.test.slices else None
     source = make_source_spec(planned.protocol, planned.test, given)

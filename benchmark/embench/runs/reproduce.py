@@ -47,7 +47,7 @@ from embench.registry.catalogue import installed
 from embench.registry.fragments import installed_only
 from embench.runs import evaluate
 from embench.runs.again import list_other_versions, rebuild_plan
-from embench.runs.evaluate import find_normalisation, find_unscaled_units, sum_costs
+from embench.runs.evaluate import collect_normalisation, find_unscaled_units, sum_costs
 from embench.runs.guards import draw_folds, find_known_labels, select_stages
 from embench.runs.run import run_stages
 from embench.statistics.evaluation import model_rows
@@ -365,7 +365,7 @@ def _stated_facts(run: Manifest, planned: Plan) -> tuple[dict[str, Any], dict[st
     facts: dict[str, Any] = {
         "pretraining_overlap": planned.overlap,
         "measurement_units": find_unscaled_units(planned),
-        "normalisation": find_normalisation(planned),
+        "normalisation": collect_normalisation(planned),
         "assumed": assumed_fields(planned.method),
         "departs": planned.departs,
         "query": planned.method.query,

@@ -96,7 +96,7 @@ def _describe_row(row: Row) -> dict[str, Any]:
     seeds = {"seeds": row.seeds}
     if not row.is_method:
         return {"kind": "control", "rank": None, "id": row.id, "control": row.control, **numbers, **seeds}
-    same = ("encoders", "fusion", "pretrainers", "modalities", "apart", "recipe", "assumed", "target_access")
+    same = ("encoders", "fusion", "pretrainers", "modalities", "recipe", "assumed", "target_access")
     return {
         "kind": "method",
         "rank": row.rank,
@@ -106,6 +106,7 @@ def _describe_row(row: Row) -> dict[str, Any]:
         "evidence": vars(row.evidence),
         "suspicious": row.suspicious,
         "id": row.id,
+        "apart": row.differences,
         **{name: getattr(row, name) for name in (*same, "pretraining_overlap")},
         **numbers,
         **_describe_association(row),

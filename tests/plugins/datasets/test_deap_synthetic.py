@@ -82,7 +82,7 @@ class TestSignals:
         for response in (-3.0, 3.0):
             trial = np.zeros(1, synthetic.ROWS)[0]
             trial["heart_rate"], trial["scr_per_min"], trial["alpha_asymmetry"] = 75 + 5 * response, 8, response
-            data = subject.trial(trial, 70.0, 30 * round(RATE), np.random.default_rng(seed))[:, REST:]
+            data = subject.make_trial(trial, 70.0, 30 * round(RATE), np.random.default_rng(seed))[:, REST:]
             moments.append((data.mean(axis=1), data.std(axis=1)))
         (mean, std), (other_mean, other_std) = moments
         np.testing.assert_allclose((mean - other_mean) / std, 0, atol=1e-4)
@@ -192,5 +192,5 @@ class TestFiles:
         subjects = [synthetic._Person.draw(subject, np.random.default_rng(0)) for subject in (4, 5)]
         trial = np.zeros(1, synthetic.ROWS)[0]
         trial["heart_rate"] = trial["scr_per_min"] = 60.0
-        one, other = (p.trial(trial, 60.0, 1280, np.random.default_rng(0))[GSR] for p in subjects)
+        one, other = (p.make_trial(trial, 60.0, 1280, np.random.default_rng(0))[GSR] for p in subjects)
         assert np.corrcoef(one, other)[0, 1] == pytest.approx(-1, abs=1e-3)
