@@ -25,7 +25,8 @@ SET = (
 def given(bench, tmp_path):
     (tmp_path / "mine-v1.yaml").write_text(SET)
     return {
-        "dataset": plugin("Tiny"), "baseline_set": str(tmp_path / "mine-v1.yaml"), "data_root": bench.data, "runs": bench.runs,
+        "dataset": plugin("Tiny"), "baseline_set": str(tmp_path / "mine-v1.yaml"), "data_root": bench.data,
+        "runs": bench.runs,
         "protocol": bench.protocol, "target": "arousal", "seeds": [0], "device": "cpu", "workers": 1,
     }  # fmt: skip
 
@@ -41,7 +42,7 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     assert board.answers == [own["answer"]]
     assert "1 of 2: handcrafted + StandardScaler-LogisticRegression on eda" in capsys.readouterr().err
     assert own["answer"] in repr(board)
-    assert "<td>own</td>" in board._repr_html_()
+    assert "<td>yours</td>" in board._repr_html_()
     axes = board.plot()
     shown = frame.dropna(subset="mean")
     names = shown["method"].where(shown["role"] != "confound_only", shown["method"].map(vocabulary.label))

@@ -92,14 +92,15 @@ def _make_interrupt() -> KeyboardInterrupt:
 def in_python(text: str | None) -> str | None:
     """Replace command-line options in a message by arguments of Python; messages with whole commands are unchanged.
 
-    >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("embench run --dev")
-    ('seeds=0,x', 'another protocol=', 'embench run --dev')
+    >>> in_python("--seeds 0,x"), in_python("--method mine.py:Mine"), in_python("embench run --dev")
+    ('seeds=0,x', 'methods=mine.py:Mine', 'embench run --dev')
     >>> in_python("--set encoder.view.kind=context for the last 30 s")
     'set={"encoder.view.kind": "context"} for the last 30 s'
     """
     if text is None or "embench " in text:
         return text
     text = _SETTING.sub(r'set={"\1": "\2"}', text)
+    text = text.replace("--method ", "--methods ")  # an option that is repeated is one argument
     return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}=", text)
 
 
