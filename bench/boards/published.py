@@ -92,7 +92,7 @@ class Board:
 
     def at(self, level: str) -> list[Row]:
         """Rows that add at a level, whichever decides."""
-        return [row for row in self.asked if level in row.adjusted.levels and row.adjusted.levels[level].adjusted]
+        return [row for row in self.asked if level in row.adjusted.levels and row.adjusted.levels[level].associated]
 
     @property
     def correlated(self) -> list[Row]:

@@ -140,7 +140,7 @@ def adjusted(cohort: Cohort, target: Target, folds: list[Fold], score: np.ndarra
         if len(at := cohort.find_positions(fold.test))
     ]
     found = score_predictions(made, cohort, PROTOCOL).scores["adjusted"][target.name]
-    return "undefined" not in found and bool(found["levels"][found["decisive_level"]]["adjusted"])
+    return "undefined" not in found and bool(found["levels"][found["decisive_level"]]["associated"])
 
 
 def findings(name: str, folder: Path, draws: int) -> dict[str, list[tuple[str, Any, bool | None]]]:
