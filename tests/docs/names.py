@@ -114,7 +114,7 @@ def names() -> str:
     ]
     parts = ["## Commands\n", table(["command", "arguments and options"], rows) + "\n", "## Python\n"]
     found = {name: getattr(embench, name) for name in sorted(embench.__all__, key=str.lower) if name != "__version__"}
-    parts.append(_section("embench", ((name, _count_by_status(value)) for name, value in found.items())))
+    parts.append(_section("embench", ((name, _summary(value)) for name, value in found.items())))
     returned = [value for value in found.values() if inspect.isclass(value)]
     parts += [_section(f"{cls.__module__}.{cls.__name__}", members(cls)) for cls in (*returned, *RETURNED)]
     parts.append(f"## Plugins\n\nA package lists its plugins in the entry point group `{GROUP}`.\n")
@@ -133,7 +133,7 @@ def _section(title: str, found: Iterable[tuple[str, str]]) -> str:
     return f"### `{title}`\n\n{table(['name', ''], rows)}\n" if rows else ""
 
 
-def _count_by_status(value: Any) -> str:
+def _summary(value: Any) -> str:
     return first_sentence(inspect.getdoc(value) or "") if inspect.isclass(value) or inspect.isfunction(value) else ""
 
 

@@ -41,15 +41,15 @@ def test_what_the_user_sets_stands_in_all_rows_and_is_told():
 
 
 @pytest.mark.parametrize(
-    ("own", "randomise_weights", "scratch"),
+    ("own", "frozen", "scratch"),
     [
         (("encoder.adapt=ridge",), ("encoder.adapt=ridge",), ()),
         (("encoder.frozen=true",), ("encoder.adapt=frozen",), ()),
     ],
 )
-def test_the_head_at_random_is_that_of_the_row(own, randomise_weights, scratch):
+def test_the_head_at_random_is_that_of_the_row(own, frozen, scratch):
     found = rows_of(asked(pretrainers=("masked_value",), settings=own))
-    assert found["the same at random, frozen", "cnn_tf"].request.settings == (*TRAINED, *randomise_weights)
+    assert found["the same at random, frozen", "cnn_tf"].request.settings == (*TRAINED, *frozen)
     assert found["the same from scratch", "cnn_tf"].request.settings == (*TRAINED, *scratch)
 
 

@@ -353,8 +353,8 @@ def _correct_measures(rows: Sequence[Measured]) -> list[Measured]:
 
 
 def _bound_inside(claim: MeasuredClaim, low: float, high: float) -> tuple[float, float]:
-    """Return the ends of an interval relative to the claim's reference; with a margin, the distances by which they lie
-    inside it (negative outside)."""
+    """Return the ends of an interval relative to the claim's reference; with a margin, the least and the greatest
+    distance by which a value of the interval lies inside it (negative outside)."""
     low, high = low - claim.reference, high - claim.reference
     if claim.margin is None:
         return low, high

@@ -416,8 +416,8 @@ class MeasuredClaim(Strict):
     Args:
         measure: name of a measure, see `MEASURES`.
         runs: name -> options of each run, in the order of the measure's arguments.
-        by: target whose two classes divide the units, for `gap_by_label`; other measures of subjects exclude units
-            without its label.
+        by: name of a target. `gap_by_label` compares the units of its two classes; other measures of subjects only
+            exclude units without its label.
         metric: metric of measures that use scores.
         published: name -> printed number, as a proportion: one number, or two whose difference (first minus second) is
             the measured value.

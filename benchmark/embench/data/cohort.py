@@ -78,7 +78,8 @@ def choose_shared_cut(store: Store, targets: Sequence[Target], protocol: Protoco
 
 
 def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: Protocol) -> None:
-    """Refuse a protocol's lag for labels that it cannot shift. A lag that the card declares remains."""
+    """Raise UsageError if the protocol shifts labels by a lag and a target's kind of label cannot be shifted. A lag
+    that the dataset card declares is allowed."""
     if not protocol.lag_s:
         return
     if fixed := [t.name for t in targets if t.rule.lag_s == protocol.lag_s and kinds[t.name] != "continuous"]:
@@ -416,13 +417,13 @@ class Cohort:
     def find_positions(self, ids: tuple[str, ...]) -> np.ndarray:
         """Return the positions (n,) of the units with these `ids` that the run uses, read-only."""
         at = np.array([self._position[id_] for id_ in ids], np.int64)
-        return _freeze_parts(at[np.isin(at, self.positions)])
+        return _freeze(at[np.isin(at, self.positions)])
 
     @cached
     def units_with(self, modality: str) -> np.ndarray:
         """Return (n,) True for units of recordings with all parts of a modality, read-only."""
         having = _recordings_with(self.store, modality)
-        return _freeze_parts(np.array([unit.recording in having for unit in self.units], bool))
+        return _freeze(np.array([unit.recording in having for unit in self.units], bool))
 
     @cached_property
     def silent(self) -> np.ndarray:
@@ -436,9 +437,9 @@ class Cohort:
         """Read-only arrays (n,) of all units: `recording`, its position in the store; `start` and `stop` in s."""
         at = {entry.id: i for i, entry in enumerate(self.store.recordings)}
         return {
-            "recording": _freeze_parts(np.array([at[u.recording] for u in self.units], np.int64)),
-            "start": _freeze_parts(np.array([u.start for u in self.units], np.float64)),
-            "stop": _freeze_parts(np.array([u.stop for u in self.units], np.float64)),
+            "recording": _freeze(np.array([at[u.recording] for u in self.units], np.int64)),
+            "start": _freeze(np.array([u.start for u in self.units], np.float64)),
+            "stop": _freeze(np.array([u.stop for u in self.units], np.float64)),
         }
 
     def arrays(self, index: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
@@ -599,7 +600,7 @@ def _cached_units(store: Store, card: Card, kind: LabelKind, protocol: Protocol)
 def _cached_labels(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     kind: Any = store.label_kinds[target.label]
     raw, label = label_units(_cached_units(store, card, kind, protocol), _load_labels(store)[target.label], target.rule)
-    return _freeze_parts(raw), _freeze_parts(label)
+    return _freeze(raw), _freeze(label)
 
 
 @cached
@@ -607,7 +608,7 @@ def _load_labels(store: Store) -> Mapping[str, Mapping[str, Label]]:
     return store.labels()
 
 
-def _freeze_parts(array: np.ndarray) -> np.ndarray:
+def _freeze(array: np.ndarray) -> np.ndarray:
     """Make an array read-only, since plans share it, and return it."""
     array.flags.writeable = False
     return array

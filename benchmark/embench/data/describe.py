@@ -429,8 +429,8 @@ class DataReport:
 
 
 def find_message_words(reader: type[Dataset]) -> set[str]:
-    """Return the words in a reader's messages: from the code of its package and the general checks, and system
-    errors."""
+    """Return the words that error messages of a reader can contain: those in the code of its package and of the general
+    checks, and those of system errors. Other words in a message may come from the data."""
     parent = reader.__module__.rpartition(".")[0].rpartition(".")[0]
     folders = [*(Path(__file__).parents[1] / name for name in ("data", "store"))]
     folders += map(Path, getattr(sys.modules.get(parent), "__path__", ()))

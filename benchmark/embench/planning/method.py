@@ -291,7 +291,7 @@ def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[st
 def _differences(
     source: str, paper: Mapping[str, Any], used: Mapping[str, Any], left_open: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
-    paper, used = dict(_find_flat("", paper)), dict(_find_flat("", used))
+    paper, used = dict(_flatten("", paper)), dict(_flatten("", used))
     for field in dict.fromkeys([*paper, *used]):
         stated, ours = paper.get(field), used.get(field)
         if stated != ours:
@@ -325,11 +325,11 @@ def _unused(method: Method, name: str) -> frozenset[str]:
     return never | TRAINING_FIELDS | {"build", "adapt"} if method.inputs == "features" else never
 
 
-def _find_flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the path of each plain value, with dots between levels, such as `view.length_s`."""
     value = asdict(value) if isinstance(value, View) else value
     if not isinstance(value, Mapping):
         yield path, list(value) if isinstance(value, tuple) else value
         return
     for key, each in value.items():
-        yield from _find_flat(f"{path}.{key}".lstrip("."), each)
+        yield from _flatten(f"{path}.{key}".lstrip("."), each)

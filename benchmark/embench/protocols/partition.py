@@ -713,9 +713,8 @@ def _parallel_lines(order: int) -> np.ndarray:
 
 @cache
 def _spread_points(order: int, count: int) -> list[int]:
-    """Return `count` points of a plane, spread over its lines as evenly as single exchanges allow.
-
-    A perfectly even spread is impossible: two points of a proper subset lie on a common line."""
+    """Return `count` points of the affine plane of this order, spread over its lines as evenly as a search by single
+    exchanges achieves. An even spread is impossible: any two points share a line, so that some lines hold more."""
     lines, every = _parallel_lines(order), range(order**2)
 
     def unevenness(points: list[int]) -> int:

@@ -315,7 +315,7 @@ class Protocol(_Rules):
         """Return the variant with another normalisation, under its own name and with the same folds.
 
         Raises:
-            UsageError: the normalisation is unknown, or calibration data decide it.
+            UsageError: the normalisation is unknown, or this protocol normalises by calibration data.
 
         >>> from embench.protocols import load_protocol
         >>> load_protocol("subject-independent-v3").normalised("none").name
@@ -586,8 +586,8 @@ def _to_fault(fault: dict[str, Any]) -> tuple[Fault, str]:
 
 
 def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
-    """Return the protocol, or raise UsageError for an undeclared leak that the proof on folds cannot find. The proof
-    itself refuses a leaking split, with the shared ids."""
+    """Return the protocol, or raise UsageError if it selects models by test data without declaring that it leaks. The
+    check of the folds cannot find this, since it only compares ids of training and test."""
     if "select" in protocol.deviations and not protocol.leaks:
         field, what = "select", protocol.deviations["select"]
         raise UsageError(

@@ -273,7 +273,7 @@ def _cut_subject(
     code, times = placed.code(own), placed.times(own)
     inside = (code >= 0) & (block >= 0)
     rank, scored = np.zeros(len(own), np.int64), np.zeros(len(own), bool)
-    if rules.gives != "session" and placed.hidden(own):
+    if rules.gives != "session" and placed.is_order_unknown(own):
         return rank, scored, Reason.make("hidden_order")
     if rules.gives == "session" and len(np.unique(times[:, 0])) < 2:
         return rank, scored, Reason.make("one_session")

@@ -330,8 +330,8 @@ class Placed:
         known = np.isfinite(y)
         return np.where(known, np.nan_to_num(y) if self.classes > 1 else 0, -1).astype(int)
 
-    def hidden(self, own: np.ndarray) -> bool:
-        """Return True if the order of a subject's recordings is unknown."""
+    def is_order_unknown(self, own: np.ndarray) -> bool:
+        """Return True if a session has several recordings of unknown order. `own`: positions of one subject's units."""
         units = [self.units[i] for i in own.tolist()]
         recordings = {unit.recording for unit in units}
         several = len(recordings) > len({self.session[name] for name in recordings})

@@ -453,10 +453,10 @@ _PACKED = "gzipped CSV"
 def _read(path: Path) -> Columns:
     with reading(path, expected=_PACKED):
         content = read_bytes(Path(path))
-    return _parse_columns(_make_command(content, Path(path)), path)
+    return _parse_columns(_unpack(content, Path(path)), path)
 
 
-def _make_command(content: bytes, path: Path) -> Iterator[str]:
+def _unpack(content: bytes, path: Path) -> Iterator[str]:
     """Yield the text of a gzip file in parts, since the whole text is many times as long."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with reading(path, expected=_PACKED):

@@ -63,11 +63,11 @@ def translate_run(run: Mapping[str, Any]) -> dict[str, Any]:
             found[part] = _renamed(found[part], names)
     for name, part in found.items():
         if name in _WITH_SENTENCES:
-            found[name] = _exclusion_reasons(part)
+            found[name] = _translate_sentences(part)
     if isinstance(found.get("cohort"), Mapping) and isinstance(found["cohort"].get("left_out"), list):
         found["cohort"] = {
             **found["cohort"],
-            "left_out": [_exclude_plugin_metric(row) for row in found["cohort"]["left_out"]],
+            "left_out": [_translate_row(row) for row in found["cohort"]["left_out"]],
         }
     recipe, fusion = found.get("recipe"), found.get("config")
     if isinstance(recipe, dict) and recipe.get("preset") != "paper" and recipe.get("assumed") == []:
@@ -86,14 +86,14 @@ def translate_run(run: Mapping[str, Any]) -> dict[str, Any]:
 _WITH_SENTENCES = ("calibration_split", "conformance", "dropped", "sites", "measurement_units")
 
 
-def _exclusion_reasons(part: Any) -> Any:
+def _translate_sentences(part: Any) -> Any:
     """Return a part in which each sentence is a reason."""
     if isinstance(part, Mapping):
-        return {name: _exclusion_reasons(each) for name, each in part.items()}
+        return {name: _translate_sentences(each) for name, each in part.items()}
     return translate_reason(part).to_dict() if isinstance(part, str) else part
 
 
-def _exclude_plugin_metric(row: Any) -> Any:
+def _translate_row(row: Any) -> Any:
     known = isinstance(row, Mapping) and isinstance(row.get("reason"), str)
     return {**row, "reason": translate_reason(row["reason"]).to_dict()} if known else row
 

@@ -491,8 +491,8 @@ def _list_global_names(code: types.CodeType) -> Iterator[str]:
 
 
 def recall_objects(names: Iterable[str]) -> None:
-    """Register the classes that a record names and an earlier process stored. They are the user's own, whoever wrote
-    the record: nobody else can write to this cache.
+    """Register the classes that a record names, from this user's cache, where an earlier process stored them. This is
+    safe for anybody's record, since only this user can write to the cache.
 
     Raises:
         UsageError: a class is not stored here, or installed code that it uses has changed.

@@ -374,8 +374,8 @@ _ABOUT_GIVEN = (
 
 
 def calibration_data_section(run: RunFacts) -> Markup | None:
-    """Return the curve over this run and the runs next to its folder that differ only in calibration data. Return None
-    where there are none, and in a report for others."""
+    """Return the curve of scores over amounts of calibration data, from this run and the runs in sibling folders that
+    differ only in these. Return None if there are none, or if the report is made for sharing."""
     if run.manifest.calibration_data is None or run.for_others:
         return None
     own = [run.manifest.seeds, *get_comparable_facts(run.manifest)]

@@ -417,9 +417,9 @@ WHY_DIFFERENT = (
 
 
 def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return a row for each target and labelled unit of runs on one dataset: `UNIT_COLUMNS`, and the mean score over
-    seeds of each run under its name of `score_columns`. A rating is empty where the unit's class depends on the seed;
-    a score is missing where the run did not predict the unit.
+    """Return a row for each target and labelled unit of runs on one dataset: `UNIT_COLUMNS`, and a column for each run
+    with its mean score over seeds, named by `score_columns`. The label is empty if the unit's class differs between
+    seeds; a score is missing where the run did not predict the unit.
 
     Raises:
         UsageError: the runs have several datasets or protocols, or a target has several classes.

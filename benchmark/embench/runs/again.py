@@ -73,10 +73,11 @@ def hash_inputs(request: Request) -> str | None:
 
 
 def remember_finished(plan: Plan, request: Request, placebo: bool, before: str | None, notes: Iterable[str]) -> None:
-    """Cache the place of a plan's record, unless the plan depends on files that are not compared.
+    """Remember where the record of a finished plan is, so that the same request finds it. Plans that depend on files
+    outside `hash_inputs` are skipped.
 
     Args:
-        before: `hash_inputs` of the request before it was planned.
+        before: `hash_inputs` of the request before it was planned, which shows inputs that changed meanwhile.
     """
     parts = [part for _, part in plan.method.parts()]
     bundled = all(part.name.startswith(f"{registry.BUNDLED}/") for part in parts)

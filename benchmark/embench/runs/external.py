@@ -654,7 +654,8 @@ def list_unit_rows(
 
 
 def _describe_use(cohort: Cohort, i: int) -> dict[str, Any]:
-    """Return the use and rank of a unit under protocols with calibration units."""
+    """Return whether a unit is for calibration or scored, and its place among calibration units (empty if none); {} if
+    the protocol has no calibration units."""
     if cohort.slices is None:
         return {}
     return {"use": find_use(cohort, i), "rank": int(cohort.slices.rank[i]) or ""}

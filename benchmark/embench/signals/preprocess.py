@@ -196,7 +196,8 @@ def _filter(
     mains_hz: float,
     applied: tuple[float | None, float | None],
 ) -> np.ndarray:
-    """Filter `x` (C, T) at `rate` Hz; its source rate was `source_rate` Hz."""
+    """Filter `x` (C, T) at `rate` Hz; its source rate was `source_rate` Hz. `applied`: cut-off frequencies (high-pass,
+    low-pass) in Hz of filters that the recorder applied; a filter of the rule that is not stricter is skipped."""
     high, low = rule.high, rule.low
     if x.shape[1] == 0:
         raise Unusable("no_samples_left")

@@ -210,7 +210,7 @@ class _Study:
             return UnanswerableTarget("cannot be told", reason, "", name)
         within = f"{self.target.traits.ranking_family}_within"
         for control, what in CONFOUNDING.items():
-            reached = self._reached(control, within)
+            reached = self._score_confound_model(control, within)
             if reached is not None and reached >= TIME_PREDICTS_LABEL:
                 alone = f"{metric_family(within)} of {label(control)} alone {format_decimals(reached)}"
                 return UnanswerableTarget("cannot be told", say_not_separable(name, what, alone), "", name)
@@ -235,28 +235,28 @@ class _Study:
         negative, positive = class_words(self.cohort, self.target)
         return (negative, positive) if found == {0} else (positive, negative)
 
-    def _reached(self, name: str, within: str) -> float | None:
-        """Return the within-subject score `within` of the confound-only model `name` in the folds of seed 0; None if it
+    def _score_confound_model(self, name: str, metric: str) -> float | None:
+        """Return the within-subject score `metric` of the confound-only model `name` in the folds of seed 0; None if it
         has none."""
         cohort, target = self.cohort, self.target
         score = np.full((len(cohort.units), len(target.columns)), np.nan)
-        place = {unit.id: i for i, unit in enumerate(cohort.units)}
+        position = {unit.id: i for i, unit in enumerate(cohort.units)}
         for fold in self.folds_of(0):
-            if not place.keys() >= set(fold.train):
-                return None  # of another dataset, whose clock is another
-            train, test = (np.array([place[id_] for id_ in ids], int) for ids in (fold.train, fold.test))
+            if not position.keys() >= set(fold.train):
+                return None  # of another dataset, whose times are not comparable
+            train, test = (np.array([position[id_] for id_ in ids], int) for ids in (fold.train, fold.test))
             y = cohort.labels(target, train)
             train = train[np.isfinite(y[train])]
             if not len(train):
                 return None
             task = ConfoundTask(target, cohort.units, y, train, test, {}, cohort.sessions, None, 0)
-            made = CONFOUND_ONLY[name](task)
-            if isinstance(made, Undefined):
+            predicted = CONFOUND_ONLY[name](task)
+            if isinstance(predicted, Undefined):
                 return None
-            score[test] = made[0].reshape(len(test), -1)
+            score[test] = predicted[0].reshape(len(test), -1)
         joined = self.joined([0], score)
         jackknife = leave_one_out(joined.tested_subjects(), cohort.groups)
-        found, _ = estimate(within, joined, target, jackknife)
+        found, _ = estimate(metric, joined, target, jackknife)
         return None if found is None or isinstance(found, Undefined) else found.mean
 
     def without_two_labels(self, metric: str, joined: Joined) -> UnanswerableTarget | None:
@@ -425,17 +425,17 @@ def simulated_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: S
     and given confounds. Empty if no study of this design was simulated.
 
     Args:
-        seeds: the seeds of the run. Without all balanced partitions, the power is that of one partition."""
+        seeds: the seeds of the run. Unless they cover all balanced partitions, the power is that of one partition."""
     design, groups = _simulated_design(cohort, target), len(set(cohort.groups.values()))
     known = _read_simulated_power().get(design or "", {}).get("continuous" if target.kind == "value" else "binary")
     if protocol.rules < 4 or not known or target.kind == "classes":
         return []
-    whole = len(set(seeds) & set(range(cohort.partitions(protocol)))) == cohort.partitions(protocol)
+    covers_all = len(set(seeds) & set(range(cohort.partitions(protocol)))) == cohort.partitions(protocol)
     rows = []
     for effect in ANNOUNCED:
         row: dict[str, Any] = {"target": target.name, "AUROC of the signals": float(effect)}
         for question in ("above_chance", "given_confounds"):
-            column = question if whole else f"{question}_one_partition"
+            column = question if covers_all else f"{question}_one_partition"
             at = {size: of[effect][column] for size, of in known.items() if column in of.get(effect, {})}
             if at:
                 found = np.interp(groups, list(at), list(at.values()))

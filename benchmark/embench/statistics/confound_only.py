@@ -217,18 +217,19 @@ def order_codes(
     units: Sequence[Unit], of_subjects: Sequence[np.ndarray], when: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (n,) codes of the previous stimulus of each unit's recording, 0 before the first, and (n,) the recording's
-    position in the session.
+    position among those of the subject.
 
     Args:
         of_subjects: the positions of each subject's units. `when`: (n,) times or numbers by which they are ordered."""
     names = {name: 1 + k for k, name in enumerate(sorted({unit.stimulus for unit in units}))}
     previous, place = np.zeros((2, len(units)), int)
     for rows in of_subjects:
-        last, at, before, shown = "", -1, 0, 0
+        recording, position, previous_code, code = "", -1, 0, 0
         for i in rows[np.argsort(when[rows], kind="stable")].tolist():
-            if units[i].recording != last:
-                last, at, before, shown = units[i].recording, at + 1, shown, names[units[i].stimulus]
-            previous[i], place[i] = before, at
+            if units[i].recording != recording:
+                recording, position = units[i].recording, position + 1
+                previous_code, code = code, names[units[i].stimulus]
+            previous[i], place[i] = previous_code, position
     return previous, place
 
 

@@ -672,8 +672,8 @@ class Spread:
 
 
 def measure_spread(scores: Sequence[Score], summands: Sequence[Summands]) -> Spread:
-    """Return the spread of the scores of at least two entries. `summands`: the contributions of the entries that have
-    them."""
+    """Return how much the scores of two or more leaderboard entries differ, beside their uncertainty. `summands`: what
+    each subject contributes to an entry's score, for the entries that publish it."""
     halves = [(s.high - s.low) / 2 for s in scores if s.low is not None and s.high is not None]
     seeds = [np.std(np.nansum(each.by_seed, 1), ddof=1) for each in summands]
     gaps = [detectable_difference(a, b) for a, b in combinations(summands, 2) if a.fits == b.fits]

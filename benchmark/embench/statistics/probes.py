@@ -22,7 +22,7 @@ from embench.records.predictions import MODEL, Embeddings, Labels, Predictions
 from embench.system import limited_threads
 
 SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"
-N_PARTS = 5
+N_FOLDS = 5
 MAX_UNITS = 1000
 """Number of units of a fold and seed that a probe uses; more make it slow, not better."""
 
@@ -81,34 +81,34 @@ def linear_probe(
     return ProbeResult(what, metric, score, chance, std, len(scores), units)
 
 
-def _cross_validate(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> tuple[float, float] | None:
-    """Return score and chance of reading `y` (n,) from `x` (n, H), cross-validated over the parts `apart` (n,). Values
-    that occur in one part only are excluded; None if fewer than two are left."""
-    several = [v for v in np.unique(y) if len(np.unique(apart[y == v])) > 1]
-    x, apart, y = x[np.isin(y, several)], apart[np.isin(y, several)], y[np.isin(y, several)]
-    if len(several) < 2:
+def _cross_validate(x: np.ndarray, y: np.ndarray, groups: np.ndarray, *, binary: bool) -> tuple[float, float] | None:
+    """Return score and chance level of predicting `y` (n,) from `x` (n, H), cross-validated over `groups` (n,). Values
+    that occur in one group only are excluded; None if fewer than two are left."""
+    usable = [v for v in np.unique(y) if len(np.unique(groups[y == v])) > 1]
+    x, groups, y = x[np.isin(y, usable)], groups[np.isin(y, usable)], y[np.isin(y, usable)]
+    if len(usable) < 2:
         return None
-    folds = GroupKFold(min(N_PARTS, len(np.unique(apart))))
-    ways = list(folds.split(x, y, apart))
-    if any(len(np.unique(y[train])) < 2 for train, _ in ways):
+    folds = GroupKFold(min(N_FOLDS, len(np.unique(groups))))
+    splits = list(folds.split(x, y, groups))
+    if any(len(np.unique(y[train])) < 2 for train, _ in splits):
         return None
-    two = binary and len(several) == 2
+    two = binary and len(usable) == 2
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300))
     with limited_threads(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # as of subjects with few rows
-        predicted = cross_val_predict(model, x, y, cv=ways, method="decision_function" if two else "predict")
+        predicted = cross_val_predict(model, x, y, cv=splits, method="decision_function" if two else "predict")
     if not two:
-        return float(balanced_accuracy_score(y, predicted)), 1 / len(several)
-    # Inside each part: models of different parts predict on scales of their own.
-    both = [test for _, test in ways if len(np.unique(y[test])) == 2]
-    areas = [roc_auc_score(y[test] == several[1], predicted[test]) for test in both]
+        return float(balanced_accuracy_score(y, predicted)), 1 / len(usable)
+    # AUROC within each test fold: models of different folds predict on different scales.
+    both = [test for _, test in splits if len(np.unique(y[test])) == 2]
+    areas = [roc_auc_score(y[test] == usable[1], predicted[test]) for test in both]
     return (float(np.mean(areas)), 0.5) if areas else None
 
 
 def _segments(rows: Predictions) -> np.ndarray:
     """Return (n,) the part of its subject's time in which each unit lies, numbered alike for all subjects. Recordings
-    are spread over `N_PARTS` parts, or for a subject with one recording these are fifths of the time."""
+    are spread over `N_FOLDS` parts, or for a subject with one recording these are fifths of the time."""
     part = np.zeros(len(rows), np.int64)
     start_ms = np.array([UnitId.read(name).start_ms for name in rows["unit"].tolist()])
     for subject in np.unique(rows["subject"]):
@@ -116,7 +116,7 @@ def _segments(rows: Predictions) -> np.ndarray:
         order = own[np.lexsort((start_ms[own], rows["recording"][own]))]
         _, recording = np.unique(rows["recording"][order], return_inverse=True)
         many = recording.max() > 0
-        part[order] = recording % N_PARTS if many else np.arange(len(order)) * N_PARTS // len(order)
+        part[order] = recording % N_FOLDS if many else np.arange(len(order)) * N_FOLDS // len(order)
     return part
 
 

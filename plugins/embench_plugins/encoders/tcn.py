@@ -88,7 +88,7 @@ class Network(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """Return tokens (B, T, filters), 0 to 1, and the same mask, for `x` (B, C, T) and `mask` (B, T)."""
+        """Return tokens (B, T, filters) with values from 0 to 1, and `mask` (B, T), for `x` (B, C, T)."""
         for block in self.blocks:
             x = block(x, mask)
         return Tokens(torch.sigmoid(x).transpose(1, 2), mask)

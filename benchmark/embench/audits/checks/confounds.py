@@ -86,12 +86,12 @@ def explained_share(
     """Return the proportion of the variance of ranks that `values` explain, the guess of each row, and which rows have
     one.
 
-    Scores become ranks within fold and seed. A row's guess is the mean rank of the other rows of its subject (`own`),
-    or of rows of other subjects in the same seed. These are the rows with the identical value, if there are at least
-    `N_NEAREST`, else as many with the nearest values. Nothing is fitted to the row itself, so that noise explains
-    nothing, and reversed scores are explained as well as the scores. `values` are names (n,), or numbers (n,) or (n, d)
-    with Euclidean distance. With a `label` (n,), the mean rank of each label is subtracted from the ranks, and rows
-    without a label are excluded."""
+    Scores become ranks within fold and seed. A row's guess is the mean rank of its neighbours. Neighbours are other
+    rows of its subject (`own`), or rows of other subjects in the same seed: all rows with the identical value if these
+    are at least `N_NEAREST`, else the `N_NEAREST` with the nearest values. Nothing is fitted to the row itself, so that
+    noise explains nothing, and reversed scores are explained as well as the scores. `values` are names (n,), or numbers
+    (n,) or (n, d) with Euclidean distance. With a `label` (n,), the mean rank of each label is subtracted from the
+    ranks, and rows without a label are excluded."""
     rank, subject = ranks(rows, rows["score"]), rows.texts("subject").code
     guess = np.full(len(rows), np.nan)
     if label is not None:
@@ -256,7 +256,7 @@ def check_explained_by_time(e: RecordEvidence) -> CheckResult | Undefined | Skip
             reasons.append(_target_reason(target, "hidden_times"))
             continue
         read: dict[str, Explained] = {}
-        for name, values in _order_sessions(e, rows).items():
+        for name, values in _measure_times(e, rows).items():
             correlation = None if values.ndim > 1 else _rank_correlation(rows, values)
             if name == _LENGTH and correlation is not None:
                 # It is one number a subject, and folds may be blocks of like lengths: neighbours say nothing there.
@@ -290,7 +290,7 @@ def _target_reason(target: Target, reason: str, /, **values: Any) -> Reason:
     return Reason.make("of_target", target=target.name, why=Reason.make(reason, **values))
 
 
-def _order_sessions(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
+def _measure_times(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
     """Return measure of time -> (n,) or (n, 2) values, NaN if unknown."""
     start = rows["start_s"]
     length = np.array([e.sessions.get(subject, np.nan) for subject in rows["subject"].tolist()])

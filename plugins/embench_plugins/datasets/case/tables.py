@@ -397,7 +397,8 @@ def _read_frames(
 
 
 def _check_steps(path: Path, time: np.ndarray, steps_ms: tuple[float, float], raw: bool) -> None:
-    """Raise DataError if times are in another unit, or rows further apart than the tree's are."""
+    """Raise DataError if the steps between rows are not within `steps_ms`. Times of `raw` files are in s, others in
+    ms."""
     step = float(np.median(np.diff(np.sort(time)))) if len(time) > 1 else np.nan
     if steps_ms[0] <= step <= steps_ms[1]:
         return

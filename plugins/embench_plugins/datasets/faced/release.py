@@ -354,7 +354,8 @@ def open_eeg(path: Path, names: Sequence[str], unit: str | None, clips: Sequence
 
 
 def _find_sites(path: Path, tracks: Sequence[Track], names: Sequence[str]) -> Eeg:
-    """Return the channels of the sites, by the file's names, or by the release's if those are not sites."""
+    """Return the channels at the electrode sites, which are named in the file or, if its names are no sites, in the
+    release's list `names`."""
     own = [name_site(track.name) for track in tracks]
     if not set(ELECTRODES) <= set(own) and len(names) == len(tracks) and not set(own) & set(_SITES.values()):
         own = [name_site(name) for name in names]
