@@ -190,6 +190,13 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
             yield PlanPart("text", f"folds: {_describe_folds(item)}")
         elif key == "cannot_answer":
             yield from unanswerable_parts(item)
+        elif key == "departs":
+            values = (
+                (row["source"], f"{row['field']} {_format_item('', row['used'])}, not {_format_item('', row['paper'])}")
+                for row in item or ()
+            )
+            for source, fields in grouped(values).items():
+                yield PlanPart("text", f"{name}, {source}: {'; '.join(fields)}")
         elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             heads = dict.fromkeys(head for row in item for head in row)
             yield PlanPart("table", name, item, [field(head, head, ".4g") for head in heads])
@@ -197,7 +204,7 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
             low, high = (_format_item(key, end) for end in description[f"{key}_range"])
             note = description[f"{key}_note"]
             yield PlanPart("text", f"{name}: {low} to {high}, median {_format_item(key, item)} ({note})")
-        elif not key.startswith("smallest_difference") and (item or key not in ("assumed", "departs")):
+        elif not key.startswith("smallest_difference") and (item or key != "assumed"):
             yield PlanPart("text", f"{name}: {_format_item(key, item)}")
 
 

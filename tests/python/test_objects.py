@@ -177,7 +177,7 @@ def test_classes_of_plugins_and_names_mix(bench, capsys):
     method = result.manifest["method"]
     assert method["encoders"]["ecg"].endswith(":Mine")
     assert method["encoders"]["eda"].endswith("plugins.py:Pool")
-    assert result.manifest["conformance"]["encoder[ecg]"].startswith("failed")
+    assert result.manifest["conformance"]["encoder[ecg]"]["id"] == "failed_check"
 
 
 @pytest.mark.slow

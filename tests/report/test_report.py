@@ -123,7 +123,7 @@ def test_scores_by_tercile_of_quality(kinds, of_kinds):
             rows.take(np.isin(rows["unit"], mine)), record.labels, targets=[recorded_target(record, "arousal")],
             protocol=load_protocol(str(kinds.rules)), design=record.manifest.cohort.design, groups=record.groups,
             unit_length_s=10.0, sessions=record.sessions,
-        ).of("arousal")  # fmt: skip
+        ).get_scores("arousal")  # fmt: skip
         lines = [line for line in of_arousal.splitlines() if f"ecg, {name}" in line]
         shown = [re.findall(r"<td[^>]*>([^<]*)", line) for line in lines]
         assert [cells[3] for cells in shown] == ["auroc_within", "auroc"]

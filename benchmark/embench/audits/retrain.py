@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from scipy import stats
 
 from embench.audits.checks.records import Evidence, FittedStatistics
 from embench.engine.fits import load_labelled_data
@@ -154,14 +155,25 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
         chance = 0.5 if level is None else level
         mean, at_least = float(np.mean(values)), sum(v >= real.mean for v in values)
         spread = 0.05 if real.low is None or real.high is None else (real.high - real.low) / 4
-        error = max(spread, float(np.std(values))) / np.sqrt(len(values))
         p = (1 + at_least) / (1 + len(values))
         figures[name] = {"primary_metric": names[name], "real": real.mean, "permuted": values, "mean": mean, "p": p}
         evidence = {"target": name, **figures[name]}
-        if mean - chance > 4 * error:
+        if exceeds_chance(values, chance, spread):
             findings.append(AuditFinding("severe", "learned_from_permuted", evidence))
         elif at_least:
             severity: Severity = "warning" if (real.low or 0) > chance else "note"
             evidence |= {"n": at_least, "of": len(values)}
             findings.append(AuditFinding(severity, "permuted_as_high", evidence))
     return CheckResult(figures, tuple(findings))
+
+
+def exceeds_chance(values: Sequence[float], chance: float, spread: float) -> bool:
+    """Return True if the mean of a few scores is above chance: by four standard errors if each score has the standard
+    deviation `spread`, and by a t test (p < .001, one-sided) with the standard deviation of these scores.
+
+    >>> exceeds_chance([0.60, 0.79, 0.64, 0.61], 0.5, 0.02), exceeds_chance([0.95, 0.97, 0.93], 0.5, 0.02)
+    (False, True)
+    """
+    n = len(values)
+    observed = float(np.std(values, ddof=1)) * float(stats.t.ppf(0.999, n - 1)) if n > 1 else 0.0
+    return bool(np.mean(values) - chance > max(4 * spread, observed) / np.sqrt(n))

@@ -293,7 +293,9 @@ def run_with_comparison(
             }
         )
     else:
-        in_gaps = {id_ for record, _, floors in gaps for id_ in (record.run["id"], *(each.run for each in floors.gaps))}
+        in_gaps = {
+            id_ for record, _, comparison in gaps for id_ in (record.run["id"], *(each.run for each in comparison.gaps))
+        }
         if alone := [result for result in done.results if result.id not in in_gaps]:
             print_runs(alone)
         show_gaps(gaps, records)
@@ -357,7 +359,7 @@ def gaps_as_json(record: Record, target: str, comparison: PretrainingGains) -> d
         "run": record.run["id"],
         "target": target,
         "epochs_at_most": comparison.epochs,
-        "comparison": [
+        "gaps": [
             {"kind": gap.kind, "method": gap.name, "run": gap.run, "gap": gap.gap and gap.gap.to_dict(), "why": gap.why}
             for gap in comparison.gaps
         ],

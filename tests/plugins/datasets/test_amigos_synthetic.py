@@ -85,7 +85,7 @@ class TestSignals:
                 response,
             )
             usual = {"heart_rate": 70.0, "scr_per_min": 7.0}
-            columns = body.trial(trial, usual, 60 * int(RATE), np.random.default_rng(seed))[int(RATE) :]
+            columns = body.make_trial(trial, usual, 60 * int(RATE), np.random.default_rng(seed))[int(RATE) :]
             columns[:, 16] = 1 / columns[:, 16]
             moments.append((columns.mean(axis=0), columns.std(axis=0)))
         (mean, std), (other_mean, other_std) = moments
