@@ -307,6 +307,6 @@ def test_networks_on_added_modalities(call, tmp_path, method):
     code, said = call("run", *RUN, *method)
     assert code == 0, said
     if "gaze" in method:
-        assert set(run_yaml(tmp_path)["conformance"].values()) == {"passed"}
+        assert all(found == {"id": "passed"} for found in run_yaml(tmp_path)["conformance"].values())
     (folder,) = (tmp_path / "runs" / "glances").iterdir()
     assert "0 severe" in call("audit", folder)[1]

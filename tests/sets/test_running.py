@@ -294,7 +294,7 @@ def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, be
     assert done.code == 0, done.err
     assert f"{tuned}: arousal: Within-subject AUROC" in done.err
     assert done.out.count("tuned (2 trials)") == 1
-    (readme,) = bench.runs.glob("boards/*-tune-2/README.md")
+    (readme,) = bench.runs.glob("baselines/*-tune-2/README.md")
     assert "**3 of 3 rows**" in (text := readme.read_text("utf-8"))
     assert text.count("tuned, 2 trials") == 1
     after = planned(embench, line)
