@@ -142,7 +142,7 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     assert record.scores.get_adjusted("stress").decisive_level == "protocol_phase"
     form = result_forms(record.run, record.scores)["stress"]
     assert [each.question for each in form.answers] == ["chance", "held", "movement", "protocol_phase"]
-    page, opened = tmp_path / "page.html", embench_module.open(out)
+    page, opened = tmp_path / "page.html", embench_module.open_result(out)
     assert embench("report", out, "--out", page).code == 0
     texts = (done.out, page.read_text(), opened._repr_html_(), str(opened))
     for text in (" ".join(unescape(text).split()) for text in texts):  # whatever the width of a line
