@@ -26,7 +26,7 @@ MODALITIES = ["eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "acc"]
 
 PLACES = {
     r"\S+ would read different channels of \S+ in .* and .*: ": "check_fit",
-    r"\S+ has no \S+, which \S+ would (learn from|be trained on)": "check_there",
+    r"\S+ has no \S+, which \S+ would (learn from|be trained on)": "check_available",
     r"\S+ has no modality `\w+`": "choose_modalities",
     r"encoder \S+ does not read \S+": "check_parts",
     r"fusion \S+ takes .*, but the run has \d": "check_parts",
