@@ -45,12 +45,12 @@ def test_a_finished_run_is_found_until_something_changes(run, tmp_path):
     again, how, told = run()
     assert (again, how) == (printed, "found")
     assert any(line.startswith("0 stages to run") for line in told)
+    stage = next(Path(tmp_path / "runs" / "stages").glob("*/result.json"))
     assert run("--no-confounds")[:2] == (printed, "planned")  # its record may lack what this one asks for
     assert run("--set", "fusion.build.C=2")[:2] != (printed, "found")
     data = next(path for path in sorted((tmp_path / "data").rglob("*.csv")))
     os.utime(data, (0, 0))
     assert run()[:2] == (printed, "planned")
     assert run()[:2] == (printed, "found")
-    stage = next(Path(tmp_path / "runs" / "stages").glob("*/result.json"))
     stage.write_text(stage.read_text() + " ")
     assert run()[:2] == (printed, "planned")
