@@ -129,7 +129,8 @@ def score_each_dataset(program: Path, place: Path) -> None:
 
 def same_identities(python: Path) -> None:
     """The bundled readers have the identities there that they have here, in an editable installation."""
-    ask = "from embench import registry as r; print({n: r.code_identity('dataset', n) for n in r.list_plugins('dataset')})"
+    call = "{n: r.code_identity('dataset', n) for n in r.list_plugins('dataset')}"
+    ask = f"from embench import registry as r; print({call})"
     asked = [
         subprocess.run(
             [str(each), "-c", ask], env=without_checkout(), capture_output=True, text=True, check=True

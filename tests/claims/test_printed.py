@@ -134,7 +134,7 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
     own = [result for result in results if result.row == proposed.row]
     assert [result.cells["printed"] for result in own][:2] == ["91.68 %", "90.91 %"]
     for result in own:
-        assert result.is_synthetic
+        assert result.synthetic
         assert result.obtained == done.results[0].scores.get_score(result.target, result.metric)
     assert len(results) == 12
     assert {result.cells["under subject-independent-v3"] for result in results} == {"the run did not start"}

@@ -67,7 +67,7 @@ def runs(left_out, giving, tmp_path_factory):
     bench = Bench(left_out, folder, protocol=few)
     made = bench.run("Moments", fusion="logreg", modalities="eda")
     bench.run("Pool", modalities="ecg,eda", fusion="concat")
-    write_audit(made.folder, audit_run(made.folder, data_root=left_out, trust_code=True).json())
+    write_audit(made.folder, audit_run(made.folder, data_root=left_out, trust_code=True).to_dict())
     own = made.predictions.take(made.predictions.rows_with(method="model"))
     own = own.take(own["subject"] != "p06")
     names = ("subject", "recording", "unit", "target", "seed", "score")
