@@ -469,8 +469,8 @@ def sealed_yaml(text: str) -> str:
 
 
 def unsealed_yaml(text: str) -> tuple[str, bool | None]:
-    """Return the text without its last line, the digest, and True if the digest is right; None if there is no digest,
-    as in old files."""
+    """Return the text without its last line, the digest, and True if the digest is right; None without a
+    digest, as in old files."""
     body, found, seal = text.rpartition(f"\n{SEAL}: ")
     if not found:
         return text, None

@@ -269,7 +269,7 @@ def working(
         WorkerKilled: a process, or the server that starts them, was killed while `doing`."""
     from concurrent.futures.process import BrokenProcessPool
 
-    processes = pool._processes  # noqa: SLF001  there is no public way, and the pool forgets them
+    processes = pool._processes  # noqa: SLF001  no public attribute has them, and the pool forgets them
     with named_workers(doing, where, processes), pool:
         try:
             yield partial(_submit, pool)

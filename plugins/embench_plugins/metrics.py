@@ -369,7 +369,7 @@ class Ece(Metric):
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 
     def __call__(self, units: Units) -> float | Undefined:
-        """Return the error over the ten bins, or `Undefined` where there are no units."""
+        """Return the error over the ten bins, or `Undefined` without units."""
         if not len(units):
             return Undefined("no_units")
         return float(_resample_calibration(units, np.zeros(len(units), int), np.ones((1, 1)))[0])

@@ -545,7 +545,7 @@ def select_claims(paper: str | None, ids: tuple[str, ...]) -> list[AnyClaim | Un
     """Return the claims of a paper, or of all papers; if ids are given, only claims with these ids.
 
     Raises:
-        UsageError: there is no claim with this paper or id.
+        UsageError: no claim has this paper or id.
     """
     claims = installed_claims()
     for what, wanted, known in (

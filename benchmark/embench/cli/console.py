@@ -228,7 +228,7 @@ def suggest_for_command(message: str, root: Any) -> str | None:
 
 def _replace_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> str | None:
     """Return the command line with `right` in place of the first of the `wrong` words that exactly one argument
-    contains; None where there is no such word."""
+    contains; None without such a word."""
     for word in wrong:
         whole = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
         holding = [k for k, argument in enumerate(arguments) if whole.search(argument)]

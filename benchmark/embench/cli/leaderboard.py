@@ -370,7 +370,7 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
         The approval; None where no run is on own data.
 
     Raises:
-        UsageError: a statement is missing and there is no terminal to ask at; or nothing requires consent.
+        UsageError: a statement is missing and cannot be asked for without a terminal; or nothing requires consent.
     """
     from embench.records.record import is_own
 

@@ -376,8 +376,8 @@ def fetch(
 
     Raises:
         DataError: access to the dataset must be requested; what arrived, or lies in the folder, is not what its
-            publisher published; there is no such file on the server.
-        UsageError: the folder holds other files already; there is no such subject.
+            publisher published; the server lacks the file.
+        UsageError: the folder contains other files; a subject does not exist.
         MachineError: no network, no room, or the folder cannot be written.
     """
     if not card.downloads:

@@ -66,7 +66,7 @@ def describe_outside_range(modality: str, signal: Signal) -> str | None:
 # - hr: its median is outside 30 to 220 bpm; straight lines are normal.
 # - eeg: it spans more than 200 uV (movement, muscle, a loose electrode).
 # - acc, face_au: all channels are straight at once.
-# - ppg, ecg: there is no beat within 2.5 s of its middle.
+# - ppg, ecg: no beat lies within 2.5 s of its middle.
 
 POOR = 0.5
 """Index below which a unit is called poor."""

@@ -16,7 +16,7 @@ def find_bin_thresholds(x: np.ndarray, weights: np.ndarray) -> list[np.ndarray |
 
     From version 1.9, scikit-learn's boosted trees weigh bins, and sort each column again for each of its 254
     thresholds, which takes longer than fitting the trees. Here all thresholds are found at once. Trees fitted to
-    `assign_bins` with the same weights equal those of `x`: there are no more numbers than scikit-learn's bins, so that
+    `assign_bins` with the same weights equal those of `x`: scikit-learn has at least as many bins as numbers, so that
     each becomes one bin.
 
     >>> x = np.arange(1000.0)[:, None]

@@ -35,7 +35,7 @@ class Row:
             Rows that share one of their `letters` cannot be told apart.
         differences: how the run differs from the plain run of its method. `method_kind`: features or network.
         measurement_units: the measurement units of signals that are not standardised, in words.
-        answers: the answers of `statistics.answers` that a leaderboard shows. `problem`: why there is no primary
+        answers: the answers of `statistics.answers` that a leaderboard shows. `problem`: why it lacks a primary
             metric. `corrected`: whether *yes*, given time and movement, holds after correction for all methods.
         adjusted: the recorded confound analysis, None where the protocol does not ask for it. `near_null`: the answers
             whose interval ends near the null value. `time_context`: the other units of a test session that reach a
@@ -366,7 +366,7 @@ def _make_question_column(name: str, title: str, about: str) -> Column:
 
 
 def _format_association(row: Row) -> str:
-    """Return the recorded answer of the confound analysis with its partial r; empty where there is no analysis."""
+    """Return the recorded answer of the confound analysis with its partial r; empty without an analysis."""
     if row.adjusted is None or row.effect is None:
         return "undefined" if row.adjusted else ""
     return f"{'yes' if row.is_associated else 'not shown'}, partial r {format_with_interval(row.effect, 0.0)}"

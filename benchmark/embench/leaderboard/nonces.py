@@ -56,7 +56,7 @@ class Nonces(BaseModel):
 
 
 def read_nonces(boards: Path) -> Nonces | None:
-    """Read the nonces of the leaderboards in a folder; None where there is no commitment.
+    """Read the nonces of the leaderboards in a folder; None without a commitment.
 
     Raises:
         CheckFailed: a nonce does not follow from the previous one. DataError: the file is damaged.
@@ -89,7 +89,7 @@ def reveal_nonce(boards: Path, digests: Sequence[str], secret: str) -> Reveal | 
     """Reveal the next nonce for the entries (by digest) that have no nonce yet; return None where all have one.
 
     Raises:
-        UsageError: there is no commitment, or it is to another secret.
+        UsageError: the commitment is missing, or is to another secret.
     """
     known, nonce = read_nonces(boards), secret
     if known is None:

@@ -439,7 +439,7 @@ def find_entry_folders(path: Path) -> list[Path]:
     """Return the folders of the entries at `path`: an entry, a protocol's folder, a leaderboard, or all leaderboards.
 
     Raises:
-        UsageError: there is no entry.
+        UsageError: `path` contains no entry.
     """
     found = [path] if (path / "run.yaml").is_file() else list_entry_folders(path)
     for pattern in ("*/*/run.yaml", "*/run.yaml"):  # of a leaderboard, of a protocol
@@ -459,7 +459,7 @@ def check_boards(
             only later additions by others are checked.
 
     Raises:
-        UsageError: there is no entry at `path`, or `earlier` is given and `path` is not the folder of all leaderboards.
+        UsageError: `path` contains no entry, or `earlier` is given and `path` is not the folder of all leaderboards.
     """
     folders = find_entry_folders(path)
     if earlier and not list_entry_folders(path):

@@ -373,7 +373,7 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
 
 
 def _describe_problem(entry: LeaderboardEntry, target: str, answers: TargetAnswers) -> Unanswerable | None:
-    """Return why there is no primary metric, with the task order where the dataset states it."""
+    """Return why the primary metric is missing, with the task order where the dataset states it."""
     if answers.problem is None:
         return None
     return replace(answers.problem, reason=TargetQuestion.from_run(entry.run.content(), target).order_sentence(answers))

@@ -261,7 +261,7 @@ def select_sections(
         sections: from `load_sections`.
 
     Raises:
-        UsageError: there is no leaderboard of that dataset, protocol or target.
+        UsageError: no leaderboard has that dataset, protocol or target.
     """
     chosen = list(sections)
     for name, wanted in (("dataset", dataset), ("protocol", protocol), ("target", target)):

@@ -221,7 +221,7 @@ def get_raw_files_digest(run: Manifest) -> str | None:
 
 
 def hash_local_files(run: Manifest, data_root: Path | None) -> str | None:
-    """Return the digest of the raw files and label rules of a run's dataset here; None where there are no files."""
+    """Return the digest of the raw files and label rules of a run's dataset here; None without these files."""
     try:
         source = find_source(run.dataset.name, data_root)
         return source.files_digest(card_for_protocol(resolve_protocol(run), source.card))

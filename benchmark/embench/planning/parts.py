@@ -192,7 +192,7 @@ def _change_recipes(method: Method, kind: str, which: str | None, change: Any, s
 
 def _set_field(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -> Recipe:
     """Return the recipe with another value of the field `name`, or of its part `key`. Raises UsageError with the text
-    of the setting if there is no such field, or it cannot have this value."""
+    of the setting if the field does not exist or cannot have this value."""
     known = [n for n in vars(recipe) if n != "datasets"]
     path = setting.partition("=")[0].strip()
     if name not in known:

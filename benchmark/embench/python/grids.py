@@ -107,7 +107,7 @@ class ResultTable:
           with the label given time and movement.
         - `reference`: whether differences are from this row: the first run of a grid, else the best. `from_reference`:
           the paired difference, with its ends; `p`, Holm-corrected over `comparisons`; `over`: the paired units.
-          `not_compared`: why there is no difference.
+          `not_compared`: why the difference is missing.
         - `answer`: a sentence. `over_baseline`: for the user's methods, the paired difference from the best baseline
           method, with its ends.
         - `run`, `folder`; `synthetic`: whether the data are synthetic.
@@ -125,7 +125,7 @@ class ResultTable:
         """Draw the rows of a target, by default the first, on axes of matplotlib; return the axes.
 
         Raises:
-            UsageError: there is no such target.
+            UsageError: the target does not exist.
         """
         known = list(dict.fromkeys(row["target"] for row in self.rows))
         target = target or next(iter(known), None)

@@ -422,7 +422,7 @@ def read_leaderboards(
         leaderboards: folder of published entries.
 
     Raises:
-        UsageError: there is no leaderboard of that dataset, protocol or target.
+        UsageError: no leaderboard has that dataset, protocol or target.
     """
     import pandas as pd
 
@@ -447,7 +447,7 @@ def open_dataset(name: str, *, data_root: str | Path | None = None) -> Dataset:
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
 
     Raises:
-        UsageError: there is no such dataset. DataError: its files are not available; the message says how to obtain
+        UsageError: the dataset does not exist. DataError: its files are not available; the message says how to obtain
             them.
     """
     from embench.data.find import find_source

@@ -53,7 +53,7 @@ class AuditFinding:
 
     @property
     def todo(self) -> str:
-        """What to do about it."""
+        """The action that follows from the finding."""
         return FINDINGS[self.id].todo
 
 

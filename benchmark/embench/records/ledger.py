@@ -151,7 +151,7 @@ def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_ledger(folder: Path) -> list[dict[str, Any]]:
-    """Return all entries in order, and verify their hashes; none where there is no ledger yet."""
+    """Return all entries in order, and verify their hashes; none before the ledger exists."""
     return [line["entry"] for line in _read_lines(folder)]
 
 

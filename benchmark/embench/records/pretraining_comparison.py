@@ -114,7 +114,7 @@ class PretrainingGains:
 
     @property
     def text(self) -> str:
-        """All `texts` as one, or a statement that there are no references."""
+        """All `texts` as one, or a statement that references are missing."""
         return "; ".join(self.texts) or NO_REFERENCES
 
 

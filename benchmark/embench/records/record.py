@@ -331,7 +331,7 @@ class Record:
     `run` is the content of run.yaml without its schema (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`: the
     id of the reason why a subject is excluded, with which `cohort.left_out` has the values; else blank); `history` rows
     with any fields: what the stages reported. In an entry of a dataset whose labels are not public, `labels` is None
-    and there are no predictions.
+    and predictions are missing.
     """
 
     run: Mapping[str, Any]

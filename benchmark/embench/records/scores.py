@@ -40,7 +40,7 @@ class Score(_Part):
     training_overlap: float | None = Field(default=None, description="Added variance from shared training subjects.")
     left_out: Sequence[RecordedReason] = Field(default=(), description="Reasons why parts of the data do not count.")
     comparisons: int | None = Field(default=None, description="Number of comparisons, in the seed with the fewest.")
-    undefined: RecordedReason | None = Field(default=None, description="Reason why there is no number.")
+    undefined: RecordedReason | None = Field(default=None, description="Reason why the number is missing.")
     metric: str = Field(default="", repr=False, description="")  # not in files
     """Name of the metric, if `Scores` has read the score."""
 
@@ -82,7 +82,7 @@ class Gap(_Part):
 
 
 class EnoughData(_Part):
-    """What would make a primary metric estimable."""
+    """The data that would make a primary metric estimable."""
 
     seeds: Sequence[int] = Field(default=(), description="Seeds that give enough comparisons.")
     subjects: int = Field(default=0, description="Approximate number of subjects that would be enough; 0 if seeds are.")
@@ -340,7 +340,7 @@ class Scores(Mapping[str, Any]):
         return self._file.enough_data.get(target)
 
     def get_calibration_gain(self, target: str) -> CalibrationGain | None:
-        """Return the method's gains from calibration data; None where there are no calibration data."""
+        """Return the method's gains from calibration data; None without calibration data."""
         return self._file.calibration_gain.get(target)
 
     def get_coverage(self, target: str) -> float | None:

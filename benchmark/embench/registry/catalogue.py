@@ -305,7 +305,7 @@ def _make_unknown_error(kind: str, name: str) -> UsageError:
 
 
 def _make_file_entry(kind: str, path: Path, cls: str) -> Entry:
-    """Return the entry of a class in a file. Raises UsageError if there is no such file."""
+    """Return the entry of a class in a file. Raises UsageError if the file does not exist."""
     path = path.expanduser()
     if not path.is_file():
         raise UsageError(f"the file {path} does not exist", where=f"{kind} {path}:{cls}", expected="./file.py:Class")

@@ -315,7 +315,7 @@ class RunFacts:
 
     @property
     def overlap(self) -> str:
-        """What pretraining saw of the test subjects, in words."""
+        """The data of the test subjects that pretraining used, in words."""
         return in_words(self.manifest.pretraining_overlap)
 
     @property

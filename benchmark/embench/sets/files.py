@@ -171,7 +171,7 @@ def find_set(name: str) -> BaselineSet:
     """Return the installed set with this name, or the set in this YAML file.
 
     Raises:
-        UsageError: there is no such set, or its file is invalid.
+        UsageError: the set does not exist, or its file is invalid.
     """
     if name.endswith((".yaml", ".yml")):
         refuse_file("baseline set", name)

@@ -546,7 +546,7 @@ def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallb
     """Return the shareable report on a dataset's files; verify the files unless the same ones were verified before.
 
     Raises:
-        DataError: there are no files, or some are unusable.
+        DataError: files are missing or unusable.
     """
     source = find_source(dataset, data_root)
     name, reader = source.entry.full_name, source.owners_reader()

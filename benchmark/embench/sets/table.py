@@ -58,7 +58,7 @@ def board_rows(
     - `varied`: setting -> value, for settings in which the runs differ. `sensors`, `run` and `folder` of the run.
     - `above_chance`, `movement` (given time and movement) and `movement_evidence`: the answers.
     - `reference`: whether differences are from this row. `from_reference`: the paired difference with its interval and
-      `p`, Holm-corrected over `comparisons`. `not_compared`: the reason if there is no difference.
+      `p`, Holm-corrected over `comparisons`. `not_compared`: the reason if the difference is missing.
     - `answer`: a sentence, in a grid about the difference. For the user's methods, it answers whether they are better
       than the best baseline method; its p values are Holm-corrected over all of the user's methods and targets.
     - `over_baseline`: the paired difference from the best baseline method, on the units of both.
@@ -309,7 +309,7 @@ def _label_method(result: Result, varied: Collection[str]) -> str:
 
 
 def _compare_panel(panel: _Panel) -> Mapping[str, Comparison] | str:
-    """Return id of a run -> its comparison with the best (in a grid: first) run; or why there are no comparisons."""
+    """Return id of a run -> its comparison with the best (in a grid: first) run; or why none can be made."""
     both = [*panel.user_runs, *panel.baselines]
     scored = {result.id: result for result in both if result.scores.get_score(panel.target, panel.metric)}
     if panel.metric != both[0].answers[panel.target].metric:

@@ -31,7 +31,7 @@ def fill_gaps(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
     """Return `x` (C, T) float32 with lost samples (NaN, infinite) linearly interpolated, and the ends held constant.
 
     Raises:
-        Unusable: there are no samples, or more than half of a channel is lost.
+        Unusable: all samples, or more than half of a channel, are lost.
 
     >>> fill_gaps(np.array([[1.0, np.nan, 3.0, np.nan]]), ("ecg",))
     array([[1., 2., 3., 3.]], dtype=float32)

@@ -282,7 +282,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a container and its video stream, decoded on this thread only.
 
     Raises:
-        DataError: there is no video."""
+        DataError: the file contains no video."""
     import av
 
     try:

@@ -182,7 +182,7 @@ def build_site(
         progress: called with (number of processed entries, number of entries, current step).
 
     Raises:
-        DataError: there are no entries, or one is damaged.
+        DataError: entries are missing, or one is damaged.
         UsageError: `out` is a file or has other content than an earlier site, or the folder of notes does not exist.
         MachineError: the site cannot be written.
     """

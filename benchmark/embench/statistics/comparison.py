@@ -369,7 +369,7 @@ def compare(
 
     Raises:
         UsageError: the two differ in what makes scores comparable, or several targets leave a choice.
-        DataError: there are no labels, no common units, or the score is undefined on them."""
+        DataError: labels or common units are missing, or the score is undefined on them."""
     records = [_as_record(source) for source in (one, other)]
     check_same(records, but=["seeds"])
     targets = [target] if target else common_targets(records)

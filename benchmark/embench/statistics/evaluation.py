@@ -366,7 +366,7 @@ def score_predictions(
             can't be compared there -> the reason.
 
     Raises:
-        DataError: there is no prediction."""
+        DataError: the method predicted no unit."""
     asked = whole and not protocol.leaks
     by_fold = cover_tested_units(by_fold, cohort, protocol) if whole else by_fold
     if not any(of_fold.predicted.any() for of_fold in by_fold):

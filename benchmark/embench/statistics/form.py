@@ -158,10 +158,10 @@ def _with_variants(found: TargetAnswers) -> Iterator[Answer]:
 
 @dataclass(frozen=True)
 class TargetQuestion:
-    """What a target asks, in the dataset's words.
+    """The question that a target asks, in the dataset's words.
 
     Args:
-        higher, lower: the two states that are told apart; empty if there is no such pair.
+        higher, lower: the two states that are told apart; empty without such a pair.
         origin: where the labels come from, see `registry.question.LABEL_ORIGINS`; empty if the dataset does not say.
         kind: of the target. `order`: the order of tasks in words; empty if the dataset does not state it."""
 
@@ -225,7 +225,7 @@ class TargetQuestion:
         return metric_facts(metric).about
 
     def order_sentence(self, found: TargetAnswers) -> str:
-        """Return why nothing can be answered, with the order of tasks if the dataset states it; empty if there is no
+        """Return why nothing can be answered, with the order of tasks if the dataset states it; empty without a
         problem."""
         reason = found.problem.reason if found.problem else ""
         if self.order and found.problem and found.problem.answer == "cannot be told":

@@ -184,7 +184,7 @@ class Result:
                 predictions, whose rows would otherwise mix methods.
 
         Raises:
-            UsageError: there is no such table or method. DataError: the predictions are missing or damaged."""
+            UsageError: the table or method does not exist. DataError: the predictions are missing or damaged."""
         import pandas as pd
 
         if table not in ("scores", "predictions"):
@@ -227,8 +227,8 @@ class Result:
             target: a binary target; by default the first target.
 
         Raises:
-            UsageError: there is no such target. DataError: it does not have two classes, its labels are not public, its
-                scores only rank units, or the predictions are missing or damaged."""
+            UsageError: the target does not exist. DataError: it does not have two classes, its labels are not public,
+                its scores only rank units, or the predictions are missing or damaged."""
         from embench.statistics.calibration import recorded_calibration
 
         target = self._target(target)
@@ -250,7 +250,7 @@ class Result:
             The axes.
 
         Raises:
-            UsageError: there is no such target or metric."""
+            UsageError: the target or metric does not exist."""
 
         target = self._target(target)
         own = self.scores.get_scores(target)

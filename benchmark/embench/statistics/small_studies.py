@@ -42,7 +42,7 @@ class ConfoundColumns:
 
     Args:
         own: (n, k) columns with a coefficient for each subject. `common`: (n, c) columns with one coefficient for all.
-        further: (n, f) columns that are too many to adjust for. If the label follows them, there is no answer."""
+        further: (n, f) columns that are too many to adjust for. If the label follows them, no answer is given."""
 
     own: np.ndarray
     common: np.ndarray

@@ -68,7 +68,7 @@ class Handcrafted(Encoder):
         """Return (F,) names in the order of a feature row; with several channels, a name begins with its channel.
 
         Raises:
-            UsageError: there are no features of this modality.
+            UsageError: this modality has no features.
         """
         _check(modality)
         if modality == "face_au":

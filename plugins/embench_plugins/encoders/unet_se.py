@@ -186,7 +186,7 @@ def find_cell(electrode: str) -> int:
 
 
 class Series(nn.Module):
-    """(B, 1, L), NaN where there is no interval -> Tokens(x (B, L, dim), mask (B, L)).
+    """(B, 1, L), NaN without an interval -> Tokens(x (B, L, dim), mask (B, L)).
 
     Raises:
         UsageError: L cannot be halved once for each level below the first.
@@ -204,7 +204,7 @@ class Series(nn.Module):
         self.units = stack_unets(1, widths, build, dims=1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """Return tokens (B, L, dim) and their mask (B, L) for `x` (B, 1, L), NaN where there is no interval."""
+        """Return tokens (B, L, dim) and their mask (B, L) for `x` (B, 1, L), NaN without an interval."""
         known = torch.isfinite(x)
         return Tokens(self.units(x.masked_fill(~known, 0.0)).transpose(1, 2), known[:, 0])
 
@@ -214,7 +214,7 @@ class Maps(nn.Module):
     value, and a cell without an electrode, is 0, the mean.
 
     Raises:
-        UsageError: there is no such `layout`, or it is `grid` and an electrode has no place on the scalp.
+        UsageError: the `layout` does not exist, or it is `grid` and an electrode has no place on the scalp.
     """
 
     mean: Tensor
@@ -253,7 +253,7 @@ def stack_unets(channels: int, widths: Sequence[int], build: Mapping[str, Any], 
         build: `units`, the number of U-Nets; `dim`; `kernel` and `excitation` of their blocks.
 
     Raises:
-        UsageError: `kernel` is even, or there is no such `excitation`.
+        UsageError: `kernel` is even, or the `excitation` does not exist.
     """
     kernel, excitation = build["kernel"], build["excitation"]
     if kernel % 2 == 0:

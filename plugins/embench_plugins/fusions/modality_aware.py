@@ -55,7 +55,7 @@ class Network(nn.Module):
     """Tokens of each modality, projected if their width is not `dim` -> Output(logits (B, n), hidden (B, hidden)).
 
     Raises:
-        UsageError: there is no such `mask_axis` or `gate`.
+        UsageError: the `mask_axis` or `gate` does not exist.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ class Vote(Estimator):
     exists.
 
     Raises:
-        UsageError: there is no such rule, or none for values.
+        UsageError: the rule does not exist, or not for values.
     """
 
     reads: ClassVar = "decisions"

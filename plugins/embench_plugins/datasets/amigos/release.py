@@ -109,7 +109,7 @@ def find(root: Path) -> Mapping[str, Path]:
     """Return subject (`P01`) -> its file, anywhere below `root`.
 
     Raises:
-        DataError: there are no files, or two of one subject.
+        DataError: files are missing, or a subject has two.
     """
     if not root.is_dir():
         raise DataError("there is no such folder", where=str(root), expected="a folder of AMIGOS", hint=HINT)

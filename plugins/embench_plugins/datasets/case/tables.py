@@ -56,7 +56,7 @@ def find_tree(root: Path) -> Tree:
     """Return the tree to read: interpolated before non-interpolated before raw.
 
     Raises:
-        DataError: there is no tree, only pointers of a git checkout, or only one of a tree's two folders.
+        DataError: the folder has no tree of files, only pointers of a git checkout, or one of a tree's two folders.
     """
     if not root.is_dir():
         raise files.missing_dataset_error(root, "CASE", expected=EXPECTED, hint=OBTAIN)

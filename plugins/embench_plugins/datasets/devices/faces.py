@@ -107,7 +107,7 @@ def resample_track(track: Track, span: tuple[float, float], channels: tuple[str,
         channels: channels of the track to return, in order.
 
     Returns:
-        (channels, n) at the video's own rate, each frame at the nearest point; NaN where there is no face.
+        (channels, n) at the video's own rate, each frame at the nearest point; NaN without a face.
     """
     start, stop = span
     count = max(int((stop - start) * track.rate + 1e-6), 0)

@@ -6,7 +6,7 @@ noise of variance 1 in the mean of 10 s. Its true mean thus ranks one subject's 
 
 Not planted: mean and variance of channels, the ECG, and the channel between the ears.
 
-Unlike real files: there are no artefacts, and the ECG has an even rate.
+Unlike real files, these have no artefacts, and the ECG has an even rate.
 """
 
 from __future__ import annotations

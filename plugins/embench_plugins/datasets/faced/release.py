@@ -61,7 +61,7 @@ SECOND_LAYOUT = (*ELECTRODES, "HEOR", "HEOL")
 EMOTIONS = ("anger", "disgust", "fear", "sadness", "neutral", "amusement", "inspiration", "joy", "tenderness")
 """The classes of `emotion`, in their order."""
 FELT = tuple(name for name in EMOTIONS if name != "neutral")
-"""The classes of `own_emotion`; there is no rating of neutral."""
+"""The classes of `own_emotion`; neutral was not rated."""
 RATINGS = (
     "Joy", "Tenderness", "Inspiration", "Amusement", "Anger", "Disgust", "Fear", "Sadness", "Arousal", "Valence",
     "Familiarity", "Liking",

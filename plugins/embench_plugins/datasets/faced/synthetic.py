@@ -356,7 +356,7 @@ def synthesize_processed(
     """Write synthetic files in the preprocessed form, with other random signals: `Processed_data/sub004.pkl` and so on,
     54 MB each, and the BIDS release's files without recordings. The length can only be the release's 30 s.
 
-    The reference is the average of all 32 sites, as released. There are no artefacts to remove.
+    The reference is the average of all 32 sites, as released. It has no artefacts to remove.
     """
     planted, own = replace(planted, emotion=effect), reader.LENGTH_S
     _make_generator(_write_arrays, planted, own, (own, own)).make(out, subjects, seed, effect, length_s)

@@ -40,7 +40,7 @@ _NO_UNIT = frozenset({
     "n/a", "na", "nan", "none", "nodim", "no_units", "unitless", "a.u.", "au", "a.u", "arb", "arbitrary", "nu", "-",
     "?", "*", "", "unknown", "unspecified",
 })  # fmt: skip
-"""What files write if there is no unit."""
+"""Texts that files have in place of a measurement unit."""
 
 
 def parse_unit(text: str) -> str | None:

@@ -544,7 +544,7 @@ def _has_content(path: Path, count: int) -> bool:
 
 
 def _find_gaps(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
-    """Return the seconds at which records begin; None if there are no gaps between them.
+    """Return the seconds at which records begin; None without gaps between them.
 
     Raises:
         DataError: the header says that there are `gaps`, and the times of records are missing or wrong.

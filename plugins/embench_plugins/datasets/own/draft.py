@@ -32,7 +32,7 @@ def write_draft(folder: Path) -> str:
     """Return the text of a first `dataset.yaml`. It begins with comments that describe the findings in sentences.
 
     Raises:
-        DataError: there is no folder, or nothing in it that can be read.
+        DataError: the folder does not exist, or nothing in it can be read.
     """
     study = find_study(Path(folder))
     return "\n".join([

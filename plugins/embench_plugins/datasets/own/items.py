@@ -54,8 +54,8 @@ _MOST_BYTES = 2_000_000_000
 
 
 def find_bids(root: Path, task: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Yield the recordings of a BIDS task with the facts in their file names: the EEG file, or the physiology file if
-    there is no EEG."""
+    """Yield the recordings of a BIDS task with the facts in their file names: the EEG file, or the physiology file
+    without EEG."""
     seen: set[tuple[str, ...]] = set()
     for form in (f"sub-*/**/sub-*_task-{task}_*_eeg.*", f"sub-*/**/sub-*_task-{task}_eeg.*",
                  f"sub-*/**/sub-*_task-{task}_*physio.tsv.gz"):  # fmt: skip

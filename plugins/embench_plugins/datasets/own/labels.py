@@ -113,7 +113,7 @@ class Tables:
 
 
 def take_single(found: pd.DataFrame, path: Path, known: str) -> pd.Series | None:
-    """Return the only row; None if there are no rows. Raises DataError with the line numbers if there are several."""
+    """Return the only row; None without rows. Raises DataError with the line numbers if there are several."""
     if len(found) > 1:
         lines = ", ".join(map(str, found.index[:4]))
         raise DataError(

@@ -269,7 +269,7 @@ def find_study(folder: Path) -> Study:
     """Return the study in a folder, by its files, tables and markers.
 
     Raises:
-        DataError: there is no folder, or nothing in it that can be read.
+        DataError: the folder does not exist, or nothing in it can be read.
     """
     if not folder.is_dir():
         raise DataError("there is no such folder", where=str(folder), expected="a folder of recordings")
@@ -643,7 +643,7 @@ def _find_labels_by_name(study: Study) -> None:
 
 
 def _find_shown(study: Study) -> None:
-    """Add the stimulus as a label if there is no other label."""
+    """Add the stimulus as a label if the study has no other."""
     if study.cut and not study.labels:
         classes = sorted(study.stimuli)[:_MOST_CLASSES]
         fields = {"file": "stimulus", "classes": f"[{', '.join(map(quote_yaml, classes))}]"}

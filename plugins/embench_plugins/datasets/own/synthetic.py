@@ -18,7 +18,7 @@ from embench_plugins.datasets.synthetic.generator import check_arguments, check_
 
 # A synthetic corpus of EEG in EDF files, ECG in WFDB records, and wearable signals in CSV files.
 #
-# Signals contain no effect, since there are no labels. Subjects have the three kinds of files in turn, so that a small
+# Signals contain no effect, since subjects have no labels. They have the three kinds of files in turn, so that a small
 # corpus has all of them. Names and rates vary as in real corpora: EEG channels have dots, lowercase letters or old
 # 10-20 names, and every third EEG is at 128 Hz, all others at 160.
 

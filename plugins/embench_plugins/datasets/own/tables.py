@@ -114,7 +114,7 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
             through, with a column `sheet` of their names.
 
     Raises:
-        DataError: it cannot be read, there is no such sheet, or several have cells.
+        DataError: it cannot be read, the sheet does not exist, or several have cells.
     """
     library = "openpyxl" if path.suffix.lower() == SPREADSHEET else "pyreadstat"
     try:
@@ -558,7 +558,7 @@ class Counted(NamedTuple):
 
 
 def count_rows(path: Path, how: Reading = AS_IS) -> Counted:
-    """Return the number of rows, without reading their cells. Raises DataError if there are no rows."""
+    """Return the number of rows, without reading their cells. Raises DataError for a table without rows."""
     return _count(path, how, path.stat().st_mtime_ns, path.stat().st_size)
 
 

@@ -29,7 +29,7 @@ _ONE = 1 << _SHIFT
 
 @dataclass(frozen=True)
 class Performance:
-    """What a face does at the times of frames (T,): `smile` and `brow` in standard deviations, `jaw` 0 (closed) to 1,
+    """The movements of a face at the times of frames (T,): `smile` and `brow` in SD, `jaw` 0 (closed) to 1,
     `lid` 0 (closed) to 1 (open), `gaze` (T, 2) and `head` (T, 2) relative to the face's size, `turn` in radians,
     `light` (T, 2): mean and contrast of the picture."""
 

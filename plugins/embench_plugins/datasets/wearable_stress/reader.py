@@ -352,7 +352,7 @@ def _make_labels(
 # The aerobic sessions of the wearable device dataset (Hongn et al. 2025): the subjects of `wearable_stress` on a
 # stationary bicycle, without stress tasks.
 #
-# Reads `Wearable_Dataset/AEROBIC/S04` and so on. There is no label of stress. The release does not state the phases
+# Reads `Wearable_Dataset/AEROBIC/S04` and so on. Stress has no label. The release does not state the phases
 # between presses of the button (`tags.csv`). If a press is missing or superfluous, the session has no label. A
 # recording is a session; S11 has two of one session, as the connection broke.
 #
