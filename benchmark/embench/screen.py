@@ -191,12 +191,8 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
         elif key == "cannot_answer":
             yield from unanswerable_parts(item)
         elif key == "departs":
-            values = (
-                (row["source"], f"{row['field']} {_format_item('', row['used'])}, not {_format_item('', row['paper'])}")
-                for row in item or ()
-            )
-            for source, fields in grouped(values).items():
-                yield PlanPart("text", f"{name}, {source}: {'; '.join(fields)}")
+            for line in wording.departures_in_words(description) if item else ():
+                yield PlanPart("text", f"{name}, {line}")
         elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             heads = dict.fromkeys(head for row in item for head in row)
             yield PlanPart("table", name, item, [field(head, head, ".4g") for head in heads])

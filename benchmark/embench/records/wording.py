@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from embench.records.manifest import RecipePart
     from embench.records.scores import CalibrationGain, Gap, Score, Scores
 
 K = TypeVar("K")
@@ -60,21 +59,25 @@ def measured_costs(cost: Mapping[str, Any]) -> list[str]:
     return [f"{name} {text}" for name, text in format_cost(cost).items() if text != NOT_MEASURED]
 
 
-def departures_in_words(recipe: RecipePart) -> list[str]:
-    """Return the settings that differ from the papers, in words; a note where none can, or where they are unknown.
+def departures_in_words(recipe: Mapping[str, Any]) -> list[str]:
+    """Return for each paper the settings that differ from it, with its values in brackets; a note where none can, or
+    where they are unknown. `recipe`: a mapping with the key `departs`, as records and plans have it.
 
-    >>> from embench.records.manifest import RecipePart
     >>> lr = {"field": "encoder.lr", "source": "wu2023", "paper": 0.0001, "used": 0.001}
-    >>> departures_in_words(RecipePart(preset="small", on_leaderboard=True, assumed=[], departs=[lr]))
-    ['encoder.lr 0.001 (wu2023: 0.0001)']
+    >>> departures_in_words({"departs": [lr, {**lr, "field": "encoder.epochs", "paper": None, "used": 3}]})
+    ['wu2023: encoder.lr 0.001 (0.0001); encoder.epochs 3 (left open)']
     """
-    if recipe.departs is None:
-        return ["no plugin has a paper" if "departs" in recipe.content() else "not recorded"]
-    return [
-        f"{item.field} {format_value(item.used, 'g', 'none')} ({item.source}: "
-        f"{format_value(item.paper, 'g', 'none or left open')})"
-        for item in recipe.departs
-    ]
+    if (departs := recipe.get("departs")) is None:
+        return ["no plugin has a paper" if "departs" in recipe else "not recorded"]
+    texts = grouped(
+        (row["source"], f"{row['field']} {format_value(row['used'], 'g', 'none')} ({_paper_value(row['paper'])})")
+        for row in departs
+    )
+    return [f"{source}: {'; '.join(fields)}" for source, fields in texts.items()]
+
+
+def _paper_value(value: Any) -> str:
+    return "left open" if value is None else format_value(value, "g", "none")
 
 
 # Text of figures, scores with intervals, and names of methods for the terminal, tables, reports and papers.

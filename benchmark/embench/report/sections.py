@@ -348,7 +348,7 @@ def facts_section(run: RunFacts) -> Markup:
     recipe = [
         ("recipe", about.recipe.preset),
         ("settings that the papers leave open", format_value(about.recipe.assumed, missing="not recorded") or "none"),
-        ("settings that differ from the papers", "; ".join(departures_in_words(about.recipe)) or "none"),
+        ("settings that differ from the papers", ". ".join(departures_in_words(about.recipe.content())) or "none"),
         ("query modality", about.method.query or "none"),
         ("changed settings", ", ".join(about.changed_settings) or "none"),
     ]

@@ -356,7 +356,7 @@ def _list_facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
         ("data of the test subjects that the method may read", format_access(run.target_access)),
         ("recipe", run.recipe.preset),
         ("settings that the papers leave open", format_value(run.recipe.assumed, missing="not recorded") or "none"),
-        ("settings that differ from the papers", "; ".join(departures_in_words(run.recipe)) or "none"),
+        ("settings that differ from the papers", ". ".join(departures_in_words(run.recipe.content())) or "none"),
         ("query modality", run.method.query or "none"),
         ("changed settings", ", ".join(run.changed_settings) or "none"),
         ("seeds", ", ".join(map(str, run.seeds))),

@@ -465,9 +465,11 @@ def _method_for_paper(run: Mapping[str, Any]) -> str:
 def _with_kind(name: str, kind: str) -> str:
     """Return the display name of a part with its article; without a display name, its own name after its kind.
 
-    >>> _with_kind("tcn", "network"), _with_kind("my_net", "network")
-    ('a TCN', 'the network my_net')
+    >>> _with_kind("tcn", "network"), _with_kind("my_net", "network"), _with_kind("network", "network")
+    ('a TCN', 'the network my_net', 'a network')
     """
+    if name == kind:  # a part from Python without a name of its own
+        return with_article(kind)
     known = vocabulary.label(name)
     return with_article(known) if name in vocabulary.terms("methods") else f"the {kind} {name}"
 
