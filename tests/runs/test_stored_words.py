@@ -60,9 +60,17 @@ def left_out(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(left_out, giving, tmp_path_factory):
-    """The folder of an estimator with an audit, of a network, of calibration data and of a file of predictions."""
+def folder(tmp_path_factory):
+    """A folder for runs, and the prepared data of this module alone."""
     folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBENCH_CACHE", str(folder / "cache"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def runs(left_out, giving, folder):
+    """The folder of an estimator with an audit, of a network, of calibration data and of a file of predictions."""
     few = few_folds(left_out)
     bench = Bench(left_out, folder, protocol=few)
     made = bench.run("Moments", fusion="logreg", modalities="eda")
@@ -86,10 +94,11 @@ def runs(left_out, giving, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_no_file_of_a_run_holds_a_sentence(runs, cache):
+def test_no_file_of_a_run_or_of_prepared_data_holds_a_sentence(runs):
     assert len([*runs.rglob("run.yaml")]) == 4
-    assert not [*sentences(runs)]
-    assert not [found for store in (cache / "store").iterdir() for found in sentences(store)]
+    assert len([*runs.rglob("index.json")]) >= 2
+    folders = [path.parent for name in ("run.yaml", "index.json") for path in runs.rglob(name)]
+    assert not [found for folder in folders for found in sentences(folder)]
 
 
 @pytest.mark.slow
