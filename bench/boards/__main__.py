@@ -48,6 +48,8 @@ def main() -> int:
             rows = [row for row in found[name] if question(vars(row.request)) not in published()]
             for dataset in dict.fromkeys(row.request.dataset for row in rows):
                 check_readable(dataset, asked.data_root)
+            if not rows:
+                continue
             with snapshot(), Progress() as progress:
                 able, unfit = forecast_rows(rows, progress.event)
                 missing += [f"{row.title}: {row.reason}" for row in unfit]

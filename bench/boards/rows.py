@@ -12,7 +12,7 @@ from embench.files import snapshot
 from embench.sets.files import BaselineSet
 from embench.sets.rows import BaselineRow, baseline_rows
 
-FIXED, STRICT, LEGACY = "subject-independent-v3", "subject-independent-strict-v3", "segment-random-legacy"
+FIXED, STRICT, LEGACY = "subject-independent-v4", "subject-independent-strict-v4", "segment-random-legacy"
 FAST = ("svm", "forest", "boosting")
 
 

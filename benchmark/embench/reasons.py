@@ -58,9 +58,9 @@ REASON_TEXTS: Mapping[str, str] = {
     "no_others_at_moments": "others have no training label at most tested moments",
     "no_label_of_subjects": "most tested subjects have no training label",
     "no_earlier_label": "most tested recordings have no earlier training label",
+    "no_label_in_recordings": "most tested recordings have no training label",
     "one_training_class": "training labels are of one class only",
     "no_common_class": "values have no class that is most common",
-    "only_values": "it predicts values alone",
     "constant_within_stimuli": "labels do not vary while a stimulus lasts",
     "one_subject_elapsed_time": (
         "training and test data are of one subject, for whom `elapsed_time` already measures this"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -54,7 +55,7 @@ _SetName = Annotated[str, Option("--baseline-set", autocompletion=_complete_set,
     },
     before={
         **dict.fromkeys(("named", "level", "trials", "own"), "modalities"),
-        **dict.fromkeys(("hours", "dry_run"), "device"),
+        **dict.fromkeys(("hours", "publish", "dry_run"), "device"),
         **dict.fromkeys(("executor", "cluster"), "workers"),
     },
 )
@@ -77,6 +78,13 @@ def baselines(
         ),
     ] = None,
     hours: Annotated[float | None, Option(min=0, help="Skip rows whose forecast exceeds the remaining hours.")] = None,
+    publish: Annotated[
+        Path | None,
+        Option(
+            metavar="FOLDER",
+            help="Leaderboards that get the entry of each finished row; rows that they have are not run again.",
+        ),
+    ] = None,
     dry_run: DryRunOption = False,
     executor: ExecutorName = "local",
     cluster: Cluster = None,
@@ -87,7 +95,8 @@ def baselines(
     from embench.engine.executors import find_executor
     from embench.sets import running
     from embench.sets.files import find_set
-    from embench.sets.folder import write_folder
+    from embench.leaderboard import build_leaderboards
+    from embench.sets.folder import is_published, publish_row, write_folder
     from embench.sets.rows import baseline_rows
     from embench.sets.table import board_rows, write_figures
     from embench.site import build_site
@@ -104,26 +113,38 @@ def baselines(
     finished = [] if dry_run else [running.load_user_result(text, dataset, options) for text in given]
     with snapshot(), Progress() as progress:
         able, unfit = running.forecast_rows(rows, progress.event)
+        if publish:
+            every, able = able, [row for row in able if not is_published(row, publish)]
+            progress.line(f"{len(every) - len(able)} of {len(every)} rows are published in {publish}")
+            if not able:
+                return
         if dry_run:
             document = running.plan_document(found, level, dataset, able, unfit)
         else:
             running.check_user_methods(able, progress.event)
             callbacks: dict[str, Any] = {"progress": progress.event, "print_line": progress.line}
+            if publish:
+                callbacks["finished"] = partial(publish_row, boards=publish, progress=progress.event)
             done = running.run_rows(able, hours=hours, executor=executor, cluster=chosen, **callbacks)
     if dry_run:
         runs = able[0].plan.request.runs_folder
         console.answer(as_json, document, lambda: show_parts(set_plan(document, runs, executor)))
         return
+    if publish:
+        for path in build_leaderboards(publish):
+            console.echo(str(path))
+        done.check()
+        return
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "user"}
-    every = [*finished, *done.results]
+    results = [*finished, *done.results]
     targets = [name.strip() for name in (options["targets"] or "").split(",") if name.strip()]
-    board = [row for row in board_rows(every, mine) if not targets or row["target"] in targets]
-    document = {"set": found.name, "level": level, "rows": board, "runs": [result.to_dict() for result in every]}
-    console.answer(as_json, document, lambda: _print_board(_get_title(found, level), board, every))
+    board = [row for row in board_rows(results, mine) if not targets or row["target"] in targets]
+    document = {"set": found.name, "level": level, "rows": board, "runs": [result.to_dict() for result in results]}
+    console.answer(as_json, document, lambda: _print_board(_get_title(found, level), board, results))
     folder = able[0].plan.folder.parent
     if found.paper:
         _write_paper(found.paper, dataset, options, (done, unfit), folder, show=not as_json)
-    figures = write_figures(board, folder, found.name) if mine & {result.id for result in every} else []
+    figures = write_figures(board, folder, found.name) if mine & {result.id for result in results} else []
     with Progress() as progress:
         place = write_folder(found, level, options, able, unfit, report, build_site, progress.event)
     if not as_json:

@@ -42,7 +42,7 @@ NORMALISE = "protocol.normalise"
 LONGEST_LAG_S = 60.0
 """Longest allowed lag between signals and labels, in s; longer values are likely typing errors."""
 
-ReferenceName = Literal["others_curve", "subject_mean", "last_value"]
+ReferenceName = Literal["others_curve", "subject_mean", "last_value", "recording_label"]
 """Prediction from training labels alone that a protocol reports for reference."""
 
 _EARLIER_KEY = "headline"
@@ -204,7 +204,7 @@ class Protocol(_Rules):
     test subjects or at tested moments, see `embench.statistics.confound_only`.
 
     With `folds_of`, names are dealt to folds as in the published protocol of that name. `scoring` is the version of the
-    rules by which results are judged, default 3. Version 4 counts the comparisons of all partitions together, and
+    rules by which results are judged, default 4. Version 4 counts the comparisons of all partitions together, and
     adjusts small studies for few confound columns (`statistics/small_studies.py`).
 
     With `lag_s`, labels that vary within a recording are read this many seconds later than the signals (earlier if
@@ -333,9 +333,14 @@ class Protocol(_Rules):
         return self.model_copy(update={"name": f"{self.name}-normalise-{normalise}", "normalise": normalise})
 
     @property
+    def reported_references(self) -> tuple[ReferenceName, ...]:
+        """The `references`; by default, under a protocol that leaks, those that know the tested recording or subject."""
+        return self.references or (("recording_label", "subject_mean") if self.leaks else ())
+
+    @property
     def rules(self) -> int:
         """Version of the rules by which results are judged, see `scoring`."""
-        return self.scoring or 3
+        return self.scoring or 4
 
     @property
     def requests_calibration(self) -> bool:

@@ -608,7 +608,7 @@ def only_ranks(method: MethodPart) -> bool:
 
 def scoring_of(run: Mapping[str, Any]) -> int:
     """Return the version of the rules by which a run is judged, from the content of its run.yaml."""
-    return run.get("protocol", {}).get("rules", {}).get("scoring") or 3
+    return run.get("protocol", {}).get("rules", {}).get("scoring") or 4
 
 
 SHARED_SEEDS = (0, 1, 2)

@@ -53,6 +53,8 @@ class RowRule(Strict):
         targets: kind of targets that the rows are for; default: any kind that the method predicts.
         recipe: default: that of `embench run`.
         set: settings of all rows, such as `encoder.lr=1e-4`.
+        datasets: names of the datasets that the rows are for; default: all.
+        target, protocol, train_dataset, label_subjects: as of `embench run`; they take precedence over the command's.
     """
 
     encoder: Choices
@@ -62,6 +64,11 @@ class RowRule(Strict):
     targets: Literal["classes", "values"] | None = None
     recipe: Literal["paper", "small", "quick"] | None = None
     set: Texts = ()
+    datasets: Texts = ()
+    target: str | None = None
+    protocol: str | None = None
+    train_dataset: str | None = None
+    label_subjects: str | None = None
 
 
 class BaselineSet(Strict):

@@ -251,6 +251,22 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
     return refused
 
 
+def is_published(row: RowForecast, boards: Path) -> bool:
+    """Return True if the leaderboards `boards` have the entry of a row."""
+    plan = row.plan
+    return (boards / board_name(plan.dataset) / plan.protocol.name / plan.id).is_dir()
+
+
+def publish_row(row: RowForecast, boards: Path, progress: EventCallback | None = None) -> str:
+    """Audit a finished row and write its entry into the leaderboards `boards`; return "published", or why it is not.
+
+    Raises:
+        MachineError: the entry cannot be written."""
+    rows = {row.plan.id: row}
+    refused = _write_entries(rows, boards, dict(_audit_rows(rows, progress)))
+    return f"not published: {'; '.join(refused[row.plan.id])}" if refused else "published"
+
+
 def _describe_section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
     """Return a leaderboard as texts and a table for README.md."""
     several = f", {section.people} subjects" if section.people else ""

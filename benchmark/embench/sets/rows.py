@@ -22,8 +22,8 @@ from embench.claims.examine import (
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
 from embench.claims.page import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
 from embench.data.cohort import choose_targets
+from embench.data.find import find_source
 from embench.errors import EmbenchError, UsageError
-from embench.interfaces.dataset import Card
 from embench.planning.method import choose_modalities, read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
@@ -168,9 +168,13 @@ def rows_of_rules(
 ) -> list[BaselineRow]:
     """Return the rows that rules generate on a dataset; see `baseline_rows`."""
     options = {name: value for name, value in options.items() if value is not None}
-    named = {name: options[name] for name in ("protocol", "data_root") if name in options}
-    card = Request(dataset, **named).card
-    return _deduplicate(row for level, rule in rules for row in _expand_rule(level, rule, dataset, card, options))
+    name = find_source(dataset, options.get("data_root")).entry.name
+    return _deduplicate(
+        row
+        for level, rule in rules
+        if not rule.datasets or name in rule.datasets
+        for row in _expand_rule(level, rule, dataset, options)
+    )
 
 
 def _deduplicate(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
@@ -206,9 +210,14 @@ def _tune_row(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
     return replace(row, search=search)
 
 
-def _expand_rule(
-    level: RowLevel, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
-) -> Iterator[BaselineRow]:
+_OF_RULES = ("protocol", "train_dataset", "label_subjects")
+"""Fields of a request that a rule may state."""
+
+
+def _expand_rule(level: RowLevel, rule: RowRule, dataset: str, options: Mapping[str, Any]) -> Iterator[BaselineRow]:
+    options = {**options, **{name: value for name in _OF_RULES if (value := getattr(rule, name)) is not None}}
+    options |= {"targets": rule.target} if rule.target else {}
+    card = Request(dataset, **{name: options[name] for name in ("protocol", "data_root") if name in options}).card
     wanted = options.get("modalities")
     pool: Sequence[str] = [m for m in card.default_modalities if "+" not in m]
     every = list(card.modalities)

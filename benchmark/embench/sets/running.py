@@ -575,6 +575,7 @@ def run_rows(
     hours: float | None = None,
     progress: EventCallback | None = None,
     print_line: Callable[[str], None],
+    finished: Callable[[RowForecast], str] | None = None,
     executor: str = "local",
     cluster: Mapping[str, str] | None = None,
 ) -> runner.GridResult:
@@ -584,6 +585,7 @@ def run_rows(
         hours: time limit; rows are then run one by one, and a row is not started if its forecast exceeds the limit.
         print_line: function that is called with a line for each row: its primary metric next to the best confound-only
             model, why it failed, or that it was not started.
+        finished: function that is called with each finished row; its text is added to the row's line.
         executor, cluster: executor of the stages, and its options; see `embench.runs.run.grid`.
 
     Raises:
@@ -592,7 +594,7 @@ def run_rows(
     began, counted, number = time.monotonic(), set[str](), 0
     results: list[Result] = []
     failures: dict[str, EmbenchError] = {}
-    titles = {row.plan.id: row.row.title for row in rows}
+    by_id = {row.plan.id: row for row in rows}
 
     def ended(plan: Plan, end: Result | EmbenchError, mark: str = "") -> None:
         nonlocal number
@@ -606,7 +608,8 @@ def run_rows(
         else:
             line = "; ".join(_format_result(end, found) for found in end.answers.values())
             file.unlink(missing_ok=True)
-        title = some[0].row.title if len(some) == 1 else titles[plan.id]
+            line += f"; {finished(by_id[plan.id])}" if finished else ""
+        title = some[0].row.title if len(some) == 1 else by_id[plan.id].row.title
         print_line(f"{number} of {len(rows)}: {title}: {line}")
 
     one_by_one = hours is not None or any(row.trials for row in rows)

@@ -367,8 +367,8 @@ def _value_as_decision(values: np.ndarray) -> ConfoundPrediction:
     return values, values.copy()
 
 
-# References (`references` of a protocol) predict values from training labels alone. They know what a protocol reveals
-# that trains on the tested subjects, or on others at the tested moments: how others felt then, how this subject usually
+# References (`references` of a protocol) predict from training labels alone. They know what a protocol reveals that
+# trains on the tested subjects, or on others at the tested moments: how others felt then, how this subject usually
 # feels, and how it felt last. A method that scores no better shows nothing about the body.
 
 
@@ -381,25 +381,31 @@ def reference_scores(
     test: np.ndarray,
 ) -> dict[str, ConfoundPrediction]:
     """Return reference -> its predictions for the test units (m,), or the reason why it does not apply: it knows fewer
-    than half of them. Unknown units get the mean of the training labels.
+    than half of them. Unknown units get the mean of the training labels; classes are predicted as proportions.
 
     Args:
         units: of all subjects. `y` (n,): their values, NaN if there is none; those of test units are not read.
         train, test: positions in `units`."""
     train = train[np.isfinite(y[train])]
-    if target.traits.has_classes:
-        return dict.fromkeys(names, Undefined("only_values"))
     if not len(train):
         return dict.fromkeys(names, Undefined("no_training_label"))
-    task = ConfoundTask(target, units, y, train, test, {}, {}, None, 0)
+    labels = y[:, None]
+    if target.traits.has_classes:
+        labels = np.where(np.isfinite(labels), labels == np.arange(target.n), np.nan)
+    tasks = [ConfoundTask(target, units, of_class, train, test, {}, {}, None, 0) for of_class in labels.T]
     made: dict[str, ConfoundPrediction] = {}
     for name in names:
         why, predict = _REFERENCES[name]
-        values = predict(task)
-        known = np.isfinite(values)
-        filled = np.where(known, values, task.train_labels.mean())
+        values = np.stack([predict(task) for task in tasks], axis=1)
+        known = np.isfinite(values[:, 0])
+        filled = np.where(known[:, None], values, labels[train].mean(0))
         # Units of people who started a film at other moments reach a little beyond what was trained on.
-        made[name] = (filled, filled.copy()) if 2 * known.sum() >= len(known) else Undefined(why)
+        if 2 * known.sum() < len(known):
+            made[name] = Undefined(why)
+        elif target.traits.has_classes:
+            made[name] = predict_from_proportions(target, filled)
+        else:
+            made[name] = _value_as_decision(filled[:, 0])
     return made
 
 
@@ -420,15 +426,26 @@ def _subject_mean(task: ConfoundTask) -> np.ndarray:
 
 def _last_value(task: ConfoundTask) -> np.ndarray:
     """Return (m,) the last training label before the unit in its recording."""
+    return _labels_in_recording(task, lambda distance: distance == distance[distance < 0].max(initial=-np.inf))
+
+
+def _recording_label(task: ConfoundTask) -> np.ndarray:
+    """Return (m,) the training label nearest in time in the unit's recording; the mean of two that are equally near."""
+    return _labels_in_recording(task, lambda distance: np.abs(distance) == np.abs(distance).min(initial=np.inf))
+
+
+def _labels_in_recording(task: ConfoundTask, select: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return for each test unit (m,) the mean label of the selected training units of its recording; NaN if none is.
+
+    Args:
+        select: which of them (k,) are used, from their distances (k,) to the unit in s, negative if earlier."""
     _, recording = np.unique([unit.recording for unit in task.units], return_inverse=True)
-    start = task.column(lambda unit: unit.start)
-    order = task.train[np.lexsort((start[task.train], recording[task.train]))]
-    values = np.full(len(task.test), np.nan)
+    start, values = task.column(lambda unit: unit.start), np.full(len(task.test), np.nan)
     for k, unit in enumerate(task.test):
-        of_recording = order[recording[order] == recording[unit]]
-        before = np.searchsorted(start[of_recording], start[unit])
-        if before:
-            values[k] = task.y[of_recording[before - 1]]
+        others = task.train[recording[task.train] == recording[unit]]
+        chosen = others[select(start[others] - start[unit])]
+        if len(chosen):
+            values[k] = task.y[chosen].mean()
     return values
 
 
@@ -450,5 +467,6 @@ _REFERENCES: Mapping[ReferenceName, tuple[str, Callable[[ConfoundTask], np.ndarr
     "others_curve": ("no_others_at_moments", _others_curve),
     "subject_mean": ("no_label_of_subjects", _subject_mean),
     "last_value": ("no_earlier_label", _last_value),
+    "recording_label": ("no_label_in_recordings", _recording_label),
 }
 """Reference -> the reason if it knows fewer than half of the test units, and the function that predicts."""

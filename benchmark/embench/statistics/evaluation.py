@@ -252,7 +252,7 @@ class FoldConfounds:
     def predict(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ConfoundPrediction]:
         """Return model -> its predictions for the units at `index`, fitted on the fold's training labels, or why it
         does not apply."""
-        references = self.protocol.references or ()
+        references = self.protocol.reported_references
         if of_fold.train is None:
             made: dict[str, ConfoundPrediction] = dict.fromkeys(
                 (*CONFOUND_ONLY, *references), Undefined("trained_on_other_dataset")
