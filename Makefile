@@ -11,7 +11,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light docs pages gallery demo test test-all test-changed lint ruff mypy imports bench board board-more interop
+.PHONY: setup light docs pages gallery demo test test-all test-changed lint ruff mypy imports bench leaderboards interop
 .PHONY: rates personal fuzz mutants sealed papers published pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
@@ -188,11 +188,10 @@ browser: setup
 interop: setup .venv-peer/installed
 	$(BIN)/python -m tests.interop.compare .venv-peer/bin/python
 
-board: setup
-	$(BIN)/python -m bench.boards
-
-board-more: setup
-	$(BIN)/python -m bench.boards --more
+# Runs the rows of the leaderboards that are not published yet, audits them and publishes them: hours on two cores.
+leaderboards: setup
+	for name in stress_predict wearable_stress hku956 eegmat; do $(BIN)/embench baselines --dataset $$name \
+		--baseline-set leaderboard-v1 --level full --publish leaderboards --runs .embench/board || exit; done
 
 clean:
 	rm -rf dist build $(DEMO) $(DOCS) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .testmondata*

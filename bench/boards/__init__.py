@@ -1,5 +1,5 @@
-"""The boards of real recordings: which rows they have (`rows`), how they are made (`make board`), and the tables that
-`docs/` shows of them (`tables`)."""
+"""The leaderboards of real recordings: which rows they have (`rows`), and the tables that `docs/` shows of them
+(`tables`)."""
 
 from bench import ROOT
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ import numpy as np
 from bench import ROOT
 from bench.boards.findings import written
 from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, low, published, question, shown
-from bench.boards.rows import FAST, FIXED, STRICT, groups
+from bench.boards.rows import DATASETS, FAST, FIXED, STRICT, leaderboard_rows
 from bench.exercise import false_alarms, minutes
 from bench.markdown import table
 from embench.claims.examine import claimed_request, direction_verdict
@@ -37,6 +37,7 @@ from embench.records.predictions import MODEL
 from embench.records.scores import Score
 from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
+from embench.sets.files import SET_LEVELS, find_set
 from embench.statistics.gains import subject_gap, subject_scores
 from embench.statistics.intervals import Estimate, holm, measure_spread, rank_methods
 from embench.statistics.joined import recorded_target
@@ -83,7 +84,7 @@ def features(board: Board, metric: str = "") -> str:
     """Estimators on features, by modality; bold: the interval lies above chance."""
     found = {(row.estimator, row.modalities): row for row in board.rows if row.kind == "features"}
     columns = [m for m in MODALITIES if any(modalities == m for _, modalities in found)]
-    plain = [row.request.fusion or "" for row in groups()["stress_predict, features"]]
+    plain = find_set("leaderboard-v1").core[0].fusion
     lines = []
     for name in dict.fromkeys((*plain, *sorted(name for name, _ in found))):
         scores = [found[name, m].score(metric) if (name, m) in found else None for m in columns]
@@ -254,17 +255,15 @@ def noise(boards: Sequence[Board] = EVERY) -> str:
 # What was asked, and what is there
 
 
-def groups_of_rows() -> str:
-    """The groups of rows: how many there are, how many are published, and the core-hours of these."""
-    counts = []
-    for name, rows in groups().items():
-        found = [entry for row in rows if (entry := published().get(question(vars(row.request))))]
-        hours = round(sum(entry.run.cost.wall_seconds for entry in found) / 3600, 2)
-        counts.append((name, len(rows), len(found), hours))
-    _, *columns = zip(*counts, strict=True)
-    counts.append(("all", *map(sum, columns)))
-    lines = [[name, str(n_rows), str(n_found), f"{hours:.2f}"] for name, n_rows, n_found, hours in counts]
-    return table(["group", "rows", "published", "core-hours of these"], lines)
+def rows_by_level() -> str:
+    """The rows of the set by dataset and level: how many there are, how many are published, and their core-hours."""
+    lines = []
+    for dataset, level in product(DATASETS, SET_LEVELS):
+        own = [row for row in leaderboard_rows(dataset) if row.level == level]
+        found = [entry for row in own if (entry := published().get(question(vars(row.request))))]
+        hours = sum(entry.run.cost.wall_seconds for entry in found) / 3600
+        lines += [[f"`{dataset}`", level, str(len(own)), str(len(found)), f"{hours:.2f}"]] if own else []
+    return table(["dataset", "level", "rows", "published", "hours on two cores"], lines)
 
 
 def claims(paper: str, board: Board) -> str:
@@ -330,7 +329,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "false alarms": false_alarms,
     "minutes": minutes,
     "subjects apart": partial(subjects_apart, EVERY[0]),
-    "groups": groups_of_rows,
+    "rows": rows_by_level,
     **{f"claims {paper} {EVERY[k].dataset}": partial(claims, paper, EVERY[k]) for paper, k in CLAIMED},
     **{of.__name__: of for of in (facts, adding, pretraining, strict, elsewhere, choice, noise)},
 }

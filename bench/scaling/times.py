@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.boards import BOARDS
-from bench.boards.rows import groups
+from bench.boards.rows import DATASETS, leaderboard_rows
 from bench.scaling import WORK
 from embench.engine.fits import window_grids
 from embench.engine.rows import build_grid
@@ -64,7 +64,9 @@ def published(data: Path) -> tuple[dict[str, float], dict[str, float], int]:
 def _rows(data: Path) -> Iterator[tuple[Plan, dict[str, float], float]]:
     """Published rows with networks: the plan, rows times epochs of each network, and the seconds that they took."""
     with snapshot():
-        rows = [row for group in groups(data_root=data, runs=WORK / "runs", workers=1).values() for row in group]
+        rows = [
+            row for name in DATASETS for row in leaderboard_rows(name, data_root=data, runs=WORK / "runs", workers=1)
+        ]
         for row in (row for row in rows if row.request.encoders != ("handcrafted",)):
             plan = make(row.request)
             entry = BOARDS / board_name(plan.dataset) / plan.protocol.name / plan.id

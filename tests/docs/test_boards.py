@@ -8,7 +8,7 @@ import pytest
 from bench.boards import BOARDS, ROOT, tables
 from bench.boards.findings import TEMPLATE, written
 from bench.boards.published import Board, Row, asked, question
-from bench.boards.rows import groups
+from bench.boards.rows import DATASETS, leaderboard_rows
 from embench.leaderboard.entries import list_entry_folders
 from embench.records.audit import read_audit
 from embench.records.record import read_manifest
@@ -82,10 +82,10 @@ def ours(request):
     return {folder: read_manifest(folder) for folder in folders}
 
 
-def test_every_entry_of_a_board_is_a_row_that_make_board_runs(ours):
-    every = groups()
-    rows = {question(vars(row.request)) for group in every.values() for row in group}
-    assert len(rows) == sum(map(len, every.values()))
+def test_every_entry_of_a_leaderboard_is_a_row_of_its_set(ours):
+    every = [row for name in DATASETS for row in leaderboard_rows(name)]
+    rows = {question(vars(row.request)) for row in every}
+    assert len(rows) == len(every)
     assert ours
     assert [run.id for run in ours.values() if asked(run) not in rows] == []
 

@@ -16,45 +16,48 @@ from embench.protocols import Protocol, load_protocol, protocol_names
 from embench_plugins.datasets.faced.release import BLOCKS, CLIPS, EMOTIONS, FELT
 
 PUBLISHED = {
-    "across-contexts-v1": "e65f4ddb7f5cd07f8bc406f9990e2695b716de143fb5bd778278a72e2b32a2cc",
-    "banville2026": "1cafa216c31327824e8c15eb7ba1c174ed4c36ffc8c10e5dedbe0e3fec9e925b",
-    "chen2023": "5b14ecdd2599cc50e349ec73d812dcd70ad5003ee316f869f66232949e94724f",
-    "chen2023-within": "a71b0785d5b4fada0d4c1c0941dfb8e2f22c1b9dbf579296aecca4c756c8618d",
-    "epic2023-elicitor": "b7ee55fc9b932bef38045e44e6adea0f64b33b16499a9bed1b51fb6258bd8376",
-    "epic2023-subject": "5dd143b6595faacd0adbff4d318f6cee611b9d85fdd0d1be9a8d16fdda7e09fa",
-    "epic2023-time": "3533ae773ab46ae72cd4db5bbb27c9eb5ff4c57cc38a4d14fcae5a585a80ccb6",
-    "epic2023-version": "5937fc6198532f594f23a82697725055e6de2bd12ffd6cf4b6f5cbfb21207917",
-    "faced-films-v1": "8c06cc1d7efcecd12d46b34bfdbd945df18b59effaa750b0d78887ef8bd867a4",
-    "gerster2026-clips": "4086a7afc3294a3bec4732503c1ab90212fec87b99e9b9ddddb3adcc97807ac3",
-    "gerster2026-films": "b579411eb8accfa1a953b67dc7e17f2331a851635f158715c43fb1bc6b9c99d8",
-    "gerster2026-nine": "455d9071b12b5fea2440e1558dc123ac6c3356ba2466dfffe9b49bed4d81bd1d",
-    "gerster2026-nine-within": "bc46fefc27ad4276e1dd507966f350cf7b7825d435e0bf5af8dc1a52b0e22a72",
-    "gerster2026-time": "d0f0863c1f3f2ad071e3b00cce05969d5e2cfad24cc9bddd05c7c3850b2bcbd0",
-    "guetschel2026": "d47c3dbbbebba8e17d05eb17ae7d6879ce97352831fc3b46b075ab9c30404dbe",
-    "later-block-v1": "0c24edaf37ac3f493d8b77c4d628c04997799372c54269a5d1984c4847029ebe",
-    "later-session-v1": "a86b40ef5b40a21ac90feb9dbdcf7617320720c9a92c1ba63e8aea438f32efdf",
+    "across-contexts-v1": "15b5aa46ca4cbea8e3f36c55cac3c77c0d6e3826b8cb1f838ee518f0453dbf27",
+    "banville2026": "de58d37f3dace21b4183599d3d1cfd48a8dc4dc1983d39f43c9bb28fa439ae8f",
+    "chen2023": "d928dab9471f9d02e7d5e10b71cc898f5bfbcb62afa2f3bfa9f88834e1559cd5",
+    "chen2023-within": "a3c14587e5a91b9cae7efaf51b63bb2b6409f3303436d17b08f7b258c98986df",
+    "epic2023-elicitor": "c1148452c3a894856f932b3ccb12b0c50dc6397acf5d1a080e9daff92449dcc1",
+    "epic2023-subject": "59cfc670d71901b335badb0301e2c3710cc8a667f3f3e97227529ffb3db4204c",
+    "epic2023-time": "1dc938c9217d456bb05da35cb10b63de5c96037e0863ee0e87348cf7f5f6d5c6",
+    "epic2023-version": "ff3a409075ab007abba101f5ecd943104b10365a455fa488a17c4591b23e5151",
+    "faced-films-v1": "08cdc08b1e813502a266e48e054f0be947a3072f50a5a6054439cfb462bb44a5",
+    "gerster2026-clips": "352de0850c8d31f035d305dc70487e4ecf24c7a3d350c41809c0b119b8c302ef",
+    "gerster2026-films": "9ef44c09d71b52335fa2f35b2bf900f05c551933a557d2e0f5df314a0697700a",
+    "gerster2026-nine": "48723b7840294bef7aefe78bd173f51c02dbb41473247c10f6e7269dc373c6ec",
+    "gerster2026-nine-within": "b6fe770c7d67c7ad7b3790a80ba571f0a1023d56ffe53c236867890264c131cc",
+    "gerster2026-time": "00fdec67feab687dcf44e823e9941c2d378f9162289d240c0988360f8451f35c",
+    "guetschel2026": "62ec9331365459f9cba4a26329efdc56e16b667b0d77c49e0a13617ee0c33555",
+    "later-block-v1": "154a3ee22f05527b5746602ce67125d77c76439c4ec1274d31055092deeb771f",
+    "later-session-v1": "bdb898cb31ea0331476ff0285685bcdeb846c08276d187e3fcdcba4f26526824",
     "leave-one-subject-out-v3": "85d5392f608dd033db45421623772120fa910017a62bd3e90911d2fa15e96b3c",
-    "mirandacorrea2021": "c09b53c9c85f28a795bbc6e57092073346b92e1b7d2b377384923c8afc2222dd",
-    "personalise-v1": "687a17ec3e964c9dbe8435e2b4c890698d1914acb5702d986af969a8e6db478a",
-    "segment-random-legacy": "4b766b5c0b10fb0d1cd6783a736d692e49ee6628375c9cfbaf51cf3a0957338d",
-    "strizhkova2024": "e13a8175b30d5f563cd4d2a28b947bc58f0bd8deace2d644b78e191410b1ce1f",
-    "subject-independent-seconds-v1": "84f4aa31fb12d73f05811536259cceb332dea23dc685240730a32f168662a906",
+    "leave-one-subject-out-v4": "dc30a3264e80df7ee8e2fea4fad6cf0dad64939539eab6a828468abab2b37423",
+    "mirandacorrea2021": "75922a51553fc9c60fe139a662d92c77366e0f47800e89feb37b1940fdf3e42e",
+    "personalise-v1": "597603595bb8a9013219c31106b4f7c9d7551c5afada624cc422e1d0bb58a97e",
+    "segment-random-legacy": "eeebd74591fe410d4ff664fac3983e67c45c0cc5e509f4db1d70a1e688fe05b1",
+    "strizhkova2024": "002a7a2389f9f0c5f078033cc02685a395c7d3255a12a6cbf8742cfb35068c73",
+    "subject-independent-seconds-v1": "197e5ab2b9207bb453712f02ec91a7cf26986b471c2de0993e5602eba83b6b7a",
     "subject-independent-strict-v3": "e4edf6b4c2375a4fd08a608ca7abe16f385179f789d7512173820cd07f380a37",
+    "subject-independent-strict-v4": "7aac3758a63ad2ada9efe68ebeab24c54a2baaadccfb89f3d6c7459573270f26",
     "subject-independent-v3": "8f18a83080fc59cd78c082cdae5bc37c67aacdad8bc1bc92304d3396dedde7f8",
-    "subject-independent-v4": "a8b6bc7dcb4c033d3bda5f4a1f6a18d22136e2d42a730422141ece6fccd14f16",
-    "subject-independent-wide-eeg-v1": "88266ff060c1c366e388f5438a42c0c44e41942fdbffd3841d3c30e7adf66ef5",
+    "subject-independent-v4": "4b8f1163d4c0cce3d1574e96940b55809ad91ec5842108d174c3535f010cfe20",
+    "subject-independent-wide-eeg-v1": "931bba16b697dd5d2d12297db426afefb083c21f4e86d6ead54c98121b935a89",
     "subject-stimulus-independent-v3": "678d7eb100f20709d697fc0743e5ec24785ba62e12904af888a15db7e243f084",
-    "vazquez2022": "7062493f089dc8afe6a02cd0529eb867d885392ba0c31215e6953ae6da7601d4",
-    "vazquez2022-group": "55e32d72cf06682380aeb24ee2a43d04c966c8289dcccb2c64ac95315facd08d",
-    "vazquez2022-recording": "f1128aa6fd60f787edc59c3c582f782c7a1b6e2050ad37b983b6ea2dbb10446c",
-    "within-films-v1": "6aad2de41732fa7f69f0cb35a5b710b397fc3cd103afc545ff6c1fd0ac5322ef",
-    "within-imagery-v1": "f9535345afaea6a996ac6386e4eeb2a0e5b747681e2403003f83c9d6920c9639",
-    "woo2023": "066b3eae5b1200d0eb25b7a9deb5e47641d3f5a486246c7beb5d08ea793d644e",
-    "woo2023-group": "c4cb8a8e3680fef589a42fe1cb7bc3503405af0a09c94da49a031bcfdf281415",
-    "woo2023-recording": "f4d359bbb5e88aaaf76546ea27b033b7dc6be85223d6b8d60e63adf2ef9be479",
-    "wu2023": "080071238ee4c9c4b1370377052a2973aca97b16357416365c7f046a4dd18a38",
-    "wu2023-last": "fa542771dba699db7a8a8de30ddb2b3efe51de08c9c812fcef2c161b0e1956eb",
-    "xiong2025": "c15027cef27b6876276a704e694155dff34c9ee9863940d0835a3351ee443022",
+    "subject-stimulus-independent-v4": "8ed3f839d6b47f0677e98c14706ba8517763618285a8263fb51aacc5b0e0d43d",
+    "vazquez2022": "2e0cf2e7e022765837c9cc44e3b11e27c198c9a46b4925815eabb7d915ddfc52",
+    "vazquez2022-group": "62b68af6a44d2a8cd33190d91ad87093f6090e3578bbe6677bca1448903fd511",
+    "vazquez2022-recording": "1c0f93d8f737d50c62d8273c139c600e3f958d0e38ca5b4495cfe199a9850b10",
+    "within-films-v1": "4595f9bc1fb1dbae37c7957acf813b257df2fcff704f3e64b43e12434e1fcc7c",
+    "within-imagery-v1": "e6494e59e916eb73a0f93b8694f1578a956e67b43c2ee8ef7b6a97373a2186ed",
+    "woo2023": "3b9180ee9a89dd7e69c925f1c63d08d765a18d792d2793e132544f0c7c4e11c6",
+    "woo2023-group": "28a2d13055bacbe90c2c9bbd6719b22a6a669ed5964de8afeeb198e3dd4db6e1",
+    "woo2023-recording": "3588ffca2ed34843190d9fb2a276105970c9c9d448ec545064c74be206d08676",
+    "wu2023": "a0df22d5adc7a8f3a3ed27b0ade71e32f48c62cda3a33f673969c81b91cf9fe4",
+    "wu2023-last": "0e9c60088412383e67b278393e9c57ff9623918b7ed99123c65ca04efba56ff0",
+    "xiong2025": "6cefe19719a61dce2f132d4bb82eb6e02a971728c1c57fd80efeaf877f9b791f",
 }
 
 
@@ -82,7 +85,7 @@ def test_published_rules_never_change() -> None:
 
 
 def test_units_of_a_second_are_all_that_differs() -> None:
-    new, before = (load_protocol(f"subject-independent-{v}") for v in ("seconds-v1", "v3"))
+    new, before = (load_protocol(f"subject-independent-{v}") for v in ("seconds-v1", "v4"))
     assert new.dealt_as == before.dealt_as
     assert {key for key, rule in before.model_dump().items() if new.model_dump()[key] != rule} == {
         "name",
@@ -112,7 +115,7 @@ def test_a_protocol_cannot_be_changed_once_read() -> None:
 
 
 def test_what_a_protocol_is_called_elsewhere_is_understood() -> None:
-    with pytest.raises(UsageError, match=r"did you mean leave-one-subject-out-v3\?"):
+    with pytest.raises(UsageError, match=r"did you mean leave-one-subject-out-v3 or leave-one-subject-out-v4\?"):
         load_protocol("LOSO")
 
 

@@ -93,9 +93,9 @@ def baselines(
 ) -> None:
     """Run a set of baseline methods with the confound-only models: check the data, run what fits, write one folder."""
     from embench.engine.executors import find_executor
+    from embench.leaderboard import build_leaderboards
     from embench.sets import running
     from embench.sets.files import find_set
-    from embench.leaderboard import build_leaderboards
     from embench.sets.folder import is_published, publish_row, write_folder
     from embench.sets.rows import baseline_rows
     from embench.sets.table import board_rows, write_figures

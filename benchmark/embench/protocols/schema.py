@@ -334,7 +334,7 @@ class Protocol(_Rules):
 
     @property
     def reported_references(self) -> tuple[ReferenceName, ...]:
-        """The `references`; by default, under a protocol that leaks, those that know the tested recording or subject."""
+        """The `references`; if a protocol leaks, by default those that know the tested recording or subject."""
         return self.references or (("recording_label", "subject_mean") if self.leaks else ())
 
     @property
