@@ -270,7 +270,7 @@ def test_two_protocols_differ_from_the_usual_one_in_a_rule_each() -> None:
     access = {name: load_protocol(name).target_access for name in protocol_names()}
     assert access["subject-independent-strict-v3"] == "baseline"
     assert access["woo2023"] == "none"
-    assert access["strizhkova2024"] == access["subject-stimulus-independent-v3"] == "unlabelled"
+    assert access["strizhkova2024"] == access["subject-stimulus-independent-v4"] == "unlabelled"
 
 
 def test_variants_differ_from_their_paper_in_split_and_selection_only() -> None:
@@ -355,6 +355,6 @@ def test_a_dataset_whose_stimuli_a_protocol_does_not_name_is_refused() -> None:
     with pytest.raises(UsageError, match="does not define the stimuli of deap") as error:
         films.stimulus_rules("deap")
     assert error.value.expected == "--dataset faced or faced/processed"
-    assert "--protocol subject-stimulus-independent-v3" in str(error.value.hint)
+    assert "--protocol subject-stimulus-independent-v4" in str(error.value.hint)
     assert films.included_stimuli("deap") is None
     assert load_protocol("chen2023").stimulus_rules("deap") is None

@@ -54,6 +54,16 @@ def test_what_is_not_known_is_the_mean_of_all_or_said() -> None:
     assert scores([9, 10], [0, 1])["others_curve"] == Undefined("others have no training label at most tested moments")
 
 
+def test_classes_are_predicted_as_proportions_and_the_nearest_unit_of_a_recording_leaks() -> None:
+    calm, y = Target("calm", "binary", LabelRule(cut=5.0), "level"), (Y > 5).astype(float)
+    names = ("subject_mean", "recording_label")
+    made = reference_scores(names, calm, UNITS, y, np.array([0, 1, 6, 8, 9, 10]), np.array([2, 7]))
+    np.testing.assert_allclose(made["subject_mean"][0], [0, 2 / 4])
+    np.testing.assert_allclose(made["recording_label"][0], [0, 1])  # 7 lies between two of class 1
+    values = reference_scores(names, VALUE, UNITS, Y, np.array([0, 1, 6, 8]), np.array([2, 7, 3]))
+    np.testing.assert_allclose(values["recording_label"][0], [2, (7 + 9) / 2, (1 + 2 + 7 + 9) / 4])
+
+
 def test_no_label_of_a_test_unit_is_read() -> None:
     train, test = [0, 1, 2, 3, 4, 6, 7], [5, 8]
     other = Y.copy()
@@ -65,7 +75,7 @@ def test_no_label_of_a_test_unit_is_read() -> None:
 @pytest.mark.parametrize(
     ("target", "train", "why"),
     [
-        (Target("calm", "binary", LabelRule(cut=5.0), "level"), [0, 1], "it predicts values alone"),
+        (Target("calm", "binary", LabelRule(cut=5.0), "level"), [5], "no training unit has a label"),
         (VALUE, [5], "no training unit has a label"),
     ],
 )

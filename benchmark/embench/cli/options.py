@@ -345,7 +345,7 @@ embench list encoder
 embench list protocol
 embench info cnn_tf
 embench info cnn_tf --dataset stress_predict
-embench info subject-independent-v3
+embench info subject-independent-v4
 embench doctor
 embench doctor --data-root ~/data
 embench clean

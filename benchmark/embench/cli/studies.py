@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from embench.claims.files import AnyClaim, Claim, Printed, UntestedClaim
     from embench.claims.page import PrintedResult
     from embench.runs.run import GridResult
-    from embench.sets.files import BaselineSet
+    from embench.sets.files import BaselineSet, SetLevel
     from embench.sets.rows import BaselineRow
+    from embench.sets.running import RowForecast
     from embench.statistics.result import Result
 
 
@@ -96,10 +97,8 @@ def baselines(
     from embench.leaderboard import build_leaderboards
     from embench.sets import running
     from embench.sets.files import find_set
-    from embench.sets.folder import is_published, publish_row, write_folder
+    from embench.sets.folder import publish_row
     from embench.sets.rows import baseline_rows
-    from embench.sets.table import board_rows, write_figures
-    from embench.site import build_site
 
     find_executor(executor)
     chosen = parse_cluster(cluster or ())
@@ -113,18 +112,14 @@ def baselines(
     finished = [] if dry_run else [running.load_user_result(text, dataset, options) for text in given]
     with snapshot(), Progress() as progress:
         able, unfit = running.forecast_rows(rows, progress.event)
-        if publish:
-            every, able = able, [row for row in able if not is_published(row, publish)]
-            progress.line(f"{len(every) - len(able)} of {len(every)} rows are published in {publish}")
-            if not able:
-                return
+        if publish and not (able := _select_unpublished(able, publish, progress)):
+            return
         if dry_run:
             document = running.plan_document(found, level, dataset, able, unfit)
         else:
             running.check_user_methods(able, progress.event)
             callbacks: dict[str, Any] = {"progress": progress.event, "print_line": progress.line}
-            if publish:
-                callbacks["finished"] = partial(publish_row, boards=publish, progress=progress.event)
+            callbacks["finished"] = partial(publish_row, boards=publish, progress=progress.event) if publish else None
             done = running.run_rows(able, hours=hours, executor=executor, cluster=chosen, **callbacks)
     if dry_run:
         runs = able[0].plan.request.runs_folder
@@ -135,6 +130,32 @@ def baselines(
             console.echo(str(path))
         done.check()
         return
+    _finish_set(found, level, dataset, options, (able, unfit), (finished, done), report, as_json=as_json)
+    done.check()
+
+
+def _finish_set(
+    found: BaselineSet,
+    level: SetLevel,
+    dataset: str,
+    options: Mapping[str, Any],
+    rows: tuple[Sequence[RowForecast], Sequence[BaselineRow]],
+    runs: tuple[Sequence[Result], GridResult],
+    report: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the table of a set, and write its figures, its folder and the page of its paper.
+
+    Args:
+        rows: those that can be run, and those that cannot.
+        runs: the user's finished runs and predictions, and the results of the rows.
+        report: shareable report on the dataset's files."""
+    from embench.sets.folder import write_folder
+    from embench.sets.table import board_rows, write_figures
+    from embench.site import build_site
+
+    (able, unfit), (finished, done) = rows, runs
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "user"}
     results = [*finished, *done.results]
     targets = [name.strip() for name in (options["targets"] or "").split(",") if name.strip()]
@@ -150,7 +171,15 @@ def baselines(
     if not as_json:
         left = f"; {len(unfit)} more need what {dataset} or these options lack: --dry-run names it" if unfit else ""
         _print_end(f"{_get_title(found, level)}: {len(done.results)} of {len(able)} rows{left}", figures, place, board)
-    done.check()
+
+
+def _select_unpublished(rows: Sequence[RowForecast], boards: Path, progress: Progress) -> list[RowForecast]:
+    """Return the rows that the leaderboards lack, and print how many they have."""
+    from embench.sets.folder import is_in_leaderboards
+
+    left = [row for row in rows if not is_in_leaderboards(row, boards)]
+    progress.line(f"{len(rows) - len(left)} of {len(rows)} rows are published in {boards}")
+    return left
 
 
 def _note_warnings(report: Mapping[str, Any], dataset: str, data_root: Path | None) -> None:

@@ -103,7 +103,7 @@ def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
             f"{protocol.name} trains on other units of a test subject",
             where=f"--protocol {protocol.name}",
             expected="a protocol that splits by subject, or a target that is not centred",
-            hint="--protocol subject-independent-v3",
+            hint="--protocol subject-independent-v4",
         )
 
 
@@ -136,7 +136,7 @@ def check_stimuli(met_by: Mapping[str, Collection[str]], card: Card, protocol: P
         f"cannot split {card.name} by stimulus: {reason}",
         where=f"--protocol {protocol.name}",
         expected="several stimuli, each shown to several subjects, not in one fixed order",
-        hint="--protocol subject-independent-v3",
+        hint="--protocol subject-independent-v4",
     )
 
 
@@ -252,7 +252,7 @@ def check_one_target(protocol: Protocol, targets: Sequence[Target]) -> None:
             "calibration data",
             where=f"--protocol {protocol.name}",
             expected="a target whose labels depend on each unit alone",
-            hint="--protocol subject-independent-v3",
+            hint="--protocol subject-independent-v4",
         )
 
 
@@ -467,7 +467,7 @@ def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) ->
             f"{protocol.name} normalises each subject by a resting baseline, but {card.name} declares none",
             where=f"--protocol {protocol.name}",
             expected="a dataset with `baseline` in its dataset card: the resting time of the subject in each recording",
-            hint="--protocol subject-independent-v3",
+            hint="--protocol subject-independent-v4",
         )
     values = {t.label: t for t in card.targets if t.kind == "value"}
     own = tuple(

@@ -420,7 +420,7 @@ def drop_misleading(
                 f"{gone} of {values.shape[1]} features of {m} carry no information: {_dropped_in_words(found[m])}",
                 expected="features of which at least half vary with more than the length of a recording",
                 hint="features of the level of a signal need a protocol that keeps the level, such as --protocol "
-                "subject-independent-v3; else choose other --modalities or another --encoder",
+                "subject-independent-v4; else choose other --modalities or another --encoder",
             )
         feeds[m] = mask_dropped_features(feed, found[m])
     return replace(data, feeds=feeds), found

@@ -288,7 +288,7 @@ class Protocol(_Rules):
                 f"{self.name} does not define the stimuli of {dataset}",
                 where=f"--protocol {self.name}",
                 expected=f"--dataset {' or '.join(self.stimuli)}",
-                hint="use --protocol subject-stimulus-independent-v3, or a file that extends this protocol with the "
+                hint="use --protocol subject-stimulus-independent-v4, or a file that extends this protocol with the "
                 f"`stimuli` of {dataset}",
             )
         return rules
@@ -300,8 +300,8 @@ class Protocol(_Rules):
             UsageError: it is longer than `LONGEST_LAG_S`.
 
         >>> from embench.protocols import load_protocol
-        >>> load_protocol("subject-independent-v3").at_lag(-1.5).name
-        'subject-independent-v3-lag-1.5s'
+        >>> load_protocol("subject-independent-v4").at_lag(-1.5).name
+        'subject-independent-v4-lag-1.5s'
         """
         if not abs(lag_s) <= LONGEST_LAG_S:
             raise UsageError(
@@ -318,8 +318,8 @@ class Protocol(_Rules):
             UsageError: the normalisation is unknown, or this protocol normalises by calibration data.
 
         >>> from embench.protocols import load_protocol
-        >>> load_protocol("subject-independent-v3").normalised("none").name
-        'subject-independent-v3-normalise-none'
+        >>> load_protocol("subject-independent-v4").normalised("none").name
+        'subject-independent-v4-normalise-none'
         """
         known = [name for name in get_args(type(self).model_fields["normalise"].annotation) if name != "given"]
         if normalise not in known or self.normalise == "given":
@@ -424,8 +424,8 @@ class Protocol(_Rules):
 def without_lag(protocol: str) -> str:
     """Return the name of the protocol without the suffix of a lag.
 
-    >>> without_lag("subject-independent-v3-lag2.5s")
-    'subject-independent-v3'
+    >>> without_lag("subject-independent-v4-lag2.5s")
+    'subject-independent-v4'
     """
     return re.sub(r"-lag-?[0-9][-+.e0-9]*s$", "", protocol)
 
@@ -433,8 +433,8 @@ def without_lag(protocol: str) -> str:
 def without_variant(protocol: str) -> str:
     """Return the name of the protocol without the suffixes of a normalisation and a lag.
 
-    >>> without_variant("subject-independent-v3-normalise-none-lag2s")
-    'subject-independent-v3'
+    >>> without_variant("subject-independent-v4-normalise-none-lag2s")
+    'subject-independent-v4'
     """
     return re.sub(r"-normalise-[a-z_]+$", "", without_lag(protocol))
 
@@ -451,7 +451,7 @@ FOLDER = Path(__file__).parent
 def protocol_names() -> list[str]:
     """Return the names of the published protocols.
 
-    >>> "subject-independent-v3" in protocol_names()
+    >>> "subject-independent-v4" in protocol_names()
     True
     """
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -475,7 +475,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         UsageError: the name is unknown; or the file cannot be read, breaks the schema, leaks without declaring it, or
             uses a published name for other rules.
 
-    >>> load_protocol("subject-independent-v3").split.folds
+    >>> load_protocol("subject-independent-v4").split.folds
     5
     """
     path = Path(name_or_path)

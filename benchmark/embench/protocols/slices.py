@@ -102,8 +102,8 @@ LEAST_PROPORTION = 2 / 3
 
 
 _OTHER_PROTOCOLS = {
-    "units": "for a protocol without calibration data: --protocol subject-independent-v3",
-    "blocks": "for a protocol without calibration data: --protocol subject-independent-v3",
+    "units": "for a protocol without calibration data: --protocol subject-independent-v4",
+    "blocks": "for a protocol without calibration data: --protocol subject-independent-v4",
     "session": "for datasets with one session: --protocol later-block-v1",
 }
 

@@ -209,6 +209,8 @@ def _describe_unassociated(target: str, at: FoundValues) -> str:
     given = confounds_in_words(at["level"], has_movement=at["has_movement"])
     if at["partial_r"] is None:
         figures = "partial r undefined"
+    elif at["low_of_partial_r"] is None:
+        figures = f"partial r {at['partial_r']:.2f}, without an interval"
     else:
         mean, low, high = (f"{round(at[name], 2) + 0.0:.2f}" for name in _PARTIAL)
         figures = f"partial r {mean} ({low} to {high})"

@@ -251,7 +251,7 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
     return refused
 
 
-def is_published(row: RowForecast, boards: Path) -> bool:
+def is_in_leaderboards(row: RowForecast, boards: Path) -> bool:
     """Return True if the leaderboards `boards` have the entry of a row."""
     plan = row.plan
     return (boards / board_name(plan.dataset) / plan.protocol.name / plan.id).is_dir()

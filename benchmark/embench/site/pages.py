@@ -55,8 +55,8 @@ _TEXT = re.compile(r">[^<]*(?=<)")
 def in_one_style(text: str) -> str:
     """Format the numbers in a text in the style of the site; names, dates and ranges are unchanged.
 
-    >>> in_one_style("2 [.02, .5], 2026-11-22, ranks 1-23, subject-independent-v3")
-    '2 [0.02, 0.5], 2026-11-22, ranks 1-23, subject-independent-v3'
+    >>> in_one_style("2 [.02, .5], 2026-11-22, ranks 1-23, subject-independent-v4")
+    '2 [0.02, 0.5], 2026-11-22, ranks 1-23, subject-independent-v4'
     >>> in_one_style("not shown -.03") == "not shown \N{MINUS SIGN}0.03"
     True
     """

@@ -91,7 +91,7 @@ def why_unanswerable(
         return None
     if protocol.split.folds == "each":
         alone = "Each subject is tested alone, so that no two subjects are compared."
-        return UnanswerableTarget("cannot be told", alone, "--protocol subject-independent-v3", target.name)
+        return UnanswerableTarget("cannot be told", alone, "--protocol subject-independent-v4", target.name)
     if found := study.confounded():
         return found
     if why.id not in TOO_FEW_REASONS:

@@ -35,8 +35,8 @@ _SPECIAL = {
 def escape(text: object) -> str:
     """Return a text in one line, with LaTeX's special characters escaped and minus signs before numbers.
 
-    >>> escape("r = -0.03 [-0.1, 0.04], subject-independent-v3")
-    'r = $-$0.03 [$-$0.1, 0.04], subject-independent-v3'
+    >>> escape("r = -0.03 [-0.1, 0.04], subject-independent-v4")
+    'r = $-$0.03 [$-$0.1, 0.04], subject-independent-v4'
     """
     return _MINUS.sub("$-$", _escape_special(text))
 
