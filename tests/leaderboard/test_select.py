@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,17 +32,17 @@ def boards(tmp_path: Path) -> Path:
     return some_boards(tmp_path)
 
 
-def some_boards(tmp_path: Path, **of_all: Any) -> Path:
+def some_boards(tmp_path: Path) -> Path:
     """Three methods on one board, one of which adds and one of which took long, and a board that leaks."""
     encoders, fusion = {"eda": "embench_plugins/handcrafted"}, "embench_plugins/svm"
     svm: dict[str, Any] = {
         "method": {"encoders": encoders, "fusion": fusion, "pretrainers": [], "modalities": ["eda"]},
         "seeds": list(range(10)),
     }
-    put(tmp_path, "late-aaaaaaaaaa", 0.61, **of_all)
-    put(tmp_path, "svm-bbbbbbbbbb", 0.64, effect=0.07, **svm, **of_all)
+    put(tmp_path, "late-aaaaaaaaaa", 0.61)
+    put(tmp_path, "svm-bbbbbbbbbb", 0.64, effect=0.07, **svm)
     slow = {"wall_seconds": 9000.0, "parameters": 10, "flops": None, "device": "cpu", "peak_memory_mb": None}
-    put(tmp_path, "svm-cccccccccc", 0.58, cost=slow, subjects=23, **svm, **of_all)
+    put(tmp_path, "svm-cccccccccc", 0.58, cost=slow, subjects=23, **svm)
     put(tmp_path, "late-dddddddddd", 0.99, leaks=True)
     return tmp_path
 
@@ -177,9 +176,7 @@ def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) 
     assert "late" not in confound_only
 
 
-def test_without_a_choice_it_says_a_line_for_each_board_and_how_to_see_one(show: Any, boards: Path) -> None:
-    shutil.rmtree(boards / "stress_predict")
-    some_boards(boards, protocol="subject-independent-v4")
+def test_without_a_choice_it_says_a_line_for_each_board_and_how_to_see_one(show: Any) -> None:
     text = show()
     [line] = [line for line in text.splitlines() if line.startswith("Stress tasks or rest")]
     assert line.split()[-5:-1] == ["3", "3", "1", "(0)"]

@@ -30,7 +30,7 @@ class Request:
     pretrainers: tuple[str, ...] = ()
     modalities: str | None = None
     targets: str | None = None
-    protocol: str = "subject-independent-v4"
+    protocol: str = "subject-independent-v3"
     recipe: str | None = None
     seeds: str | int | Sequence[int] | None = None
     partitions: str | None = None

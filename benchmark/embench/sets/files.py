@@ -39,6 +39,7 @@ def _parsable(text: str) -> str:
     return text
 
 
+Preset = Literal["paper", "small", "quick"]
 Choices = Annotated[Texts, Field(min_length=1)]
 
 
@@ -62,7 +63,7 @@ class RowRule(Strict):
     fusion: Choices = (NO_PART,)
     modalities: Choices = (EACH_ALONE,)
     targets: Literal["classes", "values"] | None = None
-    recipe: Literal["paper", "small", "quick"] | None = None
+    recipe: Preset | None = None
     set: Texts = ()
     datasets: Texts = ()
     target: str | None = None
@@ -75,6 +76,7 @@ class BaselineSet(Strict):
     """A set of baseline methods: rules at three levels, or the methods of a `paper` as its claims state them.
 
     Args:
+        protocol, recipe: those of rules that state none.
         search: name of an encoder, fusion or pretrainer -> the settings that tuning searches, with their values.
     """
 
@@ -82,6 +84,8 @@ class BaselineSet(Strict):
     summary: str
     draft: bool = False
     paper: str | None = None
+    protocol: str | None = None
+    recipe: Preset | None = None
     core: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     extended: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     full: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
@@ -98,7 +102,12 @@ class BaselineSet(Strict):
     def rules(self, level: SetLevel) -> list[tuple[SetLevel, RowRule]]:
         """Return (level, rule) of all rules up to a level."""
         upto = SET_LEVELS[: SET_LEVELS.index(level) + 1]
-        return [(each, rule) for each in upto for rule in getattr(self, each)]
+        default = {"protocol": self.protocol, "recipe": self.recipe}
+
+        def complete(rule: RowRule) -> RowRule:
+            return rule.model_copy(update={name: getattr(rule, name) or value for name, value in default.items()})
+
+        return [(each, complete(rule)) for each in upto for rule in getattr(self, each)]
 
     @property
     def hash(self) -> str:
