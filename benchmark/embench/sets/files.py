@@ -39,7 +39,7 @@ def _parsable(text: str) -> str:
     return text
 
 
-Preset = Literal["paper", "small", "quick"]
+_Preset = Literal["paper", "small", "quick"]
 Choices = Annotated[Texts, Field(min_length=1)]
 
 
@@ -63,7 +63,7 @@ class RowRule(Strict):
     fusion: Choices = (NO_PART,)
     modalities: Choices = (EACH_ALONE,)
     targets: Literal["classes", "values"] | None = None
-    recipe: Preset | None = None
+    recipe: _Preset | None = None
     set: Texts = ()
     datasets: Texts = ()
     target: str | None = None
@@ -85,7 +85,7 @@ class BaselineSet(Strict):
     draft: bool = False
     paper: str | None = None
     protocol: str | None = None
-    recipe: Preset | None = None
+    recipe: _Preset | None = None
     core: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     extended: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     full: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
