@@ -47,7 +47,7 @@ def test_one_command_runs_a_pretrained_row_and_its_comparison_runs(bench, embenc
     )  # fmt: skip
     assert [result.id for result in board.results] == [row, frozen, scratch, features]
     (compared_there,) = board.pretraining_comparisons.values()
-    assert [(gap.run, gap.gap.mean) for gap in compared_there.gaps] == [
+    assert [(gain.run, gain.difference.mean) for gain in compared_there.gains] == [
         (each["run"], each["gap"]["mean"]) for each in found["gaps"]
     ]
     assert "over the same from scratch" in repr(board)

@@ -58,7 +58,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs in pairs, on the units that all of them predicted."""
-    from embench.cli.show import gaps_as_json, show_gaps
+    from embench.cli.show import gains_as_json, show_gains
     from embench.data.find import checked_dataset
     from embench.records import record
     from embench.records.ledger import describe_evaluations_by_author
@@ -77,15 +77,15 @@ def compare(
             _print_curves(curve)
         return
     tables = comparison.compare_all(records, targets, metric)
-    gaps = gains.collect_pretraining_gaps(records, metric, [table.target for table in tables])
+    pretrained = gains.collect_pretraining_gains(records, metric, [table.target for table in tables])
     if as_json:
-        found = {"pretraining_comparison": [gaps_as_json(*each) for each in gaps]} if gaps else {}
+        found = {"pretraining_comparison": [gains_as_json(*each) for each in pretrained]} if pretrained else {}
         console.document({"targets": [table.to_dict() for table in tables], **found})
         return
     whose = {record.run["id"]: describe_evaluations_by_author(record.manifest) for record in records}
     for table in tables:
         _print_table(table, whose, max(each.manifest.cohort.size for each in records), every=every)
-    show_gaps([each for each in gaps if each[2].gaps], records, metric)
+    show_gains([each for each in pretrained if each[2].gains], records, metric)
 
 
 def _print_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: bool) -> None:
