@@ -199,7 +199,7 @@ def format_audit_status(content: Mapping[str, Any] | None) -> str:
     """Return an audit in a few words, for a table."""
     if content is None:
         return "not audited"
-    counts = {name: n for name in SEVERITIES if name != "note" and (n := content["counts"][name])}
+    counts: dict[Severity, int] = {name: n for name in SEVERITIES if name != "note" and (n := content["counts"][name])}
     return format_counts(counts) or "nothing found"
 
 
