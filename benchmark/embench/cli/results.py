@@ -48,9 +48,7 @@ def compare(
     metric: Annotated[str | None, Option(help="Metric to compare instead of the primary metric.")] = None,
     calibration_data: Annotated[
         str | None,
-        Option(
-            help="Compare what methods gain where test subjects give this first, over nothing given: 5, unlabelled:5."
-        ),
+        Option(help="Compare the gains from this calibration data over no calibration data: 5, unlabelled:5."),
     ] = None,
     every: Annotated[
         bool, Option("--all", help="Show every test, its p, and the smallest detectable difference.")
@@ -162,7 +160,7 @@ def _print_curves(table: CurveTable) -> None:
     )
     shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
     columns = [field("one", "method"), field("calibration_data"), *figures, shown]
-    show_table(table.gains, columns, title="gain over nothing given")
+    show_table(table.gains, columns, title="gain over no calibration data")
     differs = [field("one", "gain of"), field("other", "minus gain of"), field("calibration_data"), *figures, shown]
     show_table(table.differences, differs, title="difference of gains")
     for gap in (*table.gains, *table.differences):

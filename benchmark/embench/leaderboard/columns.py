@@ -467,7 +467,7 @@ _COLUMNS: Sequence[Column] = (
     ),
     _make_method_column(
         "adjusted",
-        "The recorded answer given the confounds of `adds_level`.",
+        "The recorded answer given the confounds of `adjusted_level`.",
         lambda row: row.is_associated if row.adjusted else None,
         _format_association,
         title="recorded answer",
