@@ -75,15 +75,16 @@ def compare(
             _print_curves(curve)
         return
     tables = comparison.compare_all(records, targets, metric)
-    pretrained = gains.collect_pretraining_gains(records, metric, [table.target for table in tables])
+    pretraining_gains = gains.collect_pretraining_gains(records, metric, [table.target for table in tables])
     if as_json:
-        found = {"pretraining_comparison": [gains_as_json(*each) for each in pretrained]} if pretrained else {}
+        listed = [gains_as_json(*each) for each in pretraining_gains]
+        found = {"pretraining_comparison": listed} if listed else {}
         console.document({"targets": [table.to_dict() for table in tables], **found})
         return
     whose = {record.run["id"]: describe_evaluations_by_author(record.manifest) for record in records}
     for table in tables:
         _print_table(table, whose, max(each.manifest.cohort.size for each in records), every=every)
-    show_gains([each for each in pretrained if each[2].gains], records, metric)
+    show_gains([each for each in pretraining_gains if each[2].gains], records, metric)
 
 
 def _print_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: bool) -> None:
