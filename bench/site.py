@@ -21,7 +21,7 @@ from bench import ROOT
 from embench.site import build_site
 
 COPIES = {"stress_predict": "stress_copy", "wearable_stress": "wearable_copy"}
-SORTS = """() => ["score", "method", "time", "rank", "score", "controls"].map(id => {
+SORTS = """() => ["score", "method", "modalities", "rank", "score", "method"].map(id => {
     const began = performance.now();
     document.querySelector(`[data-sort=${id}]`).click();
     document.body.offsetHeight;

@@ -17,7 +17,7 @@ from bench.adjusted.verdicts import CONFOUND_LEVELS, Judge
 
 LEVELS = {"movement": ["local"], "protocol_phase": ["local", "registered"]}
 LEVELS |= {f"{level}_signal_quality": [*blocks, "contact"] for level, blocks in LEVELS.items()}
-QUANTITIES = "primary_metric", "mean difference of the rest", "partial correlation", "share left"
+QUANTITIES = "primary metric", "mean difference of the rest", "partial correlation", "share left"
 
 
 def standardised(x: np.ndarray, study: Study) -> np.ndarray:
@@ -123,12 +123,12 @@ def main() -> None:
         for k, rest in enumerate(of_rows):
             ours = [own[k], auroc_crossed_matched(rest, study, True), partial_correlation(rest, y, study)]
             share, theirs = (rest**2).sum() / (x[k] ** 2).sum(), said[k][1][level]
-            adjusted = ours[0][1] > 0.5 and ours[1][1] > 0 and ours[2][1] > 0 and 0.05 <= share <= 1.25
-            alike.append((adjusted == theirs.associated, adjusted))
+            associated = ours[0][1] > 0.5 and ours[1][1] > 0 and ours[2][1] > 0 and 0.05 <= share <= 1.25
+            alike.append((associated == theirs.associated, associated))
             found = [[e.mean, e.low, e.high] for e in (said[k][0], theirs.score, theirs.partial_r)]
             gaps.append([*np.abs(np.subtract(ours, found)).max(1), abs(share - theirs.share)])
-    (agree, adding), largest = np.sum(alike, 0), np.max(gaps, 0)
-    print(f"{agree} of {len(alike)} verdicts on {len(rows)} rows agree; {adding} say that a row adds")
+    (agree, positive), largest = np.sum(alike, 0), np.max(gaps, 0)
+    print(f"{agree} of {len(alike)} verdicts on {len(rows)} rows agree; {positive} are *yes*")
     print(*(f"{what}: largest difference {gap:.1e}" for what, gap in zip(QUANTITIES, largest, strict=True)), sep="\n")
     sys.exit(int(agree < len(alike) or not largest.max() <= 1e-9))
 

@@ -54,7 +54,7 @@ class Judge:
     def verdicts(
         self, scores: np.ndarray, levels: Mapping[str, tuple[str, ...]]
     ) -> tuple[object, dict[str, Association]]:
-        """The primary metric of scores (S, m), and what they add at each level."""
+        """The primary metric of scores (S, m), and level -> their association with the label given its confounds."""
         values = self.laid(scores)
         own = estimate_metric(PRIMARY_METRIC, self.tested.joined(values, self.parts), self.study.target, self.jackknife)
         made = {
@@ -71,10 +71,10 @@ def _begun(target: str) -> None:
 def _told(own: object, made: Mapping[str, Association]) -> Iterator[str]:
     yield f"{own.mean:.3f} [{own.low:.3f}]" if isinstance(own, Estimate) and own.low is not None else str(own)
     for of_level in made.values():
-        score, effect = of_level.score, of_level.effect
-        if isinstance(score, Estimate) and isinstance(effect, Estimate):
-            mark = "ADDS" if of_level.associated else "-"
-            told = f"{score.mean:.3f} [{score.low:.3f}] {effect.mean:+.3f} [{effect.low:+.3f}]"
+        score, partial_r = of_level.score, of_level.partial_r
+        if isinstance(score, Estimate) and isinstance(partial_r, Estimate):
+            mark = "YES" if of_level.associated else "-"
+            told = f"{score.mean:.3f} [{score.low:.3f}] {partial_r.mean:+.3f} [{partial_r.low:+.3f}]"
             yield f"{told} {of_level.share:.2f} {mark}"
 
 

@@ -200,7 +200,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The differences of the row from others that were pretrained alike."""
+        """The method and its modalities."""
         return f"{self.method}, {self.modalities}"
 
     @property

@@ -48,7 +48,6 @@ _BOARDS = sorted((DOCS / "boards").glob("*.md"))
 PAGES = (*_BOARDS, FINDINGS, DOCS / "why" / "adjusted.md", ROOT / "README.md")
 """Pages with tables."""
 LEVELS = ("movement", "protocol_phase", "movement_signal_quality", "protocol_phase_signal_quality")
-LEVEL_NAMES = ("`local`", "`full`", "`local` and contact", "`full` and contact")
 MODALITIES = ("ppg", "eda", "temp", "eeg", "ecg", "ppg,eda,temp", "ecg,eeg", "hr", "acc")
 
 
@@ -71,7 +70,7 @@ def facts(boards: Sequence[Board] = EVERY) -> str:
         "board",
         "subjects",
         "units",
-        "share of 1",
+        "proportion of 1",
         "primary metric",
         "defined",
         "rows",
@@ -109,7 +108,7 @@ def confound_only(board: Board) -> str:
     metrics = list(dict.fromkeys([row.primary_metric, WITHIN, "auroc"]))
     found = {name: [row.score(metric, name) for metric in metrics] for name in row.entry.scores.confound_only_names}
     lines = [[f"`{name}`", *map(shown, scores)] for name, scores in found.items() if any(scores)]
-    return table(["control", *(f"`{metric}`" for metric in metrics)], lines)
+    return table(["confound-only model", *(f"`{metric}`" for metric in metrics)], lines)
 
 
 def subjects_apart(board: Board) -> str:
@@ -143,8 +142,8 @@ def adding(boards: Sequence[Board] = EVERY) -> str:
 
 
 def effects(board: Board) -> str:
-    """Rows that add at a level: their partial correlation with the label, and what is left of their scores, in order of
-    the correlation at the level `local`."""
+    """Rows with the answer *yes* at a level: partial correlation with the label and residual score at each level, in
+    order of the correlation at the level `movement`."""
     lines = []
     for row in sorted(board.asked, key=lambda row: -row.adjusted.levels["movement"].partial_r.mean):
         levels = [row.adjusted.levels[level] for level in LEVELS]
@@ -154,7 +153,7 @@ def effects(board: Board) -> str:
                 for at in levels
             ]
             lines.append([row.method, row.modalities, _brief(row.score()), *cells])
-    return table(["row", "signals", f"`{board.metric}`", *LEVEL_NAMES], lines)
+    return table(["row", "signals", f"`{board.metric}`", *(f"`{level}`" for level in LEVELS)], lines)
 
 
 def _brief(score: Score | None) -> str:
@@ -350,7 +349,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.boards.tables")
     parser.add_argument("--data-root", type=Path, help="folder with the recordings, for scores of groups of people")
     data_root = parser.parse_args().data_root
-    TABLES["subjects"] = partial(people, data_root)
+    TABLES["people"] = partial(people, data_root)
     try:
         for page in (*PAGES, PEOPLE) if data_root else PAGES:
             page.write_text(filled(written() if page == FINDINGS else page.read_text("utf-8")), "utf-8")

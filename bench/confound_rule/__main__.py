@@ -130,11 +130,11 @@ def draw_on(args: argparse.Namespace, worlds: dict[str, World] | None, seed: int
     args.first, args.draws = STAGES[args.stage]
     confirmed = "second" if args.second else "confirmation"
     counts = Counts(*results_of("attacks" if args.attacks else confirmed if worlds else "development"))
-    for (design, subjects), resolve_rules in to_draw(counts, args.rules, args.stage).items():
-        rules = set().union(*resolve_rules.values())
+    for (design, subjects), rules_by_world in to_draw(counts, args.rules, args.stage).items():
+        rules = set().union(*rules_by_world.values())
         asks = sorted({asked_for(rule) for rule in rules})
-        print(f"{design}:{subjects}", *resolve_rules, "for", *sorted(rules), flush=True)
-        draw_cell(design, subjects, worlds or worlds_of(design), seed, args, resolve_rules, asks)
+        print(f"{design}:{subjects}", *rules_by_world, "for", *sorted(rules), flush=True)
+        draw_cell(design, subjects, worlds or worlds_of(design), seed, args, rules_by_world, asks)
 
 
 def asked_for(rule: str) -> str:

@@ -118,7 +118,7 @@ class Asked:
         found = {}
         for way in ways:
             made = measure_association(
-                values, self.tested, self.held(way), CONFOUND_LEVELS["full"], self.metric, own, jackknife
+                values, self.tested, self.held(way), CONFOUND_LEVELS["protocol_phase"], self.metric, own, jackknife
             )
             r, low = (getattr(made.partial_r, name, None) or 0.0 for name in ("mean", "low"))
             found[str(way)] = {"r": r, "low": low, "yes": made.associated}

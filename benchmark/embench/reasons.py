@@ -287,19 +287,17 @@ class Reason(str):
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `json` wrote. Raises ValueError where it is not a reason."""
+        """Read what `to_dict` wrote. Raises ValueError where it is not a reason."""
         try:
             values = {name: read_values(value) for name, value in content.items()}
             name = values.pop("id")
-            return cls.make(values["text"]) if name == OTHER else cls._make_known(name, values)
+            if name == OTHER:
+                return cls.make(values["text"])
+            if name not in REASON_TEXTS:
+                raise ValueError(f"`{name}` is not the id of a reason")
+            return cls.make(name, **values)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ValueError(f"not a reason: {content!r:.100}") from error
-
-    @classmethod
-    def _make_known(cls, name: str, values: Mapping[str, Any]) -> Self:
-        if name not in REASON_TEXTS:
-            raise ValueError(f"`{name}` is not the id of a reason")
-        return cls.make(name, **values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the id and the values, as records hold them; a value may be a reason or several."""

@@ -42,6 +42,22 @@ def test_the_recipe_of_the_paper_departs_by_what_is_set():
     assert list(found) == [("encoder[eda].build.tokens", "strizhkova2024")]
 
 
+def test_a_setting_departs_as_it_can_be_set_and_its_assumed_value_is_not_the_papers(monkeypatch):
+    found = departs("tcn", "single", "eda", "small")
+    sizes = [found["encoder.build.head", "wu2023"][i]["width"] for i in (0, 1)]
+    assert sizes == [128, 64]
+    assert not any(field.count(".") > 2 for field, _ in found)
+    changed = ("tcn", "single", "eda", "paper", "encoder.prepare.lowpass_hz={eda: 2.0}")
+    departed = ("encoder.prepare.lowpass_hz", "wu2023")
+    assert departs(*changed)[departed] == (None, {"eda": 2.0})
+    plugin = registry.load_plugin("encoder", "tcn")
+    stated, whole = (plugin.recipes["paper"].replace(assumed=names) for names in ((), ("prepare",)))
+    monkeypatch.setattr(plugin, "recipes", {"paper": stated})
+    assert departs(*changed)[departed] == ({"eda": 1.0, "temp": 0.5}, {"eda": 2.0})
+    monkeypatch.setattr(plugin, "recipes", {"paper": whole})
+    assert departs(*changed)[departed] == (None, {"eda": 2.0})
+
+
 def test_features_of_a_paper_have_no_training_to_depart_in():
     assert departs("handcrafted", "svm", "ecg", "paper", protocol="strizhkova2024") == {}
     found = departs("handcrafted", "svm", "ecg", "quick", protocol="strizhkova2024")

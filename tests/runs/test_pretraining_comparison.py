@@ -47,7 +47,7 @@ def test_one_command_runs_a_pretrained_row_and_its_comparison_runs(bench, embenc
     )  # fmt: skip
     assert [result.id for result in board.results] == [row, frozen, scratch, features]
     (compared_there,) = board.pretraining_comparisons.values()
-    assert [(gap.run, gap.gap.mean) for gap in compared_there.gaps] == [
+    assert [(gain.run, gain.difference.mean) for gain in compared_there.gains] == [
         (each["run"], each["gap"]["mean"]) for each in found["gaps"]
     ]
     assert "over the same from scratch" in repr(board)
@@ -56,7 +56,7 @@ def test_one_command_runs_a_pretrained_row_and_its_comparison_runs(bench, embenc
     other = bench.runs / "Tiny" / json.loads(less.out)["run"]
     compared = json.loads(embench("compare", folders[0], folders[2], other, "--json").out)
     assert [each["run"] for each in compared["pretraining_comparison"][0]["gaps"]] == [scratch]
-    assert "its comparison models" not in embench("compare", folders[0], other).out
+    assert "its comparison runs" not in embench("compare", folders[0], other).out
 
     page = embench("report", folders[0], "--out", tmp_path / "page.html", "--data-root", bench.data, "--trust-code")
     assert page.code == 0, page.err

@@ -89,10 +89,10 @@ def collect_evidence(
         missing_sources=missing,
         stages=stages,
         baselines=_find_baselines(folder, manifest),
-        owed=()
+        miscounted=()
         if manifest.dev or not len(known.predictions)
         else find_miscounted_units(known.predictions, cohort, manifest.seeds),
-        seal=_compare_withheld(folder, labels, source) if known.labels is None else None,
+        withheld_digest=_compare_withheld(folder, labels, source) if known.labels is None else None,
     )
 
 
@@ -147,7 +147,7 @@ def _redefined_modalities(manifest: Manifest) -> list[Reason]:
 def _compare_withheld(
     folder: Path, labels: Labels, source: Source
 ) -> Literal["same", "other labels", "other files", "missing"]:
-    """Return the value of `Evidence.seal`."""
+    """Return the value of `Evidence.withheld_digest`."""
     path = folder / LABEL_HMAC_FILE
     if not path.is_file():
         return "missing"

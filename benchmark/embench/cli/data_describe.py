@@ -311,7 +311,7 @@ def report_data(
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import CORPUS, OWN, find_source
     from embench.protocols import load_protocol
-    from embench.report.data_page import LookContent, write_data_page
+    from embench.report.data_page import DataPageContent, write_data_page
     from embench.statistics.answerable import find_power, find_unanswerable, unique_as_json
 
     if not out.absolute().parent.is_dir():
@@ -329,7 +329,7 @@ def report_data(
                 hint = did_you_mean(name, list(store.subjects))
                 raise UsageError(f"subject `{name}` does not exist in this dataset", where="--subjects", hint=hint)
         own = source.entry.name in (OWN, CORPUS)
-        content = LookContent(source.reader, store, card, rules, chosen, people, own)
+        content = DataPageContent(source.reader, store, card, rules, chosen, people, own)
         cannot_answer = unique_as_json(find_unanswerable(store, card, chosen, rules))
         power = find_power(store, card, chosen)
         path = write_data_page(replace(content, cannot_answer=cannot_answer, power=power), out, steps.part)

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from embench.runs.reproduce import Reproduction
 
 
+# `embench leaderboard`: tables of published entries, and files for a pull request.
+
+leaderboard_app = typer.Typer(help="Show, send, check and reproduce published entries.", no_args_is_help=True)
+
 # `embench leaderboard show`: leaderboards as tables that fit a terminal, as Markdown, CSV or JSON.
 
 _SPARE = (*("suspicious", "subjects", "recipe", "access", "evidence", "signals", "rank", "above chance", "entry"),)
@@ -60,6 +64,7 @@ class Format(StrEnum):
     json = "json"
 
 
+@leaderboard_app.command()
 def show(
     dataset: Annotated[
         str | None,
@@ -331,12 +336,6 @@ def _as_text(value: Any) -> str:
     return next((name for level, name in LEVEL_NAMES.items() if level == text), text)
 
 
-# `embench leaderboard`: tables of published entries, and files for a pull request.
-
-leaderboard_app = typer.Typer(help="Show, send, check and reproduce published entries.", no_args_is_help=True)
-
-leaderboard_app.command("show")(show)
-
 # Questions before results on own data are published.
 
 _LONGEST = 200
@@ -398,6 +397,9 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
         expected = f"ethics committee and approval number, on one line of at most {_LONGEST} characters"
         raise UsageError("the ethics approval is missing or not valid", where="--ethics", expected=expected)
     return str(approval)
+
+
+# The other commands: the site, and entries that are sent, checked and reproduced.
 
 
 @leaderboard_app.command()

@@ -265,7 +265,7 @@ _NOT_SET = ("assumed", "datasets")
 def recipe_facts(kind: str, recipes: Mapping[str, Recipe], dataset: str | None = None) -> dict[str, dict[str, Any]]:
     """Return preset -> setting as `--set` names it -> value; with the changes for `dataset` if it is named."""
     known = {preset: recipe.apply_dataset(dataset) if dataset else recipe for preset, recipe in recipes.items()}
-    return {preset: dict(_iterate_settings(kind, recipe)) for preset, recipe in known.items()}
+    return {preset: dict(_iterate_settings(kind, vars(recipe))) for preset, recipe in known.items()}
 
 
 def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
@@ -275,7 +275,7 @@ def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
     from embench.interfaces.recipe import Recipe
 
     facts = recipe_facts(kind, plugin.recipes, dataset)
-    usual = dict(_iterate_settings(kind, Recipe()))
+    usual = dict(_iterate_settings(kind, vars(Recipe())))
     paths = list(dict.fromkeys(path for settings in facts.values() for path in settings))
     own = [p for p in paths if p not in usual or any(settings.get(p) != usual[p] for settings in facts.values())]
     rows = [{"--set": path, **{name: _format_setting(facts[name], path) for name in facts}} for path in own]
@@ -295,7 +295,7 @@ def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
         console.wrapped(f"To change a setting: embench run ... --set {example}={value}.{of_one}")
     for preset, recipe in {} if dataset else plugin.recipes.items():
         for name, changes in recipe.datasets.items():
-            values = ", ".join(f"{path}={_text(value)}" for path, value in _flatten(kind, changes))
+            values = ", ".join(f"{path}={_text(value)}" for path, value in _iterate_settings(kind, changes))
             console.wrapped(f"{preset} on {name}: {values}")
     console.echo()
 
@@ -398,18 +398,12 @@ def _prepared_hz(modality: str, protocol: Protocol) -> float:
     return VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
 
 
-def _iterate_settings(kind: str, recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    return _flatten(kind, {name: value for name, value in vars(recipe).items() if name not in _NOT_SET})
-
-
-def _flatten(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _iterate_settings(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield (path, value) of each field of a recipe, as `--set` names it: `encoder.lr`, `encoder.build.layers`."""
-    for name, value in fields.items():
-        parts = asdict(value) if name == "view" and value is not None else value
-        if isinstance(parts, Mapping):
-            yield from ((f"{kind}.{name}.{key}", item) for key, item in parts.items())
-        else:
-            yield f"{kind}.{name}", value
+    from embench.planning.parts import list_fields
+
+    named = {name: value for name, value in fields.items() if name not in _NOT_SET}
+    return ((f"{kind}.{path}", value) for path, value in list_fields(named))
 
 
 def _format_setting(settings: Mapping[str, Any], path: str) -> str:

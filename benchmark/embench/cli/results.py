@@ -48,9 +48,7 @@ def compare(
     metric: Annotated[str | None, Option(help="Metric to compare instead of the primary metric.")] = None,
     calibration_data: Annotated[
         str | None,
-        Option(
-            help="Compare what methods gain where test subjects give this first, over nothing given: 5, unlabelled:5."
-        ),
+        Option(help="Compare the gains from this calibration data over no calibration data: 5, unlabelled:5."),
     ] = None,
     every: Annotated[
         bool, Option("--all", help="Show every test, its p, and the smallest detectable difference.")
@@ -58,7 +56,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs in pairs, on the units that all of them predicted."""
-    from embench.cli.show import gaps_as_json, show_gaps
+    from embench.cli.show import gains_as_json, show_gains
     from embench.data.find import checked_dataset
     from embench.records import record
     from embench.records.ledger import describe_evaluations_by_author
@@ -77,15 +75,16 @@ def compare(
             _print_curves(curve)
         return
     tables = comparison.compare_all(records, targets, metric)
-    gaps = gains.collect_pretraining_gaps(records, metric, [table.target for table in tables])
+    pretraining_gains = gains.collect_pretraining_gains(records, metric, [table.target for table in tables])
     if as_json:
-        found = {"pretraining_comparison": [gaps_as_json(*each) for each in gaps]} if gaps else {}
+        listed = [gains_as_json(*each) for each in pretraining_gains]
+        found = {"pretraining_comparison": listed} if listed else {}
         console.document({"targets": [table.to_dict() for table in tables], **found})
         return
     whose = {record.run["id"]: describe_evaluations_by_author(record.manifest) for record in records}
     for table in tables:
         _print_table(table, whose, max(each.manifest.cohort.size for each in records), every=every)
-    show_gaps([each for each in gaps if each[2].gaps], records, metric)
+    show_gains([each for each in pretraining_gains if each[2].gains], records, metric)
 
 
 def _print_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: bool) -> None:
@@ -162,7 +161,7 @@ def _print_curves(table: CurveTable) -> None:
     )
     shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
     columns = [field("one", "method"), field("calibration_data"), *figures, shown]
-    show_table(table.gains, columns, title="gain over nothing given")
+    show_table(table.gains, columns, title="gain over no calibration data")
     differs = [field("one", "gain of"), field("other", "minus gain of"), field("calibration_data"), *figures, shown]
     show_table(table.differences, differs, title="difference of gains")
     for gap in (*table.gains, *table.differences):

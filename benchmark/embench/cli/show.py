@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from embench.planning.request import Request
     from embench.records.record import Record
     from embench.report.axis_curves import Curve
-    from embench.statistics.gains import Gaps
+    from embench.statistics.gains import RecordGains
     from embench.statistics.result import Result
 
 
@@ -272,7 +272,7 @@ def run_with_comparison(
     from embench.planning.pretraining import split_pretrained
     from embench.records.record import read_record
     from embench.runs import run as runner
-    from embench.statistics.gains import collect_pretraining_gaps
+    from embench.statistics.gains import collect_pretraining_gains
 
     found, every = split_pretrained(requests)
     for comparison in found:
@@ -284,21 +284,23 @@ def run_with_comparison(
     with Progress() as progress:
         done = runner.grid(every, executor=executor, progress=progress.event, options=options)
     records = [read_record(result.folder) for result in done.results]
-    gaps = collect_pretraining_gaps(records)
+    gains = collect_pretraining_gains(records)
     if as_json:
         console.document(
             {
                 "runs": [result.to_dict() for result in done.results],
-                "pretraining_comparison": [gaps_as_json(*each) for each in gaps],
+                "pretraining_comparison": [gains_as_json(*each) for each in gains],
             }
         )
     else:
-        in_gaps = {
-            id_ for record, _, comparison in gaps for id_ in (record.run["id"], *(each.run for each in comparison.gaps))
+        compared = {
+            id_
+            for record, _, comparison in gains
+            for id_ in (record.run["id"], *(each.run for each in comparison.gains))
         }
-        if alone := [result for result in done.results if result.id not in in_gaps]:
+        if alone := [result for result in done.results if result.id not in compared]:
             print_runs(alone)
-        show_gaps(gaps, records)
+        show_gains(gains, records)
         print_folders(done.results)
     done.check()
 
@@ -314,21 +316,21 @@ def _name_method(row: ComparisonRun) -> str:
     return f"{method}{after}{f', weights: {weights}' if weights else ''}"
 
 
-def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | None = None) -> None:
-    """Print a table for each pretrained run and target: its score, those of its comparison runs, and the gaps."""
+def show_gains(gains: Sequence[RecordGains], records: Sequence[Record], metric: str | None = None) -> None:
+    """Print a table for each pretrained run and target: its score, those of its comparison runs, and the gains."""
     from embench.records.wording import method_name
     from embench.statistics.gains import shown_metric
 
     by_id = {record.run["id"]: record for record in records}
-    for record, target, comparison in gaps:
+    for record, target, comparison in gains:
         name = metric or shown_metric(record, target)
         compared = [
             ("pretrained", record, ""),
-            *((each.reference, by_id[each.run], each.text) for each in comparison.gaps),
+            *((each.reference, by_id[each.run], each.text) for each in comparison.gains),
         ]
         rows = [
-            (row, method_name(of.run), of.scores.get_scores(target).get(name), gap, of.run["id"])
-            for row, of, gap in compared
+            (row, method_name(of.run), of.scores.get_scores(target).get(name), gain, of.run["id"])
+            for row, of, gain in compared
         ]
         columns = [
             TableColumn("row", lambda row: row[0]),
@@ -337,31 +339,36 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
             TableColumn("gap", lambda row: row[3]),
             TableColumn("run", lambda row: row[4].rpartition("-")[2]),
         ]
-        show_table(rows, columns, title=f"target {target}: {record.run['id']} and its comparison models")
-        if not comparison.gaps:
+        show_table(rows, columns, title=f"target {target}: {record.run['id']} and its comparison runs")
+        if not comparison.gains:
             console.wrapped(f"{record.run['id']} has no from-scratch or feature comparison here.")
         elif comparison.epochs:
             console.wrapped(
                 f"Networks were trained for at most {comparison.epochs} epochs and stopped before the validation loss "
                 "converged. A gap may come from an undertrained head."
             )
-    if gaps:
+    if gains:
         console.wrapped(
-            "gap: score of the pretrained network minus the score of the comparison model, paired, with "
-            "a 95 % interval."
+            "gap: score of the pretrained network minus the score of the comparison run, paired, with a 95 % interval."
         )
         console.echo()
 
 
-def gaps_as_json(record: Record, target: str, comparison: PretrainingGains) -> dict[str, Any]:
-    """Return the gaps of a pretrained run to its comparison runs, as `--json` prints them."""
+def gains_as_json(record: Record, target: str, comparison: PretrainingGains) -> dict[str, Any]:
+    """Return the gains of a pretrained run over its comparison runs, as `--json` prints them."""
     return {
         "run": record.run["id"],
         "target": target,
         "epochs_at_most": comparison.epochs,
         "gaps": [
-            {"kind": gap.kind, "method": gap.name, "run": gap.run, "gap": gap.gap and gap.gap.to_dict(), "why": gap.why}
-            for gap in comparison.gaps
+            {
+                "kind": gain.kind,
+                "method": gain.name,
+                "run": gain.run,
+                "gap": gain.difference and gain.difference.to_dict(),
+                "why": gain.why,
+            }
+            for gain in comparison.gains
         ],
     }
 

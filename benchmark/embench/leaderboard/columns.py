@@ -181,7 +181,7 @@ class EntrySummary:
             confirmation.
         parts: target -> question -> group of subjects -> its contribution to the deciding number.
         undefined: target -> metric -> why the method has no such score.
-        comparison_keys: keys that find the runs which a pretrained run is compared with.
+        reference_keys: keys that find the runs which a pretrained run is compared with.
     """
 
     folder: Path
@@ -200,7 +200,7 @@ class EntrySummary:
     confirmation_key: str
     parts: Mapping[str, Mapping[str, Mapping[str, float]]]
     undefined: Mapping[str, Mapping[str, str]]
-    comparison_keys: ReferenceKeys
+    reference_keys: ReferenceKeys
 
     def explain_undefined(self, target: str, metric: str) -> str:
         """Return the reason why the method has no score of this metric."""
@@ -467,7 +467,7 @@ _COLUMNS: Sequence[Column] = (
     ),
     _make_method_column(
         "adjusted",
-        "The recorded answer given the confounds of `adds_level`.",
+        "The recorded answer given the confounds of `adjusted_level`.",
         lambda row: row.is_associated if row.adjusted else None,
         _format_association,
         title="recorded answer",

@@ -406,7 +406,7 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
     if labels is None:
         raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
     record = _without_own_metrics(replace(record, run=public_run(record.run)))
-    audit, seal = read_audit(run_folder), ""
+    audit, label_hash = read_audit(run_folder), ""
     tuning = parse_json(read_text(run_folder / TUNING_FILE)) if manifest.config.get("tuned") else None
     if manifest.card.labels_public != "yes":
         leaderboard = get_entry_folder(boards, manifest).parents[1]
@@ -414,15 +414,15 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
             record.folds, leaderboard
         ):
             raise CheckFailed(f"the run cannot be published: {reason}", where=str(run_folder))
-        seal = hash_labels(labels, key(manifest.dataset.name))
+        label_hash = hash_labels(labels, key(manifest.dataset.name))
         record, audit = redact_record(record), audit and redact_audit(audit)
         tuning = tuning and redact_tuning(tuning)
     _refuse_private(run_folder, {"scores.json": record.scores, AUDIT_FILE: audit, TUNING_FILE: tuning})
     entry = get_entry_folder(boards, manifest)
     with saving("the entry", entry), temporary(aside(entry)) as whole:
         write_entry(whole, record, shared_folder(entry))
-        if seal:
-            write_text(whole / LABEL_HMAC_FILE, seal)
+        if label_hash:
+            write_text(whole / LABEL_HMAC_FILE, label_hash)
         else:
             write_summands(whole, record)
         if audit:

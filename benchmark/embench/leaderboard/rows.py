@@ -147,13 +147,13 @@ def add_pretraining_gains(
     found = []
     for row in rows:
         entry = entries[row.id]
-        keys = entry.comparison_keys
+        keys = entry.reference_keys
         if not keys.wants:
             found.append(row)
             continue
         best: dict[tuple[ReferenceKind, str], Row] = {}
         for other in rows:
-            theirs = entries[other.id].comparison_keys
+            theirs = entries[other.id].reference_keys
             if kind := match_reference(keys, row.seeds, theirs, other.seeds):
                 best[kind, theirs.name] = max(best.get((kind, theirs.name), other), other, key=score)
         gains = [_load_gain(kind, name, entry, entries[ref.id], target, read) for (kind, name), ref in best.items()]
@@ -171,13 +171,13 @@ def _load_gain(
     read: Callable[[Path], Record],
 ) -> PretrainingGain:
     """Compute the gain of a pretrained entry over a reference, and cache it: it takes a quarter of a second."""
-    place = find_cache_file("pretraining_gaps", entry.content, reference.content, target)
+    place = find_cache_file("pretraining_gains", entry.content, reference.content, target)
     if content := read_checked(place):
         with suppress(ValidationError):
             return _GAIN.validate_json(content)
-    from embench.statistics.gains import compute_pretraining_gap  # imports scipy, which a cached gain does not need
+    from embench.statistics.gains import compute_pretraining_gain  # imports scipy, which a cached gain does not need
 
-    gain = compute_pretraining_gap(kind, name, read(entry.folder), read(reference.folder), target)
+    gain = compute_pretraining_gain(kind, name, read(entry.folder), read(reference.folder), target)
     write_checked(place, _GAIN.dump_json(gain, by_alias=True, exclude_unset=True))
     return gain
 
@@ -219,7 +219,7 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
             }
             for target in entry.targets
         },
-        comparison_keys=make_reference_keys(run),
+        reference_keys=make_reference_keys(run),
     )
 
 

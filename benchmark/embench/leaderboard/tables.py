@@ -53,7 +53,7 @@ from embench.vocabulary import did_you_mean, escape_formula, markdown, table_in_
 QUESTIONS = ("chance", "movement", "protocol_phase")
 """Questions that a leaderboard answers for each method, by their ids in `statistics.answers`."""
 AS_MANY = "number of methods"
-"""Reason why an answer is near_null: chance explains as many."""
+"""Reason why an answer may be a false positive (`near_null`): chance explains as many."""
 
 
 @dataclass(frozen=True)

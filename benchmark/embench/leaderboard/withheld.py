@@ -89,8 +89,8 @@ def redact_record(record: Record) -> Record:
 
 def redact_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Return rounded scores without scores of folds, cuts, counts of comparisons and names of subjects. Confound-only
-    models, and gains over them, keep the primary metric only; models of `CONSTANT_MODELS` are omitted. Already sealed
-    scores are returned unchanged."""
+    models, and gains over them, keep the primary metric only; models of `CONSTANT_MODELS` are omitted. Already
+    redacted scores are returned unchanged."""
     public: dict[str, Any] = {name: _round_values(scores[name]) for name in _KEPT if name in scores}
     primary_metrics = scores["primary_metrics"]
     for control, by_target in public["confound_only"].items():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from embench import registry
 from embench.data.find import Source, find_source, is_folder
-from embench.engine.stage import Part
+from embench.engine.stage import Part, plain_value
 from embench.errors import UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
@@ -19,7 +19,6 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import parse_modality
-from embench.interfaces.units import View
 from embench.planning.compatibility import (
     TRAINING_FIELDS,
     check_adaptation,
@@ -28,7 +27,7 @@ from embench.planning.compatibility import (
     check_trained_by,
 )
 from embench.planning.hub import find_assets
-from embench.planning.parts import Method, Pretraining, apply_settings
+from embench.planning.parts import Method, Pretraining, apply_settings, list_fields
 from embench.planning.request import Request, assign
 from embench.protocols import Protocol, load_protocol, protocol_names
 from embench.store import decoder_versions
@@ -281,7 +280,8 @@ def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[st
         unused = _unused(method, name)
         found += [(name, item) for item in differ if item["field"].partition(".")[0] not in unused]
     listed = [{**item, "field": f"{name}.{item['field']}"} for name, item in _merged(method, found)]
-    for source in [each for each in sources if each in protocol_names()]:
+    published = set(protocol_names())
+    for source in [each for each in sources if each in published]:
         paper, used = (each.content() for each in (load_protocol(source), protocol))
         rules = [{f"protocol.{name}": each.get(name) for name in _OF_PAPERS} for each in (paper, used)]
         listed += _differences(source, rules[0], rules[1])
@@ -291,11 +291,11 @@ def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[st
 def _differences(
     source: str, paper: Mapping[str, Any], used: Mapping[str, Any], left_open: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
-    paper, used = dict(_flatten("", paper)), dict(_flatten("", used))
+    paper, used = (dict(list_fields(plain_value(each))) for each in (paper, used))
     for field in dict.fromkeys([*paper, *used]):
         stated, ours = paper.get(field), used.get(field)
         if stated != ours:
-            stated = None if field in left_open else stated
+            stated = None if {field, field.partition(".")[0]} & set(left_open) else stated
             yield {"field": field, "source": source, "paper": stated, "used": ours}
 
 
@@ -323,13 +323,3 @@ def _unused(method: Method, name: str) -> frozenset[str]:
     if method.joins == "tokens":
         return never | TRAINING_FIELDS
     return never | TRAINING_FIELDS | {"build", "adapt"} if method.inputs == "features" else never
-
-
-def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the path of each plain value, with dots between levels, such as `view.length_s`."""
-    value = asdict(value) if isinstance(value, View) else value
-    if not isinstance(value, Mapping):
-        yield path, list(value) if isinstance(value, tuple) else value
-        return
-    for key, each in value.items():
-        yield from _flatten(f"{path}.{key}".lstrip("."), each)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -223,13 +223,20 @@ def _set_field(recipe: Recipe, name: str, key: str | None, value: Any, setting: 
     return replace(recipe, **changed)
 
 
+def list_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield (path, value) of each of the `fields` of a recipe, as `--set` names it: `lr`, `build.layers`,
+    `view.length_s`."""
+    for name, value in fields.items():
+        parts = asdict(value) if isinstance(value, View) else value
+        if isinstance(parts, Mapping):
+            yield from ((f"{name}.{key}", item) for key, item in parts.items())
+        else:
+            yield name, value
+
+
 def _suggest_field(path: str, wrong: str, recipe: Recipe) -> str | None:
     """Suggest the path of the nearest field, such as `fusion.build.C` for `fusion.C`, which ends in `wrong`."""
-    known = []
-    for name, value in vars(recipe).items():
-        parts = asdict(value) if isinstance(value, View) else value
-        known += [f"{name}.{key}" for key in parts] if isinstance(parts, Mapping) else [name]
-    fields = {each: each.rpartition(".")[2] for each in known}
+    fields = {each: each.rpartition(".")[2] for each, _ in list_fields(vars(recipe))}
     near = find_nearest(wrong.rpartition(".")[2], fields.values())[:1]
     meant = [path.removesuffix(wrong) + each for each, field in fields.items() if field in near]
     return f"did you mean {' or '.join(meant)}?" if meant else None

@@ -146,7 +146,7 @@ def estimate_fit_s(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
     seconds, study = 0.0, by_target[0][0]
     for target_studies in by_target:
         fitted = {each.fitted.seed: each.fitted for each in target_studies}  # seeds share them
-        if models := sum(map(_count_models, fitted.values())):
+        if models := sum(map(_sum_model_costs, fitted.values())):
             seconds += models * _measure_model_s(target_studies[0]) / cores()
     if acc := cohort.store.modalities.get("acc"):
         rate = acc.rate
@@ -159,8 +159,8 @@ def estimate_fit_s(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
     return seconds
 
 
-def _count_models(study: Study) -> float:
-    """Return the time of all models that are neither cached nor published, in multiples of the measured model."""
+def _sum_model_costs(study: Study) -> float:
+    """Return the cost of all models that are neither cached nor published, in multiples of the measured model's."""
     has_acc = "acc" in study.cohort.store.modalities
     local = _CLOCK + _MOVEMENT * has_acc + _BEHAVIOUR * _has_behaviour(study)
     costs = {"local": local, "contact": _CONTACT}

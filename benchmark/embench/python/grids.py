@@ -1,4 +1,4 @@
-"""`embench.run_grid`, `tune` and `baselines`: several runs planned and compared together."""
+"""`embench.run_grid`, `tune` and `run_baselines`: several runs planned and compared together."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from embench.sets.running import (
     run_rows,
 )
 from embench.sets.table import board_cells, board_notes, board_panels, board_rows, draw_board, model_cells
-from embench.statistics.gains import collect_pretraining_gaps
+from embench.statistics.gains import collect_pretraining_gains
 from embench.statistics.result import Result
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class ResultTable:
         results: results of all runs, those of the user's methods first.
         failures: run -> why it failed.
         unfit: row of the set -> why it cannot be run on the dataset.
-        pretraining_comparison: for `embench.run_grid(pretraining_comparison=True)`, (pretrained run, target) -> the
-            `gaps` to the same network from scratch and to handcrafted features, and their `texts`.
+        pretraining_comparisons: for `embench.run_grid(pretraining_comparison=True)`, (pretrained run, target) -> the
+            `gains` over the same network from scratch and over handcrafted features, and their `texts`.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -333,7 +333,7 @@ def run_grid(
         done = runner.grid(requests, executor, progress=watch, options=dict(cluster or {}))
     results = [remember_own(result) for result in done.results]
     records = [read_record(result.folder) for result in results] if pretraining_comparison else []
-    compared = {(record.run["id"], target): found for record, target, found in collect_pretraining_gaps(records)}
+    compared = {(record.run["id"], target): found for record, target, found in collect_pretraining_gains(records)}
     return ResultTable(board_rows(results, reference="first"), results, done.failures, pretraining_comparisons=compared)
 
 

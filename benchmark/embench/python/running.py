@@ -142,8 +142,8 @@ def run(
         label_subjects: number of training subjects with labels, or `"all"`.
         label_fraction: share of the labels of each training subject that is used: above 0, at most 1.
         lag: seconds by which labels are read later than signals, or earlier below 0; by default the card's.
-        calibration_data: under `personalise-v1`, what test subjects give first: a number of labelled units of each
-            class, `"unlabelled:5"`, or `"session"`; by default nothing.
+        calibration_data: under `personalise-v1`, the calibration data of each test subject: a number of labelled units
+            of each class, `"unlabelled:5"`, or `"session"`; by default none.
         pretrained: weights to start from: a file, a run, or a result of `embench pretrain`.
         tuned: settings of each fold that `embench tune` chose: its file.
         workers: number of parallel processes; by default one per CPU core.

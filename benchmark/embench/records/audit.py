@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -136,9 +137,10 @@ class Audit:
         return sorted(found, key=lambda pair: SEVERITIES.index(pair[1].severity))
 
     @property
-    def severity_counts(self) -> dict[str, int]:
+    def severity_counts(self) -> dict[Severity, int]:
         """Severity -> number of findings."""
-        return {s: sum(finding.severity == s for _, finding in self.findings) for s in SEVERITIES}
+        found = Counter(finding.severity for _, finding in self.findings)
+        return {severity: found[severity] for severity in SEVERITIES}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `audit.json`."""
@@ -146,7 +148,7 @@ class Audit:
             version=VERSION,
             run=self.run,
             digests=dict(self.digests),
-            counts={severity: self.severity_counts[severity] for severity in SEVERITIES},
+            counts=self.severity_counts,
             findings=[FindingPart(check=name, **asdict(finding)) for name, finding in self.findings],
             measured={name: dict(checked.figures) for name, checked in self.checks.items()},
             skipped={name: [why.to_dict() for why in reasons] for name, reasons in self.skipped.items()},
@@ -156,7 +158,7 @@ class Audit:
 
 
 def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Write `audit.json` (`content`: see `Audit.json`) into a run's folder. Raises MachineError if it cannot."""
+    """Write `audit.json` (`content`: see `Audit.to_dict`) into a run's folder. Raises MachineError if it cannot."""
     path = Path(folder) / AUDIT_FILE
     with saving("the audit", path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -197,10 +199,10 @@ def format_audit_status(content: Mapping[str, Any] | None) -> str:
     """Return an audit in a few words, for a table."""
     if content is None:
         return "not audited"
-    counts = content["counts"]
-    return format_counts({name: counts[name] for name in ("severe", "warning") if counts[name]}) or "nothing found"
+    counts: dict[Severity, int] = {name: n for name in SEVERITIES if name != "note" and (n := content["counts"][name])}
+    return format_counts(counts) or "nothing found"
 
 
-def format_counts(counts: Mapping[str, int]) -> str:
+def format_counts(counts: Mapping[Severity, int]) -> str:
     """Return severity -> number of findings in words: `1 severe, 2 warnings`."""
     return ", ".join(f"{n} {name}" + "s" * (n != 1 and name != "severe") for name, n in counts.items())

@@ -13,10 +13,10 @@ from embench.records.scores import Score
 from embench.records.wording import bare_name, format_score, join_with_and
 from embench.registry import BUNDLED
 
-# Comparison runs of a pretrained run: what the same network scores without pretraining, and what simple features score.
+# Comparison runs of a pretrained run: the same network without pretraining, and simple features.
 #
-# A comparison run is recognised by what two records say of data, folds and method, never by a flag. The runs that a
-# record has as comparison runs, and whose it is, are digests, since boards compare hundreds of records.
+# A comparison run is found from the data, folds and method of two records, never from a flag. Records are matched by
+# digests (`ReferenceKeys`), since leaderboards compare hundreds of records.
 
 ReferenceKind = Literal["random_frozen", "scratch", "features"]
 REFERENCE_WORDS: Mapping[ReferenceKind, str] = {
@@ -71,13 +71,13 @@ class PretrainingGain:
 
     Args:
         kind: kind of the reference. `name`: its method. `run`: its id.
-        gap: the difference; None where the two cannot be paired, for the reason `why`.
+        difference: of the two scores; None where the two cannot be paired, for the reason `why`.
     """
 
     kind: ReferenceKind
     name: str
     run: str
-    gap: Score | None
+    difference: Score | None
     why: str = ""
 
     @property
@@ -88,14 +88,14 @@ class PretrainingGain:
     @property
     def text(self) -> str:
         """The difference with its interval, or why there is none."""
-        return format_score(self.gap, "+.3f") if self.gap else f"not paired: {self.why}"
+        return format_score(self.difference, "+.3f") if self.difference else f"not paired: {self.why}"
 
 
 @dataclass(frozen=True)
 class PretrainingGains:
     """The gains of a pretrained run over its references; `epochs`: see `ReferenceKeys`."""
 
-    gaps: tuple[PretrainingGain, ...] = ()
+    gains: tuple[PretrainingGain, ...] = ()
     epochs: int | None = None
 
     @property
@@ -103,13 +103,13 @@ class PretrainingGains:
         """Texts such as `+0.052 [-0.029, +0.133] over the same at random, frozen`, one for each reference; and the
         number of epochs, unless networks were trained until the loss no longer fell."""
         unpaired: dict[str, list[str]] = {}
-        for each in self.gaps:
-            if each.gap is None:
+        for each in self.gains:
+            if each.difference is None:
                 unpaired.setdefault(each.why, []).append(each.reference)
         return [
-            *(f"{each.text} over {each.reference}" for each in self.gaps if each.gap),
+            *(f"{each.text} over {each.reference}" for each in self.gains if each.difference),
             *(f"not paired with {join_with_and(names)}: {why}" for why, names in unpaired.items()),
-            *([f"networks trained for at most {self.epochs} epochs"] if self.epochs and self.gaps else []),
+            *([f"networks trained for at most {self.epochs} epochs"] if self.epochs and self.gains else []),
         ]
 
     @property
@@ -248,6 +248,6 @@ def _list_circumstances(run: Manifest) -> list[Any]:
     ]
 
 
-def get_gain_order(gap: PretrainingGain) -> tuple[int, str, str]:
+def get_gain_order(gain: PretrainingGain) -> tuple[int, str, str]:
     """Return the sort key of a gain: by kind of reference, then by name."""
-    return list(REFERENCE_WORDS).index(gap.kind), gap.name, gap.run
+    return list(REFERENCE_WORDS).index(gain.kind), gain.name, gain.run

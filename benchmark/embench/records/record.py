@@ -225,7 +225,7 @@ def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarr
     finite where a unit has no prediction (see `Units`), or a model does not apply.
 
     Raises:
-        DataError: a row is predicted twice by a method, or by a control and not by the model.
+        DataError: a row is predicted twice by a method, or by a confound-only model and not by the method.
     """
     model = predictions.own
     model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))

@@ -314,7 +314,7 @@ class Scores(Mapping[str, Any]):
     def make_empty(cls, **parts: Any) -> Scores:
         """Return the scores of a record without predictions, with these `parts` of the content."""
         nothing: dict[str, Any] = {name: {} for name in ("primary_metrics", "scores", "confound_only")}
-        return cls({"schema": SCHEMA, **nothing, **parts})
+        return cls({**nothing, **parts})
 
     def get_scores(self, target: str) -> Mapping[str, Score]:
         """Return metric -> the method's score on a target, including undefined ones; empty where nothing was scored."""
@@ -322,7 +322,7 @@ class Scores(Mapping[str, Any]):
 
     def get_score(self, target: str, metric: str, model: str | None = None) -> Score | None:
         """Return a score of the method, or of a confound-only model; None where it is undefined or was not computed."""
-        scores = self.get_scores(target) if model is None else self._find_confound_only(model, target)[0]
+        scores = self.get_scores(target) if model is None else self.get_model_scores(target, model)
         found = scores.get(metric)
         return found if found is not None and found.is_defined else None
 

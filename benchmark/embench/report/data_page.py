@@ -345,7 +345,7 @@ PartProgress = Callable[[str, str], ProgressCallback]
 
 
 @dataclass(frozen=True)
-class LookContent:
+class DataPageContent:
     """The content of a page.
 
     Args:
@@ -392,7 +392,7 @@ class _Drawn:
     ticks: list[tuple[float, str]]
 
 
-def write_data_page(content: LookContent, out: Path, part: PartProgress) -> Path:
+def write_data_page(content: DataPageContent, out: Path, part: PartProgress) -> Path:
     """Write the page to the file `out`. Where the data may not be shared, only the file's owner can read it.
 
     Raises:
@@ -454,7 +454,7 @@ def find_design_names(of_subject: Iterable[tuple[str, str]], subjects: Iterable[
     return {name for name in plain if not any(id_ in name.casefold() for id_ in ids)}
 
 
-def _render_header(content: LookContent, title: str, faults: Sequence[str]) -> Markup:
+def _render_header(content: DataPageContent, title: str, faults: Sequence[str]) -> Markup:
     if content.is_own or content.card.labels_public != "yes":
         marks = [
             (True, NOT_FOR_SHARING, "It has no names and no dates, but who has the signals can tell whose they are.")
@@ -470,10 +470,10 @@ def _render_header(content: LookContent, title: str, faults: Sequence[str]) -> M
     about = f"{everybody} people, {len(entries)} recordings, {hours:.1f} hours"
     if len(content.people) < everybody:
         about += f"; signals, faults and sizes are of {len(content.people)} of them"
-    return render_macro("look_header", title, about, marks, of_template=_TEMPLATE)
+    return render_macro("header", title, about, marks, of_template=_TEMPLATE)
 
 
-def _measure_quality(content: LookContent, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
+def _measure_quality(content: DataPageContent, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
     """Return modality -> subject -> mean signal quality (0 to 1), or the reason why it is undefined."""
     entries = {str(UnitId.from_seconds(r.id, 0.0, r.duration_s)): r for r in content.store.recordings}
     found: dict[str, dict[str, float] | str] = {}
@@ -510,7 +510,7 @@ def _render_modalities(sums: Mapping[str, _Totals], quality: Mapping[str, Any]) 
     return render_macro("modalities", heads, rows, of_template=_TEMPLATE)
 
 
-def _render_people(content: LookContent, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
+def _render_people(content: DataPageContent, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
     known = {m: good for m, good in quality.items() if not isinstance(good, str)}
     silent = [f"{m}: {why}" for m, why in quality.items() if isinstance(why, str)]
     described = describe_labels(content.store, content.card, content.targets, content.rules)
@@ -534,7 +534,7 @@ def _balance(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"values_of": text, "classes": row.get("classes", ()), "labelled": row["labelled"]}
 
 
-def _render_models(content: LookContent, progress: ProgressCallback) -> Markup:
+def _render_models(content: DataPageContent, progress: ProgressCallback) -> Markup:
     if not content.targets:
         return paragraph("The data have no targets, only recordings.")
     parts = []
@@ -604,7 +604,7 @@ def _describe_power(row: Mapping[str, Any]) -> str:
     )
 
 
-def _render_power(content: LookContent) -> Markup:
+def _render_power(content: DataPageContent) -> Markup:
     groups = len(set(connected_groups(content.store.recordings).values()))
     spread = published_spread("features", name_without_package(content.store.name))
     few, many = (subjects_needed(_DIFFERENCE, sd) for sd in (spread.low, spread.high))
@@ -628,7 +628,7 @@ def _render_power(content: LookContent) -> Markup:
 
 
 def _draw_people(
-    content: LookContent, names: Mapping[str, str], progress: ProgressCallback
+    content: DataPageContent, names: Mapping[str, str], progress: ProgressCallback
 ) -> tuple[dict[str, _Totals], list[tuple[str, str, list[_Drawn]]]]:
     """Return the totals of each modality, and (pseudonym, facts, recordings) of each subject."""
     entries = content.store.recordings
@@ -685,7 +685,7 @@ def _choose_detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
 
 
 def _draw_recording(
-    content: LookContent,
+    content: DataPageContent,
     recording: Recording,
     number: int,
     public_names: set[str],

@@ -612,9 +612,9 @@ _NONE = "No from-scratch or feature run lies beside the folder of this run."
 def comparison_section(run: RunFacts) -> Markup | None:
     """Return the gains of a pretrained run over the same network from scratch and over handcrafted features, on each
     target. Return None where nothing is pretrained, and in a report for others."""
-    if run.for_others or run.submission or not make_reference_keys(run.manifest).wants:
-        return None
     keys, seeds = make_reference_keys(run.manifest), run.manifest.seeds
+    if run.for_others or run.submission or not keys.wants:
+        return None
     found = run.read_siblings(lambda other: bool(match_reference(keys, seeds, make_reference_keys(other), other.seeds)))
     records = {other.run["id"]: other for other in found}
     parts = [_pretraining_section(run, records, target) for target in run.record.scores.primary_metrics]
@@ -625,8 +625,8 @@ def _pretraining_section(run: RunFacts, records: dict[str, Record], target: str)
     metric = shown_metric(run.record, target)
     found = compare_pretraining(run.record, records.values(), target, metric)
     rows = []
-    for gap in found.gaps if found else ():
-        score = format_score(records[gap.run].scores.get_scores(target).get(metric))
-        rows.append((gap.reference, method_name(records[gap.run].run), score, gap.text, gap.run))
+    for gain in found.gains if found else ():
+        score = format_score(records[gain.run].scores.get_scores(target).get(metric))
+        rows.append((gain.reference, method_name(records[gain.run].run), score, gain.text, gain.run))
     note = f"Networks were trained for at most {found.epochs} epochs." if found and found.epochs else ""
     return html_table(_HEAD, rows, f"{target}: {metric}") + (paragraph(note) if note else Markup())

@@ -249,7 +249,7 @@ def make_manifest(
         outcome: the results of its stages. `looks`: the ledger's counts. `conformance`: see `guards.check_conformance`.
         videos: see `decode_videos`.
     """
-    method, synthetic = planned.method, planned.fit.store.synthetic
+    method, synthetic, departed = planned.method, planned.fit.store.synthetic, planned.departs
     files = planned.source.files_digest(planned.test.card)
     about = planned.dataset, planned.test, planned.protocol, planned.leaks, method.time_context
     facts = evaluation.run_circumstances(*about, files=files, given=planned.setting.calibration_data)
@@ -276,7 +276,7 @@ def make_manifest(
             on_leaderboard=method.preset != "quick",
             assumed=assumed_fields(method),
             settings=list(planned.request.settings),
-            departs=None if planned.departs is None else [DepartsPart(**each) for each in planned.departs],
+            departs=None if departed is None else [DepartsPart(**each) for each in departed],
         ),
         normalisation=collect_normalisation(planned),
         seeds=list(planned.request.seed_list),

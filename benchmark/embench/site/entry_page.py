@@ -35,7 +35,6 @@ from embench.report.figures import describe_probabilities
 from embench.report.page import paragraph
 from embench.site.leaderboards import Board, describe_evidence, method_slug, rank_text
 from embench.site.pages import addresses, notice, render, style_texts, write_page
-from embench.statistics import metric_facts
 from embench.statistics.calibration import calibration
 from embench.statistics.estimates import estimate
 from embench.statistics.form import as_html, result_forms
@@ -294,7 +293,7 @@ def _render_page(
         targets=[_describe_target(entry, target, curves[target]) for target in entry.targets],
         curve=style_texts(describe_curve(curve)) if curve else "",
         findings=None if entry.audit is None else list_shown_findings(entry.audit),
-        format_audit_status=format_audit_status(entry.audit),
+        audit_status=format_audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
         facts=_list_facts(entry),
         commands=_list_commands(entry),
@@ -320,10 +319,10 @@ def _describe_target(entry: LeaderboardEntry, target: str, curves: str) -> dict[
     ordered = sorted(
         entry.scores.get_scores(target).items(), key=lambda pair: (pair[0] != primary_metric, not pair[1].is_defined)
     )
-    about = {"name": target, "primary_metric": primary_metric, "headline_name": metric_facts(primary_metric).title}
     form = result_forms(entry.run.content(), entry.scores)[target]
     return {
-        **about,
+        "name": target,
+        "primary_metric": primary_metric,
         "form": style_texts(Markup(as_html(form, every=True))),  # noqa: S704  as `as_html` escaped it
         "scores": ordered,
         "undefined": _find_shared_reason([score.undefined for _, score in ordered]),

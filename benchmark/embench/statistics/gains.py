@@ -266,8 +266,8 @@ class CurveGap:
         calibration_data: the amount, as `--calibration-data` takes it.
         one: the method's name; `other`: the name of the method whose gain is subtracted, empty for the gain of one
             method.
-        difference: paired, with its 95 % interval. `p`: of a t test with the same error. `holm`: p corrected for all
-            tests that were made at once."""
+        difference: paired, with its 95 % interval. `p`: of a t test with the same error. `p_holm`: p corrected for
+            all tests that were made at once."""
 
     calibration_data: str
     one: str
@@ -471,14 +471,16 @@ def _run_without_calibration(runs: _Amounts, amount: Given) -> Record:
     return replace(record, predictions=type(rows)({**{c: rows[c] for c in rows.columns}, "method": name}))
 
 
-Gaps = tuple[Record, str, PretrainingGains]
-"""A pretrained run, a target, and its from-scratch and feature comparisons there."""
+# Gains of pretrained runs over the same network from scratch, and over handcrafted features.
+
+RecordGains = tuple[Record, str, PretrainingGains]
+"""A pretrained run, a target, and its gains there."""
 
 
-def collect_pretraining_gaps(
+def collect_pretraining_gains(
     records: Sequence[Record], metric: str | None = None, targets: Sequence[str] | None = None
-) -> list[Gaps]:
-    """Return the from-scratch and feature comparisons of each pretrained run among these runs, target by target."""
+) -> list[RecordGains]:
+    """Return the gains of each pretrained run among these runs over the others, target by target."""
     return [
         (record, target, comparison)
         for record in records
@@ -490,7 +492,7 @@ def collect_pretraining_gaps(
 def compare_pretraining(
     row: Record, others: Iterable[Record], target: str, metric: str | None = None
 ) -> PretrainingGains | None:
-    """Return the from-scratch and feature comparisons of a pretrained run with others; None if the run is not
+    """Return the gains of a pretrained run over those of the others that are its references; None if the run is not
     pretrained or lacks the target.
 
     Args:
@@ -503,20 +505,20 @@ def compare_pretraining(
         theirs = make_reference_keys(other.manifest)
         kind = match_reference(keys, row.manifest.seeds, theirs, other.manifest.seeds)
         if kind and target in other.scores.primary_metrics:
-            found.append(compute_pretraining_gap(kind, theirs.name, row, other, target, metric))
+            found.append(compute_pretraining_gain(kind, theirs.name, row, other, target, metric))
     return PretrainingGains(tuple(sorted(found, key=get_gain_order)), keys.epochs)
 
 
-def compute_pretraining_gap(
+def compute_pretraining_gain(
     kind: ReferenceKind, name: str, row: Record, reference: Record, target: str, metric: str | None = None
 ) -> PretrainingGain:
-    """Return the gap between a run and the method called `name` with which it is compared. `metric`: as in
-    `compare_pretraining`."""
+    """Return the gain of a pretrained run (`row`) over a reference of this kind, whose method is called `name`.
+    `metric`: as in `compare_pretraining`."""
     try:
-        gap = paired_gap(row, reference, target, metric or shown_metric(row, target))
+        found = paired_gap(row, reference, target, metric or shown_metric(row, target))
     except EmbenchError as error:
         return PretrainingGain(kind, name, reference.run["id"], None, error.what)
-    return PretrainingGain(kind, name, reference.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
+    return PretrainingGain(kind, name, reference.run["id"], Score(mean=found.mean, low=found.low, high=found.high))
 
 
 def shown_metric(row: Record, target: str) -> str:

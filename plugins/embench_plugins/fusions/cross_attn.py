@@ -87,7 +87,7 @@ def _place(modality: str) -> int:
 
 
 class Network(nn.Module):
-    """Tokens a modality -> Output(logits (B, n), hidden (B, width), tokens (B, N, width) of the query stream)."""
+    """Tokens of each modality -> Output(logits (B, n), hidden (B, width), tokens (B, N, width) of the query stream)."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Network(nn.Module):
     positions: Tensor
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Updates the query stream by cross-attention, layer by layer, and reads its tokens' mean.
+        """Update the query stream by cross-attention, layer by layer, and read the mean of its tokens.
 
         Args:
             tokens: (B, L, D) of each modality; L and D may differ between modalities.
@@ -147,7 +147,7 @@ class Network(nn.Module):
         return tokens._replace(x=self.dropout(x + self.positions[: x.shape[1]]))
 
     def _join(self, streams: Mapping[str, Tokens]) -> tuple[Tensor, Tensor | None]:
-        """The other streams one after the other (B, K, width), and their mask."""
+        """Return the other streams, one after the other (B, K, width), and their mask."""
         parts = [streams[m] for m in self.others]
         if len(parts) == 1:
             return parts[0].x, parts[0].mask

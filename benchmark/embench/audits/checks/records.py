@@ -117,9 +117,9 @@ class Evidence(RecordEvidence):
         stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; or why they
             cannot be compared.
         baselines: folders of runs with handcrafted features next to the run.
-        owed: faults in how the record counts units without a prediction, since scoring 3.
-        seal: whether a published entry without labels was scored against the labels of the data; None for records with
-            labels. `other files`: the digest was made with a key that these raw files do not give."""
+        miscounted: faults in how the record counts units without a prediction, since scoring 3.
+        withheld_digest: whether a published entry without labels was scored against the labels of the data; None for
+            records with labels. `other files`: the digest was made with a key that these raw files do not give."""
 
     card: Card
     store: Store
@@ -132,8 +132,8 @@ class Evidence(RecordEvidence):
     sources: Mapping[str, Store] = field(default_factory=dict)
     missing_sources: tuple[str, ...] = ()
     baselines: Sequence[Path] = ()
-    owed: Sequence[Reason] = ()
-    seal: Literal["same", "other labels", "other files", "missing"] | None = None
+    miscounted: Sequence[Reason] = ()
+    withheld_digest: Literal["same", "other labels", "other files", "missing"] | None = None
 
 
 def first_names(names: Sequence[str] | set[str], most: int = 8) -> list[str]:
@@ -152,7 +152,7 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     if fitted and (not e.dealt or e.manifest.dev or few):
         return Undefined("cut_at_training_mean")
     if recorded is None:
-        return _check_seal(e)
+        return _check_withheld_digest(e)
     made, ours = _label_table(e.labels), _label_table(recorded)
     differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > TOLERANCE]
     predicted = set(e.predictions.distinct("target", "unit"))
@@ -174,19 +174,19 @@ def _withholding_fault(e: Evidence, public: bool) -> AuditFinding | None:
         fault = "labels_missing"
     elif e.record.labels is not None or len(e.predictions):
         fault = "labels_not_withheld"
-    elif e.seal == "missing":
+    elif e.withheld_digest == "missing":
         fault = "digest_missing"
     else:
         return None
     return AuditFinding("severe", fault, {"labels_public": e.card.labels_public})
 
 
-def _check_seal(e: Evidence) -> CheckResult | Undefined:
+def _check_withheld_digest(e: Evidence) -> CheckResult | Undefined:
     """Check that a published record without labels was scored against the labels of the data."""
-    if e.seal == "other files":
+    if e.withheld_digest == "other files":
         return Undefined("other_raw_files")
-    figures = {"labels_compared": len(e.labels), "withheld_digest": e.seal}
-    if e.seal == "same":
+    figures = {"labels_compared": len(e.labels), "withheld_digest": e.withheld_digest}
+    if e.withheld_digest == "same":
         return CheckResult(figures)
     return CheckResult(figures, (AuditFinding("severe", "other_withheld_labels", figures),))
 
@@ -211,10 +211,10 @@ def check_scores(e: Evidence) -> CheckResult | Undefined:
 
 def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
     """Check that labelled units without a prediction count as lost, or as ties if no signal was recorded."""
-    if not e.owed:
+    if not e.miscounted:
         return CheckResult({"n": 0})
-    evidence = {"n": len(e.owed), "statements": list(e.owed[:3])}
-    return CheckResult({"n": len(e.owed)}, (AuditFinding("severe", "uncounted_units", evidence),))
+    evidence = {"n": len(e.miscounted), "statements": list(e.miscounted[:3])}
+    return CheckResult({"n": len(e.miscounted)}, (AuditFinding("severe", "uncounted_units", evidence),))
 
 
 def check_statements(e: RecordEvidence) -> CheckResult:

@@ -1,4 +1,4 @@
-"""Gaps of pretrained rows to their comparison runs on a board, from published entries."""
+"""Gains of pretrained rows over their comparison runs on a board, from published entries."""
 
 from __future__ import annotations
 
