@@ -30,8 +30,7 @@ class SeenSignals:
         self._owners: dict[tuple[str, bytes | int], tuple[str, str]] = {}
 
     def twin(self, subject: str, recording: str, modality: str, signal: Signal) -> str | None:
-        """Remember a signal. Return the name of another subject's recording that contains it or a long section of it;
-        None if there is none."""
+        """Remember a signal. Return another subject's recording that contains it or a long section of it, or None."""
         data = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
         finite = data[np.isfinite(data)]
         if finite.size < _CHANGES or (finite == finite[0]).all():

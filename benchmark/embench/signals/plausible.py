@@ -31,8 +31,7 @@ UNIT_SPELLINGS = {"µS": "uS", "μS": "uS", "°C": "degC", "C": "degC", "µV": "
 LEVEL_LIMITS = {("eda", "uS"): (0.1, 100.0), ("temp", "degC"): (20.0, 42.0), ("hr", "bpm"): (30.0, 220.0)}
 """(modality, unit) -> range of values of a sensor that touches the body."""
 SPAN_LIMITS = {("eeg", "uV"): 200.0}
-"""(modality, unit) -> largest plausible range of values within a second. A larger one shows movement, muscle activity
-or a loose electrode."""
+"""(modality, unit) -> largest range of values within a second without movement, muscles or a loose electrode."""
 
 _Convert = Callable[[float], float]
 
