@@ -73,7 +73,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _mix_bits(x: np.ndarray) -> np.ndarray:
-    """Spread each number (uint64) over all bits: the end of splitmix64 (Steele et al. 2014)."""
+    """Return each number (uint64) with its bits mixed, by the last step of splitmix64 (Steele et al. 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -167,8 +167,8 @@ class _Study:
         return parts, replace(known, y=np.where(scored, y, np.nan))
 
     def explain_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
-        """Return why a conditioned score is undefined; None if it is defined. Scoring 3 needs one of these seeds to
-        suffice by itself; scoring 4 pools all of them."""
+        """Return why a conditioned score is undefined; None if it is defined. In version 3 of scoring one of these
+        seeds must suffice by itself; version 4 pools all seeds."""
         joined = self.joined(seeds)
         by_seed = [conditioned.over_folds(metric, folds.values(), self._subjects) for folds in joined.seeds.values()]
         known = [tables for tables in by_seed if not isinstance(tables, Undefined)]
@@ -183,7 +183,7 @@ class _Study:
 
     @cached_property
     def _labels(self) -> np.ndarray:
-        """(n,) labels of the cohort's units. A cut that training subjects decide elsewhere is here the mean of all."""
+        """(n,) labels of the cohort's units. If training labels define the cut of a rule, all labels do so here."""
         return self.cohort.labels(self.target, self.cohort.eligible)
 
     @property
@@ -199,7 +199,7 @@ class _Study:
 
     def confounded(self) -> UnanswerableTarget | None:
         """Return why the order of tasks, the time or the stimulus makes a target unanswerable; None if none of them
-        predicts the label almost fully. If all subjects had one class first, any rising score separates the classes."""
+        predicts the label almost fully. If all subjects had one class first, elapsed time separates the classes."""
         name = self.target.name
         question = registry.find_questions(self.cohort.store.name).get(name)
         if order := self._order():
@@ -270,7 +270,7 @@ class _Study:
 
     def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:
         """Return seeds that give enough comparisons, and 0; or no seeds, and roughly how many subjects are enough.
-        Under scoring 4 the seeds are all balanced partitions; before, `seeds` up to a new one that suffices alone."""
+        In version 4 of scoring these are all balanced partitions; in version 3 `seeds` and others until one suffices."""
         if self.protocol.rules > 3:
             balanced = tuple(range(self.cohort.partitions(self.protocol)))
             enough = set(seeds) < set(balanced) and not self.explain_undefined(metric, balanced)
@@ -399,7 +399,7 @@ def subjects_needed(difference: float, sd: float) -> int:
 SIMULATED_POWER = Path(__file__).with_name("power.yaml")
 """Percentages of simulated studies, made by `python -m bench.confound_rule --tables`."""
 ANNOUNCED = ("0.62", "0.72")
-"""Effects for which power is announced: within-subject AUROC of the signals' information, without noise."""
+"""Effect sizes for which power is reported: the within-subject AUROC that the simulated signals allow."""
 SIMULATED_PROTOCOL = "subject-independent-v4"
 """The protocol of the simulated studies."""
 

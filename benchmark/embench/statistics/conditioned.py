@@ -134,7 +134,7 @@ def _compare_units(
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
 """Conditioned scores of classes in all versions of scoring."""
 OF_VALUES = ("concordance_crossed", "concordance_crossed_matched")
-"""Conditioned scores of continuous targets, computed if the primary metric is one of scoring version 3."""
+"""Conditioned scores of continuous targets, computed if the primary metric is a C-index."""
 BY_MOMENT = ("auroc_crossed_moment", "concordance_crossed_moment")
 """Conditioned scores of labels that vary within a stimulus, computed if one is the primary metric."""
 BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced", "concordance_crossed_matched")
@@ -155,16 +155,16 @@ class Hurdle(NamedTuple):
 
 
 HURDLE = Hurdle()
-"""Minimum for one partition by itself."""
+"""Minimum numbers for one partition by itself."""
 NO_HURDLE = Hurdle(1, 1, 1)
 SHARED_STIMULI_HURDLE = Hurdle(comparisons=25)
-"""Minimum for all partitions together, for scores matched by stimulus under scoring 4. From it on, intervals contain
-the truth in at least 92 % of simulated studies (bench/confound_rule)."""
+"""Minimum numbers for all partitions together, for scores matched by stimulus in version 4 of scoring. With so many,
+intervals contain the truth in at least 92 % of simulated studies (bench/confound_rule)."""
 MATCHED_BY_STIMULUS = ("auroc_crossed", "concordance_crossed")
 
 
 def pooled_hurdle(name: str) -> Hurdle:
-    """Return the hurdle of all partitions together for a conditioned score under scoring 4."""
+    """Return the minimum numbers for all partitions together, for a conditioned score in version 4 of scoring."""
     return SHARED_STIMULI_HURDLE if name in MATCHED_BY_STIMULUS else HURDLE
 
 
@@ -426,7 +426,7 @@ def _match_comparisons(own: Sequence[OwnComparisons], subjects: int) -> Pairs:
     q's comparison of t with s. One model scores both units of a comparison: units of two folds are not compared.
 
     A comparison of p counts once for each negative unit of q in s paired with a positive unit of q in t. All sums are
-    of halves, and so are exact in any order."""
+    multiples of 0.5, and therefore exact in any order."""
     cells = 1 + max(int(np.max(part, initial=0)) for each in own for part in (each.high, each.low))
     high = np.array([np.bincount(each.high, minlength=cells) for each in own], float)  # positive units in each cell
     low = np.array([np.bincount(each.low, minlength=cells) for each in own], float)

@@ -70,7 +70,7 @@ class ConfoundTask:
         train, test: positions in `units`; all training units have a label.
         durations: recording -> seconds. `sessions`: subject -> length of the session in s.
         movement: (n, features) accelerometer statistics of each unit, NaN if missing; None if the dataset has none.
-        seed: for the random decisions of `prior`.
+        seed: seed of the random decisions of the model `prior`.
         keep: function (key, make) that returns the array `make()`, or the cached array of the same key."""
 
     target: Target
@@ -309,12 +309,12 @@ CONFOUND_ONLY: Mapping[str, Callable[[ConfoundTask], ConfoundPrediction]] = {
 """Name of a model -> the function that predicts. Records list the models in this order."""
 PROTOCOL_PHASE = "protocol_phase"
 """Name of the model that aligns a session with training sessions by movement, and predicts the labels there. It needs a
-whole session, and is reported since scoring 3."""
+whole session, and is reported since version 3 of scoring."""
 STIMULUS_MOMENT = "stimulus_moment"
-"""Name of the model that knows training labels at the same moment of a stimulus; reported since scoring 3, if subjects
-share stimuli."""
+"""Name of the model that knows training labels at the same moment of a stimulus. It is reported since version 3 of
+scoring, if subjects share stimuli."""
 PREVIOUS_STIMULUS = "previous_stimulus"
-"""Name of the model that knows the previous stimulus; reported under scoring 4, if subjects share stimuli."""
+"""Name of the model that knows the previous stimulus; reported in version 4 of scoring, if subjects share stimuli."""
 FOR_COMPARISON = frozenset({"study_drift", PROTOCOL_PHASE, STIMULUS_MOMENT, PREVIOUS_STIMULUS})
 """Models that a method need not exceed. They know the tested subject, the session after the unit, or a confound that
 the primary metric holds constant."""
@@ -380,8 +380,8 @@ def reference_scores(
     train: np.ndarray,
     test: np.ndarray,
 ) -> dict[str, ConfoundPrediction]:
-    """Return reference -> its predictions for the test units (m,), or the reason why it does not apply. It must have a
-    value for at least half of them; the others get the mean of the training labels.
+    """Return reference -> its predictions for the test units (m,), or the reason why it does not apply. A reference
+    must have values for at least half of the units; the others get the mean of the training labels.
 
     Args:
         units: units of all subjects. `y` (n,): their labels, NaN if unlabelled; labels of test units are not read.

@@ -72,7 +72,7 @@ class ConfoundBlocks:
     """Confound columns of the units in one seed, in named blocks, which are regressed out of scores and labels.
 
     Args:
-        blocks: name -> (n, k).
+        blocks: name of a block -> (n, k) columns.
         parts: for each fold, the positions of its training units and of the units that it predicts."""
 
     blocks: Mapping[str, np.ndarray]
@@ -145,7 +145,7 @@ class LabelledUnits:
     """The n units of a target, with known facts about each.
 
     Args:
-        subject, stimulus, group: (n,) names. `start_s`, `session_s`: (n,) start in the session, and its length.
+        subject, stimulus, group: (n,) names. `start_s`, `session_s`: (n,) start in the session and its length, in s.
         y: (n,) labels, NaN if there is none.
         unit_s: length of a unit in s.
         moment_s: (n,) time since the recording began in s; None if unknown.
@@ -271,7 +271,7 @@ def _associate(
     jackknife: Jackknife,
     by: Variant = RULE,
 ) -> Association:
-    """Return the association that residuals (seed -> residuals) show, see `measure_association`."""
+    """Return the association that the residuals of several seeds show, see `measure_association`."""
     scores = {seed: each.scores for seed, each in residuals.items()}
     labels = {seed: each.labels for seed, each in residuals.items()}
     before = sum(each.before for each in residuals.values())
@@ -303,7 +303,7 @@ def _associate(
 
 
 def estimate_metric(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
-    """Return the estimate of a metric, with the interval of scoring version 3."""
+    """Return the estimate of a metric, with the interval of `with_interval_of`."""
     found, _ = estimate(metric, joined, target, jackknife)
     if found is None:
         return Undefined("metric_of_other_targets", metric=metric)
@@ -429,7 +429,7 @@ def run_confound_test(
 
 
 def is_small(cohort: Cohort, protocol: Protocol, target: Target) -> bool:
-    """Return True if scoring 4 adjusts for few columns only: models of confounds need more labelled units."""
+    """Return True if version 4 of scoring adjusts for few columns: models of confounds need more labelled units."""
     labelled = np.isfinite(cohort.label[target.name][list(cohort.eligible)]).sum()
     return protocol.rules > 3 and (cohort.design == "shared_stimuli" or bool(labelled < LARGE_STUDY))
 
@@ -630,7 +630,7 @@ Studies = Mapping[str, dict[int, Study] | Undefined]
 
 
 MODEL_PARTITIONS = 3
-"""Number of partitions in whose folds models of confounds are fitted. Since scoring 4, all seeds share them."""
+"""Number of partitions in which models of confounds are fitted. Since version 4 of scoring, all seeds share them."""
 
 
 def make_studies(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:

@@ -60,14 +60,14 @@ WITHIN_SUBJECT_SCORES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] =
     "ccc": lambda units, subjects: concordance_by_subject(_predicted(units), subjects),
     "concordance_within": order_by_subject,
 }
-"""Score -> its function (units, subjects (P,)) -> (P,), NaN for a subject without a score."""
+"""Name of a score -> function (units, subjects (P,)) that returns it for each subject (P,), NaN if undefined."""
 
 WITHOUT_STIMULUS: Mapping[str, Callable[[Units, np.ndarray, Sequence[str]], np.ndarray]] = {
     "auroc_within": auroc_without_stimulus,
     "ccc": lambda units, subjects, stimuli: concordance_without_stimulus(_predicted(units), subjects, stimuli),
     "concordance_within": order_without_stimulus,
 }
-"""Score -> its function without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
+"""Name of a score -> function (units, subjects (P,), stimuli (K,)) that returns it without each stimulus (K, P)."""
 
 WHY_UNDEFINED = {
     "auroc_within": ("one_class", "no_subject_with_both_classes"),
@@ -95,18 +95,18 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
 
 
 # The balanced crossed score. Sessions of similar length are rarely of equal length, and in the longer one tasks come
-# later. Time and session length together then win some comparisons. Here the comparisons of each pair of minutes are
-# split in two halves: the subject with the longer session has the positive unit first, or last. Both halves weigh the
-# same, so that such a model loses in one half what it wins in the other.
+# later. Time and session length together then win some comparisons. With two halves of equal weight, a model of both
+# loses in one half what it wins in the other.
 
 BALANCED = "auroc_crossed_balanced"
 MINUTE_S = 60.0
 
 
 def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Undefined) -> Estimate | Undefined:
-    """Return the balanced score over all folds and seeds; undefined if the score `matched` is undefined.
+    """Return the score `BALANCED` over all folds and seeds; undefined if the score `matched` is undefined.
 
-    A pair of minutes with n1 and n2 comparisons in its halves has the weight n1 n2 / (n1 + n2)."""
+    Comparisons of each pair of minutes are split in two halves: the subject with the longer session has the positive
+    unit first, or last. A pair with n1 and n2 comparisons in its halves has the weight n1 n2 / (n1 + n2)."""
     if isinstance(matched, Undefined):
         return matched
     minutes = 1 + int(max(units.start_s.max() for _, _, units in joined) // MINUTE_S)
@@ -143,10 +143,10 @@ def _balanced_mean(won: np.ndarray, number: np.ndarray) -> np.ndarray:
 def _split_by_order(
     units: Units, subjects: np.ndarray, minutes: int
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return three arrays for each class, about the n matched comparisons of a fold.
+    """Return for each class three arrays about the n matched comparisons of a fold.
 
-    They are the pair of subjects, P * first + second (n,), where the first has the longer session; the column of
-    half and pair of minutes (n,); and the wins and numbers of comparisons (n, 2)."""
+    The arrays are: (n,) codes P * first + second of the pair of subjects, the first with the longer session; (n,) codes
+    of the half and the pair of minutes; and (n, 2) wins and numbers of comparisons."""
     cell = cells(BALANCED, units)
     if isinstance(cell, Undefined):
         return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in compare_classes(units)]
@@ -216,8 +216,7 @@ def estimate_all(
 
 
 def _scores_to_compute(target: Target, primary_metric: str) -> list[str]:
-    """Return the names of the scores to compute, in order. C-indices of scoring version 3 are computed if one of them
-    is the primary metric."""
+    """Return the names of the scores to compute, in order. C-indices are computed if the primary metric is one."""
     names = [target.traits.within_metric, *conditioned.CONDITIONED]
     if primary_metric.startswith(KINDS["value"].ranking_family):
         names += ["concordance_within", *conditioned.OF_VALUES]
@@ -226,7 +225,7 @@ def _scores_to_compute(target: Target, primary_metric: str) -> list[str]:
 
 
 ByFold = dict[tuple[int, int], float | None]
-"""(seed, fold) -> the value there, None if undefined."""
+"""(seed, fold) -> the score in this fold, None if undefined."""
 
 
 def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[ScoreOrReason | None, ByFold]:
@@ -574,7 +573,7 @@ def mean_difference(metric: str, joined: Joined, jackknife: Jackknife) -> Estima
 def _within_subject_difference(
     metric: str, joined: Joined, jackknife: Jackknife
 ) -> tuple[Estimate, np.ndarray] | Undefined:
-    """Return the mean within-subject difference, and each group's contribution in each seed (S, G)."""
+    """Return the mean within-subject difference of scores, and each group's contribution in each seed (S, G)."""
     by_fold = {(seed, fold): SUBJECT_DIFFERENCES[metric](units, jackknife.subjects) for seed, fold, units in joined}
     seeds = subject_scores_by_seed(joined, by_fold)
     values = mean_ignoring_nan(seeds)
@@ -585,7 +584,7 @@ def _within_subject_difference(
 
 
 def _difference_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """Return (P,) the difference within each subject, NaN for a subject with one class only or without units."""
+    """Return (P,) the mean score of positive less that of negative units of each subject, NaN without both."""
     subject, n, by_class = encode_subjects(units, subjects), len(subjects), []
     for positive, score in compare_classes(units):
         with np.errstate(invalid="ignore"):
@@ -605,7 +604,7 @@ SUBJECT_DIFFERENCES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
 
 
 def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
-    """Return the mean difference over matched comparisons, and each group's contribution in each seed (S, G).
+    """Return the mean difference of scores over matched comparisons, and groups' contributions in each seed (S, G).
     Contributions are computed with partners of all folds, see `_crossed_contributions`."""
     subjects, whole, by_seed = jackknife.subjects, [], []
     for folds in joined.seeds.values():

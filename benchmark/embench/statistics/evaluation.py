@@ -104,7 +104,7 @@ def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.nd
 
 
 def empty_predictions(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
-    """Yield the folds that a method must predict, with its training and test units. All scores are 0."""
+    """Yield the folds that a method must predict, with their training and test units. All scores are 0."""
     position, keep = {unit.id: i for i, unit in enumerate(cohort.units)}, set(cohort.positions)
     for seed in seeds:
         for fold in cohort.folds(protocol, seed):
@@ -221,7 +221,7 @@ def unit_columns(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) ->
 def prediction_rows(
     method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
-    """Return a method's predictions for the units of `unit_columns` as rows of a record."""
+    """Return a method's predictions as rows of a record. `about`: the units' other columns, see `unit_columns`."""
     n = about.rows
     table = values.astype(np.float32).astype(np.float64)
     several = target.traits.has_score_per_class

@@ -90,7 +90,7 @@ class Jackknife:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """(G, P) times that sample g contains subject p: 0 for subjects of group g, else 1."""
+        """(G, P) number of times that sample g contains subject p: 0 for subjects of group g, else 1."""
         return (self.codes != np.arange(int(self.codes.max(initial=-1)) + 1)[:, None]).astype(np.int64)
 
     def by_group(self, values: np.ndarray) -> np.ndarray:
@@ -525,7 +525,7 @@ def _overlap_variance(by_seed: np.ndarray, trained: np.ndarray, variance: float)
 
 
 def _as_if_equal(summands: Sequence[Summands], contributions: np.ndarray) -> np.ndarray:
-    """Return (M, G) contributions without means over methods and groups, scaled up by the training overlap."""
+    """Return (M, G) contributions as of equal methods: centred over methods and groups, scaled by training overlap."""
     centred = contributions - contributions.mean(0)
     centred -= centred.mean(1, keepdims=True)
     variance = (centred**2).sum(1)

@@ -131,7 +131,7 @@ class Joined:
 
     @property
     def seed_hurdle(self) -> Hurdle:
-        """Minimum numbers of comparisons in each seed. Under scoring 4 only all seeds together need a minimum."""
+        """Minimum numbers of comparisons in each seed. In version 4 of scoring only all seeds together need one."""
         return HURDLE if self.scoring == 3 else NO_HURDLE
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
@@ -415,8 +415,8 @@ def recorded_targets(record: Record) -> list[Target]:
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
-    """Return for each record the labelled units that all methods predict or, since scoring 3, must predict. Raises
-    DataError if no unit is common, or if folds or labels differ."""
+    """Return for each record the labelled units that all methods predict or, since version 3 of scoring, must predict.
+    Raises DataError if no unit is common, or if folds or labels differ."""
     rows = [_labelled_predictions(r, target.name) for r in records]
     keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
     common = reduce(set.intersection, map(set, keys))
