@@ -270,7 +270,7 @@ class _Study:
 
     def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:
         """Return seeds that give enough comparisons, and 0; or no seeds, and roughly how many subjects are enough.
-        In version 4 of scoring these are all balanced partitions; in version 3 `seeds` and others until one suffices."""
+        In version 4 of scoring these are all balanced partitions; in version 3 `seeds` and more until one suffices."""
         if self.protocol.rules > 3:
             balanced = tuple(range(self.cohort.partitions(self.protocol)))
             enough = set(seeds) < set(balanced) and not self.explain_undefined(metric, balanced)
