@@ -102,25 +102,25 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
     if planned.method.inputs != "features":
         return Undefined("tuned_network", trials=tuning.search.trials)
     picked = draw_folds(planned)[:1]
-    request, own = replace(planned.request, dev=True, tuned=None), planned.request.settings
-    trials = [make(replace(request, settings=(*own, *settings))) for settings in tuning.search.settings]
+    request, fixed = replace(planned.request, dev=True, tuned=None), planned.request.settings
+    trials = [make(replace(request, settings=(*fixed, *tried))) for tried in tuning.search.settings]
     graphs = [select_stages(trial.graph, picked) for trial in trials]
     with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
         stages = {id_: stage for graph in graphs for id_, stage in graph.stages.items()}
         run_pending(Graph(stages), Path(folder), on_event, default_workers({planned.setting.device}))
-        made = [read_tables(graph.predictions, Path(folder)) for graph in graphs]
-    apart = []
+        trial_tables = [read_tables(graph.predictions, Path(folder)) for graph in graphs]
+    differences = []
     for k, expected in enumerate(graphs[0].predictions):
-        now = choose(trials[0], expected, [list(tables.values())[k] for tables in made])
+        now = choose(trials[0], expected, [list(tables.values())[k] for tables in trial_tables])
         (then,) = (c for c in tuning.choices if (c.seed, c.fold, c.target) == (now.seed, now.fold, now.target))
         for trial, (a, b) in enumerate(zip(then.scores, now.scores, strict=bool(then.scores))):
             if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > VALIDATION_TOLERANCE:
                 about = {"seed": now.seed, "fold": now.fold, "target": now.target, "trial": trial}
-                apart.append(Reason.make("other_trial_score", **about, recorded=a, recomputed=b))
-    figures = {"trials": len(trials), "seed": picked[0][0], "fold": picked[0][1], "differ": len(apart)}
-    if not apart:
+                differences.append(Reason.make("other_trial_score", **about, recorded=a, recomputed=b))
+    figures = {"trials": len(trials), "seed": picked[0][0], "fold": picked[0][1], "differ": len(differences)}
+    if not differences:
         return CheckResult(figures)
-    evidence = {**figures, "statements": apart[:8]}
+    evidence = {**figures, "statements": differences[:8]}
     return CheckResult(figures, (AuditFinding("severe", "other_choices", evidence),))
 
 

@@ -133,11 +133,11 @@ def unit_fault(modality: str, unit: str, sizes: Sequence[float]) -> str | None:
     True
     """
     known, unit = PLAUSIBLE_SIZES.get(modality), UNIT_SPELLINGS.get(unit, unit)
-    there = np.asarray(sizes, np.float64)
-    there = there[np.isfinite(there)]
-    if known is None or not there.size or (unit != known.unit and unit not in known.others):
+    finite = np.asarray(sizes, np.float64)
+    finite = finite[np.isfinite(finite)]
+    if known is None or not finite.size or (unit != known.unit and unit not in known.others):
         return None
-    size = float(np.median(there))
+    size = float(np.median(finite))
     stated = size if unit == known.unit else known.others[unit](size)
     if known.low <= stated <= known.high:
         return None

@@ -104,8 +104,8 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
     if (np.diff(times_s) < 0).any():
         raise ValueError("times must ascend")
     line = _timeline(path)
-    at = np.maximum(np.searchsorted(line.seconds, times_s + TOLERANCE_S, "right") - 1, 0)
-    wanted = [(int(position), len([*rows])) for position, rows in groupby(at)]
+    frame_of_time = np.maximum(np.searchsorted(line.seconds, times_s + TOLERANCE_S, "right") - 1, 0)
+    wanted = [(int(position), len([*rows])) for position, rows in groupby(frame_of_time)]
     done = 0
     if line.orderly:
         try:
@@ -209,23 +209,23 @@ def _decode_all(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]
 
 def _timeline(path: Path) -> _Timeline:
     """Return the times of a file's frames. Raises DataError if no frame can be decoded."""
-    table, known, unit, usual = _packet_table(path)
+    table, has_times, unit, usual_rate = _packet_table(path)
     first = _first_stamps(path)
     table = table[table[:, _STAMP] != _NONE]
     table = table[np.argsort(table[:, _STAMP], kind="stable")]
     visible, keys = table[table[:, _HIDDEN] == 0], table[table[:, _KEY] == 1]
-    orderly = known and bool((np.diff(first) > 0).all()) and bool(np.isin(first, visible[:, _STAMP]).all())
+    orderly = has_times and bool((np.diff(first) > 0).all()) and bool(np.isin(first, visible[:, _STAMP]).all())
     if orderly and len(first):
         visible = visible[visible[:, _STAMP] >= first[0]]  # earlier frames can never be decoded
     if len(visible) == 0 or len(first) == 0:
         raise DataError(Reason.make("undecodable"), where=str(path), expected="a whole video file")
     stamps = visible[:, _STAMP]
     seconds = (stamps - stamps[0]) * unit
-    step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / usual
+    step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / usual_rate
     end_s = max(float((stamps + visible[:, _LASTS]).max() - stamps[0]) * unit, float(seconds[-1]) + step)
-    at = np.searchsorted(keys[:, _STAMP], stamps, "right") - 1
+    last_key = np.searchsorted(keys[:, _STAMP], stamps, "right") - 1
     # Frames before the first key frame are decoded from the file's start.
-    starts, landing = (np.where(at < 0, 0, np.append(keys[:, name], 0)[at]) for name in (_PLACE, _STAMP))
+    starts, landing = (np.where(last_key < 0, 0, np.append(keys[:, k], 0)[last_key]) for k in (_PLACE, _STAMP))
     return _Timeline(stamps, seconds, end_s, starts, landing, orderly)
 
 
@@ -242,14 +242,14 @@ def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
     order of presentation."""
     read = array("q")
     with _opened(path) as (container, stream):
-        unit, usual = float(stream.time_base), float(stream.average_rate or 1)
+        unit, usual_rate = float(stream.time_base), float(stream.average_rate or 1)
         for place, packet in enumerate(_packets(container, stream)):
             if packet is not None and packet.size:
                 stamps = (_NONE if stamp is None else stamp for stamp in (packet.dts, packet.pts))
                 read.extend((*stamps, packet.duration or 0, place, packet.is_keyframe, packet.is_discard))
     table = np.array(read, np.int64).reshape(-1, 6)
-    known = len(np.unique(table[:, 1])) == len(table) and bool((table[:, 1] != _NONE).all())
-    return np.delete(table, 0 if known else 1, 1), known, unit, usual
+    has_times = len(np.unique(table[:, 1])) == len(table) and bool((table[:, 1] != _NONE).all())
+    return np.delete(table, 0 if has_times else 1, 1), has_times, unit, usual_rate
 
 
 def _first_stamps(path: Path) -> np.ndarray:

@@ -338,38 +338,36 @@ def _conditioned_score(
 ) -> tuple[ScoreOrReason, ByFold]:
     """Return the proportion of comparisons won over all folds and seeds. The comparisons of each seed are added to
     `by_seed`."""
-    kept: list[list[Pairs]] = []
-    missing: list[str] = []
+    usable: list[list[Pairs]] = []
+    reasons: list[str] = []  # of seeds that are left out
     values: ByFold = {}
     for seed, folds in joined.seeds.items():
         of_seed: ByFold = {}
         summed = conditioned.sum_of_known(_compare_folds(name, seed, folds, jackknife, of_seed))
         by_seed.append(summed)
         if isinstance(summed, Undefined):
-            missing.append(summed.reason)
+            reasons.append(summed.reason)
             continue
         values |= of_seed
         share = conditioned.proportion_won(name, summed, joined.seed_hurdle)
         if isinstance(share, Undefined):
-            missing.append(share.reason)
+            reasons.append(share.reason)
             continue
-        kept.append(summed)
-    if not kept:
-        return Undefined(missing[0]), values
-    pooled = conditioned.sum_tables(kept)
+        usable.append(summed)
+    if not usable:
+        return Undefined(reasons[0]), values
+    pooled = conditioned.sum_tables(usable)
     share = conditioned.proportion_won(name, pooled, joined.seed_hurdle)
-    if joined.scoring > 3 and isinstance(
-        few := conditioned.proportion_won(name, conditioned.merge_seeds(kept), conditioned.pooled_hurdle(name)),
-        Undefined,
-    ):
-        share = few
+    counted = [conditioned.merge_seeds(usable)] if joined.scoring > 3 else usable
+    if joined.scoring > 3:
+        merged = conditioned.proportion_won(name, counted[0], conditioned.pooled_hurdle(name))
+        share = merged if isinstance(merged, Undefined) else share  # too few distinct comparisons in all seeds
     if isinstance(share, Undefined):
         return share, values
     involved = np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in pooled], axis=0)
-    counted = [conditioned.merge_seeds(kept)] if joined.scoring > 3 else kept
     sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in counted]
-    left_out = {"n": len(missing), "of": len(joined.seeds)}
-    excluded = (Reason.make("seeds_left_out", why=missing[0], **left_out),) if missing else ()
+    left_out = {"n": len(reasons), "of": len(joined.seeds)}
+    excluded = (Reason.make("seeds_left_out", why=reasons[0], **left_out),) if reasons else ()
     without = conditioned.proportion_won_resampled(name, pooled, jackknife.counts, joined.seed_hurdle)
     estimate = jackknife_estimate(share, jackknife.mask_uninvolved(without, involved), int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import zip_longest
 from typing import Any
 
 from embench import registry, vocabulary
@@ -671,11 +672,9 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
     out = []
     for first, second, third in rows:
         inner = len(first) - len(first.lstrip())
-        one = _wrap(first.lstrip(), left, inner, 2) or [""]
-        three = _wrap(third, max(right, 1)) or [""]
-        for k in range(max(len(one), len(three))):
-            cells = one[k] if k < len(one) else "", second if k == 0 else "", three[k] if k < len(three) else ""
-            out.append(f"  {cells[0]:<{left}}  {cells[1]:<{middle}}  {cells[2]}".rstrip())
+        wrapped = _wrap(first.lstrip(), left, inner, 2), [second], _wrap(third, max(right, 1))
+        cells = zip_longest(*wrapped, fillvalue="")
+        out += [f"  {one:<{left}}  {two:<{middle}}  {three}".rstrip() for one, two, three in cells]
     return out
 
 

@@ -218,10 +218,10 @@ def training_overlap(by_seed: np.ndarray | None, trained: np.ndarray) -> float |
     if known.sum() < 2 or (trained[known] == trained[known][0]).all():
         return None
     share, change = trained[known].mean(0), by_seed[known] - by_seed[known].mean(0)
-    moved = (trained[known] - share) ** 2
+    moved = (trained[known] - share) ** 2  # how far two groups' training differs from its mean over seeds
     most = (share**2).sum() / (moved.sum() / (known.sum() - 1)) * by_seed[known].var(0, ddof=1).sum()
     products = (moved * change[:, :, None] * change[:, None, :]).sum(0)
-    np.fill_diagonal(products, 0.0)
+    np.fill_diagonal(products, 0.0)  # a group does not train its own model
     scale = (share**2).sum() / (moved**2).sum()
     covariance, error = scale * products.sum(), scale * np.sqrt(2 * (products**2).sum())
     return float(np.clip(covariance + error, 0.0, most))
