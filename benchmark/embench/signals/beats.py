@@ -68,4 +68,5 @@ def intervals(
 
 
 def _lacks_rhythm(x: np.ndarray, rate: float) -> bool:
+    """Return True if no beats can be found in `x` (T,): it is too short, constant or not finite."""
     return len(x) < SHORTEST_S * rate or bool(np.ptp(x) == 0) or not bool(np.isfinite(x).all())

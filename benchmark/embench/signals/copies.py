@@ -41,6 +41,7 @@ class SeenSignals:
         return whole or (shared[0][0] if shared and shared[0][1] >= _LEAST_SHARED else None)
 
     def _owner(self, subject: str, recording: str, modality: str, mark: bytes | int) -> str | None:
+        """Remember the hash `mark`. Return the recording of another subject that had it first, or None."""
         owner, first = self._owners.setdefault((modality, mark), (subject, recording))
         return first if owner != subject else None
 

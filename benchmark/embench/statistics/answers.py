@@ -225,6 +225,7 @@ def answer_questions(run: Mapping[str, Any], scores: Scores) -> dict[str, Target
 
 
 def _secondary_scores(scores: Scores, target: str, design: Design | None) -> Iterator[SecondaryScore]:
+    """Yield the recorded scores besides the primary metric that the design allows, see `_EXPLORATORY`."""
     for name, varies in _EXPLORATORY[design].items() if design else ():
         if name != scores.primary_metrics[target] and (score := scores.get_score(target, name)):
             yield SecondaryScore(name, score, varies, scores.find_strongest_model(target, name))
@@ -504,11 +505,9 @@ def _say_comparable(involved: int, size: int) -> str:
 
 def describe_undefined(why: Reason, size: int, dataset: str = "") -> str:
     """Return the recorded reason why a score of `size` subjects is undefined, in plain words."""
-    return (
-        describe_missing_data(why, size)[0].removesuffix(".")
-        if why.id in TOO_FEW_REASONS
-        else plain_reason(why, dataset)
-    )
+    if why.id in TOO_FEW_REASONS:
+        return describe_missing_data(why, size)[0].removesuffix(".")
+    return plain_reason(why, dataset)
 
 
 _RELEASE = "the release does not state when a unit began"

@@ -185,6 +185,7 @@ class _Pooled:
 
 
 def _calibrate(pooled: _Pooled) -> Calibration:
+    """Return the calibration of pooled probabilities."""
     one_cell = np.zeros(len(pooled.score), int)
     [units], [positive] = pooled.sums(one_cell, 1), pooled.sums(one_cell, 1, pooled.positive)
     [probability] = pooled.sums(one_cell, 1, pooled.score)

@@ -169,6 +169,7 @@ def _rank_scores(units: Units) -> Units:
 
 
 def _ranks(score: np.ndarray, tie: float) -> np.ndarray:
+    """Return (n,) ranks over n of `score` (n,). Neighbouring scores at most `tie` apart share a rank."""
     order = np.argsort(score)
     steps = np.cumsum(np.diff(score[order], prepend=score[order[:1]]) > tie)
     level = np.empty(len(score))
@@ -390,11 +391,9 @@ def paired_gap(one: Record, other: Record, target: str, metric: str | None = Non
     check_same([one, other], but=["seeds"])
     methods = {id(method.record): method for method in methods_on_common([one, other], target, metric)}
     pair = methods[id(one)], methods[id(other)]
-    return (
-        _over_folds(*pair, _fold_differences(*pair))[1]
-        if pair[0].about.over == "folds"
-        else gap_over_subjects(*pair)[0]
-    )
+    if pair[0].about.over == "folds":
+        return _over_folds(*pair, _fold_differences(*pair))[1]
+    return gap_over_subjects(*pair)[0]
 
 
 def compare_all(
@@ -550,6 +549,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
 
 
 def _compare_pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
+    """Return the comparison of two methods, not corrected for other comparisons."""
     about = one.about
     test = _over_folds if about.over == "folds" else _over_subjects
     tests, gap, error, df = test(one, other, _fold_differences(one, other))

@@ -413,6 +413,7 @@ def own_comparisons(
 def _compare_subject(
     subject: int, score: np.ndarray, positive: np.ndarray, cell: np.ndarray, tie: float | None
 ) -> OwnComparisons:
+    """Return the comparisons of the positive (bool) with the negative units of one subject; arguments are (n,)."""
     one, other = score[positive], score[~positive]
     won = np.subtract.outer(one, other) if tie is None else score_pairs(one, other, tie)
     high, low = cell[positive], cell[~positive]

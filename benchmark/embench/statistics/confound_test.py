@@ -332,11 +332,12 @@ def _subject_means(products: np.ndarray, tested: LabelledUnits, jackknife: Jackk
 
 
 def _mean_with_interval(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
-    found = mean_over_subjects(mean_ignoring_nan(by_subject), jackknife.codes)
-    if isinstance(found, Undefined) or len(by_subject) < 2:
-        return found
+    """Return the mean of `by_subject` (S, P) over seeds, then subjects, with the training-overlap correction."""
+    mean = mean_over_subjects(mean_ignoring_nan(by_subject), jackknife.codes)
+    if isinstance(mean, Undefined) or len(by_subject) < 2:
+        return mean
     by_seed = jackknife.by_group(np.nan_to_num(by_subject / len(jackknife.subjects)))
-    return widen(found, training_overlap(by_seed, joined.trained(jackknife)))
+    return widen(mean, training_overlap(by_seed, joined.trained(jackknife)))
 
 
 def _find_tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
@@ -695,6 +696,7 @@ def predict_protocol_phases(cohort: Cohort, studies: Studies) -> dict[str, dict[
 
 @joblib_workers(_FITTING)
 def _predict_phase(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
+    """Return the predictions of one target for `predict_protocol_phases`."""
     predictions = {}
     for seed, study in studies.items():
         predicted = predict_protocol_phase(study)

@@ -240,6 +240,7 @@ def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) ->
 def _estimate_with_overlap(
     name: str, joined: Joined, target: Target, jackknife: Jackknife
 ) -> tuple[ScoreOrReason | None, ByFold]:
+    """Return the result of `_estimate` with the training-overlap correction."""
     tables: list[Tables] = []
     found, by_fold = _estimate(name, joined, target, jackknife, tables)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
@@ -258,9 +259,8 @@ def _estimate(
     if is_inside_subjects(name, target):
         return _within_subjects(name, joined, jackknife)
     if conditioned.is_conditioned(name):
-        return (
-            _conditioned_score(name, joined, jackknife, tables) if conditioned.applies_to(name, target) else (None, {})
-        )
+        applies = conditioned.applies_to(name, target)
+        return _conditioned_score(name, joined, jackknife, tables) if applies else (None, {})
     metric = load_metric(name)
     if isinstance(metric, Undefined):
         return metric, {}

@@ -103,8 +103,9 @@ def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm
 
 
 def _form(run: Mapping[str, Any], scores: Scores, result: TargetAnswers) -> ResultForm:
+    """Return the form of one target's result. A secondary score stands in for an undefined primary metric."""
     about = TargetQuestion.from_run(run, result.target)
-    metric = result.metric if result.score or not result.secondary_scores else result.secondary_scores[0].metric
+    metric = result.display_metric
     score = scores.get_score(result.target, metric)
     facts = metric_facts(metric)
     varies = (
@@ -143,11 +144,8 @@ def _with_variants(result: TargetAnswers) -> Iterator[Answer]:
     """Yield the answers. If some variants of the confound test do not give the deciding *yes*, its evidence tells how
     many variants do."""
     adjusted = result.adjusted
-    judged = (
-        "movement"
-        if adjusted is None or adjusted.decisive_level == "movement" or not adjusted.has_movement
-        else "protocol_phase"
-    )
+    by_movement = adjusted is None or adjusted.decisive_level == "movement" or not adjusted.has_movement
+    judged = "movement" if by_movement else "protocol_phase"
     for each in result.answers:
         if adjusted and each.question == judged and each.answer == "yes" and not all(adjusted.variants.values()):
             count = f"{sum(adjusted.variants.values())} of {len(adjusted.variants)}"
@@ -397,11 +395,8 @@ def _adjustment_sentence(run: Mapping[str, Any], result: TargetAnswers) -> str:
     if result.adjusted is not None and result.adjusted.decisive_level == "small_study":
         given = local.text.removeprefix("given ").replace("?", "").replace("and movement", f"and {movement}")
     tried = _recorded_count(run.get("methods_evaluated"), result.target)
-    methods = (
-        f"; not corrected for the {tried} methods evaluated on these labels"
-        if tried > 1 and local.answer == "yes"
-        else ""
-    )
+    uncorrected = tried > 1 and local.answer == "yes"
+    methods = f"; not corrected for the {tried} methods evaluated on these labels" if uncorrected else ""
     r = format_with_interval(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
     if local.answer == "yes":
         text = f"The scores were associated with the label after adjustment for {given} ({r}{methods})"

@@ -449,6 +449,7 @@ def _table_at_amount(methods: Mapping[str, _Amounts], amount: Given, target: str
 
 
 def _paired_gain(one: Estimate, other: Estimate, method: ComparedMethod, where: str) -> Estimate:
+    """Return the paired difference `one` less `other`. Raises DataError, which names `where`, if it is undefined."""
     gap = paired_difference(one, other, method.about.group)
     if isinstance(gap, Undefined):
         raise DataError(f"the gain in {method.about.metric} is undefined: {gap.reason}", where=where)

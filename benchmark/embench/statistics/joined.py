@@ -176,6 +176,7 @@ def varies_within_stimuli(joined: Joined) -> bool:
 
 
 def _labels_differ(units: Units) -> bool:
+    """Return True if a subject has different labels within one stimulus, see `varies_within_stimuli`."""
     stimuli, stimulus = np.unique(units.stimulus, return_inverse=True)
     ranges = ranges_by_code(units.y_true, units.subjects[1] * len(stimuli) + stimulus)
     return bool(((ranges > 0) & (ranges >= units.step)).any())

@@ -81,6 +81,7 @@ class SessionGrid:
         return np.mean([self._correlations(self.to_cells(trace)) for trace in traces], axis=0)
 
     def _correlations(self, trace: np.ndarray) -> np.ndarray:
+        """Return (P, P, 2 K + 1) correlations of one trace in cells (P, M), by Fourier transforms."""
         known = np.isfinite(trace)
         value = np.where(known, trace, 0.0)
         size = fft.next_fast_len(2 * self.shape[1], real=True)

@@ -72,6 +72,7 @@ def accelerometer_features(windows: np.ndarray, rate: float, convolutions: int =
 
 
 def _accelerometer_features(x: np.ndarray, rate: float, convolutions: int) -> Movement:
+    """Return the features of a few windows `x` (n, C, T), see `accelerometer_features`."""
     size = np.linalg.norm(x, axis=1)
     change, spread = np.abs(np.diff(size, axis=1)), size.std(1)
     jerk = np.abs(np.diff(x, axis=2)).mean((1, 2))
@@ -309,6 +310,7 @@ def _power(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rms_change(x: np.ndarray) -> np.ndarray:
+    """Return (n,) the root mean square of changes from sample to sample of `x` (n, T)."""
     return np.asarray(np.sqrt((np.diff(x, axis=1) ** 2).mean(1)))
 
 

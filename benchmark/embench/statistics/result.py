@@ -252,7 +252,6 @@ class Result:
 
         Raises:
             UsageError: the target or metric does not exist."""
-
         target = self._target(target)
         scores = self.scores.get_scores(target)
         metric = metric or self.answers[target].display_metric
