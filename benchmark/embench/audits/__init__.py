@@ -35,13 +35,13 @@ def audit_run(
     """Run all checks on a run, or on the record that `embench score` wrote, and return the audit.
 
     Args:
-        folder: of the run, or of a leaderboard entry.
-        dataset: name or folder of the data; by default as the record has it.
+        folder: folder of the run, or of a leaderboard entry.
+        dataset: name or folder of the dataset; by default the record's.
         data_root: folder of the data; by default the run's.
-        retrained: how often the request is retrained on permuted labels.
-        out: the folder that gets `audit.json`; by default the run's own. For an entry whose labels are not public, the
-            file gets the findings without figures.
-        trust_code: whether classes in files that the record names are imported.
+        retrained: how often the run is repeated on permuted labels.
+        out: folder in which `audit.json` is written; by default `folder`. If an entry's labels are not public, the file
+            in its own folder lists the findings without figures.
+        trust_code: True to import classes from files that the record names.
 
     Raises:
         DataError: the record is incomplete, or the data are missing. UsageError: it cannot be retrained, or `out`
@@ -58,8 +58,8 @@ def audit_run(
 
 
 def audit_record(folder: Path, record: Record) -> Audit:
-    """Run the checks that need no data on a record, which lies in `folder`, and write nothing. Names in it must be
-    resolved. Raises DataError if it lacks labels, or its protocol is missing here."""
+    """Return the audit of a record in `folder` by the checks that need no data; write nothing. The record's names must
+    be resolved, see `names_resolved`. Raises DataError without labels, UsageError if its protocol is not installed."""
     evidence = record_evidence(folder, record)
     return Audit(evidence.manifest.id, *_checked(OF_THE_RECORD, evidence))
 
@@ -70,13 +70,13 @@ def _checked(checks: Mapping[str, Callable[[_E], CheckResult | Undefined | Skipp
     skipped: dict[str, list[Reason]] = {}
     for name, check in checks.items():
         possible = len(evidence.predictions) or name in WITHOUT_PREDICTIONS
-        found = check(evidence) if possible else Undefined("no_predictions")
-        if isinstance(found, Undefined):
-            skipped[name] = [found.reason]
-        elif isinstance(found, Skipped):
-            skipped[name] = list(found.reasons)
+        result = check(evidence) if possible else Undefined("no_predictions")
+        if isinstance(result, Undefined):
+            skipped[name] = [result.reason]
+        elif isinstance(result, Skipped):
+            skipped[name] = list(result.reasons)
         else:
-            made[name] = found
+            made[name] = result
     return made, skipped
 
 

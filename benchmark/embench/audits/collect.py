@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def collect_evidence(
     folder: Path, data_root: Path | None, known: record.Record | None = None, dataset: str | None = None
 ) -> Evidence:
-    """Return the evidence from the record `known`, by default the one in `folder`, and from the data that `dataset`
-    names, by default the record's. Raises DataError if the record is incomplete, or the data are missing."""
+    """Return the evidence for an audit from the record `known` (None: read from `folder`) and from the data of
+    `dataset` (None: the record's). Raises DataError if the record is incomplete, or the data are missing."""
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = resolve_protocol(manifest)
@@ -97,8 +97,8 @@ def collect_evidence(
 
 
 def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
-    """Return the evidence of the record `known` alone. Raises DataError if it has no labels, UsageError if its protocol
-    is missing here."""
+    """Return the evidence for an audit from the record `known` alone, without data. Raises DataError if the record has
+    no labels, UsageError if its protocol is not installed."""
     if known.labels is None:
         raise DataError("the record has no labels", where=str(folder))
     return RecordEvidence(
@@ -117,21 +117,21 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
 
 
 def _recorded_source(run: Mapping[str, Any], root: Path | None) -> Source:
-    """Return a record's dataset, by its name, or by the folder of own recordings outside the data root."""
+    """Return the source of a record's dataset, found by its name, or else by the folder that the run's user named."""
     named = str(run["dataset"]["name"])
-    asked = str(run["config"].get("request", {}).get("dataset", named))
+    requested = str(run["config"].get("request", {}).get("dataset", named))
     try:
         return find_source(named, root)
     except EmbenchError:
-        if not is_folder(asked):
+        if not is_folder(requested):
             raise
-        return find_source(asked, root)
+        return find_source(requested, root)
 
 
 def _redefined_modalities(manifest: Manifest) -> list[Reason]:
-    """Return the modalities of other packages that are defined differently here. Raises PluginError if one is not
-    defined at all."""
-    found = []
+    """Return a reason for each modality of another package that is defined differently here than in the record. Raises
+    PluginError if a modality is not defined here."""
+    reasons = []
     for name, recorded in manifest.dataset.modalities.items():
         if not any(modality.name == name for modality in registry.modalities()):
             raise PluginError(
@@ -140,14 +140,14 @@ def _redefined_modalities(manifest: Manifest) -> list[Reason]:
                 hint=f"install {recorded.package} {recorded.version}; embench list modality",
             )
         if fields := registry.find_modality(name).difference(recorded.content()):
-            found.append(Reason.make("other_modality", name=name, fields=[*fields]))
-    return found
+            reasons.append(Reason.make("other_modality", name=name, fields=[*fields]))
+    return reasons
 
 
 def _compare_withheld(
     folder: Path, labels: Labels, source: Source
 ) -> Literal["same", "other labels", "other files", "missing"]:
-    """Return the value of `Evidence.withheld_digest`."""
+    """Compare labels and raw files with the hash that an entry with withheld labels publishes; see `Evidence.withheld_digest`."""
     path = folder / LABEL_HMAC_FILE
     if not path.is_file():
         return "missing"
@@ -159,20 +159,20 @@ def _request_differences(run: Mapping[str, Any], planned: Plan) -> list[Reason]:
     before = {k: v for k, v in run["config"].items() if k != "request"}
     now = planned.config
     others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
-    found = [Reason.make("other_configuration", name=name) for name in others]
+    reasons = [Reason.make("other_configuration", name=name) for name in others]
     versions = list_other_versions(run["versions"])
-    return found + [Reason.make("other_version", name=name, then=then, here=here) for name, then, here in versions]
+    return reasons + [Reason.make("other_version", name=name, then=then, here=here) for name, then, here in versions]
 
 
 def _list_pretraining_sources(
     run: Mapping[str, Any], planned: Plan | Undefined, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
-    """Return name -> data of each other pretraining source, and the names of unavailable ones."""
+    """Return name -> prepared data of each pretraining dataset besides the run's own, and the names of missing ones."""
     steps = () if isinstance(planned, Undefined) else planned.method.pretraining
     names = [source.name for step in steps for source in step.sources]
     started = (run.get("initial_weights") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]
-    found: dict[str, Store] = {}
+    stores: dict[str, Store] = {}
     missing = []
     for name in dict.fromkeys(names):
         try:
@@ -180,24 +180,24 @@ def _list_pretraining_sources(
         except (CheckFailed, DataError, UsageError):
             missing.append(_public_name(name))
             continue
-        if store.key not in {other.key for other in found.values()} | {run["dataset"]["fingerprint"]}:
-            found[_public_name(name)] = store
-    return found, tuple(missing)
+        if store.key not in {other.key for other in stores.values()} | {run["dataset"]["fingerprint"]}:
+            stores[_public_name(name)] = store
+    return stores, tuple(missing)
 
 
 def _public_name(name: str) -> str:
-    """Return a source's name without its location."""
+    """Return the last part of a folder's path or an address as a public name; any other name is unchanged."""
     return Path(name).name if is_folder(name) or ":" in name else name
 
 
 def _find_baselines(folder: Path, manifest: Manifest) -> list[Path]:
     """Return the folders of runs with handcrafted features next to this one, under the same protocol and on the same
     data."""
-    found = []
+    folders = []
     for path in sorted(folder.resolve().parent.glob("*/run.yaml")):
         other = record.read_manifest(path.parent)
         simple = other.method.encoders and all(n.endswith("/handcrafted") for n in other.method.encoders.values())
         same = other.protocol.hash == manifest.protocol.hash and other.dataset.name == manifest.dataset.name
         if simple and same and not other.dev and other.id != manifest.id and set(manifest.seeds) <= set(other.seeds):
-            found.append(path.parent)
-    return found
+            folders.append(path.parent)
+    return folders

@@ -1,5 +1,5 @@
-"""Checks that rebuild a run's plan: stages, normalisation statistics, tuned settings, and training on permuted
-labels."""
+"""Checks that need a run's plan again: its stages, normalisation statistics and tuned settings, and retraining on
+permuted labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VALIDATION_TOLERANCE = 1e-3
 
 
 def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | Undefined:
-    """Return the stages that a run's history names, and whether each is missing in the plan."""
+    """Return one dict per stage in a run's history: its id, kind and fold, and `differs`: True if the plan lacks it."""
     if not history:
         return Undefined("no_history")
     rows = {(row["stage"], row["kind"], row["fold"]) for row in history}
@@ -48,7 +48,7 @@ def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[
 
 
 def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | Undefined:
-    """Return the normalisation statistics of the networks of the first seed, from their weights and recomputed."""
+    """Return the normalisation statistics in the weights of the first seed's networks, next to recomputed ones."""
     if planned.method.pretraining or planned.started:
         return Undefined("pretrained_statistics")
     found, any_weights = [], False
@@ -68,8 +68,8 @@ def _recompute_buffers(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarra
     """Yield for each buffer of encoders that holds statistics: its name, its value from the stage's training subjects,
     and its value from all subjects."""
     encoders = {m: load_encoder(parts) for m, parts in stage.params.modalities.items()}
-    having = [m for m, encoder in encoders.items() if type(encoder).fit_stats is not Encoder.fit_stats]
-    if not having:
+    fitted = [m for m, encoder in encoders.items() if type(encoder).fit_stats is not Encoder.fit_stats]
+    if not fitted:
         return
     everything = {k: stage.task[f"all_{k}"] for k in ("recording", "start", "stop")}
     n = len(everything["recording"])
@@ -78,14 +78,14 @@ def _recompute_buffers(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarra
         load_labelled_data(stage)[1],
         load_labelled_data(replace(stage, task={**stage.task, **everything, **blank}))[1],
     )
-    for m in having:
-        one, other = (_build_buffers(encoders[m], spec[m]) for spec in specs)
-        # Which buffers hold statistics shows where others are handed over.
+    for m in fitted:
+        training, all_subjects = (_build_buffers(encoders[m], spec[m]) for spec in specs)
+        # A buffer holds statistics if it changes when the encoder gets other statistics.
         moved = replace(specs[0][m], stats={k: v * 1.5 + 0.25 for k, v in specs[0][m].stats.items()})
         changed = _build_buffers(encoders[m], moved)
-        for name, value in one.items():
+        for name, value in training.items():
             if not np.array_equal(value, changed[name]):
-                yield f"encoders.{m}.{name}", value, other[name]
+                yield f"encoders.{m}.{name}", value, all_subjects[name]
 
 
 def _build_buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
@@ -94,42 +94,41 @@ def _build_buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
 
 
 def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
-    """Fit all trials of a tuned run again in one random seed and fold, and compare their scores on the validation
-    subjects with those in its record. This is done only for estimators on features, whose fits take seconds."""
+    """Fit all trials of a tuned run again in one random seed and fold, and compare their validation scores with the
+    record's. Undefined for untuned runs and for networks, whose fits take too long."""
     tuning = planned.tuning
     if tuning is None:
         return Undefined("not_tuned")
     if planned.method.inputs != "features":
         return Undefined("tuned_network", trials=tuning.search.trials)
     picked = draw_folds(planned)[:1]
-    request, own = replace(planned.request, dev=True, tuned=None), planned.request.settings
-    trials = [make(replace(request, settings=(*own, *settings))) for settings in tuning.search.settings]
+    request, fixed = replace(planned.request, dev=True, tuned=None), planned.request.settings
+    trials = [make(replace(request, settings=(*fixed, *tried))) for tried in tuning.search.settings]
     graphs = [select_stages(trial.graph, picked) for trial in trials]
     with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
         stages = {id_: stage for graph in graphs for id_, stage in graph.stages.items()}
         run_pending(Graph(stages), Path(folder), on_event, default_workers({planned.setting.device}))
-        made = [read_tables(graph.predictions, Path(folder)) for graph in graphs]
-    apart = []
+        trial_tables = [read_tables(graph.predictions, Path(folder)) for graph in graphs]
+    differences = []
     for k, expected in enumerate(graphs[0].predictions):
-        now = choose(trials[0], expected, [list(tables.values())[k] for tables in made])
+        now = choose(trials[0], expected, [list(tables.values())[k] for tables in trial_tables])
         (then,) = (c for c in tuning.choices if (c.seed, c.fold, c.target) == (now.seed, now.fold, now.target))
         for trial, (a, b) in enumerate(zip(then.scores, now.scores, strict=bool(then.scores))):
             if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > VALIDATION_TOLERANCE:
                 about = {"seed": now.seed, "fold": now.fold, "target": now.target, "trial": trial}
-                apart.append(Reason.make("other_trial_score", **about, recorded=a, recomputed=b))
-    figures = {"trials": len(trials), "seed": picked[0][0], "fold": picked[0][1], "differ": len(apart)}
-    if not apart:
+                differences.append(Reason.make("other_trial_score", **about, recorded=a, recomputed=b))
+    figures = {"trials": len(trials), "seed": picked[0][0], "fold": picked[0][1], "differ": len(differences)}
+    if not differences:
         return CheckResult(figures)
-    evidence = {**figures, "statements": apart[:8]}
+    evidence = {**figures, "statements": differences[:8]}
     return CheckResult(figures, (AuditFinding("severe", "other_choices", evidence),))
 
 
 def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
-    """Train the run's request `count` times on permuted labels, and score it on the real labels of the test subjects.
-    The score is then at chance, unless test subjects' labels reach the method in another way. Plugins that are not
-    bundled are also checked for remembered labels."""
-    # A primary metric that compares subjects may not be estimable; the score within subjects then tells as much of
-    # labels.
+    """Train the run's method `count` times on permuted labels, and score it on the real labels of the test subjects.
+    A score above chance shows that test labels reach the method in another way. Plugins that are not bundled are also
+    checked for remembered labels."""
+    # If a primary metric that compares subjects cannot be estimated, the within-subject score replaces it.
     names = {t.name: e.rescored.primary_metrics[t.name] for t in e.targets}
     for t in e.targets:
         if e.rescored.get_score(t.name, names[t.name]) is None:
@@ -145,8 +144,8 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
                 null[name].append(score.mean)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
-        told = find_known_labels(planned, draw_folds(planned), Path(folder) / "stages", on_event)
-    findings = [AuditFinding("severe", "remembers_labels", {"reason": what}) for what in told]
+        reasons = find_known_labels(planned, draw_folds(planned), Path(folder) / "stages", on_event)
+    findings = [AuditFinding("severe", "remembers_labels", {"reason": reason}) for reason in reasons]
     for name, values in null.items():
         real = e.rescored.get_score(name, names[name])
         if not values or real is None:
@@ -168,8 +167,8 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
 
 
 def exceeds_chance(values: Sequence[float], chance: float, spread: float) -> bool:
-    """Return True if the mean of a few scores is above chance: by four standard errors if each score has the standard
-    deviation `spread`, and by a t test (p < .001, one-sided) with the standard deviation of these scores.
+    """Return True if the mean of a few scores is above chance by two criteria: by four standard errors, given the
+    standard deviation `spread` of a score, and by a t test on these scores (p < .001, one-sided).
 
     >>> exceeds_chance([0.60, 0.79, 0.64, 0.61], 0.5, 0.02), exceeds_chance([0.95, 0.97, 0.93], 0.5, 0.02)
     (False, True)

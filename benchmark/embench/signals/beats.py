@@ -28,7 +28,7 @@ def ecg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
 
 def ppg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
     """Return sample positions of the systolic peaks of one pulse wave `x` (T,) at `rate` Hz (Elgendi et al. 2013).
-    Raises ValueError if the rate is too low for the band."""
+    Raises ValueError if `rate` is not above 2 * `PULSE_HZ`."""
     import neurokit2 as nk
 
     if _lacks_rhythm(x, rate):
@@ -47,8 +47,8 @@ def intervals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return normal beat-to-beat intervals from `peaks` (n,), sample positions at `rate` Hz.
 
-    Intervals outside `limits_s` are dropped, and those that differ by more than the proportion `jump` from the median
-    of the five around them: a missed or a false beat.
+    Intervals outside `limits_s` are dropped. An interval that differs from the median of the five around it by more
+    than the proportion `jump` is dropped too: a beat was missed or false.
 
     Returns:
         Times (m,) in s of the beats that end the intervals, and the intervals (m,) in s.
@@ -68,4 +68,5 @@ def intervals(
 
 
 def _lacks_rhythm(x: np.ndarray, rate: float) -> bool:
+    """Return True if no beats can be found in `x` (T,): it is too short, constant or not finite."""
     return len(x) < SHORTEST_S * rate or bool(np.ptp(x) == 0) or not bool(np.isfinite(x).all())

@@ -23,17 +23,17 @@ _DISTINCT = 10
 
 
 class SeenSignals:
-    """Signals of a dataset, by features that a copy preserves. Scaled or resampled copies are not found here, but by
-    the audit's `copies`."""
+    """Signals of a dataset seen so far, remembered by hashes that an exact copy shares. The audit's check `copies`
+    finds scaled and resampled copies; this class does not."""
 
     def __init__(self) -> None:
         self._owners: dict[tuple[str, bytes | int], tuple[str, str]] = {}
 
     def twin(self, subject: str, recording: str, modality: str, signal: Signal) -> str | None:
-        """Remember a signal; return the recording of another subject that contains it, or a long section of it."""
+        """Remember a signal. Return another subject's recording that contains it or a long section of it, or None."""
         data = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
-        there = data[np.isfinite(data)]
-        if there.size < _CHANGES or (there == there[0]).all():
+        finite = data[np.isfinite(data)]
+        if finite.size < _CHANGES or (finite == finite[0]).all():
             return None
         whole = self._owner(subject, recording, modality, hashlib.blake2b(data.tobytes(), digest_size=16).digest())
         others = (self._owner(subject, recording, modality, mark) for mark in stretches(data))
@@ -41,40 +41,40 @@ class SeenSignals:
         return whole or (shared[0][0] if shared and shared[0][1] >= _LEAST_SHARED else None)
 
     def _owner(self, subject: str, recording: str, modality: str, mark: bytes | int) -> str | None:
+        """Remember the hash `mark`. Return the recording of another subject that had it first, or None."""
         owner, first = self._owners.setdefault((modality, mark), (subject, recording))
         return first if owner != subject else None
 
 
 def stretches(data: np.ndarray) -> list[int]:
-    """Return at most `_MAX_SECTIONS` hashes of sections of a signal (channels, n), each with `_CHANGES` changes of its
-        value.
-    The content decides which sections are hashed, so that two differently cut copies of a signal share most hashes."""
+    """Return at most `_MAX_SECTIONS` hashes of sections of a signal (channels, n). A section has `_CHANGES` changes of
+    value. Sections are chosen by content, so that two differently cut copies of a signal share most hashes."""
     bits = (np.where(np.isfinite(data), data, np.nan) + np.float32(0)).view(np.uint32).astype(np.uint64)  # no -0
     value = np.zeros(bits.shape[-1], np.uint64)
     for channel in bits.reshape(-1, bits.shape[-1]):
         value = _mix_bits(value * _ODD + channel)
     starts = np.flatnonzero(np.diff(value)) + 1  # the first and the last value may have been cut
     change = _mix_bits(value[starts[:-1]] * _ODD + np.diff(starts).astype(np.uint64))
-    rolled, width = change, 1
+    section_hash, width = change, 1  # the hash of the `width` changes from each position on
     while width < _CHANGES:
-        rolled = _mix_bits(rolled[:-width] * _ODD + rolled[width:])
+        section_hash = _mix_bits(section_hash[:-width] * _ODD + section_hash[width:])
         width *= 2
-    lowest, kept = np.argsort(rolled)[: 8 * _MAX_SECTIONS], list[int]()
+    lowest, hashes = np.argsort(section_hash)[: 8 * _MAX_SECTIONS], list[int]()
     for first in range(0, len(lowest), _MAX_SECTIONS):
-        some = lowest[first : first + _MAX_SECTIONS]
-        inside = np.sort(change[some[:, None] + np.arange(_CHANGES)], axis=1)
-        kinds = 1 + (np.diff(inside, axis=1) != 0).sum(axis=1)
-        kept += rolled[some[kinds >= _DISTINCT]].tolist()
-        if len(kept) >= _MAX_SECTIONS:
+        starts = lowest[first : first + _MAX_SECTIONS]
+        changes = np.sort(change[starts[:, None] + np.arange(_CHANGES)], axis=1)
+        distinct = 1 + (np.diff(changes, axis=1) != 0).sum(axis=1)
+        hashes += section_hash[starts[distinct >= _DISTINCT]].tolist()
+        if len(hashes) >= _MAX_SECTIONS:
             break
-    return kept[:_MAX_SECTIONS]
+    return hashes[:_MAX_SECTIONS]
 
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _mix_bits(x: np.ndarray) -> np.ndarray:
-    """Spread each number (uint64) over all bits: the end of splitmix64 (Steele et al. 2014)."""
+    """Return each number (uint64) with its bits mixed, by the last step of splitmix64 (Steele et al. 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""Position of the face, from a file beside the video, else from OpenCV's detector, and the square around it."""
+"""Position of the face in a video, from a file beside the video or else OpenCV's detector, and the square around it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ without stating numbers."""
 
 _PLACE = ("x", "y", "width", "height")
 _DETECTION_SIZE = 320
-"""Most pixels of the longer side of pictures for the detector; larger ones are reduced."""
+"""Longer side in pixels to which larger pictures are reduced before detection."""
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Boxes (n, 4) of x, y, width and height in pixels, at the times `time_s` (n,) of a video's clock, ascending."""
+    """Boxes of a face in a video: `box` (n, 4) is x, y, width and height in pixels at the ascending `time_s` (n,)."""
 
     time_s: np.ndarray
     box: np.ndarray
@@ -72,7 +72,7 @@ def read_boxes(path: Path, video: Path) -> Boxes:
 
 def find_face(picture: np.ndarray) -> np.ndarray | None:
     """Return the box (4,) of the largest face that OpenCV's frontal Haar cascade finds in an RGB picture (height,
-    width, 3) (Viola and Jones 2001); None without one."""
+    width, 3) (Viola and Jones 2001); None if it finds no face."""
     import cv2
 
     height, width = picture.shape[:2]
@@ -96,7 +96,7 @@ def _cascade() -> Any:
 
 def square(box: np.ndarray | None, crop: Crop, height: int, width: int) -> tuple[int, int, int]:
     """Return left, top and side of the square to cut out of a picture. It surrounds the box, is moved inside the
-    picture, and is at most as large as its shorter side. Without a box, it is the central square.
+    picture, and fits its shorter side. Without a box, or with `crop` "none", it is the largest central square.
 
     >>> square(np.array([100.0, 60.0, 50.0, 50.0]), "large", height=240, width=320)
     (85, 45, 80)

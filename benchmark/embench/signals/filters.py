@@ -89,8 +89,8 @@ def _notch(hz: float, q: float, rate: float) -> np.ndarray:
 
 
 def _run(sos: np.ndarray, x: np.ndarray, *, keep_offset: bool) -> np.ndarray:
-    """Filter channel by channel, to hold only one float64 copy at a time. The first sample is subtracted before and, if
-    the filter passes offsets, added afterwards, so that a constant stays exactly constant."""
+    """Return `x` (C, T) filtered by `sos`, channel by channel to save memory. The first sample is subtracted before
+    and, with `keep_offset`, added afterwards, so that a constant stays exactly constant."""
     from scipy import signal as sps
 
     out = np.empty(x.shape, np.float32)

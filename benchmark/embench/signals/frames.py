@@ -20,12 +20,12 @@ EPS = 1e-6
 """Tolerance for rounding of a time, in frames or segments."""
 
 _SAMPLED_FRAMES = 3
-"""Number of frames of a segment in which a face is searched."""
+"""Number of frames of each segment in which the detector searches for a face."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Frames that an encoder needs, see `Encoder.reads`."""
+    """Rate, side in pixels and crop of the frames that an encoder needs, and seconds per crop; see `Encoder.reads`."""
 
     frames_hz: float
     size: int
@@ -35,8 +35,8 @@ class Frames:
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """The part of a video that is stored: `frames` frames from number `first` (at first / frames_hz seconds of the
-    recording), as rows from `row`. Time 0 of the recording is `zero_s` on the file's clock."""
+    """The part of a video that is stored: `frames` frames, the first at first / frames_hz seconds of the recording.
+    They fill the array's rows from `row` on. Time 0 of the recording is at `zero_s` seconds of the file."""
 
     recording: str
     path: Path
@@ -49,8 +49,8 @@ class StoredVideo:
 
 @dataclass(frozen=True)
 class Stored:
-    """Result of storing a video: frames stored, and segments with and without a face; or the reason `why` nothing was
-    stored."""
+    """Result of storing a video: the numbers of frames, of all segments and of segments without a face. If nothing was
+    stored, `why` is the reason."""
 
     frames: int = 0
     segments: int = 0
@@ -59,8 +59,8 @@ class Stored:
 
 
 def write_frames(stored: StoredVideo, wanted: Frames, array: Path, start: int) -> Stored:
-    """Write a video's frames into their place in a file of rows that begin at byte `start`; memory is independent of
-    the video's length. Raises OSError if the file cannot be written."""
+    """Write a video's frames into their rows of the file `array`, whose first row begins at byte `start`. Memory is
+    independent of the video's length. Raises OSError if the file cannot be written."""
     try:
         boxes = None if stored.boxes is None else read_boxes(stored.boxes, stored.path)
         frames = segments = faceless = 0
@@ -82,18 +82,18 @@ def _segments(stored: StoredVideo, boxes: Boxes | None, wanted: Frames) -> Itera
     number = stored.first + np.arange(stored.frames)
     times = number / wanted.frames_hz
     segment = np.floor(times / wanted.clip_s + EPS).astype(np.int64)
-    held: list[tuple[int, Any]] = []
+    pending: list[tuple[int, Any]] = []  # frames of the current segment, each with its number of repetitions
     done, convert = 0, video.converter(stored.path)
     for count, frame in video.pictures(stored.path, times + stored.zero_s):
-        while count:
+        while count:  # a frame that is shown for long can belong to several segments
             left = int(np.searchsorted(segment, segment[done], "right")) - done
-            held.append((min(count, left), frame))
-            count, done = count - held[-1][0], done + held[-1][0]
-            if held[-1][0] == left:
-                yield _cut(held, stored, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
-                held = []
-    if held:
-        yield _cut(held, stored, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
+            pending.append((min(count, left), frame))
+            count, done = count - pending[-1][0], done + pending[-1][0]
+            if pending[-1][0] == left:
+                yield _cut(pending, stored, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
+                pending = []
+    if pending:
+        yield _cut(pending, stored, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
 
 
 def _cut(
@@ -104,15 +104,16 @@ def _cut(
     start_s: float,
     convert: Callable[[Any], np.ndarray],
 ) -> tuple[np.ndarray, bool]:
-    """Return the frames of one segment, repeated as often as shown, cut around the median of the face's boxes."""
+    """Return the frames (n, 3, size, size) of one segment, all cut around the median of the face's boxes, and True if a
+    face was found. `frames`: decoded frames, each with the number of times that it is repeated."""
     box = None
     if wanted.crop != "none":
         if boxes is not None:
             box = boxes.median(stored.zero_s + start_s, stored.zero_s + start_s + wanted.clip_s)
         else:
             sampled = np.unique(np.linspace(0, len(frames) - 1, _SAMPLED_FRAMES).round().astype(int))
-            found = [face for i in sampled if (face := find_face(convert(frames[i][1]))) is not None]
-            box = np.median(found, 0) if found else None
+            faces = [face for i in sampled if (face := find_face(convert(frames[i][1]))) is not None]
+            box = np.median(faces, 0) if faces else None
     rows = []
     for count, frame in frames:
         picture = convert(frame)

@@ -19,7 +19,7 @@ Stretch = tuple[float, float, float]
 
 
 class Unusable(ValueError):
-    """A signal cannot be used; `reason` says why, for the list of excluded signals: an id of `REASON_TEXTS` and its
+    """Raised if a signal cannot be used. The list of excluded signals shows `reason`, an id of `REASON_TEXTS` and its
     values."""
 
     def __init__(self, reason: str, **values: Any) -> None:
@@ -44,16 +44,16 @@ def fill_gaps(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
     for name, share in zip(channels, 1.0 - good.mean(1), strict=True):
         if share > 0.5:
             raise Unusable("missing_samples", channel=name, proportion=float(share))
-    out, at = np.array(x, np.float32), np.arange(x.shape[1])
-    for row, there in zip(out, good, strict=True):
-        if not there.all():
-            row[~there] = np.interp(at[~there], at[there], row[there])
+    out, position = np.array(x, np.float32), np.arange(x.shape[1])
+    for row, valid in zip(out, good, strict=True):
+        if not valid.all():
+            row[~valid] = np.interp(position[~valid], position[valid], row[valid])
     return out
 
 
 def lost_stretches(x: np.ndarray, rate: float, t0: float = 0.0) -> tuple[Stretch, ...]:
-    """Return the spans of `x` (C, T), whose first sample was taken at `t0`, with lost samples (NaN, infinite) in any
-    channel.
+    """Return the spans of `x` (C, T) with lost samples (NaN, infinite) in any channel. `t0`: time of the first sample
+    in s.
 
     >>> lost_stretches(np.array([[1.0, np.nan, np.inf, 4.0]]), rate=2.0, t0=10.0)
     ((10.5, 11.5, 1.0),)

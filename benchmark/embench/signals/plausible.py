@@ -29,9 +29,9 @@ UNIT_SPELLINGS = {"µS": "uS", "μS": "uS", "°C": "degC", "C": "degC", "µV": "
 """Other spellings of a measurement unit -> the spelling in tables."""
 
 LEVEL_LIMITS = {("eda", "uS"): (0.1, 100.0), ("temp", "degC"): (20.0, 42.0), ("hr", "bpm"): (30.0, 220.0)}
-"""(modality, unit) -> range of values of a sensor in contact."""
+"""(modality, unit) -> range of values of a sensor that touches the body."""
 SPAN_LIMITS = {("eeg", "uV"): 200.0}
-"""(modality, unit) -> largest range of values within a second; more indicates movement, muscle or a loose electrode."""
+"""(modality, unit) -> largest range of values within a second without movement, muscles or a loose electrode."""
 
 _Convert = Callable[[float], float]
 
@@ -81,11 +81,12 @@ PLAUSIBLE_SIZES = {
     "acc": PlausibleSize("g", "length", 0, 4, 1, "gravity is 1 g", {
         "m/s2": _times(1 / 9.80665), "mg": _times(1e-3), "counts of 1/64 g": _times(1 / 64)}),
 }  # fmt: skip
-"""Modality -> its size. Modalities in arbitrary units are missing."""
+"""Modality -> its plausible size. Modalities in arbitrary units are missing."""
 
 
 def signal_size(modality: str, signal: Signal) -> float:
-    """Return the size of a signal in its own unit, measured as the module's table says; NaN if undefined.
+    """Return the size of a signal in its own unit, measured as the module's table says. NaN for a modality that is not
+    in the table, or without finite values.
 
     >>> signal_size("eda", Signal(np.full((1, 40), 2.5), 4.0, ("eda",), "uS"))
     2.5
@@ -95,16 +96,16 @@ def signal_size(modality: str, signal: Signal) -> float:
     if known is None or not np.isfinite(x).any():
         return float("nan")
     if known.measure == "swing":
-        each = max(2, int(signal.rate))
-        pieces = x[:, : x.shape[1] // each * each].reshape(len(x), -1, each)
-        spans = np.ptp(pieces, axis=2)
+        per_second = max(2, int(signal.rate))
+        seconds = x[:, : x.shape[1] // per_second * per_second].reshape(len(x), -1, per_second)
+        spans = np.ptp(seconds, axis=2)
         return float(np.nanmedian(spans)) if np.isfinite(spans).any() else float("nan")
     return float(np.nanmedian(np.linalg.norm(x, axis=0) if known.measure == "length" else x))
 
 
 def known_units(modality: str) -> tuple[str, ...]:
-    """Return the units, in all spellings, that values of a modality can be recognised in; empty for a modality without
-    a size."""
+    """Return the measurement units in which values of a modality can be checked, in all spellings. Empty for a modality
+    without a plausible size."""
     known = PLAUSIBLE_SIZES.get(modality)
     units = (known.unit, *known.others) if known else ()
     return (*units, *(other for other, unit in UNIT_SPELLINGS.items() if unit in units))
@@ -120,8 +121,8 @@ def format_size(size: float) -> str:
 
 
 def unit_fault(modality: str, unit: str, sizes: Sequence[float]) -> str | None:
-    """Describe the fault in a modality's measurement unit, and the likely unit of its values; None without a fault, or
-    if nothing is known of the modality in this unit.
+    """Return a sentence on a wrong measurement unit of a modality, with the likely unit of its values. None if the
+    values are plausible in `unit`, or if the plausible size in `unit` is unknown.
 
     Args:
         sizes: `signal_size` of each recording. Their median decides, so that one detached sensor has no effect.
@@ -132,16 +133,16 @@ def unit_fault(modality: str, unit: str, sizes: Sequence[float]) -> str | None:
     True
     """
     known, unit = PLAUSIBLE_SIZES.get(modality), UNIT_SPELLINGS.get(unit, unit)
-    there = np.asarray(sizes, np.float64)
-    there = there[np.isfinite(there)]
-    if known is None or not there.size or (unit != known.unit and unit not in known.others):
+    finite = np.asarray(sizes, np.float64)
+    finite = finite[np.isfinite(finite)]
+    if known is None or not finite.size or (unit != known.unit and unit not in known.others):
         return None
-    size = float(np.median(there))
+    size = float(np.median(finite))
     stated = size if unit == known.unit else known.others[unit](size)
     if known.low <= stated <= known.high:
         return None
     readings = {known.unit: size, **{name: convert(size) for name, convert in known.others.items()}}
-    near = min(max(known.high / known.usual, 2), 10)
+    near = min(max(known.high / known.usual, 2), 10)  # largest factor between a likely size and the usual one
     fits = [
         name
         for name, value in readings.items()

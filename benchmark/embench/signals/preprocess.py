@@ -24,7 +24,7 @@ VIDEO_FEATURES_HZ = 18.0
 """Rate of facial action units (strizhkova2024)."""
 
 LOWPASS_LIMIT = 0.45
-"""Proportion of the rate from which on a low-pass is skipped, since it would have no effect."""
+"""Proportion of the rate. A low-pass whose edge is at least this high is skipped, since it would have no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Rule:
     Args:
         high, low: edges in Hz of the high-pass and the low-pass; together they are one band-pass of `order`.
         notch: True to remove mains hum; only if the source rate is above `notch_above_hz`.
-        low_above_hz: the low-pass is skipped unless the source rate is above this.
+        low_above_hz: the low-pass runs only if the source rate is above this.
         envelope: True to return the magnitude of the analytic signal at the end.
         average_reference: True to subtract the mean of the channels from each at the end."""
 
@@ -54,7 +54,7 @@ class Rules:
 
     Args:
         filters: filters by modality; a missing modality is only resampled.
-        stack: True to run filters even if the files already had one at least as strict.
+        stack: True to run filters even if the recorder already applied one that is at least as strict.
         filter_first: True to filter at the source rate, before any resampling.
         skip_start: True to drop the seconds at the start of every signal that the dataset's card declares."""
 
@@ -108,20 +108,20 @@ RULES = {
     # Bad channels are not interpolated, and no components are removed: the authors' decomposition has no seed.
     "chen2023": Rules({**_STANDARD, "eeg": Rule(high=0.05, low=47.0, order=4, average_reference=True)}),
 }
-"""Preprocessing by name: of the protocols, and of papers. Modalities that a paper does not use are treated as in
+"""Name -> preprocessing rules of protocols and of papers. Modalities that a paper does not use are treated as in
 `standard-v1`."""
 
 LINEAR = frozenset({"hr", "eeg_bands", "face_au"})
-"""Derived series, not waveforms: no filter, linear interpolation."""
+"""Modalities that are derived series, not waveforms. They are not filtered, and resampled by linear interpolation."""
 
 
 def band_after(
     modality: str, rates: Iterable[float], applied: tuple[float | None, float | None], rules: str
 ) -> tuple[float, float]:
-    """Return the edges in Hz of a signal's band after preprocessing, according to filters and rates.
+    """Return the lower and upper edge in Hz of the band that filters and sampling rates leave of a signal.
 
     Args:
-        rates: rates that the signal passes, in Hz; NaN for a varying rate, which counts as high enough.
+        rates: the signal's sampling rates in Hz before and after resampling; a varying rate is NaN and sets no limit.
         applied: edges (high-pass, low-pass) of filters already in the files. rules: a name in `RULES`.
 
     >>> band_after("eeg", (128.0, 256.0), (4.0, 45.0), "wide-eeg-v1")
@@ -150,7 +150,7 @@ def preprocess(
 
     Args:
         rules: a name in `RULES`.
-        mains_hz: frequency of the power line where it was recorded.
+        mains_hz: frequency of the power line at the place of recording.
         applied: edges (high-pass, low-pass) of filters already in the files; one at least as strict is not repeated.
         added: definition of a modality that a package adds, with its own filter and rate.
 

@@ -1,7 +1,7 @@
 """Reading of videos: a file's properties, and the frames at given times, as in a full decode.
 
-The clock of a file begins at its first frame. A file is read packet by packet and never sought in, because containers
-lie about where a seek lands; groups of pictures without a requested one are passed over without being decoded."""
+The clock of a file begins at its first frame. A file is read packet by packet, without seeking, because containers are
+often wrong about where a seek lands. Groups of pictures without a requested frame are skipped, not decoded."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ FRAMES_REVISION = 1
 """Increased when decoded pixels change; part of the address of stored frames, and of stages that read them."""
 
 TOLERANCE_S = 1e-6
-"""Seconds before its time from which on a frame counts as shown, so that rounding never selects the previous one."""
+"""A frame counts as shown from this many seconds before its time, so that rounding never selects the previous one."""
 
 _TRIAL = 32
-"""Number of frames that are decoded to check whether their times equal those of the file's packets."""
+"""Number of frames that are decoded to check whether their times equal the times of the file's packets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A readable video file: nominal frames per second, and seconds from its first frame to the end of its last."""
+    """A readable video file: mean frames per second, and seconds from its first frame to the end of its last."""
 
     fps: float
     duration_s: float
@@ -41,10 +41,9 @@ class _Timeline:
     """Times of the frames of a file.
 
     Args:
-        stamps: (n,) in the stream's own unit, ascending. `seconds`: (n,) the same in s, from the first frame on.
+        stamps: (n,) times in the stream's own unit, ascending. `seconds`: (n,) the same in s from the first frame on.
         end_s: when the last frame ends.
-        starts: (n,) the position in the file of the packet from which each frame can be decoded; `landing` (n,) that
-            packet's stamp.
+        starts: (n,) number of the packet from which each frame can be decoded. `landing`: (n,) stamp of that packet.
         orderly: whether decoded frames carry these stamps, in order. If not (AVI has no room for them), stamps are
             assigned to decoded frames in order."""
 
@@ -60,11 +59,11 @@ _CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,m4v,
 
 
 class _MistakenError(Exception):
-    """Decoding from the middle of the file differed from a full decode."""
+    """Raised if decoding from the middle of the file differs from a full decode."""
 
 
 def probe(path: Path) -> Probe:
-    """Return rate and duration of a video file, from all of its packets and its first decoded frames.
+    """Return the rate and duration of a video file, measured on all of its packets and its first decoded frames.
 
     Raises:
         DataError: the file is missing, or has no frame that can be decoded."""
@@ -78,11 +77,11 @@ def frame_times(path: Path) -> np.ndarray:
 
 
 def frames(path: Path, times_s: Iterable[float]) -> Iterator[np.ndarray]:
-    """Yield the frame (height, width, 3) uint8 RGB, upright, that is shown at each of `times_s`, ascending seconds from
-    the file's first frame: the last frame that is not later, or the first frame before that.
+    """Yield the upright frame (height, width, 3) uint8 RGB that is shown at each of `times_s`, ascending seconds from
+    the file's first frame. A time before the first frame gets the first frame.
 
     Raises:
-        DataError: the file cannot be read, or not up to the last of these times."""
+        DataError: the file cannot be decoded up to the last of these times."""
     times = np.asarray([*times_s], np.float64)
     yielded, rgb = 0, converter(path)
     for count, frame in pictures(path, times):
@@ -105,8 +104,8 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
     if (np.diff(times_s) < 0).any():
         raise ValueError("times must ascend")
     line = _timeline(path)
-    at = np.maximum(np.searchsorted(line.seconds, times_s + TOLERANCE_S, "right") - 1, 0)
-    wanted = [(int(position), len([*rows])) for position, rows in groupby(at)]
+    frame_of_time = np.maximum(np.searchsorted(line.seconds, times_s + TOLERANCE_S, "right") - 1, 0)
+    wanted = [(int(position), len([*rows])) for position, rows in groupby(frame_of_time)]
     done = 0
     if line.orderly:
         try:
@@ -121,8 +120,8 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
 
 
 def converter(path: Path) -> Callable[[Any], np.ndarray]:
-    """Return a function from a decoded frame of a file to a picture (height, width, 3) uint8 RGB, upright as the file
-    declares; the function raises DataError if it cannot."""
+    """Return a function that converts a decoded frame to a picture (height, width, 3) uint8 RGB, turned upright as the
+    file declares. The function raises DataError if the conversion fails."""
     import av
     from av.sidedata.sidedata import Type as SideData
     from av.video.reformatter import VideoReformatter
@@ -141,7 +140,7 @@ def converter(path: Path) -> Callable[[Any], np.ndarray]:
 
 
 def _upright(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Return the picture under a display matrix (9,); only quarter turns and mirroring are applied."""
+    """Return the picture turned or mirrored as a display matrix (9,) says; only quarter turns are supported."""
     across, down, across_of_down, down_of_down = matrix[[0, 1, 3, 4]].tolist()
     if abs(down) > abs(across):  # rows become columns
         picture, across, down_of_down = picture.transpose(1, 0, 2), across_of_down, down
@@ -153,7 +152,7 @@ def _decode_from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> I
     """Yield the frames at these ascending positions, each decoded from the last key frame before it.
 
     Raises:
-        _MistakenError: a frame is not what a full decode would give; raised before the frame is yielded."""
+        _MistakenError: a full decode would give another frame; raised before the wrong frame is yielded."""
     if not wanted:
         return
     todo = iter(wanted)
@@ -188,7 +187,7 @@ def _decode_from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> I
 
 
 def _decode_all(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
-    """Yield the frames at these ascending positions from a full decode; the previous one if a frame is missing."""
+    """Yield the frames at these ascending positions from a full decode. A missing frame is replaced by the previous."""
     todo, before = list(reversed(wanted)), None
     if not todo:
         return
@@ -209,23 +208,24 @@ def _decode_all(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]
 
 
 def _timeline(path: Path) -> _Timeline:
-    table, known, unit, usual = _packet_table(path)
+    """Return the times of a file's frames. Raises DataError if no frame can be decoded."""
+    table, has_times, unit, usual_rate = _packet_table(path)
     first = _first_stamps(path)
     table = table[table[:, _STAMP] != _NONE]
     table = table[np.argsort(table[:, _STAMP], kind="stable")]
     visible, keys = table[table[:, _HIDDEN] == 0], table[table[:, _KEY] == 1]
-    orderly = known and bool((np.diff(first) > 0).all()) and bool(np.isin(first, visible[:, _STAMP]).all())
+    orderly = has_times and bool((np.diff(first) > 0).all()) and bool(np.isin(first, visible[:, _STAMP]).all())
     if orderly and len(first):
         visible = visible[visible[:, _STAMP] >= first[0]]  # earlier frames can never be decoded
     if len(visible) == 0 or len(first) == 0:
         raise DataError(Reason.make("undecodable"), where=str(path), expected="a whole video file")
     stamps = visible[:, _STAMP]
     seconds = (stamps - stamps[0]) * unit
-    step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / usual
+    step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / usual_rate
     end_s = max(float((stamps + visible[:, _LASTS]).max() - stamps[0]) * unit, float(seconds[-1]) + step)
-    at = np.searchsorted(keys[:, _STAMP], stamps, "right") - 1
+    last_key = np.searchsorted(keys[:, _STAMP], stamps, "right") - 1
     # Frames before the first key frame are decoded from the file's start.
-    starts, landing = (np.where(at < 0, 0, np.append(keys[:, name], 0)[at]) for name in (_PLACE, _STAMP))
+    starts, landing = (np.where(last_key < 0, 0, np.append(keys[:, k], 0)[last_key]) for k in (_PLACE, _STAMP))
     return _Timeline(stamps, seconds, end_s, starts, landing, orderly)
 
 
@@ -235,22 +235,21 @@ _NONE = np.iinfo(np.int64).min
 
 
 def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
-    """Return a row (5,) for each packet: stamp, duration, position in the file, True for a key frame, True if it is
-    decoded but never shown. Also True if the stamps are those of presentation, seconds per unit of stamps, and the
-    usual frame rate.
+    """Return a table of packets (n, 5), True if its stamps are presentation times, seconds per unit of stamps, and the
+    usual frame rate. Columns: stamp, duration, number of the packet, 1 for a key frame, 1 if never shown.
 
-    If the container has no room for presentation stamps, these are missing or duplicate guesses. Decoding stamps are
-    used instead; the frames take them in the order of presentation."""
+    Some containers have no room for presentation times. Decoding times are then used as stamps; frames take them in the
+    order of presentation."""
     read = array("q")
     with _opened(path) as (container, stream):
-        unit, usual = float(stream.time_base), float(stream.average_rate or 1)
+        unit, usual_rate = float(stream.time_base), float(stream.average_rate or 1)
         for place, packet in enumerate(_packets(container, stream)):
             if packet is not None and packet.size:
                 stamps = (_NONE if stamp is None else stamp for stamp in (packet.dts, packet.pts))
                 read.extend((*stamps, packet.duration or 0, place, packet.is_keyframe, packet.is_discard))
     table = np.array(read, np.int64).reshape(-1, 6)
-    known = len(np.unique(table[:, 1])) == len(table) and bool((table[:, 1] != _NONE).all())
-    return np.delete(table, 0 if known else 1, 1), known, unit, usual
+    has_times = len(np.unique(table[:, 1])) == len(table) and bool((table[:, 1] != _NONE).all())
+    return np.delete(table, 0 if has_times else 1, 1), has_times, unit, usual_rate
 
 
 def _first_stamps(path: Path) -> np.ndarray:
@@ -265,7 +264,7 @@ def _first_stamps(path: Path) -> np.ndarray:
 
 
 def open_container(path: Path) -> Any:
-    """Open a video file with PyAV, for a `with`. Only containers with their own pictures are opened, never lists of
+    """Open a video file with PyAV; use it in a `with`. Only containers that hold pictures are opened, never lists of
     files or addresses, whatever the file's name.
 
     Raises:
@@ -279,7 +278,7 @@ def open_container(path: Path) -> Any:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a container and its video stream, decoded on this thread only.
+    """Yield an opened container and its first video stream, which is decoded on this thread only.
 
     Raises:
         DataError: the file contains no video."""
@@ -306,7 +305,7 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield the stream's packets in file order, as far as readable, then None."""
+    """Yield the stream's readable packets in file order, then None."""
     import av
 
     try:
@@ -319,7 +318,7 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _decoded(stream: Any, packet: Any) -> list[Any]:
-    """Return the frames that a packet completes; empty if it is damaged."""
+    """Return the decoded frames that a packet completes; empty if the packet is damaged."""
     import av
 
     try:

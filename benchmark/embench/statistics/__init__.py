@@ -24,7 +24,7 @@ class MetricFacts:
         chance: the score of predictions without information; None if that depends on the labels.
         higher: whether more is better. `range`: the lowest and highest possible value.
         why_unranked: a clause on why entries are not ranked by it; empty if they are.
-        needs: a sentence on the subjects without whom it can't be estimated; empty if any subjects will do."""
+        needs: a sentence on the subjects that its estimation requires; empty if any subjects will do."""
 
     title: str
     short: str
@@ -50,8 +50,8 @@ class MetricFacts:
 def _vocabulary_facts(name: str, needs: str) -> MetricFacts:
     """Return the facts of a score that no plugin computes. `needs`: a clause on the ten subjects that it requires."""
     term = vocabulary.terms("metrics")[name]
-    wanted = f"It needs at least ten subjects {needs}." if needs else ""
-    return MetricFacts(term.label, term.short, term.definition, chance=0.5, needs=wanted)
+    sentence = f"It needs at least ten subjects {needs}." if needs else ""
+    return MetricFacts(term.label, term.short, term.definition, chance=0.5, needs=sentence)
 
 
 _LABELLED = "of one fold who labelled two {} in opposite ways: more subjects, or stimuli that divide them"
@@ -93,18 +93,10 @@ def metric_facts(name: str) -> MetricFacts:
     title, higher = metric.title or words, metric.direction == "higher"
     first_paragraph = (inspect.getdoc(metric) or "").partition("\n\n")[0].replace("\n", " ")
     term = vocabulary.terms("metrics").get(name.removeprefix(f"{registry.BUNDLED}/"))
-    return MetricFacts(
-        *(
-            (term.label, term.short, term.definition)
-            if term
-            else (title, metric.short or title, metric.about or first_paragraph)
-        ),
-        metric.chance_level,
-        higher,
-        metric.range,
-        "the primary metric depends on a decision threshold"
-        if metric.depends_on_cut
-        else ""
-        if higher
-        else _LESS_IS_BETTER,
-    )
+    names = title, metric.short or title, metric.about or first_paragraph
+    if term:
+        names = term.label, term.short, term.definition
+    why_unranked = "" if higher else _LESS_IS_BETTER
+    if metric.depends_on_cut:
+        why_unranked = "the primary metric depends on a decision threshold"
+    return MetricFacts(*names, metric.chance_level, higher, metric.range, why_unranked)

@@ -49,9 +49,9 @@ from embench.vocabulary import label
 TRIED_SEEDS = tuple(range(10))
 """Seeds that are tried if the requested ones give too few comparisons."""
 _MAX_SUBJECTS = 1000
-"""Largest number of subjects that is named as enough."""
+"""Largest number of subjects that is suggested as enough."""
 _CHANCE_SUBJECTS = 5
-"""Number of subjects below which a common order may be chance."""
+"""Least number of subjects whose tasks do not all have the same order by chance."""
 GetFolds = Callable[[int], Sequence[Fold]]
 
 
@@ -75,7 +75,8 @@ class UnanswerableTarget(Unanswerable):
 def why_unanswerable(
     cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int], folds_of: GetFolds | None = None
 ) -> UnanswerableTarget | None:
-    """Return why a protocol with these seeds cannot answer for a target; None if it can. No signal is read.
+    """Return why a run of this protocol with these seeds cannot answer the questions on a target; None if it can. No
+    signal is read.
 
     Args:
         folds_of: returns the folds of a seed; by default those of the protocol."""
@@ -104,8 +105,8 @@ def why_unanswerable(
 
 
 def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return how much data makes the primary metric estimable: `seeds` -> a list of seeds, or `subjects` -> roughly how
-    many subjects. Empty if the given seeds suffice, or if no such number is known."""
+    """Return the data that make the primary metric estimable: {"seeds": list of seeds}, or {"subjects": rough number}.
+    Empty if the given seeds suffice, or if no such number is known."""
     study = _Study(cohort, protocol, target, lambda seed: cohort.folds(protocol, seed))
     metric = choose_primary_metric(target, protocol, cohort.design, study.joined(seeds))
     why = study.explain_undefined(metric, seeds) if conditioned.is_conditioned(metric) else None
@@ -118,14 +119,14 @@ def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Seque
 def find_unanswerable(
     store: Store, card: Card, targets: Sequence[Target], protocol: Protocol, seeds: Sequence[int] = TRIED_SEEDS
 ) -> list[UnanswerableTarget]:
-    """Return the targets of a dataset for which these seeds give no answer. Targets without a cohort are omitted: a run
-    says more about them."""
-    found = []
+    """Return the reasons why these seeds give no answer, for the targets of a dataset that have such a reason. Targets
+    without a cohort are omitted: a run reports their error."""
+    reasons = []
     for target in targets:
         with suppress(EmbenchError):
             cohort = build_cohort(store, card, (target,), None, protocol)
-            found.append(why_unanswerable(cohort, protocol, target, seeds))
-    return [each for each in found if each]
+            reasons.append(why_unanswerable(cohort, protocol, target, seeds))
+    return [reason for reason in reasons if reason]
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class _Study:
     folds_of: GetFolds
 
     def joined(self, seeds: Sequence[int], score: np.ndarray | None = None) -> Joined:
-        """Return the tested units of each seed with scores (n, K) of the cohort's units, by default constant scores."""
+        """Return the tested units of each seed with their rows of `score` (N, K); N units are in the cohort."""
         units = np.array(self.cohort.eligible)
         known = tested_units(self.cohort, self.target, units, self.protocol.rules)
         values = np.zeros((len(units), len(self.target.columns))) if score is None else score[units]
@@ -149,8 +150,8 @@ class _Study:
         return Joined({seed: folds for seed, folds in seeds_made.items() if folds}, self.protocol.rules)
 
     def _parts(self, seed: int, known: LabelledUnits) -> tuple[Parts, LabelledUnits]:
-        """Return the tested units of each fold, as positions in `cohort.eligible`, and the units with the labels that
-        the fold which tests them gives them."""
+        """Return the tested units of each fold, as positions in `cohort.eligible`, and `known` with new labels: each
+        unit's label as its test fold defines it."""
         place = {self.cohort.units[i].id: k for k, i in enumerate(self.cohort.eligible)}
         scored = np.isin(self.cohort.eligible, self.cohort.tested)
         y, parts = np.full(len(place), np.nan), []
@@ -166,23 +167,23 @@ class _Study:
         return parts, replace(known, y=np.where(scored, y, np.nan))
 
     def explain_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
-        """Return why a conditioned score is undefined in each of these seeds, and under scoring 4 in all seeds
-        together; None if it is defined."""
+        """Return why a conditioned score is undefined; None if it is defined. In version 3 of scoring one of these
+        seeds must suffice by itself; version 4 pools all seeds."""
         joined = self.joined(seeds)
-        made = [conditioned.over_folds(metric, folds.values(), self._subjects) for folds in joined.seeds.values()]
-        known = [tables for tables in made if not isinstance(tables, Undefined)]
+        by_seed = [conditioned.over_folds(metric, folds.values(), self._subjects) for folds in joined.seeds.values()]
+        known = [tables for tables in by_seed if not isinstance(tables, Undefined)]
         if joined.scoring > 3 and known:
             known = [conditioned.merge_seeds(known)]
         hurdle = conditioned.HURDLE if joined.scoring == 3 else conditioned.pooled_hurdle(metric)
-        found = [conditioned.proportion_won(metric, tables, hurdle) for tables in known]
-        if any(not isinstance(share, Undefined) for share in found):
+        scores = [conditioned.proportion_won(metric, tables, hurdle) for tables in known]
+        if any(not isinstance(score, Undefined) for score in scores):
             return None
-        reasons = [each.reason for each in (*found, *made) if isinstance(each, Undefined)]
+        reasons = [each.reason for each in (*scores, *by_seed) if isinstance(each, Undefined)]
         return reasons[0] if reasons else Reason.make("no_units")
 
     @cached_property
     def _labels(self) -> np.ndarray:
-        """(n,) labels of the cohort's units. If training subjects decide a cut, it is here the mean of all units."""
+        """(n,) labels of the cohort's units. If training labels define the cut of a rule, all labels do so here."""
         return self.cohort.labels(self.target, self.cohort.eligible)
 
     @property
@@ -191,21 +192,20 @@ class _Study:
 
     @property
     def _together(self) -> Joined:
-        """All units as if one fold tested them."""
-        found = self.joined([0])
-        [folds] = found.seeds.values()
+        """All units of seed 0, as if one fold tested them."""
+        [folds] = self.joined([0]).seeds.values()
         first, *rest = (replace(units, fold=np.zeros(len(units), int)) for units in folds.values())
         return Joined({0: {0: first.join(*rest)}})
 
     def confounded(self) -> UnanswerableTarget | None:
-        """Return why the order of tasks, the time or the stimulus makes a target unanswerable; None if none predicts
-        the label almost fully. If all subjects had one class first, any rising score separates the classes within
-        subjects."""
+        """Return why the order of tasks, the time or the stimulus makes a target unanswerable; None if none of them
+        predicts the label almost fully. If all subjects had one class first, elapsed time separates the classes."""
         name = self.target.name
-        asked = registry.find_questions(self.cohort.store.name).get(name)
+        question = registry.find_questions(self.cohort.store.name).get(name)
         if order := self._order():
-            why = asked.order if asked and asked.order else f"everybody had {order[0]} first and {order[1]} afterwards"
-            what = asked.higher if asked and asked.order else name
+            why, what = f"everybody had {order[0]} first and {order[1]} afterwards", name
+            if question and question.order:
+                why, what = question.order, question.higher
             reason = f"This design cannot separate {what} from the time since the start: {why}."
             return UnanswerableTarget("cannot be told", reason, "", name)
         within = f"{self.target.traits.ranking_family}_within"
@@ -224,20 +224,20 @@ class _Study:
         start = np.array([unit.start_s for unit in units], float)
         if not np.isfinite(start).all():
             start = np.array([unit.order for unit in units], float)
-        subject, found, ordered = np.array([unit.subject for unit in units]), set(), 0
+        subject, first, ordered = np.array([unit.subject for unit in units]), set(), 0
         for name in np.unique(subject).tolist():
             times = [start[(subject == name) & (y == label)] for label in (0, 1)]
             if all(len(each) and np.isfinite(each).all() for each in times):
-                ordered += 1
-                found.add(0 if times[0].max() < times[1].min() else 1 if times[1].max() < times[0].min() else -1)
-        if len(found) != 1 or -1 in found or (ordered < _CHANCE_SUBJECTS and not self.cohort.card.fixed_order):
+                ordered += 1  # the first class, or -1 if the two alternate
+                first.add(0 if times[0].max() < times[1].min() else 1 if times[1].max() < times[0].min() else -1)
+        if len(first) != 1 or -1 in first or (ordered < _CHANCE_SUBJECTS and not self.cohort.card.fixed_order):
             return None
         negative, positive = class_words(self.cohort, self.target)
-        return (negative, positive) if found == {0} else (positive, negative)
+        return (negative, positive) if first == {0} else (positive, negative)
 
     def _score_confound_model(self, name: str, metric: str) -> float | None:
-        """Return the within-subject score `metric` of the confound-only model `name` in the folds of seed 0; None if it
-        has none."""
+        """Return the within-subject score `metric` of the confound-only model `name` in the folds of seed 0; None if
+        the model does not apply or the score is undefined."""
         cohort, target = self.cohort, self.target
         score = np.full((len(cohort.units), len(target.columns)), np.nan)
         position = {unit.id: i for i, unit in enumerate(cohort.units)}
@@ -260,7 +260,7 @@ class _Study:
         return None if found is None or isinstance(found, Undefined) else found.mean
 
     def without_two_labels(self, metric: str, joined: Joined) -> UnanswerableTarget | None:
-        """Return the reason why a within-subject score is undefined if no subject has two labels."""
+        """Return why a within-subject score is undefined, such as no subject with two labels; None if it is defined."""
         jackknife = leave_one_out(joined.tested_subjects(), self.cohort.groups)
         found, _ = estimate(metric, joined, self.target, jackknife)
         if not isinstance(found, Undefined):
@@ -269,8 +269,8 @@ class _Study:
         return UnanswerableTarget("cannot be told", reason, "", self.target.name)
 
     def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:
-        """Return seeds that give enough comparisons, or no seeds and roughly how many subjects would. The seeds are one
-        that suffices by itself, or under scoring 4 all balanced partitions together."""
+        """Return seeds that give enough comparisons, and 0; or no seeds, and roughly how many subjects are enough.
+        In version 4 of scoring these are all balanced partitions; in version 3 `seeds` and more until one suffices."""
         if self.protocol.rules > 3:
             balanced = tuple(range(self.cohort.partitions(self.protocol)))
             enough = set(seeds) < set(balanced) and not self.explain_undefined(metric, balanced)
@@ -283,16 +283,16 @@ class _Study:
         return (), self._enough_subjects(metric)
 
     def enough_stimuli(self, factor: float) -> int:
-        """Return roughly how many similar stimuli give `factor` times as many comparisons, whose number grows with the
-        pairs of stimuli. 0 if subjects share no stimuli, or if more comparisons do not help."""
+        """Return roughly how many similar stimuli give `factor` times as many comparisons, since their number grows
+        with the pairs of stimuli. 0 if subjects share no stimuli, or if `factor` is infinite."""
         shown = {self.cohort.units[i].stimulus for i in self.cohort.tested}
         if self.cohort.design != "shared_stimuli" or not math.isfinite(factor):
             return 0
         return next(k for k in count(len(shown)) if k * (k - 1) >= factor * len(shown) * (len(shown) - 1))
 
     def _enough_subjects(self, metric: str) -> int:
-        """Return about how many similar subjects are needed, 0 if unknown. Comparisons grow with the pairs of subjects
-        in the same fold."""
+        """Return roughly how many similar subjects are needed; 0 if unknown. The number of comparisons grows with the
+        pairs of subjects in the same fold."""
         tables = conditioned.over_folds(metric, self._together.seeds[0].values(), self._subjects)
         n, folds = len(self._subjects), self.protocol.split.folds
         if isinstance(tables, Undefined) or folds == "each" or n < 2:
@@ -330,7 +330,7 @@ def unique_as_json(unanswerable: Sequence[UnanswerableTarget]) -> list[Mapping[s
 # % of published pairs.
 
 OTHER_DATASETS = "elsewhere"
-"""Key of the pairs of all datasets, for a dataset without published pairs."""
+"""Key of the pairs of methods on all datasets, which stand in for a dataset without published pairs."""
 PUBLISHED_PAIRS = Path(__file__).with_name("published_pairs.yaml")
 _KINDS = {"features": "feature methods", "network": "networks"}
 
@@ -347,8 +347,8 @@ class PairSpread(NamedTuple):
 
 @cache
 def published_spread(kind: MethodKind, dataset: str = OTHER_DATASETS) -> PairSpread:
-    """Return the spread of published pairs of methods on a dataset, named without its package. A dataset without pairs
-    gets that of all datasets.
+    """Return the spread of published pairs of methods of one kind on `dataset`, a name without its package. A dataset
+    without pairs gets the spread over all datasets.
 
     >>> published_spread("features", "mine") == published_spread("features")
     True
@@ -376,7 +376,7 @@ def smallest_difference(subjects: int, sd: float) -> float:
 
 
 def describe_difference(subjects: int, spread: PairSpread, score: str) -> dict[str, Any]:
-    """Return the smallest detectable difference as in plans: for the median of published pairs, and its range."""
+    """Return a plan's entries on the smallest detectable difference, for the median and the middle 80 % of pairs."""
     median, low, high = (round(smallest_difference(subjects, sd), 3) for sd in (spread.median, spread.low, spread.high))
     return {
         "smallest_difference": median,
@@ -399,19 +399,19 @@ def subjects_needed(difference: float, sd: float) -> int:
 SIMULATED_POWER = Path(__file__).with_name("power.yaml")
 """Percentages of simulated studies, made by `python -m bench.confound_rule --tables`."""
 ANNOUNCED = ("0.62", "0.72")
-"""Effects for which power is announced: within-subject AUROC of the signals' information, without noise."""
+"""Effect sizes for which power is reported: the within-subject AUROC that the simulated signals allow."""
 SIMULATED_PROTOCOL = "subject-independent-v4"
 """The protocol of the simulated studies."""
 
 
 def find_power(store: Store, card: Card, targets: Sequence[Target]) -> list[dict[str, Any]]:
-    """Return the power for a dataset's targets with all balanced partitions. Targets without a cohort are left out."""
-    found, protocol = [], load_protocol(SIMULATED_PROTOCOL)
+    """Return the rows of `simulated_power` for a dataset's targets with a cohort, with all balanced partitions."""
+    rows, protocol = [], load_protocol(SIMULATED_PROTOCOL)
     for target in targets:
         with suppress(EmbenchError):
             cohort = build_cohort(store, card, (target,), None, protocol)
-            found += simulated_power(cohort, protocol, target, range(cohort.partitions(protocol)))
-    return found
+            rows += simulated_power(cohort, protocol, target, range(cohort.partitions(protocol)))
+    return rows
 
 
 @cache
@@ -436,17 +436,16 @@ def simulated_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: S
         row: dict[str, Any] = {"target": target.name, "AUROC of the signals": float(effect)}
         for question in ("above_chance", "given_confounds"):
             column = question if covers_all else f"{question}_one_partition"
-            at = {size: of[effect][column] for size, of in known.items() if column in of.get(effect, {})}
-            if at:
-                found = np.interp(groups, list(at), list(at.values()))
-                row[f"{question.replace('_', ' ')}, %"] = round(float(found))
+            by_size = {size: power[effect][column] for size, power in known.items() if column in power.get(effect, {})}
+            if by_size:
+                percentage = np.interp(groups, list(by_size), list(by_size.values()))
+                row[f"{question.replace('_', ' ')}, %"] = round(float(percentage))
         rows.append(row)
     return rows
 
 
 def _simulated_design(cohort: Cohort, target: Target) -> str | None:
-    """Return the simulated design that the study resembles, such as "D1" (bench/confound_rule/plan.md); None if none
-    does."""
+    """Return the simulated design that is like the study, such as "D1" (bench/confound_rule/plan.md), or None."""
     units = cohort.select_units(cohort.eligible)
     several = len({unit.recording for unit in units}) < len(units)
     if cohort.design == "shared_stimuli":

@@ -36,16 +36,16 @@ _TIME_MODELS = ("elapsed_time", "session_position", "study_drift")
 SCORE_RESIDUAL_BOUNDS = 0.05, 1.25
 """Bounds of the proportion of a score's variance that the adjustment must leave for the residuals to mean anything."""
 TIME_PREDICTS_LABEL = 0.95
-"""Within-subject AUROC of a model of time at which too little of the label is left to be associated with."""
+"""Within-subject AUROC of a confound-only model from which on the label cannot be separated from the confound."""
 LEAST_LABEL_RESIDUAL = 0.10
-"""Proportion of the label's variance within subjects that the adjustment of a small study must leave. A confound with a
-measurement reliability of 0.9 hides as much."""
+"""Least proportion of the label's variance within subjects that the adjustment of a small study must leave. It is the
+proportion that a confound measured with reliability 0.9 leaves by error alone."""
 EXTRA_MOVEMENT_ALPHA = 0.05
-"""Level of the test whether the label of a small study follows movement in ways that are not adjusted for."""
+"""Significance level of the test whether a small study's label follows movement in ways that are not adjusted for."""
 SMALLEST_EFFECT: Mapping[str, float] = {"partial r": 0.05, "AUROC": 0.55, "C-index": 0.55}
-"""Smallest effects of interest. If the upper end of an interval lies below one, the effect is smaller than it."""
+"""Measure -> its smallest effect of interest δ. If an interval's upper end lies below δ, the effect is below δ."""
 _CHANCE_ALONE = ("session_position", "previous_stimulus")
-"""Confound-only models of order, which are at chance if each subject had a different order."""
+"""Confound-only models of order. They are at chance if each subject had a different order of stimuli."""
 NEAR_BOUND = 0.01
 """An answer is near the null value if the lower end of its interval is at most this far from the null value."""
 _HELD_CONSTANT: Mapping[str, tuple[str, str]] = {
@@ -54,14 +54,14 @@ _HELD_CONSTANT: Mapping[str, tuple[str, str]] = {
     "crossed": ("given the stimulus?", "by the metric"),
     "crossed_moment": ("given the moment of the stimulus?", "by the metric"),
 }
-"""Kind of primary metric -> the question that its comparisons answer, and how well."""
+"""Kind of primary metric -> the question about the confound that it holds constant, and the evidence, as printed."""
 _OTHER_MODALITIES = {
     "emg": "muscle activity (EMG)",
     "eog": "eye movement (EOG)",
     "resp": "breathing",
     "eeg": "eyes and muscles (EEG)",
 }
-"""Modality that the adjustment covers besides acceleration -> what it shows."""
+"""Modality, besides acceleration, for which scores can be adjusted -> the confound that it measures."""
 _EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
     "fixed_order": {
         "auroc_crossed_matched": "movement",
@@ -76,8 +76,7 @@ _EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
     },
     "free": {"auroc_within": "time and movement"},
 }
-"""Design -> the secondary scores, and what each does not hold constant. The design alone decides. They rank nothing,
-and no answer rests on them."""
+"""Design -> secondary score, which decides no rank or answer -> the confounds that it does not hold constant."""
 TOO_FEW_REASONS = ("few_comparisons", "few_matched_comparisons")
 """Reasons that more data would remove."""
 CONFOUNDING: Mapping[str, str] = {
@@ -85,8 +84,8 @@ CONFOUNDING: Mapping[str, str] = {
     "session_position": "the time since the start",
     "stimulus_mean": "the stimulus",
 }
-"""Confound-only model -> the confound that it stands for. If such a model predicts the label, nothing can be
-compared."""
+"""Confound-only model -> the confound that it stands for. If such a model predicts the label almost fully, the answer
+is *cannot be told*."""
 _MOST_SEEDS = 10
 """Number of partitions that a protocol offers."""
 
@@ -96,10 +95,10 @@ class Answer:
     """Answer to one question.
 
     Args:
-        question: its id: `chance`, `held`, `order`, `movement`, `protocol_phase`, or another of a later version.
+        question: its id: `chance`, `held`, `order`, `movement` or `protocol_phase`; later versions may add others.
         text: the question as printed, after "Is the score associated with the label".
-        answer: one of the nine. `evidence`: an effect with its interval, or the reason.
-        effect: the number that decides; None if there is none."""
+        answer: one of the nine. `evidence`: an effect with its interval, or the reason for the answer.
+        effect: the estimate that decides; None if no estimate does."""
 
     question: str
     text: str
@@ -142,8 +141,8 @@ class TargetAnswers:
     """The answers of a run on one target. It prints as the primary metric and the answers.
 
     Args:
-        metric: the primary metric. `score`: None if undefined, for the reason `undefined_reason`; then
-            `problem` says what it means.
+        metric: the primary metric. `score`: its value; None if undefined. Then `undefined_reason` is the recorded
+            reason, and `problem` explains it.
         answers: one per question, in the order of printing.
         models: the confound-only models that apply.
         secondary_scores: other scores that this design allows.
@@ -194,52 +193,55 @@ class TargetAnswers:
 def answer_questions(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswers]:
     """Return target -> the answers, for a run whose run.yaml has the content `run`."""
     design = recorded_design(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
-    asked = not run.get("protocol", {}).get("leaks")
+    with_confounds = not run.get("protocol", {}).get("leaks")
     # How the signals behind a file of predictions were normalised is not known.
     reads_session = run.get("target_access") == "unlabelled" and not run.get("submission")
     reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in split_modality(each))
     seeds = len(run.get("seeds") or ()) or 1
     scoring = scoring_of(run)
     dataset = run.get("dataset", {}).get("name", "")
-    found = {}
+    answers = {}
     for target, metric in scores.primary_metrics.items():
         score, adjusted = scores.get_score(target, metric), scores.get_adjusted(target)
         subjects = run["cohort"].get("subjects")
         problem = None if score else explain_unanswerable(scores, target, subjects, seeds, dataset)
-        models = tuple(control for control in scores.get_confound_only_models(target) if not control.reason)
-        found[target] = TargetAnswers(
+        models = tuple(model for model in scores.get_confound_only_models(target) if not model.reason)
+        answers[target] = TargetAnswers(
             target=target,
             metric=metric,
             score=score,
             undefined_reason=scores.explain_undefined(target, metric),
             problem=problem,
-            answers=tuple(_answers(scores, target, asked=asked, problem=problem, dataset=dataset, scoring=scoring)),
+            answers=tuple(_answers(scores, target, problem, dataset, scoring, with_confounds=with_confounds)),
             models=models,
             secondary_scores=tuple(_secondary_scores(scores, target, design)),
             adjusted=adjusted,
             calibration_gain=tuple(gain_sentences(scores, target, run.get("calibration_data"))),
             reads_session=reads_session,
             modalities=reads,
-            near_null=tuple(find_near_null(scores, target)) if asked else (),
+            near_null=tuple(find_near_null(scores, target)) if with_confounds else (),
         )
-    return found
+    return answers
 
 
 def _secondary_scores(scores: Scores, target: str, design: Design | None) -> Iterator[SecondaryScore]:
+    """Yield the recorded scores besides the primary metric that the design allows, see `_EXPLORATORY`."""
     for name, varies in _EXPLORATORY[design].items() if design else ():
         if name != scores.primary_metrics[target] and (score := scores.get_score(target, name)):
             yield SecondaryScore(name, score, varies, scores.find_strongest_model(target, name))
 
 
 def _answers(
-    scores: Scores, target: str, *, asked: bool, problem: Unanswerable | None, dataset: str, scoring: int
+    scores: Scores, target: str, problem: Unanswerable | None, dataset: str, scoring: int, *, with_confounds: bool
 ) -> Iterator[Answer]:
+    """Yield the answers on one target, in the order of printing. `with_confounds`: False to leave out confounds, for a
+    protocol that leaks."""
     metric = scores.primary_metrics[target]
     score, facts = scores.get_score(target, metric), metric_facts(metric)
     if problem or score is None:
         word, why = (problem.answer, "see above") if problem else ("not computed", "")
         yield Answer("chance", "more than by chance?", word, why)
-        if asked:
+        if with_confounds:
             yield Answer("movement", "given time and movement within 10 min?", word, why)
         return
     if facts.chance is not None:
@@ -250,7 +252,7 @@ def _answers(
     if kind in _HELD_CONSTANT:
         text, evidence = _HELD_CONSTANT[kind]
         yield Answer("held", text, "held constant", evidence)
-    if asked:
+    if with_confounds:
         of_time = [(name, known) for name in _TIME_MODELS if (known := scores.get_score(target, metric, name))]
         timed = max(of_time, key=lambda pair: pair[1].mean, default=None) if kind not in _HELD_CONSTANT else None
         yield from _confound_answers(scores.get_adjusted(target), metric, score, timed, dataset)
@@ -259,12 +261,12 @@ def _answers(
 
 
 def _order_answer(scores: Scores, target: str, metric: str) -> Iterator[Answer]:
-    """Yield the answer that the design excludes the order of stimuli, if models of order alone are at chance."""
-    found = {name: score for name in _CHANCE_ALONE if (score := scores.get_score(target, metric, name))}
+    """Yield the answer *excluded by design* on the order of stimuli, if all models of order are at chance."""
+    known = {name: score for name in _CHANCE_ALONE if (score := scores.get_score(target, metric, name))}
     chance = metric_facts(metric).chance or 0.0
-    if len(found) < len(_CHANCE_ALONE) or any(judge_interval(score, chance) != "not shown" for score in found.values()):
+    if len(known) < len(_CHANCE_ALONE) or any(judge_interval(score, chance) != "not shown" for score in known.values()):
         return
-    alone = "; ".join(f"{label(name)} alone {format_or_undefined(score, chance)}" for name, score in found.items())
+    alone = "; ".join(f"{label(name)} alone {format_or_undefined(score, chance)}" for name, score in known.items())
     yield Answer("order", "given the order of the stimuli?", "excluded by design", alone)
 
 
@@ -274,8 +276,8 @@ def _confound_answers(
     """Yield the answers of the confound analysis.
 
     Args:
-        timed: the strongest model of time, if the metric does not hold time constant. The interval of the method must
-            then lie above that model's score, since the analysis alone does not stop a sharper clock."""
+        timed: name and score of the strongest model of time; None if the metric holds time constant. For a *yes*, the
+            method's interval must lie above this score, since a more exact model of time can pass the analysis."""
     text = "given time and movement within 10 min?"
     if adjusted is None:
         yield Answer("movement", text, "not computed", "the confound analysis was not run")
@@ -308,17 +310,19 @@ def _confound_answers(
 
 
 def _small_study_answer(adjusted: Adjusted, beside: Sequence[str], metric: str, score: Score) -> Answer:
-    """Return the answer of a small study, which is adjusted for few columns. `beside`: what else is adjusted for, in
-    words."""
+    """Return the answer of a small study, which is adjusted for few columns. `beside`: names of the confounds besides
+    time, order and movement."""
     at = adjusted.levels["small_study"]
     order = ["position", "previous stimulus"] if "crossed" in metric and "matched" not in metric else []
     given = join_with_and(["time", *order, *(["movement"] if adjusted.has_movement else []), *beside])
     text = f"given {given}?{'' if adjusted.has_movement else ' (movement was not recorded)'}"
     if not at.partial_r.is_defined:
         return Answer("movement", text, "too few data", at.partial_r.undefined or NO_REASON)
-    left = at.label_residual_proportion
-    if left is not None and left < LEAST_LABEL_RESIDUAL:
-        why = f"{left:.0%} of the label's variance is left after adjustment; {LEAST_LABEL_RESIDUAL:.0%} are needed"
+    label_left = at.label_residual_proportion
+    if label_left is not None and label_left < LEAST_LABEL_RESIDUAL:
+        why = (
+            f"{label_left:.0%} of the label's variance is left after adjustment; {LEAST_LABEL_RESIDUAL:.0%} are needed"
+        )
         return Answer("movement", text, "cannot be told", why)
     if at.extra_movement_p is not None and at.extra_movement_p <= EXTRA_MOVEMENT_ALPHA:
         what = "movement over several units in ways that are not adjusted for"
@@ -333,8 +337,8 @@ def _small_study_answer(adjusted: Adjusted, beside: Sequence[str], metric: str, 
 def _answer_at_level(
     adjusted: Adjusted, level: str, question: str, text: str, metric: str, score: Score, smallest: float | None = None
 ) -> Answer:
-    """Return the answer at a confound level. If the interval excludes 0 but a condition fails, the evidence names
-    it."""
+    """Return the answer at a confound level. If the interval excludes 0 and another condition fails, the answer is *not
+    shown*, and the evidence names that condition."""
     at = adjusted.levels[level]
     evidence = f"partial r {format_or_undefined(at.partial_r, 0.0)}"
     word = judge_interval(at.partial_r, 0.0, smallest)
@@ -346,8 +350,8 @@ def _answer_at_level(
 
 
 def _require_above_time(answer: Answer, score: Score, timed: tuple[str, Score] | None) -> Answer:
-    """Return the answer, with *yes* changed to *not shown* unless the method's interval lies above the score of the
-    model of time."""
+    """Return the answer. A *yes* becomes *not shown* if the method's interval does not lie above the score of the model
+    of time `timed`."""
     if answer.answer != "yes" or timed is None or (score.low is not None and score.low > timed[1].mean):
         return answer
     reached = (
@@ -357,7 +361,7 @@ def _require_above_time(answer: Answer, score: Score, timed: tuple[str, Score] |
 
 
 def _failed_condition(adjusted: Adjusted, at: AdjustedAt, metric: str, score: Score) -> str:
-    """Return a clause on the condition that fails although the interval of the partial correlation excludes 0."""
+    """Return a clause on the first condition of an association that fails, besides the partial correlation."""
     chance = metric_facts(metric).chance or 0.0
     if judge_interval(score, chance) != "yes":
         return f"{metric_family(metric)} is not above chance"
@@ -381,7 +385,7 @@ def metric_family(metric: str) -> str:
 
 
 def judge_interval(score: Score | None, null: float, smallest: float | None = None) -> AnswerWord:
-    """Return the answer that an interval gives: `null` is the value to exclude, `smallest` the smallest effect of
+    """Return the answer that a score's interval gives. `null`: the value to exclude. `smallest`: the smallest effect of
     interest.
 
     >>> score = Score(mean=0.52, low=0.49, high=0.54)
@@ -425,10 +429,10 @@ def format_decimals(value: float, digits: int = 2) -> str:
 
 
 def explain_unanswerable(scores: Scores, target: str, subjects: Any, seeds: int, dataset: str = "") -> Unanswerable:
-    """Return why the primary metric of a target can't be estimated, what that means, and what helps.
+    """Return why the primary metric of a target can't be estimated, the answer that follows, and what helps.
 
     Args:
-        subjects: a record's subjects, or how many there are. `seeds`: how many seeds the run has.
+        subjects: a record's subjects, or their number. `seeds`: the number of seeds of the run.
         dataset: the dataset's full name."""
     metric, why = scores.primary_metrics[target], scores.explain_undefined(target, scores.primary_metrics[target])
     within = inside_subjects(metric)
@@ -457,8 +461,8 @@ def say_not_separable(target: str, confound: str, evidence: str) -> str:
 
 
 def suggest_more_data(seeds: Sequence[int], subjects: int, stimuli: int = 0) -> str:
-    """Return a sentence on what gives enough comparisons: these seeds, with the option to type, or roughly so many
-    subjects or stimuli. Empty if none is known."""
+    """Return a sentence on the data that give enough comparisons: `seeds`, with the command to type, or else roughly
+    `subjects` or `stimuli`. Empty if all are empty or 0."""
     if seeds:
         listed = ",".join(map(str, seeds))
         if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
@@ -476,36 +480,34 @@ def describe_missing_data(why: Reason, size: int) -> tuple[str, float]:
 
     Returns:
         The factor is infinite if more comparisons of the same subjects do not help."""
-    found = why.values
+    counts = why.values
     if why.id == "few_comparisons":
-        if found["subjects"] < found["least_subjects"]:
-            text = f"{_say_comparable(found['subjects'], size)}; {found['least_subjects']} are needed."
+        if counts["subjects"] < counts["least_subjects"]:
+            text = f"{_say_comparable(counts['subjects'], size)}; {counts['least_subjects']} are needed."
             return f"Too few comparisons: {text}", float("inf")
         text = "{comparisons} matched comparisons of {subjects} subjects; {least_comparisons} are needed."
-        factor = found["least_comparisons"] / max(found["comparisons"], 1)
-        return f"Too few comparisons: {text.format_map(found)}", factor
+        factor = counts["least_comparisons"] / max(counts["comparisons"], 1)
+        return f"Too few comparisons: {text.format_map(counts)}", factor
     if why.id == "few_matched_comparisons":
         text = (
             "whose session is of similar length, in {matches} pairs and {comparisons} comparisons; {least_subjects}, "
             "{least_matches} and {least_comparisons} are needed."
         )
-        return f"Too few comparisons: {_say_comparable(found['subjects'], size)} {text.format_map(found)}", float("inf")
+        start = f"Too few comparisons: {_say_comparable(counts['subjects'], size)}"
+        return f"{start} {text.format_map(counts)}", float("inf")
     return f"Too few data: {plain_reason(why)}.", float("inf")
 
 
 def _say_comparable(involved: int, size: int) -> str:
-    """Return a clause on how many subjects can be compared. `size` may leave out subjects without a prediction, who
-    count as wrong."""
+    """Return a clause: `involved` of `size` subjects (at least `involved`) can be compared."""
     return f"{involved} of {max(size, involved)} subjects share a test fold with a subject of opposite labels"
 
 
 def describe_undefined(why: Reason, size: int, dataset: str = "") -> str:
     """Return the recorded reason why a score of `size` subjects is undefined, in plain words."""
-    return (
-        describe_missing_data(why, size)[0].removesuffix(".")
-        if why.id in TOO_FEW_REASONS
-        else plain_reason(why, dataset)
-    )
+    if why.id in TOO_FEW_REASONS:
+        return describe_missing_data(why, size)[0].removesuffix(".")
+    return plain_reason(why, dataset)
 
 
 _RELEASE = "the release does not state when a unit began"
@@ -516,8 +518,8 @@ _DESCRIPTION = (
 
 
 def plain_reason(why: Reason, dataset: str = "") -> str:
-    """Return a recorded reason in plain words. `dataset`: its full name, which tells whether missing times are those of
-    a published dataset or of the user's own recordings."""
+    """Return a recorded reason in plain words. The full name `dataset` decides the advice on missing times, which
+    differs for a published dataset and for the user's own recordings."""
     if why.id == "hidden_times":
         return _DESCRIPTION if re.search(r"^own/|/own$", dataset) else _RELEASE
     if why.id == "time_decides":
@@ -528,11 +530,11 @@ def plain_reason(why: Reason, dataset: str = "") -> str:
 def explain_unranked(
     metric: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]
 ) -> str:
-    """Return the text of a leaderboard whose primary metric is undefined: why it has no ranks, and what the score means
-    by which its entries are ordered.
+    """Return the text above a leaderboard whose primary metric is undefined: why it has no ranks, and which secondary
+    score orders its entries.
 
     Args:
-        best: name and score of the confound-only model with the highest such score. `scores`: those of the methods."""
+        best: name and secondary score of the best confound-only model. `scores`: secondary scores of the methods."""
     title = metric_facts(metric).title
     text = f"{title}, the primary metric, cannot be estimated for any entry, so that no entry has a rank"
     inside = inside_subjects(metric)
@@ -563,6 +565,5 @@ def find_near_null(scores: Scores, target: str) -> Iterator[str]:
 
 
 def recorded_design(recorded: Design | None, *, fixed_order: bool) -> Design | None:
-    """Return the recorded design of a study. An early record has none: its dataset card may tell it; None if it does
-    not."""
+    """Return a study's design from its record. For early records it is "fixed_order", or None if unknown."""
     return recorded or ("fixed_order" if fixed_order else None)

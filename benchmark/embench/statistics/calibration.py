@@ -30,8 +30,8 @@ from embench.statistics.joined import Joined, join
 
 N_BINS = 10
 RARE = 0.02
-"""Proportion of predictions above, or below, a threshold under which net benefit has no interval: it depends on a few
-units, and a false alarm may cost many right ones."""
+"""Net benefit has no interval if a smaller proportion of predictions lies above, or below, the threshold. It then
+depends on a few units."""
 TWO_CLASSES = "only targets of two classes have these curves"
 THRESHOLDS = tuple(k / 20 for k in range(1, 20))
 
@@ -41,10 +41,10 @@ class Bin:
     """Units whose probabilities lie from `lowest` to `highest`.
 
     Args:
-        predicted: their mean probability.
+        predicted: mean probability of these units.
         observed: the proportion of positive units, with the ends `low` and `high` of its 95 % interval over subjects.
             The ends are None if the units belong to one group of subjects.
-        units: their number, mean over seeds. `subjects`: the number of their subjects."""
+        units: number of units, mean over seeds. `subjects`: number of their subjects."""
 
     lowest: float
     highest: float
@@ -62,12 +62,12 @@ class NetBenefit:
     10.1177/0272989X06295361). It is 0 if no alarm is ever raised.
 
     Args:
-        threshold: the probability from which on there is an alarm.
+        threshold: the least probability that raises an alarm.
         odds: how many right alarms one false alarm costs, threshold / (1 - threshold).
         model: the net benefit, with the ends `low` and `high` of its 95 % interval over subjects. They are None if
             alarms, or units without an alarm, are `RARE`, or if there is one group of subjects.
-        always: the net benefit of an alarm for every unit. `above_always`: lower end of the interval of model -
-    always."""
+        always: the net benefit of an alarm for every unit. `above_always`: lower end of the interval of `model` less
+            `always`."""
 
     threshold: float
     odds: float
@@ -79,7 +79,7 @@ class NetBenefit:
 
     @property
     def is_shown(self) -> bool:
-        """True if the model is shown to gain more than an alarm for every unit, and more than no alarm."""
+        """True if the model gains significantly more than an alarm for every unit, and more than no alarm."""
         return self.low is not None and self.above_always is not None and min(self.low, self.above_always) > 0
 
 
@@ -88,12 +88,12 @@ class Calibration:
     """Calibration of one method's probabilities for one binary target.
 
     Args:
-        bins: in order, with numbers of predictions as equal as ties allow.
+        bins: bins by ascending probability, with numbers of predictions as equal as ties allow.
         error: the expected calibration error over these bins, from 0 (calibrated) to 1. `by_chance`: the average error
             of calibrated probabilities with as few subjects; None with one group of subjects.
         positive: the proportion of positive units. `too_high`: the mean probability less this proportion.
         benefits: one for each of `THRESHOLDS`.
-        units: the number of predicted units, mean over seeds. `subjects`, `seeds`: their numbers."""
+        units: number of predicted units, mean over seeds. `subjects`, `seeds`: numbers of subjects and of seeds."""
 
     bins: tuple[Bin, ...]
     error: float
@@ -112,8 +112,8 @@ def recorded_calibration(record: Record, target: Target) -> Calibration | Undefi
         return Undefined(TWO_CLASSES)
     if record.labels is None:
         return Undefined("the record has no labels, because those of the dataset are not public")
-    own = record.predictions.take(record.predictions.rows_with(method=MODEL, target=target.name))
-    joined = join(own, record.labels, target, record.groups, math.nan).get(MODEL, Joined({}))
+    predictions = record.predictions.take(record.predictions.rows_with(method=MODEL, target=target.name))
+    joined = join(predictions, record.labels, target, record.groups, math.nan).get(MODEL, Joined({}))
     return calibration(joined, record.groups, record.manifest.method)
 
 
@@ -140,8 +140,8 @@ def calibration(joined: Joined, groups: Mapping[str, str], method: MethodPart | 
 
 @dataclass(frozen=True)
 class _Pooled:
-    """Predictions of all folds and seeds, (N,) each: the probability, whether the unit is positive, and the indices of
-    its seed and subject."""
+    """Predictions of all folds and seeds. The arrays `score` (probability), `positive` (bool), `seed` and `subject`
+    (indices) are (N,). `seeds` is the number of seeds; `trained`: see `Joined.trained`."""
 
     score: np.ndarray
     positive: np.ndarray
@@ -167,11 +167,11 @@ class _Pooled:
         )
 
     def sums(self, cell: np.ndarray, cells: int, weight: np.ndarray | None = None) -> np.ndarray:
-        """Return (cells, S, P) the number of predictions of each cell, seed and subject, or the sums of their weights
-        (N,)."""
+        """Return (cells, S, P) the sum of `weight` (N,) over the predictions of each cell, seed and subject. None: the
+        number of predictions."""
         shape = (cells, self.seeds, len(self.jackknife.subjects))
-        at = np.ravel_multi_index((cell, self.seed, self.subject), shape)
-        return np.bincount(at, weight, math.prod(shape)).reshape(shape)
+        place = np.ravel_multi_index((cell, self.seed, self.subject), shape)
+        return np.bincount(place, weight, math.prod(shape)).reshape(shape)
 
     def ratio(self, top: np.ndarray, bottom: np.ndarray) -> Estimate:
         """Return the ratio of two sums (S, P) over all seeds and subjects, with an interval over groups of subjects."""
@@ -185,9 +185,10 @@ class _Pooled:
 
 
 def _calibrate(pooled: _Pooled) -> Calibration:
-    every = np.zeros(len(pooled.score), int)
-    [units], [positive] = pooled.sums(every, 1), pooled.sums(every, 1, pooled.positive)
-    [probability] = pooled.sums(every, 1, pooled.score)
+    """Return the calibration of pooled probabilities."""
+    one_cell = np.zeros(len(pooled.score), int)
+    [units], [positive] = pooled.sums(one_cell, 1), pooled.sums(one_cell, 1, pooled.positive)
+    [probability] = pooled.sums(one_cell, 1, pooled.score)
     bins, error, by_chance = _bins(pooled)
     return Calibration(
         bins,
@@ -203,19 +204,19 @@ def _calibrate(pooled: _Pooled) -> Calibration:
 
 
 def _bins(pooled: _Pooled) -> tuple[tuple[Bin, ...], float, float | None]:
-    """Return the bins that are not empty, the calibration error over them, and the error expected by chance."""
+    """Return the bins with predictions, the calibration error over them, and the error expected by chance."""
     edges = np.percentile(pooled.score, np.linspace(0, 100, N_BINS + 1))
     cell = np.searchsorted(edges[1:-1], pooled.score)
     units, positive = pooled.sums(cell, N_BINS), pooled.sums(cell, N_BINS, pooled.positive)
     probability = pooled.sums(cell, N_BINS, pooled.score)
     bins, gaps, errors = [], [], []
     for k in np.unique(cell).tolist():
-        observed, mine = with_add_one_interval(pooled.ratio(positive[k], units[k])), pooled.score[cell == k]
+        observed, scores = with_add_one_interval(pooled.ratio(positive[k], units[k])), pooled.score[cell == k]
         share = units[k].sum() / len(pooled.score)
         gap = pooled.ratio(probability[k] - positive[k], units[k])
         gaps.append(share * abs(gap.mean))
         errors.append(share * jackknife_error(gap.without)[0] if gap.without is not None and gap.df else np.nan)
-        predicted, ends = float(mine.mean()), (float(mine.min()), float(mine.max()))
+        predicted, ends = float(scores.mean()), (float(scores.min()), float(scores.max()))
         counted = float(units[k].sum() / pooled.seeds)
         bins.append(Bin(*ends, predicted, observed.mean, observed.low, observed.high, counted, observed.subjects))
     # The mean distance of a normal variable from its mean is sqrt(2 / pi) of its standard deviation.
@@ -224,11 +225,11 @@ def _bins(pooled: _Pooled) -> tuple[tuple[Bin, ...], float, float | None]:
 
 
 def _benefits(pooled: _Pooled, positive: np.ndarray, units: np.ndarray) -> tuple[NetBenefit, ...]:
-    """Return the net benefit at each threshold; `positive` and `units` are numbers of units (S, P)."""
-    reached = np.searchsorted(THRESHOLDS, pooled.score, side="right")  # so many thresholds raise an alarm
+    """Return the net benefit at each threshold. `positive`, `units`: numbers (S, P) of positive and of all units."""
+    reached = np.searchsorted(THRESHOLDS, pooled.score, side="right")  # number of thresholds that raise an alarm
     right = pooled.sums(reached, len(THRESHOLDS) + 1, pooled.positive)
     alarms = pooled.sums(reached, len(THRESHOLDS) + 1)
-    made = []
+    benefits = []
     for k, threshold in enumerate(THRESHOLDS):
         odds = threshold / (1 - threshold)
         hits, raised = right[k + 1 :].sum(0), alarms[k + 1 :].sum(0)
@@ -237,5 +238,5 @@ def _benefits(pooled: _Pooled, positive: np.ndarray, units: np.ndarray) -> tuple
         if not RARE <= raised.sum() / units.sum() <= 1 - RARE:
             model, above = replace(model, low=None, high=None), replace(above, low=None)
         of_all = float(always.sum() / units.sum())
-        made.append(NetBenefit(threshold, odds, model.mean, model.low, model.high, of_all, above.low))
-    return tuple(made)
+        benefits.append(NetBenefit(threshold, odds, model.mean, model.low, model.high, of_all, above.low))
+    return tuple(benefits)

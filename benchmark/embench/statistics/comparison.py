@@ -67,11 +67,11 @@ BETWEEN_SUBJECTS = "auroc_within_stimulus"
 
 
 def per_subject_contributions(name: str, joined: Joined, target: Target, subjects: np.ndarray) -> np.ndarray | None:
-    """Return (P,) the part that each of `subjects` adds to a method's score `name`, 0 if none; None if the score is not
-    a sum over subjects.
+    """Return (P,) each subject's summand in a method's score `name`, 0 for a subject without one. None if the score is
+    not a sum over subjects.
 
-    Crossed scores are sums over subjects: each comparison lies within one subject, and labels alone decide their
-    number."""
+    Crossed scores are sums over subjects: each comparison lies within one subject, and the number of comparisons
+    depends on the labels alone."""
     if is_inside_subjects(name, target):
         values = mean_ignoring_nan(subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, subjects)))
         return np.nan_to_num(values / max(1, np.isfinite(values).sum()))
@@ -92,24 +92,26 @@ def permuted_differences(name: str, one: Joined, other: Joined, subjects: np.nda
     subjects.
 
     Args:
-        one, other: the same units. `subjects` (P,): the tested ones. `codes` (P,): their groups, from 0."""
+        one, other: the same units, predicted by each method. `subjects` (P,): names of the tested subjects.
+        codes: (P,) number of each subject's group, from 0."""
     return _differences(name, one, other, subjects, group_permutations(int(codes.max()) + 1)[:, codes])
 
 
 def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return (G,) the part that each group of subjects adds to the difference of two methods' scores: half of what the
-    difference loses if the methods swap their predictions for the group. The parts add up to nearly the difference.
-    Arguments are those of `permuted_differences`."""
+    """Return (G,) the contribution of each group of subjects to the difference of two methods' scores. It is half of
+    the change if the methods swap their predictions for the group. The sum is close to the difference. Arguments are
+    those of `permuted_differences`."""
     groups = int(codes.max()) + 1
-    ways = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
-    values = _differences(name, one, other, subjects, ways[:, codes])
+    swapped = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
+    values = _differences(name, one, other, subjects, swapped[:, codes])
     return (values[0] - values[1:]) / 2
 
 
-def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """Return (R,) the differences if the predictions for the subjects marked in `ways` (R, P) are swapped."""
+def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, swapped: np.ndarray) -> np.ndarray:
+    """Return (R,) the differences with predictions swapped for the subjects marked in each row of `swapped` (R, P)."""
     both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
-    samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
+    # The first R samples choose the predictions of the first method, the others those of the second.
+    samples = np.vstack([np.hstack([~swapped, swapped]), np.hstack([swapped, ~swapped])]).astype(float)
     if name == BETWEEN_SUBJECTS:
         values = _differences_across_subjects(one, other, subjects, both, samples)
     else:
@@ -127,18 +129,18 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
 def _differences_across_subjects(
     one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, samples: np.ndarray
 ) -> np.ndarray:
-    """Return (R,) proportions of comparisons won between different subjects, over the seeds and classes with enough
-    labels."""
+    """Return (R,) the score `BETWEEN_SUBJECTS` in each of `samples` (R, 2P), over the seeds and classes with enough
+    labels. `both` (2P,): names of the subjects of the first method, then of the second, see `_side_by_side`."""
     plain, doubled = [], []
     for seed, folds in one.seeds.items():
         tables = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), subjects)
         sides = [_side_by_side(units, other.seeds[seed][fold], None) for fold, units in folds.items()]
-        beside = conditioned.over_folds(BETWEEN_SUBJECTS, sides, both)
-        if isinstance(tables, Undefined) or isinstance(beside, Undefined):
+        double = conditioned.over_folds(BETWEEN_SUBJECTS, sides, both)
+        if isinstance(tables, Undefined) or isinstance(double, Undefined):
             continue
         if conditioned.estimable(BETWEEN_SUBJECTS, tables):
             plain.append(tables)
-            doubled.append(beside)
+            doubled.append(double)
     kept = conditioned.estimable(BETWEEN_SUBJECTS, conditioned.sum_tables(plain)) if plain else []
     if not kept:
         return np.full(len(samples), np.nan)
@@ -147,8 +149,8 @@ def _differences_across_subjects(
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
-    """Return the units of a fold with the predictions of both methods: each subject appears once per method. For a
-    metric, units without a prediction are left out."""
+    """Return the units of a fold with the predictions of both methods. Each subject appears twice, as "0:NAME" and
+    "1:NAME". Scores become ranks if `metric` allows. With a metric, units without a prediction are left out."""
     if metric is not None:
         one, other = (units.take(is_predicted(units)) for units in (one, other))
     ranked = _rank_scores(one), _rank_scores(other)
@@ -167,6 +169,7 @@ def _rank_scores(units: Units) -> Units:
 
 
 def _ranks(score: np.ndarray, tie: float) -> np.ndarray:
+    """Return (n,) ranks over n of `score` (n,). Neighbouring scores at most `tie` apart share a rank."""
     order = np.argsort(score)
     steps = np.cumsum(np.diff(score[order], prepend=score[order[:1]]) > tie)
     level = np.empty(len(score))
@@ -181,18 +184,18 @@ class Comparison:
     """Two methods compared on one target. It prints as a sentence.
 
     Args:
-        one, other: the methods' names; `scores`: theirs, on the common units.
-        difference: `one` less `other`, paired, with its 95 % interval.
-        p: of the primary test. `p_holm`: p corrected for the `n_comparisons` comparisons that were made at once.
+        one, other: the methods' names. `scores`: the methods' scores on the common units.
+        difference: score of `one` less score of `other`, paired, with its 95 % interval.
+        p: p of the primary test. `p_holm`: p corrected for the `n_comparisons` comparisons that were made at once.
         tests: name -> p, for the primary test and further ones. `equivalence` tests whether the difference is within
             .02.
-        subjects, units: their numbers. `over`: what was paired.
-        smallest_detectable: the smallest detectable difference: the true one that this cohort would show with 80 %
-            power, given the spread of the observed differences; None if nothing varies.
+        subjects, units: numbers of subjects and of units. `over`: the pairs of the test are subjects, or folds.
+        smallest_detectable: the smallest true difference that this cohort would detect with 80 % power, given the
+            spread of the observed differences; None if the differences do not vary.
         unequal_tuning: whether more than twice as many methods were scored on the test subjects before one as before
             the other.
         higher_is_better, bounded: facts about the metric.
-        seeds: the compared seeds, which all methods have. `more_seeds`: whether a method has others.
+        seeds: the compared seeds, which all methods have. `more_seeds`: whether a method has further seeds.
         fixed_stimuli: whether all subjects had the same stimuli and the interval does not cover other stimuli."""
 
     target: str
@@ -257,8 +260,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Standing:
-    """A method among others. Methods that share a letter of `group` do not differ significantly. `methods_evaluated`:
-    how many methods had been scored on the test subjects by then, this one included; None if not counted."""
+    """A method's row in a `Table`. Methods that share a letter of `group` do not differ significantly.
+    `methods_evaluated`: number of methods scored on the test subjects up to this one; None if not counted."""
 
     name: str
     run: str
@@ -344,7 +347,7 @@ other."""
 
 
 class FinishedRun(Protocol):
-    """A finished run, as `embench.run` gives it."""
+    """A finished run, as `embench.run` returns it."""
 
     @property
     def folder(self) -> Path:
@@ -388,11 +391,9 @@ def paired_gap(one: Record, other: Record, target: str, metric: str | None = Non
     check_same([one, other], but=["seeds"])
     methods = {id(method.record): method for method in methods_on_common([one, other], target, metric)}
     pair = methods[id(one)], methods[id(other)]
-    return (
-        _over_folds(*pair, _fold_differences(*pair))[1]
-        if pair[0].about.over == "folds"
-        else gap_over_subjects(*pair)[0]
-    )
+    if pair[0].about.over == "folds":
+        return _over_folds(*pair, _fold_differences(*pair))[1]
+    return gap_over_subjects(*pair)[0]
 
 
 def compare_all(
@@ -405,29 +406,29 @@ def compare_all(
         UsageError, DataError: as `compare`."""
     check_same(records, but=["seeds"])
     methods = {target: methods_on_common(records, target, metric) for target in targets or common_targets(records)}
-    pairs = {target: [_compare_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
-    every = [pair.p for those in pairs.values() for pair in those]
-    corrected = iter(intervals.holm(every))
+    pairs = {target: [_compare_pair(a, b) for a, b in combinations(ranked, 2)] for target, ranked in methods.items()}
+    p_values = [pair.p for of_target in pairs.values() for pair in of_target]
+    corrected = iter(intervals.holm(p_values))
     tables = []
-    for target, those in methods.items():
-        settled = [
+    for target, ranked in methods.items():
+        comparisons = [
             replace(
                 pair,
                 p_holm=next(corrected),
-                n_comparisons=len(every),
-                unequal_tuning=_tuned_unequally(a, b, those, target),
+                n_comparisons=len(p_values),
+                unequal_tuning=_tuned_unequally(a, b, ranked, target),
             )
-            for pair, (a, b) in zip(pairs[target], combinations(those, 2), strict=True)
+            for pair, (a, b) in zip(pairs[target], combinations(ranked, 2), strict=True)
         ]
-        different = np.zeros((len(those), len(those)), bool)
-        for (a, b), pair in zip(combinations(range(len(those)), 2), settled, strict=True):
+        different = np.zeros((len(ranked), len(ranked)), bool)
+        for (a, b), pair in zip(combinations(range(len(ranked)), 2), comparisons, strict=True):
             different[a, b] = different[b, a] = pair.is_different
         groups = intervals.rank_groups(different)
         standings = [
             Standing(m.name, m.record.run["id"], m.reported_score, group, _methods_evaluated(m.record, target))
-            for m, group in zip(those, groups, strict=True)
+            for m, group in zip(ranked, groups, strict=True)
         ]
-        tables.append(Table(target, those[0].about.metric, tuple(standings), tuple(settled)))
+        tables.append(Table(target, ranked[0].about.metric, tuple(standings), tuple(comparisons)))
     return tables
 
 
@@ -441,9 +442,9 @@ def compare_with_best(records: Sequence[Record], target: str, metric: str | None
     check_same(records, but=["seeds"])
     best, *others = methods_on_common(records, target, metric)
     pairs = [_compare_pair(best, other) for other in others]
-    every = len(records) * len(others) // 2
-    corrected = intervals.holm([*(pair.p for pair in pairs), *[1.0] * (every - len(pairs))])
-    return [replace(pair, p_holm=p, n_comparisons=every) for pair, p in zip(pairs, corrected, strict=False)]
+    all_pairs = len(records) * len(others) // 2
+    corrected = intervals.holm([*(pair.p for pair in pairs), *[1.0] * (all_pairs - len(pairs))])
+    return [replace(pair, p_holm=p, n_comparisons=all_pairs) for pair, p in zip(pairs, corrected, strict=False)]
 
 
 def compare_with_first(records: Sequence[Record], target: str, metric: str | None = None) -> list[Comparison]:
@@ -483,7 +484,8 @@ class SharedFacts:
 
 @dataclass(frozen=True)
 class ComparedMethod:
-    """A method on the units that all methods of a comparison predict. `about`: the facts that these methods share."""
+    """A method on the units that all methods of a comparison predict. `about`: the facts that these methods share.
+    `summands` (P,): see `per_subject_contributions`."""
 
     name: str
     record: Record
@@ -509,9 +511,11 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
     facts = metric_facts(name)
     seeds = common_seeds(records)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
-    every = joined_on_common(records, rule, groups)
-    design = records[0].run["cohort"].get("design")
-    jackknife = leave_one_out(every[0].tested_subjects(), groups, shared_stimuli(design, every[0]))
+    all_joined = joined_on_common(records, rule, groups)
+    first = all_joined[0]  # folds, units and labels are the same for all methods
+    jackknife = leave_one_out(
+        first.tested_subjects(), groups, shared_stimuli(records[0].run["cohort"].get("design"), first)
+    )
     about = SharedFacts(
         target=target,
         metric=name,
@@ -519,16 +523,16 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
         bounded=facts.bounded,
         jackknife=jackknife,
         group=np.array([groups[subject] for subject in jackknife.subjects.tolist()]),
-        units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
-        folds=max(map(len, every[0].seeds.values())),
-        trained=every[0].trained(jackknife),
+        units=max(sum(map(len, folds.values())) for folds in first.seeds.values()),
+        folds=max(map(len, first.seeds.values())),
+        trained=first.trained(jackknife),
         over="folds" if any(map(has_shared_subjects, records)) else "subjects",
         seeds=seeds,
         more_seeds=any(len(r.run["seeds"]) > len(seeds) for r in records),
         shared_stimuli=has_shared_stimuli(records[0]),
     )
-    made = []
-    for r, method, joined in zip(records, method_names(records), every, strict=True):
+    methods = []
+    for r, method, joined in zip(records, method_names(records), all_joined, strict=True):
         score, by_fold = estimate(name, joined, rule, jackknife)
         if score is None:
             raise UsageError(
@@ -540,16 +544,15 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
             what = f"{facts.title} ({name}) of {target} is undefined: {why}"
             raise DataError(what, where=method, hint=other and f"--metric {other}")
         summands = per_subject_contributions(name, joined, rule, jackknife.subjects)
-        made.append(ComparedMethod(method, r, joined, score, by_fold, summands, about))
-    return sorted(made, key=lambda m: -m.score.mean if facts.higher else m.score.mean)
+        methods.append(ComparedMethod(method, r, joined, score, by_fold, summands, about))
+    return sorted(methods, key=lambda m: -m.score.mean if facts.higher else m.score.mean)
 
 
 def _compare_pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
+    """Return the comparison of two methods, not corrected for other comparisons."""
     about = one.about
-    apart = _fold_differences(one, other)
-    tests, gap, error, df = (
-        _over_folds(one, other, apart) if about.over == "folds" else _over_subjects(one, other, apart)
-    )
+    test = _over_folds if about.over == "folds" else _over_subjects
+    tests, gap, error, df = test(one, other, _fold_differences(one, other))
     p = next(iter(tests.values()))
     if about.bounded and error is not None:
         tests["equivalence"] = intervals.equivalence_test(gap.mean, error, df)
@@ -585,8 +588,8 @@ freedom."""
 
 
 def gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estimate, float | None]:
-    """Return the difference of two methods, and the variance from shared training subjects, which its interval
-    includes."""
+    """Return the difference of two methods, and the variance that shared training subjects add to it; None if this
+    variance is not estimated. The interval of the difference includes the variance."""
     about = one.about
     gap = paired_difference(one.score, other.score, about.group)
     if isinstance(gap, Undefined):
@@ -598,6 +601,7 @@ def gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estim
 
 
 def _over_subjects(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray) -> TestResults:
+    """Return tests paired over subjects. `gaps` (J,): the differences by fold, for a secondary test."""
     about = one.about
     gap, shared = gap_over_subjects(one, other)
     _, codes = np.unique(about.group, return_inverse=True)
@@ -611,7 +615,7 @@ def _over_subjects(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray)
     if shared is not None:
         tests = {intervals.SHARED_TRAINING: intervals.shared_training_test(values, shared), **tests}
     if gap.over == "subjects_and_stimuli" and gap.error is not None:
-        # Permutations of subjects say nothing of other stimuli, which the interval does.
+        # The interval covers other stimuli; permutations of subjects do not.
         tests = {"t, subjects and stimuli": intervals.t_test(gap.mean, gap.error, gap.df), **tests}
     if about.folds > 1 and len(gaps) > 1:
         error = intervals.corrected_error(gaps, about.folds)
@@ -620,14 +624,14 @@ def _over_subjects(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray)
 
 
 def _over_folds(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray) -> TestResults:
-    """Test over folds. This is for protocols that test on training subjects, so that no subject is new."""
+    """Return a test paired over folds, for protocols in which test subjects are also training subjects."""
     about = one.about
     if about.folds < 2 or len(gaps) < 2:
         raise DataError(
             "pairs over folds need several folds", where=f"{one.name}, {other.name}", expected="several folds"
         )
     mean, error, df = float(gaps.mean()), intervals.corrected_error(gaps, about.folds), len(gaps) - 1
-    from scipy import stats  # boards are shown without it
+    from scipy import stats  # slow to import, and leaderboards do not need it
 
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
     subjects = min(one.score.subjects, other.score.subjects)
@@ -637,7 +641,7 @@ def _over_folds(one: ComparedMethod, other: ComparedMethod, gaps: np.ndarray) ->
 
 def _fold_differences(one: ComparedMethod, other: ComparedMethod) -> np.ndarray:
     """Return (J,) the differences in the folds and seeds in which both methods have a score."""
-    both = ((value, other.by_fold.get(at)) for at, value in one.by_fold.items())
+    both = ((value, other.by_fold.get(fold)) for fold, value in one.by_fold.items())
     return np.array([a - b for a, b in both if a is not None and b is not None])
 
 
@@ -665,6 +669,6 @@ def _methods_evaluated(run_record: Record, target: str) -> int | None:
 
 
 def method_names(records: Sequence[Record]) -> list[str]:
-    """Return the names of records' methods: their parts. Equal names are told apart by differing settings, or else by
-    the run."""
+    """Return a unique name for the method of each record, made of the method's parts. Equal names get the settings in
+    which they differ, or else the run's id."""
     return make_names_unique([method_name(r.run) for r in records], [r.run for r in records])

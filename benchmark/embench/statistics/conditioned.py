@@ -22,24 +22,24 @@ from embench.interfaces.units import Target, Units
 from embench.reasons import Reason
 
 STEP_TOLERANCE = 1e-9
-"""Proportion of a step by which rounding may reduce a difference of labels."""
+"""Proportion of a label's step by which rounding may reduce a difference of labels."""
 MAX_TABLE_SIZE = 2_000_000
 """Largest number of entries of a comparison table in memory."""
 
 
 def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False) -> Pairs:
-    """Return matched comparisons of labels with an order: subjects p, q and cells i, j, where the label is higher at i
-    for p and at j for q. The value of each is the mean of p's comparison of i with j and q's comparison of j with i. It
-    is counted twice: with p's comparison in row p, and with q's in row q. Both subjects met i before j, or both j
-    before i, so that a score that rises or falls throughout a session wins nothing. If the release has no times, any
-    order is allowed.
+    """Return the table (P, P) of matched comparisons of labels with an order.
 
-    With a table (orders, cells, cells) of each subject's comparisons, two subjects have the sum of one table times the
-    other's transpose. Tables are made for some rows at a time.
+    A matched comparison has two subjects p, q and two cells i, j. The label is higher at i for p and at j for q. Its
+    value is the mean of p's comparison of i with j and q's comparison of j with i; row p counts the former, row q the
+    latter. Both subjects met i before j, or both j before i, so that a score that rises or falls throughout a session
+    wins nothing. If the release has no times, any order is allowed.
 
     Args:
         cell: (n,) codes from 0 of the condition that is held constant.
-        graded: whether a comparison is won by the difference of the two scores instead of by 1."""
+        graded: True if the difference of two scores is the win, False if a win is 1."""
+    # Each subject has a table (orders, cells, cells) of comparisons. The sum of one subject's table times another's
+    # transposed table is the entry of both. Tables are made for some rows at a time, to save memory.
     tie, cells = None if graded else compute_tie_width(units.score), 1 + int(np.max(cell, initial=0))
     owners = iterate_groups(encode_subjects(units, subjects))
     wins, pairs = np.zeros((2, len(owners), len(owners)))
@@ -48,25 +48,26 @@ def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, grade
         size = min(at_once, cells - first)
         won, number, mirrored = np.zeros((3, len(owners), 2 * size * cells))
         for p, (_, rows) in enumerate(owners):
-            at = cell[rows]
-            here = np.flatnonzero((at >= first) & (at < first + size))
-            higher, lower, ahead = _compare_units(units, rows, here, tie)
-            start, apart = units.start_s[rows], np.not_equal.outer(at[here], at)
-            place = np.add.outer((at[here] - first) * cells, at) + np.less.outer(start[here], start) * (size * cells)
-            won[p], number[p] = _count_by_place(place, higher & apart, ahead, 2 * size * cells)
+            own_cell = cell[rows]
+            here = np.flatnonzero((own_cell >= first) & (own_cell < first + size))
+            higher, lower, win = _compare_units(units, rows, here, tie)
+            start, apart = units.start_s[rows], np.not_equal.outer(own_cell[here], own_cell)
+            place = np.add.outer((own_cell[here] - first) * cells, own_cell)
+            place += np.less.outer(start[here], start) * (size * cells)
+            won[p], number[p] = _count_by_place(place, higher & apart, win, 2 * size * cells)
             mirrored[p] = np.bincount(place[lower & apart], minlength=2 * size * cells)
         wins += won @ mirrored.T
         pairs += number @ mirrored.T
-    codes, made = [code for code, _ in owners], Pairs(*np.zeros((2, len(subjects), len(subjects))))
-    for table, values in zip(made, (wins, pairs), strict=True):
+    codes, tables = [code for code, _ in owners], Pairs(*np.zeros((2, len(subjects), len(subjects))))
+    for table, values in zip(tables, (wins, pairs), strict=True):
         np.fill_diagonal(values, 0)
         table[np.ix_(codes, codes)] = values
-    return made
+    return tables
 
 
 def order_by_subject(units: Units, subjects: np.ndarray, *, graded: bool = False) -> np.ndarray:
-    """Return (P,) the proportion of pairs of units in the right order within each subject of `subjects` (P,), or the
-    mean difference of their scores. NaN for a subject without units, or whose labels do not differ by a step."""
+    """Return (P,) the proportion of pairs of units in the right order within each of `subjects` (P,). `graded`: the
+    mean difference of their scores instead. NaN for a subject without two labels that differ by a step."""
     tie, values = None if graded else compute_tie_width(units.score), np.full(len(subjects), np.nan)
     for p, rows in iterate_groups(encode_subjects(units, subjects)):
         won, number = _count_within_subject(units, rows, np.zeros(len(units), int), 1, tie)
@@ -75,13 +76,13 @@ def order_by_subject(units: Units, subjects: np.ndarray, *, graded: bool = False
 
 
 def order_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
-    """Return (K, P) the proportions of `order_by_subject` without the units of each of `stimuli` (K,)."""
+    """Return (K, P) the proportions of `order_by_subject`, computed without the units of each of `stimuli` (K,)."""
     names, cell = np.unique(units.stimulus, return_inverse=True)
     values = np.full((len(names), len(subjects)), np.nan)
     for p, rows in iterate_groups(encode_subjects(units, subjects)):
         won, number = (
-            of.sum() - of.sum(0) - of.sum(1) + np.diag(of)
-            for of in _count_within_subject(units, rows, cell, len(names), compute_tie_width(units.score))
+            table.sum() - table.sum(0) - table.sum(1) + np.diag(table)
+            for table in _count_within_subject(units, rows, cell, len(names), compute_tie_width(units.score))
         )
         values[:, p] = np.divide(won, number, out=np.full(len(names), np.nan), where=number > 0)
     of_name, of_all = dict(zip(names.tolist(), values, strict=True)), order_by_subject(units, subjects)
@@ -91,38 +92,38 @@ def order_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
 def _count_within_subject(
     units: Units, rows: np.ndarray, cell: np.ndarray, cells: int, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return sums of wins and numbers of comparisons among the units of one subject, both (cells, cells). Rows are the
-    cells of the higher label."""
+    """Return the sums of wins and the numbers of comparisons among the units of one subject, both (cells, cells). The
+    row is the cell of the unit with the higher label, the column that of the other unit."""
     won, number = np.zeros((2, cells * cells))
     for here in np.array_split(np.arange(len(rows)), 1 + len(rows) ** 2 // MAX_TABLE_SIZE):
-        higher, _, ahead = _compare_units(units, rows, here, tie)
+        higher, _, win = _compare_units(units, rows, here, tie)
         place = np.add.outer(cell[rows[here]] * cells, cell[rows])
-        of_some = _count_by_place(place, higher, ahead, cells * cells)
-        won += of_some[0]
-        number += of_some[1]
+        some_won, some_number = _count_by_place(place, higher, win, cells * cells)
+        won += some_won
+        number += some_number
     return won.reshape(cells, cells), number.reshape(cells, cells)
 
 
 def _count_by_place(
-    place: np.ndarray, chosen: np.ndarray, ahead: np.ndarray, places: int
+    place: np.ndarray, chosen: np.ndarray, win: np.ndarray, places: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (places,) the sums of `ahead`, and the numbers, of the `chosen` comparisons at each `place`; all (m,
-    n)."""
-    at = place[chosen]
-    return np.bincount(at, ahead[chosen], places), np.bincount(at, minlength=places)
+    """Return (places,) the sums of `win`, and (places,) the numbers, of the comparisons at each `place` that are
+    `chosen` (bool). Arguments are (m, n)."""
+    chosen_place = place[chosen]
+    return np.bincount(chosen_place, win[chosen], places), np.bincount(chosen_place, minlength=places)
 
 
 def _compare_units(
     units: Units, rows: np.ndarray, some: np.ndarray, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare some of a subject's units, `rows[some]` (m,), with all of them, `rows` (n,). Return three arrays (m, n):
-    whether the label is higher, whether it is lower, and the win of the score: 1, 0.5 for ties, or the difference. The
-    first two are False if different models predicted the two units."""
-    y, score, fold = (of[rows] for of in (units.y_true, np.asarray(units.score, np.float64), units.fold))
+    True for a higher label, True for a lower label, and the win of the score: 1, 0.5 for ties, or the difference if
+    `tie` is None. The first two are False if different models predicted the two units."""
+    y, score, fold = units.y_true[rows], np.asarray(units.score, np.float64)[rows], units.fold[rows]
     gap, least = np.subtract.outer(y[some], y), units.step * (1 - STEP_TOLERANCE)
     apart = np.equal.outer(fold[some], fold) & (np.abs(gap) >= least)
-    won = np.subtract.outer(score[some], score) if tie is None else score_pairs(score[some], score, tie)
-    return apart & (gap > 0), apart & (gap < 0), won
+    win = np.subtract.outer(score[some], score) if tie is None else score_pairs(score[some], score, tie)
+    return apart & (gap > 0), apart & (gap < 0), win
 
 
 # Conditioned scores take the units of one fold and one seed, and count comparisons by the pair of subjects in them. A
@@ -133,7 +134,7 @@ def _compare_units(
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
 """Conditioned scores of classes in all versions of scoring."""
 OF_VALUES = ("concordance_crossed", "concordance_crossed_matched")
-"""Conditioned scores of continuous targets, computed if a score of version 3 is the primary metric."""
+"""Conditioned scores of continuous targets, computed if the primary metric is a C-index."""
 BY_MOMENT = ("auroc_crossed_moment", "concordance_crossed_moment")
 """Conditioned scores of labels that vary within a stimulus, computed if one is the primary metric."""
 BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced", "concordance_crossed_matched")
@@ -142,7 +143,7 @@ MATCHED_S = 60.0
 """Largest difference in s between sessions of similar length. At 120 s, a perfect model of time and length scores
 .56."""
 MAX_MOMENT_SPREAD = 0.1
-"""Units at one moment of a stimulus begin within this proportion of their length."""
+"""Largest time between the starts of units at one moment of a stimulus, as a proportion of the units' length."""
 
 
 class Hurdle(NamedTuple):
@@ -154,16 +155,16 @@ class Hurdle(NamedTuple):
 
 
 HURDLE = Hurdle()
-"""Minimum for one partition by itself."""
+"""Minimum numbers for one partition by itself."""
 NO_HURDLE = Hurdle(1, 1, 1)
 SHARED_STIMULI_HURDLE = Hurdle(comparisons=25)
-"""Minimum for all partitions together, for scores matched by stimulus under scoring 4. From it on, intervals contain
-the truth in at least 92 % of simulated studies (bench/confound_rule)."""
+"""Minimum numbers for all partitions together, for scores matched by stimulus in version 4 of scoring. With so many,
+intervals contain the truth in at least 92 % of simulated studies (bench/confound_rule)."""
 MATCHED_BY_STIMULUS = ("auroc_crossed", "concordance_crossed")
 
 
 def pooled_hurdle(name: str) -> Hurdle:
-    """Return the hurdle of all partitions together for a conditioned score under scoring 4."""
+    """Return the minimum numbers for all partitions together, for a conditioned score in version 4 of scoring."""
     return SHARED_STIMULI_HURDLE if name in MATCHED_BY_STIMULUS else HURDLE
 
 
@@ -180,15 +181,15 @@ def applies_to(name: str, target: Target) -> bool:
 def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool = False) -> list[Pairs] | Undefined:
     """Return the comparisons of a conditioned score, one table (P, P) per class, or the reason why none is possible.
 
-    A table of `auroc_within_stimulus` has the subject of the positive unit in its rows. Crossed scores count each
-    matched comparison twice: in the row of each of its two subjects, with the wins within that subject.
+    A row of `auroc_within_stimulus` is the subject of the positive unit. Crossed scores count each matched comparison
+    twice: in the row of each of its two subjects, with the win within that subject.
 
     Args:
-        graded: whether a crossed comparison is won by the difference of the two scores instead of by 1."""
+        graded: True if the difference of two scores is the win of a crossed comparison, False if a win is 1."""
     cell = cells(name, units)
     if isinstance(cell, Undefined):
         return cell
-    if len(units.subjects[0]) < 2:  # nobody to compare with: of one fold for each subject there may be very many
+    if len(units.subjects[0]) < 2:  # nobody to compare with; a shortcut, as a protocol may test each subject alone
         nothing = np.zeros((len(subjects), len(subjects)))
         return [Pairs(nothing, nothing) for _ in compare_classes(units)]
     subject = encode_subjects(units, subjects)
@@ -237,20 +238,20 @@ def _moments(units: Units) -> np.ndarray | Undefined:
     _, cell = np.unique(np.stack([stimulus, bins]), axis=1, return_inverse=True)
     cell = cell.reshape(-1)
     apart = max(float(np.ptp(units.moment_s[rows])) for _, rows in iterate_groups(cell))
-    if apart > MAX_MOMENT_SPREAD * units.length_s:  # else what changes within a unit tells who is later
+    if apart > MAX_MOMENT_SPREAD * units.length_s:  # else changes within a unit would reveal which unit is later
         return Undefined("moments_apart", apart=round(float(apart), 1))
     return np.asarray(cell)
 
 
 def _match_session_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
-    """Return only the comparisons of subjects whose sessions differ in length by at most `MATCHED_S`."""
+    """Return `table` without the comparisons of subjects whose sessions differ in length by more than `MATCHED_S`."""
     length = length_by_subject(units, subject, len(table.pairs))
     close = np.abs(np.subtract.outer(length, length)) <= MATCHED_S  # never where a length is NaN
     return Pairs(np.where(close, table.wins, 0.0), np.where(close, table.pairs, 0.0))
 
 
 def ranges_by_code(values: np.ndarray, code: np.ndarray) -> np.ndarray:
-    """Return (k,) the largest less the smallest of `values` (n,) with each code (n,) from 0; 0 for an unused code."""
+    """Return (k,) the range (largest less smallest) of the `values` (n,) of each `code` (n,) from 0; 0 if unused."""
     low, high = np.full((2, code.max() + 1), values[0])
     low[code] = high[code] = values
     np.minimum.at(low, code, values)
@@ -300,7 +301,7 @@ def estimable(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> li
 
 def merge_seeds(by_seed: Sequence[Sequence[Pairs]]) -> list[Pairs]:
     """Return the comparisons that any of several seeds contains, each counted once, as one table per class."""
-    return [Pairs(*(np.max(of, axis=0) for of in zip(*tables, strict=True))) for tables in zip(*by_seed, strict=True)]
+    return [Pairs(*(np.max(part, axis=0) for part in zip(*seeds, strict=True))) for seeds in zip(*by_seed, strict=True)]
 
 
 def _count_compared_subjects(table: Pairs) -> int:
@@ -309,7 +310,7 @@ def _count_compared_subjects(table: Pairs) -> int:
 
 
 def proportion_won_of_any(tables: Sequence[Pairs]) -> float | None:
-    """Return the mean over classes of the proportion won, even with few comparisons; None without comparisons."""
+    """Return the mean over classes of the proportion won, however few comparisons there are; None without any."""
     shares = [table.wins.sum() / table.pairs.sum() for table in tables if table.pairs.any()]
     return float(np.mean(shares)) if shares else None
 
@@ -329,14 +330,14 @@ def is_even(tables: Sequence[Pairs]) -> bool:
 def over_folds(
     name: str, folds: Iterable[Units], subjects: np.ndarray, *, graded: bool = False
 ) -> list[Pairs] | Undefined:
-    """Return the comparisons of all folds of a seed, one table (P, P) per class over `subjects` (P,), or why there are
-    none."""
+    """Return the comparisons of all folds of a seed, one table (P, P) per class over `subjects` (P,), or the reason why
+    no fold has any."""
     return sum_of_known([comparisons(name, units, subjects, graded=graded) for units in folds])
 
 
 def sum_of_known(by_fold: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
-    """Return the sum of the defined tables, or the first reason if none is defined. At most one fold's tables are in
-    memory."""
+    """Return the sum of the folds' tables, class by class, without undefined folds. If all folds are undefined, return
+    the first reason. At most one fold's tables are in memory."""
     total: list[Pairs] | None = None
     reasons = []
     for tables in by_fold:
@@ -348,7 +349,7 @@ def sum_of_known(by_fold: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Un
 
 
 def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:
-    """Return the sum over folds, class by class."""
+    """Return the sum of several lists of tables, class by class."""
     return [
         Pairs(np.sum([t.wins for t in of_class], axis=0), np.sum([t.pairs for t in of_class], axis=0))
         for of_class in zip(*tables, strict=True)
@@ -358,13 +359,13 @@ def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:
 def _compare_at_stimulus(
     score: np.ndarray, positive: np.ndarray, subject: np.ndarray, cell: np.ndarray, subjects: int, tie: float
 ) -> Pairs:
-    """Return comparisons between two subjects at one stimulus: each positive unit of one with each negative unit of the
-    other."""
+    """Return the table (P, P) of comparisons between subjects in the same cell: each positive unit of one subject with
+    each negative unit of another."""
     wins, pairs = np.zeros((subjects, subjects)), np.zeros((subjects, subjects))
     for _, rows in iterate_groups(cell):
-        here = compare_subjects(score[rows], positive[rows], subject[rows], subjects, tie)
-        wins += here.wins
-        pairs += here.pairs
+        in_cell = compare_subjects(score[rows], positive[rows], subject[rows], subjects, tie)
+        wins += in_cell.wins
+        pairs += in_cell.pairs
     np.fill_diagonal(wins, 0)
     np.fill_diagonal(pairs, 0)
     return Pairs(wins, pairs)
@@ -382,8 +383,8 @@ class OwnComparisons(NamedTuple):
     won: np.ndarray
 
     def mirrored_by(self, other: OwnComparisons) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return those comparisons (m,) that `other` contains with exchanged labels: the cells of the positive and the
-        negative unit, how often `other` contains them, and the wins."""
+        """Return the m comparisons that `other` contains with exchanged labels, as four arrays (m,): cell of the
+        positive unit, cell of the negative unit, number of matching comparisons in `other`, and win."""
         cells = 1 + max(int(np.max(part, initial=0)) for part in (self.high, self.low, other.high, other.low))
         at_high = np.bincount(other.low, minlength=cells)[self.high]
         at_low = np.bincount(other.high, minlength=cells)[self.low]
@@ -397,7 +398,7 @@ class OwnComparisons(NamedTuple):
 def own_comparisons(
     units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False
 ) -> list[list[OwnComparisons]]:
-    """Return for each class the comparisons within each subject, between units in different cells (n,) of one fold."""
+    """Return for each class the comparisons within each subject and fold, between units in different cells (n,)."""
     tie, folds = None if graded else compute_tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
     owners = iterate_groups(encode_subjects(units, subjects) * (folds.max() + 1) + folds)
     return [
@@ -412,6 +413,7 @@ def own_comparisons(
 def _compare_subject(
     subject: int, score: np.ndarray, positive: np.ndarray, cell: np.ndarray, tie: float | None
 ) -> OwnComparisons:
+    """Return the comparisons of the positive (bool) with the negative units of one subject; arguments are (n,)."""
     one, other = score[positive], score[~positive]
     won = np.subtract.outer(one, other) if tie is None else score_pairs(one, other, tie)
     high, low = cell[positive], cell[~positive]
@@ -420,22 +422,21 @@ def _compare_subject(
 
 
 def _match_comparisons(own: Sequence[OwnComparisons], subjects: int) -> Pairs:
-    """Return matched comparisons of two classes: subjects p, q and cells s, t, where p has labels 1, 0 and q has 0, 1.
-    The value of each is the mean of p's comparison of s with t and q's comparison of t with s. One model scores both
-    units of a comparison: units of two folds are not compared.
+    """Return the table (P, P) of matched comparisons of two classes. A matched comparison has subjects p, q and cells
+    s, t; p has labels 1 in s and 0 in t, and q has 0 and 1. Its value is the mean of p's comparison of s with t and
+    q's comparison of t with s. One model scores both units of a comparison: units of two folds are not compared.
 
-    A comparison of p counts as often as q has a negative unit in the cell of its positive one and a positive unit in
-    the cell of its negative one. All sums are of halves, and so are exact in any order."""
-    cells = 1 + max(int(np.max(part, initial=0)) for of in own for part in (of.high, of.low))
-    high, low = (
-        np.array([np.bincount(part, minlength=cells) for part in parts], float)
-        for parts in ([of.high for of in own], [of.low for of in own])
-    )
+    A comparison of p counts once for each negative unit of q in s paired with a positive unit of q in t. All sums are
+    multiples of 0.5, and therefore exact in any order."""
+    cells = 1 + max(int(np.max(part, initial=0)) for each in own for part in (each.high, each.low))
+    high = np.array([np.bincount(each.high, minlength=cells) for each in own], float)  # positive units in each cell
+    low = np.array([np.bincount(each.low, minlength=cells) for each in own], float)
     met, same = high @ low.T, high * low
-    of_owners = np.array([(of.won @ high.T[of.low] * low.T[of.high]).sum(0) for of in own]), met * met.T - same @ same.T
-    subject = [of.subject for of in own]
-    made = Pairs(*(np.zeros((subjects, subjects)) for _ in of_owners))
-    for table, values in zip(made, of_owners, strict=True):
+    wins = np.array([(each.won @ high.T[each.low] * low.T[each.high]).sum(0) for each in own])
+    pairs = met * met.T - same @ same.T  # without comparisons of a cell with itself
+    subject = [each.subject for each in own]
+    tables = Pairs(np.zeros((subjects, subjects)), np.zeros((subjects, subjects)))
+    for table, values in zip(tables, (wins, pairs), strict=True):
         np.add.at(table, np.ix_(subject, subject), values)
         np.fill_diagonal(table, 0)
-    return made
+    return tables

@@ -56,7 +56,7 @@ Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
 
 
 def compute_anew(_: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the array that `make` computes, without keeping it."""
+    """Return the array that `make` computes, without a cache."""
     return make()
 
 
@@ -65,13 +65,13 @@ class ConfoundTask:
     """Input of the confound-only models of one fold.
 
     Args:
-        units: of all subjects. `y` (n,): their labels, NaN if there is none. Of a test unit, only whether it has a
-            label is read.
+        units: units of all subjects. `y` (n,): their labels, NaN for an unlabelled unit. The values of test labels are
+            never read, only whether they are NaN.
         train, test: positions in `units`; all training units have a label.
         durations: recording -> seconds. `sessions`: subject -> length of the session in s.
         movement: (n, features) accelerometer statistics of each unit, NaN if missing; None if the dataset has none.
-        seed: for the random decisions of `prior`.
-        keep: returns the array that a function makes, or made before for the same key of plain values."""
+        seed: seed of the random decisions of the model `prior`.
+        keep: function (key, make) that returns the array `make()`, or the cached array of the same key."""
 
     target: Target
     units: Sequence[Unit]
@@ -126,8 +126,8 @@ class ConfoundTask:
         return len({self.units[i].subject for i in (*self.train.tolist(), *self.test.tolist())}) == 1
 
     def stimuli(self) -> np.ndarray | Undefined:
-        """Return (n,) the index of each unit's stimulus; undefined if a labelled test unit has a stimulus without
-        training units."""
+        """Return (n,) the index of each unit's stimulus. Undefined if there is one stimulus, or if a labelled test unit
+        has a stimulus without training units."""
         stimulus = np.array([unit.stimulus for unit in self.units])
         names, codes = np.unique(stimulus, return_inverse=True)
         if len(names) < 2:
@@ -163,7 +163,7 @@ def predict_confound_only(
     if not len(train):
         return dict.fromkeys(confound_only, Undefined("no_training_label"))
     task = ConfoundTask(target, units, y, train, test, durations, sessions, movement, seed, keep)
-    return {name: control(task) for name, control in confound_only.items()}
+    return {name: model(task) for name, model in confound_only.items()}
 
 
 def _majority(task: ConfoundTask) -> ConfoundPrediction:
@@ -184,27 +184,27 @@ def _prior(task: ConfoundTask) -> ConfoundPrediction:
 
 def _stimulus_mean(task: ConfoundTask) -> ConfoundPrediction:
     """Predict the proportions of classes, or the mean label, among training units of the same stimulus. A stimulus
-    without any label gets those of all training units; none of its units is scored."""
+    without any label gets those of all training units; its test units are not scored."""
     codes = task.stimuli()
     return codes if isinstance(codes, Undefined) else _predict_code_mean(task, codes)
 
 
 def _stimulus_moment(task: ConfoundTask) -> ConfoundPrediction:
-    """Predict from the training units at the same moment of the same stimulus: bins as long as a unit, from the start
-    of the recording."""
+    """Predict from the training units at the same moment of the same stimulus. A moment is a bin as long as a unit,
+    counted from the start of the recording."""
     codes = task.stimuli()
     if isinstance(codes, Undefined):
         return codes
     length = float(np.median(task.column(lambda unit: unit.stop - unit.start)))
     moments = np.floor(task.column(lambda unit: unit.start) / length + 1e-6).astype(int)
-    _, own = np.unique(np.stack([task.subject, codes])[:, task.train], axis=1, return_inverse=True)
-    if not ranges_by_code(task.train_labels, own).any():
+    _, viewing = np.unique(np.stack([task.subject, codes])[:, task.train], axis=1, return_inverse=True)
+    if not ranges_by_code(task.train_labels, viewing).any():  # no subject's label varies during a stimulus
         return Undefined("constant_within_stimuli")
     return _predict_code_mean(task, codes * (moments.max() + 1) + moments)
 
 
 def _previous_stimulus(task: ConfoundTask) -> ConfoundPrediction:
-    """Predict from the training units after the same previous stimulus. First recordings are predicted from first
+    """Predict from the training units that follow the same stimulus. First recordings are predicted from first
     recordings."""
     when = np.where(np.isnan(task.start).all(), task.order, task.start)
     if np.isnan(when).any():
@@ -216,11 +216,11 @@ def _previous_stimulus(task: ConfoundTask) -> ConfoundPrediction:
 def order_codes(
     units: Sequence[Unit], of_subjects: Sequence[np.ndarray], when: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (n,) codes of the previous stimulus of each unit's recording, 0 before the first, and (n,) the recording's
-    position among those of the subject.
+    """Return (n,) codes of the stimulus before each unit's recording, 0 for a subject's first recording, and (n,) the
+    recording's position among the subject's recordings, from 0.
 
     Args:
-        of_subjects: the positions of each subject's units. `when`: (n,) times or numbers by which they are ordered."""
+        of_subjects: positions of each subject's units. `when`: (n,) times or numbers that order the units."""
     names = {name: 1 + k for k, name in enumerate(sorted({unit.stimulus for unit in units}))}
     previous, place = np.zeros((2, len(units)), int)
     for rows in of_subjects:
@@ -257,8 +257,8 @@ def _elapsed_time(task: ConfoundTask) -> ConfoundPrediction:
 
 
 def _session_position(task: ConfoundTask) -> ConfoundPrediction:
-    """Predict from the position in the session: time since its start, time to its end, proportion elapsed, and its
-    length. If the release hides times, the order of recordings and its proportion take their place."""
+    """Predict from the position in the session: time since its start, proportion elapsed, time to its end, session
+    length, and the recording's number in the session, absolute and as a proportion. Hidden values are NaN."""
     if task.of_one_subject:
         return Undefined("one_subject_elapsed_time")
     start, order, length, subject = task.start, task.order, task.length, task.subject.astype(int)
@@ -308,16 +308,16 @@ CONFOUND_ONLY: Mapping[str, Callable[[ConfoundTask], ConfoundPrediction]] = {
 }
 """Name of a model -> the function that predicts. Records list the models in this order."""
 PROTOCOL_PHASE = "protocol_phase"
-"""Name of the model that reads labels at the time at which a session's movement fits that of training subjects. It
-needs a whole session, and is reported since scoring 3."""
+"""Name of the model that aligns a session with training sessions by movement, and predicts the labels there. It needs a
+whole session, and is reported since version 3 of scoring."""
 STIMULUS_MOMENT = "stimulus_moment"
-"""Name of the model that knows training labels at the same moment of a stimulus; reported since scoring 3, if subjects
-share stimuli."""
+"""Name of the model that knows training labels at the same moment of a stimulus. It is reported since version 3 of
+scoring, if subjects share stimuli."""
 PREVIOUS_STIMULUS = "previous_stimulus"
-"""Name of the model that knows the previous stimulus; reported under scoring 4, if subjects share stimuli."""
+"""Name of the model that knows the previous stimulus; reported in version 4 of scoring, if subjects share stimuli."""
 FOR_COMPARISON = frozenset({"study_drift", PROTOCOL_PHASE, STIMULUS_MOMENT, PREVIOUS_STIMULUS})
-"""Models that a method need not exceed: they know the tested subject, the time after the unit, or what the primary
-metric holds constant."""
+"""Models that a method need not exceed. They know the tested subject, the session after the unit, or a confound that
+the primary metric holds constant."""
 
 
 def predict_with_trees(task: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
@@ -325,13 +325,13 @@ def predict_with_trees(task: ConfoundTask, x: np.ndarray) -> ConfoundPrediction:
     train, test, has_classes = task.train, task.test, task.target.traits.has_classes
     if has_classes and (task.class_proportions == 1).any():
         return Undefined("one_training_class")
-    x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column of which nothing is known
+    x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column without training values
     if not x.shape[1]:
         return Undefined("unknown_in_training")
-    # Methods of one split share confound-only models, and most of a scoring's time goes into these trees.
+    # Methods of one split share confound-only models, and these trees take most of the time of scoring.
     libraries = [installed_version(name) for name in ("numpy", "scikit-learn")]
-    known = [digest(np.ascontiguousarray(part)) for part in (x[train], task.train_labels, x[test])]
-    key: list[object] = ["trees", TREES_CODE, libraries, task.target.kind, task.target.n, known]
+    inputs = [digest(np.ascontiguousarray(part)) for part in (x[train], task.train_labels, x[test])]
+    key: list[object] = ["trees", TREES_CODE, libraries, task.target.kind, task.target.n, inputs]
     predicted = task.keep(key, lambda: _fit_and_predict(task, x))
     return predict_from_proportions(task.target, predicted) if has_classes else _value_as_decision(predicted)
 
@@ -359,7 +359,7 @@ def predict_from_proportions(target: Target, share: np.ndarray) -> ConfoundPredi
 
 
 def _score_of_proportions(target: Target, share: np.ndarray) -> np.ndarray:
-    """Return the score of class probabilities (n, K): all columns, or for a binary target that of class 1."""
+    """Return the score of class probabilities (n, K): all columns, or for a binary target the column of class 1."""
     return share if target.traits.has_score_per_class else share[:, 1]
 
 
@@ -367,9 +367,9 @@ def _value_as_decision(values: np.ndarray) -> ConfoundPrediction:
     return values, values.copy()
 
 
-# References (`references` of a protocol) predict from training labels alone. They know what a protocol reveals that
-# trains on the tested subjects, or on others at the tested moments: how others felt then, how this subject usually
-# feels, and how it felt last. A method that scores no better shows nothing about the body.
+# References (`references` of a protocol) predict from training labels alone. Some protocols train on the tested
+# subjects, or on other subjects at the tested moments. A reference uses only what this reveals: other subjects' labels
+# at that moment, the subject's mean label, or its last one. A method that scores no better shows nothing about signals.
 
 
 def reference_scores(
@@ -380,11 +380,12 @@ def reference_scores(
     train: np.ndarray,
     test: np.ndarray,
 ) -> dict[str, ConfoundPrediction]:
-    """Return reference -> its predictions for the test units (m,), or the reason why it does not apply: it knows fewer
-    than half of them. Unknown units get the mean of the training labels; classes are predicted as proportions.
+    """Return reference -> its predictions for the test units (m,), or the reason why it does not apply. A reference
+    must have values for at least half of the units; the others get the mean of the training labels. Classes are
+    predicted as proportions.
 
     Args:
-        units: of all subjects. `y` (n,): their values, NaN if there is none; those of test units are not read.
+        units: units of all subjects. `y` (n,): their labels, NaN if unlabelled; labels of test units are not read.
         train, test: positions in `units`."""
     train = train[np.isfinite(y[train])]
     if not len(train):
@@ -399,7 +400,7 @@ def reference_scores(
         values = np.stack([predict(task) for task in tasks], axis=1)
         known = np.isfinite(values[:, 0])
         filled = np.where(known[:, None], values, labels[train].mean(0))
-        # Units of people who started a film at other moments reach a little beyond what was trained on.
+        # If subjects started a video at different moments, some moments have no training unit.
         if 2 * known.sum() < len(known):
             made[name] = Undefined(why)
         elif target.traits.has_classes:
@@ -469,4 +470,4 @@ _REFERENCES: Mapping[ReferenceName, tuple[str, Callable[[ConfoundTask], np.ndarr
     "last_value": ("no_earlier_label", _last_value),
     "recording_label": ("no_label_in_recordings", _recording_label),
 }
-"""Reference -> the reason if it knows fewer than half of the test units, and the function that predicts."""
+"""Reference -> the reason if it has values for fewer than half of the test units, and the function that predicts."""

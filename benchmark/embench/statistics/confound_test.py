@@ -72,7 +72,7 @@ class ConfoundBlocks:
     """Confound columns of the units in one seed, in named blocks, which are regressed out of scores and labels.
 
     Args:
-        blocks: name -> (n, k).
+        blocks: name of a block -> (n, k) columns.
         parts: for each fold, the positions of its training units and of the units that it predicts."""
 
     blocks: Mapping[str, np.ndarray]
@@ -97,13 +97,14 @@ class ConfoundBlocks:
         return [whole - sum(compress(products, ~trained)) for trained in patterns.T]
 
     def _slice(self, names: Sequence[str]) -> slice:
+        """Return the columns from the first to the last of these blocks."""
         ends = np.cumsum([0, *(block.shape[1] for block in self.blocks.values())]).tolist()
-        at = [list(self.blocks).index(name) for name in names]
-        return slice(ends[min(at)], ends[max(at) + 1])
+        positions = [list(self.blocks).index(name) for name in names]
+        return slice(ends[min(positions)], ends[max(positions) + 1])
 
     def residuals(self, values: np.ndarray, names: Sequence[str], penalty: float = PENALTY) -> np.ndarray:
-        """Return (n, m) the residuals of `values` (n, m) after ridge regression on these blocks, which must be
-        neighbours. NaN in units that no fold tests."""
+        """Return (n, m) the residuals of `values` (n, m) after ridge regression on the blocks `names`, which must be
+        adjacent. NaN for units that no fold tests."""
         used = self._slice(names)
         x, width = self._columns[:, used], values.shape[1]
         of_folds = np.zeros((len(values), len(self.parts) * width))  # side by side, as `x` is large
@@ -119,12 +120,12 @@ class ConfoundBlocks:
 
 
 class Variant(NamedTuple):
-    """A variant of the rule.
+    """A variant of the confound test.
 
     Args:
-        penalty: of the ridge regressions on the confounds.
-        difference: whether residual scores are tested by their mean difference over the comparisons of the primary
-            metric, or else by the primary metric itself."""
+        penalty: penalty of the ridge regressions on the confounds.
+        difference: True to test residual scores by their mean difference over the comparisons of the primary metric,
+            False to test them by the primary metric itself."""
 
     penalty: float = PENALTY
     difference: bool = True
@@ -136,7 +137,7 @@ VARIANTS: Mapping[str, Variant] = {
     "triple_penalty": Variant(PENALTY * 3),
     "metric_of_residuals": Variant(difference=False),
 }
-"""Variants of the rule, which show how stable an answer is."""
+"""Variants of the confound test, which show how stable an answer is."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class LabelledUnits:
     """The n units of a target, with known facts about each.
 
     Args:
-        subject, stimulus, group: (n,) names. `start_s`: (n,). `session_s`: (n,) length of the session.
+        subject, stimulus, group: (n,) names. `start_s`, `session_s`: (n,) start in the session and its length, in s.
         y: (n,) labels, NaN if there is none.
         unit_s: length of a unit in s.
         moment_s: (n,) time since the recording began in s; None if unknown.
@@ -227,9 +228,9 @@ def measure_association(
     """Return the association of a method's scores with the label, given the confounds in `blocks`.
 
     Args:
-        values: seed -> (n, K) its out-of-fold scores, NaN if it has none.
+        values: seed -> (n, K) the method's out-of-fold scores, NaN for units without one.
         confounds: seed -> the confounds. `own_score`: the method's primary metric.
-        by: the variant of the rule."""
+        by: the variant of the confound test."""
     found = {seed: _residuals(of_seed, tested, confounds[seed], blocks, by.penalty) for seed, of_seed in values.items()}
     parts = {seed: confounds[seed].parts for seed in values}
     return _associate(found, parts, tested, primary_metric, own_score, jackknife, by)
@@ -253,12 +254,12 @@ def _residuals(
 ) -> _Residuals:
     """Regress the confounds in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
-    raw = np.where(np.isfinite(tested.y)[:, None], values, np.nan)  # nothing hangs on units without a label
+    raw = np.where(np.isfinite(tested.y)[:, None], values, np.nan)  # units without a label have no effect
     x = standardised_scores(raw, tested.subject, confounds.parts)
-    left = confounds.residuals(np.hstack([x, labels]), blocks, penalty)
+    both = confounds.residuals(np.hstack([x, labels]), blocks, penalty)
     unknown = np.isnan(raw[:, 0])
-    left[unknown] = np.nan
-    return _Residuals(left[:, : x.shape[1]], left[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
+    both[unknown] = np.nan
+    return _Residuals(both[:, : x.shape[1]], both[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
 
 
 def _associate(
@@ -270,22 +271,23 @@ def _associate(
     jackknife: Jackknife,
     by: Variant = RULE,
 ) -> Association:
-    of_scores = {seed: each.scores for seed, each in residuals.items()}
-    of_labels = {seed: each.labels for seed, each in residuals.items()}
+    """Return the association that the residuals of several seeds show, see `measure_association`."""
+    scores = {seed: each.scores for seed, each in residuals.items()}
+    labels = {seed: each.labels for seed, each in residuals.items()}
     before = sum(each.before for each in residuals.values())
-    share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
-    joined = tested.joined(of_scores, {seed: parts[seed] for seed in residuals})
+    share = sum(float(np.nanmean(of_seed**2)) for of_seed in scores.values()) / max(before, 1e-12)
+    joined = tested.joined(scores, {seed: parts[seed] for seed in residuals})
     chance = 0.5 if metric_facts(primary_metric).is_like_auroc else 0.0
     if has_difference(primary_metric) and by.difference:
-        score, none = mean_difference(primary_metric, joined, jackknife), 0.0
+        score, null = mean_difference(primary_metric, joined, jackknife), 0.0
     else:
-        score, none = estimate_metric(primary_metric, joined, tested.target, jackknife), chance
-    products = _residual_products(of_scores, of_labels)
+        score, null = estimate_metric(primary_metric, joined, tested.target, jackknife), chance
+    products = _residual_products(scores, labels)
     by_subject = _subject_means(products, tested, jackknife)
     effect = _mean_with_interval(by_subject, joined, jackknife)
     passed = [
         _lower_end(own_score) > chance,
-        _lower_end(score) > none,
+        _lower_end(score) > null,
         _lower_end(effect) > 0,
         SCORE_RESIDUAL_BOUNDS[0] <= share <= SCORE_RESIDUAL_BOUNDS[1],
     ]
@@ -301,7 +303,7 @@ def _associate(
 
 
 def estimate_metric(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
-    """Return the estimate of a metric, with the interval of scoring version 3."""
+    """Return the estimate of a metric, with the interval of `with_interval_of`."""
     found, _ = estimate(metric, joined, target, jackknife)
     if found is None:
         return Undefined("metric_of_other_targets", metric=metric)
@@ -313,36 +315,37 @@ def _lower_end(value: ScoreOrReason) -> float:
 
 
 def _residual_products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]) -> np.ndarray:
-    """Return (S, n) products of residual score and residual label over the root of their mean squares, mean over
-    classes."""
+    """Return (S, n) products of standardised residual score and residual label, mean over classes."""
     x, y = np.stack(list(scores.values())), np.stack(list(labels.values()))
     scale = np.sqrt(np.nanmean(x**2, axis=(0, 1)) * np.nanmean(y**2, axis=(0, 1)))
     return np.asarray((x * y / np.maximum(scale, 1e-12)).mean(2))
 
 
 def _subject_means(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
-    """Return (S, P) means over each subject's units, NaN for a subject without units."""
+    """Return (S, P) means of `products` (S, n) over each subject's units, NaN for a subject without units."""
     by_subject = np.full((len(products), len(jackknife.subjects)), np.nan)
     for p, name in enumerate(jackknife.subjects.tolist()):
-        mine = products[:, tested.subject == name]
-        known = np.isfinite(mine).any(1)
-        by_subject[known, p] = np.nanmean(mine[known], axis=1)
+        of_subject = products[:, tested.subject == name]
+        known = np.isfinite(of_subject).any(1)
+        by_subject[known, p] = np.nanmean(of_subject[known], axis=1)
     return by_subject
 
 
 def _mean_with_interval(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
-    found = mean_over_subjects(mean_ignoring_nan(by_subject), jackknife.codes)
-    if isinstance(found, Undefined) or len(by_subject) < 2:
-        return found
+    """Return the mean of `by_subject` (S, P) over seeds, then subjects, with the training-overlap correction."""
+    mean = mean_over_subjects(mean_ignoring_nan(by_subject), jackknife.codes)
+    if isinstance(mean, Undefined) or len(by_subject) < 2:
+        return mean
     by_seed = jackknife.by_group(np.nan_to_num(by_subject / len(jackknife.subjects)))
-    return widen(found, training_overlap(by_seed, joined.trained(jackknife)))
+    return widen(mean, training_overlap(by_seed, joined.trained(jackknife)))
 
 
 def _find_tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
-    """Return task -> (n,) bool, its units and all negative units. Empty for several classes, or fewer than two tasks.
+    """Return task -> (n,) bool, True for its units and all negative units. Empty for a target that is not binary, or
+    for fewer than two tasks.
 
-    A task is a stimulus that has only positive units. If everything is one session, a task is a block of positive
-    units, in subjects with as many blocks as most subjects have."""
+    A task is a stimulus that has only positive units. If all units have one stimulus, a task is a block of positive
+    units, see `_positive_blocks`."""
     positive, negative = tested.y == 1, tested.y == 0
     if tested.target.kind != "binary":
         return {}
@@ -354,8 +357,8 @@ def _find_tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
 
 
 def _positive_blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
-    """Return block -> (n,) bool, the positive units in this run of neighbours, for subjects with the usual number of
-    blocks."""
+    """Return block -> (n,) bool, True for the positive units of that block. A block is a sequence of positive units of
+    a subject. Only subjects with the most frequent number of blocks have any."""
     block, counts = np.zeros(len(tested.y), int), {}
     for name in np.unique(tested.subject).tolist():
         rows = np.flatnonzero((tested.subject == name) & np.isfinite(tested.y))
@@ -401,11 +404,11 @@ def run_confound_test(
     Args:
         values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite if there is none.
         folds: target -> seed -> (N, 1) the fold that tests each unit, NaN if none does.
-        studies: the large studies in the seeds of these values. `decisive`: the level that decides there.
-        progress: called with (models of confounds begun, all of them, the target). A model takes up to a minute, once
-            per dataset.
+        studies: the large studies in the seeds of these values. `decisive`: the level that decides in large studies.
+        progress: called with (number of confound models begun, number of all, the target). A model takes up to a
+            minute, once per dataset.
         placebo_seeds: seeds in which the placebo, which does not depend on the method, is computed."""
-    found, begun = {}, 0
+    analyses, begun = {}, 0
     total = sum(_count_steps(of_target, placebo_seeds) for of_target in studies.values())
 
     def begin(what: str) -> None:
@@ -422,12 +425,12 @@ def run_confound_test(
                 values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds,
                 protocol.rules,
             )  # fmt: skip
-        found[target.name] = {"undefined": made.reason.to_dict()} if isinstance(made, Undefined) else made
-    return found
+        analyses[target.name] = {"undefined": made.reason.to_dict()} if isinstance(made, Undefined) else made
+    return analyses
 
 
 def is_small(cohort: Cohort, protocol: Protocol, target: Target) -> bool:
-    """Return True if scoring 4 adjusts the target for few columns: models of confounds need more labelled units."""
+    """Return True if version 4 of scoring adjusts for few columns: models of confounds need more labelled units."""
     labelled = np.isfinite(cohort.label[target.name][list(cohort.eligible)]).sum()
     return protocol.rules > 3 and (cohort.design == "shared_stimuli" or bool(labelled < LARGE_STUDY))
 
@@ -452,51 +455,51 @@ def _analyse_small_study(
     columns = confound_columns(cohort, cell, by_time="matched" in metric)
     if isinstance(columns, Undefined):
         return columns
-    of_units = {seed: of_seed[units] for seed, of_seed in values.items()}
+    by_seed = {seed: of_seed[units] for seed, of_seed in values.items()}
     fold = np.stack([folds[seed][units, 0] for seed in values])
     parts = {seed: _tested_parts(of_seed) for seed, of_seed in zip(values, fold, strict=True)}
-    own = _own_score(metric, tested, of_units, parts, cohort)
-    known = np.isfinite(tested.y) & np.all([np.isfinite(of[:, 0]) for of in of_units.values()], axis=0)
+    own_score = _own_score(metric, tested, by_seed, parts, cohort)
+    known = np.isfinite(tested.y) & np.all([np.isfinite(score[:, 0]) for score in by_seed.values()], axis=0)
     if not known.any():
         return Undefined("no_label_in_all_seeds")
-    made = [
-        standardised_scores(np.where(known[:, None], of, np.nan), tested.subject, parts[seed])[known]
-        for seed, of in of_units.items()
+    standardised = [
+        standardised_scores(np.where(known[:, None], score, np.nan), tested.subject, parts[seed])[known]
+        for seed, score in by_seed.items()
     ]
     names, first, group = np.unique(tested.group[known], return_index=True, return_inverse=True)
     _, subject = np.unique(tested.subject[known], return_inverse=True)
     stimulus = cell[known] if cell.any() else None
     sample = Sample(columns.take(known), subject, group, stimulus, fold[:, known][:, first])
-    found = adjust(np.stack(made), label_columns(tested.y[known], target), sample)
+    adjusted = adjust(np.stack(standardised), label_columns(tested.y[known], target), sample)
     chance = 0.5 if metric_facts(metric).is_like_auroc else 0.0
-    at = {
-        "partial_r": number_as_json(found.effect),
-        "residual_proportion": found.score_left,
-        "label_residual_proportion": found.label_residual_proportion,
-        "extra_movement_p": found.extra_movement_p,
-        "associated": _lower_end(found.effect) > 0
-        and found.label_residual_proportion >= LEAST_LABEL_RESIDUAL
-        and found.extra_movement_p > EXTRA_MOVEMENT_ALPHA
-        and _lower_end(own) > chance,
-        "by_group": dict(zip(names.tolist(), found.by_group.tolist(), strict=True)),
+    level = {
+        "partial_r": number_as_json(adjusted.effect),
+        "residual_proportion": adjusted.score_left,
+        "label_residual_proportion": adjusted.label_residual_proportion,
+        "extra_movement_p": adjusted.extra_movement_p,
+        "associated": _lower_end(adjusted.effect) > 0
+        and adjusted.label_residual_proportion >= LEAST_LABEL_RESIDUAL
+        and adjusted.extra_movement_p > EXTRA_MOVEMENT_ALPHA
+        and _lower_end(own_score) > chance,
+        "by_group": dict(zip(names.tolist(), adjusted.by_group.tolist(), strict=True)),
     }
     return {
         "metric": metric,
         "has_movement": "acc" in cohort.store.modalities,
         "adjusted_for": adjusted_modalities(cohort.store),
-        "levels": {SMALL_STUDY: at},
+        "levels": {SMALL_STUDY: level},
         "decisive_level": SMALL_STUDY,
     }
 
 
 def _tested_parts(fold: np.ndarray) -> Parts:
-    """Return for each fold no training units, and the units that it tests. `fold` (n,) is NaN for units that no fold
-    tests."""
+    """Return the parts of each fold: no training units, and the units that it tests. `fold` (n,): each unit's fold, NaN
+    if no fold tests it."""
     return [(np.empty(0, int), np.flatnonzero(fold == number)) for number in np.unique(fold[np.isfinite(fold)])]
 
 
 def _condition_codes(metric: str, tested: LabelledUnits) -> np.ndarray:
-    """Return (n,) codes of the stimulus, or its moment, that a metric holds constant; 0 if it holds none constant."""
+    """Return (n,) codes of the stimulus, or of its moment, that a metric holds constant; 0 if it holds neither."""
     if "crossed" not in metric or "matched" in metric:
         return np.zeros(len(tested.y), int)
     known = [np.unique(tested.stimulus, return_inverse=True)[1]]
@@ -507,8 +510,8 @@ def _condition_codes(metric: str, tested: LabelledUnits) -> np.ndarray:
 
 def was_analysed(studies: Studies) -> bool:
     """Return True if all models of confounds that an analysis needs are already fitted and cached."""
-    each = (study for of in studies.values() if not isinstance(of, Undefined) for study in of.values())
-    return all(study.fitted.is_cached(name) for study in each for name in BLOCKS)
+    defined = [by_seed for by_seed in studies.values() if not isinstance(by_seed, Undefined)]
+    return all(study.fitted.is_cached(name) for by_seed in defined for study in by_seed.values() for name in BLOCKS)
 
 
 def _count_steps(studies: Mapping[int, Study] | Undefined, placebo_seeds: Sequence[int]) -> int:
@@ -530,6 +533,7 @@ def _analyse_large_study(
     placebo_seeds: Sequence[int],
     scoring: int,
 ) -> dict[str, Any] | Undefined:
+    """Return the analysis of a large study at each confound level, by seed and variant, with placebo and tasks."""
     metric = _estimable_metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
@@ -538,39 +542,39 @@ def _analyse_large_study(
     units = np.array(cohort.eligible)
     tested = tested_units(cohort, target, units, scoring)
     with_missing = {seed: of_seed[units] for seed, of_seed in values.items()}
-    of_units = {seed: np.where(np.isfinite(of_seed), of_seed, np.nan) for seed, of_seed in with_missing.items()}
+    by_seed = {seed: np.where(np.isfinite(of_seed), of_seed, np.nan) for seed, of_seed in with_missing.items()}
     parts = {seed: study.parts for seed, study in studies.items()}
-    joined = tested.joined(of_units, parts)
+    joined = tested.joined(by_seed, parts)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
-    own = _own_score(metric, tested, with_missing, parts, cohort)
-    if isinstance(own, Undefined):
-        return own
+    own_score = _own_score(metric, tested, with_missing, parts, cohort)
+    if isinstance(own_score, Undefined):
+        return own_score
 
     wanted = {(level, PENALTY) for level in CONFOUND_LEVELS} | {(decisive, by.penalty) for by in VARIANTS.values()}
-    found = {}  # of one seed after another, as the columns of each are large
+    residuals = {}
     for seed, study in studies.items():
-        held = make_confound_blocks(study, begin)
-        found[seed] = {
-            (level, penalty): _residuals(of_units[seed], tested, held, CONFOUND_LEVELS[level], penalty)
+        blocks = make_confound_blocks(study, begin)
+        residuals[seed] = {
+            (level, penalty): _residuals(by_seed[seed], tested, blocks, CONFOUND_LEVELS[level], penalty)
             for level, penalty in wanted
         }
-        del held
+        del blocks  # large: one seed's columns are in memory at a time
 
-    def at(level: str, seeds: Iterable[int], own: ScoreOrReason, by: Variant = RULE) -> Association:
-        of_level = {seed: found[seed][level, by.penalty] for seed in seeds}
-        return _associate(of_level, parts, tested, metric, own, jackknife, by)
+    def associate(level: str, seeds: Iterable[int], score: ScoreOrReason, by: Variant = RULE) -> Association:
+        of_level = {seed: residuals[seed][level, by.penalty] for seed in seeds}
+        return _associate(of_level, parts, tested, metric, score, jackknife, by)
 
-    levels = {level: at(level, found, own) for level in CONFOUND_LEVELS}
+    levels = {level: associate(level, residuals, own_score) for level in CONFOUND_LEVELS}
     groups = np.unique([cohort.groups.get(name, name) for name in jackknife.subjects.tolist()]).tolist()
-    own_alone = {seed: _own_score(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in found}
+    seed_scores = {seed: _own_score(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in residuals}
     return {
         "metric": metric,
         "mean_difference": has_difference(metric),
         "has_movement": "acc" in cohort.store.modalities,
         "adjusted_for": adjusted_modalities(cohort.store),
         "levels": {level: _association_as_json(made, groups) for level, made in levels.items()},
-        "seeds": {str(seed): at(decisive, [seed], own_alone[seed]).associated for seed in found},
-        "variants": {name: at(decisive, found, own, by).associated for name, by in VARIANTS.items()},
+        "seeds": {str(seed): associate(decisive, [seed], seed_scores[seed]).associated for seed in residuals},
+        "variants": {name: associate(decisive, residuals, own_score, by).associated for name, by in VARIANTS.items()},
         **_measure_placebo({seed: studies[seed] for seed in placebo_seeds if seed in studies}, tested, metric, begin),
         "tasks": {name: number_as_json(effect) for name, effect in levels[decisive].tasks.items()},
         "decisive_level": decisive,
@@ -582,8 +586,8 @@ def _analyse_large_study(
 def _measure_placebo(
     studies: Mapping[int, Study], tested: LabelledUnits, metric: str, begin: Begin
 ) -> dict[str, dict[str, Any] | list[int]]:
-    """Return the part `placebo`: the partial correlation of each accelerometer axis with the label, given the other
-    axes and the time. It does not depend on the method. Seeds, if any, are added as `placebo_seeds`."""
+    """Return the part `placebo` of an analysis: axis -> the partial correlation of that accelerometer axis with the
+    label, given the other axes and the time. `placebo_seeds` lists the seeds; it is missing without `studies`."""
     if not studies:
         return {"placebo": {}}
     first = next(iter(studies.values()))
@@ -604,16 +608,16 @@ def _measure_placebo(
         return np.array([[getattr(found, name, None) for name in _EFFECT_FIELDS]], float)
 
     folds = digest([[seed, [digest(test) for _, test in study.parts]] for seed, study in studies.items()])
-    told = {axis: first.cached_array(f"placebo {axis} {_RULE_CODE} {folds}", partial(effect, axis))[0] for axis in axes}
-    known = {axis: values.tolist() for axis, values in told.items() if np.isfinite(values).all()}
-    effects = {axis: dict(zip(_EFFECT_FIELDS, values, strict=True)) for axis, values in known.items()}
+    rows = {axis: first.cached_array(f"placebo {axis} {_RULE_CODE} {folds}", partial(effect, axis))[0] for axis in axes}
+    known = {axis: row.tolist() for axis, row in rows.items() if np.isfinite(row).all()}
+    effects = {axis: dict(zip(_EFFECT_FIELDS, row, strict=True)) for axis, row in known.items()}
     return {"placebo": effects, "placebo_seeds": list(studies)}
 
 
 def _own_score(
     metric: str, tested: LabelledUnits, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], cohort: Cohort
 ) -> ScoreOrReason:
-    """Return the method's own score, in which units without a prediction count."""
+    """Return the method's score by `metric`, which also counts units without a prediction."""
     joined = tested.joined(values, parts, whole=True)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
     return estimate_metric(metric, joined, tested.target, jackknife)
@@ -627,7 +631,7 @@ Studies = Mapping[str, dict[int, Study] | Undefined]
 
 
 MODEL_PARTITIONS = 3
-"""Number of partitions in whose folds models of confounds are fitted. Since scoring 4, all seeds share them."""
+"""Number of partitions in which models of confounds are fitted. Since version 4 of scoring, all seeds share them."""
 
 
 def make_studies(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
@@ -639,15 +643,16 @@ def make_studies(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequenc
 def _make_target_studies(
     observed: Observed, target: Target, protocol: Protocol, seeds: Sequence[int]
 ) -> dict[int, Study] | Undefined:
+    """Return seed -> the study of a target, with the partition in which its models of confounds are fitted."""
     cohort = observed.cohort
 
     @cache
-    def of(seed: int) -> Study | Undefined:
+    def study_of(seed: int) -> Study | Undefined:
         return make_study(observed, target, _whole_session_folds(cohort, cohort.folds(protocol, seed)), seed)
 
     studies = {}
     for seed in seeds:
-        study, models = of(seed), of(seed if protocol.rules < 4 else seed % MODEL_PARTITIONS)
+        study, models = study_of(seed), study_of(seed if protocol.rules < 4 else seed % MODEL_PARTITIONS)
         if isinstance(study, Undefined):
             return study
         if isinstance(models, Undefined):
@@ -661,13 +666,13 @@ def _whole_session_folds(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold
     whole sessions, and are modelled on other subjects."""
     if cohort.slices is None:
         return folds
-    units, found = cohort.select_units(cohort.eligible), []
+    units, whole = cohort.select_units(cohort.eligible), []
     subject_of = {unit.id: unit.subject for unit in units}
     for fold in folds:
         tested = {subject_of[id_] for id_ in fold.test}
         others = tuple(id_ for id_ in fold.train if subject_of[id_] not in tested)
-        found.append(replace(fold, train=others, test=tuple(u.id for u in units if u.subject in tested)))
-    return found
+        whole.append(replace(fold, train=others, test=tuple(u.id for u in units if u.subject in tested)))
+    return whole
 
 
 @joblib_workers(_FITTING)
@@ -681,26 +686,30 @@ def make_confound_blocks(study: Study, begin: Begin) -> ConfoundBlocks:
 
 
 def predict_protocol_phases(cohort: Cohort, studies: Studies) -> dict[str, dict[int, np.ndarray] | Undefined]:
-    """Return target -> seed -> (N, K) predictions of the model `protocol_phase` for the cohort's N units, NaN if it
-    predicts nothing; or why the model does not apply."""
-    return {name: of if isinstance(of, Undefined) else _predict_phase(cohort, of) for name, of in studies.items()}
+    """Return target -> seed -> (N, K) predictions of the model `protocol_phase` for the cohort's N units, NaN for units
+    without one; or target -> why the model does not apply."""
+    return {
+        name: by_seed if isinstance(by_seed, Undefined) else _predict_phase(cohort, by_seed)
+        for name, by_seed in studies.items()
+    }
 
 
 @joblib_workers(_FITTING)
 def _predict_phase(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
-    found = {}
+    """Return the predictions of one target for `predict_protocol_phases`."""
+    predictions = {}
     for seed, study in studies.items():
-        read = predict_protocol_phase(study)
-        if isinstance(read, Undefined):
-            return read
-        found[seed] = np.full((len(cohort.units), read.shape[1]), np.nan)
-        found[seed][study.units] = read
-    return found
+        predicted = predict_protocol_phase(study)
+        if isinstance(predicted, Undefined):
+            return predicted
+        predictions[seed] = np.full((len(cohort.units), predicted.shape[1]), np.nan)
+        predictions[seed][study.units] = predicted
+    return predictions
 
 
 def _estimable_metric(scores: Scores, target: Target) -> str | Undefined:
-    """Return the primary metric, or why it can't be estimated. No other score takes its place: only the primary metric
-    holds constant what the design confounds with the label."""
+    """Return the primary metric, or why it can't be estimated. No other score replaces it: only the primary metric
+    holds constant the confounds of the design."""
     primary_metric = scores.primary_metrics[target.name]
     if scores.get_score(target.name, primary_metric):
         return primary_metric
@@ -715,7 +724,8 @@ def _estimable_metric(scores: Scores, target: Target) -> str | Undefined:
 
 
 def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring: int) -> LabelledUnits:
-    """Return the units at `positions` (n,) of a cohort, in the form that the given version of scoring takes."""
+    """Return the units at `positions` (n,) of a cohort, for the version `scoring` of the rules of scoring. Units that
+    are not tested have no label."""
     units = cohort.select_units(positions.tolist())
     subject = np.array([unit.subject for unit in units])
     return LabelledUnits(
@@ -745,7 +755,8 @@ def _association_as_json(association: Association, groups: Sequence[str]) -> dic
 def scores_by_seed(
     cohort: Cohort, predictions: Sequence[tuple[Target, int, np.ndarray, np.ndarray]]
 ) -> dict[str, dict[int, np.ndarray]]:
-    """Return target -> seed -> (N, K) scores of the cohort's N units, NaN if there is none, in a record's precision.
+    """Return target -> seed -> (N, K) scores of the cohort's N units, rounded to float32 as in records; NaN for units
+    without one.
 
     Args:
         predictions: (target, seed, positions (n,), scores (n,) or (n, K))."""

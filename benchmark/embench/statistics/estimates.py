@@ -50,8 +50,8 @@ from embench.statistics.joined import Joined, is_predicted
 
 
 def _predicted(units: Units) -> Units:
-    """Return the units with a prediction. Agreement is not a proportion of comparisons, of which others could be
-    lost."""
+    """Return the units with a prediction. The CCC is no proportion of comparisons, so that a missing prediction cannot
+    count as lost comparisons."""
     return units.take(is_predicted(units))
 
 
@@ -60,21 +60,21 @@ WITHIN_SUBJECT_SCORES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] =
     "ccc": lambda units, subjects: concordance_by_subject(_predicted(units), subjects),
     "concordance_within": order_by_subject,
 }
-"""Score -> its function (units, subjects (P,)) -> (P,), NaN for a subject without a score."""
+"""Name of a score -> function (units, subjects (P,)) that returns it for each subject (P,), NaN if undefined."""
 
 WITHOUT_STIMULUS: Mapping[str, Callable[[Units, np.ndarray, Sequence[str]], np.ndarray]] = {
     "auroc_within": auroc_without_stimulus,
     "ccc": lambda units, subjects, stimuli: concordance_without_stimulus(_predicted(units), subjects, stimuli),
     "concordance_within": order_without_stimulus,
 }
-"""Score -> its function without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
+"""Name of a score -> function (units, subjects (P,), stimuli (K,)) that returns it without each stimulus (K, P)."""
 
 WHY_UNDEFINED = {
     "auroc_within": ("one_class", "no_subject_with_both_classes"),
     "ccc": ("constant_labels", "no_varying_subject"),
     "concordance_within": ("no_step_apart", "no_subject_with_step"),
 }
-"""Score -> the reason if some subjects have none, and the reason if all have none."""
+"""Within-subject score -> the reason why it is undefined for some subjects, and the reason if it is for all."""
 
 
 def is_inside_subjects(name: str, target: Target) -> bool:
@@ -83,7 +83,7 @@ def is_inside_subjects(name: str, target: Target) -> bool:
 
 
 def subject_scores_by_fold(name: str, joined: Joined, subjects: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
-    """Return (seed, fold) -> the score within each subject (P,), NaN if there is none."""
+    """Return (seed, fold) -> the score within each subject (P,), NaN for a subject without one."""
     inside = WITHIN_SUBJECT_SCORES[name]
     return {(seed, fold): inside(units, subjects) for seed, fold, units in joined}
 
@@ -94,21 +94,19 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
     return np.stack(seeds)
 
 
-# The balanced crossed score: the longer session is on both sides equally often. Two sessions of similar length are not
-# of equal length, and in the longer one tasks come later, so that time and length together order some comparisons
-# right. Here the comparisons of each pair of minutes are split by whether the subject with the longer session has the
-# positive unit first or last. Both halves weigh the same, so that such knowledge loses in one half what it gains in the
-# other.
+# The balanced crossed score. Sessions of similar length are rarely of equal length, and in the longer one tasks come
+# later. Time and session length together then win some comparisons. With two halves of equal weight, a model of both
+# loses in one half what it wins in the other.
 
 BALANCED = "auroc_crossed_balanced"
 MINUTE_S = 60.0
 
 
 def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Undefined) -> Estimate | Undefined:
-    """Return the balanced score over all folds and seeds; undefined if the `matched` score is.
+    """Return the score `BALANCED` over all folds and seeds; undefined if the score `matched` is undefined.
 
-    In each pair of minutes, with n1 and n2 comparisons in the halves, the mean of both halves counts n1 n2 / (n1 + n2)
-    times."""
+    Comparisons of each pair of minutes are split in two halves: the subject with the longer session has the positive
+    unit first, or last. A pair with n1 and n2 comparisons in its halves has the weight n1 n2 / (n1 + n2)."""
     if isinstance(matched, Undefined):
         return matched
     minutes = 1 + int(max(units.start_s.max() for _, _, units in joined) // MINUTE_S)
@@ -117,10 +115,10 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
     by_class = []
     for of_class in zip(*parts, strict=True):
         pairs, columns, values = (np.concatenate([part[k] for part in of_class]) for k in range(3))
-        each, row = np.unique(pairs, return_inverse=True)
-        first, second = involved = np.divmod(each, len(jackknife.subjects))
+        unique_pairs, row = np.unique(pairs, return_inverse=True)
+        first, second = involved = np.divmod(unique_pairs, len(jackknife.subjects))
         counted = (samples[:, first] * samples[:, second]).astype(float)
-        shape = len(each), 2 * minutes**2
+        shape = len(unique_pairs), 2 * minutes**2
         won, number = (counted @ sparse.csr_array((v, (row, columns)), shape=shape) for v in values.T)
         by_class.append(_balanced_mean(won, number))
     score, *without = mean_ignoring_nan(by_class)
@@ -128,12 +126,13 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
         return Undefined("no_pair_of_minutes")
     left_out = jackknife.mask_uninvolved(np.array(without), np.isin(np.arange(len(jackknife.codes)), involved))
     estimate = jackknife_estimate(float(score), left_out, matched.subjects, matched.left_out)
-    shared = training_overlap(matched.by_seed, joined.trained(jackknife))  # who trained is the same to both
+    shared = training_overlap(matched.by_seed, joined.trained(jackknife))  # both scores have the same training subjects
     return replace(widen(estimate, shared), comparisons=matched.comparisons)
 
 
 def _balanced_mean(won: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """Return (R,) scores of samples, from the wins and the numbers of comparisons (R, 2 * cells) in both halves."""
+    """Return (R,) balanced scores of samples. `won`, `number`: wins and numbers of comparisons (R, 2 * cells), all
+    cells of the first half before those of the second."""
     (won1, won2), (n1, n2) = np.split(won, 2, axis=1), np.split(number, 2, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = np.nan_to_num(n1 * n2 / (n1 + n2))
@@ -144,11 +143,10 @@ def _balanced_mean(won: np.ndarray, number: np.ndarray) -> np.ndarray:
 def _split_by_order(
     units: Units, subjects: np.ndarray, minutes: int
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return the matched comparisons of a fold whose first subject has the longer session, for each class as three
-    arrays.
+    """Return for each class three arrays about the n matched comparisons of a fold.
 
-    They are the code of the pair of subjects, P * first + second (n,); the half and the pair of minutes (n,); and the
-    wins and numbers of comparisons (n, 2)."""
+    The arrays are: (n,) codes P * first + second of the pair of subjects, the first with the longer session; (n,) codes
+    of the half and the pair of minutes; and (n, 2) wins and numbers of comparisons."""
     cell = cells(BALANCED, units)
     if isinstance(cell, Undefined):
         return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in compare_classes(units)]
@@ -157,21 +155,22 @@ def _split_by_order(
     pairs = np.argwhere((longer > 0) & (longer <= MATCHED_S)).tolist()
     minute = np.zeros(1 + int(cell.max()), int)
     minute[cell] = units.start_s // MINUTE_S
-    made = []
+    by_class = []
     for own in own_comparisons(units, cell, subjects):
-        of = {each.subject: each for each in own}
+        by_subject = {each.subject: each for each in own}
         parts = [(np.empty(0, int), np.empty(0, int), np.empty((0, 2)))]
         for first, second in pairs:
+            # Half of the win comes from each subject; the comparison is counted once, with the first.
             for one, other, counted in ((first, second, 1), (second, first, 0)):
-                high, low, times, won = of[one].mirrored_by(of[other])
+                high, low, times, won = by_subject[one].mirrored_by(by_subject[other])
                 early, late = np.minimum(high, low), np.maximum(high, low)
                 positive_first = (high < low) if counted else (high > low)
                 column = positive_first * minutes**2 + minute[early] * minutes + minute[late]
                 values = np.stack([won * times / 2, counted * times], axis=1)
                 parts.append((np.full(len(column), first * len(subjects) + second), column, values))
         pair, column, values = map(np.concatenate, zip(*parts, strict=True))
-        made.append((pair, column, values))
-    return made
+        by_class.append((pair, column, values))
+    return by_class
 
 
 SLOW_S = 5.0
@@ -192,8 +191,8 @@ def number_as_json(value: ScoreOrReason) -> dict[str, Any]:
 def estimate_all(
     joined: Joined, target: Target, primary_metric: str, jackknife: Jackknife, took: dict[str, float]
 ) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
-    """Return metric -> its estimate, and for each seed and fold a row with the value of each metric, None if undefined.
-    The seconds that each metric takes are added to `took`."""
+    """Return metric -> its estimate or the reason why it is undefined, and a row for each seed and fold with the value
+    of each metric (None: undefined). The seconds that each metric takes are added to `took`."""
     scores: dict[str, ScoreOrReason] = {}
     folds: list[dict[str, Any]] = [
         {"seed": seed, "fold": fold, "units": len(units), "subjects": len(units.subjects[0])}
@@ -208,7 +207,7 @@ def estimate_all(
         scores[name] = score
         if name == "auroc_crossed_matched":
             scores[BALANCED] = balanced_score(joined, jackknife, score)
-        if by_fold and not conditioned.is_conditioned(name):  # of those, a fold alone has few comparisons
+        if by_fold and not conditioned.is_conditioned(name):  # a single fold has few comparisons
             for row in folds:
                 row[name] = by_fold.get((row["seed"], row["fold"]))
     if primary_metric not in scores:
@@ -217,22 +216,21 @@ def estimate_all(
 
 
 def _scores_to_compute(target: Target, primary_metric: str) -> list[str]:
-    """Return the names of the scores to compute, in order. Scores of version 3 are computed if one is the primary
-    metric."""
-    made = [target.traits.within_metric, *conditioned.CONDITIONED]
+    """Return the names of the scores to compute, in order. C-indices are computed if the primary metric is one."""
+    names = [target.traits.within_metric, *conditioned.CONDITIONED]
     if primary_metric.startswith(KINDS["value"].ranking_family):
-        made += ["concordance_within", *conditioned.OF_VALUES]
-    made += [primary_metric] if conditioned.is_conditioned(primary_metric) else []
-    return list(dict.fromkeys([*made, *registry.list_plugins("metric")]))
+        names += ["concordance_within", *conditioned.OF_VALUES]
+    names += [primary_metric] if conditioned.is_conditioned(primary_metric) else []
+    return list(dict.fromkeys([*names, *registry.list_plugins("metric")]))
 
 
 ByFold = dict[tuple[int, int], float | None]
-"""(seed, fold) -> the value there, None if undefined."""
+"""(seed, fold) -> the score in this fold, None if undefined."""
 
 
 def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[ScoreOrReason | None, ByFold]:
-    """Return one score, and its value in each seed and fold; None if it does not apply to targets of this kind. A
-    failing metric of another package is undefined, see `load_metric`."""
+    """Return one score, and its value in each seed and fold. The score is None if it does not apply to targets of this
+    kind. It is undefined if a metric of another package fails, see `load_metric`."""
     try:
         return _estimate_with_overlap(name, joined, target, jackknife)
     except PluginError as error:
@@ -242,13 +240,14 @@ def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) ->
 def _estimate_with_overlap(
     name: str, joined: Joined, target: Target, jackknife: Jackknife
 ) -> tuple[ScoreOrReason | None, ByFold]:
+    """Return the result of `_estimate` with the training-overlap correction."""
     tables: list[Tables] = []
     found, by_fold = _estimate(name, joined, target, jackknife, tables)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
         found = replace(found, by_seed=contributions(name, joined, target, jackknife, tables))
         found = widen(found, training_overlap(found.by_seed, joined.trained(jackknife)))
     elif isinstance(found, Estimate) and found.error and joined.scoring > 3:
-        found = widen(found, found.error**2)  # what models of noise alone add, since one partition does not show it
+        found = widen(found, found.error**2)  # one partition can't show this variance; models of noise reach it
     return found, by_fold
 
 
@@ -260,9 +259,8 @@ def _estimate(
     if is_inside_subjects(name, target):
         return _within_subjects(name, joined, jackknife)
     if conditioned.is_conditioned(name):
-        return (
-            _conditioned_score(name, joined, jackknife, tables) if conditioned.applies_to(name, target) else (None, {})
-        )
+        applies = conditioned.applies_to(name, target)
+        return _conditioned_score(name, joined, jackknife, tables) if applies else (None, {})
     metric = load_metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
@@ -270,14 +268,13 @@ def _estimate(
 
 
 def load_metric(name: str) -> Metric | Undefined:
-    """Return a metric plugin. If one of another package can't be loaded, return an undefined value: it must not cost a
-    run whose test labels have been used. The reason enters published scores, so that only the warning says what failed
-    where."""
+    """Return a metric plugin. If a metric of another package can't be loaded, return an undefined value, since an error
+    would lose a run whose test labels have been used. The reason is published; only the warning names the error."""
     try:
-        made: Metric = _call_plugin(name, registry.load_plugin("metric", name))
+        metric: Metric = _call_plugin(name, registry.load_plugin("metric", name))
     except EmbenchError as error:
         return _exclude_plugin_metric(name, error, "metric_not_loaded")
-    return made
+    return metric
 
 
 def warn_of_slow_metrics(took: Mapping[str, float]) -> None:
@@ -286,9 +283,8 @@ def warn_of_slow_metrics(took: Mapping[str, float]) -> None:
     Args:
         took: metric -> seconds."""
     whole = sum(took.values())
-    for name in [
-        name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.list_plugins("metric")
-    ]:
+    slow = [name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.list_plugins("metric")]
+    for name in slow:
         if getattr(type(load_metric(name)), "resample", None) is Metric.resample:
             warnings.warn(
                 f"the metric {registry.find('metric', name).full_name} took {took[name]:.0f} of {whole:.0f} s of "
@@ -298,8 +294,8 @@ def warn_of_slow_metrics(took: Mapping[str, float]) -> None:
 
 
 def _exclude_plugin_metric(name: str, error: EmbenchError, what: str) -> Undefined:
-    """Return an undefined value, with a warning, for a failed metric of another package; raise the error of a bundled
-    one."""
+    """Warn of a failed metric of another package, and return an undefined value with the reason `what`. The error of a
+    bundled metric is raised."""
     entry = registry.find("metric", name)
     if entry.package == registry.BUNDLED:
         raise error
@@ -308,11 +304,12 @@ def _exclude_plugin_metric(name: str, error: EmbenchError, what: str) -> Undefin
 
 
 def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[ScoreOrReason, ByFold]:
-    """Return a within-subject score: each subject's folds and seeds are averaged first, then subjects."""
+    """Return a within-subject score, and its mean over subjects in each fold. Each subject's folds and seeds are
+    averaged first, then subjects."""
     subjects = jackknife.subjects
     by_fold = subject_scores_by_fold(name, joined, subjects)
-    means = {at: float(mean_ignoring_nan(scores)) for at, scores in by_fold.items()}
-    values = {at: mean if np.isfinite(mean) else None for at, mean in means.items()}
+    means = {fold: float(mean_ignoring_nan(scores)) for fold, scores in by_fold.items()}
+    values = {fold: mean if np.isfinite(mean) else None for fold, mean in means.items()}
     scores = mean_ignoring_nan(subject_scores_by_seed(joined, by_fold))
     without = int(np.isnan(scores).sum())
     why_some, why_all = WHY_UNDEFINED[name]
@@ -341,38 +338,36 @@ def _conditioned_score(
 ) -> tuple[ScoreOrReason, ByFold]:
     """Return the proportion of comparisons won over all folds and seeds. The comparisons of each seed are added to
     `by_seed`."""
-    kept: list[list[Pairs]] = []
-    missing: list[str] = []
+    usable: list[list[Pairs]] = []
+    reasons: list[str] = []  # of seeds that are left out
     values: ByFold = {}
     for seed, folds in joined.seeds.items():
         of_seed: ByFold = {}
         summed = conditioned.sum_of_known(_compare_folds(name, seed, folds, jackknife, of_seed))
         by_seed.append(summed)
         if isinstance(summed, Undefined):
-            missing.append(summed.reason)
+            reasons.append(summed.reason)
             continue
         values |= of_seed
         share = conditioned.proportion_won(name, summed, joined.seed_hurdle)
         if isinstance(share, Undefined):
-            missing.append(share.reason)
+            reasons.append(share.reason)
             continue
-        kept.append(summed)
-    if not kept:
-        return Undefined(missing[0]), values
-    pooled = conditioned.sum_tables(kept)
+        usable.append(summed)
+    if not usable:
+        return Undefined(reasons[0]), values
+    pooled = conditioned.sum_tables(usable)
     share = conditioned.proportion_won(name, pooled, joined.seed_hurdle)
-    if joined.scoring > 3 and isinstance(
-        few := conditioned.proportion_won(name, conditioned.merge_seeds(kept), conditioned.pooled_hurdle(name)),
-        Undefined,
-    ):
-        share = few
+    counted = [conditioned.merge_seeds(usable)] if joined.scoring > 3 else usable
+    if joined.scoring > 3:
+        merged = conditioned.proportion_won(name, counted[0], conditioned.pooled_hurdle(name))
+        share = merged if isinstance(merged, Undefined) else share  # too few distinct comparisons in all seeds
     if isinstance(share, Undefined):
         return share, values
     involved = np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in pooled], axis=0)
-    counted = [conditioned.merge_seeds(kept)] if joined.scoring > 3 else kept
     sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in counted]
-    left_out = {"n": len(missing), "of": len(joined.seeds)}
-    excluded = (Reason.make("seeds_left_out", why=missing[0], **left_out),) if missing else ()
+    left_out = {"n": len(reasons), "of": len(joined.seeds)}
+    excluded = (Reason.make("seeds_left_out", why=reasons[0], **left_out),) if reasons else ()
     without = conditioned.proportion_won_resampled(name, pooled, jackknife.counts, joined.seed_hurdle)
     estimate = jackknife_estimate(share, jackknife.mask_uninvolved(without, involved), int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values
@@ -389,9 +384,9 @@ def _compare_folds(
 
 
 def _metric_over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> tuple[ScoreOrReason, ByFold]:
-    """Return a metric averaged over seeds, then folds. Undefined values are excluded.
+    """Return a metric averaged over seeds, then folds, without undefined values; and its value in each fold.
 
-    In a sample without one group of subjects, a fold's weight is the proportion of its subjects that are left."""
+    In a sample without one group of subjects, a fold's weight is the proportion of its subjects in the sample."""
     folds = sorted({fold for _, fold, _ in joined})
     shape = (len(joined.seeds), len(folds))
     value = np.full(shape, np.nan)
@@ -406,12 +401,12 @@ def _metric_over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jac
             if isinstance(found, Undefined):
                 reasons.append(found.reason)
                 continue
-            at = i, folds.index(fold)
+            place = i, folds.index(fold)
             tested = np.isin(jackknife.subjects, tested_in[fold])
             counts = jackknife.counts[:, tested]
-            value[at] = found
-            sample[at] = _resampled_values(name, metric, units, jackknife.subjects[tested], counts)
-            weight[at] = counts.mean(1)
+            value[place] = found
+            sample[place] = _resampled_values(name, metric, units, jackknife.subjects[tested], counts)
+            weight[place] = counts.mean(1)
     if np.isnan(value).all():
         return Undefined(reasons[0] if reasons else "no_units"), values
     why = sorted(set(reasons))
@@ -423,7 +418,7 @@ def _metric_over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jac
 
 
 def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return (R,) means over seeds, then folds, of `sample` (S, F, R); NaN is excluded."""
+    """Return (R,) means over seeds, then folds, of `sample` (S, F, R) with `weight` (S, F, R); NaN is excluded."""
     weight = np.where(np.isnan(sample), 0.0, weight)
     drawn = weight.sum(0)
     with np.errstate(invalid="ignore"):
@@ -465,11 +460,11 @@ def _crossed_contributions(
 ) -> list[np.ndarray]:
     """Return for each seed the contributions (G,) of groups of subjects to a crossed score.
 
-    A partition also decides who is compared with whom, not only who trains. So a subject's own comparisons, which one
-    model scores, are here weighted by partners of all folds, which are the same in all seeds. `mates`: the tables of
-    each seed."""
+    A partition decides who is compared with whom, and who trains. Only the latter matters here. Each subject's
+    comparisons are therefore matched with partners of all folds, which are the same in all seeds. `mates`: the tables
+    of each seed, within folds."""
     if all(isinstance(tables, Undefined) or conditioned.is_even(tables) for tables in mates):
-        return [np.zeros(len(jackknife.counts)) for _ in mates]  # whoever trained: it can't differ from chance
+        return [np.zeros(len(jackknife.counts)) for _ in mates]  # such scores are at chance with any training subjects
     by_seed = []
     for folds in joined.seeds.values():
         first, *rest = folds.values()
@@ -478,14 +473,14 @@ def _crossed_contributions(
         if isinstance(tables, Undefined) or not kept:
             by_seed.append(np.full(len(jackknife.counts), np.nan))
             continue
-        added = np.mean([tables[k].wins.sum(1) / tables[k].pairs.sum() for k in kept], axis=0)
-        by_seed.append(jackknife.by_group(added))
+        summands = np.mean([tables[k].wins.sum(1) / tables[k].pairs.sum() for k in kept], axis=0)
+        by_seed.append(jackknife.by_group(summands))
     return by_seed
 
 
 def _fold_contributions(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
-    """Return for each seed the contributions (G,) of groups to a metric's mean over folds: the pseudo-values in their
-    fold. A group in folds without a score gets the mean of the others."""
+    """Return for each seed the contributions (G,) of groups of subjects to a metric's mean over folds: each group's
+    pseudo-value in its fold. A group whose folds have no score gets the mean of the other groups."""
     by_seed = []
     for folds, tested_in in zip(joined.seeds.values(), joined.tested_subjects(), strict=True):
         values = np.full((len(folds), len(jackknife.counts)), np.nan)
@@ -495,22 +490,22 @@ def _fold_contributions(name: str, metric: Metric, joined: Joined, jackknife: Ja
             samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
             pseudo = _pseudo_values(_resampled_values(name, metric, units, jackknife.subjects[tested], samples))
             row[here] = pseudo * len(here) / len(jackknife.counts)
-        added = mean_ignoring_nan(values)
-        by_seed.append(np.where(np.isfinite(added), added, mean_ignoring_nan(added[:, None])))
+        by_group = mean_ignoring_nan(values)
+        by_seed.append(np.where(np.isfinite(by_group), by_group, mean_ignoring_nan(by_group[:, None])))
     return by_seed
 
 
 def _pseudo_values(values: np.ndarray) -> np.ndarray:
-    """Return (G,) the contribution of each group to a score, from the score of all and without each group (1 + G,). It
-    is the jackknife's pseudo-value over G (Efron & Stein 1981, doi 10.1214/aos/1176345462). A group without which there
-    is no score gets the mean."""
+    """Return (G,) the contribution of each group to a score: the jackknife's pseudo-value over G (Efron & Stein 1981,
+    doi 10.1214/aos/1176345462). `values` (1 + G,): the score of all groups, then the scores without each group. Where
+    the latter is NaN, the contribution is the score of all over G."""
     whole, without = values[0], values[1:]
     pseudo = len(without) * whole - (len(without) - 1) * without
     return np.asarray(np.where(np.isfinite(pseudo), pseudo, whole) / len(without))
 
 
 def _call_plugin(name: str, call: Callable[..., Any], *args: Any) -> Any:
-    """Return the result of the call; whatever a plugin raises becomes a PluginError."""
+    """Return the result of the call; any exception of a plugin becomes a PluginError."""
     try:
         return call(*args)
     except Exception as error:
@@ -518,7 +513,7 @@ def _call_plugin(name: str, call: Callable[..., Any], *args: Any) -> Any:
 
 
 def _metric_value(name: str, metric: Metric, units: Units) -> float | Undefined:
-    """Return the score of some units: undefined, or a number in the metric's range."""
+    """Return the value of a metric for these units, checked to be undefined or a number in the metric's range."""
     found = _call_plugin(name, metric, units)
     if isinstance(found, Undefined):
         return found
@@ -530,7 +525,8 @@ def _metric_value(name: str, metric: Metric, units: Units) -> float | Undefined:
 
 
 def _resampled_values(name: str, metric: Metric, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return (R,) scores of samples of subjects, each NaN or in the metric's range."""
+    """Return (R,) values of a metric in samples of subjects, checked to be NaN or in the metric's range. Sample r
+    contains subject p `counts[r, p]` times."""
     found = _call_plugin(name, metric.resample, units, subjects, counts)
     if np.shape(found) != (len(counts),):
         raise _plugin_error(
@@ -557,28 +553,25 @@ def _plugin_error(name: str, what: str, expected: str | None = None) -> PluginEr
 
 
 def has_difference(metric: str) -> bool:
-    """Return True if a score is a proportion of comparisons won, so that scores have a mean difference over them."""
+    """Return True if a metric is a proportion of comparisons won, for which `mean_difference` is defined."""
     return metric in SUBJECT_DIFFERENCES or (conditioned.is_conditioned(metric) and metric != "auroc_within_stimulus")
 
 
 def mean_difference(metric: str, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
-    """Return the mean difference over the comparisons of `metric`, in units of the scores; mean over classes, each
-    against the rest."""
-    made = (
-        _within_subject_difference(metric, joined, jackknife)
-        if metric in SUBJECT_DIFFERENCES
-        else _crossed_difference(metric, joined, jackknife)
-    )
-    if isinstance(made, Undefined) or len(joined.seeds) < 2:
-        return made if isinstance(made, Undefined) else made[0]
+    """Return the mean difference of scores between units of higher and lower label, over the comparisons of `metric`.
+    With several classes, it is the mean over classes, each against the rest."""
+    difference = _within_subject_difference if metric in SUBJECT_DIFFERENCES else _crossed_difference
+    made = difference(metric, joined, jackknife)
+    if isinstance(made, Undefined):
+        return made
     found, by_seed = made
-    return widen(found, training_overlap(by_seed, joined.trained(jackknife)))
+    return widen(found, training_overlap(by_seed, joined.trained(jackknife))) if len(joined.seeds) > 1 else found
 
 
 def _within_subject_difference(
     metric: str, joined: Joined, jackknife: Jackknife
 ) -> tuple[Estimate, np.ndarray] | Undefined:
-    """Return the mean within-subject difference, and each group's contribution in each seed (S, G)."""
+    """Return the mean within-subject difference of scores, and each group's contribution in each seed (S, G)."""
     by_fold = {(seed, fold): SUBJECT_DIFFERENCES[metric](units, jackknife.subjects) for seed, fold, units in joined}
     seeds = subject_scores_by_seed(joined, by_fold)
     values = mean_ignoring_nan(seeds)
@@ -589,13 +582,13 @@ def _within_subject_difference(
 
 
 def _difference_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """Return (P,) the difference within each subject, NaN for a subject with one class only or without units."""
+    """Return (P,) the mean score of positive less that of negative units of each subject, NaN without both."""
     subject, n, by_class = encode_subjects(units, subjects), len(subjects), []
     for positive, score in compare_classes(units):
         with np.errstate(invalid="ignore"):
             high, low = (
-                np.bincount(subject[of], score[of], n) / np.bincount(subject[of], minlength=n)
-                for of in (positive, ~positive)
+                np.bincount(subject[units_of], score[units_of], n) / np.bincount(subject[units_of], minlength=n)
+                for units_of in (positive, ~positive)
             )
         by_class.append(high - low)
     return mean_ignoring_nan(by_class)
@@ -609,23 +602,23 @@ SUBJECT_DIFFERENCES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
 
 
 def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
-    """Return the mean difference over matched comparisons, and each group's contribution in each seed (S, G).
-    Contributions use partners of all folds, since seeds differ in who shares a fold."""
+    """Return the mean difference of scores over matched comparisons, and groups' contributions in each seed (S, G).
+    Contributions are computed with partners of all folds, see `_crossed_contributions`."""
     subjects, whole, by_seed = jackknife.subjects, [], []
     for folds in joined.seeds.values():
         mates = conditioned.over_folds(metric, folds.values(), subjects, graded=True)
         first, *rest = folds.values()
-        every = conditioned.comparisons(metric, first.join(*rest), subjects, graded=True)
+        all_folds = conditioned.comparisons(metric, first.join(*rest), subjects, graded=True)
         least = joined.seed_hurdle
         if (
             isinstance(mates, Undefined)
-            or isinstance(every, Undefined)
+            or isinstance(all_folds, Undefined)
             or not conditioned.estimable(metric, mates, least)
         ):
             by_seed.append(np.full(len(jackknife.counts), np.nan))
             continue
         whole.append(mates)
-        by_seed.append(jackknife.by_group(_mean([t.wins.sum(1) / t.pairs.sum() for t in every if t.pairs.any()])))
+        by_seed.append(jackknife.by_group(_mean([t.wins.sum(1) / t.pairs.sum() for t in all_folds if t.pairs.any()])))
     if not whole:
         return Undefined("no_two_subjects")
     pooled = conditioned.sum_tables(whole)

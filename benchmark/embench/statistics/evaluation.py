@@ -75,11 +75,11 @@ class FoldPredictions:
 
     Args:
         units: (n,) positions in the cohort.
-        train: positions of the units on whose labels it was fitted; None if it was fitted on another dataset.
+        train: positions of the units on whose labels the method was fitted; None for a fit on another dataset.
         score: (n,) or, for several classes, (n, K). Units without a prediction are NaN, or inf if the data have no
             signal there.
-        decision: (n,).
-        beside: comparison -> its predictions for the same units, in the form of `score`."""
+        decision: (n,) predicted classes or values.
+        beside: name of a comparison -> its predictions for the same units, in the form of `score`."""
 
     target: Target
     seed: int
@@ -97,14 +97,14 @@ class FoldPredictions:
 
 
 def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Return the score (n,) or (n, K) and the decision (n,) that follow from the columns `table` (n, K) predicted for a
+    """Return the score (n,) or (n, K) and the decision (n,) that follow from `table` (n, K), the predicted columns of a
     target."""
     score = table if target.traits.has_score_per_class else table[:, 0]
     return score, target.traits.decide(score, protocol.decision.threshold)
 
 
 def empty_predictions(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
-    """Yield the folds of a method without predictions: the units to predict, and the units to learn from."""
+    """Yield the folds that a method must predict, with their training and test units. All scores are 0."""
     position, keep = {unit.id: i for i, unit in enumerate(cohort.units)}, set(cohort.positions)
     for seed in seeds:
         for fold in cohort.folds(protocol, seed):
@@ -117,25 +117,25 @@ def empty_predictions(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) 
 def cover_tested_units(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
     """Return predictions that cover all tested units. Units without a prediction get missing scores, in the fold that
     tests their subject. If the folds are not the protocol's, these units are spread over the existing folds."""
-    made = list(by_fold)
-    for target, seed in dict.fromkeys((of.target, of.seed) for of in by_fold):
-        own = {k: of for k, of in enumerate(by_fold) if (of.target, of.seed) == (target, seed)}
-        outside = np.setdiff1d(cohort.tested, np.concatenate([of.units for of in own.values()]))
+    covering = list(by_fold)
+    for target, seed in dict.fromkeys((part.target, part.seed) for part in by_fold):
+        parts = {k: part for k, part in enumerate(by_fold) if (part.target, part.seed) == (target, seed)}
+        outside = np.setdiff1d(cohort.tested, np.concatenate([part.units for part in parts.values()]))
         if not len(outside):
             continue
         folds = cohort.folds(protocol, seed)
         tested = {unit: fold.index for fold in folds for unit in fold.test}
         fold_of = np.array([tested.get(cohort.units[i].id, -1) for i in outside.tolist()])
-        if all(tested.get(cohort.units[i].id) == of.fold for of in own.values() for i in of.units.tolist()):
-            known = {of.fold for of in own.values()}
-            made += [_empty_fold(target, seed, fold, cohort) for fold in folds if fold.index not in known]
-            place = {of.fold: k for k, of in enumerate(made) if (of.target, of.seed) == (target, seed)}
-        else:
-            place = dict(enumerate(own))
-            fold_of = np.where(fold_of >= 0, fold_of % len(own), -1)
+        if all(tested.get(cohort.units[i].id) == part.fold for part in parts.values() for i in part.units.tolist()):
+            known = {part.fold for part in parts.values()}
+            covering += [_empty_fold(target, seed, fold, cohort) for fold in folds if fold.index not in known]
+            place = {part.fold: k for k, part in enumerate(covering) if (part.target, part.seed) == (target, seed)}
+        else:  # the folds are not the protocol's
+            place = dict(enumerate(parts))
+            fold_of = np.where(fold_of >= 0, fold_of % len(parts), -1)
         for fold, k in place.items():
-            made[k] = _add_unpredicted(made[k], outside[fold_of == fold])
-    return [replace(of, score=_mark_silent(of, cohort)) for of in made]
+            covering[k] = _add_unpredicted(covering[k], outside[fold_of == fold])
+    return [replace(part, score=_mark_silent(part, cohort)) for part in covering]
 
 
 def _empty_fold(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredictions:
@@ -170,18 +170,18 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
     """Return target -> the proportion of labelled units that were predicted, over all seeds."""
     shares = {}
     for target in cohort.targets:
-        own = [of_fold for of_fold in by_fold if of_fold.target.name == target.name]
-        labelled = [np.isfinite(cohort.labels(target, of.train or ())[of.units]) for of in own]
-        if asked := sum(int(known.sum()) for known in labelled):
-            predicted = sum(int((of.predicted & known).sum()) for of, known in zip(own, labelled, strict=True))
-            shares[target.name] = predicted / asked
+        parts = [of_fold for of_fold in by_fold if of_fold.target.name == target.name]
+        labelled = [np.isfinite(cohort.labels(target, part.train or ())[part.units]) for part in parts]
+        if required := sum(int(known.sum()) for known in labelled):
+            predicted = sum(int((part.predicted & known).sum()) for part, known in zip(parts, labelled, strict=True))
+            shares[target.name] = predicted / required
     return shares
 
 
 def find_miscounted_units(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[Reason]:
-    """Return sentences on labelled, tested units of a record that are neither predicted nor counted correctly as
-    unpredicted."""
-    wrong = []
+    """Return sentences on the units of a record that are wrongly counted as unpredicted. A tested unit must be counted
+    if it has a label and no prediction: as a tie without a signal, else as lost."""
+    reasons = []
     ids = [unit.id for unit in cohort.select_units(cohort.tested)]
     position = dict(zip(ids, cohort.tested, strict=True))
     for target in cohort.targets:
@@ -189,15 +189,15 @@ def find_miscounted_units(predictions: Predictions, cohort: Cohort, seeds: Seque
         known = np.isfinite(values[target.name][list(cohort.tested)])
         labelled = {id_ for id_, has_label in zip(ids, known.tolist(), strict=True) if has_label}
         for seed in seeds:
-            mine = predictions.take(predictions.rows_with(target=target.name) & (predictions["seed"] == seed))
-            predicted = set(mine["unit"][mine.rows_with(method=MODEL)].tolist())
-            owed = mine.take(mine.rows_with(method=UNPREDICTED))
-            counted = dict(zip(owed["unit"].tolist(), owed["score"].tolist(), strict=True))
-            should = {id_: COUNTS_TIED if cohort.silent[position[id_]] else COUNTS_LOST for id_ in labelled - predicted}
-            if odd := [id_ for id_ in should.keys() | counted.keys() if should.get(id_) != counted.get(id_)]:
-                about = {"unit": min(odd), "target": target.name, "seed": seed}
-                wrong.append(Reason.make("wrongly_counted", n=len(odd), **about))
-    return wrong
+            rows = predictions.take(predictions.rows_with(target=target.name) & (predictions["seed"] == seed))
+            missing = labelled - set(rows["unit"][rows.rows_with(method=MODEL)].tolist())
+            unpredicted = rows.take(rows.rows_with(method=UNPREDICTED))
+            counted = dict(zip(unpredicted["unit"].tolist(), unpredicted["score"].tolist(), strict=True))
+            expected = {id_: COUNTS_TIED if cohort.silent[position[id_]] else COUNTS_LOST for id_ in missing}
+            if wrong := [id_ for id_ in expected.keys() | counted.keys() if expected.get(id_) != counted.get(id_)]:
+                about = {"unit": min(wrong), "target": target.name, "seed": seed}
+                reasons.append(Reason.make("wrongly_counted", n=len(wrong), **about))
+    return reasons
 
 
 def unit_columns(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
@@ -221,7 +221,7 @@ def unit_columns(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) ->
 def prediction_rows(
     method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
-    """Return a method's predictions for the units of `unit_columns` as rows of a record."""
+    """Return a method's predictions as rows of a record. `about`: the units' other columns, see `unit_columns`."""
     n = about.rows
     table = values.astype(np.float32).astype(np.float64)
     several = target.traits.has_score_per_class
@@ -241,7 +241,7 @@ class FoldConfounds:
     """The confound-only models of a cohort, fitted fold by fold.
 
     Args:
-        studies: studies of its targets if `PROTOCOL_PHASE` is requested, else empty.
+        studies: studies of the cohort's targets if the model `PROTOCOL_PHASE` is requested, else empty.
         given: calibration data of test subjects; None if the protocol has none."""
 
     cohort: Cohort
@@ -250,8 +250,8 @@ class FoldConfounds:
     given: Given | None = None
 
     def predict(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ConfoundPrediction]:
-        """Return model -> its predictions for the units at `index`, fitted on the fold's training labels, or why it
-        does not apply."""
+        """Return model -> its predictions for the units at `index`, or why the model does not apply. Models are fitted
+        on the fold's training labels."""
         references = self.protocol.reported_references
         if of_fold.train is None:
             made: dict[str, ConfoundPrediction] = dict.fromkeys(
@@ -282,34 +282,33 @@ class FoldConfounds:
                     partial(cache_array, cohort.store),
                 )  # fmt: skip
                 made |= predict_from_calibration_data(task, cohort.slices, cohort.placed, self.given)
-        clocks = self._registered.get(of_fold.target.name)
-        if isinstance(clocks, Undefined):
-            made[PROTOCOL_PHASE] = clocks
-        elif clocks is not None:
-            made[PROTOCOL_PHASE] = decide(of_fold.target, clocks[of_fold.seed][index], self.protocol)
+        phases = self._protocol_phases.get(of_fold.target.name)
+        if isinstance(phases, Undefined):
+            made[PROTOCOL_PHASE] = phases
+        elif phases is not None:
+            made[PROTOCOL_PHASE] = decide(of_fold.target, phases[of_fold.seed][index], self.protocol)
         return made
 
     def rows(self, of_fold: FoldPredictions, index: np.ndarray, reasons: dict[str, str]) -> Iterator[Predictions]:
-        """Yield the predictions of each model as rows of a record. If a model does not apply, the first reason is added
-        to `reasons`."""
+        """Yield the predictions of each model as rows of a record. `reasons` gets model -> why it does not apply."""
         about = unit_columns(of_fold, self.cohort, index)
-        for name, control in self.predict(of_fold, index).items():
-            if isinstance(control, Undefined):
-                reasons.setdefault(name, control.reason)
+        for name, predicted in self.predict(of_fold, index).items():
+            if isinstance(predicted, Undefined):
+                reasons.setdefault(name, predicted.reason)
             else:
-                yield prediction_rows(name, of_fold.target, about, *control)
+                yield prediction_rows(name, of_fold.target, about, *predicted)
 
     @cached_property
     def _movement(self) -> np.ndarray | None:
         return movement_features(self.cohort)
 
     @cached_property
-    def _registered(self) -> Mapping[str, dict[int, np.ndarray] | Undefined]:
+    def _protocol_phases(self) -> Mapping[str, dict[int, np.ndarray] | Undefined]:
         return predict_protocol_phases(self.cohort, self.studies)
 
 
-# `run` gets here with its own predictions and `score` with a submission's, so that both are scored by the same code.
-# Nothing here needs torch.
+# `run` passes its own predictions and `score` those of a submission, so that the same code scores both. Nothing here
+# needs torch.
 
 
 @dataclass(frozen=True)
@@ -324,12 +323,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ConfoundAnalysis:
-    """Settings of a confound analysis. Its models of confounds depend on the dataset alone, take minutes, and are
-    cached.
+    """Settings of a confound analysis. Fitting its models of confounds takes minutes; they depend on the dataset alone
+    and are cached.
 
     Args:
         first: called with the evaluation before the analysis, if some of these models are not fitted yet.
-        progress: called with (models begun, all of them, the target).
+        progress: called with (number of models begun, number of all models, the target).
         placebo: whether the placebo is computed, in the first seed."""
 
     first: Callable[[Evaluation], None] | None = None
@@ -359,26 +358,26 @@ def score_predictions(
         progress: called with (folds whose confound-only models are fitted, folds in all, the target).
         whole: whether all eligible subjects are tested. Their units without a prediction then count, and the confound
             analysis is run.
-        proved: whether the method is known to see one unit at a time, as methods that the harness runs on units do.
+        proved: whether it is certain that the method sees one unit at a time, because the harness ran it on units.
         method: False if confound-only models alone are scored, which need no confound analysis.
-        confounds: None to skip the confound analysis, and the confound-only model that needs its models.
-        given: calibration data of test subjects, if the protocol has some. `absent`: comparison with which the method
-            can't be compared there -> the reason.
+        confounds: None to skip the confound analysis, and the confound-only model `PROTOCOL_PHASE`.
+        given: calibration data of test subjects, if the protocol has some. `absent`: name of a comparison that the
+            method lacks under such a protocol -> the reason.
 
     Raises:
         DataError: the method predicted no unit."""
-    asked = whole and not protocol.leaks
+    with_analysis = whole and not protocol.leaks
     by_fold = cover_tested_units(by_fold, cohort, protocol) if whole else by_fold
     if not any(of_fold.predicted.any() for of_fold in by_fold):
         raise DataError("no unit was predicted", where=cohort.card.name)
-    seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
-    studies = make_studies(cohort, protocol, seeds) if asked and confounds else {}
+    seeds = {t.name: sorted({part.seed for part in by_fold if part.target.name == t.name}) for t in cohort.targets}
+    studies = make_studies(cohort, protocol, seeds) if with_analysis and confounds else {}
     small = [target.name for target in cohort.targets if is_small(cohort, protocol, target)]
     reasons = {target.name: dict(absent or {}) for target in cohort.targets}
 
     def evaluation(studies: Studies) -> Evaluation:
         not_applicable = {target: dict(of_target) for target, of_target in reasons.items()}
-        for target in cohort.targets if asked else ():
+        for target in cohort.targets if with_analysis else ():
             if target.name in small:
                 not_applicable[target.name][PROTOCOL_PHASE] = Reason.make("few_columns")
             elif not studies:
@@ -387,24 +386,23 @@ def score_predictions(
         return _score_with_confounds(by_fold, confound_only, not_applicable, progress, whole=whole)
 
     if method and confounds and confounds.first and not was_analysed(studies):
-        found = evaluation({})
-        if any(
-            found.scores.get_score(*each) for each in found.scores.primary_metrics.items()
-        ):  # else nothing will be fitted
-            confounds.first(found)
-    found = evaluation(studies)
-    if not (asked and method):
-        return found
-    more = _enough_data(cohort, protocol, seeds, found.scores)
+        early = evaluation({})
+        if any(early.scores.get_score(*each) for each in early.scores.primary_metrics.items()):  # some model is fitted
+            confounds.first(early)
+    evaluated = evaluation(studies)
+    if not (with_analysis and method):
+        return evaluated
+    more = _enough_data(cohort, protocol, seeds, evaluated.scores)
     if confounds:
         values = scores_by_seed(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
         folds = scores_by_seed(cohort, [(a.target, a.seed, a.units, np.full(len(a.units), a.fold)) for a in by_fold])
-        decisive, first_seeds = "movement" if proved else "protocol_phase", [of[0] for of in seeds.values() if of]
-        placebo_seeds = tuple(dict.fromkeys(first_seeds)) if confounds.placebo else ()
+        decisive = "movement" if proved else "protocol_phase"
+        first_seeds = dict.fromkeys(of_target[0] for of_target in seeds.values() if of_target)
+        placebo_seeds = tuple(first_seeds) if confounds.placebo else ()
         more["adjusted"] = run_confound_test(
-            values, folds, studies, cohort, found.scores, decisive, protocol, confounds.progress, placebo_seeds
+            values, folds, studies, cohort, evaluated.scores, decisive, protocol, confounds.progress, placebo_seeds
         )
-    return replace(found, scores=Scores({**found.scores, **more}))
+    return replace(evaluated, scores=Scores({**evaluated.scores, **more}))
 
 
 def _score_with_confounds(
@@ -415,8 +413,8 @@ def _score_with_confounds(
     *,
     whole: bool,
 ) -> Evaluation:
-    """Return the scores of predictions and confound-only models. `not_applicable`: target -> model -> why it does not
-    apply."""
+    """Return the scores of the predictions and of the confound-only models. `not_applicable`: target -> model -> why it
+    does not apply; reasons that arise here are added."""
     cohort, protocol = confound_only.cohort, confound_only.protocol
     parts: list[Predictions] = []
     lacking: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
@@ -447,7 +445,7 @@ def _score_with_confounds(
 
 
 def study_facts(cohort: Cohort) -> dict[str, Any]:
-    """Return the facts about a cohort that `compute_scores` takes, by argument."""
+    """Return the arguments of `compute_scores` that describe a cohort, by name."""
     return {
         "targets": cohort.targets,
         "design": cohort.design,
@@ -462,16 +460,16 @@ def _enough_data(
 ) -> dict[str, Any]:
     """Return the part `enough_data` of the scores: how much data would make undefined primary metrics defined. Empty if
     none is undefined, or if no amount is known."""
-    few = [
-        t for t in cohort.targets if "not estimable" in scores.explain_undefined(t.name, scores.primary_metrics[t.name])
-    ]
-    found = {target.name: enough_data(cohort, protocol, target, seeds[target.name]) for target in few}
-    known = {name: enough for name, enough in found.items() if enough}
+    amounts = {}
+    for target in cohort.targets:
+        if "not estimable" in scores.explain_undefined(target.name, scores.primary_metrics[target.name]):
+            amounts[target.name] = enough_data(cohort, protocol, target, seeds[target.name])
+    known = {name: amount for name, amount in amounts.items() if amount}
     return {"enough_data": known} if known else {}
 
 
 def scoring_identity() -> dict[str, Any]:
-    """Return the identity of the scoring code. A record by other code is scored again."""
+    """Return the identity of the scoring code. A record that other code scored is scored again."""
     metrics = {name: registry.code_identity("metric", name) for name in registry.list_plugins("metric")}
     return {"embench": embench.__version__, "revision": SCORING_REVISION, "metrics": metrics}
 
@@ -495,15 +493,15 @@ def run_circumstances(
     """Return the facts for run.yaml that do not depend on the method: data, rules, subjects and code.
 
     Args:
-        dataset: its full name. `leaks_by`: see `count_leaks`.
-        time_context: of a method that the harness runs, or as declared; not recorded if None.
+        dataset: full name of the dataset. `leaks_by`: see `count_leaks`.
+        time_context: the method's time context, observed by the harness or declared; None: not recorded.
         files: see `embench.data.find.Source.files_digest`. `given`: as for `score_predictions`."""
     card, store = cohort.card, cohort.store
-    read = card.verified_on_real
+    verified = card.verified_on_real
     steps = {t.name: step for t in cohort.targets if (step := t.find_step(cohort.label[t.name]))}
     added = {
-        m: {"package": own.package, "version": own.version, **own.definition()}
-        for m, own in registry.added_modalities(card, dataset).items()
+        m: {"package": modality.package, "version": modality.version, **modality.definition()}
+        for m, modality in registry.added_modalities(card, dataset).items()
     }
     more: dict[str, Any] = {"modalities": added} if added else {}
     more_facts: dict[str, Any] = {} if given is None else {"calibration_data": given.to_record()}
@@ -518,7 +516,7 @@ def run_circumstances(
             fingerprint=store.key,
             files=files,
             synthetic=None if store.synthetic is None else dict(store.synthetic),
-            verified_on_real=read if isinstance(read, str) else dict(read),
+            verified_on_real=verified if isinstance(verified, str) else dict(verified),
             **more,
         ),
         protocol=ProtocolPart(
@@ -552,7 +550,7 @@ def run_circumstances(
 
 
 def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:
-    """Return the folds of each seed as rows of a record: one row for each subject and its part in a fold."""
+    """Return the folds of each seed as rows of a record: one row for each subject and role in a fold."""
     units = cohort.select_units(cohort.eligible)
     reasons = _exclusion_reasons(cohort)
     return [
@@ -563,7 +561,7 @@ def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[di
 
 
 def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows for the excluded subjects that do not occur in `rows`: they are in no fold, with the reason."""
+    """Return a row with the reason, and no fold, for each excluded subject that does not occur in `rows`."""
     groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _exclusion_reasons(cohort)
     return [
         {"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]}
@@ -601,11 +599,10 @@ def _comparison_rows(of_fold: FoldPredictions, cohort: Cohort, predicted: np.nda
     """Return rows of the method's comparisons under protocols with calibration data, such as `no_calibration`."""
     rows = []
     for name, score in of_fold.beside.items():
-        own = predicted & finite_rows(score)
-        about = unit_columns(of_fold, cohort, of_fold.units[own])
-        rows.append(
-            prediction_rows(name, of_fold.target, about, score[own], of_fold.target.traits.decide(score[own], 0.5))
-        )
+        known = predicted & finite_rows(score)
+        about = unit_columns(of_fold, cohort, of_fold.units[known])
+        decision = of_fold.target.traits.decide(score[known], 0.5)
+        rows.append(prediction_rows(name, of_fold.target, about, score[known], decision))
     return rows
 
 
@@ -613,17 +610,15 @@ def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndar
     """Return rows for the units marked in `missing` (n,), which lack a required prediction."""
     about = unit_columns(of_fold, cohort, of_fold.units[missing])
     silent = np.isinf(of_fold.score[missing]).reshape(about.rows, -1).any(1)
-    nothing = np.full(
-        (about.rows, of_fold.target.n) if of_fold.target.traits.has_score_per_class else about.rows, np.nan
-    )
+    shape = (about.rows, of_fold.target.n) if of_fold.target.traits.has_score_per_class else (about.rows,)
+    nothing = np.full(shape, np.nan)
     rows = prediction_rows(UNPREDICTED, of_fold.target, about, nothing, np.full(about.rows, np.nan))
     return Predictions({**rows.columns, "score": np.where(silent, COUNTS_TIED, COUNTS_LOST)})
 
 
 def _labels_of(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> Labels:
-    """Return the labels of the predicted units, raw and after the label rule. Units without a label are not listed. If
-    a fold's training part decides the cut, a label depends on the seed: it comes from the fold that predicts the
-    unit."""
+    """Return the labels of the predicted units, raw and after the label rule. Units without a label are not listed. A
+    cut that training labels decide depends on the seed; the label is then that of the fold that predicts the unit."""
     rows: list[tuple[Any, ...]] = []
     for target in cohort.targets:
         raw, made = cohort.raw[target.name], {}

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import zip_longest
 from typing import Any
 
 from embench import registry, vocabulary
@@ -72,13 +73,13 @@ class ResultForm:
     """A result on one target, in words.
 
     Args:
-        question: in the dataset's words. `sample`: how many subjects, and which models scored them. `about`: a line on
-            the label and one on the method.
-        metric: display name of the score; `score`: with its interval; `explanation`: what it compares.
-        problem: why the primary metric can't be estimated; `remedy`: what to do; both empty if it can be.
+        question: the question in the dataset's words. `sample`: how many subjects, and which models scored them.
+            `about`: a line on the label and a line on the method.
+        metric: display name of the metric. `score`: its value with interval. `explanation`: what the metric compares.
+        problem: why the primary metric can't be estimated. `remedy`: what to do. Both are empty without a problem.
         answers, models: see `Answer`, `ModelLine`; models from best to worst.
-        sentence: sentences for a paper, complete by themselves.
-        notes: what a reader must know. `more`: what `--all` adds."""
+        sentence: sentences for a paper that need no other text.
+        notes: sentences that a reader must know. `more`: further sentences, which `--all` prints."""
 
     target: str
     question: str
@@ -97,40 +98,40 @@ class ResultForm:
 
 
 def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm]:
-    """Return target -> the form of a run, whose run.yaml has the content `run`."""
-    return {target: _form(run, scores, found) for target, found in answer_questions(run, scores).items()}
+    """Return target -> the form of the result, for a run whose run.yaml has the content `run`."""
+    return {target: _form(run, scores, result) for target, result in answer_questions(run, scores).items()}
 
 
-def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> ResultForm:
-    about = TargetQuestion.from_run(run, found.target)
-    metric = found.metric if found.score or not found.secondary_scores else found.secondary_scores[0].metric
-    score = scores.get_score(found.target, metric)
+def _form(run: Mapping[str, Any], scores: Scores, result: TargetAnswers) -> ResultForm:
+    """Return the form of one target's result. A secondary score stands in for an undefined primary metric."""
+    about = TargetQuestion.from_run(run, result.target)
+    metric = result.display_metric
+    score = scores.get_score(result.target, metric)
     facts = metric_facts(metric)
     varies = (
-        f"This metric holds constant none of: {found.secondary_scores[0].varies}." if found.secondary_scores else ""
+        f"This metric holds constant none of: {result.secondary_scores[0].varies}." if result.secondary_scores else ""
     )
     return ResultForm(
-        target=found.target,
+        target=result.target,
         question=f"{about.dataset}: {about.question}",
         sample=_sample(run),
         about=(f"label: {about.label}", f"method: {method_in_words(run)}"),
-        metric=facts.title + ("" if found.score else ", not the primary metric"),
+        metric=facts.title + ("" if result.score else ", not the primary metric"),
         score=(_score_in_words(score, facts.chance) + _partitions_clause(run) if score else "not estimable")
-        + _strongest_model_clause(found),
-        explanation=about.explanation(metric) if found.score else varies,
-        problem=about.order_sentence(found),
-        remedy=found.problem.remedy if found.problem else "",
-        answers=() if found.problem else tuple(_with_variants(found)),
-        models=tuple(model_lines(((each.name, each.scores.get(metric)) for each in found.models), metric, score)),
-        sentence=_sentence(run, found, about),
-        notes=tuple(filter(None, _notes(run, scores, found))),
-        more=tuple(filter(None, _extra_sentences(found))),
+        + _strongest_model_clause(result),
+        explanation=about.explanation(metric) if result.score else varies,
+        problem=about.order_sentence(result),
+        remedy=result.problem.remedy if result.problem else "",
+        answers=() if result.problem else tuple(_with_variants(result)),
+        models=tuple(model_lines(((each.name, each.scores.get(metric)) for each in result.models), metric, score)),
+        sentence=_sentence(run, result, about),
+        notes=tuple(filter(None, _notes(run, scores, result))),
+        more=tuple(filter(None, _extra_sentences(result))),
     )
 
 
 def _partitions_clause(run: Mapping[str, Any]) -> str:
-    """Return a clause on how many of the balanced partitions a score rests on; empty if on all, or if there are
-    none."""
+    """Return a clause on how many balanced partitions a score uses; empty for all, or if the protocol has none."""
     if run.get("protocol", {}).get("rules", {}).get("split", {}).get("deal") != "balanced":
         return ""
     subjects = run["cohort"].get("subjects")
@@ -139,16 +140,13 @@ def _partitions_clause(run: Mapping[str, Any]) -> str:
     return "" if used >= whole else f"; {used} of {whole} partitions"
 
 
-def _with_variants(found: TargetAnswers) -> Iterator[Answer]:
-    """Yield the answers. If some variants of the rule do not give the *yes* of the confound analysis, its evidence says
-    so."""
-    adjusted = found.adjusted
-    judged = (
-        "movement"
-        if adjusted is None or adjusted.decisive_level == "movement" or not adjusted.has_movement
-        else "protocol_phase"
-    )
-    for each in found.answers:
+def _with_variants(result: TargetAnswers) -> Iterator[Answer]:
+    """Yield the answers. If some variants of the confound test do not give the deciding *yes*, its evidence tells how
+    many variants do."""
+    adjusted = result.adjusted
+    by_movement = adjusted is None or adjusted.decisive_level == "movement" or not adjusted.has_movement
+    judged = "movement" if by_movement else "protocol_phase"
+    for each in result.answers:
         if adjusted and each.question == judged and each.answer == "yes" and not all(adjusted.variants.values()):
             count = f"{sum(adjusted.variants.values())} of {len(adjusted.variants)}"
             yield replace(each, evidence=f"{each.evidence}; yes under {count} variants of the rule")
@@ -161,9 +159,10 @@ class TargetQuestion:
     """The question that a target asks, in the dataset's words.
 
     Args:
-        higher, lower: the two states that are told apart; empty without such a pair.
-        origin: where the labels come from, see `registry.question.LABEL_ORIGINS`; empty if the dataset does not say.
-        kind: of the target. `order`: the order of tasks in words; empty if the dataset does not state it."""
+        higher, lower: the two states that a method distinguishes; empty without such a pair.
+        origin: where the labels come from, see `registry.question.LABEL_ORIGINS`; empty if the dataset does not state
+            it.
+        kind: the target's kind. `order`: the order of tasks in words; empty if the dataset does not state it."""
 
     dataset: str
     target: str
@@ -177,18 +176,18 @@ class TargetQuestion:
 
     @classmethod
     def from_run(cls, run: Mapping[str, Any], target: str) -> TargetQuestion:
-        """Return what a target of a run asks. The run's run.yaml has the content `run`."""
+        """Return the question of one target of a run, whose run.yaml has the content `run`."""
         full_name = str(run["dataset"]["name"])
         name, words = name_without_package(full_name), in_words(target)
-        asked: Question | None = registry.find_questions(full_name).get(target)
+        stated: Question | None = registry.find_questions(full_name).get(target)
         rules = run.get("card", {}).get("label_rules", ())
         rule: Mapping[str, Any] = next((each for each in rules if each["name"] == target), {})
         kind = str(rule.get("kind", "binary"))
-        if asked:
+        if stated:
             pair = ("", "") if kind != "binary" else (f"high {words}", f"low {words}")
-            higher, lower = (asked.higher, asked.lower) if asked.higher else pair
-            label = asked.detail or _LABELS[asked.labels]
-            return cls(name, target, asked.question, label, higher, lower, asked.labels, kind, asked.order)
+            higher, lower = (stated.higher, stated.lower) if stated.higher else pair
+            label = stated.detail or _LABELS[stated.labels]
+            return cls(name, target, stated.question, label, higher, lower, stated.labels, kind, stated.order)
         label = f"`{rule.get('label', target)}`{_cut_clause(rule)}"
         if kind == "binary":
             return cls(name, target, f"{words}, high or low?", label, f"high {words}", f"low {words}", "", kind)
@@ -197,16 +196,15 @@ class TargetQuestion:
 
     def explanation(self, metric: str) -> str:
         """Return sentences on what a metric compares; empty if none is needed."""
-        share, _, kind = metric.partition("_")
-        share_of = "how often"
+        family, _, kind = metric.partition("_")
         null = "A score that depends on {} alone gets 0.50."
-        if share not in ("auroc", "concordance"):
+        if family not in ("auroc", "concordance"):
             return metric_facts(metric).about
         higher, lower = self.higher or "the higher label", self.lower or "the lower label"
         if kind.startswith("crossed_matched") or kind in ("crossed_time", "crossed_balanced"):
             return (
                 f"Two subjects, the same two times since the start: one goes from {lower} to {higher}, the other from "
-                f"{higher} to {lower}. The metric is {share_of} a subject's own score is higher at that subject's time "
+                f"{higher} to {lower}. The metric is how often a subject's own score is higher at that subject's time "
                 f"in {higher}. {null.format('time')}"
             )
         if kind.startswith("crossed"):
@@ -214,27 +212,27 @@ class TargetQuestion:
             one = "moment" if kind == "crossed_moment" else "stimulus"
             return (
                 f"Two subjects, the same two {what}: one has the higher label at the first, the other at the second. "
-                f"The metric is {share_of} a subject's own scores order the two as that subject's labels do. "
+                f"The metric is how often a subject's own scores order the two as that subject's labels do. "
                 f"{null.format(f'the {one}')}"
             )
         if kind == "within":
             return (
-                f"Two units of one subject with different labels: the metric is {share_of} the unit with "
+                f"Two units of one subject with different labels: the metric is how often the unit with "
                 f"{higher} has the higher score. It holds neither the stimulus nor time constant."
             )
         return metric_facts(metric).about
 
-    def order_sentence(self, found: TargetAnswers) -> str:
-        """Return why nothing can be answered, with the order of tasks if the dataset states it; empty without a
+    def order_sentence(self, result: TargetAnswers) -> str:
+        """Return why the questions can't be answered, with the order of tasks if the dataset states it; empty without a
         problem."""
-        reason = found.problem.reason if found.problem else ""
-        if self.order and found.problem and found.problem.answer == "cannot be told":
+        reason = result.problem.reason if result.problem else ""
+        if self.order and result.problem and result.problem.answer == "cannot be told":
             return f"This design cannot separate {self.higher} from the time since the start: {self.order}."
         return reason
 
 
 def _cut_clause(rule: Mapping[str, Any]) -> str:
-    """Return a clause on how ratings become classes; empty if they do not."""
+    """Return a clause on the cut that divides ratings into classes; empty without a cut."""
     cut = (rule.get("rule") or {}).get("cut")
     if cut == "training_mean":
         return ", high above the mean of the training subjects' labels"
@@ -272,8 +270,8 @@ def method_in_words(run: Mapping[str, Any]) -> str:
     for modality, encoder in (method.get("encoders") or {}).items():
         signals.setdefault(vocabulary.label(bare_name(encoder)), []).extend(_signals(modality))
     read = [
-        f"{encoder} {'of' if encoder.endswith('features') else 'on'} {join_with_and(of)}"
-        for encoder, of in signals.items()
+        f"{encoder} {'of' if encoder.endswith('features') else 'on'} {join_with_and(names)}"
+        for encoder, names in signals.items()
     ]
     parts = [join_with_and(read)] if read else []
     parts += [vocabulary.label(bare_name(method["fusion"]))] if method.get("fusion") else []
@@ -294,9 +292,9 @@ def _score_in_words(score: Score, chance: float | None) -> str:
     return f"{shown}; chance {format_decimals(chance)}" if chance is not None else shown
 
 
-def _strongest_model_clause(found: TargetAnswers) -> str:
+def _strongest_model_clause(result: TargetAnswers) -> str:
     """Return a clause on the strongest confound-only model next to a secondary score; empty if there is none."""
-    if found.score or not found.secondary_scores or not (strongest := found.secondary_scores[0].confound_only):
+    if result.score or not result.secondary_scores or not (strongest := result.secondary_scores[0].confound_only):
         return ""
     return f"; {vocabulary.label(strongest[0])} alone: {format_decimals(strongest[1].mean)}"
 
@@ -304,11 +302,11 @@ def _strongest_model_clause(found: TargetAnswers) -> str:
 def model_lines(
     models: Iterable[tuple[str, Score | None]], metric: str, own: Score | None = None
 ) -> Iterator[ModelLine]:
-    """Yield the confound-only models with a score, from best to worst. Models with the same score by construction share
-    a last line.
+    """Yield the confound-only models with a score, from best to worst. Models whose score is fixed by construction come
+    last, one line for each value.
 
     Args:
-        models: names and scores of `metric`. `own`: the method's score."""
+        models: (name, score by `metric`) of each model. `own`: the method's score."""
     higher = metric_facts(metric).higher
     known = [(name, score) for name, score in models if score and score.is_defined]
     known.sort(key=lambda pair: -pair[1].mean if higher else pair[1].mean)
@@ -323,26 +321,26 @@ def model_lines(
         yield ModelLine(", ".join(names), f"{value} always")
 
 
-def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: TargetQuestion) -> str:
-    """Return the sentences for a paper, complete by themselves."""
+def _sentence(run: Mapping[str, Any], result: TargetAnswers, about: TargetQuestion) -> str:
+    """Return the sentences for a paper, which need no other text."""
     subjects = run["cohort"]["subjects"]
     n = subjects if isinstance(subjects, int) else len(subjects)
     dataset = _dataset_title(about.dataset)
     method = _method_for_paper(run)
     tested = _test_clause(run)
-    if found.score is None:
-        return _unanswered_sentences(found, about, f"On {dataset} (n = {n})", method, tested)
-    facts = metric_facts(found.metric)
+    if result.score is None:
+        return _unanswered_sentences(result, about, f"On {dataset} (n = {n})", method, tested)
+    facts = metric_facts(result.metric)
     chance = f"; chance {format_decimals(facts.chance)}" if facts.chance is not None else ""
-    if found.metric.endswith(("_crossed", "_moment")):
+    if result.metric.endswith(("_crossed", "_moment")):
         chance += ", as for any score that depends on the stimulus alone"
-    score = format_with_interval(found.score, facts.chance, "{}, 95 % CI {} to {}")
+    score = format_with_interval(result.score, facts.chance, "{}, 95 % CI {} to {}")
     shown = f"{_lower_first(facts.title)} {score}{chance}"
-    first = f"On {dataset} (n = {n}), {method}, {tested}, {_predicate(found, about)} ({shown})."
+    first = f"On {dataset} (n = {n}), {method}, {tested}, {_predicate(result, about)} ({shown})."
     last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
-    if found.adjusted and found.adjusted.decisive_level == "small_study" and found.adjusted.has_movement:
+    if result.adjusted and result.adjusted.decisive_level == "small_study" and result.adjusted.has_movement:
         last += " Nor are nonlinear effects of movement over several units."
-    return " ".join(filter(None, (first, _adjustment_sentence(run, found), last)))
+    return " ".join(filter(None, (first, _adjustment_sentence(run, result), last)))
 
 
 def _test_clause(run: Mapping[str, Any]) -> str:
@@ -359,7 +357,7 @@ def _test_clause(run: Mapping[str, Any]) -> str:
 
 
 def _dataset_title(dataset: str) -> str:
-    """Return the display name of a dataset; the name as it is if the dataset is unknown.
+    """Return the display name of a dataset; an unknown dataset keeps its name.
 
     >>> _dataset_title("amigos/long"), _dataset_title("my_study")
     ('AMIGOS (long)', 'my_study')
@@ -369,9 +367,9 @@ def _dataset_title(dataset: str) -> str:
     return dataset if known is None else f"{known.label} ({variant})" if variant else known.label
 
 
-def _predicate(found: TargetAnswers, about: TargetQuestion) -> str:
+def _predicate(result: TargetAnswers, about: TargetQuestion) -> str:
     """Return the predicate of the paper's first sentence, such as "distinguished stress from rest"."""
-    chance = found.find_answer("chance")
+    chance = result.find_answer("chance")
     word = chance.answer if chance else ""
     if about.higher and about.lower:
         pair = f"{about.higher} from {about.lower}"
@@ -382,26 +380,23 @@ def _predicate(found: TargetAnswers, about: TargetQuestion) -> str:
     return verbs.get(word, f"did not demonstrably predict {what}") if word else f"was tested on {what}"
 
 
-def _adjustment_sentence(run: Mapping[str, Any], found: TargetAnswers) -> str:
-    """Return the paper's sentence on the adjustment for confounds; empty if the protocol asks for none, or it has no
-    answer."""
-    local, phase = found.find_answer("movement"), found.find_answer("protocol_phase")
+def _adjustment_sentence(run: Mapping[str, Any], result: TargetAnswers) -> str:
+    """Return the paper's sentence on the adjustment for confounds; empty if the protocol does not require it, or if it
+    has no estimate."""
+    local, phase = result.find_answer("movement"), result.find_answer("protocol_phase")
     if local and local.answer == "not computed":
         return "The scores were not adjusted for confounds."
     if local is None or local.effect is None:
         return ""
     site = registry.sites(str(run["dataset"]["name"])).get("acc", ("",))[0]
     movement = f"{site} movement".strip()
-    recorded = found.adjusted is not None and found.adjusted.has_movement
+    recorded = result.adjusted is not None and result.adjusted.has_movement
     given = f"time and {movement} within 10 min" if recorded else "the time since the start (movement was not recorded)"
-    if found.adjusted is not None and found.adjusted.decisive_level == "small_study":
+    if result.adjusted is not None and result.adjusted.decisive_level == "small_study":
         given = local.text.removeprefix("given ").replace("?", "").replace("and movement", f"and {movement}")
-    tried = _recorded_count(run.get("methods_evaluated"), found.target)
-    methods = (
-        f"; not corrected for the {tried} methods evaluated on these labels"
-        if tried > 1 and local.answer == "yes"
-        else ""
-    )
+    tried = _recorded_count(run.get("methods_evaluated"), result.target)
+    uncorrected = tried > 1 and local.answer == "yes"
+    methods = f"; not corrected for the {tried} methods evaluated on these labels" if uncorrected else ""
     r = format_with_interval(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
     if local.answer == "yes":
         text = f"The scores were associated with the label after adjustment for {given} ({r}{methods})"
@@ -411,9 +406,9 @@ def _adjustment_sentence(run: Mapping[str, Any], found: TargetAnswers) -> str:
         text += f"; {failed})" if failed else ")"
     if phase is None or phase.effect is None:
         return f"{text}."
-    model = next((control for control in found.models if control.name == "protocol_phase"), None)
-    alone = model.scores.get(found.metric) if model else None
-    short = metric_family(found.metric)
+    model = next((control for control in result.models if control.name == "protocol_phase"), None)
+    alone = model.scores.get(result.metric) if model else None
+    short = metric_family(result.metric)
     reach = f"; that phase alone: {short} {format_decimals(alone.mean)}" if alone and alone.is_defined else ""
     of_phase = format_with_interval(phase.effect, 0.0, "{}, 95 % CI {} to {}")
     yes, both = phase.answer == "yes", local.answer == phase.answer
@@ -421,29 +416,29 @@ def _adjustment_sentence(run: Mapping[str, Any], found: TargetAnswers) -> str:
     return f"{text}{link} after adjustment for the protocol phase inferred from movement ({of_phase}{reach})."
 
 
-def _unanswered_sentences(found: TargetAnswers, about: TargetQuestion, start: str, method: str, tested: str) -> str:
-    """Return the sentences for a paper if the primary metric can't be estimated. With too few data no other metric is
-    quoted, since none holds the same confounds constant."""
-    problem, title = found.problem, metric_facts(found.metric).title
-    if problem is None or problem.answer != "cannot be told" or not found.secondary_scores:
-        reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{found.undefined_reason}."
+def _unanswered_sentences(result: TargetAnswers, about: TargetQuestion, start: str, method: str, tested: str) -> str:
+    """Return the sentences for a paper if the primary metric can't be estimated. With too few data they quote no other
+    metric, since none holds the same confounds constant."""
+    problem, title = result.problem, metric_facts(result.metric).title
+    if problem is None or problem.answer != "cannot be told" or not result.secondary_scores:
+        reason = problem.reason.partition(": ")[2] or problem.reason if problem else f"{result.undefined_reason}."
         return f"{start}, the {_lower_first(title)} of {method} could not be estimated: {reason}"
-    shown = found.secondary_scores[0]
+    shown = result.secondary_scores[0]
     facts = metric_facts(shown.metric)
     score = format_with_interval(shown.score, facts.chance, "mean over subjects {}, 95 % CI {} to {}")
     separated = (
         "separated" if judge_interval(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
     )
     pair = f"{about.higher} from {about.lower}" if about.higher else f"the labels of {in_words(about.target)}"
-    told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower_first(facts.title)} {score})."
+    text = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower_first(facts.title)} {score})."
     if not shown.confound_only or not problem.confound:
-        return f"{told} {problem.reason}"
+        return f"{text} {problem.reason}"
     confound = "elapsed time" if "time" in problem.confound else problem.confound
     reached = f"{metric_family(shown.metric)} {format_decimals(shown.confound_only[1].mean)}"
     alone = f"{vocabulary.label(shown.confound_only[0])} alone: {reached}"
     order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
-    return f"{told} {order[:1].upper()}{order[1:]}, so the difference cannot be attributed to {rather} ({alone})."
+    return f"{text} {order[:1].upper()}{order[1:]}, so the difference cannot be attributed to {rather} ({alone})."
 
 
 def _method_for_paper(run: Mapping[str, Any]) -> str:
@@ -463,7 +458,8 @@ def _method_for_paper(run: Mapping[str, Any]) -> str:
 
 
 def _with_kind(name: str, kind: str) -> str:
-    """Return the display name of a part with its article; without a display name, its own name after its kind.
+    """Return the display name of a method's part with its article. A part without a display name becomes "the KIND
+    NAME".
 
     >>> _with_kind("tcn", "network"), _with_kind("my_net", "network"), _with_kind("network", "network")
     ('a TCN', 'the network my_net', 'a network')
@@ -489,12 +485,12 @@ def with_article(noun: str) -> str:
 
 
 def _lower_first(title: str) -> str:
-    """Return a display name for the inside of a sentence: its first letter is small unless it is an abbreviation."""
+    """Return a display name for the middle of a sentence, in lower case unless it starts with an abbreviation."""
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _recorded_count(counted: Any, target: str) -> int:
-    """Return a count of a record, which holds one number or one per target; 0 if it is unknown."""
+    """Return a target's count from a record, 0 if unknown. `counted`: one number for all targets, or one by target."""
     return int((counted.get(target, 0) if isinstance(counted, Mapping) else counted) or 0)
 
 
@@ -510,28 +506,28 @@ def robustness(r: float) -> float:
     return float(((f2 * f2 + 4 * f2) ** 0.5 - f2) / 2)
 
 
-def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iterator[str]:
+def _notes(run: Mapping[str, Any], scores: Scores, result: TargetAnswers) -> Iterator[str]:
     """Yield sentences that a reader of the result must know."""
-    local = found.find_answer("movement")
+    local = result.find_answer("movement")
     if local and local.answer == "yes" and local.effect:
         explained = f"{100 * robustness(local.effect.mean):.0f} %"
         yield (
             f"An unmeasured confound that explains {explained} of the remaining variance of both score and label would "
             f"reduce the partial r of {format_decimals(local.effect.mean)} to 0."
         )
-    if found.reads_session:
+    if result.reads_session:
         yield "The method needs the test subject's whole session for normalisation, so it cannot run live."
-    if found.find_answer("protocol_phase") and found.adjusted and found.adjusted.decisive_level == "protocol_phase":
+    if result.find_answer("protocol_phase") and result.adjusted and result.adjusted.decisive_level == "protocol_phase":
         yield f"The answer given the phase of the protocol decides, {_why_phase_decides(run)}."
-    yield from found.calibration_gain
-    if text := format_coverage(scores.get_coverage(found.target)):
+    yield from result.calibration_gain
+    if text := format_coverage(scores.get_coverage(result.target)):
         yield f"{text[:1].upper()}{text[1:]}."
-    if looks := _recorded_count(run.get("test_evaluations"), found.target):
+    if looks := _recorded_count(run.get("test_evaluations"), result.target):
         yield f"{looks} evaluation{'s' if looks > 1 else ''} on these labels {'are' if looks > 1 else 'is'} recorded."
 
 
 def _why_phase_decides(run: Mapping[str, Any]) -> str:
-    """Return a clause on how far a method reads beyond a unit, as far as its record says."""
+    """Return a clause on why the answer given the protocol phase decides: how far the method reads beyond a unit."""
     views = [part.get("view") or {} for part in ((run.get("config") or {}).get("parts") or {}).values()]
     contexts = [float(view["length_s"]) for view in views if view.get("kind") == "context" and view.get("length_s")]
     if not contexts:
@@ -542,22 +538,22 @@ def _why_phase_decides(run: Mapping[str, Any]) -> str:
     return "as for all methods with a context, although this context is not longer than a unit"
 
 
-def _extra_sentences(found: TargetAnswers) -> Iterator[str]:
+def _extra_sentences(result: TargetAnswers) -> Iterator[str]:
     """Yield further sentences, for `--all`."""
-    if found.adjusted and found.score and not found.adjusted.undefined and found.adjusted.metric == found.metric:
-        yield from _details(found.adjusted, found.modalities)
-    if found.near_null:
-        yield f"Near the null value, within 0.01: the interval of {join_with_and(list(found.near_null))}."
-    for each in found.secondary_scores:
+    if result.adjusted and result.score and not result.adjusted.undefined and result.adjusted.metric == result.metric:
+        yield from _details(result.adjusted, result.modalities)
+    if result.near_null:
+        yield f"Near the null value, within 0.01: the interval of {join_with_and(list(result.near_null))}."
+    for each in result.secondary_scores:
         score = f"{metric_facts(each.metric).title} {format_with_interval(each.score)}"
         text = f"Not the primary metric: {score}, which does not hold {each.varies} constant"
         if each.confound_only:
             name, reached = each.confound_only
             text += f"; {vocabulary.label(name)} alone reaches {format_decimals(reached.mean)}"
         yield f"{text}."
-    if found.score and "crossed" in found.metric:
+    if result.score and "crossed" in result.metric:
         yield "A matched metric does not hold constant drifts that differ between subjects."
-    if found.find_answer("protocol_phase"):
+    if result.find_answer("protocol_phase"):
         yield "Movement may be part of the response: adjusting for the phase of the protocol can remove a true effect."
 
 
@@ -671,11 +667,9 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
     out = []
     for first, second, third in rows:
         inner = len(first) - len(first.lstrip())
-        one = _wrap(first.lstrip(), left, inner, 2) or [""]
-        three = _wrap(third, max(right, 1)) or [""]
-        for k in range(max(len(one), len(three))):
-            cells = one[k] if k < len(one) else "", second if k == 0 else "", three[k] if k < len(three) else ""
-            out.append(f"  {cells[0]:<{left}}  {cells[1]:<{middle}}  {cells[2]}".rstrip())
+        wrapped = _wrap(first.lstrip(), left, inner, 2), [second], _wrap(third, max(right, 1))
+        cells = zip_longest(*wrapped, fillvalue="")
+        out += [f"  {one:<{left}}  {two:<{middle}}  {three}".rstrip() for one, two, three in cells]
     return out
 
 

@@ -1,4 +1,4 @@
-"""Differences per subject: between protocols, gains from calibration data, and gains from pretraining."""
+"""Differences that are paired over subjects: between protocols, from calibration data, and from pretraining."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ from embench.statistics.joined import (
 
 @dataclass(frozen=True)
 class Scored:
-    """A record, its folder, and the target and the score that are read.
+    """A record with its folder, and the target and metric by which it is scored.
 
     Args:
-        by: unit -> its label of another target, NaN if there is none. Only units with such a label count; empty if all
-            do.
-        method: whose predictions count: by default the run's own method, or a confound-only model of the record."""
+        by: unit -> its label of another target, NaN if it has none. Only units with such a label count. Empty: all
+            units count.
+        method: name of the method or confound-only model whose predictions count; by default the run's own method."""
 
     record: Record
     folder: Path
@@ -90,13 +90,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class ValuesBySeed:
-    """One value per subject, or per stimulus.
+    """One value per subject, or per stimulus, in each seed.
 
     Args:
-        over: what the values belong to.
-        values: (S, P) in each seed, NaN if there is none.
-        jackknife: their names and groups.
-        trained: (S, G, G) in each seed, whether a group (column) trained the models that predict another (row)."""
+        over: whether the values belong to subjects or to stimuli.
+        values: (S, P) values, NaN if there is none. `jackknife`: names and groups of the P subjects or stimuli.
+        trained: (S, G, G) whether a group (column) trained the models that predict another group (row)."""
 
     over: Literal["subjects", "stimuli"]
     values: np.ndarray
@@ -104,8 +103,8 @@ class ValuesBySeed:
     trained: np.ndarray
 
     def estimate(self) -> Estimate | Undefined:
-        """Return the mean with a t interval over groups. If groups train each other's models, the interval has the
-        training-overlap correction; if seeds do not show its size, the correction doubles the variance."""
+        """Return the mean with a t interval over groups. If groups train each other's models, the interval includes the
+        training-overlap correction. If there are too few seeds to estimate it, the variance is doubled."""
         found = mean_over_subjects(mean_ignoring_nan(self.values), self.jackknife.codes)
         if isinstance(found, Undefined) or found.error is None or not self.trained.any():
             return found
@@ -115,19 +114,20 @@ class ValuesBySeed:
 
 
 def subject_scores(run: Scored) -> ValuesBySeed:
-    """Return the score of each subject."""
+    """Return the score of each subject in each seed."""
     seeds = [units for _, units in units_by_seed(run)]
     return of_subjects([run], names_of(seeds), seeds)
 
 
 def subject_gap(first: Scored, second: Scored) -> ValuesBySeed:
-    """Return each subject's score in the first run less that in the second, each on its own units and target."""
+    """Return each subject's score in the first run less that in the second. Units and targets may differ."""
     sides = [[units for _, units in units_by_seed(run)] for run in (first, second)]
     return of_subjects([first, second], names_of([*sides[0], *sides[1]]), *sides)
 
 
 def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Units]) -> ValuesBySeed:
-    """Return the scores (S, P) of the first side's units, less those of a second side if there is one."""
+    """Return the scores (S, P) of the subjects `names` on the units of the first side (seed by seed), less the scores
+    on the second side if there is one."""
     values = scores_of(runs[0], sides[0], names)
     for side in sides[1:]:
         values = values - scores_of(runs[-1], side, names)
@@ -139,8 +139,8 @@ def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Unit
 
 
 def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
-    """Return for each seed, in order, the ids (n,) of the labelled units and the units. Raises DataError if there are
-    none."""
+    """Return for each seed, in order, the labelled units' ids (n,) and the units. Raises DataError if the record has no
+    labels or no such unit."""
     if run.record.labels is None:
         raise DataError("the record contains no labels", where=str(run.folder))
     target, rows = recorded_target(run.record, run.target), run.predictions
@@ -157,7 +157,7 @@ def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
 
 
 def names_of(seeds: Sequence[Units]) -> np.ndarray:
-    """Return (P,) the names of all subjects, sorted."""
+    """Return (P,) the sorted names of all subjects in these units."""
     return np.unique(np.concatenate([units.subjects[0] for units in seeds]))
 
 
@@ -173,15 +173,16 @@ def scores_of(run: Scored, seeds: Sequence[Units], names: np.ndarray) -> np.ndar
 
 
 def _who_trained(run: Scored, jackknife: Jackknife) -> np.ndarray:
-    """Return (S, G, G) for each seed whether a group (column) trained, or chose the epoch of, models that predict
-    another group (row)."""
-    at = {name: k for k, name in enumerate(jackknife.subjects.tolist())}
-    rows = [row for row in run.record.folds if row["subject"] in at and row["role"] in ("train", "val", "test")]
-    every = sorted({int(row["seed"]) for row in rows})
+    """Return (S, G, G) bool for each seed: a group (column) trained models that predict another group (row), or
+    validated them."""
+    position = {name: k for k, name in enumerate(jackknife.subjects.tolist())}
+    rows = [row for row in run.record.folds if row["subject"] in position and row["role"] in ("train", "val", "test")]
+    seeds = sorted({int(row["seed"]) for row in rows})
     folds = 1 + max(int(row["fold"]) for row in rows)
-    parts = np.zeros((2, len(every), folds, len(at)), np.int64)
+    parts = np.zeros((2, len(seeds), folds, len(position)), np.int64)
     for row in rows:
-        parts[int(row["role"] == "test"), every.index(int(row["seed"])), int(row["fold"]), at[row["subject"]]] = 1
+        seed, fold, subject = seeds.index(int(row["seed"])), int(row["fold"]), position[row["subject"]]
+        parts[int(row["role"] == "test"), seed, fold, subject] = 1
     training, tested = jackknife.by_group(parts)
     together = np.swapaxes(tested, 1, 2) @ training > 0
     return together & ~np.eye(together.shape[-1], dtype=bool)
@@ -218,8 +219,8 @@ def primary_metric_summands(record: Record, target: str) -> Summands | None:
 
 def chance_contributions(record: Record, target: str) -> list[float] | None:
     """Return the contributions of groups of subjects to the primary metric of a constant score, in the partitions of
-    `shared_part`. They are the average of a method's `primary_metric_summands` if the method predicts nothing. None if
-    a method has no such contributions.
+    `shared_part`. A method without information has these contributions on average. None if the metric is not a sum over
+    subjects, or as in `primary_metric_summands`.
 
     Raises:
         DataError: the record holds no labels."""
@@ -247,7 +248,7 @@ def _compared_units(record: Record, target: str) -> tuple[Target, Joined, Jackkn
 
 
 def shared_part(joined: Joined) -> Joined:
-    """Return the partitions in which entries are compared: those of the seeds that all entries have."""
+    """Return the partitions of `SHARED_SEEDS`, in which entries are compared; all partitions if one is missing."""
     shared = {seed: folds for seed, folds in joined.seeds.items() if seed in SHARED_SEEDS}
     return replace(joined, seeds=shared) if len(shared) == len(SHARED_SEEDS) else joined
 
@@ -266,8 +267,8 @@ class CurveGap:
         calibration_data: the amount, as `--calibration-data` takes it.
         one: the method's name; `other`: the name of the method whose gain is subtracted, empty for the gain of one
             method.
-        difference: paired, with its 95 % interval. `p`: of a t test with the same error. `p_holm`: p corrected for
-            all tests that were made at once."""
+        difference: the paired gain or difference with its 95 % interval. `p`: p of a t test with the same error.
+            `p_holm`: p corrected for all tests that were made at once."""
 
     calibration_data: str
     one: str
@@ -330,8 +331,8 @@ class CurveTable:
 
 def are_curves(records: Sequence[Record]) -> bool:
     """Return True if records differ in the amount of calibration data."""
-    asked = [recorded_given(record.run.get("calibration_data")) for record in records]
-    return None not in asked and len(set(asked)) > 1
+    amounts = [recorded_given(record.run.get("calibration_data")) for record in records]
+    return None not in amounts and len(set(amounts)) > 1
 
 
 def compare_curves(
@@ -340,12 +341,12 @@ def compare_curves(
     targets: Sequence[str] | None = None,
     metric: str | None = None,
 ) -> list[CurveTable]:
-    """Compare the gains of one method or several over no calibration data. Return a table per target. Holm's correction
+    """Compare the gains of one or several methods from calibration data. Return a table per target. Holm's correction
     is over all tests of all targets.
 
     Args:
-        given: the amount, as `--calibration-data` takes it, or several with commas; by default all that every method
-            has.
+        given: the amount, as `--calibration-data` takes it, or several with commas; by default all amounts that every
+            method has.
 
     Raises:
         UsageError: runs differ in more than method and amount, are of protocols without calibration data, or have no
@@ -353,10 +354,11 @@ def compare_curves(
     methods, amounts = _group_by_method(records, given)
     tables = []
     for target in targets or common_targets(records):
-        made = [_table_at_amount(methods, amount, target, metric) for amount in amounts]
-        scores = {key: score for of in made for key, score in of.scores.items()}
-        gaps = [gap for of in made for gap in of.gains], [gap for of in made for gap in of.differences]
-        tables.append(CurveTable(target, made[0].metric, scores, tuple(gaps[0]), tuple(gaps[1])))
+        parts = [_table_at_amount(methods, amount, target, metric) for amount in amounts]
+        scores = {key: score for part in parts for key, score in part.scores.items()}
+        gains = tuple(gap for part in parts for gap in part.gains)
+        differences = tuple(gap for part in parts for gap in part.differences)
+        tables.append(CurveTable(target, parts[0].metric, scores, gains, differences))
     corrected = iter(intervals.holm([gap.p for table in tables for gap in (*table.gains, *table.differences)]))
     return [
         replace(
@@ -372,7 +374,7 @@ _Amounts = dict[Given, Record]
 
 
 def _group_by_method(records: Sequence[Record], given: str | None) -> tuple[dict[str, _Amounts], list[Given]]:
-    """Return name of a method -> amount -> its run, and the amounts at which methods are compared."""
+    """Return method's name -> amount of calibration data -> its run, and the amounts at which methods are compared."""
     for record in records:
         if record.run.get("calibration_data") is None:
             raise UsageError(
@@ -386,28 +388,28 @@ def _group_by_method(records: Sequence[Record], given: str | None) -> tuple[dict
     of_first: dict[str, Record] = {}
     for record in records:
         key = repr(get_comparable_facts(record.manifest))
-        asked = Given.from_record(record.run["calibration_data"])
-        if asked in grouped.setdefault(key, {}):
+        amount = Given.from_record(record.run["calibration_data"])
+        if amount in grouped.setdefault(key, {}):
             raise UsageError(
-                f"two runs are of one method, with --calibration-data {asked.text}",
-                where=f"{grouped[key][asked].run['id']} and {record.run['id']}",
+                f"two runs are of one method, with --calibration-data {amount.text}",
+                where=f"{grouped[key][amount].run['id']} and {record.run['id']}",
                 expected="one run of each method at each amount",
             )
-        grouped[key][asked] = record
+        grouped[key][amount] = record
         of_first.setdefault(key, record)
     names = dict(zip(of_first, method_names(list(of_first.values())), strict=True))
     methods = {names[key]: runs for key, runs in grouped.items()}
-    has = {name: {asked for asked in runs if asked.to_record()} for name, runs in methods.items()}
+    above_zero = [{amount for amount in runs if amount.to_record()} for runs in methods.values()]
     wanted = [Given.read(text) for text in given.split(",")] if given else None
-    common = sorted(set.intersection(*has.values()), key=lambda asked: asked.place)
-    if (wanted is None and not common) or any(asked not in common for asked in wanted or ()):
+    common = sorted(set.intersection(*above_zero), key=lambda amount: amount.place)
+    if (wanted is None and not common) or any(amount not in common for amount in wanted or ()):
         listed = "; ".join(
-            f"{name}: {', '.join(asked.text for asked in sorted(runs, key=lambda asked: asked.place))}"
+            f"{name}: {', '.join(amount.text for amount in sorted(runs, key=lambda amount: amount.place))}"
             for name, runs in methods.items()
         )
         raise UsageError(
             "not all methods were run with the same calibration data"
-            + (f", {', '.join(asked.text for asked in wanted if asked not in common)}" if wanted else ""),
+            + (f", {', '.join(amount.text for amount in wanted if amount not in common)}" if wanted else ""),
             where="embench compare",
             expected=f"the same amounts (> 0) for every method; found: {listed}",
             hint="run the others with --calibration-data too",
@@ -418,25 +420,25 @@ def _group_by_method(records: Sequence[Record], given: str | None) -> tuple[dict
 def _table_at_amount(methods: Mapping[str, _Amounts], amount: Given, target: str, metric: str | None) -> CurveTable:
     """Return the table for one amount, with uncorrected p values."""
     pairs = {name: (runs[amount], _run_without_calibration(runs, amount)) for name, runs in methods.items()}
-    every = [record for pair in pairs.values() for record in pair]
-    found = {id(method.record): method for method in methods_on_common(every, target, metric)}
+    records = [record for pair in pairs.values() for record in pair]
+    compared = {id(method.record): method for method in methods_on_common(records, target, metric)}
     gains: dict[str, Estimate] = {}
     scores: dict[tuple[str, str], Estimate] = {}
-    for name, (more, nothing) in pairs.items():
-        with_it, without = found[id(more)], found[id(nothing)]
-        scores |= {("0", name): without.reported_score, (amount.text, name): with_it.reported_score}
-        gains[name] = _paired_gain(with_it.score, without.score, with_it, name)
-    about = next(iter(found.values())).about
+    for name, (calibrated_run, plain_run) in pairs.items():
+        calibrated, plain = compared[id(calibrated_run)], compared[id(plain_run)]
+        scores |= {("0", name): plain.reported_score, (amount.text, name): calibrated.reported_score}
+        gains[name] = _paired_gain(calibrated.score, plain.score, calibrated, name)
+    first = compared[id(records[0])]
+    about = first.about  # the same for all methods
 
     def gap(one: str, other: str, difference: Estimate) -> CurveGap:
         shared, error = training_overlap(difference.by_seed, about.trained), difference.error
         if shared is None and error is not None and about.trained.any():
-            shared = error**2  # as in the gains of records, where seeds do not show how much it is
+            shared = error**2  # as in the gains of records: too few seeds to estimate it
         widened = widen(difference, shared)
         p = 1.0 if widened.error is None else intervals.t_test(widened.mean, widened.error, widened.df)
         return CurveGap(amount.text, one, other, widened, p, p, about.bounded)
 
-    first = found[id(every[0])]
     return CurveTable(
         target,
         about.metric,
@@ -447,6 +449,7 @@ def _table_at_amount(methods: Mapping[str, _Amounts], amount: Given, target: str
 
 
 def _paired_gain(one: Estimate, other: Estimate, method: ComparedMethod, where: str) -> Estimate:
+    """Return the paired difference `one` less `other`. Raises DataError, which names `where`, if it is undefined."""
     gap = paired_difference(one, other, method.about.group)
     if isinstance(gap, Undefined):
         raise DataError(f"the gain in {method.about.metric} is undefined: {gap.reason}", where=where)
@@ -502,10 +505,10 @@ def compare_pretraining(
         return None
     found = []
     for other in others:
-        theirs = make_reference_keys(other.manifest)
-        kind = match_reference(keys, row.manifest.seeds, theirs, other.manifest.seeds)
+        other_keys = make_reference_keys(other.manifest)
+        kind = match_reference(keys, row.manifest.seeds, other_keys, other.manifest.seeds)
         if kind and target in other.scores.primary_metrics:
-            found.append(compute_pretraining_gain(kind, theirs.name, row, other, target, metric))
+            found.append(compute_pretraining_gain(kind, other_keys.name, row, other, target, metric))
     return PretrainingGains(tuple(sorted(found, key=get_gain_order)), keys.epochs)
 
 
@@ -522,7 +525,7 @@ def compute_pretraining_gain(
 
 
 def shown_metric(row: Record, target: str) -> str:
-    """Return the primary metric, or the within-subject score if the run has no primary metric."""
+    """Return the primary metric, or the within-subject score if the run's primary metric is undefined."""
     primary_metric, scores = row.scores.primary_metrics[target], row.scores.get_scores(target)
     known = (
         metric

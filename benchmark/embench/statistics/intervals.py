@@ -22,8 +22,8 @@ from embench.records.scores import Score
 
 LEVEL = 0.95
 MAX_OVERLAP = 2.0
-"""Upper bound of the training-overlap variance, as a multiple of the variance without it. For models of noise alone it
-equals that variance; it may be underestimated by half."""
+"""Upper bound of the training-overlap variance, as a multiple of the variance without it. For models of noise alone the
+true multiple is 1, and the variance without it may be underestimated by half."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Estimate:
     """A number with its spread and interval.
 
     Args:
-        std: the standard deviation over what `over` names: subjects (`subjects`, `subjects_and_stimuli`), the
-            `folds` of a seed (mean over seeds), or the `jackknife` (a standard error).
+        std: standard deviation. It is over subjects if `over` is `subjects` or `subjects_and_stimuli`, over the folds
+            of a seed (mean over seeds) for `folds`, and the standard error for `jackknife`.
         low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom, or of the interval of
-            `with_add_one_interval`; None if nothing can vary.
-        shared: the part of `error`^2 that is `training_overlap`; None if seeds do not show it.
+            `with_add_one_interval`; None without an interval, as for one group of subjects.
+        shared: the part of `error`^2 that is `training_overlap`; None if it was not estimated.
         groups: the number of groups of subjects from which `error` comes.
         subjects: the number of subjects. `left_out`: reasons why some data are not included.
-        comparisons: of a conditioned score, their number in the seed that has fewest.
+        comparisons: number of comparisons in the seed with the fewest; None unless the score is conditioned.
         without: (G,) the score without each group of subjects, see `Jackknife`; `subject_values`: (P,) values of
             subjects, NaN if unknown. The interval comes from one of the two, and differences are paired through it.
         without_stimulus: (K,) the score without each stimulus, if the interval covers other stimuli too.
@@ -81,7 +81,7 @@ class Jackknife:
     """Samples of all subjects but one group, for each group in turn (Efron & Stein 1981, doi 10.1214/aos/1176345462).
 
     Args:
-        subjects: (P,) their names. `codes`: (P,) their groups, from 0.
+        subjects: (P,) names. `codes`: (P,) number of each subject's group, from 0.
         stimuli: names of stimuli; within-subject scores also leave out each of them in turn."""
 
     subjects: np.ndarray
@@ -90,7 +90,7 @@ class Jackknife:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """(G, P) how often each sample contains each subject: 0 for the group that is left out, else 1."""
+        """(G, P) number of times that sample g contains subject p: 0 for subjects of group g, else 1."""
         return (self.codes != np.arange(int(self.codes.max(initial=-1)) + 1)[:, None]).astype(np.int64)
 
     def by_group(self, values: np.ndarray) -> np.ndarray:
@@ -98,10 +98,10 @@ class Jackknife:
         return np.asarray(values @ (self.codes[:, None] == np.arange(len(self.counts))))
 
     def mask_uninvolved(self, values: np.ndarray, involved: np.ndarray) -> np.ndarray:
-        """Return `values` (G,), with NaN for groups without an `involved` (P,) subject: such groups do not vary the
-        score."""
-        matters = np.bincount(self.codes, involved, len(values)) > 0
-        return np.where(matters, values, np.nan)
+        """Return `values` (G,), with NaN for groups that do not affect the score: none of their subjects is marked in
+        `involved` (P,)."""
+        has_involved = np.bincount(self.codes, involved, len(values)) > 0
+        return np.where(has_involved, values, np.nan)
 
 
 def leave_one_out(
@@ -119,8 +119,8 @@ def leave_one_out(
 
 
 def jackknife_error(values: np.ndarray) -> tuple[float, int]:
-    """Return the standard error of a score and its degrees of freedom, from the score without each group (G,). NaN
-    marks groups that do not vary the score. (0, 0) with fewer than two groups."""
+    """Return the standard error of a score and its degrees of freedom. `values` (G,): the score without each group, NaN
+    for groups that do not affect it. (0, 0) with fewer than two other groups."""
     known = values[np.isfinite(values)]
     if len(known) < 2:
         return 0.0, 0
@@ -134,10 +134,10 @@ def mean_over_subjects(
 
     The estimate is the plain mean of `subject_values` (P,), NaN excluded. Its variance is the cluster-robust one, G /
     (G - 1) times the sum over the G groups of (sum of its subjects' deviations)^2, over P^2, with G - 1 degrees of
-    freedom; when every subject is a group of their own, this is the ordinary t interval.
+    freedom. If each subject is a group, this is the ordinary t interval.
 
     Args:
-        group: (P,) anything that is equal within a group."""
+        group: (P,) name or number of each subject's group."""
     known = np.isfinite(subject_values)
     values = subject_values[known]
     if not len(values):
@@ -155,7 +155,7 @@ def mean_over_subjects(
 
 def with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
     """Return the estimate with a standard error and its t interval."""
-    from scipy import stats  # boards are shown without it
+    from scipy import stats  # slow to import, and leaderboards do not need it
 
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
     return replace(estimate, low=estimate.mean - half, high=estimate.mean + half, error=error, df=df)
@@ -168,7 +168,7 @@ def cover_other_stimuli(estimate: Estimate, without: np.ndarray) -> Estimate:
     variance of single units is counted in both (Owen & Eckles 2012, doi 10.1214/12-AOAS547, section 4).
 
     Args:
-        without: (K,) the score without each stimulus, NaN if it has none."""
+        without: (K,) the score without each stimulus, NaN if it is undefined then."""
     error, df = jackknife_error(without)
     if estimate.error is None or not df:
         return estimate
@@ -177,9 +177,8 @@ def cover_other_stimuli(estimate: Estimate, without: np.ndarray) -> Estimate:
 
 
 def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Estimate | Undefined:
-    """Return `one` less `other`, paired. If both have values of subjects, these are paired, with their groups `group`
-    (P,). Otherwise scores that leave out the same group, or stimulus, are paired. The interval is of the same kind as
-    theirs."""
+    """Return the paired difference `one` less `other`, with the same kind of interval. If both have values of subjects,
+    these are paired; `group` (P,) names the subjects' groups. Otherwise the scores without each group are paired."""
     if one.subject_values is not None and other.subject_values is not None:
         gap = mean_over_subjects(one.subject_values - other.subject_values, group)
         if isinstance(gap, Undefined):
@@ -200,10 +199,10 @@ def training_overlap(by_seed: np.ndarray | None, trained: np.ndarray) -> float |
     """Return the variance of a mean over subjects that arises because subjects train each other's models.
 
     Two subjects of different folds each train the model that predicts the other, so that their contributions to a score
-    are not independent. If there is nothing to learn, so that a model consists of its training subjects' noise, this
-    about doubles the variance. Seeds show it: two subjects who are tested together in one seed and apart in another
-    leave the training set together, and their contributions change together. The sum of the products of their changes
-    estimates the covariance, by least squares. It is raised by its standard error, because it comes from few seeds, and
+    are not independent. If there is nothing to learn, models consist of training subjects' noise, and this about
+    doubles the variance. Several seeds reveal it. Two subjects who are tested together in one seed and apart in another
+    leave the training set together, and their contributions change together. The sum of the products of these changes
+    estimates the covariance, by least squares. It is raised by its standard error, because there are few seeds. It is
     limited to its value if subjects shared all changes between seeds.
 
     Args:
@@ -212,25 +211,25 @@ def training_overlap(by_seed: np.ndarray | None, trained: np.ndarray) -> float |
         trained: (S, G, G) see `Joined.trained`.
 
     Returns:
-        None if fewer than two seeds have a score, or all split subjects alike."""
+        The variance; None if fewer than two seeds have a score, or all seeds split subjects alike."""
     if by_seed is None:
         return None
     known = np.isfinite(by_seed).all(1)
     if known.sum() < 2 or (trained[known] == trained[known][0]).all():
         return None
     share, change = trained[known].mean(0), by_seed[known] - by_seed[known].mean(0)
-    moved = (trained[known] - share) ** 2
+    moved = (trained[known] - share) ** 2  # how far two groups' training differs from its mean over seeds
     most = (share**2).sum() / (moved.sum() / (known.sum() - 1)) * by_seed[known].var(0, ddof=1).sum()
     products = (moved * change[:, :, None] * change[:, None, :]).sum(0)
-    np.fill_diagonal(products, 0.0)
+    np.fill_diagonal(products, 0.0)  # a group does not train its own model
     scale = (share**2).sum() / (moved**2).sum()
     covariance, error = scale * products.sum(), scale * np.sqrt(2 * (products**2).sum())
     return float(np.clip(covariance + error, 0.0, most))
 
 
 def widen(estimate: Estimate, shared: float | None) -> Estimate:
-    """Return the estimate with the `training_overlap` variance `shared`, within its bound, in its error and interval;
-    unchanged if `shared` is None."""
+    """Return the estimate with the `training_overlap` variance `shared`, at most its bound, added to its error and
+    interval. It is unchanged if `shared` is None."""
     if estimate.error is None or shared is None:
         return estimate
     shared = min(shared, MAX_OVERLAP * estimate.error**2)
@@ -248,16 +247,16 @@ def with_add_one_interval(estimate: Estimate) -> Estimate:
     """Return the estimate of a score in 0 to 1 with another interval, as if one more group of subjects scored .5 (after
     Agresti & Coull 1998, doi 10.1080/00031305.1998.10480550). Only the ends change; chance must be .5.
 
-    Near 1 few subjects differ, so that their spread says too little about others: a t interval then misses the truth
-    far more often than in 5 %."""
+    If the score is near 1, few subjects differ, and their spread underestimates that of others. A t interval then
+    misses the truth far more often than in 5 %."""
     if estimate.error is None:
         return estimate
-    from scipy import stats  # boards are shown without it
+    from scipy import stats  # slow to import, and leaderboards do not need it
 
     n, shared = estimate.groups, estimate.shared or 0.0
     centre = (n * estimate.mean + 0.5) / (n + 1)
-    own = ((n - 1) * (estimate.error**2 - shared) + (estimate.mean - 0.5) ** 2 / (n + 1)) / (n + 1)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, estimate.df)) * math.sqrt(own + shared)
+    variance = ((n - 1) * (estimate.error**2 - shared) + (estimate.mean - 0.5) ** 2 / (n + 1)) / (n + 1)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, estimate.df)) * math.sqrt(variance + shared)
     return replace(estimate, low=max(0.0, centre - half), high=min(1.0, centre + half))
 
 
@@ -276,35 +275,35 @@ _SEED = 19350101
 
 @cache
 def group_permutations(groups: int) -> np.ndarray:
-    """Return (R, groups) bool: the groups of subjects for which two methods swap predictions, none in row 0. With at
-    most `MAX_PERMUTATIONS` (15 groups) these are all 2^groups ways, else row 0 and `MAX_PERMUTATIONS` - 1 random ones,
+    """Return (R, groups) bool: in each row, True for the groups of subjects for which two methods swap predictions. Row
+    0 has no swap. With up to 15 groups the rows are all 2^groups combinations, else `MAX_PERMUTATIONS` random ones,
     always the same."""
     if 2**groups <= MAX_PERMUTATIONS:
         return (np.arange(2**groups)[:, None] >> np.arange(groups) & 1).astype(bool)
-    ways = np.random.default_rng(_SEED).random((MAX_PERMUTATIONS, groups)) < 0.5
-    ways[0] = False
-    return ways
+    swapped = np.random.default_rng(_SEED).random((MAX_PERMUTATIONS, groups)) < 0.5
+    swapped[0] = False
+    return swapped
 
 
 def permutation_test(values: np.ndarray) -> float:
-    """Return the two-sided p of the primary test: the proportion of `values` (R,) that lie at least as far from 0 as
-    the first. There is one value per row of `group_permutations`; the first is the observed one. It counts itself
-    (Phipson & Smyth 2010, doi 10.2202/1544-6115.1585), so that p is never 0."""
+    """Return the two-sided p of the primary test: the proportion of `values` (R,) at least as far from 0 as the first.
+    There is one value per row of `group_permutations`. The first is the observed one, which also counts (Phipson &
+    Smyth 2010, doi 10.2202/1544-6115.1585), so that p is never 0."""
     rounding = 1e-9 * np.abs(values).max(initial=0.0)
     return float((np.abs(values) >= np.abs(values[0]) - rounding).mean())
 
 
 def shared_training_test(values: np.ndarray, shared: float) -> float:
-    """Return the p of `permutation_test` with the training-overlap correction. The observed difference varies by
-    `shared` (see `training_overlap`) more than the permuted values, so it is scaled down accordingly."""
-    own = (values**2).mean()
-    more = min(shared / own, MAX_OVERLAP) if own else 0.0
-    return permutation_test(np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]]))
+    """Return the p of `permutation_test` with the training-overlap correction. The variance of the observed difference
+    exceeds that of the permuted values by `shared` (see `training_overlap`), so it is scaled down accordingly."""
+    variance = (values**2).mean()
+    ratio = min(shared / variance, MAX_OVERLAP) if variance else 0.0
+    return permutation_test(np.concatenate([values[:1] / np.sqrt(1 + ratio), values[1:]]))
 
 
 def sign_flips(summands: np.ndarray) -> np.ndarray:
-    """Return (R,) the sum of `summands` (G,), one per group, after each of `group_permutations`: a swap turns a sign.
-    For M methods (G, M), return (R, M)."""
+    """Return (R,) the sum of `summands` (G,), one per group, after each of `group_permutations`: a swap changes the
+    sign of a summand. For M methods, `summands` is (G, M) and the result (R, M)."""
     return np.asarray((1.0 - 2.0 * group_permutations(len(summands))) @ summands)
 
 
@@ -332,8 +331,8 @@ def t_test(mean: float, error: float, df: float) -> float:
 
 
 def equivalence_test(mean: float, error: float, df: float, margin: float = EQUIVALENCE_MARGIN) -> float:
-    """Return the greater p of two one-sided t tests that the difference lies within `margin` of 0 (TOST; Schuirmann
-    1987, doi 10.1007/BF01068419)."""
+    """Return p of the test that a difference lies within `margin` of 0: the greater p of two one-sided t tests (TOST;
+    Schuirmann 1987, doi 10.1007/BF01068419)."""
     from scipy import stats
 
     if error == 0:
@@ -350,12 +349,12 @@ def smallest_detectable(error: float, df: float) -> float:
 
     def power(noncentrality: float) -> float:
         upper, lower = (special.nctdtr(df, noncentrality, edge) for edge in (critical, -critical))
-        return float(1 - upper + np.nan_to_num(lower))  # scipy gives no number for a tail that is next to nothing
+        return float(1 - upper + np.nan_to_num(lower))  # scipy returns NaN for a negligible tail
 
-    # The noncentrality is the difference in standard errors. Twice the normal approximation's is more than enough from
-    # 2 subjects on; with one degree of freedom the critical value itself is the measure.
+    # The noncentrality is the difference in standard errors. The bound is twice the normal approximation, which is
+    # enough from 2 subjects on.
     most = 2 * (critical + stats.norm.isf(1 - POWER) + 2)
-    return float(optimize.brentq(lambda found: power(found) - POWER, 0.0, most, xtol=1e-13) * error)
+    return float(optimize.brentq(lambda difference: power(difference) - POWER, 0.0, most, xtol=1e-13) * error)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -371,7 +370,8 @@ def rank_groups(different: np.ndarray) -> list[str]:
     """Return letters for methods in the order of their scores. Methods that share a letter do not differ significantly
     (Demšar 2006).
 
-    A letter belongs to a longest run of neighbours of which no two differ according to `different` (M, M)."""
+    Each letter stands for a longest sequence of neighbours without a difference: `different` (M, M) is False for all
+    its pairs."""
     runs: list[tuple[int, int]] = []
     for start in range(len(different)):
         stop = start + 1
@@ -401,9 +401,8 @@ class Summands:
 
     Args:
         fits: a digest, equal for methods that predicted the same units in the same folds and seeds.
-        contributions: (G,) they add up to the score in the compared seeds (see `gains.shared_part`).
-        by_seed: (S, G) contributions in each seed, NaN in seeds without a score. `trained`: (S, G, G). For both see
-            `training_overlap`."""
+        contributions: (G,) contributions, which add up to the score in the compared seeds (see `gains.shared_part`).
+        by_seed, trained: (S, G) contributions in each seed, and (S, G, G), see `training_overlap`."""
 
     fits: str
     contributions: np.ndarray
@@ -411,7 +410,7 @@ class Summands:
     trained: np.ndarray
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the contributions as an entry holds them."""
+        """Return the contributions in the form that a leaderboard entry publishes."""
         by_seed = [[None if x != x else x for x in seed] for seed in self.by_seed.round(9).tolist()]
         trained = [["".join(map(str, row)) for row in seed] for seed in self.trained.astype(int).tolist()]
         return {
@@ -423,7 +422,7 @@ class Summands:
 
     @classmethod
     def of_json(cls, content: Mapping[str, Any]) -> Summands:
-        """Return the contributions that an entry holds. Raises KeyError if a part is missing."""
+        """Return the contributions from the form of `to_dict`. Raises KeyError if a part is missing."""
         by_seed = np.array(content["by_seed"], float)
         trained = np.array([[[digit == "1" for digit in row] for row in seed] for seed in content["trained"]])
         return cls(content["fits"], np.array(content["contributions"], float), by_seed, trained)
@@ -434,12 +433,11 @@ class Ranking:
     """Methods in the order of their scores.
 
     Args:
-        ranks: the best and the worst rank that each method may have: it shares them with methods from which it does not
-            differ significantly.
-        lead: of the first over the mean of all. `luck`: the expected lead of the best of as many equal methods; None if
-            a method has no interval.
+        ranks: the best and the worst rank of each method, given the significant differences from other methods.
+        lead: score of the first less the mean of all. `luck`: expected lead of the best of as many equal methods; None
+            if a method has no interval.
         paired: whether all methods were compared subject by subject. If not, `luck` is an upper bound.
-        letters: of each method; methods that share one do not differ significantly (see `rank_groups`)."""
+        letters: letters of each method. Methods that share one do not differ significantly (see `rank_groups`)."""
 
     ranks: tuple[tuple[int, int], ...]
     lead: float
@@ -449,30 +447,30 @@ class Ranking:
 
 
 def rank_methods(scores: Sequence[Score], summands: Sequence[Summands | None]) -> Ranking:
-    """Return the ranking of methods, given best first. More must be better.
+    """Return the ranking of methods, given best first. A higher score must be better.
 
-    All pairs are compared, with an error of 5 % for all comparisons together, by the greatest of the standardised
-    differences. Methods with contributions on the same units (the largest such set) are compared by sign flips over
-    groups of subjects, all others by the range of independent means with the methods' own intervals. If both tests are
+    All pairs are compared by the greatest standardised difference, with an error of 5 % for all comparisons together.
+    The largest set of methods with contributions on the same units is compared by sign flips over groups of subjects.
+    All other pairs are compared by the range of independent means, with the methods' intervals. If both tests are
     needed, each has half of the 5 %."""
     means = np.array([score.mean for score in scores])
-    alike = _same_units(summands)
-    known = [s for s, same in zip(summands, alike, strict=True) if same and s is not None]
+    paired = _same_units(summands)
+    known = [s for s, same in zip(summands, paired, strict=True) if same and s is not None]
     level = ALPHA
-    if alike.all():
+    if paired.all():
         p, standardised, noise = _compare_paired(known)
     else:
         p, standardised, noise = _compare_unpaired(means, scores)
         if known:
-            level, both = ALPHA / 2, np.ix_(alike, alike)
-            p[both], standardised[both], own_noise = _compare_paired(known)
-            noise = noise[: len(own_noise)]
-            noise[:, alike] = own_noise
+            level, both = ALPHA / 2, np.ix_(paired, paired)
+            p[both], standardised[both], paired_noise = _compare_paired(known)
+            noise = noise[: len(paired_noise)]
+            noise[:, paired] = paired_noise
     above = (p < level) & (standardised > 0)
     ranks = tuple((1 + int(n), len(means) - int(m)) for n, m in zip(above.sum(0), above.sum(1), strict=True))
     luck = float((noise.max(1) - noise.mean(1)).mean())
     letters = tuple(rank_groups(above | above.T))
-    return Ranking(ranks, float(means[0] - means.mean()), None if np.isnan(luck) else luck, bool(alike.all()), letters)
+    return Ranking(ranks, float(means[0] - means.mean()), None if np.isnan(luck) else luck, bool(paired.all()), letters)
 
 
 def _same_units(summands: Sequence[Summands | None]) -> np.ndarray:
@@ -490,19 +488,19 @@ of the scores of equal methods, less their expectation."""
 
 
 def _compare_paired(summands: Sequence[Summands]) -> _Compared:
-    """Compare methods by sign flips. Each flip turns all methods' contributions of a group of subjects at once, so that
-    methods keep their correlation (Westfall & Young 1993). The first flip turns none: the observed value counts
-    itself."""
+    """Compare methods by sign flips. A flip changes the signs of all methods' contributions of some groups of subjects,
+    so that methods keep their correlation (Westfall & Young 1993). The first flip changes none: the observed value
+    also counts."""
     contributions = np.stack([s.contributions for s in summands])
-    own = np.stack([((row - contributions) ** 2).sum(-1) for row in contributions])
-    error = np.sqrt(own + _overlap_variances(summands, own))
+    variance = np.stack([((row - contributions) ** 2).sum(-1) for row in contributions])
+    error = np.sqrt(variance + _overlap_variances(summands, variance))
     gaps = np.stack([(row - contributions).sum(-1) for row in contributions])
-    standardised = np.divide(gaps, error, out=np.zeros_like(own), where=error > 0)
+    standardised = np.divide(gaps, error, out=np.zeros_like(variance), where=error > 0)
     signs = 1.0 - 2.0 * group_permutations(contributions.shape[1])
-    turned, spread = (signs @ contributions.T).T.copy(), np.where(own > 0, np.sqrt(own), np.inf)
+    flipped, spread = (signs @ contributions.T).T.copy(), np.where(variance > 0, np.sqrt(variance), np.inf)
     greatest = np.zeros(len(signs))
     for k in range(0, len(signs), _FLIPS_AT_ONCE):
-        some = turned[:, k : k + _FLIPS_AT_ONCE]
+        some = flipped[:, k : k + _FLIPS_AT_ONCE]
         for m in range(len(some) - 1):
             values = np.abs(some[m + 1 :] - some[m])
             values /= spread[m, m + 1 :, None]
@@ -510,40 +508,40 @@ def _compare_paired(summands: Sequence[Summands]) -> _Compared:
     return _corrected_p(standardised, greatest), standardised, signs @ _as_if_equal(summands, contributions).T
 
 
-def _overlap_variances(summands: Sequence[Summands], own: np.ndarray) -> np.ndarray:
-    """Return (M, M) the training-overlap variance of each difference."""
-    shared = np.zeros_like(own)
+def _overlap_variances(summands: Sequence[Summands], variance: np.ndarray) -> np.ndarray:
+    """Return (M, M) the training-overlap variance of each difference. `variance` (M, M): the variance without it."""
+    shared = np.zeros_like(variance)
     for a, b in combinations(range(len(summands)), 2):
         gap = summands[a].by_seed - summands[b].by_seed
-        shared[a, b] = shared[b, a] = _overlap_variance(gap, summands[0].trained, own[a, b])
+        shared[a, b] = shared[b, a] = _overlap_variance(gap, summands[0].trained, variance[a, b])
     return shared
 
 
-def _overlap_variance(by_seed: np.ndarray, trained: np.ndarray, own: float) -> float:
-    """Return the training-overlap variance. If seeds do not show it, it equals the variance `own` without it, as it
-    does if there is nothing to learn."""
+def _overlap_variance(by_seed: np.ndarray, trained: np.ndarray, variance: float) -> float:
+    """Return the training-overlap variance, limited by its bound. If seeds are too few to estimate it, it is `variance`
+    (the variance without it), as for models of noise."""
     shared = training_overlap(by_seed, trained)
-    return own if shared is None else min(shared, MAX_OVERLAP * own)
+    return variance if shared is None else min(shared, MAX_OVERLAP * variance)
 
 
 def _as_if_equal(summands: Sequence[Summands], contributions: np.ndarray) -> np.ndarray:
-    """Return (M, G) the contributions as if all methods were equal: less their means, scaled up by the training
-    overlap."""
-    beyond = contributions - contributions.mean(0)
-    beyond -= beyond.mean(1, keepdims=True)
-    own = (beyond**2).sum(1)
+    """Return (M, G) contributions as of equal methods: centred over methods and groups, scaled by training overlap."""
+    centred = contributions - contributions.mean(0)
+    centred -= centred.mean(1, keepdims=True)
+    variance = (centred**2).sum(1)
     by_seed = np.stack([s.by_seed for s in summands])
     by_seed -= by_seed.mean(0)
-    shared = [_overlap_variance(of, summands[0].trained, float(v)) for of, v in zip(by_seed, own, strict=True)]
-    ratio = np.divide(shared, own, out=np.zeros_like(own), where=own > 0)
-    return np.asarray(beyond * np.sqrt(1 + ratio)[:, None])
+    shared = [_overlap_variance(row, summands[0].trained, float(v)) for row, v in zip(by_seed, variance, strict=True)]
+    ratio = np.divide(shared, variance, out=np.zeros_like(variance), where=variance > 0)
+    return np.asarray(centred * np.sqrt(1 + ratio)[:, None])
 
 
 def _compare_unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
-    """Compare methods by the range of independent means (Tukey & Kramer). This is conservative if methods err alike.
+    """Compare methods by the range of independent means (Tukey & Kramer). This is conservative if methods make similar
+    errors.
 
-    The error of a score with an add-one interval is taken from half that interval, too, although its centre is nearer
-    to .5 than the score and its ends are limited to 0 and 1 (`tests/leaderboard/test_ranking.py`)."""
+    The standard error comes from half the interval, also for an add-one interval. The latter's centre is nearer to .5
+    than the score, and its ends are limited to 0 and 1 (`tests/leaderboard/test_ranking.py`)."""
     from scipy.special import stdtrit
 
     df = max(1, min(score.subjects or 0 for score in scores) - 1)
@@ -560,7 +558,7 @@ def _compare_unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
 
 
 def _corrected_p(standardised: np.ndarray, greatest: np.ndarray) -> np.ndarray:
-    """Return (M, M) p of differences, from draws (R,) of the greatest difference between equal methods."""
+    """Return (M, M) p of differences. `greatest` (R,): draws of the greatest difference between equal methods."""
     below = np.searchsorted(np.sort(greatest), np.abs(standardised) - 1e-9)
     return np.asarray(1 - below / len(greatest))
 
@@ -570,7 +568,7 @@ def _corrected_p(standardised: np.ndarray, greatest: np.ndarray) -> np.ndarray:
 # that methods keep their correlation.
 
 _METHODS_AT_ONCE = 64
-"""Number of methods turned at once, to bound memory."""
+"""Number of methods whose signs are flipped at once, to bound memory."""
 
 
 @dataclass(frozen=True)
@@ -579,9 +577,9 @@ class PositiveCount:
 
     Args:
         asked: number of methods with an answer. `adding`: number of methods with the answer *yes*.
-        by_luck: the number with *yes* that is not exceeded in 95 % of worlds in which no method predicts anything; None
-            if the entries do not hold contributions. `p`: the proportion of these worlds with as many; both
-    approximate."""
+        by_luck: largest number with *yes* by chance: 95 % of simulated leaderboards of methods that predict nothing
+            have no more. None if the entries do not hold contributions. Approximate, as is `p`.
+        p: proportion of these leaderboards with at least `adding`."""
 
     asked: int
     adding: int
@@ -597,9 +595,9 @@ class PositiveCount:
 def count_positive(parts: Sequence[Mapping[str, float]], positive: int) -> PositiveCount | None:
     """Return how many methods are positive, and how many would be by chance; None without methods.
 
-    The contributions minus their mean change sign group by group, which simulates methods that predict nothing. Such a
-    method is positive if its t interval, without the training-overlap correction, lies above 0. Subjects who train each
-    other's models are not independent, so that p is approximate: .05 is reached in 6 to 11 % of leaderboards on which
+    Random sign flips of the centred contributions, group by group, simulate methods that predict nothing. Such a method
+    is positive if its t interval, without the training-overlap correction, lies above 0. Subjects who train each
+    other's models are not independent, so that p is approximate: it is below .05 on 6 to 11 % of leaderboards on which
     no method predicts anything.
 
     Args:
@@ -611,47 +609,48 @@ def count_positive(parts: Sequence[Mapping[str, float]], positive: int) -> Posit
         return None
     values = _contribution_matrix(parts)
     n = np.isfinite(values).sum(1)
-    around = np.nan_to_num(values - np.nanmean(values, axis=1, keepdims=True))
-    counts = np.zeros((), int)
+    centred = np.nan_to_num(values - np.nanmean(values, axis=1, keepdims=True))
+    counts = np.zeros((), int)  # positive methods after each flip
     for k in range(0, len(values), _METHODS_AT_ONCE):
-        some, of = around[k : k + _METHODS_AT_ONCE], n[k : k + _METHODS_AT_ONCE]
-        turned = sign_flips(some.T)[1:]  # the first turns none
-        variance = np.maximum((some**2).sum(1) - turned**2 / of, 1e-12) * of / np.maximum(of - 1, 1)
-        counts = counts + (turned > stdtrit(np.maximum(of - 1, 1), (1 + LEVEL) / 2) * np.sqrt(variance)).sum(1)
+        some, size = centred[k : k + _METHODS_AT_ONCE], n[k : k + _METHODS_AT_ONCE]
+        flipped = sign_flips(some.T)[1:]  # without the first, which flips none
+        variance = np.maximum((some**2).sum(1) - flipped**2 / size, 1e-12) * size / np.maximum(size - 1, 1)
+        counts = counts + (flipped > stdtrit(np.maximum(size - 1, 1), (1 + LEVEL) / 2) * np.sqrt(variance)).sum(1)
     p = float(((counts >= positive).sum() + 1) / (len(counts) + 1))
     return PositiveCount(len(parts), positive, int(np.quantile(counts, LEVEL, method="higher")), p)
 
 
 def holds_corrected(parts: Sequence[Mapping[str, float]], effects: Sequence[Score]) -> list[bool]:
-    """Return for each method whether its effect lies above 0 after correction for all methods, at 95 % for all
+    """Return for each method whether its effect lies above 0 after correction for all methods. The error is 5 % for all
     together, by the greatest standardised effect under sign flips (Westfall & Young 1993).
 
     Args:
-        parts: as in `count_positive`; they add up to the effects.
-        effects: their intervals include the training-overlap correction."""
+        parts: as in `count_positive`; a method's contributions add up to its effect.
+        effects: effects with intervals that include the training-overlap correction."""
     from scipy.special import stdtrit
 
     if not parts:
         return []
     values = _contribution_matrix(parts)
     n = np.isfinite(values).sum(1)
-    own = np.sqrt(np.maximum(np.nansum(values**2, axis=1), 1e-24))
+    scale = np.sqrt(np.maximum(np.nansum(values**2, axis=1), 1e-24))
     spread = np.nanstd(values, axis=1, ddof=1) * np.sqrt(n)
     half = np.array([np.inf if e.low is None or e.high is None else (e.high - e.low) / 2 for e in effects])
+    # The factor by which the training-overlap correction widens an interval.
     wider = np.maximum(half / stdtrit(np.maximum(n - 1, 1), (1 + LEVEL) / 2) / np.maximum(spread, 1e-12), 1.0)
-    standardised = np.nansum(values, axis=1) / own / wider
+    standardised = np.nansum(values, axis=1) / scale / wider
     greatest = np.zeros(())
     for k in range(0, len(values), _METHODS_AT_ONCE):
-        turned = sign_flips(np.nan_to_num(values[k : k + _METHODS_AT_ONCE]).T) / own[k : k + _METHODS_AT_ONCE]
-        greatest = np.maximum(greatest, np.abs(turned).max(1))
+        flipped = sign_flips(np.nan_to_num(values[k : k + _METHODS_AT_ONCE]).T) / scale[k : k + _METHODS_AT_ONCE]
+        greatest = np.maximum(greatest, np.abs(flipped).max(1))
     below = np.searchsorted(np.sort(greatest), standardised - 1e-9)
-    return [bool(found) for found in 1 - below / len(greatest) < ALPHA]
+    return [bool(positive) for positive in 1 - below / len(greatest) < ALPHA]
 
 
 def _contribution_matrix(parts: Sequence[Mapping[str, float]]) -> np.ndarray:
-    """Return (M, G) the contributions to M methods by group of subjects, NaN if a method has none."""
+    """Return (M, G) the contributions of groups of subjects (columns, by name) to methods (rows); NaN if missing."""
     names = sorted(set().union(*parts))
-    return np.array([[of.get(name, np.nan) for name in names] for of in parts])
+    return np.array([[by_group.get(name, np.nan) for name in names] for by_group in parts])
 
 
 @dataclass(frozen=True)
@@ -672,8 +671,8 @@ class Spread:
 
 
 def measure_spread(scores: Sequence[Score], summands: Sequence[Summands]) -> Spread:
-    """Return how much the scores of two or more leaderboard entries differ, beside their uncertainty. `summands`: what
-    each subject contributes to an entry's score, for the entries that publish it."""
+    """Return how much the scores of two or more leaderboard entries differ, and how uncertain they are. `summands`: the
+    contributions to the scores of those entries that publish them."""
     halves = [(s.high - s.low) / 2 for s in scores if s.low is not None and s.high is not None]
     seeds = [np.std(np.nansum(each.by_seed, 1), ddof=1) for each in summands]
     gaps = [detectable_difference(a, b) for a, b in combinations(summands, 2) if a.fits == b.fits]

@@ -25,7 +25,7 @@ from embench.statistics.intervals import Jackknife
 _NOT_SETTINGS = frozenset({"assumed", "code", "datasets", "plugin"})
 """Keys of a recorded part that are not settings."""
 _MAX_SETTINGS = 4
-"""Most differing settings in a name. Runs of other recipes differ in many; they are named by their recipe."""
+"""Largest number of differing settings in a name. Runs of different recipes with more are named by their recipe."""
 
 
 def make_names_unique(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -34,47 +34,47 @@ def make_names_unique(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -
 
     Args:
         runs: the content of each run.yaml."""
-    found = list(names)
+    detailed = list(names)
     for name in {name for name in names if name and names.count(name) > 1}:
-        at = [i for i, each in enumerate(names) if each == name]
-        for i, settings in zip(at, _differing_settings([runs[i] for i in at]), strict=True):
-            found[i] = ", ".join([name, *settings])
-    plain = found.copy()
+        positions = [i for i, each in enumerate(names) if each == name]
+        for i, settings in zip(positions, _differing_settings([runs[i] for i in positions]), strict=True):
+            detailed[i] = ", ".join([name, *settings])
     return [
-        name if plain.count(name) == 1 else f"{name} ({run['id']})" if name else run["id"]
-        for name, run in zip(plain, runs, strict=True)
+        name if detailed.count(name) == 1 else f"{name} ({run['id']})" if name else run["id"]
+        for name, run in zip(detailed, runs, strict=True)
     ]
 
 
 def _differing_settings(runs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Return for each run the settings that not all of the runs share."""
     recipes = [str((run.get("recipe") or {}).get("preset", "")) for run in runs]
-    found = [_settings(run) for run in runs]
-    keys = [key for key in dict.fromkeys(key for each in found for key in each) if len({e.get(key) for e in found}) > 1]
+    settings = [_settings(run) for run in runs]
+    all_keys = dict.fromkeys(key for each in settings for key in each)
+    keys = [key for key in all_keys if len({each.get(key) for each in settings}) > 1]
     if len(set(recipes)) > 1 and len(keys) > _MAX_SETTINGS:
-        asked = [{setting.partition("=")[0] for setting in (run["recipe"].get("settings") or ())} for run in runs]
-        keys = [key for key in keys if any(key in each for each in asked)]
-        found = [{"recipe": f"recipe {recipe}", **each} for recipe, each in zip(recipes, found, strict=True)]
-        keys = ["recipe", *keys]
-    return [list(dict.fromkeys(each[key] for key in keys if each.get(key))) for each in found]
+        requested = [{setting.partition("=")[0] for setting in (run["recipe"].get("settings") or ())} for run in runs]
+        keys = ["recipe", *(key for key in keys if any(key in each for each in requested))]
+        settings = [{"recipe": f"recipe {recipe}", **each} for recipe, each in zip(recipes, settings, strict=True)]
+    return [list(dict.fromkeys(each[key] for key in keys if each.get(key))) for each in settings]
 
 
 def _settings(run: Mapping[str, Any]) -> dict[str, str]:
     """Return path -> setting in words, for all settings of a run."""
     config = run.get("config") or {}
-    parts, asked = config.get("parts") or {}, config.get("request") or {}
-    found = {path: text for part, recipe in parts.items() for path, text in _part_settings(part, recipe)}
+    parts, request = config.get("parts") or {}, config.get("request") or {}
+    settings = {path: text for part, recipe in parts.items() for path, text in _part_settings(part, recipe)}
     for name, about in (run.get("objects") or {}).items():
         for text in recorded_hyperparameters(str(about.get("repr", ""))):
-            found[f"{name.rpartition(':')[2]} {text.partition('(')[0]}"] = text
+            settings[f"{name.rpartition(':')[2]} {text.partition('(')[0]}"] = text
     options = {
         "train_dataset": "trained on {}", "drop": "without {}", "label_subjects": "labels of {} subjects",
         "label_fraction": "{} of the labels", "lag": "lag {} s", "pretrained": "weights {}",
     }  # fmt: skip
-    found |= {name: text.format(Path(str(asked[name])).name) for name, text in options.items() if asked.get(name)}
+    given = {name: text for name, text in options.items() if request.get(name)}
+    settings |= {name: text.format(Path(str(request[name])).name) for name, text in given.items()}
     if tuned := describe_tuning(config):
-        found["tuned"] = tuned[0]
-    return found
+        settings["tuned"] = tuned[0]
+    return settings
 
 
 def _part_settings(part: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -92,7 +92,7 @@ def _part_settings(part: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, 
 
 
 def _view_in_words(view: Mapping[str, Any]) -> str:
-    """Return the words for the view of a part, as names of methods contain them."""
+    """Return the words for the view of a part (what it reads of a unit), as names of methods contain them."""
     kind, length, step = view.get("kind") or "unit", view.get("length_s"), view.get("step_s")
     every = f" every {step:g} s" if step and kind == "window" else ""
     return f"{kind} {length:g} s{every}" if length and kind != "unit" else f"whole {kind}s"
@@ -105,8 +105,8 @@ def _setting_in_words(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Joined:
-    """One method's labelled units of one target: seed -> fold -> units. `scoring`: the version of the rules of scoring,
-    see `embench.protocols.Protocol`."""
+    """One method's labelled units of one target. `seeds`: seed -> fold -> units. `scoring`: the version of the rules of
+    scoring, see `embench.protocols.Protocol`."""
 
     seeds: dict[int, dict[int, Units]]
     scoring: int = 3
@@ -119,7 +119,7 @@ class Joined:
 
     @cached_property
     def predicted(self) -> Joined:
-        """The same without units that lack a prediction."""
+        """The units with a prediction."""
         known = [is_predicted(units) for _, _, units in self]
         if all(each.all() for each in known):
             return self
@@ -131,17 +131,16 @@ class Joined:
 
     @property
     def seed_hurdle(self) -> Hurdle:
-        """Minimum numbers of comparisons that each seed needs by itself. Under scoring 4 only all seeds together need a
-        minimum."""
+        """Minimum numbers of comparisons in each seed. In version 4 of scoring only all seeds together need one."""
         return HURDLE if self.scoring == 3 else NO_HURDLE
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
-        """Return for each seed: fold -> tested subjects (P,)."""
+        """Return for each seed a dictionary: fold -> tested subjects (P,)."""
         return [{fold: units.subjects[0] for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def trained(self, jackknife: Jackknife) -> np.ndarray:
-        """Return (S, G, G) for each seed whether a group of subjects (column) may have trained the models that predict
-        another group (row): no fold tests both."""
+        """Return (S, G, G) bool for each seed: a group of subjects (column) may have trained the models that predict
+        another group (row), because no fold tests both."""
         together = []
         for folds in self.tested_subjects():
             tested = np.stack([np.isin(jackknife.subjects, members) for members in folds.values()])
@@ -151,12 +150,12 @@ class Joined:
 
 
 def is_predicted(units: Units) -> np.ndarray:
-    """Return (n,) whether each unit has a prediction."""
+    """Return (n,) True for each unit with a prediction."""
     return finite_rows(units.score)
 
 
 def finite_rows(score: np.ndarray) -> np.ndarray:
-    """Return (n,) whether each row of scores (n,) or (n, K) is finite.
+    """Return (n,) True for each finite row of scores (n,) or (n, K).
 
     >>> finite_rows(np.zeros(0)).tolist(), finite_rows(np.array([[1.0, np.nan], [0.0, 1.0]])).tolist()
     ([], [False, True])
@@ -166,18 +165,18 @@ def finite_rows(score: np.ndarray) -> np.ndarray:
 
 
 def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
-    """Return the stimuli of a study in which subjects share several stimuli; empty for other studies."""
+    """Return the names of the stimuli if subjects share several stimuli; empty for other studies."""
     stimuli = {name for _, _, units in joined for name in units.stimulus.tolist()}
     return sorted(stimuli) if design == "shared_stimuli" and len(stimuli) > 1 else []
 
 
 def varies_within_stimuli(joined: Joined) -> bool:
-    """Return True if a subject has different labels within one stimulus. Values differ if they are at least a step
-    apart."""
+    """Return True if a subject has different labels (for values: at least a step apart) within one stimulus."""
     return any(np.isfinite(units.length_s) and _labels_differ(units) for _, _, units in joined)
 
 
 def _labels_differ(units: Units) -> bool:
+    """Return True if a subject has different labels within one stimulus, see `varies_within_stimuli`."""
     stimuli, stimulus = np.unique(units.stimulus, return_inverse=True)
     ranges = ranges_by_code(units.y_true, units.subjects[1] * len(stimuli) + stimulus)
     return bool(((ranges > 0) & (ranges >= units.step)).any())
@@ -194,37 +193,38 @@ def join(
     whole: bool = False,
     scoring: int = 3,
 ) -> dict[str, Joined]:
-    """Return method -> its labelled units. Those of a confound-only model are limited to the units of the run's method.
+    """Return method -> its labelled units. Confound-only models are limited to the units of the run's method.
 
     Args:
         groups: subject -> group. `sessions`: subject -> length of the session in s, if known.
-        whole: whether to include units for which the method owes a prediction.
+        whole: whether to include units that lack a required prediction.
 
     Raises:
         DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`."""
     chosen = predictions.rows_with(target=target.name)
-    ours = predictions if chosen.all() else predictions.take(chosen)
-    y = labels_of(ours, labels, target)
-    units = ours.texts("unit")
+    table = predictions if chosen.all() else predictions.take(chosen)
+    y = labels_of(table, labels, target)
+    units = table.texts("unit")
     unit = units.code
     # One number for each (seed, unit); the order of units is then by seed, fold and unit id, whatever the file's.
-    key = (ours["seed"] - ours["seed"].min(initial=0)) * max(1, len(units.names)) + unit
-    method_of = ours.texts("method")
-    at = {name: method_of.code == code for code, name in enumerate(method_of.names.tolist())}
-    not_predicted = at.pop(UNPREDICTED, None)
-    if whole and not_predicted is not None:  # what the method makes with less given predicts no more
-        at |= {name: at.get(name, False) | not_predicted for name in (MODEL, *MADE_BY_METHOD) if name in {MODEL, *at}}
-    known = np.isfinite(y) & np.isin(key, key[at[MODEL]] if MODEL in at else [])
+    key = (table["seed"] - table["seed"].min(initial=0)) * max(1, len(units.names)) + unit
+    method_of = table.texts("method")
+    is_of = {name: method_of.code == code for code, name in enumerate(method_of.names.tolist())}
+    not_predicted = is_of.pop(UNPREDICTED, None)
+    if whole and not_predicted is not None:  # the method's variants without calibration data lack the same units
+        variants = [name for name in (MODEL, *MADE_BY_METHOD) if name in {MODEL, *is_of}]
+        is_of |= {name: is_of.get(name, False) | not_predicted for name in variants}
+    known = np.isfinite(y) & np.isin(key, key[is_of[MODEL]] if MODEL in is_of else [])
     values = labels["label"][labels["target"] == target.name]
     step, whole_numbers = target.find_step(values), bool((values == np.rint(values)).all())
     methods = {}
-    for method in sorted(at, key=lambda name: (name != MODEL, name)):
-        rows = np.flatnonzero(at[method] & known)
-        rows = rows[np.lexsort((unit[rows], ours["fold"][rows], ours["seed"][rows]))]
+    for method in sorted(is_of, key=lambda name: (name != MODEL, name)):
+        rows = np.flatnonzero(is_of[method] & known)
+        rows = rows[np.lexsort((unit[rows], table["fold"][rows], table["seed"][rows]))]
         if not np.diff(np.sort(key[rows])).all():  # `np.unique` takes fifty times as long
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
-        units_in_order = units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions)
-        split = _split_by_fold(replace(units_in_order, step=step, whole_numbers=whole_numbers), ours["seed"][rows])
+        units_in_order = units_of(table.take(rows), y[rows], target, groups, unit_length_s, sessions)
+        split = _split_by_fold(replace(units_in_order, step=step, whole_numbers=whole_numbers), table["seed"][rows])
         methods[method] = replace(split, scoring=scoring)
     return methods
 
@@ -239,23 +239,23 @@ def unit_length(ids: np.ndarray) -> float:
 
 
 def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.ndarray:
-    """Return (n,) the label of each row, NaN if there is none."""
+    """Return (n,) the label of each row of predictions, NaN for an unlabelled unit."""
     y = np.full(len(predictions), np.nan)
     units = predictions.texts("unit")
     for seed in np.unique(labels["seed"][labels["target"] == target.name]).tolist():
         chosen = (labels["target"] == target.name) & (labels["seed"] == seed)
         order = np.argsort(labels["unit"][chosen])
         ids, values = labels["unit"][chosen][order], labels["label"][chosen][order]
-        at = np.minimum(np.searchsorted(ids, units.names), len(ids) - 1)
-        found, at = (ids[at] == units.names)[units.code], at[units.code]
+        position = np.minimum(np.searchsorted(ids, units.names), len(ids) - 1)
+        has_label, position = (ids[position] == units.names)[units.code], position[units.code]
         if seed != ANY_SEED:
-            found &= predictions["seed"] == seed
-        y[found] = values[at][found]
+            has_label &= predictions["seed"] == seed
+        y[has_label] = values[position][has_label]
     return y
 
 
 def _split_by_fold(units: Units, seed_of: np.ndarray) -> Joined:
-    """Return units (n,), ordered by seed and fold, as seed -> fold -> units. `seed_of` (n,)."""
+    """Return units (n,) as seed -> fold -> units. They must be ordered by seed (`seed_of` (n,)) and fold."""
     seeds: dict[int, dict[int, Units]] = {}
     ends = [*(np.flatnonzero(np.diff(seed_of) | np.diff(units.fold)) + 1).tolist(), len(units)]
     for start, end in pairwise([0, *ends] if len(units) else []):
@@ -272,7 +272,7 @@ def units_of(
     unit_length_s: float,
     sessions: Mapping[str, float] | None = None,
 ) -> Units:
-    """Return rows of predictions of one target, with their labels `y` (n,), in the form that metrics take.
+    """Return predictions of one target and their labels `y` (n,) as `Units`, the form that metrics take.
 
     Raises:
         DataError: a score is missing or not finite, or subjects are unknown to `groups`."""
@@ -334,7 +334,7 @@ _SAME = {
     "seeds": ("seeds",),
     "scoring of validation subjects": ("dev",),
 }
-"""Facts that compared records must share -> their path in `run.yaml`."""
+"""Fact that compared records must share -> its path in `run.yaml`."""
 _HINTS = {
     "calibration data": "run both at the same --calibration-data; embench compare --calibration-data K compares "
     "the gains of methods at K over no calibration data"
@@ -351,8 +351,8 @@ def common_targets(records: Sequence[Record]) -> list[str]:
 
 
 def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
-    """Raise UsageError if records differ in something that makes their scores comparable, except the things listed in
-    `but`."""
+    """Raise UsageError if records differ in a fact of `_SAME`, except those named in `but`. Scores of such records are
+    not comparable."""
     if len(records) < 2:
         raise UsageError("a comparison needs several runs", expected="two runs at least")
     for what, path in _SAME.items():
@@ -370,10 +370,10 @@ def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
 
 
 def _common_value(run: Mapping[str, Any], path: Sequence[str]) -> Any:
-    found: Any = run
+    value: Any = run
     for key in path:
-        found = found.get(key)
-    return found
+        value = value.get(key)
+    return value
 
 
 def _found_in_words(value: Any) -> str:
@@ -416,23 +416,24 @@ def recorded_targets(record: Record) -> list[Target]:
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
-    """Return for each record the labelled units that all methods predict or, since scoring 3, owe a prediction for.
-    Raises DataError if there are none, or if folds or labels differ."""
+    """Return for each record the labelled units that all methods predict or, since version 3 of scoring, must predict.
+    Raises DataError if no unit is common, or if folds or labels differ."""
     rows = [_labelled_predictions(r, target.name) for r in records]
     keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
     common = reduce(set.intersection, map(set, keys))
     if not common:
         raise DataError(f"the runs have no labelled unit of {target.name} in common", where=_ids(records))
     length = unit_length(rows[0]["unit"])
-    every = []
+    all_joined = []
     for r, t, key in zip(records, rows, keys, strict=True):
-        ours = t.take(np.array([k in common for k in key]))
+        shared = t.take(np.array([k in common for k in key]))
         rules = scoring_of(r.run)
-        made = join(ours, r.labels, target, groups, length, records[0].sessions, whole=True, scoring=rules)  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
-        every.append(made[MODEL])
-    for r, joined in zip(records, every, strict=True):
-        if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in every[0]] or any(
-            (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)
+        methods = join(shared, r.labels, target, groups, length, records[0].sessions, whole=True, scoring=rules)  # type: ignore[arg-type]  # `_labelled_predictions` checks that there are labels
+        all_joined.append(methods[MODEL])
+    first = all_joined[0]
+    for r, joined in zip(records, all_joined, strict=True):
+        if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in first] or any(
+            (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, first, strict=True)
         ):
             raise DataError(
                 "the runs tested subjects in different folds, so that their models had other training subjects",
@@ -440,13 +441,13 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
                 expected="the same folds and seeds, for a file those of `embench data labels DATASET --units FILE`",
                 hint="score predictions that were made in the folds of that list; folds of one's own can't be compared",
             )
-        if any((a.y_true != b.y_true).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)):
+        if any((a.y_true != b.y_true).any() for (_, _, a), (_, _, b) in zip(joined, first, strict=True)):
             raise DataError("the runs have different labels", where=f"{records[0].run['id']} and {r.run['id']}")
-    return every
+    return all_joined
 
 
 def _labelled_predictions(record: Record, target: str) -> Predictions:
-    """Return the method's own rows of units that have a label."""
+    """Return the rows of the run's own method (also of unpredicted units) for units that have a label."""
     if record.labels is None:
         raise DataError(
             "the record contains no labels, as those of this dataset are not public",
@@ -457,11 +458,11 @@ def _labelled_predictions(record: Record, target: str) -> Predictions:
     ids, seeds = record.labels["unit"][chosen], record.labels["seed"][chosen]
     labelled = set(zip(ids.tolist(), seeds.tolist(), strict=True))
     table = record.predictions
-    own = table.rows_with(method=MODEL, target=target) | table.rows_with(method=UNPREDICTED, target=target)
-    mine = np.flatnonzero(own)
-    units, drawn = table["unit"][mine].tolist(), table["seed"][mine].tolist()
-    known = [(u, ANY_SEED) in labelled or (u, s) in labelled for u, s in zip(units, drawn, strict=True)]
-    return table.take(mine[np.array(known, bool)])
+    is_own = table.rows_with(method=MODEL, target=target) | table.rows_with(method=UNPREDICTED, target=target)
+    rows = np.flatnonzero(is_own)
+    pairs = zip(table["unit"][rows].tolist(), table["seed"][rows].tolist(), strict=True)
+    known = [(unit, ANY_SEED) in labelled or (unit, seed) in labelled for unit, seed in pairs]
+    return table.take(rows[np.array(known, bool)])
 
 
 def has_shared_stimuli(record: Record) -> bool:

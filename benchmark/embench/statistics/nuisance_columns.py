@@ -1,4 +1,4 @@
-"""Confounds as columns of a cohort's units, in blocks that are adjusted for together."""
+"""Confounds as columns of a cohort's units, in blocks. Scores are adjusted for a whole block at once."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ from embench.statistics.nuisance_movement import (
 from embench.store.store import cache_array, is_cached
 from embench.system import installed_version
 
-# The protocol phase: a subject's movement is aligned with that of training subjects, whose labels are read at the
-# shifted time. If tasks came in one order, such a model reads the label off the order of movements, without a
-# physiological signal.
+# The protocol phase: a subject's movement is aligned with that of training subjects, and the prediction is their label
+# at the aligned time. If tasks came in one order, such a model predicts the label from the order of movements, without
+# a physiological signal.
 
 SHIFT_S = 300.0
-"""Largest shift of a trace in s, in each direction."""
+"""Largest shift in s, in each direction, of a trace (a series of one movement feature)."""
 OVERLAP_S = 600.0
 """Least overlap in s of two compared traces; half of the shorter session if that is less."""
 SHARP, SOFT, FLAT = 0.08, 0.05, 10.0
-"""Increase of a correlation that multiplies the weight by e."""
+"""Softmax temperatures: the increase of a correlation that multiplies a subject's weight by e."""
 
 
 class SessionGrid:
@@ -76,11 +76,12 @@ class SessionGrid:
         return out
 
     def likeness(self, traces: Sequence[np.ndarray]) -> np.ndarray:
-        """Return (P, P, 2 K + 1) correlations of one subject (row) with another (column) that is shifted by -K to K
-        cells, mean over `traces` (n,); -1 if the two overlap too little."""
+        """Return (P, P, 2 K + 1) correlations of one subject (row) with another (column), whose trace is shifted by -K
+        to K cells. They are means over `traces` (n,); -1 if the two overlap too little."""
         return np.mean([self._correlations(self.to_cells(trace)) for trace in traces], axis=0)
 
     def _correlations(self, trace: np.ndarray) -> np.ndarray:
+        """Return (P, P, 2 K + 1) correlations of one trace in cells (P, M), by Fourier transforms."""
         known = np.isfinite(trace)
         value = np.where(known, trace, 0.0)
         size = fft.next_fast_len(2 * self.shape[1], real=True)
@@ -88,30 +89,30 @@ class SessionGrid:
         least = np.minimum(OVERLAP_S / self.sessions.unit_s, known.sum(1) / 2)
         out = np.empty((len(trace), len(trace), len(self.shifts)))
         for p in range(len(trace)):
-            mine = [part[p] for part in parts]
+            own_parts = [part[p] for part in parts]
 
-            def shared(own: int, other: int, mine: list[np.ndarray] = mine) -> np.ndarray:
-                """Return (P, 2 K + 1) sums of products over the overlap, for each shift."""
-                return fft.irfft(mine[own] * parts[other].conj(), size, axis=1)[:, self.shifts]
+            def overlap_sum(own: int, other: int, own_parts: list[np.ndarray] = own_parts) -> np.ndarray:
+                """Return (P, 2 K + 1) sums over the overlap, for each shift, of this subject's part `own` times part
+                `other` of each subject. Parts: 0 is 1 in known cells, 1 the value, 2 its square."""
+                return fft.irfft(own_parts[own] * parts[other].conj(), size, axis=1)[:, self.shifts]
 
-            count = np.maximum(shared(0, 0), 0.5)
-            of_mine, of_theirs = shared(1, 0) / count, shared(0, 1) / count
-            together = shared(1, 1) / count - of_mine * of_theirs
-            spread = (shared(2, 0) / count - of_mine**2) * (shared(0, 2) / count - of_theirs**2)
+            count = np.maximum(overlap_sum(0, 0), 0.5)
+            own_mean, other_mean = overlap_sum(1, 0) / count, overlap_sum(0, 1) / count
+            covariance = overlap_sum(1, 1) / count - own_mean * other_mean
+            spread = (overlap_sum(2, 0) / count - own_mean**2) * (overlap_sum(0, 2) / count - other_mean**2)
             enough = count > np.minimum(least[p], least)[:, None]
-            out[p] = np.where(enough, together / np.sqrt(np.maximum(spread, 1e-6)), -1.0)
+            out[p] = np.where(enough, covariance / np.sqrt(np.maximum(spread, 1e-6)), -1.0)
         return out
 
     def clocks(self, likeness: np.ndarray, labels: np.ndarray, train: Sequence[np.ndarray]) -> np.ndarray:
-        """Return (n, 3 K) expected values of K `labels`, read from training subjects whose sessions are aligned with
-        the subject's.
+        """Return (n, 3 K) predictions of K `labels`: weighted means over training subjects, at the aligned time.
 
-        The three values per label differ in the weights. Subjects are aligned by their best shift, and similar ones
-        count more (`SHARP`) or all count equally (`FLAT`); or all shifts are used, and similar ones count more
-        (`SOFT`).
+        The three predictions per label differ in the weights. The first two align each training subject by its best
+        shift: similar subjects have more weight (`SHARP`), or all nearly the same (`FLAT`). The third uses all shifts;
+        similar subjects and shifts have more weight (`SOFT`).
 
         Args:
-            likeness: see `SessionGrid.likeness`. `labels`: (n, K), NaN if there is none.
+            likeness: see `SessionGrid.likeness`. `labels`: (n, K), NaN for an unlabelled unit.
             train: for each subject, the positions of the training units of the model that predicts it."""
         subject = self.sessions.subject
         best = likeness.argmax(2)
@@ -124,23 +125,23 @@ class SessionGrid:
                 continue
             known = np.full((*self.shape, labels.shape[1]), np.nan)
             known[subject[train[p]], self.cell[train[p]]] = labels[train[p]]
-            read = np.where(np.isfinite(known), known, np.nanmean(labels[train[p]], axis=0))[others]
+            filled = np.where(np.isfinite(known), known, np.nanmean(labels[train[p]], axis=0))[others]
             cells = self.cell[rows]
             aligned = np.clip(cells - self.shifts[best[p, others]][:, None], 0, self.shape[1] - 1)
-            of_best = np.take_along_axis(read, aligned[:, :, None], axis=1)
-            for k, warmth in enumerate((SHARP, FLAT)):
-                weight = _softmax(top[p, others], warmth)
-                out[rows, k] = np.einsum("q,qik->ik", weight, of_best)
+            at_best = np.take_along_axis(filled, aligned[:, :, None], axis=1)
+            for k, temperature in enumerate((SHARP, FLAT)):
+                weight = _softmax(top[p, others], temperature)
+                out[rows, k] = np.einsum("q,qik->ik", weight, at_best)
             weight = _softmax(likeness[p, others], SOFT)
             for s, shift in enumerate(self.shifts):
-                here = read[:, np.clip(cells - shift, 0, self.shape[1] - 1)]
-                out[rows, 2] += np.einsum("q,qik->ik", weight[:, s], here)
+                at_shift = filled[:, np.clip(cells - shift, 0, self.shape[1] - 1)]
+                out[rows, 2] += np.einsum("q,qik->ik", weight[:, s], at_shift)
         return out.reshape(len(subject), -1)
 
 
-def _softmax(likeness: np.ndarray, warmth: float) -> np.ndarray:
-    """Return weights that add up to 1, from the softmax of `likeness` / `warmth`."""
-    weight = np.exp((likeness - likeness.max()) / warmth)
+def _softmax(likeness: np.ndarray, temperature: float) -> np.ndarray:
+    """Return weights that add up to 1, the softmax of `likeness` / `temperature`."""
+    weight = np.exp((likeness - likeness.max()) / temperature)
     return np.asarray(weight / weight.sum())
 
 
@@ -148,7 +149,8 @@ _CODE = [*(sha256(path) for path in sorted(Path(__file__).parent.glob("nuisance_
 """Digests of the code of these models, read when this process imported it."""
 OWN_CUTS = "cuts_of_folds"
 BLOCKS = ("registered", "local", "contact")
-"""Names of blocks, in an order in which the blocks of each level are neighbours."""
+"""Names of blocks: protocol phase, time and movement, signal quality. The blocks of each confound level are
+neighbours in this order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +166,7 @@ class Observed:
 
     @cached_property
     def sessions(self) -> Sessions:
-        """The units in the order of time."""
+        """The units in their subjects' sessions."""
         units = self.cohort.select_units(self.units.tolist())
         names, subject = np.unique([unit.subject for unit in units], return_inverse=True)
         length = np.array([self.cohort.sessions.get(name, np.nan) for name in names.tolist()])
@@ -177,11 +179,11 @@ class Observed:
         return cache_array(self.cohort.store, self.about(name), make)
 
     def is_cached(self, name: str) -> bool:
-        """True if the array of this name is in the cache."""
+        """Return True if the array of this name is in the cache."""
         return is_cached(self.cohort.store, self.about(name))
 
     def about(self, name: str) -> list[object]:
-        """Return the key of an array in the cache: everything that decides it, besides the prepared data."""
+        """Return the key of an array in the cache: all that it depends on, besides the prepared data."""
         return ["nuisance", name, _CODE, *self._about]
 
     @cached_property
@@ -191,15 +193,17 @@ class Observed:
 
     @cached_property
     def moved(self) -> MovementColumns | None:
-        """The columns of the accelerometer; None if no unit has any."""
+        """The columns of the accelerometer; None if no unit has accelerometer samples."""
         store = self.cohort.store
         if "acc" not in store.modalities:
             return None
         names = [each.name for each in fields(Movement)]
 
         def make() -> np.ndarray:
-            made = accelerometer_features(read_windows(self.cohort, "acc", self.units), store.modalities["acc"].rate)
-            parts = [getattr(made, name) for name in names]
+            features = accelerometer_features(
+                read_windows(self.cohort, "acc", self.units), store.modalities["acc"].rate
+            )
+            parts = [getattr(features, name) for name in names]
             widths = np.zeros((1, len(names)))
             widths[0] = [part.shape[1] for part in parts]
             return np.hstack([*parts, np.repeat(widths, len(parts[0]), axis=0)])
@@ -213,13 +217,13 @@ class Observed:
 
     @cached_property
     def behaviour(self) -> np.ndarray:
-        """(n, k) features of muscles, eyes and breathing from other modalities; no column if there are none."""
+        """(n, k) features of muscles, eyes and breathing from other modalities; (n, 0) without such a modality."""
         return self.cached_array("behaviour", lambda: behaviour_features(self.cohort, self.units))
 
     @cached_property
     def contact(self) -> np.ndarray:
-        """(n, k) features of signal quality: the quality of each signal, its gaps, and size and roughness of the pulse
-        wave; no column if there are none."""
+        """(n, k) features of signal quality: the quality of each signal, whether it is unknown, and the size and
+        roughness of the pulse wave; (n, 0) without any."""
         return self.cached_array("contact of sensors", self._contact)
 
     def _contact(self) -> np.ndarray:
@@ -232,11 +236,11 @@ class Observed:
                 columns.append(np.stack([index, np.isnan(index).astype(float)]))
         if "ppg" in store.modalities:
             columns.append(_pulse_features(read_windows(self.cohort, "ppg", self.units)).T)
-        return np.ascontiguousarray(np.vstack(columns).T)  # as sums over units have their order
+        return np.ascontiguousarray(np.vstack(columns).T)  # the layout in memory decides the order of sums over units
 
     @cached_property
     def cells(self) -> SessionGrid:
-        """The sessions on the grid on which they are aligned."""
+        """The sessions on the grid of time on which they are aligned."""
         return SessionGrid(self.sessions)
 
     @cached_property
@@ -246,7 +250,7 @@ class Observed:
 
     @cached_property
     def local(self) -> tuple[list[np.ndarray], Members, Smoothed]:
-        """Columns of time and movement, models on them, and the models whose predictions are smoothed."""
+        """Columns of time, movement and behaviour, models on them, and spans over which predictions are smoothed."""
         sessions = self.sessions
         places = nuisance_models.session_positions(sessions)
         columns = [np.ones((len(self.units), 1)), nuisance_models.time_bumps(sessions)]
@@ -263,21 +267,21 @@ class Observed:
             around = [(s, s) for s in (*NEAR_S, 240.0)]
             smoothed = {**smoothed, "control": [*around, (120.0, 0.0), (0.0, 120.0), (60.0, 0.0), (0.0, 60.0)]}
         if np.isfinite(self.behaviour).any():
-            made, more, around_it = make_context_block(self.behaviour, sessions, "behaviour")
-            columns += made
-            members = {**members, **more, "behaviour clock": (np.hstack([*made, places]), careful_trees)}
-            smoothed = {**smoothed, **around_it}
+            block, more, more_smoothed = make_context_block(self.behaviour, sessions, "behaviour")
+            columns += block
+            members = {**members, **more, "behaviour clock": (np.hstack([*block, places]), careful_trees)}
+            smoothed = {**smoothed, **more_smoothed}
         return columns, members, smoothed
 
 
 @dataclass(frozen=True)
 class Study:
-    """The units of a target in the folds of one seed, whose confounds become columns.
+    """The labelled units of one target, with the folds of one seed.
 
     Args:
-        observed: the n units. `y`: (n,) labels, NaN if there is none.
+        observed: the n units. `y`: (n,) labels, NaN for an unlabelled unit.
         parts: for each fold, training units and the units that it predicts, as positions in `units`.
-        models: the study whose models of confounds it shares; None if it has its own."""
+        models: another study whose fitted models of confounds this study uses; None if it has its own."""
 
     observed: Observed
     target: Target
@@ -303,7 +307,7 @@ class Study:
 
     @property
     def sessions(self) -> Sessions:
-        """The units in the order of time."""
+        """The units in their subjects' sessions."""
         return self.observed.sessions
 
     def cached_array(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -311,7 +315,7 @@ class Study:
         return cache_array(self.cohort.store, self._about(name), make)
 
     def is_cached(self, name: str) -> bool:
-        """True if the array of this name is in the cache."""
+        """Return True if the array of this name is in the cache."""
         return is_cached(self.cohort.store, self._about(name))
 
     def _about(self, name: str) -> list[object]:
@@ -320,17 +324,17 @@ class Study:
 
 
 def make_study(observed: Observed, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
-    """Return a cohort's units in these folds. Undefined if the release hides when units were recorded, or if each fold
-    has labels of its own."""
+    """Return the study of a target in these folds. Undefined if the release hides when units were recorded, or if
+    labels differ between folds."""
     if target.rule.cut == "training_mean":
         return Undefined(OWN_CUTS)
     cohort, units = observed.cohort, observed.units
-    at = {cohort.units[i].id: k for k, i in enumerate(units.tolist())}
+    position = {cohort.units[i].id: k for k, i in enumerate(units.tolist())}
     y = cohort.label[target.name][units]
     parts = []
     for fold in folds:
-        train = np.array([at[id_] for id_ in (*fold.train, *fold.val)])
-        parts.append((np.sort(train[np.isfinite(y[train])]), np.array([at[id_] for id_ in fold.test])))
+        train = np.array([position[id_] for id_ in (*fold.train, *fold.val)])
+        parts.append((np.sort(train[np.isfinite(y[train])]), np.array([position[id_] for id_ in fold.test])))
     if not np.isfinite(observed.sessions.start).all() or not np.isfinite(observed.sessions.length).all():
         return Undefined("hidden_times")
     return Study(observed, target, seed, y, parts)
@@ -348,24 +352,24 @@ def make_block(name: str, study: Study) -> np.ndarray:
 
 
 def confound_models(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoothed]:
-    """Return the columns of the block `local` or `contact`, the models on them, and the models whose predictions are
-    smoothed."""
+    """Return the columns of the block `local` or `contact`, the models on them, and the spans over which predictions
+    are smoothed."""
     observed = study.observed
     return observed.local if name == "local" else make_context_block(observed.contact, study.sessions, name)
 
 
 def _with_models(name: str, study: Study) -> np.ndarray:
-    """Return the columns of a block and the predictions of models on them. Some predictions are also averaged over
-    seconds before and after."""
+    """Return the columns of a block, the predictions of models on them, and means of some predictions over the seconds
+    before and after a unit."""
     columns, members, smoothed = confound_models(name, study)
-    made = published_predictions(study.cohort.store.name, published_key(name, study), list(members))
-    made = made or predictions(members, study.y, study.target, study.parts, study.seed)
+    predicted = published_predictions(study.cohort.store.name, published_key(name, study), list(members))
+    predicted = predicted or predictions(members, study.y, study.target, study.parts, study.seed)
     smooth = [
-        standardise_all(study.sessions.mean(standardise_all(made[name]), before, after))
+        standardise_all(study.sessions.mean(standardise_all(predicted[name]), before, after))
         for name, spans in smoothed.items()
         for before, after in spans
     ]
-    return np.hstack([*columns, *(standardise_all(made[name]) for name in members), *smooth])
+    return np.hstack([*columns, *(standardise_all(predicted[name]) for name in members), *smooth])
 
 
 def is_published(name: str, study: Study) -> bool:
@@ -383,8 +387,8 @@ def published_key(name: str, study: Study) -> str:
 
 
 def _aligned_labels(study: Study) -> np.ndarray:
-    """Return labels read from aligned sessions, one alignment per accelerometer trace and one for their mean; no column
-    without an accelerometer."""
+    """Return (n, k) labels predicted from aligned sessions: one alignment for each group of accelerometer traces, one
+    for their mean. (n, 0) without an accelerometer."""
     likeness = study.observed.likeness
     if not likeness:
         return np.zeros((len(study.units), 0))
@@ -395,8 +399,8 @@ def _aligned_labels(study: Study) -> np.ndarray:
 
 
 def predict_protocol_phase(study: Study) -> np.ndarray | Undefined:
-    """Return (n, k) labels of training subjects at the time at which their movement fits the subject's best, from 0 to
-    1 for each class; undefined without an accelerometer."""
+    """Return (n, K) predictions of the model `protocol_phase`: labels of training subjects at the time at which their
+    movement is most similar. Classes have values from 0 to 1. Undefined without an accelerometer."""
     observed = study.observed
     if observed.moved is None:
         return Undefined("no_accelerometer")
@@ -425,8 +429,8 @@ def _contact(study: Study) -> np.ndarray:
 
 
 def _pulse_features(windows: np.ndarray) -> np.ndarray:
-    """Return (n, 6) SD, range and maximum (log), proportion of flat samples, roughness and kurtosis of pulse waves (n,
-    C, T)."""
+    """Return (n, 6) SD, range and maximum (log), proportion of flat samples, roughness and kurtosis of the first
+    channel of pulse waves (n, C, T)."""
     x = windows[:, 0].astype(np.float64)
     spread = x.std(1)
     change = np.abs(np.diff(x, axis=1))
@@ -443,8 +447,8 @@ def _pulse_features(windows: np.ndarray) -> np.ndarray:
     )
 
 
-# The placebo: one axis of an accelerometer, given the other axes. Its effect shows how much mere movement still has if
-# less is measured than moved.
+# The placebo: one axis of an accelerometer, given the other axes. It shows how large the effect of mere movement can be
+# if only a part of the movement is measured.
 
 
 def axes_of(study: Study) -> list[str]:
@@ -455,13 +459,14 @@ def axes_of(study: Study) -> list[str]:
 
 def placebo(study: Study, axis: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the out-of-fold predictions (n, K) of trees on one axis with its context, and the confound columns (n, k)
-    of time and the other axes. These are the block `local` with fewer models."""
-    made = study.cached_array(f"placebo {axis}", lambda: _compute_placebo(study, axes_of(study).index(axis)))
-    classes = made.shape[1] - int(made[0, -1]) - 1
-    return made[:, :classes], made[:, classes:-1]
+    of time and the other axes. The columns are like the block `local`, with fewer models."""
+    table = study.cached_array(f"placebo {axis}", lambda: _compute_placebo(study, axes_of(study).index(axis)))
+    classes = table.shape[1] - int(table[0, -1]) - 1
+    return table[:, :classes], table[:, classes:-1]
 
 
 def _compute_placebo(study: Study, axis: int) -> np.ndarray:
+    """Return (n, K + k + 1) the two arrays of `placebo` side by side; the last column is k in every row."""
     # Seeds have the same units.
     one, others = cached_call((_split_axes, study.cohort, axis), lambda: _split_axes(study, axis))
     sessions = study.sessions
@@ -474,16 +479,16 @@ def _compute_placebo(study: Study, axis: int) -> np.ndarray:
         "clock": (np.hstack([near[1], places]), careful_trees),
         "position": (places, trees),
     }
-    found = predictions(members, study.y, study.target, study.parts, study.seed)
-    score, *held = (standardise_all(each) for each in found.values())
-    smooth = [sessions.mean(each, s, s) for each in held[:3] for s in NEAR_S]
-    nuisances = np.hstack([np.ones((len(study.units), 1)), of_time, *others.columns(), *held, *smooth])
+    predicted = predictions(members, study.y, study.target, study.parts, study.seed)
+    score, *confounds = (standardise_all(each) for each in predicted.values())
+    smooth = [sessions.mean(each, s, s) for each in confounds[:3] for s in NEAR_S]
+    nuisances = np.hstack([np.ones((len(study.units), 1)), of_time, *others.columns(), *confounds, *smooth])
     width = np.full((len(study.units), 1), float(nuisances.shape[1]))
     return np.hstack([score, nuisances, width])
 
 
 def _split_axes(study: Study, axis: int) -> tuple[MovementColumns, MovementColumns]:
-    """Return the movement in each unit along one axis, and along the others."""
+    """Return the columns of movement along one axis, and those along the other axes."""
     windows, rate = read_windows(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
     one, others = (
         MovementColumns(accelerometer_features(windows[:, axes], rate, convolutions=0), study.sessions)
@@ -502,7 +507,7 @@ MODELS_VERSION = 1
 
 
 def published_file(dataset: str) -> Traversable | None:
-    """Return the file of a dataset's published predictions, by its full name; None where its package has none."""
+    """Return the file of published predictions of a dataset (its full name); None if its package has none."""
     package, _, name = dataset.partition("/")
     try:
         path = resources.files(package) / "confounds" / f"{name.replace('/', '-')}.npz"
@@ -521,8 +526,8 @@ def has_predictions(dataset: str, key: str) -> bool:
 
 
 def published_predictions(dataset: str, key: str, names: Sequence[str]) -> dict[str, np.ndarray] | None:
-    """Return the out-of-fold predictions (n, K) of each model published under this key; None if there are none. Raises
-    ValueError if the number of models differs: a change of the models needs a new version."""
+    """Return the out-of-fold predictions (n, K) of each model in `names`, published under this key; None if there are
+    none. Raises ValueError for another number of models: changed models need a new `MODELS_VERSION`."""
     path = published_file(dataset)
     if path is None:
         return None

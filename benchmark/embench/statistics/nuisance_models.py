@@ -16,7 +16,7 @@ from embench.statistics.confound_only import BalancedTrees
 from embench.system import cores, limited_threads, workers_pay
 
 CLIP = 4.0
-"""Limit of standardised values, so that a few artefacts do not decide a fit."""
+"""Largest absolute standardised value; larger ones are clipped, so that a few artefacts do not decide a fit."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Sessions:
     """The n units of a cohort in their subjects' sessions.
 
     Args:
-        subject: (n,) codes from 0.
-        start: (n,) s since the start of the session.
+        subject: (n,) number of each unit's subject, from 0.
+        start: (n,) time since the start of the session in s.
         length: (n,) length of the unit's session in s.
         unit_s: length of a unit in s."""
 
@@ -52,8 +52,8 @@ class Sessions:
         return out
 
     def mean(self, values: np.ndarray, before_s: float, after_s: float) -> np.ndarray:
-        """Return (n, k) means of `values` (n, k) over those of the subject's units that start at most `before_s`
-        earlier and at most `after_s` later."""
+        """Return (n, k) means of `values` (n, k) over the same subject's units that start at most `before_s` earlier
+        and at most `after_s` later."""
         out = np.empty(values.shape)
         for rows in self.rows:
             start = self.start[rows]
@@ -64,12 +64,11 @@ class Sessions:
         return out
 
     def context(self, values: np.ndarray, seconds: Sequence[float]) -> np.ndarray:
-        """Return (n, k (1 + m)) `values` (n, k), and their means over each of `seconds` (m,) before and after."""
+        """Return (n, k (1 + m)): `values` (n, k), and their means over each of m `seconds` before and after."""
         return np.hstack([values, *(self.mean(values, s, s) for s in seconds)])
 
     def since(self, value: np.ndarray, above: float, most: int) -> np.ndarray:
-        """Return (n,) the number of units since `value` (n,) was last greater than `above` in the session, at most
-        `most`."""
+        """Return (n,) the number of units, at most `most`, since `value` (n,) last exceeded `above` in the session."""
         out = np.empty(len(value))
         for rows in self.rows:
             place = np.arange(len(rows))
@@ -86,8 +85,7 @@ class Sessions:
         return out
 
     def share_so_far(self, value: np.ndarray) -> np.ndarray:
-        """Return (n,) the proportion of the session's sum of `value` (n,), 0 or more, that lies before the unit's
-        end."""
+        """Return (n,) the sum of `value` (n,), which is not negative, up to the unit, over the session's sum."""
         out = np.empty(len(value))
         for rows in self.rows:
             sums = np.cumsum(np.nan_to_num(value[rows]))
@@ -96,7 +94,7 @@ class Sessions:
 
 
 def standardise_all(values: np.ndarray) -> np.ndarray:
-    """Return (n, k) in standard deviations from the mean of all units, limited to +- `CLIP`; 0 if unknown."""
+    """Return `values` (n, k) in standard deviations from the mean of all units, limited to +- `CLIP`; 0 if unknown."""
     known = np.where(np.isfinite(values), values, np.nan)
     with np.errstate(invalid="ignore"):
         mean, spread = np.nanmean(known, 0), np.nanstd(known, 0)
@@ -104,21 +102,21 @@ def standardise_all(values: np.ndarray) -> np.ndarray:
 
 
 # Models that predict the label from confounds, fitted across subjects in the folds of the run. Their predictions are
-# confounds too, since a method may be such a model.
+# confounds too, since a method may use nothing else.
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]
 """For each fold, the positions of its training units, which all have a label, and of the units that it predicts."""
 MakeEstimator = Callable[[int, bool], Any]
-"""Function of the seed, and of True for classes or False for values, to an estimator."""
+"""Function (seed, classes) -> estimator. `classes`: True for a classifier, False for a regressor."""
 Members = Mapping[str, tuple[np.ndarray, MakeEstimator]]
-"""Name -> columns (n, k) of the units, and the function that makes the estimator fitted to them."""
+"""Name of a model -> its input columns (n, k), and the function that makes its estimator."""
 
 
 def _boosting(classes: bool, **settings: Any) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    made = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-    return made(early_stopping=False, random_state=0, **settings)
+    estimator = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+    return estimator(early_stopping=False, random_state=0, **settings)
 
 
 def balanced_trees(_: int, classes: bool) -> Any:
@@ -155,7 +153,7 @@ def linear(_: int, classes: bool) -> Any:
 
 
 def kernel(_: int, classes: bool) -> Any:
-    """Return a linear model of 200 features of a Gaussian kernel."""
+    """Return a linear model on 200 features that approximate a Gaussian kernel."""
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
@@ -171,8 +169,8 @@ def perceptron(seed: int, classes: bool) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    made = MLPClassifier if classes else MLPRegressor
-    return make_pipeline(StandardScaler(), made(hidden_layer_sizes=(32,), alpha=3.0, max_iter=12, random_state=seed))
+    network = MLPClassifier if classes else MLPRegressor
+    return make_pipeline(StandardScaler(), network(hidden_layer_sizes=(32,), alpha=3.0, max_iter=12, random_state=seed))
 
 
 def label_columns(y: np.ndarray, target: Target) -> np.ndarray:
@@ -183,14 +181,15 @@ def label_columns(y: np.ndarray, target: Target) -> np.ndarray:
 
 
 def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, seed: int) -> dict[str, np.ndarray]:
-    """Return out-of-fold predictions (n, K) of each member for all units: log odds of class 1, log odds of each of
+    """Return model -> its out-of-fold predictions (n, K) for all units: log odds of class 1, log odds of each of
     several classes, or values.
 
     Args:
-        y: (n,) labels, NaN if there is none."""
+        y: (n,) labels, NaN for an unlabelled unit."""
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
-    jobs = [(name, i) for i in range(len(parts)) for name in members]  # after one of each, what they take is known
+    # The first fold of each model shows its duration, which decides whether more processes are worth their start.
+    jobs = [(name, i) for i in range(len(parts)) for name in members]
     fit = [
         delayed(_fit_and_predict)(members[name][1], members[name][0], y, target, *parts[i], seed) for name, i in jobs
     ]
@@ -213,14 +212,13 @@ def _fit_and_predict(
     make: MakeEstimator, x: np.ndarray, y: np.ndarray, target: Target, train: np.ndarray, test: np.ndarray, seed: int
 ) -> np.ndarray:
     """Fit a model to the rows `train` of `x` (n, features) and `y` (n,), and return its predictions for the k rows
-    `test`: log odds (k, classes), for binary targets log odds (k, 1) of class 1, for continuous targets values (k,
-    1)."""
+    `test`: values (k, 1) for a continuous target, log odds (k, 1) of class 1 for a binary one, else log odds (k, K)."""
     import warnings
 
     classes = target.traits.has_classes
     label = y[train].astype(int) if classes else y[train]
     with limited_threads(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few epochs are enough, and what does not converge is a nuisance all the same
+        warnings.simplefilter("ignore")  # models need not converge to be useful as confounds
         model = make(seed, classes)
         model.fit(x[train], label)
         if not classes:
@@ -234,12 +232,12 @@ def _fit_and_predict(
 
 KNOTS = np.linspace(0, 1, 14)
 BUMP_WIDTH = 0.06
-"""Width of the bumps, as a proportion of the longest session."""
+"""Width (SD) of a Gaussian bump, as a proportion of the longest session."""
 
 
 def time_bumps(sessions: Sessions) -> np.ndarray:
-    """Return (n, 42) Gaussian bumps of height 1 over three clocks: since the start, as a proportion of the session, to
-    the end."""
+    """Return (n, 42) Gaussian functions of time, 14 for each of: time since the start, proportion of the session, time
+    to the end."""
     start, length = sessions.start, sessions.length
     longest = length.max()
     clocks = (start / longest, start / length, (length - start) / longest)

@@ -42,14 +42,14 @@ UNITS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Movement:
-    """Features (n, k) of the accelerometer in each unit, NaN if it is missing.
+    """Features of the accelerometer in each unit, arrays (n, k); NaN without accelerometer samples.
 
     Args:
         size: mean, SD (log), jerk (log), median change (log), SD and range of the acceleration's magnitude.
-        posture: mean of each axis. `axis_sd`: its SD (log).
+        posture: mean of each axis. `axis_sd`: SD (log) of each axis.
         bands: power (log) in `BANDS_HZ`, of all axes together, then of each axis. `shape`: spectral centroid and
             entropy, kurtosis, skewness and zero crossings of the acceleration's magnitude.
-        direction: (n, C) unit vector of gravity. `turn`: (n, 1) by how much it changes within the unit.
+        direction: (n, C) unit vector of gravity. `turn`: (n, 1) change of the mean acceleration within the unit.
         convolved: outputs of random convolutions."""
 
     size: np.ndarray
@@ -63,22 +63,24 @@ class Movement:
 
 
 def accelerometer_features(windows: np.ndarray, rate: float, convolutions: int = CONVOLUTIONS) -> Movement:
-    """Return the features of `windows` (n, C, T), in g at `rate` Hz; NaN for a window of NaN."""
-    some = np.array_split(windows, -(-len(windows) // UNITS_AT_ONCE) or 1)
-    parts = [_accelerometer_features(part.astype(np.float64), rate, convolutions) for part in some]
+    """Return the features of `windows` (n, C, T), in g at `rate` Hz, with so many random `convolutions`; NaN for a
+    window of NaN."""
+    chunks = np.array_split(windows, -(-len(windows) // UNITS_AT_ONCE) or 1)
+    parts = [_accelerometer_features(chunk.astype(np.float64), rate, convolutions) for chunk in chunks]
     names = [each.name for each in fields(Movement)]
     return Movement(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def _accelerometer_features(x: np.ndarray, rate: float, convolutions: int) -> Movement:
+    """Return the features of a few windows `x` (n, C, T), see `accelerometer_features`."""
     size = np.linalg.norm(x, axis=1)
     change, spread = np.abs(np.diff(size, axis=1)), size.std(1)
     jerk = np.abs(np.diff(x, axis=2)).mean((1, 2))
-    around = size - size.mean(1, keepdims=True)
-    variance = (around**2).mean(1)
+    centred = size - size.mean(1, keepdims=True)
+    variance = (centred**2).mean(1)
     bands, total, frequencies = _spectrum(x, rate)
     share = total / total.sum(1, keepdims=True)
-    crossings = (np.diff(np.sign(around), axis=1) != 0).mean(1) + np.where(np.isnan(variance), np.nan, 0.0)
+    crossings = (np.diff(np.sign(centred), axis=1) != 0).mean(1) + np.where(np.isnan(variance), np.nan, 0.0)
     mean = x.mean(2)
     half = x.shape[2] // 2
     return Movement(
@@ -100,8 +102,8 @@ def _accelerometer_features(x: np.ndarray, rate: float, convolutions: int) -> Mo
             [
                 (total * frequencies).sum(1) / total.sum(1),
                 -(share * np.log(share)).sum(1),
-                (around**4).mean(1) / (variance**2 + 1e-9),
-                (around**3).mean(1) / (variance**1.5 + 1e-6),
+                (centred**4).mean(1) / (variance**2 + 1e-9),
+                (centred**3).mean(1) / (variance**1.5 + 1e-6),
                 crossings,
             ],
             axis=1,
@@ -113,7 +115,7 @@ def _accelerometer_features(x: np.ndarray, rate: float, convolutions: int) -> Mo
 
 
 def _spectrum(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return power (log) in bands (n, B (1 + C)), power at each frequency (n, F), and the frequencies (F,) in Hz."""
+    """Return power (log) in B bands (n, B (1 + C)), power at each frequency (n, F), and the frequencies (F,) in Hz."""
     power = np.abs(np.fft.rfft(x - x.mean(2, keepdims=True), axis=2)) ** 2
     frequencies = np.fft.rfftfreq(x.shape[2], 1 / rate)
     all_axes, each_axis = [], []
@@ -129,11 +131,11 @@ def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
     (log), after Dempster et al. 2020 (doi 10.1007/s10618-020-00701-z). The kernels are the same for all data."""
     random = np.random.default_rng(0)
     x = x[:, :, :: max(1, x.shape[2] // SAMPLES)]
-    # Samples lie in rows, so that what a kernel adds up is one piece of memory.
+    # Samples lie in rows, so that a kernel adds up contiguous memory.
     centred = np.ascontiguousarray(((x - x.mean(2, keepdims=True)) / 0.1).astype(np.float32).transpose(1, 2, 0))
     samples = x.shape[2]
-    found = np.empty((2 * kernels, len(x)), np.float32)
-    made, product = np.empty((2, samples, len(x)), np.float32)
+    features = np.empty((2 * kernels, len(x)), np.float32)
+    totals, products = np.empty((2, samples, len(x)), np.float32)
     for k in range(kernels):
         taps = int(random.choice([7, 9, 11]))
         dilation = int(2 ** random.uniform(0, max(0.0, np.log2((samples - 1) / (taps - 1)))))
@@ -142,14 +144,15 @@ def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
         weights = (weights - weights.mean()).astype(np.float32)
         bias = np.float32(random.uniform(-0.3, 0.3))
         left = max(1, samples - dilation * (taps - 1))
-        total, part = made[:left], product[:left]
+        total, product = totals[:left], products[:left]
         total[:] = 0
         for j, weight in enumerate(weights):
-            total += np.multiply(centred[axis, j * dilation : j * dilation + left], weight, out=part)
+            total += np.multiply(centred[axis, j * dilation : j * dilation + left], weight, out=product)
         total -= bias
-        found[2 * k] = np.where(np.isnan(total[0]), np.nan, np.add.reduce(total > 0, axis=0, dtype=np.uint16) / left)
-        found[2 * k + 1] = np.log1p(np.maximum(total.max(0), 0))
-    return np.ascontiguousarray(found.T)
+        above = np.add.reduce(total > 0, axis=0, dtype=np.uint16) / left
+        features[2 * k] = np.where(np.isnan(total[0]), np.nan, above)
+        features[2 * k + 1] = np.log1p(np.maximum(total.max(0), 0))
+    return np.ascontiguousarray(features.T)
 
 
 def read_windows(cohort: Cohort, modality: str, units: np.ndarray, channel: int | None = None) -> np.ndarray:
@@ -168,7 +171,7 @@ def read_windows(cohort: Cohort, modality: str, units: np.ndarray, channel: int 
 
 
 def _cuts(cohort: Cohort, modality: str, units: np.ndarray) -> Iterator[slice]:
-    """Yield the positions of each unit's samples, an empty slice if there are none."""
+    """Yield the slice of each unit's samples in the modality's array; an empty slice for a unit without samples."""
     rate = cohort.store.modalities[modality].rate
     for i in units.tolist():
         unit = cohort.units[i]
@@ -196,51 +199,53 @@ def _movement_features(cohort: Cohort) -> np.ndarray:
     return table
 
 
-# Features of muscles, eyes and breathing in each unit. If EOG or EMG is missing, the EEG stands in. Offsets of
-# logarithms follow the subject's signal, so that its measurement unit does not matter.
+# Features of muscles, eyes and breathing in each unit. If EOG or EMG is missing, EEG electrodes near the eyes or jaw
+# replace it. Offsets of logarithms follow the subject's signal, so that its measurement unit does not matter.
 
 MUSCLE_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
-"""Lower edges of the bands of muscles and eyes. Those below the Nyquist frequency are used, and the last band ends
-there."""
+"""Lower edges in Hz of the bands of muscles and eyes. Edges below the Nyquist frequency are used, and the last band
+ends there."""
 BREATHS_HZ = np.arange(0.05, 1.0, 0.02)
 BLINK_HZ = (1.0, 10.0)
 BLINK_SD, APART_S = 4.0, 0.3
-"""Deflection of an electrode by a blink, in (robust) standard deviations of the subject, and its duration."""
+"""Least deflection of an electrode by a blink, in (robust) standard deviations of the subject, and least time in s
+between two blinks."""
 SLOW_HZ, FAST_HZ = 4.0, 20.0
 FRONTAL = re.compile(r"(EEG[ _-]?)?(Fp(1|2|z)|AF(z|\d+)|F[78])(?![\dA-Za-z])", re.IGNORECASE)
-"""Electrodes near the eyes."""
+"""Names of electrodes near the eyes."""
 TEMPORAL = re.compile(r"(EEG[ _-]?)?(T(3|4|7|8|9|10)|FT\d+|TP\d+)(?![\dA-Za-z])", re.IGNORECASE)
-"""Electrodes near the muscles of the jaw."""
+"""Names of electrodes near the muscles of the jaw."""
 
 _Features = Callable[[np.ndarray, float], np.ndarray]
 """Function of samples (n, T) of a subject's units and their rate in Hz: (n, k), NaN in units with a NaN sample."""
 
 
 def adjusted_modalities(store: Store) -> list[str]:
-    """Return the recorded modalities by which scores are adjusted for movement: `acc`, then those of this module."""
-    own = [name for name, _, _ in _sources(store)]
-    return [*(["acc"] if "acc" in store.modalities else []), *dict.fromkeys(own)]
+    """Return the recorded modalities that measure movement and behaviour, for which scores are adjusted: `acc`, then
+    those of muscles, eyes and breathing."""
+    behaviour = [name for name, _, _ in _sources(store)]
+    return [*(["acc"] if "acc" in store.modalities else []), *dict.fromkeys(behaviour)]
 
 
 def behaviour_features(cohort: Cohort, units: np.ndarray) -> np.ndarray:
-    """Return (n, k) features of muscles, eyes and breathing in the units at positions `units` (n,), NaN if a recording
-    is missing; no column without such a modality."""
+    """Return (n, k) features of muscles, eyes and breathing in the units at positions `units` (n,), NaN for units
+    without samples. (n, 0) without such a modality."""
     columns = [np.zeros((len(units), 0))]
     _, subject = np.unique([unit.subject for unit in cohort.select_units(units)], return_inverse=True)
-    own = [rows for _, rows in iterate_groups(subject)]
-    place = np.argsort(np.concatenate(own))
+    by_subject = [rows for _, rows in iterate_groups(subject)]
+    place = np.argsort(np.concatenate(by_subject))
     for name, channels, features in _sources(cohort.store):
         rate = cohort.store.modalities[name].rate
         for channel in channels:
             samples = read_windows(cohort, name, units, channel)[:, 0].astype(np.float64)
-            columns.append(np.concatenate([features(samples[rows], rate) for rows in own])[place])
+            columns.append(np.concatenate([features(samples[rows], rate) for rows in by_subject])[place])
     return np.hstack(columns)
 
 
 def _sources(store: Store) -> Iterator[tuple[str, list[int], _Features]]:
-    """Yield modality, channels to read, and the function that computes features from them."""
-    read: dict[str, _Features] = {"emg": muscle, "eog": muscle, "resp": breath}
-    for name, features in read.items():
+    """Yield the name of each recorded modality, the channels to read, and the function that computes their features."""
+    functions: dict[str, _Features] = {"emg": muscle, "eog": muscle, "resp": breath}
+    for name, features in functions.items():
         if name in store.modalities:
             yield name, list(range(len(store.modalities[name].channels))), features
     stand_ins = (("eog", FRONTAL, eyes), ("emg", TEMPORAL, jaw))
@@ -252,8 +257,8 @@ def _sources(store: Store) -> Iterator[tuple[str, list[int], _Features]]:
 
 
 def muscle(x: np.ndarray, rate: float) -> np.ndarray:
-    """Return (n, 4 + B) logarithms of mean size, SD, change from sample to sample, range, and power in B bands, of
-    samples (n, T) at `rate` Hz."""
+    """Return (n, 4 + B) logarithms of mean absolute value, SD, change from sample to sample, range, and power in B
+    bands, of samples (n, T) at `rate` Hz."""
     power, frequencies = _power(x, rate)
     edges = [low for low in MUSCLE_HZ if low < rate / 2] + [np.inf]
     bands = [power[:, (frequencies >= low) & (frequencies < high)].sum(1) for low, high in pairwise(edges)]
@@ -263,25 +268,25 @@ def muscle(x: np.ndarray, rate: float) -> np.ndarray:
 def breath(x: np.ndarray, rate: float) -> np.ndarray:
     """Return (n, 5) SD and change from sample to sample (log), dominant frequency in Hz, its proportion of the power,
     and zero crossings per second, of samples (n, T) at `rate` Hz."""
-    around = x - x.mean(1, keepdims=True)
+    centred = x - x.mean(1, keepdims=True)
     seconds = np.arange(x.shape[1]) / rate
     waves = np.exp(-2j * np.pi * seconds[:, None] * BREATHS_HZ)
-    power = np.abs((around * np.hanning(x.shape[1])) @ waves) ** 2 + 1e-30
+    power = np.abs((centred * np.hanning(x.shape[1])) @ waves) ** 2 + 1e-30
     known = np.where(np.isnan(x).any(1), np.nan, 1.0)
-    crossings = (np.diff(np.sign(around), axis=1) != 0).mean(1) * rate
-    told = [BREATHS_HZ[power.argmax(1)], power.max(1) / power.sum(1), crossings]
-    return np.column_stack([_log(x.std(1), _rms_change(x)), np.stack(told, axis=1) * known[:, None]])
+    crossings = (np.diff(np.sign(centred), axis=1) != 0).mean(1) * rate
+    rhythm = [BREATHS_HZ[power.argmax(1)], power.max(1) / power.sum(1), crossings]
+    return np.column_stack([_log(x.std(1), _rms_change(x)), np.stack(rhythm, axis=1) * known[:, None]])
 
 
 def eyes(x: np.ndarray, rate: float) -> np.ndarray:
-    """Return (n, 2) blinks per second, and power below 4 Hz (log), of an electrode near the eyes: samples (n, T) at
-    `rate` Hz. Blinks all deflect it to one side, which is the side of the largest deflections."""
+    """Return (n, 2) blinks per second and power below 4 Hz (log), from samples (n, T) at `rate` Hz of an electrode near
+    the eyes. Blinks deflect it to one side, which is taken to be the side of the largest deflections."""
     from scipy.signal import find_peaks
 
-    around = x - x.mean(1, keepdims=True)
+    centred = x - x.mean(1, keepdims=True)
     frequencies = np.fft.rfftfreq(x.shape[1], 1 / rate)
     low, high = (np.exp(-((frequencies / edge) ** 2)) for edge in BLINK_HZ)
-    wave = np.fft.irfft(np.fft.rfft(around, axis=1) * (high - low), x.shape[1], axis=1)
+    wave = np.fft.irfft(np.fft.rfft(centred, axis=1) * (high - low), x.shape[1], axis=1)
     known = wave[np.isfinite(wave).all(1)]
     least = BLINK_SD * 1.4826 * np.median(np.abs(known)) if len(known) else 0.0
     wave *= np.sign((known**3).sum())
@@ -293,24 +298,25 @@ def eyes(x: np.ndarray, rate: float) -> np.ndarray:
 
 
 def jaw(x: np.ndarray, rate: float) -> np.ndarray:
-    """Return (n, 1) power above 20 Hz (log) of an electrode near the jaw: samples (n, T) at `rate` Hz."""
+    """Return (n, 1) power above 20 Hz (log), from samples (n, T) at `rate` Hz of an electrode near the jaw."""
     power, frequencies = _power(x, rate)
     return _log(power[:, frequencies >= FAST_HZ].sum(1))
 
 
 def _power(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the power (n, F) at the frequencies (F,) in Hz, after subtraction of the mean."""
+    """Return the power (n, F) of `x` (n, T) without its mean, and the frequencies (F,) in Hz."""
     tapered = (x - x.mean(1, keepdims=True)) * np.hanning(x.shape[1])
     return np.abs(np.fft.rfft(tapered, axis=1)) ** 2, np.fft.rfftfreq(x.shape[1], 1 / rate)
 
 
 def _rms_change(x: np.ndarray) -> np.ndarray:
+    """Return (n,) the root mean square of changes from sample to sample of `x` (n, T)."""
     return np.asarray(np.sqrt((np.diff(x, axis=1) ** 2).mean(1)))
 
 
 def _log(*values: np.ndarray) -> np.ndarray:
-    """Return (n, k) logarithms of k values (n,) of 0 or more. To each a thousandth of its median is added, so that a
-    flat signal is not an outlier."""
+    """Return (n, k) logarithms of k arrays (n,) of values of at least 0. A thousandth of its median is added to each
+    array, so that a flat signal is not an outlier."""
     columns = []
     for value in values:
         known = value[np.isfinite(value)]
@@ -327,10 +333,10 @@ FAR_S = (240.0, 600.0)
 BURSTS = (0.5, 1.0, 1.5, 2.0)
 """Standard deviations above the subject's mean from which movement counts as a burst."""
 MOST_SINCE = 60
-"""Largest count of units since the last burst."""
+"""Upper limit of the number of units since the last burst."""
 COMPONENTS = 60
 Smoothed = Mapping[str, Sequence[tuple[float, float]]]
-"""Model -> spans (seconds before, seconds after) over which its predictions are also averaged."""
+"""Model -> spans (seconds before, seconds after) over which its predictions are smoothed, as further columns."""
 
 
 @dataclass(frozen=True)
@@ -342,7 +348,7 @@ class MovementColumns:
 
     @cached_property
     def raw(self) -> np.ndarray:
-        """(n, 4 (5 + C)) movement and posture on a scale that subjects share, with context."""
+        """(n, 4 (5 + C)) movement and posture, standardised over all subjects, with context."""
         size = self.movement.size
         columns = [size[:, 1], np.log(size[:, 5] + 1e-3), size[:, [0, 2, 3]], self.movement.posture]
         return self.sessions.context(standardise_all(np.column_stack(columns)), NEAR_S)
@@ -350,8 +356,8 @@ class MovementColumns:
     @cached_property
     def wide(self) -> np.ndarray:
         """(n, 6 (6 + 2 C)) movement and posture standardised within subjects, with context of up to ten minutes."""
-        shown = np.hstack([self.movement.size, self.movement.posture, self.movement.axis_sd])
-        return self.sessions.context(self.sessions.standardised(shown), (*NEAR_S, *FAR_S))
+        features = np.hstack([self.movement.size, self.movement.posture, self.movement.axis_sd])
+        return self.sessions.context(self.sessions.standardised(features), (*NEAR_S, *FAR_S))
 
     @cached_property
     def bands(self) -> np.ndarray:
@@ -360,14 +366,14 @@ class MovementColumns:
 
     @cached_property
     def oriented(self) -> np.ndarray:
-        """(n, C + 5) direction of gravity, its change since 1, 3, 6 and 12 units, and within the unit."""
+        """(n, C + 5) direction of gravity, its change since 1, 3, 6 and 12 units ago, and that within the unit."""
         direction = np.nan_to_num(self.movement.direction)
         turned = [self.sessions.angle(direction, back)[:, None] for back in (1, 3, 6, 12)]
         return self.sessions.standardised(np.hstack([self.movement.direction, *turned, self.movement.turn]))
 
     @cached_property
     def since_bursts(self) -> np.ndarray:
-        """(n, 4) units since movement was last as large as each of `BURSTS`."""
+        """(n, 4) number of units since movement last exceeded each of `BURSTS`."""
         size = self.sessions.standardised(self.movement.size[:, 1:2])[:, 0]
         return np.stack([self.sessions.since(size, above, MOST_SINCE) for above in BURSTS], axis=1)
 
@@ -376,7 +382,7 @@ class MovementColumns:
         return self.sessions.context(columns, NEAR_S)
 
     def columns(self) -> list[np.ndarray]:
-        """Return columns of about unit scale that are adjusted for as they are."""
+        """Return the columns, of about unit scale, for which scores are adjusted."""
         wide = np.clip(self.wide, -CLIP, CLIP)
         share = self.sessions.share_so_far(self.movement.size[:, 4])
         far = np.stack([share, share - self.sessions.start / self.sessions.length], axis=1)
@@ -392,16 +398,16 @@ class MovementColumns:
         ]
 
     def members(self, places: np.ndarray) -> tuple[Members, Smoothed]:
-        """Return models on these columns, some with `places` (n, k) in the session, and the models whose predictions
-        are smoothed."""
-        own = self.sessions.standardised(np.hstack([self.movement.size, self.movement.posture]))
+        """Return models on these columns, some also on `places` (n, k), positions in the session; and the spans over
+        which predictions are smoothed."""
+        simple = self.sessions.standardised(np.hstack([self.movement.size, self.movement.posture]))
         both = np.hstack([self.bands, self.oriented])
         near_both = np.hstack([self.near(self.bands), self.near(self.oriented)])
         unscaled = standardise_all(np.hstack([self.movement.bands, self.movement.shape]))
         convolved = self.sessions.standardised(_components(self.movement.convolved))
         near_convolved = self.sessions.context(convolved[:, : COMPONENTS // 2], (60.0, 120.0))
         members: Members = {
-            f"{make.__name__} {seconds:g}": (self.sessions.context(own, [seconds] if seconds else []), make)
+            f"{make.__name__} {seconds:g}": (self.sessions.context(simple, [seconds] if seconds else []), make)
             for make in (trees, kernel, linear)
             for seconds in (0.0, *NEAR_S)
         }
@@ -429,7 +435,7 @@ class MovementColumns:
         return members, smoothed
 
     def traces(self) -> list[list[np.ndarray]]:
-        """Return the channels and summaries by which sessions are aligned, each as one or several traces (n,)."""
+        """Return groups of traces (n,), series of movement features, by which sessions are aligned."""
         sessions, movement = self.sessions, self.movement
         size = sessions.standardised(movement.size)
         log_range = sessions.standardised(np.log(movement.size[:, 5:] + 1e-3))
@@ -455,21 +461,21 @@ class MovementColumns:
 def make_context_block(
     values: np.ndarray, sessions: Sessions, about: str
 ) -> tuple[list[np.ndarray], Members, Smoothed]:
-    """Return columns of a subject's `values` (n, k) with their means over up to two minutes before and after, and the
-    squares; models on them, with `about` in their names; and the models whose predictions are smoothed."""
-    own = sessions.standardised(values)
-    wide = sessions.context(own, NEAR_S)
+    """Return columns, models on them, and the spans over which predictions are smoothed. The columns are `values` (n,
+    k) within subjects, their means over up to two minutes before and after, and squares. `about`: for models' names."""
+    alone = sessions.standardised(values)
+    wide = sessions.context(alone, NEAR_S)
     members: Members = {
         f"{about} trees": (wide, careful_trees),
         f"{about} linear": (wide, linear),
-        f"{about} forest": (own, forest),
+        f"{about} forest": (alone, forest),
     }
     wide = np.clip(wide, -CLIP, CLIP)
     return [wide, wide**2 / 2], members, {f"{about} trees": [(60.0, 60.0)]}
 
 
 def _components(convolved: np.ndarray) -> np.ndarray:
-    """Return (n, 60) principal components, which do not depend on labels."""
+    """Return (n, up to `COMPONENTS`) principal components of the convolutions' outputs; labels are not used."""
     from sklearn.decomposition import PCA
 
     known = standardise_all(convolved)

@@ -1,7 +1,8 @@
-"""Linear probes: how well the subject, the stimulus or the label can be read from a network's last hidden layer.
+"""Linear probes: how well a linear classifier predicts the subject, the stimulus or the label from a network's last
+hidden layer.
 
-Each fold and seed has its own network. So every probe is fitted and scored within one fold and seed, on the subjects on
-whom the network was not trained."""
+Each fold and seed has its own network. Each probe is therefore fitted and scored within one fold and seed, on the test
+subjects of that network."""
 
 from __future__ import annotations
 
@@ -24,12 +25,12 @@ from embench.system import limited_threads
 SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"
 N_FOLDS = 5
 MAX_UNITS = 1000
-"""Number of units of a fold and seed that a probe uses; more make it slow, not better."""
+"""Largest number of units of a fold and seed that a probe uses; more make it slower, not better."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Score of a linear classifier of `what` on hidden layers, mean over the folds and seeds that allow one.
+    """Score of a linear classifier that predicts `what` from hidden layers, mean over the folds and seeds with a probe.
 
     `metric` is `balanced_accuracy`, or `auroc` for binary labels. `chance` is the score of guessing: 1 over the number
     of classes, or .5."""
@@ -46,33 +47,34 @@ class ProbeResult:
 def linear_probe(
     embeddings: Embeddings, predictions: Predictions, what: str, *, target: str, labels: Labels | None = None
 ) -> ProbeResult | Undefined:
-    """Return how well `what` is read from hidden layers: `subject`, `stimulus`, or `label` (of `target`, which needs
-    `labels`).
+    """Return how well a linear probe predicts `what` from hidden layers: `subject`, `stimulus`, or `label` (of
+    `target`; it requires `labels`).
 
-    Subjects are classified on segments to which the probe was not fitted: other recordings if a subject has several,
-    else other fifths of the time. Stimuli and labels are classified on other subjects. The classifier is logistic
+    Probes are cross-validated. For subjects, the test units are other recordings, or other fifths of the time if a
+    subject has one recording. For stimuli and labels, they are units of other subjects. The classifier is logistic
     regression on standardised dimensions, C = 1."""
     rows = predictions.take(predictions.rows_with(method=MODEL, target=target))
-    ours = embeddings.take(embeddings.target == target)
-    at = {key: i for i, key in enumerate(zip(rows["seed"].tolist(), rows["unit"].tolist(), strict=True))}
-    row = np.array([at.get(key, -1) for key in zip(ours.seed.tolist(), ours.unit.tolist(), strict=True)], np.int64)
-    ours, about = ours.take(row >= 0), rows.take(row[row >= 0])
+    hidden = embeddings.take(embeddings.target == target)
+    place = {key: i for i, key in enumerate(zip(rows["seed"].tolist(), rows["unit"].tolist(), strict=True))}
+    keys = zip(hidden.seed.tolist(), hidden.unit.tolist(), strict=True)
+    row = np.array([place.get(key, -1) for key in keys], np.int64)
+    hidden, about = hidden.take(row >= 0), rows.take(row[row >= 0])  # same units in the same order
     if what == LABEL:
         codes = _label_codes(about, labels, target)
         known = codes >= 0
-        ours, about, y = ours.take(known), about.take(known), codes[known].astype(str)
+        hidden, about, y = hidden.take(known), about.take(known), codes[known].astype(str)
     else:
         y = about[what]
     scores, chances, units = [], [], 0
     for seed, fold in sorted(set(zip(about["seed"].tolist(), about["fold"].tolist(), strict=True))):
         here = np.flatnonzero((about["seed"] == seed) & (about["fold"] == fold))
         here = np.sort(np.random.default_rng(0).permutation(here)[:MAX_UNITS])
-        there = about.take(here)
-        apart = _segments(there) if what == SUBJECT else there["subject"]
-        found = _cross_validate(ours.x[here], y[here], apart, binary=what == LABEL)
-        if found is not None:
-            scores.append(found[0])
-            chances.append(found[1])
+        tested = about.take(here)
+        groups = _segments(tested) if what == SUBJECT else tested["subject"]
+        result = _cross_validate(hidden.x[here], y[here], groups, binary=what == LABEL)
+        if result is not None:
+            scores.append(result[0])
+            chances.append(result[1])
             units += len(here)
     if not scores:
         return Undefined(f"no fold has two values of {what} in parts that can be held apart")
@@ -107,13 +109,13 @@ def _cross_validate(x: np.ndarray, y: np.ndarray, groups: np.ndarray, *, binary:
 
 
 def _segments(rows: Predictions) -> np.ndarray:
-    """Return (n,) the part of its subject's time in which each unit lies, numbered alike for all subjects. Recordings
-    are spread over `N_FOLDS` parts, or for a subject with one recording these are fifths of the time."""
+    """Return (n,) the part, from 0 to `N_FOLDS` - 1, of the subject's data to which each unit belongs. A subject's
+    recordings are spread over the parts; if there is one recording, parts are fifths of its time."""
     part = np.zeros(len(rows), np.int64)
     start_ms = np.array([UnitId.read(name).start_ms for name in rows["unit"].tolist()])
     for subject in np.unique(rows["subject"]):
-        own = np.flatnonzero(rows["subject"] == subject)
-        order = own[np.lexsort((start_ms[own], rows["recording"][own]))]
+        of_subject = np.flatnonzero(rows["subject"] == subject)
+        order = of_subject[np.lexsort((start_ms[of_subject], rows["recording"][of_subject]))]
         _, recording = np.unique(rows["recording"][order], return_inverse=True)
         many = recording.max() > 0
         part[order] = recording % N_FOLDS if many else np.arange(len(order)) * N_FOLDS // len(order)
@@ -124,6 +126,6 @@ def _label_codes(rows: Predictions, labels: Labels | None, target: str) -> np.nd
     """Return (n,) the label of each row as an integer, -1 if there is none."""
     if labels is None:
         return np.full(len(rows), -1)
-    own = labels["target"] == target
-    known = dict(zip(labels["unit"][own].tolist(), labels["label"][own].tolist(), strict=True))
+    chosen = labels["target"] == target
+    known = dict(zip(labels["unit"][chosen].tolist(), labels["label"][chosen].tolist(), strict=True))
     return np.array([int(known.get(unit, -1)) for unit in rows["unit"].tolist()])

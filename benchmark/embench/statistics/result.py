@@ -40,8 +40,8 @@ class _DrawnScore(NamedTuple):
 def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Axes:
     """Draw the scores of a target with their 95 % intervals on matplotlib axes, the highest at the top.
 
-    Confound-only models whose score is fixed by construction are dashed lines, since nothing was measured. `ax` None
-    makes new axes, with a height for all rows."""
+    Confound-only models whose score is fixed by construction are dashed lines, since nothing was measured. If `ax` is
+    None, new axes are made."""
     rows, fixed = _split_fixed_scores(scores, target, metric)
     if ax is None:
         from matplotlib import pyplot as plt
@@ -51,8 +51,8 @@ def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Ax
         _draw_row(ax, k, row)
     for same in fixed:
         first, names = same[0], ", ".join(label(row.name) for row in same)
-        told = f"{names}: {format_figure(first.score.mean)} by construction"
-        ax.axvline(first.score.mean, color=_GREY, linestyle="--", linewidth=1, zorder=1, label=fill(told, 34))
+        text = f"{names}: {format_figure(first.score.mean)} by construction"
+        ax.axvline(first.score.mean, color=_GREY, linestyle="--", linewidth=1, zorder=1, label=fill(text, 34))
     ax.set_yticks(range(len(rows)), [_METHOD if row.name == MODEL else label(row.name) for row in rows])
     for tick, row in zip(ax.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if row.name == MODEL else "normal")
@@ -64,11 +64,12 @@ def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Ax
 
 
 def _split_fixed_scores(scores: Scores, target: str, metric: str) -> tuple[list[_DrawnScore], list[list[_DrawnScore]]]:
-    """Return the measured scores, highest first, and the scores that hold by construction, equal ones together."""
+    """Return the measured scores, highest first, and the scores that are fixed by construction, one list for each
+    value."""
     rows = [
-        _DrawnScore(control.name, score)
-        for control in scores.get_confound_only_models(target)
-        if (score := control.scores.get(metric)) is not None and score.is_defined
+        _DrawnScore(model.name, score)
+        for model in scores.get_confound_only_models(target)
+        if (score := model.scores.get(metric)) is not None and score.is_defined
     ]
     fixed: dict[str, list[_DrawnScore]] = {}
     for row in rows:
@@ -109,12 +110,12 @@ class Result:
     """A scored method, as `embench.run`, `embench.score` and `embench.open_result` return it.
 
     Args:
-        id: of the run, unique to its configuration.
-        folder: of the run's record.
-        manifest: the content of its `run.yaml`.
-        scores: its `scores.json`: `scores.get_score(target, metric)` has `mean`, `low` and `high`, or is None for the
-            reason of `scores.explain_undefined`; `scores.get_confound_only_models(target)` has the same of each
-            confound-only model."""
+        id: id of the run, unique to its configuration.
+        folder: folder of the run's record.
+        manifest: the content of the run's `run.yaml`.
+        scores: the content of `scores.json`. `scores.get_score(target, metric)` has `mean`, `low` and `high`; it is
+            None if undefined, see `scores.explain_undefined`. `scores.get_confound_only_models(target)` lists the
+            confound-only models with their scores."""
 
     id: str
     folder: Path
@@ -123,14 +124,14 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path) -> Result:
-        """Return the result in the folder of a run or a published entry. Raises DataError if it is not a record, or
-        damaged, and CheckFailed if it was edited."""
+        """Return the result in the folder of a run or a published entry. Raises DataError if the folder holds no intact
+        record, and CheckFailed if the record was edited."""
         known = read_record(folder)
         return cls(str(known.run["id"]), Path(folder), known.run, known.scores)
 
     @cached_property
     def predictions(self) -> Predictions:
-        """The predictions of the method and of all confound-only models, read from its folder; see `to_pandas`. Raises
+        """The predictions of the method and of all confound-only models, read from the folder; see `to_pandas`. Raises
         DataError if they are missing or damaged."""
         return self._record.predictions
 
@@ -167,8 +168,8 @@ class Result:
             "primary_metric": next(iter(self.scores.primary_metrics.values())),
             **{name: self.scores[name] for name in ("scores", "confound_only")},
             "answers": {
-                target: {each.question: {"answer": each.answer, "evidence": each.evidence} for each in found.answers}
-                for target, found in self.answers.items()
+                target: {each.question: {"answer": each.answer, "evidence": each.evidence} for each in made.answers}
+                for target, made in self.answers.items()
             },
             "cost": self.manifest["cost"],
         }
@@ -178,8 +179,9 @@ class Result:
 
         Args:
             table: `scores` has a row for each method (`model`, and every confound-only model), target and metric, with
-                the mean and the ends of its 95 % interval, or why it is undefined; `method_label` and `metric_label`
-                are their display names. `predictions` has a row for each seed and unit, with the label if it is public.
+                the mean and the ends of its 95 % interval, or the reason why it is undefined. The columns
+                `method_label` and `metric_label` are display names. `predictions` has a row for each seed and unit,
+                with the label if it is public.
             method: `model`, the name of a confound-only model, or `all`; by default `all` for scores, and `model` for
                 predictions, whose rows would otherwise mix methods.
 
@@ -238,12 +240,11 @@ class Result:
         return found
 
     def plot(self, target: str | None = None, metric: str | None = None, ax: Axes | None = None) -> Axes:
-        """Draw the score with its 95 % interval next to those of the confound-only models, the highest at the top.
-
-        A score that a confound-only model has by construction is a dashed line.
+        """Draw the method's score with its 95 % interval next to the scores of the confound-only models, the highest at
+        the top. Scores that are fixed by construction are dashed lines.
 
         Args:
-            target: by default the first. metric: by default the target's primary metric.
+            target: by default the first target. metric: by default the target's primary metric.
             ax: matplotlib axes to draw on; by default new ones.
 
         Returns:
@@ -251,13 +252,12 @@ class Result:
 
         Raises:
             UsageError: the target or metric does not exist."""
-
         target = self._target(target)
-        own = self.scores.get_scores(target)
+        scores = self.scores.get_scores(target)
         metric = metric or self.answers[target].display_metric
-        if metric not in own:
-            hint = did_you_mean(metric, own)
-            raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(own), hint=hint)
+        if metric not in scores:
+            hint = did_you_mean(metric, scores)
+            raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(scores), hint=hint)
         ax = draw_scores(self.scores, target, metric, ax)
         ax.set_xlabel(f"{metric_facts(metric).title}, 95 % interval")
         ax.set_title(f"{self.manifest['dataset']['name'].partition('/')[2]}, {target}" + self._mark)
@@ -282,8 +282,7 @@ class Result:
         return "".join([title, *map(as_html, self.summaries.values()), files])
 
     def _target(self, name: str | None) -> str:
-        """Return the name if there is such a target, by default the first target. Raises UsageError if there is
-        none."""
+        """Return `name`, or if None the name of the first target. Raises UsageError if there is no such target."""
         name = name or next(iter(self.scores.primary_metrics))
         if not self.scores.get_scores(name):
             raise UsageError(f"no target `{name}`", where="target=", expected=", ".join(self.scores.primary_metrics))
@@ -303,10 +302,10 @@ class Result:
         }
         for method in (MODEL, *self.scores.content["confound_only"]):
             for target, primary_metric in self.scores.primary_metrics.items():
-                control = confound_only.get((method, target))
-                scores = self.scores.get_scores(target) if method == MODEL else control.scores if control else {}
-                if control and control.reason:
-                    scores = {primary_metric: Score(undefined=control.reason)}
+                model = confound_only.get((method, target))
+                scores = self.scores.get_scores(target) if method == MODEL else model.scores if model else {}
+                if model and model.reason:
+                    scores = {primary_metric: Score(undefined=model.reason)}
                 for metric, score in scores.items():
                     mean = score.mean if score.is_defined else None
                     row = (method, target, metric, metric == primary_metric, mean, score.low, score.high, score.std)

@@ -38,26 +38,26 @@ from embench.statistics.intervals import (
 )
 from embench.statistics.joined import Joined, join, shared_stimuli, varies_within_stimuli
 
-# Gains from calibration data over each of `COMPARED`, see docs/guide/personal.md. `source` says what helps, by
-# intervals of paired differences that lie wholly on the better side of 0:
+# Gains from calibration data over each of `COMPARED`, see docs/guide/personal.md. `source` names the cause of the gain.
+# A gain is shown if the interval of the paired difference lies wholly on the better side of 0.
 #
-# - `labels`: the primary metric is above that without calibration data, with unlabelled data, of the class proportions
-#   and of the time. All four must be shown, so that a false one passes by chance in 2.5 % at most.
-# - `normalisation`: unlabelled calibration data are above none, in the primary metric or in a score that depends on the
-#   level (Brier, RMSE), each by chance in 2.5 % at most. A shift of a subject's level does not change within-subject
-#   scores.
+# - `labels`: the primary metric is higher than without calibration data, with unlabelled data, for class proportions
+#   and for the time since. All four must be shown, so that a false one passes by chance in 2.5 % at most.
+# - `normalisation`: unlabelled calibration data are better than none, in the primary metric or in a score that depends
+#   on the level (Brier, RMSE), each by chance in 2.5 % at most. A shift of a subject's level does not change
+#   within-subject scores.
 # - `not_shown`: neither is shown.
 #
-# A method need not be above `calibration_only`, which uses labels, too. The gain over it is what other subjects' data
-# add.
+# A method need not be better than `calibration_only`, which also uses labels. The gain over it comes from other
+# subjects' data.
 #
 # A method that trains on a session or blocks of its test subjects is compared with itself trained on other subjects
-# alone (`no_calibration`), and with the last three; it is normalised as without calibration data. Comparisons that a
+# alone (`no_calibration`), and with the last three. It is normalised as without calibration data. Comparisons that a
 # file of predictions lacks are named, and the others decide.
 
 CALIBRATION_CLASS_PROPORTIONS, TIME_SINCE_CALIBRATION = "calibration_class_proportions", "time_since_calibration"
-"""Confound-only models that read only labels or times of calibration data: the proportions of classes, and the time
-since."""
+"""Confound-only models of calibration data: one reads only labels (proportions of classes), the other only times
+(seconds since the end of the calibration data)."""
 COMPARED = (
     NO_CALIBRATION,
     CALIBRATION_NORMALISED,
@@ -87,32 +87,29 @@ def compute_calibration_gain(
     calibration data over no calibration data.
 
     Args:
-        methods: the names of the methods that were scored, among them `model`, the run's own.
-        gain: returns the difference of two methods in a score, see `Gain`.
-        is_better: returns whether the difference in a score is an improvement.
-        absent: methods that were not scored for a known reason."""
+        methods: mapping whose keys are the names of the scored methods, among them `model`, the run's own.
+        gain: function that returns the difference of two methods in a score, see `Gain`.
+        is_better: function that returns True if a difference in a score is an improvement.
+        absent: names of methods that were not scored for a known reason."""
     compared = [name for name in COMPARED if name in methods]
     if not compared:
         return None
     missing = [name for name in COMPARED if name in absent]
-    normalised, labelled = (
-        CALIBRATION_NORMALISED in compared,
-        bool({CALIBRATION_ONLY, CALIBRATION_CLASS_PROPORTIONS} & set(compared)),
-    )
+    labelled = CALIBRATION_ONLY in compared or CALIBRATION_CLASS_PROPORTIONS in compared
     level = LEVEL_SCORES[target.kind]
 
-    def of(one: str, other: str) -> dict[str, Any]:
-        found = {}
+    def gains(one: str, other: str) -> dict[str, Any]:
+        by_score = {}
         for score in (primary_metric, level):
-            made = gain(one, other, score)
-            better = not isinstance(made, Undefined) and is_better(made, score)
-            found[score] = {"difference": number_as_json(made), "above_zero": better}
-        return found
+            difference = gain(one, other, score)
+            better = not isinstance(difference, Undefined) and is_better(difference, score)
+            by_score[score] = {"difference": number_as_json(difference), "above_zero": better}
+        return by_score
 
-    over = {name: of("model", name) for name in compared}
-    normalising = {} if labelled else over.get(NO_CALIBRATION, {})
-    if normalised and NO_CALIBRATION in compared:
-        normalising = of(CALIBRATION_NORMALISED, NO_CALIBRATION)
+    over = {name: gains("model", name) for name in compared}
+    normalising = {} if labelled else over.get(NO_CALIBRATION, {})  # without labels, the method itself only normalises
+    if CALIBRATION_NORMALISED in compared and NO_CALIBRATION in compared:
+        normalising = gains(CALIBRATION_NORMALISED, NO_CALIBRATION)
     by_labels = labelled and all(over[name][primary_metric]["above_zero"] for name in over if name != CALIBRATION_ONLY)
     by_level = any(gap["above_zero"] for gap in normalising.values())
     return {
@@ -127,40 +124,39 @@ def compute_calibration_gain(
 def predict_from_calibration_data(
     task: ConfoundTask, slices: Slices, placed: Placed, given: Given | None
 ) -> dict[str, ConfoundPrediction]:
-    """Return predictions of the confound-only models that read only labels and times of calibration data, for the test
-    units of a fold; empty without calibration data. `given`: the calibration data; None if all that subjects may give
-    is used in training."""
+    """Return name -> predictions of the confound-only models of calibration data, for the test units of a fold. Empty
+    without calibration data. `given`: the amount of calibration data; None if all of it is in the training set."""
     if given is not None and not given.units:
         return {}
     first = slices.rank > 0 if given is None else slices.select_given(given.units)
     since = _seconds_since(placed, first)
     learned = task.train[slices.scored[task.train] & np.isfinite(since[task.train])]
-    made: dict[str, ConfoundPrediction] = {}
+    predictions: dict[str, ConfoundPrediction] = {}
     if not len(learned):
-        made[TIME_SINCE_CALIBRATION] = Undefined("unknown_time_since_calibration")
+        predictions[TIME_SINCE_CALIBRATION] = Undefined("unknown_time_since_calibration")
     else:
-        made[TIME_SINCE_CALIBRATION] = predict_with_trees(replace(task, train=learned), since[:, None])
+        predictions[TIME_SINCE_CALIBRATION] = predict_with_trees(replace(task, train=learned), since[:, None])
     if given is None or given.labelled:
-        made[CALIBRATION_CLASS_PROPORTIONS] = _predict_calibration_proportions(task, placed, first)
-    return made
+        predictions[CALIBRATION_CLASS_PROPORTIONS] = _predict_calibration_proportions(task, placed, first)
+    return predictions
 
 
 def _seconds_since(placed: Placed, first: np.ndarray) -> np.ndarray:
     """Return (n,) the seconds from the end of a subject's calibration data to the unit's start, NaN if unknown. `first`
     (n,) marks the units of calibration data."""
-    found = np.full(len(first), np.nan)
-    for own in placed.by_subject.values():
-        times, mine = placed.times(own), first[own]
-        if mine.any():
-            last = times[mine, 0].max()
-            end = np.max(times[mine & (times[:, 0] == last), 2])
-            found[own] = np.where(times[:, 0] == last, times[:, 1] - end, np.nan)
-    return found
+    seconds = np.full(len(first), np.nan)
+    for units in placed.by_subject.values():
+        times, is_given = placed.times(units), first[units]  # columns of times: session, start, stop
+        if is_given.any():
+            last = times[is_given, 0].max()
+            end = np.max(times[is_given & (times[:, 0] == last), 2])
+            seconds[units] = np.where(times[:, 0] == last, times[:, 1] - end, np.nan)
+    return seconds
 
 
 def _predict_calibration_proportions(task: ConfoundTask, placed: Placed, first: np.ndarray) -> ConfoundPrediction:
-    """Predict the proportions of classes, or the mean label, in the subject's calibration data. `first` (n,) marks its
-    units."""
+    """Predict the proportions of classes, or the mean label, in the subject's calibration data. `first` (n,) marks the
+    units of calibration data."""
     subject = task.subject.astype(int)
     count = int(subject.max()) + 1
     known = np.flatnonzero(first & np.isfinite(placed.y))
@@ -207,10 +203,10 @@ def compute_scores(
         not_applicable: target -> confound-only model -> why it was not scored.
 
     Returns:
-        Their content: `primary_metrics` {target: metric}; `scores` {target: {metric: number}} of the method;
-        `confound_only` {model: {target: {metric: number}}}, or {target: {"undefined": reason}} if it does not apply;
-        `folds`, every method, seed and fold by itself. A number is {mean, std, low, high, subjects, over, left_out} or
-        {"undefined": reason}, see `Estimate`.
+        A mapping with `primary_metrics` {target: metric}; `scores` {target: {metric: number}} of the method;
+        `confound_only` {model: {target: {metric: number}}}, or {target: {"undefined": reason}} for a model that does
+        not apply; and `folds`, a row for each method, seed and fold. A number is {mean, std, low, high, subjects, over,
+        left_out} or {"undefined": reason}, see `Estimate`.
 
     Raises:
         DataError: predictions do not fit together or with `groups`.
@@ -231,8 +227,8 @@ def compute_scores(
             join(predictions, labels, target, groups, length, sessions, whole=True, scoring=protocol.rules)
         )
         absent = {**(not_applicable or {}).get(target.name, {}), **partial}
-        for control, reason in absent.items():
-            out["confound_only"].setdefault(control, {})[target.name] = {"undefined": Reason.make(reason).to_dict()}
+        for model, reason in absent.items():
+            out["confound_only"].setdefault(model, {})[target.name] = {"undefined": Reason.make(reason).to_dict()}
         primary_metrics[target.name] = choose_primary_metric(target, protocol, design, methods.get(MODEL))
         if MODEL in methods and methods[MODEL].predicted.seeds:
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
@@ -245,10 +241,10 @@ def compute_scores(
 
 
 def choose_primary_metric(target: Target, protocol: PrimaryMetricRule, design: Design, joined: Joined | None) -> str:
-    """Return the metric that ranks a method with these units, or a method without units if `joined` is None.
+    """Return the metric that ranks a method with the units `joined`; None: a method without units.
 
-    If tasks came in one order and a unit is a whole task, bins of time cannot be compared. The task then holds time
-    constant, as a stimulus would."""
+    If tasks came in one order and a unit is a whole task, units are compared by task, as if tasks were stimuli. This
+    also holds time constant."""
     tasks = design == "fixed_order" and joined is not None and _are_whole_recordings(joined)
     moments = joined is not None and varies_within_stimuli(joined)
     return protocol.primary_metric_for(target.kind, "shared_stimuli" if tasks else design, moments)
@@ -265,7 +261,8 @@ def with_interval_of(name: str, score: Estimate) -> Estimate: ...
 @overload
 def with_interval_of(name: str, score: ScoreOrReason) -> ScoreOrReason: ...
 def with_interval_of(name: str, score: ScoreOrReason) -> ScoreOrReason:
-    """Return the score of this name with its interval: scores like AUROC have that of `with_add_one_interval`."""
+    """Return the score `name` with the interval that records report: `with_add_one_interval` for scores like AUROC,
+    else unchanged."""
     if isinstance(score, Estimate) and metric_facts(name).is_like_auroc:
         return with_add_one_interval(score)
     return score
@@ -279,8 +276,8 @@ def _add_target(
     took: dict[str, float],
     absent: Mapping[str, str],
 ) -> None:
-    """Add the scores of the method and of every confound-only model on a target to `out`. `took`: metric -> seconds,
-    which is added to. `absent`: confound-only model -> why it was not scored."""
+    """Add the scores of the method and of every confound-only model on a target to `out`, and the seconds that each
+    metric took to `took`. `absent`: confound-only model -> why it was not scored."""
     primary_metric = out["primary_metrics"][target.name]
     scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():
@@ -294,18 +291,18 @@ def _add_target(
         nothing = Undefined("metric_not_computed", metric=score)
         return _paired_gap(scored[one].get(score, nothing), scored[other].get(score, nothing), jackknife, trained)
 
-    if (found := compute_calibration_gain(target, primary_metric, scored, gain, _is_better, absent)) is not None:
-        out.setdefault("calibration_gain", {})[target.name] = found
-    for control in sorted(set(scored) - {MODEL}):
-        values = {name: number_as_json(value) for name, value in scored[control].items()}
-        out["confound_only"].setdefault(control, {})[target.name] = values
+    if (gains := compute_calibration_gain(target, primary_metric, scored, gain, _is_better, absent)) is not None:
+        out.setdefault("calibration_gain", {})[target.name] = gains
+    for model in sorted(set(scored) - {MODEL}):
+        values = {name: number_as_json(value) for name, value in scored[model].items()}
+        out["confound_only"].setdefault(model, {})[target.name] = values
 
 
 def _estimate_once(
     joined: Joined, target: Target, primary_metric: str, jackknife: Jackknife, took: dict[str, float]
 ) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
-    """Return `estimate_all`, from memory if this process computed it before. Methods of a split share the confound-only
-    models, and an audit scores a record again that was just written."""
+    """Return the result of `estimate_all`, from memory if this process computed it before. Methods with the same folds
+    share confound-only models, and an audit scores a record again after the run."""
     metrics = [load_metric(name) for name in registry.list_plugins("metric")]
     about = [repr(target), primary_metric, digest(jackknife.subjects), digest(jackknife.codes), jackknife.stimuli]
     content = digest([about, [[seed, fold, _content_digests(units)] for seed, fold, units in joined]])
@@ -328,8 +325,8 @@ _MOST_ESTIMATED = 64
 
 
 def _comparable_methods(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Reason]]:
-    """Return the methods that predict every unit that the run's method predicts; and for the others, the reason why
-    they can't be compared with it."""
+    """Return the methods that predict all units of the run's method; and for each method that predicts only some of
+    them, the reason why it can't be compared."""
     sizes = {name: sum(len(units) for _, _, units in joined) for name, joined in methods.items()}
     all_of_them = sizes.get(MODEL, 0)
     partial = {
@@ -341,10 +338,8 @@ def _comparable_methods(methods: dict[str, Joined]) -> tuple[dict[str, Joined], 
 
 
 def _paired_gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained: np.ndarray) -> ScoreOrReason:
-    """Return the paired difference of two scores.
-
-    If nothing was learned, subjects who train each other's models about double the variance. This correction is used if
-    seeds do not show its size."""
+    """Return the paired difference of two scores, with the training-overlap correction. If there are too few seeds to
+    estimate it, the variance is doubled, as for models of noise."""
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
     gap = paired_difference(one, other, jackknife.codes)
