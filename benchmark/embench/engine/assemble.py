@@ -117,8 +117,8 @@ class PlacedFeed:
         return self.feed.present
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows (b, channels, T) at positions `index` (b,), and their mask (b, T), True where recorded. The mask
-        is None if every row is complete."""
+        """Return rows (b, channels, T) at positions `index` (b,), and their mask (b, T), True where recorded, if
+        needed."""
         x, mask = self.feed.batch_rows(index)
         laid = x.new_zeros(len(x), self.channels, x.shape[2])
         laid[:, list(self.at)] = x[:, list(self.read)]
@@ -148,8 +148,7 @@ class ChainedFeed:
         return np.concatenate([part.present for part in self.parts])
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows (b, *shape) at positions `index` (b,), and their mask (b, T), True where recorded. The mask is
-        None if every row is complete."""
+        """Return rows (b, *shape) at positions `index` (b,), and their mask (b, T), True where recorded, if needed."""
         ends = np.cumsum([0, *(len(part.present) for part in self.parts)])
         owner = np.searchsorted(ends[1:], index, side="right")
         batches = [  # one per dataset; that of the first may be empty, so that there is at least one
@@ -182,22 +181,19 @@ def chain_data(parts: Sequence[Data]) -> Data:
 def place_channels(
     data: Data, found: Mapping[str, InputSpec], specs: Mapping[str, InputSpec], modalities: Mapping[str, Part]
 ) -> Data:
-    """Return the data with channels in the order for which the networks were built.
-
-    Args:
-        found: modality -> spec of these data. `specs`: modality -> spec for which its network was built.
-        modalities: modality -> its encoder."""
+    """Return the data, whose specs are `found`, with channels in the order of `specs`, for which the networks were
+    built. Both are modality -> spec; `modalities` is modality -> encoder."""
     feeds: dict[str, Feed] = dict(data.feeds)
     for m, part in modalities.items():
-        feed, there, here = data.feeds[m], found[m], specs[m]
-        if isinstance(feed, RowFeed) and there.channels != here.channels:
+        feed, data_spec, network_spec = data.feeds[m], found[m], specs[m]
+        if isinstance(feed, RowFeed) and data_spec.channels != network_spec.channels:
             with torch.random.fork_rng(devices=[]):
                 read, at = (
                     network.picked_channels(load_encoder(part).build(spec), range(len(spec.channels)))
-                    for spec in (there, here)
+                    for spec in (data_spec, network_spec)
                 )
-            if (read, len(there.channels)) != (at, len(here.channels)):
-                feeds[m] = PlacedFeed(feed, read, at, len(here.channels))
+            if (read, len(data_spec.channels)) != (at, len(network_spec.channels)):
+                feeds[m] = PlacedFeed(feed, read, at, len(network_spec.channels))
     return replace(data, feeds=feeds)
 
 
@@ -441,9 +437,9 @@ def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:
     """Return the key of a table of features: everything that determines its values."""
     source, encoder = part.source, part.encoder
     anchored = tuple(digest(getattr(everything, name)) for name in ("recording", "start", "stop", "unit_start"))
-    own = (str(source.store.path), part.m, part.code, repr(encoder.recipe), part.view, part.length_s)
+    causes = (str(source.store.path), part.m, part.code, repr(encoder.recipe), part.view, part.length_s)
     given = None if source.given is None else digest(source.given)
-    return (*own, source.normalise, source.rest, given, source.keep_level, type(encoder), *anchored)
+    return (*causes, source.normalise, source.rest, given, source.keep_level, type(encoder), *anchored)
 
 
 def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarray]) -> _Table:
@@ -520,7 +516,7 @@ def compute_encoder_features(
     """Return recording id -> features (k, *shape) at its k anchors in the grid. They are computed once, by `make` if
     given, and then read from disk. If `standardised`, signals are z-scored by recording first."""
     seconds = make_spans(grid, view, length_s)
-    spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
+    spans = {store.recordings[r].id: seconds[index] for r, index in by_recording(grid).items()}
     return derive.derive_features(store, m, encoder, code, spans, standardised, make)
 
 
@@ -612,22 +608,22 @@ def _compute_in_parallel(
 ) -> dict[str, np.ndarray | None]:
     """Return recording id -> features of its spans (`wanted`). This process computes the first recordings; up to
     `workers` processes compute the others if that saves time."""
-    made: dict[str, np.ndarray | None] = {}
+    results: dict[str, np.ndarray | None] = {}
     seconds: list[float] = []
-    left = list(wanted)
-    while left and not workers_pay(seconds, len(left), workers):
-        recording, began = left.pop(0), time.process_time()
-        made[recording] = rows(recording, wanted[recording])
+    remaining = list(wanted)
+    while remaining and not workers_pay(seconds, len(remaining), workers):
+        recording, began = remaining.pop(0), time.process_time()
+        results[recording] = rows(recording, wanted[recording])
         seconds.append(time.process_time() - began)
-        step(len(made), len(wanted), recording)
-    if left:
+        step(len(results), len(wanted), recording)
+    if remaining:
         # The stages' workers will be copies of this process.
-        with working(fresh_processes(min(workers, len(left)), "embench.engine.work")) as submit:
-            waiting = {recording: submit(rows, recording, wanted[recording]) for recording in left}
+        with working(fresh_processes(min(workers, len(remaining)), "embench.engine.work")) as submit:
+            waiting = {recording: submit(rows, recording, wanted[recording]) for recording in remaining}
             for recording, future in waiting.items():
-                made[recording] = future.result()
-                step(len(made), len(wanted), recording)
-    return made
+                results[recording] = future.result()
+                step(len(results), len(wanted), recording)
+    return results
 
 
 def _compute_features(
@@ -650,12 +646,9 @@ _X, _MASK, _PRESENT = "x.npy", "mask.npy", "present.npy"
 
 
 class StoredWindows(NamedTuple):
-    """Memory-mapped windows of one modality.
-
-    Args:
-        x: (n, C, T) float32, 0 where nothing was recorded. `mask`: (n, T), True where recorded.
-        present: (n,) bool: True for windows that a run reads.
-        level: True if the windows are not scaled yet, since each fold scales them by its training units."""
+    """Memory-mapped windows of one modality: `x` (n, C, T) float32, 0 where nothing was recorded, and `mask` (n, T),
+    True where recorded. `present` (n,) is True for windows that a run reads. `level` is True if the windows are not
+    scaled yet, since each fold scales them by its training units."""
 
     x: np.ndarray
     mask: np.ndarray
@@ -685,9 +678,9 @@ def _write_windows(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
     feed, shape = data.feeds[m], (data.size, *spec.shape)
     x = np.lib.format.open_memmap(folder / _X, "w+", np.float32, shape)
     mask = np.lib.format.open_memmap(folder / _MASK, "w+", np.bool_, (data.size, shape[-1]))
-    there = np.flatnonzero(feed.present)
-    for first in range(0, len(there), ROWS_PER_PASS):
-        index = there[first : first + ROWS_PER_PASS]
+    present = np.flatnonzero(feed.present)
+    for first in range(0, len(present), ROWS_PER_PASS):
+        index = present[first : first + ROWS_PER_PASS]
         rows, seen = feed.batch_rows(index)
         x[index] = rows.numpy()
         mask[index] = True if seen is None else seen.numpy()

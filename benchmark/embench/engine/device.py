@@ -23,16 +23,16 @@ def resolve_device(name: str) -> str:
     Raises:
         UsageError: unknown name. MachineError: this machine has no such device."""
     name, numbered, number = name.partition(":")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto" and not numbered:
-        return "cuda" if there["cuda"] else "cpu"
-    if name not in there or (numbered and not (name == "cuda" and number.isdecimal())):
+        return "cuda" if available["cuda"] else "cpu"
+    if name not in available or (numbered and not (name == "cuda" and number.isdecimal())):
         raise UsageError(
             f"no device is called {name + numbered + number!r}",
             where="--device",
-            expected=f"auto, {', '.join(there)}, or a GPU by its number, such as cuda:1",
+            expected=f"auto, {', '.join(available)}, or a GPU by its number, such as cuda:1",
         )
-    if not there[name]:
+    if not available[name]:
         raise MachineError(
             f"no {name.upper()} device is available",
             where=f"--device {name}",

@@ -287,8 +287,7 @@ class Data:
         return np.stack([feed.present for feed in self.feeds.values()], 1)
 
     def batch(self, index: np.ndarray) -> Batch:
-        """Return the batch of the rows at positions `index` (b,). Each modality's tensor holds the rows that have
-        it."""
+        """Return the batch of the rows at positions `index` (b,). A modality's tensor holds the rows that have it."""
         x: dict[str, Tensor] = {}
         mask: dict[str, Tensor | None] = {}
         rows: dict[str, Tensor] = {}
@@ -416,10 +415,10 @@ def drop_misleading(
         if not positions:
             continue
         found[m] = replace(specs[m], fitted=positions)
-        gone = sum(map(len, positions.values()))
-        if 2 * gone > values.shape[1]:
+        dropped = sum(map(len, positions.values()))
+        if 2 * dropped > values.shape[1]:
             raise DataError(
-                f"{gone} of {values.shape[1]} features of {m} carry no information: {_dropped_in_words(found[m])}",
+                f"{dropped} of {values.shape[1]} features of {m} carry no information: {_dropped_in_words(found[m])}",
                 expected="features of which at least half vary with more than the length of a recording",
                 hint="features of the level of a signal need a protocol that keeps the level, such as --protocol "
                 "subject-independent-v3; else choose other --modalities or another --encoder",
@@ -430,10 +429,10 @@ def drop_misleading(
 
 def mask_dropped_features(feed: FeatureFeed, spec: InputSpec) -> FeatureFeed:
     """Return the feed with NaN in place of the features whose positions `spec.fitted` lists."""
-    if not (gone := _dropped_positions(spec)):
+    if not (dropped := _dropped_positions(spec)):
         return feed
     array = feed.array.clone()
-    array[:, gone] = torch.nan
+    array[:, dropped] = torch.nan
     return replace(feed, array=array)
 
 

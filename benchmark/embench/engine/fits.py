@@ -61,8 +61,8 @@ class TokenFeed(FeatureFeed):
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Return tokens (b, L, D) at positions `index` (b,), and their mask (b, L)."""
-        at = send(torch.from_numpy(index), self.device)
-        return self.array[at], None if self.mask is None else self.mask[at]
+        positions = send(torch.from_numpy(index), self.device)
+        return self.array[positions], None if self.mask is None else self.mask[positions]
 
 
 def hidden_data(data: Data, nets: Mapping[str, HiddenEncoder]) -> Data:
@@ -77,11 +77,11 @@ def compute_tokens(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, po
     feed = data.feeds[m]
     x = torch.zeros(data.size, *_token_shape(spec, pooled), device=data.device)
     mask: Tensor | None = None
-    for at, made, counts in _compute_batches(module, feed, data.at_once, pooled):
-        x[at] = made
-        if counts is not None:
+    for index, tokens, token_mask in _compute_batches(module, feed, data.at_once, pooled):
+        x[index] = tokens
+        if token_mask is not None:
             mask = torch.zeros(x.shape[:2], dtype=torch.bool, device=data.device) if mask is None else mask
-            mask[at] = counts
+            mask[index] = token_mask
     return TokenFeed(x, feed.present, data.device, mask)
 
 
@@ -94,17 +94,17 @@ def _compute_batches(
     module: nn.Module, feed: Feed, size: int, pooled: bool
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Yield positions (b,) of the present rows, `size` at a time, with their tokens (b, L, D) and masks (b, L)."""
-    there = np.flatnonzero(feed.present)
+    present = np.flatnonzero(feed.present)
     with torch.no_grad():
-        for i in range(0, len(there), size):
-            index = there[i : i + size]
+        for i in range(0, len(present), size):
+            index = present[i : i + size]
             tokens = module(*feed.batch_rows(index))
             yield send(torch.from_numpy(index), feed.device), *_stack_tokens(tokens, pooled)
 
 
 def _stack_tokens(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
-    """Return tokens as one tensor (b, L, D), and its mask (b, L). The summary token, if any, comes first. If `pooled`,
-    there is one pooled token and no mask."""
+    """Return tokens as one tensor (b, L, D), the summary token first, and its mask (b, L). If `pooled`, there is no
+    mask."""
     if pooled:
         return tokens.pool().unsqueeze(1).float(), None
     if tokens.summary is None:
@@ -115,8 +115,7 @@ def _stack_tokens(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
 
 @dataclass(frozen=True)
 class SharedTokens:
-    """Tokens of all units of a dataset, cached with the prepared data, for all stages whose encoders have equal
-    weights.
+    """Tokens of all units of a dataset, cached with the prepared data for all stages whose encoders have equal weights.
 
     Args:
         specs: modality -> input spec of the stage's encoder.
@@ -135,23 +134,25 @@ class SharedTokens:
         True for rows that have the modality."""
         if m not in self.modalities:
             return None
-        whole, device = all_anchors(self.source, self.all_view), self.params.common.device
-        at = _anchor_positions(self.grid, whole)
-        if at is None:
+        all_units, device = all_anchors(self.source, self.all_view), self.params.common.device
+        positions = _anchor_positions(self.grid, all_units)
+        if positions is None:
             return None
 
         def make() -> np.ndarray:
             part = {m: self.params.modalities[m]}
-            data, _ = assemble(self.source, part, whole, device, all_view=self.all_view, specs=self.specs)
+            data, _ = assemble(self.source, part, all_units, device, all_view=self.all_view, specs=self.specs)
             found = compute_tokens(data, m, module, spec, pooled=pooled)
             columns = [found.array] if found.mask is None else [found.array, found.mask.unsqueeze(2).float()]
             return torch.cat(columns, 2).cpu().numpy()
 
-        rows = torch.from_numpy(cache_array_once(self.source.store, self._key(m, module, whole, pooled), make)[at])
+        rows = torch.from_numpy(
+            cache_array_once(self.source.store, self._key(m, module, all_units, pooled), make)[positions]
+        )
         mask = rows[..., spec.dim].bool().to(device) if rows.shape[2] > spec.dim else None
         return TokenFeed(rows[..., : spec.dim].contiguous().to(device), present, device, mask)
 
-    def _key(self, m: str, module: nn.Module, whole: Grid, pooled: bool) -> list[object]:
+    def _key(self, m: str, module: nn.Module, all_units: Grid, pooled: bool) -> list[object]:
         """Return the cache key: everything that determines the tokens. Weights enter by content, not by origin."""
         part, spec, common = self.params.modalities[m], self.specs[m], self.params.common
         view = None if part.recipe.view is None else asdict(part.recipe.view)
@@ -162,7 +163,7 @@ class SharedTokens:
             *(common.engine, dict(common.libraries), common.device, common.threads, self.source.store.key),
             *(m, part.name, part.code, dict(part.recipe.prepare), dict(part.recipe.build), part.grounds, view),
             *(weights, list(spec.shape), list(spec.channels), {name: digest(array) for name, array in fed.items()}),
-            *(common.source.plain(), [digest(array) for array in vars(whole).values()], pooled),
+            *(common.source.plain(), [digest(array) for array in vars(all_units).values()], pooled),
         ]
 
 
@@ -173,18 +174,18 @@ def find_shared_tokens(
     shared if it starts from files, or from a pretraining that all folds share. Other encoders start with random
     weights, which differ between stages."""
     params = stage.params
-    known = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
+    shared = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
     for role, stage_id in stage.inputs.items():
         kind, _, modality = role.partition(":")
         if kind == "pretrained" and Folder(root, stage_id).description()["params"].get("fold") is None:
-            known |= {modality} if modality else set(params.modalities)
-    if not known or stage.places.get("blank"):
+            shared |= {modality} if modality else set(params.modalities)
+    if not shared or stage.places.get("blank"):
         return None
     source = StoreSource.from_spec(params.common.source, stage.places, stage.task)
     if source.given is not None:  # each fold is normalised by other units
         return None
     views = [require_view(load_encoder(part), part.name) for part in params.modalities.values()]
-    return SharedTokens(params, source, specs, grid, stage_view(params.recipe.view, views), known)
+    return SharedTokens(params, source, specs, grid, stage_view(params.recipe.view, views), shared)
 
 
 def _anchor_positions(some: Grid, whole: Grid) -> np.ndarray | None:
@@ -201,14 +202,11 @@ def _anchor_rows(grid: Grid) -> Iterator[tuple[float, ...]]:
 def precompute_tokens(
     model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None, shared: SharedTokens | None
 ) -> tuple[Model, Data]:
-    """Replace encoders by their precomputed tokens. Return a model that reads tokens and shares all other modules with
-    `model`, and the data with tokens. The default head reads pooled tokens; other heads read all tokens.
+    """Replace the encoders of the modalities `frozen` by their precomputed tokens. Return a model that reads tokens and
+    shares all other modules with `model`, and the data with tokens. The default head reads pooled tokens; other heads
+    read all.
 
-    Both are returned unchanged if all tokens are read and exceed half of the memory.
-
-    Args:
-        frozen: modalities of the encoders to replace.
-        memory_bytes: memory of the device; None means its free memory."""
+    Both are unchanged if all tokens are read and exceed half of the memory (None: the device's free memory)."""
     pooled = model.fusion is None and type(model.head) in (Head, LinearHead)
     free = machine.free_bytes(data.device) if memory_bytes is None else memory_bytes
     size = 4 * data.size * sum(math.prod(_token_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
@@ -237,15 +235,15 @@ def load_unit_rows(
 ) -> tuple[Data, dict[str, InputSpec], Grid]:
     """Return the data of a stage's units, their specs and anchors, for a network or estimator with these `params`. For
     `drop`, `specs` and `training` see `assemble`."""
-    modalities, own, task = params.modalities, params.recipe.view, stage.task
-    grid = build_grid(modalities, own, task["recording"], task["start"], task["stop"])
+    modalities, own_view, task = params.modalities, params.recipe.view, stage.task
+    grid = build_grid(modalities, own_view, task["recording"], task["start"], task["stop"])
     views = [require_view(load_encoder(part), part.name) for part in modalities.values()]
     data, found = assemble(
         source,
         modalities,
         grid,
         stage.params.common.device,
-        all_view=stage_view(own, views),
+        all_view=stage_view(own_view, views),
         drop=drop,
         specs=specs,
         training=training,
@@ -268,9 +266,9 @@ def load_labelled_data(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSp
     params, task = stage.params, stage.task
     source = StoreSource.from_spec(params.common.source, stage.places, task)
     data, specs, grid = load_unit_rows(stage, params, source, training=_training_segments(task))
-    there = data.present.any(1)
+    present = data.present.any(1)
     role = task["role"][grid.unit]
-    train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
+    train, val = np.flatnonzero(present & (role == 0)), np.flatnonzero(present & (role == 1))
     if len(train) == 0:
         raise DataError(
             "no training unit has any of the modalities", where=stage.title, hint="choose other --modalities"
@@ -528,8 +526,8 @@ def _load_windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSp
         parts.append(place_channels(data, found, specs, params.modalities) if specs else data)
         specs = specs or found
     data, role = chain_data(parts), np.concatenate([role for _, role in windows])
-    there = data.present.any(1)
-    train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
+    present = data.present.any(1)
+    train, val = np.flatnonzero(present & (role == 0)), np.flatnonzero(present & (role == 1))
     if len(train) < 2:
         raise DataError("no recording is long enough for one window to pretrain on", where=stage.title)
     return data, with_stats(specs, params.modalities, data, train), train, val

@@ -149,7 +149,7 @@ def fit(
         UsageError: when the recipe selects by a figure that the objective does not give."""
     optimiser = make_optimiser(recipe, module)
     state = _restore(module, optimiser, folder, data.device)
-    saved, took = time.monotonic(), 0.0
+    saved, saving_s = time.monotonic(), 0.0
     while not has_ended(state, recipe, val):
         order = np.random.default_rng([seed, state.epoch]).permutation(train)
         batches = _batches(order, data, recipe)
@@ -159,10 +159,10 @@ def fit(
         conclude_epoch(module, state, recipe, figures, epoch_ended)
         folder.event("epoch_ended", epoch=state.epoch, epochs=recipe.epochs, **figures)
         began = time.monotonic()
-        if began - saved > max(CHECKPOINT_EVERY_S, took / CHECKPOINT_SHARE) and not has_ended(state, recipe, val):
+        if began - saved > max(CHECKPOINT_EVERY_S, saving_s / CHECKPOINT_SHARE) and not has_ended(state, recipe, val):
             _save_checkpoint(module, optimiser, state, folder, data.device)
             saved = time.monotonic()
-            took = saved - began
+            saving_s = saved - began
     if state.best is not None:
         module.load_state_dict(state.best)
     return state
@@ -318,8 +318,8 @@ def write_checkpoint(content: Mapping[str, Any], folder: Folder, device: str) ->
     content = {**content, "rng": torch.get_rng_state(), "cuda_rng": machine.random_state(device)}
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    made = buffer.getbuffer()
-    folder.write(CHECKPOINT, lambda path: path.write_bytes(hashlib.sha256(made).digest() + made))
+    data = buffer.getbuffer()
+    folder.write(CHECKPOINT, lambda path: path.write_bytes(hashlib.sha256(data).digest() + data))
 
 
 def read_checkpoint(folder: Folder, device: str) -> dict[str, Any] | None:

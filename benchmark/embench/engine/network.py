@@ -44,12 +44,11 @@ from embench.store import Store, blank_clips, derive
 
 
 def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
-    """Return the weight of each class: its inverse proportion among the training rows, 1 on average, at most 1,000.
-    None if classes weigh equally.
+    """Return the inverse proportion of each class among the training rows, 1 on average, at most 1,000; None unless
+    `balanced`.
 
     Args:
-        y, weight: labels (n,), NaN where missing, and weights (n,) of the training rows.
-        balanced: False if classes weigh equally."""
+        y, weight: labels (n,), NaN where missing, and weights (n,) of the training rows."""
     if not (balanced and target.traits.has_classes):
         return None
     known = np.isfinite(y)
@@ -159,11 +158,8 @@ def fit_head(
 def fit_target(
     target: Target, Z: np.ndarray, labels: np.ndarray, weight: np.ndarray, subjects: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return slopes (K, D), offsets (K,) and penalty of one target. The penalty is the candidate with the smallest
-    squared error on held-out subjects.
-
-    Args:
-        Z: (n, D) standardised rows. `labels`, `weight`, `subjects`: (n,)."""
+    """Return slopes (K, D), offsets (K,) and penalty of one target, from standardised rows `Z` (n, D), `labels`,
+    `weight` and `subjects` (n,). The penalty is the candidate with the smallest squared error on held-out subjects."""
     coded = _code_labels(target, labels)
     held_out = np.full((len(PENALTIES), *coded.shape), np.nan)
     for train, test in _split_subjects(subjects):
@@ -329,9 +325,9 @@ def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> T
     shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))
     summary = tuple(getattr(getattr(tokens, "summary", None), "shape", (2, *shape[2:])))
     if len(shape) != 3 or shape[0] != 2 or summary != (2, shape[2]):
-        given = f"tokens {shape}" + (f" and a summary {summary}" if summary != (2, *shape[2:]) else "")
+        found = f"tokens {shape}" + (f" and a summary {summary}" if summary != (2, *shape[2:]) else "")
         raise PluginError(
-            f"{type(module).__name__} gives {given} for 2 samples of {spec.modality}",
+            f"{type(module).__name__} gives {found} for 2 samples of {spec.modality}",
             where=inspect.getsourcefile(type(module)),
             expected="Tokens whose x is (2, L, D), and whose summary, where there is one, is (2, D)",
             hint="`embench.testing.check` shows what else the interface requires",
@@ -393,8 +389,7 @@ def hidden_encoder(
     root: Path, stage_id: str, inputs: str = "hidden", channels: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
     """Return the network of a fitted unimodal stage as a frozen encoder, and its input specs. Its token is the hidden
-    layer, or the prediction if `inputs` is `decisions`. `channels`: see `load_model`. Raises ValueError without a
-    head."""
+    layer, or the prediction if `inputs` is `decisions`. `channels`: see `load_model`. ValueError: there is no head."""
     model, specs, fitted = load_model(root, stage_id, channels=channels)
     (m,) = specs
     if model.head is None:
@@ -548,24 +543,20 @@ def match_names(
     where: str,
     hint: str | None = None,
 ) -> list[str]:
-    """Return the names of pretrained tensors that can initialise a network's tensors.
-
-    Args:
-        own, given: name -> shape of the network's tensors, and of the pretrained ones.
-        part: part of the network to initialise, such as `fusion`; None for all.
-        hint: what to do if shapes differ.
+    """Return the names of pretrained tensors that can initialise a network's tensors. `own`, `given`: name -> shape of
+    the network's tensors, and of the pretrained ones. `part`: initialise only this part, such as `fusion`.
 
     Raises:
-        UsageError: there is no such tensor, or one has another shape."""
+        UsageError: there is no such tensor, or one has another shape. `hint` says what to do then."""
     prefix = f"{part}." if part else ""
-    taken = [name for name in given if name.startswith(prefix) and is_transferred(name) and name in own]
-    if not taken:
+    names = [name for name in given if name.startswith(prefix) and is_transferred(name) and name in own]
+    if not names:
         raise UsageError(
             f"these weights contain nothing for {part or 'this network'}",
             where=where,
             expected="the encoder, recipe and modality of the pretraining",
         )
-    for name in taken:
+    for name in names:
         if own[name] != given[name]:
             raise UsageError(
                 f"pretrained weights do not fit: {name} is {given[name]}, the network has {own[name]}",
@@ -573,7 +564,7 @@ def match_names(
                 expected="the encoder, recipe, modality and channels of the pretraining",
                 hint=hint,
             )
-    return taken
+    return names
 
 
 def picked_channels(encoder: nn.Module, channels: Sequence[_T]) -> tuple[_T, ...]:
@@ -634,9 +625,8 @@ def channels_at(site: Site, m: str) -> tuple[Channel, ...]:
 
 
 def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] | None = None) -> tuple[Channel, ...]:
-    """Return the channels of a modality that an encoder's network picks at a site. If `channels` are given, return
-    those that it would pick of them. All are returned if the network does not read signals. Raises DataError or
-    PluginError as `input_spec` does."""
+    """Return the channels of a modality that an encoder's network picks at a site, or would pick of other `channels`.
+    It picks all if it does not read signals. Raises DataError or PluginError as `input_spec` does."""
     site_channels, spec = channels_at(site, m), input_spec(site, m, part)
     channels = channels or site_channels
     if spec.rate is None or spec.channels != _channel_names(site_channels):
@@ -689,8 +679,8 @@ def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part
     if all(_input_sizes(there[m]) == _input_sizes(here[m]) for m in parts):
         return
     shapes = [_tensor_shapes(parts, fusion, specs) for specs in (there, here)]
-    whole = any(require_view(load_encoder(part), part.name).kind == "unit" for part in parts.values())
-    longer = whole and any(there[m].rate and there[m].shape[-1] != here[m].shape[-1] for m in parts)
+    reads_units = any(require_view(load_encoder(part), part.name).kind == "unit" for part in parts.values())
+    longer = reads_units and any(there[m].rate and there[m].shape[-1] != here[m].shape[-1] for m in parts)
     window = (
         "a network over whole units is as large as the dataset's longest unit: "
         "give it a window with --set encoder.view.kind=window --set encoder.view.length_s=10"

@@ -175,11 +175,9 @@ class HeadAdapter:
 
 @dataclass(frozen=True)
 class EstimatorAdapter:
-    """Adapter that calls `personalise` on a copy of an estimator, so that no subject's data reach another subject. A
-    trial subject's own rows are removed from the training rows.
-
-    Args:
-        X: (n, features) input of all rows. `columns`: number of columns of a score."""
+    """Adapter that calls `personalise` on a copy of an estimator, so that no subject's data reach another. Trial
+    subjects are removed from the training rows. `X`: (n, features) of all rows. `columns`: number of columns of a
+    score."""
 
     estimator: Estimator
     training: TrainingRows
@@ -289,27 +287,29 @@ class PersonalPredictions:
 
     def _calibration_only_scorer(self, name: str) -> Scorer:
         if name not in self._fitted_to:
-            own = self.rows.labelled(self._subjects[name].given)
-            x = self.features(own)
-            self._fitted_to[name] = calibration_only(self.target, x, self.rows.y[own], self.rows.weight[own])
+            given = self.rows.labelled(self._subjects[name].given)
+            x = self.features(given)
+            self._fitted_to[name] = calibration_only(self.target, x, self.rows.y[given], self.rows.weight[given])
         return self._fitted_to[name]
 
     def __call__(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """Return the tables of rows at positions `index` (b,): `score` and, with labelled calibration units,
         `calibration_only`. Both are (b, columns)."""
-        tables = {"score": self._each(index, lambda name, at: self._subject_scorer(name)(index[at]))}
+        tables = {"score": self._each(index, lambda name, mask: self._subject_scorer(name)(index[mask]))}
         if self.labelled:
             x = self.features(index)
-            tables[CALIBRATION_ONLY] = self._each(index, lambda name, at: self._calibration_only_scorer(name)(x[at]))
+            tables[CALIBRATION_ONLY] = self._each(
+                index, lambda name, mask: self._calibration_only_scorer(name)(x[mask])
+            )
         return tables
 
     def _each(self, index: np.ndarray, answer: Callable[[str, np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return a table (b, columns). `answer(name, mask)` computes one subject's rows, at which `mask` (b,) is
-        True."""
+        """Return a table (b, columns): for each subject, `answer(name, mask)` gives its rows, which `mask` (b,)
+        marks."""
         table = np.empty((len(index), len(self.target.columns)))
         for name in np.unique(self.rows.subject[index]).tolist():
-            at = self.rows.subject[index] == name
-            table[at] = answer(name, at)
+            mask = self.rows.subject[index] == name
+            table[mask] = answer(name, mask)
         return table
 
 
@@ -399,9 +399,9 @@ class PluginAdapter:
         def scores(index: np.ndarray) -> np.ndarray:
             self.model.load_state_dict({**before, **changed})
             with torch.no_grad():
-                made = probabilities(self.outputs, check_logits(self.model(self.data.batch(index)), self.outputs))
+                output = probabilities(self.outputs, check_logits(self.model(self.data.batch(index)), self.outputs))
             self.model.load_state_dict(before)
-            return made.cpu().numpy()
+            return output.cpu().numpy()
 
         return scores
 
@@ -451,11 +451,11 @@ def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> di
 
     def predictions(epoch: int | None) -> dict[str, np.ndarray]:
         if len(shuffled) == 0:
-            made = {"score": np.zeros((0, setup.columns))}
+            by_row = {"score": np.zeros((0, setup.columns))}
         else:
-            made = _predict_checked(setup, setup.predictor(epoch), shuffled)
+            by_row = _predict_checked(setup, setup.predictor(epoch), shuffled)
         units = len(stage.task["recording"])
-        return {name: average_rows(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
+        return {name: average_rows(part, grid.unit, units, data.size, shuffled) for name, part in by_row.items()}
 
     tables = predictions(None)
     score = tables["score"]
@@ -508,8 +508,7 @@ class PredictionSetup:
 
 
 def prepare_predictions(stage: Stage[PredictParams], root: Path) -> PredictionSetup:
-    """Return the rows of a stage's units as the fitted stage reads them, and a predictor. Estimators are fitted
-    here."""
+    """Return the rows of a stage's units as the fitted stage reads them, and a predictor; an estimator is fitted."""
     stage, fitted = add_calibration_units(stage), stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
     params, trained_source = fitted_stage.params, fitted_stage.params.common.source
@@ -531,15 +530,15 @@ def prepare_predictions(stage: Stage[PredictParams], root: Path) -> PredictionSe
         X = _estimator_input(root, params, fitted_stage.inputs, data, channels)
 
         def predictor(_: int | None) -> Predictor:
-            made = _estimator_predictor(params, estimator, X)
+            base = _estimator_predictor(params, estimator, X)
             if not stage.params.given:
-                return made
-            adapter: Adapter = AsFitted(made)
+                return base
+            adapter: Adapter = AsFitted(base)
             if LEARNED not in stage.params.given:
                 columns = len(network.make_output_spec(params).targets[0].columns)
                 adapter = EstimatorAdapter(estimator, fitted_rows(Folder(root, fitted)), personal, X, columns)
             labelled = "unlabelled" not in stage.params.given
-            return personal_predictor(params, personal, adapter, X.__getitem__, present, made, labelled=labelled)
+            return personal_predictor(params, personal, adapter, X.__getitem__, present, base, labelled=labelled)
 
     elif stage.params.given:
         predictor = partial(_adapting_network, stage, root, params, data, channels, personal, present)
@@ -547,17 +546,14 @@ def prepare_predictions(stage: Stage[PredictParams], root: Path) -> PredictionSe
 
 
 def average_rows(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
-    """Return the mean prediction of each unit (units, columns), NaN for units without a row.
-
-    Args:
-        values: (k, columns) predictions of the rows at positions `order` (k,).
-        unit: (rows,) the unit of each of all `rows` rows."""
+    """Return the mean prediction (units, columns) of each unit, NaN for units without a row. `values` (k, columns)
+    predict the rows at positions `order` (k,), and `unit` (rows,) is the unit of every row."""
     table = np.full((rows, values.shape[1]), np.nan)
     table[order] = values
-    there = np.isfinite(table[:, 0])
+    has_value = np.isfinite(table[:, 0])
     total = np.zeros((units, values.shape[1]))
-    np.add.at(total, unit[there], table[there])
-    count = np.bincount(unit[there], minlength=units)[:, None]
+    np.add.at(total, unit[has_value], table[has_value])
+    count = np.bincount(unit[has_value], minlength=units)[:, None]
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 

@@ -117,9 +117,9 @@ class Rows:
     @cached_property
     def whole(self) -> bool:
         """True if every present row is complete, so that no mask is needed."""
-        there = self.present
+        present = self.present
         full = (self.start >= self.low) & (self.start + self.length <= self.high)
-        return bool(full[there].all())
+        return bool(full[present].all())
 
 
 def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
@@ -264,8 +264,8 @@ def build_grid(
     start: np.ndarray,
     stop: np.ndarray,
 ) -> Grid:
-    """Return the anchors of a stage over n units, given as arrays (n,): `recording`, `start` and `stop` in s. `own`:
-    the view of the stage's recipe, if any."""
+    """Return the anchors of a stage over units, given as arrays (n,) with times in s. `own`: the view of its recipe, if
+    any."""
     views = [require_view(load_encoder(part), part.name) for part in modalities.values()]
     view = stage_view(own, views)
     if view.kind == "unit" and view.length == "common":
@@ -321,13 +321,9 @@ def standardise_by_given(
 def standardise(
     values: np.ndarray, subject: np.ndarray, reference: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Z-score features (n, *shape) by the reference rows of the same subject. NaN is ignored. A constant feature is
-    only centred; a feature that is missing in the reference becomes NaN.
-
-    Args:
-        subject: (n,) name of each row's subject.
-        reference, owner: reference rows (k, *shape), and the subject of each (k,).
-        shared: axes along which all values have one mean and one SD."""
+    """Z-score features (n, *shape) of each `subject` (n,) by the rows of `reference` (k, *shape) of the same `owner`
+    (k,). NaN is ignored. A constant feature is only centred; a feature that is missing in `reference` becomes NaN.
+    Values along the axes `shared` have one mean and SD."""
     out = values.astype(np.float64)
     for name in np.unique(subject):
         count, mean, spread = _moments(reference[owner == name], shared)
@@ -340,10 +336,10 @@ def _moments(rows: np.ndarray, shared: tuple[int, ...]) -> tuple[np.ndarray, np.
     """Return for each feature in `rows` (k, *shape): the number of known values, their mean (NaN without any), and
     their sum of squared deviations."""
     part, over = rows.astype(np.float64), (0, *shared)
-    there = np.isfinite(part)
-    count = there.sum(over, keepdims=True)
-    mean = np.where(count > 0, np.where(there, part, 0.0).sum(over, keepdims=True) / np.maximum(count, 1), np.nan)
-    return count, mean, np.where(there, (part - mean) ** 2, 0.0).sum(over, keepdims=True)
+    known = np.isfinite(part)
+    count = known.sum(over, keepdims=True)
+    mean = np.where(count > 0, np.where(known, part, 0.0).sum(over, keepdims=True) / np.maximum(count, 1), np.nan)
+    return count, mean, np.where(known, (part - mean) ** 2, 0.0).sum(over, keepdims=True)
 
 
 def _standardise_rows(rows: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

@@ -62,8 +62,10 @@ def plain_value(value: Any) -> Any:
 
 def read_plain(record: type[T], plain: Mapping[str, Any], **changed: Any) -> T:
     """Rebuild a record of the class `record` from its `plain()`, with other values for the fields `changed`."""
-    own = {each.name: plain[each.name] for each in fields(cast("Any", record)) if each.name in plain}
-    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in own.items()} | changed)
+    values = {each.name: plain[each.name] for each in fields(cast("Any", record)) if each.name in plain}
+    return record(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()} | changed
+    )
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,10 @@ class Part(Plain):
 
 @dataclass(frozen=True)
 class SourceSpec(Plain):
-    """A prepared store, the lengths of its dataset's units, and the data by which a subject is normalised.
+    """A prepared store, the lengths of its dataset's units, and the data by which a subject is normalised
+    (`normalise`).
 
     Args:
-        normalise: name of these data, such as `subject_unlabelled`.
         rest: (start, stop) in s of the resting period in a recording, if subjects are normalised by it; else None.
         keep_level: modalities that are scaled by the training units instead of by subject."""
 
@@ -357,8 +359,7 @@ class Folder:
             return None
 
     def set_aside(self) -> None:
-        """Move a finished stage's files to a folder beside it if they are damaged. The caller holds the stage's
-        lock."""
+        """Move a finished stage's files to a folder beside it if they are damaged. The caller holds its lock."""
         try:
             self.check()
         except DamagedError as error:

@@ -1,4 +1,4 @@
-"""The method of a run: full names of plugins, and resolved recipes."""
+"""Resolve the method of a run: full names of its plugins, and their recipes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from embench.vocabulary import did_you_mean
 
 
 def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """Return the method of a request with the library versions and weights that affect its encoders' numbers; missing
+    """Return the method of a request with the library versions and weights that affect its encoders' numbers. Missing
     weights are downloaded. For arguments and errors see `resolve_names`."""
     return pin_assets(resolve_names(request, card, available, device))
 
@@ -55,8 +55,7 @@ def resolve_names(request: Request, card: Card, available: Sequence[str], device
 
     Raises:
         UsageError: a name is unknown, or parts do not fit; the error names what is missing.
-        PluginError: the card has a modality that is not defined so.
-    """
+        PluginError: a modality on the card has another definition than in the registry."""
     registry.added_modalities(card, card.name)
     if request.recipe and request.recipe not in PRESETS:
         raise UsageError(
@@ -94,6 +93,7 @@ def resolve_names(request: Request, card: Card, available: Sequence[str], device
     check_inputs(method, card)
     check_adaptation(method, request.settings)
     check_trained_by(method, request.settings)
+    # The modality of the queries comes first, and the others follow by name.
     if method.query and modalities != (ordered := (method.query, *sorted(set(modalities) - {method.query}))):
         return resolve_names(replace(request, modalities=",".join(ordered)), card, available, device)
     return method
@@ -129,7 +129,7 @@ def choose_modalities(request: Request, card: Card, available: Sequence[str]) ->
 
 
 def _parse_modality(modality: str) -> tuple[tuple[str, str | None], ...]:
-    """Return (modality, channel or None) for each part of a joined modality. Raises UsageError."""
+    """Return (modality, channel or None) for each part of a joined modality. Raises UsageError if it is malformed."""
     try:
         return parse_modality(modality)
     except ValueError as error:
@@ -141,7 +141,7 @@ def _parse_modality(modality: str) -> tuple[tuple[str, str | None], ...]:
 
 
 def _load_part(kind: str, name: str, preset: str, dataset: str) -> Part:
-    """Return a plugin with its recipe `preset` for a dataset. Raises UsageError if it has no such recipe."""
+    """Return a plugin with its recipe `preset` for a dataset. Raises UsageError if it has none of this name."""
     entry = registry.find(kind, name)
     plugin = registry.load_plugin(kind, name)
     if preset not in plugin.recipes:
@@ -152,7 +152,7 @@ def _load_part(kind: str, name: str, preset: str, dataset: str) -> Part:
 
 
 def _pin_part(part: Part) -> Part:
-    """Return an encoder's part with the libraries and assets of its recipe."""
+    """Return an encoder's part with the library versions and asset digests that its recipe implies."""
     encoder: Encoder = registry.load_plugin("encoder", part.name)(part.recipe)
     versions = {name: installed_version(name) for name in encoder.libraries}
     if encoder.reads == "clips":
@@ -164,7 +164,7 @@ _PRETRAINER = re.compile(r"(?:([\w+\[\]-]+)=)?([^:]+\.py:[A-Za-z_]\w*|object:\w+
 
 
 def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
-    """Parse modality, name and source from the value of `--pretrainer`. Raises UsageError if it is malformed."""
+    """Return (modality, name, source) in a value of `--pretrainer`; None for absent ones. Raises UsageError."""
     found = _PRETRAINER.fullmatch(text)
     if found is None:
         raise UsageError(
@@ -174,7 +174,7 @@ def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
 
 
 def _plan_steps(text: str, modalities: Sequence[str], preset: str, dataset: str, request: Request) -> list[Pretraining]:
-    """Return the steps of one value of `--pretrainer`: one for each modality, or one for the whole model."""
+    """Return the pretraining steps of one value of `--pretrainer`: one per modality, or one for the whole model."""
     modality, name, source = read_pretrainer(text)
     if modality and modality not in modalities:
         raise UsageError(
@@ -204,12 +204,12 @@ def _plan_steps(text: str, modalities: Sequence[str], preset: str, dataset: str,
 
 
 def split_datasets(source: str) -> tuple[str, ...]:
-    """Return the datasets of a source, joined by plus signs, unless the whole is the path of a folder."""
+    """Return the dataset names in a source, which plus signs join. The path of an existing folder is one name."""
     return (source,) if Path(source).expanduser().is_dir() else tuple(source.split("+"))
 
 
 def _find_sources(text: str, source: str, request: Request) -> tuple[tuple[Source, ...], bool]:
-    """Return the other datasets that a source names, and whether it includes the run's own training subjects."""
+    """Return the other datasets that a source names, and True if it also names the dataset on which the run trains."""
     names = split_datasets(source)
     if len(names) == 1:
         return (find_source(source, request.data_root),), False
@@ -234,7 +234,7 @@ def _suggest_dataset(dataset: str) -> str:
 
 
 def replace_paths(text: str, data_root: Path | None) -> str:
-    """Return the value of `--pretrainer` with dataset names in place of folders, as in records and titles."""
+    """Return a value of `--pretrainer` with dataset names in place of folders, as it stands in records and titles."""
     source = read_pretrainer(text)[2]
     if not source:
         return text
@@ -248,11 +248,11 @@ def replace_paths(text: str, data_root: Path | None) -> str:
 # What the papers of a method leave open, and where a run departs from them.
 
 _OF_PAPERS = ("unit", "preprocess", "rate_hz", "normalise", "split", "validation")
-"""Rules that are compared with those of the protocol named after a paper."""
+"""Rules of the run's protocol that are compared with the protocol of a plugin's paper."""
 
 
 def assumed_fields(method: Method) -> list[str]:
-    """Return every setting that the papers leave open, as `part.field`, whatever the recipe."""
+    """Return every setting that the papers of the plugins leave open, as `part.field`, whatever recipe the run uses."""
     fields = (
         (name, field)
         for name, part in method.parts()
@@ -264,12 +264,11 @@ def assumed_fields(method: Method) -> list[str]:
 
 
 def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[str, Any]] | None:
-    """Return `field`, `source`, `paper` and `used` of each setting in which a method differs from its papers; None if
-    none of its plugins has a paper.
+    """Return `field`, `source`, `paper` and `used` of each setting in which a method differs from its plugins' papers.
+    Return None if no plugin has a paper.
 
     Args:
-        dataset: name on the dataset card, for which recipes may have values of their own.
-    """
+        dataset: name on the dataset card, for which recipes may have values of their own."""
     sources: dict[str, None] = {}
     found: list[tuple[str, dict[str, Any]]] = []
     for name, part in method.parts():
@@ -291,16 +290,16 @@ def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[st
 def _differences(
     source: str, paper: Mapping[str, Any], used: Mapping[str, Any], left_open: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
+    """Yield each field in which the values `used` differ from the paper's, which are None if it leaves them open."""
     paper, used = dict(_flatten("", paper)), dict(_flatten("", used))
     for field in dict.fromkeys([*paper, *used]):
         stated, ours = paper.get(field), used.get(field)
         if stated != ours:
-            stated = None if field in left_open else stated
-            yield {"field": field, "source": source, "paper": stated, "used": ours}
+            yield {"field": field, "source": source, "paper": None if field in left_open else stated, "used": ours}
 
 
 def _merged(method: Method, found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield (part, value); equal values of all encoders once, with the part `encoder`, as in `--set`."""
+    """Yield (part, value). A value that all encoders share is yielded once, with the part `encoder`, as in `--set`."""
     grouped: dict[str, tuple[Any, list[str]]] = {}
     for name, value in found:
         grouped.setdefault(f"{name.partition('[')[0]} {value}", (value, []))[1].append(name)
@@ -316,7 +315,7 @@ def _paper_recipe(name: str, part: Part) -> Recipe | None:
 
 
 def _unused(method: Method, name: str) -> frozenset[str]:
-    """Return the fields of a part's recipe that have no effect in this method, or are no settings."""
+    """Return the fields of a part's recipe that have no effect in this method, or that are not settings."""
     never = frozenset({"assumed", "datasets"})
     if not name.startswith("encoder") or method.joins not in ("tokens", "estimator"):
         return never
@@ -326,7 +325,7 @@ def _unused(method: Method, name: str) -> frozenset[str]:
 
 
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the path of each plain value, with dots between levels, such as `view.length_s`."""
+    """Yield (path, plain value) of each value in nested mappings, with dots between levels, such as `view.length_s`."""
     value = asdict(value) if isinstance(value, View) else value
     if not isinstance(value, Mapping):
         yield path, list(value) if isinstance(value, tuple) else value

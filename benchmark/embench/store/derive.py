@@ -178,8 +178,7 @@ def decoder_versions() -> dict[str, str]:
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> int:
-    """Create a `.npy` file of its final size, for workers that each write a part. Return the byte at which data
-    begin."""
+    """Create a `.npy` file of its final size, for workers that write parts. Return the byte at which data begin."""
     with path.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
@@ -306,8 +305,8 @@ def _channel_slice(store: Store, part: str, channel: str | None) -> slice:
             where=f"modality {part}[{channel}]",
             expected=f"one of {', '.join(channels)}",
         )
-    at = channels.index(channel)
-    return slice(at, at + 1)
+    position = channels.index(channel)
+    return slice(position, position + 1)
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
@@ -363,10 +362,10 @@ def derive_features(
     Raises:
         PluginError: the encoder fails, or gives rows of another number or shape."""
     source = joined(store, modality)
-    wanted = {r: np.asarray(own, np.float64).reshape(-1, 2) for r, own in spans.items() if r in source.spans}
+    wanted = {r: np.asarray(segments, np.float64).reshape(-1, 2) for r, segments in spans.items() if r in source.spans}
     spans_digest = hashlib.sha256()
-    for recording, own in wanted.items():
-        spans_digest.update(f"{recording} {len(own)} ".encode() + own.tobytes())
+    for recording, segments in wanted.items():
+        spans_digest.update(f"{recording} {len(segments)} ".encode() + segments.tobytes())
     key = ["features", modality, *_cache_causes(store, encoder, code), spans_digest.hexdigest()]
     if standardised:
         key.append("standardised")
@@ -375,19 +374,19 @@ def derive_features(
         rows_by_recording = (
             make(wanted)
             if make
-            else {r: _rows(source, modality, encoder, r, own, standardised) for r, own in wanted.items()}
+            else {r: _rows(source, modality, encoder, r, segments, standardised) for r, segments in wanted.items()}
         )
         shapes = {rows.shape[1:] for rows in rows_by_recording.values() if rows is not None}
         if len(shapes) > 1:
             raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_encoder_name(encoder))
         shape = shapes.pop() if shapes else ()
         with RowWriter(folder / _ARRAY, shape) as writer:
-            for recording, own in wanted.items():
+            for recording, segments in wanted.items():
                 rows = rows_by_recording[recording]
-                writer.append(np.full((len(own), *shape), np.nan, np.float32) if rows is None else rows)
+                writer.append(np.full((len(segments), *shape), np.nan, np.float32) if rows is None else rows)
 
     rows = open_rows(build_once(_folder(store, key), build, store.mode) / _ARRAY)
-    ends = np.cumsum([len(own) for own in wanted.values()])
+    ends = np.cumsum([len(segments) for segments in wanted.values()])
     return dict(zip(wanted, np.split(rows, ends[:-1]), strict=True)) if wanted else {}
 
 

@@ -49,7 +49,7 @@ def store_key(
     cache: Path,
     rules: str = STANDARD,
 ) -> str:
-    """Return 16 hex digits that identify file contents, code, preprocessing and definitions of modalities, on any
+    """Return 16 hex digits that identify file contents, code, preprocessing and modalities' definitions, on any
     machine.
 
     Raises:
@@ -110,12 +110,12 @@ def _subject_files(dataset: Dataset, subjects: Iterable[str], cache: Path) -> di
     root = dataset.root.resolve()
     files = {subject: sorted(Path(file).resolve() for file in dataset.files(subject)) for subject in subjects}
     with FileHashes(cache) as hashes:
-        known = hashes.hash_files(path for own in files.values() for path in own)
+        known = hashes.hash_files(path for paths in files.values() for path in paths)
     if secret := getattr(dataset, "secret", b""):  # own data only
-        known = {path: hmac.new(secret, each.encode(), hashlib.sha256).hexdigest() for path, each in known.items()}
+        known = {path: hmac.new(secret, hash_.encode(), hashlib.sha256).hexdigest() for path, hash_ in known.items()}
     # Relative paths, so that moving the folder changes nothing.
     names = {path: path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in known}
-    return {subject: [(names[path], known[path]) for path in own] for subject, own in files.items()}
+    return {subject: [(names[path], known[path]) for path in paths] for subject, paths in files.items()}
 
 
 class FileHashes:

@@ -244,43 +244,43 @@ class _Content:
     rows: dict[str, int] = field(default_factory=dict)
 
     def label_kinds(self) -> dict[str, str]:
-        kinds = {name: label.kind for own in self.labels.values() for name, label in own.items()}
+        kinds = {name: label.kind for labels in self.labels.values() for name, label in labels.items()}
         return dict(sorted(kinds.items()))
 
 
 def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
     """Read all subjects, and return their metadata joined in the order of `subjects`."""
-    whole, ends = _Content(), dict[str, int]()
+    content, ends = _Content(), dict[str, int]()
     with contextlib.closing(_read_subjects(job, subjects, workers)) as parts:
         for done, (subject, part) in enumerate(zip(subjects, parts, strict=True)):
             for m, entry in part.modalities.items():
-                if whole.modalities.setdefault(m, entry) != entry:
+                if content.modalities.setdefault(m, entry) != entry:
                     raise DataError(
-                        f"{m} is {entry}, but {whole.modalities[m]} in the subjects before",
+                        f"{m} is {entry}, but {content.modalities[m]} in the subjects before",
                         where=f"{job.name}, subject {subject}",
                     )
             for recording in part.recordings:
-                if recording.id in whole.labels:
+                if recording.id in content.labels:
                     raise PluginError(f"two recordings are called {recording.id}", where=f"{job.name}, {subject}")
                 spans = dict(recording.spans)
                 for m in spans.keys() - {"video"}:
                     spans[m] = replace(spans[m], offset=ends.get(m, 0))
                     ends[m] = spans[m].offset + spans[m].samples
-                whole.recordings.append(replace(recording, spans=spans))
-                whole.labels[recording.id] = part.labels[recording.id]
+                content.recordings.append(replace(recording, spans=spans))
+                content.labels[recording.id] = part.labels[recording.id]
             for m, rows in part.rows.items():
-                whole.rows[m] = whole.rows.get(m, 0) + rows
-            whole.excluded += part.excluded
-            whole.subjects |= part.subjects
+                content.rows[m] = content.rows.get(m, 0) + rows
+            content.excluded += part.excluded
+            content.subjects |= part.subjects
             if progress:
                 progress(done + 1, len(subjects), subject)
-    for m, rows in whole.rows.items():
+    for m, rows in content.rows.items():
         write = write_header if job.samples else write_zeros
-        write(job.array(m), (rows, len(whole.modalities[m].channels)))
-    whole.labels = fuse_labels(whole.labels, job.dataset.card.raters)
+        write(job.array(m), (rows, len(content.modalities[m].channels)))
+    content.labels = fuse_labels(content.labels, job.dataset.card.raters)
     order = list(job.dataset.card.modalities)
-    whole.modalities = {m: whole.modalities[m] for m in order if m in whole.modalities}
-    return whole
+    content.modalities = {m: content.modalities[m] for m in order if m in content.modalities}
+    return content
 
 
 def _read_subjects(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, None, None]:

@@ -244,7 +244,7 @@ def _remove_leftovers(parent: Path) -> None:
 
 def write_labels(path: Path, labels: Mapping[str, Mapping[str, Label]]) -> None:
     """Write labels, {recording id: {label name: Label}}, as flat arrays."""
-    flat = [(recording, name, label) for recording, own in labels.items() for name, label in own.items()]
+    flat = [(recording, name, label) for recording, by_name in labels.items() for name, label in by_name.items()]
     values = [np.atleast_1d(np.asarray(label.values, np.float64)) for *_, label in flat]
     times = [np.asarray(label.times, np.float64) for *_, label in flat if label.times is not None]
     np.savez(
@@ -263,17 +263,17 @@ def write_labels(path: Path, labels: Mapping[str, Mapping[str, Label]]) -> None:
 def read_labels(path: Path) -> dict[str, dict[str, Label]]:
     """Return {label name: {recording id: Label}} from a file of `write_labels`."""
     labels: dict[str, dict[str, Label]] = {}
-    at = timed_at = 0
+    first = first_time = 0
     with np.load(path, allow_pickle=False) as file:
         flat = {key: file[key] for key in file.files}
     for recording, name, kind, classes, timed, count in zip(
         *(flat[key].tolist() for key in ("recording", "name", "kind", "classes", "timed", "count")), strict=True
     ):
-        times = flat["times"][timed_at : timed_at + count] if timed else None
+        times = flat["times"][first_time : first_time + count] if timed else None
         names = json.loads(classes)
-        label = Label(kind, flat["values"][at : at + count], times, None if names is None else tuple(names))
+        label = Label(kind, flat["values"][first : first + count], times, None if names is None else tuple(names))
         labels.setdefault(name, {})[recording] = label
-        at, timed_at = at + count, timed_at + count * timed
+        first, first_time = first + count, first_time + count * timed
     return labels
 
 
@@ -438,11 +438,8 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Recordings of a modality in an array.
-
-    Args:
-        spans: places of the recordings. `ends`: their ends, in samples at the modality's rate.
-        rows: the first row of each recording in the file."""
+    """Recordings of a modality in an array: their `spans`, their `ends` in samples at the modality's rate, and their
+    first `rows` in the file."""
 
     entry: ModalityEntry
     spans: Sequence[Span]
@@ -549,19 +546,19 @@ def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np
     array = make()
     with suppress(OSError):
         make_folder(path.parent, store.mode)
-        with temporary(aside(path)) as whole:
-            np.savez(whole, array=array, allow_pickle=False)
-            whole.replace(path)
+        with temporary(aside(path)) as unfinished:
+            np.savez(unfinished, array=array, allow_pickle=False)
+            unfinished.replace(path)
     return array
 
 
 def cache_array_once(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
     """Return the array of `cache_array`. Of several processes at a time, one computes it and the others wait."""
     path = _cache_path(store, key)
-    with ExitStack() as held:
+    with ExitStack() as stack:
         with suppress(OSError):
             make_folder(path.parent, store.mode)
-            held.enter_context(locked(path.with_suffix(".lock")))
+            stack.enter_context(locked(path.with_suffix(".lock")))
         return cache_array(store, key, make)
 
 

@@ -40,10 +40,10 @@ def _run_here(
 ) -> int:
     """Run stages in this process until all have ended, or until sharing the rest among workers would save time. Return
     the number of stages that have ended or are held up."""
-    took: list[float] = []
+    durations: list[float] = []
     for done, stage in enumerate(todo):
         resources.check_wanted()
-        if workers_pay(took, len(todo) - done, resources.workers):
+        if workers_pay(durations, len(todo) - done, resources.workers):
             return done
         blocker = outcome.blocker(stage)
         if blocker:
@@ -62,7 +62,7 @@ def _run_here(
             raise
         except EmbenchError as error:
             outcome.errors[stage.id] = error
-        took.append(time.process_time() - began)
+        durations.append(time.process_time() - began)
         events.end(outcome, done + 1, len(todo))
     return len(todo)
 

@@ -119,11 +119,8 @@ def submit_jobs(
     at_once: int,
     options: Mapping[str, str],
 ) -> tuple[str, list[str]]:
-    """Submit jobs of one kind as an array. Return the submission's name and the jobs' numbers.
-
-    Args:
-        jobs: the stages of each job, in order. `seconds`: expected time of the longest job.
-        at_once: number of jobs that run at a time. `options`: options of sbatch.
+    """Submit jobs (lists of stages) of one kind as an array, each expected to take at most `seconds`. Return the
+    submission's name and the jobs' numbers. `at_once`: number of jobs that run at a time. `options`: options of sbatch.
 
     Raises:
         MachineError: Slurm refuses them."""
@@ -153,7 +150,7 @@ def submit_jobs(
             additional_parameters=more,
         )
         try:
-            made = executor.submit_array(
+            submitted = executor.submit_array(
                 [Work(tuple(map(prepare_for_transport, stages)), parent, place) for stages in jobs]
             )
         except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError, OSError) as error:
@@ -163,7 +160,7 @@ def submit_jobs(
                 where=" ".join(f"--cluster {key}={value}" for key, value in options.items()) or "sbatch",
                 hint="--cluster partition=NAME and other options of sbatch choose what is asked for; `sinfo` lists",
             ) from error
-    return name, [job.job_id for job in made]
+    return name, [job.job_id for job in submitted]
 
 
 def _data_mb(jobs: Sequence[Sequence[Stage[Params]]]) -> int:
@@ -192,13 +189,13 @@ def load_submitit() -> Any:
 @contextmanager
 def _hide_job_variables() -> Iterator[None]:
     """Hide the current job's Slurm variables inside the context, since jobs submitted from it would inherit them."""
-    own = {
+    hidden = {
         name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLURM_") and name != "SLURM_CONF"
     }
     try:
         yield
     finally:
-        os.environ.update(own)
+        os.environ.update(hidden)
 
 
 def last_lines(place: Path, job: str, count: int = 5) -> tuple[Path, str]:
