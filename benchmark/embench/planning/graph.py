@@ -458,8 +458,9 @@ class Builder:
             return
         variants = self._list_variants(sides)
         started = {
-            n: builder._add_pretraining(seed, fold.index, fold_units) for n, (builder, fold_units) in variants.items()
-        }  # noqa: SLF001
+            name: builder._add_pretraining(seed, fold.index, fold_units)  # noqa: SLF001
+            for name, (builder, fold_units) in variants.items()
+        }
         units = tuple(sides.test.tolist()), tuple(sides.labelled.tolist())
         for targets in self.parts if parts is None else parts:
             stages = {
@@ -581,7 +582,7 @@ class Builder:
         every_epoch = self.setting.protocol.select == "peak_on_test"
 
         def add_unimodal(m: str, every_epoch: bool = False) -> str:
-            """Add the network of a modality, fitted to all subjects who have it, so that runs share it. Return its id."""
+            """Add the network of a modality, fitted to all subjects who have it, so that runs share it."""
             part = method.encoders[m]
             params = FitParams(
                 shared,
