@@ -407,10 +407,7 @@ def prepare_fit(stage: Stage[FitParams], folder: Folder, root: Path) -> Prepared
         return _prepare_over_hidden(stage, params, folder, root)
     data, specs, train, val, grid = load_labelled_data(stage)
     outputs = network.make_output_spec(params)
-    if isinstance(params, FusionParams):
-        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
-    else:
-        model = network.build_unimodal(params.modalities, specs, outputs)
+    model = network.build_model(params, specs, outputs)
     feature_facts = report_dropped_features(specs, folder)
     _load_pretrained(model, stage, root)
     frozen = _freeze_parts(model, params)
@@ -709,7 +706,7 @@ def _contained_models(holder: object) -> Iterator[BaseEstimator]:
         elif isinstance(found, BaseEstimator) or found is holder:
             if isinstance(found, BaseEstimator):
                 yield found
-            if not any(True for _ in _tree_sizes(found)):
+            if not any(True for _ in _tree_sizes(found)):  # the trees of a forest are counted with it
                 waiting += vars(found).values()
 
 

@@ -322,7 +322,7 @@ def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> T
     with torch.no_grad():
         tokens = check_tokens(module(zeros, None), 2, spec.modality)
     module.train()
-    shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))
+    shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))  # () if the output is not Tokens
     summary = tuple(getattr(getattr(tokens, "summary", None), "shape", (2, *shape[2:])))
     if len(shape) != 3 or shape[0] != 2 or summary != (2, shape[2]):
         found = f"tokens {shape}" + (f" and a summary {summary}" if summary != (2, *shape[2:]) else "")
@@ -378,6 +378,13 @@ def build_fusion(
     """Build a model of encoders and a fusion, with random weights, to be trained end to end."""
     encoders, tokens = build_encoders(modalities, specs)
     return Model(encoders, tokens, build_fusion_module(fusion, tokens, outputs), scale=make_scale(outputs))
+
+
+def build_model(params: FitParams, specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
+    """Build the model of a stage, with random weights: encoders with a fusion, or one encoder with its head."""
+    if isinstance(params, FusionParams):
+        return build_fusion(params.modalities, params.fusion, specs, outputs)
+    return build_unimodal(params.modalities, specs, outputs)
 
 
 def build_fusion_module(fusion: Part, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
@@ -482,10 +489,7 @@ def load_model(
     content = describe(folder)
     params, outputs = content.params, make_output_spec(content.params)
     specs = {m: _select_channels(spec, (channels or {}).get(m)) for m, spec in load_specs(folder).items()}
-    if not isinstance(params, FusionParams):
-        model = build_unimodal(params.modalities, specs, outputs)
-        _load_weights(model, folder.file(weights_file(epoch)), specs)
-    elif params.inputs == "hidden":
+    if isinstance(params, FusionParams) and params.inputs == "hidden":
         stages = {m: content.inputs[f"unimodal:{m}"] for m in params.modalities}
         encoders = {m: hidden_encoder(root, stage, channels=channels)[0] for m, stage in stages.items()}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
@@ -495,7 +499,7 @@ def load_model(
         saved.load_state_dict(load_file(folder.file(weights_file(epoch))))
         model = Model(encoders, tokens, saved.fusion, scale=saved.scale)
     else:
-        model = build_fusion(params.modalities, params.fusion, specs, outputs)
+        model = build_model(params, specs, outputs)
         _load_weights(model, folder.file(weights_file(epoch)), specs)
     return model.eval(), specs, content
 

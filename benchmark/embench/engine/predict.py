@@ -164,12 +164,13 @@ class HeadAdapter:
         share = self.rows.weight[given] / self.rows.weight[given].sum()
         y = self.rows.y[given]
         truth = np.eye(self.target.n)[y.astype(int)] if self.target.traits.has_score_per_class else y[:, None]
-        curve = float(np.linalg.eigvalsh((x * share[:, None]).T @ x).max())
-        step = 1 / max(_LEAST_PROBABILITY, curve * (0.25 if self.target.kind == "binary" else 1.0))
+        # Bounds the curvature of the squared error; that of the log loss of two classes is at most a quarter of it.
+        curvature = float(np.linalg.eigvalsh((x * share[:, None]).T @ x).max())
+        step = 1 / max(_LEAST_PROBABILITY, curvature * (0.25 if self.target.kind == "binary" else 1.0))
         layer = np.zeros((x.shape[1], first.shape[1]))
         for _ in range(steps):
-            wrong = _scores_of_logits(self.target, first + x @ layer) - truth
-            layer -= step * x.T @ (wrong * share[:, None])
+            residual = _scores_of_logits(self.target, first + x @ layer) - truth
+            layer -= step * x.T @ (residual * share[:, None])
         return layer
 
 

@@ -70,7 +70,7 @@ def anchors(view: View, recording: np.ndarray, start: np.ndarray, stop: np.ndarr
     step = float(view.step_s or length)
     count = np.maximum(1, np.floor((stop - start - length) / step + _EPS).astype(int) + 1)
     unit = np.repeat(np.arange(n), count)
-    k = np.arange(len(unit)) - np.repeat(np.cumsum(count) - count, count)
+    k = np.arange(len(unit)) - np.repeat(np.cumsum(count) - count, count)  # number of the window in its unit
     ends = np.minimum(start[unit] + k * step + length, stop[unit])
     return Grid(recording[unit], np.maximum(ends - length, start[unit]), ends, unit, start[unit])
 
@@ -80,7 +80,7 @@ def slide(length: float, step: float, recording: np.ndarray, first: np.ndarray, 
     segments are arrays (n,): position of the recording, `first` and `last` second. In the grid, a unit is a segment."""
     count = np.maximum(0, np.floor((last - first - length) / step + _EPS).astype(int) + 1)
     owner = np.repeat(np.arange(len(recording)), count)
-    k = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    k = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)  # number of the window in its segment
     start = first[owner] + k * step
     return Grid(recording[owner], start, start + length, owner, start)
 

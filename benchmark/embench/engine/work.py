@@ -187,9 +187,9 @@ def _name_cause(error: Exception | SystemExit, stage: Stage[Params], folder: Fol
 def _raised_in_network(error: BaseException) -> bool:
     """Return True if a torch layer or its gradient raised in a network that a plugin built."""
     frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    inside = next((k for k in reversed(range(len(frames))) if Path(frames[k]).is_relative_to(_EMBENCH)), len(frames))
-    called = Path(frames[inside + 1]).as_posix() if inside + 1 < len(frames) else ""
-    return called.endswith(("torch/nn/modules/module.py", "torch/_tensor.py"))
+    innermost = next((k for k in reversed(range(len(frames))) if Path(frames[k]).is_relative_to(_EMBENCH)), len(frames))
+    next_file = Path(frames[innermost + 1]).as_posix() if innermost + 1 < len(frames) else ""
+    return next_file.endswith(("torch/nn/modules/module.py", "torch/_tensor.py"))
 
 
 def _stage_plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:

@@ -262,7 +262,7 @@ def select_trial_units(
     """Return positions of the units of the subjects on whom the strength of the adaptation is chosen. These are
     validation subjects, to whom nothing was fitted. If there are none, or if they are tested, they are training
     subjects. With `left_out`, both are used, and each subject is left out of a fit of its own."""
-    sides = [np.empty(0, np.int64) if np.isin(test, val).any() else val, train]
+    sides = [np.empty(0, np.int64) if np.isin(test, val).any() else val, train]  # in order of preference
     units = np.concatenate(sides) if left_out or not len(sides[0]) else sides[0]
     names = list(dict.fromkeys(cohort.units[i].subject for side in sides for i in sorted(side.tolist())))[:MOST_TRIED]
     return np.array([i for i in units.tolist() if cohort.units[i].subject in names], np.int64)

@@ -25,7 +25,7 @@ from embench.engine import fits, network
 from embench.engine.feed import Data
 from embench.engine.loop import count_flops, make_optimiser
 from embench.engine.rows import build_grid
-from embench.engine.stage import FitParams, Folder, FusionParams, PretrainParams, Stage
+from embench.engine.stage import FitParams, Folder, PretrainParams, Stage
 from embench.errors import DataError, UsageError
 from embench.files import cached_call, digest, snapshot
 from embench.interfaces.dataset import Card
@@ -310,10 +310,7 @@ def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     machine.seed_everything(0, stage.params.common.threads, stage.params.common.device)
     data, specs, train, _, _ = fits.load_labelled_data(_sample_units(stage))
     params, outputs = stage.params, network.make_output_spec(stage.params)
-    if isinstance(params, FusionParams):
-        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
-    else:
-        model = network.build_unimodal(params.modalities, specs, outputs)
+    model = network.build_model(params, specs, outputs)
     model.to(data.device)
     flops = count_flops(model, data, train)
     model.train()
@@ -473,11 +470,11 @@ class Plan:
         from embench.statistics.answerable import why_unanswerable
 
         seeds, folds_of = self.request.seed_list, partial(_make_folds, self.protocol, self.fit, self.test)
-        about = self.test.store.key, self.fit.store.key, self.protocol.hash, self.test.eligible, seeds
+        key = self.test.store.key, self.fit.store.key, self.protocol.hash, self.test.eligible, seeds
         found = [
             # Runs of a set differ in their methods only.
             cached_call(
-                (why_unanswerable, *about, target),
+                (why_unanswerable, *key, target),
                 partial(why_unanswerable, self.test, self.protocol, target, seeds, folds_of),
             )
             for target in (() if self.request.dev else self.test.targets)

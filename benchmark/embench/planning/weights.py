@@ -172,19 +172,19 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
     if path.name == FILE and (path.parent / MANIFEST).is_file():
         path = path.parent
     manifest = run = None
-    if (path / MANIFEST).is_file():
+    if (path / MANIFEST).is_file():  # written by `embench pretrain`
         manifest = _read_manifest(path / MANIFEST)
         _check_encoders(text, method, {m: encoder["plugin"] for m, encoder in manifest["encoders"].items()})
         _check_prepared(text, method, manifest)
         files = dict.fromkeys(method.modalities, path / FILE)
         if manifest["fusion"] and _is_same_model(method, manifest):
             files[FUSION] = path / FILE
-    elif path.is_dir():
+    elif path.is_dir():  # a run
         run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
         if run:
             _check_encoders(text, method, run["method"]["encoders"])
         files = {m: _find_network(path, m) for m in method.modalities}
-    else:
+    else:  # a file, which may be in the folder `weights` of a run
         path, file = path.parent.parent, path
         run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
         files = dict.fromkeys(method.modalities, file)

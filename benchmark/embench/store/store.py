@@ -404,8 +404,8 @@ class Store:
         return Signal(data, entry.rate, entry.channels, entry.unit, modality=modality)
 
     def recorded_share(self, recording: str, modality: str, start: float, stop: float) -> float:
-        """Return the proportion (0 to 1) of the seconds [start, stop) that was recorded; of joined modalities, the
-        smallest. A video counts 1 if the recording has one, else 0."""
+        """Return the proportion (0 to 1) of the seconds [start, stop) in which a modality was recorded. Of joined
+        modalities, it is the smallest proportion; 0 if one is absent."""
         entry, shares = self.recording(recording), []
         for part in split_modality(modality):
             span, known = entry.spans.get(part), self.modalities.get(part)
