@@ -117,8 +117,8 @@ class PlacedFeed:
         return self.feed.present
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows (b, channels, T) at positions `index` (b,), and their mask (b, T), True where recorded, if
-        needed."""
+        """Return rows (b, channels, T) at positions `index` (b,), and a mask (b, T), True where recorded (None:
+        all)."""
         x, mask = self.feed.batch_rows(index)
         laid = x.new_zeros(len(x), self.channels, x.shape[2])
         laid[:, list(self.at)] = x[:, list(self.read)]
@@ -148,7 +148,8 @@ class ChainedFeed:
         return np.concatenate([part.present for part in self.parts])
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows (b, *shape) at positions `index` (b,), and their mask (b, T), True where recorded, if needed."""
+        """Return rows (b, *shape) at positions `index` (b,), and a mask (b, T), True where recorded (None:
+        everywhere)."""
         ends = np.cumsum([0, *(len(part.present) for part in self.parts)])
         owner = np.searchsorted(ends[1:], index, side="right")
         batches = [  # one per dataset; that of the first may be empty, so that there is at least one

@@ -37,8 +37,8 @@ class Channel(NamedTuple):
     def fits(self, other: Channel) -> bool:
         """Return True if weights learned on this channel apply to the other.
 
-        The only channel of a modality fits the only channel of another release, whatever their names, if their sites
-        are equal, unknown, or the modality is in `ANY_SITE`. One of several channels fits a channel of the same name.
+        The only channel of a modality fits the only channel of another dataset, whatever their names, if their sites
+        are equal or unknown, or the modality is in `ANY_SITE`. One of several channels fits a channel of the same name.
         EMG fits EMG of the same muscle."""
         known = self.site is not None and other.site is not None
         if self.modality != other.modality or (known and self.site != other.site and self.modality not in ANY_SITE):

@@ -49,7 +49,7 @@ class Feed(Protocol):
         """(n,) bool: True for rows with enough recorded data to be used."""
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return the rows at positions `index` (b,), and their mask (b, T), True where recorded, if one is needed."""
+        """Return rows at positions `index` (b,), and a mask (b, T) that is True where recorded (None: everywhere)."""
 
 
 @dataclass(frozen=True)

@@ -604,7 +604,7 @@ def feature_rows(data: Data) -> np.ndarray:
 
 
 def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Store the rows to which an estimator is fitted: features, or outputs of frozen networks. Return their numbers.
+    """Store the rows to which an estimator is fitted: features, or outputs of frozen networks. Return the result.
 
     The estimator is fitted again for prediction, since a stored estimator is a pickle, which could execute code."""
     params = stage.params
@@ -622,7 +622,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
 
 
 def _labelled_rows(data: Data, part: np.ndarray) -> np.ndarray:
-    """Return those of the row positions `part` (k,) whose first target has a label."""
+    """Return the positions in `part` (k,) of rows whose first target has a label."""
     return part[np.isfinite(data.labels[0][:, 0].cpu().numpy()[part])]
 
 

@@ -288,7 +288,7 @@ class HiddenEncoder(nn.Module):
 
     @property
     def tokens(self) -> TokenSpec:
-        """Spec of the token."""
+        """Spec of the single token, as wide as the hidden layer or as the output of `read`."""
         return TokenSpec(1, self.width, False, self.width)
 
     def train(self, mode: bool = True) -> HiddenEncoder:

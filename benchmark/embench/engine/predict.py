@@ -92,7 +92,7 @@ class PersonalRows:
         return {name: rows for name, rows in found.items() if len(rows.predicted)}
 
     def labelled(self, index: np.ndarray) -> np.ndarray:
-        """Return those of the row positions `index` (k,) that have a label."""
+        """Return the positions in `index` (k,) of rows that have a label."""
         return index[np.isfinite(self.y[index])]
 
 

@@ -251,13 +251,13 @@ P_co = TypeVar("P_co", bound=Params, covariant=True)
 
 @dataclass(frozen=True)
 class Stage(Generic[P_co]):
-    """One node of the graph.
+    """One node of the graph of a run: a computation with a stored result.
 
     Args:
         params: everything that decides the result.
         inputs: role -> id of the stage whose result is read.
         task: arrays that the worker needs: units, and labels of the stage's own training and validation units. Their
-            digests are part of `params`.
+            digests are part of the id.
         places: folders and other facts that do not affect the result.
         description: fold, seed, modality and target, for messages."""
 

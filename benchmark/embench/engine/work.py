@@ -392,8 +392,7 @@ def prepare_for_transport(stage: Stage[Params]) -> Stage[Params]:
 
 
 def run_in_worker(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchError:
-    """Run a stage in a worker. Return errors instead of raising them, since each executor wraps exceptions
-    otherwise."""
+    """Run a stage in a worker. Return errors instead of raising them, since executors wrap exceptions differently."""
     try:
         parent.enter()
         for store in stage.places.get("stores", {}).values():

@@ -122,7 +122,7 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
 
 
 def _find_missing(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
-    """Return in words what a pretrainer needs and an encoder does not offer; None if nothing."""
+    """Return in words what a pretrainer needs and an encoder lacks; None if nothing is missing."""
     if missing := sorted(pretrainer.needs_encoder - encoder.offers):
         return ", ".join(missing)
     reads = encoder.reads if encoder.reads in ("features", "clips") else "signal"
@@ -131,7 +131,7 @@ def _find_missing(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
 
 
 def _find_missing_in(pretrainer: type[Pretrainer], fusion: type[Any]) -> str | None:
-    """Return in words what a pretrainer needs and a fusion (or estimator) does not offer; None if nothing."""
+    """Return in words what a pretrainer needs and a fusion (or estimator) lacks; None if nothing is missing."""
     if missing := sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset())):
         return ", ".join(missing)
     end_to_end = getattr(fusion, "inputs", None) == "tokens"
@@ -169,7 +169,7 @@ def _load_plugins(kind: str) -> Iterator[tuple[str, Any]]:
 
 
 def _format_offer(what: str, names: Sequence[str]) -> str:
-    """Return `what` is expected as text, followed by the `names` of plugins that would fit."""
+    """Return the text on what is expected (`what`), with the `names` of plugins that would fit, if there are any."""
     return f"{what} such as {', '.join(names)}" if names else f"{what}; none is installed"
 
 

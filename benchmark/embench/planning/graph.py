@@ -118,7 +118,7 @@ def stage_folder(runs: Path) -> Path:
 TRAIN, VAL = 0, 1
 
 Segment = tuple[int, float, float, int]
-"""(Recording as a position in the store, start and stop in s, role `TRAIN` or `VAL`)."""
+"""Position of a recording in the store, start and stop in s, and role (`TRAIN` or `VAL`)."""
 
 
 def make_role_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:

@@ -25,10 +25,10 @@ from embench.records.manifest import Inputs, Joins
 from embench.vocabulary import did_you_mean, find_nearest
 
 FUSION = "fusion"
-"""Key of the fusion's weights, beside the modalities as keys of the encoders' weights."""
+"""Key of the fusion's weights. The key of an encoder's weights is its modality."""
 
 Origin = tuple[Source, str]
-"""(External source of a pretraining, use of its labels: `none` or `source`)."""
+"""External source of a pretraining, and the use of its labels: `none` or `source`."""
 
 
 @dataclass(frozen=True)

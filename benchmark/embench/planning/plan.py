@@ -207,7 +207,7 @@ _LONG_STEP_S = 10.0
 _STEPS = 5
 """Most steps that are measured on a CPU; the shortest counts."""
 _FORWARD = 1 / 3
-"""Time of a row in a forward pass, relative to its time in training."""
+"""Time of a row in a forward pass, as a proportion of its time in training."""
 
 
 def forecast(
@@ -422,7 +422,7 @@ class Plan:
 
     @property
     def trained_on(self) -> str | None:
-        """Full name of the training dataset, if it is another one."""
+        """Full name of the training dataset; None if it is the test dataset."""
         return self.train_source.full_name if self.train_source else None
 
     @property
@@ -542,7 +542,7 @@ class Plan:
 
 
 def default_workers(devices: Collection[str]) -> int:
-    """Return the default number of processes: one per core; one in all if a stage needs a GPU."""
+    """Return the default number of processes: one per core, but only one if a stage needs a GPU."""
     return cores() if set(devices) <= {"cpu"} else 1
 
 

@@ -179,7 +179,7 @@ def read_tuning(path: Path) -> Tuning:
 
 
 def hash_tuned_method(config: Mapping[str, Any]) -> str:
-    """Return a digest of the method and dataset of a configuration, without seeds, machine, versions and folders."""
+    """Return a digest of the method and dataset of a configuration, without seeds, machine, code and prepared data."""
     other = ("seeds", "dev", "device", "threads", "data", "train_data", "tuned", "parts")
     facts = {name: value for name, value in config.items() if name not in other}
     machine = ("code", "libraries", "assets")

@@ -644,7 +644,7 @@ def _find_card_channels(name: str, card: Card, modality: str) -> tuple[Channel, 
 
 
 def _is_same_target(one: Target, other: Target) -> bool:
-    """Return True if two targets have the same name, kind, number of classes and, for values, the same scale."""
+    """Return True if two targets have the same name, kind, number of classes and, if continuous, the same scale."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
     return same and (one.traits.has_classes or one.scale == other.scale)
 

@@ -26,7 +26,7 @@ from embench.system import cores, installed_version
 FORMAT = 1
 """Version of stored samples and labels. It is part of every key, so that an increase changes the ids of runs."""
 INDEX_FORMAT = 3
-"""Version of the store's other files. It is part of the folder's name only, so that ids of runs stay."""
+"""Version of the layout of the same samples. It is part of the folder's name only, so that the ids of runs stay."""
 
 _T = TypeVar("_T")
 
