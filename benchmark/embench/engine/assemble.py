@@ -448,23 +448,21 @@ def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarra
     source, m, encoder = part.source, part.m, part.encoder
     shape = next(iter(stored.values())).shape[1:]
     values = np.full((len(everything), *shape), np.nan, np.float32)
-    for r, at in by_recording(everything).items():
+    for r, index in by_recording(everything).items():
         rows = stored.get(source.store.recordings[r].id)
         if rows is not None:
-            values[at] = rows
+            values[index] = rows
     if by_subject(source):
         subject = np.array([source.store.recordings[r].subject for r in everything.recording])
         shared = encoder.shared_axes(derive.name_for(encoder, m))
         if source.given is not None:
             values = standardise_by_given(values, subject, source.given[everything.unit], shared)
+        elif source.rest is None:
+            values = standardise(values, subject, values, subject, shared)
         else:
-            known, owner = (
-                (values, subject)
-                if source.rest is None
-                else _load_rest_features(source, m, encoder, part.code, part.length_s)
-            )
-            values = standardise(values, subject, known, owner, shared)
-    return _Table(values, {at: i for i, at in enumerate(_anchor_keys(everything))})
+            rest, owner = _load_rest_features(source, m, encoder, part.code, part.length_s)
+            values = standardise(values, subject, rest, owner, shared)
+    return _Table(values, {key: i for i, key in enumerate(_anchor_keys(everything))})
 
 
 def _anchor_keys(grid: Grid) -> Iterable[tuple[int, int, int]]:
@@ -497,9 +495,9 @@ def recompute_derived(
     if name not in table:
         return None
     segments = make_spans(grid, view, length_s)[by_recording(grid)[recording]]
-    some = np.unique(np.linspace(0, len(segments) - 1, min(spans, (len(segments) + 1) // 2)).astype(int))[::-1]
-    again = derive.features_in(store, m, encoder, name, segments[some], standardises(source, m))
-    known = table[name][some]
+    chosen = np.unique(np.linspace(0, len(segments) - 1, min(spans, (len(segments) + 1) // 2)).astype(int))[::-1]
+    again = derive.features_in(store, m, encoder, name, segments[chosen], standardises(source, m))
+    known = table[name][chosen]
     return np.full_like(known, np.nan) if again is None else again, known
 
 

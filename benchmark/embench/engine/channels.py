@@ -138,10 +138,10 @@ def describe_sites(stops: Sequence[tuple[str, Sequence[Channel]]]) -> Reason | N
     'trained at the finger, tested at the wrist'
     """
     sites = [(step, tuple(dict.fromkeys(c.site for c in channels if c.site))) for step, channels in stops]
-    known = dict.fromkeys((step, at) for step, at in sites if at)
-    if len({at for _, at in known}) < 2:
+    known = dict.fromkeys((step, places) for step, places in sites if places)
+    if len({places for _, places in known}) < 2:
         return None
-    return Reason.make("other_sites", steps=[[step, [*at]] for step, at in known])
+    return Reason.make("other_sites", steps=[[step, [*places]] for step, places in known])
 
 
 def _list_channels(channels: Sequence[Channel]) -> str:

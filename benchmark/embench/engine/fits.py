@@ -143,6 +143,7 @@ class SharedTokens:
             part = {m: self.params.modalities[m]}
             data, _ = assemble(self.source, part, all_units, device, all_view=self.all_view, specs=self.specs)
             found = compute_tokens(data, m, module, spec, pooled=pooled)
+            # The array on disk has the mask, if any, as its last column.
             columns = [found.array] if found.mask is None else [found.array, found.mask.unsqueeze(2).float()]
             return torch.cat(columns, 2).cpu().numpy()
 
@@ -410,14 +411,14 @@ def prepare_fit(stage: Stage[FitParams], folder: Folder, root: Path) -> Prepared
     model = network.build_model(params, specs, outputs)
     feature_facts = report_dropped_features(specs, folder)
     _load_pretrained(model, stage, root)
-    frozen = _freeze_parts(model, params)
+    frozen_parts = _freeze_parts(model, params)
     outputs = _fit_output_spec(model, params, data, train, params.recipe)
     model.to(data.device)
-    still = [m for m, part in params.modalities.items() if part.recipe.frozen]
-    shared = find_shared_tokens(stage, specs, grid, root) if still else None
-    reading, read = precompute_tokens(model, data, still, stage.places.get("memory_bytes"), shared)
-    module = Supervised(reading, outputs, frozen).to(data.device)
-    return PreparedFit(stage, folder, model, module, specs, read, data, train, val, grid.unit, feature_facts)
+    frozen_encoders = [m for m, part in params.modalities.items() if part.recipe.frozen]
+    shared = find_shared_tokens(stage, specs, grid, root) if frozen_encoders else None
+    token_model, token_data = precompute_tokens(model, data, frozen_encoders, stage.places.get("memory_bytes"), shared)
+    module = Supervised(token_model, outputs, frozen_parts).to(data.device)
+    return PreparedFit(stage, folder, model, module, specs, token_data, data, train, val, grid.unit, feature_facts)
 
 
 def report_dropped_features(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:

@@ -87,25 +87,24 @@ def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
 
 
 def _run_locked(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
+    """Run a stage whose lock is held. Write its description, its files and its result, and return the result."""
     content = {"kind": stage.kind, "params": stage.params.plain(), "inputs": stage.inputs, "about": stage.description}
     text = json.dumps(content, indent=1)  # modalities keep their order
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
     for plugin_kind, name in _stage_plugins(stage, folder.path.parent):
-        registry.load_plugin(
-            plugin_kind, name
-        )  # before seeding: a module may draw numbers when a worker first imports it
+        registry.load_plugin(plugin_kind, name)  # before seeding: the import of a module may draw numbers
     machine.use_gpu(stage.places.get("gpu"))
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
-    began, computed, used = time.monotonic(), _cpu_s(), machine.energy_j(device)
+    started_s, started_cpu_s, started_j = time.monotonic(), _cpu_s(), machine.energy_j(device)
     with limited_threads(threads), _hearing_interrupts():
         result = _RUNNERS[stage.kind](stage, folder, root)
-    result |= {"wall_seconds": time.monotonic() - began, "cpu_seconds": _cpu_s() - computed}
+    result |= {"wall_seconds": time.monotonic() - started_s, "cpu_seconds": _cpu_s() - started_cpu_s}
     gpu = machine.gpu_name(device)
     result |= {"gpu_seconds": result["wall_seconds"] if gpu else None, "processor": processor_name(), "gpu": gpu}
     result["peak_memory_mb"] = machine.peak_memory_mb(device)
-    result["energy_j"] = None if used is None else (machine.energy_j(device) or used) - used
+    result["energy_j"] = None if started_j is None else (machine.energy_j(device) or started_j) - started_j
     folder.finish(result)
     return result
 

@@ -122,18 +122,18 @@ Segment = tuple[int, float, float, int]
 
 
 def make_role_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
-    """Return a segment for each whole recording of the subjects that have a role. It starts with the first signal, or
-    the first of the modalities `which`: an unused video does not change the numbers of signals. If only videos are
-    read, it starts with the video.
+    """Return each recording of the subjects in `roles` as one segment. It starts with the first signal, or with the
+    video if only videos are read. A video that is not in `which` is ignored, so that it does not change the numbers of
+    signals.
 
     Args:
-        roles: subject -> role."""
+        roles: subject -> role. `which`: the modalities that are read."""
     taking_part = {unit.recording for unit in cohort.roster}
-    alone = set(which) == {"video"}
+    only_video = set(which) == {"video"}
     return [
         (
             r,
-            min((s.t0 for m, s in entry.spans.items() if (m == "video") == alone or m in which), default=0.0),
+            min((s.t0 for m, s in entry.spans.items() if (m == "video") == only_video or m in which), default=0.0),
             entry.duration_s,
             roles[entry.subject],
         )
@@ -226,10 +226,10 @@ def make_calibration_arrays(
         test, trial: positions of units of the test subjects, and of the trial subjects.
         y: (n, targets) labels of all units."""
     slices = _require_slices(cohort)
-    first, on_trial = slices.select_given(given.units), np.isin(np.arange(len(cohort.units)), trial)
-    parts = [(GIVEN, first & units_of_subjects(cohort, test))]
+    is_calibration, is_trial = slices.select_given(given.units), np.isin(np.arange(len(cohort.units)), trial)
+    parts = [(GIVEN, is_calibration & units_of_subjects(cohort, test))]
     if given.labelled:
-        parts += [(TRIAL_GIVEN, first & on_trial), (TRIAL_SCORED, slices.scored & on_trial)]
+        parts += [(TRIAL_GIVEN, is_calibration & is_trial), (TRIAL_SCORED, slices.scored & is_trial)]
     index = np.concatenate([np.flatnonzero(mask) for _, mask in parts])
     role = np.repeat([role for role, _ in parts], [int(mask.sum()) for _, mask in parts])
     labels = y[index] if given.labelled else np.full((len(index), y.shape[1]), np.nan)
@@ -264,8 +264,9 @@ def select_trial_units(
     subjects. With `left_out`, both are used, and each subject is left out of a fit of its own."""
     sides = [np.empty(0, np.int64) if np.isin(test, val).any() else val, train]  # in order of preference
     units = np.concatenate(sides) if left_out or not len(sides[0]) else sides[0]
-    names = list(dict.fromkeys(cohort.units[i].subject for side in sides for i in sorted(side.tolist())))[:MOST_TRIED]
-    return np.array([i for i in units.tolist() if cohort.units[i].subject in names], np.int64)
+    subjects = dict.fromkeys(cohort.units[i].subject for side in sides for i in sorted(side.tolist()))
+    chosen = list(subjects)[:MOST_TRIED]
+    return np.array([i for i in units.tolist() if cohort.units[i].subject in chosen], np.int64)
 
 
 # Pretraining stages: params, initial weights, and stages on other datasets than the one that is split.

@@ -280,10 +280,10 @@ def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[st
         unused = _unused(method, name)
         found += [(name, item) for item in differ if item["field"].partition(".")[0] not in unused]
     listed = [{**item, "field": f"{name}.{item['field']}"} for name, item in _merged(method, found)]
-    for source in [each for each in sources if each in protocol_names()]:
-        paper, used = (each.content() for each in (load_protocol(source), protocol))
-        rules = [{f"protocol.{name}": each.get(name) for name in _OF_PAPERS} for each in (paper, used)]
-        listed += _differences(source, rules[0], rules[1])
+    for source in [source for source in sources if source in protocol_names()]:
+        contents = (load_protocol(source).content(), protocol.content())
+        paper, used = ({f"protocol.{rule}": content.get(rule) for rule in _OF_PAPERS} for content in contents)
+        listed += _differences(source, paper, used)
     return listed if sources else None
 
 

@@ -229,10 +229,10 @@ def _suggest_field(path: str, wrong: str, recipe: Recipe) -> str | None:
     for name, value in vars(recipe).items():
         parts = asdict(value) if isinstance(value, View) else value
         known += [f"{name}.{key}" for key in parts] if isinstance(parts, Mapping) else [name]
-    fields = {each: each.rpartition(".")[2] for each in known}
+    fields = {known_path: known_path.rpartition(".")[2] for known_path in known}
     near = find_nearest(wrong.rpartition(".")[2], fields.values())[:1]
-    meant = [path.removesuffix(wrong) + each for each, field in fields.items() if field in near]
-    return f"did you mean {' or '.join(meant)}?" if meant else None
+    suggested = [path.removesuffix(wrong) + known_path for known_path, field in fields.items() if field in near]
+    return f"did you mean {' or '.join(suggested)}?" if suggested else None
 
 
 _LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr": 0.0, "length_s": 1e-3, "step_s": 1e-3}

@@ -118,10 +118,10 @@ def total_seconds(seconds: Iterable[float], workers: int) -> float:
     >>> total_seconds([10, 10, 10], 2), total_seconds([], 2)
     (20.0, 0.0)
     """
-    free = [0.0] * max(workers, 1)
-    for each in seconds:
-        heapq.heapreplace(free, free[0] + each)
-    return max(free)
+    free_at = [0.0] * max(workers, 1)  # a heap: the worker that is free first comes first
+    for duration in seconds:
+        heapq.heapreplace(free_at, free_at[0] + duration)
+    return max(free_at)
 
 
 # Forecast of the time to fit the confound models of a dataset's labels, as scores of version 3 need them. Only one

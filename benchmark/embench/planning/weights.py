@@ -454,8 +454,8 @@ def share_defaults(request: Request, train_source: Source, protocol: Protocol, c
             and channels.all_fit(*(_find_card_channels(name, each, m) for name, each in cards.items()))
         )
     if names is None:
-        usual = choose_targets(card, None)
-        names = ",".join(one.name for one in usual if any(_is_same_target(one, two) for two in other.targets))
+        defaults = choose_targets(card, None)
+        names = ",".join(one.name for one in defaults if any(_is_same_target(one, two) for two in other.targets))
     for what, chosen, others in (
         ("modality with the same channels", modalities, list(other.modalities)),
         ("target of one kind", names, [t.name for t in other.targets]),

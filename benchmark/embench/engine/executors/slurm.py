@@ -92,10 +92,10 @@ def queue(names: Sequence[str]) -> dict[tuple[str, int], JobState] | None:
     """Return (submission name, position in array) -> state of the jobs that Slurm knows; None if it does not answer."""
     if not names:
         return {}
-    line = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%j|%r"]
-    line.append(f"--name={','.join(names)}")
+    command = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%j|%r"]
+    command.append(f"--name={','.join(names)}")
     try:
-        reply = subprocess.run(line, capture_output=True, text=True, check=True)  # noqa: S603  names are our own
+        reply = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  names are our own
     except (OSError, subprocess.CalledProcessError):
         return None
     found = {}
@@ -265,18 +265,19 @@ class _Grid:
         self.seconds = {stage.id: UNFORECAST_S + resources.seconds.get(stage.id, 0.0) for stage in todo}
 
     def run(self) -> None:
+        """Submit stages and follow their jobs until all stages have ended or are held up."""
         self._adopt()
         last_query = time.monotonic()
         while self.waiting or self.jobs:
             self.resources.check_wanted()
             self._hold_up()
             self._submit()
-            known = None
+            states = None
             if time.monotonic() - last_query >= _ASK_S:
-                known, last_query = queue(sorted({job.name for job in self.jobs})), time.monotonic()
+                states, last_query = queue(sorted({job.name for job in self.jobs})), time.monotonic()
             for job in list(self.jobs):
-                if known is not None:
-                    self._follow(job, known.get((job.name, job.index)))
+                if states is not None:
+                    self._follow(job, states.get((job.name, job.index)))
                 self._collect(job)
             if self.jobs:
                 time.sleep(_LOOK_S)
