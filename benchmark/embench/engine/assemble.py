@@ -380,7 +380,7 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
     packed, offsets = load_resident(derived.array, needed, mean, gain, length, device)
     rows = part.rows(derived.rate, spans, offsets)
-    last = packed.shape[1] - length
+    last = packed.shape[1] - length  # absent rows, which are not read, may begin outside the array
     rows = Rows(np.clip(rows.start, 0, last), rows.low, rows.high, rows.spanned, rows.length)
     return ResidentFeed(rows, device, packed), spec, size
 

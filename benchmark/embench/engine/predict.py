@@ -371,13 +371,13 @@ def head_adapter(params: FitParams, rows: PersonalRows, base: Predictor, at_once
     place[remembered] = np.arange(len(remembered))
     score, hidden = (np.concatenate([part[name] for part in parts]) for name in ("score", "hidden"))
 
-    def known(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if (place[index] >= 0).all():
             return score[place[index]], hidden[place[index]]
         tables = base(index)
         return tables["score"], tables["hidden"]
 
-    return HeadAdapter(target, rows, known)
+    return HeadAdapter(target, rows, predict)
 
 
 @dataclass(frozen=True)
