@@ -270,10 +270,8 @@ def _list_random_runs(
         return
     settings = tuple(text for text in row.settings if not _ADAPTS.match(text))
     plain = randomise_weights(replace(row, settings=settings), card)
-    unpretrained = resolve_method(
-        replace(stated, pretrainers=(), settings=plain.settings), card, list(card.modalities), "cpu"
-    )
-    default = {name: part.recipe.adapt for name, part in unpretrained.parts()}
+    fresh = resolve_method(replace(stated, pretrainers=(), settings=plain.settings), card, list(card.modalities), "cpu")
+    default = {name: part.recipe.adapt for name, part in fresh.parts()}
     current = {name: part.recipe.adapt for name, part in method.parts()}
     trained = [*(f"encoder[{m}]" for m in method.modalities), "fusion"]
     heads = {f"encoder[{m}]": "ridge" if current[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
