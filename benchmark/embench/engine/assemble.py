@@ -117,8 +117,7 @@ class PlacedFeed:
         return self.feed.present
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows (b, channels, T) at positions `index` (b,), and a mask (b, T), True where recorded (None:
-        all)."""
+        """Return rows (b, channels, T) at positions `index` (b,), and a mask (b, T), True if recorded (None: all)."""
         x, mask = self.feed.batch_rows(index)
         laid = x.new_zeros(len(x), self.channels, x.shape[2])
         laid[:, list(self.at)] = x[:, list(self.read)]
@@ -148,8 +147,7 @@ class ChainedFeed:
         return np.concatenate([part.present for part in self.parts])
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows (b, *shape) at positions `index` (b,), and a mask (b, T), True where recorded (None:
-        everywhere)."""
+        """Return rows (b, *shape) at positions `index` (b,), and a mask (b, T), True where recorded (None: all)."""
         ends = np.cumsum([0, *(len(part.present) for part in self.parts)])
         owner = np.searchsorted(ends[1:], index, side="right")
         batches = [  # one per dataset; that of the first may be empty, so that there is at least one
@@ -217,12 +215,10 @@ def assemble(
         modalities: modality -> its encoder.
         all_view: view of all units of the stage; features of encoders are standardised over these units.
         drop: modalities that are treated as absent in every row.
-        specs: input specs of a fitted model, if there is one. They contain the scale of modalities in physical units
-            and the dropped features.
+        specs: input specs of a fitted model, if any: they hold scales of physical units, and dropped features.
         training: `recording`, `start` and `stop` (k,) of the training units. Modalities in physical units are scaled by
             these units; required without `specs`.
-        memory_bytes: available memory of the device; default: its free memory. Arrays are copied to the device while
-            they fit in half of it.
+        memory_bytes: memory of the device (default: free memory). Arrays lie on the device while half of it suffices.
         blank: True to replace videos by black pictures, without decoding them."""
     budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
     feeds: dict[str, RowFeed | FeatureFeed] = {}

@@ -103,8 +103,7 @@ def _compute_batches(
 
 
 def _stack_tokens(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
-    """Return tokens as one tensor (b, L, D), the summary token first, and its mask (b, L). If `pooled`, there is no
-    mask."""
+    """Return tokens as one tensor (b, L, D), the summary token first, and its mask (b, L); None if `pooled`."""
     if pooled:
         return tokens.pool().unsqueeze(1).float(), None
     if tokens.summary is None:

@@ -623,8 +623,7 @@ def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
 
 
 def channels_at(site: Site, m: str) -> tuple[Channel, ...]:
-    """Return all channels of a modality at a site. Raises PluginError if the number of declared sensor sites is
-    wrong."""
+    """Return all channels of a modality at a site. Raises PluginError if it declares a wrong number of sensor sites."""
     return find_channels(site.store.name, {name: entry.channels for name, entry in site.store.modalities.items()}, m)
 
 

@@ -305,8 +305,7 @@ class PersonalPredictions:
         return tables
 
     def _each(self, index: np.ndarray, answer: Callable[[str, np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return a table (b, columns): for each subject, `answer(name, mask)` gives its rows, which `mask` (b,)
-        marks."""
+        """Return a table (b, columns): `answer(name, mask)` gives a subject's rows, which `mask` (b,) marks."""
         table = np.empty((len(index), len(self.target.columns)))
         for name in np.unique(self.rows.subject[index]).tolist():
             mask = self.rows.subject[index] == name

@@ -264,8 +264,7 @@ def build_grid(
     start: np.ndarray,
     stop: np.ndarray,
 ) -> Grid:
-    """Return the anchors of a stage over units, given as arrays (n,) with times in s. `own`: the view of its recipe, if
-    any."""
+    """Return the anchors of a stage over units, given as arrays (n,) with times in s. `own`: the view of its recipe."""
     views = [require_view(load_encoder(part), part.name) for part in modalities.values()]
     view = stage_view(own, views)
     if view.kind == "unit" and view.length == "common":

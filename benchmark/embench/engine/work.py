@@ -142,7 +142,7 @@ def _hearing_interrupts() -> Iterator[None]:
 
 
 def _name_cause(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
-    """Return an error that names the cause: the machine, a plugin (if the innermost known frame is in its files), or
+    """Return an error that names the cause: the machine, a plugin (if its files hold the innermost frame), or
     embench."""
     if out_of_memory(error):
         hint = "a smaller batch takes less: --set encoder.batch=16 --set fusion.batch=16; or a machine with more memory"

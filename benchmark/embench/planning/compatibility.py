@@ -307,6 +307,7 @@ def check_trained_by(method: Method, settings: Sequence[str]) -> None:
 
 
 def _check_encoder(method: Method, m: str, adapt: str) -> None:
+    """Raise UsageError if a method cannot train a modality's encoder as its value of `adapt` says."""
     where = f"encoder[{m}].adapt={adapt}"
     if method.inputs == "features" and adapt == "ridge":
         raise UsageError(f"{method.fusion.short} is fitted on features, so no network is adapted", where=where)

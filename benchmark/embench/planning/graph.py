@@ -452,8 +452,7 @@ class Builder:
         return [self.fit_on.targets] if joint else [(target,) for target in self.fit_on.targets]
 
     def add_fold(self, seed: int, fold: Fold, parts: Sequence[tuple[Target, ...]] | None = None) -> None:
-        """Add all stages of a fold with their predictions. `parts`: targets of each stage that predicts; default:
-        all."""
+        """Add all stages of a fold with their predictions. `parts`: targets of each stage that predicts (None: all)."""
         sides = self._split_units(seed, fold)
         if not len(sides.test) or not len(sides.train):
             return

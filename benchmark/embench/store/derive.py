@@ -329,6 +329,7 @@ def compute_stream(store: Store, modality: str, encoder: Encoder, recording: str
 
 
 def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) -> Signal:
+    """Return the output of `encoder.stream` for a recording of `source`. Raises PluginError if its shape is wrong."""
     with _encoder_faults(encoder, recording):
         streamed = encoder.stream(_private_copy(source.signal(recording), modality, encoder))
         data = np.moveaxis(np.asarray(streamed.data, np.float32), streamed.time_axis, -1)

@@ -59,6 +59,7 @@ def _positive_number(options: Mapping[str, str], name: str) -> float | None:
 
 
 def _connect(ray: Any, resources: Resources) -> None:
+    """Connect to the Ray at the given address, or start one on this machine. Raises MachineError."""
     address = resources.options.get("address")
     quiet: dict[str, Any] = {"include_dashboard": False, "num_cpus": min(resources.workers, cores())}
     try:
@@ -161,6 +162,7 @@ def _whole_machine(ray: Any, stage: Stage[Params]) -> dict[str, Any]:
 
 
 def _task_result(ray: Any, reference: Any, stage: Stage[Params]) -> dict[str, Any] | EmbenchError:
+    """Return the result of a Ray task, or the error that it ended with. Raises WorkerKilled if Ray itself ended."""
     try:
         result: dict[str, Any] | EmbenchError = ray.get(reference)
     except ray.exceptions.LocalRayletDiedError as error:
