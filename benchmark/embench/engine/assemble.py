@@ -1,4 +1,4 @@
-"""Build the data of a stage from the store, the encoders' views and a grid of anchors."""
+"""Build the data of a stage from its store, its encoders' views and a grid of anchors."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ from embench.system import (
 
 
 def list_sources(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
-    """Return the spec and the task arrays of each dataset that a stage pretrains on, the main dataset first."""
+    """Return (spec, task arrays) of each dataset on which a stage pretrains, the main dataset first."""
     beside = stage.params.beside
     more = [
         {name.removeprefix(f"more{k}_"): array for name, array in stage.task.items() if name.startswith(f"more{k}_")}
@@ -88,8 +88,8 @@ def list_sources(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping
 
 @dataclass(frozen=True)
 class PlacedFeed:
-    """Signals (b, C, T) of a dataset whose channel order differs from that of the network. The channels at positions
-    `read` move to positions `at` of `channels`; all other channels are 0."""
+    """Signals (b, channels, T) of a dataset in the channel order of a network that was built for another dataset.
+    Channels at positions `read` of the feed move to positions `at`; all other channels are 0."""
 
     feed: RowFeed
     read: tuple[int, ...]
@@ -98,27 +98,26 @@ class PlacedFeed:
 
     @property
     def device(self) -> str:
-        """The device of batches."""
+        """Name of the device of batches, such as `cpu` or `cuda`."""
         return self.feed.device
 
     @property
     def streamed(self) -> bool:
-        """True if batches are made on the host while training waits."""
+        """True if rows are read on the host for each batch."""
         return self.feed.streamed
 
     @property
     def values(self) -> int:
-        """0, because rows are signals, not frames."""
+        """Number of bytes per row of video frames: 0, since rows are signals."""
         return self.feed.values
 
     @property
     def present(self) -> np.ndarray:
-        """(n,) bool: rows with at least some recorded data."""
+        """(n,) bool: True for rows of which at least half was recorded."""
         return self.feed.present
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows (b, channels, T) at positions `index` (b,), and their mask (b, T), or None if no row needs a
-        mask."""
+        """Return rows (b, channels, T) at positions `index` (b,), and a mask (b, T), True if recorded (None: all)."""
         x, mask = self.feed.batch_rows(index)
         laid = x.new_zeros(len(x), self.channels, x.shape[2])
         laid[:, list(self.at)] = x[:, list(self.read)]
@@ -127,7 +126,7 @@ class PlacedFeed:
 
 @dataclass(frozen=True)
 class ChainedFeed:
-    """Rows of one modality from several datasets, concatenated; all rows have the same shape."""
+    """Rows of one modality from several datasets, concatenated. All rows have the same shape."""
 
     parts: tuple[Feed, ...]
     device: str
@@ -139,38 +138,38 @@ class ChainedFeed:
 
     @property
     def values(self) -> int:
-        """Bytes per row of frames; 0 for other rows."""
+        """Number of bytes per row of video frames; 0 for other rows."""
         return max(part.values for part in self.parts)
 
     @cached_property
     def present(self) -> np.ndarray:
-        """(n,) bool: rows with at least some recorded data."""
+        """(n,) bool: True for rows with enough recorded data to be used."""
         return np.concatenate([part.present for part in self.parts])
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows (b, *shape) at positions `index` (b,), and their mask (b, T), or None if no row needs a mask."""
+        """Return rows (b, *shape) at positions `index` (b,), and a mask (b, T), True where recorded (None: all)."""
         ends = np.cumsum([0, *(len(part.present) for part in self.parts)])
         owner = np.searchsorted(ends[1:], index, side="right")
-        made = [
+        batches = [  # one per dataset; that of the first may be empty, so that there is at least one
             part.batch_rows(index[owner == k] - ends[k])
             for k, part in enumerate(self.parts)
             if (owner == k).any() or not k
         ]
-        back = send(torch.from_numpy(np.argsort(np.argsort(owner, kind="stable"))), self.device)
-        x = torch.cat([rows for rows, _ in made])[back]
-        if all(mask is None for _, mask in made):
+        place = send(torch.from_numpy(np.argsort(np.argsort(owner, kind="stable"))), self.device)
+        x = torch.cat([rows for rows, _ in batches])[place]  # in the order of `index`
+        if all(mask is None for _, mask in batches):
             return x, None
-        return x, torch.cat([_complete_mask(rows, mask) for rows, mask in made])[back]
+        return x, torch.cat([_complete_mask(rows, mask) for rows, mask in batches])[place]
 
 
 def _complete_mask(rows: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the mask (b, T) of rows (b, C, T) or (b, T, 3, H, W); all True if `mask` is None."""
+    """Return the mask (b, T) of rows (b, C, T) or (b, T, 3, H, W). If `mask` is None, all its values are True."""
     length = rows.shape[2] if rows.ndim == 3 else rows.shape[1]
     return torch.ones(len(rows), length, dtype=torch.bool, device=rows.device) if mask is None else mask
 
 
 def chain_data(parts: Sequence[Data]) -> Data:
-    """Concatenate the rows of several unlabelled data sets."""
+    """Return the rows of several data sets without labels, concatenated in this order."""
     first, *others = parts
     if not others:
         return first
@@ -181,18 +180,19 @@ def chain_data(parts: Sequence[Data]) -> Data:
 def place_channels(
     data: Data, found: Mapping[str, InputSpec], specs: Mapping[str, InputSpec], modalities: Mapping[str, Part]
 ) -> Data:
-    """Return the data with channels in the order of `specs`, the specs that the networks were built for."""
+    """Return the data, whose specs are `found`, with channels in the order of `specs`, for which the networks were
+    built. Both are modality -> spec; `modalities` is modality -> encoder."""
     feeds: dict[str, Feed] = dict(data.feeds)
     for m, part in modalities.items():
-        feed, there, here = data.feeds[m], found[m], specs[m]
-        if isinstance(feed, RowFeed) and there.channels != here.channels:
+        feed, data_spec, network_spec = data.feeds[m], found[m], specs[m]
+        if isinstance(feed, RowFeed) and data_spec.channels != network_spec.channels:
             with torch.random.fork_rng(devices=[]):
                 read, at = (
                     network.picked_channels(load_encoder(part).build(spec), range(len(spec.channels)))
-                    for spec in (there, here)
+                    for spec in (data_spec, network_spec)
                 )
-            if (read, len(there.channels)) != (at, len(here.channels)):
-                feeds[m] = PlacedFeed(feed, read, at, len(here.channels))
+            if (read, len(data_spec.channels)) != (at, len(network_spec.channels)):
+                feeds[m] = PlacedFeed(feed, read, at, len(network_spec.channels))
     return replace(data, feeds=feeds)
 
 
@@ -209,19 +209,17 @@ def assemble(
     memory_bytes: int | None = None,
     blank: bool = False,
 ) -> tuple[Data, dict[str, InputSpec]]:
-    """Return the feed of each modality for the rows of a grid, and the input specs for the encoders' `build`.
+    """Return the data of all rows of a grid, and each modality's input spec, from which its encoder builds the network.
 
     Args:
         modalities: modality -> its encoder.
         all_view: view of all units of the stage; features of encoders are standardised over these units.
         drop: modalities that are treated as absent in every row.
-        specs: input specs of a fitted model, if there is one. They contain the scale of modalities in physical units
-            and the dropped features.
+        specs: input specs of a fitted model, if any: they hold scales of physical units, and dropped features.
         training: `recording`, `start` and `stop` (k,) of the training units. Modalities in physical units are scaled by
             these units; required without `specs`.
-        memory_bytes: available memory of the device; default: its free memory. Arrays are copied to the device while
-            they fit in half of it.
-        blank: replace videos by black pictures, without decoding them."""
+        memory_bytes: memory of the device (default: free memory). Arrays lie on the device while half of it suffices.
+        blank: True to replace videos by black pictures, without decoding them."""
     budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
     feeds: dict[str, RowFeed | FeatureFeed] = {}
     found: dict[str, InputSpec] = {}
@@ -268,18 +266,18 @@ class _Part(NamedTuple):
     level: Mapping[str, np.ndarray] | None = None
 
     def placed(self, spans: Mapping[str, Span]) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
-        """Return each recording's span in a stored array (None if absent); and its (offset, samples), None if the grid
-        does not need the recording."""
-        own = [spans.get(entry.id) for entry in self.source.store.recordings]
+        """Return two lists with one item per recording. The first has its span in a stored array, None if absent. The
+        second has its (offset, samples), None if the grid does not need it."""
+        placed = [spans.get(entry.id) for entry in self.source.store.recordings]
         needed = set(np.unique(self.grid.recording).tolist())
-        return own, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(own)]
+        return placed, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(placed)]
 
     def rows(self, rate: float, spans: Sequence[Span | None], offsets: Sequence[int | None] | None = None) -> Rows:
-        """Return the rows of the anchors in an array. `offsets`: new positions of the recordings in a packed array;
-        None if they are unchanged."""
+        """Return the rows of the grid's anchors in an array with these `spans`. `offsets`: new offset of each recording
+        in a packed array; None if the offsets are those of `spans`."""
         if offsets is not None:
-            both = zip(spans, offsets, strict=True)
-            spans = [None if s is None or o is None else replace(s, offset=o) for s, o in both]
+            pairs = zip(spans, offsets, strict=True)
+            spans = [None if s is None or o is None else replace(s, offset=o) for s, o in pairs]
         return anchor_rows(self.grid, self.view, self.length_s, rate, spans)
 
 
@@ -295,38 +293,38 @@ def load_derived(store: Store, m: str, encoder: Encoder, code: str) -> Derived:
 
 
 _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
-"""Statistics of arrays that this process has read already, by store, rule and array."""
+"""(store, normalisation, key of an array) -> what `_moments` returned for it in this process."""
 
 
 def _moments(source: StoreSource, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
-    """Return (R, C) mean and 1/std for each recording; NaN without samples. The protocol decides on which samples: all
-    recordings of the subject, its rest, its calibration units, or the recording itself."""
+    """Return mean and 1/SD (R, C) by which each recording is normalised; NaN without samples. They are computed over
+    all recordings of its subject, the subject's rest or calibration units, or the recording alone."""
 
     def owner(entry: RecordingEntry) -> str:
         return entry.id if source.normalise == "recording_unlabelled" else entry.subject
 
     store = source.store
-    found: dict[str, Moments] = {}
-    given = None if source.given is None else _calibration_spans(source, source.given)
+    by_owner: dict[str, Moments] = {}
+    calibration = None if source.given is None else _calibration_spans(source, source.given)
     for r, entry in enumerate(store.recordings):
         span = derived.spans.get(entry.id)
         if span is None:
             continue
         whole = source.rest or (span.t0, span.t0 + span.samples / derived.rate)
-        for first, last in [whole] if given is None else given.get(r, ()):
+        for first, last in [whole] if calibration is None else calibration.get(r, ()):
             part = Moments.from_samples(derived.array[:, span.cut(first, last, derived.rate)])
-            found[owner(entry)] = found[owner(entry)].plus(part) if owner(entry) in found else part
+            by_owner[owner(entry)] = by_owner[owner(entry)].plus(part) if owner(entry) in by_owner else part
     mean = np.full((len(store.recordings), derived.array.shape[0]), np.nan, np.float32)
     gain = mean.copy()
     for r, entry in enumerate(store.recordings):
-        moments = found.get(owner(entry))
+        moments = by_owner.get(owner(entry))
         if moments is not None and moments.count.all():
             mean[r], gain[r] = moments.mean, 1.0 / moments.std
     return mean, gain
 
 
 def _calibration_spans(source: StoreSource, given: np.ndarray) -> dict[int, list[tuple[float, float]]]:
-    """Return recording -> spans (start, stop) in s of its subject's calibration units, which normalise the subject."""
+    """Return position of a recording -> (start, stop) in s of each calibration unit that normalises its subject."""
     names = np.array([entry.subject for entry in source.store.recordings])
     found: dict[int, list[tuple[float, float]]] = {}
     for k in np.flatnonzero(normalising(given, names[source.all_recording])).tolist():
@@ -337,7 +335,7 @@ def _calibration_spans(source: StoreSource, given: np.ndarray) -> dict[int, list
 
 
 def _training_level(derived: Derived, source: StoreSource, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return `mean` and `std` (C,) of an array over the training units."""
+    """Return `mean` and `std` (C,) of an array over the training units: `recording`, `start` and `stop` (k,)."""
     found = Moments.from_samples(derived.array[:, :0])
     for r, start, stop in zip(*(training[name].tolist() for name in ("recording", "start", "stop")), strict=True):
         span = derived.spans.get(source.store.recordings[r].id)
@@ -347,6 +345,7 @@ def _training_level(derived: Derived, source: StoreSource, training: Mapping[str
 
 
 def _scale(part: _Part, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean to subtract from each recording and the factor to multiply it by, both (R, C)."""
     source, shape = part.source, (len(part.source.store.recordings), derived.array.shape[0])
     if part.level is not None:
         return np.tile(part.level["mean"], (shape[0], 1)), np.tile(1.0 / part.level["std"], (shape[0], 1))
@@ -360,6 +359,7 @@ def _scale(part: _Part, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed, InputSpec, int]:
+    """Return the feed of a signal, its spec, and its bytes on the device. A signal above `budget` bytes is streamed."""
     source, m, device = part.source, part.m, part.device
     derived = load_derived(source.store, m, part.encoder, part.code)
     mean, gain = _scale(part, derived)
@@ -367,7 +367,7 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
     scaled = {entry.id for r, entry in enumerate(source.store.recordings) if np.isfinite(gain[r]).all()}
     spans, needed = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
     length = round(part.length_s * derived.rate)
-    size = 4 * derived.array.shape[0] * (sum(w[1] for w in needed if w) + 2 * length)
+    size = 4 * derived.array.shape[0] * (sum(span[1] for span in needed if span) + 2 * length)
     spec = signal_spec(m, part.encoder, derived.channels, derived.rate, part.length_s, part.level)
     if size > budget:
         derived = derive.to_memory_map(source.store, m, derived)
@@ -376,16 +376,17 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
     packed, offsets = load_resident(derived.array, needed, mean, gain, length, device)
     rows = part.rows(derived.rate, spans, offsets)
-    last = packed.shape[1] - length
+    last = packed.shape[1] - length  # absent rows, which are not read, may begin outside the array
     rows = Rows(np.clip(rows.start, 0, last), rows.low, rows.high, rows.spanned, rows.length)
     return ResidentFeed(rows, device, packed), spec, size
 
 
 def _clip_feed(part: _Part, budget: int) -> tuple[ResidentClips | StreamedClips, InputSpec, int]:
+    """Return the feed of a video, its spec, and its bytes on the device. A video above `budget` bytes is streamed."""
     clips = derive.clips(part.source.store, part.m, part.encoder)
     spec = clip_spec(part.m, clips, part.length_s)
     spans, needed = part.placed(clips.spans)
-    size = math.prod(spec.shape[1:]) * sum(w[1] for w in needed if w)
+    size = math.prod(spec.shape[1:]) * sum(span[1] for span in needed if span)
     if size > budget:
         return StreamedClips(part.rows(clips.rate, spans), part.device, clips.array), spec, 0
     packed, offsets = load_resident_clips(clips.array, needed, part.device)
@@ -393,6 +394,7 @@ def _clip_feed(part: _Part, budget: int) -> tuple[ResidentClips | StreamedClips,
 
 
 def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, InputSpec]:
+    """Return the feed of an encoder's features, standardised over all units, and their spec."""
     source, m, encoder, grid, device = part.source, part.m, part.encoder, part.grid, part.device
     everything = all_anchors(source, all_view)
     standardised = standardises(source, m)
@@ -402,67 +404,65 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
     if not stored:
         raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
     key = _table_key(part, everything)
-    if key not in _TABLES:
+    if key not in _TABLES:  # make room by dropping the oldest tables
         while _TABLES and sum(table.values.nbytes for table in _TABLES.values()) > _TABLES_BYTES:
             del _TABLES[next(iter(_TABLES))]
         _TABLES[key] = _feature_table(part, everything, stored)
     values, lookup = _TABLES[key]
-    index = np.array([lookup[at] for at in _anchor_keys(grid)], dtype=np.int64)
-    chosen = values[index]
-    present = np.asarray(np.isfinite(chosen.reshape(len(chosen), -1)).any(1))
+    index = np.array([lookup[key] for key in _anchor_keys(grid)], dtype=np.int64)
+    rows = values[index]
+    present = np.asarray(np.isfinite(rows.reshape(len(rows), -1)).any(1))
     spec = feature_spec(m, source.store, encoder, values.shape[1:])
-    return FeatureFeed(torch.from_numpy(chosen).to(device), present, device), spec
+    return FeatureFeed(torch.from_numpy(rows).to(device), present, device), spec
 
 
 class _Table(NamedTuple):
-    """Features `values` (n, *shape) of all anchors of a dataset, ready for a stage, and the position of each anchor by
-    recording, start and stop in ms."""
+    """Standardised features `values` (n, *shape) of all anchors of a dataset. `position`: (recording, start in ms, stop
+    in ms) of an anchor -> its row."""
 
     values: np.ndarray
     position: Mapping[tuple[int, int, int], int]
 
 
 _TABLES: dict[tuple[object, ...], _Table] = {}
-"""Tables made by this process; folds and seeds of a run share them."""
+"""Key -> table made by this process. Folds and seeds of a run share tables."""
 _TABLES_BYTES = 1 << 28
-"""Limit in bytes: the oldest tables are dropped before a new one exceeds it."""
+"""Bytes of all tables above which the oldest ones are dropped before another table is made."""
 
 
 def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:
-    """Return the key of a table: everything that determines its content."""
+    """Return the key of a table of features: everything that determines its values."""
     source, encoder = part.source, part.encoder
     anchored = tuple(digest(getattr(everything, name)) for name in ("recording", "start", "stop", "unit_start"))
-    own = (str(source.store.path), part.m, part.code, repr(encoder.recipe), part.view, part.length_s)
+    causes = (str(source.store.path), part.m, part.code, repr(encoder.recipe), part.view, part.length_s)
     given = None if source.given is None else digest(source.given)
-    return (*own, source.normalise, source.rest, given, source.keep_level, type(encoder), *anchored)
+    return (*causes, source.normalise, source.rest, given, source.keep_level, type(encoder), *anchored)
 
 
 def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarray]) -> _Table:
-    """Return the table of the features `stored` for each recording."""
+    """Return the table of all anchors, from the features of each recording: `stored`, recording id -> (k, *shape)."""
     source, m, encoder = part.source, part.m, part.encoder
     shape = next(iter(stored.values())).shape[1:]
     values = np.full((len(everything), *shape), np.nan, np.float32)
-    for r, at in by_recording(everything).items():
+    for r, index in by_recording(everything).items():
         rows = stored.get(source.store.recordings[r].id)
         if rows is not None:
-            values[at] = rows
+            values[index] = rows
     if by_subject(source):
         subject = np.array([source.store.recordings[r].subject for r in everything.recording])
         shared = encoder.shared_axes(derive.name_for(encoder, m))
         if source.given is not None:
             values = standardise_by_given(values, subject, source.given[everything.unit], shared)
+        elif source.rest is None:
+            values = standardise(values, subject, values, subject, shared)
         else:
-            known, owner = (
-                (values, subject)
-                if source.rest is None
-                else _load_rest_features(source, m, encoder, part.code, part.length_s)
-            )
-            values = standardise(values, subject, known, owner, shared)
-    return _Table(values, {at: i for i, at in enumerate(_anchor_keys(everything))})
+            rest, owner = _load_rest_features(source, m, encoder, part.code, part.length_s)
+            values = standardise(values, subject, rest, owner, shared)
+    return _Table(values, {key: i for i, key in enumerate(_anchor_keys(everything))})
 
 
 def _anchor_keys(grid: Grid) -> Iterable[tuple[int, int, int]]:
-    """Yield recording, start and stop of each anchor in whole milliseconds, which compare exactly."""
+    """Yield (recording, start, stop) of each anchor, the times in whole ms, since floats may differ by rounding."""
     start, stop = (np.rint(seconds * 1000).astype(np.int64).tolist() for seconds in (grid.start, grid.stop))
     return zip(grid.recording.tolist(), start, stop, strict=True)
 
@@ -470,11 +470,11 @@ def _anchor_keys(grid: Grid) -> Iterable[tuple[int, int, int]]:
 def recompute_derived(
     source: StoreSource, m: str, part: Part, params: FitParams, recording: int, spans: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Compute an encoder's output for one recording again, and load the run's stored output for comparison; None if the
-    encoder has no such output, or the recording lacks the modality.
+    """Compute an encoder's output for one recording again, alone, and load the run's stored output for comparison.
+    Return both, or None if the encoder has no such output or the recording lacks the modality.
 
-    The output is a stream (channels, samples), or the features (k, *shape) of up to `spans` segments: every second one,
-    the last first. The recording is processed alone."""
+    The output is a stream (channels, samples), or the features (k, *shape) of up to `spans` segments. At most every
+    second segment is computed, the last one first."""
     encoder, store, name = load_encoder(part), source.store, source.store.recordings[recording].id
     if encoder.reads == "stream":
         known = load_derived(store, m, encoder, part.code)
@@ -490,9 +490,10 @@ def recompute_derived(
     table = compute_encoder_features(store, m, encoder, part.code, grid, view, length_s, standardises(source, m))
     if name not in table:
         return None
-    own = make_spans(grid, view, length_s)[by_recording(grid)[recording]]
-    some = np.unique(np.linspace(0, len(own) - 1, min(spans, (len(own) + 1) // 2)).astype(int))[::-1]
-    again, known = derive.features_in(store, m, encoder, name, own[some], standardises(source, m)), table[name][some]
+    segments = make_spans(grid, view, length_s)[by_recording(grid)[recording]]
+    chosen = np.unique(np.linspace(0, len(segments) - 1, min(spans, (len(segments) + 1) // 2)).astype(int))[::-1]
+    again = derive.features_in(store, m, encoder, name, segments[chosen], standardises(source, m))
+    known = table[name][chosen]
     return np.full_like(known, np.nan) if again is None else again, known
 
 
@@ -507,18 +508,18 @@ def compute_encoder_features(
     standardised: bool,
     make: derive.RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """Return recording id -> (k, *shape) features at its anchors. They are computed once, by `make` if given, and then
-    read from disk. With `standardised`, signals are z-scored by recording."""
+    """Return recording id -> features (k, *shape) at its k anchors in the grid. They are computed once, by `make` if
+    given, and then read from disk. If `standardised`, signals are z-scored by recording first."""
     seconds = make_spans(grid, view, length_s)
-    spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
+    spans = {store.recordings[r].id: seconds[index] for r, index in by_recording(grid).items()}
     return derive.derive_features(store, m, encoder, code, spans, standardised, make)
 
 
 def compute_rest_features(
     source: StoreSource, m: str, encoder: Encoder, code: str, length_s: float, make: derive.RowsOf | None = None
 ) -> Mapping[str, np.ndarray]:
-    """Return recording id -> (k, *shape) features of the subject's rest. Windows are as long as the encoder reads, or
-    as the rest if that is shorter, and overlap by half."""
+    """Return recording id -> features (k, *shape) of the subject's rest, computed by `make` if given. Windows overlap
+    by half. They are as long as the encoder reads, or as the rest if that is shorter."""
     entries, (first, last) = source.store.recordings, source.rest or (0.0, 0.0)
     ends = np.minimum(last, [entry.duration_s for entry in entries])
     length = min(length_s, last - first)
@@ -531,7 +532,7 @@ def compute_rest_features(
 def _load_rest_features(
     source: StoreSource, m: str, encoder: Encoder, code: str, length_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return features (k, *shape) of all subjects' rest, and the subject of each row (k,)."""
+    """Return features (k, *shape) of the rest of all subjects, and the subject of each row (k,)."""
     table = compute_rest_features(source, m, encoder, code, length_s)
     rested = [entry for entry in source.store.recordings if entry.id in table]
     if not rested:
@@ -543,7 +544,7 @@ def _load_rest_features(
 def with_stats(
     specs: Mapping[str, InputSpec], modalities: Mapping[str, Part], data: Data, train: np.ndarray
 ) -> dict[str, InputSpec]:
-    """Return the specs with each encoder's `fit_stats`, computed on the present rows at positions `train` (n,)."""
+    """Return the specs with each encoder's own statistics (`fit_stats`) of its present rows among `train` (k,)."""
     out = dict(specs)
     for m, part in modalities.items():
         encoder = load_encoder(part)
@@ -560,7 +561,7 @@ def with_stats(
 
 
 def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCallback) -> None:
-    """Compute the feature tables of all stages that are fitted to features, unless they are stored already."""
+    """Compute the features of all stages that are fitted to features on the CPU, unless they are stored already."""
     made = set()
     for stage in todo:
         params = stage.params
@@ -576,6 +577,7 @@ def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCall
 
 
 def _make_stage_tables(stage: Stage[Params], params: FitParams, workers: int, on_event: EventCallback) -> None:
+    """Compute the features that one stage reads, with up to `workers` processes."""
     source = StoreSource.from_spec(params.common.source, stage.places, stage.task)
     views = {m: require_view(load_encoder(part), part.name) for m, part in params.modalities.items()}
     everything = all_anchors(source, stage_view(params.recipe.view, [*views.values()]))
@@ -584,35 +586,39 @@ def _make_stage_tables(stage: Stage[Params], params: FitParams, workers: int, on
         if encoder.reads != "features":
             continue
         rows = partial(_compute_features, str(source.store.path), m, part, stage.seed, params.common.threads)
-        make = partial(_compute_in_parallel, workers, throttle_progress(f"computing {part.short} of {m}", on_event))
-        read = (source.store, m, encoder, part.code, everything, views[m], length_s)
+        step = throttle_progress(f"computing {part.short} of {m}", on_event)
+        in_parallel = partial(_compute_in_parallel, workers, step)
         standardised = standardises(source, m)
-        compute_encoder_features(*read, standardised, partial(make, partial(rows, standardised)))
+        make = partial(in_parallel, partial(rows, standardised))
+        compute_encoder_features(
+            source.store, m, encoder, part.code, everything, views[m], length_s, standardised, make
+        )
         if by_subject(source) and source.rest is not None:
-            compute_rest_features(source, m, encoder, part.code, length_s, partial(make, partial(rows, False)))
+            make = partial(in_parallel, partial(rows, False))
+            compute_rest_features(source, m, encoder, part.code, length_s, make)
 
 
 def _compute_in_parallel(
     workers: int, step: ProgressCallback, rows: partial[np.ndarray | None], wanted: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray | None]:
-    """Return the rows of each recording. This process computes the first ones; `workers` processes join if enough are
-    left."""
-    made: dict[str, np.ndarray | None] = {}
-    took: list[float] = []
-    left = list(wanted)
-    while left and not workers_pay(took, len(left), workers):
-        recording, began = left.pop(0), time.process_time()
-        made[recording] = rows(recording, wanted[recording])
-        took.append(time.process_time() - began)
-        step(len(made), len(wanted), recording)
-    if left:
+    """Return recording id -> features of its spans (`wanted`). This process computes the first recordings; up to
+    `workers` processes compute the others if that saves time."""
+    results: dict[str, np.ndarray | None] = {}
+    seconds: list[float] = []
+    remaining = list(wanted)
+    while remaining and not workers_pay(seconds, len(remaining), workers):
+        recording, began = remaining.pop(0), time.process_time()
+        results[recording] = rows(recording, wanted[recording])
+        seconds.append(time.process_time() - began)
+        step(len(results), len(wanted), recording)
+    if remaining:
         # The stages' workers will be copies of this process.
-        with working(fresh_processes(min(workers, len(left)), "embench.engine.work")) as submit:
-            waiting = {recording: submit(rows, recording, wanted[recording]) for recording in left}
+        with working(fresh_processes(min(workers, len(remaining)), "embench.engine.work")) as submit:
+            waiting = {recording: submit(rows, recording, wanted[recording]) for recording in remaining}
             for recording, future in waiting.items():
-                made[recording] = future.result()
-                step(len(made), len(wanted), recording)
-    return made
+                results[recording] = future.result()
+                step(len(results), len(wanted), recording)
+    return results
 
 
 def _compute_features(
@@ -635,9 +641,9 @@ _X, _MASK, _PRESENT = "x.npy", "mask.npy", "present.npy"
 
 
 class StoredWindows(NamedTuple):
-    """Memory-mapped windows `x` (n, C, T) float32, 0 where nothing was recorded. `mask` (n, T) is True at recorded
-    samples; `present` (n,) marks windows that a run reads. `level`: True if each fold still has to scale the windows by
-    its training units."""
+    """Memory-mapped windows of one modality: `x` (n, C, T) float32, 0 where nothing was recorded, and `mask` (n, T),
+    True where recorded. `present` (n,) is True for windows that a run reads. `level` is True if the windows are not
+    scaled yet, since each fold scales them by its training units."""
 
     x: np.ndarray
     mask: np.ndarray
@@ -646,12 +652,12 @@ class StoredWindows(NamedTuple):
 
 
 def stored_windows(source: StoreSource, m: str, part: Part, grid: Grid) -> StoredWindows:
-    """Return the windows of a modality at each anchor of a grid, from the cache if they were made before."""
+    """Return the windows of a modality at each anchor of a grid, from the cache if they were stored before."""
     level = keeps_level(source, m)
     plain = replace(source, normalise="none", keep_level=()) if level else source
     anchored = [digest(getattr(grid, name)) for name in ("recording", "start", "stop", "unit_start")]
-    made_of = [_FORMAT, source.store.key, m, part.plain("plugin"), plain.normalise, plain.rest, *anchored]
-    target = cache_root() / "derived" / f"windows-{digest(made_of)[:20]}"
+    causes = [_FORMAT, source.store.key, m, part.plain("plugin"), plain.normalise, plain.rest, *anchored]
+    target = cache_root() / "derived" / f"windows-{digest(causes)[:20]}"
 
     def build(folder: Path) -> None:
         data, specs = assemble(plain, {m: part}, grid, "cpu")
@@ -663,13 +669,13 @@ def stored_windows(source: StoreSource, m: str, part: Part, grid: Grid) -> Store
 
 
 def _write_windows(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
-    """Write the windows of one modality; absent rows stay 0."""
+    """Write `x`, `mask` and `present` of one modality's windows into a folder. Rows that are absent stay 0."""
     feed, shape = data.feeds[m], (data.size, *spec.shape)
     x = np.lib.format.open_memmap(folder / _X, "w+", np.float32, shape)
     mask = np.lib.format.open_memmap(folder / _MASK, "w+", np.bool_, (data.size, shape[-1]))
-    there = np.flatnonzero(feed.present)
-    for first in range(0, len(there), ROWS_PER_PASS):
-        index = there[first : first + ROWS_PER_PASS]
+    present = np.flatnonzero(feed.present)
+    for first in range(0, len(present), ROWS_PER_PASS):
+        index = present[first : first + ROWS_PER_PASS]
         rows, seen = feed.batch_rows(index)
         x[index] = rows.numpy()
         mask[index] = True if seen is None else seen.numpy()
@@ -681,6 +687,5 @@ def _write_windows(data: Data, spec: InputSpec, m: str, folder: Path) -> None:
 def training_level(
     source: StoreSource, m: str, part: Part, grid: Grid, training: Mapping[str, np.ndarray]
 ) -> Mapping[str, np.ndarray]:
-    """Return `mean` and `std` (C,) of a modality over the training units `recording`, `start` and `stop` (k,); a fold
-    scales by them."""
+    """Return `mean` and `std` (C,) of a modality over a fold's training units: `recording`, `start` and `stop` (k,)."""
     return assemble(source, {m: part}, grid.take(np.arange(1)), "cpu", training=training)[1][m].fitted

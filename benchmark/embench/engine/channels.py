@@ -1,5 +1,4 @@
-"""Decide whether a network that was trained on some channels can read others: those of another dataset, or of its own
-after pretraining elsewhere."""
+"""Decide whether a network that was trained on the channels of one dataset can read those of another dataset."""
 
 from __future__ import annotations
 
@@ -13,15 +12,14 @@ from embench.reasons import Reason
 from embench.registry.fragments import SITES
 
 ANY_SITE = frozenset({"ppg", "resp", "temp", "eda"})
-"""Modalities that measure the same process at several body sites: one site may be trained on and another tested."""
+"""Modalities that measure the same process at several body sites. A network for one site may be tested at another."""
 
 NAMED_CHANNELS = frozenset({"eeg", "eog", "emg"})
-"""Modalities in which each channel is a signal of its own (an electrode, a muscle), so that only a channel of the same
-name fits."""
+"""Modalities whose channels are separate signals (electrodes, muscles). A channel fits only one of the same name."""
 
 
 class Channel(NamedTuple):
-    """A channel of a modality. `site` is None if unknown; `alone` is True if the release has only this channel."""
+    """A channel of a modality. `site` is None if unknown. `alone`: True if the dataset has no other channel of it."""
 
     modality: str
     name: str
@@ -30,7 +28,7 @@ class Channel(NamedTuple):
 
     @classmethod
     def from_name(cls, modality: str, name: str, site: str | None = None, *, alone: bool) -> Channel:
-        """Return a channel; without a declared `site`, a channel whose name is a site lies at that site."""
+        """Return a channel. If `site` is None and the name is a body site, such as `wrist`, the channel lies there."""
         return cls(modality, name, site or (name if name in SITES else None), alone)
 
     def __str__(self) -> str:
@@ -39,8 +37,8 @@ class Channel(NamedTuple):
     def fits(self, other: Channel) -> bool:
         """Return True if weights learned on this channel apply to the other.
 
-        The only channel of a modality fits the only channel of another release, whatever their names, if their sites
-        are equal, unknown, or the modality is in `ANY_SITE`. One of several channels fits a channel of the same name.
+        The only channel of a modality fits the only channel of another dataset, whatever their names, if their sites
+        are equal or unknown, or the modality is in `ANY_SITE`. One of several channels fits a channel of the same name.
         EMG fits EMG of the same muscle."""
         known = self.site is not None and other.site is not None
         if self.modality != other.modality or (known and self.site != other.site and self.modality not in ANY_SITE):
@@ -54,8 +52,7 @@ def find_channels(dataset: str, available: Mapping[str, Sequence[str]], modality
     """Return the channels of a run's modality, such as `ecg[left]+eda`, in a dataset.
 
     Args:
-        dataset: its full name; its `registry.yaml` declares sensor sites. Without a declaration, a channel whose name
-            is a site lies there.
+        dataset: full name, under which `registry.yaml` may declare sensor sites.
         available: modality -> its channels.
 
     Raises:
@@ -77,20 +74,20 @@ def find_channels(dataset: str, available: Mapping[str, Sequence[str]], modality
 
 
 def all_fit(there: Sequence[Channel], here: Sequence[Channel]) -> bool:
-    """Return True if a network that read the channels `there` can read those `here`: equally many, each fits, in
-    order."""
+    """Return True if a network trained on the channels `there` can read the channels `here`: they are equally many, and
+    each fits the one at the same position."""
     return len(there) == len(here) and all(one.fits(other) for one, other in zip(there, here, strict=True))
 
 
 def check_fit(
     part: str, m: str, there: tuple[str, Sequence[Channel]], here: tuple[str, Sequence[Channel]], where: str
 ) -> None:
-    """Raise UsageError if an encoder would read channels that do not fit those that it learned from.
+    """Raise UsageError if an encoder would read channels that do not fit the channels on which it was trained.
 
     Args:
         part: the encoder, of modality `m`.
-        there: the dataset or weights that the encoder learned from, and their channels. `here`: the same for the data
-            that it would read."""
+        there: (name of the dataset or weights, channels) on which the encoder was trained.
+        here: (name of the dataset, channels) that it would read."""
     (source, learned), (data, read) = there, here
     if all_fit(learned, read) or (source == data and tuple(learned) == tuple(read)):
         return  # channels of one dataset always fit, even if nothing is declared
@@ -116,8 +113,8 @@ def check_fit(
 def check_available(
     dataset: str, available: Mapping[str, Sequence[str]], modality: str, reader: str, where: str
 ) -> None:
-    """Raise UsageError if a dataset lacks a modality or its chosen channel. `reader`: a clause on the part that needs
-    it, such as "cnn reads"."""
+    """Raise UsageError if a dataset lacks a modality, or the chosen channel of one. `reader`: a clause that names the
+    part which needs it, such as "cnn reads"."""
     for m, channel in parse_modality(modality):
         if channel in (None, *available.get(m, ())) and m in available:
             continue
@@ -141,13 +138,13 @@ def describe_sites(stops: Sequence[tuple[str, Sequence[Channel]]]) -> Reason | N
     'trained at the finger, tested at the wrist'
     """
     sites = [(step, tuple(dict.fromkeys(c.site for c in channels if c.site))) for step, channels in stops]
-    known = dict.fromkeys((step, at) for step, at in sites if at)
-    if len({at for _, at in known}) < 2:
+    known = dict.fromkeys((step, places) for step, places in sites if places)
+    if len({places for _, places in known}) < 2:
         return None
-    return Reason.make("other_sites", steps=[[step, [*at]] for step, at in known])
+    return Reason.make("other_sites", steps=[[step, [*places]] for step, places in known])
 
 
 def _list_channels(channels: Sequence[Channel]) -> str:
-    """Return the names of at most a few channels as text."""
+    """Return the names of up to 16 channels as text, with the number of further ones."""
     more = f" and {len(channels) - 16} others" if len(channels) > 16 else ""
     return ", ".join(map(str, channels[:16])) + more

@@ -18,21 +18,21 @@ from embench.errors import MachineError, OutOfMemory, UsageError
 
 
 def resolve_device(name: str) -> str:
-    """Return the kind of device that a name means: cpu, cuda or mps.
+    """Return the kind of device that a name such as `auto` or `cuda:1` means: cpu, cuda or mps.
 
     Raises:
-        UsageError: unknown name. MachineError: a GPU is requested and none is there, or not this one."""
+        UsageError: unknown name. MachineError: this machine has no such device."""
     name, numbered, number = name.partition(":")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto" and not numbered:
-        return "cuda" if there["cuda"] else "cpu"
-    if name not in there or (numbered and not (name == "cuda" and number.isdecimal())):
+        return "cuda" if available["cuda"] else "cpu"
+    if name not in available or (numbered and not (name == "cuda" and number.isdecimal())):
         raise UsageError(
             f"no device is called {name + numbered + number!r}",
             where="--device",
-            expected=f"auto, {', '.join(there)}, or a GPU by its number, such as cuda:1",
+            expected=f"auto, {', '.join(available)}, or a GPU by its number, such as cuda:1",
         )
-    if not there[name]:
+    if not available[name]:
         raise MachineError(
             f"no {name.upper()} device is available",
             where=f"--device {name}",
@@ -73,14 +73,14 @@ def seed_everything(seed: int, threads: int, device: str) -> None:
     Args:
         seed: 0 to 2**32 - 1."""
     random.seed(seed)
-    # Not a bare number, from which torch's stream on the CPU would be the same, nor [seed], which is that of `random`.
+    # With seed alone numpy would draw the same numbers as torch on the CPU, and with [seed] the same as `random`.
     np.random.seed([seed, 1])  # noqa: NPY002  plugins may use libraries that draw from it
-    # torch.manual_seed would also note the seed, and where it was called, for each kind of GPU that is not in use.
+    # On a CPU, torch.manual_seed would also store the seed and a stack trace for each kind of GPU.
     (torch.default_generator if device == "cpu" else torch).manual_seed(seed)
     torch.set_num_threads(threads)
-    torch.set_default_dtype(torch.float32)  # a notebook may have chosen wider floats, which its workers know nothing of
-    strict = device == "cuda"  # where torch only warns, it takes attention's fast backward, which is not deterministic
-    # It sets the flag of `use_deterministic_algorithms`, which also imports the compiler: a second of every process.
+    torch.set_default_dtype(torch.float32)  # a notebook may have chosen another type, which workers do not inherit
+    strict = device == "cuda"  # if torch only warned, attention would use its fast backward, which is random
+    # Sets the same flag as `use_deterministic_algorithms`, which would also import the compiler: a second per process.
     torch.set_deterministic_debug_mode("error" if strict else "warn")
     # Filling new memory would cost a GPU a kernel per operation.
     torch.utils.deterministic.fill_uninitialized_memory = not strict  # type: ignore[attr-defined]
@@ -97,7 +97,7 @@ def tolerance(device: str) -> float:
 
 def release(error: BaseException, device: str) -> None:
     """Release the networks and batches in the frames of an error, so that the next stage gets their memory while the
-    error is kept. Reference cycles need a walk of the whole heap, which is done on a GPU, or if memory ran out."""
+    error is kept. The slow collection of reference cycles is done only on a GPU, or if memory ran out."""
     faults: list[BaseException] = [error]
     for fault in faults:
         traceback.clear_frames(fault.__traceback__)
@@ -122,7 +122,7 @@ def widest_dtype(device: str) -> torch.dtype:
 
 
 def to_summand(value: Tensor | float, device: str) -> Tensor:
-    """Return a scalar to be summed on the device, in its most precise float type and without a gradient."""
+    """Return a scalar to be summed, without a gradient, on the device and in its most precise float type."""
     if isinstance(value, Tensor):
         return value.detach().to(device, widest_dtype(device))
     return torch.full((), value, dtype=widest_dtype(device), device=device)  # no copy, for which the host would wait

@@ -1,4 +1,4 @@
-"""Provide batches for a stage, and drop features that are constant or encode recording length."""
+"""Provide the batches of a stage, and drop features that are constant or only reflect the length of a recording."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ def send(x: Tensor, device: str) -> Tensor:
 
 
 class Feed(Protocol):
-    """Rows of one modality."""
+    """A source of rows of one modality: signal windows, video frames, features or tokens."""
 
     @property
     def device(self) -> str:
-        """The device of batches."""
+        """Name of the device of batches, such as `cpu` or `cuda`."""
 
     @property
     def streamed(self) -> bool:
-        """True if batches are made on the host, because the array does not fit on the device."""
+        """True if rows are read on the host for each batch, because the whole array does not fit on the device."""
 
     @property
     def values(self) -> int:
-        """Bytes per row of frames; 0 for other rows."""
+        """Number of bytes per row of video frames; 0 for other rows."""
 
     @property
     def present(self) -> np.ndarray:
-        """(n,) bool: rows with at least some recorded data."""
+        """(n,) bool: True for rows with enough recorded data to be used."""
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows at positions `index` (b,), and their mask (b, T), or None if no row needs a mask."""
+        """Return rows at positions `index` (b,), and a mask (b, T) that is True where recorded (None: everywhere)."""
 
 
 @dataclass(frozen=True)
 class RowFeed(ABC):
-    """Windows of one modality, cut from an array by position."""
+    """Windows of one modality, cut from one long array at the positions in `rows`."""
 
     rows: Rows
     device: str
@@ -62,17 +62,17 @@ class RowFeed(ABC):
 
     @property
     def values(self) -> int:
-        """Bytes per row of frames; 0 for signals."""
+        """Number of bytes per row of video frames; 0 for signals."""
         return 0
 
     @property
     def present(self) -> np.ndarray:
-        """(n,) bool: rows with at least some recorded data."""
+        """(n,) bool: True for rows of which at least half was recorded."""
         return self.rows.present
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Return rows (b, C, T) of signals or (b, T, 3, H, W) of frames, 0 where nothing was recorded, and their mask
-        (b, T), or None if no row needs a mask."""
+        """Return the rows at positions `index` (b,): signals (b, C, T) or frames (b, T, 3, H, W), 0 where nothing was
+        recorded. Also return their mask (b, T), True where recorded; None if every row is complete."""
         x = self._cut(index)
         if self.rows.whole:
             return x, None
@@ -83,12 +83,12 @@ class RowFeed(ABC):
 
     @abstractmethod
     def _cut(self, index: np.ndarray) -> Tensor:
-        """Return the windows, normalised for signals; values are arbitrary where nothing was recorded."""
+        """Return the windows at positions `index` (b,), normalised for signals. Unrecorded values are arbitrary."""
 
 
 @dataclass(frozen=True)
 class ResidentFeed(RowFeed):
-    """Windows of `array` (C, total) float32, which lies normalised on the device."""
+    """Windows of signals, cut from `array` (C, total) float32, which is already normalised and lies on the device."""
 
     array: Tensor
 
@@ -105,11 +105,11 @@ class ResidentFeed(RowFeed):
 
 @dataclass(frozen=True)
 class StreamedFeed(RowFeed):
-    """Windows of `array` (C, total) float32, a read-only memory map on the host.
+    """Windows of signals, cut from `array` (C, total) float32, a read-only memory map on the host, and then normalised.
 
     Args:
-        mean, gain: (R, C) of each recording's subject; NaN if the subject has no present row.
-        owner: (n,) the recording of each row."""
+        mean, gain: (R, C) mean and 1/SD of the subject of each recording; NaN if the subject has no present row.
+        owner: (n,) position of each row's recording."""
 
     streamed: ClassVar[bool] = True
     array: SignalArray
@@ -137,30 +137,30 @@ class StreamedFeed(RowFeed):
 
 @dataclass(frozen=True)
 class ClipFeed(RowFeed):
-    """Windows of frames, cut from an array (total, 3, H, W) uint8."""
+    """Windows of video frames, cut from an array (total, 3, H, W) uint8."""
 
     array: Tensor | np.ndarray
 
     @property
     def values(self) -> int:
-        """Bytes per row."""
+        """Number of bytes per row."""
         return self.rows.length * math.prod(self.array.shape[1:])
 
 
 @dataclass(frozen=True)
 class ResidentClips(ClipFeed):
-    """Windows of frames from an `array` on the device."""
+    """Windows of video frames from an `array` on the device."""
 
     array: Tensor
 
     def _cut(self, index: np.ndarray) -> Tensor:
-        at = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
-        return self.array[send(at.clamp(0, len(self.array) - 1), self.device)]
+        positions = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
+        return self.array[send(positions.clamp(0, len(self.array) - 1), self.device)]
 
 
 @dataclass(frozen=True)
 class StreamedClips(ClipFeed):
-    """Windows of frames from an `array` that is a read-only memory map on the host."""
+    """Windows of video frames from an `array` that is a read-only memory map on the host."""
 
     streamed: ClassVar[bool] = True
     array: np.ndarray
@@ -181,7 +181,7 @@ class StreamedClips(ClipFeed):
 
 @dataclass(frozen=True)
 class FeatureFeed:
-    """Feature rows (n, *shape) on the device, NaN for missing values inside a row."""
+    """Feature rows (n, *shape) on the device. Missing values inside a row are NaN."""
 
     array: Tensor
     present: np.ndarray
@@ -202,58 +202,59 @@ def load_resident(
     pad: int,
     device: str,
 ) -> tuple[Tensor, list[int | None]]:
-    """Copy the needed recordings, normalised and concatenated, to the device, with `pad` samples at both ends.
+    """Copy the needed recordings to the device as one array: normalised, concatenated, with `pad` zeros at both ends.
 
     Args:
-        spans: (offset, samples) of each recording in `array`, None for unused recordings.
-        mean, gain: (R, C).
+        spans: (offset, samples) of each recording in `array`; None for a recording that is not needed.
+        mean, gain: (R, C) the mean to subtract from each recording, and the factor to multiply it by.
 
     Returns:
-        The array (C, total) and each recording's new offset."""
+        The array (C, total), and each recording's offset in it; None for a recording that is not needed."""
     total = 2 * pad + sum(span[1] for span in spans if span)
     packed = torch.zeros((array.shape[0], total), dtype=torch.float32)
     offsets: list[int | None] = []
-    at = pad
+    position = pad
     for r, span in enumerate(spans):
         if span is None:
             offsets.append(None)
             continue
         part = torch.from_numpy(np.array(array[:, span[0] : span[0] + span[1]]))
-        packed[:, at : at + span[1]] = (part - torch.from_numpy(mean[r])[:, None]) * torch.from_numpy(gain[r])[:, None]
-        offsets.append(at)
-        at += span[1]
+        part = (part - torch.from_numpy(mean[r])[:, None]) * torch.from_numpy(gain[r])[:, None]
+        packed[:, position : position + span[1]] = part
+        offsets.append(position)
+        position += span[1]
     return packed.to(device), offsets
 
 
 def load_resident_clips(
     array: np.ndarray, spans: Sequence[tuple[int, int] | None], device: str
 ) -> tuple[Tensor, list[int | None]]:
-    """Copy the frames (n, 3, size, size) of the needed recordings, concatenated, to the device; also return each
-    recording's new offset, see `load_resident`."""
+    """Copy the frames of the needed recordings from `array` (n, 3, size, size) to the device. Return them,
+    concatenated, and the new offset of each recording. For `spans` see `load_resident`."""
     packed = torch.zeros((sum(span[1] for span in spans if span), *array.shape[1:]), dtype=torch.uint8, device=device)
     offsets: list[int | None] = []
-    at = 0
+    position = 0
     for span in spans:
-        offsets.append(None if span is None else at)
+        offsets.append(None if span is None else position)
         if span is not None:
-            packed[at : at + span[1]] = torch.from_numpy(np.array(array[span[0] : span[0] + span[1]]))
-            at += span[1]
+            packed[position : position + span[1]] = torch.from_numpy(np.array(array[span[0] : span[0] + span[1]]))
+            position += span[1]
     return packed, offsets
 
 
 ROWS_PER_PASS = 256
 _VALUES_AT_ONCE = 40_000_000
-"""Most values of a batch of videos that become floats at once: 16 clips of 16 frames of 224 pixels."""
+"""Most values of a batch of video frames that become floats at once: 16 clips of 16 frames of 224 pixels."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """All n rows of a stage.
+    """All rows of a stage. Their number is `size`, written n below.
 
     Args:
-        feeds: modality -> its rows.
-        y, weight: (n, targets) and (n,); None for unlabelled stages.
-        recording: (n,) positions in the store, if batches hold whole recordings; else None."""
+        feeds: modality -> source of its rows.
+        y, weight: labels (n, targets) and weights (n,); None for stages without labels.
+        recording: (n,) recording of each row, as a position in the store. None unless batches hold whole recordings."""
 
     feeds: Mapping[str, Feed]
     size: int
@@ -276,27 +277,27 @@ class Data:
 
     @property
     def at_once(self) -> int:
-        """Number of rows per forward pass without training: fewer for videos."""
+        """Number of rows per forward pass outside training; smaller for videos."""
         values = [feed.values for feed in self.feeds.values() if feed.values]
         return min([ROWS_PER_PASS, *(max(1, _VALUES_AT_ONCE // each) for each in values)])
 
     @property
     def present(self) -> np.ndarray:
-        """(n, modalities) bool."""
+        """(n, modalities) bool: True where a row has the modality."""
         return np.stack([feed.present for feed in self.feeds.values()], 1)
 
     def batch(self, index: np.ndarray) -> Batch:
-        """Return the rows at positions `index` (b,); absent modalities are left out."""
+        """Return the batch of the rows at positions `index` (b,). A modality's tensor holds the rows that have it."""
         x: dict[str, Tensor] = {}
         mask: dict[str, Tensor | None] = {}
         rows: dict[str, Tensor] = {}
         for m, feed in self.feeds.items():
-            there = np.flatnonzero(feed.present[index])
-            rows[m] = send(torch.from_numpy(there), self.device)
-            x[m], mask[m] = feed.batch_rows(index[there])
-        at = send(torch.from_numpy(index), self.device)
-        y = None if self.y is None else self.y[at]
-        weight = None if self.weight is None else self.weight[at]
+            recorded = np.flatnonzero(feed.present[index])
+            rows[m] = send(torch.from_numpy(recorded), self.device)
+            x[m], mask[m] = feed.batch_rows(index[recorded])
+        positions = send(torch.from_numpy(index), self.device)
+        y = None if self.y is None else self.y[positions]
+        weight = None if self.weight is None else self.weight[positions]
         recording = None
         if self.recording is not None:
             within = np.unique(self.recording[index], return_inverse=True)[1]
@@ -304,8 +305,7 @@ class Data:
         return Batch(x, mask, rows, len(index), y, weight, recording)
 
     def batches(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
-        """Yield batches of the rows at each (b,) positions of `order`; if any feed is streamed, the next batch is made
-        meanwhile."""
+        """Yield a batch per array of row positions (b,) in `order`. If a feed is streamed, a thread makes the next."""
         if not self.streamed:
             yield from (self.batch(index) for index in order)
             return
@@ -319,17 +319,17 @@ class Data:
 
 
 def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut row positions into batches of about `size`, such that no batch has exactly one row, or exactly one row with
-    some modality: batch statistics need two. Rows move to another batch if that helps, else batches are joined. If a
-    stage has only one row with a modality, that row stays alone.
+    """Cut row positions into batches of about `size` rows. Batch statistics need two rows, so no batch has exactly one
+    row, or exactly one row with some modality. Such a lonely row moves to another batch if possible; otherwise batches
+    are joined. A modality's only row in the whole stage stays alone.
 
     Args:
         order: (n,) row positions, shuffled.
-        present: (rows, modalities) bool, of all rows."""
+        present: (rows, modalities) bool: True where a row has the modality."""
     parts = [order[i : i + size] for i in range(0, len(order), size)]
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [np.concatenate(parts[-2:])]
-    for _ in range(2):
+    for _ in range(2):  # moving a row may leave another one lonely
         for b, part in enumerate(parts):
             lonely = np.flatnonzero(present[part].sum(0) == 1)
             for m in lonely:
@@ -338,18 +338,18 @@ def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]
                     continue
                 others = [o for o in range(len(parts)) if o != b and present[parts[o]][:, m].sum() >= 1]
                 if others:
-                    near = min(others, key=lambda o: abs(o - b))
-                    parts[near] = np.concatenate([parts[near], row])
+                    nearest = min(others, key=lambda o: abs(o - b))
+                    parts[nearest] = np.concatenate([parts[nearest], row])
                     part = parts[b] = part[part != row[0]]
     return _join_lonely_rows([part for part in parts if len(part)], present)
 
 
 def split_by_recording(order: np.ndarray, recording: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut row positions into batches of whole recordings, each of at least `size` rows if possible, such that no batch
-    has exactly one row with some modality. Recordings follow their first rows in `order` (n,).
+    """Cut row positions into batches of whole recordings, each of at least `size` rows if possible. No batch has
+    exactly one row with some modality. Recordings are ordered by their first rows in `order` (n,).
 
     Args:
-        recording: (rows,) of all rows, as `present` (rows, modalities)."""
+        recording: (rows,) recording of every row of the stage. `present`: as for `split`."""
     ordered = recording[order]
     _, first, code = np.unique(ordered, return_index=True, return_inverse=True)
     by_recording = np.argsort(first[code], kind="stable")
@@ -363,25 +363,25 @@ def split_by_recording(order: np.ndarray, recording: np.ndarray, present: np.nda
 
 
 def _join_lonely_rows(parts: list[np.ndarray], present: np.ndarray) -> list[np.ndarray]:
-    """Join each batch with exactly one row of some modality with the nearest batch that has the modality too."""
+    """Join each batch that has exactly one row of some modality with the nearest batch that has the modality too."""
     while True:
         counts = np.stack([present[part].sum(0) for part in parts]) if parts else np.zeros((0, 1), int)
         lonely = np.argwhere((counts == 1) & (counts.sum(0) > 1))
         if not len(lonely):
             return parts
         b, m = lonely[0]
-        near = min((o for o in np.flatnonzero(counts[:, m]) if o != b), key=lambda o: abs(o - b))
-        first, second = sorted((int(b), int(near)))
+        nearest = min((o for o in np.flatnonzero(counts[:, m]) if o != b), key=lambda o: abs(o - b))
+        first, second = sorted((int(b), int(nearest)))
         parts[first] = np.concatenate([parts[first], parts[second]])
         del parts[second]
 
 
 LEAST_ROWS = 20
-"""Least number of units or recordings: fewer may coincide by chance."""
-LEAST_LENGTHS = 5
-FOLLOWS_LENGTH = 0.99
+"""Least number of rows or recordings from which a feature is judged: fewer may be equal by chance."""
+LEAST_LENGTHS = 5  # different lengths of recordings
+FOLLOWS_LENGTH = 0.99  # correlation of a feature with the length
 CONSTANT = 1e-6
-"""SD below which a feature counts as constant: absolute for z-scored signals or features, else relative to the mean."""
+"""SD below which a feature counts as constant: absolute for z-scored values, else relative to the largest value."""
 
 REASONS = {"constant": Reason.make("constant_feature"), "length": Reason.make("follows_length")}
 
@@ -389,14 +389,15 @@ REASONS = {"constant": Reason.make("constant_feature"), "length": Reason.make("f
 def drop_misleading(
     data: Data, specs: Mapping[str, InputSpec], store: Store, grid: Grid, train: np.ndarray, scaled: frozenset[str]
 ) -> tuple[Data, dict[str, InputSpec]]:
-    """Replace misleading features by NaN; return the data, and the specs whose `fitted` lists the dropped positions.
+    """Replace features that are constant or follow the length of a recording by NaN. Return the data, and the specs,
+    whose `fitted` maps each reason to the positions of the dropped features.
 
     Args:
         train: positions (k,) of the training rows.
         scaled: modalities whose features are z-scored, or computed from z-scored signals.
 
     Raises:
-        DataError: more than half of a modality's features are misleading."""
+        DataError: more than half of a modality's features would be dropped."""
     feeds, found = dict(data.feeds), dict(specs)
     for m, feed in data.feeds.items():
         if not isinstance(feed, FeatureFeed) or len(specs[m].shape) != 1:
@@ -414,10 +415,10 @@ def drop_misleading(
         if not positions:
             continue
         found[m] = replace(specs[m], fitted=positions)
-        gone = sum(map(len, positions.values()))
-        if 2 * gone > values.shape[1]:
+        dropped = sum(map(len, positions.values()))
+        if 2 * dropped > values.shape[1]:
             raise DataError(
-                f"{gone} of {values.shape[1]} features of {m} carry no information: {_dropped_in_words(found[m])}",
+                f"{dropped} of {values.shape[1]} features of {m} carry no information: {_dropped_in_words(found[m])}",
                 expected="features of which at least half vary with more than the length of a recording",
                 hint="features of the level of a signal need a protocol that keeps the level, such as --protocol "
                 "subject-independent-v4; else choose other --modalities or another --encoder",
@@ -427,16 +428,16 @@ def drop_misleading(
 
 
 def mask_dropped_features(feed: FeatureFeed, spec: InputSpec) -> FeatureFeed:
-    """Return the feed with NaN for the features that `spec.fitted` lists."""
-    if not (gone := _dropped_positions(spec)):
+    """Return the feed with NaN in place of the features whose positions `spec.fitted` lists."""
+    if not (dropped := _dropped_positions(spec)):
         return feed
     array = feed.array.clone()
-    array[:, gone] = torch.nan
+    array[:, dropped] = torch.nan
     return replace(feed, array=array)
 
 
 def dropped_names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, Any]]:
-    """Return modality -> feature -> the reason why the feature was dropped, as records hold it."""
+    """Return modality -> feature name -> the reason for dropping the feature, in the form of records."""
     found: dict[str, dict[str, Any]] = {}
     for m, spec in specs.items():
         for reason, words in REASONS.items():
@@ -446,7 +447,7 @@ def dropped_names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, Any]]:
 
 
 def dropping_notes(specs: Mapping[str, InputSpec]) -> list[str]:
-    """Return a line for each modality with dropped features."""
+    """Return one line per modality with dropped features: their number, names and reasons."""
     return [
         f"{len(_dropped_positions(spec))} of {spec.shape[0]} features of {m} dropped: {_dropped_in_words(spec)}"
         for m, spec in specs.items()
@@ -470,33 +471,34 @@ def _feature_name(spec: InputSpec, position: int) -> str:
 
 
 def _find_constant(values: np.ndarray, scaled: bool) -> np.ndarray:
-    """Return (k,) positions of features of `values` (n, F) with one value in all rows that have them."""
-    there = np.isfinite(values)
-    count = there.sum(0)
-    known = np.where(there, values, 0.0)
-    mean = known.sum(0) / np.maximum(count, 1)
-    std = np.sqrt(np.where(there, (values - mean) ** 2, 0.0).sum(0) / np.maximum(count, 1))
+    """Return positions (k,) of the features in `values` (n, F) that have one value in all rows, apart from NaN.
+    `scaled`: True if the values are z-scored, see `CONSTANT`."""
+    is_known = np.isfinite(values)
+    count = is_known.sum(0)
+    filled = np.where(is_known, values, 0.0)
+    mean = filled.sum(0) / np.maximum(count, 1)
+    std = np.sqrt(np.where(is_known, (values - mean) ** 2, 0.0).sum(0) / np.maximum(count, 1))
     return np.flatnonzero(
-        (count >= LEAST_ROWS) & (std <= CONSTANT * (1.0 if scaled else np.abs(known).max(0, initial=0.0)))
+        (count >= LEAST_ROWS) & (std <= CONSTANT * (1.0 if scaled else np.abs(filled).max(0, initial=0.0)))
     )
 
 
 def _find_length_dependent(values: np.ndarray, recording: np.ndarray, length_s: Mapping[Any, float]) -> np.ndarray:
-    """Return (k,) positions of features whose mean over a recording follows its length along a line or a monotone
-    curve."""
+    """Return positions (k,) of the features in `values` (n, F) whose mean over a recording follows the recording's
+    length. Their correlation, or their rank correlation, exceeds `FOLLOWS_LENGTH`."""
     from scipy.stats import rankdata  # slow to import, and not needed if all stages are finished
 
-    which, row = np.unique(recording, return_inverse=True)
+    which, owner = np.unique(recording, return_inverse=True)
     lengths = np.array([length_s[r] for r in which])
     found = []
     for i, column in enumerate(values.T):
-        there = np.isfinite(column)
-        count = np.bincount(row[there], minlength=len(which))
-        seen = count > 0
-        mean = np.bincount(row[there], column[there], len(which))[seen] / count[seen]
-        if seen.sum() < LEAST_ROWS or len(np.unique(lengths[seen])) < LEAST_LENGTHS or np.ptp(mean) == 0:
+        is_known = np.isfinite(column)
+        count = np.bincount(owner[is_known], minlength=len(which))
+        has_rows = count > 0
+        mean = np.bincount(owner[is_known], column[is_known], len(which))[has_rows] / count[has_rows]
+        if has_rows.sum() < LEAST_ROWS or len(np.unique(lengths[has_rows])) < LEAST_LENGTHS or np.ptp(mean) == 0:
             continue
-        pairs = ((mean, lengths[seen]), (rankdata(mean), rankdata(lengths[seen])))
+        pairs = ((mean, lengths[has_rows]), (rankdata(mean), rankdata(lengths[has_rows])))
         if max(abs(np.corrcoef(one, other)[0, 1]) for one, other in pairs) > FOLLOWS_LENGTH:
             found.append(i)
     return np.array(found, np.int64)

@@ -54,34 +54,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenFeed(FeatureFeed):
-    """Tokens `array` (n, L, D) on the device. The first is the summary token, if there is one. `mask` (n, L) marks the
-    tokens that count; None if all do."""
+    """Tokens `array` (n, L, D) on the device; the first is the summary token, if there is one. `mask` (n, L) is True
+    for tokens that count; None if all do."""
 
     mask: Tensor | None = None
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Return tokens (b, L, D) at positions `index` (b,), and their mask (b, L)."""
-        at = send(torch.from_numpy(index), self.device)
-        return self.array[at], None if self.mask is None else self.mask[at]
+        positions = send(torch.from_numpy(index), self.device)
+        return self.array[positions], None if self.mask is None else self.mask[positions]
 
 
 def hidden_data(data: Data, nets: Mapping[str, HiddenEncoder]) -> Data:
-    """Return data of the same rows with hidden vectors (n, 1, H) of frozen networks."""
+    """Return the data with hidden vectors (n, 1, H) in place of signals. `nets`: modality -> its frozen network."""
     return replace(data, feeds={m: compute_tokens(data, m, net, net.tokens) for m, net in nets.items()})
 
 
 def compute_tokens(data: Data, m: str, module: nn.Module, spec: TokenSpec, *, pooled: bool = False) -> TokenFeed:
-    """Compute a network's tokens for all rows of a modality in evaluation mode, in float32. With `pooled`, return one
-    pooled token (n, 1, D) per row. `spec` describes all tokens."""
+    """Compute a network's tokens for all rows of a modality in evaluation mode, in float32. `spec` describes all tokens
+    of a row. If `pooled`, each row has only one pooled token (n, 1, D)."""
     module.to(data.device).eval()
     feed = data.feeds[m]
     x = torch.zeros(data.size, *_token_shape(spec, pooled), device=data.device)
     mask: Tensor | None = None
-    for at, made, counts in _compute_batches(module, feed, data.at_once, pooled):
-        x[at] = made
-        if counts is not None:
+    for index, tokens, token_mask in _compute_batches(module, feed, data.at_once, pooled):
+        x[index] = tokens
+        if token_mask is not None:
             mask = torch.zeros(x.shape[:2], dtype=torch.bool, device=data.device) if mask is None else mask
-            mask[at] = counts
+            mask[index] = token_mask
     return TokenFeed(x, feed.present, data.device, mask)
 
 
@@ -94,16 +94,16 @@ def _compute_batches(
     module: nn.Module, feed: Feed, size: int, pooled: bool
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Yield positions (b,) of the present rows, `size` at a time, with their tokens (b, L, D) and masks (b, L)."""
-    there = np.flatnonzero(feed.present)
+    present = np.flatnonzero(feed.present)
     with torch.no_grad():
-        for i in range(0, len(there), size):
-            index = there[i : i + size]
+        for i in range(0, len(present), size):
+            index = present[i : i + size]
             tokens = module(*feed.batch_rows(index))
             yield send(torch.from_numpy(index), feed.device), *_stack_tokens(tokens, pooled)
 
 
 def _stack_tokens(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
-    """Return tokens as one tensor (b, L, D) with their mask: pooled, or after the summary token if there is one."""
+    """Return tokens as one tensor (b, L, D), the summary token first, and its mask (b, L); None if `pooled`."""
     if pooled:
         return tokens.pool().unsqueeze(1).float(), None
     if tokens.summary is None:
@@ -114,12 +114,12 @@ def _stack_tokens(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
 
 @dataclass(frozen=True)
 class SharedTokens:
-    """Tokens of all units of a dataset, computed once, cached in the prepared data and shared by all stages whose
-    encoders have the same weights.
+    """Tokens of all units of a dataset, cached with the prepared data for all stages whose encoders have equal weights.
 
     Args:
-        specs: what the stage's encoders read.
-        modalities: those whose encoders start from weights that other stages share."""
+        specs: modality -> input spec of the stage's encoder.
+        grid: the stage's anchors. `all_view`: the view by which anchors of all units are made.
+        modalities: modalities whose encoders start from weights that other stages share."""
 
     params: FitParams
     source: StoreSource
@@ -129,28 +129,31 @@ class SharedTokens:
     modalities: Collection[str]
 
     def feed(self, m: str, module: nn.Module, spec: TokenSpec, present: np.ndarray, pooled: bool) -> TokenFeed | None:
-        """Return the tokens of the stage's rows, of which `present` (n,) exist; None if the tokens are not shared."""
+        """Return the tokens of the stage's rows; None if the tokens of this modality are not shared. `present` (n,) is
+        True for rows that have the modality."""
         if m not in self.modalities:
             return None
-        whole, device = all_anchors(self.source, self.all_view), self.params.common.device
-        at = _anchor_positions(self.grid, whole)
-        if at is None:
+        all_units, device = all_anchors(self.source, self.all_view), self.params.common.device
+        positions = _anchor_positions(self.grid, all_units)
+        if positions is None:
             return None
 
         def make() -> np.ndarray:
             part = {m: self.params.modalities[m]}
-            data, _ = assemble(self.source, part, whole, device, all_view=self.all_view, specs=self.specs)
+            data, _ = assemble(self.source, part, all_units, device, all_view=self.all_view, specs=self.specs)
             found = compute_tokens(data, m, module, spec, pooled=pooled)
+            # The array on disk has the mask, if any, as its last column.
             columns = [found.array] if found.mask is None else [found.array, found.mask.unsqueeze(2).float()]
             return torch.cat(columns, 2).cpu().numpy()
 
-        rows = torch.from_numpy(cache_array_once(self.source.store, self._key(m, module, whole, pooled), make)[at])
+        rows = torch.from_numpy(
+            cache_array_once(self.source.store, self._key(m, module, all_units, pooled), make)[positions]
+        )
         mask = rows[..., spec.dim].bool().to(device) if rows.shape[2] > spec.dim else None
         return TokenFeed(rows[..., : spec.dim].contiguous().to(device), present, device, mask)
 
-    def _key(self, m: str, module: nn.Module, whole: Grid, pooled: bool) -> list[object]:
-        """Return the cache key: everything that decides the tokens. Weights enter by their content, not their
-        origin."""
+    def _key(self, m: str, module: nn.Module, all_units: Grid, pooled: bool) -> list[object]:
+        """Return the cache key: everything that determines the tokens. Weights enter by content, not by origin."""
         part, spec, common = self.params.modalities[m], self.specs[m], self.params.common
         view = None if part.recipe.view is None else asdict(part.recipe.view)
         weights = {name: digest(tensor.float().cpu().numpy()) for name, tensor in module.state_dict().items()}
@@ -160,33 +163,33 @@ class SharedTokens:
             *(common.engine, dict(common.libraries), common.device, common.threads, self.source.store.key),
             *(m, part.name, part.code, dict(part.recipe.prepare), dict(part.recipe.build), part.grounds, view),
             *(weights, list(spec.shape), list(spec.channels), {name: digest(array) for name, array in fed.items()}),
-            *(common.source.plain(), [digest(array) for array in vars(whole).values()], pooled),
+            *(common.source.plain(), [digest(array) for array in vars(all_units).values()], pooled),
         ]
 
 
 def find_shared_tokens(
     stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Grid, root: Path
 ) -> SharedTokens | None:
-    """Return the tokens that a stage may share with others; None if there are none. They come from encoders that start
-    from files, or from a pretraining that all folds share. Other encoders start with random weights that differ between
-    stages."""
+    """Return the tokens that a stage may share with other stages; None if there are none. An encoder's tokens can be
+    shared if it starts from files, or from a pretraining that all folds share. Other encoders start with random
+    weights, which differ between stages."""
     params = stage.params
-    known = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
+    shared = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
     for role, stage_id in stage.inputs.items():
         kind, _, modality = role.partition(":")
         if kind == "pretrained" and Folder(root, stage_id).description()["params"].get("fold") is None:
-            known |= {modality} if modality else set(params.modalities)
-    if not known or stage.places.get("blank"):
+            shared |= {modality} if modality else set(params.modalities)
+    if not shared or stage.places.get("blank"):
         return None
     source = StoreSource.from_spec(params.common.source, stage.places, stage.task)
     if source.given is not None:  # each fold is normalised by other units
         return None
     views = [require_view(load_encoder(part), part.name) for part in params.modalities.values()]
-    return SharedTokens(params, source, specs, grid, stage_view(params.recipe.view, views), known)
+    return SharedTokens(params, source, specs, grid, stage_view(params.recipe.view, views), shared)
 
 
 def _anchor_positions(some: Grid, whole: Grid) -> np.ndarray | None:
-    """Return (n,) positions of the anchors of `some` in `whole`; None if an anchor is missing there."""
+    """Return positions (n,) in the grid `whole` of the anchors of the grid `some`; None if one is not in it."""
     places = {row: i for i, row in enumerate(_anchor_rows(whole))}
     found = [places.get(row, -1) for row in _anchor_rows(some)]
     return None if -1 in found else np.array(found, np.int64)
@@ -199,11 +202,11 @@ def _anchor_rows(grid: Grid) -> Iterator[tuple[float, ...]]:
 def precompute_tokens(
     model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None, shared: SharedTokens | None
 ) -> tuple[Model, Data]:
-    """Replace `frozen` encoders by their precomputed tokens. Return the model, which shares all other modules with
-    `model`, and the data with tokens. Both are unchanged if the tokens do not fit in half of the memory (None: the free
-    memory).
+    """Replace the encoders of the modalities `frozen` by their precomputed tokens. Return a model that reads tokens and
+    shares all other modules with `model`, and the data with tokens. The default head reads pooled tokens; other heads
+    read all.
 
-    The default head reads pooled tokens only; other heads read all."""
+    Both are unchanged if all tokens are read and exceed half of the memory (None: the device's free memory)."""
     pooled = model.fusion is None and type(model.head) in (Head, LinearHead)
     free = machine.free_bytes(data.device) if memory_bytes is None else memory_bytes
     size = 4 * data.size * sum(math.prod(_token_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
@@ -230,17 +233,17 @@ def load_unit_rows(
     specs: Mapping[str, InputSpec] | None = None,
     training: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Data, dict[str, InputSpec], Grid]:
-    """Return the rows of a stage's units as a network or an estimator of these `params` reads them; `drop`, `specs` and
-    `training` as in `assemble`."""
-    modalities, own, task = params.modalities, params.recipe.view, stage.task
-    grid = build_grid(modalities, own, task["recording"], task["start"], task["stop"])
+    """Return the data of a stage's units, their specs and anchors, for a network or estimator with these `params`. For
+    `drop`, `specs` and `training` see `assemble`."""
+    modalities, own_view, task = params.modalities, params.recipe.view, stage.task
+    grid = build_grid(modalities, own_view, task["recording"], task["start"], task["stop"])
     views = [require_view(load_encoder(part), part.name) for part in modalities.values()]
     data, found = assemble(
         source,
         modalities,
         grid,
         stage.params.common.device,
-        all_view=stage_view(own, views),
+        all_view=stage_view(own_view, views),
         drop=drop,
         specs=specs,
         training=training,
@@ -251,22 +254,21 @@ def load_unit_rows(
 
 
 def _training_segments(task: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return `recording`, `start` and `stop` (k,) of a task's training units or segments."""
+    """Return `recording`, `start` and `stop` (k,) of the training units or segments in a task."""
     return {name: task[name][task["role"] == 0] for name in ("recording", "start", "stop")}
 
 
 def load_labelled_data(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
-    """Return data with labels, input specs, positions (k,) of training rows, positions (v,) of validation rows, and the
-    anchors.
+    """Return data with labels, input specs, positions of training rows (k,) and validation rows (v,), and the anchors.
 
     Raises:
         DataError: no training unit has any of the modalities, or most features of one of them carry no information."""
     params, task = stage.params, stage.task
     source = StoreSource.from_spec(params.common.source, stage.places, task)
     data, specs, grid = load_unit_rows(stage, params, source, training=_training_segments(task))
-    there = data.present.any(1)
+    present = data.present.any(1)
     role = task["role"][grid.unit]
-    train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
+    train, val = np.flatnonzero(present & (role == 0)), np.flatnonzero(present & (role == 1))
     if len(train) == 0:
         raise DataError(
             "no training unit has any of the modalities", where=stage.title, hint="choose other --modalities"
@@ -287,7 +289,7 @@ def _fit_output_spec(
     train: np.ndarray,
     recipe: Recipe,
 ) -> OutputSpec:
-    """Return the stage's targets with class weights from the training labels; also set the model's scale."""
+    """Return the stage's targets with class weights from the training labels. Also set the scale of the model."""
     outputs = network.make_output_spec(params)
     y, weight = (part[train].cpu().numpy() for part in data.labels)
     balanced = recipe.class_weight == "balanced"
@@ -297,10 +299,10 @@ def _fit_output_spec(
 
 
 def _load_pretrained(model: Model, stage: Stage[FitParams], root: Path) -> None:
-    """Load pretrained weights, in the order in which the stages were requested.
+    """Load the pretrained weights that a stage starts from, in the order of its inputs.
 
     Raises:
-        UsageError: they are of another network."""
+        UsageError: they belong to another network."""
     for role, stage_id in stage.inputs.items():
         kind, _, modality = role.partition(":")
         if kind == "pretrained":
@@ -312,8 +314,8 @@ def _load_pretrained(model: Model, stage: Stage[FitParams], root: Path) -> None:
 
 
 def _freeze_parts(model: Model, params: FitParams) -> list[nn.Module]:
-    """Freeze the parts that recipes name: encoders, and everything of a fusion outside its `.head`. Return the modules
-    that stay in evaluation mode."""
+    """Freeze the parts whose recipes say so: encoders, and the fusion outside its `.head`. Return the frozen modules,
+    which stay in evaluation mode."""
     parts = [p for m, part in params.modalities.items() if part.recipe.frozen for p in model.encoders[m].modules()]
     if model.fusion is not None and isinstance(params, FusionParams) and params.fusion.recipe.frozen:
         parts += [part for name, part in model.fusion.named_modules() if "head" not in name.split(".")]
@@ -328,13 +330,13 @@ class PreparedFit:
     """A network with its initial weights, and the rows on which it is trained.
 
     Args:
-        module: the trained module: `model`, or one that reads precomputed tokens and shares the other parts with
-            `model`.
-        data: the input of `module`; `rows`: the input of `model`.
+        model: the network to save.
+        module: the module to train. It shares all trained parts with `model`, and may read precomputed tokens.
+        data: the input of `module`. `rows`: the input of `model`.
         train, val: positions (k,), (v,) in both.
         unit: (n,) the unit of each row.
-        feature_facts: facts on features for the result.
-        frozen: number of parameters of the frozen networks below it."""
+        feature_facts: dropped features, for the stage's result.
+        frozen: number of parameters of frozen networks whose outputs are the input."""
 
     stage: Stage[FitParams]
     folder: Folder
@@ -351,7 +353,7 @@ class PreparedFit:
 
     @property
     def epoch_ended(self) -> Callable[[int], None] | None:
-        """Function that saves the weights of an epoch; None unless the protocol selects an epoch afterwards."""
+        """Function that saves the weights of an epoch. None unless the protocol selects an epoch after training."""
         if not self.stage.params.every_epoch:
             return None
         return lambda epoch: network.save_weights(self.folder, self.model, epoch)
@@ -368,7 +370,7 @@ class PreparedFit:
         return self._finish(_write_learning_curve(state, self.folder))
 
     def _fit_closed(self, head: network.LinearHead) -> dict[str, float]:
-        """Fit the head to the pooled tokens of the training rows; return the penalty of each target."""
+        """Fit the head in closed form to the pooled tokens of the training rows. Return target -> chosen penalty."""
         ((m, encoder),) = self.module.model.encoders.items()
         x, mask = self.data.feeds[m].batch_rows(self.train)
         pooled = encoder(x, mask).pool().cpu().numpy()
@@ -392,8 +394,8 @@ class PreparedFit:
 
 
 def run_network(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Fit a stage's network: one encoder with its head, a fusion end to end, or a fusion of frozen unimodal
-    networks."""
+    """Fit the network of a stage, and return its result. The network is an encoder with its head, a fusion with its
+    encoders, or a fusion of frozen unimodal networks."""
     return prepare_fit(stage, folder, root).fit()
 
 
@@ -405,20 +407,17 @@ def prepare_fit(stage: Stage[FitParams], folder: Folder, root: Path) -> Prepared
         return _prepare_over_hidden(stage, params, folder, root)
     data, specs, train, val, grid = load_labelled_data(stage)
     outputs = network.make_output_spec(params)
-    if isinstance(params, FusionParams):
-        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
-    else:
-        model = network.build_unimodal(params.modalities, specs, outputs)
+    model = network.build_model(params, specs, outputs)
     feature_facts = report_dropped_features(specs, folder)
     _load_pretrained(model, stage, root)
-    frozen = _freeze_parts(model, params)
+    frozen_parts = _freeze_parts(model, params)
     outputs = _fit_output_spec(model, params, data, train, params.recipe)
     model.to(data.device)
-    still = [m for m, part in params.modalities.items() if part.recipe.frozen]
-    shared = find_shared_tokens(stage, specs, grid, root) if still else None
-    reading, read = precompute_tokens(model, data, still, stage.places.get("memory_bytes"), shared)
-    module = Supervised(reading, outputs, frozen).to(data.device)
-    return PreparedFit(stage, folder, model, module, specs, read, data, train, val, grid.unit, feature_facts)
+    frozen_encoders = [m for m, part in params.modalities.items() if part.recipe.frozen]
+    shared = find_shared_tokens(stage, specs, grid, root) if frozen_encoders else None
+    token_model, token_data = precompute_tokens(model, data, frozen_encoders, stage.places.get("memory_bytes"), shared)
+    module = Supervised(token_model, outputs, frozen_parts).to(data.device)
+    return PreparedFit(stage, folder, model, module, specs, token_data, data, train, val, grid.unit, feature_facts)
 
 
 def report_dropped_features(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
@@ -432,7 +431,7 @@ def report_dropped_features(specs: Mapping[str, InputSpec], folder: Folder) -> d
 def frozen_networks(
     stage: Stage[FitParams], params: FusionParams, root: Path
 ) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
-    """Return the unimodal networks that a stage reads, without gradients, and the specs of their hidden layers."""
+    """Return the frozen unimodal networks that a stage reads, and the specs of their inputs, both by modality."""
     modules, specs = {}, {}
     for m in params.modalities:
         modules[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"], params.inputs)
@@ -441,6 +440,7 @@ def frozen_networks(
 
 
 def _prepare_over_hidden(stage: Stage[FitParams], params: FusionParams, folder: Folder, root: Path) -> PreparedFit:
+    """Return the fit of a fusion on hidden vectors of frozen unimodal networks."""
     data, _, train, val, grid = load_labelled_data(stage)
     modules, specs = frozen_networks(stage, params, root)
     token_specs = {m: module.tokens for m, module in modules.items()}
@@ -454,7 +454,7 @@ def _prepare_over_hidden(stage: Stage[FitParams], params: FusionParams, folder: 
 
 
 def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Train a pretext task on windows of the source's subjects, or a task on the source's labelled units."""
+    """Train a network on a pretext task with windows of the source's subjects, or on the source's labelled units."""
     params, labels = stage.params, "y" in stage.task
     recipe = params.recipe
     pretrainer = registry.load_plugin("pretrainer", params.pretrainer.name)(recipe)
@@ -493,8 +493,8 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
 
 
 def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
-    """Return the windows and the role of each (n,) for every dataset of a stage that pretrains without labels; windows
-    slide over the segments of its task."""
+    """Return (windows, role of each window (n,)) for every dataset of a stage that pretrains without labels. Windows
+    slide over the segments of the dataset's task."""
     params, found = stage.params, []
     views = [require_view(load_encoder(part), part.name) for part in params.modalities.values()]
     for source, task in list_sources(stage):
@@ -506,7 +506,7 @@ def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
 
 
 def _load_windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
-    """Return unlabelled data in windows, specs, the training rows and the validation rows."""
+    """Return unlabelled data in windows, their specs, and positions of training rows (k,) and validation rows (v,)."""
     params, windows, memory = stage.params, window_grids(stage), stage.places.get("memory_bytes")
     parts: list[Data] = []
     specs: dict[str, InputSpec] = {}
@@ -523,16 +523,15 @@ def _load_windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSp
         parts.append(place_channels(data, found, specs, params.modalities) if specs else data)
         specs = specs or found
     data, role = chain_data(parts), np.concatenate([role for _, role in windows])
-    there = data.present.any(1)
-    train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
+    present = data.present.any(1)
+    train, val = np.flatnonzero(present & (role == 0)), np.flatnonzero(present & (role == 1))
     if len(train) < 2:
         raise DataError("no recording is long enough for one window to pretrain on", where=stage.title)
     return data, with_stats(specs, params.modalities, data, train), train, val
 
 
 def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield for each dataset of a pretraining its hash, subjects, recordings and hours by modality, together with the
-    facts `about` the pretraining."""
+    """Yield a description of each dataset of a pretraining, with hours by modality and the common facts `about`."""
     for k, (spec, task) in enumerate(list_sources(stage)):
         store = open_store(stage.places["stores"][spec.store])
         segments = [
@@ -563,19 +562,19 @@ def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) ->
 
 
 def _source_channel_names(store: Store, modality: str, names: list[str]) -> list[str]:
-    """Return a dataset's own channel names: a single channel may have another name than in the first dataset."""
-    own = store.modalities[modality].channels if modality in store.modalities else ()
-    return list(own) if len(own) == len(names) == 1 else names
+    """Return a dataset's own names of the channels `names` of the first dataset. Only a single channel may differ."""
+    channels = store.modalities[modality].channels if modality in store.modalities else ()
+    return list(channels) if len(channels) == len(names) == 1 else names
 
 
 def task_subjects(stage: Stage[Params], part: str = "") -> np.ndarray:
-    """Return (n,) the subject of each unit of a stage, or of a part of its task, such as `slice_`."""
+    """Return the subject (n,) of each unit of a stage. `part`: prefix of its arrays, such as `slice_` (calibration)."""
     source = StoreSource.from_spec(stage.params.common.source, stage.places, stage.task)
     return np.array([source.store.recordings[r].subject for r in stage.task[f"{part}recording"].tolist()])
 
 
 def _write_learning_curve(state: FitState, folder: Folder) -> dict[str, Any]:
-    """Write the learning curve; return the number of epochs and the selected epoch."""
+    """Write the learning curve as `history.csv`. Return the number of epochs and the selected epoch."""
     names = list(dict.fromkeys(name for row in state.history for name in row))
 
     def write(path: Path) -> None:
@@ -593,7 +592,7 @@ ROWS_FILE = "rows.npz"
 
 
 def feature_rows(data: Data) -> np.ndarray:
-    """Return (n, features): all modalities side by side, NaN for absent ones."""
+    """Return the features of all modalities side by side, (n, features); NaN where a row lacks the modality."""
     parts = []
     for feed in data.feeds.values():
         if not isinstance(feed, FeatureFeed):
@@ -605,10 +604,9 @@ def feature_rows(data: Data) -> np.ndarray:
 
 
 def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Store the rows that an estimator is fitted to: the encoders' features, or the outputs of frozen unimodal
-    networks.
+    """Store the rows to which an estimator is fitted: features, or outputs of frozen networks. Return the result.
 
-    The estimator is fitted again at prediction: a stored estimator is a pickle, which could execute code."""
+    The estimator is fitted again for prediction, since a stored estimator is a pickle, which could execute code."""
     params = stage.params
     data, specs, train, val, grid = load_labelled_data(stage)
     dropped = report_dropped_features(specs, folder)
@@ -624,7 +622,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
 
 
 def _labelled_rows(data: Data, part: np.ndarray) -> np.ndarray:
-    """Return the positions of `part` (k,) whose rows have a label."""
+    """Return the positions in `part` (k,) of rows whose first target has a label."""
     return part[np.isfinite(data.labels[0][:, 0].cpu().numpy()[part])]
 
 
@@ -642,7 +640,7 @@ def _estimator_rows(
 
 
 def refit_estimator(stage: Stage[FusionParams]) -> tuple[Estimator, dict[str, InputSpec]]:
-    """Fit the feature estimator of a stage without a stored file; also return the specs of its features."""
+    """Return the estimator of a stage, fitted to the encoders' features without any stored file, and their specs."""
     data, specs, train, val, grid = load_labelled_data(stage)
     rows = _estimator_rows(stage, data, _labelled_rows(data, train), _labelled_rows(data, val), grid)
     return _fit(stage.params, stage.seed, _as_rows(rows)), specs
@@ -654,7 +652,7 @@ def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
 
 
 def fitted_rows(folder: Folder) -> TrainingRows:
-    """Return the rows that the estimator of a finished stage is fitted to."""
+    """Return the training rows of the estimator of a finished stage."""
     with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
         return _as_rows(rows)
 
@@ -674,12 +672,12 @@ def _fit(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
 
 
 def measure_size(estimator: object) -> tuple[int | None, int | None]:
-    """Return (parameters, floating-point operations of one prediction) of the scikit-learn models in an estimator.
+    """Return (parameters, floating-point operations of one prediction) of the scikit-learn models in an estimator. Both
+    are None without a fitted model.
 
-    Parameters are the floating-point numbers of the fitted models; for trees, one number per node (threshold or
-    prediction). Operations are a multiplication and an addition per number, one more per number of a support vector
-    (for the distance); for trees, the comparisons on the longest path and one addition. Both are None without a fitted
-    scikit-learn model."""
+    Parameters are the floating-point numbers of a fitted model; trees count one number per node (threshold or
+    prediction). Operations are one multiplication and one addition per number; support vectors count one more, for the
+    distance. Trees count the comparisons on the longest path and one addition."""
     parameters = operations = 0
     for model in _contained_models(estimator):
         trees = list(_tree_sizes(model))
@@ -687,14 +685,14 @@ def measure_size(estimator: object) -> tuple[int | None, int | None]:
             parameters += sum(nodes for nodes, _ in trees)
             operations += sum(depth + 1 for _, depth in trees)
         else:
-            own = sum(array.size for array in _float_arrays(model))
+            numbers = sum(array.size for array in _float_arrays(model))
             support = getattr(model, "support_vectors_", np.empty(0)).size
-            parameters, operations = parameters + own, operations + 2 * own + support
+            parameters, operations = parameters + numbers, operations + 2 * numbers + support
     return (parameters, operations) if parameters else (None, None)
 
 
 def _contained_models(holder: object) -> Iterator[BaseEstimator]:
-    """Yield the models that an object holds, at any depth, each once; a forest counts as one."""
+    """Yield each scikit-learn model that an object holds, at any depth, once. A model made of trees counts as one."""
     from sklearn.base import BaseEstimator  # not needed for networks
 
     waiting, seen = [holder], set()
@@ -708,7 +706,7 @@ def _contained_models(holder: object) -> Iterator[BaseEstimator]:
         elif isinstance(found, BaseEstimator) or found is holder:
             if isinstance(found, BaseEstimator):
                 yield found
-            if not any(True for _ in _tree_sizes(found)):
+            if not any(True for _ in _tree_sizes(found)):  # the trees of a forest are counted with it
                 waiting += vars(found).values()
 
 

@@ -27,8 +27,8 @@ from embench.nn import Model
 
 
 def count_flops(model: Model, data: Data, train: np.ndarray) -> int:
-    """Return the floating-point operations of one row's forward pass, attention included, identical on every device.
-    The row is a training row (positions `train`, (k,)) with all modalities, if there is one."""
+    """Return the number of floating-point operations of one row's forward pass, attention included; equal on every
+    device. The row is the first of `train` (k,) with all modalities, or simply the first."""
     from torch.utils.flop_counter import FlopCounterMode
 
     full = data.present[train].all(1)
@@ -41,8 +41,7 @@ def count_flops(model: Model, data: Data, train: np.ndarray) -> int:
 
 @contextmanager
 def _in_plain_operations() -> Iterator[None]:
-    """Run attention and Transformer layers as plain matrix products, because torch does not count all operations of
-    their fused kernels."""
+    """Run attention and Transformer layers as plain matrix products, since torch does not count their fused kernels."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -74,11 +73,11 @@ def make_optimiser(recipe: Recipe, *modules: nn.Module) -> torch.optim.Optimizer
 
 
 def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
-    """Return all trainable parameters in one group; under `layer_decay`, one group per layer, with its factor of the
-    learning rate.
+    """Return the groups of trainable parameters for an optimiser: one group, or under `layer_decay` one per layer.
+    `share` is a layer's factor of the learning rate.
 
     Raises:
-        UsageError: no network names its layers."""
+        UsageError: no network lists its layers, as `layer_decay` requires."""
     trained = [p for p in module.parameters() if p.requires_grad]
     if recipe.layer_decay == 1.0:
         return [{"params": trained}]
@@ -90,7 +89,7 @@ def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
             where=f"layer_decay={recipe.layer_decay:g}",
             expected="an encoder whose network has `layers_in_order`, or layer_decay=1",
         )
-    share = {
+    factors = {
         p: recipe.layer_decay**distance
         for layers in stacks
         for distance, layer in enumerate(reversed(layers), 1)
@@ -98,12 +97,12 @@ def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
     }
     groups: dict[float, list[nn.Parameter]] = {}
     for p in trained:
-        groups.setdefault(share.get(p, 1.0), []).append(p)
-    return [{"params": parameters, "share": of} for of, parameters in groups.items()]
+        groups.setdefault(factors.get(p, 1.0), []).append(p)
+    return [{"params": parameters, "share": factor} for factor, parameters in groups.items()]
 
 
 def rate_at(recipe: Recipe, epoch: float) -> float:
-    """Return the factor of the learning rate at an epoch, which may be a fraction."""
+    """Return the factor by which the recipe's learning rate is multiplied at an epoch, which may be a fraction."""
     if epoch < recipe.warmup:
         return (epoch + 1e-3) / recipe.warmup
     if recipe.schedule == "step":
@@ -118,7 +117,7 @@ def rate_at(recipe: Recipe, epoch: float) -> float:
 
 @dataclass
 class FitState:
-    """State of training; a checkpoint holds all of it."""
+    """State of training, all of which a checkpoint stores."""
 
     epoch: int = 0
     best_loss: float = math.inf
@@ -143,14 +142,14 @@ def fit(
     Args:
         objective: batch -> (loss, named figures), for training and validation rows.
         train, val: row positions in `data`; `val` may be empty.
-        epoch_ended: called with the epoch's number while the module has its weights.
+        epoch_ended: called after each epoch with its number, while the module has that epoch's weights.
 
     Raises:
         PluginError: when the loss is not finite.
         UsageError: when the recipe selects by a figure that the objective does not give."""
     optimiser = make_optimiser(recipe, module)
     state = _restore(module, optimiser, folder, data.device)
-    saved, took = time.monotonic(), 0.0
+    saved, saving_s = time.monotonic(), 0.0
     while not has_ended(state, recipe, val):
         order = np.random.default_rng([seed, state.epoch]).permutation(train)
         batches = _batches(order, data, recipe)
@@ -160,24 +159,24 @@ def fit(
         conclude_epoch(module, state, recipe, figures, epoch_ended)
         folder.event("epoch_ended", epoch=state.epoch, epochs=recipe.epochs, **figures)
         began = time.monotonic()
-        if began - saved > max(CHECKPOINT_EVERY_S, took / CHECKPOINT_SHARE) and not has_ended(state, recipe, val):
+        if began - saved > max(CHECKPOINT_EVERY_S, saving_s / CHECKPOINT_SHARE) and not has_ended(state, recipe, val):
             _save_checkpoint(module, optimiser, state, folder, data.device)
             saved = time.monotonic()
-            took = saved - began
+            saving_s = saved - began
     if state.best is not None:
         module.load_state_dict(state.best)
     return state
 
 
 def _batches(order: np.ndarray, data: Data, recipe: Recipe) -> list[np.ndarray]:
-    """Return the batches of an epoch's `order` of rows (n,)."""
+    """Return the batches of an epoch, as arrays (b,) of the row positions in `order` (n,)."""
     if data.recording is not None:
         return split_by_recording(order, data.recording, data.present, recipe.batch)
     return split(order, data.present, recipe.batch)
 
 
 def _validation_batches(val: np.ndarray, data: Data, recipe: Recipe) -> list[np.ndarray]:
-    """Return the batches of the validation rows (v,), in order."""
+    """Return the batches of the validation rows, as arrays (b,) of the row positions in `val` (v,)."""
     size = 4 * recipe.batch
     if data.recording is not None:
         return split_by_recording(val, data.recording, data.present, size)
@@ -186,8 +185,8 @@ def _validation_batches(val: np.ndarray, data: Data, recipe: Recipe) -> list[np.
 
 def has_ended(state: FitState, recipe: Recipe, val: np.ndarray) -> bool:
     """Return True if all epochs are over, or the loss on the validation rows `val` (v,) stopped falling."""
-    patient = recipe.selection != "early_stop" or len(val) == 0 or state.epoch == 0
-    return state.epoch >= recipe.epochs or (not patient and state.epoch - 1 - state.best_epoch >= recipe.patience)
+    may_stop = recipe.selection == "early_stop" and len(val) > 0 and state.epoch > 0
+    return state.epoch >= recipe.epochs or (may_stop and state.epoch - 1 - state.best_epoch >= recipe.patience)
 
 
 def conclude_epoch(
@@ -197,8 +196,8 @@ def conclude_epoch(
     figures: Mapping[str, float],
     epoch_ended: Callable[[int], None] | None,
 ) -> None:
-    """Add an epoch's figures to the state, and its weights if they are the best so far. Raises UsageError if the recipe
-    selects by a missing figure."""
+    """Add an epoch's figures to the state, and the module's weights if they are the best so far. Raises UsageError if
+    the recipe selects by a missing figure."""
     state.history.append({"epoch": state.epoch, **figures})
     if epoch_ended:
         epoch_ended(state.epoch)
@@ -210,8 +209,8 @@ def conclude_epoch(
 
 
 def _selection_loss(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
-    """Return the figure that selects an epoch, lower is better: the validation loss, or the proportion of wrongly
-    predicted training rows; None if the last epoch is kept."""
+    """Return the figure by which the recipe selects an epoch, lower is better: the validation loss, or the proportion
+    of wrongly predicted training rows. Return None if the last epoch is selected."""
     if recipe.selection == "last":
         return None
     if recipe.selection == "early_stop":
@@ -258,7 +257,7 @@ def _train_epoch(
 
 
 def set_rate(groups: Iterable[dict[str, Any]], recipe: Recipe, epoch: float) -> None:
-    """Set the learning rate of an optimiser's groups at an epoch, which may be a fraction."""
+    """Set the learning rate of each group of an optimiser to the rate at an epoch, which may be a fraction."""
     for group in groups:
         group["lr"] = recipe.lr * rate_at(recipe, epoch) * group.get("share", 1.0)
 
@@ -271,15 +270,15 @@ def check_loss(loss: float, epoch: int) -> None:
         )
 
 
-def _check_objective(made: Any) -> tuple[Tensor, Mapping[str, Any]]:
-    """Check and return the output of an objective. Raises PluginError if it is not a loss with figures."""
-    fine = isinstance(made, tuple) and len(made) == 2
-    if fine and isinstance(made[0], Tensor) and made[0].ndim == 0 and isinstance(made[1], Mapping):
-        return made
-    found = [tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in made] if fine else made
-    raise PluginError(
-        f"the objective gave {found if fine else type(made).__name__}", expected="(loss, figures): a scalar, a mapping"
-    )
+def _check_objective(output: Any) -> tuple[Tensor, Mapping[str, Any]]:
+    """Return the output of an objective if it is (loss, figures). Raises PluginError otherwise."""
+    is_pair = isinstance(output, tuple) and len(output) == 2
+    if is_pair and isinstance(output[0], Tensor) and output[0].ndim == 0 and isinstance(output[1], Mapping):
+        return output
+    found: object = type(output).__name__
+    if is_pair:
+        found = [tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in output]
+    raise PluginError(f"the objective gave {found}", expected="(loss, figures): a scalar, a mapping")
 
 
 def _validate(module: nn.Module, objective: LossFunction, data: Data, batches: list[np.ndarray]) -> float:
@@ -319,8 +318,8 @@ def write_checkpoint(content: Mapping[str, Any], folder: Folder, device: str) ->
     content = {**content, "rng": torch.get_rng_state(), "cuda_rng": machine.random_state(device)}
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    made = buffer.getbuffer()
-    folder.write(CHECKPOINT, lambda path: path.write_bytes(hashlib.sha256(made).digest() + made))
+    data = buffer.getbuffer()
+    folder.write(CHECKPOINT, lambda path: path.write_bytes(hashlib.sha256(data).digest() + data))
 
 
 def read_checkpoint(folder: Folder, device: str) -> dict[str, Any] | None:
@@ -328,13 +327,13 @@ def read_checkpoint(folder: Folder, device: str) -> dict[str, Any] | None:
     path = folder.file(CHECKPOINT)
     if not path.is_file():
         return None
-    held = path.read_bytes()
-    seal, made = held[:_SEAL], held[_SEAL:]
-    if seal != hashlib.sha256(made).digest():
+    data = path.read_bytes()
+    seal, saved = data[:_SEAL], data[_SEAL:]
+    if seal != hashlib.sha256(saved).digest():
         path.unlink()
         warnings.warn(f"{path} was damaged and is removed: training starts again from the first epoch", stacklevel=2)
         return None
-    content: dict[str, Any] = torch.load(io.BytesIO(made), map_location="cpu", weights_only=True)
+    content: dict[str, Any] = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
     torch.set_rng_state(content["rng"])
     machine.set_random_state(device, content["cuda_rng"])
     return content

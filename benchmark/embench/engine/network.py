@@ -1,4 +1,4 @@
-"""Networks of a stage: built from plugins, started from pretrained weights, checked and saved."""
+"""Build networks of a stage from plugins, start them from pretrained weights, check, save and load them."""
 
 from __future__ import annotations
 
@@ -44,15 +44,16 @@ from embench.store import Store, blank_clips, derive
 
 
 def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
-    """Return the inverse proportion of each class among the training rows, 1 on average, at most 1,000; None if classes
-    weigh equally.
+    """Return the inverse proportion of each class among the training rows, 1 on average, at most 1,000; None unless
+    `balanced`.
 
     Args:
-        y, weight: (n,) labels, NaN where missing, and weights of the training rows."""
+        y, weight: labels (n,), NaN where missing, and weights (n,) of the training rows."""
     if not (balanced and target.traits.has_classes):
         return None
-    there = np.isfinite(y)
-    shares = np.bincount(y[there].astype(int), weights=weight[there], minlength=target.n)
+    known = np.isfinite(y)
+    shares = np.bincount(y[known].astype(int), weights=weight[known], minlength=target.n)
+    # A class without rows would have an infinite weight: it gets the largest one.
     inverse = shares.sum() / (target.n * np.maximum(shares, 1e-12) * (shares > 0) + 1e-12 * (shares == 0))
     return tuple(inverse.clip(0, 1e3).tolist())
 
@@ -62,13 +63,13 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
     have the right size in any measurement unit.
 
     Args:
-        y, weight: (n, targets), NaN without a label, and (n,)."""
+        y, weight: labels (n, targets), NaN where missing, and weights (n,) of the training rows."""
     if model.scale is None:
         return
     for t, (target, part) in enumerate(zip(outputs.targets, outputs.get_slices(), strict=True)):
-        there = np.isfinite(y[:, t])
-        if not target.traits.has_classes and there.any():
-            values, share = y[there, t].astype(np.float64), weight[there] / weight[there].sum()
+        known = np.isfinite(y[:, t])
+        if not target.traits.has_classes and known.any():
+            values, share = y[known, t].astype(np.float64), weight[known] / weight[known].sum()
             mean = float(share @ values)
             std = float(share @ (values - mean) ** 2) ** 0.5
             model.scale.mean[part] = mean
@@ -76,7 +77,7 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
 
 
 def probabilities(outputs: OutputSpec, logits: Tensor) -> Tensor:
-    """Return (B, columns): the scores of all targets, side by side."""
+    """Return the scores of all targets side by side, (B, columns): probabilities of classes, or values."""
     parts = zip(outputs.targets, outputs.get_slices(), strict=True)
     return torch.cat([OBJECTIVES[target.kind].activation(logits[:, part]) for target, part in parts], 1)
 
@@ -84,19 +85,19 @@ def probabilities(outputs: OutputSpec, logits: Tensor) -> Tensor:
 # A linear head in closed form: ridge on pooled tokens, its penalty chosen on training subjects held out in turn.
 
 PENALTIES = 10.0 ** np.arange(-1, 7)
-"""Candidate penalties for standardised tokens and rows with mean weight 1."""
+"""Candidate penalties, for standardised tokens and rows with mean weight 1."""
 _ROUNDING_SD = 1e-3
-"""Proportion of the mean that is added to an SD."""
+"""Proportion of a column's mean that is added to its SD, against rounding noise."""
 HELD_OUT_PARTS = 5
-"""Number of parts of the training subjects; each is held out once."""
+"""Number of parts into which training subjects are divided; each part is held out once."""
 DEFAULT_PENALTY = 100.0
-"""Penalty if all training rows are of one subject, so that none can be held out."""
+"""Penalty if all training rows belong to one subject, so that no subject can be held out."""
 _SLOPE_BOUNDS = (0.05, 50.0)
-"""Bounds of the SD of logits; above 0, so that the order of decisions is kept."""
+"""Bounds of the SD of logits. The lower one is above 0, so that logits keep the order of decisions."""
 
 
 class LinearHead(nn.Module):
-    """A linear layer on pooled tokens, standardised by the training rows: (B, D) -> (B, n_out)."""
+    """A linear layer on pooled tokens (B, D), standardised by the training rows; its output is (B, n_out)."""
 
     mean: Tensor
     std: Tensor
@@ -122,39 +123,35 @@ def fit_head(
     weight: np.ndarray,
     subjects: np.ndarray,
 ) -> dict[str, float]:
-    """Fit a head to training rows; return the penalty of each target by name.
+    """Fit a head to training rows. Return target -> chosen penalty.
 
     Classes are coded as -1 and 1. A scale and an offset, fitted to the decisions on held-out subjects (Platt 1999),
     turn decisions into logits. Values are fitted in standard scores.
 
     Args:
-        X, y, weight, subjects: pooled tokens (n, D), labels (n, targets), NaN if missing, weights (n,), and the subject
-            of each row (n,)."""
+        X: pooled tokens (n, D). `y`: labels (n, targets), NaN where missing. `weight`: (n,).
+        subjects: (n,) the subject of each row."""
     X = X.astype(np.float64)
     mean, std = _moments(X, weight)
     Z = (X - mean) / std
     slopes, offsets = np.zeros((outputs.size, X.shape[1])), np.zeros(outputs.size)
     penalties: dict[str, float] = {}
-    weights_of = outputs.class_weights or (None,) * len(outputs.targets)
-    for t, (target, part, classes) in enumerate(zip(outputs.targets, outputs.get_slices(), weights_of, strict=True)):
-        there = np.isfinite(y[:, t])
-        labels, w = y[there, t].astype(np.float64), weight[there].astype(np.float64)
-        if not there.any():
+    all_weights = outputs.class_weights or (None,) * len(outputs.targets)
+    for t, (target, part, classes) in enumerate(zip(outputs.targets, outputs.get_slices(), all_weights, strict=True)):
+        known = np.isfinite(y[:, t])
+        labels, w = y[known, t].astype(np.float64), weight[known].astype(np.float64)
+        if not known.any():
             continue
         if classes is not None:
             w = w * np.array(classes)[labels.astype(int)]
         if scale is not None and not target.traits.has_classes:
             labels = (labels - float(scale.mean[part])) / float(scale.std[part])
-        fitted = fit_target(target, Z[there], labels, w / w.mean(), subjects[there])
+        fitted = fit_target(target, Z[known], labels, w / w.mean(), subjects[known])
         slopes[part], offsets[part], penalties[target.name] = fitted
+    parameters = (head.mean, head.std, head.linear.weight, head.linear.bias)
     with torch.no_grad():
-        for own, made in (
-            (head.mean, mean),
-            (head.std, std),
-            (head.linear.weight, slopes),
-            (head.linear.bias, offsets),
-        ):
-            own.copy_(torch.from_numpy(np.asarray(made)))
+        for parameter, values in zip(parameters, (mean, std, slopes, offsets), strict=True):
+            parameter.copy_(torch.from_numpy(np.asarray(values)))
     return penalties
 
 
@@ -162,19 +159,19 @@ def fit_target(
     target: Target, Z: np.ndarray, labels: np.ndarray, weight: np.ndarray, subjects: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return slopes (K, D), offsets (K,) and penalty of one target, from standardised rows `Z` (n, D), `labels`,
-    `weight` and `subjects` (n,). The penalty has the smallest squared error on held-out subjects among `PENALTIES`."""
+    `weight` and `subjects` (n,). The penalty is the candidate with the smallest squared error on held-out subjects."""
     coded = _code_labels(target, labels)
     held_out = np.full((len(PENALTIES), *coded.shape), np.nan)
     for train, test in _split_subjects(subjects):
         slopes, offsets = ridge_paths(Z[train], coded[train], weight[train], PENALTIES)
         held_out[:, test] = Z[test] @ slopes + offsets[:, None]
-    chosen = np.isfinite(held_out).all()
-    best = int(np.argmin((((held_out - coded) ** 2).sum(2) * weight).sum(1))) if chosen else 0
-    penalty = float(PENALTIES[best]) if chosen else DEFAULT_PENALTY
+    has_held_out = np.isfinite(held_out).all()
+    best = int(np.argmin((((held_out - coded) ** 2).sum(2) * weight).sum(1))) if has_held_out else 0
+    penalty = float(PENALTIES[best]) if has_held_out else DEFAULT_PENALTY
     (slope,), (offset,) = ridge_paths(Z, coded, weight, np.array([penalty]))
     if not target.traits.has_classes:
         return slope.T, offset, penalty
-    a, c = (2.0, np.zeros(coded.shape[1])) if not chosen else _fit_logit_scale(held_out[best], labels, weight)
+    a, c = (2.0, np.zeros(coded.shape[1])) if not has_held_out else _fit_logit_scale(held_out[best], labels, weight)
     return a * slope.T, a * offset + c, penalty
 
 
@@ -196,8 +193,8 @@ def ridge_paths(
 
 
 def _moments(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted mean and SD (D,) of rows; SD 1 for a column of zeros. Nearly constant columns have only
-    rounding noise, so a proportion of the mean is added."""
+    """Return the weighted mean and SD (D,) of rows (n, D). A proportion of the mean is added to the SD, since nearly
+    constant columns hold only rounding noise. A column of zeros has SD 1."""
     share = weight / weight.sum()
     mean = share @ X
     std = np.sqrt(share @ (X - mean) ** 2 + (_ROUNDING_SD * mean) ** 2)
@@ -214,7 +211,7 @@ def _code_labels(target: Target, labels: np.ndarray) -> np.ndarray:
 
 
 def _split_subjects(subjects: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the positions of rows to fit on and of held-out subjects' rows; nothing for a single subject."""
+    """Yield positions of rows to fit to and of held-out subjects' rows, for each part; nothing for a single subject."""
     from sklearn.model_selection import GroupKFold
 
     parts = min(HELD_OUT_PARTS, len(np.unique(subjects)))
@@ -223,23 +220,23 @@ def _split_subjects(subjects: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarr
 
 
 def _fit_logit_scale(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the slope and offsets (K,) that turn decisions (n, K) into logits with the smallest cross-entropy. Labels
-    are smoothed (Platt 1999), so that the slope stays finite without errors."""
+    """Return the slope and the offsets (K,) that turn decisions (n, K) into logits with the smallest cross-entropy.
+    Labels are smoothed (Platt 1999), since without errors the best slope would be infinite."""
     n, K = decisions.shape
     spread = float(decisions.std(0).mean()) or 1.0
-    kinds = max(K, 2)
-    counts = np.bincount(labels.astype(int), weights=weight, minlength=kinds)
-    sure = (np.eye(kinds) * counts + 1) / (counts[:, None] + kinds)
-    aim = sure[labels.astype(int)][:, 1:] if K == 1 else sure[labels.astype(int)]
+    classes = max(K, 2)
+    counts = np.bincount(labels.astype(int), weights=weight, minlength=classes)
+    smoothed = (np.eye(classes) * counts + 1) / (counts[:, None] + classes)
+    truth = smoothed[labels.astype(int)][:, 1:] if K == 1 else smoothed[labels.astype(int)]
 
     def loss(free: np.ndarray) -> tuple[float, Any]:
         logits = free[0] / spread * decisions + free[1:]
         if K == 1:
-            each, p = np.logaddexp(0, logits) - aim * logits, expit(logits)
+            each, p = np.logaddexp(0, logits) - truth * logits, expit(logits)
         else:
             p = softmax(logits, axis=1)
-            each = -aim * (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
-        slope = (p - aim) * weight[:, None] / n
+            each = -truth * (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+        slope = (p - truth) * weight[:, None] / n
         gradient = np.concatenate([[np.sum(slope * decisions) / spread], slope.sum(0)])
         return float((each * weight[:, None]).sum() / n), gradient
 
@@ -249,11 +246,11 @@ def _fit_logit_scale(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarr
 
 
 PLACEHOLDER_TARGET = Target("anything", "binary", LabelRule(), "")
-"""Placeholder target of a whole model without a target; its read-out is discarded."""
+"""Target of a whole model that is pretrained without a target of its own; its predictions are not used."""
 
 
 def make_output_spec(params: FitParams) -> OutputSpec:
-    """Return the output spec of a stage."""
+    """Return the spec of a network's output: the targets in a stage's params."""
     return OutputSpec(params.targets)
 
 
@@ -262,21 +259,20 @@ _hidden: Callable[[Output], Tensor] = attrgetter("hidden")
 
 
 class Decisions(nn.Module):
-    """Convert a unimodal network's output into probabilities of its targets, or values in the labels' measurement
-    unit."""
+    """Module from a unimodal network's output to probabilities of its targets, or values in the labels' unit."""
 
     def __init__(self, outputs: OutputSpec, scale: ValueScale | None) -> None:
         super().__init__()
         self.outputs, self.scale = outputs, scale
 
     def forward(self, output: Output) -> Tensor:
-        """Return (B, columns) probabilities or values, from `logits` (B, n_out)."""
+        """Return probabilities or values (B, columns), from the `logits` (B, n_out) of the output."""
         return probabilities(self.outputs, output.logits if self.scale is None else self.scale(output.logits))
 
 
 class HiddenEncoder(nn.Module):
-    """A fitted unimodal network as a frozen encoder without dropout. Its single token is the head's hidden layer, or
-    what `read` returns for the output, (B, H)."""
+    """A fitted unimodal network as a frozen encoder without dropout. Its single token is `read(output of the head)` (B,
+    H), by default the head's hidden layer."""
 
     def __init__(
         self,
@@ -292,7 +288,7 @@ class HiddenEncoder(nn.Module):
 
     @property
     def tokens(self) -> TokenSpec:
-        """One token, as wide as its input."""
+        """Spec of the single token, as wide as the hidden layer or as the output of `read`."""
         return TokenSpec(1, self.width, False, self.width)
 
     def train(self, mode: bool = True) -> HiddenEncoder:
@@ -300,38 +296,38 @@ class HiddenEncoder(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
-        """Return one token (B, 1, H), from `x` (B, *shape) and `mask` (B, T)."""
+        """Return one token (B, 1, H), computed from `x` (B, *shape) and `mask` (B, T)."""
         return Tokens(self.read(self.head(self.encoder(x, mask))).unsqueeze(1))
 
 
 class Precomputed(nn.Module):
-    """An encoder that passes on precomputed tokens (B, L, D); the first is the `summary` if there is one."""
+    """An encoder that passes on precomputed tokens (B, L, D). If `summary`, the first one is the summary token."""
 
     def __init__(self, *, summary: bool = False) -> None:
         super().__init__()
         self.summary = summary
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
-        """Return the tokens `x` (B, L, D) with their mask (B, L), unchanged."""
+        """Return the tokens `x` (B, L, D) and their mask (B, L), with the summary token apart."""
         if not self.summary:
             return Tokens(x, mask)
         return Tokens(x[:, 1:], None if mask is None else mask[:, 1:], x[:, 0])
 
 
 def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> TokenSpec:
-    """Return the token spec of a module, from its output for two samples of zeros. Raises PluginError if the output
-    does not have the shape of tokens."""
+    """Return the spec of a module's tokens, from its output for two samples of zeros. `head`: width of its hidden
+    layer, if it has one. Raises PluginError if the output does not have the shape of tokens."""
     module.eval()
     zeros = torch.zeros(2, *spec.shape, dtype=spec.dtype)
     with torch.no_grad():
         tokens = check_tokens(module(zeros, None), 2, spec.modality)
     module.train()
-    shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))
+    shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))  # () if the output is not Tokens
     summary = tuple(getattr(getattr(tokens, "summary", None), "shape", (2, *shape[2:])))
     if len(shape) != 3 or shape[0] != 2 or summary != (2, shape[2]):
-        given = f"tokens {shape}" + (f" and a summary {summary}" if summary != (2, *shape[2:]) else "")
+        found = f"tokens {shape}" + (f" and a summary {summary}" if summary != (2, *shape[2:]) else "")
         raise PluginError(
-            f"{type(module).__name__} gives {given} for 2 samples of {spec.modality}",
+            f"{type(module).__name__} gives {found} for 2 samples of {spec.modality}",
             where=inspect.getsourcefile(type(module)),
             expected="Tokens whose x is (2, L, D), and whose summary, where there is one, is (2, D)",
             hint="`embench.testing.check` shows what else the interface requires",
@@ -342,20 +338,20 @@ def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> T
 def build_encoders(
     modalities: Mapping[str, Part], specs: Mapping[str, InputSpec]
 ) -> tuple[dict[str, nn.Module], dict[str, TokenSpec]]:
-    """Return each modality's encoder module, with random weights, and the spec of its tokens."""
+    """Return modality -> encoder module with random weights, and modality -> spec of its tokens."""
     encoders = {m: check_module(part, load_encoder(part).build(specs[m])) for m, part in modalities.items()}
     return encoders, {m: token_spec(module, specs[m]) for m, module in encoders.items()}
 
 
 def check_module(part: Part, built: Any) -> nn.Module:
-    """Return a plugin's module. Raises PluginError if it is not a module."""
+    """Return what a plugin built. Raises PluginError if it is not a module."""
     if not isinstance(built, nn.Module):
         raise PluginError(f"{part.name} built {type(built).__name__}", where=part.name, expected="a torch.nn.Module")
     return built
 
 
 def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
-    """Build a model of one encoder and its own head."""
+    """Build a model of one encoder and its head, with random weights."""
     encoders, tokens = build_encoders(modalities, specs)
     (m,) = modalities
     if modalities[m].recipe.adapt == "ridge":
@@ -366,7 +362,7 @@ def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec
 
 
 def make_scale(outputs: OutputSpec) -> ValueScale | None:
-    """Return the scale from predictions to the labels' measurement unit; None without continuous targets."""
+    """Return the module that scales predictions to the labels' measurement unit; None without continuous targets."""
     return None if all(target.traits.has_classes for target in outputs.targets) else ValueScale(outputs.size)
 
 
@@ -379,9 +375,16 @@ def load_fusion(part: Part) -> Fusion:
 def build_fusion(
     modalities: Mapping[str, Part], fusion: Part, specs: Mapping[str, InputSpec], outputs: OutputSpec
 ) -> Model:
-    """Build a model of encoders and their fusion, to be trained end to end."""
+    """Build a model of encoders and a fusion, with random weights, to be trained end to end."""
     encoders, tokens = build_encoders(modalities, specs)
     return Model(encoders, tokens, build_fusion_module(fusion, tokens, outputs), scale=make_scale(outputs))
+
+
+def build_model(params: FitParams, specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
+    """Build the model of a stage, with random weights: encoders with a fusion, or one encoder with its head."""
+    if isinstance(params, FusionParams):
+        return build_fusion(params.modalities, params.fusion, specs, outputs)
+    return build_unimodal(params.modalities, specs, outputs)
 
 
 def build_fusion_module(fusion: Part, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
@@ -392,8 +395,8 @@ def build_fusion_module(fusion: Part, tokens: Mapping[str, TokenSpec], outputs: 
 def hidden_encoder(
     root: Path, stage_id: str, inputs: str = "hidden", channels: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
-    """Load a fitted unimodal stage as a frozen encoder of its hidden layer, or of its `decisions`; `channels` as in
-    `load_model`. Raises ValueError if the stage has no head."""
+    """Return the network of a fitted unimodal stage as a frozen encoder, and its input specs. Its token is the hidden
+    layer, or the prediction if `inputs` is `decisions`. `channels`: see `load_model`. ValueError: there is no head."""
     model, specs, fitted = load_model(root, stage_id, channels=channels)
     (m,) = specs
     if model.head is None:
@@ -403,26 +406,25 @@ def hidden_encoder(
 
 
 def save(folder: Folder, model: nn.Module, specs: Mapping[str, InputSpec]) -> None:
-    """Write weights as safetensors, with input specs and their statistics."""
+    """Write a network's weights as safetensors, and its input specs with their statistics."""
     save_weights(folder, model)
     save_specs(folder, specs)
 
 
 def weights_file(epoch: int | None = None) -> str:
-    """Return the file name of an epoch's weights; None: of the weights that the recipe selected."""
+    """Return the file name of the weights of an epoch; None stands for the epoch that the recipe selected."""
     return "weights.safetensors" if epoch is None else f"epoch-{epoch}.safetensors"
 
 
 def save_weights(folder: Folder, model: nn.Module, epoch: int | None = None) -> None:
-    """Write a network's weights as safetensors, under a separate name for each epoch. Raises MachineError if the disk
-    is full."""
+    """Write a network's weights as safetensors, named by epoch. Raises MachineError if the disk is full."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     # Serialised in memory, so that Python reports a full disk, not a library.
     folder.write(weights_file(epoch), lambda path: path.write_bytes(as_safetensors(state)))
 
 
 def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
-    """Write each modality's input spec and statistics, as `specs.json` and `stats.npz`."""
+    """Write the input spec of each modality as `specs.json`, and its statistics as `stats.npz`."""
     plain = {
         m: {
             **asdict(s),
@@ -439,7 +441,7 @@ def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
 
 
 def load_specs(folder: Folder) -> dict[str, InputSpec]:
-    """Read the input specs that `save_specs` wrote, by modality."""
+    """Return modality -> input spec, from the files that `save_specs` wrote."""
     plain = json.loads(folder.file("specs.json").read_text())
     with np.load(folder.file("stats.npz")) as arrays:
         return {
@@ -457,7 +459,7 @@ def load_specs(folder: Folder) -> dict[str, InputSpec]:
 
 
 class Fitted(NamedTuple):
-    """Description of a finished fitted stage."""
+    """Kind, params and inputs of a finished stage that was fitted. `inputs`: role -> stage id."""
 
     kind: str
     params: FitParams
@@ -465,7 +467,7 @@ class Fitted(NamedTuple):
 
 
 def describe(folder: Folder) -> Fitted:
-    """Return kind, params and inputs of a finished fitted stage."""
+    """Return kind, params and inputs of a finished stage that was fitted, from its folder."""
     plain = folder.description()
     return Fitted(plain["kind"], fitted_params(plain["params"]), plain["inputs"])
 
@@ -473,13 +475,13 @@ def describe(folder: Folder) -> Fitted:
 def load_model(
     root: Path, stage_id: str, epoch: int | None = None, channels: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[Model, dict[str, InputSpec], Fitted]:
-    """Return the fitted network of a unimodal or fusion stage, on the CPU in evaluation mode, its input specs and the
-    stage's description.
+    """Return the fitted network of a unimodal or fusion stage (on the CPU, in evaluation mode), its input specs, and
+    the stage's kind, params and inputs.
 
     Args:
-        epoch: epoch whose weights are loaded, if every epoch's were saved.
-        channels: modality -> channels of the signals to predict, which may be another dataset's: the network reads the
-            channels of the same names.
+        epoch: epoch whose weights are loaded, if all were saved; None for the selected one.
+        channels: modality -> channels of the signals to predict, possibly of another dataset. The network reads those
+            with the names of its own channels.
 
     Raises:
         PluginError: an encoder that picks channels does not find them again."""
@@ -487,10 +489,7 @@ def load_model(
     content = describe(folder)
     params, outputs = content.params, make_output_spec(content.params)
     specs = {m: _select_channels(spec, (channels or {}).get(m)) for m, spec in load_specs(folder).items()}
-    if not isinstance(params, FusionParams):
-        model = build_unimodal(params.modalities, specs, outputs)
-        _load_weights(model, folder.file(weights_file(epoch)), specs)
-    elif params.inputs == "hidden":
+    if isinstance(params, FusionParams) and params.inputs == "hidden":
         stages = {m: content.inputs[f"unimodal:{m}"] for m in params.modalities}
         encoders = {m: hidden_encoder(root, stage, channels=channels)[0] for m, stage in stages.items()}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
@@ -500,13 +499,13 @@ def load_model(
         saved.load_state_dict(load_file(folder.file(weights_file(epoch))))
         model = Model(encoders, tokens, saved.fusion, scale=saved.scale)
     else:
-        model = build_fusion(params.modalities, params.fusion, specs, outputs)
+        model = build_model(params, specs, outputs)
         _load_weights(model, folder.file(weights_file(epoch)), specs)
     return model.eval(), specs, content
 
 
 def _load_weights(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
-    """Load weights. Raises PluginError if they would change the channels that encoders picked."""
+    """Load a model's weights. Raises PluginError if that changes which channels its encoders pick."""
     picked = {m: picked_channels(encoder, specs[m].channels) for m, encoder in model.encoders.items()}
     model.load_state_dict(load_file(file))
     for m, encoder in model.encoders.items():
@@ -519,25 +518,26 @@ def _load_weights(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> N
 
 
 def _select_channels(spec: InputSpec, channels: tuple[str, ...] | None) -> InputSpec:
+    """Return the spec with these channels; unchanged if `channels` is None, or if the encoder does not read signals."""
     if channels in (None, spec.channels) or spec.rate is None:
         return spec
     return replace(spec, channels=channels, shape=(len(channels), *spec.shape[1:]))
 
 
 def is_transferred(name: str) -> bool:
-    """Return True if a pretrained tensor is used after pretraining: read-outs are not."""
+    """Return True if a tensor of this name is used after pretraining; tensors of a `head` are not."""
     return not (name.startswith("head.") or ".head." in name)
 
 
 def start_from(model: Model, weights: Path, part: str | None) -> int:
-    """Initialise a model with pretrained weights: a part, such as `encoders.ecg` or `fusion`, or all shared tensors.
-    Tensors under a module's `.head` are skipped. Returns the number of loaded tensors; raises UsageError if shapes
-    differ."""
+    """Load pretrained weights into a model, except those under a `head`. `part`: load only this part, such as
+    `encoders.ecg` or `fusion`; None loads all tensors that the model has. Return the number of loaded tensors. Raises
+    UsageError if shapes differ."""
     state = load_file(weights)
     own, given = ({n: tuple(v.shape) for n, v in tensors.items()} for tensors in (model.state_dict(), state))
-    taken = match_names(own, given, part, str(weights))
-    model.load_state_dict({name: state[name] for name in taken}, strict=False)
-    return len(taken)
+    names = match_names(own, given, part, str(weights))
+    model.load_state_dict({name: state[name] for name in names}, strict=False)
+    return len(names)
 
 
 def match_names(
@@ -547,20 +547,20 @@ def match_names(
     where: str,
     hint: str | None = None,
 ) -> list[str]:
-    """Return the names of a network's tensors that pretrained tensors can initialise, compared by name and shape: those
-    of a part, or all. `hint` says what to do if shapes differ.
+    """Return the names of pretrained tensors that can initialise a network's tensors. `own`, `given`: name -> shape of
+    the network's tensors, and of the pretrained ones. `part`: initialise only this part, such as `fusion`.
 
     Raises:
-        UsageError: there is none, or one has another shape."""
+        UsageError: there is no such tensor, or one has another shape. `hint` says what to do then."""
     prefix = f"{part}." if part else ""
-    taken = [name for name in given if name.startswith(prefix) and is_transferred(name) and name in own]
-    if not taken:
+    names = [name for name in given if name.startswith(prefix) and is_transferred(name) and name in own]
+    if not names:
         raise UsageError(
             f"these weights contain nothing for {part or 'this network'}",
             where=where,
             expected="the encoder, recipe and modality of the pretraining",
         )
-    for name in taken:
+    for name in names:
         if own[name] != given[name]:
             raise UsageError(
                 f"pretrained weights do not fit: {name} is {given[name]}, the network has {own[name]}",
@@ -568,11 +568,11 @@ def match_names(
                 expected="the encoder, recipe, modality and channels of the pretraining",
                 hint=hint,
             )
-    return taken
+    return names
 
 
 def picked_channels(encoder: nn.Module, channels: Sequence[_T]) -> tuple[_T, ...]:
-    """Return the channels that a network reads: those at the positions in its `picks`, else all."""
+    """Return the `channels` that an encoder's network reads: those at the positions `picks`, or all without `picks`."""
     picks = getattr(encoder, "picks", None)
     return tuple(channels) if picks is None else tuple(channels[i] for i in picks.tolist())
 
@@ -587,7 +587,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Site:
-    """Dataset of a network: its name, its prepared data, and its source spec."""
+    """The dataset on which a network is trained or tested: its name, its prepared data, and its source spec."""
 
     name: str
     store: Store
@@ -595,8 +595,7 @@ class Site:
 
 
 def input_spec(site: Site, m: str, part: Part) -> InputSpec:
-    """Return the input spec of an encoder for a modality at a site, from one recording. Raises DataError if no
-    recording has the modality."""
+    """Return the spec of an encoder's input at a site, from a recording. Raises DataError if none has modality `m`."""
     key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.to_mapping()))
     return cached_call(key, lambda: _input_spec(site, m, part))
 
@@ -624,17 +623,16 @@ def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
 
 
 def channels_at(site: Site, m: str) -> tuple[Channel, ...]:
-    """Return all channels of a modality at a site. Raises PluginError if the dataset declares sites of unknown
-    channels."""
+    """Return all channels of a modality at a site. Raises PluginError if it declares a wrong number of sensor sites."""
     return find_channels(site.store.name, {name: entry.channels for name, entry in site.store.modalities.items()}, m)
 
 
 def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] | None = None) -> tuple[Channel, ...]:
-    """Return the channels that an encoder's network picks of a modality at a site, or would pick of other `channels`.
-    If it does not read signals, these are all channels. Raises DataError or PluginError as `input_spec` does."""
-    own, spec = channels_at(site, m), input_spec(site, m, part)
-    channels = channels or own
-    if spec.rate is None or spec.channels != _channel_names(own):
+    """Return the channels of a modality that an encoder's network picks at a site, or would pick of other `channels`.
+    It picks all if it does not read signals. Raises DataError or PluginError as `input_spec` does."""
+    site_channels, spec = channels_at(site, m), input_spec(site, m, part)
+    channels = channels or site_channels
+    if spec.rate is None or spec.channels != _channel_names(site_channels):
         return channels
     spec = replace(spec, channels=_channel_names(channels), shape=(len(channels), *spec.shape[1:]))
     with torch.random.fork_rng(devices=[]):
@@ -642,8 +640,7 @@ def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] 
 
 
 def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> None:
-    """Raise UsageError if a network can't continue at another site: its channels there do not fit those that it learned
-    from."""
+    """Raise UsageError if a network that was trained at the site `one` can't read the channels at the site `other`."""
     if all_fit(channels_at(one, m), channels_at(other, m)) or _same_features(one, other, m, part):
         return  # then every selection of them fits as well
     there, here = (channels_read(site, m, part) for site in (one, other))
@@ -668,7 +665,7 @@ def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
 
 
 def _same_features(one: Site, other: Site, m: str, part: Part) -> bool:
-    """Return True if an encoder makes features of several channels with the same names at both sites."""
+    """Return True if an encoder computes features from several channels at both sites, with equal names."""
     specs = [input_spec(site, m, part) for site in (one, other)]
     several = all(len(channels_at(site, m)) > 1 for site in (one, other))
     return several and all(s.rate is None and s.channels == specs[0].channels != () for s in specs)
@@ -679,14 +676,14 @@ def _channel_names(channels: Sequence[Channel]) -> tuple[str, ...]:
 
 
 def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part | None, where: str) -> None:
-    """Raise UsageError if encoders, and a fusion, can't continue training at another site: their tensors have other
-    shapes there."""
+    """Raise UsageError if networks trained at the site `one` can't be trained further at the site `other`, because
+    their tensors have other shapes there. `fusion` is None if only encoders are trained."""
     there, here = ({m: input_spec(site, m, part) for m, part in parts.items()} for site in (one, other))
     if all(_input_sizes(there[m]) == _input_sizes(here[m]) for m in parts):
         return
     shapes = [_tensor_shapes(parts, fusion, specs) for specs in (there, here)]
-    whole = any(require_view(load_encoder(part), part.name).kind == "unit" for part in parts.values())
-    longer = whole and any(there[m].rate and there[m].shape[-1] != here[m].shape[-1] for m in parts)
+    reads_units = any(require_view(load_encoder(part), part.name).kind == "unit" for part in parts.values())
+    longer = reads_units and any(there[m].rate and there[m].shape[-1] != here[m].shape[-1] for m in parts)
     window = (
         "a network over whole units is as large as the dataset's longest unit: "
         "give it a window with --set encoder.view.kind=window --set encoder.view.length_s=10"
@@ -696,8 +693,8 @@ def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part
 
 
 def check_file(file: Path, part: str, site: Site, parts: Mapping[str, Part], fusion: Part | None) -> None:
-    """Raise UsageError if a weights file lacks a part of the networks at a site (`encoders.ecg` or `fusion`), or has
-    other shapes."""
+    """Raise UsageError if a file of weights lacks a part (`encoders.ecg` or `fusion`) of a site's networks, or has
+    other tensor shapes."""
     with safe_open(file, "pt") as opened:
         given = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118  no mapping
     specs = {m: input_spec(site, m, encoder) for m, encoder in parts.items()}
@@ -709,7 +706,7 @@ def _input_sizes(spec: InputSpec) -> tuple[object, ...]:
 
 
 def _tensor_shapes(parts: Mapping[str, Part], fusion: Part | None, specs: Mapping[str, InputSpec]) -> Shapes:
-    """Return name -> shape of the tensors of encoders, and of a fusion, as a model names them."""
+    """Return name -> shape of all tensors of a model of these encoders, and of the fusion if there is one."""
     with torch.random.fork_rng(devices=[]):
         if fusion is None:
             model = Model({m: load_encoder(part).build(specs[m]) for m, part in parts.items()}, {})

@@ -34,24 +34,24 @@ from embench.protocols import CALIBRATION_ONLY, UnitId
 # test subject is adapted to separately, independent of earlier ones.
 
 GIVEN, TRIAL_GIVEN, TRIAL_SCORED = 0, 1, 2
-"""Roles of units besides those to be predicted: calibration units of test subjects; calibration units of training
-subjects that stand in for test subjects to choose the adaptation strength; and the scored units of the latter."""
+"""Roles of units that are not predicted. `GIVEN`: calibration units of test subjects. To choose the strength of
+adaptation, some training subjects are treated like test subjects: `TRIAL_GIVEN` are their calibration units, and
+`TRIAL_SCORED` the units on which strengths are compared."""
 LEARNED = "learned"
-"""Value if calibration data were already trained on, so that there is nothing left to adapt to."""
+"""Key of the calibration data in a stage's params if the method was already trained on them, so that nothing adapts."""
 STEPS = (0, 1, 3, 10, 30, 100)
 """Candidate numbers of gradient steps for a layer beside a head."""
 _LEAST_PROBABILITY = 1e-6
 
 Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""Function of row positions (b,) to `score`, probabilities or values (b, columns), and, for networks, the last hidden
-layer `hidden` (b, H)."""
+"""Function from row positions (b,) to tables. `score` holds probabilities or values (b, columns). Networks also give
+their last hidden layer as `hidden` (b, H)."""
 Scorer = Callable[[np.ndarray], np.ndarray]
-"""Function of row positions, or rows, (b, ...) to scores (b, columns)."""
+"""Function from row positions (b,), or from rows (b, ...), to scores (b, columns)."""
 
 
 class SubjectRows(NamedTuple):
-    """Row positions of a subject: its calibration rows `given`, and its rows to be predicted or, for training subjects,
-    scored."""
+    """Row positions of a subject: calibration rows `given`, and rows `predicted` (of training subjects: scored)."""
 
     given: np.ndarray
     predicted: np.ndarray
@@ -65,7 +65,7 @@ class Adapter(Protocol):
         """Candidate strengths of adaptation, ascending."""
 
     def adapt(self, given: np.ndarray, strength: float) -> Scorer:
-        """Return the scorer adapted to the subject whose calibration rows lie at positions `given`."""
+        """Return the scorer adapted to one subject, whose calibration rows are at positions `given` (k,)."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class PersonalRows:
     """All n rows of a stage that predicts: rows to be predicted, calibration rows and trial rows.
 
     Args:
-        subject: (n,) the subject of each row. `role`: (n,) -1 for a row to be predicted, else `GIVEN`, `TRIAL_GIVEN` or
-            `TRIAL_SCORED`.
-        y, weight: (n,) labels, NaN without one, and the row's proportion of its unit."""
+        subject: (n,) the subject of each row.
+        role: (n,) -1 for a row to be predicted, else `GIVEN`, `TRIAL_GIVEN` or `TRIAL_SCORED`.
+        y, weight: (n,) label, NaN without one, and 1 / (number of rows of the row's unit)."""
 
     subject: np.ndarray
     role: np.ndarray
@@ -83,33 +83,35 @@ class PersonalRows:
     weight: np.ndarray
 
     def split_by_role(self, given: int, predicted: int, known: np.ndarray) -> dict[str, SubjectRows]:
-        """Return subject -> its rows with the roles `given` and `predicted`, among the recorded rows `known` (k,)."""
+        """Return subject -> its rows with the roles `given` and `predicted`, among the recorded rows `known` (k,).
+        Subjects without rows to predict are omitted."""
         found = {}
         for name in np.unique(self.subject[known]).tolist():
-            own = known[self.subject[known] == name]
-            found[name] = SubjectRows(own[self.role[own] == given], own[self.role[own] == predicted])
+            index = known[self.subject[known] == name]
+            found[name] = SubjectRows(index[self.role[index] == given], index[self.role[index] == predicted])
         return {name: rows for name, rows in found.items() if len(rows.predicted)}
 
     def labelled(self, index: np.ndarray) -> np.ndarray:
-        """Return the positions of `index` (k,) that have a label."""
+        """Return the positions in `index` (k,) of rows that have a label."""
         return index[np.isfinite(self.y[index])]
 
 
 def choose_strength(adapter: Adapter, target: Target, rows: PersonalRows, trial: Mapping[str, SubjectRows]) -> float:
-    """Return the strength with the smallest mean loss over trial subjects; the weakest in case of a tie."""
+    """Return the candidate strength with the smallest mean loss over the trial subjects; the weakest in case of a tie.
+    `trial`: subject -> its calibration rows and scored rows."""
     if len(adapter.strengths) == 1:
         return float(adapter.strengths[0])
     losses = np.zeros(len(adapter.strengths))
-    for own in trial.values():
-        scored = rows.labelled(own.predicted)
+    for trial_rows in trial.values():
+        scored = rows.labelled(trial_rows.predicted)
         for k, strength in enumerate(adapter.strengths if len(scored) else ()):
-            score = adapter.adapt(own.given, strength)(scored)
+            score = adapter.adapt(trial_rows.given, strength)(scored)
             losses[k] += mean_loss(target, score, rows.y[scored], rows.weight[scored])
     return float(adapter.strengths[int(losses.argmin())])
 
 
 def mean_loss(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
-    """Return the mean log loss of scores (n, columns), or the mean squared error of values."""
+    """Return the weighted mean log loss of scores (n, columns); for continuous targets their mean squared error."""
     share = weight / weight.sum()
     if not target.traits.has_classes:
         return float(share @ (score[:, 0] - y) ** 2)
@@ -120,29 +122,29 @@ def mean_loss(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarr
 
 @dataclass(frozen=True)
 class AsFitted:
-    """No adaptation: the method was already fitted to calibration data together with other subjects' units."""
+    """Adapter that changes nothing, for a method that was already trained on the calibration data."""
 
     base: Predictor
     strengths: Sequence[float] = (0.0,)
 
     def adapt(self, given: np.ndarray, strength: float) -> Scorer:
-        """See `Adapter`."""
+        """Return the scorer of the method as it was fitted, whatever the strength."""
         return lambda index: self.base(index)["score"]
 
 
 @dataclass(frozen=True)
 class HeadAdapter:
-    """A linear layer beside the head, on the last hidden layer. It is fitted to calibration data by gradient steps from
-    zero. The step length is 1 over the Lipschitz constant of the gradient."""
+    """Adapter that adds a linear layer beside a network's head, on its last hidden layer. The layer starts at zero and
+    is fitted to calibration data by gradient steps of length 1 / (Lipschitz constant of the gradient)."""
 
     target: Target
     rows: PersonalRows
     base: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    """Function of positions (b,) to scores (b, columns) and hidden layers (b, H)."""
+    """Function from row positions (b,) to scores (b, columns) and hidden layers (b, H)."""
     strengths: Sequence[float] = STEPS
 
     def adapt(self, given: np.ndarray, strength: float) -> Scorer:
-        """See `Adapter`; the strength is a number of steps."""
+        """Return the scorer with a layer fitted to the calibration rows `given` in `strength` gradient steps."""
         layer = self._fitted(self.rows.labelled(given), int(strength))
 
         def scores(index: np.ndarray) -> np.ndarray:
@@ -154,7 +156,7 @@ class HeadAdapter:
         return scores
 
     def _fitted(self, given: np.ndarray, steps: int) -> np.ndarray | None:
-        """Return the layer (H + 1, outputs); None without data to fit it to."""
+        """Return the layer (H + 1, outputs) after `steps` gradient steps; None without steps or labelled rows."""
         if not len(given) or not steps:
             return None
         score, hidden = self.base(given)
@@ -162,19 +164,21 @@ class HeadAdapter:
         share = self.rows.weight[given] / self.rows.weight[given].sum()
         y = self.rows.y[given]
         truth = np.eye(self.target.n)[y.astype(int)] if self.target.traits.has_score_per_class else y[:, None]
-        curve = float(np.linalg.eigvalsh((x * share[:, None]).T @ x).max())
-        step = 1 / max(_LEAST_PROBABILITY, curve * (0.25 if self.target.kind == "binary" else 1.0))
+        # Bounds the curvature of the squared error; that of the log loss of two classes is at most a quarter of it.
+        curvature = float(np.linalg.eigvalsh((x * share[:, None]).T @ x).max())
+        step = 1 / max(_LEAST_PROBABILITY, curvature * (0.25 if self.target.kind == "binary" else 1.0))
         layer = np.zeros((x.shape[1], first.shape[1]))
         for _ in range(steps):
-            wrong = _scores_of_logits(self.target, first + x @ layer) - truth
-            layer -= step * x.T @ (wrong * share[:, None])
+            residual = _scores_of_logits(self.target, first + x @ layer) - truth
+            layer -= step * x.T @ (residual * share[:, None])
         return layer
 
 
 @dataclass(frozen=True)
 class EstimatorAdapter:
-    """One estimator per subject, which `personalise` makes from a copy, so that no subject's data reach another. Trial
-    subjects are removed from the training rows."""
+    """Adapter that calls `personalise` on a copy of an estimator, so that no subject's data reach another. Trial
+    subjects are removed from the training rows. `X`: (n, features) of all rows. `columns`: number of columns of a
+    score."""
 
     estimator: Estimator
     training: TrainingRows
@@ -184,27 +188,27 @@ class EstimatorAdapter:
 
     @property
     def strengths(self) -> Sequence[float]:
-        """See `Adapter`."""
+        """Candidate strengths that the estimator declares."""
         return type(self.estimator).strengths
 
     def adapt(self, given: np.ndarray, strength: float) -> Scorer:
-        """See `Adapter`."""
-        labelled, made = self.rows.labelled(given), self.estimator
+        """Return the scorer of an estimator adapted to the calibration rows `given`, or of the original one without."""
+        labelled, adapted = self.rows.labelled(given), self.estimator
         if len(given):
             labels = self.rows.y[labelled] if len(labelled) else None
             units = self.X[labelled if len(labelled) else given]
             others = self._others(self.rows.subject[given[0]])
-            made = deepcopy(self.estimator).personalise(units, labels, others, strength)
-        if not isinstance(made, Estimator):
+            adapted = deepcopy(self.estimator).personalise(units, labels, others, strength)
+        if not isinstance(adapted, Estimator):
             raise PluginError(
-                f"`personalise` gave {type(made).__name__}",
+                f"`personalise` gave {type(adapted).__name__}",
                 where=type(self.estimator).__name__,
                 expected="an estimator",
             )
-        return lambda index: np.asarray(made.score(self.X[index]), float).reshape(len(index), self.columns)
+        return lambda index: np.asarray(adapted.score(self.X[index]), float).reshape(len(index), self.columns)
 
     def _others(self, subject: str) -> TrainingRows:
-        """Return a copy of all other subjects' training rows."""
+        """Return a copy of the training rows of all subjects except one."""
         other = self.training.subjects != subject
         return self.training._replace(**{
             **{name: getattr(self.training, name)[other] for name in ("X", "y", "subjects", "weight")},
@@ -213,11 +217,11 @@ class EstimatorAdapter:
 
 
 def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Scorer:
-    """Fit a linear model to one subject's calibration data alone; return its scorer of features (b, H). If all labels
-    are equal, it predicts that label.
+    """Fit a linear model to one subject's calibration data alone. Return its scorer of features (b, H). If all labels
+    are equal, it always predicts that label; without any, every class has the same probability.
 
     Args:
-        x: (m, H) features. y, weight: (m,)."""
+        x: (m, H) features. `y`, `weight`: (m,)."""
     from sklearn.impute import SimpleImputer  # slow to import
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
@@ -225,11 +229,11 @@ def calibration_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.nd
 
     columns = len(target.columns)
     if not len(y) or (y == y[0]).all():
-        same = float(y[0]) if len(y) else 0.5
-        alone = np.eye(target.n)[int(same)] if target.traits.has_score_per_class and len(y) else np.full(columns, same)
-        if target.traits.has_score_per_class and not len(y):
-            alone = np.full(columns, 1 / columns)
-        return lambda features: np.tile(alone, (len(features), 1))
+        label = float(y[0]) if len(y) else 0.5
+        constant = np.full(columns, label)
+        if target.traits.has_score_per_class:
+            constant = np.eye(target.n)[int(label)] if len(y) else np.full(columns, 1 / columns)
+        return lambda features: np.tile(constant, (len(features), 1))
     model: Any = LogisticRegression(max_iter=1000) if target.traits.has_classes else Ridge(alpha=1.0)
     prepare = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     model.fit(prepare.fit_transform(x), y, sample_weight=weight)
@@ -250,11 +254,10 @@ class PersonalPredictions:
     """Predictions of a stage whose test subjects have calibration units.
 
     Args:
-        features: function of positions (b,) to (b, H) features or hidden layers, to which the calibration-only model is
-            fitted.
+        features: function from row positions (b,) to features or hidden layers (b, H), the input of the
+            calibration-only model.
         known: (k,) positions of rows with recorded data.
-        labelled: True if calibration units have labels. Only plugins with their own `personalise` use unlabelled
-    ones."""
+        labelled: True if calibration units have labels. Only a plugin's own `personalise` uses units without."""
 
     target: Target
     rows: PersonalRows
@@ -285,26 +288,28 @@ class PersonalPredictions:
 
     def _calibration_only_scorer(self, name: str) -> Scorer:
         if name not in self._fitted_to:
-            own = self.rows.labelled(self._subjects[name].given)
-            x = self.features(own)
-            self._fitted_to[name] = calibration_only(self.target, x, self.rows.y[own], self.rows.weight[own])
+            given = self.rows.labelled(self._subjects[name].given)
+            x = self.features(given)
+            self._fitted_to[name] = calibration_only(self.target, x, self.rows.y[given], self.rows.weight[given])
         return self._fitted_to[name]
 
     def __call__(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """Return the tables of rows at positions `index` (b,): `score` and, with labelled calibration units,
-        `calibration_only`, both (b, columns)."""
-        tables = {"score": self._each(index, lambda name, at: self._subject_scorer(name)(index[at]))}
+        `calibration_only`. Both are (b, columns)."""
+        tables = {"score": self._each(index, lambda name, mask: self._subject_scorer(name)(index[mask]))}
         if self.labelled:
             x = self.features(index)
-            tables[CALIBRATION_ONLY] = self._each(index, lambda name, at: self._calibration_only_scorer(name)(x[at]))
+            tables[CALIBRATION_ONLY] = self._each(
+                index, lambda name, mask: self._calibration_only_scorer(name)(x[mask])
+            )
         return tables
 
     def _each(self, index: np.ndarray, answer: Callable[[str, np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return (b, columns) each subject's `answer`, a function of a name and a mask (b,)."""
+        """Return a table (b, columns): `answer(name, mask)` gives a subject's rows, which `mask` (b,) marks."""
         table = np.empty((len(index), len(self.target.columns)))
         for name in np.unique(self.rows.subject[index]).tolist():
-            at = self.rows.subject[index] == name
-            table[at] = answer(name, at)
+            mask = self.rows.subject[index] == name
+            table[mask] = answer(name, mask)
         return table
 
 
@@ -326,7 +331,7 @@ def _scores_of_logits(target: Target, logits: np.ndarray) -> np.ndarray:
 
 
 def add_calibration_units(stage: Stage[PredictParams]) -> Stage[PredictParams]:
-    """Return the stage with calibration and trial units appended to those to be predicted."""
+    """Return the stage with its calibration and trial units appended to the units to predict."""
     if "slice_role" not in stage.task:
         return stage
     names = ("recording", "start", "stop")
@@ -335,7 +340,7 @@ def add_calibration_units(stage: Stage[PredictParams]) -> Stage[PredictParams]:
 
 
 def personal_rows(stage: Stage[PredictParams], source: StoreSource, grid: Grid) -> PersonalRows:
-    """Return the rows of a stage from `add_calibration_units`, with the role of each."""
+    """Return the rows of a stage that `add_calibration_units` returned, with the role of each row."""
     task = stage.task
     role, y = task.get("slice_role", np.empty(0, np.int64)), task.get("slice_y", np.empty((0, 1)))
     predicted = len(task["recording"]) - len(role)
@@ -346,7 +351,7 @@ def personal_rows(stage: Stage[PredictParams], source: StoreSource, grid: Grid) 
 
 
 def personalising_plugin(params: FitParams) -> Personalised | None:
-    """Return the plugin whose own `personalise` adapts a fitted network; None if there is none."""
+    """Return the plugin of a network if it has its own method `personalise`; else None."""
     plugin: Personalised
     if isinstance(params, FusionParams):
         plugin = network.load_fusion(params.fusion)
@@ -357,26 +362,26 @@ def personalising_plugin(params: FitParams) -> Personalised | None:
 
 
 def head_adapter(params: FitParams, rows: PersonalRows, base: Predictor, at_once: int) -> HeadAdapter:
-    """Return the layer beside a network's head; calibration and trial rows are predicted only once."""
+    """Return the adapter by a layer beside a network's head. Calibration and trial rows are predicted only once."""
     (target,) = network.make_output_spec(params).targets
-    beside = np.flatnonzero(rows.role >= 0)
-    parts = [base(beside[i : i + at_once]) for i in range(0, len(beside), at_once)]
-    place = np.full(len(rows.role), -1)
-    place[beside] = np.arange(len(beside))
+    remembered = np.flatnonzero(rows.role >= 0)
+    parts = [base(remembered[i : i + at_once]) for i in range(0, len(remembered), at_once)]
+    place = np.full(len(rows.role), -1)  # of each row among the remembered ones
+    place[remembered] = np.arange(len(remembered))
     score, hidden = (np.concatenate([part[name] for part in parts]) for name in ("score", "hidden"))
 
-    def known(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if (place[index] >= 0).all():
             return score[place[index]], hidden[place[index]]
         tables = base(index)
         return tables["score"], tables["hidden"]
 
-    return HeadAdapter(target, rows, known)
+    return HeadAdapter(target, rows, predict)
 
 
 @dataclass(frozen=True)
 class PluginAdapter:
-    """A network that its plugin adapts, one copy per subject."""
+    """Adapter by a plugin's own `personalise`, which changes the tensors of a network separately for each subject."""
 
     plugin: Personalised
     model: Model
@@ -387,21 +392,21 @@ class PluginAdapter:
     strengths: Sequence[float] = (1.0,)
 
     def adapt(self, given: np.ndarray, strength: float) -> Scorer:
-        """See `embench.engine.predict.Adapter`; there is only one strength."""
+        """Return the scorer of the network with the tensors that the plugin changed for a subject, at any strength."""
         before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         changed = self._changed(given) if len(given) else {}
 
         def scores(index: np.ndarray) -> np.ndarray:
             self.model.load_state_dict({**before, **changed})
             with torch.no_grad():
-                made = probabilities(self.outputs, check_logits(self.model(self.data.batch(index)), self.outputs))
+                output = probabilities(self.outputs, check_logits(self.model(self.data.batch(index)), self.outputs))
             self.model.load_state_dict(before)
-            return made.cpu().numpy()
+            return output.cpu().numpy()
 
         return scores
 
     def _changed(self, given: np.ndarray) -> dict[str, torch.Tensor]:
-        """Return the tensors that the plugin changes for a subject."""
+        """Return name -> tensor that the plugin changes for the subject with the calibration rows `given`."""
         y = self.rows.y[given]
         labels = torch.from_numpy(y.astype(np.float32))[:, None].to(self.data.device) if np.isfinite(y).all() else None
         try:
@@ -421,7 +426,7 @@ def personal_predictor(
     *,
     labelled: bool,
 ) -> Predictor:
-    """Return a predictor that adapts to each subject's calibration data, and adds the tables of `base`.
+    """Return a predictor that adapts to each subject's calibration data. Its tables replace or extend those of `base`.
 
     Args:
         features, labelled: as for `PersonalPredictions`.
@@ -435,22 +440,22 @@ SINGLE_ROWS = 64
 
 
 def predict_units(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Load a network, or fit an estimator to its rows, and write `predictions.npz`.
+    """Load a network, or fit an estimator to its rows, and write `predictions.npz`. Return the stage's result.
 
-    It holds `score` (units, columns) float64, NaN for units without any of the modalities; `epochs` (epochs, units,
-    columns), the score of each epoch, if all were saved; and `hidden` (units, H) float32, a network's last hidden
-    layer, or the estimator's input from frozen networks, averaged over a unit's rows."""
+    The file holds `score` (units, columns) float64, NaN for units without any of the modalities. If every epoch was
+    saved, `epochs` (epochs, units, columns) holds the score of each. `hidden` (units, H) float32 is a network's last
+    hidden layer, or the output of the frozen networks that an estimator reads, averaged over a unit's rows."""
     setup = prepare_predictions(stage, root)
     data, grid = setup.data, setup.grid
     shuffled = np.random.default_rng(stage.seed).permutation(setup.rows)
 
     def predictions(epoch: int | None) -> dict[str, np.ndarray]:
         if len(shuffled) == 0:
-            made = {"score": np.zeros((0, setup.columns))}
+            by_row = {"score": np.zeros((0, setup.columns))}
         else:
-            made = _predict_checked(setup, setup.predictor(epoch), shuffled)
+            by_row = _predict_checked(setup, setup.predictor(epoch), shuffled)
         units = len(stage.task["recording"])
-        return {name: average_rows(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
+        return {name: average_rows(part, grid.unit, units, data.size, shuffled) for name, part in by_row.items()}
 
     tables = predictions(None)
     score = tables["score"]
@@ -468,10 +473,10 @@ class PredictionSetup:
     """Everything needed to repeat the predictions of a stage.
 
     Args:
-        rows: (n,) the positions in `data` with recorded data. `unit_ids`: (units,) the names of the units.
-        predictor: loads the weights of an epoch, or with None the selected ones.
-        size: the parameters and operations of an estimator.
-        subject: the subject of each row of `data`."""
+        rows: (k,) positions in `data` of the rows to predict that were recorded. `unit_ids`: (units,) names of units.
+        predictor: function from an epoch to the predictor with its weights; None stands for the selected epoch.
+        size: the parameters and operations of an estimator; empty for a network.
+        subject: (n,) the subject of each row of `data`."""
 
     params: FitParams
     source: StoreSource
@@ -485,14 +490,14 @@ class PredictionSetup:
 
     @property
     def names(self) -> str:
-        """The plugins that predict, for messages."""
+        """Names of the plugins that predict, for messages."""
         names = [part.name for part in self.params.modalities.values()]
         return ", ".join([*names, self.params.fusion.name] if isinstance(self.params, FusionParams) else names)
 
     @property
     def tolerance(self) -> float:
-        """Largest allowed difference between a row's prediction alone and in a batch: the device's tolerance; ten times
-        as much for standardised tokens, whose small spread amplifies rounding."""
+        """Largest allowed difference between a row's prediction alone and in a batch. It is the device's tolerance,
+        times ten for standardised tokens, whose small spread amplifies rounding."""
         standardised = any(part.recipe.adapt == "ridge" for part in self.params.modalities.values())
         return machine.tolerance(self.data.device) * (10 if standardised else 1)
 
@@ -503,56 +508,57 @@ class PredictionSetup:
 
 
 def prepare_predictions(stage: Stage[PredictParams], root: Path) -> PredictionSetup:
-    """Return the rows of a stage's units as the fitted stage reads them; an estimator is fitted here."""
+    """Return the rows of a stage's units as the fitted stage reads them, and a predictor; an estimator is fitted."""
     stage, fitted = add_calibration_units(stage), stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
-    params, own = fitted_stage.params, fitted_stage.params.common.source
+    params, trained_source = fitted_stage.params, fitted_stage.params.common.source
     # The network's lengths are those of its training data, possibly another dataset's.
-    spec = replace(stage.params.common.source, longest_s=own.longest_s, shortest_s=own.shortest_s)
+    spec = replace(stage.params.common.source, longest_s=trained_source.longest_s, shortest_s=trained_source.shortest_s)
     source = StoreSource.from_spec(spec, stage.places, stage.task)
     specs = network.load_specs(Folder(root, fitted))
     data, found, grid = load_unit_rows(stage, params, source, drop=stage.params.drop, specs=specs)
     channels = {m: spec.channels for m, spec in found.items() if spec.rate is not None}
-    present, beside = np.flatnonzero(data.present.any(1)), personal_rows(stage, source, grid)
-    rows, unit_ids = present[beside.role[present] < 0], _unit_ids(source, stage.task)
+    present, personal = np.flatnonzero(data.present.any(1)), personal_rows(stage, source, grid)
+    rows, unit_ids = present[personal.role[present] < 0], _unit_ids(source, stage.task)
     size = dict[str, int | None]()
     predictor: Callable[[int | None], Predictor] = partial(_network_predictor, root, fitted, data, channels)
     if isinstance(params, FusionParams) and fitted_stage.kind == "estimator":
         estimator = fit_estimator(params, Folder(root, fitted))
-        own_size, operations = measure_size(estimator)
+        parameters, operations = measure_size(estimator)
         frozen = Folder(root, fitted).result()["frozen"]
-        size = {"parameters": None if own_size is None else own_size + frozen, "flops": operations}
+        size = {"parameters": None if parameters is None else parameters + frozen, "flops": operations}
         X = _estimator_input(root, params, fitted_stage.inputs, data, channels)
 
         def predictor(_: int | None) -> Predictor:
-            made = _estimator_predictor(params, estimator, X)
+            base = _estimator_predictor(params, estimator, X)
             if not stage.params.given:
-                return made
-            adapter: Adapter = AsFitted(made)
+                return base
+            adapter: Adapter = AsFitted(base)
             if LEARNED not in stage.params.given:
                 columns = len(network.make_output_spec(params).targets[0].columns)
-                adapter = EstimatorAdapter(estimator, fitted_rows(Folder(root, fitted)), beside, X, columns)
+                adapter = EstimatorAdapter(estimator, fitted_rows(Folder(root, fitted)), personal, X, columns)
             labelled = "unlabelled" not in stage.params.given
-            return personal_predictor(params, beside, adapter, X.__getitem__, present, made, labelled=labelled)
+            return personal_predictor(params, personal, adapter, X.__getitem__, present, base, labelled=labelled)
 
     elif stage.params.given:
-        predictor = partial(_adapting_network, stage, root, params, data, channels, beside, present)
-    return PredictionSetup(params, source, data, grid, rows, unit_ids, predictor, size, beside.subject)
+        predictor = partial(_adapting_network, stage, root, params, data, channels, personal, present)
+    return PredictionSetup(params, source, data, grid, rows, unit_ids, predictor, size, personal.subject)
 
 
 def average_rows(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
-    """Return the rows' predictions averaged over each unit, in the order of the grid; NaN for units without a row."""
+    """Return the mean prediction (units, columns) of each unit, NaN for units without a row. `values` (k, columns)
+    predict the rows at positions `order` (k,), and `unit` (rows,) is the unit of every row."""
     table = np.full((rows, values.shape[1]), np.nan)
     table[order] = values
-    there = np.isfinite(table[:, 0])
+    has_value = np.isfinite(table[:, 0])
     total = np.zeros((units, values.shape[1]))
-    np.add.at(total, unit[there], table[there])
-    count = np.bincount(unit[there], minlength=units)[:, None]
+    np.add.at(total, unit[has_value], table[has_value])
+    count = np.bincount(unit[has_value], minlength=units)[:, None]
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _unit_ids(source: StoreSource, task: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the ids of a stage's units, for messages."""
+    """Return the ids (units,) of a stage's units, for messages."""
     spans = zip(task["recording"], task["start"], task["stop"], strict=True)
     recordings = source.store.recordings
     return np.array([str(UnitId.from_seconds(recordings[r].id, a, b)) for r, a, b in spans])
@@ -561,6 +567,7 @@ def _unit_ids(source: StoreSource, task: Mapping[str, np.ndarray]) -> np.ndarray
 def _network_predictor(
     root: Path, fitted: str, data: Data, channels: Mapping[str, tuple[str, ...]], epoch: int | None
 ) -> Predictor:
+    """Return the predictor of a network with the weights of an epoch; None: with the selected weights."""
     model, _, fitted_stage = network.load_model(root, fitted, epoch, channels)
     outputs = network.make_output_spec(fitted_stage.params)
     model.to(data.device)
@@ -580,29 +587,29 @@ def _adapting_network(
     params: FitParams,
     data: Data,
     channels: Mapping[str, tuple[str, ...]],
-    beside: PersonalRows,
+    personal: PersonalRows,
     present: np.ndarray,
     epoch: int | None,
 ) -> Predictor:
-    """Return a network's predictor adapted to calibration data: by its plugin's own method, else, with labels, by a
-    layer beside its head."""
+    """Return a network's predictor that adapts to calibration data: by its plugin's own method if there is one, else by
+    a layer beside its head. Without labels, only the plugin's own method applies."""
     fitted, labelled = stage.inputs["fitted"], "unlabelled" not in stage.params.given
     base, plugin = _network_predictor(root, fitted, data, channels, epoch), personalising_plugin(params)
     if plugin is None and not labelled:
         return base
-    there = np.zeros(len(beside.role), bool)
-    there[present] = True
-    seen = replace(beside, role=np.where(there, beside.role, -1))
+    recorded = np.zeros(len(personal.role), bool)
+    recorded[present] = True
+    usable = replace(personal, role=np.where(recorded, personal.role, -1))
     adapter: Adapter
     if LEARNED in stage.params.given:
         adapter = AsFitted(base)
     elif plugin is None:
-        adapter = head_adapter(params, seen, base, data.at_once)
+        adapter = head_adapter(params, usable, base, data.at_once)
     else:
         model = network.load_model(root, fitted, epoch, channels)[0].to(data.device)
-        adapter = PluginAdapter(plugin, model, data, network.make_output_spec(params), beside, type(plugin).__name__)
+        adapter = PluginAdapter(plugin, model, data, network.make_output_spec(params), personal, type(plugin).__name__)
     return personal_predictor(
-        params, beside, adapter, lambda index: base(index)["hidden"], present, base, labelled=labelled
+        params, personal, adapter, lambda index: base(index)["hidden"], present, base, labelled=labelled
     )
 
 
@@ -613,8 +620,8 @@ def _estimator_input(
     data: Data,
     channels: Mapping[str, tuple[str, ...]],
 ) -> np.ndarray:
-    """Return (n, features) the estimator's input for all rows: the encoders' features, or outputs of frozen
-    networks."""
+    """Return an estimator's input (n, features) for all rows: the encoders' features, or outputs of frozen networks.
+    `nets`: role -> id of a frozen network's stage."""
     if params.inputs != "features":
         stages = {m: nets[f"unimodal:{m}"] for m in data.feeds}
         frozen = {m: network.hidden_encoder(root, stage, params.inputs, channels)[0] for m, stage in stages.items()}
@@ -623,6 +630,7 @@ def _estimator_input(
 
 
 def _estimator_predictor(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Predictor:
+    """Return the predictor of an estimator with the input `X` (n, features). It raises PluginError for bad scores."""
     over_nets = params.inputs != "features"
     (target,) = network.make_output_spec(params).targets
 
@@ -642,8 +650,8 @@ def _estimator_predictor(params: FusionParams, estimator: Estimator, X: np.ndarr
 
 
 def _predict_checked(setup: PredictionSetup, predictor: Predictor, order: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the predictions of rows (n,) in this order. Raises PluginError if a prediction depends on other rows in
-    the batch."""
+    """Return the tables of the rows at positions `order` (n,). Raises PluginError if a prediction depends on other rows
+    in the batch, which is tried on some rows alone."""
     size, tolerance, unit = setup.data.at_once, setup.tolerance, setup.unit_ids[setup.grid.unit]
     parts = [predictor(order[i : i + size]) for i in range(0, len(order), size)]
     tables = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

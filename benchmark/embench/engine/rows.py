@@ -1,4 +1,4 @@
-"""Rows of a stage: its dataset, the inputs of encoders, and the samples of each unit."""
+"""Rows of a stage: which samples of which recording an encoder reads, and how they are normalised."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _EPS = 1e-6
 
 @dataclass(frozen=True)
 class Grid:
-    """Anchors as arrays (n,): `recording` (position in the store), `start` and `stop` in s, and the position `unit` of
-    the anchor's unit with its start `unit_start`."""
+    """Anchors, which are times inside units, as arrays (n,). `recording` is a position in the store; `start` and `stop`
+    are in s. `unit` is the position of the anchor's unit, which starts at `unit_start`."""
 
     recording: np.ndarray
     start: np.ndarray
@@ -44,14 +44,14 @@ class Grid:
         return Grid(*(getattr(self, name)[index] for name in ("recording", "start", "stop", "unit", "unit_start")))
 
     def weights(self) -> np.ndarray:
-        """Return (n,) 1 / (number of rows of the unit), so that all units count equally."""
+        """Return the weight (n,) of each anchor, 1 / (number of anchors of its unit), so that units count equally."""
         counts = np.bincount(self.unit) if len(self) else np.zeros(0, int)
         return (1.0 / counts[self.unit]).astype(np.float32)
 
 
 def stage_view(own: View | None, encoders: Sequence[View]) -> View:
-    """Return the view that defines a stage's anchors: its recipe's, else the window with the largest step, else the
-    unit."""
+    """Return the view that defines a stage's anchors. It is `own`, the view of the stage's recipe, if there is one;
+    else the view with the largest step among encoders that read windows; else the whole unit."""
     if own is not None:
         return own
     windows = [view for view in encoders if view.kind == "window"]
@@ -61,7 +61,7 @@ def stage_view(own: View | None, encoders: Sequence[View]) -> View:
 
 
 def anchors(view: View, recording: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Grid:
-    """Return the anchors of units, from arrays (n,) of recording positions, start and stop in s."""
+    """Return the anchors of units under a view. Units are arrays (n,): recording (position), start and stop in s."""
     n = len(recording)
     if view.kind != "window":
         unit = np.arange(n)
@@ -70,24 +70,24 @@ def anchors(view: View, recording: np.ndarray, start: np.ndarray, stop: np.ndarr
     step = float(view.step_s or length)
     count = np.maximum(1, np.floor((stop - start - length) / step + _EPS).astype(int) + 1)
     unit = np.repeat(np.arange(n), count)
-    k = np.arange(len(unit)) - np.repeat(np.cumsum(count) - count, count)
+    k = np.arange(len(unit)) - np.repeat(np.cumsum(count) - count, count)  # number of the window in its unit
     ends = np.minimum(start[unit] + k * step + length, stop[unit])
     return Grid(recording[unit], np.maximum(ends - length, start[unit]), ends, unit, start[unit])
 
 
 def slide(length: float, step: float, recording: np.ndarray, first: np.ndarray, last: np.ndarray) -> Grid:
-    """Return windows of `length` s every `step` s inside the segments [first, last) of recordings, all (n,), for
-    unlabelled stages; `unit` is the segment."""
+    """Return all windows of `length` s, `step` s apart, inside segments of recordings, for stages without labels. The
+    segments are arrays (n,): position of the recording, `first` and `last` second. In the grid, a unit is a segment."""
     count = np.maximum(0, np.floor((last - first - length) / step + _EPS).astype(int) + 1)
     owner = np.repeat(np.arange(len(recording)), count)
-    k = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    k = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)  # number of the window in its segment
     start = first[owner] + k * step
     return Grid(recording[owner], start, start + length, owner, start)
 
 
 def view_length(view: View, longest_s: float, shortest_s: float) -> float:
-    """Return the seconds that an encoder with this view reads: the view's own length, else that of the longest unit of
-    the dataset, so that it does not depend on the fold. Under `length: common` it is that of the shortest unit."""
+    """Return the seconds that an encoder with this view reads: the view's own length, or the length of the dataset's
+    longest unit. A view of units with `length: common` reads the length of the shortest unit."""
     if view.kind == "unit":
         return shortest_s if view.length == "common" else longest_s
     return float(view.length_s or longest_s)
@@ -95,12 +95,12 @@ def view_length(view: View, longest_s: float, shortest_s: float) -> float:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one modality as arrays (n,).
+    """Rows of one modality as arrays (n,), in positions of samples in the stored array.
 
     Args:
-        start: position of the first sample in the stored array, possibly before the recording.
-        low, high: positions between which samples are recorded.
-        spanned: number of samples that the anchor spans. `length`: samples per row."""
+        start: first sample of the row, possibly before the recording.
+        low, high: first recorded sample, and the one after the last.
+        spanned: number of samples between the anchor's start and stop. `length`: number of samples per row."""
 
     start: np.ndarray
     low: np.ndarray
@@ -110,25 +110,24 @@ class Rows:
 
     @cached_property
     def present(self) -> np.ndarray:
-        """(n,) bool: at least half of the anchor was recorded."""
+        """(n,) bool: True for rows of which at least half was recorded."""
         inside = np.minimum(self.high, self.start + self.length) - np.maximum(self.low, self.start)
         return (inside > 0) & (2 * inside >= np.minimum(self.spanned, self.length))
 
     @cached_property
     def whole(self) -> bool:
         """True if every present row is complete, so that no mask is needed."""
-        there = self.present
+        present = self.present
         full = (self.start >= self.low) & (self.start + self.length <= self.high)
-        return bool(full[there].all())
+        return bool(full[present].all())
 
 
 def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
     """Return the positions of an encoder's rows: the last seconds before each anchor's stop, or the whole unit, padded
-    at the end if it is shorter. Samples outside the anchor's unit are hidden, except under `context`.
+    at the end if it is shorter. Samples before the anchor's unit are hidden, except under a view `context`.
 
     Args:
-        spans: for each recording of the store an object with `offset`, `samples`, `t0` (s), or None if the modality is
-            absent."""
+        spans: for each recording an object with `offset`, `samples` and `t0` (s), or None if it lacks the modality."""
     length = round(length_s * rate)
     offset = np.array([s.offset if s else 0 for s in spans], np.int64)[grid.recording]
     samples = np.array([s.samples if s else 0 for s in spans], np.int64)[grid.recording]
@@ -145,20 +144,20 @@ def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Seq
 
 
 def make_spans(grid: Grid, view: View, length_s: float) -> np.ndarray:
-    """Return (n, 2) start and stop in s of the features' input at each anchor."""
+    """Return start and stop (n, 2) in s of the signal from which features are computed at each anchor."""
     first = np.zeros_like(grid.stop) if view.kind == "context" else grid.unit_start
     return np.stack([np.maximum(first, grid.stop - length_s), grid.stop], 1)
 
 
 def by_recording(grid: Grid) -> Mapping[int, np.ndarray]:
-    """Return recording -> positions (k,) of its anchors in the grid."""
+    """Return position of a recording -> positions (k,) of its anchors in the grid."""
     order = np.argsort(grid.recording, kind="stable")
     values, first = np.unique(grid.recording[order], return_index=True)
     return dict(zip(values.tolist(), np.split(order, first[1:]), strict=True))
 
 
 def load_encoder(part: Part) -> Encoder:
-    """Return the encoder instance that a stage's `modalities[m]` describes."""
+    """Return the encoder that a part names, with the part's recipe."""
     encoder: Encoder = registry.load_plugin("encoder", part.name)(part.recipe)
     return encoder
 
@@ -185,20 +184,20 @@ def signal_spec(
 
 
 def clip_spec(m: str, clips: Clips, length_s: float) -> InputSpec:
-    """Return the spec of a video's frames."""
+    """Return the spec of windows of `length_s` of a video's frames."""
     shape = (round(length_s * clips.rate), *clips.array.shape[1:])
     return InputSpec(m, shape, VIDEO_CHANNELS, clips.rate, torch.uint8)
 
 
 def feature_spec(m: str, store: Store, encoder: Encoder, shape: tuple[int, ...]) -> InputSpec:
-    """Return the spec of feature rows of this `shape`, with names if the encoder has any."""
+    """Return the spec of feature rows of this `shape`. Its channels are the features' names, if the encoder has any."""
     first, name = derive.joined(store, m.split("+", 1)[0]), derive.name_for(encoder, m)
     return InputSpec(name, shape, encoder.feature_names(name, first.channels))
 
 
 def spec_with_stats(spec: InputSpec, encoder: Encoder, name: str, x: np.ndarray, mask: np.ndarray | None) -> InputSpec:
-    """Return the spec with the encoder's `fit_stats` of rows `x` (n, *shape), over samples where `mask` (n, T) is True.
-    Raises PluginError if that is not a mapping to numbers."""
+    """Return the spec with the encoder's own statistics (`fit_stats`) of rows `x` (n, *shape), over samples where
+    `mask` (n, T) is True. Raises PluginError if `fit_stats` does not return name -> numbers."""
     stats = encoder.fit_stats(x, mask)
     try:
         return replace(spec, stats={k: np.asarray(v, np.float32) for k, v in dict(stats).items()})
@@ -208,9 +207,8 @@ def spec_with_stats(spec: InputSpec, encoder: Encoder, name: str, x: np.ndarray,
 
 
 GIVEN_IN_TRAINING, GIVEN_BY_TESTED = 1, 2
-"""Bits of `StoreSource.given`, per unit. Subjects are normalised by their `GIVEN_BY_TESTED` units if they have any,
-    else by
-their `GIVEN_IN_TRAINING` units, which also define the spread of training subjects."""
+"""Bits of `StoreSource.given`, per unit. A subject is normalised by its `GIVEN_BY_TESTED` units, or, without any, by
+its `GIVEN_IN_TRAINING` units. The latter also define the spread of training subjects."""
 
 
 @dataclass(frozen=True)
@@ -218,10 +216,10 @@ class StoreSource:
     """A prepared store and all n units of its dataset, as a stage's params and task arrays describe them.
 
     Args:
-        rest: (start, stop) in s of the rest in a recording, if only rest normalises a subject.
-        keep_level: modalities that are scaled by the training units instead.
-        given: (n,) bits that mark units which normalise their subject: 0, `GIVEN_IN_TRAINING`, `GIVEN_BY_TESTED` or
-            both."""
+        rest: (start, stop) in s of the resting period in a recording, if subjects are normalised by it; else None.
+        keep_level: modalities that are scaled by the training units instead of by subject.
+        given: (n,) bits of the units that normalise their subject: 0, `GIVEN_IN_TRAINING`, `GIVEN_BY_TESTED` or both.
+            None under protocols without calibration data."""
 
     store: Store
     longest_s: float
@@ -253,8 +251,8 @@ class StoreSource:
 
 
 def normalising(given: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """Return (n,) True for units, or rows, that normalise their subject. `subject`: (n,) names. `given`: (n,), see
-    `StoreSource`."""
+    """Return (n,) bool: True for the units (or rows) by which their subject is normalised. `subject`: (n,) names.
+    `given`: (n,) bits, see `StoreSource`."""
     tested = np.isin(subject, np.unique(subject[(given & GIVEN_BY_TESTED) > 0]))
     return np.asarray((given & np.where(tested, GIVEN_BY_TESTED, GIVEN_IN_TRAINING)) > 0)
 
@@ -266,7 +264,7 @@ def build_grid(
     start: np.ndarray,
     stop: np.ndarray,
 ) -> Grid:
-    """Return the anchors of a stage over units, given as arrays (n,): `recording`, `start` and `stop` in s."""
+    """Return the anchors of a stage over units, given as arrays (n,) with times in s. `own`: the view of its recipe."""
     views = [require_view(load_encoder(part), part.name) for part in modalities.values()]
     view = stage_view(own, views)
     if view.kind == "unit" and view.length == "common":
@@ -280,34 +278,33 @@ def all_anchors(source: StoreSource, all_view: View | None) -> Grid:
 
 
 def by_subject(source: StoreSource) -> bool:
-    """Return True if features are z-scored by subject, over all of its rows or its rest."""
+    """Return True if features are z-scored by subject: over all of its rows, its rest or its calibration units."""
     return source.normalise in ("subject_unlabelled", "baseline", "given")
 
 
 def standardises(source: StoreSource | SourceSpec, m: str) -> bool:
-    """Return True if an encoder with features gets signals that are z-scored by recording."""
+    """Return True if signals are z-scored by recording before an encoder computes features from them."""
     return source.normalise == "recording_unlabelled" and not keeps_level(source, m)
 
 
 def keeps_level(source: StoreSource | SourceSpec, m: str) -> bool:
-    """Return True if a modality, or the one channel of it that is read, is scaled by the training units."""
+    """Return True if a modality, or a single channel of one such as `ecg[left]`, is scaled by the training units."""
     return source.normalise == "training" or remove_channels(m) in source.keep_level
 
 
 PRIOR_ROWS = 10
-"""Weight of the training subjects' spread, in rows: the spread of a subject's few calibration rows alone is
-unreliable."""
+"""Weight of the training subjects' spread, in rows. The spread of a few calibration rows alone is unreliable."""
 
 
 def standardise_by_given(
     values: np.ndarray, subject: np.ndarray, given: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
     """Standardise features (n, *shape) by each subject's calibration rows: subtract their mean, and divide by their
-    spread. The spread is shrunk towards the mean spread of the training subjects, which weighs as much as `PRIOR_ROWS`
-    rows.
+    spread. The spread is shrunk towards the training subjects' mean spread, which weighs as much as `PRIOR_ROWS` rows.
 
     Args:
-        given: (n,) 0 for other rows, else bits: `GIVEN_IN_TRAINING` or `GIVEN_BY_TESTED`."""
+        subject: (n,) name of each row's subject. `given`: (n,) bits of calibration rows, see `StoreSource`; else 0.
+        shared: axes along which all values have one mean and one spread."""
     trained, chosen = (given & GIVEN_IN_TRAINING) > 0, normalising(given, subject)
     moments = [_moments(values[trained & (subject == name)], shared) for name in np.unique(subject[trained])]
     usual = np.sum([spread for *_, spread in moments], axis=0) / np.maximum(sum(n for n, *_ in moments), 1)
@@ -323,9 +320,9 @@ def standardise_by_given(
 def standardise(
     values: np.ndarray, subject: np.ndarray, reference: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Z-score features (n, *shape) by the rows of `reference` (k, *shape) whose `owner` (k,) is the row's subject; NaN
-    is ignored. A constant feature is only centred; a feature that is missing in `reference` becomes NaN. Values along
-    the axes `shared` have one mean and SD."""
+    """Z-score features (n, *shape) of each `subject` (n,) by the rows of `reference` (k, *shape) of the same `owner`
+    (k,). NaN is ignored. A constant feature is only centred; a feature that is missing in `reference` becomes NaN.
+    Values along the axes `shared` have one mean and SD."""
     out = values.astype(np.float64)
     for name in np.unique(subject):
         count, mean, spread = _moments(reference[owner == name], shared)
@@ -335,13 +332,13 @@ def standardise(
 
 
 def _moments(rows: np.ndarray, shared: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each feature in `rows` (k, *shape) the number of known values, their mean (NaN without any), and the
-    sum of squared deviations."""
+    """Return for each feature in `rows` (k, *shape): the number of known values, their mean (NaN without any), and
+    their sum of squared deviations."""
     part, over = rows.astype(np.float64), (0, *shared)
-    there = np.isfinite(part)
-    count = there.sum(over, keepdims=True)
-    mean = np.where(count > 0, np.where(there, part, 0.0).sum(over, keepdims=True) / np.maximum(count, 1), np.nan)
-    return count, mean, np.where(there, (part - mean) ** 2, 0.0).sum(over, keepdims=True)
+    known = np.isfinite(part)
+    count = known.sum(over, keepdims=True)
+    mean = np.where(count > 0, np.where(known, part, 0.0).sum(over, keepdims=True) / np.maximum(count, 1), np.nan)
+    return count, mean, np.where(known, (part - mean) ** 2, 0.0).sum(over, keepdims=True)
 
 
 def _standardise_rows(rows: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

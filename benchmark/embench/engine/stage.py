@@ -1,4 +1,4 @@
-"""A stage of a run: everything that determines its result, the id derived from that, and the folder of its result."""
+"""A stage of a run: what determines its result, its id, which follows from that, and the folder of its result."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ T = TypeVar("T")
 
 
 class Plain:
-    """A record that is written as the values of `keys`, in this order. A key that ends in `?` is left out if its value
-    is None, False or empty."""
+    """A record that is written as plain values: the attributes named in `keys`, in this order. A key that ends in `?`
+    is left out if its value is None, False or empty."""
 
     keys: ClassVar[str]
 
     def plain(self) -> dict[str, Any]:
-        """Return plain values for the stage's id and file."""
+        """Return the plain values, from which the stage's id and file are made."""
         found = {key: plain_value(getattr(self, key.rstrip("?"))) for key in self.keys.split()}
         return {
             k.rstrip("?"): v for k, v in found.items() if k[-1] != "?" or not (v is None or v is False or v in ([], {}))
@@ -48,7 +48,7 @@ class Plain:
 
 
 def plain_value(value: Any) -> Any:
-    """Return records, recipes and targets as mappings, and tuples as lists."""
+    """Return a value as plain values: records, recipes and targets as mappings, and tuples as lists."""
     if isinstance(value, Recipe):  # slow, and stages of a grid share most values
         return cached_call((Recipe.to_mapping, value), value.to_mapping)
     if isinstance(value, Target):
@@ -61,15 +61,17 @@ def plain_value(value: Any) -> Any:
 
 
 def read_plain(record: type[T], plain: Mapping[str, Any], **changed: Any) -> T:
-    """Rebuild a record from its `plain()`, with `changed` fields."""
-    own = {each.name: plain[each.name] for each in fields(cast("Any", record)) if each.name in plain}
-    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in own.items()} | changed)
+    """Rebuild a record of the class `record` from its `plain()`, with other values for the fields `changed`."""
+    values = {each.name: plain[each.name] for each in fields(cast("Any", record)) if each.name in plain}
+    return record(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()} | changed
+    )
 
 
 @dataclass(frozen=True)
 class Part(Plain):
-    """A plugin in a method: full name, code identity, recipe. Encoders also have the versions of `libraries` and the
-    SHA-256 of `assets` (files), since these affect their numbers."""
+    """A plugin in a method: full name, identity of its code, and recipe. Encoders also have the versions of `libraries`
+    and the SHA-256 of `assets` (files), since these affect their numbers."""
 
     name: str
     code: str
@@ -80,16 +82,16 @@ class Part(Plain):
 
     @property
     def short(self) -> str:
-        """Name without its package, or without the path of its file."""
+        """Name without its package or the path of its file."""
         return self.name.rpartition(":")[2].split("/", 1)[-1]
 
     @property
     def grounds(self) -> dict[str, dict[str, str]]:
-        """Libraries and assets, if there are any."""
+        """`libraries` and `assets` as plain values, each only if it is not empty."""
         return {key: dict(v) for key, v in (("libraries", self.libraries), ("assets", self.assets)) if v}
 
     def plain(self, key: str = "name") -> dict[str, Any]:
-        """Return plain values, with the name under `key`."""
+        """Return the plain values, with the name under `key`."""
         return {key: self.name, **super().plain()}
 
     @classmethod
@@ -100,11 +102,12 @@ class Part(Plain):
 
 @dataclass(frozen=True)
 class SourceSpec(Plain):
-    """A prepared store, the lengths of its dataset's units, and what normalises a subject.
+    """A prepared store, the lengths of its dataset's units, and the data by which a subject is normalised
+    (`normalise`).
 
     Args:
-        rest: (start, stop) in s of a recording, if only rest normalises a subject.
-        keep_level: modalities that are scaled by the training units instead."""
+        rest: (start, stop) in s of the resting period in a recording, if subjects are normalised by it; else None.
+        keep_level: modalities that are scaled by the training units instead of by subject."""
 
     store: str
     longest_s: float
@@ -116,14 +119,13 @@ class SourceSpec(Plain):
 
     @property
     def filled(self) -> str | None:
-        """Side on which shorter units are padded ("behind"; in older runs the front); None if all units have one
-        length."""
+        """Side on which shorter units are padded: "behind", or in older runs the front. None if lengths are equal."""
         return "behind" if self.longest_s - self.shortest_s > 1e-6 else None
 
 
 @dataclass(frozen=True)
 class Common(Plain):
-    """Params of every stage; `fold` is None if all folds share the stage."""
+    """Params that every stage has. `fold` is None if all folds share the stage."""
 
     engine: int
     libraries: Mapping[str, str]
@@ -146,15 +148,15 @@ class Params(Plain):
         return {**self.common.plain(), **super().plain()}
 
     def draws(self) -> dict[str, Any]:
-        """Return the seed material of the stage's random numbers, a subset of `plain()`. It excludes libraries, devices
-        and plugins, so that runs start from the same weights everywhere, and compared methods start alike."""
+        """Return the values from which the seed of the stage is made, a subset of `plain()`. They exclude libraries,
+        devices and plugins, so that runs start from the same weights everywhere, and so do compared methods."""
         return {"seed": self.common.seed, "fold": self.common.fold}
 
 
 @dataclass(frozen=True)
 class PredictParams(Params):
-    """Params of a stage that predicts: modalities treated as absent, and the subjects' calibration data
-    (`Given.to_record`)."""
+    """Params of a stage that predicts. `drop`: modalities to treat as absent. `given`: the subjects' calibration data,
+    as `Given.to_record` describes them."""
 
     drop: tuple[str, ...] = ()
     given: Mapping[str, int | str] = field(default_factory=dict)
@@ -163,14 +165,14 @@ class PredictParams(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class FitParams(Params):
-    """Params of a stage that trains; for one modality, of its network.
+    """Params of a stage that trains. The class itself describes the network of one modality.
 
     Args:
-        modalities: each with its encoder, in the order of the columns.
+        modalities: modality -> its encoder, in the order of the columns.
         recipe: how the stage itself is trained.
-        targets: as `without_rule` returns them.
-        weights: modality, or `fusion`, -> digest of the initial weights file.
-        every_epoch: save the weights of each epoch."""
+        targets: targets without label rules, see `without_rule`.
+        weights: modality, or `fusion` -> digest of its file of initial weights.
+        every_epoch: True to save the weights of each epoch."""
 
     modalities: Mapping[str, Part]
     recipe: Recipe
@@ -181,21 +183,21 @@ class FitParams(Params):
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Modalities in order: ids are made of sorted keys, but the order determines the columns."""
+        """Modalities in order, which determines the columns; listed separately, since ids are made with sorted keys."""
         return tuple(self.modalities)
 
     def plain(self) -> dict[str, Any]:
-        """Return plain values; a modality's plugin stands under `encoder`."""
+        """Return the plain values, with each modality's plugin under `encoder`."""
         return super().plain() | {"modalities": {m: part.plain("encoder") for m, part in self.modalities.items()}}
 
     def draws(self) -> dict[str, Any]:
-        """Return the seed material, with targets and modalities in their order."""
+        """Return the values from which the seed is made, with targets and modalities in their order."""
         return {**super().draws(), "targets": [t.name for t in self.targets], "modalities": list(self.modalities)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FusionParams(FitParams):
-    """Params of a fusion or an estimator, with its input from each modality."""
+    """Params of a fusion or an estimator. `inputs`: what it reads of each modality."""
 
     fusion: Part
     inputs: Literal["tokens", "hidden", "decisions", "features"]
@@ -207,9 +209,9 @@ class PretrainParams(FitParams):
     """Params of a pretraining step.
 
     Args:
-        fusion: the fusion, if the whole model is pretrained.
-        step: number of the earlier steps that it continues.
-        beside: further datasets, besides the first."""
+        fusion: the fusion, if the whole model is pretrained; else None.
+        step: number of earlier steps that this one continues.
+        beside: the further datasets, after the first."""
 
     pretrainer: Part
     fusion: Part | None = None
@@ -218,7 +220,7 @@ class PretrainParams(FitParams):
     keys = "modalities order pretrainer fusion recipe targets step beside? weights?"
 
     def draws(self) -> dict[str, Any]:
-        """Return the seed material with the step, so that steps on the same modality draw different numbers."""
+        """Return the values from which the seed is made, with the step, so that each step draws different numbers."""
         return {**super().draws(), "step": self.step}
 
 
@@ -241,7 +243,7 @@ def without_rule(target: Target) -> Target:
 
 
 ENGINE_REVISION = 3
-"""Increased when the same plugins and data give other numbers; part of every stage id."""
+"""Part of every stage id; increased when the same plugins and data give other numbers."""
 
 
 P_co = TypeVar("P_co", bound=Params, covariant=True)
@@ -249,13 +251,13 @@ P_co = TypeVar("P_co", bound=Params, covariant=True)
 
 @dataclass(frozen=True)
 class Stage(Generic[P_co]):
-    """One node of the graph.
+    """One node of the graph of a run: a computation with a stored result.
 
     Args:
         params: everything that decides the result.
         inputs: role -> id of the stage whose result is read.
         task: arrays that the worker needs: units, and labels of the stage's own training and validation units. Their
-            digests are part of `params`.
+            digests are part of the id.
         places: folders and other facts that do not affect the result.
         description: fold, seed, modality and target, for messages."""
 
@@ -268,7 +270,7 @@ class Stage(Generic[P_co]):
 
     @cached_property
     def id(self) -> str:
-        """20 hex digits: equal kind, params, inputs and task arrays give equal ids."""
+        """20 hex digits that are equal for equal kind, params, inputs and task arrays."""
         task = {name: _digest(array) for name, array in self.task.items()}
         return digest({"kind": self.kind, "params": self.params.plain(), "inputs": dict(self.inputs), "task": task})[
             :20
@@ -282,7 +284,7 @@ class Stage(Generic[P_co]):
 
     @property
     def title(self) -> str:
-        """Description of the stage for progress and messages: `fusion seed 0 fold 3`."""
+        """Description of the stage for progress and messages, such as `fusion seed 0 fold 3`."""
         words = [self.kind, *(f"{key} {value}" for key, value in self.description.items())]
         return " ".join(words)
 
@@ -319,8 +321,7 @@ class Folder:
         return self.file(RESULT).is_file()
 
     def result(self) -> dict[str, Any]:
-        """Return the content of the stage's `result.json`. Raises DamagedError if the stage has not finished, or the
-        file was changed."""
+        """Return the result in `result.json`. Raises DamagedError if the file is missing or was changed."""
         return {name: value for name, value in read_sealed_json(self.file(RESULT)).items() if name != "files"}
 
     def description(self) -> dict[str, Any]:
@@ -329,7 +330,7 @@ class Folder:
         return content
 
     def predicted(self, *names: str) -> list[Any]:
-        """Return arrays of a finished stage's predictions; None for missing names."""
+        """Return these arrays of a finished stage's predictions; None in place of a missing one."""
         with np.load(self.file("predictions.npz")) as arrays:
             return [arrays.get(name) for name in names]
 
@@ -341,8 +342,8 @@ class Folder:
             return None
 
     def check(self, *, whole: bool = False) -> dict[str, Any]:
-        """Return the result of a finished stage after comparing its checksums; `whole` reads all files, even if they
-        were compared before. Raises DamagedError if a file is missing or changed."""
+        """Return the result of a finished stage after comparing the checksums of its files. `whole`: read all files
+        completely, even if they were compared before. Raises DamagedError if a file is missing or changed."""
         result = read_sealed_json(self.file(RESULT))
         try:
             check_files(self.path, result.pop("files"), whole=whole)
@@ -351,15 +352,14 @@ class Folder:
         return result
 
     def sound_result(self) -> dict[str, Any] | None:
-        """Return the result of a finished, undamaged stage; else None."""
+        """Return the result of a finished, undamaged stage; None otherwise."""
         try:
             return self.check()
         except DamagedError:
             return None
 
     def set_aside(self) -> None:
-        """Move the damaged files of a finished stage to a folder beside it, and report that. The caller holds the
-        stage's lock."""
+        """Move a finished stage's files to a folder beside it if they are damaged. The caller holds its lock."""
         try:
             self.check()
         except DamagedError as error:
@@ -376,8 +376,8 @@ class Folder:
         return self.path / name
 
     def write(self, name: str, write: Any) -> Path:
-        """Call `write(path)` with a temporary path, then rename, so that a killed process leaves no partial file.
-        Raises MachineError if the disk refuses."""
+        """Call `write(path)` with a temporary path, then rename the file to `name`, so that a killed process leaves no
+        partial file. Raises MachineError if the disk refuses."""
         final = self.path / name
         try:
             make_folder(self.path, self.mode)
@@ -400,7 +400,7 @@ class Folder:
         self.write(name, write)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Mark the stage as finished and delete files that only a resumed run needs."""
+        """Mark the stage as finished by writing its result, and delete its checkpoint."""
         files = (path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith("."))
         names = {path.relative_to(self.path).as_posix() for path in files if path.name not in _PASSING}
         text = sealed_json({**dict(sorted(result.items())), "files": checksum_files(self.path, names)})
@@ -408,7 +408,7 @@ class Folder:
         self.file(CHECKPOINT).unlink(missing_ok=True)
 
     def event(self, kind: str, **figures: Any) -> None:
-        """Append to the stage's events, which the worker's parent reads in order."""
+        """Append an event to the stage's `events.jsonl`, which the worker's parent reads, and pass it to `on_event`."""
         event = {"event": kind, **figures}
         with (self.path / "events.jsonl").open("a", newline="\n") as file:
             file.write(json.dumps(event) + "\n")

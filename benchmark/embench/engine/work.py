@@ -50,11 +50,11 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None = None) -> dict[str, Any]:
-    """Run a stage unless its undamaged result exists. Processes that want the same stage share it. `on_event` is called
-    with each event, which is also appended to the stage's events.
+    """Return the result of a stage: read it if it exists undamaged, else run the stage. A lock keeps other processes
+    from running the same stage. `on_event` receives each event that is appended to the stage's file of events.
 
     Raises:
-        EmbenchError: of the kind that names the cause; the traceback is in the stage's `error.txt`."""
+        EmbenchError: its class names the cause of the failure. The traceback is in the stage's `error.txt`."""
     folder = Folder(root, stage.id, on_event)
     with naming_faults(stage, folder):
         make_folder(folder.path)
@@ -68,7 +68,7 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
 
 @contextmanager
 def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
-    """Turn exceptions into an EmbenchError whose kind names the cause."""
+    """Turn exceptions into an EmbenchError whose class names the cause, such as PluginError or MachineError."""
     try:
         yield
     except EmbenchError as error:
@@ -87,25 +87,24 @@ def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
 
 
 def _run_locked(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
+    """Run a stage whose lock is held. Write its description, its files and its result, and return the result."""
     content = {"kind": stage.kind, "params": stage.params.plain(), "inputs": stage.inputs, "about": stage.description}
     text = json.dumps(content, indent=1)  # modalities keep their order
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
     for plugin_kind, name in _stage_plugins(stage, folder.path.parent):
-        registry.load_plugin(
-            plugin_kind, name
-        )  # before seeding: a module may draw numbers when a worker first imports it
+        registry.load_plugin(plugin_kind, name)  # before seeding: the import of a module may draw numbers
     machine.use_gpu(stage.places.get("gpu"))
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
-    began, computed, used = time.monotonic(), _cpu_s(), machine.energy_j(device)
+    started_s, started_cpu_s, started_j = time.monotonic(), _cpu_s(), machine.energy_j(device)
     with limited_threads(threads), _hearing_interrupts():
         result = _RUNNERS[stage.kind](stage, folder, root)
-    result |= {"wall_seconds": time.monotonic() - began, "cpu_seconds": _cpu_s() - computed}
+    result |= {"wall_seconds": time.monotonic() - started_s, "cpu_seconds": _cpu_s() - started_cpu_s}
     gpu = machine.gpu_name(device)
     result |= {"gpu_seconds": result["wall_seconds"] if gpu else None, "processor": processor_name(), "gpu": gpu}
     result["peak_memory_mb"] = machine.peak_memory_mb(device)
-    result["energy_j"] = None if used is None else (machine.energy_j(device) or used) - used
+    result["energy_j"] = None if started_j is None else (machine.energy_j(device) or started_j) - started_j
     folder.finish(result)
     return result
 
@@ -117,8 +116,8 @@ def _cpu_s() -> float:
 
 @contextmanager
 def _hearing_interrupts() -> Iterator[None]:
-    """Raise interrupts that libraries suppress: scikit-learn's perceptrons and skorch's networks only stop training at
-    an interrupt, and count as fitted."""
+    """Raise KeyboardInterrupt at the end of the context if a library suppressed one. On an interrupt, scikit-learn's
+    perceptrons and skorch's networks only stop training, and would count as fitted."""
     heard = threading.Event()
 
     def hear(number: int, frame: FrameType | None) -> None:
@@ -143,7 +142,7 @@ def _hearing_interrupts() -> Iterator[None]:
 
 
 def _name_cause(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
-    """Return an error that names the cause: the machine, a plugin (if the innermost known frame is in its files), or
+    """Return an error that names the cause: the machine, a plugin (if its files hold the innermost frame), or
     embench."""
     if out_of_memory(error):
         hint = "a smaller batch takes less: --set encoder.batch=16 --set fusion.batch=16; or a machine with more memory"
@@ -187,13 +186,13 @@ def _name_cause(error: Exception | SystemExit, stage: Stage[Params], folder: Fol
 def _raised_in_network(error: BaseException) -> bool:
     """Return True if a torch layer or its gradient raised in a network that a plugin built."""
     frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    inside = next((k for k in reversed(range(len(frames))) if Path(frames[k]).is_relative_to(_EMBENCH)), len(frames))
-    called = Path(frames[inside + 1]).as_posix() if inside + 1 < len(frames) else ""
-    return called.endswith(("torch/nn/modules/module.py", "torch/_tensor.py"))
+    innermost = next((k for k in reversed(range(len(frames))) if Path(frames[k]).is_relative_to(_EMBENCH)), len(frames))
+    next_file = Path(frames[innermost + 1]).as_posix() if innermost + 1 < len(frames) else ""
+    return next_file.endswith(("torch/nn/modules/module.py", "torch/_tensor.py"))
 
 
 def _stage_plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
-    """Return kind and name of every plugin that a stage uses."""
+    """Return (kind, name) of every plugin that a stage uses."""
     fitted = stage.inputs.get("fitted")
     params = network.describe(Folder(root, fitted)).params if fitted else stage.params
     named = [("encoder", part.name) for part in params.modalities.values()] if isinstance(params, FitParams) else []
@@ -215,21 +214,21 @@ def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
 # of the run.
 
 FEW_ROWS = 16
-"""Rows of each stage that are predicted again; all rows of a unit count, so one unit may have more."""
+"""Number of rows of each stage that are predicted again. At least one whole unit is drawn, even if it has more rows."""
 
 SPANS = 8
-"""Segments of the recording whose features are computed again."""
+"""Number of segments of the recording whose features are computed again."""
 
 
 def check_alone(stages: Sequence[Stage[PredictParams]], root: Path) -> None:
-    """Compare the predictions of finished stages with predictions of the same fitted plugins here, row by row. Call it
-    in a fresh process.
+    """Check that predictions of finished stages do not depend on earlier inputs of their plugins. Some rows are
+    predicted again, one at a time, and compared with the stored predictions. Call it in a fresh process.
 
     First, features and streams of the last tested recording are computed again, without any recording before it. If
     methods adapt to subjects, the last subject comes first.
 
     Raises:
-        PluginError: some differ; it names the plugins, and the units or the recording."""
+        PluginError: numbers differ. The error names the plugins, and the units or the recording."""
     last = max(stages, key=lambda stage: int(stage.task["recording"].max(initial=-1)))
     for stage in [last, *(stage for stage in stages if stage is not last)]:
         common, folder = stage.params.common, Folder(root, stage.id)
@@ -242,6 +241,7 @@ def check_alone(stages: Sequence[Stage[PredictParams]], root: Path) -> None:
 
 
 def _check_rows(stage: Stage[PredictParams], setup: PredictionSetup, folder: Folder) -> None:
+    """Predict some rows of a stage again, one at a time, and compare them with its stored predictions."""
     if not len(setup.rows):
         return
     with np.load(folder.file("predictions.npz")) as arrays:
@@ -283,6 +283,7 @@ def _last_subject_unit(setup: PredictionSetup) -> np.ndarray:
 
 
 def _check_recording(stage: Stage[PredictParams], setup: PredictionSetup) -> None:
+    """Compute the features or streams of the last tested recording again, and compare them with the stored ones."""
     recording = int(stage.task["recording"].max(initial=-1))
     for m, part in setup.params.modalities.items():
         pair = recompute_derived(setup.source, m, part, setup.params, recording, SPANS)
@@ -310,13 +311,13 @@ def _check_recording(stage: Stage[PredictParams], setup: PredictionSetup) -> Non
 # - `events.jsonl` is appended to by one process at a time. Its reader may be late, and takes complete lines only.
 
 UNFORECAST_S = 10.0
-"""Assumed seconds of a stage without a forecast."""
+"""Seconds that a stage without a forecast is assumed to take."""
 
 
 @cache
 def environment() -> dict[str, str]:
-    """Return versions and source digests of embench and of plugin packages, which must agree on all machines of a
-    grid."""
+    """Return name -> version of Python, libraries, embench and plugin packages, the last two with a digest of their
+    source. All machines of a grid must have the same."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     found |= {name: installed_version(name) for name in ("numpy", "scikit-learn", "scipy", "torch")}
     found["embench"] = f"{embench.__version__} {_hash_source(Path(embench.__file__).parent)}"
@@ -334,7 +335,8 @@ def _hash_source(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Parent:
-    """Facts about the process that sends stages to a worker: folders, environment and import path."""
+    """The process that sends stages to a worker: its folder of stages (`root`), versions (`environment`), working
+    `folder`, import `path` and environment `variables`."""
 
     root: Path
     environment: Mapping[str, str] = field(default_factory=environment)
@@ -345,7 +347,8 @@ class Parent:
     )
 
     def enter(self) -> None:
-        """Make this process a worker of the parent, and describe it under `workers/` beside the stages.
+        """Give this process the parent's environment variables, working folder and import path. Record this machine's
+        versions in `workers/`, beside the folder of stages.
 
         Raises:
             MachineError: this machine doesn't see the folder of the stages, or has other versions."""
@@ -388,8 +391,7 @@ def prepare_for_transport(stage: Stage[Params]) -> Stage[Params]:
 
 
 def run_in_worker(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchError:
-    """Run a stage in a worker. An error is returned instead of raised, since every executor wraps exceptions
-    differently."""
+    """Run a stage in a worker. Return errors instead of raising them, since executors wrap exceptions differently."""
     try:
         parent.enter()
         for store in stage.places.get("stores", {}).values():

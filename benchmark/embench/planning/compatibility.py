@@ -28,7 +28,7 @@ from embench.store import Store
 
 def check_parts(method: Method, kind: type[Any]) -> None:
     """Check that encoders read their modalities, that the fusion accepts their number, and that pretrainers fit both.
-    Raises UsageError that names the missing capability and plugins that fit. `kind`: class of the fusion."""
+    Raises UsageError that names the missing capability and plugins that have it. `kind`: class of the fusion."""
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
         missing = [p for p in split_modality(m) if registry.known_as(encoder.accepts, p) is None]
@@ -74,14 +74,14 @@ def check_parts(method: Method, kind: type[Any]) -> None:
 
 
 def check_inputs(method: Method, card: Card) -> None:
-    """Check that each encoder can read the dataset's channels of its modality. Raises UsageError where it cannot."""
-    counts = {m: len(own.channels) for m, own in card.modalities.items()}
+    """Check that each encoder can read the dataset's channels of its modality. Raises UsageError otherwise."""
+    counts = {m: len(entry.channels) for m, entry in card.modalities.items()}
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
         channels = tuple(
             name
-            for each, one in parse_modality(m)
-            for name in ((one,) if one else tuple(card.modalities[each].channels))
+            for single, channel in parse_modality(m)
+            for name in ((channel,) if channel else tuple(card.modalities[single].channels))
         )
         if len(channels) < encoder.min_channels:
             enough = [n for n in counts if counts[n] >= encoder.min_channels and registry.known_as(encoder.accepts, n)]
@@ -122,7 +122,7 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
 
 
 def _find_missing(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
-    """Return the capability that a pretrainer needs and an encoder lacks; None if there is none."""
+    """Return in words what a pretrainer needs and an encoder lacks; None if nothing is missing."""
     if missing := sorted(pretrainer.needs_encoder - encoder.offers):
         return ", ".join(missing)
     reads = encoder.reads if encoder.reads in ("features", "clips") else "signal"
@@ -131,7 +131,7 @@ def _find_missing(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
 
 
 def _find_missing_in(pretrainer: type[Pretrainer], fusion: type[Any]) -> str | None:
-    """Return the capability that a pretrainer needs and a fusion, or an estimator, lacks; None if there is none."""
+    """Return in words what a pretrainer needs and a fusion (or estimator) lacks; None if nothing is missing."""
     if missing := sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset())):
         return ", ".join(missing)
     end_to_end = getattr(fusion, "inputs", None) == "tokens"
@@ -147,7 +147,7 @@ def _find_encoders(pretrainer: type[Pretrainer], modality: str, preset: str) -> 
 
 
 def _find_fusions(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
-    """Return the fusions of this number of modalities under which a pretrainer can train the whole model."""
+    """Return the fusions of this number of modalities with which a pretrainer can train the whole model."""
     return [
         name
         for name, kind in _load_plugins("fusion")
@@ -162,19 +162,19 @@ def _accepts(fusion: type[Fusion], modalities: int) -> bool:
 
 
 def _load_plugins(kind: str) -> Iterator[tuple[str, Any]]:
-    """Yield name and class of every plugin of a kind that can be loaded."""
+    """Yield (name, class) of every plugin of a kind that can be loaded."""
     for name in registry.list_plugins(kind):
         with suppress(PluginError):
             yield name, registry.load_plugin(kind, name)
 
 
 def _format_offer(what: str, names: Sequence[str]) -> str:
-    """Return `what` was expected, with the names of plugins that are it."""
+    """Return the text on what is expected (`what`), with the `names` of plugins that would fit, if there are any."""
     return f"{what} such as {', '.join(names)}" if names else f"{what}; none is installed"
 
 
 FusionSupport = Literal["yes", "hidden", "-"]
-"""Whether a pretrainer and a fusion fit: `hidden` only with an encoder without features."""
+"""Whether a pretrainer and a fusion fit: `yes`, `-` (no), or `hidden` (only if the encoder computes no features)."""
 
 
 @dataclass(frozen=True)
@@ -183,10 +183,9 @@ class Matrix:
 
     Args:
         reads: encoder -> its modalities. `features`: the encoders that compute features for estimators.
-        sizes: fusion -> its number of modalities, in words.
+        sizes: fusion -> the number of modalities that it takes, in words.
         trains: encoder -> the pretrainers that can train it (with its recipe `small`, if any).
-        under: fusion -> pretrainer -> whether they fit.
-    """
+        under: fusion -> pretrainer -> whether they fit."""
 
     reads: Mapping[str, tuple[str, ...]]
     features: tuple[str, ...]
@@ -195,7 +194,7 @@ class Matrix:
     under: Mapping[str, Mapping[str, FusionSupport]]
 
     def allows(self, pretrainer: str, encoder: str, fusion: str) -> bool:
-        """Return True if the planner accepts the three together."""
+        """Return True if pretrainer, encoder and fusion can be used together."""
         verdict = self.under[fusion][pretrainer]
         fits = verdict == "yes" or (verdict == "hidden" and encoder not in self.features)
         return pretrainer in self.trains[encoder] and fits
@@ -242,14 +241,14 @@ def _make_small(encoder: type[Encoder]) -> Encoder:
 
 
 def _judge(pretrainer: type[Pretrainer], fusion: type[Any]) -> FusionSupport:
-    """Return whether a pretrainer and a fusion, or an estimator, fit."""
+    """Return whether a pretrainer and a fusion (or estimator) fit."""
     if _find_missing_in(pretrainer, fusion):
         return "-"
     return "hidden" if issubclass(fusion, Estimator) and fusion.reads == "features" else "yes"
 
 
 def _format_arity(fusion: type[Any]) -> str:
-    """Return the number of modalities that a fusion, or an estimator, takes."""
+    """Return the number of modalities that a fusion (or estimator) takes, in words."""
     least, most = getattr(fusion, "arity", (1, None))
     return f"{least}" if most == least else f"{least} to {most}" if most else f"at least {least}"
 
@@ -261,7 +260,7 @@ _ALLOWED = {"encoder": ("full", "frozen", "ridge"), "fusion": ("full", "frozen")
 
 
 def check_adaptation(method: Method, settings: Sequence[str]) -> None:
-    """Check that each part supports its `adapt`, and that no setting is without effect. Raises UsageError."""
+    """Check that each part supports its value of `adapt`, and that every setting has an effect. Raises UsageError."""
     for name, part in method.parts():
         kind = name.partition("[")[0]
         adapt = part.recipe.adapt
@@ -290,8 +289,8 @@ TRAINING_FIELDS = frozenset(
 
 
 def check_trained_by(method: Method, settings: Sequence[str]) -> None:
-    """Refuse a training setting of an encoder that is trained with the fusion, whose recipe decides, unless the fusion
-    has the same setting. Raises UsageError with the path that decides."""
+    """Refuse training settings of encoders that are trained end to end with a fusion, since the fusion's recipe
+    decides. They are accepted if the fusion has the same setting. Raises UsageError that names the fusion's setting."""
     paths = {setting.partition("=")[0].strip() for setting in settings}
     for setting in settings if method.joins == "tokens" else ():
         path = setting.partition("=")[0]
@@ -308,6 +307,7 @@ def check_trained_by(method: Method, settings: Sequence[str]) -> None:
 
 
 def _check_encoder(method: Method, m: str, adapt: str) -> None:
+    """Raise UsageError if a method cannot train a modality's encoder as its value of `adapt` says."""
     where = f"encoder[{m}].adapt={adapt}"
     if method.inputs == "features" and adapt == "ridge":
         raise UsageError(f"{method.fusion.short} is fitted on features, so no network is adapted", where=where)
@@ -325,13 +325,12 @@ _EPS = 1e-6
 
 
 def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[str] = ()) -> None:
-    """Check that the views of encoders give the requested signal.
+    """Check that encoders read windows or units as requested.
 
     Raises:
         UsageError: windows are longer than all units of a cohort, windows have no length, or `settings` give whole
             units a length. A bundled recipe may have longer windows, since networks of a fixed size need them;
-            `describe_inputs` reports that.
-    """
+            `describe_inputs` reports that."""
     for m, part in method.encoders.items():
         view = require_view(load_encoder(part), part.name)
         path = "encoder.view" if len(method.encoders) == 1 else f"encoder[{m}].view"
@@ -352,11 +351,10 @@ def check_views(method: Method, cohorts: Iterable[Cohort], settings: Sequence[st
 
 def check_length(part: Part, m: str, cohort: Cohort, path: str = "encoder.view", *, by_setting: bool = False) -> None:
     """Refuse an encoder whose windows are longer than all units of a cohort. `by_setting`: True if a setting gives the
-    length.
+    length; else the encoder's recipe or the arguments of an object do.
 
     Raises:
-        UsageError: names both lengths and the remedy: the arguments of an object, else the settings at `path`.
-    """
+        UsageError: the message names both lengths and what to change, such as the setting at `path`."""
     view, longest_s = require_view(load_encoder(part), part.name), _find_longest_s(cohort)
     if not _is_too_long(view, longest_s):
         return
@@ -381,7 +379,7 @@ def _is_too_long(view: View, longest_s: float) -> bool:
 
 
 def _has_bundled_view(part: Part, preset: str, dataset: str) -> bool:
-    """Return True if the view is that of a bundled encoder's recipe."""
+    """Return True if the encoder is bundled and its view is that of its own recipe."""
     if registry.find("encoder", part.name).package != registry.BUNDLED:
         return False
     return bool(
@@ -390,16 +388,16 @@ def _has_bundled_view(part: Part, preset: str, dataset: str) -> bool:
 
 
 def list_inputs(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
-    """Return for each encoder its window or context in s, its rate in Hz and its shape (C, T); None where undefined."""
+    """Return one row per encoder: window or context in s, rate in Hz and shape (C, T); None where undefined."""
     rows = []
-    for m, part in method.encoders.items():
+    for modality, part in method.encoders.items():
         encoder = load_encoder(part)
         view = require_view(encoder, part.name)
         length_s = view_length(view, cohort.longest_s, cohort.shortest_s)
-        rate, channels = _find_input_form(encoder, m, cohort.store, length_s)
+        rate, channels = _find_input_form(encoder, modality, cohort.store, length_s)
         rows.append(
             {
-                "modality": m,
+                "modality": modality,
                 "encoder": part.short,
                 "window_s": length_s if view.kind != "context" else None,
                 "step_s": (view.step_s or view.length_s) if view.kind == "window" else None,
@@ -412,13 +410,13 @@ def list_inputs(method: Method, cohort: Cohort) -> list[dict[str, Any]]:
 
 
 def describe_inputs(method: Method, cohort: Cohort) -> list[str]:
-    """Return the rows of `list_inputs` in sentences, with a note on windows that are longer than all units."""
+    """Return one sentence for each encoder on what it reads, and a note if its windows are longer than all units."""
     notes = []
     for row in list_inputs(method, cohort):
         length = f"a context of {row['context_s']:g} s" if row["context_s"] else f"windows of {row['window_s']:g} s"
-        at = f" at {row['rate_hz']:g} Hz" if row["rate_hz"] else ""
+        rate = f" at {row['rate_hz']:g} Hz" if row["rate_hz"] else ""
         shape = f" ({row['shape']})" if row["shape"] else ""
-        notes.append(f"{row['encoder']} reads {row['modality']}: {length}{at}{shape}")
+        notes.append(f"{row['encoder']} reads {row['modality']}: {length}{rate}{shape}")
         view = require_view(load_encoder(method.encoders[row["modality"]]), row["encoder"])
         if _is_too_long(view, longest_s := _find_longest_s(cohort)):
             notes.append(
@@ -429,8 +427,8 @@ def describe_inputs(method: Method, cohort: Cohort) -> list[str]:
 
 
 def _find_input_form(encoder: Encoder, m: str, store: Store, length_s: float) -> tuple[float | None, int | None]:
-    """Return the rate in Hz and number of channels of an encoder's input. An encoder that transforms the signal is
-    tried on noise. None where the encoder reads features, or refuses noise."""
+    """Return the rate in Hz and the number of channels of an encoder's input. An encoder that transforms the signal is
+    tried on noise. Both are None if the encoder reads features, or refuses noise."""
     if encoder.reads == "features":
         return None, None
     if encoder.reads == "clips":
@@ -441,13 +439,15 @@ def _find_input_form(encoder: Encoder, m: str, store: Store, length_s: float) ->
     noise = np.random.default_rng(0).standard_normal((len(channels), max(1, round(length_s * hz))))
     unit = "+".join(store.modalities[part].unit for part in split_modality(m))
     with suppress(Exception):  # plugin boundary; a refusal is reported when the run reads the signal
-        made = encoder.stream(Signal(noise.astype(np.float32), hz, channels, unit, modality=remove_channels(m)))
-        return float(made.rate), len(made.channels)
+        output = encoder.stream(Signal(noise.astype(np.float32), hz, channels, unit, modality=remove_channels(m)))
+        return float(output.rate), len(output.channels)
     return None, None
 
 
 def get_prepared_form(store: Store, m: str) -> tuple[tuple[str, ...], float]:
-    """Return channels and rate in Hz of the prepared signal of a run's modality."""
+    """Return the channel names and the rate in Hz of the prepared signal of a modality, such as `ecg[left]+eda`."""
     parts = parse_modality(m)
-    names = tuple(name for part, one in parts for name in ((one,) if one else store.modalities[part].channels))
+    names = tuple(
+        name for part, channel in parts for name in ((channel,) if channel else store.modalities[part].channels)
+    )
     return names, store.modalities[parts[0][0]].rate

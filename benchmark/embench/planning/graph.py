@@ -40,8 +40,12 @@ from embench.system import installed_version
 
 @dataclass(frozen=True)
 class Setting:
-    """Settings of all stages of a run. `weights`: modality, or `fusion` -> digest of its file of initial weights.
-    `places`: where stages find data and weights; without effect on numbers."""
+    """Settings of all stages of a run.
+
+    Args:
+        drop: modalities to remove at test time. `dev`: True to test validation subjects.
+        weights: modality, or `fusion` -> digest of its file of initial weights.
+        places: where stages find data and weights, without effect on numbers."""
 
     protocol: Protocol
     device: str
@@ -65,9 +69,8 @@ def make_source_spec(protocol: Protocol, cohort: Cohort, given: Given | None = N
     """Return the facts on a cohort's data for the params of stages.
 
     Args:
-        given: the calibration data, which then normalise their subject; None for other datasets, whose subjects are
-            normalised by all their data.
-    """
+        given: the calibration data, which then normalise their subject. None for other datasets, whose subjects are
+            normalised by all their data."""
     normalise: str = protocol.normalise
     if normalise == "given":
         normalise = "subject_unlabelled" if given is None or given.session else "given" if given.units else "training"
@@ -83,7 +86,7 @@ def make_source_spec(protocol: Protocol, cohort: Cohort, given: Given | None = N
 
 
 def libraries(device: str) -> dict[str, str]:
-    """Return the versions of the computing libraries and, for cuda, the GPU, which affect a network's numbers."""
+    """Return name -> version of the libraries that affect a network's numbers; for cuda also the name of the GPU."""
     found = dict(_list_versions())
     if device == "cuda":
         import torch
@@ -98,7 +101,7 @@ def _list_versions() -> dict[str, str]:
 
 
 def locate_data(*cohorts: Cohort) -> dict[str, dict[str, str]]:
-    """Return folders and licences of the data of some cohorts, for `Setting.places`."""
+    """Return the folders (`stores`) and `licences` of the data of some cohorts by store key, for `Setting.places`."""
     return {
         "stores": {c.store.key: str(c.store.path) for c in cohorts},
         "licences": {c.store.key: c.card.licence for c in cohorts},
@@ -106,7 +109,7 @@ def locate_data(*cohorts: Cohort) -> dict[str, dict[str, str]]:
 
 
 def stage_folder(runs: Path) -> Path:
-    """Return the folder of stages, shared by all runs of a runs folder."""
+    """Return the folder of stages, which all runs of a runs folder share."""
     return Path(runs) / "stages"
 
 
@@ -115,23 +118,22 @@ def stage_folder(runs: Path) -> Path:
 TRAIN, VAL = 0, 1
 
 Segment = tuple[int, float, float, int]
-"""Recording (position in the store), start and stop in s, role."""
+"""Position of a recording in the store, start and stop in s, and role (`TRAIN` or `VAL`)."""
 
 
 def make_role_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
-    """Return the whole recordings of subjects with a role, as segments. A recording starts with the first of the
-    signals and the modalities `which`, so that an unused video does not change the numbers of signals. If only videos
-    are read, it starts with the video.
+    """Return each recording of the subjects in `roles` as one segment. It starts with the first signal, or with the
+    video if only videos are read. A video that is not in `which` is ignored, so that it does not change the numbers of
+    signals.
 
     Args:
-        roles: subject -> role.
-    """
+        roles: subject -> role. `which`: the modalities that are read."""
     taking_part = {unit.recording for unit in cohort.roster}
-    alone = set(which) == {"video"}
+    only_video = set(which) == {"video"}
     return [
         (
             r,
-            min((s.t0 for m, s in entry.spans.items() if (m == "video") == alone or m in which), default=0.0),
+            min((s.t0 for m, s in entry.spans.items() if (m == "video") == only_video or m in which), default=0.0),
             entry.duration_s,
             roles[entry.subject],
         )
@@ -141,7 +143,7 @@ def make_role_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence
 
 
 def make_task(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the parts of recordings that have any of the modalities, as task arrays."""
+    """Return the task arrays (n,) of the segments whose recording has any of the modalities `which`."""
     sensors = [set(entry.spans) for entry in cohort.store.recordings]
     sensed = [s for s in segments if any(set(split_modality(m)) <= sensors[s[0]] for m in which)]
     recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
@@ -155,14 +157,15 @@ def make_task(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str])
 
 
 def make_labelled_task(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the units of a source with a label and any of the modalities, as arrays (n,), and labels (n, targets)."""
+    """Return the task arrays (n,) of a source's units with a label and any of the modalities `which`, and `y` (n,
+    targets)."""
     labels = np.stack([cohort.labels(target, cohort.positions) for target in cohort.targets], 1)
     sensors = [set(entry.spans) for entry in cohort.store.recordings]
-    at = cohort.columns["recording"]
+    recording = cohort.columns["recording"]
     index = [
         i
         for i in cohort.positions
-        if np.isfinite(labels[i]).any() and any(set(split_modality(m)) <= sensors[at[i]] for m in which)
+        if np.isfinite(labels[i]).any() and any(set(split_modality(m)) <= sensors[recording[i]] for m in which)
     ]
     role = np.full(len(index), TRAIN, np.int64)
     return {**cohort.arrays(index), "role": role, "y": labels[index], **make_all_units(cohort)}
@@ -174,14 +177,15 @@ def make_all_units(cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def make_segments(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray]) -> list[Segment]:
-    """Return the segments that units cover; touching units of one role form one segment.
+    """Return the segments that units cover. Touching units of one role form one segment.
 
     Args:
-        parts: role -> positions of its units.
-    """
-    at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
+        parts: role -> positions of its units."""
+    positions = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
     units = sorted(
-        (at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.select_units(index)
+        (positions[u.recording], u.start, u.stop, role)
+        for role, index in parts.items()
+        for u in cohort.select_units(index)
     )
     segments: list[Segment] = []
     for recording, start, stop, role in units:
@@ -192,7 +196,7 @@ def make_segments(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray
 
 
 def assign_role(cohort: Cohort, index: Sequence[int] | np.ndarray, role: int) -> dict[str, int]:
-    """Map the subjects of the units at `index` to a role."""
+    """Return subject -> role, for the subjects of the units at positions `index`."""
     return dict.fromkeys((cohort.units[i].subject for i in index), role)
 
 
@@ -204,8 +208,7 @@ def mark_normalising(cohort: Cohort, train: np.ndarray, others: np.ndarray, unit
     subject. Training subjects are normalised by as many units as allowed, others by the first `units` of each class.
 
     Args:
-        train, others: positions of units of these subjects.
-    """
+        train, others: positions of units of training subjects, and of units of other subjects."""
     slices = _require_slices(cohort)
     found = np.zeros(len(cohort.units), np.int64)
     found[slices.select_given(slices.most) & units_of_subjects(cohort, train)] |= GIVEN_IN_TRAINING
@@ -217,28 +220,27 @@ def make_calibration_arrays(
     cohort: Cohort, given: Given, test: np.ndarray, trial: np.ndarray, y: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return the arrays `slice_*` (m,) of a stage that predicts: the calibration units of the test subjects. With
-    labels also calibration and scored units of other subjects, on whom the strength of the adaptation is chosen.
+    labels also calibration and scored units of trial subjects, on whom the strength of the adaptation is chosen.
 
     Args:
-        test: positions of units of the test subjects. `trial`: positions of the units of these other subjects.
-        y: (n, targets) labels of all units.
-    """
+        test, trial: positions of units of the test subjects, and of the trial subjects.
+        y: (n, targets) labels of all units."""
     slices = _require_slices(cohort)
-    first, on_trial = slices.select_given(given.units), np.isin(np.arange(len(cohort.units)), trial)
-    parts = [(GIVEN, first & units_of_subjects(cohort, test))]
+    is_calibration, is_trial = slices.select_given(given.units), np.isin(np.arange(len(cohort.units)), trial)
+    parts = [(GIVEN, is_calibration & units_of_subjects(cohort, test))]
     if given.labelled:
-        parts += [(TRIAL_GIVEN, first & on_trial), (TRIAL_SCORED, slices.scored & on_trial)]
-    at = np.concatenate([np.flatnonzero(mask) for _, mask in parts])
+        parts += [(TRIAL_GIVEN, is_calibration & is_trial), (TRIAL_SCORED, slices.scored & is_trial)]
+    index = np.concatenate([np.flatnonzero(mask) for _, mask in parts])
     role = np.repeat([role for role, _ in parts], [int(mask.sum()) for _, mask in parts])
-    labels = y[at] if given.labelled else np.full((len(at), y.shape[1]), np.nan)
-    arrays = {f"slice_{name}": array for name, array in cohort.arrays(at).items()}
+    labels = y[index] if given.labelled else np.full((len(index), y.shape[1]), np.nan)
+    arrays = {f"slice_{name}": array for name, array in cohort.arrays(index).items()}
     return {**arrays, "slice_role": role.astype(np.int64), "slice_y": labels}
 
 
 def make_learned_arrays(cohort: Cohort, learned: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the arrays `slice_*` (m,) of a stage that predicts: the calibration units of its test subjects that the
-    method was trained on, at the positions `learned` (m,). The calibration-only model is fitted to them. `y`: (n,
-    targets) labels of all units."""
+    """Return the arrays `slice_*` (m,) of a stage that predicts with a method that was trained on calibration units of
+    the test subjects, at positions `learned` (m,). The calibration-only model is fitted to them. `y`: (n, targets)
+    labels of all units."""
     arrays = {f"slice_{name}": array for name, array in cohort.arrays(learned).items()}
     return {**arrays, "slice_role": np.full(len(learned), GIVEN, np.int64), "slice_y": y[learned]}
 
@@ -251,19 +253,20 @@ def _require_slices(cohort: Cohort) -> Slices:
 
 
 MOST_TRIED = 8
-"""Most training subjects on whom the adaptation strength is chosen."""
+"""Most subjects on whom the strength of the adaptation is chosen."""
 
 
 def select_trial_units(
     cohort: Cohort, train: np.ndarray, val: np.ndarray, test: np.ndarray, *, left_out: bool = False
 ) -> np.ndarray:
-    """Return the positions of the units of subjects on whom the strength of the adaptation is chosen. These are
-    validation subjects, to whom nothing was fitted; training subjects where there are none, or where they are tested.
-    With `left_out`, both: then each subject is left out of a fit of its own."""
-    sides = [np.empty(0, np.int64) if np.isin(test, val).any() else val, train]
-    own = np.concatenate(sides) if left_out or not len(sides[0]) else sides[0]
-    names = list(dict.fromkeys(cohort.units[i].subject for side in sides for i in sorted(side.tolist())))[:MOST_TRIED]
-    return np.array([i for i in own.tolist() if cohort.units[i].subject in names], np.int64)
+    """Return positions of the units of the subjects on whom the strength of the adaptation is chosen. These are
+    validation subjects, to whom nothing was fitted. If there are none, or if they are tested, they are training
+    subjects. With `left_out`, both are used, and each subject is left out of a fit of its own."""
+    sides = [np.empty(0, np.int64) if np.isin(test, val).any() else val, train]  # in order of preference
+    units = np.concatenate(sides) if left_out or not len(sides[0]) else sides[0]
+    subjects = dict.fromkeys(cohort.units[i].subject for side in sides for i in sorted(side.tolist()))
+    chosen = list(subjects)[:MOST_TRIED]
+    return np.array([i for i in units.tolist() if cohort.units[i].subject in chosen], np.int64)
 
 
 # Pretraining stages: params, initial weights, and stages on other datasets than the one that is split.
@@ -277,12 +280,11 @@ def make_external_stage(
     seed: int,
     before: Mapping[str, Stage[PretrainParams]],
 ) -> Stage[PretrainParams]:
-    """Return the stage of a step on all subjects of external sources. All runs share it, since it depends on no
-    dataset, fold or target of a run, unless it continues a fold's pretraining.
+    """Return the stage of a pretraining step on all subjects of external sources. It depends on no dataset, fold or
+    target of a run, so all runs share it, unless it continues a fold's pretraining.
 
     Args:
-        before: role -> stage that it continues.
-    """
+        before: role -> stage that it continues."""
     which, (source, *others) = method.find_trained_modalities(step), sources
     if step.labels == "source":
         targets, task = source.targets, make_labelled_task(source, which)
@@ -296,7 +298,7 @@ def make_external_stage(
 
 
 def make_other_tasks(others: Sequence[Cohort], which: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the task arrays of all subjects of further sources, besides those of the first source."""
+    """Return the task arrays of all subjects of the sources after the first, named `more0_*`, `more1_*`, ..."""
     return {
         f"more{k}_{name}": array
         for k, other in enumerate(others)
@@ -305,12 +307,13 @@ def make_other_tasks(others: Sequence[Cohort], which: Sequence[str]) -> dict[str
 
 
 def _make_whole_task(source: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the task arrays of all subjects of a source, for training."""
     roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
     return make_task(source, make_role_segments(source, roles, which), which)
 
 
 def get_stage_ids(stages: Mapping[str, Stage[PretrainParams]]) -> dict[str, str]:
-    """Return role -> id of these stages."""
+    """Return role -> id of each stage."""
     return {role: stage.id for role, stage in stages.items()}
 
 
@@ -326,8 +329,7 @@ def make_pretrain_params(
     """Return the params of a pretraining step.
 
     Args:
-        before: role -> stage that it continues. `shared`: params with the first source; `others`: further sources.
-    """
+        before: role -> stage that it continues. `shared`: params with the first source; `others`: further sources."""
     which, whole = method.find_trained_modalities(step), step.modality is None
     return PretrainParams(
         shared,
@@ -345,8 +347,8 @@ def make_pretrain_params(
 def pick_weights(
     setting: Setting, which: Sequence[str], before: Mapping[str, object], *, whole: bool = False
 ) -> dict[str, str]:
-    """Return part -> digest of its initial weights, for the modalities `which` (and the fusion of a `whole` model) that
-    no earlier stage (`before`, by role) initialises."""
+    """Return part -> digest of its initial weights. Parts are the modalities `which`, and the fusion of a `whole`
+    model, unless an earlier stage (a role in `before`) initialises them."""
     parts = [m for m in which if not {"pretrained", f"pretrained:{m}"} & before.keys()]
     if whole and "pretrained" not in before:
         parts.append(FUSION)
@@ -355,7 +357,7 @@ def pick_weights(
 
 @cached
 def _without_adaptation(part: Part) -> Part:
-    """Return the part without `adapt`, which does not affect pretraining, so that recipes share the stage."""
+    """Return the part with the default `adapt`, which does not affect pretraining, so that recipes share the stage."""
     return replace(part, recipe=replace(part.recipe, adapt="full"))
 
 
@@ -364,9 +366,9 @@ class ExpectedPredictions:
     """Where the predictions of some targets in a fold will be found.
 
     Args:
-        stage: id of the stage that predicts. `units`: positions of the predicted units; `train`: of the training units.
-        beside: comparison -> id of the stage that predicts the same with less calibration data.
-    """
+        stage: id of the stage that predicts.
+        units, train: positions of the predicted units, and of the training units.
+        beside: comparison -> id of the stage that predicts the same with less calibration data."""
 
     stage: str
     targets: tuple[Target, ...]
@@ -382,10 +384,10 @@ class ExpectedPredictions:
         return (self.stage, *self.beside.values())
 
     def columns(self) -> Iterator[tuple[Target, slice]]:
-        """Yield each target and its columns in a stage's predictions."""
-        at = 0
+        """Yield (target, slice of its columns in the stage's predictions)."""
+        first = 0
         for target in self.targets:
-            yield target, slice(at, at := at + len(target.columns))
+            yield target, slice(first, first := first + len(target.columns))
 
 
 @dataclass
@@ -396,12 +398,12 @@ class Graph:
     predictions: list[ExpectedPredictions] = field(default_factory=list)
 
     def add(self, stage: Stage[Params]) -> str:
-        """Add a stage after its inputs and return its id; an existing stage is not added again."""
+        """Add a stage after its inputs, unless it was added before. Return its id."""
         self.stages.setdefault(stage.id, stage)
         return stage.id
 
     def fitted(self, expected: ExpectedPredictions) -> Stage[Any]:
-        """Return the fitted stage behind a prediction."""
+        """Return the fitted stage from which a prediction is made."""
         return self.stages[self.stages[expected.stage].inputs["fitted"]]
 
     def networks(self) -> Iterator[tuple[ExpectedPredictions, str, Stage[Any]]]:
@@ -415,12 +417,12 @@ class Graph:
 
 
 def find_frozen_networks(stage: Stage[Any]) -> dict[str, str]:
-    """Return modality -> id of the stage of a frozen network, for the networks whose outputs a stage reads."""
+    """Return modality -> id of the stage of each frozen network whose output a stage reads."""
     return {role.split(":")[1]: id_ for role, id_ in stage.inputs.items() if role.startswith("unimodal:")}
 
 
 class _FoldUnits(NamedTuple):
-    """Positions (m,) of a fold's training, validation and test units, and of training units whose labels are used."""
+    """Positions (m,) of the training, validation and test units of a fold, and of training units with usable labels."""
 
     train: np.ndarray
     val: np.ndarray
@@ -429,7 +431,7 @@ class _FoldUnits(NamedTuple):
 
 
 class Builder:
-    """Adds the stages of folds to a graph, with one method. `fit`: the cohort to train on; `test`: the tested one."""
+    """Adds the stages of folds to a graph, for one method. `fit`: the cohort to train on. `test`: the tested cohort."""
 
     def __init__(
         self,
@@ -445,29 +447,32 @@ class Builder:
 
     @property
     def parts(self) -> list[tuple[Target, ...]]:
-        """The targets of each stage that predicts: all of them if one network learns them jointly, else one each."""
+        """Targets of each stage that predicts: all targets if one network learns them jointly, else one per stage."""
         joint = self.method.recipe.targets == "joint" and self.method.joins != "estimator"
         return [self.fit_on.targets] if joint else [(target,) for target in self.fit_on.targets]
 
     def add_fold(self, seed: int, fold: Fold, parts: Sequence[tuple[Target, ...]] | None = None) -> None:
-        """Add all stages of a fold and their predictions, by default of all `parts`."""
+        """Add all stages of a fold with their predictions. `parts`: targets of each stage that predicts (None: all)."""
         sides = self._split_units(seed, fold)
         if not len(sides.test) or not len(sides.train):
             return
         variants = self._list_variants(sides)
-        started = {n: each._add_pretraining(seed, fold.index, own) for n, (each, own) in variants.items()}  # noqa: SLF001
+        started = {
+            name: builder._add_pretraining(seed, fold.index, fold_units)  # noqa: SLF001
+            for name, (builder, fold_units) in variants.items()
+        }
         units = tuple(sides.test.tolist()), tuple(sides.labelled.tolist())
         for targets in self.parts if parts is None else parts:
             stages = {
-                name: each._add_prediction(targets, seed, fold.index, own, started[name])  # noqa: SLF001
-                for name, (each, own) in variants.items()
+                name: builder._add_prediction(targets, seed, fold.index, fold_units, started[name])  # noqa: SLF001
+                for name, (builder, fold_units) in variants.items()
             }
             self.graph.predictions.append(
                 ExpectedPredictions(stages.pop(""), targets, seed, fold.index, *units, stages)
             )
 
     def _split_units(self, seed: int, fold: Fold) -> _FoldUnits:
-        """Return the positions of a fold's units; with `--dev`, validation units are tested."""
+        """Return the positions of a fold's units. With `--dev`, validation units are tested."""
         train, val = (self.fit_on.find_positions(ids) for ids in (fold.train, fold.val))
         tested = self.fit_on.select_scored(val) if self.setting.dev else self.test_on.find_positions(fold.test)
         evaluated = np.concatenate([val, tested])
@@ -476,24 +481,25 @@ class Builder:
         return _FoldUnits(train, val, tested, labelled)
 
     def _list_variants(self, sides: _FoldUnits) -> dict[str, tuple[Builder, _FoldUnits]]:
-        """Return name -> (builder, units to fit): "" for the run itself, and each comparison with less calibration
-        data."""
+        """Return name -> (builder, units of the fold): "" for the run itself; others have less calibration data."""
         if self.setting.protocol.trains_on_calibration:
-            own = units_of_subjects(self.fit_on, sides.test)
-            others = sides._replace(train=sides.train[~own[sides.train]], labelled=sides.labelled[~own[sides.labelled]])
+            is_tested = units_of_subjects(self.fit_on, sides.test)
+            others = sides._replace(
+                train=sides.train[~is_tested[sides.train]], labelled=sides.labelled[~is_tested[sides.labelled]]
+            )
             return {"": (self, sides), **({NO_CALIBRATION: (self, others)} if len(others.labelled) else {})}
         without = {} if self.setting.calibration_data is None else self.setting.calibration_data.without()
         return {"": (self, sides), **{name: (self._with_calibration(given), sides) for name, given in without.items()}}
 
     def _with_calibration(self, given: Given) -> Builder:
-        """Return a builder of the same run with this amount of calibration data."""
+        """Return a builder of the same run with another amount of calibration data."""
         setting = replace(self.setting, calibration_data=given)
         return Builder(self.graph, self.method, self.fit_on, self.test_on, setting, self.sources)
 
     def _add_prediction(
         self, targets: tuple[Target, ...], seed: int, fold: int, sides: _FoldUnits, pretrained: Mapping[str, str]
     ) -> str:
-        """Add the stage that predicts some targets in a fold, with the stages behind it; return its id."""
+        """Add the stage that predicts some targets in a fold, after the stage that is fitted. Return its id."""
         cohort = self.fit_on if self.setting.dev else self.test_on
         labelled, val, test = sides.labelled, sides.val, sides.test
         y = np.stack([self.fit_on.labels(t, labelled) for t in targets], 1)
@@ -506,17 +512,16 @@ class Builder:
             task |= make_calibration_arrays(cohort, given, test, trial, y)
             calibration = given.to_record()
         elif self.setting.protocol.trains_on_calibration and len(
-            known := labelled[units_of_subjects(cohort, test)[labelled]]
+            learned := labelled[units_of_subjects(cohort, test)[labelled]]
         ):
-            task |= make_learned_arrays(cohort, known, y)
+            task |= make_learned_arrays(cohort, learned, y)
             calibration = {LEARNED: "fitted"}
         params = PredictParams(common(self.setting, seed, fold, cohort), self.setting.drop, calibration)
         description = {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         return self.graph.add(Stage("predict", params, {"fitted": fitted}, task, self.setting.places, description))
 
     def _add_pretraining(self, seed: int, fold: int, sides: _FoldUnits) -> dict[str, str]:
-        """Add pretraining; return role -> stage id. Steps on one modality follow each other; fits start from the
-        last."""
+        """Add the pretraining stages of a fold. Return role -> id of the stage from which fits of this role start."""
         last: dict[str, Stage[PretrainParams]] = {}
         for step in self.method.pretraining:
             role = f"pretrained:{step.modality}" if step.modality else "pretrained"
@@ -535,7 +540,7 @@ class Builder:
         sides: _FoldUnits,
         before: Mapping[str, Stage[PretrainParams]],
     ) -> Stage[PretrainParams]:
-        """Return the stage of a pretraining step in a fold, which continues the stages `before`."""
+        """Return the stage of a pretraining step in a fold, which continues the stages `before` (role -> stage)."""
         others = [self.sources[source, step.labels] for source in step.sources]
         if not step.own:
             return make_external_stage(self.method, step, others, self.setting, seed, before)
@@ -569,7 +574,7 @@ class Builder:
         val: np.ndarray,
         pretrained: Mapping[str, str],
     ) -> str:
-        """Add the fitted stage for some targets with labels `y` (all units, targets); return its id."""
+        """Add the stage that is fitted to some targets, with labels `y` (all units, targets). Return its id."""
         method, description = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         task = self._make_fit_task(y, train, val)
         shared = common(self.setting, seed, fold, self.fit_on)
@@ -577,7 +582,7 @@ class Builder:
         every_epoch = self.setting.protocol.select == "peak_on_test"
 
         def add_unimodal(m: str, every_epoch: bool = False) -> str:
-            """Add the network of one modality, fitted to the subjects who have it, so that all runs share it."""
+            """Add the network of a modality, fitted to all subjects who have it, so that runs share it."""
             part = method.encoders[m]
             params = FitParams(
                 shared,
@@ -588,10 +593,10 @@ class Builder:
                 every_epoch=every_epoch and part.recipe.adapt != "ridge",
             )
             sensed = self.fit_on.units_with(m)
-            own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
+            initial = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
             task = self._make_fit_task(y, train[sensed[train]], val[sensed[val]])
             about = {**description, "modality": m}
-            return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, about))
+            return self.graph.add(Stage("unimodal", params, initial, task, self.setting.places, about))
 
         if method.joins == "unimodal":
             (m,) = method.modalities
@@ -615,7 +620,7 @@ class Builder:
         return self.graph.add(Stage(kind, params, inputs, task, self.setting.places, description))
 
     def _make_fit_task(self, y: np.ndarray, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the task of a fitted stage: the labelled units at `train` and `val`, with their labels of `y`."""
+        """Return the task arrays of a fitted stage: units at positions `train` and `val` that have a label in `y`."""
         index = np.concatenate([train, val])
         role = np.repeat(np.array([TRAIN, VAL], np.int64), [len(train), len(val)])
         labelled = np.isfinite(y[index]).any(1)
@@ -624,7 +629,7 @@ class Builder:
         return {**task, **self._mark_normalising(train, val)}
 
     def _mark_normalising(self, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the units that normalise training and validation subjects, under protocols with calibration units."""
+        """Return the marks of the units that normalise training and validation subjects; empty without such units."""
         given, slices = self.setting.calibration_data, self.fit_on.slices
         if given is None or slices is None or not given.units:
             return {}

@@ -1,4 +1,4 @@
-"""The Hugging Face hub: dry runs never contact it, and a run reports in one line if it does not answer."""
+"""Access to the Hugging Face hub. Dry runs never contact it; a run warns in one line if the hub does not answer."""
 
 from __future__ import annotations
 
@@ -50,11 +50,10 @@ def _is_offline() -> bool:
 
 
 def find_assets(encoder: Encoder) -> tuple[Path, ...]:
-    """Return the files that an encoder reads; weights on the hub are downloaded unless offline.
+    """Return the files that an encoder reads. Weights on the hub are downloaded, unless offline.
 
     Raises:
-        UsageError, DataError: the files are not available.
-    """
+        UsageError, DataError: the files are not available."""
     if _is_offline() and (found := _NAME.fullmatch(str(encoder.recipe.build.get("weights")))):
         _check_present(*found.groups())
     log = logging.getLogger("huggingface_hub.utils._http")
@@ -66,7 +65,7 @@ def find_assets(encoder: Encoder) -> tuple[Path, ...]:
 
 
 def _check_present(name: str, commit: str) -> None:
-    """Refuse weights that would have to be downloaded. Raises DataError."""
+    """Raise DataError if weights on the hub are not on this machine."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

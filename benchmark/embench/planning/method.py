@@ -1,4 +1,4 @@
-"""The method of a run: full names of plugins, and resolved recipes."""
+"""Resolve the method of a run: full names of its plugins, and their recipes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from embench.vocabulary import did_you_mean
 
 
 def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """Return the method of a request with the library versions and weights that affect its encoders' numbers; missing
+    """Return the method of a request with the library versions and weights that affect its encoders' numbers. Missing
     weights are downloaded. For arguments and errors see `resolve_names`."""
     return pin_assets(resolve_names(request, card, available, device))
 
@@ -54,8 +54,7 @@ def resolve_names(request: Request, card: Card, available: Sequence[str], device
 
     Raises:
         UsageError: a name is unknown, or parts do not fit; the error names what is missing.
-        PluginError: the card has a modality that is not defined so.
-    """
+        PluginError: a modality on the card has another definition than in the registry."""
     registry.added_modalities(card, card.name)
     if request.recipe and request.recipe not in PRESETS:
         raise UsageError(
@@ -93,6 +92,7 @@ def resolve_names(request: Request, card: Card, available: Sequence[str], device
     check_inputs(method, card)
     check_adaptation(method, request.settings)
     check_trained_by(method, request.settings)
+    # The modality of the queries comes first, and the others follow by name.
     if method.query and modalities != (ordered := (method.query, *sorted(set(modalities) - {method.query}))):
         return resolve_names(replace(request, modalities=",".join(ordered)), card, available, device)
     return method
@@ -128,7 +128,7 @@ def choose_modalities(request: Request, card: Card, available: Sequence[str]) ->
 
 
 def _parse_modality(modality: str) -> tuple[tuple[str, str | None], ...]:
-    """Return (modality, channel or None) for each part of a joined modality. Raises UsageError."""
+    """Return (modality, channel or None) for each part of a joined modality. Raises UsageError if it is malformed."""
     try:
         return parse_modality(modality)
     except ValueError as error:
@@ -140,7 +140,7 @@ def _parse_modality(modality: str) -> tuple[tuple[str, str | None], ...]:
 
 
 def _load_part(kind: str, name: str, preset: str, dataset: str) -> Part:
-    """Return a plugin with its recipe `preset` for a dataset. Raises UsageError if it has no such recipe."""
+    """Return a plugin with its recipe `preset` for a dataset. Raises UsageError if it has none of this name."""
     entry = registry.find(kind, name)
     plugin = registry.load_plugin(kind, name)
     if preset not in plugin.recipes:
@@ -151,7 +151,7 @@ def _load_part(kind: str, name: str, preset: str, dataset: str) -> Part:
 
 
 def _pin_part(part: Part) -> Part:
-    """Return an encoder's part with the libraries and assets of its recipe."""
+    """Return an encoder's part with the library versions and asset digests that its recipe implies."""
     encoder: Encoder = registry.load_plugin("encoder", part.name)(part.recipe)
     versions = {name: installed_version(name) for name in encoder.libraries}
     if encoder.reads == "clips":
@@ -163,7 +163,7 @@ _PRETRAINER = re.compile(r"(?:([\w+\[\]-]+)=)?([^:]+\.py:[A-Za-z_]\w*|object:\w+
 
 
 def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
-    """Parse modality, name and source from the value of `--pretrainer`. Raises UsageError if it is malformed."""
+    """Return (modality, name, source) in a value of `--pretrainer`; None for absent ones. Raises UsageError."""
     found = _PRETRAINER.fullmatch(text)
     if found is None:
         raise UsageError(
@@ -173,7 +173,7 @@ def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
 
 
 def _plan_steps(text: str, modalities: Sequence[str], preset: str, dataset: str, request: Request) -> list[Pretraining]:
-    """Return the steps of one value of `--pretrainer`: one for each modality, or one for the whole model."""
+    """Return the pretraining steps of one value of `--pretrainer`: one per modality, or one for the whole model."""
     modality, name, source = read_pretrainer(text)
     if modality and modality not in modalities:
         raise UsageError(
@@ -203,12 +203,12 @@ def _plan_steps(text: str, modalities: Sequence[str], preset: str, dataset: str,
 
 
 def split_datasets(source: str) -> tuple[str, ...]:
-    """Return the datasets of a source, joined by plus signs, unless the whole is the path of a folder."""
+    """Return the dataset names in a source, which plus signs join. The path of an existing folder is one name."""
     return (source,) if Path(source).expanduser().is_dir() else tuple(source.split("+"))
 
 
 def _find_sources(text: str, source: str, request: Request) -> tuple[tuple[Source, ...], bool]:
-    """Return the other datasets that a source names, and whether it includes the run's own training subjects."""
+    """Return the other datasets that a source names, and True if it also names the dataset on which the run trains."""
     names = split_datasets(source)
     if len(names) == 1:
         return (find_source(source, request.data_root),), False
@@ -233,7 +233,7 @@ def _suggest_dataset(dataset: str) -> str:
 
 
 def replace_paths(text: str, data_root: Path | None) -> str:
-    """Return the value of `--pretrainer` with dataset names in place of folders, as in records and titles."""
+    """Return a value of `--pretrainer` with dataset names in place of folders, as it stands in records and titles."""
     source = read_pretrainer(text)[2]
     if not source:
         return text
@@ -247,11 +247,11 @@ def replace_paths(text: str, data_root: Path | None) -> str:
 # What the papers of a method leave open, and where a run departs from them.
 
 _OF_PAPERS = ("unit", "preprocess", "rate_hz", "normalise", "split", "validation")
-"""Rules that are compared with those of the protocol named after a paper."""
+"""Rules of the run's protocol that are compared with the protocol of a plugin's paper."""
 
 
 def assumed_fields(method: Method) -> list[str]:
-    """Return every setting that the papers leave open, as `part.field`, whatever the recipe."""
+    """Return every setting that the papers of the plugins leave open, as `part.field`, whatever recipe the run uses."""
     fields = (
         (name, field)
         for name, part in method.parts()
@@ -263,12 +263,11 @@ def assumed_fields(method: Method) -> list[str]:
 
 
 def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[str, Any]] | None:
-    """Return `field`, `source`, `paper` and `used` of each setting in which a method differs from its papers; None if
-    none of its plugins has a paper.
+    """Return `field`, `source`, `paper` and `used` of each setting in which a method differs from its plugins' papers.
+    Return None if no plugin has a paper.
 
     Args:
-        dataset: name on the dataset card, for which recipes may have values of their own.
-    """
+        dataset: name on the dataset card, for which recipes may have values of their own."""
     sources: dict[str, None] = {}
     found: list[tuple[str, dict[str, Any]]] = []
     for name, part in method.parts():
@@ -281,16 +280,17 @@ def departures(method: Method, dataset: str, protocol: Protocol) -> list[dict[st
         found += [(name, item) for item in differ if item["field"].partition(".")[0] not in unused]
     listed = [{**item, "field": f"{name}.{item['field']}"} for name, item in _merged(method, found)]
     published = set(protocol_names())
-    for source in [each for each in sources if each in published]:
-        paper, used = (each.content() for each in (load_protocol(source), protocol))
-        rules = [{f"protocol.{name}": each.get(name) for name in _OF_PAPERS} for each in (paper, used)]
-        listed += _differences(source, rules[0], rules[1])
+    for source in [source for source in sources if source in published]:
+        contents = (load_protocol(source).content(), protocol.content())
+        paper, used = ({f"protocol.{rule}": content.get(rule) for rule in _OF_PAPERS} for content in contents)
+        listed += _differences(source, paper, used)
     return listed if sources else None
 
 
 def _differences(
     source: str, paper: Mapping[str, Any], used: Mapping[str, Any], left_open: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
+    """Yield each field in which the values `used` differ from the paper's, which are None if it leaves them open."""
     paper, used = (dict(list_fields(plain_value(each))) for each in (paper, used))
     for field in dict.fromkeys([*paper, *used]):
         stated, ours = paper.get(field), used.get(field)
@@ -300,7 +300,7 @@ def _differences(
 
 
 def _merged(method: Method, found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield (part, value); equal values of all encoders once, with the part `encoder`, as in `--set`."""
+    """Yield (part, value). A value that all encoders share is yielded once, with the part `encoder`, as in `--set`."""
     grouped: dict[str, tuple[Any, list[str]]] = {}
     for name, value in found:
         grouped.setdefault(f"{name.partition('[')[0]} {value}", (value, []))[1].append(name)
@@ -316,7 +316,7 @@ def _paper_recipe(name: str, part: Part) -> Recipe | None:
 
 
 def _unused(method: Method, name: str) -> frozenset[str]:
-    """Return the fields of a part's recipe that have no effect in this method, or are no settings."""
+    """Return the fields of a part's recipe that have no effect in this method, or that are not settings."""
     never = frozenset({"assumed", "datasets"})
     if not name.startswith("encoder") or method.joins not in ("tokens", "estimator"):
         return never

@@ -1,4 +1,4 @@
-"""Parts of a method: plugins with their recipes and settings, and the restrictions of a request."""
+"""Parts of a method (plugins with recipes), settings that change them, and options of a request that restrict data."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from embench.records.manifest import Inputs, Joins
 from embench.vocabulary import did_you_mean, find_nearest
 
 FUSION = "fusion"
-"""Key of the fusion's weights, beside the modalities as keys of the encoders' weights."""
+"""Key of the fusion's weights. The key of an encoder's weights is its modality."""
 
 Origin = tuple[Source, str]
-"""An external source as `--pretrainer` names it, and the use of its labels."""
+"""External source of a pretraining, and the use of its labels: `none` or `source`."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,9 @@ class Pretraining:
     """A pretraining step.
 
     Args:
-        part: the pretrainer. `modality`: whose encoder is trained; None for the whole model.
-        sources: other datasets to train on. `own`: whether this fold's training subjects are used.
-        labels: whether labels of the sources are used. `option`: the option that requested the step, for messages.
-    """
+        part: the pretrainer. `modality`: the modality whose encoder is trained; None for the whole model.
+        sources: other datasets to train on. `own`: True to train on this fold's training subjects.
+        labels: whether labels of the sources are used. `option`: the option that requested the step, for messages."""
 
     part: Part
     modality: str | None
@@ -50,7 +49,7 @@ class Pretraining:
 
     @property
     def trained(self) -> dict[str, str]:
-        """The modality, for the description of a stage; empty for the whole model."""
+        """The modality as part of a stage's description; empty for the whole model."""
         return {"modality": self.modality} if self.modality else {}
 
 
@@ -91,12 +90,12 @@ class Method:
 
     @property
     def time_context(self) -> TimeContext:
-        """Other units of a test session that influence a prediction."""
+        """Which other units of a test session influence a prediction."""
         return find_time_context(part.recipe.view for part in (*self.encoders.values(), self.fusion))
 
     @property
     def query(self) -> str | None:
-        """Modality that provides the queries of attention; None for a fusion without queries."""
+        """Modality from which attention computes its queries; None for a fusion without queries."""
         if self.joins == "estimator":
             return None
         query: str | None = registry.load_plugin("fusion", self.fusion.name)(self.fusion.recipe).query_modality(
@@ -109,7 +108,7 @@ class Method:
         return [step.modality] if step.modality else list(self.modalities)
 
     def parts(self) -> list[tuple[str, Part]]:
-        """Return (name in `--set`, part) of every part."""
+        """Return (name in `--set`, part) of each encoder, pretrainer and the fusion."""
         encoders = [(f"encoder[{m}]", part) for m, part in self.encoders.items()]
         steps = self.pretraining
         pretrainers = [("pretrainer" if len(steps) == 1 else f"pretrainer[{i}]", p.part) for i, p in enumerate(steps)]
@@ -125,7 +124,7 @@ _SETTING = re.compile(
 
 
 def parse_encoder_setting(setting: str) -> str | None:
-    """Return the modality of a setting for one encoder, such as `encoder[ecg[left]+eda].lr=1e-4`; else None."""
+    """Return the modality of a setting for one encoder, such as `encoder[ecg[left]+eda].lr=1e-4`; None for others."""
     found = _SETTING.match(setting.partition("=")[0].strip())
     return found[2] if found and found[1] == "encoder" else None
 
@@ -168,8 +167,8 @@ def apply_settings(method: Method, settings: Sequence[str]) -> Method:
 
 
 def _change_recipes(method: Method, kind: str, which: str | None, change: Any, setting: str) -> Method:
-    """Return the method with recipes of parts of a kind changed by `change(recipe)`; `which`: only this modality's
-    encoder or this pretrainer. Raises UsageError if the method has no such part."""
+    """Return the method with `change(recipe)` in place of the recipes of one kind of part. `which`: only this
+    modality's encoder, or this pretrainer (name, modality or position). Raises UsageError if there is no such part."""
     if kind == "fusion":
         return replace(method, fusion=replace(method.fusion, recipe=change(method.fusion.recipe)))
     if kind == "encoder":
@@ -191,8 +190,8 @@ def _change_recipes(method: Method, kind: str, which: str | None, change: Any, s
 
 
 def _set_field(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -> Recipe:
-    """Return the recipe with another value of the field `name`, or of its part `key`. Raises UsageError with the text
-    of the setting if the field does not exist or cannot have this value."""
+    """Return the recipe with another value of the field `name`, or of its part `key` such as `view.length_s`. Raises
+    UsageError if the field does not exist or cannot have this value. `setting`: the whole text, for the error."""
     known = [n for n in vars(recipe) if n != "datasets"]
     path = setting.partition("=")[0].strip()
     if name not in known:
@@ -235,11 +234,12 @@ def list_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _suggest_field(path: str, wrong: str, recipe: Recipe) -> str | None:
-    """Suggest the path of the nearest field, such as `fusion.build.C` for `fusion.C`, which ends in `wrong`."""
-    fields = {each: each.rpartition(".")[2] for each, _ in list_fields(vars(recipe))}
+    """Return a suggestion of the nearest field, such as `fusion.build.C` for the path `fusion.C`. `wrong`: the end of
+    the path that names no field. None if no field is near."""
+    fields = {known_path: known_path.rpartition(".")[2] for known_path, _ in list_fields(vars(recipe))}
     near = find_nearest(wrong.rpartition(".")[2], fields.values())[:1]
-    meant = [path.removesuffix(wrong) + each for each, field in fields.items() if field in near]
-    return f"did you mean {' or '.join(meant)}?" if meant else None
+    suggested = [path.removesuffix(wrong) + known_path for known_path, field in fields.items() if field in near]
+    return f"did you mean {' or '.join(suggested)}?" if suggested else None
 
 
 _LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr": 0.0, "length_s": 1e-3, "step_s": 1e-3}
@@ -247,7 +247,7 @@ _LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr":
 
 
 def _validate(record: type[Any], field: str, value: Any, setting: str) -> Any:
-    """Return the value if the field of a class (`record`) can hold it. Raises UsageError otherwise."""
+    """Return the value if it fits the type of a field of the class `record`. Raises UsageError otherwise."""
     hint = get_type_hints(record)[field]
     try:
         fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
@@ -265,7 +265,7 @@ def _validate(record: type[Any], field: str, value: Any, setting: str) -> Any:
 
 
 def _convert_type(old: Any, value: Any, setting: str) -> Any:
-    """Return the value in the type of the old value. Raises UsageError if it has another type, except int for float."""
+    """Return the value in the type of the `old` value. Raises UsageError for another type, except int for float."""
     if isinstance(old, tuple) and isinstance(value, list):
         return tuple(value)
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
@@ -281,12 +281,10 @@ def _convert_type(old: Any, value: Any, setting: str) -> Any:
 
 
 def check_losses(method: Method, targets: Sequence[Target], settings: Sequence[str], cohort: Cohort) -> None:
-    """Refuse a `loss` for classes or for an estimator, and a loss by recording if labels are constant within
-    recordings.
+    """Refuse a `loss` for classes or estimators, and a loss by recording if labels are constant within recordings.
 
     Raises:
-        UsageError: with the targets or the setting that would fit.
-    """
+        UsageError: the message names the targets or the setting that would fit."""
     values = [target for target in targets if not target.traits.has_classes]
     for setting in settings:
         path = setting.partition("=")[0].strip()
@@ -376,7 +374,7 @@ def parse_label_fraction(request: Request) -> float | None:
 
 def parse_given(request: Request, protocol: Protocol) -> Given | None:
     """Return the calibration data that a request chooses; None under protocols that do not let runs choose. Raises
-    UsageError if the protocol does not fit the request."""
+    UsageError if the request does not fit the protocol."""
     if protocol.personal and request.train_dataset:
         raise UsageError(
             f"{protocol.name} cannot train on another dataset",
@@ -415,7 +413,7 @@ def check_names(requests: Iterable[Request]) -> None:
 
 
 def _check_one(kind: str, names: Sequence[str]) -> None:
-    """Refuse several names for an option with one value; grid points repeat the option instead."""
+    """Refuse several names in one value of an option, such as `--fusion a,b`. Grids repeat the option instead."""
     if len(names) > 1:
         again = " ".join(f"--{kind} {name}" for name in names)
         raise UsageError(

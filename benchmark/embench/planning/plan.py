@@ -25,7 +25,7 @@ from embench.engine import fits, network
 from embench.engine.feed import Data
 from embench.engine.loop import count_flops, make_optimiser
 from embench.engine.rows import build_grid
-from embench.engine.stage import FitParams, Folder, FusionParams, PretrainParams, Stage
+from embench.engine.stage import FitParams, Folder, PretrainParams, Stage
 from embench.errors import DataError, UsageError
 from embench.files import cached_call, digest, snapshot
 from embench.interfaces.dataset import Card
@@ -90,7 +90,7 @@ if TYPE_CHECKING:
 # Expected duration of pending stages, individually and in total, from finished stages of the same kind.
 
 CHEAP = ("estimator", "predict")
-"""Kinds of stages that train no network; their time is unknown until a similar stage has finished."""
+"""Kinds of stages that train no network. Their time is unknown until a stage of the same kind has finished."""
 
 
 def find_pending_stages(stages: Iterable[Stage[Any]], root: Path) -> list[Stage[Any]]:
@@ -99,8 +99,8 @@ def find_pending_stages(stages: Iterable[Stage[Any]], root: Path) -> list[Stage[
 
 
 def estimate_cheap_stages(stages: Sequence[Stage[Any]], root: Path) -> dict[str, float]:
-    """Return id -> expected seconds of each pending cheap stage, from finished stages of its kind."""
-    took: dict[str, list[float]] = defaultdict(list)
+    """Return id -> expected seconds of each unfinished stage without a network, from finished stages of its kind."""
+    durations: dict[str, list[float]] = defaultdict(list)
     todo = []
     for stage in stages:
         if stage.kind in CHEAP:
@@ -108,30 +108,30 @@ def estimate_cheap_stages(stages: Sequence[Stage[Any]], root: Path) -> dict[str,
             if not folder.done:
                 todo.append(stage)
             elif (seconds := folder.seconds()) is not None:
-                took[stage.kind].append(seconds)
-    return {stage.id: median(took[stage.kind]) for stage in todo if stage.kind in took}
+                durations[stage.kind].append(seconds)
+    return {stage.id: median(durations[stage.kind]) for stage in todo if stage.kind in durations}
 
 
 def total_seconds(seconds: Iterable[float], workers: int) -> float:
-    """Return the seconds until all tasks are finished, if each worker takes the next waiting one.
+    """Return the seconds until all tasks are finished, if each free worker takes the next waiting task.
 
     >>> total_seconds([10, 10, 10], 2), total_seconds([], 2)
     (20.0, 0.0)
     """
-    free = [0.0] * max(workers, 1)
-    for each in seconds:
-        heapq.heapreplace(free, free[0] + each)
-    return max(free)
+    free_at = [0.0] * max(workers, 1)  # a heap: the worker that is free first comes first
+    for duration in seconds:
+        heapq.heapreplace(free_at, free_at[0] + duration)
+    return max(free_at)
 
 
 # Forecast of the time to fit the confound models of a dataset's labels, as scores of version 3 need them. Only one
 # model is fitted, and a few windows are read.
 
 _COLUMNS = 112
-"""Columns of the measured model: as many as in the models that take most of the time."""
+"""Columns of the confound model whose time is measured: as many as in the models that take most of the time."""
 _CLOCK, _MOVEMENT, _BEHAVIOUR, _CONTACT = 0.6, 12.5, 2.0, 0.8
-"""Time of all models of a fold in multiples of the measured model: of time, of the accelerometer, of other movement
-modalities, of signal quality. Measured with 2,000 and 9,000 training units; error below one sixth."""
+"""Time of all models of a fold, in multiples of the measured model: models of time, of the accelerometer, of other
+movement modalities, of signal quality. Measured with 2,000 and 9,000 training units; error below one sixth."""
 _WINDOWS = 64
 
 
@@ -169,6 +169,7 @@ def _sum_model_costs(study: Study) -> float:
 
 
 def _has_behaviour(study: Study) -> bool:
+    """Return True if the dataset has movement modalities besides the accelerometer."""
     return bool(set(adjusted_modalities(study.cohort.store)) - {"acc"})
 
 
@@ -183,44 +184,43 @@ def _measure_model_s(study: Study) -> float:
 
 
 def _estimate_reading_s(study: Study, read: Callable[[np.ndarray], object]) -> float:
-    """Return the seconds to read all units, extrapolated from a few."""
+    """Return the seconds that `read` takes for all units, extrapolated from a few."""
     few = study.units[np.unique(np.linspace(0, len(study.units) - 1, _WINDOWS).astype(int))]
     return _measure_shortest(lambda: read(few)) * len(study.units) / len(few)
 
 
 def _measure_shortest(work: Callable[[], object]) -> float:
-    """Return the shorter of two processor times in s; the first call includes imports."""
-    took = []
+    """Return the shorter processor time in s of two calls of `work`, since the first call includes imports."""
+    durations = []
     for _ in range(2):
         began = time.process_time()
         work()
-        took.append(time.process_time() - began)
-    return min(took)
+        durations.append(time.process_time() - began)
+    return min(durations)
 
 
 # Forecast of a plan's cost: networks are built and run on a few rows, on the device that will train.
 
 ROWS = 2  # for CPUs, where a row of a paper's network takes seconds
 _LONG_STEP_S = 10.0
-"""Seconds of a training step on a CPU above which no further step is measured."""
+"""Seconds of a training step on a CPU above which only one step is measured."""
 _STEPS = 5
-"""Number of measured steps on a CPU; the shortest counts."""
+"""Most steps that are measured on a CPU; the shortest counts."""
 _FORWARD = 1 / 3
-"""Cost of a row in a forward pass, relative to a training row."""
+"""Time of a row in a forward pass, as a proportion of its time in training."""
 
 
 def forecast(
     graph: Graph, workers: int, done: Collection[str] = (), known: Mapping[str, float] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """Return `parameters` and `flops` (one row, forward) of one fold's networks, and `expected_s` of all stages except
-    those `done`.
+    """Return `parameters` and `flops` (one row, forward) of one fold's networks, and `expected_s` of unfinished stages.
 
     A pretraining row is assumed to cost as much as a training row of the same encoders. Stages on frozen networks are
     neglected, since they cost little compared with the networks.
 
     Args:
-        done: ids of finished stages. `known`: id -> seconds of stages that train no network, as far as known.
-    """
+        done: ids of finished stages.
+        known: id -> seconds of stages that train no network, as far as known."""
     measured = _measure_networks(graph.stages.values())
     waiting = [stage for id_, stage in graph.stages.items() if id_ not in done]
     return {
@@ -231,7 +231,7 @@ def forecast(
 
 
 def _count_training_rows(stage: Stage[FitParams]) -> float:
-    """Return the number of rows of an epoch, with validation rows weighted by their cost."""
+    """Return the number of rows per epoch. Validation rows count `_FORWARD`, their time relative to training rows."""
     rows = 0.0
     for role, cost in ((0, 1.0), (1, _FORWARD)):
         where = (stage.task[name][stage.task["role"] == role] for name in ("recording", "start", "stop"))
@@ -240,17 +240,17 @@ def _count_training_rows(stage: Stage[FitParams]) -> float:
 
 
 def forecast_stages(stages: Sequence[Stage[Any]]) -> dict[str, float]:
-    """Return id -> expected seconds of each stage of a method that trains a network. Stages that fail in the trial
-    count 0; their errors are reported when they run."""
+    """Return id -> expected seconds of each stage of a method that trains a network. A network that fails when it is
+    measured counts 0; its error is reported when the stage runs."""
     return _estimate_s(stages, _measure_networks(stages, Exception))
 
 
 _Measured = Mapping[frozenset[str], tuple[int, int, float]]
-"""Modalities -> parameters, FLOPs of a row, and training seconds per row of the network that reads them."""
+"""Modalities of a network -> its parameters, FLOPs of a row, and training seconds per row."""
 
 
 def _measure_networks(stages: Iterable[Stage[Any]], ignored: type[Exception] | None = None) -> _Measured:
-    """Measure each network that stages train; after an error of the type `ignored`, its figures are 0."""
+    """Measure each network that stages train. After an error of the type `ignored`, its figures are 0."""
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
     for stage in filter(_trains_network, stages):
         kind = frozenset(stage.params.modalities)
@@ -262,12 +262,12 @@ def _measure_networks(stages: Iterable[Stage[Any]], ignored: type[Exception] | N
 
 
 def _trains_network(stage: Stage[Any]) -> bool:
-    """True for a stage that trains a network on labels, and not only a fusion on frozen networks."""
+    """Return True for a stage that trains a network on labels, except a fusion on frozen networks."""
     return stage.kind == "unimodal" or (stage.kind == "fusion" and stage.params.inputs != "hidden")
 
 
 def _estimate_s(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
-    """Return id -> expected seconds of each stage that trains a network."""
+    """Return id -> expected seconds of each stage that trains a network, from the `measured` networks."""
     seconds: dict[str, float] = {}
     for s in stages:
         if _trains_network(s):
@@ -306,14 +306,11 @@ def _measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
 
 
 def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
-    """Return parameters, FLOPs of a row, and training seconds per row (forward and backward)."""
+    """Build a network and train it for a few steps. Return parameters, FLOPs of a row, and training seconds per row."""
     machine.seed_everything(0, stage.params.common.threads, stage.params.common.device)
     data, specs, train, _, _ = fits.load_labelled_data(_sample_units(stage))
     params, outputs = stage.params, network.make_output_spec(stage.params)
-    if isinstance(params, FusionParams):
-        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
-    else:
-        model = network.build_unimodal(params.modalities, specs, outputs)
+    model = network.build_model(params, specs, outputs)
     model.to(data.device)
     flops = count_flops(model, data, train)
     model.train()
@@ -331,7 +328,7 @@ def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
 
 
 def _time_step(model: Model, data: Data, rows: np.ndarray, optimiser: torch.optim.Optimizer) -> float:
-    """Return the seconds of a training step on rows (b,); on a CPU, processor seconds."""
+    """Return the seconds of a training step on the rows at positions `rows` (b,); on a CPU, processor seconds."""
     clock = time.process_time if data.device == "cpu" else time.perf_counter
     began = clock()
     with machine.training_precision(data.device):
@@ -348,8 +345,8 @@ def _sample_units(stage: Stage[FitParams]) -> Stage[FitParams]:
     """Return a copy of the stage with a few training units, and with blank videos."""
     units = np.flatnonzero(stage.task["role"] == 0)
     first = units[np.unique(np.linspace(0, len(units) - 1, 16 * ROWS).astype(int))]
-    own = ("recording", "start", "stop", "role", "y")
-    task = {k: v[first] if k in own else v for k, v in stage.task.items()}
+    unit_arrays = ("recording", "start", "stop", "role", "y")
+    task = {k: v[first] if k in unit_arrays else v for k, v in stage.task.items()}
     return replace(stage, task=task, places={**stage.places, "blank": True})
 
 
@@ -363,11 +360,11 @@ class Plan:
 
     Args:
         source: the tested dataset. `train_source`: the training dataset, if it is another one.
-        fit: the cohort to train on; `test`: the tested cohort, the same unless there is a `train_source`.
-        folds: seed -> folds. `started`: initial weights. `tuning`: settings of each fold.
+        fit: the cohort to train on. `test`: the tested cohort, the same object unless there is a `train_source`.
+        folds: seed -> folds. `started`: initial weights, if the request names any.
         cohorts: `fit`, `test` and the sources of pretraining, each once.
-        sites: modality -> its training and test sensor sites in words, if they differ.
-    """
+        sites: modality -> its sensor sites in training and test, in words, if they differ.
+        tuning: settings that were chosen for each fold, if the request names such a file."""
 
     request: Request
     protocol: Protocol
@@ -425,12 +422,12 @@ class Plan:
 
     @property
     def trained_on(self) -> str | None:
-        """Full name of the training dataset, if it is another one."""
+        """Full name of the training dataset; None if it is the test dataset."""
         return self.train_source.full_name if self.train_source else None
 
     @property
     def overlap(self) -> Overlap:
-        """The data of the test subjects that pretraining may have used, computed from the plan."""
+        """Which data of the test subjects pretraining may have used, by the plan: none, signals or labels."""
         found: list[Overlap] = ["none"]
         for step in self.method.pretraining:
             same = any(self.source.shares_files(each) for each in step.sources)
@@ -443,12 +440,12 @@ class Plan:
 
     @property
     def departs(self) -> list[dict[str, Any]] | None:
-        """Settings in which the run differs from the papers of its plugins, see `departures`."""
+        """Settings in which the run differs from the papers of its plugins, see `departures`; None without a paper."""
         return departures(self.method, self.test.card.name, self.protocol)
 
     @property
     def id(self) -> str:
-        """Id of the run: encoders, fusion, and 10 hex digits of the configuration and its prediction stages."""
+        """Id of the run: encoders, fusion, and 10 hex digits made from the configuration and the prediction stages."""
         names = "_".join(dict.fromkeys(part.short for part in self.method.encoders.values()))
         mark = "dev-" if self.request.dev else ""
         predicting = [expected.stage for expected in self.graph.predictions]
@@ -462,22 +459,22 @@ class Plan:
 
     @property
     def leaks(self) -> dict[str, dict[str, list[int]]]:
-        """The leaks of the protocol, counted in the folds of the plan."""
+        """Leak of the protocol -> numbers of test subjects and recordings in training, see `count_leaks`."""
         if self.fit is not self.test:
             return {field: {} for field in self.protocol.deviations}
         folds = [fold for folds in self.folds.values() for fold in folds]
         return count_leaks(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
 
     def unanswerable(self) -> list[UnanswerableTarget]:
-        """Return the targets that the study cannot answer for any method, with reasons; none with `--dev`."""
+        """Return the targets that no method can answer on this dataset, with reasons; none with `--dev`."""
         from embench.statistics.answerable import why_unanswerable
 
         seeds, folds_of = self.request.seed_list, partial(_make_folds, self.protocol, self.fit, self.test)
-        about = self.test.store.key, self.fit.store.key, self.protocol.hash, self.test.eligible, seeds
+        key = self.test.store.key, self.fit.store.key, self.protocol.hash, self.test.eligible, seeds
         found = [
             # Runs of a set differ in their methods only.
             cached_call(
-                (why_unanswerable, *about, target),
+                (why_unanswerable, *key, target),
                 partial(why_unanswerable, self.test, self.protocol, target, seeds, folds_of),
             )
             for target in (() if self.request.dev else self.test.targets)
@@ -485,7 +482,7 @@ class Plan:
         return [each for each in found if each]
 
     def _score_in_words(self) -> str:
-        """Return the names of the targets' primary metrics for the statement on detectable differences."""
+        """Return the names of the targets' primary metrics, for the sentence on detectable differences."""
         from embench.statistics import metric_facts
 
         words = {"auroc_within": "AUROC", "concordance_within": "concordance"}
@@ -536,7 +533,7 @@ class Plan:
         }
 
     def _as_json(self, found: UnanswerableTarget) -> dict[str, Any]:
-        """Return an unanswerable target with the command whose seeds give enough comparisons."""
+        """Return an unanswerable target as plain values, with the command whose seeds give enough comparisons."""
         seeds: dict[str, Any] = {"seeds": ",".join(map(str, found.seeds))}
         if self.protocol.split.deal == "balanced":
             seeds = {"seeds": None, "partitions": "balanced"}
@@ -545,23 +542,21 @@ class Plan:
 
 
 def default_workers(devices: Collection[str]) -> int:
-    """Return the default number of processes: one per core; one in all if a stage needs a GPU."""
+    """Return the default number of processes: one per core, but only one if a stage needs a GPU."""
     return cores() if set(devices) <= {"cpu"} else 1
 
 
 @snapshot()
 def make(request: Request, progress: EventCallback | None = None) -> Plan:
-    """Make the plan of a request; unprepared data are prepared. Plans made in one `embench.files.snapshot` share common
-    work.
+    """Make the plan of a request; unprepared data are prepared. Plans made in one `embench.files.snapshot` share work.
 
     Raises:
-        UsageError: names or parts do not fit. DataError: data are missing or bad. CheckFailed: the split is not what
-            the protocol declares.
-    """
+        UsageError: names or parts do not fit. DataError: data are missing or bad.
+        CheckFailed: the split is not what the protocol declares."""
     device = machine.resolve_device(request.device)
     source, train_source = request.source, request.train_source
     request, protocol, card = resolve_rules(request)
-    given = parse_given(request, protocol)
+    calibration_data = parse_given(request, protocol)
     # Wrong names are reported before reading data, which may take long.
     targets = choose_targets(card, request.targets)
     pin_assets(check_data_present(resolve_names(request, card, list(card.modalities), device), source, train_source))
@@ -574,8 +569,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         check_target_kinds(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
     request = _add_seeds(request, protocol, method, test)
-    if given is not None and test.slices is not None:
-        test.slices.check(given, card.name)
+    if calibration_data is not None and test.slices is not None:
+        test.slices.check(calibration_data, card.name)
     check_losses(method, targets, request.settings, test)
     fit = trained_on(train_source, source, method, protocol, test, workers) if train_source else test
     source_cohorts = sources(source, train_source, method, protocol, test, workers)
@@ -595,7 +590,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         request.dev,
         parse_label_subjects(request),
         parse_label_fraction(request),
-        given,
+        calibration_data,
         started.digests if started else {},
         {
             **locate_data(test, fit, *source_cohorts.values()),
@@ -607,9 +602,9 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     tuning = read_tuning(Path(request.tuned)) if request.tuned else None
 
     def make_builder(settings: tuple[str, ...]) -> Builder:
-        own = replace(request, settings=(*request.settings, *settings))
-        chosen = resolve_method(own, card, list(store.modalities), device) if settings else method
-        check_views(chosen, (test, fit), own.settings)
+        tuned_request = replace(request, settings=(*request.settings, *settings))
+        chosen = resolve_method(tuned_request, card, list(store.modalities), device) if settings else method
+        check_views(chosen, (test, fit), tuned_request.settings)
         return Builder(graph, chosen, fit, test, setting, source_cohorts)
 
     _add_stages(cache(make_builder), folds, tuning)
@@ -630,8 +625,9 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
 def _add_stages(
     make_builder: Callable[[tuple[str, ...]], Builder], folds: Mapping[int, Sequence[Fold]], tuning: Tuning | None
 ) -> None:
-    """Add the stages of all folds to a graph, with default settings or with the settings chosen for each fold."""
-    for seed, fold in ((seed, fold) for seed, own in folds.items() for fold in own):
+    """Add the stages of all folds to a graph: with the request's settings, or with those that were chosen for each
+    fold. `make_builder`: further settings -> builder of stages."""
+    for seed, fold in ((seed, fold) for seed, seed_folds in folds.items() for fold in seed_folds):
         if tuning is None:
             make_builder(()).add_fold(seed, fold)
             continue
@@ -641,7 +637,7 @@ def _add_stages(
 
 
 def _check_tuned(plan: Plan) -> None:
-    """Refuse choices that were made for another method or other data."""
+    """Refuse tuned settings that were chosen for another method or for other data."""
     if plan.tuning and plan.tuning.of != hash_tuned_method(plan.config):
         raise UsageError(
             f"the settings were tuned for another method or other data than {plan.method.title} on {plan.dataset}",
@@ -651,13 +647,13 @@ def _check_tuned(plan: Plan) -> None:
 
 
 def resolve_rules(request: Request) -> tuple[Request, Protocol, Card]:
-    """Return the request with resolved defaults, its protocol at the requested lag, and the card under this protocol.
-    With a training dataset, defaults are those that both datasets share; with random weights, the request names no
-    weights. Raises UsageError if names do not fit."""
-    protocol, own = load_protocol(request.protocol), request.source.card
+    """Return the request with resolved defaults, its protocol with the requested lag, and the card under this protocol.
+    If there is a training dataset, the defaults are those that both datasets share. Under `--pretrained random`,
+    weights are removed from the request. Raises UsageError if names do not fit."""
+    protocol, dataset_card = load_protocol(request.protocol), request.source.card
     if (normalise := find_normalisation(request.settings)) is not None:
         protocol = protocol.normalised(normalise)
-    card = card_for_protocol(protocol, own)
+    card = card_for_protocol(protocol, dataset_card)
     if train_source := request.train_source:
         request = share_defaults(request, train_source, protocol, card)
     if request.pretrained == RANDOM:
@@ -665,7 +661,7 @@ def resolve_rules(request: Request) -> tuple[Request, Protocol, Card]:
     lag_s = request.lag_s
     if lag_s is not None and any(target.rule.lag_s != lag_s for target in choose_targets(card, request.targets)):
         protocol = protocol.at_lag(lag_s)
-        card = card_for_protocol(protocol, own)
+        card = card_for_protocol(protocol, dataset_card)
     return request, protocol, card
 
 
@@ -674,7 +670,7 @@ def _get_kind(method: Method) -> MethodKind:
 
 
 def _add_seeds(request: Request, protocol: Protocol, method: Method, cohort: Cohort) -> Request:
-    """Return the request with seeds; by default the balanced partitions, or those that a leaderboard requires."""
+    """Return the request with seeds; by default the balanced partitions, or the seeds that a leaderboard requires."""
     balanced = protocol.split.deal == "balanced"
     if request.partitions not in (None, "balanced") or (request.partitions and request.seeds is not None):
         raise UsageError(
@@ -697,7 +693,7 @@ def _add_seeds(request: Request, protocol: Protocol, method: Method, cohort: Coh
 
 
 def _check_frozen(method: Method, started: weights.Weights | None) -> None:
-    """Refuse to freeze a fusion without pretrained weights."""
+    """Refuse to freeze a fusion that does not start from pretrained weights."""
     starts = started is not None and FUSION in started.files
     if method.fusion.recipe.frozen and not starts and all(step.modality for step in method.pretraining):
         raise UsageError(
@@ -709,14 +705,14 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
 
 
 def _check_videos(cohorts: Iterable[Cohort], method: Method) -> None:
-    """Refuse datasets whose videos an encoder cannot read; none is decoded."""
+    """Refuse datasets whose videos an encoder cannot read, without decoding any video."""
     for cohort in cohorts:
         for m, encoder in list_clip_encoders(cohort, method):
             blank_clips(cohort.store, m, encoder)
 
 
 def list_clip_encoders(cohort: Cohort, method: Method) -> Iterator[tuple[str, Encoder]]:
-    """Yield the modalities of a cohort whose encoders read videos, with these encoders."""
+    """Yield (modality, encoder) for each modality of a cohort whose encoder reads videos."""
     for m, part in method.encoders.items():
         encoder = registry.load_plugin("encoder", part.name)(part.recipe)
         if encoder.reads == "clips" and m in cohort.store.modalities:
@@ -724,7 +720,7 @@ def list_clip_encoders(cohort: Cohort, method: Method) -> Iterator[tuple[str, En
 
 
 def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
-    """Refuse targets of a kind that the method's estimator does not predict, or that it refuses itself."""
+    """Refuse targets whose kind the method's estimator does not predict, or that the estimator itself refuses."""
     plugin = registry.load_plugin("fusion", method.fusion.name)
     kinds = plugin.kinds
     if unfit := [t for t in targets if t.kind not in kinds]:
@@ -741,7 +737,8 @@ def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
 
 
 def _make_folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:
-    """Return the folds of a seed: one if another dataset is tested, whose validation part is the first fold's."""
+    """Return the folds of a seed. If another dataset is tested, there is one fold, whose validation units are those of
+    the training dataset's first fold."""
     folds = fit.folds(protocol, seed)
     if fit is test:
         return folds

@@ -1,4 +1,4 @@
-"""Plans around pretraining: pretraining alone, and the runs that a pretrained network is compared with."""
+"""Plan a pretraining alone, and the runs with which a run of a pretrained network is compared."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ STAND_IN = "concat"
 
 @dataclass(frozen=True)
 class PretrainingPlan:
-    """A pretraining before execution. `sources`: subjects of `data`; `stages`: modality (None: whole model) ->
-    stage."""
+    """A pretraining before execution. `sources`: cohorts of the datasets `data`. `stages`: modality -> stage that
+    trains its encoder; the key None stands for the whole model."""
 
     request: Request
     protocol: Protocol
@@ -50,7 +50,7 @@ class PretrainingPlan:
 
     @property
     def id(self) -> str:
-        """Id: the encoders, pretrainer and sources, and 10 hex digits of its stages."""
+        """Id: names of encoders, pretrainer and source datasets, and 10 hex digits made from the ids of the stages."""
         names = list(dict.fromkeys(part.short for part in self.method.encoders.values()))
         source = "_".join(source.card.name for source in self.sources).replace("/", "-")
         ids = [stage.id for stage in self.stages.values()]
@@ -58,7 +58,7 @@ class PretrainingPlan:
 
     @property
     def folder(self) -> Folder:
-        """Folder for weights and manifest."""
+        """Folder in which weights and manifest are written."""
         mode = folder_mode(*(source.card.labels_public for source in self.sources))
         return Folder(self.request.runs_folder / "pretrained", self.id, mode=mode)
 
@@ -68,7 +68,7 @@ class PretrainingPlan:
         return None in self.stages
 
     def describe(self) -> dict[str, Any]:
-        """Return the document of `--dry-run`."""
+        """Return the description of the plan that `--dry-run` prints."""
         seen = {
             (spec.store, r)
             for stage in self.stages.values()
@@ -93,15 +93,14 @@ class PretrainingPlan:
 
 
 def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
-    """Plan a pretraining; unprepared data are prepared.
+    """Plan a pretraining. Data that are not prepared yet are prepared.
 
     Args:
         request: `dataset` names the sources: a name or the path of a corpus, or several joined by plus signs.
-            `pretrainers` has one, without source. Fields about folds, targets and tests are ignored.
+            `pretrainers` holds one name, without source. Fields about folds, targets and tests are ignored.
 
     Raises:
-        UsageError: names or parts do not fit. DataError: data are missing or bad.
-    """
+        UsageError: names or parts do not fit. DataError: data are missing or bad."""
     protocol, device = load_protocol(request.protocol), machine.resolve_device(request.device)
     (pretrainer,), names = request.pretrainers, split_datasets(request.dataset)
     modality, _, named_source = read_pretrainer(pretrainer)
@@ -120,7 +119,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     )
     data = tuple(find_source(name, request.data_root) for name in names)
     card = card_for_protocol(protocol, data[0].card, tested=False)
-    resolve_method(request, card, list(card.modalities), device)
+    resolve_method(request, card, list(card.modalities), device)  # reports wrong names before data are prepared
     workers = request.workers or default_workers({"cpu"})
     store = data[0].prepared(protocol, workers)
     method = resolve_method(request, card, list(store.modalities), device)
@@ -143,18 +142,18 @@ _TRAINS: Mapping[str, tuple[str, ...]] = {
     "hidden": ("encoder", "fusion"),
     "estimator": ("encoder",),
 }
-"""How modalities are combined -> the parts whose recipes train a network."""
+"""`Method.joins` -> kinds of parts whose recipes train a network."""
 _ADAPTS = re.compile(r"(encoder|fusion)(\[.+\])?\.(adapt|frozen)\s*=")
 
 
 class NothingPretrained(UsageError):
-    """Refusal of comparison runs for a request without pretraining."""
+    """Refusal to list comparison runs for a request without pretrained weights."""
 
 
 @dataclass(frozen=True)
 class ComparisonRun:
-    """A run that a pretrained run is compared with, or the pretrained run itself (`kind` is None). Without a `request`,
-    `reason` says why the comparison is not possible."""
+    """A run with which a pretrained run is compared, or the pretrained run itself if `kind` is None. If the comparison
+    is not possible, `request` is None and `reason` says why."""
 
     kind: ReferenceKind | None
     request: Request | None
@@ -168,14 +167,14 @@ class ComparisonRun:
 
 @dataclass(frozen=True)
 class PretrainedSet:
-    """A pretrained run and its comparison runs, in this order. `training`: how all of them are trained, in words."""
+    """A pretrained run, followed by its comparison runs. `training` says in words how all of them are trained."""
 
     rows: tuple[ComparisonRun, ...]
     training: str
 
     @property
     def requests(self) -> list[Request]:
-        """Requests of all available runs."""
+        """Requests of all runs that are possible."""
         return [row.request for row in self.rows if row.request]
 
 
@@ -185,8 +184,8 @@ def add_comparisons(request: Request) -> PretrainedSet:
     trained by the recipe's schedule.
 
     Raises:
-        NothingPretrained: it starts from nothing. UsageError: it is tuned, or cannot be planned.
-    """
+        NothingPretrained: the request does not start from pretrained weights.
+        UsageError: the request is tuned, or cannot be planned."""
     if request.tuned:
         raise UsageError(
             "settings tuned for a pretrained method do not apply to its from-scratch and feature comparison",
@@ -213,11 +212,11 @@ def add_comparisons(request: Request) -> PretrainedSet:
 
 
 def split_pretrained(requests: Iterable[Request]) -> tuple[list[PretrainedSet], list[Request]]:
-    """Return the comparisons of the pretrained requests, and all requests, each once: comparisons first.
+    """Return the pretrained set of each pretrained request, and the list of all requests, each once. The list begins
+    with the requests of the sets.
 
     Raises:
-        NothingPretrained: none is pretrained.
-    """
+        NothingPretrained: none of the requests is pretrained."""
     found: list[PretrainedSet] = []
     plain: list[Request] = []
     last: NothingPretrained | None = None
@@ -244,15 +243,16 @@ def find_pretrained_parts(request: Request, method: Method) -> list[str]:
 
 
 def _choose_training(request: Request, method: Method, protocol: Protocol) -> tuple[tuple[str, ...], str]:
-    """Return the training settings of all runs, which precede the request's own, and their description."""
+    """Return the settings by which all networks are trained, and a description. Settings of the request override
+    them."""
     kinds = () if method.inputs == "features" else _TRAINS[method.joins]
     if not kinds:
         return (), f"{method.fusion.short} is fitted on features, and no network is trained"
     if not protocol.validation.fraction:
         return (), f"{protocol.name} has no validation subjects: all networks are trained as the recipe says"
     settings = tuple(f"{kind}.{name}={value}" for kind in kinds for name, value in TRAINING.items())
-    own = [text for text in request.settings if re.search(r"\.(selection|patience|epochs)\s*=", text)]
-    stated = f", except for {join_with_and(own)}" if own else ""
+    overrides = [text for text in request.settings if re.search(r"\.(selection|patience|epochs)\s*=", text)]
+    stated = f", except for {join_with_and(overrides)}" if overrides else ""
     return settings, (
         "all networks are trained until the loss on validation subjects has not fallen for "
         f"{TRAINING['patience']} epochs, at most {TRAINING['epochs']}{stated}"
@@ -262,20 +262,21 @@ def _choose_training(request: Request, method: Method, protocol: Protocol) -> tu
 def _list_random_runs(
     row: Request, stated: Request, method: Method, card: Card, before: Collection[str]
 ) -> Iterator[ComparisonRun]:
-    """Yield runs with the same network without pretraining: frozen with the same head, and trained from scratch."""
+    """Yield runs with the same network without pretraining: frozen with the same head, and trained from scratch. `row`:
+    the pretrained run. `stated`: the user's request with defaults. `before`: modalities with pretrained encoders."""
     if method.inputs == "features":
         yield ComparisonRun("random_frozen", randomise_weights(row, card))
         yield ComparisonRun("scratch", None, f"{method.fusion.short} is fitted on features, and no network is trained")
         return
     settings = tuple(text for text in row.settings if not _ADAPTS.match(text))
     plain = randomise_weights(replace(row, settings=settings), card)
-    usual = resolve_method(replace(stated, pretrainers=(), settings=plain.settings), card, list(card.modalities), "cpu")
-    default = {name: part.recipe.adapt for name, part in usual.parts()}
-    own = {name: part.recipe.adapt for name, part in method.parts()}
+    fresh = resolve_method(replace(stated, pretrainers=(), settings=plain.settings), card, list(card.modalities), "cpu")
+    default = {name: part.recipe.adapt for name, part in fresh.parts()}
+    current = {name: part.recipe.adapt for name, part in method.parts()}
     trained = [*(f"encoder[{m}]" for m in method.modalities), "fusion"]
-    heads = {f"encoder[{m}]": "ridge" if own[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
+    heads = {f"encoder[{m}]": "ridge" if current[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
     kinds: dict[ReferenceKind, dict[str, str]] = {
-        "random_frozen": {**{name: own[name] for name in trained}, **heads},
+        "random_frozen": {**{name: current[name] for name in trained}, **heads},
         "scratch": dict.fromkeys(trained, "full"),
     }
     for kind, adapted in kinds.items():
@@ -283,8 +284,8 @@ def _list_random_runs(
 
 
 def _format_adaptations(adapted: Mapping[str, str], default: Mapping[str, str]) -> Iterator[str]:
-    """Yield the settings that give each part its `adapt` (`adapted`: part -> value) where it is not the default; one
-    setting for all encoders if they have the same."""
+    """Yield settings that give each part its `adapted` value of `adapt` (part -> value), except defaults. Encoders with
+    equal values share one setting."""
     changed = {name: value for name, value in adapted.items() if value != default[name]}
     encoders = {name: value for name, value in changed.items() if name != "fusion"}
     if len(encoders) == len(adapted) - 1 and len(set(encoders.values())) == 1:
@@ -330,7 +331,7 @@ def _list_feature_runs(request: Request, method: Method, card: Card) -> Iterator
 
 
 def _check_run(request: Request, card: Card) -> ComparisonRun:
-    """Return the comparison run with handcrafted features, or the reason why its parts do not fit."""
+    """Return the run with handcrafted features, or the reason why its parts do not fit."""
     try:
         resolve_method(request, card, list(card.modalities), "cpu")
     except EmbenchError as error:

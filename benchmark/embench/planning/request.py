@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """One run, as the command line or Python states it; see `embench run --help` for each field. Without `seeds`, the
-    plan uses the seeds that a leaderboard requires of its method."""
+    """A run as the command line or Python requests it; see `embench run --help` for each field. Without `seeds`, the
+    plan uses the seeds that a leaderboard requires of the method."""
 
     dataset: str
     encoders: tuple[str, ...] = ("cnn_tf",)
@@ -53,7 +53,7 @@ class Request:
 
     @property
     def source(self) -> Source:
-        """Test dataset. Raises UsageError if the name is unknown."""
+        """The test dataset. Raises UsageError if the name is unknown."""
         from embench.data.find import find_source
 
         return find_source(self.dataset, self.data_root)
@@ -68,7 +68,7 @@ class Request:
 
     @property
     def train_source(self) -> Source | None:
-        """Training dataset, if it is another one. Raises UsageError if the name is unknown."""
+        """The training dataset; None if it is the test dataset. Raises UsageError if the name is unknown."""
         return replace(self, dataset=self.train_dataset).source if self.train_dataset else None
 
     @property
@@ -94,7 +94,7 @@ class Request:
 
     @property
     def lag_s(self) -> float | None:
-        """Lag in s, None for the card's. Raises UsageError if it is not a number."""
+        """Lag of the labels in s; None for the lag on the dataset card. Raises UsageError if it is not a number."""
         if self.lag is None:
             return None
         try:
@@ -109,7 +109,7 @@ class Request:
 
     @property
     def runs_folder(self) -> Path:
-        """Folder for records: the requested one, else `runs` in the working folder."""
+        """Folder in which records are written: the requested one, else `runs` in the working folder."""
         return Path(self.runs) if self.runs is not None else Path("runs")
 
 
@@ -119,12 +119,11 @@ class Option:
 
     Args:
         name: name on the command line, without dashes.
-        help: what `embench run --help` says.
-        sets: field of `Request`, if it has another name.
-        panel: its panel in the help of commands with all options.
-        points: what `embench grid --help` says; None if all points of a grid share one value.
-        claimed: True if a claim states it for each side of its comparison.
-    """
+        help: text in `embench run --help`.
+        sets: field of `Request` that it sets, if it has another name.
+        panel: panel in which the help shows it.
+        points: text in `embench grid --help`; None if all points of a grid share one value.
+        claimed: True if a claim states the option for each side of its comparison."""
 
     name: str
     help: str
@@ -279,22 +278,22 @@ OPTIONS = (
     Option("workers", "Number of parallel processes; default: one per CPU core.", panel="Machine"),
     Option("observer", "Observer to notify of events; repeatable.", sets="observers", panel="Machine"),
 )
-"""Options of a run, in the order of its help; they map to fields of a request here and nowhere else."""
+"""Options of a run, in the order of its help, with the fields of a request that they set."""
 
 AXES = {option.name: option.field for option in OPTIONS if option.points is not None}
-"""Options that a grid may vary, and their fields."""
+"""Name of an option that a grid may vary -> its field in `Request`."""
 
 
 def map_to_fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with field names as keys, from names of the command line or of fields; `-` and `_` are equal."""
+    """Return options by fields of `Request`. Keys are names on the command line or of fields; `-` and `_` are equal."""
     fields = {option.name.replace("-", "_"): option.field for option in OPTIONS}
     by_name = {name.replace("-", "_"): value for name, value in options.items()}
     return {fields.get(name, name): value for name, value in by_name.items()}
 
 
 def make_request(**options: Any) -> Request:
-    """Build a request from options of the command line, a file or Python, by names of options or of fields. A text is
-    accepted for a list of one, a list for a comma-separated text, and a mapping for texts with `=`."""
+    """Return a request from options of the command line, a file or Python, named as options or as fields. A text may
+    stand for a list of one text, a list for a comma-separated text, and a mapping for texts with `=`."""
     hints = get_type_hints(Request)
     return Request(**{field: _convert(hints[field], value) for field, value in map_to_fields(options).items()})
 
@@ -305,8 +304,7 @@ def rebuild_request(
     """Return the request in a record's `config`; None for a submission, which has none.
 
     Args:
-        runs: folder of runs. `data_root`, `dataset`: replace the recorded ones if given.
-    """
+        runs: folder of runs. `data_root`, `dataset`: values that replace the recorded ones; None keeps these."""
     request = config.get("request")
     if request is None:
         return None
@@ -319,13 +317,13 @@ def rebuild_request(
 
 
 def get_recorded_root(config: Mapping[str, Any]) -> Path | None:
-    """Return the folder of datasets that a record's request names."""
+    """Return the folder of datasets in a record's request; None if it names none."""
     place = config.get("request", {}).get("data_root")
     return Path(place) if place else None
 
 
 def _convert(hint: Any, value: Any) -> Any:
-    """Return the value in the type `hint` of a field, see `make_request`."""
+    """Return a value in the type `hint` of a field of `Request`, see `make_request`."""
     if isinstance(value, Mapping):
         value = [f"{name}={each if isinstance(each, str) else json.dumps(each)}" for name, each in value.items()]
     if hint == tuple[str, ...]:
@@ -336,9 +334,9 @@ def _convert(hint: Any, value: Any) -> Any:
 
 
 _MOST_SEEDS = 1000
-"""Most seeds of a range."""
+"""Most seeds that a range such as `0-9` may have."""
 OF_THE_MACHINE = ("data_root", "runs", "workers", "observers", "confounds")
-"""Fields of a request that say where and how it is run, without effect on its numbers."""
+"""Fields of a request that state where and how it is run, without effect on its numbers."""
 
 
 def format_recorded_command(run: Manifest) -> str:
@@ -352,7 +350,7 @@ def format_recorded_command(run: Manifest) -> str:
 
 
 def _parse_seeds(part: str | int) -> range:
-    """Return the seeds of one part of a list: a number, or a range from first to last. Raises ValueError."""
+    """Return the seeds in a part of a list: a number, or a range such as `0-9`. Raises ValueError for other texts."""
     first, dash, last = str(part).strip().partition("-")
     found = range(int(first), int(last if dash else first) + 1)
     if not found or len(found) > _MOST_SEEDS:
@@ -377,10 +375,10 @@ def format_command(request: Mapping[str, Any]) -> str:
 
 
 def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[str, str]:
-    """Return modality -> name, from texts such as `cnn_tf` (for all other modalities) and `eeg=tcn`.
+    """Return modality -> name, from texts such as `cnn_tf` (for all modalities without their own) and `eeg=tcn`.
 
     Raises:
-        UsageError: a modality is unknown or without a name, or several names are for all.
+        UsageError: a modality is unknown or without a name, or several texts are for all modalities.
 
     >>> assign(["cnn_tf", "eda=tcn"], ["ecg", "eda"], "encoder")
     {'ecg': 'cnn_tf', 'eda': 'tcn'}
@@ -392,8 +390,8 @@ def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[s
             where=f"--{what}",
             expected=f"one for all, or {what}s such as {modalities[0]}={general[0]}",
         )
-    own = dict(text.split("=", 1) for text in texts if "=" in text)
-    for m, name in own.items():
+    named = dict(text.split("=", 1) for text in texts if "=" in text)
+    for m, name in named.items():
         if m not in modalities:
             raise UsageError(
                 f"`{m}` has an --{what} but is not a modality of this run",
@@ -401,29 +399,28 @@ def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[s
                 expected=", ".join(modalities),
                 hint=did_you_mean(m, list(modalities)),
             )
-    missing = [m for m in modalities if m not in own and not general]
+    missing = [m for m in modalities if m not in named and not general]
     if missing:
         raise UsageError(
             f"{what} missing for {', '.join(missing)}", where=f"--{what}", hint=f"add --{what} {missing[0]}=NAME"
         )
-    return {m: own.get(m) or general[0] for m in modalities}
+    return {m: named.get(m) or general[0] for m in modalities}
 
 
 # Points of a grid: every combination of the values of its options.
 
 _NONE = "none"
-"""Grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
+"""Value of a grid point without the option, as in `--pretrainer none --pretrainer masked_value`."""
 
 
 def list_grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
-    """Yield the fields of a request for each combination of the values of all options, the last changing fastest.
+    """Yield the fields of a request for each combination of the values of all options. The last option changes fastest.
 
     Args:
         axes: option -> its values.
 
     Raises:
-        UsageError: the dataset or the encoder is missing.
-    """
+        UsageError: the dataset or the encoder is missing."""
     for name in ("dataset", "encoder"):
         if not axes.get(name):
             raise UsageError(f"a grid needs at least one --{name}", hint=f"embench list {name}")
@@ -440,7 +437,7 @@ def list_grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, An
 
 
 def _set_field(fields: dict[str, Any], name: str, value: str) -> None:
-    """Add an option's value in one point of a grid to the fields of its request."""
+    """Add the value of an option in a grid point to the `fields` of its request."""
     field = AXES[name]
     if name == "set":
         fields[field] = (*fields.get(field, ()), value)

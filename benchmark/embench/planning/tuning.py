@@ -1,4 +1,4 @@
-"""Search for settings of each fold on its validation subjects: the list of trials, and the file of chosen trials."""
+"""Search for settings of each fold on its validation subjects: a list of trials, and a file of the chosen ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FIXED = re.compile(r"\.(targets|view|adapt|frozen|normalise)\b")
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high` inclusive, integers if `whole`; on a logarithmic scale if `log`."""
+    """Numbers from `low` to `high` inclusive: integers if `whole`, drawn on a logarithmic scale if `log`."""
 
     low: float
     high: float
@@ -33,7 +33,7 @@ class Range:
     whole: bool
 
     def at(self, share: float) -> float:
-        """Return the number at a `share` of the range, from 0 to below 1."""
+        """Return the number at a proportion of the range (`share`, at least 0 and below 1)."""
         top = self.high + self.whole
         value = self.low * (top / self.low) ** share if self.log else self.low + share * (top - self.low)
         return min(int(value // 1), int(self.high)) if self.whole else value
@@ -44,11 +44,10 @@ Space = Mapping[str, Range | tuple[str, ...]]
 
 
 def parse_space(texts: Sequence[str]) -> Space:
-    """Return the search space of texts such as `encoder.lr=log:1e-4..1e-2`, `encoder.build.layers=1..4` or
-    `fusion.batch=16,32,64`.
+    """Return the search space of texts such as `encoder.lr=log:1e-4..1e-2` or `fusion.batch=16,32,64`.
 
     Raises:
-        UsageError: a text cannot be read, is of a setting that all folds share, or there is none.
+        UsageError: a text cannot be read, names a setting that all folds share, or there is no text.
 
     >>> parse_space(["encoder.lr=log:1e-4..1e-2", "encoder.build.layers=1..4"])["encoder.build.layers"]
     Range(low=1, high=4, log=False, whole=True)
@@ -138,7 +137,7 @@ class Tuning(_Part):
         return {(choice.seed, choice.fold, choice.target): choice.chosen for choice in self.choices}
 
     def settings(self, seed: int, fold: int, target: str) -> tuple[str, ...]:
-        """Return the chosen settings. Raises UsageError if this seed, fold and target has no choice."""
+        """Return the chosen settings. Raises UsageError if no choice was made for this seed, fold and target."""
         if (seed, fold, target) not in self._chosen:
             known = sorted({choice.seed for choice in self.choices})
             raise UsageError(
@@ -150,7 +149,7 @@ class Tuning(_Part):
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Return the part of a run's configuration: the number of trials, and a digest of everything except scores."""
+        """Number of trials, and a digest of everything except scores, for the configuration of a run."""
         content = self.model_dump(mode="json", exclude={"choices": {"__all__": {"scores"}}})
         return {"trials": self.search.trials, "choices": digest(content)}
 
@@ -180,7 +179,7 @@ def read_tuning(path: Path) -> Tuning:
 
 
 def hash_tuned_method(config: Mapping[str, Any]) -> str:
-    """Return a digest of the method and data of a configuration, whatever seeds, machine, code versions and test."""
+    """Return a digest of the method and dataset of a configuration, without seeds, machine, code and prepared data."""
     other = ("seeds", "dev", "device", "threads", "data", "train_data", "tuned", "parts")
     facts = {name: value for name, value in config.items() if name not in other}
     machine = ("code", "libraries", "assets")
@@ -189,7 +188,7 @@ def hash_tuned_method(config: Mapping[str, Any]) -> str:
 
 
 def _draw(values: Range | tuple[str, ...], name: str) -> str:
-    """Return the text of a value that is drawn at random; the `name` of the draw decides it."""
+    """Return a value drawn from `values`, as text. The draw is made from a hash of `name`, so it can be repeated."""
     share = int(hashlib.sha256(name.encode()).hexdigest()[:13], 16) / 2**52
     if not isinstance(values, Range):
         return values[int(share * len(values))]
@@ -197,17 +196,18 @@ def _draw(values: Range | tuple[str, ...], name: str) -> str:
 
 
 def format_setting(number: float) -> str:
-    """Return the number as text with few digits."""
+    """Return an integer as text, or another number with three significant digits."""
     return str(number) if isinstance(number, int) else f"{number:.3g}"
 
 
 def _make_error(text: str) -> UsageError:
+    """Return the error for a text that cannot be read as part of a search space."""
     expected = "path=LOW..HIGH, path=log:LOW..HIGH, or path=VALUE,VALUE; each path once"
     return UsageError(f"cannot read `{text}`", where="--search", expected=expected)
 
 
 def _parse_range(found: re.Match[str], text: str) -> Range:
-    """Return the range in a match of `_RANGE`. Raises UsageError with the whole text if it is not a range."""
+    """Return the range in a match of `_RANGE`. Raises UsageError that shows the whole `text` if it is not a range."""
     low, high, log = found["low"].strip(), found["high"].strip(), bool(found["log"])
     whole = all(re.fullmatch(r"-?\d+", end) for end in (low, high))
     try:

@@ -56,8 +56,8 @@ class Weights:
 
     Args:
         files: part of the model (a modality, or `fusion`) -> its file. `digests`: part -> SHA-256 of its file.
-        manifest: manifest of pretrained weights; `run`: run.yaml of the run that they are of; None if there is none.
-    """
+        manifest: manifest of weights that `embench pretrain` or `convert` wrote; None for other weights.
+        run: `run.yaml` of the run whose networks these are; None for other weights."""
 
     files: Mapping[str, Path] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Weights:
 
     @property
     def places(self) -> dict[str, str]:
-        """Digest -> path of the file."""
+        """SHA-256 of each file -> its path."""
         return {digest: str(self.files[part]) for part, digest in self.digests.items()}
 
     @property
@@ -80,11 +80,11 @@ class Weights:
         return next((str(entry["store"]) for entry in reversed(self.seen())), None)
 
     def channels(self, m: str) -> Sequence[str]:
-        """Return the channel names that a modality's pretrained encoder reads, as far as recorded."""
+        """Return the channel names that a modality's pretrained encoder reads; empty if they are not recorded."""
         return self.manifest["channels"].get(m, ()) if self.manifest else ()
 
     def seen(self) -> list[dict[str, Any]]:
-        """Return the training data of the weights, one entry per dataset and use of its labels."""
+        """Return the training data of the weights: one entry for each dataset and use of its labels."""
         if self.manifest:
             return [dict(entry) for entry in self.manifest["seen"]]
         if self.run is None:
@@ -101,13 +101,12 @@ class Weights:
 
     def overlap(self, dataset: str, marks: Collection[str]) -> Overlap:
         """Return which data of a dataset's subjects the weights were trained on: `labelled_target` (labels),
-        `unlabelled_target` (only signals) or `none`; `unknown` if nothing is recorded, or if the weights are of a run
-        that started from other weights.
+        `unlabelled_target` (only signals) or `none`. It is `unknown` if nothing is recorded, or if the weights are of a
+        run that started from other weights.
 
         Args:
             dataset: full name; variants have the same subjects.
-            marks: marks of its files, from `Source.file_marks`.
-        """
+            marks: marks of its files, from `Source.file_marks`."""
         if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
             return "unknown"
         if self.manifest is not None and not self.manifest["seen"]:  # unknown for converted weights
@@ -122,7 +121,7 @@ class Weights:
         return "none"
 
     def summary(self) -> dict[str, Any]:
-        """Return the origin of the weights for a run's record, with the number of subjects instead of names."""
+        """Return the origin of the weights for a run's record, with the number of subjects instead of their names."""
         manifest = None
         if self.manifest:
             known = {name: value for name, value in self.manifest.items() if name != "files"}
@@ -131,7 +130,7 @@ class Weights:
 
 
 def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
-    """Return modality -> known training data of the weights that its encoder includes; None if unknown."""
+    """Return modality -> training data of the weights that its encoder includes; None if they are unknown."""
     return {
         m: registry.load_plugin("encoder", part.name)(part.recipe).pretraining_data()
         for m, part in method.encoders.items()
@@ -140,12 +139,12 @@ def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
 
 
 def find_seen(data: PretrainingData | None, dataset: str) -> DataUse:
-    """Return which data of a dataset's subjects weights were trained on, from their training `data` (None: unknown)."""
+    """Return which data of a dataset's subjects weights were trained on. `data`: their training data, if known."""
     return "undisclosed" if data is None else data.look_up(re.split("[/:]", strip_variant(dataset))[-1])
 
 
 def find_bundled_overlap(method: Method, dataset: str) -> list[Overlap]:
-    """Return, for each encoder with weights of its own, which data of a dataset's subjects these were trained on."""
+    """Return which data of a dataset's subjects were used by each encoder that includes weights."""
     return [OVERLAP_OF[find_seen(data, dataset)] for data in find_bundled_weights(method).values()]
 
 
@@ -157,10 +156,9 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
             taken; or a `.safetensors` file.
 
     Raises:
-        DataError: the file or run does not exist or cannot be read. CheckFailed: weights or what is known of them
-            were changed after they were written. UsageError: the file is of another kind, or the weights are of other
-            encoders or modalities.
-    """
+        DataError: the file or run does not exist or cannot be read.
+        CheckFailed: the weights, their manifest or their run changed after they were written.
+        UsageError: the file is of another kind, or the weights belong to other encoders or modalities."""
     path = Path(text)
     if not path.exists():
         found = sorted(runs.glob(f"*/{text}"))
@@ -174,19 +172,19 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
     if path.name == FILE and (path.parent / MANIFEST).is_file():
         path = path.parent
     manifest = run = None
-    if (path / MANIFEST).is_file():
+    if (path / MANIFEST).is_file():  # written by `embench pretrain`
         manifest = _read_manifest(path / MANIFEST)
         _check_encoders(text, method, {m: encoder["plugin"] for m, encoder in manifest["encoders"].items()})
         _check_prepared(text, method, manifest)
         files = dict.fromkeys(method.modalities, path / FILE)
         if manifest["fusion"] and _is_same_model(method, manifest):
             files[FUSION] = path / FILE
-    elif path.is_dir():
+    elif path.is_dir():  # a run
         run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
         if run:
             _check_encoders(text, method, run["method"]["encoders"])
         files = {m: _find_network(path, m) for m in method.modalities}
-    else:
+    else:  # a file, which may be in the folder `weights` of a run
         path, file = path.parent.parent, path
         run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
         files = dict.fromkeys(method.modalities, file)
@@ -214,8 +212,8 @@ _OF_PRETRAINING = re.compile(r"pretrainer\b|encoder(\[.+\])?\.build\.weights\s*=
 
 
 def randomise_weights(request: Request, card: Card) -> Request:
-    """Return the request with `--pretrained random`, without weights and pretrainers; frozen parts then stay random.
-    Raises UsageError if a modality or an encoder is unknown."""
+    """Return the request with `--pretrained random`, without other weights and pretrainers. Frozen parts then stay
+    random. Raises UsageError if a modality or an encoder is unknown."""
     modalities = choose_modalities(request, card, list(card.modalities))
     loading = [m for m, name in assign(request.encoders, modalities, "encoder").items() if _accepts_weights(name)]
     settings = [text for text in request.settings if not _OF_PRETRAINING.match(text)]
@@ -247,32 +245,33 @@ def list_data_seen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def merge_seen(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Merge the training data of stages: each source and use of labels once, with the subjects and hours of all."""
+    """Merge the training data of stages: one entry for each source and use of labels, with all subjects and hours."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for one in manifests:
-        key = (one["store"], one["labels"])
+    for manifest in manifests:
+        key = (manifest["store"], manifest["labels"])
         before = found.get(key, {"subjects": [], "recordings": 0, "hours": {}})
         found[key] = {
-            **one,
-            "subjects": sorted({*before["subjects"], *one["subjects"]}),
-            "recordings": max(before["recordings"], one["recordings"]),
-            "hours": {**before["hours"], **one["hours"]},
+            **manifest,
+            "subjects": sorted({*before["subjects"], *manifest["subjects"]}),
+            "recordings": max(before["recordings"], manifest["recordings"]),
+            "hours": {**before["hours"], **manifest["hours"]},
         }
     return list(found.values())
 
 
 def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recorded entry with the number of subjects instead of their names; None if unknown."""
+    """Return a recorded entry with the number of subjects instead of their names; None stays None."""
     subjects = entry["subjects"]
     return {**entry, "subjects": len(subjects) if isinstance(subjects, list) else subjects}
 
 
 def _bare(plugin: str) -> str:
+    """Return the name of a plugin without package and path."""
     return plugin.rpartition(":")[2].rpartition("/")[2]
 
 
 def _check_encoders(text: str, method: Method, encoders: Mapping[str, str]) -> None:
-    """Refuse weights that lack a modality of the method, or are of other encoders (modality -> plugin)."""
+    """Refuse weights that lack a modality of the method, or are of other encoders. `encoders`: modality -> plugin."""
     for m in method.modalities:
         if m not in encoders:
             raise UsageError(
@@ -290,7 +289,7 @@ def _check_encoders(text: str, method: Method, encoders: Mapping[str, str]) -> N
 
 
 def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> None:
-    """Refuse weights of an encoder whose signals had another rate or preparation."""
+    """Refuse weights of encoders that were trained on signals of another rate or preparation."""
     for m in method.modalities:
         theirs, ours = manifest["encoders"][m]["recipe"]["prepare"], dict(method.encoders[m].recipe.prepare)
         for key in theirs.keys() | ours.keys():
@@ -304,7 +303,7 @@ def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> N
 
 
 def _is_same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
-    """Return True if the method has the pretrained fusion of the same modalities."""
+    """Return True if the weights contain the method's fusion, pretrained on the same modalities."""
     return (
         method.joins == "tokens"
         and _bare(manifest["fusion"]["plugin"]) == method.fusion.short
@@ -313,7 +312,7 @@ def _is_same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
 
 
 def _find_network(folder: Path, modality: str) -> Path:
-    """Return the first file of a run's weights with a modality's encoder; frozen encoders have separate files."""
+    """Return the first file of a run's weights with a modality's encoder; frozen encoders have files of their own."""
     files = sorted((folder / "weights").glob("*.safetensors"))
     if not files:
         raise DataError("this run has no weights", where=str(folder / "weights"), hint="estimators have no weights")
@@ -341,7 +340,7 @@ def _hash_weights(path: Path) -> str:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest of weights. Raises UsageError or DataError if it is not one of embench networks."""
+    """Return a manifest of weights. Raises UsageError or DataError if it does not describe networks of embench."""
     content = record.read_sealed(path)
     if isinstance(content, dict) and "converted" in content and not content["encoders"]:
         raise UsageError(
@@ -366,7 +365,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def check_data_present(method: Method, *data: Source | None) -> Method:
-    """Return the method unchanged. Raises DataError if data that its run needs are missing, before any are read."""
+    """Return the method. Raises DataError if a dataset that its run needs is missing, before any data are read."""
     others = (source for step in method.pretraining for source in step.sources)
     for source in filter(None, (*data, *others)):
         _ = source.reader
@@ -379,9 +378,8 @@ def sources(
     """Return the cohort of every external source of a method that is tested on `test`.
 
     Raises:
-        UsageError: a source lacks what is pretrained, has no labels where they are wanted, or its subjects are those
-            that are tested. DataError: its data are missing or bad.
-    """
+        UsageError: a source lacks what is pretrained, lacks required labels, or contains test subjects.
+        DataError: its data are missing or bad."""
     found: dict[Origin, Cohort] = {}
     for step in method.pretraining:
         for source in step.sources:
@@ -413,12 +411,10 @@ def load_source(
     source: Source, step: Pretraining, method: Method, wanted: Sequence[str], protocol: Protocol, workers: int
 ) -> Cohort:
     """Return the cohort of a pretraining step's source dataset: all subjects for a step without labels, else the
-    labelled ones. Its targets are the targets of the dataset card with a name in `wanted`, or else the card's default
-    targets.
+    labelled ones. Its targets are those on the card with a name in `wanted`, or without any the card's default targets.
 
     Raises:
-        UsageError: the source lacks a modality of the step, or lacks the labels that the step needs.
-    """
+        UsageError: the source lacks a modality of the step, or lacks the labels that the step needs."""
     store = source.prepared(protocol, workers)
     card = card_for_protocol(protocol, source.card, tested=False)
     _check_source(step, method, store, card)
@@ -437,17 +433,16 @@ def load_source(
 
 
 def _check_source(step: Pretraining, method: Method, store: Store, card: Card) -> None:
+    """Raise UsageError if a source dataset lacks a modality that a pretraining step trains on."""
     for m in method.find_trained_modalities(step):
         _check_modality(store, card, m, f"{step.part.short} would learn from", step.option)
 
 
 def share_defaults(request: Request, train_source: Source, protocol: Protocol, card: Card) -> Request:
-    """Fill in modalities and targets that the request leaves open: the test dataset's defaults, as far as the training
-    dataset has them.
+    """Return the request with the modalities and targets that it leaves open: defaults that the two datasets share.
 
     Raises:
-        UsageError: they share no default modality or no target.
-    """
+        UsageError: they share no default modality or no target."""
     other = card_for_protocol(protocol, train_source.card)
     modalities, names = request.modalities, request.targets
     if modalities is None:
@@ -459,8 +454,8 @@ def share_defaults(request: Request, train_source: Source, protocol: Protocol, c
             and channels.all_fit(*(_find_card_channels(name, each, m) for name, each in cards.items()))
         )
     if names is None:
-        usual = choose_targets(card, None)
-        names = ",".join(one.name for one in usual if any(_is_same_target(one, two) for two in other.targets))
+        defaults = choose_targets(card, None)
+        names = ",".join(one.name for one in defaults if any(_is_same_target(one, two) for two in other.targets))
     for what, chosen, others in (
         ("modality with the same channels", modalities, list(other.modalities)),
         ("target of one kind", names, [t.name for t in other.targets]),
@@ -477,12 +472,11 @@ def share_defaults(request: Request, train_source: Source, protocol: Protocol, c
 def trained_on(
     source: Source, test_source: Source, method: Method, protocol: Protocol, test: Cohort, workers: int
 ) -> Cohort:
-    """Return the training cohort: all subjects of the other dataset, with its own card's label rules.
+    """Return the training cohort: all subjects of another dataset, with the label rules of its own card.
 
     Raises:
-        UsageError: it lacks a modality or target of the run, or has it otherwise; or its subjects are those tested.
-            DataError: its data are missing or bad.
-    """
+        UsageError: it lacks a modality or target of the run, defines it otherwise, or contains test subjects.
+        DataError: its data are missing or bad."""
     where, card = f"--train-dataset {source.name}", card_for_protocol(protocol, source.card)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
@@ -520,7 +514,7 @@ def trained_on(
 
 
 class _Step(NamedTuple):
-    """A step in which encoders learn, and the fusion if the `whole` model does; `where` is for messages."""
+    """A step that trains the encoders of `modalities` at a site; if `whole`, the fusion too. `where`: for messages."""
 
     site: Site
     modalities: Sequence[str]
@@ -541,12 +535,11 @@ def check_handovers(
     modalities whose sensor sites differ between steps.
 
     Raises:
-        UsageError: channels or shapes differ.
-    """
+        UsageError: channels or shapes differ."""
     for step in method.pretraining:
         check_mixed(method, step, protocol, _list_cohorts(step, fit, sources))
     learned: dict[str, Site] = {}  # modality or fusion -> step in which it was last trained
-    way: dict[str, list[tuple[str, Sequence[Channel]]]] = {m: [] for m in method.modalities}
+    stops: dict[str, list[tuple[str, Sequence[Channel]]]] = {m: [] for m in method.modalities}
     for site, modalities, whole, where in _list_steps(method, protocol, fit, sources):
         parts = {m: method.encoders[m] for m in modalities}
         for m, part in parts.items():
@@ -556,11 +549,11 @@ def check_handovers(
             elif started:
                 current = channels_read(site, m, part)
                 if before := _find_learned_channels(started, m, part, site, current):
-                    way[m].append(("pretrained", before))
+                    stops[m].append(("pretrained", before))
                     source = site.name if started.data == site.store.key else f"weights of {started.dataset}"
                     channels.check_fit(part.short, m, (source, before), (site.name, current), str(started.files[m]))
                 check_file(started.files[m], f"encoders.{m}", site, {m: part}, None)
-            way[m].append(("pretrained", channels_at(site, m)))
+            stops[m].append(("pretrained", channels_at(site, m)))
         if whole and FUSION in learned:
             check_shapes(learned[FUSION], site, parts, method.fusion, where)
         elif whole and started and FUSION in started.files:
@@ -568,18 +561,18 @@ def check_handovers(
         learned |= dict.fromkeys([*modalities, *([FUSION] if whole else [])], site)
     tested = _make_site(protocol, test)
     for m, part in method.encoders.items():
-        *earlier, (_, last) = way[m]
+        *earlier, (_, last) = stops[m]
         if test is not fit:
             check_channels(_make_site(protocol, fit), tested, m, part, "--train-dataset")
             earlier.append(("trained", last))
-        way[m] = [*earlier, ("tested", channels_at(tested, m))]
-    return {m: words for m, stops in way.items() if (words := channels.describe_sites(stops))}
+        stops[m] = [*earlier, ("tested", channels_at(tested, m))]
+    return {m: words for m, steps in stops.items() if (words := channels.describe_sites(steps))}
 
 
 def _find_learned_channels(
     started: Weights, m: str, part: Part, site: Site, current: Sequence[Channel]
 ) -> Sequence[Channel]:
-    """Return the channels in the weights' manifest, else those read from their dataset; empty if both are unknown."""
+    """Return the channels in the weights' manifest, or else those of the dataset card; empty if both are unknown."""
     names: Sequence[str] = started.channels(m)
     known: tuple[Channel, ...] = ()
     entry = next((e for e in registry.entries("dataset") if e.full_name == started.dataset and not e.broken), None)
@@ -600,7 +593,7 @@ def _find_learned_channels(
 
 
 def _list_steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Origin, Cohort]) -> Iterator[_Step]:
-    """Yield the pretraining steps, one for each dataset, and the training."""
+    """Yield the steps in which a method learns: each dataset of each pretraining step, then the training."""
     named = ""
     for step in method.pretraining:
         named = step.option
@@ -612,7 +605,7 @@ def _list_steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mappin
 
 
 def _list_cohorts(step: Pretraining, fit: Cohort, sources: Mapping[Origin, Cohort]) -> list[Cohort]:
-    """Return the cohorts that a pretraining step is trained on."""
+    """Return the cohorts on which a pretraining step trains."""
     return [*([fit] if step.own else []), *(sources[source, step.labels] for source in step.sources)]
 
 
@@ -647,11 +640,11 @@ def _check_modality(store: Store, card: Card, modality: str, reader: str, where:
 
 
 def _find_card_channels(name: str, card: Card, modality: str) -> tuple[Channel, ...]:
-    return channels.find_channels(name, {m: one.channels for m, one in card.modalities.items()}, modality)
+    return channels.find_channels(name, {m: entry.channels for m, entry in card.modalities.items()}, modality)
 
 
 def _is_same_target(one: Target, other: Target) -> bool:
-    """Return True if two targets have the same name, kind, number of classes and, for values, the same scale."""
+    """Return True if two targets have the same name, kind, number of classes and, if continuous, the same scale."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
     return same and (one.traits.has_classes or one.scale == other.scale)
 
@@ -663,7 +656,7 @@ def _describe_target(target: Target) -> str:
 
 
 def check_rest_alone(protocol: Protocol, dataset: str, overlap: str, where: str) -> None:
-    """Raise UsageError if pretraining used test subjects whose resting period alone is allowed by the protocol."""
+    """Raise UsageError if pretraining used test subjects of whom the protocol allows only the resting period."""
     if protocol.normalise == "baseline" and overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining used test subjects of {dataset}, but {protocol.name} allows only their resting data",
@@ -679,13 +672,12 @@ DROP_EACH, DROP_ALL = "each", "all"
 
 
 def expand_axes(request: Request) -> list[Request]:
-    """Return a request for each point of its axes. `label_subjects`, `label_fraction`, `lag` and `calibration_data` may
-    contain several comma-separated values. `drop` may be `each`: nothing, then every single modality; or `all`:
-    nothing, then every subset except the full set.
+    """Return one request for each combination of its values. `label_subjects`, `label_fraction`, `lag` and
+    `calibration_data` may contain several comma-separated values. `drop` may be `each` (nothing, then every single
+    modality) or `all` (nothing, then every subset except the full set).
 
     Raises:
-        UsageError: names do not fit, or there is one modality only, which can't be taken away.
-    """
+        UsageError: names do not fit, or `drop` would remove the only modality."""
     return [
         replace(request, label_subjects=count, label_fraction=share, lag=lag, calibration_data=given, drop=drop)
         for count in _split_values(request.label_subjects)
@@ -701,7 +693,7 @@ def _split_values(text: str | None) -> list[str | None]:
 
 
 def _expand_drop(request: Request) -> list[str | None]:
-    """Return the values of `drop` that `each` and `all` stand for, or its value. Raises UsageError for one modality."""
+    """Return the values for which `drop` stands: several for `each` and `all`. Raises UsageError for one modality."""
     if request.drop not in (DROP_EACH, DROP_ALL):
         return [request.drop]
     modalities = _find_modalities(request)
@@ -716,7 +708,7 @@ def _expand_drop(request: Request) -> list[str | None]:
 
 
 def _find_modalities(request: Request) -> tuple[str, ...]:
-    """Return the modalities that the method of a request reads, found without its data."""
+    """Return the modalities that a request's method reads, without reading data."""
     card = request.card
     if train_source := request.train_source:
         request = share_defaults(request, train_source, load_protocol(request.protocol), card)

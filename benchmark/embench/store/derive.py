@@ -52,9 +52,9 @@ class Clips:
 
     Args:
         array: (total, 3, size, size) uint8 RGB, memory-mapped, at `rate` frames per second.
+        spans: recording id -> its frames in the array.
         excluded: recordings whose video could not be decoded, with reasons.
-        segments: number of segments that were searched for a face; `faceless`: those without one, which show the
-            frame's centre."""
+        segments, faceless: number of segments searched for a face, and of those without one (cropped at the centre)."""
 
     array: np.ndarray
     rate: float
@@ -76,8 +76,8 @@ def clips(
     if they exist. Encoders that need the same frames share them.
 
     Args:
-        workers: processes that decode recordings side by side; the result is the same bytes.
-        progress: called with (recordings done, recordings in all, which).
+        workers: processes that decode recordings side by side; their number does not change the result.
+        progress: called with (recordings done, recordings in all, id of the last one).
 
     Raises:
         UsageError: the store has no such videos. DataError: a file is missing. PluginError: the recipe does not name
@@ -124,7 +124,7 @@ def clips(
 
 
 def blank_clips(store: Store, modality: str, encoder: Encoder) -> Clips:
-    """Return the result of `clips` for black videos, without decoding. Raises the errors of `clips` before decoding."""
+    """Return what `clips` would return for black videos, without decoding. Raises the same errors before decoding."""
     wanted = _check_frames(store, modality, encoder)
     films, total = _list_films(store, wanted)
     spans = {film.recording: Span(film.row, film.frames, film.first / wanted.frames_hz) for film in films}
@@ -133,6 +133,7 @@ def blank_clips(store: Store, modality: str, encoder: Encoder) -> Clips:
 
 
 def _check_frames(store: Store, modality: str, encoder: Encoder) -> Frames:
+    """Return the frames that an encoder reads. Raises UsageError if the modality is not a video of the store."""
     wanted = _wanted_frames(encoder)
     if modality != "video" or "video" not in store.modalities:
         raise UsageError(f"{store.name} has no usable video", where=f"modality {modality}")
@@ -153,7 +154,7 @@ def _list_films(store: Store, wanted: Frames) -> tuple[list[StoredVideo], int]:
 
 
 def _wanted_frames(encoder: Encoder) -> Frames:
-    """Return the frames that an encoder's recipe names. Raises PluginError if it names none."""
+    """Return the frames that an encoder's recipe describes. Raises PluginError if it describes none."""
     names = ("frames_hz", "size", "crop", "clip_s")
     fields = {name: encoder.recipe.prepare[name] for name in names if name in encoder.recipe.prepare}
     try:
@@ -177,8 +178,7 @@ def decoder_versions() -> dict[str, str]:
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> int:
-    """Create a file of the array's final size, in which every worker writes its own part; return the byte at which the
-    array begins."""
+    """Create a `.npy` file of its final size, for workers that write parts. Return the byte at which data begin."""
     with path.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
@@ -188,6 +188,7 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> int:
 
 
 def _film(store: Store, entry: RecordingEntry, video_entry: VideoEntry, wanted: Frames, row: int) -> StoredVideo:
+    """Return where a recording's video lies, and its frames; the first becomes row `row` of the array."""
     start, stop = video_entry.seen(entry.duration_s)
     first = math.ceil(start * wanted.frames_hz - EPS)
     frames = max(math.ceil(stop * wanted.frames_hz - EPS) - first, 0)
@@ -212,13 +213,13 @@ def _write_films(
 
 
 RowsOf = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray | None]]
-"""Function of spans (n, 2) of each recording to its features (n, *shape), None if no span has a sample."""
+"""Function: recording id -> spans (n, 2) in s to recording id -> features (n, *shape), None if no span has a sample."""
 
 
 @dataclass(frozen=True)
 class Derived:
-    """Signals of all recordings that have them: `array` (C, total) float32, read-only, at `rate` Hz. `key` identifies
-    everything that made them."""
+    """Signals of all recordings that have them: `array` (C, total) float32, read-only, at `rate` Hz. `spans`: recording
+    id -> its samples in the array. `key` identifies everything that determines the array."""
 
     array: SignalArray
     rate: float
@@ -235,7 +236,7 @@ class Derived:
 
 
 def joined(store: Store, modality: str) -> Derived:
-    """Return a modality, one channel of it (`ecg[left]`), or several joined by plus signs (`ecg+eda`). Joined
+    """Return the signals of a modality, of one channel (`ecg[left]`), or of several modalities (`ecg+eda`). Joined
     modalities become channels over the time that all of them cover. A recording that lacks one of them is left out.
 
     Raises:
@@ -271,9 +272,9 @@ def joined(store: Store, modality: str) -> Derived:
         for entry in store.recordings:
             if not all(part in entry.spans for part in parts):
                 continue
-            own = [entry.spans[part] for part in parts]
-            start, stop = max(s.t0 for s in own), min(s.t0 + s.samples / rate for s in own)
-            cuts = [s.cut(start, stop, rate) for s in own]
+            spans = [entry.spans[part] for part in parts]
+            start, stop = max(s.t0 for s in spans), min(s.t0 + s.samples / rate for s in spans)
+            cuts = [s.cut(start, stop, rate) for s in spans]
             length = min(c.stop - c.start for c in cuts)
             if length > 0:
                 data = np.concatenate([a[:, c.start : c.start + length] for a, c in zip(arrays, cuts, strict=True)])
@@ -284,8 +285,8 @@ def joined(store: Store, modality: str) -> Derived:
 
 
 def to_memory_map(store: Store, modality: str, derived: Derived) -> Derived:
-    """Return signals of a modality as a memory map, with fast random access: recordings stored at a lower rate are
-    written at the modality's rate."""
+    """Return a modality's signals as a memory map, with fast random access. Recordings that are stored at a lower rate
+    are written again at the modality's rate."""
     if not isinstance(derived.array, Resampled):
         return derived
     return _store_signals(
@@ -304,12 +305,12 @@ def _channel_slice(store: Store, part: str, channel: str | None) -> slice:
             where=f"modality {part}[{channel}]",
             expected=f"one of {', '.join(channels)}",
         )
-    at = channels.index(channel)
-    return slice(at, at + 1)
+    position = channels.index(channel)
+    return slice(position, position + 1)
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
-    """Return outputs of `encoder.stream` for all recordings. `code`: the identity of the encoder's code.
+    """Return the outputs of `encoder.stream` for all recordings. `code`: the identity of the encoder's code.
 
     Raises:
         PluginError: the encoder fails, or its streams differ in channels or rate."""
@@ -323,11 +324,12 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
 
 
 def compute_stream(store: Store, modality: str, encoder: Encoder, recording: str) -> Signal:
-    """Return the output of `encoder.stream` for one recording, without storing it. Raises PluginError if it fails."""
+    """Return the output of `encoder.stream` for one recording, without storing it. Raises PluginError on failure."""
     return _streamed(joined(store, modality), modality, encoder, recording)
 
 
 def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) -> Signal:
+    """Return the output of `encoder.stream` for a recording of `source`. Raises PluginError if its shape is wrong."""
     with _encoder_faults(encoder, recording):
         streamed = encoder.stream(_private_copy(source.signal(recording), modality, encoder))
         data = np.moveaxis(np.asarray(streamed.data, np.float32), streamed.time_axis, -1)
@@ -350,7 +352,7 @@ def derive_features(
     standardised: bool = False,
     make: RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """Return outputs of `encoder.features`: recording id -> (n, *shape) float32, memory-mapped.
+    """Return the outputs of `encoder.features`: recording id -> (n, *shape) float32, memory-mapped.
 
     Args:
         spans: recording id -> (n, 2) in s. Spans are clipped to the recorded time; an empty span gives a row of NaN.
@@ -361,10 +363,10 @@ def derive_features(
     Raises:
         PluginError: the encoder fails, or gives rows of another number or shape."""
     source = joined(store, modality)
-    wanted = {r: np.asarray(own, np.float64).reshape(-1, 2) for r, own in spans.items() if r in source.spans}
+    wanted = {r: np.asarray(segments, np.float64).reshape(-1, 2) for r, segments in spans.items() if r in source.spans}
     spans_digest = hashlib.sha256()
-    for recording, own in wanted.items():
-        spans_digest.update(f"{recording} {len(own)} ".encode() + own.tobytes())
+    for recording, segments in wanted.items():
+        spans_digest.update(f"{recording} {len(segments)} ".encode() + segments.tobytes())
     key = ["features", modality, *_cache_causes(store, encoder, code), spans_digest.hexdigest()]
     if standardised:
         key.append("standardised")
@@ -373,36 +375,36 @@ def derive_features(
         rows_by_recording = (
             make(wanted)
             if make
-            else {r: _rows(source, modality, encoder, r, own, standardised) for r, own in wanted.items()}
+            else {r: _rows(source, modality, encoder, r, segments, standardised) for r, segments in wanted.items()}
         )
         shapes = {rows.shape[1:] for rows in rows_by_recording.values() if rows is not None}
         if len(shapes) > 1:
             raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_encoder_name(encoder))
         shape = shapes.pop() if shapes else ()
         with RowWriter(folder / _ARRAY, shape) as writer:
-            for recording, own in wanted.items():
+            for recording, segments in wanted.items():
                 rows = rows_by_recording[recording]
-                writer.append(np.full((len(own), *shape), np.nan, np.float32) if rows is None else rows)
+                writer.append(np.full((len(segments), *shape), np.nan, np.float32) if rows is None else rows)
 
     rows = open_rows(build_once(_folder(store, key), build, store.mode) / _ARRAY)
-    ends = np.cumsum([len(own) for own in wanted.values()])
+    ends = np.cumsum([len(segments) for segments in wanted.values()])
     return dict(zip(wanted, np.split(rows, ends[:-1]), strict=True)) if wanted else {}
 
 
 def features_in(
     store: Store, modality: str, encoder: Encoder, recording: str, spans: np.ndarray, standardised: bool = False
 ) -> np.ndarray | None:
-    """Return (n, *shape) the output of `encoder.features` for `spans` (n, 2) of one recording, without storing it; None
-    if the spans contain no sample. Raises PluginError if it fails."""
+    """Return the output (n, *shape) of `encoder.features` for `spans` (n, 2) of one recording, without storing it; None
+    if the spans contain no sample. Raises PluginError if the encoder fails."""
     return _rows(joined(store, modality), modality, encoder, recording, spans, standardised)
 
 
 def _rows(
-    source: Derived, modality: str, encoder: Encoder, recording: str, own: np.ndarray, standardised: bool
+    source: Derived, modality: str, encoder: Encoder, recording: str, spans: np.ndarray, standardised: bool
 ) -> np.ndarray | None:
-    """Return features (n, *shape) of one recording's spans, None if no span has a sample."""
+    """Return the features (n, *shape) of the `spans` (n, 2) of one recording; None if no span contains a sample."""
     signal, t0 = _private_copy(source.signal(recording), modality, encoder), source.spans[recording].t0
-    inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with its first sample
+    inside = np.clip(spans - t0, 0.0, signal.duration_s)  # an encoder's time begins with its first sample
     valid = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
     if not valid.any():
         return None
@@ -417,24 +419,24 @@ def _rows(
             f"features of shape {values.shape} for {valid.sum()} spans",
             where=f"{_encoder_name(encoder)}, recording {recording}",
         )
-    rows = np.full((len(own), *values.shape[1:]), np.nan, np.float32)
+    rows = np.full((len(spans), *values.shape[1:]), np.nan, np.float32)
     rows[valid] = values
     return rows
 
 
 def _private_copy(signal: Signal, modality: str, encoder: Encoder) -> Signal:
-    """Return a copy for an encoder: a view of the memory map would give access to the whole store, with its labels."""
+    """Return a copy of a signal for an encoder: a memory map would reveal its file, and so the labels beside it."""
     data = np.array(signal.data, order="C", subok=False)
     return replace(signal, data=data, modality=name_for(encoder, modality))
 
 
 def name_for(encoder: Encoder, modality: str) -> str:
-    """Return the name by which an encoder knows a run's modality."""
+    """Return the name under which an encoder accepts a modality of a run."""
     return known_as(encoder.accepts, modality) or remove_channels(modality)
 
 
 def _cache_causes(store: Store, encoder: Encoder, code: str) -> list[object]:
-    """Return everything that affects an encoder's output besides the data: its code and settings, the contents of its
+    """Return everything except the data that affects an encoder's output: its code and settings, the contents of its
     files, and versions of libraries."""
     libraries = {name: installed_version(name) for name in (*_LIBRARIES, *encoder.libraries)}
     with FileHashes(_cache(store)) as hashes:
@@ -447,7 +449,7 @@ _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "neurokit2")
 
 
 def _folder(store: Store, key: Sequence[object]) -> Path:
-    """Return the folder of derived data, in the same cache as the stores."""
+    """Return the folder of derived data with this key, in the same cache as the stores."""
     return _cache(store) / "derived" / folder_digest([FORMAT, store.key, preprocess.PREPROCESS_REVISION, *key])
 
 
@@ -461,17 +463,18 @@ def _store_signals(
     modality: str,
     signals: Callable[[], Iterator[tuple[str, Signal, float]]],
 ) -> Derived:
-    """Store signals of recordings, each with its start in s, as one array on disk, unless that exists; return it."""
+    """Return signals as one array on disk, which is written first if it does not exist. `signals`: function that yields
+    (recording id, signal, start in s)."""
 
     def build(folder: Path) -> None:
-        rest = signals()
-        first = next(rest, None)
+        others = signals()
+        first = next(others, None)
         if first is None:
             raise UsageError("no recording has this modality", where=f"modality {modality}")
-        like, spans = first[1], dict[str, Span]()
-        with RowWriter(folder / _ARRAY, (len(like.channels),)) as writer:
-            for recording, signal, t0 in chain([first], rest):
-                form, expected_form = (signal.rate, signal.channels), (like.rate, like.channels)
+        model, spans = first[1], dict[str, Span]()
+        with RowWriter(folder / _ARRAY, (len(model.channels),)) as writer:
+            for recording, signal, t0 in chain([first], others):
+                form, expected_form = (signal.rate, signal.channels), (model.rate, model.channels)
                 if form != expected_form:
                     raise PluginError(
                         f"a stream of rate and channels {form}",
@@ -480,7 +483,7 @@ def _store_signals(
                     )
                 spans[recording] = Span(writer.rows, signal.data.shape[1], t0)
                 writer.append(signal.data.T)
-        index = {"rate": like.rate, "channels": like.channels, "unit": like.unit,
+        index = {"rate": model.rate, "channels": model.channels, "unit": model.unit,
                  "spans": {recording: asdict(span) for recording, span in spans.items()}}  # fmt: skip
         (folder / _INDEX).write_text(json.dumps(index))
 
@@ -495,7 +498,7 @@ def _store_signals(
 
 @contextmanager
 def _encoder_faults(encoder: Encoder, recording: str) -> Iterator[None]:
-    """Turn all exceptions of an encoder into plugin errors."""
+    """Turn exceptions of an encoder into PluginError, except errors of embench and lack of memory."""
     try:
         yield
     except EmbenchError:

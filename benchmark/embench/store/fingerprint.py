@@ -1,4 +1,4 @@
-"""Address of prepared data: the contents of their source files, and all processing steps."""
+"""Address of prepared data, made from the contents of their source files and from all processing steps."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from embench.signals import preprocess
 from embench.system import cores, installed_version
 
 FORMAT = 1
-"""Increased when samples or labels are stored differently; part of every key, so that run ids change."""
+"""Version of stored samples and labels. It is part of every key, so that an increase changes the ids of runs."""
 INDEX_FORMAT = 3
-"""Increased when the same samples are stored differently; part of the store's folder name, but not of its key."""
+"""Version of the layout of the same samples. It is part of the folder's name only, so that the ids of runs stay."""
 
 _T = TypeVar("_T")
 
 STANDARD = "standard-v1"
 
 SYNTHETIC = "EMBENCH_SYNTHETIC.json"
-"""File that marks a folder's data as synthetic."""
+"""File in a folder that marks its data as synthetic."""
 
 _SETTLED_S = 2.0
 """Age in s below which a file may change without a new time stamp, so that its hash is not cached."""
@@ -49,11 +49,11 @@ def store_key(
     cache: Path,
     rules: str = STANDARD,
 ) -> str:
-    """Return 16 hex digits that identify file contents, code, preprocessing and definitions of modalities, on any
-    machine and in any folder.
+    """Return 16 hex digits that identify file contents, code, preprocessing and modalities' definitions, on any
+    machine.
 
     Raises:
-        PluginError: a modality of the card is not defined as the card has it."""
+        PluginError: a modality is defined otherwise than on the dataset card."""
     files = _subject_files(dataset, subjects, cache)
     added = {m: modality.definition() for m, modality in added_modalities(dataset.card, name).items()}
     return folder_digest(
@@ -75,8 +75,8 @@ def store_key(
 
 
 def raw_digest(dataset: Dataset, cache: Path) -> bytes:
-    """Return 32 bytes, a digest of the names and contents of all raw files; it cannot be derived from a store's key."""
-    files = {item for own in _subject_files(dataset, dataset.subjects(), cache).values() for item in own}
+    """Return a digest (32 bytes) of names and contents of all raw files, which a store's key does not reveal."""
+    files = {file for files in _subject_files(dataset, dataset.subjects(), cache).values() for file in files}
     return hashlib.sha256(json.dumps(sorted(files)).encode()).digest()
 
 
@@ -105,22 +105,22 @@ def synthetic(root: Path) -> Mapping[str, Any] | None:
 
 
 def _subject_files(dataset: Dataset, subjects: Iterable[str], cache: Path) -> dict[str, list[tuple[str, str]]]:
-    """Return names and hashes of each subject's files. For own data, hashes are keyed by a secret, so that nobody can
-    test guessed label tables."""
+    """Return subject -> (name, hash) of each of its files. For own data, hashes are keyed by a secret, so that nobody
+    can find a label table by hashing guesses."""
     root = dataset.root.resolve()
     files = {subject: sorted(Path(file).resolve() for file in dataset.files(subject)) for subject in subjects}
     with FileHashes(cache) as hashes:
-        known = hashes.hash_files(path for own in files.values() for path in own)
+        known = hashes.hash_files(path for paths in files.values() for path in paths)
     if secret := getattr(dataset, "secret", b""):  # own data only
-        known = {path: hmac.new(secret, each.encode(), hashlib.sha256).hexdigest() for path, each in known.items()}
+        known = {path: hmac.new(secret, hash_.encode(), hashlib.sha256).hexdigest() for path, hash_ in known.items()}
     # Relative paths, so that moving the folder changes nothing.
     names = {path: path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in known}
-    return {subject: [(names[path], known[path]) for path in own] for subject, own in files.items()}
+    return {subject: [(names[path], known[path]) for path in paths] for subject, paths in files.items()}
 
 
 class FileHashes:
-    """SHA-256 of files, cached by path, size, modification time and inode in a database below `cache`. Files are hashed
-    again if the cache is not accessible, or with `anew`."""
+    """SHA-256 of files, cached by path, size, modification time and inode in a database below `cache`. If `anew`, or if
+    the database is not accessible, all files are hashed again."""
 
     def __init__(self, cache: Path, *, anew: bool = False) -> None:
         self._path, self._anew = cache / "file-hashes.sqlite", anew

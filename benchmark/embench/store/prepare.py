@@ -51,8 +51,8 @@ _FAILED = -1
 
 
 class RowOffsets:
-    """Start rows of the next subject in each modality's array. They are known once all earlier subjects have been read,
-    by any worker."""
+    """First row of the next subject in each modality's array, shared by all workers. It is known once all earlier
+    subjects have been read."""
 
     def __init__(self, primitives: Any, modalities: Iterable[str]) -> None:
         self._modalities = tuple(modalities)
@@ -60,8 +60,8 @@ class RowOffsets:
         self._next = primitives.Array("q", [0] * (len(self._modalities) + 1), lock=False)  # the last one: whose turn
 
     def find_offsets(self, subject: int, *, wait: bool = False) -> dict[str, int] | None:
-        """Return the offsets of a subject's rows; None if they are not known yet, or, when waiting, if a subject
-        failed."""
+        """Return modality -> first row of a subject; None if it is not known yet. If `wait`, wait until it is known;
+        then None means that a subject failed."""
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: self._next[-1] in (subject, _FAILED))
@@ -69,7 +69,7 @@ class RowOffsets:
             return dict(zip(self._modalities, self._next, strict=False)) if known else None
 
     def end(self, subject: int, rows: Mapping[str, int]) -> None:
-        """Set the number of rows of the subject whose turn it is."""
+        """Add the rows (modality -> number) of the subject whose turn it is, and pass the turn to the next subject."""
         with self._changed:
             if self._next[-1] != subject:
                 return  # another subject has failed
@@ -79,7 +79,7 @@ class RowOffsets:
             self._changed.notify_all()
 
     def fail(self) -> None:
-        """Release waiting subjects after a failure."""
+        """End the waiting of all subjects after one has failed."""
         with self._changed:
             self._next[-1] = _FAILED
             self._changed.notify_all()
@@ -87,8 +87,7 @@ class RowOffsets:
 
 @contextlib.contextmanager
 def reader_faults(name: str, where: str) -> Iterator[None]:
-    """Turn exceptions of a reader into errors of the right kind: DataError for unreadable files, PluginError for
-    anything else."""
+    """Turn exceptions of a dataset's reader into errors by cause: DataError for unreadable files, else PluginError."""
     try:
         yield
     except (EmbenchError, MemoryError):
@@ -113,7 +112,7 @@ def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]
 
 
 _FORKS = sys.platform == "linux"
-"""True if workers are copies of this process, and so have readers that a new process could not import."""
+"""True if workers are copies of this process. They then have readers that a new process could not import."""
 
 
 def prepare(
@@ -132,21 +131,20 @@ def prepare(
     """Return the prepared data of a dataset, prepared now if necessary.
 
     Args:
-        scratch: folder for temporary data of a plan: like prepared data, but with zeros as samples. Signals are read,
-            but neither filtered nor written.
         name: the dataset's full registry name.
         code: identity of the reader's code.
-        rate_hz: the common rate; unused if `filtered` is False: signals then keep their own.
+        rate_hz: the common rate of all signals; if `filtered` is False, signals keep their own rates.
         filtered: True to apply the protocol's preprocessing. Lost samples are bridged in any case.
         rules: name of that preprocessing.
         cache: folder below which prepared data are kept.
-        workers: processes that read subjects side by side; the result is the same bytes.
-        progress: called with (subjects done, subjects in all, who).
+        workers: processes that read subjects side by side; their number does not change the result.
+        progress: called with (subjects done, subjects in all, name of the last one).
+        scratch: folder for temporary data of a plan. These are like prepared data, with zeros as samples: signals are
+            read, but neither filtered nor written.
 
     Raises:
         DataError: files are missing, damaged or of another dataset.
-        PluginError: the reader fails, or differs from its dataset card, or a modality of the card is not defined like
-            that.
+        PluginError: the reader fails, its data differ from its dataset card, or a modality is defined otherwise there.
         MachineError: the cache cannot be written, or a worker was killed."""
     with reader_faults(name, "subjects"):
         subjects = dataset.subjects()
@@ -189,7 +187,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Job:
-    """Task of a worker; `folder` is the incomplete store, with samples or with zeros."""
+    """Task of all workers. `folder`: the incomplete store. `samples`: False to write zeros instead of samples."""
 
     dataset: Dataset
     name: str
@@ -205,8 +203,7 @@ class _Job:
 
 
 class _Samples:
-    """Writes one subject's samples to their final place. Samples wait in memory only while other workers read earlier
-    subjects."""
+    """Writes one subject's samples to their final place. They wait in memory only while earlier subjects are read."""
 
     def __init__(self, job: _Job, places: RowOffsets, subject: int) -> None:
         self.rows: dict[str, int] = {}
@@ -237,8 +234,7 @@ class _Samples:
 
 @dataclass
 class _Content:
-    """Metadata of one subject, or of several. `rows` counts rows of the files. The spans of a single subject have no
-    offset yet."""
+    """Metadata of one subject, whose spans have no offset yet, or of all. `rows`: modality -> number of stored rows."""
 
     recordings: list[RecordingEntry] = field(default_factory=list)
     modalities: dict[str, ModalityEntry] = field(default_factory=dict)
@@ -248,46 +244,47 @@ class _Content:
     rows: dict[str, int] = field(default_factory=dict)
 
     def label_kinds(self) -> dict[str, str]:
-        kinds = {name: label.kind for own in self.labels.values() for name, label in own.items()}
+        kinds = {name: label.kind for labels in self.labels.values() for name, label in labels.items()}
         return dict(sorted(kinds.items()))
 
 
 def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
-    """Read all subjects and join their metadata in the order of `subjects`."""
-    whole, ends = _Content(), dict[str, int]()
+    """Read all subjects, and return their metadata joined in the order of `subjects`."""
+    content, ends = _Content(), dict[str, int]()
     with contextlib.closing(_read_subjects(job, subjects, workers)) as parts:
         for done, (subject, part) in enumerate(zip(subjects, parts, strict=True)):
             for m, entry in part.modalities.items():
-                if whole.modalities.setdefault(m, entry) != entry:
+                if content.modalities.setdefault(m, entry) != entry:
                     raise DataError(
-                        f"{m} is {entry}, but {whole.modalities[m]} in the subjects before",
+                        f"{m} is {entry}, but {content.modalities[m]} in the subjects before",
                         where=f"{job.name}, subject {subject}",
                     )
             for recording in part.recordings:
-                if recording.id in whole.labels:
+                if recording.id in content.labels:
                     raise PluginError(f"two recordings are called {recording.id}", where=f"{job.name}, {subject}")
                 spans = dict(recording.spans)
                 for m in spans.keys() - {"video"}:
                     spans[m] = replace(spans[m], offset=ends.get(m, 0))
                     ends[m] = spans[m].offset + spans[m].samples
-                whole.recordings.append(replace(recording, spans=spans))
-                whole.labels[recording.id] = part.labels[recording.id]
+                content.recordings.append(replace(recording, spans=spans))
+                content.labels[recording.id] = part.labels[recording.id]
             for m, rows in part.rows.items():
-                whole.rows[m] = whole.rows.get(m, 0) + rows
-            whole.excluded += part.excluded
-            whole.subjects |= part.subjects
+                content.rows[m] = content.rows.get(m, 0) + rows
+            content.excluded += part.excluded
+            content.subjects |= part.subjects
             if progress:
                 progress(done + 1, len(subjects), subject)
-    for m, rows in whole.rows.items():
+    for m, rows in content.rows.items():
         write = write_header if job.samples else write_zeros
-        write(job.array(m), (rows, len(whole.modalities[m].channels)))
-    whole.labels = fuse_labels(whole.labels, job.dataset.card.raters)
+        write(job.array(m), (rows, len(content.modalities[m].channels)))
+    content.labels = fuse_labels(content.labels, job.dataset.card.raters)
     order = list(job.dataset.card.modalities)
-    whole.modalities = {m: whole.modalities[m] for m in order if m in whole.modalities}
-    return whole
+    content.modalities = {m: content.modalities[m] for m in order if m in content.modalities}
+    return content
 
 
 def _read_subjects(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, None, None]:
+    """Yield the metadata of each subject in order, read in this process or by several workers."""
     if workers <= 1 or len(subjects) == 1 or not (_FORKS or _found_by_name(type(job.dataset))):
         places = RowOffsets(multiprocessing.dummy, job.dataset.card.modalities)
         for position, subject in enumerate(subjects):
@@ -302,7 +299,7 @@ def _read_subjects(job: _Job, subjects: list[str], workers: int) -> Generator[_C
 
 
 def _found_by_name(reader: type) -> bool:
-    """Return True if a new process can import the class: it is not from a script or a user's file."""
+    """Return True if a new process can import the class, because it is not from a script or a user's file."""
     return PathFinder.find_spec(reader.__module__.partition(".")[0]) is not None
 
 
@@ -367,8 +364,8 @@ def _read_subject(job: _Job, places: RowOffsets, position: int, subject: str) ->
 def _append_signal(
     job: _Job, recording: Recording, modality: str, content: _Content, samples: _Samples
 ) -> tuple[Span, tuple[Stretch, ...]]:
-    """Append the signal's samples to `samples`. Return their span among the subject's samples, and the spans with lost
-    samples. Raises Unusable."""
+    """Append a recording's signal to `samples`. Return its span among the subject's samples, and the spans of lost
+    ones. Raises Unusable."""
     signal, rate, t0, lost = _prepare_signal(job, recording, modality)
     linear = is_linear(modality, job.added.get(modality))
     entry = ModalityEntry(signal.channels, float(rate), signal.unit, linear)
@@ -383,7 +380,7 @@ def _append_signal(
 
 
 def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:
-    """Return the recording's video and its visible part. Raises Unusable."""
+    """Return the entry of the recording's video, and the span of its visible part. Raises Unusable."""
     video = recording.video
     if video is None:
         raise Unusable("not_recorded")
@@ -410,7 +407,7 @@ def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[Vi
 
 
 _MILLISECONDS = 1000.0
-"""Frame rate in which a video's length counts if the card names none."""
+"""Frame rate in which the length of a video is counted if the dataset card names none."""
 
 
 def _relative_path(root: Path, path: Path) -> str:
@@ -420,7 +417,7 @@ def _relative_path(root: Path, path: Path) -> str:
 
 
 def _prepare_signal(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float, float, tuple[Stretch, ...]]:
-    """Return the signal as it will be stored, its rate (Hz) when it is read, its start in s, and the spans with lost
+    """Return the signal as it is stored, the rate (Hz) at which it is read, its start in s, and the spans of lost
     samples. Raises Unusable."""
     signal = recording.signals.get(modality)
     if signal is None:
@@ -452,8 +449,8 @@ def _prepare_signal(job: _Job, recording: Recording, modality: str) -> tuple[Sig
 
 
 def _preprocessed(job: _Job, signal: Signal, modality: str) -> Signal:
-    """Return the preprocessed signal, at its own rate if that is lower: the store resamples it when it is read. Raises
-    Unusable."""
+    """Return the preprocessed signal. A signal below the common rate keeps its rate, since the store resamples it when
+    it is read. Raises Unusable."""
     card = job.dataset.card
     return preprocess(
         signal,
@@ -467,11 +464,11 @@ def _preprocessed(job: _Job, signal: Signal, modality: str) -> Signal:
 
 
 _SHORT = 16
-"""Samples of the dummy signal that is preprocessed to learn the final rate."""
+"""Number of samples of the dummy signal that is preprocessed to learn the final rate."""
 
 
 def _zeros_like_preprocessed(job: _Job, signal: Signal, modality: str) -> Signal:
-    """Return a signal of zeros in the rate and length of `_preprocessed`. Raises Unusable as preprocessing does."""
+    """Return a signal of zeros with the rate and length of the preprocessed one. Raises Unusable if there is none."""
     fill_gaps(signal.data, signal.channels)
     short = replace(signal, data=np.zeros((1, _SHORT), np.float32), channels=signal.channels[:1])
     rate = _preprocessed(job, short, modality).rate

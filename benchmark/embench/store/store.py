@@ -1,4 +1,4 @@
-"""Prepared data for reading: memory-mapped arrays, labels in a separate file, and arrays computed once."""
+"""Prepared data as they are read: memory-mapped arrays, labels in a separate file, and arrays computed once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RERUN_HINT = "rerun the same command: it makes missing and damaged files again"
 
 
 class RowWriter:
-    """Appends rows (n, *shape) of float32 to a `.npy` file; the header is completed at the end."""
+    """Appends rows (n, *shape) of float32 to a `.npy` file. The header is completed when the context ends."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.rows, self.shape = 0, shape
@@ -72,7 +72,7 @@ class RowWriter:
 
 
 def write_rows(path: Path, first: int, x: np.ndarray) -> None:
-    """Write rows `x` (n, channels), float32 and contiguous, into a `.npy` file from row `first`; the file is created if
+    """Write rows `x` (n, channels), float32 and contiguous, into a `.npy` file from row `first`. The file is created if
     missing, and needs `write_header` afterwards."""
     path.touch()
     with path.open("r+b") as file:
@@ -81,7 +81,7 @@ def write_rows(path: Path, first: int, x: np.ndarray) -> None:
 
 
 def write_header(path: Path, shape: tuple[int, ...]) -> None:
-    """Write the header of an array (rows, channels) from `write_rows`."""
+    """Write the header of an array (rows, channels) whose data `write_rows` wrote."""
     with path.open("r+b") as file:
         file.write(_header(shape[0], shape[1:]))
 
@@ -101,7 +101,7 @@ def _header(rows: int, shape: tuple[int, ...]) -> bytes:
 
 
 def open_rows(path: Path) -> np.memmap:
-    """Return a read-only view of the file, (rows, *shape). Raises DataError if it is missing or damaged."""
+    """Return a read-only memory map (rows, *shape) of a `.npy` file. Raises DataError if it is missing or damaged."""
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
@@ -121,11 +121,11 @@ _HINTS = {
 
 
 def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
-    """Return `target`, created by `build(folder)` with the permissions `mode` unless it exists undamaged. A damaged
-    folder is reported and moved aside.
+    """Return the folder `target` if it exists undamaged; else create it with `build(folder)` and the permissions
+    `mode`. A damaged folder is reported and moved aside.
 
-    `build` writes into a temporary folder, which is renamed to `target` when it returns. If another process was faster,
-    its folder is used. Files of a killed process are removed by the next call at the latest.
+    `build` writes into a temporary folder, which is then renamed to `target`. If another process was faster, its folder
+    is used. Files of a killed process are removed by the next call at the latest.
 
     Raises:
         MachineError: the disk is full or not writable."""
@@ -148,12 +148,12 @@ def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
 
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
-    """Write the checksums of some files of a folder, for `check_folder`."""
+    """Write the checksums of the files `names` of a folder, which `check_folder` compares."""
     (folder / _SUMS).write_text(sealed_json({"files": checksum_files(folder, names)}), newline="\n")
 
 
 def check_folder(folder: Path, *, whole: bool = False) -> None:
-    """Compare a folder of `build_once` with its checksums; large files by sampled blocks unless `whole`.
+    """Compare the files of a folder with its checksums. Large files are compared by sampled blocks, unless `whole`.
 
     Raises:
         DamagedError: a file is missing, cut short or altered."""
@@ -161,7 +161,7 @@ def check_folder(folder: Path, *, whole: bool = False) -> None:
 
 
 def damaged_folders(cache: Path) -> Iterator[DamagedError]:
-    """Yield the faults of a cache, all of which is read."""
+    """Yield an error for each damaged folder of a cache, whose files are all read completely."""
     for folder in stored_folders(cache):
         if not (folder / _SUMS).is_file():
             continue  # of a version without checksums, which nothing reads
@@ -178,7 +178,7 @@ def stored_folders(cache: Path) -> list[Path]:
 
 
 def _is_sound(target: Path) -> bool:
-    """Return True if the folder is undamaged. A changed folder is moved aside, with a warning that names it."""
+    """Return True if the folder exists undamaged. A damaged one is moved aside, with a warning that names it."""
     if not target.is_dir():
         return False
     try:
@@ -191,6 +191,7 @@ def _is_sound(target: Path) -> bool:
 
 
 def _keep_or_move(target: Path) -> bool:
+    """Return True if the folder is undamaged; otherwise move it aside with a warning."""
     try:
         check_folder(target)
     except DamagedError as error:
@@ -220,8 +221,8 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _aside(parent: Path, mode: int) -> Iterator[Path]:
-    """Create a folder for this process. A lock beside it shows others that the process lives; the system releases it
-    when the process ends."""
+    """Create a temporary folder for the context. A lock beside it shows other processes that this one is alive; the
+    system releases the lock when the process ends."""
     folder = parent / f"{_ASIDE}{uuid.uuid4().hex[:8]}"
     lock = folder.with_suffix(".lock")
     with temporary(lock), temporary(folder), locked(lock):
@@ -230,7 +231,7 @@ def _aside(parent: Path, mode: int) -> Iterator[Path]:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Remove what killed processes left behind."""
+    """Remove temporary folders whose process was killed, so that nobody holds their lock."""
     for lock in parent.glob(f"{_ASIDE}*.lock"):
         with contextlib.suppress(OSError), locked(lock, wait=False) as ownerless:
             if ownerless:
@@ -242,8 +243,8 @@ def _remove_leftovers(parent: Path) -> None:
 
 
 def write_labels(path: Path, labels: Mapping[str, Mapping[str, Label]]) -> None:
-    """Write {recording id: {label name: Label}} as flat arrays."""
-    flat = [(recording, name, label) for recording, own in labels.items() for name, label in own.items()]
+    """Write labels, {recording id: {label name: Label}}, as flat arrays."""
+    flat = [(recording, name, label) for recording, by_name in labels.items() for name, label in by_name.items()]
     values = [np.atleast_1d(np.asarray(label.values, np.float64)) for *_, label in flat]
     times = [np.asarray(label.times, np.float64) for *_, label in flat if label.times is not None]
     np.savez(
@@ -260,31 +261,31 @@ def write_labels(path: Path, labels: Mapping[str, Mapping[str, Label]]) -> None:
 
 
 def read_labels(path: Path) -> dict[str, dict[str, Label]]:
-    """Return {label name: {recording id: Label}}."""
+    """Return {label name: {recording id: Label}} from a file of `write_labels`."""
     labels: dict[str, dict[str, Label]] = {}
-    at = timed_at = 0
+    first = first_time = 0
     with np.load(path, allow_pickle=False) as file:
         flat = {key: file[key] for key in file.files}
     for recording, name, kind, classes, timed, count in zip(
         *(flat[key].tolist() for key in ("recording", "name", "kind", "classes", "timed", "count")), strict=True
     ):
-        times = flat["times"][timed_at : timed_at + count] if timed else None
+        times = flat["times"][first_time : first_time + count] if timed else None
         names = json.loads(classes)
-        label = Label(kind, flat["values"][at : at + count], times, None if names is None else tuple(names))
+        label = Label(kind, flat["values"][first : first + count], times, None if names is None else tuple(names))
         labels.setdefault(name, {})[recording] = label
-        at, timed_at = at + count, timed_at + count * timed
+        first, first_time = first + count, first_time + count * timed
     return labels
 
 
 INDEX, LABELS = "index.json", "labels.npz"
 _KEYS = {"excluded": "left_out"}
-"""Field -> its name in the index, if different."""
+"""Field of `Store` -> its name in the index, if different."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Place of a recording's samples in an array: `samples` samples from `offset`. The first was taken `t0` s after the
-    recording's start. `hz`: rate of the stored samples if it is lower than that of the array, else None."""
+    """Place of a recording's samples in an array: `samples` samples from position `offset`. The first one was taken
+    `t0` s after the recording's start. `hz`: rate of the stored samples if it is below that of the array."""
 
     offset: int
     samples: int
@@ -292,7 +293,7 @@ class Span:
     hz: float | None = None
 
     def cut(self, start: float, stop: float, rate: float) -> slice:
-        """Return the positions of the seconds [start, stop) of the recording, clipped to its ends; empty outside."""
+        """Return the positions in the array of the seconds [start, stop) of the recording, clipped to its samples."""
         first = min(max(round((start - self.t0) * rate), 0), self.samples)
         last = min(max(round((stop - self.t0) * rate), first), self.samples)
         return slice(self.offset + first, self.offset + last)
@@ -300,7 +301,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class ModalityEntry:
-    """Columns and sampling rate of a modality's array; `linear`: lower rates are converted by linear interpolation."""
+    """Channels, rate in Hz and unit of a modality's array. `linear`: True if lower rates are interpolated linearly."""
 
     channels: tuple[str, ...]
     rate: float
@@ -310,12 +311,12 @@ class ModalityEntry:
 
 @dataclass(frozen=True, slots=True)
 class VideoEntry:
-    """A video of a recording.
+    """The video of a recording.
 
     Args:
-        file, boxes: paths below the dataset's folder; `boxes` has the positions of the face, None without such a file.
-        fps, duration_s: of the file.
-        span: start and stop of the recording on the file's clock."""
+        file, boxes: paths below the dataset's folder. `boxes` holds positions of the face; None without such a file.
+        fps, duration_s: frame rate and duration of the file.
+        span: start and stop of the recording in s of the file."""
 
     file: str
     fps: float
@@ -324,7 +325,7 @@ class VideoEntry:
     boxes: str | None = None
 
     def seen(self, recording_s: float) -> tuple[float, float]:
-        """Return start and stop of the visible part, on the clock of a recording of this length."""
+        """Return start and stop in s of the part with video, in a recording of the length `recording_s`."""
         stop = min(self.duration_s, self.span[1]) - self.span[0]
         return max(0.0, -self.span[0]), min(stop, recording_s)
 
@@ -334,8 +335,8 @@ class RecordingEntry:
     """A recording without samples and labels.
 
     Args:
-        spans: modality -> place of its samples; absent modalities have none. A video's span is its visible part; its
-            pixels are not stored.
+        spans: modality -> place of its samples. Absent modalities are missing. The span of a video is its visible part,
+            whose pixels are not stored.
         lost: modality -> spans, in s of the recording, in which samples were lost and bridged."""
 
     id: str
@@ -361,9 +362,9 @@ class Store:
         rate_hz: the requested rate; each modality's rate is in `modalities`.
         filtered: True if the protocol's preprocessing was applied.
         synthetic: note of the data's generator, None for real data.
-        excluded: signals that cannot be used: subject, recording, modality, reason.
-        subjects: known facts of each subject.
-        label_kinds: rating, continuous or condition, by label name.
+        excluded: `subject`, `recording`, `modality` and `reason` of each signal that cannot be used.
+        subjects: subject -> known facts, such as `sex`.
+        label_kinds: label name -> `rating`, `continuous` or `condition`.
         root: the dataset's folder with its videos, at the time of the last preparation."""
 
     path: Path
@@ -381,7 +382,7 @@ class Store:
 
     @property
     def mode(self) -> int:
-        """Permissions of the store's folder and of everything derived from it."""
+        """Permissions of the store's folder, also for everything derived from it."""
         return self.path.stat().st_mode & 0o777
 
     def array(self, modality: str, channels: slice = slice(None)) -> SignalArray:
@@ -393,7 +394,7 @@ class Store:
         return open_rows(path).T[channels] if parts is None else Resampled(path, parts, channels)
 
     def recording(self, recording: str) -> RecordingEntry:
-        """Return the entry of a recording's id."""
+        """Return the entry of the recording with this id."""
         return self._by_id[recording]
 
     def signal(self, recording: str, modality: str) -> Signal:
@@ -403,8 +404,8 @@ class Store:
         return Signal(data, entry.rate, entry.channels, entry.unit, modality=modality)
 
     def recorded_share(self, recording: str, modality: str, start: float, stop: float) -> float:
-        """Return the proportion of the seconds [start, stop) of a recording with all parts of a modality, 0 to 1; for
-        videos 1 if there is one, else 0."""
+        """Return the proportion (0 to 1) of the seconds [start, stop) in which a modality was recorded. Of joined
+        modalities, it is the smallest proportion; 0 if one is absent."""
         entry, shares = self.recording(recording), []
         for part in split_modality(modality):
             span, known = entry.spans.get(part), self.modalities.get(part)
@@ -416,12 +417,12 @@ class Store:
         return min(shares)
 
     def labels(self) -> dict[str, dict[str, Label]]:
-        """Return {label name: {recording id: Label}}, raw."""
+        """Return the raw labels as {label name: {recording id: Label}}."""
         return read_labels(self.path / LABELS)
 
     @cached_property
     def _slow(self) -> Mapping[str, _Parts]:
-        """Modalities with recordings that are stored at a lower rate."""
+        """Modality -> places of its recordings, for modalities of which some are stored at a lower rate."""
         slow = {m for entry in self.recordings for m, span in entry.spans.items() if span.hz is not None}
         return {
             m: _locate_parts(self.modalities[m], [e.spans[m] for e in self.recordings if m in e.spans]) for m in slow
@@ -437,7 +438,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Recordings in an array: the modality's `entry`, their `spans`, their `ends` at the modality's rate, and their
+    """Recordings of a modality in an array: their `spans`, their `ends` in samples at the modality's rate, and their
     first `rows` in the file."""
 
     entry: ModalityEntry
@@ -452,8 +453,8 @@ def _locate_parts(entry: ModalityEntry, spans: Sequence[Span]) -> _Parts:
 
 
 class Resampled:
-    """Samples (channels, total) float32 at a modality's rate, some stored at a lower one. Read as `x[:, first:last]`;
-    only the last few recordings stay in memory."""
+    """Samples (channels, total) float32 at a modality's rate, some of them stored at a lower rate. Read as `x[:,
+    first:last]`. Only the last few recordings stay in memory."""
 
     def __init__(self, path: Path, parts: _Parts, channels: slice) -> None:
         self._path, self._parts, self._channels = path, parts, channels
@@ -463,13 +464,13 @@ class Resampled:
     def __getitem__(self, key: slice | int | tuple[slice | int, slice]) -> np.ndarray:
         channels, time = key if isinstance(key, tuple) else (key, slice(None))
         first, last, _ = time.indices(self.shape[1])
-        r, found = int(np.searchsorted(self._parts.ends, first, "right")), [np.empty((0, self.shape[0]), np.float32)]
+        r, pieces = int(np.searchsorted(self._parts.ends, first, "right")), [np.empty((0, self.shape[0]), np.float32)]
         while first < last:
             span, end = self._parts.spans[r], int(self._parts.ends[r])
             start = end - span.samples
-            found.append(self._recording(r)[first - start : min(last, end) - start, self._channels])
+            pieces.append(self._recording(r)[first - start : min(last, end) - start, self._channels])
             first, r = end, r + 1
-        x = found[-1] if len(found) <= 2 else np.concatenate(found)
+        x = pieces[-1] if len(pieces) <= 2 else np.concatenate(pieces)
         return x.T[channels]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -501,7 +502,7 @@ def write_index(store: Store, folder: Path) -> None:
 
 
 def open_store(path: Path, root: Path | None = None) -> Store:
-    """Open what `prepare` wrote from the dataset in `root`. Raises DataError if it is missing or changed."""
+    """Open a store that `prepare` wrote from the dataset in `root`. Raises DataError if it is missing or changed."""
     path = Path(path)
     if not (path / INDEX).is_file():
         raise DataError("no prepared data here", where=str(path), expected=INDEX, hint="embench data prepare DATASET")
@@ -534,8 +535,7 @@ def _video(entry: Mapping[str, Any] | None) -> VideoEntry | None:
 
 
 def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the array that `make` computes, without objects, cached in the store's folder under `key`.
-
+    """Return the array that `make` computes, cached in the store's folder under `key`. The array must not hold objects.
     If the cached file is missing, damaged or not writable, the array is computed.
 
     Args:
@@ -546,19 +546,19 @@ def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np
     array = make()
     with suppress(OSError):
         make_folder(path.parent, store.mode)
-        with temporary(aside(path)) as whole:
-            np.savez(whole, array=array, allow_pickle=False)
-            whole.replace(path)
+        with temporary(aside(path)) as unfinished:
+            np.savez(unfinished, array=array, allow_pickle=False)
+            unfinished.replace(path)
     return array
 
 
 def cache_array_once(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return `cache_array`; concurrent processes wait while one computes."""
+    """Return the array of `cache_array`. Of several processes at a time, one computes it and the others wait."""
     path = _cache_path(store, key)
-    with ExitStack() as held:
+    with ExitStack() as stack:
         with suppress(OSError):
             make_folder(path.parent, store.mode)
-            held.enter_context(locked(path.with_suffix(".lock")))
+            stack.enter_context(locked(path.with_suffix(".lock")))
         return cache_array(store, key, make)
 
 

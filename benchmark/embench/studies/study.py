@@ -1,4 +1,4 @@
-"""Requests that are planned, run as one grid and looked up one by one; and joint correction of p values."""
+"""Several requests that are planned, run as one grid and looked up one by one; and correction of their p values."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _K = TypeVar("_K", bound=Hashable)
 
 
 class RunStudy:
-    """Requests, each with its plan or the error from planning, and later with its result or the reason why it has none.
+    """Requests, each with its plan or planning error, and after the run with its result or the reason why it has none.
     A failed request does not stop the others.
 
     Args:
         requests: all requests that may be looked up; equal ones are planned and run once.
-        done: a finished grid; then nothing is run. `unfit`: request -> why it was not part of that grid.
-    """
+        done: a finished grid whose results are used, so that nothing is run.
+        unfit: request -> why it was not part of that grid."""
 
     @snapshot()
     def __init__(
@@ -49,11 +49,11 @@ class RunStudy:
         return plan
 
     def refusal(self, requests: Iterable[Request]) -> EmbenchError | None:
-        """Return the error of the first of these requests that cannot be planned; None where all can."""
+        """Return the error of the first of these requests that cannot be planned; None if all can be planned."""
         return next((plan for request in requests if isinstance(plan := self._plans[request], EmbenchError)), None)
 
     def run(self, requests: Iterable[Request], progress: EventCallback | None = None) -> None:
-        """Run these requests, which must have plans, as one grid, unless a finished grid was given."""
+        """Run these requests, which must have plans, as one grid; do nothing if there is a finished grid."""
         wanted = list(dict.fromkeys(requests))
         if self._done is None and wanted:
             self._done = runner.grid(wanted, progress=progress)
@@ -72,6 +72,6 @@ class RunStudy:
 
 
 def correct_p(values: Mapping[_K, float | None]) -> dict[_K, float]:
-    """Return the known p values after Holm's correction over all of them, by the same keys."""
+    """Return key -> p value after Holm's correction over all known p values. Keys whose value is None are left out."""
     known = {key: p for key, p in values.items() if p is not None}
     return dict(zip(known, holm(list(known.values())), strict=True))

@@ -38,16 +38,15 @@ EXECUTORS: dict[str, str] = {
     "slurm": "embench.engine.executors.slurm:run_on_slurm",
     "ray": "embench.engine.executors.ray:run_on_ray",
 }
-"""Name -> module:function, imported when it is chosen."""
+"""Name of an executor -> `module:function`, imported when the executor is chosen."""
 
 
 WORKER_TRIES = 3
-"""Number of attempts at a stage whose worker dies or runs out of memory. Faults of plugins and data are not retried,
-since they would recur."""
+"""Number of attempts at a stage whose worker dies or runs out of memory. Other faults would recur, and are final."""
 
 
 def to_final_error(error: MachineError) -> MachineError:
-    """Return the error to report after the last attempt at a stage."""
+    """Return the error to report after the last attempt at a stage, which states the number of attempts."""
     return MachineError(f"{error.what}, {WORKER_TRIES} times", where=error.where, hint=error.hint)
 
 
@@ -56,8 +55,8 @@ class Resources:
     """Resources for stages.
 
     Args:
-        workers: how many run at a time.
-        options: of the executor, as the user wrote them: `{"partition": "gpu"}`.
+        workers: number of stages that run at a time.
+        options: options of the executor as the user wrote them, such as `{"partition": "gpu"}`.
         seconds: stage id -> expected seconds; short stages are left out.
         cancelled: returns True if somebody asked the executor to stop; called about every second."""
 
@@ -77,19 +76,19 @@ class Outcome:
     """Outcome of a graph of stages.
 
     Args:
-        results, errors: by stage id.
-        held_up: stage id -> the failed or blocked input because of which it could not start."""
+        results, errors: stage id -> result, or error, of a stage that has ended.
+        held_up: id of a stage that cannot start -> id of its input that failed or cannot start."""
 
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     errors: dict[str, EmbenchError] = field(default_factory=dict)
     held_up: dict[str, str] = field(default_factory=dict)
 
     def blocker(self, stage: Stage[Params]) -> str | None:
-        """Return the failed or blocked input because of which the stage cannot start, if any."""
+        """Return the id of an input that failed or cannot start, which blocks the stage; None without any."""
         return next((i for i in stage.inputs.values() if i in self.errors or i in self.held_up), None)
 
     def over(self, stages: Iterable[str]) -> bool:
-        """True if all of these stages have ended or can never start."""
+        """Return True if each of these stages has ended or can never start."""
         return all(id_ in self.results or id_ in self.errors or id_ in self.held_up for id_ in stages)
 
     def check(self, stages: Iterable[str]) -> None:
@@ -149,7 +148,7 @@ def find_executor(executor: str) -> Executor:
 
 
 def check_options(options: Mapping[str, str], known: Sequence[str]) -> None:
-    """Raise UsageError if an executor gets an option that it does not know."""
+    """Raise UsageError if `options` (name -> value) has a name that is not among the executor's `known` options."""
     for name in options:
         if name not in known:
             raise UsageError(
@@ -161,7 +160,7 @@ def check_options(options: Mapping[str, str], known: Sequence[str]) -> None:
 
 
 class Events:
-    """Events of a stage, passed on to an observer: emitted in this process, or read from the stage's folder."""
+    """Passes the events of a stage to an observer: those emitted in this process, or those in the stage's folder."""
 
     def __init__(self, stage: Stage[Params], root: Path, on_event: EventCallback) -> None:
         self.stage, self.on_event = stage, on_event
@@ -197,8 +196,7 @@ class Events:
                 self.emit(event)
 
     def end(self, outcome: Outcome, done: int, total: int) -> None:
-        """Report that the stage ended with its figures, or failed with the reason. `done` of `total` stages have
-        ended."""
+        """Report the end of the stage: its result, or the error. `done` of `total` stages have ended."""
         if self.stage.id in outcome.errors:
             event: dict[str, Any] = {"event": "stage_failed", "error": outcome.errors[self.stage.id].what}
         else:

@@ -21,10 +21,10 @@ from embench.system import EventCallback, fresh_processes, workers_pay, working
 def run_locally(
     todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, resources: Resources, on_event: EventCallback
 ) -> None:
-    """Run stages in several processes. With one worker, or for stages too short to share, in this process.
+    """Run stages in several processes. With one worker, or for stages too short to share, run them in this process.
 
     Raises:
-        UsageError: options are given; this executor has none. Unfinished: the grid was cancelled."""
+        UsageError: an option is given, and this executor has none. Unfinished: the grid was cancelled."""
     check_options(resources.options, ())
     workers = resources.workers
     make_tables(todo, workers, on_event)
@@ -38,12 +38,12 @@ def run_locally(
 def _run_here(
     todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, resources: Resources
 ) -> int:
-    """Run stages in this process until all have ended, or until workers would save time; return the number of ended
-    stages."""
-    took: list[float] = []
+    """Run stages in this process until all have ended, or until sharing the rest among workers would save time. Return
+    the number of stages that have ended or are held up."""
+    durations: list[float] = []
     for done, stage in enumerate(todo):
         resources.check_wanted()
-        if workers_pay(took, len(todo) - done, resources.workers):
+        if workers_pay(durations, len(todo) - done, resources.workers):
             return done
         blocker = outcome.blocker(stage)
         if blocker:
@@ -62,7 +62,7 @@ def _run_here(
             raise
         except EmbenchError as error:
             outcome.errors[stage.id] = error
-        took.append(time.process_time() - began)
+        durations.append(time.process_time() - began)
         events.end(outcome, done + 1, len(todo))
     return len(todo)
 
@@ -77,14 +77,14 @@ def _run_in_parallel(
 ) -> None:
     """Run the stages from position `ended` on in parallel.
 
-    If a worker is killed, the stages that were running are retried one by one. So the stage that kills workers is
+    If a worker is killed, the stages that were running are retried one by one, so that the stage which kills workers is
     identified and the others finish. Stages that ran out of memory are also retried alone."""
     waiting = {stage.id: stage for stage in todo[ended:]}
     total, tries = len(todo), Counter[str]()
     while waiting:
         suspects = [stage for stage in waiting.values() if tries[stage.id]]
-        some = suspects[:1] or list(waiting.values())
-        lost = _run_in_pool(some, total - len(waiting), total, root, resources, on_event, outcome)
+        batch = suspects[:1] or list(waiting.values())
+        lost = _run_in_pool(batch, total - len(waiting), total, root, resources, on_event, outcome)
         waiting = {id_: stage for id_, stage in waiting.items() if not outcome.over([id_])}
         for stage, error in lost:
             tries[stage.id] += 1
@@ -107,8 +107,8 @@ def _run_in_pool(
     on_event: EventCallback,
     outcome: Outcome,
 ) -> list[tuple[Stage[Params], MachineError]]:
-    """Run stages in worker processes until no more can start or a process is killed. Return the stages that ran out of
-    memory, or that were running when a process was killed."""
+    """Run the stages `some` in worker processes until no more can start or a process is killed. Return (stage, error)
+    of each stage that ran out of memory, or that was running when a process was killed."""
     waiting, workers = list(some), min(resources.workers, len(some))
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
     lost: list[tuple[Stage[Params], MachineError]] = []

@@ -48,6 +48,7 @@ def run_on_ray(
 
 
 def _positive_number(options: Mapping[str, str], name: str) -> float | None:
+    """Return an option as a number; None if it is not given. Raises UsageError if it is not above 0."""
     try:
         number = float(options[name]) if name in options else None
     except ValueError:
@@ -58,6 +59,7 @@ def _positive_number(options: Mapping[str, str], name: str) -> float | None:
 
 
 def _connect(ray: Any, resources: Resources) -> None:
+    """Connect to the Ray at the given address, or start one on this machine. Raises MachineError."""
     address = resources.options.get("address")
     quiet: dict[str, Any] = {"include_dashboard": False, "num_cpus": min(resources.workers, cores())}
     try:
@@ -77,7 +79,7 @@ def _connect(ray: Any, resources: Resources) -> None:
 
 
 def _started_servers() -> dict[str, Process]:
-    """Return name -> process of a Ray that was started for this run; empty for an existing Ray."""
+    """Return name -> process of the Ray servers that were started for this run; empty if an existing Ray is used."""
     return {child.name(): child for child in Process().children() if child.name() in ("raylet", "gcs_server")}
 
 
@@ -103,6 +105,7 @@ def _run_tasks(
     on_event: EventCallback,
 ) -> None:
     # Ray restarts a task on another machine if its worker or machine is lost.
+    """Run the stages as Ray tasks, each once its inputs are done, and store their results and errors in `outcome`."""
     task = ray.remote(max_retries=WORKER_TRIES - 1, num_returns=1)(run_in_worker)
     parent = ray.put(Parent(root))
     waiting, running, ended = {stage.id: stage for stage in todo}, dict[Any, tuple[Stage[Params], Events]](), 0
@@ -116,12 +119,10 @@ def _run_tasks(
                 del waiting[stage.id]
             elif len(running) < 2 * resources.workers and all(i in outcome.results for i in stage.inputs.values()):
                 del waiting[stage.id]
-                takes = _task_options(stage, shares) | (_whole_machine(ray, stage) if tries[stage.id] else {})
-                remote = task.options(name=stage.title, scheduling_strategy="SPREAD", **takes)
-                running[remote.remote(prepare_for_transport(stage), parent)] = (
-                    stage,
-                    Events(stage, root, on_event),
-                )
+                needs = _task_options(stage, shares) | (_whole_machine(ray, stage) if tries[stage.id] else {})
+                remote = task.options(name=stage.title, scheduling_strategy="SPREAD", **needs)
+                reference = remote.remote(prepare_for_transport(stage), parent)
+                running[reference] = (stage, Events(stage, root, on_event))
         ready, _ = ray.wait(list(running), timeout=0.5) if running else ([], [])
         for _, events in running.values():
             if events.path.is_file():
@@ -152,8 +153,8 @@ def _task_options(stage: Stage[Params], shares: Mapping[str, float | None]) -> d
 
 
 def _whole_machine(ray: Any, stage: Stage[Params]) -> dict[str, Any]:
-    """Return the resources for a stage that ran out of memory: enough to exclude other stages on the smallest machine,
-    and a whole GPU."""
+    """Return the resources of a stage that ran out of memory before: all CPUs of the smallest machine that has enough,
+    so that no other stage runs beside it there, and a whole GPU."""
     threads = stage.params.common.threads
     cpus = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
     whole = min((count for count in cpus if count >= threads), default=threads)
@@ -161,6 +162,7 @@ def _whole_machine(ray: Any, stage: Stage[Params]) -> dict[str, Any]:
 
 
 def _task_result(ray: Any, reference: Any, stage: Stage[Params]) -> dict[str, Any] | EmbenchError:
+    """Return the result of a Ray task, or the error that it ended with. Raises WorkerKilled if Ray itself ended."""
     try:
         result: dict[str, Any] | EmbenchError = ray.get(reference)
     except ray.exceptions.LocalRayletDiedError as error:

@@ -29,7 +29,7 @@ from embench.system import EventCallback, cores, missing_library
 PREFIX = "embench-"
 _RECORD = "jobs.json"
 _LEAST_MIN, _TIMES = 30, 4
-"""Least time limit of a job in minutes, and the limit as a multiple of the expected time of its stages."""
+"""Least time limit of a job in minutes, and the factor from the expected time of its stages to the limit."""
 _LEAST_MB = 3072
 """Memory in MB of a process with loaded libraries, without data."""
 _ENDED = frozenset(
@@ -48,7 +48,7 @@ class JobKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """Stages of a job, run one after the other. A failed stage blocks only the stages that need it."""
+    """Stages of a job, run one after the other. A failed stage blocks only stages that need it. `place`: log folder."""
 
     stages: tuple[Stage[Params], ...]
     parent: Parent
@@ -64,19 +64,19 @@ class Work:
                     write_whole(fault_file(self.place, stage.id), partial(Path.write_bytes, data=text))
 
     def checkpoint(self) -> Any:
-        """Return the work that submitit requeues after preemption: the same work, which skips finished stages."""
+        """Return the work that submitit requeues after preemption: the same work, since finished stages are skipped."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 def fault_file(place: Path, stage_id: str) -> Path:
-    """Return the path of the fault file of a stage, in the log folder of its submission."""
+    """Return the path of a stage's fault file in `place`, the log folder of its submission."""
     return place / f"{stage_id}.fault"
 
 
 class JobState(NamedTuple):
-    """State of a job in Slurm's words."""
+    """State of a job as Slurm names it: the job's number, the state's `word`, and the `reason` for waiting."""
 
     job: str
     word: str
@@ -89,13 +89,13 @@ class JobState(NamedTuple):
 
 
 def queue(names: Sequence[str]) -> dict[tuple[str, int], JobState] | None:
-    """Return (submission name, array index) -> state of the jobs that Slurm knows; None if Slurm does not answer."""
+    """Return (submission name, position in array) -> state of the jobs that Slurm knows; None if it does not answer."""
     if not names:
         return {}
-    line = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%j|%r"]
-    line.append(f"--name={','.join(names)}")
+    command = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%j|%r"]
+    command.append(f"--name={','.join(names)}")
     try:
-        reply = subprocess.run(line, capture_output=True, text=True, check=True)  # noqa: S603  names are our own
+        reply = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  names are our own
     except (OSError, subprocess.CalledProcessError):
         return None
     found = {}
@@ -106,7 +106,7 @@ def queue(names: Sequence[str]) -> dict[tuple[str, int], JobState] | None:
 
 
 def submissions(folder: Path) -> dict[str, list[list[str]]]:
-    """Return submission name -> the stage ids of each of its jobs, for all submissions of a folder."""
+    """Return submission name -> the list of stage ids of each of its jobs, for all submissions below a folder."""
     return {path.parent.name: json.loads(path.read_text()) for path in folder.glob(f"{PREFIX}*/{_RECORD}")}
 
 
@@ -119,8 +119,8 @@ def submit_jobs(
     at_once: int,
     options: Mapping[str, str],
 ) -> tuple[str, list[str]]:
-    """Submit jobs of one kind as an array, each expected to take at most `seconds`; `at_once` jobs run at a time.
-    Return the submission's name and the jobs' numbers.
+    """Submit jobs (lists of stages) of one kind as an array, each expected to take at most `seconds`. Return the
+    submission's name and the jobs' numbers. `at_once`: number of jobs that run at a time. `options`: options of sbatch.
 
     Raises:
         MachineError: Slurm refuses them."""
@@ -150,7 +150,7 @@ def submit_jobs(
             additional_parameters=more,
         )
         try:
-            made = executor.submit_array(
+            submitted = executor.submit_array(
                 [Work(tuple(map(prepare_for_transport, stages)), parent, place) for stages in jobs]
             )
         except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError, OSError) as error:
@@ -160,7 +160,7 @@ def submit_jobs(
                 where=" ".join(f"--cluster {key}={value}" for key, value in options.items()) or "sbatch",
                 hint="--cluster partition=NAME and other options of sbatch choose what is asked for; `sinfo` lists",
             ) from error
-    return name, [job.job_id for job in made]
+    return name, [job.job_id for job in submitted]
 
 
 def _data_mb(jobs: Sequence[Sequence[Stage[Params]]]) -> int:
@@ -188,19 +188,18 @@ def load_submitit() -> Any:
 
 @contextmanager
 def _hide_job_variables() -> Iterator[None]:
-    """Hide the current job's Slurm variables inside the context; otherwise jobs that are submitted from a job inherit
-    its size."""
-    own = {
+    """Hide the current job's Slurm variables inside the context, since jobs submitted from it would inherit them."""
+    hidden = {
         name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLURM_") and name != "SLURM_CONF"
     }
     try:
         yield
     finally:
-        os.environ.update(own)
+        os.environ.update(hidden)
 
 
 def last_lines(place: Path, job: str, count: int = 5) -> tuple[Path, str]:
-    """Return the log of a job and its last lines."""
+    """Return the path of a job's log, and its last `count` lines; no lines if it cannot be read."""
     path = place / f"{job}_0_log.err"
     try:
         with path.open("rb") as file:
@@ -214,18 +213,18 @@ def last_lines(place: Path, job: str, count: int = 5) -> tuple[Path, str]:
 # If this process is killed, restarting the grid waits for the existing jobs.
 
 _ASK_S, _LOOK_S = 5.0, 1.0
-"""Seconds between two queries of the queue, and between two checks of the stages' folders."""
+"""Seconds between two queries of Slurm's queue, and between two checks of the stages' folders."""
 _JOB_S = (60.0, 600.0)
-"""Least and most seconds of a job that combines short stages."""
+"""Least and most expected seconds of a job that combines short stages."""
 _USUAL = ("", "None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime")
-"""Reasons for waiting after which a job starts by itself."""
+"""Reasons for waiting that need no note, since such a job starts by itself."""
 _ARRAY = 500
-"""Most jobs of an array; Slurm's default limit is 1,001."""
+"""Most jobs in an array; Slurm's default limit is 1,001."""
 
 
 @dataclass
 class _Job:
-    """A job and the stages that it runs one after the other."""
+    """A job and the stages that it runs one after the other. `gone`: queries in a row that found it ended."""
 
     stages: list[Stage[Params]]
     name: str
@@ -266,18 +265,19 @@ class _Grid:
         self.seconds = {stage.id: UNFORECAST_S + resources.seconds.get(stage.id, 0.0) for stage in todo}
 
     def run(self) -> None:
+        """Submit stages and follow their jobs until all stages have ended or are held up."""
         self._adopt()
         last_query = time.monotonic()
         while self.waiting or self.jobs:
             self.resources.check_wanted()
             self._hold_up()
             self._submit()
-            known = None
+            states = None
             if time.monotonic() - last_query >= _ASK_S:
-                known, last_query = queue(sorted({job.name for job in self.jobs})), time.monotonic()
+                states, last_query = queue(sorted({job.name for job in self.jobs})), time.monotonic()
             for job in list(self.jobs):
-                if known is not None:
-                    self._follow(job, known.get((job.name, job.index)))
+                if states is not None:
+                    self._follow(job, states.get((job.name, job.index)))
                 self._collect(job)
             if self.jobs:
                 time.sleep(_LOOK_S)
@@ -327,19 +327,19 @@ class _Grid:
                     self._add(_Job(stages, name, index, JobState(number, "PENDING", "")))
 
     def _packed(self) -> dict[JobKind, list[list[Stage[Params]]]]:
-        """Return the stages that can start, as jobs grouped by requirements. Short stages share a job, each after its
-        inputs; a stage whose worker died gets its own job."""
+        """Return the stages that can start, as lists of jobs by requirements. A job combines short stages, each after
+        its inputs. A stage whose worker died gets a job of its own."""
         least, most = _JOB_S
         length = min(most, max(least, self._length(self.waiting.values()) / self.resources.workers))
         packed: dict[JobKind, list[list[Stage[Params]]]] = {}
-        place: dict[str, tuple[JobKind, int]] = {}
+        assigned: dict[str, tuple[JobKind, int]] = {}  # stage id -> kind and position of its job
         for stage in self.waiting.values():
             kind = JobKind(stage.params.common.device, stage.params.common.threads, self.tries[stage.id])
             jobs = packed.get(kind, [])
-            missing = {place.get(id_) for id_ in stage.inputs.values() if id_ not in self.outcome.results}
-            if missing:
+            input_jobs = {assigned.get(id_) for id_ in stage.inputs.values() if id_ not in self.outcome.results}
+            if input_jobs:
                 # It joins the job of the stage that it needs, or waits for it.
-                (where,) = missing if len(missing) == 1 else (None,)
+                (where,) = input_jobs if len(input_jobs) == 1 else (None,)
                 if where is None or where[0] != kind or kind.tries:
                     continue
             elif jobs and not kind.tries and self._length(jobs[-1]) + self.seconds[stage.id] <= length:
@@ -348,14 +348,14 @@ class _Grid:
                 where = (kind, len(jobs))
                 packed.setdefault(kind, []).append([])
             packed[kind][where[1]].append(stage)
-            place[stage.id] = where
+            assigned[stage.id] = where
         return packed
 
     def _length(self, stages: Iterable[Stage[Params]]) -> float:
         return sum(self.seconds[stage.id] for stage in stages)
 
     def _follow(self, job: _Job, state: JobState | None) -> None:
-        """Update a job from Slurm's state; a job that Slurm no longer knows has ended."""
+        """Update a job from its state in Slurm's queue; None if Slurm no longer knows the job, which then has ended."""
         if state is not None:
             job.state = state
         over = state is None or not state.queued
@@ -364,8 +364,8 @@ class _Grid:
             self.on_event({"event": "note", "text": f"a job waits in Slurm's queue: {job.state.reason}"})
 
     def _collect(self, job: _Job) -> None:
-        """Collect the ended stages of a job, and the events of its running stage. Unfinished stages of an ended job are
-        requeued."""
+        """Store the results of a job's ended stages, and report the events of its running stage. After the job has
+        ended, its unfinished stages wait again."""
         if job.state.word == "PENDING" and not job.gone:
             return
         while job.stages:
@@ -388,6 +388,7 @@ class _Grid:
                 self._died(first, job)
 
     def _ended(self, stage: Stage[Params], job: _Job) -> bool:
+        """Return True if a stage has a result or error, now in the outcome, or waits for another attempt."""
         folder, fault = Folder(self.root, stage.id), fault_file(self.folder / job.name, stage.id)
         if is_finished(folder):
             self.outcome.results[stage.id] = folder.result()
@@ -421,7 +422,7 @@ class _Grid:
         self._end(stage, job)
 
     def _waits_again(self, stage: Stage[Params], note: str) -> bool:
-        """Requeue a stage whose worker died or ran out of memory; return False after too many attempts."""
+        """Let a stage wait again whose worker died or ran out of memory. Return False after too many attempts."""
         self.tries[stage.id] += 1
         if self.tries[stage.id] == WORKER_TRIES:
             return False
