@@ -29,7 +29,8 @@ FEWEST_UNITS = 24
 FEWEST_SUBJECTS = 5
 """Minimum number of subjects behind each published number, and of subjects that are in only one of two entries."""
 FEWEST_FREE = 80
-"""Minimum number of free labels behind an HMAC, so that not all can be tried; a subject's equal labels count once."""
+"""Minimum number of labels behind an HMAC, so that nobody can try all combinations. If all labels of a subject are
+equal, they count as one."""
 REDACTED_FILES = frozenset({"run.yaml", "scores.json", LABEL_HMAC_FILE, AUDIT_FILE, TUNING_FILE})
 _KEPT = ("schema", "primary_metrics", "level", "scores", "confound_only", "absent", "calibration_gain")
 """Parts of scores.json that are published without labels."""
@@ -64,8 +65,8 @@ def explain_derivable_labels(predictions: Predictions, labels: Labels) -> str:
 
 
 def explain_label_disclosure(folds: Iterable[Mapping[str, Any]], leaderboard: Path) -> str:
-    """Return the reason why publishing an entry with these folds would disclose withheld labels; empty if not. Scores
-    differ by the labels of few subjects if fewer than `FEWEST_SUBJECTS` are in only one of two entries."""
+    """Return the reason why publishing an entry with these folds would disclose withheld labels; empty if not. If fewer
+    than `FEWEST_SUBJECTS` are in only one of two entries, the difference of the scores reveals their labels."""
     subjects = tested_subjects(folds)
     for other in [path.parent for path in sorted(leaderboard.glob("*/[!.]*/run.yaml"))]:
         in_one = subjects ^ tested_subjects(read_folds(other, read_manifest(other)))
@@ -89,8 +90,8 @@ def redact_record(record: Record) -> Record:
 
 def redact_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Return rounded scores without scores of folds, cuts, counts of comparisons and names of subjects. Confound-only
-    models, and gains over them, keep the primary metric only; models of `CONSTANT_MODELS` are omitted. Already sealed
-    scores are returned unchanged."""
+    models, and gains over them, keep the primary metric only. Models of `CONSTANT_MODELS` become undefined. Scores that
+    were redacted before are returned unchanged."""
     public: dict[str, Any] = {name: _round_values(scores[name]) for name in _KEPT if name in scores}
     primary_metrics = scores["primary_metrics"]
     for control, by_target in public["confound_only"].items():
@@ -135,7 +136,7 @@ def redact_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_revealing_part(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
-    """Return the part of an entry's folder that must be absent if labels are withheld; empty without such a part."""
+    """Return in words the first part of an entry that may reveal withheld labels; empty if there is none."""
     more = sorted({path.name for path in folder.iterdir()} - REDACTED_FILES)
     if more:
         return f"the file {more[0]}"
@@ -152,17 +153,17 @@ def find_revealing_part(folder: Path, run: Manifest, scores: Mapping[str, Any], 
 
 
 def hash_labels(labels: Labels, key: bytes) -> str:
-    """Return the text of `labels.hmac`: an HMAC of the sorted labels, and one of a constant, to compare the `key`."""
+    """Return the text of `labels.hmac`: an HMAC of the sorted labels, and one of a constant, by which keys compare."""
     content = "\n".join(labels.lines()).encode()
     return f"labels {_hmac(key, content)}\nfiles {_hmac(key, _SAME_FILES)}\n"
 
 
 def compare_label_hash(path: Path, labels: Labels, key: bytes) -> Literal["same", "other labels", "other files"]:
-    """Compare labels with the HMAC in the file `path`; `other files`: another key made it, so that labels cannot be
+    """Compare labels with the HMAC in the file `path`. `other files`: it was made with another key, so labels cannot be
     compared.
 
     Raises:
-        DataError: the file cannot be read, or is not such a file.
+        DataError: the file cannot be read, or lacks the lines of `hash_labels`.
     """
     try:
         lines = dict(line.split(" ", 1) for line in path.read_text(encoding="ascii").splitlines())
