@@ -19,7 +19,8 @@ from embench.vocabulary import markdown, table_in_markdown
 
 
 class PrintedRequests(NamedTuple):
-    """A row of a paper's tables with its requests: by the paper's protocol, and the fixed one if it has the targets."""
+    """A row of a paper's tables, with the requests of its run under the paper's protocol (`by_paper`) and under the
+    default protocol (`fixed`; None if the dataset has none of the targets there)."""
 
     tables: Printed
     row: PrintedRow
@@ -29,17 +30,18 @@ class PrintedRequests(NamedTuple):
 
 def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> list[PrintedRequests]:
     """Return the rows of a paper's tables on a dataset, with their requests; `options`: further fields of a request."""
-    found = []
+    requests = []
     for tables in printed_tables(paper):
         for row in (row for row in tables.rows if row.dataset == dataset):
             # Named as in claims, so that equal runs have equal requests.
             stated, targets = {"fusion": "single"} | row.run.stated, list(row.printed)
-            own = claimed_request(dataset, {"protocol": row.protocol or tables.protocol} | stated, targets, options)
-            left = targets_there(targets, dataset, Request.protocol, own.data_root)
-            there = {"protocol": Request.protocol} | stated
-            fixed = claimed_request(dataset, there, left, options) if left else None
-            found.append(PrintedRequests(tables, row, own, fixed))
-    return found
+            own_rules = {"protocol": row.protocol or tables.protocol}
+            by_paper = claimed_request(dataset, own_rules | stated, targets, options)
+            targets = targets_there(targets, dataset, Request.protocol, by_paper.data_root)
+            default_rules = {"protocol": Request.protocol}
+            fixed = claimed_request(dataset, default_rules | stated, targets, options) if targets else None
+            requests.append(PrintedRequests(tables, row, by_paper, fixed))
+    return requests
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class PrintedResult:
 
     Args:
         figures: the printed number, with its spread if there is one.
-        obtained: the same score under the paper's protocol; None for a `reason`.
-        fixed: the primary metric under the fixed protocol; None for the reason `why_not_fixed`.
+        obtained: the run's score under the paper's protocol; None for the reason `reason`.
+        fixed: the primary metric under the default protocol; None for the reason `why_not_fixed`.
     """
 
     tables: Printed
@@ -80,7 +82,7 @@ class PrintedResult:
 
 
 def notes_on_tables(paper: str, dataset: str) -> list[str]:
-    """Return notes on a paper's tables for a dataset: the meaning of ±, remarks, and missing tables and rows."""
+    """Return notes on a paper's tables for a dataset: the meaning of ±, remarks, unread tables, and other datasets."""
     notes, papers = [], printed_tables(paper)
     for tables in papers:
         own = [row for row in tables.rows if row.dataset == dataset]
@@ -103,14 +105,10 @@ def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: 
             if isinstance(own, str):
                 about["reason"] = own
             else:
-                score, synthetic = (
-                    own.scores.get_score(target, metric),
-                    own.manifest["dataset"]["synthetic"] is not None,
-                )
                 about = {
-                    "obtained": score,
+                    "obtained": own.scores.get_score(target, metric),
                     "reason": own.scores.explain_undefined(target, metric),
-                    "synthetic": synthetic,
+                    "synthetic": own.manifest["dataset"]["synthetic"] is not None,
                 }
             if isinstance(fixed, str):
                 about["why_not_fixed"] = fixed
@@ -163,8 +161,8 @@ def claims_page(
     printed: Sequence[PrintedResult],
     notes: Sequence[str],
 ) -> str:
-    """Return a Markdown page with printed numbers next to results: first of tables, then of each claim. Missing results
-    come with the reason. See `embench.cli.studies.print_claims` for the arguments."""
+    """Return a Markdown page with the numbers in a paper's tables, then those of each claim, next to the results. Each
+    missing result has a reason. See `embench.cli.studies.print_claims` for the arguments."""
     parts = ["# Printed and obtained\n"]
     every: list[ClaimResult | Measured | PrintedResult] = [*rows, *values, *printed]
     if any(row.synthetic for row in every):
@@ -186,7 +184,7 @@ def claims_page(
 def rows_by_claim(
     tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured]
 ) -> list[tuple[AnyClaim, list[ClaimResult | Measured]]]:
-    """Return each comparing claim, then each measured claim, with its results."""
+    """Return (claim, its results) of each comparing claim in `tested`, then of each measured claim in `values`."""
     claims: list[AnyClaim] = [*tested, *{(row.claim.paper, row.claim.id): row.claim for row in values}.values()]
     every: list[ClaimResult | Measured] = [*rows, *values]
     return [(claim, [row for row in every if row.claim is claim]) for claim in claims]
