@@ -190,13 +190,13 @@ class Measured:
 
 def measured_requests(claim: MeasuredClaim, dataset: str, options: Mapping[str, Any]) -> dict[str, Request]:
     """Return name -> request of each run of a claim; `options`: further fields of a request."""
-    place, found = claim.datasets.get(dataset), {}
+    place, requests = claim.datasets.get(dataset), {}
     for name, run in claim.runs.items():
-        own = {option: value for option, value in run.stated.items() if option != "target"}
-        stated = {"protocol": claim.protocol} | (place.both.stated if place else {}) | own
+        options_of_run = {option: value for option, value in run.stated.items() if option != "target"}
+        stated = {"protocol": claim.protocol} | (place.both.stated if place else {}) | options_of_run
         targets = (run.target,) if run.target else place.targets if place else ()
-        found[name] = claimed_request(dataset, stated, targets, options)
-    return found
+        requests[name] = claimed_request(dataset, stated, targets, options)
+    return requests
 
 
 def examine_measured(
@@ -269,8 +269,8 @@ def _get_finished(request: Request, study: RunStudy) -> _Finished | EmbenchError
     if isinstance(result, EmbenchError):
         return result
     record = read_record(result.folder)
-    own = replace(record, predictions=record.predictions.own)  # confound-only models are most of a record
-    return _Finished(study.plan(request), result.folder, own)
+    record = replace(record, predictions=record.predictions.own)  # confound-only models are most of a record
+    return _Finished(study.plan(request), result.folder, record)
 
 
 def _missing_measure(claim: MeasuredClaim, dataset: str, error: EmbenchError) -> Measured:
@@ -457,7 +457,7 @@ def claim_pairs(
         legs: `fixed` for the default protocol, `paper` for the papers' protocols.
         options: further fields of a request.
     """
-    found = []
+    pairs = []
     for claim in claims:
         for dataset in datasets or claim.datasets:
             for leg in legs:
@@ -465,10 +465,10 @@ def claim_pairs(
                 targets = _list_targets(claim, dataset, protocol, options.get("data_root"))
                 if claim.place(dataset).targets and not targets:
                     continue  # the classes exist under the paper's protocol only
-                stated = [{"protocol": protocol} | claim.options(side, dataset) for side in ("a", "b")]
-                a, b = (claimed_request(dataset, own, targets, options) for own in stated)
-                found.append(ComparedPair(claim, dataset, leg, a, b))
-    return found
+                sides = [{"protocol": protocol} | claim.options(side, dataset) for side in ("a", "b")]
+                a, b = (claimed_request(dataset, stated, targets, options) for stated in sides)
+                pairs.append(ComparedPair(claim, dataset, leg, a, b))
+    return pairs
 
 
 def _list_targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) -> list[str]:

@@ -125,7 +125,7 @@ def gap_of_merged(runs: Runs) -> Mapping[str, ValuesBySeed]:
         DataError: a class of the first run belongs to several classes of the second run.
     """
     fine, coarse = runs.values()
-    merged, own = [], []
+    merged, whole_units = [], []
     for (fine_ids, parts), (ids, units) in zip(units_by_seed(fine), units_by_seed(coarse), strict=True):
         _, at, where = np.intersect1d(fine_ids, ids, return_indices=True)
         parts, units = parts.take(at), units.take(where)
@@ -138,8 +138,8 @@ def gap_of_merged(runs: Runs) -> Mapping[str, ValuesBySeed]:
         score = np.zeros_like(units.score)
         np.add.at(score.T, whole, parts.score.T[part])
         merged.append(replace(units, score=score, decision=score.argmax(1).astype(float)))
-        own.append(units)
-    return _gap([fine, coarse], merged, own)
+        whole_units.append(units)
+    return _gap([fine, coarse], merged, whole_units)
 
 
 SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, ValuesBySeed]], int]] = {
@@ -171,8 +171,8 @@ def cases(runs: Runs) -> Values:
     found = {}
     for name in singles:
         proportions = []
-        for at in _find_common(right.values()):
-            correct = {run: right[run][at] for run in runs}
+        for fold in _find_common(right.values()):
+            correct = {run: right[run][fold] for run in runs}
             units = set.intersection(*(set(units) for units in correct.values()))
             only = [u for u in units if [single for single in singles if correct[single][u]] == [name]]
             proportions += [np.mean([correct[joined][u] for u in only])] if only else []
@@ -184,8 +184,9 @@ def disagreements(runs: Runs) -> Values:
     """Return how often the first of two runs is the correct one, as a proportion of units where exactly one is."""
     (one, first), (other, second) = runs.items()
     ours, theirs, proportions = first.right(), second.right(), []
-    for at in _find_common([ours, theirs]):
-        split = [right for unit, right in ours[at].items() if unit in theirs[at] and right != theirs[at][unit]]
+    for fold in _find_common([ours, theirs]):
+        other_right = theirs[fold]
+        split = [right for unit, right in ours[fold].items() if unit in other_right and right != other_right[unit]]
         proportions += [np.mean(split)] if split else []
     return {f"{one} is correct where {one} and {other} disagree": np.array(proportions)}
 
@@ -204,11 +205,11 @@ def sooner(runs: Runs) -> Values:
     for run in runs.values():
         curves = run.curves("unimodal") or run.curves("fusion")
         best_epochs.append({
-            at: min((float(row["val_loss"]), int(row["epoch"])) for row in rows if row.get("val_loss"))[1]
-            for at, rows in curves.items()
+            fold: min((float(row["val_loss"]), int(row["epoch"])) for row in rows if row.get("val_loss"))[1]
+            for fold, rows in curves.items()
         })  # fmt: skip
     first, second = best_epochs
-    return {"epochs earlier": np.array([second[at] - first[at] for at in _find_common(best_epochs)], float)}
+    return {"epochs earlier": np.array([second[fold] - first[fold] for fold in _find_common(best_epochs)], float)}
 
 
 def separation(runs: Runs) -> Values:
@@ -216,7 +217,7 @@ def separation(runs: Runs) -> Values:
     the proportion of variance between classes, and in the silhouette."""
     between, silhouettes = zip(*(_measure_layers(run) for run in runs.values()), strict=True)
     return {
-        f"{what}, more": np.array([one[at] - other[at] for at in _find_common([one, other])])
+        f"{what}, more": np.array([one[fold] - other[fold] for fold in _find_common([one, other])])
         for what, (one, other) in {"variance between classes": between, "silhouette": silhouettes}.items()
     }
 
@@ -233,13 +234,13 @@ def imbalance(runs: Runs) -> Values:
 def gap(runs: Runs) -> Values:
     """Return the difference between the scores of the first and the second run."""
     first, second = (run.scores() for run in runs.values())
-    return {"difference": np.array([first[at] - second[at] for at in _find_common([first, second])])}
+    return {"difference": np.array([first[fold] - second[fold] for fold in _find_common([first, second])])}
 
 
 def gap_of_gaps(runs: Runs) -> Values:
     """Return the difference between the scores of the first two runs, minus that of the last two."""
-    found = [run.scores() for run in runs.values()]
-    values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _find_common(found)]
+    a, b, c, d = scores = [run.scores() for run in runs.values()]
+    values = [(a[fold] - b[fold]) - (c[fold] - d[fold]) for fold in _find_common(scores)]
     return {"difference of differences": np.array(values)}
 
 
@@ -260,7 +261,7 @@ MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, ValuesBySeed
 def _find_common(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAndFold]:
     """Return the seeds and folds that all mappings contain."""
     first, *others = by_fold
-    return [at for at in first if all(at in other for other in others)]
+    return [fold for fold in first if all(fold in other for other in others)]
 
 
 def _measure_layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:

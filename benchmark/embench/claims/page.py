@@ -85,10 +85,10 @@ def notes_on_tables(paper: str, dataset: str) -> list[str]:
     """Return notes on a paper's tables for a dataset: the meaning of ±, remarks, unread tables, and other datasets."""
     notes, papers = [], printed_tables(paper)
     for tables in papers:
-        own = [row for row in tables.rows if row.dataset == dataset]
-        spread = any(len(figures) > 1 for row in own for _, _, figures in row.numbers())
+        of_dataset = [row for row in tables.rows if row.dataset == dataset]
+        spread = any(len(figures) > 1 for row in of_dataset for _, _, figures in row.numbers())
         notes += [f"± is the {tables.spread}."] if spread else []
-        notes += [f"{row.row}: {row.remarks}." for row in own if row.remarks]
+        notes += [f"{row.row}: {row.remarks}." for row in of_dataset if row.remarks]
         notes += [f"Not read: table {unread.table}, {unread.what}: {unread.why}." for unread in tables.unread]
     others = [row for tables in papers for row in tables.rows if row.dataset != dataset]
     elsewhere = grouped((row.dataset, row.row) for row in others)
@@ -99,16 +99,16 @@ def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: 
     """Return the numbers in a paper's tables on a dataset, each with its results from the finished runs of `study`."""
     results = []
     for each in requests_of_tables(paper, dataset, options):
-        own, fixed = (_get_finished(request, study) for request in (each.by_paper, each.fixed))
+        by_paper, fixed = (_get_finished(request, study) for request in (each.by_paper, each.fixed))
         for target, metric, figures in each.row.numbers():
             about: dict[str, Any] = {}
-            if isinstance(own, str):
-                about["reason"] = own
+            if isinstance(by_paper, str):
+                about["reason"] = by_paper
             else:
                 about = {
-                    "obtained": own.scores.get_score(target, metric),
-                    "reason": own.scores.explain_undefined(target, metric),
-                    "synthetic": own.manifest["dataset"]["synthetic"] is not None,
+                    "obtained": by_paper.scores.get_score(target, metric),
+                    "reason": by_paper.scores.explain_undefined(target, metric),
+                    "synthetic": by_paper.manifest["dataset"]["synthetic"] is not None,
                 }
             if isinstance(fixed, str):
                 about["why_not_fixed"] = fixed
@@ -173,8 +173,8 @@ def claims_page(
         lines = [[markdown(text) for text in row.values()] for row in cells]
         parts += [table_in_markdown(lines, list(cells[0])), ""]
     parts += [f"{markdown(note)}\n" for note in (*reasons, *notes)]
-    for claim, own in rows_by_claim(tested, rows, values):
-        parts += _write_section(claim, own)
+    for claim, results in rows_by_claim(tested, rows, values):
+        parts += _write_section(claim, results)
     if untested:
         lines = [[markdown(claim.id), markdown(claim.claim), markdown(claim.not_tested)] for claim in untested]
         parts += ["## Not yet tested in embench\n", table_in_markdown(lines, ["id", "statement", "reason"]), ""]

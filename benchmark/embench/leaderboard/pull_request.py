@@ -569,11 +569,11 @@ def _list_obstacles(run: Manifest, boards: Path, leaking: bool) -> list[str]:
 def describe_other_subjects(run: Manifest, boards: Path) -> str | None:
     """Return a sentence if the leaderboard has other entries, but none with the run's number of subjects; else None."""
     counts = Counter(read_manifest(entry).cohort.people for entry in _list_other_entries(run, boards))
-    own = run.cohort.people
-    if not counts or own in counts:
+    size = run.cohort.people
+    if not counts or size in counts:
         return None
     usual, n = counts.most_common(1)[0]
-    return f"{run.id} is of {own} people, and {n} of {counts.total()} entries of {usual}: it gets its own leaderboard"
+    return f"{run.id} is of {size} people, and {n} of {counts.total()} entries of {usual}: it gets its own leaderboard"
 
 
 def _list_other_entries(run: Manifest, boards: Path) -> list[Path]:

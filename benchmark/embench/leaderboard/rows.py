@@ -93,11 +93,11 @@ def find_cache_file(kind: str, *names: str) -> Path:
 @cache
 def hash_code() -> str:
     """Compute a digest of the source files of embench and of installed plugin packages."""
-    found, package = hashlib.sha256(), Path(embench.__file__).parent
-    own = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
-    for path in (*own, *registry.find_shipped_files("**/*.py"), *registry.find_shipped_files("**/*.yaml")):
-        found.update(f"{path.name} ".encode() + path.read_bytes())
-    return found.hexdigest()[:32]
+    code, package = hashlib.sha256(), Path(embench.__file__).parent
+    of_embench = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
+    for path in (*of_embench, *registry.find_shipped_files("**/*.py"), *registry.find_shipped_files("**/*.yaml")):
+        code.update(f"{path.name} ".encode() + path.read_bytes())
+    return code.hexdigest()[:32]
 
 
 # Keys of an entry's labels, folds and confound-only models. Entries with equal keys can confirm each other's.
@@ -107,7 +107,7 @@ CONTROL_LIBRARIES = ("numpy", "scikit-learn")
 
 
 def build_board_key(run: Manifest) -> tuple[Any, ...]:
-    """Return (dataset, hash of the protocol, targets): entries with equal keys have equal labels and folds."""
+    """Return (dataset, hash of the protocol, targets). With equal keys, entries have equal labels and folds of a subject."""
     return run.dataset.name, run.protocol.hash, tuple(run.targets)
 
 
@@ -548,14 +548,14 @@ _SUMMARY = TypeAdapter(EntrySummary)
 
 def load_entry_summaries(root: Path) -> list[EntrySummary]:
     """Return the summaries of all entries below `root`, sorted by folder. Raises the errors of `load_entries`."""
-    attested: dict[Path, list[str]] = {}
+    names: dict[Path, list[str]] = {}  # folder of attestations -> file names, read once
     entries = []
     for folder in list_entry_folders(root):
-        folder_of_attestations = get_attestation_folder(folder)
-        if folder_of_attestations not in attested:
-            attested[folder_of_attestations] = sorted(path.name for path in folder_of_attestations.glob("*.json"))
-        own = [folder_of_attestations / name for name in _select_attestations(folder, attested[folder_of_attestations])]
-        entries.append(_load_summary(folder, [*own, *root.glob(NONCES_FILE)] if own else []))
+        place = get_attestation_folder(folder)
+        if place not in names:
+            names[place] = sorted(path.name for path in place.glob("*.json"))
+        attestations = [place / name for name in _select_attestations(folder, names[place])]
+        entries.append(_load_summary(folder, [*attestations, *root.glob(NONCES_FILE)] if attestations else []))
     return entries
 
 
@@ -586,14 +586,14 @@ def _select_attestations(folder: Path, names: Sequence[str]) -> Iterator[str]:
 
 def _load_summary(folder: Path, attestations: Sequence[Path]) -> EntrySummary:
     """Return the summary of the entry in `folder`, from the cache if the entry and its `attestations` are unchanged."""
-    own = sorted(path for path in folder.iterdir() if path.is_file())
-    place = find_cache_file("entries", *folder.absolute().parts[-3:], hash_contents((*own, *attestations)))
+    own_files = sorted(path for path in folder.iterdir() if path.is_file())
+    place = find_cache_file("entries", *folder.absolute().parts[-3:], hash_contents((*own_files, *attestations)))
     if content := read_checked(place):
         with suppress(ValidationError):
-            found = replace(_SUMMARY.validate_json(content), folder=folder)
+            cached = replace(_SUMMARY.validate_json(content), folder=folder)
             shared = shared_folder(folder)
-            if found.content == hash_content(folder, [shared / name for name in found.shared]):
-                return found
+            if cached.content == hash_content(folder, [shared / name for name in cached.shared]):
+                return cached
     entry = load_leaderboard_entry(folder)
     try:
         summary = summarise_entry(entry)

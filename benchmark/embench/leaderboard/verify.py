@@ -318,15 +318,15 @@ def _other_evidence(finding: Mapping[str, Any], figures: Mapping[str, Any]) -> I
     """Yield the fields of a finding's evidence that differ from the `figures` of its check, although they must not."""
     evidence = finding["evidence"]
     if finding["id"] == "not_associated":
-        for target, at in evidence.get("targets", {}).items():
+        for target, stated in evidence.get("targets", {}).items():
             known = figures[target]["partial_r"]
-            if [at[f"{end}partial_r"] for end in _ENDS] != [known[name] for name in _ENDS.values()]:
+            if [stated[f"{end}partial_r"] for end in _ENDS] != [known[name] for name in _ENDS.values()]:
                 yield f"targets.{target}"
     elif finding["check"] in _SAME_FIGURES:
         known = figures.get(evidence.get("target"), {}) if "target" in evidence else figures
-        own = [name for name in evidence if name != "target"]
-        yield from (name for name in own if name in known and evidence[name] != known[name])
-        yield from (name for name in own if name not in known)
+        names = [name for name in evidence if name != "target"]
+        yield from (name for name in names if name in known and evidence[name] != known[name])
+        yield from (name for name in names if name not in known)
 
 
 _ENDS = {"": "mean", "low_of_": "low", "high_of_": "high"}
@@ -339,13 +339,13 @@ def find_wrong_digests(audit: Mapping[str, Any], record: Record) -> list[str] | 
     audit has no digests, or if all match but another version of the audits' code made it."""
     if unbound := explain_missing_digests(audit):
         return Undefined(f"{unbound}: it is not bound to these predictions")
-    stated, own = audit["digests"], digests_of(record)
+    stated, actual = audit["digests"], digests_of(record)
     wrong = [
         f"{AUDIT_FILE}: digests.{name}: the audit is of other {name} than the entry contains; audit the run again"
-        for name in sorted(own)
-        if stated.get(name) != own[name]
+        for name in sorted(actual)
+        if stated.get(name) != actual[name]
     ]
-    unknown = sorted(stated.keys() - {*own, "code"})
+    unknown = sorted(stated.keys() - {*actual, "code"})
     wrong += [f"{AUDIT_FILE}: digests.{name}: audits name no such digest" for name in unknown]
     if not wrong and stated.get("code") != hash_audit_code():
         return Undefined("the audit is of these files, but was made by other code of embench's audits than is here")
@@ -429,8 +429,7 @@ def find_wrong_score_file(record: Record) -> Iterator[str]:
     """Yield a message for each score that does not follow from the record's predictions and labels."""
     for difference in find_wrong_scores(record, recompute(record)):
         yield f"scores.json: {difference}"
-    about = record.manifest.protocol
-    if not (scored_by_this_revision(record) or about.leaks):
+    if not (scored_by_this_revision(record) or record.manifest.protocol.leaks):
         yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, which the ranked entries have"
 
 
@@ -559,14 +558,14 @@ def _parse_version(version: str) -> list[int]:
 
 def find_wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
     """Yield messages on differences from the installed dataset card: label rules, task order, publicity of labels."""
-    recorded, about = run["card"], run["protocol"]["name"]
+    recorded, protocol = run["card"], run["protocol"]["name"]
     rules = recorded["label_rules_hash"]
     if digest(recorded.get("label_rules", [])) != rules:
         yield "run.yaml: card.label_rules: not those of card.label_rules_hash"
     try:
         card = registry.load_plugin("dataset", run["dataset"]["name"]).card
-        published = about in protocol_names()
-        known = label_rules(card_for_protocol(load_protocol(about), card)) if published else None
+        published = protocol in protocol_names()
+        known = label_rules(card_for_protocol(load_protocol(protocol), card)) if published else None
     except UsageError:
         return  # a package that is not installed here, or a protocol of other datasets
     if known is not None and digest(known) != rules:
@@ -577,14 +576,14 @@ def find_wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
 
 def find_wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
     """Yield a message where the rules of the protocol do not match their hash or the published rules of that name."""
-    about = run["protocol"]
-    recorded = recorded_protocol(about)
-    known = load_protocol(about["name"]) if about["name"] in protocol_names() else recorded
-    if recorded is None or known is None or not recorded.hash == known.hash == about["hash"]:
-        yield f"run.yaml: protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
+    stated = run["protocol"]
+    recorded = recorded_protocol(stated)
+    known = load_protocol(stated["name"]) if stated["name"] in protocol_names() else recorded
+    if recorded is None or known is None or not recorded.hash == known.hash == stated["hash"]:
+        yield f"run.yaml: protocol.rules: they are not those of {stated['name']}, or not those of protocol.hash"
         return
     access = find_access(recorded, recorded_given(run.get("calibration_data")))
-    if recorded.leaks != about["leaks"] or access != run["target_access"]:
+    if recorded.leaks != stated["leaks"] or access != run["target_access"]:
         yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
 
 

@@ -321,8 +321,8 @@ def _fit_studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
 
 def _select_model_rows(rows: Predictions, control: str) -> Predictions:
     """Select the rows of one confound-only model, sorted by target, unit, seed and fold."""
-    own = rows.take(rows.rows_with(method=control))
-    return own.take(np.lexsort([own[name] for name in ("fold", "seed", "unit", "target")]))
+    selected = rows.take(rows.rows_with(method=control))
+    return selected.take(np.lexsort([selected[name] for name in ("fold", "seed", "unit", "target")]))
 
 
 def _are_equal(old: Predictions, new: Predictions) -> bool:
@@ -534,12 +534,11 @@ def _compare_tables(one: Predictions, other: Predictions, *, exact: bool) -> Ite
     names = {name for part in (one, other) for name in part.texts("method").names.tolist()}
     shared = np.intersect1d(_build_keys(one, MODEL), _build_keys(other, MODEL))
     for name in sorted(names - {MODEL, UNPREDICTED}):
-        (own, keys), (theirs, other_keys) = (
-            (t.take(t.rows_with(method=name)), _build_keys(t, name)) for t in (one, other)
-        )
+        rows, other_rows = (table.take(table.rows_with(method=name)) for table in (one, other))
+        keys, other_keys = (_build_keys(table, name) for table in (one, other))
         common, at, at_other = np.intersect1d(keys, other_keys, return_indices=True)
-        columns = [column for column in own.columns if column.startswith("score")]
-        gaps = np.array([np.nan_to_num(np.abs(own[c][at] - theirs[c][at_other])) for c in columns])
+        columns = [column for column in rows.columns if column.startswith("score")]
+        gaps = np.array([np.nan_to_num(np.abs(rows[c][at] - other_rows[c][at_other])) for c in columns])
         differ = (gaps > TOLERANCE).any() if exact else gaps.size and gaps.mean() > _OTHER_LIBRARIES
         if differ or not np.isin(shared, common).all():
             yield name
@@ -547,6 +546,6 @@ def _compare_tables(one: Predictions, other: Predictions, *, exact: bool) -> Ite
 
 def _build_keys(rows: Predictions, method: str) -> np.ndarray:
     """Return the target, seed and unit of each row of a method as one text, (n,)."""
-    own = rows.take(rows.rows_with(method=method))
-    texts = zip(*(own[name].tolist() for name in ("target", "seed", "unit")), strict=True)
-    return np.array([f"{target}/{seed}/{unit}" for target, seed, unit in texts], np.str_)
+    selected = rows.take(rows.rows_with(method=method))
+    values = zip(*(selected[name].tolist() for name in ("target", "seed", "unit")), strict=True)
+    return np.array([f"{target}/{seed}/{unit}" for target, seed, unit in values], np.str_)

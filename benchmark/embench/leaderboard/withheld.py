@@ -44,13 +44,13 @@ _SAME_FILES = b"embench: the raw files of this dataset"
 
 def explain_derivable_labels(predictions: Predictions, labels: Labels) -> str:
     """Return the reason why labels could be derived from published scores of these predictions; empty if not."""
-    known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
+    labelled = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
     rows = predictions.take(predictions.rows_with(method=MODEL))
-    tested: dict[tuple[str, int, int], int] = {}
+    counts: dict[tuple[str, int, int], int] = {}  # number of labelled units that each fold tests
     for target, seed, fold, unit in zip(*(rows[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
-        labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
-        tested[target, seed, fold] = tested.get((target, seed, fold), 0) + labelled
-    n, (target, seed, fold) = min((n, place) for place, n in tested.items())
+        is_labelled = (target, unit, ANY_SEED) in labelled or (target, unit, seed) in labelled
+        counts[target, seed, fold] = counts.get((target, seed, fold), 0) + is_labelled
+    n, (target, seed, fold) = min((n, key) for key, n in counts.items())
     why = "the labels of this dataset are not public, and"
     if n < FEWEST_UNITS:
         few = f"fold {fold} of seed {seed} tests {n} labelled units of {target}"
@@ -60,7 +60,7 @@ def explain_derivable_labels(predictions: Predictions, labels: Labels) -> str:
     of_subject: dict[tuple[str, str], list[float]] = {}
     for target, subject, label in zip(*names, strict=True):
         of_subject.setdefault((target, subject), []).append(label)
-    free = sum(1 if len(set(own)) == 1 else len(own) for own in of_subject.values())
+    free = sum(1 if len(set(values)) == 1 else len(values) for values in of_subject.values())
     return "" if free >= FEWEST_FREE else f"{why} only {free} of them are free: all labelings can be tried"
 
 
@@ -124,10 +124,10 @@ def _round_values(value: Any) -> Any:
 def redact_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     """Return an audit's findings without numbers and names, which describe single subjects, folds or units."""
     findings = [{**{name: f[name] for name in ("check", "severity", "id")}, "evidence": {}} for f in audit["findings"]]
-    kept = {name: audit[name] for name in ("version", "run", "digests", "counts") if name in audit}
-    if "digests" in kept:  # a digest of labels would tell whether somebody has guessed them
-        kept["digests"] = {name: digest for name, digest in kept["digests"].items() if name in ("folds", "code")}
-    return {**kept, "findings": findings, "measured": {}, "skipped": {}}
+    public = {name: audit[name] for name in ("version", "run", "digests", "counts") if name in audit}
+    if "digests" in public:  # a digest of labels would tell whether somebody has guessed them
+        public["digests"] = {name: digest for name, digest in public["digests"].items() if name in ("folds", "code")}
+    return {**public, "findings": findings, "measured": {}, "skipped": {}}
 
 
 def redact_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:

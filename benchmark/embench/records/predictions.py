@@ -361,8 +361,8 @@ class Labels:
 def _check_columns(columns: Mapping[str, Iterable[object]], names: Sequence[str], what: str) -> Columns:
     """Return the columns in the order of `names`, as text, int64 or float64."""
     if set(columns) != set(names):
-        odd = sorted(set(names) ^ set(columns))
-        raise DataError(f"the columns of {what} do not fit: {', '.join(odd)}", expected=", ".join(names))
+        wrong = sorted(set(names) ^ set(columns))
+        raise DataError(f"the columns of {what} do not fit: {', '.join(wrong)}", expected=", ".join(names))
     stored: Mapping[str, Any] = columns.stored if isinstance(columns, Columns) else columns
     try:
         table = Columns({name: _make_column(name, stored[name]) for name in names})

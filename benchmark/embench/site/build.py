@@ -56,13 +56,13 @@ _COST = ("wall_seconds", "parameters", "flops", "device", "peak_memory_mb", "ene
 def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
     """Write all entries, and those of each dataset, as CSV and JSON files to the folder `data`. Raises OSError."""
     plain = [_describe_section(section) for section in sections]
-    chosen = {"rows": plain}
+    contents = {"rows": plain}
     for dataset, of_dataset in groupby(plain, key=lambda section: section["dataset"]):
-        chosen[dataset] = list(of_dataset)
-    for name, some in chosen.items():
-        write_page(whole / "data" / f"{name}.csv", _format_csv(some))
+        contents[dataset] = list(of_dataset)
+    for name, content in contents.items():
+        write_page(whole / "data" / f"{name}.csv", _format_csv(content))
         with (whole / "data" / f"{name}.json").open("w", encoding="utf-8", newline="\n") as file:
-            json.dump(some, file, indent=1)  # without the whole text in memory
+            json.dump(content, file, indent=1)  # without the whole text in memory
             file.write("\n")
 
 

@@ -234,7 +234,7 @@ class EntryPages:
             OSError: the page cannot be written.
             DataError: the entry is damaged.
         """
-        on_boards = [(at["board"].key, at["board"].metric, at["row"], at["ranked"]) for at in placed]
+        on_boards = [(each["board"].key, each["board"].metric, each["row"], each["ranked"]) for each in placed]
         place = find_cache_file(
             "pages", entry.content, repr(on_boards), repr(addresses()), notice(), *([repr(curve)] if curve else [])
         )
