@@ -107,7 +107,7 @@ CONTROL_LIBRARIES = ("numpy", "scikit-learn")
 
 
 def build_board_key(run: Manifest) -> tuple[Any, ...]:
-    """Return (dataset, hash of the protocol, targets). With equal keys, entries have equal labels and folds of a subject."""
+    """Return (dataset, protocol hash, targets). Entries with equal keys have equal labels and folds of a subject."""
     return run.dataset.name, run.protocol.hash, tuple(run.targets)
 
 
