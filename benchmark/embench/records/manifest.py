@@ -377,7 +377,7 @@ class RecipePart(_Part):
 
 
 class CohortPart(_Part):
-    """The subjects."""
+    """The scored and the excluded subjects."""
 
     subjects: Annotated[int | list[Line], AfterValidator(check_subjects)] = Field(
         description="Scored subjects, by name, or only their number."
@@ -403,7 +403,7 @@ class CohortPart(_Part):
 
 
 class WeightsPart(_Part):
-    """Weights that an encoder brings with it."""
+    """Pretrained weights that come with an encoder."""
 
     name: Line = Field(description="Name of the weights.")
     licence: Line = Field(description="Their licence.")
@@ -432,7 +432,7 @@ class CostPart(_Part):
 
 
 class Circumstances(_Part):
-    """The data, the rules, the subjects and the code, whatever the method."""
+    """The parts of `run.yaml` that do not depend on the method: data, rules, subjects and code."""
 
     embench_version: Line = Field(description="Version of embench that wrote the record.")
     dataset: DatasetPart = Field(description="The dataset that was scored.")
@@ -461,7 +461,7 @@ class Circumstances(_Part):
 
 
 class EntryPart(_Part):
-    """Names of the files that a published entry shares with others; null for files that withheld labels exclude."""
+    """Digests in the names of the files that a published entry shares; null for files that reveal withheld labels."""
 
     version: int = Field(description="Version of the format of entries.")
     rows: Digest | None = Field(default=None, description="Digest in the name of the file of predicted rows.")
@@ -472,7 +472,7 @@ class EntryPart(_Part):
 
 
 class Manifest(Circumstances):
-    """The content of `run.yaml`: one run, or the predictions of a file."""
+    """The content of `run.yaml`, for a run or for a submitted file of predictions."""
 
     id: Word = Field(description="Id of the run, which is also the name of its folder.")
     trained_on: TrainedOnPart | None = Field(default=None, description="The training dataset, if another one.")
