@@ -56,11 +56,11 @@ def direction_verdict(
 
     Returns:
         `supported`: the interval lies on the claimed side of 0, and the corrected p is at most .05.
-        `contradicted`: the same on the other side.
+        `contradicted`: the interval lies on the other side of 0, and the corrected p is at most .05.
         `equivalent`: the interval lies within .02 of 0.
-        `one seed`, `two seeds`, `no overlap correction`: one of these would hold, but with too few seeds, or without
-            the correction.
-        `undecided`: none of these holds.
+        `one seed`, `two seeds`, `no overlap correction`: one of these three would hold, but there are fewer than three
+            seeds, or the interval lacks the training-overlap correction.
+        `undecided`: none of the above.
     """
     if low is None or high is None:
         return "undecided"
@@ -78,8 +78,8 @@ def direction_verdict(
 
 
 def size_verdict(published: float, low: float | None, high: float | None) -> Size | None:
-    """Compare the measured 95 % interval with the published difference. The interval contains the difference
-    (`agrees`), or lies nearer to 0 (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). Return
+    """Compare the measured 95 % interval with the published difference. `agrees`: the interval contains it. `smaller`:
+    the interval lies nearer to 0. `larger`: it lies further from 0. `opposite`: it lies on the other side of 0. Return
     None without an interval."""
     if low is None or high is None:
         return None
@@ -106,10 +106,10 @@ def claimed_request(
         options: further fields of a request, for options that the claim does not state. Settings of an encoder
             (`encoder[eeg:NAME]`) apply only if the run reads that modality with that encoder.
     """
-    ours = [text for setting in options.get("settings") or () if (text := _strip_encoder(setting, stated)) is not None]
-    settings = (*stated.get("set", ()), *ours)
-    own = {name: value for name, value in stated.items() if name != "set"}
-    return make_request(dataset=dataset, **{**options, "targets": targets or None, **own, "settings": settings})
+    further = [_strip_encoder(setting, stated) for setting in options.get("settings") or ()]
+    settings = (*stated.get("set", ()), *(setting for setting in further if setting is not None))
+    fields = {name: value for name, value in stated.items() if name != "set"}
+    return make_request(dataset=dataset, **{**options, "targets": targets or None, **fields, "settings": settings})
 
 
 def targets_there(wanted: Sequence[str], dataset: str, protocol: str, data_root: Path | None) -> list[str]:
@@ -137,12 +137,13 @@ def _strip_encoder(setting: str, stated: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured value that a claim expects above its reference, or near it; or the reason why there is none.
+    """A measured value, which a claim expects above its reference or near it; or the `reason` why there is none.
 
     Args:
         what: the measured quantity, in words.
         mean, low, high: its value with the 95 % interval.
-        count, over: number and kind of what the interval is over: folds (corrected resampled t), subjects or stimuli.
+        count, over: number and kind of the values behind the interval: folds (corrected resampled t), subjects or
+            stimuli.
         p: p value of the difference from the reference, or from the nearer edge of the claim's margin.
         corrected: p after Holm's correction over the measured values of the paper.
         published: see `MeasuredClaim.published_value`.
@@ -189,13 +190,13 @@ class Measured:
 
 def measured_requests(claim: MeasuredClaim, dataset: str, options: Mapping[str, Any]) -> dict[str, Request]:
     """Return name -> request of each run of a claim; `options`: further fields of a request."""
-    place, found = claim.datasets.get(dataset), {}
+    place, requests = claim.datasets.get(dataset), {}
     for name, run in claim.runs.items():
-        own = {option: value for option, value in run.stated.items() if option != "target"}
-        stated = {"protocol": claim.protocol} | (place.both.stated if place else {}) | own
+        options_of_run = {option: value for option, value in run.stated.items() if option != "target"}
+        stated = {"protocol": claim.protocol} | (place.both.stated if place else {}) | options_of_run
         targets = (run.target,) if run.target else place.targets if place else ()
-        found[name] = claimed_request(dataset, stated, targets, options)
-    return found
+        requests[name] = claimed_request(dataset, stated, targets, options)
+    return requests
 
 
 def examine_measured(
@@ -210,7 +211,7 @@ def examine_measured(
     """Run what the claims need, as one grid for each paper, and return the measured values.
 
     Args:
-        datasets: datasets; default: those of the claims.
+        datasets: datasets; empty: those of the claims.
         options: further fields of a request.
         dry_run: whether to plan only.
         study: finished runs, which replace new ones.
@@ -236,27 +237,29 @@ def _measure_paper(
     *,
     dry_run: bool,
 ) -> list[Measured]:
+    """Return the measured values of a paper's claims, each on a dataset; arguments as for `examine_measured`."""
     requests: list[dict[str, Request] | EmbenchError] = []
     for claim, dataset in wanted:
         try:
             requests.append(measured_requests(claim, dataset, options))
         except EmbenchError as error:
             requests.append(error)
-    study = study or RunStudy(request for own in requests if isinstance(own, dict) for request in own.values())
-    requests = [study.refusal(own.values()) or own if isinstance(own, dict) else own for own in requests]
-    able = [request for own in requests if isinstance(own, dict) for request in own.values()]
+    study = study or RunStudy(request for runs in requests if isinstance(runs, dict) for request in runs.values())
+    requests = [study.refusal(runs.values()) or runs if isinstance(runs, dict) else runs for runs in requests]
+    possible = [request for runs in requests if isinstance(runs, dict) for request in runs.values()]
     finished: dict[Request, _Finished | EmbenchError] = {}
     if not dry_run:
-        study.run(able, progress)
-        finished = {request: _get_finished(request, study) for request in dict.fromkeys(able)}
+        study.run(possible, progress)
+        finished = {request: _get_finished(request, study) for request in dict.fromkeys(possible)}
     rows = []
-    for (claim, dataset), own in zip(wanted, requests, strict=True):
-        if isinstance(own, EmbenchError):
-            rows.append(_missing_measure(claim, dataset, own))
+    for (claim, dataset), runs in zip(wanted, requests, strict=True):
+        if isinstance(runs, EmbenchError):
+            rows.append(_missing_measure(claim, dataset, runs))
         elif dry_run:
-            rows.append(Measured(claim, dataset, status="can be run", leaks=_list_leaks(map(study.plan, own.values()))))
+            leaks = _list_leaks(map(study.plan, runs.values()))
+            rows.append(Measured(claim, dataset, status="can be run", leaks=leaks))
         else:
-            rows += _measure_claim(claim, dataset, {name: finished[request] for name, request in own.items()})
+            rows += _measure_claim(claim, dataset, {name: finished[request] for name, request in runs.items()})
     return rows
 
 
@@ -266,8 +269,8 @@ def _get_finished(request: Request, study: RunStudy) -> _Finished | EmbenchError
     if isinstance(result, EmbenchError):
         return result
     record = read_record(result.folder)
-    own = replace(record, predictions=record.predictions.own)  # confound-only models are most of a record
-    return _Finished(study.plan(request), result.folder, own)
+    record = replace(record, predictions=record.predictions.own)  # confound-only models are most of a record
+    return _Finished(study.plan(request), result.folder, record)
 
 
 def _missing_measure(claim: MeasuredClaim, dataset: str, error: EmbenchError) -> Measured:
@@ -280,6 +283,7 @@ def _list_leaks(plans: Iterable[Plan]) -> dict[str, str]:
 
 
 def _measure_claim(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finished | EmbenchError]) -> list[Measured]:
+    """Return the values of a claim's measure on each target, or reasons why they are missing; `runs`: name -> run."""
     done = {}
     for name, run in runs.items():
         if isinstance(run, EmbenchError):
@@ -297,8 +301,8 @@ def _measure_claim(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finis
             runs_of_target = {}
             for name, run in done.items():
                 by = _read_labels(run.plan.test, claim.by) if claim.by else {}
-                own = claim.runs[name].target or target
-                runs_of_target[name] = ClaimRun(run.record, run.folder, own, claim.metric, by)
+                target_of_run = claim.runs[name].target or target
+                runs_of_target[name] = ClaimRun(run.record, run.folder, target_of_run, claim.metric, by)
             for what, values in MEASURES[claim.measure][0](runs_of_target).items():
                 row = Measured(claim, dataset, target, what, **about)
                 rows.append(_with_interval(row, values, first))
@@ -315,6 +319,7 @@ def _read_labels(cohort: Cohort, name: str) -> dict[str, float]:
 
 
 def _with_interval(row: Measured, values: np.ndarray | ValuesBySeed, plan: Plan) -> Measured:
+    """Return the row with the mean of the values of a measure, its interval, p value, and verdict on the size."""
     over: Literal["folds", "subjects", "stimuli"] = "folds"
     if isinstance(values, ValuesBySeed):
         over, found = values.over, values.estimate()
@@ -339,11 +344,12 @@ def _with_interval(row: Measured, values: np.ndarray | ValuesBySeed, plan: Plan)
 
 
 def _correct_measures(rows: Sequence[Measured]) -> list[Measured]:
+    """Return the rows of a paper with p values corrected over these rows, and with verdicts."""
     corrected, decided = correct_p({k: row.p for k, row in enumerate(rows)}), []
     for k, row in enumerate(rows):
         if k in corrected and row.low is not None and row.high is not None:
             p = corrected[k]
-            verdict: Verdict = "undecided"  # nothing is equivalent: values have no common margin
+            verdict: Verdict = "undecided"  # never `equivalent`, since measures have no common margin
             if p <= ALPHA:
                 low, high = _bound_inside(row.claim, row.low, row.high)
                 verdict = direction_verdict(low, high, p, seeds=row.seeds, allowance=True)
@@ -353,8 +359,8 @@ def _correct_measures(rows: Sequence[Measured]) -> list[Measured]:
 
 
 def _bound_inside(claim: MeasuredClaim, low: float, high: float) -> tuple[float, float]:
-    """Return the ends of an interval relative to the claim's reference; with a margin, the least and the greatest
-    distance by which a value of the interval lies inside it (negative outside)."""
+    """Return the ends of an interval minus the claim's reference. With a margin, return instead the least and greatest
+    distance of the interval's values to the margin's nearer edge: positive inside the margin, negative outside."""
     low, high = low - claim.reference, high - claim.reference
     if claim.margin is None:
         return low, high
@@ -372,7 +378,7 @@ Status = Literal["compared", "can be run", "missing", "does not apply"]
 
 @dataclass(frozen=True)
 class ComparedPair:
-    """A claim on a dataset under a protocol, with the requests of its two sides."""
+    """A claim on a dataset under a protocol (`leg`: the default or the paper's), with the requests of its two sides."""
 
     claim: Claim
     dataset: str
@@ -387,7 +393,7 @@ class ComparedPair:
 
     @property
     def metric(self) -> str | None:
-        """The paper's metric under the paper's protocol; None, the primary metric, under the fixed one."""
+        """The paper's metric under the paper's protocol; None, which is the primary metric, under the default one."""
         return self.claim.metric if self.leg == "paper" else None
 
 
@@ -447,11 +453,11 @@ def claim_pairs(
     """Return the pairs of runs that the claims compare.
 
     Args:
-        datasets: datasets; default: those of the claims.
-        legs: `fixed` for the default protocol, `own` for the papers' protocols.
+        datasets: datasets; empty: those of the claims.
+        legs: `fixed` for the default protocol, `paper` for the papers' protocols.
         options: further fields of a request.
     """
-    found = []
+    pairs = []
     for claim in claims:
         for dataset in datasets or claim.datasets:
             for leg in legs:
@@ -459,10 +465,10 @@ def claim_pairs(
                 targets = _list_targets(claim, dataset, protocol, options.get("data_root"))
                 if claim.place(dataset).targets and not targets:
                     continue  # the classes exist under the paper's protocol only
-                stated = [{"protocol": protocol} | claim.options(side, dataset) for side in ("a", "b")]
-                a, b = (claimed_request(dataset, own, targets, options) for own in stated)
-                found.append(ComparedPair(claim, dataset, leg, a, b))
-    return found
+                sides = [{"protocol": protocol} | claim.options(side, dataset) for side in ("a", "b")]
+                a, b = (claimed_request(dataset, stated, targets, options) for stated in sides)
+                pairs.append(ComparedPair(claim, dataset, leg, a, b))
+    return pairs
 
 
 def _list_targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) -> list[str]:
@@ -479,8 +485,8 @@ def _list_targets(claim: Claim, dataset: str, protocol: str, data_root: Path | N
 def examine_claims(
     wanted: Sequence[ComparedPair], progress: EventCallback | None = None, study: RunStudy | None = None
 ) -> list[ClaimResult]:
-    """Run the comparisons that are possible, as one grid for each paper, and return a result for each target of each
-    pair. `study`: finished runs, which replace new ones."""
+    """Run the pairs that can be run, as one grid for each paper. Return a result for each target of each pair. `study`:
+    finished runs, which replace new ones."""
     rows = []
     for paper in dict.fromkeys(pair.claim.paper for pair in wanted):
         rows += _examine_paper([pair for pair in wanted if pair.claim.paper == paper], progress, study)
@@ -533,6 +539,7 @@ def _make_missing(pair: ComparedPair, error: EmbenchError, side: str = "") -> Cl
 
 
 def _compare_pair(pair: ComparedPair, study: RunStudy) -> list[ClaimResult]:
+    """Return the comparison of a pair's finished runs on each target, without verdicts on the direction."""
     rows, results = [], {}
     for side, request in pair.sides.items():
         result = study.result(request)

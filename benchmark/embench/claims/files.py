@@ -44,13 +44,13 @@ class ClaimRun(Scored):
 
     @property
     def labels(self) -> dict[tuple[int, str], float]:
-        """(seed, unit) -> label; seed `ANY_SEED`: equal in all seeds. Raises DataError if the record has no labels."""
+        """(seed, unit) -> label; seed `ANY_SEED` stands for all seeds. Raises DataError if the record has no labels."""
         table = self.record.labels
         if table is None:
             raise DataError("the record contains no labels", where=str(self.folder))
-        own = table["target"] == self.target
-        keys = zip(table["seed"][own].tolist(), table["unit"][own].tolist(), strict=True)
-        return dict(zip(keys, table["label"][own].tolist(), strict=True))
+        of_target = table["target"] == self.target
+        keys = zip(table["seed"][of_target].tolist(), table["unit"][of_target].tolist(), strict=True)
+        return dict(zip(keys, table["label"][of_target].tolist(), strict=True))
 
     def right(self) -> dict[SeedAndFold, dict[str, bool]]:
         """Return (seed, fold) -> labelled unit -> whether the method's decision is correct."""
@@ -68,7 +68,7 @@ class ClaimRun(Scored):
         return {(r["seed"], r["fold"]): r[self.metric] for r in rows if r.get(self.metric) is not None}
 
     def curves(self, kind: str) -> dict[SeedAndFold, list[Mapping[str, Any]]]:
-        """Return (seed, fold) -> rows of the training history of stages of a kind, for this target or for all."""
+        """Return (seed, fold) -> rows of the training history of the stages of a kind that train this target."""
         found: dict[SeedAndFold, list[Mapping[str, Any]]] = defaultdict(list)
         for row in self.record.history:
             if row["kind"] == kind and (not row["target"] or self.target in row["target"].split(",")):
@@ -92,11 +92,11 @@ def score_by_subject(runs: Runs) -> Mapping[str, ValuesBySeed]:
     """Return the run's score in each subject, and in each stimulus if there are several."""
     ((_, run),) = runs.items()
     found = {f"{run.metric}, over subjects": subject_scores(run)}
-    films = [replace(units, subject=units.stimulus) for _, units in units_by_seed(run)]
-    if len(names := names_of(films)) > 1:
-        others = np.tile(~np.eye(len(names), dtype=bool), (len(films), 1, 1))
-        each = Jackknife(names, np.arange(len(names)))
-        found[f"{run.metric}, over stimuli"] = ValuesBySeed("stimuli", scores_of(run, films, names), each, others)
+    by_stimulus = [replace(units, subject=units.stimulus) for _, units in units_by_seed(run)]
+    if len(names := names_of(by_stimulus)) > 1:
+        trained = np.tile(~np.eye(len(names), dtype=bool), (len(by_stimulus), 1, 1))  # on all other stimuli
+        jackknife, scores = Jackknife(names, np.arange(len(names))), scores_of(run, by_stimulus, names)
+        found[f"{run.metric}, over stimuli"] = ValuesBySeed("stimuli", scores, jackknife, trained)
     return found
 
 
@@ -106,7 +106,8 @@ def gap_by_subject(runs: Runs) -> Mapping[str, ValuesBySeed]:
 
 
 def gap_by_label(runs: Runs) -> Mapping[str, ValuesBySeed]:
-    """Return the score in each subject on units of the positive class of `by`, minus that on the negative class."""
+    """Return in each subject the score on units in the positive class of the target `by`, minus the score on units in
+    its negative class."""
     ((_, run),) = runs.items()
     positive, negative = [], []
     for ids, units in units_by_seed(run):
@@ -117,14 +118,14 @@ def gap_by_label(runs: Runs) -> Mapping[str, ValuesBySeed]:
 
 
 def gap_of_merged(runs: Runs) -> Mapping[str, ValuesBySeed]:
-    """Return in each subject the first run's score on the second run's target, minus the second run's score. Each class
-    of the first run is a part of a class of the second run, whose probability is the sum over its parts.
+    """Return in each subject the first run's score on the second run's target, minus the second run's score. Classes of
+    the first run are merged into classes of the second run by adding their probabilities.
 
     Raises:
-        DataError: units of one class of the first run belong to several classes of the second.
+        DataError: a class of the first run belongs to several classes of the second run.
     """
     fine, coarse = runs.values()
-    merged, own = [], []
+    merged, whole_units = [], []
     for (fine_ids, parts), (ids, units) in zip(units_by_seed(fine), units_by_seed(coarse), strict=True):
         _, at, where = np.intersect1d(fine_ids, ids, return_indices=True)
         parts, units = parts.take(at), units.take(where)
@@ -137,8 +138,8 @@ def gap_of_merged(runs: Runs) -> Mapping[str, ValuesBySeed]:
         score = np.zeros_like(units.score)
         np.add.at(score.T, whole, parts.score.T[part])
         merged.append(replace(units, score=score, decision=score.argmax(1).astype(float)))
-        own.append(units)
-    return _gap([fine, coarse], merged, own)
+        whole_units.append(units)
+    return _gap([fine, coarse], merged, whole_units)
 
 
 SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, ValuesBySeed]], int]] = {
@@ -155,42 +156,43 @@ def _gap(runs: Sequence[ClaimRun], first: Sequence[Units], second: Sequence[Unit
     return {"difference": of_subjects(runs, names_of([*first, *second]), first, second)}
 
 
-# Measures with a value for each seed and fold (J,). Larger values support a claim, or if it has a margin, values nearer
-# to its reference.
+# Measures with a value for each seed and fold (J,). Larger values support a claim. If a claim has a margin, values near
+# its reference support it.
 
 Values = Mapping[str, np.ndarray]
 """Measure in words -> its values (J,), for the seeds and folds in which it is defined."""
 
 
 def cases(runs: Runs) -> Values:
-    """Return for each run except the last: of the units that only this run predicts correctly (among these runs), the
-    proportion that the last run predicts correctly, too."""
-    *alone, joined = runs
+    """Compare the last run, which joins modalities, with the other runs. Return for each of these: among the units that
+    only it predicts correctly (of these runs), the proportion that the joined run predicts correctly, too."""
+    *singles, joined = runs
     right = {name: run.right() for name, run in runs.items()}
     found = {}
-    for name in alone:
-        shares = []
-        for at in _find_common(right.values()):
-            correct = {run: right[run][at] for run in runs}
+    for name in singles:
+        proportions = []
+        for fold in _find_common(right.values()):
+            correct = {run: right[run][fold] for run in runs}
             units = set.intersection(*(set(units) for units in correct.values()))
-            only = [u for u in units if correct[name][u] and not any(correct[o][u] for o in alone if o != name)]
-            shares += [np.mean([correct[joined][u] for u in only])] if only else []
-        found[f"{joined} is correct where {name} is the only correct single model"] = np.array(shares)
+            only = [u for u in units if [single for single in singles if correct[single][u]] == [name]]
+            proportions += [np.mean([correct[joined][u] for u in only])] if only else []
+        found[f"{joined} is correct where {name} is the only correct single model"] = np.array(proportions)
     return found
 
 
 def disagreements(runs: Runs) -> Values:
-    """Return, of the units that exactly one of two runs predicts correctly, the proportion that the first one does."""
+    """Return how often the first of two runs is the correct one, as a proportion of units where exactly one is."""
     (one, first), (other, second) = runs.items()
-    ours, theirs, shares = first.right(), second.right(), []
-    for at in _find_common([ours, theirs]):
-        split = [right for unit, right in ours[at].items() if unit in theirs[at] and right != theirs[at][unit]]
-        shares += [np.mean(split)] if split else []
-    return {f"{one} is correct where {one} and {other} disagree": np.array(shares)}
+    ours, theirs, proportions = first.right(), second.right(), []
+    for fold in _find_common([ours, theirs]):
+        other_right = theirs[fold]
+        split = [right for unit, right in ours[fold].items() if unit in other_right and right != other_right[unit]]
+        proportions += [np.mean(split)] if split else []
+    return {f"{one} is correct where {one} and {other} disagree": np.array(proportions)}
 
 
 def pretext_accuracy(runs: Runs) -> Values:
-    """Return the best training accuracy on the pretext task."""
+    """Return the best accuracy of a pretraining stage on its pretext task."""
     ((_, run),) = runs.items()
     curves = run.curves("pretrain").values()
     best = [max(float(row["accuracy"]) for row in rows if row.get("accuracy")) for rows in curves]
@@ -199,23 +201,23 @@ def pretext_accuracy(runs: Runs) -> Values:
 
 def sooner(runs: Runs) -> Values:
     """Return by how many epochs the first run's validation loss reaches its minimum earlier than the second's."""
-    best = []
+    best_epochs = []
     for run in runs.values():
         curves = run.curves("unimodal") or run.curves("fusion")
-        best.append({
-            at: min((float(row["val_loss"]), int(row["epoch"])) for row in rows if row.get("val_loss"))[1]
-            for at, rows in curves.items()
+        best_epochs.append({
+            fold: min((float(row["val_loss"]), int(row["epoch"])) for row in rows if row.get("val_loss"))[1]
+            for fold, rows in curves.items()
         })  # fmt: skip
-    first, second = best
-    return {"epochs earlier": np.array([second[at] - first[at] for at in _find_common(best)], float)}
+    first, second = best_epochs
+    return {"epochs earlier": np.array([second[fold] - first[fold] for fold in _find_common(best_epochs)], float)}
 
 
 def separation(runs: Runs) -> Values:
-    """Return the differences between two runs in how well their last hidden layers separate classes: proportion of
-    variance between classes, and silhouette."""
+    """Return how much better the first run's last hidden layers separate classes than the second run's: differences in
+    the proportion of variance between classes, and in the silhouette."""
     between, silhouettes = zip(*(_measure_layers(run) for run in runs.values()), strict=True)
     return {
-        f"{what}, more": np.array([one[at] - other[at] for at in _find_common([one, other])])
+        f"{what}, more": np.array([one[fold] - other[fold] for fold in _find_common([one, other])])
         for what, (one, other) in {"variance between classes": between, "silhouette": silhouettes}.items()
     }
 
@@ -225,20 +227,20 @@ def imbalance(runs: Runs) -> Values:
     ((_, run),) = runs.items()
     known = run.labels
     by_fold = [[get_label(known, seed, unit) for unit in units] for (seed, _), units in run.right().items()]
-    share = np.array([np.mean(labels) for labels in by_fold])
-    return {"proportion of the more frequent class": share if share.mean() >= 0.5 else 1 - share}
+    positive = np.array([np.mean(labels) for labels in by_fold])
+    return {"proportion of the more frequent class": positive if positive.mean() >= 0.5 else 1 - positive}
 
 
 def gap(runs: Runs) -> Values:
     """Return the difference between the scores of the first and the second run."""
     first, second = (run.scores() for run in runs.values())
-    return {"difference": np.array([first[at] - second[at] for at in _find_common([first, second])])}
+    return {"difference": np.array([first[fold] - second[fold] for fold in _find_common([first, second])])}
 
 
 def gap_of_gaps(runs: Runs) -> Values:
     """Return the difference between the scores of the first two runs, minus that of the last two."""
-    found = [run.scores() for run in runs.values()]
-    values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _find_common(found)]
+    a, b, c, d = scores = [run.scores() for run in runs.values()]
+    values = [(a[fold] - b[fold]) - (c[fold] - d[fold]) for fold in _find_common(scores)]
     return {"difference of differences": np.array(values)}
 
 
@@ -258,12 +260,13 @@ MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, ValuesBySeed
 
 def _find_common(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAndFold]:
     """Return the seeds and folds that all mappings contain."""
-    every = list(by_fold)
-    return [at for at in every[0] if all(at in other for other in every)]
+    first, *others = by_fold
+    return [fold for fold in first if all(fold in other for other in others)]
 
 
 def _measure_layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
-    """Return (seed, fold) -> variance between classes in the last hidden layer, a proportion; and its silhouette."""
+    """Return two mappings from (seed, fold) for the last hidden layer: to the proportion of its variance that lies
+    between classes, and to the silhouette of the classes."""
     from sklearn.metrics import silhouette_score  # slow to import
 
     layers, known = read_embeddings(run.folder), run.labels
@@ -331,8 +334,8 @@ class ClaimDataset(Strict):
     """A dataset of a claim.
 
     Args:
-        targets: default: the default targets of a run.
-        both, a, b: options on this dataset, of both sides and of each.
+        targets: targets of the runs; empty: the default targets.
+        both, a, b: options on this dataset: of both sides, of side a, and of side b.
         published: target -> published difference, a minus b, as a proportion (.05 for 5 points).
     """
 
@@ -353,9 +356,9 @@ class Claim(Strict):
     """A claim that compares two configurations of a run, the sides a and b.
 
     Args:
-        both, a, b: options of both sides and of each. Those of a dataset replace them.
-        direction: the claimed position of a's score relative to b's.
-        protocol, metric, datasets: those of the paper.
+        both, a, b: options of both sides, of side a, and of side b. Options of a dataset replace them.
+        direction: the claim: a's score is higher, or lower, than b's.
+        protocol, metric, datasets: as in the paper.
         elsewhere: further datasets, on which the claim is tested on request only.
     """
 
@@ -410,14 +413,14 @@ class MeasuredDataset(Strict):
 
 
 class MeasuredClaim(Strict):
-    """A claim on a measured value of finished runs. It is right if the value is above `reference`, or if there is a
-    `margin`, not further than this from `reference`.
+    """A claim on a measured value of finished runs. Without a `margin`, it holds if the value is above `reference`;
+    with a `margin`, it holds if the value is within `margin` of `reference`.
 
     Args:
         measure: name of a measure, see `MEASURES`.
         runs: name -> options of each run, in the order of the measure's arguments.
-        by: name of a target. `gap_by_label` compares the units of its two classes; other measures of subjects only
-            exclude units without its label.
+        by: name of a target. `gap_by_label` compares the units of its two classes. The other `SUBJECT_MEASURES` only
+            exclude units without a label of this target.
         metric: metric of measures that use scores.
         published: name -> printed number, as a proportion: one number, or two whose difference (first minus second) is
             the measured value.
@@ -537,7 +540,7 @@ def installed_claims() -> list[AnyClaim | UntestedClaim]:
 
 
 def _get_numeric_key(text: str) -> list[tuple[int, str]]:
-    """Return a sort key by which S2 comes before S10."""
+    """Return a sort key that compares the numbers in a text as numbers: S2 comes before S10."""
     return [(int(part or 0), rest) for rest, part in re.findall(r"(\D*)(\d*)", text)]
 
 

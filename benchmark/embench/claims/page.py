@@ -19,7 +19,8 @@ from embench.vocabulary import markdown, table_in_markdown
 
 
 class PrintedRequests(NamedTuple):
-    """A row of a paper's tables with its requests: by the paper's protocol, and the fixed one if it has the targets."""
+    """A row of a paper's tables, with the requests of its run under the paper's protocol (`by_paper`) and under the
+    default protocol (`fixed`; None if the dataset has none of the targets there)."""
 
     tables: Printed
     row: PrintedRow
@@ -29,17 +30,18 @@ class PrintedRequests(NamedTuple):
 
 def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> list[PrintedRequests]:
     """Return the rows of a paper's tables on a dataset, with their requests; `options`: further fields of a request."""
-    found = []
+    requests = []
     for tables in printed_tables(paper):
         for row in (row for row in tables.rows if row.dataset == dataset):
             # Named as in claims, so that equal runs have equal requests.
             stated, targets = {"fusion": "single"} | row.run.stated, list(row.printed)
-            own = claimed_request(dataset, {"protocol": row.protocol or tables.protocol} | stated, targets, options)
-            left = targets_there(targets, dataset, Request.protocol, own.data_root)
-            there = {"protocol": Request.protocol} | stated
-            fixed = claimed_request(dataset, there, left, options) if left else None
-            found.append(PrintedRequests(tables, row, own, fixed))
-    return found
+            own_rules = {"protocol": row.protocol or tables.protocol}
+            by_paper = claimed_request(dataset, own_rules | stated, targets, options)
+            targets = targets_there(targets, dataset, Request.protocol, by_paper.data_root)
+            default_rules = {"protocol": Request.protocol}
+            fixed = claimed_request(dataset, default_rules | stated, targets, options) if targets else None
+            requests.append(PrintedRequests(tables, row, by_paper, fixed))
+    return requests
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class PrintedResult:
 
     Args:
         figures: the printed number, with its spread if there is one.
-        obtained: the same score under the paper's protocol; None for a `reason`.
-        fixed: the primary metric under the fixed protocol; None for the reason `why_not_fixed`.
+        obtained: the run's score under the paper's protocol; None for the reason `reason`.
+        fixed: the primary metric under the default protocol; None for the reason `why_not_fixed`.
     """
 
     tables: Printed
@@ -80,13 +82,13 @@ class PrintedResult:
 
 
 def notes_on_tables(paper: str, dataset: str) -> list[str]:
-    """Return notes on a paper's tables for a dataset: the meaning of ±, remarks, and missing tables and rows."""
+    """Return notes on a paper's tables for a dataset: the meaning of ±, remarks, unread tables, and other datasets."""
     notes, papers = [], printed_tables(paper)
     for tables in papers:
-        own = [row for row in tables.rows if row.dataset == dataset]
-        spread = any(len(figures) > 1 for row in own for _, _, figures in row.numbers())
+        of_dataset = [row for row in tables.rows if row.dataset == dataset]
+        spread = any(len(figures) > 1 for row in of_dataset for _, _, figures in row.numbers())
         notes += [f"± is the {tables.spread}."] if spread else []
-        notes += [f"{row.row}: {row.remarks}." for row in own if row.remarks]
+        notes += [f"{row.row}: {row.remarks}." for row in of_dataset if row.remarks]
         notes += [f"Not read: table {unread.table}, {unread.what}: {unread.why}." for unread in tables.unread]
     others = [row for tables in papers for row in tables.rows if row.dataset != dataset]
     elsewhere = grouped((row.dataset, row.row) for row in others)
@@ -97,20 +99,16 @@ def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: 
     """Return the numbers in a paper's tables on a dataset, each with its results from the finished runs of `study`."""
     results = []
     for each in requests_of_tables(paper, dataset, options):
-        own, fixed = (_get_finished(request, study) for request in (each.by_paper, each.fixed))
+        by_paper, fixed = (_get_finished(request, study) for request in (each.by_paper, each.fixed))
         for target, metric, figures in each.row.numbers():
             about: dict[str, Any] = {}
-            if isinstance(own, str):
-                about["reason"] = own
+            if isinstance(by_paper, str):
+                about["reason"] = by_paper
             else:
-                score, synthetic = (
-                    own.scores.get_score(target, metric),
-                    own.manifest["dataset"]["synthetic"] is not None,
-                )
                 about = {
-                    "obtained": score,
-                    "reason": own.scores.explain_undefined(target, metric),
-                    "synthetic": synthetic,
+                    "obtained": by_paper.scores.get_score(target, metric),
+                    "reason": by_paper.scores.explain_undefined(target, metric),
+                    "synthetic": by_paper.manifest["dataset"]["synthetic"] is not None,
                 }
             if isinstance(fixed, str):
                 about["why_not_fixed"] = fixed
@@ -163,8 +161,8 @@ def claims_page(
     printed: Sequence[PrintedResult],
     notes: Sequence[str],
 ) -> str:
-    """Return a Markdown page with printed numbers next to results: first of tables, then of each claim. Missing results
-    come with the reason. See `embench.cli.studies.print_claims` for the arguments."""
+    """Return a Markdown page with the numbers in a paper's tables, then those of each claim, next to the results. Each
+    missing result has a reason. See `embench.cli.studies.print_claims` for the arguments."""
     parts = ["# Printed and obtained\n"]
     every: list[ClaimResult | Measured | PrintedResult] = [*rows, *values, *printed]
     if any(row.synthetic for row in every):
@@ -175,8 +173,8 @@ def claims_page(
         lines = [[markdown(text) for text in row.values()] for row in cells]
         parts += [table_in_markdown(lines, list(cells[0])), ""]
     parts += [f"{markdown(note)}\n" for note in (*reasons, *notes)]
-    for claim, own in rows_by_claim(tested, rows, values):
-        parts += _write_section(claim, own)
+    for claim, results in rows_by_claim(tested, rows, values):
+        parts += _write_section(claim, results)
     if untested:
         lines = [[markdown(claim.id), markdown(claim.claim), markdown(claim.not_tested)] for claim in untested]
         parts += ["## Not yet tested in embench\n", table_in_markdown(lines, ["id", "statement", "reason"]), ""]
@@ -186,7 +184,7 @@ def claims_page(
 def rows_by_claim(
     tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured]
 ) -> list[tuple[AnyClaim, list[ClaimResult | Measured]]]:
-    """Return each comparing claim, then each measured claim, with its results."""
+    """Return (claim, its results) of each comparing claim in `tested`, then of each measured claim in `values`."""
     claims: list[AnyClaim] = [*tested, *{(row.claim.paper, row.claim.id): row.claim for row in values}.values()]
     every: list[ClaimResult | Measured] = [*rows, *values]
     return [(claim, [row for row in every if row.claim is claim]) for claim in claims]

@@ -95,8 +95,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The display name: of a method its parts and shortened differences; or the label of the confound-only
-        model."""
+        """The display name. For a method: its parts and its shortened `differences`. For a confound-only model: its
+        label."""
         if self.control is not None:
             return label(self.control)
         method = format_method(self.parts, self.pretrainers) or self.id
@@ -141,7 +141,7 @@ class Row:
         return answer.answer if answer else ""
 
     def format_metric(self, metric: str, missing: str = DASH) -> str:
-        """Return the score with its interval as text; `missing` where there is none."""
+        """Return the score of a metric with its interval as text; `missing` if the row has none."""
         score = self.get_score(metric)
         return format_with_interval(score, metric_facts(metric).chance) if score else missing
 
@@ -222,7 +222,7 @@ TERMINAL_COLUMNS = (
     *("rank", "method", "modalities", "access", "score", "gain", "chance", "movement", "protocol_phase"),
     *("recipe", "subjects", "evidence", "suspicious"),
 )
-"""Columns of a table on the terminal; the end of the entry's id comes last. A constant column is named once."""
+"""Columns of a table on the terminal; the end of the entry's id comes last. A value of all rows is named once."""
 
 COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 """The columns of a run's cost."""
@@ -234,7 +234,7 @@ PAGE_COLUMNS = {
     **dict.fromkeys(COST_FIELDS, False),
     **dict.fromkeys(("access", "recipe", "subjects", "repaired", "test_evaluations", "seeds", "id"), False),
 }
-"""Columns of a leaderboard's page, besides the drawn ones -> whether they are visible at first."""
+"""Column of a leaderboard's page, besides those that its script draws -> whether it is visible at first."""
 
 SECONDARY_METRICS = (
     "auroc_within",
@@ -299,7 +299,7 @@ def _make_column(
     title: str = "",
     number: bool = False,
 ) -> Column:
-    """Make a column; by default of the attribute `name` of `Row`, with its value as text and its name as title."""
+    """Make a column. By default, its value is the attribute `name` of `Row`, its text the value, its title `name`."""
     get_value: Callable[[Row], Any] = value or attrgetter(name)
     cell = text or (lambda row: as_text(get_value(row)))
     return Column(name, title or name.replace("_", " "), about, get_value, cell, number)
@@ -349,7 +349,7 @@ def _format_ranks(row: Row) -> str:
 
 
 def _format_answer(row: Row, question: str) -> str:
-    """Return an answer with its evidence. The answer on chance has none, since the primary metric stands beside it."""
+    """Return an answer with its evidence. The answer on chance has none: the column `score` shows it."""
     answer = row.answers.get(question)
     if answer is None:
         return ""
@@ -559,6 +559,6 @@ _COLUMNS: Sequence[Column] = (
 
 @cache
 def columns() -> Mapping[str, Column]:
-    """Name -> column, in the order of CSV and JSON."""
+    """Return name -> column, in the order of CSV and JSON."""
     scores = (column for name in SECONDARY_METRICS for column in _make_metric_columns(name))
     return {column.name: column for column in (*_COLUMNS, *scores)}

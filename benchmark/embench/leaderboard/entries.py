@@ -75,8 +75,8 @@ from embench.system import installed_version
 ATTESTATIONS_FOLDER = "attestations"
 
 Level = Literal["self_reported", "verified", "spot_checked", "reproduced"]
-"""Levels of evidence, from the weakest to the strongest: only the author's statement; files and statements are
-consistent; some predictions were reproduced; all predictions were reproduced."""
+"""Levels of evidence. `self_reported`: only the author's statement. `verified`: files and statements are consistent.
+`spot_checked`: some predictions were reproduced. `reproduced`: all predictions were reproduced."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 RANKED_LEVELS: tuple[Level, ...] = ("spot_checked", "reproduced")
 LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in LEVELS}
@@ -84,7 +84,7 @@ LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in 
 
 @dataclass(frozen=True)
 class Backing:
-    """The highest level of evidence that others attest for an entry, with the person and the date."""
+    """The highest level of evidence that others attest for an entry, the person (`by`) and the date (`on`)."""
 
     level: Level = "self_reported"
     by: str | None = None
@@ -159,6 +159,7 @@ class Attestation(BaseModel):
 
     @model_validator(mode="after")
     def _fits_its_level(self) -> Self:
+        # A spot check has all of these fields, every other attestation none; version 1 lacks those of `drawn`.
         drawn = [self.nonce and self.nonce.source, self.nonce and self.nonce.time, self.total] * (self.version > 1)
         if {each is not None for each in (self.nonce, self.stages, *drawn)} != {self.level == "spot_checked"}:
             raise ValueError("a spot check has a nonce, its source and the stages that follow, and nothing else has")
@@ -190,12 +191,12 @@ def read_attestations(folder: Path, run: Manifest) -> list[FoundAttestation]:
             raise CheckFailed("an attestation is not what its file name says", where=str(path), expected=name)
         stale = "" if attestation.digest == hash_entry(folder, run) else "the entry has changed since"
         if not stale and attestation.stages is not None and (nonce := attestation.nonce):
-            every = list_test_stages(folder, run)
-            expected = pick_stages(attestation.digest, nonce.value, len(attestation.stages), every)
-            drawn = nonce.value, nonce.time, attestation.total
+            all_stages = list_test_stages(folder, run)
+            expected = pick_stages(attestation.digest, nonce.value, len(attestation.stages), all_stages)
+            stated = nonce.value, nonce.time, attestation.total
             if attestation.version == 1:
                 stale = OWN_NONCE
-            elif drawn != (*_find_nonce(folder, attestation.digest), len(every)):
+            elif stated != (*_find_nonce(folder, attestation.digest), len(all_stages)):
                 raise CheckFailed("the nonce of a spot check is not the one revealed for the entry", where=str(path))
             if attestation.stages != expected:
                 raise CheckFailed(
@@ -209,10 +210,10 @@ def read_attestations(folder: Path, run: Manifest) -> list[FoundAttestation]:
 
 
 def _find_nonce(folder: Path, digest: str) -> tuple[str | None, dt.datetime | None]:
-    """Return the nonce that was revealed for the entry with this digest, and when; (None, None) where there is none."""
+    """Return (nonce, time of its reveal) for the entry with this digest; (None, None) if there is none."""
     nonces = read_nonces(Path(folder).absolute().parents[2])
-    drawn = nonces and nonces.find_reveal(digest)
-    return (drawn.nonce, drawn.revealed) if drawn else (None, None)
+    reveal = nonces and nonces.find_reveal(digest)
+    return (reveal.nonce, reveal.revealed) if reveal else (None, None)
 
 
 def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **figures: Any) -> Path:
@@ -234,7 +235,7 @@ def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **fi
 
 
 def check_name(by: str) -> str:
-    """Return a person's name if it is valid, before any computation. Raises UsageError where it is not a name."""
+    """Return `by` unchanged if it is a valid name of a person. Raises UsageError if it is not."""
     try:
         return TypeAdapter(PersonName).validate_python(by)
     except ValidationError as error:
@@ -244,7 +245,7 @@ def check_name(by: str) -> str:
 
 
 def is_attested_by(folder: Path, by: str, level: Level) -> bool:
-    """True if this person attests the current entry at this level or a higher one; False if it cannot be read."""
+    """True if this person attests the current entry at this level or a higher one; False if a file cannot be read."""
     with suppress(EmbenchError):
         valid = [f.attestation for f in read_attestations(folder, read_manifest(folder)) if not f.stale]
         return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in valid)
@@ -465,9 +466,7 @@ def _refuse_private(run_folder: Path, files: Mapping[str, Any]) -> None:
 
 def write_summands(folder: Path, record: Record) -> None:
     """Write `SUMMANDS_FILE`: for each target, the contributions of groups of subjects to the primary metric."""
-    from embench.statistics.gains import (
-        primary_metric_summands,
-    )  # loads scipy, which readers of leaderboards do not need
+    from embench.statistics.gains import primary_metric_summands  # imports scipy, which readers do not need
 
     found = {target: primary_metric_summands(record, target) for target in record.scores.primary_metrics}
     content = {target: summands.to_dict() for target, summands in found.items() if summands}
@@ -475,7 +474,7 @@ def write_summands(folder: Path, record: Record) -> None:
 
 
 def explain_unpublishable(run: Manifest) -> list[str]:
-    """Return the reasons why a run cannot be published, if any. Under a leaking protocol it can, without a rank."""
+    """Return the reasons why a run cannot be published. A run under a leaking protocol can, but has no rank."""
     reasons = []
     if run.dataset.synthetic is not None:
         reasons.append("its data are synthetic")
@@ -535,26 +534,26 @@ class LeaderboardEntry:
 
     @property
     def ranked(self) -> bool:
-        """True where others ran the entry or parts of it again. An entry with a spot check of an earlier version keeps
-        its rank, although its evidence reads as self-reported, until it is checked anew."""
-        before = any(each.stale == OWN_NONCE for each in self.attestations)
-        return before or self.evidence.level in RANKED_LEVELS
+        """True if others ran the entry or parts of it again. A spot check of version 1 counts here, although it no
+        longer counts as evidence, so that its entry keeps the rank."""
+        has_version_1 = any(each.stale == OWN_NONCE for each in self.attestations)
+        return has_version_1 or self.evidence.level in RANKED_LEVELS
 
     @property
     def files_known(self) -> bool:
         """True if the raw files are of a known release, not recorded, or equal to those of `CONFIRMATIONS` people."""
         files = self.run.dataset.files
-        having = {each.by for _, each, stale in self.attestations if each.files == files and not stale}
-        return files is None or files in find_releases(self.run.dataset.name) or len(having) >= CONFIRMATIONS
+        confirming = {each.by for _, each, stale in self.attestations if each.files == files and not stale}
+        return files is None or files in find_releases(self.run.dataset.name) or len(confirming) >= CONFIRMATIONS
 
     @property
     def confound_only_fitted(self) -> bool:
-        """True where somebody attests that models refitted on the data equal the entry's confound-only models."""
+        """True if somebody attests that the entry's confound-only models equal models refitted on the data."""
         return any("confound_only" in each.compared for _, each, stale in self.attestations if not stale)
 
     @property
     def board(self) -> str:
-        """The name of the leaderboard that the entry belongs to."""
+        """The name of the folder of the entry's leaderboard."""
         return board_name(self.run.dataset.name)
 
     @property
@@ -661,8 +660,8 @@ def read_summands(folder: Path) -> Any:
 
 
 def load_summands(folder: Path) -> dict[str, Summands]:
-    """Return target -> contributions of groups of subjects to the primary metric. Raises DataError where it is
-    damaged."""
+    """Return target -> contributions of groups of subjects to the primary metric, from `SUMMANDS_FILE` in the folder.
+    Raises DataError if the file is damaged."""
     try:
         found = {target: SummandsPart.model_validate(kept) for target, kept in read_summands(folder).items()}
         return {target: Summands.of_json(kept.model_dump()) for target, kept in found.items()}

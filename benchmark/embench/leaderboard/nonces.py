@@ -23,7 +23,7 @@ from embench.records.manifest import as_model
 
 NONCES_FILE = "nonces.json"
 CHAIN = 100_000
-"""Number of nonces of a secret."""
+"""Number of nonces that one secret yields."""
 _Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -89,7 +89,7 @@ def reveal_nonce(boards: Path, digests: Sequence[str], secret: str) -> Reveal | 
     """Reveal the next nonce for the entries (by digest) that have no nonce yet; return None where all have one.
 
     Raises:
-        UsageError: the commitment is missing, or is to another secret.
+        UsageError: the commitment is missing, or it was made with another secret.
     """
     known, nonce = read_nonces(boards), secret
     if known is None:

@@ -103,9 +103,9 @@ def get_entry_name(folder: Path) -> str:
 
 
 def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
-    """Compare leaderboards with their `earlier` state, and yield the result for each entry. Every earlier entry and
-    attestation must still exist, the entries unchanged unless replaced. New entries must not bring their own
-    attestations, or an audit without digests of the audited files."""
+    """Compare leaderboards with their `earlier` state, and yield the result for each entry. Earlier entries and
+    attestations must still exist, and the entries be unchanged. New entries must not come with attestations, or with an
+    audit that lacks digests of the audited files."""
     now = {get_entry_name(folder): folder for folder in list_entry_folders(boards)}
     for path in sorted(boards.glob(f"*/{ATTESTATIONS_FOLDER}/*")):
         protocol, _, rest = path.name.partition("--")
@@ -113,7 +113,7 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
         if f"{board}/{protocol}/{id_}" not in now or path.suffix != ".json":
             yield EntryCheck(f"{board}/{ATTESTATIONS_FOLDER}/{path.name}", "history", "failed", "it is of no entry")
         elif not (earlier / path.relative_to(boards)).exists():
-            with suppress(EmbenchError):  # which other checks name
+            with suppress(EmbenchError):  # other checks report it
                 if read_attestation(path).version == 1:
                     reason = f"{path.name} is of an earlier version: check the entry again"
                     yield EntryCheck(f"{board}/{protocol}/{id_}", "history", "failed", reason)
@@ -146,7 +146,7 @@ def _compare_with_others(name: str, now: Mapping[str, Path], before: Mapping[str
     try:
         found, same = find_board_differences(new_entry, others or of_board.values()), find_same_entry(new_entry, others)
         copy = "" if same else find_copy(new_entry, others)
-    except (EmbenchError, OSError) as error:  # which other checks name
+    except (EmbenchError, OSError) as error:  # other checks report it
         return EntryCheck(name, "alike", "not compared", str(error))
     if same:
         return EntryCheck(name, "alike", "failed", f"{same} is the same entry")
@@ -158,7 +158,7 @@ def _compare_with_others(name: str, now: Mapping[str, Path], before: Mapping[str
 
 
 def _explain_refusal(folder: Path) -> str:
-    """Return why a new entry is refused by a rule that earlier entries need not meet; empty where it meets all."""
+    """Return the reason why a new entry breaks a rule that earlier entries need not meet; empty if it meets them."""
     with suppress(EmbenchError):
         run = read_manifest(folder)
         public = run.card.labels_public == "yes"
@@ -187,7 +187,7 @@ def _describe_change(now: Path | None, before: Path) -> str:
 
 
 def hash_entry_or_place(folder: Path) -> str:
-    """Return the digest of a readable entry; for an unreadable one a text that equals no digest."""
+    """Return the digest of an entry; if the entry cannot be read, a text with its folder, which equals no digest."""
     try:
         return hash_entry(folder, read_manifest(folder))
     except (EmbenchError, OSError):
@@ -210,7 +210,7 @@ ENTRY_FILES = frozenset(
 
 @dataclass(frozen=True)
 class _CheckedEntry:
-    """An entry under check; each of its files is read once."""
+    """An entry that is checked. Its parts are read when a check needs them, once."""
 
     folder: Path
     data_root: Path | None
@@ -233,12 +233,12 @@ class _CheckedEntry:
 
 
 _Outcome = Iterable[str] | Undefined | None
-"""Result of a check: a message for each fault; `Undefined` where it is not possible, None where it does not apply."""
+"""Result of a check: a message for each fault; `Undefined` if it is not possible, None if it does not apply."""
 _Check = Callable[[_CheckedEntry], _Outcome]
 
 
 def _check_texts(checked: _CheckedEntry) -> Iterator[str]:
-    """Check the texts of run.yaml before they are used."""
+    """Yield a message for each text in run.yaml that names code in a file, or another path on the author's machine."""
     for field, text in iterate_texts(read_run(checked.folder)):
         if names_code(text) or names_path(text):
             yield f"run.yaml: {field} names a file that nobody else has: {text[:60]}"
@@ -353,7 +353,7 @@ _READING: dict[str, _Check] = {
     "form": _check_form,
     "contents": _check_contents,
 }
-"""Checks of files; all others need their success."""
+"""Checks of files. All other checks run only if these pass."""
 _CHECKS: dict[str, _Check] = {
     "fields": _with_record(verify.find_wrong_fields),
     "parts": _with_record(verify.find_wrong_parts),
@@ -421,13 +421,13 @@ def _run_check(check: _Check, checked: _CheckedEntry) -> tuple[CheckStatus, str]
         wrong = list(found)
     except EmbenchError as error:
         return "failed", f"{error.what} ({error.where})" if error.where else error.what
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # not written by embench
         return "failed", f"a field is missing or is not what embench writes: {type(error).__name__}: {error}"
     return ("failed", verify.join_first(wrong)) if wrong else ("passed", "")
 
 
 def _describe_attestations(checked: _CheckedEntry) -> str:
-    """Return the entry's attestations in words. Invalid ones have stopped the reading of the entry before."""
+    """Return the entry's attestations in words. All are valid, since an entry with an invalid one cannot be read."""
     parts = [
         f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (does not count: {stale})" if stale else "")
         for _, a, stale in checked.entry.attestations
@@ -567,13 +567,13 @@ def _list_obstacles(run: Manifest, boards: Path, leaking: bool) -> list[str]:
 
 
 def describe_other_subjects(run: Manifest, boards: Path) -> str | None:
-    """Return a sentence if there are other entries of this protocol, and none has the run's number of subjects."""
+    """Return a sentence if the leaderboard has other entries, but none with the run's number of subjects; else None."""
     counts = Counter(read_manifest(entry).cohort.people for entry in _list_other_entries(run, boards))
-    own = run.cohort.people
-    if not counts or own in counts:
+    size = run.cohort.people
+    if not counts or size in counts:
         return None
     usual, n = counts.most_common(1)[0]
-    return f"{run.id} is of {own} people, and {n} of {counts.total()} entries of {usual}: it gets its own leaderboard"
+    return f"{run.id} is of {size} people, and {n} of {counts.total()} entries of {usual}: it gets its own leaderboard"
 
 
 def _list_other_entries(run: Manifest, boards: Path) -> list[Path]:
@@ -631,7 +631,8 @@ def submit_entry(
 
 
 def _explain_rejection(entry: Path, boards: Path, data_root: Path | None) -> list[str]:
-    """Return the reasons, from its files and other entries, why a new entry cannot be added to the leaderboards."""
+    """Return the reasons why a new entry cannot be added to the leaderboards. They follow from its files and from other
+    entries."""
     others = _list_other_entries(read_manifest(entry), boards)
     if same := find_same_entry(entry, others):
         return [f"already there: {same}"]

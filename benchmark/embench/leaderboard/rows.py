@@ -93,11 +93,11 @@ def find_cache_file(kind: str, *names: str) -> Path:
 @cache
 def hash_code() -> str:
     """Compute a digest of the source files of embench and of installed plugin packages."""
-    found, package = hashlib.sha256(), Path(embench.__file__).parent
-    own = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
-    for path in (*own, *registry.find_shipped_files("**/*.py"), *registry.find_shipped_files("**/*.yaml")):
-        found.update(f"{path.name} ".encode() + path.read_bytes())
-    return found.hexdigest()[:32]
+    code, package = hashlib.sha256(), Path(embench.__file__).parent
+    of_embench = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
+    for path in (*of_embench, *registry.find_shipped_files("**/*.py"), *registry.find_shipped_files("**/*.yaml")):
+        code.update(f"{path.name} ".encode() + path.read_bytes())
+    return code.hexdigest()[:32]
 
 
 # Keys of an entry's labels, folds and confound-only models. Entries with equal keys can confirm each other's.
@@ -107,23 +107,24 @@ CONTROL_LIBRARIES = ("numpy", "scikit-learn")
 
 
 def build_board_key(run: Manifest) -> tuple[Any, ...]:
-    """Return the facts that two entries must share so that their labels and folds agree on the same subjects."""
+    """Return (dataset, protocol hash, targets). Entries with equal keys have equal labels and folds of a subject."""
     return run.dataset.name, run.protocol.hash, tuple(run.targets)
 
 
 def build_controls_key(run: Manifest) -> tuple[Any, ...]:
-    """Return the further facts that two entries must share so that their confound-only models agree."""
+    """Return the training dataset and `get_label_limits`: if these and `build_board_key` are equal for two entries, so
+    are their confound-only models."""
     return run.config.get("train_dataset"), *get_label_limits(run)
 
 
 def get_label_limits(run: Manifest) -> tuple[Any, ...]:
-    """Return the number and the proportion of labels that all models were fitted on; None means all."""
+    """Return the number of subjects and the proportion of labels that models were fitted on; None means all."""
     return run.config.get("label_subjects"), run.config.get("label_fraction")
 
 
 def build_shared_key(run: Manifest) -> tuple[Any, ...]:
-    """Return the facts that entries with the same confound-only models share: among them digests of the tables of
-    labels, folds, units and models; for withheld labels, of the folds and the models' scores."""
+    """Return a key that is equal for entries with the same confound-only models. It includes digests of the tables of
+    labels, folds, units and models; if labels are withheld, of the folds and of the models' scores."""
     entry = run.entry
     tables = entry and (entry.labels, entry.folds, entry.rows, entry.confound_only or entry.confound_only_scores)
     return build_board_key(run), build_controls_key(run), tables
@@ -138,28 +139,28 @@ def add_pretraining_gains(
     rows: Sequence[Row], entries: Mapping[str, EntrySummary], target: str, score: Callable[[Row], tuple[float, ...]]
 ) -> list[Row]:
     """Return the rows of a target, with `pretraining_comparison` in pretrained rows. If a row has several references of
-    one kind and method, the one with the highest `score` is used.
+    one kind and method, the reference with the highest `score` is used.
 
     Args:
-        entries: entries by the ids of rows.
+        entries: id of a row -> its entry.
     """
     read = cache(read_record)
-    found = []
+    completed = []
     for row in rows:
         entry = entries[row.id]
         keys = entry.reference_keys
         if not keys.wants:
-            found.append(row)
+            completed.append(row)
             continue
         best: dict[tuple[ReferenceKind, str], Row] = {}
         for other in rows:
-            theirs = entries[other.id].reference_keys
-            if kind := match_reference(keys, row.seeds, theirs, other.seeds):
-                best[kind, theirs.name] = max(best.get((kind, theirs.name), other), other, key=score)
+            other_keys = entries[other.id].reference_keys
+            if kind := match_reference(keys, row.seeds, other_keys, other.seeds):
+                best[kind, other_keys.name] = max(best.get((kind, other_keys.name), other), other, key=score)
         gains = [_load_gain(kind, name, entry, entries[ref.id], target, read) for (kind, name), ref in best.items()]
         ordered = tuple(sorted(gains, key=get_gain_order))
-        found.append(replace(row, pretraining_comparison=PretrainingGains(ordered, keys.epochs)))
-    return found
+        completed.append(replace(row, pretraining_comparison=PretrainingGains(ordered, keys.epochs)))
+    return completed
 
 
 def _load_gain(
@@ -233,19 +234,19 @@ def rank_rows(
 
     - Its protocol leaks, or its seeds are not those of the leaderboard.
     - It was pretrained on the test subjects or on unknown data.
-    - Its primary metric is undefined, depends on a cut or is an error.
+    - Its primary metric is undefined, depends on a threshold or measures errors.
     - Nothing confirms its confound-only models.
-    - Nobody but the author has run any of it (see `LeaderboardEntry.ranked`).
+    - Only its author has run it (see `LeaderboardEntry.ranked`).
 
     Where the primary metric is undefined, rows are sorted by the within-subject score.
 
     Args:
         load: loads an entry from its folder.
     """
-    having = Counter(entry.confirmation_key for entry in entries)
-    alone = {entry.id for entry in entries if entry.confirmation_key and having[entry.confirmation_key] == 1}
+    times = Counter(entry.confirmation_key for entry in entries)
+    unconfirmed = {entry.id for entry in entries if entry.confirmation_key and times[entry.confirmation_key] == 1}
     rows = [entry.rows[target] for entry in entries if target in entry.rows]
-    rows = [replace(row, marks=(*row.marks, UNCONFIRMED)) if row.id in alone else row for row in rows]
+    rows = [replace(row, marks=(*row.marks, UNCONFIRMED)) if row.id in unconfirmed else row for row in rows]
     rows.sort(key=_get_order)
     folders = {entry.id: entry.folder for entry in entries}
     classes: dict[str, list[Row]] = {}
@@ -262,12 +263,13 @@ def rank_rows(
             ranked[row.id] = replace(row, rank=rank, letters=letters)
     rows = [ranked.get(row.id, row) for row in rows]
     rows = add_pretraining_gains(rows, {entry.id: entry for entry in entries}, target, _get_sort_score)
-    return rows + _select_control_rows([entry for entry in entries if entry.id not in alone], target, load), rankings
+    confirmed = [entry for entry in entries if entry.id not in unconfirmed]
+    return rows + _select_control_rows(confirmed, target, load), rankings
 
 
 def get_ranking_class(row: Row) -> str:
-    """Return the class in which a row is ranked: equal access to data of the test subjects, equal standardisation of
-    signals and, where it is known, the same other units of a session that reach a prediction."""
+    """Return the class within which a row is ranked, as a text: access to data of the test subjects, other units of the
+    session that a prediction depends on (if known), and measurement units of signals that are not standardised."""
     return ", ".join(filter(None, (row.target_access, row.time_context, row.measurement_units)))
 
 
@@ -324,7 +326,7 @@ def _list_marks(entry: LeaderboardEntry, target: str) -> list[str]:
 
 
 def _list_parts(entry: LeaderboardEntry, target: str) -> Iterator[tuple[str, Mapping[str, float]]]:
-    """Yield each question with the contributions of groups of subjects to the deciding number."""
+    """Yield (question, group of subjects -> its contribution to the partial r that answers the question)."""
     if association := entry.scores.get_adjusted(target):
         yield from ((question, association.levels[level].by_group) for question, level in association.questions.items())
 
@@ -373,14 +375,14 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
 
 
 def _describe_problem(entry: LeaderboardEntry, target: str, answers: TargetAnswers) -> Unanswerable | None:
-    """Return why the primary metric is missing, with the task order where the dataset states it."""
+    """Return the reason why the primary metric is missing, with the task order if the dataset states it; else None."""
     if answers.problem is None:
         return None
     return replace(answers.problem, reason=TargetQuestion.from_run(entry.run.content(), target).order_sentence(answers))
 
 
 def _shorten_analysis(association: Adjusted | None) -> Adjusted | None:
-    """Return the recorded analysis without the parts that only the entry's page shows."""
+    """Return the recorded confound analysis without the parts that only the entry's page shows."""
     if association is None:
         return None
     decides, level = association.decides, association.decisive_level
@@ -426,7 +428,8 @@ _DESCRIBED = frozenset(
         *("pretrainers", "device", "threads", "parts", "request", "tuned"),
     )
 )
-"""Parts of a configuration that appear elsewhere in a row, or in words above; any other part is named as it is."""
+"""Fields of a configuration that other columns show, or that `describe_differences` puts in words. Other fields are
+listed by name."""
 
 
 def describe_calibration_data(run: Manifest) -> str:
@@ -467,7 +470,7 @@ def _list_foreign_plugins(run: Manifest) -> Mapping[str, str]:
 
 
 def _list_controls(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
-    """Yield the confound-only models that were scored with an entry, whatever its calibration data."""
+    """Yield the rows of the confound-only models of an entry, except models that depend on calibration data."""
     primary_metric = entry.scores.primary_metrics[target]
     for control in entry.scores.get_confound_only_models(target):
         if control.scores and control.name not in COMPARED:
@@ -491,8 +494,8 @@ def _select_control_rows(entries: Sequence[EntrySummary], target: str, load: Loa
         for name in entry.confound_only[target]:
             chosen.setdefault(name, entry)
     loaded = [load(folder) for folder in {entry.folder for entry in chosen.values()}]
-    every = (row for entry in loaded for row in _list_controls(entry, target))
-    rows = [row for row in every if chosen[str(row.control)].id == row.id]
+    controls = (row for entry in loaded for row in _list_controls(entry, target))
+    rows = [row for row in controls if chosen[str(row.control)].id == row.id]
     return sorted(rows, key=lambda row: (-get_mean(row), str(row.control)))
 
 
@@ -505,8 +508,9 @@ def _get_target_count(count: Any, target: str) -> Any:
 
 
 def compute_above_chance_parts(entries: Sequence[EntrySummary], target: str) -> dict[str, Mapping[str, float]]:
-    """Return id -> group of subjects -> its contribution, minus that of a constant score. Entries without contributions
-    are omitted. Groups are numbered in one order for all entries with as many groups."""
+    """Return entry id -> group of subjects -> its contribution to the primary metric, minus the contribution of a
+    constant score. Groups are named `3 of 20`, in the same order in all entries. Entries without contributions are
+    omitted."""
     found, constant = dict[str, Mapping[str, float]](), dict[str, list[float] | None]()
     for entry in entries:
         summands = load_summands(entry.folder).get(target)
@@ -544,14 +548,14 @@ _SUMMARY = TypeAdapter(EntrySummary)
 
 def load_entry_summaries(root: Path) -> list[EntrySummary]:
     """Return the summaries of all entries below `root`, sorted by folder. Raises the errors of `load_entries`."""
-    attested: dict[Path, list[str]] = {}
+    names: dict[Path, list[str]] = {}  # folder of attestations -> file names, read once
     entries = []
     for folder in list_entry_folders(root):
-        folder_of_attestations = get_attestation_folder(folder)
-        if folder_of_attestations not in attested:
-            attested[folder_of_attestations] = sorted(path.name for path in folder_of_attestations.glob("*.json"))
-        own = [folder_of_attestations / name for name in _select_attestations(folder, attested[folder_of_attestations])]
-        entries.append(_load_summary(folder, [*own, *root.glob(NONCES_FILE)] if own else []))
+        place = get_attestation_folder(folder)
+        if place not in names:
+            names[place] = sorted(path.name for path in place.glob("*.json"))
+        attestations = [place / name for name in _select_attestations(folder, names[place])]
+        entries.append(_load_summary(folder, [*attestations, *root.glob(NONCES_FILE)] if attestations else []))
     return entries
 
 
@@ -582,18 +586,18 @@ def _select_attestations(folder: Path, names: Sequence[str]) -> Iterator[str]:
 
 def _load_summary(folder: Path, attestations: Sequence[Path]) -> EntrySummary:
     """Return the summary of the entry in `folder`, from the cache if the entry and its `attestations` are unchanged."""
-    own = sorted(path for path in folder.iterdir() if path.is_file())
-    place = find_cache_file("entries", *folder.absolute().parts[-3:], hash_contents((*own, *attestations)))
+    own_files = sorted(path for path in folder.iterdir() if path.is_file())
+    place = find_cache_file("entries", *folder.absolute().parts[-3:], hash_contents((*own_files, *attestations)))
     if content := read_checked(place):
         with suppress(ValidationError):
-            found = replace(_SUMMARY.validate_json(content), folder=folder)
+            cached = replace(_SUMMARY.validate_json(content), folder=folder)
             shared = shared_folder(folder)
-            if found.content == hash_content(folder, [shared / name for name in found.shared]):
-                return found
+            if cached.content == hash_content(folder, [shared / name for name in cached.shared]):
+                return cached
     entry = load_leaderboard_entry(folder)
     try:
         summary = summarise_entry(entry)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # not written by embench
         raise CheckFailed(
             f"a field is missing or is not what embench writes: {type(error).__name__}: {error}", where=str(folder)
         ) from error

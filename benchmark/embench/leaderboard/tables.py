@@ -53,7 +53,7 @@ from embench.vocabulary import did_you_mean, escape_formula, markdown, table_in_
 QUESTIONS = ("chance", "movement", "protocol_phase")
 """Questions that a leaderboard answers for each method, by their ids in `statistics.answers`."""
 AS_MANY = "number of methods"
-"""Reason why an answer may be a false positive (`near_null`): chance explains as many."""
+"""Item of `Row.near_null`: chance explains as many methods with the answer *yes*."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class BoardSection:
 
     @property
     def unranked(self) -> str:
-        """The reason why nothing is ranked, where no row has the primary metric; empty where one has."""
+        """The reason why nothing is ranked, if no method has the primary metric; else empty."""
         methods = self.methods
         if self.leaks or any(row.score for row in methods):
             return ""
@@ -134,7 +134,7 @@ _KEPT = TypeAdapter(tuple[str, list[BoardSection]])
 
 
 def load_sections(root: Path) -> list[BoardSection]:
-    """Return all leaderboards in a folder."""
+    """Return all leaderboards in a folder, from the cache if no file has changed."""
     place, key = find_cache_file("sections", str(root.resolve())), _compute_key(root)
     if content := read_checked(place):
         with contextlib.suppress(ValidationError):
@@ -169,7 +169,8 @@ def build_sections(entries: Sequence[EntrySummary], load: LoadEntry = load_leade
 def _group_by_people(
     entries: Sequence[EntrySummary], *, divided: bool
 ) -> Iterator[tuple[int | None, list[EntrySummary]]]:
-    """Yield (number of subjects, its entries), most first; (None, all) if numbers agree, or if not `divided`."""
+    """Yield (number of subjects, entries with this number), largest first. If all entries have the same number, or if
+    not `divided`, yield only (None, all entries)."""
     numbers = sorted({entry.people for entry in entries}, reverse=True)
     if not divided or len(numbers) == 1:
         yield None, list(entries)
@@ -184,27 +185,26 @@ def _count_answers(
     """Return the rows with corrected answers, and question -> number of methods with the answer *yes*.
 
     Args:
-        parts: id -> question -> group of subjects -> its contribution to the deciding number.
+        parts: id -> question -> group of subjects -> its contribution to the number that decides the answer.
     """
     counts: dict[str, PositiveCount] = {}
-    marked = {row.id: row for row in rows if row.is_method}
+    methods = {row.id: row for row in rows if row.is_method}
     for question in QUESTIONS:
         answered = [r for r in rows if _has_answer(r, question)]
         yes = [row for row in answered if row.format_answer(question) == "yes"]
-        known = [parts[row.id].get(question, {}) for row in answered]
+        contributions = [parts[row.id].get(question, {}) for row in answered]
         if not answered:
             continue
-        by_chance = count_positive(known, len(yes)) if all(known) else None
-        counts[question] = by_chance or PositiveCount(len(answered), len(yes))
-        if question == "movement" and by_chance:
+        count = count_positive(contributions, len(yes)) if all(contributions) else None
+        counts[question] = count or PositiveCount(len(answered), len(yes))
+        if question == "movement" and count:
             effects = [row.answers[question].effect or Score() for row in answered]
-            holds = dict(zip((row.id for row in answered), holds_corrected(known, effects), strict=True))
-            few = not by_chance.beyond_luck
-            marked |= {
-                row.id: replace(row, corrected=holds[row.id], near_null=(*row.near_null, *([AS_MANY] * few)))
-                for row in yes
+            holds = dict(zip((row.id for row in answered), holds_corrected(contributions, effects), strict=True))
+            notes = () if count.beyond_luck else (AS_MANY,)
+            methods |= {
+                row.id: replace(row, corrected=holds[row.id], near_null=(*row.near_null, *notes)) for row in yes
             }
-    return [marked[row.id] if row.is_method else row for row in rows], counts
+    return [methods[row.id] if row.is_method else row for row in rows], counts
 
 
 def _has_answer(row: Row, question: str) -> bool:
@@ -327,13 +327,13 @@ def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
 
 
 def _resolve_field(name: str, known: Sequence[str], option: str) -> str:
-    """Return the field for its name or its header in tables, as `time_s` for `time`. Raises UsageError for others."""
+    """Return a field by its name or its header in tables: `time_s` for `time`. Raises UsageError if it is unknown."""
     titles = {column.title: field for field, column in columns().items() if " " not in column.title}
     return titles.get(name, name) if name in titles else check_field(name, [*known, ENTRY], option)
 
 
 def _get_value(fields: Fields, field: str) -> Any:
-    """Return the value of a field; of the field `ENTRY`, the end of the id."""
+    """Return the value of a field. The value of the field `ENTRY` is the end of the id."""
     return fields["id"].rpartition("-")[2] if field == ENTRY else fields[field]
 
 
@@ -475,8 +475,8 @@ def summarise(section: BoardSection) -> Summary:
 
 
 def get_support_key(section: BoardSection) -> tuple[object, ...]:
-    """Return the sort key of a leaderboard: first leaderboards with a primary metric, then with an answer given time
-    and movement, then with more such methods than chance explains."""
+    """Return the sort key by which leaderboards with the strongest support come first: with a primary metric, with an
+    answer given time and movement, with more *yes* than by chance, with a larger proportion of *yes*, more methods."""
     count = section.associated
     proportion = count.adding / count.asked if count else 0.0
     by_chance = not (count and count.beyond_luck)
@@ -516,7 +516,7 @@ def _format_count(count: PositiveCount, methods: int) -> str:
 
 
 def _has_bound(name: str, count: PositiveCount) -> bool:
-    """True if tables show the bound on the number by chance for the question `name`."""
+    """True if tables show, for the question `name`, how many *yes* are explained by chance."""
     return count.by_luck is not None and name != "protocol_phase"
 
 
@@ -654,7 +654,7 @@ def render_models_table(section: BoardSection) -> Iterator[str]:
 
 
 def _render_gains(row: Row, folder: str) -> str:
-    """Return the line of a list with a row's gains from pretraining; `folder` contains the entries."""
+    """Return a Markdown list item with a row's gains from pretraining; `folder`: the folder of the entries."""
     gains = row.pretraining_comparison.text if row.pretraining_comparison else ""
     return f"- [{row.id.rpartition('-')[2]}]({folder}/{row.id}), {markdown(f'{row.name}, {row.signals}: {gains}')}"
 

@@ -53,7 +53,7 @@ from embench.vocabulary import FORMULA, iterate_texts
 
 
 def find_wrong_calibration_data(record: Record) -> Iterator[str]:
-    """Yield contradictions between the recorded calibration data and the rest of the record."""
+    """Yield a message for each contradiction between the recorded calibration data and the rest of the record."""
     run, given = record.run, recorded_given(record.run.get("calibration_data"))
     protocol, name = recorded_protocol(run["protocol"]), run["protocol"]["name"]
     if (given is not None) != (protocol is not None and protocol.requests_calibration):
@@ -95,7 +95,7 @@ def find_missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
 
 
 def find_wrong_coverage(record: Record, labels: Labels) -> Iterator[str]:
-    """Yield the targets with missed units, and targets whose recorded coverage does not follow from the rows."""
+    """Yield messages on targets with missed units, and on targets whose recorded coverage differs from the rows."""
     for target, units in find_missed_units(record, labels).items():
         yield f"predictions: {len(units)} labelled units of {target} lack one, such as {min(units)}"
     recorded = record.scores.get("coverage", {})
@@ -124,8 +124,8 @@ def _compute_coverage(record: Record, labels: Labels) -> dict[str, float]:
 # Scores of a published entry, recomputed from its own predictions and labels.
 
 FROM_DATA = ("absent", "cuts", "coverage", "adjusted", "enough_data")
-"""Parts of `scores.json` that need the data: unpredicted units and coverage, cuts fitted on training labels, the
-association given time and movement, and the conditions for enough comparisons."""
+"""Parts of `scores.json` that only the dataset can confirm: unpredicted units, cuts fitted on training labels, coverage
+of units, the association given time and movement, and the conditions for enough comparisons."""
 
 
 def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
@@ -189,7 +189,7 @@ matched score that may be due to which of two subjects is later in the session."
 
 
 def find_wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
-    """Yield faults of an audit: unknown fields, severe findings, and findings and numbers that contradict the entry."""
+    """Yield messages on an audit's unknown fields, severe findings, and contradictions to the entry."""
     version, findings = audit["version"], audit["findings"]
     if type(version) is not int or version not in (PUBLISHED_VERSION, VERSION):
         later = f"expected {PUBLISHED_VERSION} or {VERSION}; update embench, or audit again"
@@ -217,7 +217,7 @@ def find_wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) ->
 
 
 def _wrong_finding(finding: Mapping[str, Any], place: str) -> Iterator[str]:
-    """Yield fields of a finding (at `place` in audit.json) that no audit writes."""
+    """Yield a message for each invalid field of a finding; `place`: path of the finding in audit.json."""
     if more := sorted(finding.keys() ^ _OF_FINDING):
         yield f"{AUDIT_FILE}: {place}.{more[0]}: expected the fields {', '.join(sorted(_OF_FINDING))}"
         return
@@ -229,7 +229,7 @@ def _wrong_finding(finding: Mapping[str, Any], place: str) -> Iterator[str]:
 
 
 def _wrong_reasons(skipped: Mapping[str, Any]) -> Iterator[str]:
-    """Yield invalid reasons for skipped checks."""
+    """Yield a message for each check that was skipped for an invalid reason."""
     for check, reasons in skipped.items():
         try:
             [Reason.read(reason) for reason in reasons]
@@ -238,7 +238,7 @@ def _wrong_reasons(skipped: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _find_omitted_checks(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
-    """Yield the checks that apply to every entry with labels but are missing from the audit."""
+    """Yield a message for each check that applies to every entry with labels, but is missing from the audit."""
     measured = audit.get("measured", {})
     for check in _ALWAYS - measured.keys():
         yield f"{AUDIT_FILE}: measured: the check {check} is missing, which every audit makes; audit the run again"
@@ -253,11 +253,11 @@ _SCORES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "calibration": {"ece": ("ece", "mean"), "low": ("ece", "low")},
     "balance": {"matched": ("auroc_crossed_matched", "mean"), "balanced": ("auroc_crossed_balanced", "mean")},
 }
-"""Check of the audit -> name of its figure for a target -> the score with the same value: metric, and field of it."""
+"""Check of the audit -> name of a figure -> (metric, field) of the score that must have the same value."""
 
 
 def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
-    """Yield figures of the audit that differ from scores.json and run.yaml."""
+    """Yield a message for each figure of the audit that differs from scores.json or run.yaml."""
     measured = audit["measured"]
     for check in ("labels", "scores", "statements"):
         if differ := measured.get(check, {}).get("differ"):
@@ -279,9 +279,9 @@ def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> I
         ):
             yield f"{AUDIT_FILE}: measured.confound_only.{target}: not what the confound analysis of this entry gives"
     counted = {name: run.most_of(name) for name in ("methods_evaluated", "test_evaluations")}
-    for name, looks in measured.get("validation", {}).items():
-        if name in counted and looks != counted[name]:
-            yield f"{AUDIT_FILE}: measured.validation.{name}: {looks}, but run.yaml counts {counted[name]}"
+    for name, count in measured.get("validation", {}).items():
+        if name in counted and count != counted[name]:
+            yield f"{AUDIT_FILE}: measured.validation.{name}: {count}, but run.yaml counts {counted[name]}"
     yield from _wrong_findings(audit)
 
 
@@ -290,7 +290,7 @@ def _are_equal(measured: float | None, known: float | None) -> bool:
 
 
 def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the checks whose measurements imply another number of findings, and findings with other evidence."""
+    """Yield messages on checks whose figures imply another number of findings, and on findings with wrong evidence."""
     measured, findings = audit["measured"], audit["findings"]
     calibration, balance = (measured.get(check, {}).values() for check in _SCORES)
     confound_only = measured.get("confound_only", {})
@@ -315,37 +315,37 @@ def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _other_evidence(finding: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[str]:
-    """Yield fields of a finding's evidence that must equal the `figures` of its check, and do not."""
+    """Yield the fields of a finding's evidence that differ from the `figures` of its check, although they must not."""
     evidence = finding["evidence"]
     if finding["id"] == "not_associated":
-        for target, at in evidence.get("targets", {}).items():
+        for target, stated in evidence.get("targets", {}).items():
             known = figures[target]["partial_r"]
-            if [at[f"{end}partial_r"] for end in _ENDS] != [known[name] for name in _ENDS.values()]:
+            if [stated[f"{end}partial_r"] for end in _ENDS] != [known[name] for name in _ENDS.values()]:
                 yield f"targets.{target}"
     elif finding["check"] in _SAME_FIGURES:
         known = figures.get(evidence.get("target"), {}) if "target" in evidence else figures
-        own = [name for name in evidence if name != "target"]
-        yield from (name for name in own if name in known and evidence[name] != known[name])
-        yield from (name for name in own if name not in known)
+        names = [name for name in evidence if name != "target"]
+        yield from (name for name in names if name in known and evidence[name] != known[name])
+        yield from (name for name in names if name not in known)
 
 
 _ENDS = {"": "mean", "low_of_": "low", "high_of_": "high"}
 _SAME_FIGURES = frozenset({"calibration", "balance", "collapse", "validation", "suspicious"})
-"""Checks whose evidence repeats their figures, of the target if it has one."""
+"""Checks whose evidence repeats their figures; if the evidence names a target, the figures of this target."""
 
 
 def find_wrong_digests(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
-    """Return a message for each digest in an audit that does not match the entry's files. Undefined if the audit has no
-    digests, or if all match but other code of embench made it."""
+    """Return a message for each digest in an audit that does not match the entry's files. Return `Undefined` if the
+    audit has no digests, or if all match but another version of the audits' code made it."""
     if unbound := explain_missing_digests(audit):
         return Undefined(f"{unbound}: it is not bound to these predictions")
-    stated, own = audit["digests"], digests_of(record)
+    stated, actual = audit["digests"], digests_of(record)
     wrong = [
         f"{AUDIT_FILE}: digests.{name}: the audit is of other {name} than the entry contains; audit the run again"
-        for name in sorted(own)
-        if stated.get(name) != own[name]
+        for name in sorted(actual)
+        if stated.get(name) != actual[name]
     ]
-    unknown = sorted(stated.keys() - {*own, "code"})
+    unknown = sorted(stated.keys() - {*actual, "code"})
     wrong += [f"{AUDIT_FILE}: digests.{name}: audits name no such digest" for name in unknown]
     if not wrong and stated.get("code") != hash_audit_code():
         return Undefined("the audit is of these files, but was made by other code of embench's audits than is here")
@@ -379,8 +379,8 @@ _OF_A_VIEW = {field.name for field in fields(View)}
 
 
 def verify_entries(entries: Iterable[EntrySummary], progress: ProgressCallback | None = None) -> None:
-    """Recompute the scores of all entries with public labels, and check the statements of all entries. Passed checks
-    are cached by the content of the entry and the verifying code; cached entries do not count in the progress.
+    """Recompute the scores of all entries with public labels, and check the statements of all entries. An entry that
+    passed is not checked again, and not counted in the progress, until its content or the verifying code changes.
 
     Raises:
         CheckFailed: a statement is wrong; the message names file and field. DataError: an entry cannot be read.
@@ -426,17 +426,16 @@ def _list_faults(folder: Path) -> list[str]:
 
 
 def find_wrong_score_file(record: Record) -> Iterator[str]:
-    """Yield scores that do not follow from the record's predictions and labels."""
+    """Yield a message for each score that does not follow from the record's predictions and labels."""
     for difference in find_wrong_scores(record, recompute(record)):
         yield f"scores.json: {difference}"
-    about = record.manifest.protocol
-    if not (scored_by_this_revision(record) or about.leaks):
+    if not (scored_by_this_revision(record) or record.manifest.protocol.leaks):
         yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, which the ranked entries have"
 
 
 def find_wrong_parts(record: Record) -> Iterator[str]:
-    """Yield missing and surplus parts of a record. Required are the coverage, the confound analysis and, where they are
-    public, the labels; scores by metrics of other packages are surplus."""
+    """Yield messages on surplus and missing parts of a record. Scores by metrics of other packages are surplus. If the
+    labels are public, the labels, the coverage and the confound analysis are required."""
     run, metrics = record.manifest, _get_scoring(record).get("metrics", {})
     for name in sorted(metrics.keys() - set(record.scores.primary_metrics.values())):
         if not metrics[name].startswith(f"{registry.BUNDLED} "):
@@ -455,14 +454,14 @@ def find_wrong_parts(record: Record) -> Iterator[str]:
 
 
 def find_wrong_statements(record: Record) -> Iterator[str]:
-    """Yield statements that contradict the rest of the record, the card or the published rules; with file and field."""
+    """Yield a message for each statement that contradicts the rest of the record, the card or the published rules."""
     run = record.run
     yield from (*find_wrong_version(run), *find_wrong_card(run), *find_wrong_rules(run), *find_wrong_method(run))
     yield from (*find_wrong_calibration_data(record), *find_wrong_design(record), *find_wrong_folds(record))
 
 
 def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
-    """Yield faults of an entry's audit, where there is one."""
+    """Yield a message for each fault of an entry's audit, if it has one."""
     audit = read_audit(folder)
     if audit is None:
         return
@@ -472,14 +471,14 @@ def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
             *find_wrong_audit(audit, record.manifest, record.scores),
             *([] if isinstance(bound, Undefined) else bound),
         ]
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # not written by embench
         found = [f"{AUDIT_FILE}: a field is missing or is not what embench writes: {type(error).__name__}: {error}"]
     yield from found
 
 
 def find_wrong_fields(record: Record) -> Iterator[str]:
-    """Yield unknown fields of run.yaml, texts that a spreadsheet would run, and impossible counts. The test labels were
-    evaluated at least once, and there are at most as many methods as evaluations."""
+    """Yield messages on unknown fields of run.yaml, texts that a spreadsheet would run, and impossible counts. Test
+    labels were evaluated at least once, and there are at most as many methods as evaluations."""
     run = record.manifest
     for field in run.unknown_fields():
         yield f"run.yaml: {field}: embench writes no such field; take run.yaml as the run wrote it"
@@ -501,7 +500,8 @@ def find_wrong_fields(record: Record) -> Iterator[str]:
 
 
 def _wrong_words(run: Manifest) -> Iterator[str]:
-    """Yield fields that decide on comparisons with other entries, with values that no run writes for this request."""
+    """Yield a message for each wrong field of run.yaml among those that decide with which entries the run is compared.
+    A field is wrong if no run writes it so, or if it contradicts the request."""
     config, request = run.config, run.config.get("request")
     count, share, other = (config.get(name) for name in ("label_subjects", "label_fraction", "train_dataset"))
     requested = _format_request_limits(request or {})
@@ -527,7 +527,7 @@ def _wrong_words(run: Manifest) -> Iterator[str]:
 
 
 def _format_request_limits(request: Mapping[str, Any]) -> dict[str, str]:
-    """Return the limits on training data in a request, in the words of a configuration."""
+    """Return the limits on training data in a request as texts, as a configuration has them: `None` for `all`."""
     limits = {name: str(request.get(name)) for name in ("label_subjects", "label_fraction", "train_dataset")}
     if limits["label_subjects"] == "all":
         limits["label_subjects"] = "None"
@@ -557,15 +557,15 @@ def _parse_version(version: str) -> list[int]:
 
 
 def find_wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
-    """Yield differences from the dataset's installed card: label rules, task order, and whether labels are public."""
-    recorded, about = run["card"], run["protocol"]["name"]
+    """Yield messages on differences from the installed dataset card: label rules, task order, publicity of labels."""
+    recorded, protocol = run["card"], run["protocol"]["name"]
     rules = recorded["label_rules_hash"]
     if digest(recorded.get("label_rules", [])) != rules:
         yield "run.yaml: card.label_rules: not those of card.label_rules_hash"
     try:
         card = registry.load_plugin("dataset", run["dataset"]["name"]).card
-        published = about in protocol_names()
-        known = label_rules(card_for_protocol(load_protocol(about), card)) if published else None
+        published = protocol in protocol_names()
+        known = label_rules(card_for_protocol(load_protocol(protocol), card)) if published else None
     except UsageError:
         return  # a package that is not installed here, or a protocol of other datasets
     if known is not None and digest(known) != rules:
@@ -576,14 +576,14 @@ def find_wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
 
 def find_wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
     """Yield a message where the rules of the protocol do not match their hash or the published rules of that name."""
-    about = run["protocol"]
-    recorded = recorded_protocol(about)
-    known = load_protocol(about["name"]) if about["name"] in protocol_names() else recorded
-    if recorded is None or known is None or not recorded.hash == known.hash == about["hash"]:
-        yield f"run.yaml: protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
+    stated = run["protocol"]
+    recorded = recorded_protocol(stated)
+    known = load_protocol(stated["name"]) if stated["name"] in protocol_names() else recorded
+    if recorded is None or known is None or not recorded.hash == known.hash == stated["hash"]:
+        yield f"run.yaml: protocol.rules: they are not those of {stated['name']}, or not those of protocol.hash"
         return
     access = find_access(recorded, recorded_given(run.get("calibration_data")))
-    if recorded.leaks != about["leaks"] or access != run["target_access"]:
+    if recorded.leaks != stated["leaks"] or access != run["target_access"]:
         yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
 
 
@@ -605,11 +605,10 @@ def find_wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
         yield "run.yaml: recipe.settings: not those of config.request"
     bundled = (entry for entry in registry.entries("fusion") if entry.package == registry.BUNDLED)
     estimators = {entry.full_name: entry.features for entry in bundled}  # other packages need not say it
-    if method.get("joins") and (is_one := estimators.get(method["fusion"])) is not None:
-        reads = (
-            ("features", "hidden", "decisions") if is_one else ("hidden" if method["joins"] == "hidden" else "tokens",)
-        )
-        if (method["joins"] == "estimator") != is_one or method["inputs"] not in reads:
+    if method.get("joins") and (is_estimator := estimators.get(method["fusion"])) is not None:
+        inputs = ["hidden"] if method["joins"] == "hidden" else ["tokens"]
+        inputs = ["features", "hidden", "decisions"] if is_estimator else inputs
+        if (method["joins"] == "estimator") != is_estimator or method["inputs"] not in inputs:
             yield f"run.yaml: method.joins or method.inputs: not as {method['fusion']} has them"
     stated = {"seeds": run["seeds"], "modalities": method["modalities"], "preset": run["recipe"]["preset"]}
     yield from format_run_differences(differences(stated, {name: config[name] for name in stated}, "config"))
@@ -657,7 +656,8 @@ def find_wrong_design(record: Record) -> Iterator[str]:
 
 
 def find_wrong_folds(record: Record) -> Iterator[str]:
-    """Yield predictions in a fold that does not test their subject, and subjects outside of the cohort or all folds."""
+    """Yield messages on predictions in a fold that does not test their subject, on subjects outside of the cohort, and
+    on subjects that no fold tests."""
     subjects, rows = record.manifest.cohort.subjects, record.predictions
     model, missing = (rows.take(rows.rows_with(method=name)) for name in (MODEL, UNPREDICTED))
     if isinstance(subjects, list) and (foreign := sorted(set(model.texts("subject").names.tolist()) - set(subjects))):
@@ -675,9 +675,9 @@ def find_wrong_folds(record: Record) -> Iterator[str]:
 
 
 def find_wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
-    """Yield differences between `scores.json` and the recomputed scores `again`. For scores of this revision, every
-    value must be equal, except for metrics that were installed only there or only here. For older scores, the means
-    must be close, since intervals were computed differently."""
+    """Yield differences between `scores.json` and the recomputed scores `again`. If this revision computed the recorded
+    scores, all values must be equal, except for metrics that only one of the two machines has installed. Else only the
+    means must be close, since earlier revisions computed intervals differently."""
     if scored_by_this_revision(record):
         recorded, installed = _get_scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
         foreign = (recorded.keys() ^ installed.keys()) - set(record.scores.primary_metrics.values())
@@ -712,7 +712,7 @@ def _get_scoring(record: Record) -> Mapping[str, Any]:
 
 
 def list_means(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
-    """Yield (place, mean) for all scores of a table that have a mean."""
+    """Yield (path, mean) of all scores in nested mappings; scores without a mean are omitted."""
     for name, value in table.items():
         if isinstance(value, Mapping):
             if "mean" in value:

@@ -62,28 +62,28 @@ class Uncompared(Undefined):
 
 
 class LocalData(NamedTuple):
-    """The subjects of a run in the data here. `difference`: how these data differ from the entry's; empty if they
+    """The data of a run's subjects on this machine. `difference`: how they differ from the entry's data; empty if they
     agree."""
 
     cohort: Cohort
     difference: str
 
     def judge(self, wrong: list[str]) -> list[str] | Undefined:
-        """Return the faults that a check found; undefined where the data differ, since the entry may then be right."""
+        """Return the faults `wrong` of a check. If the data differ, return `Uncompared` instead of faults."""
         if wrong and self.difference:
             return Uncompared(f"the data here are not those of the entry: {self.difference}")
         return wrong
 
 
 def load_local_data(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> LocalData | Undefined:
-    """Load the data of a run, prepared if necessary; undefined where this machine does not have them.
+    """Load the data of a run, prepared if necessary. Return `Undefined` if this machine does not have them.
 
     Raises:
         EmbenchError: the data or the file of withheld labels are damaged.
     """
     try:
         source = find_source(run.dataset.name, data_root)
-        _ = source.reader
+        _ = source.reader  # raises DataError if the folder of raw files does not exist
     except (DataError, UsageError) as error:
         return Undefined(f"not compared with the data: {error.what}")
     cohort = _cohort(source, resolve_protocol(run), ",".join(run.targets), tuple(run.method.modalities))
@@ -103,7 +103,7 @@ _cohort = lru_cache(maxsize=16)(Source.cohort)
 
 
 def find_wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohort, data_root: Path | None) -> list[str]:
-    """Return differences between the labels of an entry, or their HMAC, and the labels of the data here."""
+    """Return differences between the labels of an entry, or their HMAC, and the labels of the data on this machine."""
     labels = _compute_labels(run, cohort)
     if record.labels is not None:
         return compare_labels(record.labels, labels)
@@ -113,20 +113,20 @@ def find_wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohor
 
 def _compute_labels(run: Manifest, cohort: Cohort) -> Labels:
     """Compute the labels of a run's targets from the data."""
-    if run.config.get("train_dataset"):  # its own folds are of the other dataset
+    if run.config.get("train_dataset"):  # its folds are those of the training dataset
         return compute_cohort_labels(cohort, cohort.targets, {}, cohort.positions)
     folds = {seed: cohort.folds(resolve_protocol(run), seed) for seed in run.seeds}
     return compute_cohort_labels(cohort, cohort.targets, folds, cohort.eligible)
 
 
 def find_wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Return units of the data here that an entry neither predicts nor counts as unpredicted."""
+    """Return the units in the data on this machine that an entry neither predicts nor counts as unpredicted."""
     return [*find_miscounted_units(record.predictions, cohort, run.seeds)]
 
 
 def find_wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Return differences between an entry and the data here: in folds, in the subject, time and stimulus of units, in
-    session lengths, excluded subjects and the proportion of repaired units."""
+    """Return differences between an entry and the data on this machine: in folds, in the subject, time and stimulus of
+    units, in session lengths, excluded subjects and the proportion of repaired units."""
     wrong = [] if run.config.get("train_dataset") else _wrong_folds(run, record, cohort)
     known = {(u.id, u.subject, u.recording, u.stimulus, f"{u.start_s:.6g}") for u in cohort.units}
     if odd := sorted(list_unit_facts(record) - known):
@@ -141,11 +141,11 @@ def find_wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str
 
 
 def _wrong_folds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Return a sentence if the protocol assigns subjects to other folds than the record does; else nothing."""
+    """Return a sentence if the protocol assigns subjects to other folds than the record does; else no sentence."""
     protocol = resolve_protocol(run)
-    dealt = record_folds(cohort, {seed: cohort.folds(protocol, seed) for seed in run.seeds})
-    ours, theirs = ({tuple(str(row[n]) for n in _OF_FOLDS) for row in rows} for rows in (dealt, record.folds))
-    wrong = sorted(row for row in ours ^ theirs if row[1])  # the others are in no fold
+    expected = record_folds(cohort, {seed: cohort.folds(protocol, seed) for seed in run.seeds})
+    ours, theirs = ({tuple(str(row[n]) for n in _OF_FOLDS) for row in rows} for rows in (expected, record.folds))
+    wrong = sorted(row for row in ours ^ theirs if row[1])  # rows without a fold are of excluded subjects
     if not wrong:
         return []
     seed, _, _, subject, _ = wrong[0]
@@ -162,8 +162,8 @@ _OF_FOLDS = ("seed", "fold", "role", "subject", "group")
 
 
 def find_wrong_associations(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Return differences between the recorded confound analysis and the analysis of the entry's predictions on the data
-    here. Raises EmbenchError where the data are damaged."""
+    """Return differences between the recorded confound analysis and the analysis that follows from the entry's
+    predictions and the data on this machine. Raises EmbenchError if the data are damaged."""
     units = {unit.id for unit in cohort.units}
     if unknown := [name for name in record.predictions.own["unit"].tolist() if name not in units]:
         return [f"predictions: {len(unknown)} of units that the data do not have, such as {unknown[0]}"]
@@ -175,40 +175,42 @@ def find_wrong_associations(run: Manifest, record: Record, cohort: Cohort) -> li
 
 def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
     """Recompute the confound analysis of a record's predictions on the cohort's data, as in `scores.json`."""
-    rows, at, parts = record.predictions.own, {unit.id: i for i, unit in enumerate(cohort.units)}, []
-    folds = []
+    rows, position = record.predictions.own, {unit.id: i for i, unit in enumerate(cohort.units)}
+    parts, folds = [], []
     for target in cohort.targets:
         for seed in run.seeds:
-            own = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
+            part = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
             columns = target.columns if target.traits.has_score_per_class else ["score"]
-            scores = np.stack([own[c] for c in columns], 1)
-            missing = own.rows_with(method=UNPREDICTED)
-            scores[missing] = as_scored(own["score"])[missing, None]
-            positions = np.array([at[name] for name in own["unit"].tolist()])
+            scores = np.stack([part[c] for c in columns], 1)
+            missing = part.rows_with(method=UNPREDICTED)
+            scores[missing] = as_scored(part["score"])[missing, None]
+            positions = np.array([position[name] for name in part["unit"].tolist()])
             parts.append((target, seed, positions, scores))
-            folds.append((target, seed, positions, own["fold"]))
+            folds.append((target, seed, positions, part["fold"]))
     judged = "movement" if run.time_context == "unit" and not run.submission else "protocol_phase"
     protocol = resolve_protocol(run)
     studies = make_studies(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
-    parts_of = map(record.scores.get_adjusted, record.scores.primary_metrics)
-    recorded = [part for part in parts_of if part and (part.placebo or part.placebo_seeds)]
-    seeds = recorded[0].placebo_seeds if recorded else ()
-    placebo_seeds = seeds or (run.seeds if recorded else ())  # without the name of its seeds, it is of all of them
+    recorded = map(record.scores.get_adjusted, record.scores.primary_metrics)
+    with_placebo = [each for each in recorded if each and (each.placebo or each.placebo_seeds)]
+    named_seeds = with_placebo[0].placebo_seeds if with_placebo else ()
+    placebo_seeds = named_seeds or (run.seeds if with_placebo else ())  # a placebo that names no seeds has them all
     values, folds_of = scores_by_seed(cohort, parts), scores_by_seed(cohort, folds)
     found = run_confound_test(
         values, folds_of, studies, cohort, record.scores, judged, protocol, placebo_seeds=placebo_seeds
     )
-    return found if seeds else {target: _without_names(made, ["placebo_seeds"]) for target, made in found.items()}
+    if named_seeds:
+        return found
+    return {target: _without_names(analysis, ["placebo_seeds"]) for target, analysis in found.items()}
 
 
 def compare_labels(recorded: Labels, labels: Labels, those: str = "of the data") -> list[str]:
     """Return a sentence with the number of labels that differ between a record and the data; nothing where none differ.
 
     Args:
-        those: names the other labels in the sentence, where they are of another record.
+        those: words for the origin of `labels` in the sentence.
     """
     theirs, ours = _index_by_unit(recorded), _index_by_unit(labels)
-    different = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
+    different = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
     if not different:
         return []
     target, unit, _ = different[0]
@@ -216,12 +218,12 @@ def compare_labels(recorded: Labels, labels: Labels, those: str = "of the data")
 
 
 def get_raw_files_digest(run: Manifest) -> str | None:
-    """Return the digest of a run's raw files; where the record lacks it, that of the dataset's first release."""
+    """Return the digest of a run's raw files; if the record lacks it, the digest of the dataset's first release."""
     return run.dataset.files or next(iter(find_releases(run.dataset.name)), None)
 
 
 def hash_local_files(run: Manifest, data_root: Path | None) -> str | None:
-    """Return the digest of the raw files and label rules of a run's dataset here; None without these files."""
+    """Return the digest of the raw files of a run's dataset on this machine, and of its label rules; None without."""
     try:
         source = find_source(run.dataset.name, data_root)
         return source.files_digest(card_for_protocol(resolve_protocol(run), source.card))
@@ -231,11 +233,9 @@ def hash_local_files(run: Manifest, data_root: Path | None) -> str | None:
 
 def _index_by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:
     """Return (target, unit, seed) -> raw value and label, to nine digits."""
-    names = zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True)
+    keys = zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True)
     numbers = zip(*(labels[name].tolist() for name in ("raw", "label")), strict=True)
-    return {
-        name: (float(f"{raw:.9g}"), float(f"{label:.9g}")) for name, (raw, label) in zip(names, numbers, strict=True)
-    }
+    return {key: (float(f"{raw:.9g}"), float(f"{label:.9g}")) for key, (raw, label) in zip(keys, numbers, strict=True)}
 
 
 # Confound-only models, fitted again on the reader's own copy of the data, so that an author's own models need not be
@@ -246,7 +246,7 @@ Trained = Mapping[tuple[int, int], Sequence[int] | None]
 
 
 def find_wrong_confound_only(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Return differences between an entry's confound-only models and those fitted on the data here."""
+    """Return differences between an entry's confound-only models and models fitted on the data on this machine."""
     if record.labels is None:
         return _find_wrong_redacted_models(run, record, cohort)
     return compare_controls(run, record, cohort, _list_training_units(run, cohort))
@@ -276,7 +276,7 @@ def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Tra
 
 
 def _list_training_units(run: Manifest, cohort: Cohort) -> Trained:
-    """Return the labelled units of each fold that a run may use; nothing for training on another dataset."""
+    """Return the labelled units on which a run may train in each fold; empty if it trained on another dataset."""
     if run.config.get("train_dataset"):
         return {}
     protocol, limits = resolve_protocol(run), FewLabels(*get_label_limits(run))
@@ -294,7 +294,7 @@ def _refit_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trai
     confound_only = FoldConfounds(
         cohort, protocol, _fit_studies(run, cohort, protocol), recorded_given(run.calibration_data)
     )
-    first, later = set(cohort.positions), {i: k for k, i in enumerate(cohort.eligible)}  # the order of a run
+    first, rank = set(cohort.positions), {i: k for k, i in enumerate(cohort.eligible)}
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     parts: list[Predictions] = []
     for target in cohort.targets:
@@ -302,7 +302,8 @@ def _refit_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trai
         for seed, fold in of_target.distinct("seed", "fold"):
             rows_of_fold = of_target.take((of_target["seed"] == seed) & (of_target["fold"] == fold))
             tested = {position[name] for name in rows_of_fold["unit"].tolist()}
-            units = np.array(sorted(tested, key=lambda i: (i not in first, later.get(i, -1))), np.int64)
+            # The order of a run: units of `positions` first, both parts in the order of `eligible`.
+            units = np.array(sorted(tested, key=lambda i: (i not in first, rank.get(i, -1))), np.int64)
             train = trained.get((seed, fold))
             of_fold = FoldPredictions(
                 target, seed, fold, units, None if train is None else tuple(train), np.empty(0), np.empty(0)
@@ -320,8 +321,8 @@ def _fit_studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
 
 def _select_model_rows(rows: Predictions, control: str) -> Predictions:
     """Select the rows of one confound-only model, sorted by target, unit, seed and fold."""
-    own = rows.take(rows.rows_with(method=control))
-    return own.take(np.lexsort([own[name] for name in ("fold", "seed", "unit", "target")]))
+    selected = rows.take(rows.rows_with(method=control))
+    return selected.take(np.lexsort([selected[name] for name in ("fold", "seed", "unit", "target")]))
 
 
 def _are_equal(old: Predictions, new: Predictions) -> bool:
@@ -334,7 +335,7 @@ def _are_equal(old: Predictions, new: Predictions) -> bool:
 
 
 def _is_reproducible(run: Manifest) -> bool:
-    """True if trees fitted here have the same digits as in the record, regardless of the preprocessing code."""
+    """True if the libraries that fit trees have the run's versions here, so that all digits must be equal."""
     return all(run.versions.get(name) == installed_version(name) for name in CONTROL_LIBRARIES)
 
 
@@ -402,8 +403,8 @@ _FEWEST = 200
 
 
 def describe_copy(record: Record, other: Record) -> str:
-    """Describe how the predictions of an entry copy those of another entry; empty where they do not, or where one
-    method yields equal predictions by settings that do not matter."""
+    """Return in words how the predictions of an entry copy those of another entry; empty if they do not. Two entries
+    with the same fusion may have equal predictions, since some settings do not matter."""
     rows, theirs = (each.predictions.take(each.predictions.rows_with(method=MODEL)) for each in (record, other))
     _, at, at_other = np.intersect1d(_build_keys(rows, MODEL), _build_keys(theirs, MODEL), return_indices=True)
     rows, theirs = rows.take(at), theirs.take(at_other)
@@ -412,14 +413,14 @@ def describe_copy(record: Record, other: Record) -> str:
     column = next((name for name in rows.columns if name.startswith("score") and np.isfinite(rows[name]).all()), "")
     if not (len(rows) and column in theirs.columns):
         return ""
-    places = np.stack([rows.texts("target").code, rows["seed"], rows["fold"]])
-    fold = np.unique(places, axis=1, return_inverse=True)[1].ravel()
-    one_method = record.manifest.method.fusion == other.manifest.method.fusion
+    target_seed_fold = np.stack([rows.texts("target").code, rows["seed"], rows["fold"]])
+    fold = np.unique(target_seed_fold, axis=1, return_inverse=True)[1].ravel()
+    same_fusion = record.manifest.method.fusion == other.manifest.method.fusion
     own, others = rows[column], theirs[column]
-    for scores in ((own, others), (rankdata(own), rankdata(others))):
+    for scores in ((own, others), (rankdata(own), rankdata(others))):  # ranks show copies that were transformed
         parts = [_compute_residuals(*(score[fold == k] for score in scores)) for k in range(fold.max() + 1)]
         equal = sum(part is not None and not part.any() for part in parts)
-        if equal > len(parts) / 2 and not one_method:
+        if equal > len(parts) / 2 and not same_fusion:
             return "equal predictions"
         noise = [part / part.std() for part in parts if part is not None and part.any()]
         pairs = np.concatenate([part[1:] * part[:-1] for part in noise]) if noise else np.empty(0)
@@ -429,7 +430,7 @@ def describe_copy(record: Record, other: Record) -> str:
 
 
 def find_copy(folder: Path, others: Iterable[Path]) -> str:
-    """Return how an entry copies the predictions of another one on its leaderboard, and its name; empty if not."""
+    """Return in words how an entry copies the predictions of an entry on its leaderboard, and which; empty if not."""
     record = read_record(folder)
     for path in others if record.labels is not None else ():
         same_board = path != folder and _load_facts(path).board == build_board_key(record.manifest)
@@ -444,8 +445,8 @@ def _compute_residuals(one: np.ndarray, other: np.ndarray) -> np.ndarray | None:
     one, other = one - one.mean(), other - other.mean()
     if not (one.std() and other.std()) or np.corrcoef(one, other)[0, 1] < NEAR:
         return None
-    rest = one - other * (one @ other) / (other @ other)
-    return rest if rest.std() > 1e-6 * one.std() else np.zeros_like(rest)
+    residuals = one - other * (one @ other) / (other @ other)
+    return residuals if residuals.std() > 1e-6 * one.std() else np.zeros_like(residuals)
 
 
 class _Facts(NamedTuple):
@@ -483,14 +484,14 @@ def _compare_with_entry(run: Manifest, record: Record, folder: Path, path: Path)
     if own := sorted(tested_subjects(record.folds) ^ tested_subjects(other.folds)):
         if run.dataset.files in (None, get_raw_files_digest(other_run)):
             yield f"folds: {len(own)} people are not those {than}, of the same raw files, such as {own[0]}"
-        return  # other people are a board of their own
-    dealt, theirs = _list_test_folds(record), _list_test_folds(other)
-    trained_alike = run.config.get("train_dataset") == other_run.config.get("train_dataset")
-    if trained_alike and any(dealt[subject] != theirs[subject] for subject in dealt.keys() & theirs.keys()):
+        return  # entries with other subjects have a leaderboard of their own
+    folds, other_folds = _list_test_folds(record), _list_test_folds(other)
+    same_training = run.config.get("train_dataset") == other_run.config.get("train_dataset")
+    if same_training and any(folds[key] != other_folds[key] for key in folds.keys() & other_folds.keys()):
         yield f"folds: not dealt as those {than}"
     if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
         yield f"run.yaml: cohort.session_s: not those {than}"
-    same = build_controls_key(run) == build_controls_key(other_run)
+    same_models = build_controls_key(run) == build_controls_key(other_run)
     ignored = MADE_BY_METHOD if run.calibration_data == other_run.calibration_data else COMPARED
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in CONTROL_LIBRARIES)
     if (record.labels is None) != (other.labels is None):
@@ -500,7 +501,7 @@ def _compare_with_entry(run: Manifest, record: Record, folder: Path, path: Path)
         hmacs = [(each / LABEL_HMAC_FILE).read_text().split() for each in (folder, path)]
         if len({texts[-1] for texts in hmacs}) == 1 and hmacs[0] != hmacs[1]:
             yield f"{LABEL_HMAC_FILE}: made of other labels than that {than}"
-        if same and exact and run.seeds == other_run.seeds:
+        if same_models and exact and run.seeds == other_run.seeds:
             here, there = (_without_names(each.scores["confound_only"], ignored) for each in (record, other))
             yield from [f"scores.json: confound_only: not those {than}"] if here != there else []
         return
@@ -508,7 +509,7 @@ def _compare_with_entry(run: Manifest, record: Record, folder: Path, path: Path)
     units, other_units = list_unit_facts(record), list_unit_facts(other)
     if odd := sorted({row[0] for row in units - other_units} & {row[0] for row in other_units}):
         yield f"predictions: {len(odd)} units have other people, stimuli or times than those {than}, such as {odd[0]}"
-    found = _compare_tables(record.predictions, other.predictions, exact=exact) if same else ()
+    found = _compare_tables(record.predictions, other.predictions, exact=exact) if same_models else ()
     if names := [name for name in found if name not in ignored]:
         yield f"confound_only: {', '.join(names)}: not those {than}"
 
@@ -527,17 +528,17 @@ def _list_test_folds(record: Record) -> dict[tuple[str, str], set[tuple[str, str
 
 
 def _compare_tables(one: Predictions, other: Predictions, *, exact: bool) -> Iterator[str]:
-    """Yield the names of confound-only models that differ between two tables in the units that both predict: by
-    `TOLERANCE` if `exact`, else by their mean. A model that one table lacks there differs, too."""
+    """Yield the names of confound-only models that differ between two tables, in the units that both tables predict. If
+    `exact`, no score may differ by more than `TOLERANCE`; else their mean difference must be small. A model differs,
+    too, if one table lacks it."""
     names = {name for part in (one, other) for name in part.texts("method").names.tolist()}
     shared = np.intersect1d(_build_keys(one, MODEL), _build_keys(other, MODEL))
     for name in sorted(names - {MODEL, UNPREDICTED}):
-        (own, keys), (theirs, other_keys) = (
-            (t.take(t.rows_with(method=name)), _build_keys(t, name)) for t in (one, other)
-        )
+        rows, other_rows = (table.take(table.rows_with(method=name)) for table in (one, other))
+        keys, other_keys = (_build_keys(table, name) for table in (one, other))
         common, at, at_other = np.intersect1d(keys, other_keys, return_indices=True)
-        columns = [column for column in own.columns if column.startswith("score")]
-        gaps = np.array([np.nan_to_num(np.abs(own[c][at] - theirs[c][at_other])) for c in columns])
+        columns = [column for column in rows.columns if column.startswith("score")]
+        gaps = np.array([np.nan_to_num(np.abs(rows[c][at] - other_rows[c][at_other])) for c in columns])
         differ = (gaps > TOLERANCE).any() if exact else gaps.size and gaps.mean() > _OTHER_LIBRARIES
         if differ or not np.isin(shared, common).all():
             yield name
@@ -545,6 +546,6 @@ def _compare_tables(one: Predictions, other: Predictions, *, exact: bool) -> Ite
 
 def _build_keys(rows: Predictions, method: str) -> np.ndarray:
     """Return the target, seed and unit of each row of a method as one text, (n,)."""
-    own = rows.take(rows.rows_with(method=method))
-    texts = zip(*(own[name].tolist() for name in ("target", "seed", "unit")), strict=True)
-    return np.array([f"{target}/{seed}/{unit}" for target, seed, unit in texts], np.str_)
+    selected = rows.take(rows.rows_with(method=method))
+    values = zip(*(selected[name].tolist() for name in ("target", "seed", "unit")), strict=True)
+    return np.array([f"{target}/{seed}/{unit}" for target, seed, unit in values], np.str_)

@@ -29,7 +29,8 @@ FEWEST_UNITS = 24
 FEWEST_SUBJECTS = 5
 """Minimum number of subjects behind each published number, and of subjects that are in only one of two entries."""
 FEWEST_FREE = 80
-"""Minimum number of free labels behind an HMAC, so that not all can be tried; a subject's equal labels count once."""
+"""Minimum number of labels behind an HMAC, so that nobody can try all combinations. If all labels of a subject are
+equal, they count as one."""
 REDACTED_FILES = frozenset({"run.yaml", "scores.json", LABEL_HMAC_FILE, AUDIT_FILE, TUNING_FILE})
 _KEPT = ("schema", "primary_metrics", "level", "scores", "confound_only", "absent", "calibration_gain")
 """Parts of scores.json that are published without labels."""
@@ -43,13 +44,13 @@ _SAME_FILES = b"embench: the raw files of this dataset"
 
 def explain_derivable_labels(predictions: Predictions, labels: Labels) -> str:
     """Return the reason why labels could be derived from published scores of these predictions; empty if not."""
-    known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
+    labelled = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
     rows = predictions.take(predictions.rows_with(method=MODEL))
-    tested: dict[tuple[str, int, int], int] = {}
+    counts: dict[tuple[str, int, int], int] = {}  # number of labelled units that each fold tests
     for target, seed, fold, unit in zip(*(rows[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
-        labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
-        tested[target, seed, fold] = tested.get((target, seed, fold), 0) + labelled
-    n, (target, seed, fold) = min((n, place) for place, n in tested.items())
+        is_labelled = (target, unit, ANY_SEED) in labelled or (target, unit, seed) in labelled
+        counts[target, seed, fold] = counts.get((target, seed, fold), 0) + is_labelled
+    n, (target, seed, fold) = min((n, key) for key, n in counts.items())
     why = "the labels of this dataset are not public, and"
     if n < FEWEST_UNITS:
         few = f"fold {fold} of seed {seed} tests {n} labelled units of {target}"
@@ -59,13 +60,13 @@ def explain_derivable_labels(predictions: Predictions, labels: Labels) -> str:
     of_subject: dict[tuple[str, str], list[float]] = {}
     for target, subject, label in zip(*names, strict=True):
         of_subject.setdefault((target, subject), []).append(label)
-    free = sum(1 if len(set(own)) == 1 else len(own) for own in of_subject.values())
+    free = sum(1 if len(set(values)) == 1 else len(values) for values in of_subject.values())
     return "" if free >= FEWEST_FREE else f"{why} only {free} of them are free: all labelings can be tried"
 
 
 def explain_label_disclosure(folds: Iterable[Mapping[str, Any]], leaderboard: Path) -> str:
-    """Return the reason why publishing an entry with these folds would disclose withheld labels; empty if not. Scores
-    differ by the labels of few subjects if fewer than `FEWEST_SUBJECTS` are in only one of two entries."""
+    """Return the reason why publishing an entry with these folds would disclose withheld labels; empty if not. If fewer
+    than `FEWEST_SUBJECTS` are in only one of two entries, the difference of the scores reveals their labels."""
     subjects = tested_subjects(folds)
     for other in [path.parent for path in sorted(leaderboard.glob("*/[!.]*/run.yaml"))]:
         in_one = subjects ^ tested_subjects(read_folds(other, read_manifest(other)))
@@ -89,8 +90,8 @@ def redact_record(record: Record) -> Record:
 
 def redact_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Return rounded scores without scores of folds, cuts, counts of comparisons and names of subjects. Confound-only
-    models, and gains over them, keep the primary metric only; models of `CONSTANT_MODELS` are omitted. Already
-    redacted scores are returned unchanged."""
+    models, and gains over them, keep the primary metric only. Models of `CONSTANT_MODELS` become undefined. Scores that
+    were redacted before are returned unchanged."""
     public: dict[str, Any] = {name: _round_values(scores[name]) for name in _KEPT if name in scores}
     primary_metrics = scores["primary_metrics"]
     for control, by_target in public["confound_only"].items():
@@ -123,10 +124,10 @@ def _round_values(value: Any) -> Any:
 def redact_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     """Return an audit's findings without numbers and names, which describe single subjects, folds or units."""
     findings = [{**{name: f[name] for name in ("check", "severity", "id")}, "evidence": {}} for f in audit["findings"]]
-    kept = {name: audit[name] for name in ("version", "run", "digests", "counts") if name in audit}
-    if "digests" in kept:  # a digest of labels would tell whether somebody has guessed them
-        kept["digests"] = {name: digest for name, digest in kept["digests"].items() if name in ("folds", "code")}
-    return {**kept, "findings": findings, "measured": {}, "skipped": {}}
+    public = {name: audit[name] for name in ("version", "run", "digests", "counts") if name in audit}
+    if "digests" in public:  # a digest of labels would tell whether somebody has guessed them
+        public["digests"] = {name: digest for name, digest in public["digests"].items() if name in ("folds", "code")}
+    return {**public, "findings": findings, "measured": {}, "skipped": {}}
 
 
 def redact_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def redact_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_revealing_part(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
-    """Return the part of an entry's folder that must be absent if labels are withheld; empty without such a part."""
+    """Return in words the first part of an entry that may reveal withheld labels; empty if there is none."""
     more = sorted({path.name for path in folder.iterdir()} - REDACTED_FILES)
     if more:
         return f"the file {more[0]}"
@@ -152,17 +153,17 @@ def find_revealing_part(folder: Path, run: Manifest, scores: Mapping[str, Any], 
 
 
 def hash_labels(labels: Labels, key: bytes) -> str:
-    """Return the text of `labels.hmac`: an HMAC of the sorted labels, and one of a constant, to compare the `key`."""
+    """Return the text of `labels.hmac`: an HMAC of the sorted labels, and one of a constant, by which keys compare."""
     content = "\n".join(labels.lines()).encode()
     return f"labels {_hmac(key, content)}\nfiles {_hmac(key, _SAME_FILES)}\n"
 
 
 def compare_label_hash(path: Path, labels: Labels, key: bytes) -> Literal["same", "other labels", "other files"]:
-    """Compare labels with the HMAC in the file `path`; `other files`: another key made it, so that labels cannot be
+    """Compare labels with the HMAC in the file `path`. `other files`: it was made with another key, so labels cannot be
     compared.
 
     Raises:
-        DataError: the file cannot be read, or is not such a file.
+        DataError: the file cannot be read, or lacks the lines of `hash_labels`.
     """
     try:
         lines = dict(line.split(" ", 1) for line in path.read_text(encoding="ascii").splitlines())

@@ -14,6 +14,6 @@ TimeContext = Literal["unit", "causal", "offline"]
 
 
 def find_time_context(views: Iterable[View | None]) -> TimeContext:
-    """Return the time context of a method with these views. A method gets one unit at a time, and one that predicts a
-    unit differently in a batch is refused; only a view of kind `context` includes earlier samples."""
+    """Return the time context of a method with these views: `causal` if a view of kind `context` adds earlier samples,
+    else `unit`. Methods whose prediction depends on other units in the batch are refused elsewhere."""
     return "causal" if any(view is not None and view.kind == "context" for view in views) else "unit"

@@ -29,13 +29,13 @@ AUDIT_FILE = "audit.json"
 VERSION = 11
 """Increased when the same run and data give other findings, or the content of `audit.json` changes."""
 PUBLISHED_VERSION = 6
-"""The version of the audits that are published. They name no digests of what was audited."""
+"""The version of the audits in published entries, which have no digests of the audited files."""
 
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """A finding of an audit. `severe`: the scores do not measure what they claim. `warning`: possibly so. `note`: for
-    information.
+    """A finding of an audit. `severe`: the scores do not measure what they claim. `warning`: possibly they do not.
+    `note`: for information.
 
     Args:
         id: key of `embench.records.findings.FINDINGS`, which has the texts.
@@ -69,7 +69,7 @@ class ShownFinding(NamedTuple):
 
 
 def list_shown_findings(content: Mapping[str, Any] | None) -> list[ShownFinding]:
-    """Return the findings of an audit with their texts. A finding with an unknown id is described as unknown."""
+    """Return the findings of `audit.json` with their texts; none without an audit. Invalid ones have text `UNKNOWN`."""
     found = (content or {"findings": []})["findings"]
     return [_describe_finding(each) for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
 
@@ -122,8 +122,8 @@ class AuditContent(BaseModel):
 
 @dataclass(frozen=True)
 class Audit:
-    """A complete audit. `run`: id. `checks`: check -> figures and findings. `skipped`: check -> why it could not run.
-    `digests`: name -> digest of the audited parts of the record (`digests_of`) and of the audit's code."""
+    """A complete audit. `run`: id. `checks`: check -> result. `skipped`: check -> reasons why it could not run.
+    `digests`: name -> digest of an audited part of the record (see `digests_of`), or of the audit's `code`."""
 
     run: str
     checks: Mapping[str, CheckResult]
@@ -158,7 +158,7 @@ class Audit:
 
 
 def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Write `audit.json` (`content`: see `Audit.to_dict`) into a run's folder. Raises MachineError if it cannot."""
+    """Write `audit.json` (`content`: see `Audit.to_dict`) into a run's folder. Raises MachineError if this fails."""
     path = Path(folder) / AUDIT_FILE
     with saving("the audit", path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ def read_skipped_reasons(content: Mapping[str, Any]) -> dict[str, list[Reason]]:
 
 
 def format_audit_status(content: Mapping[str, Any] | None) -> str:
-    """Return an audit in a few words, for a table."""
+    """Return the result of an audit for a table: `1 severe, 2 warnings`, `nothing found`; `not audited` for None."""
     if content is None:
         return "not audited"
     counts: dict[Severity, int] = {name: n for name in SEVERITIES if name != "note" and (n := content["counts"][name])}

@@ -21,9 +21,9 @@ class FindingText(NamedTuple):
     Args:
         check: the check that finds it. `severities`: the severities that such a finding may have.
         what: template of the sentence on what was found. Names in braces are values of the evidence or of `values`.
-        todo: what to do about it.
-        evidence: names of the values that the evidence has, see `EVIDENCE_KINDS`.
-        values: returns further values for the template, from the evidence.
+        todo: the advice on what to do about the finding.
+        evidence: names of the values in the evidence, see `EVIDENCE_KINDS`.
+        values: function from the evidence to further values for the template.
     """
 
     check: str
@@ -34,8 +34,8 @@ class FindingText(NamedTuple):
     values: Callable[[FoundValues], FoundValues] = dict
 
     def render(self, evidence: FoundValues) -> str:
-        """Return the sentence. Raises KeyError, TypeError or ValueError where the evidence is of another kind of
-        finding."""
+        """Return the sentence `what` with values of the evidence. Raises KeyError, TypeError or ValueError if the
+        evidence lacks such values."""
         evidence = read_values(dict(evidence))
         return self.what.format_map({**evidence, **self.values(evidence)})
 
@@ -56,7 +56,7 @@ PLACES = {
     "session_length": "length of the session",
     "time_at_similar_length": "time since the start at a similar length of the session",
 }
-"""Place in a session -> what findings call it."""
+"""Id of a place in a session -> its name in sentences."""
 _SEEN = {
     "unlabelled": "signals of the tested subjects were seen",
     "labelled": "labels of the tested subjects were seen",
@@ -112,7 +112,7 @@ def _is_reason(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """True for JSON values of any depth, which no sentence shows."""
+    """True for any JSON value, however nested. No sentence shows values of this kind."""
     if isinstance(value, Mapping):
         return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
     if isinstance(value, list | tuple):
@@ -161,8 +161,8 @@ _KINDS: tuple[tuple[Callable[[Any], bool], str], ...] = (
     ),
 )
 EVIDENCE_KINDS: Mapping[str, Callable[[Any], bool]] = {name: kind for kind, names in _KINDS for name in names.split()}
-"""Name of a value in the evidence -> function that returns True for valid values. Only severe findings, which no
-leaderboard accepts, have the free sentences `statements` and `reason`."""
+"""Name of a value in the evidence -> function that returns True for valid values. The free sentences `statements` and
+`reason` occur only in severe findings, which no leaderboard accepts."""
 
 _SEVERE: tuple[Severity, ...] = ("severe",)
 _WARNING: tuple[Severity, ...] = ("warning",)
@@ -182,7 +182,7 @@ def _text(
 
 
 def _list_first(name: str, most: int, between: str) -> Callable[[FoundValues], FoundValues]:
-    """Return a function that joins the first `most` texts of the value `name`."""
+    """Return a function from evidence to `listed`: the first `most` texts of the value `name`, joined by `between`."""
     return lambda evidence: {"listed": between.join(evidence[name][:most])}
 
 
@@ -205,14 +205,14 @@ def _make_explained_text(check: str, name: str, todo: str, more: str = "") -> Fi
 
 
 def _describe_unassociated(target: str, at: FoundValues) -> str:
-    """Return the clause on a target for which an association is not shown; `at`: its adjusted analysis."""
+    """Return a clause that no association with a target is shown. `at`: figures of its confound analysis, by name."""
     given = confounds_in_words(at["level"], has_movement=at["has_movement"])
     if at["partial_r"] is None:
         figures = "partial r undefined"
     elif at["low_of_partial_r"] is None:
         figures = f"partial r {at['partial_r']:.2f}, without an interval"
     else:
-        mean, low, high = (f"{round(at[name], 2) + 0.0:.2f}" for name in _PARTIAL)
+        mean, low, high = (f"{round(at[name], 2) + 0.0:.2f}" for name in _PARTIAL)  # adding 0 avoids -0.00
         figures = f"partial r {mean} ({low} to {high})"
         if at["low_of_partial_r"] > 0:
             figures += ", but another condition of the test fails"
@@ -684,7 +684,7 @@ def describe_redacted_finding(check: str) -> str:
 
 
 def find_wrong_field(finding: Mapping[str, Any]) -> str | None:
-    """Return the first field of a finding of `audit.json` with a value that no audit writes; else None."""
+    """Return the first field of a finding in `audit.json` with an invalid value; None if all fields are valid."""
     text = FINDINGS.get(finding["id"]) if isinstance(finding["id"], str) else None
     if text is None:
         return "id"

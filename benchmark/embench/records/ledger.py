@@ -1,4 +1,4 @@
-"""The ledger of test-set evaluations: one sealed line for each run and target, and its wording."""
+"""The ledger of test-set evaluations: a chain of hashed lines, one for each run and target; and its counts in words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _START = "0" * 64
 
 @dataclass(frozen=True)
 class EvaluationCounts:
-    """Counts of a ledger.
+    """Numbers of evaluations in a ledger.
 
     Args:
         test_evaluations: target -> number of test-set evaluations, including the latest. `methods_evaluated`: target ->
@@ -55,20 +55,20 @@ def record_evaluations(
     with a warning.
 
     Args:
-        runs: the runs folder. `data`: digest of the raw files. `fingerprint`: of the prepared data, as in records.
-        opening: dataset, protocol, run, and method (a digest of its configuration); `dev: true` where validation
-            subjects are scored; `reproduces: ID` where a published run is repeated, which is not counted.
+        runs: the runs folder. `data`: digest of the raw files. `fingerprint`: digest of the prepared data.
+        opening: `dataset`, `protocol`, `run` (its id) and `method` (digest of its configuration). Optional keys are
+            `dev: true` if validation subjects are scored, and `reproduces: ID` (not counted) for a repeated entry.
 
     Raises:
         CheckFailed: a chain is broken. MachineError: a ledger cannot be written.
     """
     mark = hashlib.sha256(b"ledger" + data).hexdigest()[:16]
     home = get_ledger_folder() / mark
-    own, known = read_ledger(runs), {_get_key(entry) for entry in read_ledger(home)}
-    same = [e for e in own if e.get("data", mark) == mark and e["dataset"] == opening["dataset"]]
-    runs_known = {e["run"] for e in own} | {run for *_, run in known} | {opening["run"]}
-    before = [*same, *_recover_evaluations(runs, opening["dataset"], fingerprint, runs_known)]
-    missing = {_get_key(e): e for e in before if _get_key(e) not in known}
+    of_runs, known_keys = read_ledger(runs), {_get_key(entry) for entry in read_ledger(home)}
+    of_data = [e for e in of_runs if e.get("data", mark) == mark and e["dataset"] == opening["dataset"]]
+    known_runs = {e["run"] for e in of_runs} | {run for *_, run in known_keys} | {opening["run"]}
+    before = [*of_data, *_recover_evaluations(runs, opening["dataset"], fingerprint, known_runs)]
+    missing = {_get_key(e): e for e in before if _get_key(e) not in known_keys}
     for entry in missing.values():
         append_to_ledger(home, entry)
     if missing:
@@ -81,13 +81,13 @@ def record_evaluations(
 
 
 def count_up_to(chain: str, dataset: str, protocol: str, targets: Sequence[str]) -> EvaluationCounts | None:
-    """Return the counts when the line with the hash `chain` was a ledger's last; None if no ledger has the line."""
+    """Return the counts of a ledger up to the line with the hash `chain`; None if no ledger has this line."""
     lines = _read_up_to(chain)
     return None if lines is None else _count(lines, dataset, protocol, targets)
 
 
 def list_methods_up_to(chain: str, dataset: str, protocol: str, target: str) -> list[tuple[str, str]] | None:
-    """Return (run, method) of the evaluations that `count_up_to` counts for a target; None without the line."""
+    """Return (run id, method) of each test-set evaluation that `count_up_to` counts; None if no ledger has the line."""
     lines = _read_up_to(chain)
     if lines is None:
         return None
@@ -99,11 +99,12 @@ def list_methods_up_to(chain: str, dataset: str, protocol: str, target: str) -> 
 
 
 def _read_up_to(chain: str) -> list[dict[str, Any]] | None:
+    """Return a ledger's lines up to the line with the hash `chain`; None if no ledger has this line."""
     for path in sorted(get_ledger_folder().glob(f"*/{LEDGER_FILE}")):
         lines = _read_lines(path.parent)
-        at = next((i for i, line in enumerate(lines, 1) if line["hash"] == chain), None)
-        if at is not None:
-            return lines[:at]
+        end = next((i for i, line in enumerate(lines, 1) if line["hash"] == chain), None)
+        if end is not None:
+            return lines[:end]
     return None
 
 
@@ -115,11 +116,11 @@ def get_ledger_folder() -> Path:
 
 
 def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Add a line to the ledger in `folder`, and return it; return the existing line if the same run and target have
-    one. The line is on disk when this returns.
+    """Add a line to the ledger in `folder`, and return it. If the same run and target have a line, return this one. The
+    line is on disk when this returns.
 
-    Several processes may do so at once. An incomplete last line, left by a killed process, is deleted: labels were not
-    read after it.
+    Several processes may add lines at once. An incomplete last line is deleted: the process that wrote it was killed
+    before it read labels.
 
     Args:
         entry: JSON values with the keys `REQUIRED_KEYS` at least.
@@ -161,18 +162,18 @@ def _read_lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def _count(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, targets: Sequence[str]) -> EvaluationCounts:
-    """Count these lines for each target of a dataset under a protocol."""
-    openings, tried, dev = {}, {}, {}
+    """Return the counts of the ledger `lines` for each target of a dataset under a protocol."""
+    evaluations, methods, dev = {}, {}, {}
     for target in targets:
-        own = _select(lines, dataset, protocol, target)
-        tests = [entry for entry in own if not entry.get("dev")]
-        openings[target], dev[target] = len(tests), len(own) - len(tests)
-        tried[target] = len({json.dumps(entry["method"], sort_keys=True) for entry in tests})
-    return EvaluationCounts(openings, tried, dev, lines[-1]["hash"] if lines else _START)
+        entries = _select(lines, dataset, protocol, target)
+        tests = [entry for entry in entries if not entry.get("dev")]
+        evaluations[target], dev[target] = len(tests), len(entries) - len(tests)
+        methods[target] = len({json.dumps(entry["method"], sort_keys=True) for entry in tests})
+    return EvaluationCounts(evaluations, methods, dev, lines[-1]["hash"] if lines else _START)
 
 
 def _select(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, target: str) -> list[dict[str, Any]]:
-    """Return the entries that count for a target of a dataset under a protocol or its variants with other lags."""
+    """Return the entries of a target under a protocol or its variants, without repeats of published runs."""
     from embench.protocols import without_variant  # slow to import
 
     entries = (line["entry"] for line in lines if "reproduces" not in line["entry"])
@@ -185,7 +186,7 @@ def _get_key(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _recover_evaluations(runs: Path, dataset: str, fingerprint: str, known: set[str]) -> Iterable[dict[str, Any]]:
-    """Yield ledger entries from the records of a runs folder, for runs that are not `known` to its ledgers."""
+    """Yield a ledger entry for each target of the finished runs of a dataset whose ids are not in `known`."""
     for path in sorted([*Path(runs).glob(f"*/{RUN_FILE}"), *Path(runs).glob(f"*/*/{RUN_FILE}")]):
         if path.parent.name in known:
             continue
@@ -207,6 +208,7 @@ def _hash_line(previous: str, entry: Mapping[str, Any]) -> str:
 
 
 def _verify_lines(text: bytes, path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the complete lines of a ledger. Raises CheckFailed at a line that does not continue the chain of hashes."""
     previous = _START
     for number, row in enumerate(text[: text.rfind(b"\n") + 1].splitlines(), 1):
         try:
@@ -229,16 +231,16 @@ BOARDS = Path("leaderboards")
 
 
 def count_published(run: Manifest, boards: Path = BOARDS) -> int | None:
-    """Return how many methods that a run counts are entries in a folder; None where folder or ledger is missing."""
-    own = _list_own_methods(run)
-    if own is None or not boards.is_dir():
+    """Return the number of methods in a run's ledger that are published in `boards`; None if either is missing."""
+    counted = _list_own_methods(run)
+    if counted is None or not boards.is_dir():
         return None
-    rows = _list_published(run, boards)
-    return len({method for name, method in own if name in rows})
+    published = _list_published(run, boards)
+    return len({method for name, method in counted if name in published})
 
 
 def _list_own_methods(run: Manifest) -> list[tuple[str, str]] | None:
-    """Return (run, method) of the test-set evaluations up to a run; None where its ledger is not on this machine."""
+    """Return (run id, method) of each test-set evaluation up to a run; None if its ledger is not on this machine."""
     if run.ledger is None or not isinstance(run.methods_evaluated, Mapping) or not run.methods_evaluated:
         return None
     target = max(run.methods_evaluated, key=lambda name: run.methods_evaluated[name])  # type: ignore[index]
@@ -253,29 +255,29 @@ def _list_published(run: Manifest, boards: Path) -> set[str]:
 
 def describe_evaluations(run: Manifest) -> str:
     """Return a clause on how many methods were scored on the test subjects; empty where that was not recorded."""
-    tried = run.most_of("methods_evaluated")
-    if not tried:
+    count = run.most_of("methods_evaluated")
+    if not count:
         return ""
     if run.dev:
-        return f"{tried} {'method was' if tried == 1 else 'methods were'} scored on these test subjects"
-    if tried == 1:
+        return f"{count} {'method was' if count == 1 else 'methods were'} scored on these test subjects"
+    if count == 1:
         return "no other method was scored on these test subjects before"
-    return f"{tried} methods, including this one, were scored on these test subjects"
+    return f"{count} methods, including this one, were scored on these test subjects"
 
 
 def describe_authors(run: Manifest, boards: Path = BOARDS) -> str:
-    """Return clauses on who evaluated the methods that a run counts, and how many of them are published entries;
-    entries of others are named apart. Empty where the run's ledger is not on this machine."""
-    own, tried = _list_own_methods(run), run.most_of("methods_evaluated")
-    if own is None:
-        return "counted by those who published this entry" if run.entry is not None and tried > 1 else ""
+    """Return clauses on the methods evaluated up to a run: who evaluated them, how many are published, and how many
+    entries of others are not counted. If the run's ledger is not on this machine, name only who counted, or nothing."""
+    counted, count = _list_own_methods(run), run.most_of("methods_evaluated")
+    if counted is None:
+        return "counted by those who published this entry" if run.entry is not None and count > 1 else ""
     clauses = []
-    if tried > 1:
+    if count > 1:
         published = count_published(run, boards) or 0
         entries = "one is an entry" if published == 1 else f"{published} are entries"
         of_these = f", of which {entries} of published leaderboards" if published else ""
         clauses.append(f"all by the authors of this result{of_these}")
-    if others := len(_list_published(run, boards) - {name for name, _ in own}):
+    if others := len(_list_published(run, boards) - {name for name, _ in counted}):
         entries = "one entry" if others == 1 else f"{others} entries"
         clauses.append(f"not counted: {entries} that others published on these labels")
     return "; ".join(clauses)

@@ -35,25 +35,25 @@ from embench.vocabulary import has_control, iterate_texts
 # Upper bounds on the numbers of a record, for any method: larger ones cannot have been measured.
 
 MOST_EVALUATIONS = 10**9
-"""One evaluation a second for thirty years."""
+"""Maximum number of evaluations: one a second for thirty years."""
 MOST_SUBJECTS = 10**10
-"""About all people alive."""
+"""Maximum number of subjects: about all people alive."""
 MOST_GIVEN = 10**6
-"""Calibration units of a class: more than any session has."""
+"""Maximum number of calibration units of a class: more than any session has."""
 _DIGITS = 24
 """Number of digits that a message repeats."""
 
 Seconds = Annotated[float, Field(ge=0, le=3.2e9, allow_inf_nan=False)]
-"""At most a century."""
+"""Duration in s: at most a century."""
 Parameters = Annotated[int, Field(ge=0, le=10**15)]
-"""At most a thousand times the parameters of the largest networks."""
+"""Number of parameters: at most a thousand times that of the largest networks."""
 Operations = Annotated[int | float, Field(ge=0, le=1e21)]
-"""For one prediction: at most a million uses of each parameter."""
+"""Number of operations for one prediction: at most a million for each parameter."""
 Megabytes = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-"""At most a petabyte."""
+"""Memory in MB: at most a petabyte."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Joules = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
-"""At most the energy of a power station of a gigawatt in eleven days."""
+"""Energy in J: at most that of a power station of a gigawatt in eleven days."""
 
 
 def _check_counts(counted: Any, info: ValidationInfo) -> Any:
@@ -135,7 +135,7 @@ OVERLAP_OF: Mapping[DataUse, Overlap] = dict(zip(get_args(DataUse), get_args(Ove
 """What weights saw of a dataset's subjects -> the overlap of a run that tests these subjects."""
 
 Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
-"""Ways to combine modalities: not at all, end to end, over frozen unimodal networks, in an estimator."""
+"""Ways to combine modalities: none, a fusion trained end to end, a fusion of frozen unimodal networks, an estimator."""
 Inputs = Literal["tokens", "hidden", "decisions", "features"]
 """Inputs of a fusion: tokens of encoders, hidden layers or decisions of unimodal networks, features of encoders."""
 
@@ -159,7 +159,7 @@ Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000
 RecordedReason = Annotated[InstanceOf[Reason], BeforeValidator(read_reason), PlainSerializer(Reason.to_dict)]
 """A reason as a sentence in memory, and as its id and values in files."""
 WithReasons = BeforeValidator(read_values)
-"""Of a part with reasons in any place."""
+"""Validator of a part that may contain reasons at any depth; it reads them as `Reason`."""
 Ethics = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\S[^\r\n\t]*$", max_length=200)]
 """The approval of an ethics board, by name or number."""
 Number = int | FiniteFloat
@@ -175,7 +175,8 @@ class _Part(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _remember(cls, data: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
+    def _remember_fields(cls, data: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
+        """Make the part, and remember which fields the file has, for `content`."""
         part = make(data)
         if isinstance(data, Mapping):
             part._present = tuple(data)  # noqa: SLF001  its own
@@ -376,7 +377,7 @@ class RecipePart(_Part):
 
 
 class CohortPart(_Part):
-    """The subjects."""
+    """The scored and the excluded subjects."""
 
     subjects: Annotated[int | list[Line], AfterValidator(check_subjects)] = Field(
         description="Scored subjects, by name, or only their number."
@@ -402,7 +403,7 @@ class CohortPart(_Part):
 
 
 class WeightsPart(_Part):
-    """Weights that an encoder brings with it."""
+    """Pretrained weights that come with an encoder."""
 
     name: Line = Field(description="Name of the weights.")
     licence: Line = Field(description="Their licence.")
@@ -431,7 +432,7 @@ class CostPart(_Part):
 
 
 class Circumstances(_Part):
-    """The data, the rules, the subjects and the code, whatever the method."""
+    """The parts of `run.yaml` that do not depend on the method: data, rules, subjects and code."""
 
     embench_version: Line = Field(description="Version of embench that wrote the record.")
     dataset: DatasetPart = Field(description="The dataset that was scored.")
@@ -460,7 +461,7 @@ class Circumstances(_Part):
 
 
 class EntryPart(_Part):
-    """Names of the files that a published entry shares with others; null for files that withheld labels exclude."""
+    """Digests in the names of the files that a published entry shares; null for files that reveal withheld labels."""
 
     version: int = Field(description="Version of the format of entries.")
     rows: Digest | None = Field(default=None, description="Digest in the name of the file of predicted rows.")
@@ -471,7 +472,7 @@ class EntryPart(_Part):
 
 
 class Manifest(Circumstances):
-    """The content of `run.yaml`: one run, or the predictions of a file."""
+    """The content of `run.yaml`, for a run or for a submitted file of predictions."""
 
     id: Word = Field(description="Id of the run, which is also the name of its folder.")
     trained_on: TrainedOnPart | None = Field(default=None, description="The training dataset, if another one.")
@@ -567,8 +568,8 @@ def check_manifest(content: Any, where: str) -> Manifest:
 
 
 def as_model(kind: type[M], content: Any, what: str, where: str, expected: str | None = None) -> M:
-    """Return the content of a file as a model. `what`: the file's name in messages; `expected`: the expectation in
-    messages. Raises DataError where a text has control characters, or that names every missing or wrong field."""
+    """Return the content of a file as a model. `what`, `expected`: the file's name and the expectation in messages.
+    Raises DataError if a text has control characters, or if fields are missing or wrong; the message names them."""
     check_texts(content, where)
     try:
         return kind.model_validate(content)
@@ -607,12 +608,12 @@ def only_ranks(method: MethodPart) -> bool:
 
 
 def scoring_of(run: Mapping[str, Any]) -> int:
-    """Return the version of the rules by which a run is judged, from the content of its run.yaml."""
+    """Return the version of the scoring rules of a run's protocol, from the content of its run.yaml; 4 by default."""
     return run.get("protocol", {}).get("rules", {}).get("scoring") or 4
 
 
 SHARED_SEEDS = (0, 1, 2)
-"""The seeds that all ranked entries of a leaderboard have, in whose partitions they are compared."""
+"""The seeds that all ranked entries of a leaderboard have. Entries are compared on the partitions of these seeds."""
 _TEN_SEEDS = tuple(range(10))
 _BALANCED_SEEDS = (tuple(range(6)), tuple(range(5)))
 
@@ -623,9 +624,9 @@ def seeds_taken(
     """Return the lists of seeds that a leaderboard accepts from methods of a kind; the first is the default of a run.
     Each seed is a partition of the subjects into folds, and an initialisation.
 
-    Free seeds would allow choosing the luckiest. Estimators cost little, so that they have ten partitions, or all that
-    together are `balanced` (in small studies one less); networks may have as many. Where `each` subject is a fold,
-    partitions differ only in their validation subjects.
+    The seeds are fixed, since authors could choose lucky ones. Estimators, which cost little, have ten seeds, or six or
+    five if these partitions together are `balanced`. Networks have three, or as many as estimators. If `each` subject
+    is a fold, partitions differ only in their validation subjects, so three seeds are enough.
 
     >>> seeds_taken("features", "each"), [len(seeds) for seeds in seeds_taken("network", 5)]
     (((0, 1, 2),), [3, 10])

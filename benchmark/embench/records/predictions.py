@@ -59,7 +59,7 @@ class TextColumn:
         named = cls.of(part.names.tolist() for part in parts)
         ends = np.cumsum([len(part.names) for part in parts])
         places = np.split(named.code, ends[:-1])
-        return cls(named.names, np.concatenate([at[part.code] for at, part in zip(places, parts, strict=True)]))
+        return cls(named.names, np.concatenate([place[part.code] for place, part in zip(places, parts, strict=True)]))
 
     @classmethod
     def _sorted(cls, names: np.ndarray, code: np.ndarray) -> TextColumn:
@@ -200,8 +200,8 @@ MODEL = "model"
 """Method name of the scored method; other names except `UNPREDICTED` are confound-only models."""
 
 UNPREDICTED = "unpredicted"
-"""Method name of units that the scored method should have predicted, and did not. Their score is the result of each
-comparison: `COUNTS_LOST`, or `COUNTS_TIED` where the unit has no signal of the method's modalities."""
+"""Method name in rows of units that the scored method should have predicted, but did not. Their `score` says how each
+comparison counts: `COUNTS_LOST`, or `COUNTS_TIED` if the unit has no signal of the method's modalities."""
 COUNTS_LOST, COUNTS_TIED = 0.0, 0.5
 
 
@@ -275,7 +275,7 @@ class Predictions:
 
     @property
     def own(self) -> Predictions:
-        """Rows of the scored method: its predictions, and its units that lack one; without confound-only models."""
+        """Rows of the scored method (`MODEL` and `UNPREDICTED`), without those of confound-only models."""
         return self.take(self.rows_with(method=MODEL) | self.rows_with(method=UNPREDICTED))
 
     def texts(self, column: str) -> TextColumn:
@@ -283,7 +283,7 @@ class Predictions:
         return cast(TextColumn, self.table.stored[column]).used()
 
     def rows_with(self, **texts: str) -> np.ndarray:
-        """Return (n,) whether a row has these texts in the columns of these names."""
+        """Return a mask (n,) of the rows with these texts, by column: `rows_with(method="model", target="stress")`."""
         found = np.ones(len(self), bool)
         for name, text in texts.items():
             column = self.texts(name)
@@ -292,11 +292,12 @@ class Predictions:
 
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
         """Return the distinct combinations of values in columns of texts or whole numbers."""
-        code = np.zeros(len(self), np.int64)
+        code = np.zeros(len(self), np.int64)  # number of each row's combination in the columns so far
         for name in columns:
             stored = self.table.stored[name]
-            own = stored.code if isinstance(stored, TextColumn) else np.unique(stored, return_inverse=True)[1]
-            _, first, code = np.unique(code * (own.max(initial=0) + 1) + own, return_index=True, return_inverse=True)
+            value = stored.code if isinstance(stored, TextColumn) else np.unique(stored, return_inverse=True)[1]
+            combined = code * (value.max(initial=0) + 1) + value
+            _, first, code = np.unique(combined, return_index=True, return_inverse=True)
         rows = self.take(first)
         return list(zip(*(rows[name].tolist() for name in columns), strict=True))
 
@@ -343,7 +344,7 @@ class Labels:
         return self.columns[column]
 
     def lines(self) -> list[str]:
-        """Return the rows as in the file, sorted. The HMAC over labels is computed from them."""
+        """Return the rows as sorted CSV lines, from which the HMAC of withheld labels is computed."""
         columns = [_format_values(name, self.columns[name], digits=False) for name in self.FIXED]
         return sorted(",".join(row) for row in zip(*columns, strict=True))
 
@@ -360,8 +361,8 @@ class Labels:
 def _check_columns(columns: Mapping[str, Iterable[object]], names: Sequence[str], what: str) -> Columns:
     """Return the columns in the order of `names`, as text, int64 or float64."""
     if set(columns) != set(names):
-        odd = sorted(set(names) ^ set(columns))
-        raise DataError(f"the columns of {what} do not fit: {', '.join(odd)}", expected=", ".join(names))
+        wrong = sorted(set(names) ^ set(columns))
+        raise DataError(f"the columns of {what} do not fit: {', '.join(wrong)}", expected=", ".join(names))
     stored: Mapping[str, Any] = columns.stored if isinstance(columns, Columns) else columns
     try:
         table = Columns({name: _make_column(name, stored[name]) for name in names})
@@ -382,7 +383,7 @@ def _make_column(name: str, values: TextColumn | np.ndarray | Iterable[object]) 
 
 
 def nine_digits(values: np.ndarray) -> np.ndarray:
-    """Return scores (n,) rounded to nine significant digits, as they are scored."""
+    """Return scores (n,) rounded to nine significant digits, from which metrics are computed."""
     each, at = _find_distinct(np.asarray(values, np.float64))
     return np.array([float(f"{v:.9g}") for v in each.tolist()], np.float64)[at]
 
@@ -457,7 +458,7 @@ def _read(path: Path) -> Columns:
 
 
 def _unpack(content: bytes, path: Path) -> Iterator[str]:
-    """Yield the text of a gzip file in parts, since the whole text is many times as long."""
+    """Yield the text of a gzip file in parts, since the whole text would need much memory."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with reading(path, expected=_PACKED):
         for part in unzipped_parts(content, path):
@@ -469,7 +470,7 @@ def read_columns(text: str, path: Path) -> Columns:
     """Return the columns of a CSV text of the file `path`, as text, int64 or float64.
 
     Raises:
-        DataError: lines are of unequal length, a field is no number, or a text has control characters.
+        DataError: lines are of unequal length, a field is not a number, or a text has control characters.
     """
     return _parse_columns((text[at : at + _PART] for at in range(0, len(text), _PART)), path)
 
@@ -485,19 +486,19 @@ def _parse_columns(parts: Iterable[str], path: Path) -> Columns:
                 reader = csv.reader(chain.from_iterable(map(io.StringIO, chain([block], blocks))))
                 head = head or next(reader, [])
                 while rows := list(islice(reader, ROWS_AT_ONCE)):
-                    _check_even(map(len, rows), head, path)
+                    _check_sizes(map(len, rows), head, path)
                     tables.append(_make_table(head, list(zip(*rows, strict=True))))
                 break
             first, *lines = ["", *block.splitlines()] if head else block.splitlines()
             head = head or (first.split(",") if first else [])
-            _check_even((line.count(",") + 1 for line in lines), head, path)
+            _check_sizes((line.count(",") + 1 for line in lines), head, path)
             fields = ",".join(lines).split(",") if lines else []
             tables.append(_make_table(head, [fields[k :: len(head)] for k in range(len(head))]))
     except csv.Error as error:
         raise DataError(f"the file is not CSV: {error}", where=str(path)) from error
     except (ValueError, OverflowError) as error:
         raise DataError(f"a field is not a number: {error}", where=str(path)) from error
-    _check_even((), head, path)
+    _check_sizes((), head, path)
     return Columns.concatenate([*tables, _make_table(head, [()] * len(head))])
 
 
@@ -514,26 +515,27 @@ def _split_blocks(parts: Iterable[str], path: Path) -> Iterator[str]:
         yield rest
 
 
-def _check_even(sizes: Iterable[int], head: Sequence[str], path: Path) -> None:
+def _check_sizes(sizes: Iterable[int], head: Sequence[str], path: Path) -> None:
+    """Raise DataError unless there is a head line, and all lines have as many fields (`sizes`)."""
     if not head or set(sizes) - {len(head)}:
         raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
 
 
 def _make_table(head: Sequence[str], columns: Sequence[Sequence[str]]) -> Columns:
-    return Columns({name: _parse(name, column) for name, column in zip(head, columns, strict=True)})
+    return Columns({name: _parse_column(name, column) for name, column in zip(head, columns, strict=True)})
 
 
-def _parse(name: str, column: Sequence[str]) -> TextColumn | np.ndarray:
+def _parse_column(name: str, column: Sequence[str]) -> TextColumn | np.ndarray:
     if name in TEXT_COLUMNS:
         return TextColumn.of([column])
-    each: dict[str, float]
+    numbers: dict[str, float]  # each distinct text is parsed once
     if name in INTEGER_COLUMNS:
         blank = str(ANY_SEED) if name == "seed" else ""
-        each = {v: int(v or blank) for v in dict.fromkeys(column)}
+        numbers = {text: int(text or blank) for text in dict.fromkeys(column)}
     else:
-        each = {v: float(v or "nan") for v in dict.fromkeys(column)}
+        numbers = {text: float(text or "nan") for text in dict.fromkeys(column)}
     kind = np.int64 if name in INTEGER_COLUMNS else np.float64
-    return np.fromiter(map(each.__getitem__, column), kind, len(column))
+    return np.fromiter(map(numbers.__getitem__, column), kind, len(column))
 
 
 # Submissions, which are predictions of third-party code: the file's lines, checked one by one.
@@ -542,7 +544,7 @@ REQUIRED_COLUMNS = ("subject", "recording", "unit", "target")
 OPTIONAL_COLUMNS = ("method", "seed", "fold", "decision", "calibration_data")
 
 NO_FOLD = -1
-"""The fold of a row that names none."""
+"""The fold of a row that does not name its fold."""
 
 MOST_SEEDS = 50
 """Maximum number of seeds in a file; each seed is scored as a partition of its own."""
@@ -571,11 +573,11 @@ class SubmittedRow(NamedTuple):
 
 
 def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
-    """Return the rows of a CSV file, gzipped or not, and the SHA-256 of its text. Unknown columns are ignored. If a
-    run's predictions contain several methods, the rows of the model are read.
+    """Return the rows of a CSV file of predictions, gzipped or not, and the SHA-256 of its text. Unknown columns are
+    ignored. If the file contains several methods, as a run's own does, only rows of the method `MODEL` are returned.
 
     Raises:
-        DataError: it can't be read, lacks a column, or a line does not hold what its column says; lines are named.
+        DataError: the file cannot be read, lacks a column, or contains invalid values; the message names the lines.
     """
     text = _read_text(path)
     lines = _split_lines(text, path)
@@ -592,24 +594,24 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             expected=f"{', '.join(REQUIRED_COLUMNS)} and score (several classes: score_0, score_1, ..); optional: "
             f"{', '.join(OPTIONAL_COLUMNS[1:])}",
         )
-    kinds = {t.name: t for t in card.targets}
-    faults, rows, first = Faults(path), [], dict[tuple[object, ...], int]()
+    targets = {target.name: target for target in card.targets}
+    faults, rows, first_line = Faults(path), [], dict[tuple[object, ...], int]()
     for line, cells in lines:
         if len(cells) != len(head):
             faults.add("lines have another number of fields than the first", line)
             continue
         row = dict(zip(head, map(str.strip, cells), strict=True))
-        if row.get("method") == UNPREDICTED:  # a record's, which has them from what is not there
+        if row.get("method") == UNPREDICTED:  # rows of a run's own file, made for units without a prediction
             continue
-        target = kinds.get(row["target"])
+        target = targets.get(row["target"])
         if target is None:
-            expected = f"targets of {card.name}: {', '.join(kinds)}"
+            expected = f"targets of {card.name}: {', '.join(targets)}"
             faults.add(f"rows are of a target that {card.name} does not have", line, row["target"], expected)
             continue
         parsed = _parse_row(row, line, target, classes, faults)
         method = row.get("method", MODEL)
         key = (method, parsed and parsed.seed, parsed and parsed.given, row["target"], row["unit"])
-        if parsed and (before := first.setdefault(key, line)) != line:
+        if parsed and (before := first_line.setdefault(key, line)) != line:
             faults.add("rows repeat a unit of the same seed", line, f"{row['unit']}, which is also in line {before}")
         rows.append((method, parsed))
     faults.check()
@@ -622,17 +624,17 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             where=f"{path}, column method",
             expected="one method a file",
         )
-    wanted = MODEL if MODEL in methods else methods[0]
-    kept = [row for method, row in rows if method == wanted and row is not None]
-    if len(seeds := {row.seed for row in kept}) > MOST_SEEDS:
+    chosen = MODEL if MODEL in methods else methods[0]
+    submitted = [row for method, row in rows if method == chosen and row is not None]
+    if len(seeds := {row.seed for row in submitted}) > MOST_SEEDS:
         raise DataError(
             f"the file contains {len(seeds)} seeds", where=f"{path}, column seed", expected=f"at most {MOST_SEEDS}"
         )
-    return kept, hashlib.sha256(text.encode()).hexdigest()
+    return submitted, hashlib.sha256(text.encode()).hexdigest()
 
 
 class Faults:
-    """Faults of a file with their lines: the first kind of fault is reported, with all of its lines."""
+    """Faults of a file by kind, with their line numbers. `check` reports the first kind that was found."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -683,7 +685,7 @@ def _split_lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
 def _parse_row(
     row: Mapping[str, str], line: int, target: Target, classes: Sequence[str], faults: Faults
 ) -> SubmittedRow | None:
-    """Return the line as a row; None where it is faulty."""
+    """Return a line (column -> text) as a row. If the line is faulty, add the fault to `faults` and return None."""
     several, has_classes = target.traits.has_score_per_class, target.traits.has_classes
     if several and tuple(classes) != target.columns:
         expected = ", ".join(target.columns)
@@ -727,7 +729,7 @@ def _parse_row(
             "0, 5, unlabelled:5, session",
         )
         return None
-    subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # they stand there often
+    subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # many rows repeat them
     return SubmittedRow(line, subject, recording, unit, name, whole["seed"], whole["fold"], scores, decision, given)
 
 

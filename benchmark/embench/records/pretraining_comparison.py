@@ -15,8 +15,8 @@ from embench.registry import BUNDLED
 
 # Comparison runs of a pretrained run: the same network without pretraining, and simple features.
 #
-# A comparison run is found from the data, folds and method of two records, never from a flag. Records are matched by
-# digests (`ReferenceKeys`), since leaderboards compare hundreds of records.
+# A comparison run is recognised by the data, folds and method in both records, never by a flag. Digests of these facts
+# are compared, since leaderboards compare hundreds of records.
 
 ReferenceKind = Literal["random_frozen", "scratch", "features"]
 REFERENCE_WORDS: Mapping[ReferenceKind, str] = {
@@ -40,19 +40,19 @@ VIDEO, FACE = "video", "face_au"
 _WEIGHT_KEYS = frozenset({"weights", "accepts"})
 """Keys of `build` that name the initial weights and do not change the network."""
 _START_FIELDS = frozenset({"frozen", "adapt", "assumed", "assets", "libraries", "build"})
-"""Fields of a part's configuration that may differ between a pretrained run and a reference, or are compared apart."""
+"""Fields of a part's configuration that `_hash_network` leaves out, or hashes separately (`adapt`, `build`)."""
 
 
 @dataclass(frozen=True)
 class ReferenceKeys:
-    """Keys by which the references of a pretrained run are found. A run is a reference if its `key` is wanted.
+    """Digests by which the references (comparison runs) of a pretrained run are found.
 
     Args:
-        wants: kind of reference -> the key of such runs; empty where nothing was pretrained.
-        key: key of a run as a reference; empty for pretrained runs.
-        sizes: kind of reference -> number of parameters of such networks; missing or None where it does not matter.
+        wants: kind of reference -> the `key` that a reference must have; empty if nothing was pretrained.
+        key: digest of a run that was not pretrained; empty for pretrained runs.
+        sizes: kind of reference -> number of parameters that it must have; missing or None if any number will do.
         size: number of parameters of this run; None if unknown.
-        name: name of the method as a reference.
+        name: display name of the method.
         epochs: maximum number of epochs of its networks; None if they were trained until the loss on validation
             subjects no longer fell, or if it has no networks.
     """
@@ -124,36 +124,32 @@ def make_reference_keys(run: Manifest) -> ReferenceKeys:
         return ReferenceKeys()
     names = [*dict.fromkeys(map(bare_name, run.method.encoders.values())), bare_name(run.method.fusion or "")]
     name = " + ".join(filter(None, names))
-    before, adapted, simple, size = (
-        pretrained_modalities(run),
-        _get_adaptations(run),
-        _is_simple(run),
-        run.cost.parameters,
-    )
-    if not before:
-        key = _hash_features(run) if simple else _hash_network(run, adapted)
+    pretrained, adapted, size = pretrained_modalities(run), _get_adaptations(run), run.cost.parameters
+    if not pretrained:
+        key = _hash_features(run) if _is_simple(run) else _hash_network(run, adapted)
         return ReferenceKeys(key=key, size=size, name=name)
     features: dict[ReferenceKind, str] = {"features": _hash_features(run)}
     if method_kind(run.method) == "features":  # nothing trains the network
         return ReferenceKeys({"random_frozen": _hash_network(run, adapted), **features}, name=name)
     epochs = _find_most_epochs(run)
-    heads = {f"encoder[{m}]": "ridge" if adapted[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
-    at_random: dict[ReferenceKind, str] = {
-        "random_frozen": _hash_network(run, {**adapted, **heads}),
+    # Encoders of `random_frozen` keep random weights: only a ridge regression, or later parts, are fitted to them.
+    frozen = {f"encoder[{m}]": "ridge" if adapted[f"encoder[{m}]"] == "ridge" else "frozen" for m in pretrained}
+    networks: dict[ReferenceKind, str] = {
+        "random_frozen": _hash_network(run, {**adapted, **frozen}),
         "scratch": _hash_network(run, dict.fromkeys(adapted, "full")),
     }
     sizes: dict[ReferenceKind, int | None] = {
         "random_frozen": size,
-        "scratch": None if "ridge" in heads.values() else size,
+        "scratch": None if "ridge" in frozen.values() else size,
     }
-    return ReferenceKeys({**at_random, **features}, sizes=sizes, name=name, epochs=epochs)
+    return ReferenceKeys({**networks, **features}, sizes=sizes, name=name, epochs=epochs)
 
 
 def match_reference(
     keys: ReferenceKeys, seeds: Sequence[int], other: ReferenceKeys, others: Sequence[int]
 ) -> ReferenceKind | None:
-    """Return the kind of reference that another run is of a pretrained run, from the keys and seeds of both; None if it
-    is none. Estimators may have more seeds, since leaderboards require more; they are compared on shared seeds."""
+    """Return the kind of reference that a run (keys `other`, seeds `others`) is for a pretrained run (`keys`, `seeds`);
+    None if it is not a reference. References of kind `features` may have more seeds, as leaderboards require them."""
     for kind, key in keys.wants.items():
         same = set(seeds) <= set(others) if kind == "features" else sorted(seeds) == sorted(others)
         size = keys.sizes.get(kind)
@@ -196,21 +192,21 @@ def _get_adaptations(run: Manifest) -> dict[str, str]:
 
 
 def _find_most_epochs(run: Manifest) -> int | None:
-    """Return the maximum number of epochs of a network; None if all were trained with at least `TRAINING`."""
-    trains = {"unimodal": _list_parts(run)[:-1], "estimator": _list_parts(run)[:-1], "tokens": ["fusion"]}
-    parts = [_get_part(run, name) for name in trains.get(run.method.joins or "", _list_parts(run))]
-    short = [
+    """Return the largest limit on epochs among networks that train less than `TRAINING`; None if there are none."""
+    trained = {"unimodal": _list_parts(run)[:-1], "estimator": _list_parts(run)[:-1], "tokens": ["fusion"]}
+    parts = [_get_part(run, name) for name in trained.get(run.method.joins or "", _list_parts(run))]
+    limits = [
         int(part.get("epochs", 0))
         for part in parts
         if part.get("selection") != TRAINING["selection"]
         or part.get("patience", 0) < TRAINING["patience"]
         or part.get("epochs", 0) < TRAINING["epochs"]
     ]
-    return max(short, default=None)
+    return max(limits, default=None)
 
 
 def _hash_network(run: Manifest, adapted: Mapping[str, str]) -> str:
-    """Return a digest of a run of networks without its initial weights; `adapted`: part -> its `adapt`."""
+    """Return a digest of a run's data, targets and networks, except initial weights. `adapted`: part -> its `adapt`."""
     parts = {}
     for name in _list_parts(run):
         part = _get_part(run, name)
@@ -221,7 +217,7 @@ def _hash_network(run: Manifest, adapted: Mapping[str, str]) -> str:
 
 
 def _hash_features(run: Manifest) -> str:
-    """Return a digest of the circumstances of a run, and of its modalities as simple features read them."""
+    """Return a digest of a run's circumstances, its modalities (`FACE` for `VIDEO`) and `recipe.on_leaderboard`."""
     parts = {part for m in run.method.modalities for part in m.split("+")}
     return digest(
         [_list_circumstances(run), sorted(FACE if part == VIDEO else part for part in parts), run.recipe.on_leaderboard]

@@ -88,19 +88,19 @@ _SUFFIXES: dict[SharedKind, str] = {
 }
 SHARED_KINDS = tuple(_SUFFIXES)
 _ROW = Predictions.FIXED
-"""The columns of the shared rows."""
+"""The columns of the table of predicted rows, which entries share."""
 
 Numbers = Mapping[str, np.ndarray]
 """Name -> numbers (n,), uint8, float32 or float64."""
 
 
 def shared_folder(entry: Path) -> Path:
-    """Return the folder of the files that the entry `<board>/<protocol>/<id>` shares with others of its board."""
+    """Return the folder `<board>/shared` of the files that the entry `<board>/<protocol>/<id>` shares with others."""
     return Path(entry).resolve().parent.parent / SHARED_FOLDER
 
 
 def shared_path(folder: Path, kind: SharedKind, name: str) -> Path:
-    """Return the file of this kind whose content has the digest `name`."""
+    """Return the path of the shared file of a kind, such as `rows`, whose content has the digest `name`."""
     path = Path(folder) / f"{kind}-{name}{_SUFFIXES[kind]}"
     earlier = path.with_name(f"{schema2.SHARED_NAMES.get(kind, kind)}-{name}{_SUFFIXES[kind]}")
     return earlier if earlier.is_file() and not path.is_file() else path
@@ -113,7 +113,7 @@ def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
 
 
 def share_text(folder: Path, kind: SharedKind, text: str) -> str:
-    """Write a text to the shared files unless it exists there; return its digest."""
+    """Write a text to its shared file unless this file exists; return the text's digest."""
     name = digest_of_text(text)
     path = shared_path(folder, kind, name)
     if not path.is_file():
@@ -124,7 +124,7 @@ def share_text(folder: Path, kind: SharedKind, text: str) -> str:
 
 
 def share_numbers(folder: Path, kind: SharedKind, numbers: Numbers) -> str:
-    """Write numbers to the shared files unless they exist there; return their digest."""
+    """Write numbers to their shared file unless this file exists; return the numbers' digest."""
     name = digest_of_numbers(numbers)
     path = shared_path(folder, kind, name)
     if not path.is_file():
@@ -212,6 +212,7 @@ def read_numbers(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_planes(path: Path) -> dict[str, np.ndarray]:
+    """Return name -> numbers (n,) from a file of `write_numbers`, whose arrays are planes of bytes (1, 4 or 8, n)."""
     kinds, planes = {1: "u1", 4: "<f4", 8: "<f8"}, read_arrays(path)
     if any(p.dtype != np.uint8 or p.ndim != 2 or len(p) not in kinds for p in planes.values()):
         raise DataError("an array does not consist of numbers", where=str(path), expected="as embench wrote it")
@@ -219,41 +220,43 @@ def _read_planes(path: Path) -> dict[str, np.ndarray]:
 
 
 def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Split predictions into three parts, from which `join_predictions` restores them exactly: the predicted rows as
-    CSV, sorted by target, unit and seed; name -> the method's numbers (n,) for these rows, and those of its comparisons
-    (`no_calibration/score`); name -> numbers (n,) of the confound-only models (`elapsed_time/score`). Numbers are not
-    finite where a unit has no prediction (see `Units`), or a model does not apply.
+    """Split predictions into three parts, from which `join_predictions` restores them exactly.
+
+    Returns:
+        The predicted rows as CSV text, sorted by target, unit and seed. Name -> numbers (n,) of the scored method for
+        these rows (`score`) and of its comparisons (`no_calibration/score`). Name -> numbers (n,) of the confound-only
+        models (`elapsed_time/score`). Numbers are not finite where a unit has no prediction or a model does not apply.
 
     Raises:
-        DataError: a row is predicted twice by a method, or by a confound-only model and not by the method.
+        DataError: a method predicts a row twice, or a confound-only model predicts a row that the scored method lacks.
     """
     model = predictions.own
     model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))
-    place = {row: i for i, row in enumerate(_get_row_keys(model))}
+    position = {row: i for i, row in enumerate(_get_row_keys(model))}
     own_numbers, confound_only = _pack_numbers(_mark_unpredicted(model)), dict[str, np.ndarray]()
     for name in sorted(set(predictions.texts("method").names.tolist()) - {MODEL, UNPREDICTED}):
-        found = own_numbers if name in MADE_BY_METHOD else confound_only
-        own = predictions.take(predictions.rows_with(method=name))
-        at = np.array([place.get(row, -1) for row in _get_row_keys(own)], np.int64)
+        numbers = own_numbers if name in MADE_BY_METHOD else confound_only
+        rows = predictions.take(predictions.rows_with(method=name))
+        at = np.array([position.get(row, -1) for row in _get_row_keys(rows)], np.int64)
         if (at < 0).any() or not np.diff(np.sort(at)).all():
             raise DataError(f"`{name}` predicts a unit twice, or one that the model does not", where="predictions")
-        for column, values in _pack_numbers(own).items():
-            every = values if len(own) == len(model) else np.full(len(model), np.nan, np.float64)
-            found[f"{name}/{column}"] = every.copy()
-            found[f"{name}/{column}"][at] = values
-    if len(place) < len(model):
+        for column, values in _pack_numbers(rows).items():
+            padded = values.copy() if len(rows) == len(model) else np.full(len(model), np.nan, np.float64)
+            padded[at] = values
+            numbers[f"{name}/{column}"] = padded
+    if len(position) < len(model):
         raise DataError("the model predicts a unit twice", where="predictions")
     text = format_columns({**{name: model[name] for name in _ROW}, "method": np.full(len(model), MODEL)})
     return text, own_numbers, confound_only
 
 
 def join_predictions(rows: str, own: Numbers, confound_only: Numbers, path: Path) -> Predictions:
-    """Return the predictions that `split_predictions` split; `path` is the file of the rows.
+    """Return the predictions from the three parts of `split_predictions`; `path`: file of the rows, for messages.
 
     Raises:
         DataError: the parts do not fit together.
     """
-    about = read_columns(rows, path)
+    table = read_columns(rows, path)
     methods: dict[str, dict[str, np.ndarray]] = {MODEL: {}}
     for name, values in (*own.items(), *confound_only.items()):
         method = name.rpartition("/")[0]
@@ -262,9 +265,9 @@ def join_predictions(rows: str, own: Numbers, confound_only: Numbers, path: Path
         methods.setdefault(method or MODEL, {})[name.rpartition("/")[2]] = values
     parts = []
     for method, columns in methods.items():
-        if any(len(values) != about.rows for values in columns.values()):
+        if any(len(values) != table.rows for values in columns.values()):
             raise DataError(f"the numbers of `{method}` do not fit the rows that were predicted", where=str(path))
-        part = Predictions(Columns({**about.stored, "method": TextColumn.same(method, about.rows), **columns}))
+        part = Predictions(Columns({**table.stored, "method": TextColumn.same(method, table.rows), **columns}))
         known = np.isfinite(np.stack(list(columns.values()))).any(0)
         parts.append(part.take(known))
         if method == MODEL and not known.all():
@@ -273,7 +276,7 @@ def join_predictions(rows: str, own: Numbers, confound_only: Numbers, path: Path
 
 
 def _mark_unpredicted(model: Predictions) -> Predictions:
-    """Return the model's rows; numbers of units without a prediction are inf for ties, else NaN."""
+    """Return the scored method's rows. In rows of units without a prediction, numbers are inf for ties, else NaN."""
     missing = model.rows_with(method=UNPREDICTED)
     if not missing.any():
         return model
@@ -293,26 +296,26 @@ def _make_unpredicted(rows: Predictions) -> Predictions:
 
 
 def _get_row_keys(predictions: Predictions) -> list[tuple[object, ...]]:
-    """Return the values of each row that identify it, for any method."""
+    """Return (target, fold, seed, subject, recording, stimulus, unit) of each row."""
     return list(zip(*(predictions[name].tolist() for name in _ROW[1:-1]), strict=True))
 
 
 def _pack_numbers(predictions: Predictions) -> dict[str, np.ndarray]:
     """Return scores and decisions, each in the smallest data type that is exact."""
-    found = {}
+    packed = {}
     for name in predictions.columns:
         if name not in Predictions.FIXED:
-            narrow = predictions[name].astype(np.float32)
-            kinds = [narrow]
+            values = predictions[name]
+            narrow = [values.astype(np.float32)]
             if name == "decision":
-                kinds.insert(0, np.nan_to_num(narrow).clip(0, 255).astype(np.uint8))
-            same = (kind for kind in kinds if np.array_equal(_to_scored(kind, name), predictions[name], equal_nan=True))
-            found[name] = next(same, predictions[name])
-    return found
+                narrow.insert(0, np.nan_to_num(narrow[0]).clip(0, 255).astype(np.uint8))
+            exact = (each for each in narrow if np.array_equal(_to_scored(each, name), values, equal_nan=True))
+            packed[name] = next(exact, values)
+    return packed
 
 
 def _to_scored(values: np.ndarray, column: str) -> np.ndarray:
-    """Return numbers with the precision of `Predictions`."""
+    """Return float64 numbers, scores rounded as in `Predictions`."""
     return values.astype(np.float64) if column == "decision" else nine_digits(values.astype(np.float64))
 
 
@@ -320,7 +323,7 @@ RUN_FILE = "run.yaml"
 TUNING_FILE = "tuning.json"
 """The choices of a tuned run, see `embench.planning.tuning`."""
 FILES = "files"
-"""The field of run.yaml with the SHA-256 of each file of the record beside it."""
+"""Field of run.yaml: name of each other file of the record -> its SHA-256."""
 FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
 
 
@@ -328,10 +331,11 @@ FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
 class Record:
     """A whole run except for its weights.
 
-    `run` is the content of run.yaml without its schema (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`: the
-    id of the reason why a subject is excluded, with which `cohort.left_out` has the values; else blank); `history` rows
-    with any fields: what the stages reported. In an entry of a dataset whose labels are not public, `labels` is None
-    and predictions are missing.
+    Args:
+        run: content of run.yaml without its schema (see `Manifest`).
+        labels: None in an entry of a dataset whose labels are not public; such an entry has no predictions either.
+        folds: rows of `FOLD_FIELDS`. `reason`: id of the reason why a subject is excluded (see `cohort.left_out`).
+        history: what the stages reported, as rows with any fields.
     """
 
     run: Mapping[str, Any]
@@ -343,12 +347,12 @@ class Record:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """`run` as a model."""
+        """`run` as a checked `Manifest`."""
         return check_manifest(self.run, RUN_FILE)
 
     @property
     def groups(self) -> dict[str, str]:
-        """Subject -> group."""
+        """Subject -> group of subjects who were recorded together."""
         return {row["subject"]: row["group"] for row in self.folds}
 
     @property
@@ -362,13 +366,13 @@ def write_record(folder: Path, record: Record) -> Manifest:
     renamed. run.yaml comes last, with the hashes of the others, so that a folder without run.yaml is not a record.
 
     Raises:
-        DataError: `record.run` lacks something. MachineError: the disk is full or read-only.
+        DataError: `record.run` lacks a field. MachineError: the disk is full or read-only.
     """
     folder = Path(folder)
     manifest = check_manifest(record.run, f"{folder / 'run.yaml'}")
     with saving("the run's record", folder):
         make_folder(folder, folder_mode(manifest.card.labels_public))
-        for name in ("run.yaml", "audit.json"):  # an audit is of the record that it was made of
+        for name in ("run.yaml", "audit.json"):  # an audit applies only to the record that it was made of
             (folder / name).unlink(missing_ok=True)
         write_whole(folder / "predictions.csv.gz", record.predictions.write)
         if record.labels is not None:
@@ -423,26 +427,26 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
         parts["labels"] = share_text(shared, "labels", format_columns(record.labels.columns))
         parts["confound_only"] = share_numbers(shared, "confound_only", confound_only)
     parts["folds"] = share_text(shared, "folds", format_csv(record.folds, FOLD_FIELDS))
-    by_control = record.scores["confound_only"]
-    made = {name: value for name, value in by_control.items() if name in MADE_BY_METHOD}
-    others = {name: value for name, value in by_control.items() if name not in made}
+    by_model = record.scores["confound_only"]
+    made_by_method = {name: value for name, value in by_model.items() if name in MADE_BY_METHOD}
+    others = {name: value for name, value in by_model.items() if name not in made_by_method}
     parts["confound_only_scores"] = share_text(shared, "confound_only_scores", _as_json(others))
-    own = {name: value for name, value in record.scores.items() if name not in ("confound_only", "folds")}
-    own |= {"confound_only": made} if made else {}
-    write_text(folder / "scores.json", _as_json(own))
+    own_scores = {name: value for name, value in record.scores.items() if name not in ("confound_only", "folds")}
+    own_scores |= {"confound_only": made_by_method} if made_by_method else {}
+    write_text(folder / "scores.json", _as_json(own_scores))
     write_text(folder / "run.yaml", as_yaml({"schema": SCHEMA, **record.run, "entry": parts}))
 
 
 def digests_of(record: Record) -> dict[str, str]:
-    """Return the digests of the parts that an audit reads: of folds and, if labels are public, of predictions, labels
-    and confound-only models. They are the same for a run and for its published entry."""
-    found = {"folds": digest_of_text(format_csv(record.folds, FOLD_FIELDS))}
+    """Return name -> digest of the parts that an audit reads: `folds` and, if labels are public, `predictions`,
+    `labels` and `confound_only`. A run and its published entry have equal digests."""
+    digests = {"folds": digest_of_text(format_csv(record.folds, FOLD_FIELDS))}
     if record.labels is not None:
         rows, numbers, confound_only = split_predictions(record.predictions)
-        found["predictions"] = digest_of_text(f"{digest_of_text(rows)} {digest_of_numbers(numbers)}")
-        found["labels"] = digest_of_text(format_columns(record.labels.columns))
-        found["confound_only"] = digest_of_numbers(confound_only)
-    return found
+        digests["predictions"] = digest_of_text(f"{digest_of_text(rows)} {digest_of_numbers(numbers)}")
+        digests["labels"] = digest_of_text(format_columns(record.labels.columns))
+        digests["confound_only"] = digest_of_numbers(confound_only)
+    return digests
 
 
 def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Record:
@@ -483,21 +487,19 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_run(folder: Path) -> Any:
-    """Return the content of a record's run.yaml, without its schema. Raises DataError where it is missing, no YAML or
-    of another schema, CheckFailed where it was edited."""
+    """Return the content of a record's run.yaml, without its schema. Raises DataError if the file is missing, not YAML
+    or of another schema, CheckFailed if it was edited."""
     path = Path(folder) / RUN_FILE
     return translate_schema(read_sealed(path), str(path), schema2.translate_run)
 
 
 def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Compare files of a record with the hashes in its run.yaml, if it has hashes.
-
-    Args:
-        names: of files, of which some need not exist.
+    """Compare the files `names` of a record with the hashes in its run.yaml, if it has hashes. A file may be absent if
+    run.yaml has no hash of it.
 
     Raises:
-        CheckFailed: a file was changed after the record was written, or came later. DataError: one is missing, or
-            cannot be read.
+        CheckFailed: a file was changed or added after the record was written. DataError: a file is missing, or cannot
+            be read.
     """
     recorded = run.get(FILES)
     if not isinstance(recorded, Mapping):
@@ -517,10 +519,10 @@ _READ = ("predictions.csv.gz", "labels.csv.gz", "folds.csv", "scores.json", "his
 
 
 def _hash_all(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of all files of a record but run.yaml."""
-    beside = [folder / name for name in _READ]
-    found = [*(path for path in beside if path.is_file()), *sorted((folder / "weights").glob("*.safetensors"))]
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in found}
+    """Return the path inside the folder -> SHA-256 of each file of a record except run.yaml."""
+    paths = [path for name in _READ if (path := folder / name).is_file()]
+    paths += sorted((folder / "weights").glob("*.safetensors"))
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
 
 
 def _make_edited_error(path: Path) -> CheckFailed:
@@ -533,11 +535,11 @@ def _make_edited_error(path: Path) -> CheckFailed:
 
 
 def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
-    """Return the `scores.json` of a run; for an entry, with the scores of the shared confound-only models added,
-    according to the `parts` in its run.yaml. Scores of folds are not restored.
+    """Return the scores of a run from its `scores.json`. For a published entry, give the `parts` in its run.yaml: they
+    name the shared file with the scores of confound-only models, which are added. Entries have no scores of folds.
 
     Raises:
-        DataError: a file is missing, no JSON or malformed, or the entry is of a later version.
+        DataError: a file is missing, not JSON or malformed, or the entry is of a later version.
     """
     path = Path(folder) / "scores.json"
     scores = _parse_json(_read_text(path), path)
@@ -574,19 +576,19 @@ def _parse_json(text: str, path: Path) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return the plain values of a YAML file. Raises DataError where it is missing or no YAML."""
+    """Return the plain values of a YAML file. Raises DataError if the file is missing or not YAML."""
     return _parse_yaml(_read_text(path, MOST_YAML), path)
 
 
 def read_sealed(path: Path) -> Any:
-    """Return the plain values of a YAML file that `sealed_yaml` sealed, or of an older one. Raises DataError where it
-    is missing or no YAML, CheckFailed where its text was edited."""
+    """Return the plain values of a YAML file with a seal (a last line with a hash, see `sealed_yaml`), or of an older
+    file without one. Raises DataError if the file is missing or not YAML, CheckFailed if its text was edited."""
     text, sound = unsealed_yaml(_read_text(path))
     if sound is False:
         raise _make_edited_error(path)
     content = _parse_yaml(text, path)
     if sound is None and isinstance(content, Mapping) and FILES in content and path.name == RUN_FILE:
-        raise _make_edited_error(path)  # its last line is gone
+        raise _make_edited_error(path)  # the line with the seal was deleted
     return content
 
 
@@ -651,25 +653,25 @@ def board_name(dataset: str) -> str:
 def names_resolved(
     records: Sequence[tuple[Path, Record]], *, trust_code: bool = False, given: str | None = None
 ) -> Iterator[None]:
-    """Resolve names in these records (folder, record) among installed packages only, inside the context. Code of a
-    method that was passed as a Python object is not needed, since the record describes it.
+    """Resolve plugin names in records (folder, record) to installed packages only, inside the context. A method that
+    was passed as a Python object needs no code, since the record describes it.
 
     Args:
-        trust_code: whether the user vouches for their authors, so that classes in files are imported.
-        given: a folder of data that the user names, which is read.
+        trust_code: whether classes in files may be imported, since the user trusts the authors of the records.
+        given: a folder of data that the user named; it may be read, too.
 
     Raises:
         CheckFailed: without `trust_code`, a field names a class in a file.
     """
     for folder, record in () if trust_code else records:
-        named = (found for found in iterate_texts(record.run) if names_file_code(found[1]))
-        if found := next(named, None):
-            raise CheckFailed(
-                f"the record names code in a file, which is not run: {found[1]}",
-                where=f"{folder / 'run.yaml'}, {found[0]}",
-                expected="names of installed plugins",
-                hint=HINT,
-            )
+        for place, text in iterate_texts(record.run):
+            if names_file_code(text):
+                raise CheckFailed(
+                    f"the record names code in a file, which is not run: {text}",
+                    where=f"{folder / 'run.yaml'}, {place}",
+                    expected="names of installed plugins",
+                    hint=HINT,
+                )
     where = ", ".join(str(folder / "run.yaml") for folder, _ in records)
     with installed_only(where, trust_code=trust_code, given=given):
         yield
@@ -688,14 +690,14 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of run.yaml without `LOCAL_OPTIONS`, and with names in place of paths."""
     config = dict(run["config"])
     if "request" in config:
-        asked = config["request"]
-        kept = {name: value for name, value in asked.items() if name not in LOCAL_OPTIONS or value == RANDOM}
-        if "protocol" in kept:
-            kept["protocol"] = run["protocol"]["name"]
+        options = config["request"].items()
+        public = {name: value for name, value in options if name not in LOCAL_OPTIONS or value == RANDOM}
+        if "protocol" in public:
+            public["protocol"] = run["protocol"]["name"]
         for option, part in (("dataset", "dataset"), ("train_dataset", "trained_on")):
-            if names_path(str(kept.get(option))):
-                kept[option] = run[part]["name"]
-        config["request"] = kept
+            if names_path(str(public.get(option))):
+                public[option] = run[part]["name"]
+        config["request"] = public
     return {**run, "config": config}
 
 
@@ -705,6 +707,6 @@ def private_fields(content: Any) -> list[str]:
 
 
 def strip_variant(dataset: str) -> str:
-    """Return a dataset's full name without its variant, which has the same subjects; unchanged for a class in a
-    file."""
+    """Return `package/name` of a dataset's full name `package/name/variant`: variants have the same subjects. The name
+    of a class in a file is returned unchanged."""
     return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])

@@ -17,7 +17,7 @@ from embench.reasons import Reason
 from embench.records.manifest import SCHEMA, InstalledName, Line, RecordedReason, Word
 
 NO_REASON = Reason.make("")
-"""The reason of a number that exists."""
+"""The empty reason, for a number that is defined."""
 
 
 class _Part(BaseModel):
@@ -42,7 +42,7 @@ class Score(_Part):
     comparisons: int | None = Field(default=None, description="Number of comparisons, in the seed with the fewest.")
     undefined: RecordedReason | None = Field(default=None, description="Reason why the number is missing.")
     metric: str = Field(default="", repr=False, description="")  # not in files
-    """Name of the metric, if `Scores` has read the score."""
+    """Name of the metric; empty in a score that `Scores` did not read."""
 
     @property
     def is_defined(self) -> bool:
@@ -51,7 +51,7 @@ class Score(_Part):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The ends of the interval, limited to the metric's range, which t intervals may exceed; None without one."""
+        """The ends of the interval, or None. They are limited to the metric's range, which t intervals may exceed."""
         if self.low is None or self.high is None:
             return None
         if not self.metric or 0 <= self.low <= self.high <= 1:
@@ -65,9 +65,9 @@ class Score(_Part):
 
 
 def _get_range(metric: str) -> tuple[float, float]:
-    """Return the range of a metric; infinite for a metric that is not installed."""
+    """Return the least and greatest possible value of a metric; infinite for a metric that is not installed."""
     if metric.startswith(("auroc", "concordance")):
-        return 0.0, 1.0  # shares of comparisons, most of which are no plugins
+        return 0.0, 1.0  # proportions of comparisons; most of these metrics are not plugins
     try:
         return registry.load_plugin("metric", metric).range
     except EmbenchError:
@@ -188,14 +188,14 @@ class CalibrationGain(_Part):
 
 @dataclass(frozen=True)
 class ConfoundOnlyModel:
-    """A confound-only model on one target. `scores`: metric -> score; empty where it does not apply (`reason`)."""
+    """A confound-only model on one target. `scores`: metric -> score; empty, with a `reason`, if it does not apply."""
 
     name: str
     scores: Mapping[str, Score]
     reason: Reason | None
 
     def explain_undefined(self, metric: str) -> Reason:
-        """Return the reason why the model has no such score; empty where it has one."""
+        """Return the reason why the model has no score of this metric; `NO_REASON` if it has one."""
         score = self.scores.get(metric)
         return self.reason or (score.undefined or NO_REASON if score else Reason.make("not_computed"))
 
@@ -260,7 +260,7 @@ class Scores(Mapping[str, Any]):
     """
 
     def __init__(self, content: Mapping[str, Any], where: str = "scores.json") -> None:
-        """Raises DataError that names every field of `content` that is missing or wrong."""
+        """Check the content; `where`: file name for messages. Raises DataError that names every wrong field."""
         if not isinstance(content, Mapping):
             raise DataError(
                 "the file has no scores", where=where, expected=f"keys {', '.join(ScoresFile.model_fields)}"
@@ -276,8 +276,8 @@ class Scores(Mapping[str, Any]):
                 where=f"{where}, {fields[:200]}",
                 expected="as written by embench",
             ) from error
-        confound_only = (found.__pydantic_extra__ for of in self._file.confound_only.values() for found in of.values())
-        for scores in (*self._file.scores.values(), *confound_only):
+        models = (model for by_target in self._file.confound_only.values() for model in by_target.values())
+        for scores in (*self._file.scores.values(), *(model.__pydantic_extra__ for model in models)):
             for name, score in scores.items():
                 scores[name] = score.model_copy(update={"metric": name})
 
@@ -302,7 +302,7 @@ class Scores(Mapping[str, Any]):
 
     @property
     def folds(self) -> Sequence[Mapping[str, Any]]:
-        """A row for each method, target, seed and fold; none in a published entry."""
+        """The scores of folds: a row for each method, target, seed and fold; none in a published entry."""
         return self._file.folds
 
     @cached_property
@@ -327,7 +327,7 @@ class Scores(Mapping[str, Any]):
         return found if found is not None and found.is_defined else None
 
     def explain_undefined(self, target: str, metric: str) -> Reason:
-        """Return the reason why the method has no such score; empty where it has one."""
+        """Return the reason why the method has no score of this metric; `NO_REASON` if it has one."""
         found = self.get_scores(target).get(metric)
         return Reason.make("not_computed") if found is None else found.undefined or NO_REASON
 
@@ -360,8 +360,8 @@ class Scores(Mapping[str, Any]):
         return self._find_confound_only(model, target)[0]
 
     def find_strongest_model(self, target: str, metric: str) -> tuple[str, Score] | None:
-        """Return the confound-only model with the highest score on a target, and this score; the first by name of
-        equals, None if no model has a score. Comparisons of the method with less calibration data do not count."""
+        """Return (name, score) of the confound-only model with the highest score on a target; None without any score.
+        Comparisons of the method with less calibration data do not count. Of equal scores, the first name wins."""
         names = [name for name in self.confound_only_names if name not in MADE_BY_METHOD]
         known = [(name, score) for name in names if (score := self.get_score(target, metric, name))]
         return max(known, key=lambda each: each[1].mean, default=None)
@@ -374,7 +374,7 @@ class Scores(Mapping[str, Any]):
 # Differences between a recorded document of scores and a recomputed one.
 
 TOLERANCE = 1e-6
-"""Largest difference of equal numbers, relative to numbers above 1: processors differ in the last digits."""
+"""Largest difference of numbers that count as equal; above 1, relative to the number. Processors differ by so much."""
 NUISANCES_DIFFER = 1e-3
 """Tolerance of numbers that depend on refitted models of confounds."""
 ABSENT = "nothing"

@@ -47,7 +47,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _format_scaled(number: float | None, sizes: Sequence[tuple[float, str]]) -> str:
-    """Return a number with a unit of `sizes` (size, letter): `996`, `15.5 k`, `1.25 M`. 0 and None are not measured."""
+    """Return a number with a letter of `sizes` (size, letter): `996`, `1.25 M`; `NOT_MEASURED` for 0 and None."""
     if not number:
         return NOT_MEASURED
     size, letter = next((s for s in sizes if number >= s[0]), sizes[-1])
@@ -60,8 +60,8 @@ def measured_costs(cost: Mapping[str, Any]) -> list[str]:
 
 
 def departures_in_words(recipe: Mapping[str, Any]) -> list[str]:
-    """Return for each paper the settings that differ from it, with its values in brackets; a note where none can, or
-    where they are unknown. `recipe`: a mapping with the key `departs`, as records and plans have it.
+    """Return a text for each paper: the settings that differ from it, with the paper's values in brackets. Without
+    papers or recorded settings, the only text says so. `recipe`: as in records and plans, with the key `departs`.
 
     >>> lr = {"field": "encoder.lr", "source": "wu2023", "paper": 0.0001, "used": 0.001}
     >>> departures_in_words({"departs": [lr, {**lr, "field": "encoder.epochs", "paper": None, "used": 3}]})
@@ -82,21 +82,7 @@ def _paper_value(value: Any) -> str:
 
 # Text of figures, scores with intervals, and names of methods for the terminal, tables, reports and papers.
 
-_NUMBERS = [
-    "no",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-]
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 def inside_subjects(primary_metric: str) -> str:
@@ -142,7 +128,7 @@ def format_interval(score: Interval, template: str = "[{}, {}]", spec: str = ".3
     >>> format_interval(Score(mean=0.612, low=0.55, high=0.674), "{} to {}")
     '0.550 to 0.674'
     """
-    low, high = getattr(score, "interval", None) or (score.low, score.high)  # a recorded one knows its metric
+    low, high = getattr(score, "interval", None) or (score.low, score.high)  # limited to the metric's range
     return "" if low is None or high is None else template.format(format(low, spec), format(high, spec))
 
 
@@ -202,7 +188,7 @@ def format_share(share: float | None, missing: str = "") -> str:
 
 
 def is_by_construction(score: Interval | None) -> bool:
-    """True if the interval of a confound-only model's score has length 0, since it is the same for any subjects.
+    """True if a confound-only model's score has an interval of length 0, since the score is the same for any subjects.
 
     >>> from embench.records.scores import Score
     >>> is_by_construction(Score(mean=0.5, low=0.5, high=0.5)), is_by_construction(Score(mean=0.5))
@@ -259,20 +245,19 @@ def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
 
 
 def describe_added_modalities(run: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each modality of a run that a package defines, with its preparation."""
+    """Return a sentence on the preparation of each modality of a run that a package other than embench defines."""
     from embench.interfaces.recording import split_modality
 
     used = {part for m in run["method"]["modalities"] for part in split_modality(m)}
     sentences = []
-    for name, own in (run["dataset"].get("modalities") or {}).items():
+    for name, added in (run["dataset"].get("modalities") or {}).items():
         if name in used:
-            filtered = "interpolated linearly" if own.get("linear") else "not filtered"
-            parts = [f"filter {format_value(own['filter'], 'g')}" if own.get("filter") else filtered]
-            parts += [f"{own['rate_hz']:g} Hz"] if own.get("rate_hz") else []
-            parts += [f"read as {own['read_as']}"] if own.get("read_as") else []
-            sentences.append(
-                f"The modality {name} was prepared as {own['package']} {own['version']} defines it: {', '.join(parts)}."
-            )
+            filtered = "interpolated linearly" if added.get("linear") else "not filtered"
+            parts = [f"filter {format_value(added['filter'], 'g')}" if added.get("filter") else filtered]
+            parts += [f"{added['rate_hz']:g} Hz"] if added.get("rate_hz") else []
+            parts += [f"read as {added['read_as']}"] if added.get("read_as") else []
+            package = f"{added['package']} {added['version']}"
+            sentences.append(f"The modality {name} was prepared as {package} defines it: {', '.join(parts)}.")
     return sentences
 
 
@@ -391,51 +376,51 @@ def given_in_words(given: Mapping[str, int | str], *, of_classes: bool = True) -
 
 
 def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] | None) -> list[str]:
-    """Return sentences on the gain from calibration data, from their labels and from normalisation; none without
-    calibration data.
+    """Return sentences on the gain of a target from calibration data: from their labels, and from normalisation. Return
+    none for a method without calibration data.
 
     Args:
-        given: as run.yaml names the calibration data; None where the protocol decides.
+        given: calibration data as in run.yaml, such as `{"labelled": 5}`; None if the protocol decides on them.
     """
-    found = scores.get_calibration_gain(target)
-    if found is None:
+    gain = scores.get_calibration_gain(target)
+    if gain is None:
         return []
-    metric, values = scores.primary_metrics[target], found.level_metric == "rmse"
+    metric, is_continuous = scores.primary_metrics[target], gain.level_metric == "rmse"
     data = "with calibration data"
     if given is not None:
-        units = given_in_words(given, of_classes=not values)
+        units = given_in_words(given, of_classes=not is_continuous)
         data = f"with {units} as calibration data" if given else "without calibration data"
-    own, nothing = (scores.get_score(target, metric, name) for name in (None, _FIRST))
-    reached = f"{data}: {metric} {format_score(own, interval=False)}"
-    if own is None:
+    with_data, without_data = (scores.get_score(target, metric, name) for name in (None, _FIRST))
+    reached = f"{data}: {metric} {format_score(with_data, interval=False)}"
+    if with_data is None:
         reached = f"{data}: {metric} cannot be estimated"
-    elif nothing:
-        reached += f", without {format_score(nothing, interval=False)}"
-    if found.missing:
-        reached += f" (not compared with {join_with_and(found.missing)})"
+    elif without_data:
+        reached += f", without {format_score(without_data, interval=False)}"
+    if gain.missing:
+        reached += f" (not compared with {join_with_and(gain.missing)})"
     normalising = "the gain from normalisation cannot be estimated"
-    if found.normalisation:
-        normalising = f"{_describe_gains(found, metric)}: {_NORMALISES[_is_any_above_zero(found.normalisation)]}"
+    if gain.normalisation:
+        normalising = f"{_describe_gains(gain, metric)}: {_NORMALISES[_is_any_above_zero(gain.normalisation)]}"
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
-    told = f"{reached}{_describe_gain_over_best(found, metric)}: {_LABELS[found.source == 'labels']}"
+    sentence = f"{reached}{_describe_gain_over_best(gain, metric)}: {_LABELS[gain.source == 'labels']}"
     if alone := scores.get_score(target, metric, _ALONE):
-        told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
-    if not found.normalisation or "calibration_normalised" not in found.compared_with:
-        return [told]
-    return [told, f"{COMPARISONS['calibration_normalised']}: {normalising}"]
+        sentence += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
+    if not gain.normalisation or "calibration_normalised" not in gain.compared_with:
+        return [sentence]
+    return [sentence, f"{COMPARISONS['calibration_normalised']}: {normalising}"]
 
 
 def least_gain(found: CalibrationGain, metric: str) -> tuple[str, Gap] | None:
-    """Return the comparison with the smallest gain, and this gain; None where none is known. With labelled calibration
-    data, all comparisons count except `calibration_only`, which itself uses the labels. Without labels, only the method
-    without calibration data counts."""
+    """Return (name, gain in `metric`) of the comparison with the smallest gain; None if no gain is known. With labelled
+    calibration data, all comparisons count except `calibration_only`, which itself uses the labels. Without labels,
+    only the comparison `no_calibration` counts."""
     labelled = not _OF_LABELS.isdisjoint(found.compared_with)
-    decides = found.compared_with.keys() - {_ALONE} if labelled else {_FIRST}
+    counting = found.compared_with.keys() - {_ALONE} if labelled else {_FIRST}
     known = {
         name: gaps[metric]
         for name, gaps in found.compared_with.items()
-        if name in decides and metric in gaps and gaps[metric].difference.is_defined
+        if name in counting and metric in gaps and gaps[metric].difference.is_defined
     }
     return min(known.items(), key=lambda each: each[1].difference.mean or 0.0, default=None)
 
@@ -451,12 +436,12 @@ def _describe_gain_over_best(found: CalibrationGain, metric: str) -> str:
 
 
 def _describe_gains(found: CalibrationGain, metric: str) -> str:
-    """Return the gains from normalisation in words: in the primary metric, and in the metric of the level."""
-    gaps = {score: gap.difference for score, gap in found.normalisation.items() if gap.difference.is_defined}
-    told = [f"a gain of {format_score(gaps[metric])}"] if metric in gaps else []
+    """Return the gains from normalisation in words: in the primary `metric`, and in `found.level_metric`."""
+    gaps = {name: gap.difference for name, gap in found.normalisation.items() if gap.difference.is_defined}
+    clauses = [f"a gain of {format_score(gaps[metric])}"] if metric in gaps else []
     if level := gaps.get(found.level_metric):
-        told.append(f"the difference of {found.level_metric}, where less is better, is {format_score(level)}")
-    return "; ".join(told) or "no gain can be estimated"
+        clauses.append(f"the difference of {found.level_metric}, where less is better, is {format_score(level)}")
+    return "; ".join(clauses) or "no gain can be estimated"
 
 
 def _is_any_above_zero(gaps: Mapping[str, Gap]) -> bool:

@@ -43,18 +43,8 @@ from embench.vocabulary import escape_formula
 
 _ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "fixed_order")
 _PLAIN = (
-    *(
-        "kind",
-        "id",
-        "control",
-        "fusion",
-        "recipe",
-        "target_access",
-        "pretraining_overlap",
-        "subjects",
-        "primary_metric",
-    ),
-    *("adjusted", "adjusted_level", "partial_r", "partial_r_lower", "partial_r_upper"),
+    *("kind", "id", "control", "fusion", "recipe", "target_access", "pretraining_overlap", "subjects"),
+    *("primary_metric", "adjusted", "adjusted_level", "partial_r", "partial_r_lower", "partial_r_upper"),
     *("gain_source", "gain", "gain_low", "gain_high"),
     *("audit", "test_evaluations", "methods_evaluated", "dev_evaluations"),
 )
@@ -66,13 +56,13 @@ _COST = ("wall_seconds", "parameters", "flops", "device", "peak_memory_mb", "ene
 def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
     """Write all entries, and those of each dataset, as CSV and JSON files to the folder `data`. Raises OSError."""
     plain = [_describe_section(section) for section in sections]
-    chosen = {"rows": plain}
+    contents = {"rows": plain}
     for dataset, of_dataset in groupby(plain, key=lambda section: section["dataset"]):
-        chosen[dataset] = list(of_dataset)
-    for name, some in chosen.items():
-        write_page(whole / "data" / f"{name}.csv", _format_csv(some))
+        contents[dataset] = list(of_dataset)
+    for name, content in contents.items():
+        write_page(whole / "data" / f"{name}.csv", _format_csv(content))
         with (whole / "data" / f"{name}.json").open("w", encoding="utf-8", newline="\n") as file:
-            json.dump(some, file, indent=1)  # without the whole text in memory
+            json.dump(content, file, indent=1)  # without the whole text in memory
             file.write("\n")
 
 
@@ -86,7 +76,7 @@ def _describe_section(section: BoardSection) -> dict[str, Any]:
 
 
 def _describe_row(row: Row) -> dict[str, Any]:
-    """Return a row with the field names of the files."""
+    """Return a row as a mapping with the field names of the CSV and JSON files."""
     numbers = {
         "subjects": row.subjects,
         "primary_metric": row.primary_metric,
@@ -110,7 +100,7 @@ def _describe_row(row: Row) -> dict[str, Any]:
         **{name: getattr(row, name) for name in (*same, "pretraining_overlap")},
         **numbers,
         **_describe_association(row),
-        "answers": {question: [found.answer, found.evidence] for question, found in row.answers.items()},
+        "answers": {question: [answer.answer, answer.evidence] for question, answer in row.answers.items()},
         "corrected": row.corrected,
         "gain_source": row.gain_source or None,
         **{name: value(row) for name, value in _GAIN.items()},
@@ -123,8 +113,8 @@ def _describe_row(row: Row) -> dict[str, Any]:
 
 
 def _describe_association(row: Row) -> dict[str, Any]:
-    """Return whether scores are associated with the label given the confounds, with partial r; None values where the
-    question does not apply."""
+    """Return the columns on the association with the label given the confounds: answer, level, partial r with interval.
+    Their values are None if the protocol does not require the analysis."""
     at = row.adjusted and row.adjusted.decides
     effect = at.partial_r if at else None
     return {
@@ -144,6 +134,7 @@ def _format_csv(sections: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _iterate_lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a line of CSV, as column -> value, for each row of a leaderboard."""
     for row in section["rows"]:
         line = {name: section[name] for name in _ABOUT} | {name: row.get(name) for name in _PLAIN}
         line["encoders"] = "; ".join(f"{m}={name}" for m, name in row.get("encoders", {}).items())

@@ -56,10 +56,10 @@ from embench.system import ProgressCallback
 
 @dataclass(frozen=True)
 class JoinedRows:
-    """The labelled units of a target that entries share, with numbers of rows in place of scores.
+    """The labelled units of a target that entries share. In place of its score, each unit has the number of its row.
 
     Args:
-        joined: the units by seed and fold, including those without a prediction.
+        joined: the units by seed and fold, including units without a prediction.
         groups: subject -> group of subjects recorded together.
         rows: number of rows in an entry's file.
     """
@@ -70,7 +70,7 @@ class JoinedRows:
     rows: int
 
     def attach_scores(self, entry: LeaderboardEntry) -> Joined:
-        """Return the units with an entry's scores, NaN without a prediction. Raises DataError for a damaged file."""
+        """Return the units with an entry's scores; NaN if not predicted. Raises DataError if its file is damaged."""
         path = entry.folder / PREDICTIONS_FILE
         numbers = read_numbers(path)
         if "score" not in numbers or len(numbers["score"]) != self.rows:
@@ -84,14 +84,14 @@ class JoinedRows:
 
 
 class JoinedEntries:
-    """A cache of `JoinedRows`."""
+    """A cache of `JoinedRows`, by the entry's files of rows, labels and folds, and by target."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, ...], JoinedRows | None] = {}
 
     def join(self, entry: LeaderboardEntry, target: str) -> JoinedRows | None:
-        """Return an entry's units of a target with labels. Return None where the entry has no predictions or labels, or
-        the target has several classes. Raises DataError where files are damaged."""
+        """Return an entry's labelled units of a target. Return None if the entry has no predictions or labels, or if
+        the target has several classes. Raises DataError if files are damaged."""
         parts = entry.run.entry
         if parts is None or not (parts.rows and parts.labels):
             return None
@@ -102,6 +102,7 @@ class JoinedEntries:
 
 
 def _join_rows(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
+    """Join an entry's labelled units of a target with row numbers; None if the target has several classes."""
     record = read_record(entry.folder)
     model = record.predictions.own
     target = next((each for each in recorded_targets(record) if each.name == name), None)
@@ -126,9 +127,9 @@ def pairings(entries: Sequence[LeaderboardEntry], joined: JoinedEntries) -> dict
     are omitted.
 
     - `contributions`, `by_seed`: contributions of groups of subjects to the primary metric.
-    - `without` (the score without each group) or `values` (the scores of subjects).
-    - `fits`: equal for entries that can be compared; these have the same `shared` data.
-    - `seeds`: the compared seeds, where an entry has more.
+    - `without`: the score without each group; or `values`: the scores of subjects.
+    - `fits`: digest that is equal for entries that can be compared; these have the same `shared` data.
+    - `seeds`: the compared seeds, if the entry has further ones.
 
     Raises:
         DataError: an entry's predictions or shared files are damaged.
@@ -144,6 +145,7 @@ def pairings(entries: Sequence[LeaderboardEntry], joined: JoinedEntries) -> dict
 def _make_pair(
     entry: LeaderboardEntry, target: str, summands: Summands, rows: JoinedRows | None
 ) -> dict[str, Any] | None:
+    """Return the data of `pairings` for an entry and target; None if a page cannot compare the entry."""
     if rows is None:
         return None
     joined = shared_part(rows.attach_scores(entry))
@@ -176,7 +178,7 @@ def _round(values: np.ndarray) -> list[float | None]:
 
 @cache
 def _quantiles(groups: int) -> Mapping[str, list[float]]:
-    """Return degrees of freedom -> 97.5 % quantile of t, and smallest detectable difference in standard errors."""
+    """Return degrees of freedom -> [97.5 % quantile of t, smallest detectable difference in standard errors]."""
     from scipy.special import stdtrit
 
     return {
@@ -201,7 +203,7 @@ COPIED = ("run.yaml", "scores.json")
 
 
 class EntryPages:
-    """Writer of the pages of entries. Their content is cached under a digest of everything that it depends on."""
+    """Writer of the pages of entries. A page is cached under a digest of all data that it depends on."""
 
     def __init__(self, load: LoadEntry = load_leaderboard_entry) -> None:
         self._joined, self._load = JoinedEntries(), load
@@ -225,13 +227,13 @@ class EntryPages:
 
         Args:
             placed: places of the entry on leaderboards, see `find_places`.
-            curve: its curve over calibration data, if it has one.
+            curve: curve over amounts of calibration data that contains the entry, if there is one.
 
         Raises:
             OSError: the page cannot be written.
             DataError: the entry is damaged.
         """
-        on_boards = [(at["board"].key, at["board"].metric, at["row"], at["ranked"]) for at in placed]
+        on_boards = [(each["board"].key, each["board"].metric, each["row"], each["ranked"]) for each in placed]
         place = find_cache_file(
             "pages", entry.content, repr(on_boards), repr(addresses()), notice(), *([repr(curve)] if curve else [])
         )
@@ -331,7 +333,7 @@ def _describe_target(entry: LeaderboardEntry, target: str, curves: str) -> dict[
 
 
 def _find_shared_reason(reasons: Sequence[str | None]) -> str:
-    """Return the reason that most of several undefined scores share; empty where no two have the same reason."""
+    """Return the most frequent of the `reasons` why scores are undefined; empty if each occurs only once."""
     (reason, times), *_ = Counter(filter(None, reasons)).most_common(1) or [("", 0)]
     return reason if times > 1 else ""
 

@@ -59,7 +59,7 @@ class Board:
         asks: the question behind the target, if the dataset states it.
         table_rows: row of each entry for the page's script.
         pairs: data for comparing each entry with others (see `pairings`), None where there are none.
-        fits: data that comparable entries share.
+        fits: digest of a group of comparable entries -> data that these entries share.
         models: the confound-only models from best to worst.
         notes: sentences on ranks.
     """
@@ -130,30 +130,30 @@ class Board:
 def build_boards(
     sections: Sequence[BoardSection], entries: Sequence[EntrySummary], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
-    """Build the leaderboards, sorted by dataset. Within a dataset, those with ranks come first, sorted by support, then
-    those trained on other datasets, then those of leaking protocols.
+    """Build the leaderboards, sorted by dataset. Within a dataset, leaderboards of leaking protocols come last; before
+    them, leaderboards of methods trained on other datasets. Each group is sorted by `get_support_key`.
 
     Args:
         paired: data for comparing entries, see `pairings`.
     """
     by_id = {entry.id: entry for entry in entries}
-    found = [_build_board(section, by_id, paired) for section in sorted(sections, key=get_support_key)]
-    return sorted(found, key=lambda b: (b.section.dataset, b.section.leaks, bool(b.section.trained_on)))
+    boards = [_build_board(section, by_id, paired) for section in sorted(sections, key=get_support_key)]
+    return sorted(boards, key=lambda b: (b.section.dataset, b.section.leaks, bool(b.section.trained_on)))
 
 
 def _build_board(
     section: BoardSection, entries: Mapping[str, EntrySummary], paired: Mapping[Any, dict[str, Any]]
 ) -> Board:
     rows, metric = section.methods, section.metric
-    ranks = metric == rows[0].primary_metric
-    found = [paired.get((row.id, section.target)) if ranks else None for row in rows]
+    is_primary = metric == rows[0].primary_metric
+    pairs = [paired.get((row.id, section.target)) if is_primary else None for row in rows]
     return Board(
         section=section,
         summary=summarise(section),
         asks=registry.find_questions(section.source).get(section.target),
         table_rows=[_build_table_row(row, metric, entries[row.id], section) for row in rows],
-        pairs=[pair and {k: v for k, v in pair.items() if k != "shared"} for pair in found],
-        fits={pair["fits"]: pair["shared"] for pair in found if pair},
+        pairs=[pair and {k: v for k, v in pair.items() if k != "shared"} for pair in pairs],
+        fits={pair["fits"]: pair["shared"] for pair in pairs if pair},
         models=list_models(section),
         notes=list_notes(section),
     )
@@ -165,12 +165,12 @@ def rank_text(row: Row) -> str:
 
 
 def format_answer(row: Row, question: str) -> list[str]:
-    """Return the answer to a question, its number, and its full evidence; empty where the question does not apply."""
-    found = row.answers.get(question)
-    if found is None:
+    """Return [answer to a question, its number, its full evidence] as texts; empty if the question does not apply."""
+    answer = row.answers.get(question)
+    if answer is None:
         return []
-    number = found.evidence if found.evidence != "see above" and question != "chance" else ""
-    return [found.answer, *map(in_one_style, (number.partition(", but ")[0], found.evidence))]
+    number = answer.evidence if answer.evidence != "see above" and question != "chance" else ""
+    return [answer.answer, *map(in_one_style, (number.partition(", but ")[0], answer.evidence))]
 
 
 def describe_evidence(row: Row) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def entry_link(dataset: str, protocol: str, id_: str) -> str:
 
 
 def _build_table_row(row: Row, metric: str, entry: EntrySummary, section: BoardSection) -> dict[str, Any]:
-    """Build the row of an entry for the page's script; its `cells` are (value, text) of plain columns."""
+    """Build the row of an entry for the page's script; `cells`: column of `PAGE_COLUMNS` -> [value, text]."""
     others = [name for name in SECONDARY_METRICS if name not in (metric, row.primary_metric)]
     columns_shown = {name: columns()[name] for name in PAGE_COLUMNS}
     score = row.get_score(metric)
@@ -239,11 +239,11 @@ def add_page(boards: Sequence[Board]) -> str:
 
 
 def _select_boards(boards: Sequence[Board]) -> list[Board]:
-    """Return one leaderboard for each question, sorted by support."""
+    """Return one leaderboard for each dataset, protocol and target, sorted by `get_support_key`."""
     questions: dict[tuple[str, str, str], Board] = {}
     for board in boards:
         section = board.section
-        if not (section.leaks or section.trained_on):  # the first of a question has most subjects
+        if not (section.leaks or section.trained_on):  # the first leaderboard of a question has most subjects
             questions.setdefault((section.dataset, section.protocol, section.target), board)
     return sorted(questions.values(), key=lambda board: get_support_key(board.section))
 
@@ -319,7 +319,8 @@ def transfer_page(boards: Sequence[Board]) -> str:
 
 
 def _build_tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    """Return a table for each target and tested dataset, under the latest protocol that has transfer entries."""
+    """Return a table for each target and dataset with entries that were trained on another dataset, under the latest
+    protocol of such entries."""
     tables = []
     latest: dict[tuple[str, str], tuple[bool, str]] = {}
     for board in boards:
@@ -354,7 +355,7 @@ def _make_cell(board: Board, method: tuple[str, str, str], metric: str) -> dict[
 
 
 def _method_key(row: Row) -> tuple[str, str, str]:
-    """Return what identifies a method apart from its training set: name, signals and other settings."""
+    """Return (name, signals, differences), which identify a method whatever dataset it was trained on."""
     plain = "; ".join(text for text in row.differences if not text.startswith("trained on "))
     return format_method(row.parts, row.pretrainers), row.signals, plain
 
@@ -388,7 +389,7 @@ def build_calibration_curves(
         return entry.board, repr([run.seeds, *get_comparable_facts(run)])
 
     groups = grouped((key(entry), entry) for entry in entries if entry.protocol in personal)
-    return [found for (board, _), those in sorted(groups.items()) for found in _build_curves(board, those, load)]
+    return [curve for (board, _), members in sorted(groups.items()) for curve in _build_curves(board, members, load)]
 
 
 def _build_curves(board: str, entries: Sequence[EntrySummary], load: LoadEntry) -> Iterator[CalibrationCurve]:

@@ -90,7 +90,7 @@ _NOTICE: ContextVar[str] = ContextVar("notice", default="")
 
 @contextmanager
 def private_pages(notice: str) -> Iterator[None]:
-    """Show a notice on all pages within the context, since they have unpublished runs."""
+    """Show a notice, such as that runs are unpublished, on all pages that are rendered within the context."""
     token = _NOTICE.set(notice)
     try:
         yield
@@ -121,7 +121,7 @@ def link(*parts: str) -> str:
 
 
 def script_json(value: Any) -> Markup:
-    """Return `value` as JSON for a script element, which texts in it cannot end."""
+    """Return `value` as JSON for a script element; characters that could end the element are escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
@@ -175,23 +175,23 @@ def read_note(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> 
 
 def _filter_tokens(tokens: list[Token], datasets: AbstractSet[str]) -> list[Token]:
     """Replace pictures, and links that are not part of the site, by their text."""
-    out: list[Token] = []
-    dropped = []
+    filtered: list[Token] = []
+    is_dropped = []  # for each open link
     for token in tokens:
         if token.type == "link_open":
             href = _resolve_link(str(token.attrs["href"]), datasets)
-            dropped.append(href is None)
+            is_dropped.append(href is None)
             if href is not None:
                 token.attrs["href"] = href
-                out.append(token)
+                filtered.append(token)
         elif token.type == "link_close":
-            if not dropped.pop():
-                out.append(token)
+            if not is_dropped.pop():
+                filtered.append(token)
         elif token.type in ("image", "text"):
-            out.append(Token("text", "", 0, content=in_one_style(token.content)))
+            filtered.append(Token("text", "", 0, content=in_one_style(token.content)))
         else:
-            out.append(token)
-    return out
+            filtered.append(token)
+    return filtered
 
 
 def _resolve_link(href: str, datasets: AbstractSet[str]) -> str | None:
