@@ -191,10 +191,10 @@ def _git_author() -> str | None:
 # its own process, so that it cannot affect others.
 
 LONG_IMPORT_S = 1.0
-"""Longest import in seconds that is not a fault; every command and worker that uses the plugin waits for the import."""
+"""Import time in seconds above which a plugin is reported; every command and worker that uses it waits so long."""
 
 _LIBRARIES = "embench.testing"
-"""Package that a process imports before a plugin, so that its libraries do not count as the plugin's."""
+"""Package that is imported before a plugin, so that the time for its libraries does not count for the plugin."""
 
 _LENGTH_S = 30.0
 _SUBJECTS = 4

@@ -25,8 +25,8 @@ def default_data_root(chosen: Path | None = None) -> Path:
 
 
 def describe_root_fault(chosen: Path | None = None) -> str | None:
-    """Return a description of the fault in the data root that `--data-root` or `$EMBENCH_DATA` names: the folder does
-    not exist, or it is the folder of one dataset. None without a fault, or without either setting."""
+    """Return what is wrong with the data root set by `--data-root` or `$EMBENCH_DATA`, as text: the folder does not
+    exist, or it is the folder of a single dataset. None if nothing is wrong, or if neither is set."""
     root = default_data_root(chosen)
     if chosen is None and not os.environ.get("EMBENCH_DATA"):
         return None

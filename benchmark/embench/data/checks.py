@@ -33,13 +33,13 @@ from embench.system import ProgressCallback
 # use them by default.
 
 LEAST_ALIKE = 4
-"""Least number of recordings of a stimulus, or of subjects, before one of them can be reported as different."""
+"""Least number of recordings of a stimulus, or of subjects, from which one of them can be reported as unusual."""
 
 
 @dataclass
 class LabelValues:
-    """Known values of a label over recordings: `recordings` and `known`, the numbers of recordings and of values;
-    `off`, the number of values outside the scale; `low` and `high`, the least and greatest value."""
+    """Statistics of one label over recordings: `recordings` with values, number of `known` values, number of values
+    outside the scale (`off`), least (`low`) and greatest (`high`) value."""
 
     recordings: int = 0
     known: int = 0
@@ -74,27 +74,27 @@ def find_dead_modalities(card: Card, varying: set[str]) -> Iterator[Finding]:
 
 
 def find_poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) -> Iterator[Finding]:
-    """Report labels that nothing can be learned from, as errors if runs predict them by default. `there`: the labels
-    that any recording has; `values`: label -> its values."""
+    """Report labels that are missing, constant or mostly outside their scale, as errors if runs predict them by
+    default. `there`: names of labels in any recording; `values`: label name -> statistics of its values."""
     by_default = {target.label for target in choose_targets(card, None)} if card.targets else set()
     for name in dict.fromkeys(target.label for target in card.targets):
         targets = ", ".join(target.name for target in card.targets if target.label == name)
-        own, what = values.get(name, LabelValues()), ""
+        stats, what = values.get(name, LabelValues()), ""
         if name not in there:
             what = f"no recording has this label, and {targets} requires it"
-        elif name in values and not own.known:
+        elif name in values and not stats.known:
             what = f"this label has no value in any recording, and {targets} requires it"
-        elif own.recordings > 1 and own.low == own.high:
-            what = f"this label is {own.low:g} in all {own.recordings} recordings, and {targets} requires it"
-        elif own.off > own.known / 2:
-            what = f"{own.off} of {own.known} values of this label are outside its scale, and {targets} requires it"
+        elif stats.recordings > 1 and stats.low == stats.high:
+            what = f"this label is {stats.low:g} in all {stats.recordings} recordings, and {targets} requires it"
+        elif stats.off > stats.known / 2:
+            what = f"{stats.off} of {stats.known} values of this label are outside its scale, and {targets} requires it"
         if what:
             yield Finding("error" if name in by_default else "warning", name, what)
 
 
 def find_wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
     """Report modalities whose values are implausible in the card's measurement unit, and modalities with an unknown
-    unit. An error if runs read the modality by default and nearly all recordings are affected."""
+    unit. The first is an error if runs read the modality by default and nearly all recordings are affected."""
     for modality, own in sizes.items():
         unit = card.modalities[modality].unit if modality in card.modalities else ""
         if fault := unit_fault(modality, unit, own):
@@ -123,26 +123,26 @@ def find_missing_modalities(modalities_by_subject: Mapping[str, set[str]]) -> It
     """Report subjects without a modality that nearly all others have."""
     n = len(modalities_by_subject)
     for modality in sorted(set().union(*modalities_by_subject.values())):
-        having = sum(modality in own for own in modalities_by_subject.values())
+        having = sum(modality in present for present in modalities_by_subject.values())
         if n >= LEAST_ALIKE and having >= 0.8 * n:
             what = f"the subject has no {modality}, but {having} of {n} subjects have it"
-            lacking = [subject for subject, own in modalities_by_subject.items() if modality not in own]
+            lacking = [subject for subject, present in modalities_by_subject.items() if modality not in present]
             yield from (Finding("warning", subject, what) for subject in lacking)
 
 
 def find_unshared_stimuli(subjects_by_stimulus: Mapping[str, set[str]]) -> Iterator[Finding]:
-    """Report stimuli of only one subject, if nearly all stimuli were shown to most subjects."""
+    """Report stimuli that only one subject has, if 80 % of the stimuli were shown to at least half of the subjects."""
     people = set().union(*subjects_by_stimulus.values())
-    shared = [stimulus for stimulus, own in subjects_by_stimulus.items() if len(own) >= 0.5 * len(people)]
+    shared = [stimulus for stimulus, viewers in subjects_by_stimulus.items() if len(viewers) >= 0.5 * len(people)]
     if len(people) >= LEAST_ALIKE and len(shared) >= 0.8 * len(subjects_by_stimulus):
-        for stimulus, own in subjects_by_stimulus.items():
-            if len(own) == 1:
+        for stimulus, viewers in subjects_by_stimulus.items():
+            if len(viewers) == 1:
                 what = f"only this subject has {stimulus}; most subjects share {len(shared)} other stimuli"
-                yield Finding("warning", min(own), what)
+                yield Finding("warning", min(viewers), what)
 
 
 def find_incomplete_subjects(counts: Mapping[str, int]) -> Iterator[Finding]:
-    """Report subjects with fewer recordings than nearly all others, who have equally many."""
+    """Report subjects with fewer recordings than usual, if at least 80 % of the subjects have the same number."""
     usual, having = Counter(counts.values()).most_common(1)[0] if counts else (0, 0)
     if len(counts) >= LEAST_ALIKE and having >= 0.8 * len(counts):
         for subject, count in counts.items():
@@ -152,7 +152,7 @@ def find_incomplete_subjects(counts: Mapping[str, int]) -> Iterator[Finding]:
 
 
 def _list_default_modalities(card: Card) -> list[str]:
-    """Return the modalities with samples that runs read by default."""
+    """Return the names of the modalities that runs read by default, without videos; joined ones are split."""
     names = (name for each in card.default_modalities for name in split_modality(each))
     return [name for name in dict.fromkeys(names) if name != "video"]
 
@@ -160,17 +160,17 @@ def _list_default_modalities(card: Card) -> list[str]:
 # Checks of every dataset from its recordings and card, in addition to its reader's own.
 
 LOST = 0.05
-"""Proportion of lost samples in a channel from which on a warning is given."""
+"""Proportion of lost samples in a channel above which a warning is given."""
 
 OVERHANG_S = 1.0
-"""Allowed difference in s between the ends of channels: devices do not stop all channels at one sample."""
+"""Allowed difference in s between the length of a recording and that of its signals: devices do not stop together."""
 
 _MOST_LISTED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """A file that recordings are read from; `name` is relative to the dataset's folder."""
+    """A file that recordings are read from: `name` relative to the dataset's folder, `size` in bytes, and hash."""
 
     name: str
     size: int
@@ -179,7 +179,7 @@ class RawFile:
 
 @dataclass
 class LabelCount:
-    """Counts of a label: its kind, recordings that have it, values, and missing values."""
+    """Kind of a label, number of recordings that have it, number of its values, and number of missing values."""
 
     kind: str
     recordings: int = 0
@@ -209,7 +209,7 @@ class CheckedFiles:
 
 
 def report_unreadable(root: Path, why: str) -> CheckedFiles:
-    """Return the report on a folder that the reader cannot read: its files, and the reason."""
+    """Return the report on a folder that the reader cannot read: its files, and one error with the reason `why`."""
     paths = sorted(path for path in islice(root.rglob("*"), _MOST_LISTED) if path.is_file())
     files = [RawFile(path.relative_to(root).as_posix(), path.stat().st_size, "") for path in paths]
     return CheckedFiles(subjects=0, files=files, findings=[Finding("error", "", why)])
@@ -223,32 +223,33 @@ def check_dataset_files(
     visit: Callable[[Recording], None] | None = None,
     force: bool = False,
 ) -> CheckedFiles:
-    """Read all files twice: for the reader's own `verify`, and for the checks of every dataset.
+    """Read and check all files of a dataset, by the reader's own `verify` and by the checks of every dataset.
 
     Args:
         name: the dataset's full registry name.
-        cache: where hashes of files are remembered.
-        progress: called with (subjects done, subjects in all, who).
+        cache: the folder in which hashes of files are stored.
+        progress: called with (subjects done, number of subjects, subject).
         visit: called with every recording.
-        force: hash every file, also unchanged ones by size and time, and read all prepared data in `cache`.
+        force: True to hash files again even if size and time are unchanged, and to read all prepared data in `cache`.
 
     Raises:
         DataError: the folder is not this dataset.
-        PluginError: the reader fails, or the card has a modality that is not defined so.
+        PluginError: the reader fails, or the card contradicts the definition of a modality.
     """
     added_modalities(dataset.card, name)
     with reader_faults(name, "subjects"):
         subjects = dataset.subjects()
     with reader_faults(name, "verify"):
         try:
-            own = dataset.verify()
+            findings = dataset.verify()
         except NotImplementedError:  # a reader may leave this to the general checks
-            own = []
-    found, general = (CheckedFiles(subjects=len(subjects)), _General(dataset.card, {finding.where for finding in own}))
+            findings = []
+    found = CheckedFiles(subjects=len(subjects))
+    general = _General(dataset.card, {finding.where for finding in findings})
     files: dict[Path, RawFile] = {}
     if force:
         hint = "delete the folder; embench creates it again"
-        own += [Finding("error", str(fault.where), f"{fault.what}: {hint}") for fault in damaged_folders(cache)]
+        findings += [Finding("error", str(fault.where), f"{fault.what}: {hint}") for fault in damaged_folders(cache)]
     with FileHashes(cache, anew=force) as hashes:
         for done, subject in enumerate(subjects):
             try:
@@ -268,16 +269,16 @@ def check_dataset_files(
                 progress(done + 1, len(subjects), subject)
     found.files = sorted(files.values(), key=lambda file: file.name)
     if synthetic(dataset.root) is None:
-        own += _find_unlike_published(dataset.card, found.files)
+        findings += _find_unlike_published(dataset.card, found.files)
     general.finish(set(found.labels))
     rank = {"error": 0, "warning": 1, "note": 2}
-    placed = (Finding(f.severity, _shorten(f.where, dataset.root), f.what) for f in (*own, *general.findings))
+    placed = (Finding(f.severity, _shorten(f.where, dataset.root), f.what) for f in (*findings, *general.findings))
     found.findings = sorted(dict.fromkeys(placed), key=lambda finding: rank[finding.severity])
     return found
 
 
 def _find_unlike_published(card: Card, files: Iterable[RawFile]) -> Iterator[Finding]:
-    """Report files that differ from their publisher's list, for datasets published file by file."""
+    """Report files whose SHA-256 differs from the one on the card, for datasets published file by file."""
     published = {download.name: download.sha256 for download in card.downloads if download.sha256}
     for file in files:
         expected = published.get(file.name.replace(os.sep, "/"))
@@ -287,7 +288,7 @@ def _find_unlike_published(card: Card, files: Iterable[RawFile]) -> Iterator[Fin
 
 
 class _General:
-    """The checks that apply to every dataset. `reported`: the places of the reader's own findings."""
+    """The checks that apply to every dataset. `reported`: files in which the reader itself found faults."""
 
     def __init__(self, card: Card, reported: set[str]) -> None:
         self.card, self.findings = card, list[Finding]()
@@ -304,7 +305,7 @@ class _General:
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
     def add_recording(self, recording: Recording) -> None:
-        """Check a recording, and remember what comparisons between recordings need."""
+        """Check one recording, and store its properties for the comparison with other recordings."""
 
         def add(severity: str, what: str) -> None:
             self.findings.append(Finding(severity, recording.id, what))  # type: ignore[arg-type]
@@ -341,10 +342,10 @@ class _General:
         self._held.pop(subject, None)
 
     def finish(self, labels: set[str]) -> None:
-        """Add the findings that need all recordings. `labels`: the labels that any recording has."""
+        """Add the findings that need all recordings. `labels`: names of the labels in any recording."""
         if not self._ids:
             return  # the reason was reported already
-        labels = labels | {name for name, of in self.card.raters.items() if labels.intersection(of.labels)}
+        labels = labels | {name for name, raters in self.card.raters.items() if labels.intersection(raters.labels)}
         if any(self._held.values()):  # a release with labels only is valid
             self.findings += find_dead_modalities(self.card, self._varying)
         self.findings += find_poor_labels(self.card, labels, self._labels)
@@ -388,7 +389,7 @@ def _check_signal(card: Card, modality: str, signal: Signal, duration_s: float) 
 
 
 def _check_video(video: Video) -> Iterator[Finding]:
-    """Check that a video covers a part of the recording's declared span."""
+    """Yield a warning if a video cannot be read, or shows no part of the recording."""
     try:
         seconds = probe(video.path).duration_s
     except DataError as error:
@@ -455,8 +456,8 @@ _CHECKS = 2
 def remember(
     dataset: Dataset, code: str, checked: CheckedFiles, cache: Path, report: Mapping[str, Any] | None = None
 ) -> None:
-    """Cache the time and result of verifying this state of the files, with a shareable report (see `DataReport`).
-    Nothing happens if the cache cannot be written."""
+    """Cache time and result of a verification for the current files and reader, with a shareable report (see
+    `DataReport`). If the cache cannot be written, do nothing. `code`: identity of the reader's code."""
     path = _get_cache_path(dataset, code, cache)
     if path is None:
         return
@@ -483,8 +484,8 @@ def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None
 
 
 def _get_cache_path(dataset: Dataset, code: str, cache: Path) -> Path | None:
-    """Return the path of the cached result, named after the checks, the reader's code, and the files' names, sizes and
-    times. File contents are not read, so that `status` is fast."""
+    """Return the path of the cached result; None if the files cannot be listed. The name is a hash of `_CHECKS`, the
+    reader's code, and the files' names, sizes and times. File contents are not read, so that `status` is fast."""
     state = set()
     try:
         with reader_faults(dataset.card.name, "files"):

@@ -52,7 +52,7 @@ from embench.vocabulary import did_you_mean
 
 
 def choose_shared_cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
-    """Return the cut into units that all targets share.
+    """Return how recordings are cut into units, which has to be the same for all targets.
 
     Raises:
         DataError: the data have no labels for a target. UsageError: targets have different units, or the protocol has a
@@ -95,7 +95,8 @@ def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: P
 
 
 def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
-    """Raise UsageError if labels are centred by a subject's mean, which includes test labels that are trained on."""
+    """Raise UsageError if a centred label would reveal test labels. The mean of a subject includes its test labels, so
+    the protocol must not train on other units of a test subject."""
     centred = ", ".join(target.name for target in targets if target.rule.centred)
     if centred and not protocol.split.by.startswith("group"):
         raise UsageError(
@@ -108,7 +109,7 @@ def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
 
 
 def make_too_short_error(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
-    """Return the error for data without a unit: the longest recording, and the length that a unit needs."""
+    """Return the error for data without a recording as long as a unit; it names the longest and the required length."""
     length = cut.length_s or 0.0
     longest = max((entry.duration_s for entry in store.recordings), default=0.0)
     needed = length + (protocol.unit.step_s or length if cut.in_session else 0.0)
@@ -123,7 +124,7 @@ def make_too_short_error(store: Store, name: str, cut: Cut, protocol: Protocol) 
 
 
 def check_stimuli(met_by: Mapping[str, Collection[str]], card: Card, protocol: Protocol) -> None:
-    """Raise UsageError if stimuli cannot be kept apart. `met_by`: stimulus -> groups of subjects."""
+    """Raise UsageError if folds cannot separate stimuli. `met_by`: stimulus -> groups of the subjects who met it."""
     if len(met_by) == 1:
         reason = f"the dataset has only one stimulus, {next(iter(met_by))}"
     elif card.fixed_order:
@@ -149,7 +150,7 @@ def list_exclusions(
     modalities: Sequence[str],
     unusable: Mapping[str, Reason],
 ) -> tuple[dict[str, Any], ...]:
-    """Return the subjects who are not in the cohort, with the reason.
+    """Return {`subject`, `reason`} of each subject who is not in the cohort.
 
     Args:
         included_subjects: the protocol's subjects; None for all.
@@ -190,11 +191,11 @@ def _order_sessions(store: Store, card: Card) -> dict[str, int]:
     sessions: dict[str, set[str]] = {}
     for entry in store.recordings:
         sessions.setdefault(entry.subject, set()).add(entry.session)
-    for own in sessions.values():
+    for names in sessions.values():
         # Names such as `day1` and `day2` are ordered, `pre` and `post` are not, and a pseudonym hides the order.
-        if not own <= set(card.sessions) and len({re.sub(r"\d+", "#", name) for name in own}) > 1:
+        if not names <= set(card.sessions) and len({re.sub(r"\d+", "#", name) for name in names}) > 1:
             raise UsageError(
-                f"the order of the sessions of {card.name} is not known: {', '.join(sorted(own)[:4])}",
+                f"the order of the sessions of {card.name} is not known: {', '.join(sorted(names)[:4])}",
                 where="names of sessions",
                 expected="session names that differ only in a number, such as day1 and day2, or a declared order",
                 hint="declare the order in dataset.yaml: `sessions: [pre, post]`",
@@ -208,34 +209,34 @@ def _order_sessions(store: Store, card: Card) -> dict[str, int]:
 def split_calibration_data(
     protocol: Protocol, dataset: str, placed: Placed, slices: Slices, units: Sequence[Unit], folds: Sequence[Fold]
 ) -> list[Fold]:
-    """Return folds that test only units recorded after the calibration data. If a session or blocks are trained on,
-    training parts include the calibration data of test and validation subjects.
+    """Return `folds` whose test units were all recorded after the calibration data. If the protocol trains on
+    calibration data, those of test and validation subjects are added to the training part.
 
     Args:
-        units: the units that take part.
+        units: the units of all folds.
 
     Raises:
-        CheckFailed: the calibration data are not those that the protocol declares.
+        CheckFailed: the calibration data differ from the protocol's declaration.
     """
     if protocol.personal is not None:
         prove_slices(protocol.personal, placed, slices, slices.rank > 0, dataset)
-    given = {unit.id for unit, rank in zip(placed.units, slices.rank.tolist(), strict=True) if rank}
-    scored = {unit.id for unit, is_scored in zip(placed.units, slices.scored.tolist(), strict=True) if is_scored}
+    calibration_ids = {unit.id for unit, rank in zip(placed.units, slices.rank.tolist(), strict=True) if rank}
+    scored_ids = {unit.id for unit, is_scored in zip(placed.units, slices.scored.tolist(), strict=True) if is_scored}
 
     def restrict(fold: Fold) -> Fold:
-        test = tuple(id_ for id_ in fold.test if id_ in scored)
+        test = tuple(id_ for id_ in fold.test if id_ in scored_ids)
         if not protocol.trains_on_calibration:
             return replace(fold, test=test)
-        learned = tuple(id_ for id_ in (*fold.val, *fold.test) if id_ in given)
-        return replace(fold, train=(*fold.train, *learned), val=tuple(i for i in fold.val if i in scored), test=test)
+        added = tuple(id_ for id_ in (*fold.val, *fold.test) if id_ in calibration_ids)
+        return replace(fold, train=(*fold.train, *added), val=tuple(i for i in fold.val if i in scored_ids), test=test)
 
-    found = [each for each in map(restrict, folds) if each.test]
-    prove_given(protocol, dataset, units, found, given, scored)
-    return found
+    split_folds = [each for each in map(restrict, folds) if each.test]
+    prove_given(protocol, dataset, units, split_folds, calibration_ids, scored_ids)
+    return split_folds
 
 
 def check_one_target(protocol: Protocol, targets: Sequence[Target]) -> None:
-    """Raise UsageError if a protocol with calibration data has several targets, or labels depend on other units."""
+    """Raise UsageError if several targets, or labels that depend on other units, are combined with calibration data."""
     if protocol.personal is None:
         return
     if len(targets) > 1:
@@ -269,14 +270,14 @@ class Cohort:
     """All units of a dataset's store, and those that a run uses.
 
     Args:
-        units: all units. `raw`, `label`: target -> values (n,) of all units, NaN without one; labels that depend on
-            training units are missing here, see `labels`.
-        eligible: positions of units of subjects with any of the card's targets. `positions`: positions of units of
-            eligible subjects who also have any of the run's modalities.
+        units: all units. `raw`, `label`: target -> raw values (n,) and labels (n,) of all units, NaN if missing. Labels
+            that depend on training units are always NaN here, see `labels`.
+        eligible: positions in `units` for subjects with any of the card's targets. `positions`: the eligible positions
+            of subjects with any of the run's modalities.
         length_s: length of a unit; NaN if units are whole recordings.
-        roster: the recordings of eligible subjects as units. Folds are dealt from it, so that a subject's fold is the
-            same for all targets.
-        modalities: those of the run. `slices`: calibration units and scored units; None under other protocols.
+        roster: the recordings of eligible subjects as units. They are assigned to folds, so that a subject's fold is
+            the same for all targets.
+        modalities: those of the run. `slices`: its calibration units and scored units; None without calibration data.
     """
 
     store: Store
@@ -300,30 +301,31 @@ class Cohort:
 
     @cached_property
     def tested(self) -> tuple[int, ...]:
-        """Positions of the eligible units that folds test: all, or only those recorded after the calibration data."""
+        """Positions of the eligible units that folds test. With calibration data, only units recorded after them."""
         if self.slices is None:
             return self.eligible
         return tuple(i for i in self.eligible if self.slices.scored[i])
 
     def select_scored(self, index: np.ndarray) -> np.ndarray:
-        """Return the units at `index` that are scored when their subject is tested."""
+        """Return the positions in `index` of units that are scored; calibration units are not."""
         return index if self.slices is None else index[self.slices.scored[index]]
 
     @cached_property
     def placed(self) -> Placed:
-        """Units of the first target in temporal order, as slices are cut from them."""
+        """All units in temporal order, with the labels of the first target, to choose calibration data from."""
         target = self.targets[0]
         target_data = target, self.units, self.label[target.name], self.raw[target.name]
         return place_units(self.store, self.card, *target_data)
 
     @cached_property
     def groups(self) -> dict[str, str]:
-        """Each subject's group, which the split never divides."""
+        """Subject -> its group, such as a dyad; all subjects of a group are in the same part of a fold."""
         return connected_groups(self.roster)
 
     @property
     def design(self) -> Design:
-        """The property of the study's design by which labels could be predicted without any signal."""
+        """Predictor of labels other than signals: time (`fixed_order`), stimuli (`shared_stimuli`), or neither
+        (`free`)."""
         if self.card.fixed_order:
             return "fixed_order"
         shared = [stimulus for stimulus, groups in self.met_by.items() if len(groups) > 1]
@@ -351,11 +353,11 @@ class Cohort:
 
     @property
     def longest_s(self) -> float:
-        """Length in s to which whole units are padded: the length of a unit, or the longest recording of the card."""
+        """Length in s to which units are padded: `length_s`, or the card's longest recording for whole recordings."""
         return self.card.longest_s if np.isnan(self.length_s) else self.length_s
 
     def rule(self, target: Target, train: Sequence[int] | np.ndarray) -> LabelRule:
-        """Return a target's label rule for a method that is fitted on the units at `train`."""
+        """Return a target's label rule, whose cut may depend on the units at `train`, to which a method is fitted."""
         if target.rule.cut != "training_mean":
             return target.rule
         return fitted_rule(target.rule, self.select_units(train), self.raw[target.name][list(train)])
@@ -365,17 +367,17 @@ class Cohort:
         rule = self.rule(target, train)
         if rule is target.rule:
             return self.label[target.name]
-        values, at = np.unique(self.raw[target.name], return_inverse=True)
+        values, value_index = np.unique(self.raw[target.name], return_inverse=True)
         fitted = [rule(np.array([value])) for value in values]
-        return np.array([np.nan if label is None else label for label in fitted])[at]
+        return np.array([np.nan if label is None else label for label in fitted])[value_index]
 
     @cached
     def folds(self, protocol: Protocol, seed: int) -> list[Fold]:
-        """Return partition `seed` of the eligible units, and prove that it keeps what the protocol declares.
+        """Return the folds of partition `seed` of the eligible units, after a check that they obey the protocol.
 
         Raises:
-            UsageError: there is too little to split, or stimuli that can't be separated from subjects or times.
-            CheckFailed: the proof fails.
+            UsageError: there are too few subjects or units, or stimuli cannot be separated from subjects or times.
+            CheckFailed: the folds break a rule of the protocol.
         """
         if protocol.split.by == "group+stimulus":
             check_stimuli(self.met_by, self.card, protocol)
@@ -391,14 +393,14 @@ class Cohort:
         return self.split_calibration(protocol, folds)
 
     def partitions(self, protocol: Protocol) -> int:
-        """Return the number of partitions that form a balanced set; 1 under a protocol that deals at random."""
+        """Return the number of partitions in a balanced set; 1 if the protocol assigns subjects to folds at random."""
         if protocol.split.deal != "balanced":
             return 1
         return balanced_count(len(set(connected_groups(self.roster).values())))
 
     def split_calibration(self, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
-        """Return folds without calibration units in their tests (see `split_calibration_data`), if there are such
-        units."""
+        """Return `folds` with calibration units removed from their test parts, see `split_calibration_data`. Without
+        calibration units, they are unchanged."""
         if self.slices is None:
             return list(folds)
         units = self.select_units(self.eligible)
@@ -415,19 +417,19 @@ class Cohort:
 
     @cached
     def find_positions(self, ids: tuple[str, ...]) -> np.ndarray:
-        """Return the positions (n,) of the units with these `ids` that the run uses, read-only."""
+        """Return the read-only positions (n,) in `units` of these `ids`, without units that the run does not use."""
         at = np.array([self._position[id_] for id_ in ids], np.int64)
         return _freeze(at[np.isin(at, self.positions)])
 
     @cached
     def units_with(self, modality: str) -> np.ndarray:
-        """Return (n,) True for units of recordings with all parts of a modality, read-only."""
+        """Return a read-only mask (n,), True for units whose recording has all parts of a modality."""
         having = _recordings_with(self.store, modality)
         return _freeze(np.array([unit.recording in having for unit in self.units], bool))
 
     @cached_property
     def silent(self) -> np.ndarray:
-        """(n,) True for units without a signal of any of the run's modalities."""
+        """Mask (n,), True for units in which none of the run's modalities was recorded."""
         share = self.store.recorded_share
         recorded = [any(share(u.recording, m, u.start, u.stop) for m in self.modalities) for u in self.units]
         return ~np.array(recorded, bool)
@@ -450,15 +452,15 @@ class Cohort:
 
 @cached
 def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) -> Card:
-    """Return the card under a protocol: with the protocol's own targets for this dataset and its lag, if any. Default
-    targets are the card's, as far as the protocol has them.
+    """Return the card with the protocol's own targets for this dataset and its lag, if any. Default targets that the
+    protocol lacks are removed.
 
     Args:
         tested: True if the dataset is split and tested; False for a source of pretraining.
 
     Raises:
-        UsageError: the protocol normalises by rest, and the card declares none; or the protocol names the stimuli of
-            other datasets only.
+        UsageError: the protocol normalises by a resting baseline that the card lacks, or names stimuli of other
+            datasets only.
     """
     if tested:
         protocol.stimulus_rules(card.name)
@@ -470,23 +472,24 @@ def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) ->
             hint="--protocol subject-independent-v4",
         )
     values = {t.label: t for t in card.targets if t.kind == "value"}
-    own = tuple(
+    protocol_targets = tuple(
         replace(t, scale=known.scale, step=known.step) if t.kind == "value" and (known := values.get(t.label)) else t
         for t in protocol.targets(card.name)
     )
-    if own:
+    if protocol_targets:
         usual = card.default_targets or tuple(t.name for t in card.targets)
-        card = replace(card, targets=own, default_targets=tuple(n for n in usual if n in {t.name for t in own}))
+        usual_names = tuple(name for name in usual if name in {t.name for t in protocol_targets})
+        card = replace(card, targets=protocol_targets, default_targets=usual_names)
     if not tested or protocol.lag_s is None:
         return card
     return replace(card, targets=tuple(replace(t, rule=replace(t.rule, lag_s=protocol.lag_s)) for t in card.targets))
 
 
 def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
-    """Return the requested targets, by default those that the card names, else all of the card's.
+    """Return the targets that `text` names, separated by commas; without names, the card's default targets, else all.
 
     Raises:
-        UsageError: the card has no such target, or none at all.
+        UsageError: the card lacks a named target, or has no targets.
     """
     by_name = {t.name: t for t in card.targets}
     if not by_name:
@@ -513,12 +516,12 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
 def build_cohort(
     store: Store, card: Card, targets: Sequence[Target], modalities: Sequence[str] | None, protocol: Protocol
 ) -> Cohort:
-    """Return the cohort of a run. Without `modalities`, subjects without signals are included, for uses that read only
+    """Return the cohort of a run. `modalities` None includes subjects without signals, for callers that read only
     labels.
 
     Raises:
-        DataError: no subject has a label, or any of the modalities, or no recording is long enough for a unit.
-        UsageError: the targets have different units, or are centred where test subjects are trained on.
+        DataError: no subject has a label and any of the modalities, or no recording is long enough for a unit.
+        UsageError: the targets have different units, or are centred while the protocol trains on test subjects.
     """
     check_centred(targets, protocol)
     check_one_target(protocol, targets)
@@ -529,12 +532,12 @@ def build_cohort(
         kind: Any = store.label_kinds.get(target.label)
         if kind is None:
             continue
-        own = _cached_units(store, card, kind, protocol)
+        target_units = _cached_units(store, card, kind, protocol)
         values, labels = _cached_labels(store, card, target, protocol)
         decided = values if target.rule.cut == "training_mean" else labels
-        labelled |= {own[i].subject for i in np.flatnonzero(np.isfinite(decided))}
+        labelled |= {target_units[i].subject for i in np.flatnonzero(np.isfinite(decided))}
         if target in targets:
-            units, raw[target.name], label[target.name] = own, values, labels
+            units, raw[target.name], label[target.name] = target_units, values, labels
     included_subjects = protocol.included_subjects(card.name)
     if included_subjects is not None:
         labelled &= included_subjects
@@ -572,8 +575,8 @@ def build_cohort(
 
 @cached
 def unlabelled_cohort(store: Store, card: Card, protocol: Protocol, kind_of_labels: str | None = None) -> Cohort:
-    """Return a dataset's subjects for pretraining or prediction, with or without labels. Units are cut as for this kind
-    of labels; by default as for the default targets (whole recordings if the dataset has no labels)."""
+    """Return all subjects of a dataset, with or without labels, for pretraining or prediction. Units are cut as for
+    labels of `kind_of_labels`; by default, as for the default targets, or as whole recordings without labels."""
     usual = choose_targets(card, None) if card.targets and not kind_of_labels else ()
     kinds = [store.label_kinds[t.label] for t in usual if t.label in store.label_kinds]
     kind: Any = kind_of_labels or next(iter(kinds), "rating")
@@ -628,12 +631,8 @@ def _export(rule: Any) -> dict[str, Any]:
 def compute_cohort_labels(
     cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]], index: Collection[int]
 ) -> Labels:
-    """Return the labels of the tested units at `index`, made by the card's rules. If training units decide the cut,
-    there is a row for each seed.
-
-    Args:
-        dealt: seed -> folds.
-    """
+    """Return the labels of the tested units at `index`, made by the card's rules. If the cut of a rule depends on
+    training units, each seed has its own rows. `dealt`: seed -> its folds."""
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     if cohort.slices is not None:
         index = [i for i in index if cohort.slices.scored[i]]
@@ -657,7 +656,7 @@ def compute_cohort_labels(
 
 
 def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
-    """Return (n,) True for units of the subjects of the units at `index`."""
+    """Return a mask (n,), True for all units of the subjects to whom the units at `index` belong."""
     recording = cohort.columns["recording"]
     subject = np.array([entry.subject for entry in cohort.store.recordings])
     return np.isin(subject, subject[recording[index]])[recording]
@@ -665,8 +664,8 @@ def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FewLabels:
-    """Limits on the labels that a run may use: number of labelled training subjects, proportion of labels; None:
-    all."""
+    """Limits on the labels of a run: number of labelled training `subjects`, and `share`, the proportion of their
+    units. None sets no limit."""
 
     subjects: int | None
     share: float | None
@@ -674,8 +673,8 @@ class FewLabels:
     def drawn(
         self, cohort: Cohort, train: np.ndarray, test: np.ndarray, seed: int, fold: int, protocol: Protocol
     ) -> np.ndarray:
-        """Return the positions among `train` of the units whose labels may be used, the same for all methods. Subjects
-        of the units at `test` keep their calibration data. Raises UsageError if there are too few subjects."""
+        """Return the positions in `train` whose labels may be used, the same for all methods. Subjects of the units at
+        `test` keep their calibration data. Raises UsageError if there are too few subjects."""
 
         def rank(name: str) -> str:
             return hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()
@@ -693,7 +692,7 @@ class FewLabels:
         protocol: Protocol,
         place: str,
     ) -> np.ndarray:
-        """Draw the units of as many subjects as allowed; smaller draws are subsets of larger ones."""
+        """Return the positions in `train` of as many subjects as allowed; smaller draws are subsets of larger ones."""
         own = units_of_subjects(cohort, test) & protocol.trains_on_calibration
         subjects, count = sorted({cohort.units[i].subject for i in train[~own[train]]}, key=rank), self.subjects or 0
         if count > len(subjects):
@@ -705,8 +704,8 @@ class FewLabels:
         return np.array([i for i in train if own[i] or cohort.units[i].subject in subjects[:count]], np.int64)
 
     def _draw_labels(self, cohort: Cohort, train: np.ndarray, rank: Callable[[str], str]) -> np.ndarray:
-        """Draw the same proportion of each subject's units of each class, at least one; small draws are part of larger
-        ones."""
+        """Return the same proportion of each subject's units of each class, at least one per class. Smaller draws are
+        subsets of larger ones."""
         units, share = cohort.units, self.share or 0.0
         classes = [t for t in cohort.targets if t.traits.has_classes]
         kinds = np.stack([cohort.labels(t, train) for t in classes], 1) if classes else np.zeros((len(units), 0))
@@ -730,15 +729,15 @@ class FewLabels:
 # Units of a run with repaired signals, in which lost samples were interpolated (bridged), or samples are missing.
 
 MOST_REPAIRED = 0.1
-"""Largest proportion of a unit's samples of a modality that may be bridged or missing: one second of 10 s, about a
-heartbeat. Above it, whole beats and skin responses may be straight lines."""
+"""Largest allowed proportion of interpolated (bridged) or missing samples of a modality in a unit: one second in 10 s,
+about a heartbeat. Above it, whole beats and skin responses may be straight lines."""
 NAMED_ABOVE = 0.05
 """Proportion of repaired units above which a run reports them."""
 
 
 def find_repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
-    """Return modality -> (n,) True if more than `MOST_REPAIRED` of a unit's samples are bridged or missing, for the
-    run's labelled units. A sample is bridged if it is in any channel."""
+    """Return modality -> mask (n,) of the run's labelled units, True if more than `MOST_REPAIRED` of the unit's samples
+    are bridged (interpolated) or missing in any channel."""
     chosen = cohort.arrays(_find_labelled(cohort))
     order = np.argsort(chosen["recording"], kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(chosen["recording"][order])) + 1)
@@ -753,7 +752,7 @@ def find_repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def compute_repaired_share(cohort: Cohort) -> float:
-    """Return the proportion of a run's labelled units with any repaired modality, to four digits."""
+    """Return the proportion of the run's labelled units with a repaired modality, see `find_repaired_units`."""
     return _round_share(np.any([*find_repaired_units(cohort).values()], 0))
 
 
@@ -776,12 +775,12 @@ def _find_labelled(cohort: Cohort) -> np.ndarray:
     known = np.zeros(len(cohort.units), bool)
     for target in cohort.targets:
         known |= np.isfinite((cohort.raw if target.rule.cut == "training_mean" else cohort.label)[target.name])
-    at = np.array(cohort.positions, np.int64)
-    return at[known[at]]
+    used = np.array(cohort.positions, np.int64)
+    return used[known[used]]
 
 
 def _sum_sound(cohort: Cohort, entry: RecordingEntry, part: str, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Return (n,) the seconds in the spans `start` to `stop` in which a modality was recorded and not lost."""
+    """Return (n,) the seconds of valid samples of the modality `part` in each span `start` to `stop` of a recording."""
     span = entry.spans.get(part)
     if span is None:
         return np.zeros(len(start))

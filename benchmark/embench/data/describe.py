@@ -36,8 +36,8 @@ def split_variance(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarray
     """Return the proportions of the variance of `values` (n,) between subjects, between stimuli, and in the residual.
 
     The residual includes interactions of subject and stimulus, changes over time, and noise. The random components of y
-    = mean + subject + stimulus + residual come from Henderson's method 1, which needs no balance, and equals the
-    analysis of variance for balanced data (Henderson 1953, doi 10.2307/3001853; Searle, Casella and McCulloch 1992,
+    = mean + subject + stimulus + residual come from Henderson's method 1, which allows unbalanced data. For balanced
+    data it equals the analysis of variance (Henderson 1953, doi 10.2307/3001853; Searle, Casella and McCulloch 1992,
     chapter 5). Negative estimates count as 0. A factor with one level is excluded.
     """
     factors = {}
@@ -54,14 +54,14 @@ def split_variance(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarray
     # Uncorrected sums of squares by each factor and of all values (that of the mean is 0), and the expectation of each
     # as a sum of the unknown components: those of the factors in turn, then that of the rest.
     sums, expected = [], []
-    for one in factors.values():
-        size = one.sum(0)
-        sums.append((((y @ one) ** 2) / size).sum())
-        shared = [(((one.T @ other) ** 2).sum(1) / size).sum() for other in factors.values()]
+    for factor in factors.values():
+        size = factor.sum(0)
+        sums.append((((y @ factor) ** 2) / size).sum())
+        shared = [(((factor.T @ other) ** 2).sum(1) / size).sum() for other in factors.values()]
         expected.append([*shared, float(len(size))])
     sums.append((y**2).sum())
     expected.append([float(n)] * (len(factors) + 1))
-    mean_terms = [(one.sum(0) ** 2).sum() / n for one in factors.values()]
+    mean_terms = [(factor.sum(0) ** 2).sum() / n for factor in factors.values()]
     system = np.array(expected) - [*mean_terms, 1.0]
     if np.linalg.matrix_rank(system / np.abs(system).max(), tol=1e-9) < len(system):
         return Undefined("subject, stimulus and unit cannot be separated")
@@ -72,8 +72,9 @@ def split_variance(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarray
 def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Undefined:
     """Return Krippendorff's alpha of annotators: 1 is perfect agreement, 0 is agreement by chance.
 
-    Alpha is 1 - D_o / D_e of the observed and expected disagreement: the squared difference, or 0 and 1 for nominal
-    values (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). Units with one value are excluded.
+    Alpha is 1 - D_o / D_e, from observed and expected disagreement. Two values disagree by their squared difference;
+    nominal values by 1 if they are unequal (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). Units with
+    one value are excluded.
 
     Args:
         values: (annotators, units), NaN where an annotator gave no value.
@@ -95,35 +96,35 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
 
 
 def list_annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
-    """Return the raw labels of the same quantity as `label` by several annotators, in sets to be compared.
+    """Return sets of raw labels by several annotators of the same quantity as `label`, to be compared within a set.
 
-    `X`, `X_partner` and `X_external` are X as seen by three parties. `X_external_r1`, `X_external_r2` (or
-    `X_annotator1`, ...) are single observers, of whom `X_external` may be the mean, so that the two never share a set.
+    `X`, `X_partner` and `X_external`, the ratings of X by three parties, are one set. `X_external_r1`, `X_external_r2`
+    (or `X_annotator1`, ...), the ratings of single observers, are another set, since `X_external` may be their mean.
     """
-    own = _FORM.fullmatch(label)
-    found = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
-    parties = [n for n, match in found.items() if own and match["base"] == own["base"] and not match["number"]]
-    return [some for some in (parties, list_single_raters(found, label)) if len(some) > 1]
+    form = _FORM.fullmatch(label)
+    forms = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
+    parties = [n for n, match in forms.items() if form and match["base"] == form["base"] and not match["number"]]
+    return [some for some in (parties, list_single_raters(forms, label)) if len(some) > 1]
 
 
 def list_single_raters(names: Iterable[str], label: str) -> list[str]:
-    """Return the raw labels among `names` by single raters of `label`, such as `X_external_r1` of `X_external`; see
-    `list_annotator_sets`.
+    """Return the labels among `names` that single raters of `label` gave, such as `X_external_r1` for `X_external`.
 
     >>> list_single_raters(["calm", "calm_r1", "calm_r2", "mood_r1"], "calm")
     ['calm_r1', 'calm_r2']
     """
-    own = _FORM.fullmatch(label)
-    found = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
-    return [n for n, match in found.items() if own and match["view"] == own["view"] and match["number"]]
+    form = _FORM.fullmatch(label)
+    forms = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
+    return [n for n, match in forms.items() if form and match["view"] == form["view"] and match["number"]]
 
 
 _FORM = re.compile(r"(?P<view>(?P<base>.+?)(?:_(?:self|partner|external))?)(?P<number>_(?:r|annotator)\d+)?")
 
 
 def compare_pairs(names: list[str], values: np.ndarray, nominal: bool) -> list[dict[str, Any]]:
-    """Compare every two annotators, `values` (annotators, units): number of common units, Spearman's correlation and
-    Lin's concordance, None if one does not vary; for nominal values the proportion that agrees."""
+    """Return one mapping for each pair of annotators in `values` (annotators, units): their names `one` and `other`,
+    and the number of common `units`. `equal` is the proportion of equal nominal values; for others, `spearman` and
+    `ccc` (Lin's concordance) are correlations, None if one does not vary."""
     rows = []
     for a, b in combinations(range(len(names)), 2):
         common = np.isfinite(values[[a, b]]).all(0)
@@ -142,21 +143,21 @@ def compare_pairs(names: list[str], values: np.ndarray, nominal: bool) -> list[d
 # Report on a dataset's labels under a protocol: class proportions, ties, exclusions, rater agreement.
 
 MANY_TIES = 0.05
-"""Proportion of units exactly on the cut above which the tie rule decides too many labels."""
+"""Proportion of units exactly on the cut, above which a warning says that the tie rule decides too many labels."""
 FEW_STIMULI = 10
-"""Number of stimuli in a class below which incidental properties of these stimuli may identify the class."""
+"""Number of stimuli in a class, below which a warning is given: other properties of the stimuli may tell the class."""
 MOST_CLASSES = 10
-"""Most classes that a warning names."""
+"""Largest number of classes that a warning lists."""
 
 
 def describe_labels(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
-    """Return one mapping of plain values per target.
+    """Return one mapping per target, of plain values.
 
-    `units`, of which `without_label` have none, by reason in `dropped`. `classes` (name, units, share and, if the
-    stimulus alone decides the label, the number of `stimuli`), or `values` (mean, sd, low, high) of continuous targets.
-    `per_person`, the same for each labelled subject. `one_class_only`, subjects with constant labels;
-    `without_any_label`. `at_cut`, units exactly on the cut. `variance`, proportions of the raw values' variance.
-    `agreement` of annotators, if there are several. `warnings`.
+    `units`: their number; `without_label`: units without a label, whose reasons `dropped` counts. `classes`: name,
+    units and share of each class, with the number of `stimuli` if the stimulus alone decides the label. Continuous
+    targets have `values` instead (mean, sd, low, high). `per_person`: the same for each labelled subject.
+    `one_class_only`: subjects with constant labels. `without_any_label`: subjects. `at_cut`: units exactly on the cut.
+    `variance`: proportions of the raw values' variance. `agreement`: of annotators, if there are several. `warnings`.
     """
     table = store.labels()
     return [_describe_target(store, card, target, protocol, table) for target in targets]
@@ -165,7 +166,7 @@ def describe_labels(store: Store, card: Card, targets: Sequence[Target], protoco
 def _describe_target(
     store: Store, card: Card, target: Target, protocol: Protocol, table: Mapping[str, Mapping[str, Label]]
 ) -> dict[str, Any]:
-    """Describe one target, see `describe_labels`. `table`: label -> recording -> its values."""
+    """Describe one target, see `describe_labels`. `table`: label name -> recording -> label."""
     head: dict[str, Any] = {"target": target.name, "kind": target.kind, "label": target.label}
     kind: Any = store.label_kinds.get(target.label)
     if kind is None:
@@ -230,7 +231,7 @@ def _add_method(shares: Mapping[str, float]) -> dict[str, Any]:
 
 
 def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
-    """Return the names of a target's classes, from the raw conditions if named; empty for continuous targets."""
+    """Return the names of a target's classes, made from the conditions `raw` if given; empty for continuous targets."""
     rule = target.rule
     if not target.traits.has_classes:
         return []
@@ -259,17 +260,17 @@ def _describe_distribution(label: np.ndarray, names: Sequence[str]) -> dict[str,
 
 
 def _count_stimuli(label: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, classes: int) -> list[int] | None:
-    """Return the number of stimuli of each class, if all subjects have the same label for a stimulus. None otherwise,
-    and if no two subjects share stimuli. `label`, `subject`, `stimulus`: (n,) of units."""
+    """Return the number of stimuli of each class, if each stimulus has the same label for all subjects; None otherwise,
+    and if fewer than two stimuli are shared by subjects. `label`, `subject`, `stimulus`: (n,) of units."""
     met_by: dict[str, set[str]] = {}
     classes_at: dict[str, set[int]] = {}
-    for y, who, where in zip(label.astype(int).tolist(), subject.tolist(), stimulus.tolist(), strict=True):
-        met_by.setdefault(where, set()).add(who)
-        classes_at.setdefault(where, set()).add(y)
+    for y, who, what in zip(label.astype(int).tolist(), subject.tolist(), stimulus.tolist(), strict=True):
+        met_by.setdefault(what, set()).add(who)
+        classes_at.setdefault(what, set()).add(y)
     shared = sum(len(subjects) > 1 for subjects in met_by.values()) > 1
-    if not shared or any(len(found) > 1 for found in classes_at.values()):
+    if not shared or any(len(labels) > 1 for labels in classes_at.values()):
         return None
-    return np.bincount([y for found in classes_at.values() for y in found], minlength=classes).tolist()
+    return np.bincount([y for labels in classes_at.values() for y in labels], minlength=classes).tolist()
 
 
 def _count_dropped(
@@ -310,7 +311,7 @@ def _describe_agreement(
     nominal: bool,
     raters: Raters | None,
 ) -> list[dict[str, Any]]:
-    """Describe each set of annotators of the target's label, over unit values by its rule; first those on the card."""
+    """Return the agreement in each set of annotators of the target's label, over values per unit; first the card's."""
     kinds: dict[str, Any] = dict(store.label_kinds)
     cut = choose_cut(kinds[target.label], protocol)
     usable = [n for n, kind in kinds.items() if choose_cut(kind, protocol) == cut]
@@ -429,8 +430,8 @@ class DataReport:
 
 
 def find_message_words(reader: type[Dataset]) -> set[str]:
-    """Return the words that error messages of a reader can contain: those in the code of its package and of the general
-    checks, and those of system errors. Other words in a message may come from the data."""
+    """Return the words that error messages of a reader can contain: words of the reader's package, of the general
+    checks, and of system errors. Any other word in a message may come from the data."""
     parent = reader.__module__.rpartition(".")[0].rpartition(".")[0]
     folders = [*(Path(__file__).parents[1] / name for name in ("data", "store"))]
     folders += map(Path, getattr(sys.modules.get(parent), "__path__", ()))
@@ -443,10 +444,10 @@ _WORD = re.compile("[^\\W\\d_]+")
 
 
 def mask_message(text: str, names: Iterable[str], words: Collection[str] = ()) -> str:
-    """Return a message without quotes, words with digits or slashes, and `names`.
+    """Return a message with `#` instead of quoted text, `names`, and words with digits or slashes.
 
     Args:
-        words: if not empty, keep only these words; a capitalised word only at the start.
+        words: if not empty, all other words are masked, too. A capitalised word is kept only at the start.
     """
     text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "#", text)
     whole = {name.lower() for name in names if name}
@@ -459,7 +460,7 @@ def mask_message(text: str, names: Iterable[str], words: Collection[str] = ()) -
 
 
 def _is_known(word: str, words: Collection[str], *, first: bool) -> bool:
-    """Return True if a word is in `words`. Code quotes authors, so a capitalised word may be a name."""
+    """Return True if a word is in `words`. A capitalised word counts only if it is `first`: others may be names."""
     return word.lower() in words if first and word.istitle() else word in words and not word.istitle()
 
 
@@ -490,7 +491,7 @@ def _describe_label(label: Label) -> dict[str, Any]:
 
 
 def _describe_magnitude(row: np.ndarray) -> str:
-    """Return the powers of ten around the middle nine tenths of the absolute values, which hint at the unit."""
+    """Return the powers of ten that enclose the middle 90 % of the absolute values, as in `1e-1..1e1`."""
     size = np.abs(row[np.isfinite(row) & (row != 0)])
     if size.size == 0:
         return "none"

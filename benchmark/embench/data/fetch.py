@@ -33,7 +33,7 @@ ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz")
 _CHUNK = 1 << 20
 MOST_MEMBERS = 20_000
-"""Files in an archive; the datasets have hundreds."""
+"""Largest accepted number of files in an archive; published datasets have hundreds."""
 _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 
 
@@ -107,10 +107,10 @@ def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
 
 
 def _check_members(archive: Path, members: Sequence[tuple[str, bool]], plain: Sequence[bool]) -> None:
-    """Refuse an archive whose members cannot all be written below one folder.
+    """Raise DataError if the members of an archive cannot all be written below one folder.
 
     Args:
-        members: name of each member, and whether it is a folder. `plain`: whether it is a file or a folder.
+        members: (name, True for a folder) of each member. `plain`: True for files and folders, False for links.
     """
     if len(members) > MOST_MEMBERS:
         raise DataError(
@@ -182,7 +182,7 @@ def check_room(folder: Path, needed: int) -> None:
 # and the rest is requested by HTTP's `Range`, within one call and in the next.
 
 TRIES = 5
-"""Number of consecutive connections that may break without a byte gained."""
+"""Number of consecutive connections without any progress after which a download fails."""
 
 WAIT_S = 2.0
 TIMEOUT_S = 60.0
@@ -191,10 +191,10 @@ _DOWNLOAD_CHUNK = 1 << 14
 
 
 def transfer(download: Download, path: Path, folder: Path, progress: DownloadCallback | None = None) -> Path:
-    """Download a file to `path`, complete and checked, and return the path. Partial data lie beside it as `.part`.
+    """Download a file to `path`, check it, and return `path`. Partial data are kept beside it, in a `.part` file.
 
     Args:
-        folder: where the user may put the file instead.
+        folder: the folder into which the user may put the file, for the error message.
 
     Raises:
         DataError: the download differs from the published file; the server does not have the file.
@@ -232,7 +232,7 @@ def transfer(download: Download, path: Path, folder: Path, progress: DownloadCal
 def check_bytes(
     download: Download, path: Path, progress: DownloadCallback | None = None, *, keep: bool = False
 ) -> Path:
-    """Return `path` if its size and hash are right; else remove the file, unless `keep` (for files of the user).
+    """Return `path` if its size and hash are right. Otherwise remove the file, unless `keep` is True (the user's file).
 
     Raises:
         DataError: it has another size or hash.
@@ -258,12 +258,12 @@ def check_bytes(
 
 
 def count_arrived(path: Path) -> int:
-    """Return the number of bytes that an earlier transfer of `path` left beside it."""
+    """Return the number of bytes of `path` that an earlier, incomplete transfer left in the `.part` file."""
     return _get_size(_get_part_path(path))
 
 
 def _connect(download: Download, part: Path, progress: DownloadCallback | None) -> bool:
-    """Open one connection; return True if the file is complete then. Raises OSError if the connection breaks."""
+    """Append data from one connection to `part`; return True if it is complete. Raises OSError if the network fails."""
     import requests
 
     have, tag = _get_size(part), _get_tag_path(part)
@@ -315,7 +315,7 @@ def _connect(download: Download, part: Path, progress: DownloadCallback | None) 
 
 
 def _check_offer(download: Download, response: requests.Response, total: int | None) -> None:
-    """Raise DataError if the server announces another file."""
+    """Raise DataError if the response's headers announce another size or hash than `download`; `total` is in bytes."""
     if total is not None and download.size not in (None, total):
         raise DataError(
             f"the server offers {total:,} bytes",
@@ -366,17 +366,17 @@ def _match_number(pattern: str, text: str) -> int | None:
 def fetch(
     card: Card, folder: Path, progress: DownloadCallback | None = None, subjects: Collection[str] | None = None
 ) -> list[str]:
-    """Download a dataset into `folder`; return notes.
+    """Download a dataset into `folder`; return a note on each file that has no published checksum.
 
-    An interrupted download resumes, also after the process was killed. Archives and files that the user put into
-    `folder` under their own names are used if their hashes are right, and stay there.
+    An interrupted download resumes, also after the process was killed. If the user put published archives or files into
+    `folder`, they are used if their hashes are right, and stay there.
 
     Args:
         subjects: subjects whose files are fetched, together with the files shared by all subjects; None: all.
 
     Raises:
-        DataError: access to the dataset must be requested; what arrived, or lies in the folder, is not what its
-            publisher published; the server lacks the file.
+        DataError: access to the dataset must be requested; a downloaded or existing file differs from the published
+            one; the server lacks a file.
         UsageError: the folder contains other files; a subject does not exist.
         MachineError: no network, no room, or the folder cannot be written.
     """
@@ -397,8 +397,7 @@ def fetch(
 
 
 def select_downloads(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]:
-    """Return the downloads of some subjects, with the files shared by all subjects; all downloads if `subjects` is
-    None.
+    """Return the downloads of some subjects, with the files shared by all subjects. `subjects` None: all downloads.
 
     Raises:
         UsageError: unknown subject, or the dataset is not published by subject.
@@ -426,7 +425,7 @@ def select_downloads(card: Card, subjects: Collection[str] | None) -> tuple[Down
 
 
 def _fetch_archives(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
-    """Build the whole folder aside, then move it into place in one step."""
+    """Download and unpack archives into a temporary folder, then move it into place in one step."""
     by_hand = _list_own_archives(card, folder)
     with _open_aside(folder) as aside:
         archives = []
@@ -463,7 +462,7 @@ def _list_own_archives(card: Card, folder: Path) -> list[str]:
 
 
 def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
-    """Put each missing file into place when it is complete. An unavailable file does not stop the others."""
+    """Download each missing file, and move it into place once complete. A file that fails does not stop the others."""
     with _open_aside(folder) as aside:
         missing = _list_missing(card, downloads, folder, progress)
         arriving = [aside / quote(download.name, safe="") for download in missing]
@@ -494,7 +493,7 @@ def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progre
 def _list_missing(
     card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None
 ) -> list[Download]:
-    """Return the downloads that are not in `folder` yet; other files there must not have their names."""
+    """Return the downloads that are not in `folder` yet. Raises DataError if a file there is not the published one."""
     if (folder.exists() and not folder.is_dir()) or synthetic(folder) is not None:
         raise _make_in_use_error(card, folder)
     present = {download.name: download.size or 0 for download in downloads if (folder / download.name).exists()}
@@ -532,7 +531,7 @@ def _make_in_use_error(card: Card, folder: Path) -> UsageError:
 
 @contextlib.contextmanager
 def _open_aside(folder: Path) -> Iterator[Path]:
-    """Create a folder beside `folder` for incomplete downloads, which stay there after an error."""
+    """Yield a temporary folder beside `folder` for incomplete downloads, which stay there after an error."""
     aside = folder.parent / f".fetch-{folder.name}"
     lock = aside.with_name(f"{aside.name}.lock")  # not inside: Windows removes no folder with an open file
     make_folder(aside)
@@ -566,5 +565,5 @@ def _bind_step(progress: DownloadCallback | None, what: str) -> BytesCallback | 
 
 
 def _shift(progress: DownloadCallback | None, which: str, before: int, total: int | None) -> DownloadCallback | None:
-    """Report progress of one of many files as part of the total."""
+    """Return a callback that adds `before` bytes, to report the progress of one of several files."""
     return None if progress is None else lambda what, done, _: progress(f"{what} {which}", before + done, total)

@@ -38,25 +38,24 @@ from embench.system import ProgressCallback
 OWN, CORPUS = "own", "corpus"
 """Datasets whose folder may lie anywhere: own recordings with labels, and a corpus without."""
 DESCRIPTION = "dataset.yaml"
-"""File that describes the content of such a folder."""
+"""File in a folder of own recordings or of a corpus that describes its content."""
 _MOST_BYTES = 1 << 20
 
 
 def is_folder(name: str) -> bool:
-    """Return True if a dataset's name is the path of a folder of recordings. A name without a slash that the registry
-    knows is not."""
+    """Return True if a dataset's name is the path of a folder of recordings, not a name in the registry."""
     if name.startswith(("/", "./", "../", "~")):
         return ".py:" not in name
     return (Path(name) / DESCRIPTION).is_file() and ("/" in name or name not in registry.list_plugins("dataset"))
 
 
 _NAMED: ContextVar[tuple[str, str] | None] = ContextVar("named", default=None)
-"""Full name of own recordings, as in records, -> the folder that the user names for it."""
+"""Full name of own recordings, as in records, and the folder that the user named for it."""
 
 
 @contextmanager
 def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]) -> Iterator[None]:
-    """Map the name of own recordings in records to the folder `dataset` that a user names, inside the context.
+    """Let the name of own recordings in records stand for the folder `dataset`, inside this context.
 
     Args:
         dataset: name or folder of the data; None: names in records are looked up below `data_root`.
@@ -77,7 +76,7 @@ def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]
 
 
 def checked_dataset(dataset: str, data_root: Path | None, recorded: Iterable[str]) -> str:
-    """Return the full name of a dataset that a user names. Raises as `data_at` does."""
+    """Return the full name of a dataset that a user named. Raises UsageError if a record has another name."""
     found = find_source(dataset, data_root).full_name
     if other := next((name for name in recorded if name != found), None):
         raise UsageError(f"the record is of {other}, not of {found}", where=f"--dataset {dataset}")
@@ -86,13 +85,13 @@ def checked_dataset(dataset: str, data_root: Path | None, recorded: Iterable[str
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset that a user or a record names: its reader and the folder of its data. The folder need not exist; it is
-    read only when needed.
+    """A dataset that a user or a record names: its reader and the folder of its data. The folder need not exist until
+    data are read.
 
     Args:
         name: the requested name or path.
         entry: the registry entry of the reader.
-        is_path: True if the folder may have another name than its recordings.
+        is_path: True if `name` is a path, whose folder may have another name than the dataset.
     """
 
     name: str
@@ -137,7 +136,7 @@ class Source:
 
     @cached_property
     def card(self) -> Card:
-        """Dataset card: of the reader on the folder, if that exists or has own recordings, else of the reader's
+        """Dataset card, read from the folder if it exists or holds own recordings; otherwise that of the reader's
         class."""
         if self._is_own or self.folder.is_dir():
             return self.reader.card
@@ -154,7 +153,7 @@ class Source:
         return self.entry.full_name == f"{registry.BUNDLED}/{OWN}"
 
     def prepared(self, protocol: Protocol, workers: int = 1, progress: ProgressCallback | None = None) -> Store:
-        """Return the prepared store under a protocol's rules. Raises DataError with all faults of own recordings."""
+        """Return the store prepared by a protocol's rules. For own recordings, the DataError names the faulty files."""
         scratch, reader = _SCRATCH.get(), self.reader
         make = partial(
             prepare,
@@ -185,14 +184,14 @@ class Source:
             ) from error
 
     def cohort(self, protocol: Protocol, targets: str | None = None, modalities: Sequence[str] = ()) -> Cohort:
-        """Return the subjects and units with these targets (default: the card's) and any of the modalities (default:
-        all). Raises as `prepared` and `build_cohort` do."""
+        """Return the cohort for `targets` (None: the card's defaults) and `modalities` (empty: all). Raises as
+        `prepared` and `build_cohort` do."""
         store, card = self.prepared(protocol), card_for_protocol(protocol, self.card)
         return build_cohort(store, card, choose_targets(card, targets), list(modalities or store.modalities), protocol)
 
     @cached
     def raw_digest(self) -> bytes:
-        """Return the digest of the raw files, the key of the HMAC of labels that are not public.
+        """Return the digest of the raw files, which is the secret HMAC key of withheld labels.
 
         Raises:
             DataError: the files are missing or cannot be read.
@@ -200,13 +199,12 @@ class Source:
         return fingerprint.raw_digest(self.reader, cache_root())
 
     def files_digest(self, card: Card) -> str:
-        """Return the digest of the raw files and of the card's label rules, by which data are compared whatever the
-        reader's code. It does not reveal the key of withheld labels. Raises as `raw_digest` does."""
+        """Return a digest of the raw files and the card's label rules, to compare data without the reader's code. It
+        does not reveal the HMAC key of withheld labels. Raises as `raw_digest` does."""
         return digest(["files", self.raw_digest().hex(), label_rules(card)])
 
     def shares_files(self, other: Source) -> bool:
-        """Return True if both are one dataset, variants with the same subjects, or folders with a file in common: a
-        corpus may contain another dataset's recordings."""
+        """Return True if both datasets lie in one folder, or have any file in common."""
         return self.same_folder(other) or bool(self.file_marks() & other.file_marks())
 
     def same_folder(self, other: Source) -> bool:
@@ -214,7 +212,8 @@ class Source:
         return self.folder.resolve() == other.folder.resolve()
 
     def same_data(self, other: Source) -> bool:
-        """Return True if both have the same reader on the same folder; different folders may have one name."""
+        """Return True if both have the same reader and folder. Equal names do not suffice, since folders may share
+        one."""
         return self.entry.full_name == other.entry.full_name and self.same_folder(other)
 
     def find_shared_subjects(self, other: Source) -> list[str]:
@@ -227,16 +226,15 @@ class Source:
 
     @cached
     def file_marks(self) -> set[str]:
-        """Return marks that identify files without disclosing their hashes, which key withheld labels: 16 hex digits
-        per file."""
+        """Return a mark of 16 hex digits per file, to compare files. Their hashes are secret keys of withheld
+        labels."""
         found = fingerprint.file_hashes(self.reader, cache_root())
         return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}
 
 
 def find_source(name: str, data_root: Path | None) -> Source:
-    """Return the dataset with this name, or in the folder with this path. A name that the registry lacks is the name of
-    a folder of own recordings: the folder given to `data_at`, or one below the data root. Records contain the name as
-    `own/NAME`."""
+    """Return the dataset with this registry name or folder path. Any other name, as `own/NAME` in records, stands for
+    own recordings: in the folder given to `data_at`, or in the folder with this name below the data root."""
     named = _NAMED.get()
     return _find_source(name, named[1] if named and named[0] == name else name, data_root)
 
@@ -252,7 +250,7 @@ def _find_source(requested: str, name: str, data_root: Path | None) -> Source:
 
 
 def _locate(name: str, data_root: Path | None) -> tuple[Entry, Path]:
-    """Return the registry entry of the reader and the folder of the data that a name or path means."""
+    """Return the registry entry of the reader, and the data folder, for the name or path of a dataset."""
     if is_folder(name):
         refuse_file(DATA_FOLDER, name)
         folder = Path(name).expanduser()
@@ -274,8 +272,8 @@ def _locate(name: str, data_root: Path | None) -> tuple[Entry, Path]:
 
 
 def _choose_reader(folder: Path) -> str:
-    """Return the reader of a folder: for a corpus if its description has no labels. If the description cannot be read,
-    the reader of own recordings, which reports the fault."""
+    """Return the name of a folder's reader: `corpus` if its `dataset.yaml` has no labels, else `own`. If the
+    description cannot be read, it is `own`, whose reader reports the fault."""
     path = folder / DESCRIPTION
     if not path.is_file():
         return OWN
@@ -295,7 +293,7 @@ def find_recording_folders(data_root: Path | None) -> list[Path]:
 
 
 def make_first_description(folder: Path) -> str:
-    """Return the text of a first `dataset.yaml` for a folder of own recordings; its head comments explain the guesses.
+    """Return the text of a first `dataset.yaml` for own recordings. Its first comments explain what was guessed.
 
     Raises:
         UsageError: there is a description already, which is never changed.
@@ -311,7 +309,7 @@ def make_first_description(folder: Path) -> str:
 
 
 def write_description(folder: Path, text: str) -> Path:
-    """Write the `dataset.yaml` of a folder that has none; return its path. Raises MachineError if it cannot."""
+    """Write `text` into a new `dataset.yaml`; return its path. Raises MachineError if the file exists or that fails."""
     path = folder / "dataset.yaml"
     with saving("it", path), path.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)
@@ -341,7 +339,7 @@ def _make_no_data_error(entry: Entry, card: Card, folder: Path, data_root: Path 
 
 
 def _check_name(dataset: Dataset, *, is_path: bool) -> None:
-    """Refuse own recordings that have the name of another dataset."""
+    """Raise DataError if own recordings have another dataset's name, or not their folder's name (unless `is_path`)."""
     name, where = dataset.card.name, str(dataset.root / "dataset.yaml")
     if name in registry.list_plugins("dataset") and name != OWN:
         raise DataError(f"`name: {name}` is the name of another dataset", where=where, expected="a name of your own")
@@ -359,7 +357,7 @@ _SCRATCH: ContextVar[Path | None] = ContextVar("scratch", default=None)
 
 @contextmanager
 def without_preparing() -> Iterator[None]:
-    """Make `prepared` return a temporary store with zeros for unprepared data, which suffices for plans."""
+    """Let `prepared` return a temporary store of zeros for unprepared data, inside this context; plans need no more."""
     with TemporaryDirectory(prefix="embench-", ignore_cleanup_errors=True) as folder:
         token = _SCRATCH.set(Path(folder))
         try:
@@ -386,13 +384,13 @@ def write_synthetic(
 
     Args:
         effect: dependence of signals on labels, from 0 (none) to 1.
-        length_s: length of the longest recording; by default short.
-        videos: also writes videos of faces.
-        exist_ok: leave existing data in `out` that were made with the same settings.
+        length_s: length of the longest recording; None: a short default.
+        videos: True to write videos of faces, too.
+        exist_ok: True to accept existing data in `out` that were made with the same settings.
 
     Raises:
-        UsageError: unknown dataset or generator, `out` holds something else, or the generator takes no
-            `length_s` or `videos`.
+        UsageError: unknown dataset or generator, `out` holds something else, or the generator takes no `length_s` or
+            `videos`.
     """
     entry = registry.find("dataset", dataset)
     write = registry.synthesizer(entry.full_name)
@@ -425,7 +423,7 @@ def write_synthetic(
 
 
 def _is_made_so(mark: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> bool:
-    """Return True if data carry the mark of a dataset and of these settings, as far as the mark names them."""
+    """Return True if the `mark` in a folder agrees with this dataset and these settings; missing keys agree."""
     wanted = {"dataset": name.partition("/")[0], **settings}
     return all(mark.get(key, value) == value for key, value in wanted.items())
 
@@ -441,7 +439,7 @@ class HeaderStore(Store):
 
     def labels(self) -> dict[str, dict[str, Label]]:
         """Return {label name: {recording id: Label}}, raw."""
-        return {name: dict(of) for name, of in self.table.items()}
+        return {name: dict(labels) for name, labels in self.table.items()}
 
 
 def strip_samples(recording: Recording) -> Recording:
@@ -458,10 +456,10 @@ def make_header_store(dataset: Dataset, name: str, recordings: Iterable[Recordin
         entries.append(RecordingEntry(*about, spans={}))
         labels_by_recording[r.id] = r.labels
     table: dict[str, dict[str, Label]] = {}
-    for recording, own in fuse_labels(labels_by_recording, dataset.card.raters).items():
-        for label_name, label in own.items():
+    for recording, labels in fuse_labels(labels_by_recording, dataset.card.raters).items():
+        for label_name, label in labels.items():
             table.setdefault(label_name, {})[recording] = label
-    kinds = {label_name: label.kind for label_name, of in sorted(table.items()) for label in of.values()}
+    kinds = {label_name: label.kind for label_name, by_id in sorted(table.items()) for label in by_id.values()}
     subjects = {entry.subject: dict[str, str]() for entry in entries}
     return HeaderStore(
         dataset.root, "", name, 0.0, False, None, tuple(entries), {}, (), subjects, kinds, dataset.root, table

@@ -34,10 +34,10 @@ _BYTES = 32
 _LETTERS = 10
 _DAY = r"(19|20)?\d\d[-_. /](0?[1-9]|1[0-2])[-_. /](\d{4}|\d\d?)|\d{1,2}[-_. /]\d{1,2}[-_. /](19|20)?\d\d"
 _NUMBER = r"\d{5,}"
-"""A date without separators, seconds of a clock, or a serial number."""
+"""Pattern of a date without separators, a timestamp in seconds, or a serial number."""
 _TELLING = re.compile(f"{_DAY}|{_NUMBER}")
 _SHORT = 4
-"""Names with fewer letters, or of digits only, count as numbers: `1` or `P01` may also name a stimulus."""
+"""Least length of a subject's name that is searched for in other names: `P01` may also name a stimulus."""
 
 Named = Literal["subject", "recording", "group", "session", "stimulus"]
 _PREFIXES: Mapping[Named, str] = {
@@ -47,7 +47,7 @@ _PREFIXES: Mapping[Named, str] = {
     "session": "session-",
     "stimulus": "film-",
 }
-"""What is named -> the start of its pseudonyms."""
+"""Kind of name -> prefix of its pseudonyms."""
 
 
 class Names:
@@ -63,7 +63,7 @@ class Names:
 
 
 class OriginalName(NamedTuple):
-    """Original name of a recording, with those of its subject and group."""
+    """Original names of a recording, its subject, its group and its stimulus."""
 
     recording: str
     subject: str
@@ -72,7 +72,7 @@ class OriginalName(NamedTuple):
 
 
 class PseudonymRow(NamedTuple):
-    """Participant and original name of a recording, with their pseudonyms."""
+    """Original names of a participant and a recording, with their pseudonyms."""
 
     participant: str
     pseudonym: str
@@ -120,11 +120,11 @@ class Pseudonymous(Dataset):
             yield self.rename(recording)
 
     def files(self, subject: str) -> list[Path]:
-        """Return the reader's files."""
+        """Return the files of the subject with this pseudonym."""
         return self.own.files(self.owners.get(subject, subject))
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Return the reader's facts on a subject."""
+        """Return the reader's facts on the subject with this pseudonym."""
         return self.own.subject_info(self.owners.get(subject, subject))
 
     def verify(self) -> list[Finding]:
@@ -132,15 +132,15 @@ class Pseudonymous(Dataset):
         return self.own.verify()
 
     def exclude_faulty(self) -> int:
-        """Write the faulty parts into the reader's description; return the number of entries."""
+        """Exclude faulty parts in the folder's own description; return the number of entries."""
         return self.own.exclude_faulty()
 
     def original_names(self) -> dict[str, OriginalName]:
         """Return pseudonym -> original name of each recording. Reads all files, since the mapping is not stored."""
-        every = (recording for name in self.owners.values() for recording in self.own.recordings(name))
+        all_recordings = (recording for name in self.owners.values() for recording in self.own.recordings(name))
         return {
             self.names.pseudonymise("recording", r.id): OriginalName(r.id, r.subject, r.group, r.stimulus)
-            for r in every
+            for r in all_recordings
         }
 
     def pseudonyms(self) -> list[PseudonymRow]:
@@ -156,10 +156,10 @@ class Pseudonymous(Dataset):
         return sorted(rows)
 
     def to_pseudonym(self, kind: Named, name: str, known: Container[str]) -> str:
-        """Return the pseudonym of an original name; any other text, such as a pseudonym, is returned unchanged.
+        """Return the pseudonym of an original name. Other text, such as a pseudonym, is returned unchanged.
 
         Args:
-            known: the existing pseudonyms.
+            known: all pseudonyms of the study, by which an original name is recognised.
         """
         found = self.names.pseudonymise(kind, name)
         return found if found in known else name
@@ -187,8 +187,8 @@ class Pseudonymous(Dataset):
 
 
 def read_key(root: Path) -> bytes:
-    """Return the key of the study in the folder `root`; a missing key is drawn now. If the folder cannot be written,
-    the key lies in this machine's cache.
+    """Return the study's key, stored in the folder `root`; a missing key is created. If the folder cannot be written,
+    the key is stored in this machine's cache.
 
     Raises:
         DataError: the file is damaged. MachineError: it cannot be read or written.
@@ -237,7 +237,7 @@ def _read(path: Path) -> bytes:
 
 
 def _draw(path: Path) -> bytes:
-    """Write a key if there is none; a concurrent process reads the first key. Raises OSError."""
+    """Write a new key unless the file exists; return the stored key, maybe of another process. Raises OSError."""
     make_folder(path.parent)
     ignore = path.parent / ".gitignore"
     if not ignore.exists():

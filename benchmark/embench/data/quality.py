@@ -73,9 +73,9 @@ POOR = 0.5
 TERCILES = ("worst", "middle", "best")
 
 _STRAIGHT = 0.01
-"""Largest deviation of a straight second from a line, relative to the usual deviation in its channel."""
+"""A second is a straight line if its deviation from one is at most this multiple of the channel's usual deviation."""
 _USUAL = 75
-"""Percentile of all seconds that counts as usual: most of a channel may be lost."""
+"""Percentile of a channel's deviations that counts as usual: not the median, as most of a channel may be lost."""
 SLOW = frozenset({"temp", "hr"})
 """Modalities in which straight lines are normal."""
 TOGETHER = frozenset({"acc", "face_au"})
@@ -84,13 +84,13 @@ _PEAKS = {"ecg": beats.ecg_peaks, "ppg": beats.ppg_peaks}
 _FEWEST_BEATS = 3
 _BEATS_WITHIN_S = 2.5
 _NOISE_SIMILARITY = {"ecg": 0.0, "ppg": 0.65}
-"""Mean similarity of false beats in filtered noise, which counts as 0. Noise from 0.5 to 8 Hz resembles pulse waves:
-measured 0.63 (white) and 0.65 (brown noise); for ECG 0.14 and 0.08."""
+"""Modality -> mean similarity of false beats found in filtered noise, which counts as quality 0. Noise from 0.5 to 8 Hz
+resembles pulse waves: measured 0.63 (white) and 0.65 (brown noise); for ECG 0.14 and 0.08."""
 
 
 def compute_unit_quality(store: Store, modality: str, ids: Sequence[str]) -> np.ndarray | Undefined:
-    """Return (n,) the index of the units with these ids, NaN if their recording lacks the modality; undefined if the
-    modality has no index, or a required library is missing."""
+    """Return the quality (n,) of each unit in `ids`, from 0 to 1; NaN if its recording lacks the modality. `Undefined`
+    if no quality is defined for the modality, or a required library is missing."""
     seconds = _load_seconds(store, modality)
     if isinstance(seconds, Undefined):
         return seconds
@@ -108,13 +108,13 @@ def compute_unit_quality(store: Store, modality: str, ids: Sequence[str]) -> np.
 def describe_quality(
     store: Store, ids: Sequence[str], progress: ProgressCallback | None = None
 ) -> list[dict[str, Any]]:
-    """Return one mapping of plain values per modality: `modality`; the number of `units` with it; and `index`, unit id
-    -> quality. `median`, `low` and `high` are the quartiles of quality, and `poor` is the proportion of units below
-    `POOR`. Or `undefined`, the reason.
+    """Return one mapping per modality: its name (`modality`), the number of `units` with it, and `index`, unit id ->
+    quality. `low`, `median` and `high` are quartiles of quality, and `poor` is the proportion of units below `POOR`. A
+    modality without quality has only `undefined`, the reason.
 
     Args:
-        ids: of the units.
-        progress: called with (modalities done, modalities in all, modality).
+        ids: ids of the units.
+        progress: called with (modalities done, number of modalities, modality).
     """
     described: list[dict[str, Any]] = []
     judged = [m for m in store.modalities if m != "video"]
@@ -138,8 +138,8 @@ def describe_quality(
 
 
 def terciles(index: np.ndarray) -> np.ndarray:
-    """Return (n,) 0 (worst), 1 or 2 (best third) of each index, -1 for NaN. Ties stay together, so that thirds may
-    differ in size or be empty.
+    """Return (n,) the third of each value in `index`: 0 (worst), 1 or 2 (best); -1 for NaN. Equal values are in one
+    third, so that thirds may differ in size or be empty.
 
     >>> terciles(np.array([0.2, 0.9, 0.6, np.nan])), terciles(np.array([0.1, 1, 1, 1, 1, 1]))
     (array([ 0,  2,  1, -1]), array([0, 1, 1, 1, 1, 1]))
@@ -154,7 +154,7 @@ def terciles(index: np.ndarray) -> np.ndarray:
 
 
 def _load_seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefined:
-    """Return recording -> quality of each whole second (n,), cached; undefined for modalities without an index."""
+    """Return recording id -> quality (n,) of its whole seconds, cached. `Undefined` if the modality has no quality."""
     entry = store.modalities.get(modality)
     if entry is None or modality == "video":
         return Undefined("the prepared data contain no samples of it")
@@ -181,7 +181,7 @@ def _load_seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Und
 
 
 def _judge_all(store: Store, modality: str) -> list[np.ndarray]:
-    """Return, for each recording with the modality, the signal quality (n,) of each whole second, from 0 to 1."""
+    """Return one array (n,) for each recording with the modality: the quality of each whole second, from 0 to 1."""
     entry = store.modalities[modality]
     names = [r.id for r in store.recordings if modality in r.spans]
     departs = [_compute_deviations(_cut_seconds(store.signal(name, modality).data, entry.rate)) for name in names]
@@ -206,26 +206,26 @@ def _judge_seconds(modality: str, unit: str, x: np.ndarray, rate: float, straigh
     if largest := SPAN_LIMITS.get((modality, unit)):
         good *= np.ptp(pieces, axis=2) <= largest
     if modality in _PEAKS:
-        like = np.stack([_compare_beats(row, rate, _PEAKS[modality](row, rate), good.shape[1]) for row in x])
-        good *= np.clip((like - _NOISE_SIMILARITY[modality]) / (1 - _NOISE_SIMILARITY[modality]), 0, 1)
+        similarity = np.stack([_compare_beats(row, rate, _PEAKS[modality](row, rate), good.shape[1]) for row in x])
+        good *= np.clip((similarity - _NOISE_SIMILARITY[modality]) / (1 - _NOISE_SIMILARITY[modality]), 0, 1)
     return good.mean(axis=0).astype(np.float32)
 
 
 def _compare_beats(x: np.ndarray, rate: float, peaks: np.ndarray, count: int) -> np.ndarray:
-    """Return (count,) the similarity of the beats around each second to the median beat of `x` (T,): their mean
-    correlation, 0 to 1 (Orphanidou et al. 2015, doi 10.1109/JBHI.2014.2338351); 0 without a beat."""
+    """Return (count,) the mean correlation, 0 to 1, of the beats around each second with the median beat of `x` (T,)
+    (Orphanidou et al. 2015, doi 10.1109/JBHI.2014.2338351); 0 without a beat. `peaks`: positions of beats."""
     if len(peaks) < _FEWEST_BEATS:
         return np.zeros(count)
     half = max(2, int(np.median(np.diff(peaks)) / 2))
     peaks = peaks[(peaks >= half) & (peaks + half <= len(x))]
     if len(peaks) < _FEWEST_BEATS:
         return np.zeros(count)
-    each = np.asarray(x, np.float64)[peaks[:, None] + np.arange(-half, half)]
-    each -= each.mean(axis=1, keepdims=True)
-    usual = np.median(each, axis=0)
-    size = np.linalg.norm(each, axis=1) * np.linalg.norm(usual)
-    like = np.clip(np.divide(each @ usual, size, out=np.zeros(len(each)), where=size > 0), 0, 1)
-    sums = np.concatenate([[0.0], np.cumsum(like)])
+    shapes = np.asarray(x, np.float64)[peaks[:, None] + np.arange(-half, half)]
+    shapes -= shapes.mean(axis=1, keepdims=True)
+    median_shape = np.median(shapes, axis=0)
+    size = np.linalg.norm(shapes, axis=1) * np.linalg.norm(median_shape)
+    similarity = np.clip(np.divide(shapes @ median_shape, size, out=np.zeros(len(shapes)), where=size > 0), 0, 1)
+    sums = np.concatenate([[0.0], np.cumsum(similarity)])
     middle = (np.arange(count) + 0.5) * rate
     first = np.searchsorted(peaks, middle - _BEATS_WITHIN_S * rate)
     last = np.searchsorted(peaks, middle + _BEATS_WITHIN_S * rate)
@@ -233,7 +233,7 @@ def _compare_beats(x: np.ndarray, rate: float, peaks: np.ndarray, count: int) ->
 
 
 def _cut_seconds(x: np.ndarray, rate: float) -> np.ndarray:
-    """Return (channels, n, samples) the whole seconds of `x` (channels, T)."""
+    """Return the whole seconds of `x` (channels, T), as (channels, n, samples)."""
     each = int(rate)
     count = int(x.shape[1] / rate)
     starts = np.round(np.arange(count) * rate).astype(np.int64)
@@ -259,17 +259,17 @@ def _compute_deviations(pieces: np.ndarray) -> np.ndarray:
 # The signals are those of the reader, before any filter. No score depends on it.
 
 FAULTS = ("lost", "clipped", "flat", "outside")
-"""Names of faults, numbered from 1; 0 means no fault."""
+"""Names of the faults 1 to 4; 0 means no fault."""
 
 _FLAT_S, _FLAT_SLOW_S = 5.0, 300.0
 _CLIPPED_SAMPLES, _CLIPPED_STRETCHES = 3, 3
 _LEAST_ACC_LIMIT = 1.9
-"""Least limit in g at which clipping of an accelerometer is reported; a resting subject keeps one lower value."""
+"""Extreme values of an accelerometer below this limit in g are not clipped: a resting subject keeps one value."""
 _NEVER_CLIPPED = frozenset({"temp", "hr", "face_au", "eeg_bands"})
 
 
 def find_signal_faults(modality: str, signal: Signal) -> np.ndarray:
-    """Return (channels, samples) uint8: 0, or the number of a fault in `FAULTS`, counted from 1.
+    """Return (channels, samples) uint8: the fault of each sample, 1 for the first in `FAULTS`; 0 without a fault.
 
     >>> x = np.sin(np.arange(400.0))[None]
     >>> x[0, 40:80] = np.nan
@@ -292,7 +292,7 @@ def find_signal_faults(modality: str, signal: Signal) -> np.ndarray:
 
 
 def find_stretches(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first positions (n,) of the runs in which `mask` (T,) is True, and the positions after their ends.
+    """Return the starts (n,) of all runs of True in `mask` (T,), and the positions (n,) after their ends.
 
     >>> starts, stops = find_stretches(np.array([True, True, False, True]))
     >>> starts, stops
@@ -303,7 +303,7 @@ def find_stretches(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _keep_long(mask: np.ndarray, least: int) -> np.ndarray:
-    """Return `mask` (T,) reduced to its runs of at least this many samples."""
+    """Return `mask` (T,) with only its runs of at least `least` True values."""
     starts, stops = find_stretches(mask)
     kept = np.zeros(len(mask) + 1, np.int32)
     long = stops - starts >= least
@@ -313,7 +313,7 @@ def _keep_long(mask: np.ndarray, least: int) -> np.ndarray:
 
 
 def _find_flat(modality: str, x: np.ndarray, rate: float) -> np.ndarray:
-    """Return True for flat samples of `x` (channels, samples)."""
+    """Return (channels, samples) True for samples of `x` that stay equal for a long time."""
     same = np.diff(x, axis=1) == 0
     if modality in TOGETHER:
         same = np.broadcast_to(same.all(axis=0), same.shape)
@@ -327,25 +327,25 @@ def _find_flat(modality: str, x: np.ndarray, rate: float) -> np.ndarray:
 
 
 def _find_clipped(modality: str, x: np.ndarray) -> np.ndarray:
-    """Return True for clipped samples of a channel `x` (samples,)."""
+    """Return (samples,) True for samples of a channel `x` that are clipped at its least or greatest value."""
     clipped = np.zeros(len(x), bool)
-    there = x[np.isfinite(x)]
-    if not there.size:
+    known = x[np.isfinite(x)]
+    if not known.size:
         return clipped
-    near = 0.01 * float(np.subtract(*np.percentile(there, [99.5, 0.5])))
-    for end in (float(there.min()), float(there.max())):
+    width = 0.01 * float(np.subtract(*np.percentile(known, [99.5, 0.5])))
+    for end in (float(known.min()), float(known.max())):
         if modality == "acc" and abs(end) < _LEAST_ACC_LIMIT:
             continue
-        at = x == end
-        beside = int((np.abs(there - end) <= near).sum()) - int(at.sum())
-        stuck = _keep_long(at, _CLIPPED_SAMPLES)
-        if int(at.sum()) > beside and len(find_stretches(stuck)[0]) >= _CLIPPED_STRETCHES:
+        at_end = x == end
+        close = int((np.abs(known - end) <= width).sum()) - int(at_end.sum())
+        stuck = _keep_long(at_end, _CLIPPED_SAMPLES)
+        if int(at_end.sum()) > close and len(find_stretches(stuck)[0]) >= _CLIPPED_STRETCHES:
             clipped |= stuck
     return clipped
 
 
 def _find_outside(modality: str, unit: str, x: np.ndarray, rate: float) -> np.ndarray:
-    """Return True for implausible samples of `x` (channels, samples)."""
+    """Return (channels, samples) True for samples of `x` with implausible values."""
     unit = UNIT_SPELLINGS.get(unit, unit)
     limits = LEVEL_LIMITS.get((modality, unit)) or find_modality(modality).limits or PHYSICAL_RANGES.get(unit)
     outside = (x < limits[0]) | (x > limits[1]) if limits else np.zeros(x.shape, bool)

@@ -11,13 +11,12 @@ _BINS, _DRAWN = 255, 200_000
 
 
 def find_bin_thresholds(x: np.ndarray, weights: np.ndarray) -> list[np.ndarray | None]:
-    """Return for each column of `x` (n, features), NaN if unknown, the upper ends of all bins but the last, with row
-    `weights` (n,). None for a column that is better left unbinned.
+    """Return one array per column of `x` (n, features): the upper ends of all bins but the last. Rows have `weights`
+    (n,), and unknown values are NaN. None for a column that is better left unbinned.
 
     From version 1.9, scikit-learn's boosted trees weigh bins, and sort each column again for each of its 254
-    thresholds, which takes longer than fitting the trees. Here all thresholds are found at once. Trees fitted to
-    `assign_bins` with the same weights equal those of `x`: scikit-learn has at least as many bins as numbers, so that
-    each becomes one bin.
+    thresholds, which takes longer than fitting the trees. Here all thresholds are found at once. Trees fitted to the
+    bin numbers of `assign_bins` equal trees fitted to `x`, since scikit-learn then gives each bin number its own bin.
 
     >>> x = np.arange(1000.0)[:, None]
     >>> find_bin_thresholds(x, np.ones(1000))[0].shape
@@ -31,7 +30,7 @@ def find_bin_thresholds(x: np.ndarray, weights: np.ndarray) -> list[np.ndarray |
 
 
 def assign_bins(x: np.ndarray, thresholds: Sequence[np.ndarray | None]) -> np.ndarray:
-    """Return `x` (n, features) with bin numbers instead of values, NaN where unknown; columns without `thresholds` are
+    """Return `x` (n, features) with bin numbers instead of values; NaN stays NaN. Columns without `thresholds` are
     unchanged."""
     binned = np.array(x, float)
     for column, upper in zip(binned.T, thresholds, strict=True):
@@ -42,8 +41,8 @@ def assign_bins(x: np.ndarray, thresholds: Sequence[np.ndarray | None]) -> np.nd
 
 
 def _thresholds(column: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
-    """Return the upper ends of all bins but the last, with equal total weight in each bin. None if scikit-learn bins
-    differently, or if a bin would be empty, so that numbers and bins would not match."""
+    """Return the upper ends of all bins but the last, with equal total weight in each bin. None if scikit-learn would
+    bin the column in another way, or if a bin would be empty."""
     counts = ~np.isnan(column) & (weights != 0)
     values, weights = column[counts], weights[counts]
     if len(column) > _DRAWN or not np.isfinite(values).all():
@@ -53,11 +52,11 @@ def _thresholds(column: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
         values, weights = values[order], weights[order]
     if np.count_nonzero(np.diff(values)) < _BINS:
         return None
-    summed, last = np.cumsum(weights), len(values) - 1
-    wanted = np.linspace(0, 100, _BINS + 1)[1:-1] / 100 * summed[-1]
-    at = np.minimum(np.searchsorted(summed, wanted), last)
-    halfway = (values[at] + values[np.minimum(at + 1, last)]) / 2
-    found = np.where(summed[at] - wanted > np.finfo(float).eps, values[at], halfway)
-    found = found[np.diff(found, prepend=-np.inf) > 0]
-    filled = np.diff(np.searchsorted(values, found, side="right"), prepend=0, append=len(values))
-    return found if filled.all() else None
+    cumulative, last = np.cumsum(weights), len(values) - 1
+    targets = np.linspace(0, 100, _BINS + 1)[1:-1] / 100 * cumulative[-1]
+    position = np.minimum(np.searchsorted(cumulative, targets), last)
+    halfway = (values[position] + values[np.minimum(position + 1, last)]) / 2
+    thresholds = np.where(cumulative[position] - targets > np.finfo(float).eps, values[position], halfway)
+    thresholds = thresholds[np.diff(thresholds, prepend=-np.inf) > 0]
+    bin_sizes = np.diff(np.searchsorted(values, thresholds, side="right"), prepend=0, append=len(values))
+    return thresholds if bin_sizes.all() else None

@@ -1,4 +1,4 @@
-"""The interface of converters, which rename weights of other code to the names of embench's or a library's networks."""
+"""The Converter interface: from a checkpoint of other code to the weights of embench's or a library's networks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class SeenData:
-    """Training data of weights: a dataset, a description, its licence, and `none` or `source` for the use of its
-    labels. The names of its subjects are unknown."""
+    """Training data of weights: name of a dataset, title, licence, and whether its labels were used (`source`) or not
+    (`none`). Which of its subjects were used is unknown."""
 
     dataset: str
     title: str
@@ -37,11 +37,11 @@ class Conversion:
 
     Args:
         layout: name of the file's format, for readers.
-        tensors: with their names in the target network.
+        tensors: weights by their names in the target network.
         encoders: modality -> name of the encoder plugin, for weights that `--pretrained` takes.
-        fusion, pretrainer: names of these plugins, if the file has weights of the fusion, or a pretrainer for its task.
-        recipe: the recipe with the network's sizes.
-        config: configuration of a library's network, for weights that a recipe's field (`setting`) takes.
+        fusion: name of the fusion plugin, if the file has its weights. `pretrainer`: plugin for its pretext task.
+        recipe: name of the recipe with the network's sizes.
+        config: configuration of a library's network. `setting`: field of a recipe that names such weights.
         seen: training data of the weights; empty if unknown."""
 
     layout: str
@@ -63,4 +63,4 @@ class Converter(Protocol):
         """Return the conversion of a checkpoint; None if it has another layout.
 
         Raises:
-            DataError: it has the layout, but lacks something or has other shapes."""
+            DataError: it has this layout, but lacks tensors or has other shapes."""

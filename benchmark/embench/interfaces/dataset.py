@@ -16,8 +16,8 @@ from embench.interfaces.units import Target
 
 @dataclass(frozen=True, slots=True)
 class ModalityCard:
-    """A modality in the release. `rate` is NaN if it differs between recordings. `applied`: filters already in the
-    files, as edges in Hz (high-pass, low-pass), None without one."""
+    """A modality in the release. `rate` is NaN if it differs between recordings. `applied`: edges in Hz of the filters
+    already applied in the release (high-pass, low-pass); None without such a filter."""
 
     channels: tuple[str, ...]
     rate: float
@@ -27,7 +27,7 @@ class ModalityCard:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Start and stop of rest in a recording, in s from its start; `in_unit` is True if rest is part of a unit."""
+    """Resting period in a recording, in s from its start; `in_unit` is True if units may contain it."""
 
     start_s: float
     stop_s: float
@@ -39,10 +39,8 @@ class Download:
     """A freely available file.
 
     Args:
-        name: its file name. If none of a card's downloads is an archive, files are put into the dataset's folder
-            unchanged, and `name` is the path there, with `/` between its parts.
-        sha256: hash; None: its publisher gives no reliable one, so that the file cannot be checked, and `fetch` reports
-            that.
+        name: its file name. On a card without archives, it is the path in the dataset's folder, with `/`.
+        sha256: hash; None if the publisher gives no reliable one: the file cannot be checked, and `fetch` reports that.
         unpack: folder inside the dataset's folder into which an archive is unpacked.
         subject: the subject of the file, so that subjects can be fetched separately; None: shared by all."""
 
@@ -135,7 +133,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def files(self, subject: str) -> list[Path]:
-        """Return the files that determine `recordings(subject)`; their contents address the prepared data."""
+        """Return the files that determine `recordings(subject)`; a hash of their contents identifies prepared data."""
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Return known facts on a subject: sex, age band, handedness, site, device; absent if unknown."""
@@ -146,7 +144,7 @@ class Dataset(ABC):
         raise NotImplementedError
 
     def exclude_faulty(self) -> int:
-        """Exclude unusable parts in the folder's own description; return the number of entries.
+        """Exclude unusable parts in the folder's own description; return the number of exclusions.
 
         Raises:
             UsageError: the dataset's folder has no description."""
@@ -160,8 +158,8 @@ class Dataset(ABC):
 class Synthesizer(Protocol):
     """Writes synthetic files in a dataset's exact format; the same arguments give the same bytes.
 
-    `synthesizer: module:function` in `registry.yaml` names it. A dataset without that line may have it as its class
-    method `synthesize`; it is then part of the reader's code, so that an edit of it makes prepared data stale."""
+    `synthesizer: module:function` in `registry.yaml` names it. Without that line it may be the reader's class method
+    `synthesize`. It is then part of the reader's code, so that an edit of it invalidates prepared data."""
 
     def __call__(
         self,

@@ -25,7 +25,7 @@ class Encoder(Personalised, ABC):
 
     Class attributes:
         accepts: names of the modalities it can read, or `ANY_SIGNAL`. A joined modality (`ecg+eda`) is accepted if all
-            parts are; an encoder with features also has to offer `joined`.
+            parts are; an encoder with features must also offer `joined`.
         min_channels: least number of channels for its networks; a run with fewer is refused.
         offers: capabilities that other plugins may need: `token_per_sample`, `summary`; `features` if estimators are
             fitted to its features instead of a fitted network's hidden layer; `joined` if features can combine several
@@ -64,14 +64,14 @@ class Encoder(Personalised, ABC):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features", "clips"]:
-        """Content of a batch: windows of the prepared signal (`signal`), of the output of `stream` (`stream`), rows of
-        `features` (`features`), or frames of a video (`clips`).
+        """Content of a batch: windows of the prepared signal (`signal`), windows of the output of `stream` (`stream`),
+        rows of `features` (`features`), or frames of a video (`clips`).
 
-        With `clips`, `recipe.prepare` holds `frames_hz` (frames a second, at the times k / frames_hz of the recording),
-        `size` (pixels, of a square), `crop` (`large`: a square around the face, 1.6 times the longer side of its box;
-        `tight`: 1 time; `none`: the frame's central square) and `clip_s` (a crop stays where it is for so many
-        seconds; default 4). The module gets uint8 RGB (B, T, 3, size, size), which it scales itself, and the mask
-        (B, T) of frames that were seen."""
+        With `clips`, `recipe.prepare` has four keys. `frames_hz`: frames per second, at the times k / frames_hz of the
+        recording. `size`: width and height in pixels. `crop`: `large` (a square around the face, 1.6 times the longer
+        side of its box), `tight` (1 time), or `none` (the frame's central square). `clip_s`: seconds for which a crop
+        stays where it is; default 4. The module gets uint8 RGB (B, T, 3, size, size), which it scales itself, and the
+        mask (B, T) of frames that were seen."""
         return "signal"
 
     def assets(self) -> tuple[Path, ...]:
@@ -99,18 +99,18 @@ class Encoder(Personalised, ABC):
             UsageError: names what is missing, such as electrodes."""
 
     def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Return channels of its network, in order -> the signal's channels behind each; by default the signal's own
-        `channels`. Raises UsageError if it cannot read them."""
+        """Return channel of the network -> names of the signal's channels from which it is made, in the network's
+        order. By default these are `channels`. Raises UsageError if the network cannot read them."""
         return {name: (name,) for name in channels}
 
     def stream(self, signal: Signal) -> Signal:
-        """Return a recording's signal in the encoder's own form, at any rate; it is stored once, then sliced by
-        time."""
+        """Return a recording's signal in the encoder's own form, at any rate. It is stored once and cut into
+        windows."""
         return signal
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """Return (n, *shape) float32 for `spans` (n, 2) in s of one recording; NaN where undefined. Raises
-        NotImplementedError unless the encoder overrides it."""
+        """Return features (n, *shape), float32, of the `spans` (n, 2) of one recording, from start to stop in s; NaN
+        where undefined. Raises NotImplementedError unless the encoder overrides it."""
         raise NotImplementedError(f"{type(self).__name__} computes no features")
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,13 +118,13 @@ class Encoder(Personalised, ABC):
         return ()
 
     def shared_axes(self, modality: str) -> tuple[int, ...]:
-        """Return axes, counted from the end, along which feature values are one quantity, such as the positions of a
-        series: these are standardised together per subject. By default each value is standardised separately."""
+        """Return axes, counted from the end, along which values are one quantity, such as the positions of a series.
+        They are standardised together along these axes, per subject; by default, each value is standardised alone."""
         return ()
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """Return statistics over the training subjects' rows `x` (n, *shape), over samples where `mask` (n, T) is True;
-        `build` receives them in `spec.stats`, to keep as buffers and apply in `forward`."""
+        """Return statistics of the rows `x` (n, *shape) of training subjects; samples count where `mask` (n, T) is
+        True. `build` receives them in `spec.stats`, to keep as buffers and apply in `forward`."""
         return {}
 
     @abstractmethod
@@ -137,7 +137,7 @@ class Encoder(Personalised, ABC):
         pretext tasks use only them. Without `picks`, all channels are read."""
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """Return the classifier of its paper, `Tokens -> Output`; by default LayerNorm and Linear on `pooled()`."""
+        """Return the classifier of the paper, `Tokens -> Output`; by default LayerNorm and Linear on `pooled()`."""
         from embench.nn import Head
 
         return Head(tokens.dim, outputs.size)

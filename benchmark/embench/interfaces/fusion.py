@@ -72,8 +72,8 @@ class MixesTokens(Protocol):
     width: int
 
     def mix(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Mapping[str, Tokens]:
-        """Return each modality's combined tokens (B, any number, `width`), with at least one that counts in every row,
-        from the input of `forward`."""
+        """Return modality -> its combined tokens (B, any number, `width`), from the input of `forward`. In every row,
+        at least one token counts (mask True)."""
 
 
 class TrainingRows(NamedTuple):
@@ -90,8 +90,8 @@ class Estimator(ABC):
     """A fusion without gradients, fitted on rows of numbers, one estimator per target.
 
     Class attributes:
-        reads: `features` of the encoders, or the hidden layers of fitted unimodal networks for encoders without
-            features; or the `decisions` of such networks: per modality the probability of the positive class, one
+        reads: `features`, those of the encoders; an encoder without features gives the hidden layer of its fitted
+            unimodal network. Or `decisions` of such networks: per modality the probability of the positive class, one
             probability per class, or a value.
         strengths: candidate strengths of adaptation to a subject, starting with none; one is chosen on training
             subjects, see `personalise`.
@@ -149,12 +149,12 @@ class Estimator(ABC):
 
     @abstractmethod
     def score(self, X: np.ndarray) -> np.ndarray:
-        """Return (n,) probability of the positive class; (n, `classes`) probabilities of several classes; (n,)
+        """Return (n,) probabilities of the positive class; (n, `classes`) probabilities of several classes; or (n,)
         values."""
 
     def make_unfitted(self) -> Self:
-        """Return an unfitted estimator with the same settings. If `fit` chooses a setting, the chosen one is kept, so
-        that the few units of one subject do not choose it again."""
+        """Return an unfitted estimator with the same settings. Settings that `fit` chose are kept, so that the few
+        units of one subject do not choose them again."""
         return type(self)(self.recipe, self.seed, self.kind, self.classes, self.modalities)
 
     def personalise(self, units: np.ndarray, labels: np.ndarray | None, rows: TrainingRows, strength: float) -> Self:

@@ -16,16 +16,15 @@ class Kind:
     """Properties shared by all targets of a kind.
 
     Args:
-        plural: name of such targets in messages; `singular`: one such target, with `{n}` for its number of classes.
+        plural: name of several such targets in messages; `singular`: of one, with `{n}` for its number of classes.
         has_classes: True if labels are classes 0 .. n - 1 and scores are probabilities; else both are values.
         has_score_per_class: True if each class has its own score (`score_0`, `score_1`, ...); else there is one
             `score`: the probability of class 1, or the value.
-        outputs: number of logits of a network, from the number of classes.
-        decide: decisions (n,) from scores (n,) or (n, classes) and the protocol's threshold.
-        within_metric: within-subject score by which runs of other versions than 3 are ranked; `time_metric` in its
-            place where tasks came in one order.
-        ranking_family: first part of the names of scores that are proportions of correctly ordered pairs, within a
-            subject or crossed. Since version 3, protocols rank by them for all kinds."""
+        outputs: function from the number of classes to a network's number of logits.
+        decide: function from scores, (n,) or (n, classes), and the protocol's threshold to decisions (n,).
+        within_metric: metric within subjects, which ranks if a protocol declares `auroc_within`. There, `time_metric`
+            replaces it if tasks came in one order.
+        ranking_family: first part of the names of metrics that are proportions of correctly ordered pairs."""
 
     plural: str
     singular: str

@@ -25,7 +25,7 @@ class Undefined:
     reason: Reason
 
     def __init__(self, reason: str, /, **values: Any) -> None:
-        """Take an id of `embench.reasons.REASON_TEXTS` with its values, or a sentence in a plugin's own words."""
+        """Store the reason: an id of `embench.reasons.REASON_TEXTS` with its `values`, or a plugin's own sentence."""
         object.__setattr__(self, "reason", Reason.make(reason, **values))
 
 
@@ -112,8 +112,7 @@ class ConfusionMetric(Metric):
         """Return the score (R,) of `confusion` (R, K, K), counts of (label, decision); NaN where undefined."""
 
     def __call__(self, units: Units) -> float | Undefined:
-        """Return the score of the confusion matrix of all `units`, or `Undefined` with the reason from
-        `why_undefined`."""
+        """Return the score of the confusion matrix of all `units`; undefined with the reason of `explain_undefined`."""
         confusion = count_confusions(units, np.zeros(len(units), int), 1)
         value = float(self.score_confusion(confusion)[0])
         return value if np.isfinite(value) else Undefined(self.explain_undefined(confusion[0]))
@@ -186,7 +185,7 @@ class SubjectMetric(Metric):
         return float("nan") if self.chance_level is None else self.chance_level
 
     def resample(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return (R,) the mean in samples of subjects, NaN where no sampled subject has a score."""
+        """Return (R,) the mean score over the subjects of each sample, NaN where no sampled subject has a score."""
         return resample_mean(self.score_subjects(units, subjects), counts)
 
 

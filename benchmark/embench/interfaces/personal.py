@@ -26,7 +26,7 @@ class Personalised:
 
     If a plugin does not override `personalise`, a network with labelled calibration data gets a linear layer beside its
     head, on its last hidden layer. It is fitted by a few gradient steps from zero; their number is chosen on training
-    subjects. In a fusion, the fusion's method is called; for one encoder with its head, the encoder's."""
+    subjects. The method of the fusion is called; in a unimodal network, that of the encoder."""
 
     personalises: ClassVar[Changes] = "head"
 
@@ -42,19 +42,19 @@ class Personalised:
 
 
 def collect_changes(plugin: Personalised, network: nn.Module, units: Batch, labels: Tensor | None) -> dict[str, Tensor]:
-    """Return the tensors that a plugin changes in a network for a subject, by their names in the state dict. Plugin and
-    network are unchanged.
+    """Return name in the state dict -> new value of each tensor that a plugin changes in a network for a subject.
+    Plugin and network are unchanged.
 
     Args:
         labels: (B, targets) of the units; None for unlabelled calibration data.
 
     Raises:
-        PluginError: the plugin changes more than `personalises` declares, leaves other weights, or numbers that are not
-            finite."""
-    made, own = deepcopy(network), deepcopy(plugin)
+        PluginError: the plugin changes more than `personalises` declares, adds or removes tensors, or writes numbers
+            that are not finite."""
+    network_copy, plugin_copy = deepcopy(network), deepcopy(plugin)
     with torch.enable_grad():
-        own.personalise(made, units, labels)
-    before, after = network.state_dict(), made.state_dict()
+        plugin_copy.personalise(network_copy, units, labels)
+    before, after = network.state_dict(), network_copy.state_dict()
     shapes, known = ({name: tensor.shape for name, tensor in state.items()} for state in (after, before))
     others = [name for name in shapes.keys() | known.keys() if shapes.get(name) != known.get(name)]
     _refuse(others, "left a network of other weights:", "the parameters and buffers that it had, with other values")

@@ -20,8 +20,8 @@ class Pretrainer(ABC):
 
     Class attributes:
         scope: `encoder` pretrains one modality's encoder at a time, `model` the whole model with its fusion.
-        labels: `source` if the task uses the labels of its source, which is then always another dataset than the test
-            dataset. Its rows are that dataset's labelled units as the encoders read them.
+        labels: `source` if the task uses labels of the dataset that it trains on, which then must not be the test
+            dataset. The rows are that dataset's labelled units.
         needs_encoder, needs_fusion, needs_input: required capabilities of other plugins (`needs_input`: `signal`,
             `features` or `clips`)."""
 
@@ -41,8 +41,8 @@ class Pretrainer(ABC):
         which are discarded afterwards. Random numbers come from torch's global generator only.
 
         Args:
-            model: encoders; with their fusion if `scope` is `model`; with the encoder's own head if labels are used
-                otherwise.
+            model: the encoders, with their fusion if `scope` is `model`. If `scope` is `encoder` and labels are used,
+                the encoder with its own head.
             inputs: input spec of each modality's encoder.
-            outputs: the source's targets, in the order of `batch.y`, with their classes' weights; None without labels.
+            outputs: targets in the order of `batch.y`, with class weights; None without labels.
         """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 DataUse = Literal["none", "unlabelled", "labelled", "undisclosed"]
-"""What pretraining used of a dataset's subjects: nothing, signals, also labels, or undisclosed."""
+"""Use of a dataset's subjects in pretraining: none, signals only, signals and labels, or undisclosed."""
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,13 @@ class PretrainingData:
     """The known training data of weights.
 
     Args:
-        name: of the weights, such as `paris-noah/MantisV2`.
+        name: name of the weights, such as `paris-noah/MantisV2`.
         licence: licence of the weights, by its SPDX name if it has one.
         source: address of the text that describes the training data.
         declared: True if only the authors state this, and nobody can check it.
-        saw: dataset, by its name without package and variant (`deap`) -> what was used of its subjects, in this set or
+        saw: name of a dataset without package and variant (`deap`) -> use of its subjects, in this dataset or in
             another one with the same subjects.
-        others: what was used of all datasets that `saw` does not name.
+        others: use of all datasets that `saw` does not name.
 
     >>> PretrainingData("a/b", "MIT", "https://example.org", saw={"deap": "unlabelled"}, others="none").look_up("faced")
     'none'
@@ -35,5 +35,5 @@ class PretrainingData:
     others: DataUse = "undisclosed"
 
     def look_up(self, dataset: str) -> DataUse:
-        """Return what was used of a dataset's subjects, by its name without package and variant."""
+        """Return the use of a dataset's subjects, by the dataset's name without package and variant."""
         return self.saw.get(dataset, self.others)

@@ -11,7 +11,7 @@ import numpy as np
 from embench.interfaces.units import Units
 
 TIE = 1e-9
-"""Proportion of the range of all scores below which two scores are tied; a tie counts half."""
+"""Two scores are tied if they differ by at most this proportion of the range of all scores; a tie counts half."""
 
 
 class Pairs(NamedTuple):
@@ -24,8 +24,7 @@ class Pairs(NamedTuple):
     pairs: np.ndarray
 
     def resample(self, counts: np.ndarray) -> np.ndarray:
-        """Return (R,) the proportion won if sample r contains subject p `counts[r, p]` times; NaN without
-        comparisons."""
+        """Return (R,) the proportion won in each sample r, with subject p `counts[r, p]` times; NaN without pairs."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return ((counts @ self.wins) * counts).sum(1) / ((counts @ self.pairs) * counts).sum(1)
 
@@ -42,7 +41,7 @@ def compute_tie_width(score: np.ndarray) -> float:
 
 def score_pairs(one: np.ndarray, other: np.ndarray, tie: float) -> np.ndarray:
     """Return (m, n) points of scores (m,) against `other` ones (n,): 1 for a win, half for a tie. A unit without a
-    prediction is NaN, and loses every comparison; or inf, and ties with all except lost ones (see `Units`).
+    prediction is NaN or inf (see `Units`): NaN loses every comparison, and inf ties with all but NaN.
 
     >>> score_pairs(np.array([0.9, np.nan, np.inf]), np.array([0.2, 0.9, np.nan]), 0.0)
     array([[1. , 0.5, 0. ],
@@ -59,7 +58,7 @@ def score_pairs(one: np.ndarray, other: np.ndarray, tie: float) -> np.ndarray:
 
 
 def compare_classes(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (positive (n,) bool, score (n,) float64) of the positive class, or of each of several classes in turn.
+    """Return a list of (positive (n,) bool, score (n,) float64): one for two classes, else one for each class.
 
     >>> from embench.testing.require import units
     >>> len(compare_classes(units("binary"))), len(compare_classes(units("classes")))
@@ -72,7 +71,7 @@ def compare_classes(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarray, subjects: int, tie: float) -> Pairs:
-    """Compare every positive unit with every negative one; units without a prediction as in `score_pairs`.
+    """Compare every positive unit with every negative one. Units without a prediction count as in `score_pairs`.
 
     Args:
         score, positive, subject: (n,) of the units; `subject` are positions below `subjects`.
@@ -92,8 +91,8 @@ def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarra
     ends = np.searchsorted(rival, np.arange(subjects + 1))
     wins = np.zeros((subjects, subjects))
     for q in np.unique(rival):
-        theirs = low[ends[q] : ends[q + 1]]
-        beaten = np.searchsorted(theirs, high - tie, "left") + np.searchsorted(theirs, high + tie, "right")
+        rival_scores = low[ends[q] : ends[q + 1]]
+        beaten = np.searchsorted(rival_scores, high - tie, "left") + np.searchsorted(rival_scores, high + tie, "right")
         wins[:, q] = np.bincount(owner, beaten / 2, subjects)
     return Pairs(wins, np.outer(np.bincount(owner, minlength=subjects), np.diff(ends)).astype(float))
 
@@ -101,20 +100,20 @@ def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarra
 def _with_unpredicted(
     score: np.ndarray, positive: np.ndarray, subject: np.ndarray, subjects: int, tie: float, known: np.ndarray
 ) -> Pairs:
-    """Return the result of `compare_subjects` if only some scores are `known` (n,): pairs without a lost unit tie
-    unless both have predictions."""
-    between = compare_subjects(score[known], positive[known], subject[known], subjects, tie)
+    """Return the result of `compare_subjects` if only the scores `known` (n,) are finite. A pair with an infinite score
+    ties, unless the other score is NaN, which loses."""
+    predicted = compare_subjects(score[known], positive[known], subject[known], subjects, tie)
 
     def pairs(used: np.ndarray) -> np.ndarray:
-        each = [np.bincount(subject[used & side], minlength=subjects) for side in (positive, ~positive)]
-        return np.outer(*each).astype(float)
+        sides = [np.bincount(subject[used & side], minlength=subjects) for side in (positive, ~positive)]
+        return np.outer(*sides).astype(float)
 
-    ties = pairs(~np.isnan(score)) - between.pairs
-    return Pairs(between.wins + ties / 2, pairs(np.ones(len(score), bool)))
+    ties = pairs(~np.isnan(score)) - predicted.pairs
+    return Pairs(predicted.wins + ties / 2, pairs(np.ones(len(score), bool)))
 
 
 def encode_subjects(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """Return (n,) position of each unit's subject in `subjects` (P,), which names each subject of the units once.
+    """Return (n,) the position of each unit's subject in `subjects` (P,), which are distinct and complete.
 
     >>> from embench.testing.require import units
     >>> two = units("binary", subjects=2, each=3)
@@ -171,7 +170,7 @@ def auroc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
 
 
 def iterate_groups(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Return (code, positions with this code), for each code.
+    """Return (code, positions with this code) for each distinct code, in ascending order.
 
     >>> iterate_groups(np.array([1, 0, 1]))
     [(0, array([1])), (1, array([0, 2]))]

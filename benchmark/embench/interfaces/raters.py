@@ -19,7 +19,7 @@ RaterFusion = Literal["mean", "median", "ewe"]
 
 @dataclass(frozen=True, slots=True)
 class Raters:
-    """The raters of a label, and the rule that makes one label of theirs.
+    """The raters of a label, and the rule that fuses their ratings into one label.
 
     Args:
         labels: names of the raw labels, one per rater; they are kept beside the fused one.
@@ -41,7 +41,7 @@ class Raters:
 
 
 def make_fused_raters(label: str, raters: Iterable[str]) -> dict[str, Raters]:
-    """Return the two fused labels beside a release's mean `label` of single `raters`, for a card.
+    """Return name -> `Raters` of two fused labels, for a card whose `label` is the mean of single `raters`.
 
     >>> list(make_fused_raters("calm", ["calm_r1", "calm_r2"]))
     ['calm_median', 'calm_ewe']
@@ -78,7 +78,7 @@ def compute_ewe_weights(values: np.ndarray) -> np.ndarray:
 
 
 def fuse_ratings(values: np.ndarray, by: RaterFusion, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return (N,) one value per moment from ratings (R, N), NaN where nobody rated.
+    """Return (N,) one value per moment from ratings (R, N); NaN if nobody rated the moment.
 
     Args:
         weights: (R,) weights for `ewe`, from `compute_ewe_weights` over all recordings; default: over `values`. A
@@ -102,47 +102,47 @@ def fuse_ratings(values: np.ndarray, by: RaterFusion, weights: np.ndarray | None
 
 
 def compute_rater_weights(recordings: Iterable[Mapping[str, Label]], raters: Raters) -> np.ndarray:
-    """Return (R,) weight of each rater in the fused label, from the labels of all recordings (name -> label): 1 except
+    """Return (R,) weight of each rater in the fused label, from all recordings (label name -> label). All are 1, except
     for `ewe`."""
     if raters.by != "ewe":
         return np.ones(len(raters.labels))
-    aligned = [_align_ratings(own, raters.labels)[0] for own in recordings]
+    aligned = [_align_ratings(labels, raters.labels)[0] for labels in recordings]
     return compute_ewe_weights(np.concatenate([np.empty((len(raters.labels), 0)), *aligned], axis=1))
 
 
 def fuse_labels(
     labels: Mapping[str, Mapping[str, Label]], raters: Mapping[str, Raters]
 ) -> dict[str, Mapping[str, Label]]:
-    """Return the labels of all recordings, {recording id: {name: label}}, with fused labels added; a recording without
-    ratings gets none.
+    """Return the labels of all recordings, {recording id: {name: label}}, with fused labels added. A recording without
+    ratings gets no fused label.
 
     Args:
         raters: name of a fused label -> its raters, as in a card."""
-    made = {recording: dict(own) for recording, own in labels.items()}
+    made = {recording: dict(recording_labels) for recording, recording_labels in labels.items()}
     for name, rule in raters.items():
         weights = compute_rater_weights(labels.values(), rule)
-        for recording, own in labels.items():
-            values, times = _align_ratings(own, rule.labels)
+        for recording, recording_labels in labels.items():
+            values, times = _align_ratings(recording_labels, rule.labels)
             fused = fuse_ratings(values, rule.by, weights)
             if np.isfinite(fused).any():
-                kind = next(own[rater].kind for rater in rule.labels if rater in own)
+                kind = next(recording_labels[rater].kind for rater in rule.labels if rater in recording_labels)
                 made[recording][name] = Label(kind, fused, times)
     return {**made}
 
 
-def _align_ratings(own: Mapping[str, Label], raters: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the ratings (R, n) of one recording, one row per rater, NaN where missing, and their times (n,) in s, to
-    the millisecond; None if they hold for the whole recording."""
-    given = [(row, own[rater]) for row, rater in enumerate(raters) if rater in own]
-    if all(label.times is None for _, label in given):
-        values = np.full((len(raters), 1 if given else 0), np.nan)
-        for row, label in given:
+def _align_ratings(labels: Mapping[str, Label], raters: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the ratings (R, n) of one recording, one row per rater, NaN if missing. Also return their times (n,) in s,
+    to the millisecond, or None if each rating holds for the whole recording."""
+    present = [(row, labels[rater]) for row, rater in enumerate(raters) if rater in labels]
+    if all(label.times is None for _, label in present):
+        values = np.full((len(raters), 1 if present else 0), np.nan)
+        for row, label in present:
             values[row] = label.values[0]
         return values, None
-    rounded = {row: np.round(label.times, 3) for row, label in given if label.times is not None}
+    rounded = {row: np.round(label.times, 3) for row, label in present if label.times is not None}
     times = np.unique(np.concatenate(list(rounded.values())))
     values = np.full((len(raters), len(times)), np.nan)
-    for row, label in given:
+    for row, label in present:
         if row in rounded:
             values[row, np.searchsorted(times, rounded[row])] = label.values
     return values, times

@@ -30,8 +30,8 @@ class Recipe:
         loss: loss of networks for continuous targets, see `embench.nn.Supervised`: squared or absolute error, or 1
             minus the concordance in a batch, or in each recording; batches then hold whole recordings.
         targets: `each` trains one network per target, `joint` one for all.
-        view: part of a unit that the method reads. If a fusion has None, its anchors are those of the encoder whose
-            windows have the largest step, else the units.
+        view: part of a unit that the method reads. A fusion without a view predicts for the windows of the encoder with
+            the largest step, or, without windows, for units.
         adapt: use of a pretrained part. `full` trains all of it; `frozen` keeps it unchanged, without dropout: in an
             encoder's recipe the encoder, in a fusion's everything outside its `.head`. Encoders only: `ridge` freezes
             it and fits a linear head in closed form; `lora` trains low-rank additions to its linear layers, and the
@@ -77,7 +77,7 @@ class Recipe:
 
     @property
     def frozen(self) -> bool:
-        """True if the pretrained part stays unchanged."""
+        """True if the pretrained part stays unchanged in training."""
         return self.adapt in ("frozen", "ridge")
 
     def replace(self, **changes: Any) -> Recipe:
@@ -108,7 +108,7 @@ class Recipe:
 
 
 def _recipe_fields(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of a recipe from plain values."""
+    """Return the values of a recipe's fields from plain values, such as a `View` from a mapping."""
     fields: dict[str, Any] = dict(plain)
     if fields.pop("frozen", False):
         fields.setdefault("adapt", "frozen")

@@ -16,8 +16,8 @@ from embench.interfaces.units import Target
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Spec of an encoder's input: `shape` without the batch: (C, T) for signals, any for features, (T, 3, H, W) with
-    `dtype` uint8 and `rate` in frames per second for videos.
+    """Spec of an encoder's input. `shape`, without the batch, is (C, T) for signals and any for features. For videos it
+    is (T, 3, H, W), with `dtype` uint8 and `rate` in frames per second.
 
     `stats` holds the result of the encoder's `fit_stats` on this fold's training subjects. `fitted` holds statistics
     that embench fitted to the training units: `mean` and `std` (C,) by which signals were scaled, or `dropped` (k,),

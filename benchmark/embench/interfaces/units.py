@@ -52,7 +52,7 @@ class LabelRule:
     centred: bool = False
 
     def fit(self, training_mean: float) -> LabelRule:
-        """Return the rule with its cut set, if training labels decide it; else unchanged."""
+        """Return the rule with `training_mean` as its cut, if training labels decide the cut; otherwise unchanged."""
         return replace(self, cut=training_mean) if self.cut == "training_mean" else self
 
     def __call__(self, raw: np.ndarray) -> float | None:
@@ -79,7 +79,7 @@ class LabelRule:
         return float(sum(value > edge or (value == edge and self.ties == "high") for edge in edges))
 
     def summarise(self, raw: np.ndarray) -> float | None:
-        """Return one value from the raw values (n,) of a unit, before any threshold; None if all are NaN or tie."""
+        """Return one value from the raw values (n,) of a unit, before any threshold; None if all are NaN, or tie."""
         raw = np.asarray(raw, np.float64)
         raw = raw[np.isfinite(raw)]
         if raw.size == 0:
@@ -132,8 +132,8 @@ class Target:
             raise ValueError(f"target {self.name}: conditions have no mean to be centred at")
 
     def find_step(self, labels: np.ndarray) -> float:
-        """Return the least difference at which one of two values counts as higher: `step`, else a tenth of the scale,
-        else a tenth of the range of all `labels` (n,), ignoring NaN; 0 for classes.
+        """Return the least difference at which one value counts as higher than another; 0 for classes. It is `step`,
+        else a tenth of the scale, else a tenth of the range of all `labels` (n,), ignoring NaN.
 
         >>> Target("calm", "value", LabelRule(), "calm", scale=(1, 9)).find_step(np.array([]))
         0.8
@@ -153,12 +153,12 @@ class Target:
 
     @property
     def outputs(self) -> int:
-        """Number of logits that a network gives for it."""
+        """Number of logits of a network for this target."""
         return self.traits.outputs(self.n)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of its scores in tables of predictions: one per class, or a single one."""
+        """Names of the score columns in tables of predictions: one per class, or a single one."""
         return tuple(f"score_{k}" for k in range(self.n)) if self.traits.has_score_per_class else ("score",)
 
 
@@ -197,8 +197,8 @@ class Units:
     """Predictions of one target joined with labels, as arrays over units (n,).
 
     `score` is the probability of the positive class, (n, K) probabilities for `classes`, the value itself for `value`.
-    Metrics receive only units with a prediction. In proportions of comparisons won, the score of a unit without a
-    prediction is NaN if it loses its comparisons, and inf if they are ties, because the data have no signal there.
+    Metrics receive units with a prediction. Only proportions of comparisons won also count units without a prediction:
+    with the score NaN, a unit loses its comparisons; with inf, it ties, because the data have no signal there.
     `length_s` is the nominal length of a unit in s, NaN if units are whole recordings. `session_s` (n,) is the length
     of the unit's session in s, `moment_s` (n,) the time in s since the unit's recording (stimulus) began, `recording`
     (n,) the number of that recording, from 0; None if unknown. One value is higher than another if they differ by

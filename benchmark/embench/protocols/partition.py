@@ -1,4 +1,4 @@
-"""Partition subjects into training and test folds, and prove that folds keep what their protocol declares."""
+"""Partition subjects into training and test folds, and check folds against the rules of their protocol."""
 
 from __future__ import annotations
 
@@ -54,13 +54,12 @@ def partition(
     Args:
         protocol: its split and validation rules.
         dataset: the dataset's registry name; datasets with one name have the same partition `k`.
-        units: all subjects with any of the dataset card's targets, with any modalities, in any order, and their
-            stimuli.
+        units: units of all subjects with any of the dataset card's targets, with or without modalities, in any order.
         k: number of the partition.
         sessions: subject -> length of the session in s, if all subjects had the tasks in one order.
 
     Raises:
-        UsageError: there are fewer than two indivisible parts, or the protocol has `stimuli` of other datasets."""
+        UsageError: the units cannot be divided into two parts, or the protocol has `stimuli` of other datasets."""
     deal = _Deal(protocol, dataset, k)
     if protocol.split.within:
         by_subject: dict[str, list[Unit]] = {}
@@ -136,7 +135,8 @@ def _fold(index: int, parts: Mapping[str, list[str]]) -> Fold:
 
 
 def _indivisible_parts(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
-    """Return the indivisible part of each unit, by name, and the size of each part (subjects in a group; else 1)."""
+    """Return the name of the part to which each unit belongs, and the size of each part. Folds never divide a part,
+    such as a group. Its size is the number of subjects of a group; otherwise 1."""
     if protocol.split.by == "group":
         group_of = connected_groups(units)
         return [group_of[unit.subject] for unit in units], dict(Counter(group_of.values()))
@@ -148,7 +148,7 @@ def _indivisible_parts(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[
 def _find_longest_sessions(
     units: Sequence[Unit], groups: Sequence[str], sessions: Mapping[str, float]
 ) -> dict[str, float]:
-    """Return group -> duration in s of its longest session."""
+    """Return group -> length in s of the longest session of its subjects."""
     longest: dict[str, float] = {}
     for unit, group in zip(units, groups, strict=True):
         longest[group] = max(longest.get(group, 0.0), sessions[unit.subject])
@@ -157,8 +157,8 @@ def _find_longest_sessions(
 
 @dataclass(frozen=True, slots=True)
 class _Deal:
-    """Distribution of names to folds by hashes, which does not depend on the order of units or on versions of random
-    generators."""
+    """Assignment of names to folds by hashes, so that it does not depend on the order of units or on versions of random
+    generators. `k`: number of the partition."""
 
     protocol: Protocol
     dataset: str
@@ -183,7 +183,7 @@ class _Deal:
         return {name: f"block {(rank + self.k % size) // size}" for rank, name in enumerate(order)}
 
     def stimuli(self, names: Collection[str]) -> dict[str, int]:
-        """Return stimulus -> its part: one that the protocol lists, or if it lists none, a part chosen by hash."""
+        """Return stimulus -> number of its part: from the protocol's list or, without a list, a fold chosen by hash."""
         rules = self.protocol.stimulus_rules(self.dataset)
         if rules is None:
             return self.folds(dict.fromkeys(names, 1), "stimulus")
@@ -192,20 +192,20 @@ class _Deal:
         return part_of
 
     def barred(self, part_of: Mapping[str, int], part: int) -> set[str]:
-        """Return the stimuli on which no fold trains that tests the stimuli of `part`."""
+        """Return the stimuli on which a fold must not train if it tests `part`: that part and related stimuli."""
         rules = self.protocol.stimulus_rules(self.dataset)
         apart = rules.separated_stimuli() if rules else {}
-        return {other for name, own in part_of.items() if own == part for other in apart.get(name, (name,))}
+        return {other for name, number in part_of.items() if number == part for other in apart.get(name, (name,))}
 
     def stretches(self, units: Sequence[Unit]) -> dict[str, int]:
-        """Return unit -> fold. Each recording is cut into as many consecutive parts as there are folds, with equally
+        """Return unit id -> fold. Each recording is cut into as many consecutive parts as there are folds, with equally
         many units."""
         by_recording: dict[str, list[Unit]] = {}
         for unit in sorted(units, key=lambda unit: (unit.start, unit.id)):
             by_recording.setdefault(unit.recording, []).append(unit)
         fold_of: dict[str, int] = {}
-        for own in by_recording.values():
-            fold_of |= _deal_in_order([unit.id for unit in own], self.protocol.split.folds)
+        for members in by_recording.values():
+            fold_of |= _deal_in_order([unit.id for unit in members], self.protocol.split.folds)
         self._check_several(set(fold_of.values()), "time")
         return fold_of
 
@@ -236,13 +236,13 @@ class _Deal:
         return fold_of
 
     def _balanced(self, names: Collection[str]) -> dict[str, int]:
-        """Return name -> fold. Partitions form balanced sets; each set has another order of names."""
-        number, at = divmod(self.k, balanced_count(len(names)))
+        """Return name -> fold of partition `k`. Consecutive partitions form balanced sets, each from another order."""
+        number, position = divmod(self.k, balanced_count(len(names)))
         deal = _Deal(self.protocol, self.dataset, number)
-        return balanced_partitions(sorted(names, key=lambda name: deal.hash("balanced", name)))[at]
+        return balanced_partitions(sorted(names, key=lambda name: deal.hash("balanced", name)))[position]
 
     def validation(self, sizes: Mapping[str, int], fold: int) -> set[str]:
-        """Return the training names used for validation: the protocol's proportion, at most half of all."""
+        """Return the names in `sizes` used for validation: the protocol's proportion, but at most half."""
         total, rule = sum(sizes.values()), self.protocol.validation
         wanted = max(math.floor(rule.fraction * total + 0.5), rule.at_least)
         taken: set[str] = set()
@@ -263,8 +263,8 @@ def _deal_in_order(names: Sequence[str], folds: int | Literal["each"]) -> dict[s
 
 
 def follow_recordings(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) -> list[Fold]:
-    """Return the folds of `units`, each unit in the part of its recording. `folds` divide `dealt`, one unit per
-    recording.
+    """Return folds of `units`, in which each unit is in the part of its recording. `folds` are those of `dealt`, with
+    one unit per recording.
 
     Folds without a test unit are dropped: their subjects have no such units."""
     recording_of = {unit.id: unit.recording for unit in dealt}
@@ -283,9 +283,8 @@ def follow_recordings(folds: Sequence[Fold], dealt: Sequence[Unit], units: Seque
 
 
 def connected_groups(units: Iterable[Unit | RecordingTimes]) -> dict[str, str]:
-    """Return subject -> its indivisible group: subjects who share a group in any recording are connected.
-
-    The name is that of the largest recorded group in it; in a tie, the first by name."""
+    """Return subject -> the group that folds never divide. It joins all subjects who share a recorded group, directly
+    or through other subjects, and has the name of its largest recorded group; in a tie, the first name."""
     from scipy.sparse import coo_array  # slow to import, and leaderboards do not need it
     from scipy.sparse.csgraph import connected_components
 
@@ -340,7 +339,7 @@ _PLURAL = {"subject": "subjects", "group": "groups", "recording": "recordings", 
 
 
 def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequence[Fold]) -> None:
-    """Raise CheckFailed, with the ids of the units, unless the folds satisfy the rules of the protocol.
+    """Check that folds satisfy the rules of their protocol. Raises CheckFailed with the ids of wrong units.
 
     - Every unit is tested exactly once; with `tests: last` it is tested once or trained on.
     - No unit and no raw sample is in two parts of a fold.
@@ -394,13 +393,13 @@ def prove_given(
     given: Collection[str],
     scored: Collection[str],
 ) -> None:
-    """Check that the folds of a protocol with `personal`, which `prove` checked before calibration, satisfy its rules.
-    Of test and validation subjects, a fold trains on calibration data only, if the protocol allows it; and it tests and
-    validates with scored units only.
+    """Check the folds of a protocol with calibration data (`personal`), which passed `prove` before calibration. A fold
+    may train on calibration data of test and validation subjects if the protocol allows it, never on their other units.
+    It tests and validates with scored units only.
 
     Args:
-        units: the units that take part. `given`, `scored`: ids of calibration and scored units; `prove_slices` checks
-            the gap between them.
+        units: the units of all folds. `given`, `scored`: ids of calibration units and of scored units, see
+            `prove_slices`.
 
     Raises:
         CheckFailed: names the offending ids."""
@@ -426,13 +425,12 @@ def prove_given(
 
 
 Leaks = Mapping[str, Mapping[str, Sequence[int]]]
-"""Field of a leaking protocol -> `subjects` and `recordings` -> how many of the tested ones are trained on, and how
-many are tested; empty if not counted."""
+"""Field by which a protocol leaks -> `subjects` or `recordings` -> (number in test that are also in training, number in
+test); empty if they are not counted."""
 
 
 def count_leaks(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, dict[str, list[int]]]:
-    """Return the numbers of test subjects and recordings on which a leaking protocol trains; empty if it does not
-    leak."""
+    """Return, for each field by which a protocol leaks, how many test subjects and recordings it trains on."""
     deviations: dict[str, dict[str, list[int]]] = {field: {} for field in protocol.deviations}
     if "split.by" in deviations:
         by_id = {unit.id: unit for unit in units}
@@ -491,7 +489,7 @@ def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]
 def _prove_unrelated(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], apart: Mapping[str, frozenset[str]]
 ) -> None:
-    """Check that no training stimulus is one that the protocol keeps apart (`apart`) from a test stimulus."""
+    """Check that no training stimulus is related to a test stimulus. `apart`: stimulus -> all stimuli related to it."""
     held = {role: {unit.stimulus for unit in part} for role, part in parts.items()}
     related = {other for name in held["test"] for other in apart.get(name, ())}
     if shared := related & held["train"]:
@@ -500,7 +498,7 @@ def _prove_unrelated(
 
 
 def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:
-    """Return the recordings in which some units share samples, in any part."""
+    """Return the ids of the recordings in which any two units share samples."""
     found: set[str] = set()
     reach: dict[str, float] = {}
     for unit in sorted(units, key=lambda unit: unit.start):
@@ -512,10 +510,7 @@ def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:
 
 
 def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], overlapping: set[str]) -> None:
-    """Check that no sample of a recording belongs to units of two parts.
-
-    Args:
-        overlapping: recordings in which any two units share samples."""
+    """Check that no sample belongs to units of two parts. `overlapping`: ids of the recordings to check."""
     spans: dict[str, list[tuple[float, float, str, str]]] = {}
     for role, part in parts.items():
         for unit in (unit for unit in part if unit.recording in overlapping):
@@ -559,11 +554,11 @@ def _check_failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFai
 
 
 _Atom: TypeAlias = tuple[str, ...]
-"""Names of units that a protocol keeps together."""
+"""Key of the units that a protocol keeps together, such as (group,) or (recording,)."""
 
 
 class GivenRow(NamedTuple):
-    """A line of a file: a unit, and the fold that tests it."""
+    """A line of a predictions file: a unit's id, the fold that tests the unit, and the line's number."""
 
     unit: str
     fold: int
@@ -580,12 +575,12 @@ def complete_folds(
     seed: int,
     file: str,
 ) -> list[Fold]:
-    """Return the folds of one seed of a file of predictions. Each fold tests all units of its test subjects (or
-    recordings, or units) that can be scored, including the units of `rows`.
+    """Return the folds of one seed, completed from the `rows` of a predictions file. Each fold tests all units that can
+    be scored of the subjects (or recordings, or units) in its rows.
 
     Args:
         dataset: its registry name.
-        units: all that can be scored, those of `rows` among them.
+        units: all units that can be scored, including those of `rows`.
         groups: subject -> group, which the split keeps together.
         seed, file: location of the rows, for errors.
 
@@ -595,15 +590,15 @@ def complete_folds(
     fold_of = _find_tested_folds(protocol, atom_of, rows, seed, file)
     folds = []
     for index in sorted(set(fold_of.values())):
-        held = {atom for atom, fold in fold_of.items() if fold == index}
-        folds.append(_complete_fold(protocol, dataset, units, atom_of, held, index))
+        tested_parts = {atom for atom, fold in fold_of.items() if fold == index}
+        folds.append(_complete_fold(protocol, dataset, units, atom_of, tested_parts, index))
     if len(folds) > 1:
         # The proof covers the tested subjects: validation subjects are unknown, and subjects without a row may have
         # trained.
-        known = {id_ for fold in folds for id_ in fold.test}
-        inside = [replace(fold, train=tuple(id_ for id_ in fold.train if id_ in known)) for fold in folds]
-        without = protocol.model_copy(update={"validation": Validation(fraction=0, at_least=0)})
-        prove(without, dataset, [unit for unit in units if unit.id in known], inside)
+        tested_ids = {id_ for fold in folds for id_ in fold.test}
+        tested_folds = [replace(fold, train=tuple(id_ for id_ in fold.train if id_ in tested_ids)) for fold in folds]
+        without_validation = protocol.model_copy(update={"validation": Validation(fraction=0, at_least=0)})
+        prove(without_validation, dataset, [unit for unit in units if unit.id in tested_ids], tested_folds)
     return folds
 
 
@@ -621,7 +616,7 @@ def _indivisible_part(protocol: Protocol, unit: Unit, groups: Mapping[str, str])
 def _find_tested_folds(
     protocol: Protocol, atom_of: Mapping[str, _Atom], rows: Iterable[GivenRow], seed: int, file: str
 ) -> dict[_Atom, int]:
-    """Return the fold that tests each group of units that the protocol keeps together."""
+    """Return key of units that belong together -> the fold that tests them. Raises CheckFailed if two folds do."""
     found: dict[_Atom, GivenRow] = {}
     for row in rows:
         before = found.setdefault(atom_of[row.unit], row)
@@ -644,20 +639,20 @@ def _complete_fold(
     tested_parts: set[_Atom],
     index: int,
 ) -> Fold:
-    """Return the fold that tests the units of these indivisible parts."""
+    """Return fold `index`, which tests the units of `tested_parts`, and trains on all units that may be trained on."""
     tested = [unit for unit in units if atom_of[unit.id] in tested_parts]
     if protocol.split.within:
         subjects = {unit.subject for unit in tested}
-        free = {atom for atom in set(atom_of.values()) - tested_parts if atom[0] in subjects}
+        trainable = {atom for atom in set(atom_of.values()) - tested_parts if atom[0] in subjects}
     else:
         parts = {part for atom in tested_parts for part in atom}
-        free = {atom for atom in set(atom_of.values()) if not parts & set(atom)}
+        trainable = {atom for atom in set(atom_of.values()) if not parts & set(atom)}
     barred: set[str] = set()
     rules = protocol.stimulus_rules(dataset)
     if rules and "stimulus" in protocol.split.by:
         apart = rules.separated_stimuli()
         barred = {other for unit in tested for other in apart.get(unit.stimulus, ())}
-    train = [unit.id for unit in units if atom_of[unit.id] in free and unit.stimulus not in barred]
+    train = [unit.id for unit in units if atom_of[unit.id] in trainable and unit.stimulus not in barred]
     return Fold(index, tuple(train), (), tuple(unit.id for unit in tested))
 
 
@@ -669,9 +664,9 @@ def _complete_fold(
 
 _LARGE, _SMALL = 5, 4
 _MOST_IN_SMALL = _SMALL**2
-"""Most subjects for the plane of order 4. More subjects would share points there, but not in the plane of order 5."""
+"""Largest number of subjects for the plane of order 4: its number of points. More need the plane of order 5."""
 FEWEST_GROUPS = _SMALL + 1
-"""Fewest subjects: a line has one point less, so that not all subjects can lie on one line, that is in one fold."""
+"""Least number of subjects: with one less, all of them could lie on one line of the plane, that is in one fold."""
 _TIMES_FOUR = ((0, 0, 0, 0), (0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2))
 """Multiplication table of the field of four elements, in which addition is bitwise exclusive or."""
 
@@ -680,8 +675,8 @@ def balanced_partitions(subjects: Sequence[str]) -> list[dict[str, int]]:
     """Return partitions, each as subject -> test fold, in which any two subjects share a test fold equally often.
 
     There are six partitions of five folds, or five of four folds for at most 16 subjects. Up to 25 (16) subjects, any
-    two share a fold in exactly one partition. With more, some subjects share a point of the plane, and therefore all
-    folds; subjects on different points share one. Test folds of one partition differ in size by at most three subjects.
+    two share a fold in exactly one partition. With more, some pairs share a fold in every partition, and all other
+    pairs in exactly one. Test folds of one partition differ in size by at most three subjects.
 
     Args:
         subjects: at least `FEWEST_GROUPS` distinct names, of subjects or of indivisible groups, in random order."""
@@ -702,7 +697,7 @@ def balanced_count(subjects: int) -> int:
 
 
 def _parallel_lines(order: int) -> np.ndarray:
-    """Return (q + 1, q^2) the number of the line through each point, in each class of parallel lines."""
+    """Return (q + 1, q^2): for each class of parallel lines, the number of the line through each point of the plane."""
     a, b = np.divmod(np.arange(order**2), order)
     if order == _SMALL:
         sloped = [b ^ np.array(_TIMES_FOUR)[slope, a] for slope in range(order)]
@@ -715,17 +710,17 @@ def _parallel_lines(order: int) -> np.ndarray:
 def _spread_points(order: int, count: int) -> list[int]:
     """Return `count` points of the affine plane of this order, spread over its lines as evenly as a search by single
     exchanges achieves. An even spread is impossible: any two points share a line, so that some lines hold more."""
-    lines, every = _parallel_lines(order), range(order**2)
+    lines, plane = _parallel_lines(order), range(order**2)
 
     def unevenness(points: list[int]) -> int:
         loads = np.stack([np.bincount(line_of_point[points], minlength=order) for line_of_point in lines])
         return int((np.abs(order * loads - count) ** 4).sum())
 
-    points = list(every[:count])
+    points = list(plane[:count])
     least = unevenness(points)
     while True:
         exchanged = [
-            [*points[:at], point, *points[at + 1 :]] for at in range(count) for point in every if point not in points
+            [*points[:i], point, *points[i + 1 :]] for i in range(count) for point in plane if point not in points
         ]
         best = min(exchanged, key=unevenness, default=points)
         if unevenness(best) >= least:

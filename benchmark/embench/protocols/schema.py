@@ -37,7 +37,7 @@ Design = Literal["fixed_order", "shared_stimuli", "free"]
 that subjects share, or neither."""
 
 NORMALISE = "protocol.normalise"
-"""Path in `--set` of another normalisation than the protocol's."""
+"""Key of `--set` that replaces the protocol's normalisation."""
 
 LONGEST_LAG_S = 60.0
 """Longest allowed lag between signals and labels, in s; longer values are likely typing errors."""
@@ -59,12 +59,12 @@ class Split(_Rules):
     """Rules for separating training from test data.
 
     Args:
-        by: the units that are kept together. `folds`: their number; `each` means one fold per subject (group, ...).
-        neighbours: if tasks came in a fixed order, groups with sessions of similar length are tested in one fold:
-            groups, ordered by session length, are dealt in blocks of this size.
-        deal: with `balanced`, all partitions together let any two groups share a test fold equally often. With
-            `in_order`, nothing is random: each fold gets equally many consecutive names, and the last fold the
-            remainder; segments go in temporal order within each recording.
+        by: what folds keep together. `folds`: number of folds; `each` means one fold per subject (group, ...).
+        neighbours: if tasks came in a fixed order, number of groups with sessions of similar length that form a block.
+            Blocks are assigned to folds.
+        deal: with `balanced`, any two groups share a test fold equally often, over all partitions. With `in_order`,
+            nothing is random: each fold gets equally many consecutive names, and the last fold the remainder; segments
+            go in temporal order within each recording.
         tests: with `last`, there is one fold, which tests the last of these parts and trains on earlier ones.
         within: with `subject`, each subject's units are split separately, and a fold trains and tests one subject."""
 
@@ -156,7 +156,7 @@ class PersonalRules(_Rules):
 
 
 class Decision(_Rules):
-    """Decision from a probability: class 1 from `threshold` on; of several classes the most probable."""
+    """Decision from probabilities: class 1 if its probability is at least `threshold`; else the most probable class."""
 
     threshold: float = Field(gt=0, lt=1)
 
@@ -203,8 +203,8 @@ class Protocol(_Rules):
     is for these datasets only. `references` are reported next to the confound-only models, for protocols that train on
     test subjects or at tested moments, see `embench.statistics.confound_only`.
 
-    With `folds_of`, names are dealt to folds as in the published protocol of that name. `scoring` is the version of the
-    rules by which results are judged, default 4. Version 4 counts the comparisons of all partitions together, and
+    With `folds_of`, names are assigned to folds as in the published protocol of that name. `scoring` is the version of
+    the rules by which results are judged, default 4. Version 4 counts the comparisons of all partitions together, and
     adjusts small studies for few confound columns (`statistics/small_studies.py`).
 
     With `lag_s`, labels that vary within a recording are read this many seconds later than the signals (earlier if
@@ -397,7 +397,7 @@ class Protocol(_Rules):
 
     @property
     def deviations(self) -> dict[str, str]:
-        """Rules by which test subjects' data reach training: field -> the lost guarantee. May be empty."""
+        """Field -> sentence on how its rule lets data of test subjects reach training; empty if no rule does."""
         found = {}
         if self.split.by == "segment":
             found["split.by"] = "other units of a test unit's recording and subject are trained on"
@@ -414,8 +414,8 @@ class Protocol(_Rules):
         traits = KINDS[kind]
         if self.primary_metric == "by_design":
             shared = "crossed_moment" if moments else "crossed"
-            held = {"fixed_order": "crossed_matched", "shared_stimuli": shared, "free": "within"}[design]
-            return f"{traits.ranking_family}_{held}"
+            suffix = {"fixed_order": "crossed_matched", "shared_stimuli": shared, "free": "within"}[design]
+            return f"{traits.ranking_family}_{suffix}"
         if self.primary_metric == "auroc_within":
             return traits.time_metric if design == "fixed_order" else traits.within_metric
         return self.primary_metric
@@ -440,7 +440,7 @@ def without_variant(protocol: str) -> str:
 
 
 def _get_for(by_dataset: Mapping[str, Any] | None, dataset: str, default: Any) -> Any:
-    """Return the value for a dataset; for one that joins the variants of another, that dataset's value."""
+    """Return the value for `dataset`, else `default`. `x/all`, which joins the variants of x, has the value of x."""
     known = by_dataset or {}
     return known.get(dataset, known.get(dataset.removesuffix("/all"), default))
 
@@ -539,10 +539,10 @@ def _parse_rules(text: str, path: Path) -> Protocol:
 
 def _complete_rules(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the rules in a file, completed by the published protocol that the file `extends`."""
-    own = dict(content)
-    base = own.pop("extends", None)
+    rules = dict(content)
+    base = rules.pop("extends", None)
     if base is None:
-        return own
+        return rules
     if base not in protocol_names():
         raise UsageError(
             f"no published protocol has the name '{base}'",
@@ -550,13 +550,13 @@ def _complete_rules(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
             expected=f"one of {', '.join(protocol_names())}",
             hint=did_you_mean(str(base), protocol_names()),
         )
-    if _EARLIER_KEY in own:
-        own["primary_metric"] = own.pop(_EARLIER_KEY)
-    return {**load_protocol(base).model_dump(exclude_none=True), **own}
+    if _EARLIER_KEY in rules:
+        rules["primary_metric"] = rules.pop(_EARLIER_KEY)
+    return {**load_protocol(base).model_dump(exclude_none=True), **rules}
 
 
 def _usage_error(error: ValidationError, path: Path) -> UsageError:
-    """Return one error for all wrong fields: the first in the primary metric, the others below."""
+    """Return one error that lists all wrong fields of a protocol file, with the expected values."""
     found, expected = zip(*(_to_fault(dict(fault)) for fault in error.errors()), strict=True)
     return UsageError(
         describe_faults("the protocol", found),
@@ -591,8 +591,8 @@ def _to_fault(fault: dict[str, Any]) -> tuple[Fault, str]:
 
 
 def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
-    """Return the protocol, or raise UsageError if it selects models by test data without declaring that it leaks. The
-    check of the folds cannot find this, since it only compares ids of training and test."""
+    """Return the protocol. Raises UsageError if it selects models by test data without declaring a leak: the check of
+    folds cannot find this."""
     if "select" in protocol.deviations and not protocol.leaks:
         field, what = "select", protocol.deviations["select"]
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Calibration data of a test subject: units given before it is scored, and the scored units after them."""
+"""Calibration data of test subjects: the first units, to which a method may adapt, and the later, scored units."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from embench.protocols.units import Placed
 from embench.reasons import Reason
 
 BLOCKS_NAMED = 6
-"""Most kinds of blocks that a sentence names individually."""
+"""Largest number of kinds of blocks that a sentence lists by name."""
 
 
 class _Block(NamedTuple):
-    """A block of a subject: its condition or stimulus, its count so far, and its total count."""
+    """A block of a subject: the `nth` of `total` blocks with this condition or stimulus (`name`); `given` and `scored`
+    are True if it has calibration units and scored units."""
 
     name: str
     nth: int
@@ -34,7 +35,7 @@ class _Block(NamedTuple):
 def describe_slices(
     rules: PersonalRules, placed: Placed, block: np.ndarray, rank: np.ndarray, scored: np.ndarray, most: int
 ) -> Reason:
-    """Return a description of calibration data and scored units; block by block if tasks came in one order.
+    """Return a description of calibration data and scored units; it lists blocks if tasks came in one order.
 
     Args:
         block, rank, scored: (n,) as in `Slices`."""
@@ -59,7 +60,7 @@ def describe_slices(
 def _subject_blocks(
     placed: Placed, own: np.ndarray, block: np.ndarray, given: np.ndarray, scored: np.ndarray
 ) -> Iterable[_Block]:
-    """Yield the blocks of a subject whose units lie at `own` (k,), in temporal order."""
+    """Yield one subject's blocks in temporal order. `own` (k,): positions of its units; other arrays describe these."""
     first = [int(np.flatnonzero(block == number)[0]) for number in range(block.max(initial=-1) + 1)]
     names = [_block_name(placed, int(own[k])) for k in first]
     for number, name in enumerate(names):
@@ -75,8 +76,8 @@ def _block_name(placed: Placed, i: int) -> str:
 
 
 def _sort_blocks(blocks: Sequence[_Block]) -> list[list[Any]]:
-    """Return the condition of blocks, its number of blocks in a session, and which of these, in temporal order; empty
-    if there are too many blocks to name."""
+    """Return [name, number of blocks with this name in a session, list of their `nth`] for each name, in temporal
+    order; empty if there are too many blocks to list."""
     by_name = attrgetter("name")
     kinds = [list(some) for _, some in groupby(sorted(blocks, key=by_name), by_name)]
     if len(kinds) > BLOCKS_NAMED or any(len(some) > BLOCKS_NAMED for some in kinds):
@@ -91,14 +92,14 @@ def _sort_blocks(blocks: Sequence[_Block]) -> list[list[Any]]:
 # scores at several amounts are paired.
 
 MADE_BY_METHOD = ("no_calibration", "calibration_normalised", "calibration_only")
-"""Comparisons of a method with labelled calibration data that differ between methods: without calibration data, with
-the same units unlabelled, and a linear model of these units alone on the same features."""
+"""Comparisons that are run for each method with labelled calibration data: without calibration data; with the same
+units unlabelled; and a linear model that is fitted to these units alone, on the same features."""
 NO_CALIBRATION, CALIBRATION_NORMALISED, CALIBRATION_ONLY = MADE_BY_METHOD
 AMOUNTS = (5, 2, 1)
-"""Numbers of calibration units per class to choose from if subjects cannot give the rules' `most`; few, so that one
-unit more or less excludes nobody."""
+"""Numbers of calibration units per class to choose from, if subjects have fewer than the rules' `most`. The steps are
+coarse, so that one unit more or less excludes nobody."""
 LEAST_PROPORTION = 2 / 3
-"""Proportion of subjects who must be able to give that many units and still have each class scored."""
+"""Least proportion of subjects who can give that many units, and still have scored units of each class."""
 
 
 _OTHER_PROTOCOLS = {
@@ -151,8 +152,7 @@ class Given:
         return {"labelled" if self.labelled else "unlabelled": self.units} if self.units else {}
 
     def without(self) -> dict[str, Given]:
-        """Return name -> calibration data of the comparisons of a run: without any, and with the same data
-        unlabelled."""
+        """Return name of a comparison -> its calibration data: none, or the same amount without labels."""
         if not self.to_record():
             return {}
         more = {CALIBRATION_NORMALISED: Given(self.units, labelled=False)} if self.labelled else {}
@@ -165,14 +165,14 @@ class Given:
 
     @property
     def access(self) -> str:
-        """Access to test subjects; leaderboards rank each access separately."""
+        """Name of the access to test subjects' data; leaderboards rank each access separately."""
         if self.session:
             return "unlabelled"
         return f"{self.units}_{'' if self.labelled else 'un'}labelled_units" if self.units else "none"
 
     @property
     def place(self) -> tuple[float, int]:
-        """Key that sorts amounts along a curve, unlabelled first."""
+        """Sort key of amounts along a curve of scores: unlabelled first, then by number."""
         return (math.inf if self.session else self.units, int(self.labelled))
 
 
@@ -194,8 +194,8 @@ def format_access(access: str) -> str:
 
 
 def find_access(protocol: Protocol, given: Given | None) -> str:
-    """Return the access of a run to test subjects: its protocol's, or the run's own if runs choose their calibration
-    data."""
+    """Return a run's access to test subjects' data: that of `given` if each run chooses its calibration data, else that
+    of the protocol."""
     return protocol.target_access if given is None else given.access
 
 
@@ -204,11 +204,11 @@ class Slices:
     """Calibration units and scored units of subjects.
 
     Args:
-        rank: (n,) position of a unit among its subject's calibration units of its class, from 1 in temporal order; 0 if
-            it is never given.
-        scored: (n,) whether a unit is scored.
+        rank: (n,) position of a unit among its subject's calibration units of its class, from 1 in temporal order; 0
+            for other units.
+        scored: (n,) True for scored units.
         block: (n,) number of a unit's block in its subject's order, -1 if it is in none.
-        most: how many units of each class a run may be given.
+        most: largest number of calibration units of each class.
         unusable: subject -> reason why it takes no part.
         words: description of calibration and scored units, for readers."""
 
@@ -237,27 +237,27 @@ class Slices:
 def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Sequence[str]) -> Slices:
     """Return the calibration and scored units of a dataset's subjects.
 
-    With `gives: units`, subjects give the first units of each class; if tasks came in one order, only from the first
-    block of each class. `most` is the rules' value or, if that is too large, the largest of `AMOUNTS` that two thirds
-    of the subjects can give. Such a subject has that many units of each class to give, and afterwards scored units of
-    each class, at least as many in total. Other subjects take no part.
+    With `gives: units`, calibration data are a subject's first units of each class; if tasks came in one order, only
+    from the first block of each class. Their number `most` is the rules' value; if that is too large, the largest of
+    `AMOUNTS` that two thirds of the subjects have. Afterwards, such a subject has scored units of each class, at least
+    as many in total. Other subjects take no part.
 
     Args:
         subjects: subjects with labels. They decide `most`, and only their units are cut.
 
     Raises:
-        UsageError: fewer than two thirds of the subjects can give units and still have each class scored."""
-    own = {name: at for name, at in placed.by_subject.items() if name in set(subjects)}
-    blocks = {name: placed.blocks(at, rules.block_s) for name, at in own.items()}
+        UsageError: fewer than two thirds of the subjects have both calibration data and scored units of each class."""
+    positions = {name: index for name, index in placed.by_subject.items() if name in set(subjects)}
+    blocks = {name: placed.blocks(index, rules.block_s) for name, index in positions.items()}
     fewer = [most for most in AMOUNTS if most < rules.most] if rules.gives == "units" else []
     for most in (rules.most, *fewer):
-        cut = {name: _cut_subject(rules, placed, at, blocks[name], most) for name, at in own.items()}
+        cut = {name: _cut_subject(rules, placed, index, blocks[name], most) for name, index in positions.items()}
         unusable = {name: why for name, (*_, why) in cut.items() if why}
-        if len(own) - len(unusable) >= max(2, LEAST_PROPORTION * len(own)):
-            return _combine_slices(rules, placed, own, blocks, cut, most)
+        if len(positions) - len(unusable) >= max(2, LEAST_PROPORTION * len(positions)):
+            return _combine_slices(rules, placed, positions, blocks, cut, most)
     (reason, count), *more = Counter(unusable.values()).most_common()
     raise UsageError(
-        f"{dataset} cannot be split into calibration and test data: for {count} of {len(own)} subjects, {reason}"
+        f"{dataset} cannot be split into calibration and test data: for {count} of {len(positions)} subjects, {reason}"
         + "".join(f"; for {count}, {reason}" for reason, count in more),
         where="--protocol, which requires calibration data of test subjects",
         expected="subjects with every class in the calibration data and, at least one block later, in the test data",
@@ -268,8 +268,8 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
 def _cut_subject(
     rules: PersonalRules, placed: Placed, own: np.ndarray, block: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray, Reason | None]:
-    """Return (k,) rank and (k,) True if scored, for each of a subject's units, and the reason if it cannot take
-    part."""
+    """Return `rank` (k,) and `scored` (k,) of a subject's units at positions `own`, as in `Slices`. Also return the
+    reason if the subject cannot take part, else None."""
     code, times = placed.code(own), placed.times(own)
     inside = (code >= 0) & (block >= 0)
     rank, scored = np.zeros(len(own), np.int64), np.zeros(len(own), bool)
@@ -305,7 +305,8 @@ def _givable(
     inside: np.ndarray,
     candidates: np.ndarray,
 ) -> np.ndarray:
-    """Return (k,) True for a subject's units of one class that may be given."""
+    """Return (k,) True for a subject's units that may be calibration data of one class. `inside`: (k,) True for units
+    with a label in a block; `candidates`: (k,) True for units of the class."""
     if rules.gives == "session":
         return np.asarray(times[:, 0] == times[inside, 0].min()) if inside.any() else inside
     if rules.gives == "blocks":
@@ -316,14 +317,14 @@ def _givable(
 
 
 def _block_distance(rules: PersonalRules) -> int:
-    """Return how many blocks later than the last calibration block the first scored block may be. Sessions are
-    separated by a gap anyway."""
+    """Return the least distance in blocks from the last calibration block to the first scored block: 1 for sessions,
+    which a gap separates anyway, else 2."""
     return 1 if rules.gives == "session" else 2
 
 
 def _after_guard(times: np.ndarray, given: np.ndarray, guard_s: float) -> np.ndarray:
-    """Return (k,) True for units that begin at least `guard_s` after all calibration data, or in a later session;
-    always True if the release hides times."""
+    """Return (k,) True for units that begin at least `guard_s` after all calibration data, or in a later session; True
+    if times are hidden."""
     session = times[given, 0].max()
     end = np.nanmax(times[given & (times[:, 0] == session), 2], initial=-math.inf)
     late = np.isnan(times[:, 1]) | (times[:, 1] - end >= guard_s - 1e-6)
@@ -338,7 +339,7 @@ def _combine_slices(
     cut: Mapping[str, tuple[np.ndarray, np.ndarray, Reason | None]],
     most: int,
 ) -> Slices:
-    """Combine the slices of all subjects; `cut`: subject -> result of `_cut_subject`."""
+    """Return the `Slices` of a dataset. `own`: subject -> positions of its units; `cut`: output of `_cut_subject`."""
     n = len(placed.units)
     rank, scored, block = np.zeros(n, np.int64), np.zeros(n, bool), np.full(n, -1, np.int64)
     for name, at in own.items():
@@ -355,33 +356,33 @@ def _combine_slices(
 def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np.ndarray, dataset: str) -> None:
     """Check that the calibration data of a run satisfy the rules of the protocol.
 
-    No scored unit is given. All calibration data precede the subject's scored units, with the guard gap and a whole
-    block between. No earlier unit of a class was skipped, so that nobody selected units.
+    No calibration unit is scored. All calibration data precede the subject's scored units, with the guard gap and a
+    whole block between. No earlier unit of a class was skipped, so that nobody could select units.
 
     Args:
-        given: (n,) True if a unit is given to the run.
+        given: (n,) True for the run's calibration units.
 
     Raises:
         CheckFailed: names the units."""
     _refuse_units(given & slices.scored, placed, dataset, "are calibration data and scored")
-    for own in placed.by_subject.values():
-        mine, scored = given[own], slices.scored[own]
-        if not mine.any() or not scored.any():
+    for index in placed.by_subject.values():
+        calibration, scored = given[index], slices.scored[index]
+        if not calibration.any() or not scored.any():
             continue
-        block, code = placed.blocks(own, rules.block_s), placed.code(own)
-        near = scored & (block < block[mine].max() + _block_distance(rules))
+        block, code = placed.blocks(index, rules.block_s), placed.code(index)
+        near = scored & (block < block[calibration].max() + _block_distance(rules))
         _refuse_units(
-            _to_mask(own[near], placed), placed, dataset, "are scored less than a block after the calibration data"
+            _to_mask(index[near], placed), placed, dataset, "are scored less than a block after the calibration data"
         )
-        early = scored & ~_after_guard(placed.times(own), mine, rules.guard_s)
+        early = scored & ~_after_guard(placed.times(index), calibration, rules.guard_s)
         too_early = f"are scored less than {rules.guard_s:g} s after the calibration data"
-        _refuse_units(_to_mask(own[early], placed), placed, dataset, too_early)
-        for k in np.unique(code[mine]).tolist():
+        _refuse_units(_to_mask(index[early], placed), placed, dataset, too_early)
+        for k in np.unique(code[calibration]).tolist():
             of_class = np.flatnonzero((code == k) & (block >= 0))
-            first = of_class[: (mine & (code == k)).sum()]
-            if not mine[first].all():
+            first = of_class[: (calibration & (code == k)).sum()]
+            if not calibration[first].all():
                 raise CheckFailed(
-                    f"the calibration data of {placed.units[int(own[0])].subject} skip earlier units of a class",
+                    f"the calibration data of {placed.units[int(index[0])].subject} skip earlier units of a class",
                     where=f"the calibration data of test subjects of {dataset}",
                     expected="the first units of each class in order of time",
                 )

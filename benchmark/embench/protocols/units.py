@@ -62,8 +62,7 @@ Recorded = TypeVar("Recorded", bound=RecordingTimes)
 
 class Cut(NamedTuple):
     """Rule that cuts recordings into units: whole recordings if `length_s` is None, else segments of this length in s.
-    Segments count from the start of the usable part of the recording, or from the start of the session
-    (`in_session`)."""
+    Segments begin with the usable part of the recording or, if `in_session`, on a grid from the session's start."""
 
     length_s: float | None
     in_session: bool = False
@@ -75,7 +74,7 @@ class Cut(NamedTuple):
 
 
 def choose_cut(kind: LabelKind, protocol: Protocol) -> Cut:
-    """Return the cut of recordings for labels of one kind. Labels with the same cut share units."""
+    """Return the rule that cuts recordings into units for labels of this kind. Labels with equal rules share units."""
     if kind == "rating":
         return Cut(None if protocol.unit.rating == "recording" else protocol.unit.rating)
     return Cut(protocol.unit.continuous_s if kind == "continuous" else protocol.unit.condition_s, in_session=True)
@@ -126,7 +125,7 @@ def select_recordings(protocol: Protocol, card: Card, recordings: Iterable[Recor
 
 
 def whole_recordings(recordings: Iterable[RecordingTimes]) -> list[Unit]:
-    """Return each recording as one unit, with its baseline, for dealing to folds."""
+    """Return each recording as one unit, including its baseline, to be assigned to folds."""
     return [_unit(recording, 0.0, recording.duration_s) for recording in recordings]
 
 
@@ -155,8 +154,8 @@ def _usable_parts(duration_s: float, baseline: Baseline | None) -> list[tuple[fl
 
 
 def _last_seconds(pieces: Sequence[tuple[float, float]], duration_s: float, last_s: float) -> list[tuple[float, float]]:
-    """Return the parts of the pieces in the last `last_s` seconds, counted from the recording's last whole millisecond,
-    so that the expected number of segments fits."""
+    """Return `pieces` reduced to the last `last_s` seconds of the recording. They count from its last whole
+    millisecond, so that the expected number of segments fits."""
     first = math.floor(1000 * (duration_s + _TIME_TOLERANCE_S)) / 1000 - last_s
     return [(max(start, first), stop) for start, stop in pieces if stop > first]
 
@@ -164,8 +163,8 @@ def _last_seconds(pieces: Sequence[tuple[float, float]], duration_s: float, last
 def _grid(
     piece: tuple[float, float], length_s: float, step_s: float, session_start_s: float | None
 ) -> list[tuple[float, float]]:
-    """Return cells inside the piece whose starts are multiples of the step, in session time or from the piece's own
-    start. Times count in whole milliseconds, so that a unit's id never depends on float rounding."""
+    """Return segments (start, stop) inside `piece`, whose starts are multiples of the step, from the start of the
+    session or of `piece`. Times are whole milliseconds, so that a unit's id never depends on float rounding."""
     length, step = round(1000 * length_s), round(1000 * step_s)
     tolerance = 1000 * _TIME_TOLERANCE_S
     first = math.ceil(1000 * piece[0] - tolerance)
@@ -187,7 +186,7 @@ class UnitId(NamedTuple):
 
     @classmethod
     def from_seconds(cls, recording: str, start_s: float, stop_s: float) -> UnitId:
-        """Return the span of a recording between two times in s."""
+        """Return the id of the span between two times, in s, of a recording."""
         return cls(recording, round(1000 * start_s), round(1000 * stop_s))
 
     @classmethod
@@ -225,19 +224,19 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
         rule: the target's label rule.
 
     Returns:
-        `raw` (n,) before any threshold and `label` (n,), both float64, NaN without a label. All of `label` is NaN if
-            the rule must still be fitted."""
+        `raw` (n,), the summaries before any threshold, and `label` (n,), both float64, NaN without a label. All of
+            `label` is NaN if the rule must still be fitted."""
     known = rule.cut != "training_mean"
     labels = _centre_labels(units, labels) if rule.centred else labels
     raw, made = np.full(len(units), np.nan), np.full(len(units), np.nan)
     rows: dict[str, list[int]] = {}
     for row, unit in enumerate(units):
         rows.setdefault(unit.recording, []).append(row)
-    for recording, where in rows.items():
+    for recording, unit_rows in rows.items():
         if recording not in labels:
             continue
         for row, values in zip(
-            where, _values_in_units([units[row] for row in where], labels[recording], rule), strict=True
+            unit_rows, _values_in_units([units[row] for row in unit_rows], labels[recording], rule), strict=True
         ):
             summary, label = rule.summarise(values), rule(values) if known else None
             raw[row] = np.nan if summary is None else summary
@@ -249,11 +248,11 @@ def _centre_labels(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[s
     """Return the labels of the units' recordings minus the mean of all values of the same subject. Each rating, or
     moment of an annotation, counts once, however many units contain it."""
     subject = {unit.recording: unit.subject for unit in units if unit.recording in labels}
-    own: dict[str, list[np.ndarray]] = {}
+    values_of: dict[str, list[np.ndarray]] = {}
     for recording, who in subject.items():
         values = np.asarray(labels[recording].values, np.float64)
-        own.setdefault(who, []).append(values[np.isfinite(values)])
-    mean = {who: np.concatenate(values).mean() for who, values in own.items() if sum(map(len, values))}
+        values_of.setdefault(who, []).append(values[np.isfinite(values)])
+    mean = {who: np.concatenate(values).mean() for who, values in values_of.items() if sum(map(len, values))}
     return {
         recording: replace(labels[recording], values=labels[recording].values - mean[who])
         for recording, who in subject.items()
@@ -278,8 +277,8 @@ def _values_in_units(units: Sequence[Unit], label: Label, rule: LabelRule) -> li
 
 
 def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> LabelRule:
-    """Return the rule with its cut fitted to the raw values (n,) of `units`, if it needs that. The cut is the mean over
-    recordings, so that a rating counts once, however many units have it."""
+    """Return the rule; if its cut depends on training labels, fit the cut to the raw values (n,) of `units`. The cut is
+    the mean over recordings, so that a rating counts once, however many units have it."""
     known = np.isfinite(raw)
     if rule.cut != "training_mean" or not known.any():
         return rule
@@ -291,15 +290,15 @@ def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> Labe
 
 @dataclass(frozen=True)
 class Placed:
-    """The units of a dataset in temporal order, from which calibration data are cut.
+    """The units of a dataset in temporal order, from which calibration data are chosen.
 
     Args:
         units: all units. `y`: (n,) labels of the target, NaN without one; `raw`: (n,) its raw values.
         classes: number of classes; 1 for continuous targets.
-        kind: of the raw labels.
+        kind: kind of the raw labels.
         fixed_order: True if tasks came in one order for all subjects.
         session: recording -> position of its session, from 0.
-        names: of raw conditions."""
+        names: names of the raw conditions."""
 
     units: Sequence[Unit]
     y: np.ndarray
@@ -325,7 +324,7 @@ class Placed:
         return self.session[unit.recording], order, start, unit.start
 
     def code(self, own: np.ndarray) -> np.ndarray:
-        """Return (k,) the class of the units at positions `own` (k,), -1 without a label."""
+        """Return (k,) the class of the units at positions `own` (k,): 0 for continuous labels, -1 without a label."""
         y = self.y[own]
         known = np.isfinite(y)
         return np.where(known, np.nan_to_num(y) if self.classes > 1 else 0, -1).astype(int)

@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 _OBJECT = "object:"
 _OBJECT_NAME = re.compile(r"object:(?P<digest>[0-9a-f]{20}):(?!\d)[\w-]+")
 _GIVEN: dict[str, type[Any]] = {}
-"""Name -> class passed to this process."""
+"""Name -> class that was passed from Python in this process."""
 
 
 def is_object(name: str) -> bool:
-    """Return True if a name is that of an object passed from Python, in any process."""
+    """Return True if `name` is that of a class passed from Python, in this or an earlier process."""
     return name.startswith(_OBJECT)
 
 
@@ -61,7 +61,7 @@ def make_object_name(digest: str, title: str) -> str:
 
 
 def display_name(name: str) -> str:
-    """Return a plugin's name for readers: that of an object without its digest."""
+    """Return a plugin's name for readers: for a class passed from Python, without the digest."""
     return name.rpartition(":")[2] if is_object(name) else name
 
 
@@ -126,7 +126,7 @@ def object_facts(name: str) -> dict[str, Any]:
 
 
 def get_object_file(digest: str, suffix: str) -> Path:
-    """Return the path of a stored object: `.pkl`, or `.json` with the facts."""
+    """Return the path of a stored object's file: suffix `.pkl` for the object, `.json` for the facts on it."""
     return cache_root() / "objects" / f"{digest}{suffix}"
 
 
@@ -167,9 +167,9 @@ def find_shipped_files(pattern: str) -> list[Path]:
 
 
 def entries(kind: str | None = None) -> list[Entry]:
-    """Return all entries, including broken ones, by kind and name; only one kind if `kind` is set.
+    """Return all entries, including broken ones, sorted by kind and name; only entries of `kind` if it is set.
 
-    Last come unusable modalities, as entries of kind `modality`, and unreadable packages, of kind `package`.
+    The last entries are unusable modalities (kind `modality`) and unreadable packages (kind `package`).
 
     Raises:
         UsageError: unknown kind.
@@ -225,7 +225,7 @@ def find_questions(dataset: str) -> dict[str, Question]:
 
 
 def find_releases(dataset: str) -> dict[str, str]:
-    """Return digest of raw files -> the subjects' source, for the releases that a dataset's `registry.yaml` lists."""
+    """Return digest of raw files -> source of the subjects, for the releases that a dataset's `registry.yaml` lists."""
     entry = _find_dataset(dataset)
     return dict(entry.releases) if entry else {}
 
@@ -369,7 +369,7 @@ def find_modality(name: str, where: str = "") -> ModalityDefinition:
 
 
 def added_modalities(card: Card, where: str) -> dict[str, ModalityDefinition]:
-    """Return the modalities of a dataset's card that packages add to the bundled ones.
+    """Return name -> definition of the modalities on a dataset's card that are not bundled ones.
 
     Raises:
         PluginError: one is not defined, or the card has it in another unit than its definition.

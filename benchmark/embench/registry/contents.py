@@ -148,8 +148,8 @@ class ObjectContent:
 
     Args:
         digest: digest of everything that determines its behaviour. `files`: the files with its code.
-        loose: modules outside of packages that are part of it. `installed`: installed module that it uses -> identity
-            of its code.
+        loose: names of the modules outside of packages whose code is part of it. `installed`: installed module that it
+            uses -> identity of its code.
     """
 
     digest: str
@@ -387,7 +387,7 @@ class _Walk:
         self._each((value.__bound__, value.__constraints__))
 
     def object_(self, value: Any) -> None:
-        """Hash an object by its parts under pickle."""
+        """Hash an object by the parts into which pickle would take it apart."""
         kind = type(value)
         try:
             reduce = copyreg.dispatch_table.get(kind)

@@ -34,12 +34,12 @@ HINT = "if you trust the author, rerun with --trust-code"
 
 @contextmanager
 def installed_only(record: str, *, trust_code: bool = False, given: str | None = None) -> Iterator[None]:
-    """Resolve names among installed packages only, never to a file or a folder, inside the context.
+    """Let names mean plugins of installed packages only, never a file or a folder, inside this context.
 
     Args:
         record: the file that the names come from.
         trust_code: True if the user vouches for the record, so that all names resolve as the user's own.
-        given: a folder that the user names; it is read.
+        given: a folder that the user named, which may be read.
     """
     token = _RECORD.set(None if trust_code else (record, given))
     try:
@@ -88,8 +88,8 @@ class ModalityDefinition:
         unit: measurement unit that cards must use; None: any.
         limits: least and greatest possible sensor value, in `unit`.
         rate_hz: rate after resampling; None: the protocol's common rate.
-        linear: a derived series, not a waveform: linear interpolation, and no filter.
-        filter: `high` and `low` (edges in Hz), `order` and `notch`, as `embench.signals.preprocess.Rule` has them.
+        linear: True for a derived series, not a waveform: it is interpolated linearly, and not filtered.
+        filter: `high` and `low` (edges in Hz), `order` and `notch`, as in `embench.signals.preprocess.Rule`.
         read_as: the bundled modality as which encoders read it if they do not accept it by name.
     """
 
@@ -255,12 +255,12 @@ _OPTIONAL = frozenset({"higher", "lower", "detail", "order"})
 
 
 def read_questions(asks: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, Question], ...]:
-    """Return target -> its question, from a field without `find_questions_problem`."""
+    """Return (target, question) pairs from a field `asks` in which `find_questions_problem` found no fault."""
     return tuple((target, Question(**about)) for target, about in asks.items())
 
 
 def find_questions_problem(asks: Any) -> str | None:
-    """Describe the first fault of the field; None without one."""
+    """Describe the first fault of a dataset's field `asks`; None without one."""
     if not isinstance(asks, Mapping):
         return f"`{ASKS}` is {asks!r}, expected a mapping of targets"
     for target, about in asks.items():
@@ -290,7 +290,7 @@ BROKEN_PACKAGE = "package"
 _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL_KEYS = ("paper", "modalities", "licence")
 _FUNCTIONS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",), "pretrainer": ("converter",)}
-"""Kind -> functions that such a plugin may have besides its class."""
+"""Kind of plugin -> fields that name a function besides its class."""
 _SITES = "sites"
 _RELEASES = "releases"
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
@@ -300,7 +300,7 @@ _MORE_FIELDS = {
     "encoder": ("features",),
     "fusion": _FLAGS,
 }
-"""Kind -> further fields of such a plugin."""
+"""Kind of plugin -> its further fields."""
 _COPIED = (
     *("target", "revision", *_TEXTS, *_FLAGS, "hours"),
     *(function for functions in _FUNCTIONS.values() for function in functions),

@@ -53,7 +53,7 @@ FILE_MODULES = "embench_file_"
 
 
 def load_plugin(kind: str, name: str) -> type[Any]:
-    """Return the class that a name means.
+    """Return the class of the plugin with this name.
 
     Raises:
         UsageError: unknown plugin.
@@ -67,7 +67,7 @@ def load_plugin(kind: str, name: str) -> type[Any]:
 
 
 def load_entry(entry: Entry) -> type[Any]:
-    """Return the class of an entry; see `load`."""
+    """Return the class of an entry. Raises PluginError as `load_plugin` does."""
     if not is_object(entry.target):
         return _load_module(entry)
     with _report_import(entry):
@@ -76,7 +76,7 @@ def load_entry(entry: Entry) -> type[Any]:
 
 
 def reload_entry(entry: Entry) -> type[Any]:
-    """Import the class of an entry again, from its package or file; see `load`."""
+    """Import the class of an entry again, from its package or file. Raises PluginError as `load_plugin` does."""
     return _load_module.__wrapped__(entry)
 
 
@@ -149,7 +149,7 @@ def describer(name: str) -> Callable[[Path], str]:
     """Return the function that writes a first description of a folder for a dataset's reader, as text.
 
     Raises:
-        UsageError: unknown dataset, or it has none.
+        UsageError: unknown dataset, or its reader has no such function.
         PluginError: importing it failed.
     """
     entry = find("dataset", name)
@@ -235,7 +235,7 @@ def _report_import(entry: Entry) -> Iterator[None]:
 
 
 class _Source(SourceFileLoader):
-    """Compile a file at every import. Python's cache misses an edit within the same second that keeps the size."""
+    """Loader that compiles a file at every import. Python's cache misses an edit that keeps second and size."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -336,8 +336,8 @@ def _hash_source(entry: Entry) -> str:
 
 
 def source_closure(module: str) -> tuple[dict[str, str], list[Path]]:
-    """Return module name -> code, of a module and all that it imports from its package, and their files; without
-    import."""
+    """Return {module name: code} of a module and all modules of its package that it imports, and a list of their files.
+    Nothing is imported."""
     top, codes, waiting = module.partition(".")[0], dict[str, str](), [module]
     files: list[Path] = []
     while waiting:
@@ -448,7 +448,7 @@ class Observers:
         observers: objects with methods marked by `hookimpl`.
 
     Raises:
-        PluginError: an observer watches nothing, or something that there is not.
+        PluginError: an observer has no hook, or a hook that `LifecycleSpec` lacks.
     """
 
     def __init__(self, observers: Iterable[object] = ()) -> None:
@@ -460,7 +460,7 @@ class Observers:
 
         Raises:
             UsageError: unknown observer.
-            PluginError: an observer cannot be imported or made, or watches nothing.
+            PluginError: an observer cannot be imported or made, or has no hook.
         """
         observers = []
         for name in names:

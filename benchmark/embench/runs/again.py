@@ -1,4 +1,4 @@
-"""Finished runs: found on disk without a plan, and their plans rebuilt."""
+"""Find finished runs on disk without planning them, and rebuild their plans."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def find_finished(request: Request, placebo: bool, on_event: EventCallback) -> R
     if the run has to be planned. Report the notes and the plan of the earlier run to `on_event`.
 
     Args:
-        placebo: whether the run computes the placebo of the confound analysis.
+        placebo: True if the run computes the placebo of the confound analysis.
 
     Raises:
         DataError: the record is damaged. CheckFailed: the record was edited.
@@ -77,7 +77,7 @@ def remember_finished(plan: Plan, request: Request, placebo: bool, before: str |
     outside `hash_inputs` are skipped.
 
     Args:
-        before: `hash_inputs` of the request before it was planned, which shows inputs that changed meanwhile.
+        before: `hash_inputs` of the request before it was planned. If it differs now, nothing is stored.
     """
     parts = [part for _, part in plan.method.parts()]
     bundled = all(part.name.startswith(f"{registry.BUNDLED}/") for part in parts)
@@ -121,7 +121,7 @@ def _find_data_folder(request: Request) -> Path:
 
 
 def _locate_cache_file(request: Request, placebo: bool) -> Path:
-    """Return the path of the cache file of a request; options of the machine alone do not change it."""
+    """Return the path of a request's cache file. Options that concern only the machine do not change it."""
     relevant = {name: value for name, value in vars(request).items() if name not in OF_THE_MACHINE}
     runs, data = str(request.runs_folder.absolute()), str(_find_data_folder(request))
     return cache_root() / "finished" / f"{digest([repr(relevant), request.confounds, placebo, runs, data])}.json"
@@ -164,7 +164,7 @@ def _list_files(folder: Path) -> list[tuple[str, int, int, int]]:
 
 
 def list_other_versions(recorded: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return (name, recorded version, version here) of software that affects numbers on a CPU, where these differ."""
+    """Return (name, recorded version, version here) of each library whose version differs and affects CPU results."""
     from embench.engine.stage import ENGINE_REVISION
 
     here = {name: installed_version(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}

@@ -194,11 +194,11 @@ def _pick_epoch(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPr
     metric = registry.load_plugin(
         "metric", target.traits.within_metric if primary_metric in WITHIN_SUBJECT_SCORES else primary_metric
     )()
-    known, like = select_labelled(plan, cohort, target, expected, every[0])
+    known, wanted = select_labelled(plan, cohort, target, expected, every[0])
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):
         score, decision = decide(target, table[known], plan.protocol)
-        predictions = replace(like, score=score, decision=decision)
+        predictions = replace(wanted, score=score, decision=decision)
         value = metric(predictions)
         values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value
     return len(every) - 1 if np.isnan(values).all() else int(np.nanargmax(values))
@@ -316,8 +316,8 @@ def _describe_origin(planned: Plan) -> dict[str, Any]:
 
 
 def _describe_inputs(planned: Plan) -> dict[str, Any]:
-    """Return the fields `weights`, for encoders that come with known weights, and `measurement_units`, for signals that
-    are not standardised; each only where it is not empty."""
+    """Return the non-empty ones of two fields: `weights`, for encoders that come with known weights, and
+    `measurement_units`, for signals that are not standardised."""
     known = {m: data for m, data in weights.find_bundled_weights(planned.method).items() if data}
     parts = {
         m: WeightsPart(
@@ -382,12 +382,12 @@ def _format_unit_and_band(planned: Plan, name: str) -> tuple[str, float, float]:
 
 def _describe_objects(planned: Plan) -> dict[str, Any]:
     """Return the field `objects`, for a method with plugins passed from Python."""
-    found = {}
+    objects = {}
     for name in {part.name for _, part in planned.method.parts() if registry.is_object(part.name)}:
         facts = registry.object_facts(name)
         source = escape_control(facts["source"] or "").splitlines()
-        found[name] = {"repr": escape_control(facts["repr"]), **({"source": source} if source else {})}
-    return {"objects": found} if found else {}
+        objects[name] = {"repr": escape_control(facts["repr"]), **({"source": source} if source else {})}
+    return {"objects": objects} if objects else {}
 
 
 def _collect_dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, Any]]:
@@ -437,7 +437,7 @@ def _list_pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str,
 
 
 def sum_costs(planned: Plan, outcome: Outcome) -> CostPart:
-    """Return the cost of a run, with shared stages counted fully; None where a stage was not measured."""
+    """Return the cost of a run; stages shared with other runs count fully. A cost is None if any was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
     predicted = planned.graph.predictions[0]
     fitted = planned.graph.fitted(predicted)

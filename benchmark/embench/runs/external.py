@@ -50,7 +50,7 @@ def describe_confound_only(
     data. The numbers equal those of a run's `scores.json` if all subjects have any of the run's modalities.
 
     Args:
-        progress: called with (folds with fitted confound-only models, all folds, the target).
+        progress: called with (folds with fitted confound-only models, number of folds, target).
 
     Returns:
         `primary_metrics` {target: metric}; `confound_only` {model: {target: {metric: number}}} as in `Scores.content`;
@@ -58,8 +58,8 @@ def describe_confound_only(
         number} and `left_out` {target: [{"subject", "reason"}]}; `dataset`, `synthetic`, `protocol` and `seeds`.
 
     Raises:
-        UsageError: there are too few subjects to split. DataError: nobody has a label. CheckFailed: the folds are not
-            what the protocol declares.
+        UsageError: there are too few subjects to split. DataError: nobody has a label. CheckFailed: the folds break the
+            rules of the protocol.
     """
     found: dict[str, Any] = {
         "dataset": store.name,
@@ -89,7 +89,7 @@ def describe_confound_only(
 
 
 def _find_best(confound_only: Sequence[ConfoundOnlyModel]) -> dict[str, dict[str, Any]]:
-    """Return metric -> the best model and its score, without models `FOR_COMPARISON`; empty if all are undefined."""
+    """Return metric -> the best model and its score, except models in `FOR_COMPARISON`; empty if all are undefined."""
     best: dict[str, dict[str, Any]] = {}
     for model in confound_only:
         for metric, score in model.scores.items() if model.name not in FOR_COMPARISON else ():
@@ -114,8 +114,8 @@ WHY_UNTESTED: Mapping[UnitUse, str] = {
 
 @dataclass(frozen=True)
 class RowsByAmount:
-    """Rows of a file of predictions by their amount of calibration data; None under protocols without these.
-    `wanted`: the amounts to score; rows with other amounts serve as comparisons."""
+    """Rows of a predictions file by amount of calibration data (None under protocols without them). `wanted`: the
+    amounts to score; rows with other amounts serve as comparisons."""
 
     rows: Mapping[Given | None, Sequence[SubmittedRow]]
     wanted: Sequence[Given | None]
@@ -133,7 +133,7 @@ def find_use(cohort: Cohort, i: int) -> UnitUse:
 
 
 def group_by_amount(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None, path: Path) -> RowsByAmount:
-    """Group rows by their amount of calibration data, which a column of the file names, or else an option.
+    """Group rows by their amount of calibration data, from a column of the file or, without it, from the option.
 
     Args:
         given: the option `--calibration-data`: the amount of all rows or, with the column, the amounts to score.
@@ -181,7 +181,7 @@ def group_by_amount(protocol: Protocol, rows: Sequence[SubmittedRow], given: str
 def find_comparisons(
     rows: RowsByAmount, given: Given | None
 ) -> tuple[dict[str, Sequence[SubmittedRow]], dict[str, Reason]]:
-    """Return name -> rows of the comparisons with less calibration data, and name -> reason of missing ones."""
+    """Return name -> rows of the comparisons with less calibration data, and name -> reason why one is missing."""
     found, absent = {}, dict[str, Reason]()
     for name, less in given.without().items() if given else ():
         if less in rows.rows:
@@ -215,8 +215,8 @@ def score(path: Path, dataset: str, *, calibration_data: str | None = None, **ab
     """Score a file of predictions under a protocol and write a record like a run's.
 
     Args:
-        calibration_data: of test subjects, if the protocol asks for them; for a file with a column `calibration_data`,
-            the rows to score. `about`: see `ScoreOptions`.
+        calibration_data: amount of calibration data, if the protocol requires them. In a file with a column
+            `calibration_data`, rows with this amount are scored. `about`: see `ScoreOptions`.
 
     Raises:
         UsageError: the file holds several amounts. Otherwise as `score_amounts`.
@@ -270,7 +270,7 @@ def score_amounts(
         path: file of predictions.
         dataset: name or folder of the dataset.
         calibration_data: as for `score`; several values separated by commas.
-        single: refuse several amounts.
+        single: True to refuse several amounts.
 
     Raises:
         DataError: the file cannot be read, or names units or targets that the dataset lacks.
@@ -317,7 +317,7 @@ def score_amounts(
 
 @dataclass(frozen=True)
 class _File:
-    """A file of predictions, checked, and the data to score it with. `name`: of the method; `cohort`: all subjects."""
+    """A checked file of predictions, and the data to score it with. `name`: of the method; `cohort`: all subjects."""
 
     path: Path
     sha: str
@@ -330,7 +330,7 @@ class _File:
 
 class _Prepared(NamedTuple):
     """A file's rows with one amount of calibration data, as predictions. `cohort`: the subjects whom the file predicts;
-    `submission`: that part of run.yaml; `absent`: missing comparisons, with reasons."""
+    `submission`: that field of run.yaml; `absent`: comparison -> reason why it is missing."""
 
     given: Given | None
     cohort: Cohort
@@ -394,13 +394,13 @@ def _use_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Coh
     subject_of = {name: own.to_pseudonym("subject", name, subjects) for name in {row.subject for row in rows}}
     names = {row.recording for row in rows}
     recording_of = {name: own.to_pseudonym("recording", name, recordings) for name in names}
-    made = []
+    renamed = []
     for row in rows:
         subject, recording, unit = subject_of[row.subject], recording_of[row.recording], row.unit
         if unit.startswith(f"{row.recording}:"):
             unit = recording + unit.removeprefix(row.recording)
-        made.append(row._replace(subject=subject, recording=recording, unit=unit))
-    return made
+        renamed.append(row._replace(subject=subject, recording=recording, unit=unit))
+    return renamed
 
 
 def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path, owners: Mapping[str, str]) -> None:
@@ -446,7 +446,7 @@ def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tupl
 def _make_folds(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path
 ) -> tuple[dict[int, list[Fold]], set[int]]:
-    """Return seed -> folds, and the seeds with folds of the file's own; others use the protocol's partition."""
+    """Return seed -> folds, and the seeds whose folds come from the file; others have the protocol's partition."""
     folds: dict[int, list[Fold]] = {}
     own: set[int] = set()
     for seed in sorted({row.seed for row in rows}):
@@ -493,7 +493,7 @@ def _make_fold_predictions(
     """Yield the file's predictions for each fold's test units, NaN where it has none.
 
     Args:
-        fitted: whether the folds are the protocol's; then training units are limited to subjects of the cohort.
+        fitted: True for the protocol's folds, whose training units are limited to subjects of the cohort.
     """
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     keep = set(cohort.positions)
@@ -514,8 +514,8 @@ def _make_fold_predictions(
 
 def _count_missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
     """Return target -> counts of what the file does not predict; empty if it predicts all. `units`: units that lack a
-    prediction in some seed; `labelled`: those of them with a label; `subjects`: their number by subject; `predictions`:
-    missing predictions over all seeds."""
+    prediction in some seed; `labelled`: those with a label; `subjects`: subject -> their number; `predictions`: missing
+    predictions over all seeds."""
     units: dict[str, dict[int, bool]] = {}  # target -> unit -> whether it has a label
     lost: Counter[str] = Counter()
     for fold in predictions:
@@ -654,8 +654,7 @@ def list_unit_rows(
 
 
 def _describe_use(cohort: Cohort, i: int) -> dict[str, Any]:
-    """Return whether a unit is for calibration or scored, and its place among calibration units (empty if none); {} if
-    the protocol has no calibration units."""
+    """Return `use` and `rank` of the unit at position `i`, see `list_unit_rows`; {} without calibration data."""
     if cohort.slices is None:
         return {}
     return {"use": find_use(cohort, i), "rank": int(cohort.slices.rank[i]) or ""}

@@ -70,14 +70,14 @@ def check_conformance(plan: Plan, on_event: EventCallback) -> dict[str, Reason]:
 
 
 def select_foreign_parts(plan: Plan) -> dict[str, Part]:
-    """Return the parts of a method that are not bundled."""
+    """Return name -> part of a method, for the parts whose plugin is not bundled."""
     parts = plan.method.parts()
     return {name: part for name, part in parts if registry.find(_get_kind(name), part.name).package != registry.BUNDLED}
 
 
 def describe_input(plan: Plan, part: str) -> tuple[Any, ...]:
-    """Return the input to check a plugin from Python on: (modality, channels, rate in Hz), or (number of
-    modalities,)."""
+    """Return the input on which to check a plugin passed from Python: (modality, channels, rate in Hz) for an encoder,
+    (number of modalities,) for a fusion."""
     if _get_kind(part) == "fusion":
         return (len(plan.method.modalities),)
     m = part.partition("[")[2].removesuffix("]")
@@ -104,7 +104,7 @@ def repeat_alone(plan: Plan, root: Path) -> None:
 
 
 def record_refusal(plan: Plan, root: Path) -> None:
-    """Record in the ledgers that plugins of a run were refused. This counts as a test-set evaluation, since they may
+    """Record in the ledgers that plugins of a run were refused. This counts as a test-set evaluation, since plugins may
     know the labels. `root`: the folder of the stages, in a runs folder."""
     data, refused = plan.source.raw_digest(), {"refused": plan.id}
     opening = {**make_ledger_line(plan), "run": f"refusal of {plan.id}", **refused}
@@ -126,13 +126,13 @@ def _check_and_note(
     Args:
         content: decides whether a cached result is valid: code, settings or files. `check`: runs the checks.
     """
-    found = _load_or_check(kind, name, content, check, on_event)
-    if found != PASSED:
-        text = f"{kind} {name} fails its checks, so leaderboards reject this run: {found}"
+    outcome = _load_or_check(kind, name, content, check, on_event)
+    if outcome != PASSED:
+        text = f"{kind} {name} fails its checks, so leaderboards reject this run: {outcome}"
         if registry.is_object(name):
-            text = f"note on your {kind} {display_name(name)}: {found.removeprefix('failed: ')}"
+            text = f"note on your {kind} {display_name(name)}: {outcome.removeprefix('failed: ')}"
         on_event({"event": "note", "text": text})
-    return found
+    return outcome
 
 
 def _load_or_check(
@@ -274,8 +274,8 @@ def select_stages(graph: Graph, picked: Collection[PickedFold]) -> Graph:
 
 
 def find_known_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[Reason]:
-    """Test whether a method knows labels otherwise than from its training labels. Return a sentence for each sign of
-    it, and record a refusal in the ledger; nothing if all parts are bundled.
+    """Test whether a method knows the test labels. If so, record a refusal in the ledger. Return a sentence for each
+    sign of it; none if all parts are bundled.
 
     Args:
         picked: the seeds and folds that are tested.

@@ -57,7 +57,7 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     """Pretrain, unless that was done before; write weights and manifest.
 
     Raises:
-        EmbenchError: of the kind that says whose fault it is; stages that finished are kept and not run again.
+        EmbenchError: its class says whose fault it is. Finished stages are kept, and not run again.
     """
     plan = plan_pretraining(request, seed)
     stages = list(plan.stages.values())
@@ -181,36 +181,36 @@ def _convert_checkpoint(checkpoint: Checkpoint) -> Conversion:
     """Return the conversion by the first plugin that knows the checkpoint's layout; its tensors as they are if none
     does. Raises PluginError if a plugin returns no tensors."""
     for name, converter in registry.converters():
-        found = converter(checkpoint)
-        if found is not None:
-            empty = [key for key, value in found.tensors.items() if not isinstance(value, Tensor)]
-            if empty or not found.tensors:
+        conversion = converter(checkpoint)
+        if conversion is not None:
+            empty = [key for key, value in conversion.tensors.items() if not isinstance(value, Tensor)]
+            if empty or not conversion.tensors:
                 raise PluginError("the conversion wrote no tensors", where=name, expected="name -> tensor")
-            tensors = {key: value.contiguous().clone() for key, value in found.tensors.items()}
-            return Conversion(**{**vars(found), "tensors": tensors})
+            tensors = {key: value.contiguous().clone() for key, value in conversion.tensors.items()}
+            return Conversion(**{**vars(conversion), "tensors": tensors})
     return Conversion("unknown", checkpoint.tensors)
 
 
-def _make_converted_manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
+def _make_converted_manifest(made: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
     """Return the manifest of converted weights, with the keys of `_make_manifest` as far as known.
 
     Args:
         source: layout, file, sha256 and entry of the checkpoint. `digest`: SHA-256 of the converted file.
     """
-    parts = {m: _describe_plugin("encoder", name, found.recipe) for m, name in found.encoders.items()}
+    parts = {m: _describe_plugin("encoder", name, made.recipe) for m, name in made.encoders.items()}
     return {
         "id": f"converted-{source['sha256'][:10]}",
         "embench_version": embench.__version__,
         "synthetic": False,
         "converted": dict(source),
-        "scope": "model" if found.fusion else "encoder",
-        "pretrainer": _describe_plugin("pretrainer", found.pretrainer, found.recipe) if found.pretrainer else None,
+        "scope": "model" if made.fusion else "encoder",
+        "pretrainer": _describe_plugin("pretrainer", made.pretrainer, made.recipe) if made.pretrainer else None,
         "encoders": parts,
-        "fusion": _describe_plugin("fusion", found.fusion, found.recipe) if found.fusion else None,
+        "fusion": _describe_plugin("fusion", made.fusion, made.recipe) if made.fusion else None,
         "modalities": list(parts),
         "channels": {},
-        "title": "; ".join(data.title for data in found.seen) or "unknown",
-        "seen": [_make_source_entry(asdict(data)) for data in found.seen],
+        "title": "; ".join(data.title for data in made.seen) or "unknown",
+        "seen": [_make_source_entry(asdict(data)) for data in made.seen],
         "sha256": digest,
         "versions": {"python": platform.python_version(), **libraries("cpu")},
         "files": [],
@@ -223,7 +223,7 @@ def _make_source_entry(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe_plugin(kind: str, name: str, preset: str) -> dict[str, Any]:
-    """Return an installed plugin as `describe_part`, with its recipe of this name."""
+    """Return the description of an installed plugin, as `describe_part` gives it, with its recipe `preset`."""
     plugin = registry.load_plugin(kind, name)
     return describe_part(
         Part(registry.find(kind, name).full_name, registry.code_identity(kind, name), plugin.recipes[preset])
@@ -231,8 +231,8 @@ def _describe_plugin(kind: str, name: str, preset: str) -> dict[str, Any]:
 
 
 def extract_tensors(file: Path, out: Path) -> str:
-    """Write the state dict of a checkpoint to `out`, as safetensors; return its name in the file, empty if it is the
-    whole file. Call it in a separate process, since the file is not trusted.
+    """Write the state dict of a checkpoint to `out`, as safetensors. Return its key in the checkpoint, empty if the
+    checkpoint is the state dict. Call it in a separate process, since the file is not trusted.
 
     Raises:
         DataError: the file is not a checkpoint, or holds objects of other code, no state dict, or several.
@@ -277,12 +277,12 @@ def extract_tensors(file: Path, out: Path) -> str:
 
 
 def _find_state_dicts(content: Any) -> dict[str, dict[str, Tensor]]:
-    """Return the mappings of names to tensors in a checkpoint: itself, or those one level below."""
+    """Return key -> state dict (name -> tensor) in a checkpoint; an empty key if the checkpoint is a state dict."""
     if not isinstance(content, Mapping):
         return {}
-    found = {"": content, **{str(name): value for name, value in content.items() if isinstance(value, Mapping)}}
+    candidates = {"": content, **{str(name): value for name, value in content.items() if isinstance(value, Mapping)}}
     return {
         name: dict(state)
-        for name, state in found.items()
+        for name, state in candidates.items()
         if state and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
     }

@@ -194,7 +194,7 @@ def _list_limits(plan: Plan, cohort: Cohort, source: Source, result: Result) -> 
 SCORE_TOLERANCE = 0.005
 """Largest allowed difference of a score computed with other library versions, code or devices."""
 COUNTS_FACTOR = 2
-"""Largest allowed ratio of numbers of parameters or operations in that case, since trees may grow other nodes."""
+"""Largest allowed ratio of parameter or operation counts with other library versions: trees may grow other nodes."""
 _MOST_NAMED = 3
 
 
@@ -223,7 +223,7 @@ class Reproduction:
 
     @property
     def attestable(self) -> bool:
-        """True if all folds were run, or those of a nonce that nobody chose."""
+        """True if all folds were run, or those that a revealed nonce draws, which nobody could choose."""
         return self.nonce is None or self.nonce.time is not None
 
 
@@ -351,8 +351,8 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
 
 
 def _stated_facts(run: Manifest, planned: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the facts of a record that follow from its request, and the same of the plan; those that the record
-    does not have are left out."""
+    """Return the facts of a record that follow from its request, and the same facts of the plan. Both leave out facts
+    that the record lacks."""
     recipe, method = run.recipe.content(), run.method.content()
     stated: dict[str, Any] = {
         "pretraining_overlap": run.pretraining_overlap,

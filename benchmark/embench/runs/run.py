@@ -114,7 +114,7 @@ def collect_history(planned: Plan, root: Path) -> list[dict[str, Any]]:
 
 
 def link_weights(planned: Plan, root: Path) -> None:
-    """Link the fitted networks beside the record, or copy them. Raises MachineError if the disk refuses."""
+    """Link the fitted networks into the record's folder, or copy them. Raises MachineError if the disk refuses."""
     for _, name, stage in planned.graph.networks():
         source, place = Folder(root, stage.id).file("weights.safetensors"), planned.folder / "weights" / name
         if not source.is_file():
@@ -138,7 +138,7 @@ class GridResult:
     failures: Mapping[str, EmbenchError] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raise Unfinished if a run is missing; name each."""
+        """Raise Unfinished, which names each run without a result, if there is any."""
         if self.failures:
             lines = [f"{title}: {error.what}" for title, error in self.failures.items()]
             raise Unfinished(
@@ -149,7 +149,7 @@ class GridResult:
 
 
 def describe_plans(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
-    """Return the plans of requests as `--dry-run` prints them, without preparing data. Raises the errors of `make`."""
+    """Return the plans of requests as `--dry-run` prints them, without preparing data. Raises planning errors."""
     with snapshot(), without_preparing():
         return [make(request, progress).describe() for request in requests]
 
@@ -161,7 +161,7 @@ def run(request: Request, progress: EventCallback | None = None, *, placebo: boo
         placebo: True to compute the placebo of the confound analysis.
 
     Raises:
-        EmbenchError: of the kind that says whose fault it is; stages that finished are kept and not run again.
+        EmbenchError: its class says whose fault it is. Finished stages are kept, and not run again.
     """
     before, plans = again.hash_inputs(request), list[Plan]()
     done = grid([request], progress=progress, placebo=placebo, ended=lambda planned, _: plans.append(planned))
@@ -256,9 +256,9 @@ def format_title(planned: Plan) -> str:
 def _report_notes(plans: Sequence[Plan], on_event: EventCallback) -> None:
     """Report before training: for each plan, the targets that the study cannot answer, with remedies; and once for all
     plans, a large proportion of repaired units, invalid labels, and what encoders read."""
-    unanswerable = (found for planned in plans for found in planned.unanswerable())
+    unanswerable = (answer for planned in plans for answer in planned.unanswerable())
     for text in (
-        *(f"{found.target}: {found.answer}. {found.reason} {found.remedy}".rstrip() for found in unanswerable),
+        *(f"{answer.target}: {answer.answer}. {answer.reason} {answer.remedy}".rstrip() for answer in unanswerable),
         *filter(None, dict.fromkeys(describe_repaired(planned.test) for planned in plans)),
         *dict.fromkeys(text for planned in plans for text in _label_notes(planned)),
         *dict.fromkeys(text for planned in plans for text in describe_inputs(planned.method, planned.test)),

@@ -75,7 +75,7 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
     does not count as another evaluation of its subjects.
 
     Raises:
-        UsageError: the method has no setting with this path. Unfinished: the method fails as it is.
+        UsageError: the method has no setting with this path. Unfinished: the method fails with its own settings.
     """
     if request.tuned:
         raise UsageError("`embench tune` cannot tune a method that is tuned already", where=f"--tuned {request.tuned}")

@@ -26,11 +26,11 @@ SetLevel = Literal["core", "extended", "full"]
 SET_LEVELS: tuple[SetLevel, ...] = get_args(SetLevel)
 """Levels of a set; each contains the rows of the levels before it."""
 EACH_ALONE, ALL_TOGETHER, ALL_BUT_ONE, NO_PART = "each", "all", "all but one", "none"
-"""Words in a rule: each modality by itself, all together, all but one for each; and no pretrainer or fusion."""
+"""Words in a rule. For modalities: each by itself, all together, all but one. For pretrainer or fusion: none."""
 
 
 def _parsable(text: str) -> str:
-    """Check a searched setting, `encoder.lr=log:1e-4..1e-2`. Raises ValueError, as pydantic expects."""
+    """Return a searched setting, such as `encoder.lr=log:1e-4..1e-2`. Raises ValueError if it is malformed."""
     try:
         parse_space([text])
     except UsageError as error:
@@ -49,8 +49,9 @@ class RowRule(Strict):
     Args:
         encoder: `NAME` for all modalities, or `eeg=NAME,ecg=NAME`.
         pretrainer, fusion: names, or `none`.
-        modalities: `each` modality of the dataset that the encoder reads, `all` of them together, `all but one` for
-            each; the name of a modality, which includes those that are read alike; or several, `ecg,eeg` or `ppg+eda`.
+        modalities: words. `each`: one row for each modality of the dataset that the encoder reads. `all`: one row with
+            all of them. `all but one`: one row without each. Or names: a single one includes modalities that are read
+            alike; `ecg,eeg` and `ppg+eda` name several.
         targets: kind of targets that the rows are for; default: any kind that the method predicts.
         recipe: default: that of `embench run`.
         set: settings of all rows, such as `encoder.lr=1e-4`.
@@ -120,8 +121,8 @@ def read_set(path: Path) -> BaselineSet:
     """Read a set from its file.
 
     Raises:
-        UsageError: the file cannot be read, breaks the schema (the message names fields and lines), or its name is not
-            that of the set.
+        UsageError: the file cannot be read, breaks the schema (the message names fields and lines), or the file and the
+            set have different names.
     """
     try:
         text = read_text(path, MOST_YAML)
@@ -170,7 +171,7 @@ def _find_line(node: yaml.Node | None, place: Sequence[Any]) -> int:
 
 
 def installed_sets() -> dict[str, BaselineSet]:
-    """Return the sets of all packages by name; unusable files and duplicate names are excluded with a warning."""
+    """Return name -> set of all packages; unusable files and duplicate names are excluded with a warning."""
     found: dict[str, BaselineSet] = {}
     for path in registry.find_shipped_files("baselines/*.yaml"):
         try:

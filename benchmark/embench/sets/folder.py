@@ -287,7 +287,7 @@ def _describe_section(section: BoardSection, linked: Collection[str]) -> dict[st
 
 
 def _format_best(rows: Sequence[Row], metric: str) -> str:
-    """Return a text on the row with the best value of a metric; empty where no row has it."""
+    """Return a text on the row with the best value of a metric; empty if no row has one."""
     higher = metric_facts(metric).higher
     scored = [(score.mean if higher else -score.mean, row) for row in rows if (score := row.get_score(metric))]
     if not scored:
@@ -314,11 +314,11 @@ def _render(template: str, facts: Mapping[str, Any]) -> str:
 
 def _write_paper(place: Path, done: Mapping[str, RowForecast], records: Mapping[str, Record], head: str) -> None:
     """Write the texts of `embench export` for all rows, below the comment `head`."""
-    named, every = [(done[id_].plan.folder, record) for id_, record in records.items()], list(records.values())
-    if not every:
+    named, all_records = [(done[id_].plan.folder, record) for id_, record in records.items()], list(records.values())
+    if not all_records:
         return
     place.mkdir()
-    with names_resolved(named, trust_code=True, given=done[every[0].manifest.id].plan.request.dataset):
-        write_text(place / "tables.tex", head + latex.latex_tables(every))
-        write_text(place / "methods.tex", head + latex.methods_section(every))
-        write_text(place / "references.bib", head + latex.bibtex(every))
+    with names_resolved(named, trust_code=True, given=done[all_records[0].manifest.id].plan.request.dataset):
+        write_text(place / "tables.tex", head + latex.latex_tables(all_records))
+        write_text(place / "methods.tex", head + latex.methods_section(all_records))
+        write_text(place / "references.bib", head + latex.bibtex(all_records))

@@ -40,7 +40,7 @@ from embench.system import installed_version
 
 class PaperClaims(NamedTuple):
     """The claims of a paper on a dataset: comparisons (`tested`) with their results (`rows`), measured `values`, and
-    claims that cannot be tested yet; the numbers `printed` in its tables next to results, and notes on these."""
+    claims that cannot be tested yet. `printed`: numbers in the paper's tables next to results; `notes` are on these."""
 
     tested: Sequence[Claim]
     rows: Sequence[ClaimResult]
@@ -52,18 +52,18 @@ class PaperClaims(NamedTuple):
 
 def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
     """Yield the requests for all numbers in a paper's tables and all its claims, under the paper's own protocols and
-    the fixed one.
+    the fixed protocol.
 
     Args:
         options: further fields of a request, except modalities, targets and protocol, which the paper states.
     """
-    own, (compared, measured, _) = _select_unstated(options), _split_claims(paper)
-    for row in requests_of_tables(paper, dataset, own):
+    options_left, (compared, measured, _) = _select_unstated(options), _split_claims(paper)
+    for row in requests_of_tables(paper, dataset, options_left):
         yield from (request for request in (row.by_paper, row.fixed) if request)
-    for pair in claim_pairs(compared, [dataset], _LEGS, own):
+    for pair in claim_pairs(compared, [dataset], _LEGS, options_left):
         yield from (pair.a, pair.b)
     for claim in measured:
-        yield from measured_requests(claim, dataset, own).values()
+        yield from measured_requests(claim, dataset, options_left).values()
 
 
 def examine_paper(
@@ -76,10 +76,10 @@ def examine_paper(
         unfit: requests that could not be run, with the reason.
     """
     study = RunStudy(requests_of_paper(paper, dataset, options), done, dict(unfit))
-    own, (compared, measured, untested) = _select_unstated(options), _split_claims(paper)
-    rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), study=study)
-    values = examine_measured(measured, [dataset], own, study=study)
-    printed = examine_tables(paper, dataset, own, study)
+    options_left, (compared, measured, untested) = _select_unstated(options), _split_claims(paper)
+    rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, options_left), study=study)
+    values = examine_measured(measured, [dataset], options_left, study=study)
+    printed = examine_tables(paper, dataset, options_left, study)
     return PaperClaims(compared, rows, values, untested, printed, notes_on_tables(paper, dataset))
 
 
@@ -103,7 +103,7 @@ def _select_unstated(options: Mapping[str, Any]) -> dict[str, Any]:
 # Rows of a baseline set on a dataset: rules are expanded by the dataset's card and by what plugins declare to accept.
 
 RowLevel = SetLevel | Literal["user"]
-"""Level of a row: that of its rule in the set, or `own` for the user's methods."""
+"""Level of a row: that of its rule in the set, or `user` for the user's methods."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class BaselineRow:
     Args:
         reason: why the row cannot be run; else empty.
         search: the search of its settings, if it is tuned.
-        by_target: whether the title names the targets, since other rows have the same method with other targets.
+        by_target: True if the title names the targets, since other rows have the same method with other targets.
     """
 
     level: RowLevel
@@ -258,23 +258,23 @@ def _expand_modalities(
     accepted = {
         m: registry.load_plugin("encoder", name).accepts for m, _, name in texts
     }  # "": for all other modalities
-    own = [m for m in pool if registry.known_as(accepted.get(m, accepted.get("", frozenset())), m)]
+    readable = [m for m in pool if registry.known_as(accepted.get(m, accepted.get("", frozenset())), m)]
     for word in wanted:
-        if word == EACH_ALONE and own:
-            yield from ((m, "") for m in own)
-        elif word == ALL_TOGETHER and len(own) > 1:
-            yield ",".join(own), ""
-        elif word == ALL_BUT_ONE and len(own) > 2:  # with two modalities it equals `each`
-            yield from ((",".join(name for name in own if name != m), "") for m in own)
+        if word == EACH_ALONE and readable:
+            yield from ((m, "") for m in readable)
+        elif word == ALL_TOGETHER and len(readable) > 1:
+            yield ",".join(readable), ""
+        elif word == ALL_BUT_ONE and len(readable) > 2:  # with two modalities it equals `each`
+            yield from ((",".join(name for name in readable if name != m), "") for m in readable)
         elif word == EACH_ALONE or (word == ALL_TOGETHER and EACH_ALONE not in wanted):
-            yield word, f"{encoder} reads {(f'{own[0]} only' if own else 'none')} of {', '.join(pool)}"
+            yield word, f"{encoder} reads {(f'{readable[0]} only' if readable else 'none')} of {', '.join(pool)}"
         elif word not in (ALL_TOGETHER, ALL_BUT_ONE):
             matching = [m for m in every if re.fullmatch(r"\w+", word) and registry.known_as({word}, m)]
             yield from ((m, "") for m in matching or [word])
 
 
 def _why_unavailable(kind: str, name: str) -> str:
-    """Return the reason why a plugin cannot be used on this machine; empty where it can."""
+    """Return the reason why a plugin cannot be used on this machine; empty if it can be used."""
     try:
         plugin = registry.load_plugin(kind, name)
     except UsageError:

@@ -248,7 +248,7 @@ def forecast_times(rows: Sequence[RowForecast]) -> Iterator[float]:
 
 
 def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
-    """Return the plan with the settings that a row's search has chosen for its default `plan`; None if none are."""
+    """Return the plan with the settings that a row's search chose in place of those of `plan`; None if it has not."""
     if row.search and (file := name_tuning_file(plan, row.search)).is_file():
         return make(replace(row.request, tuned=file), progress)
     return None
@@ -436,7 +436,7 @@ def build_user_rows(names: Sequence[str], dataset: str, options: Mapping[str, An
     """Build the rows of the user's own methods, which are named as in `--with`; see `build_user_rules`.
 
     Raises:
-        UsageError: a method does not exist, or reads nothing in this dataset.
+        UsageError: a method does not exist, or reads no modality of this dataset.
         PluginError: it cannot be imported.
     """
     rows = []
@@ -639,8 +639,8 @@ def run_rows(
 
 
 def why_failed(row: RowForecast) -> str:
-    """Return why a row failed; empty where it was not run. For the user's own data, return only the kind of error,
-    since messages may quote files."""
+    """Return the reason why a row failed; empty if it was not run. For the user's own data, return only the kind of
+    error, since messages may quote files."""
     with suppress(OSError, IndexError):
         file = _failure_file(row.plan, TUNED if row.trials else "")
         label, _, what = read_text(file).splitlines()[2].partition(": ")

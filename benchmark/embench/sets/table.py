@@ -72,9 +72,9 @@ def board_rows(
 def _varied_settings(results: Sequence[Result]) -> dict[str, dict[str, str | None]]:
     """Return id of a run -> setting -> value, for settings in which runs differ; None where a run lacks a setting."""
     settings = {result.id: dict(_split(text) for text in result.manifest["recipe"]["settings"]) for result in results}
-    paths = dict.fromkeys(path for own in settings.values() for path in own)
-    differ = [path for path in paths if len({own.get(path) for own in settings.values()}) > 1]
-    return {run: {path: own.get(path) for path in differ} for run, own in settings.items()}
+    paths = dict.fromkeys(path for by_path in settings.values() for path in by_path)
+    differ = [path for path in paths if len({by_path.get(path) for by_path in settings.values()}) > 1]
+    return {run: {path: by_path.get(path) for path in differ} for run, by_path in settings.items()}
 
 
 def _split(setting: str) -> tuple[str, str]:
@@ -225,15 +225,15 @@ def _get_size(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
 
 
 def best_control(result: Result, target: str, metric: str) -> ConfoundOnlyModel | None:
-    """Return the confound-only model with the best score on a target; None where none has a score."""
+    """Return the confound-only model with the best score on a target; None if none has a score."""
     models = result.scores.get_confound_only_models(target)
     known = [model for model in models if _mean(model.scores.get(metric)) is not None]
     return max(known, key=lambda model: _rank(_mean(model.scores[metric]), metric), default=None)
 
 
 class _Panel(NamedTuple):
-    """The runs of a dataset, protocol and target, each group sorted from best to worst. Differences are from the run
-    `first` in a grid; else it is empty, and they are from the best run."""
+    """The runs of a dataset, protocol and target, each group sorted from best to worst. `first`: in a grid, id of the
+    run from which differences are computed; else empty, and they are from the best run."""
 
     dataset: str
     protocol: str

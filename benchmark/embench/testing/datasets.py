@@ -27,7 +27,7 @@ _LEAST_RECORDINGS = 8
 """Smallest number of labelled recordings in which a correlation of a channel with a label is not a coincidence."""
 
 _SAME = 0.999
-"""Correlation between a label and a statistic of a channel from which on the channel must contain the label."""
+"""Correlation of a label with a statistic of a channel, from which on the channel counts as containing the label."""
 
 _SUBJECTS = 3
 """Number of subjects whose recordings are read, so that checks of large datasets end in time."""

@@ -227,8 +227,8 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
 def _check_memory(
     check: Check, make: Callable[[], Estimator], made: Callable[..., _Table], kind: KindName, nonce: str
 ) -> None:
-    """Check that scores do not change after another fit, which has the labels of the scored rows, as in another fold.
-    This is checked for an estimator that is fitted to labels, and for one that is fitted to permuted labels."""
+    """Check that an estimator does not remember labels. Its scores must not change after another fit, to the scored
+    rows and their labels, as in another fold. Fits to labels and to permuted labels are checked."""
     random = np.random.default_rng(list(nonce.encode()))
     train, test = (made(count, int(random.integers(2**32)), kind) for count in (4, 3))
     permuted, told = (of._replace(y=random.permuted(of.y.reshape(-1, _ROWS), axis=1).ravel()) for of in (train, test))
@@ -298,17 +298,17 @@ def _make_table(subjects: int, seed: int, kind: KindName) -> _Table:
 def _make_decisions(subjects: int, seed: int, kind: KindName) -> _Table:
     """Return rows with the decisions of three networks for the labels of `_make_table`. Each network lacks some rows,
     but no row lacks all."""
-    like, random = _make_table(subjects, seed, kind), np.random.default_rng([seed, 1])
-    scores = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].has_score_per_class else 1))
+    near_labels, random = _make_table(subjects, seed, kind), np.random.default_rng([seed, 1])
+    scores = random.normal(0, 1, (len(near_labels.y), 3, _CLASSES if KINDS[kind].has_score_per_class else 1))
     if KINDS[kind].has_score_per_class:
-        scores[np.arange(len(scores)), :, like.y.astype(int)] += 2
+        scores[np.arange(len(scores)), :, near_labels.y.astype(int)] += 2
         scores = np.exp(scores) / np.exp(scores).sum(2, keepdims=True)
     else:
-        scores += 2 * (like.y - like.y.mean())[:, None, None]
+        scores += 2 * (near_labels.y - near_labels.y.mean())[:, None, None]
         scores = scores if not KINDS[kind].has_classes else 1 / (1 + np.exp(-scores))
     some = np.arange(len(scores)) % 4  # the network that lacks the row; 3: none
     scores[np.arange(len(scores))[some < 3], some[some < 3]] = np.nan
-    return like._replace(X=scores.reshape(len(scores), -1))
+    return near_labels._replace(X=scores.reshape(len(scores), -1))
 
 
 # Conformance of fusions.
@@ -473,13 +473,14 @@ def _logits(output: Any) -> Tensor:
 
 def _checked(check: Check, output: Any, size: int) -> Output:
     check.that(isinstance(output, Output), f"forward gave {type(output).__name__}", expected="Output")
-    made: Output = output
+    result: Output = output
     wanted = (size, _OUTPUTS.size)
-    check.that(made.logits.shape == wanted, f"the logits have shape {tuple(made.logits.shape)}", expected=str(wanted))
-    fine = made.hidden.ndim == 2 and len(made.hidden) == size
-    check.that(fine, f"the hidden layer has shape {tuple(made.hidden.shape)}", expected="(B, H)")
-    check.finite(made.logits, "the output")
-    return made
+    form = f"the logits have shape {tuple(result.logits.shape)}"
+    check.that(result.logits.shape == wanted, form, expected=str(wanted))
+    fine = result.hidden.ndim == 2 and len(result.hidden) == size
+    check.that(fine, f"the hidden layer has shape {tuple(result.hidden.shape)}", expected="(B, H)")
+    check.finite(result.logits, "the output")
+    return result
 
 
 # Conformance of metrics.
@@ -578,14 +579,14 @@ def _predict_correctly(units: Units) -> Units:
 
 
 def _compute_value(check: Check, metric: Metric, units: Units) -> float | None:
-    found = metric(units)
-    if isinstance(found, Undefined):
-        check.that(bool(found.reason), "the metric is undefined without a reason", expected="Undefined(reason)")
+    value = metric(units)
+    if isinstance(value, Undefined):
+        check.that(bool(value.reason), "the metric is undefined without a reason", expected="Undefined(reason)")
         return None
-    fine = isinstance(found, float)
-    check.that(fine, f"the result has the type {type(found).__name__}", expected="a float, or Undefined(reason)")
-    _check_range(check, metric, found, "a score")
-    return found
+    fine = isinstance(value, float)
+    check.that(fine, f"the result has the type {type(value).__name__}", expected="a float, or Undefined(reason)")
+    _check_range(check, metric, value, "a score")
+    return value
 
 
 def _check_range(check: Check, metric: Metric, value: float, what: str) -> None:
@@ -611,8 +612,8 @@ _SCORES = {
 
 @leaves_no_trace
 def check_observer(cls: type[Any]) -> None:
-    """Check that an observer can be created without arguments, has only known hooks, and raises in none of them during
-    a run. The check runs in an empty folder, which is deleted afterwards.
+    """Check that an observer can be created without arguments, has only known hooks, and raises no exception during a
+    run. The check runs in an empty folder, which is deleted afterwards.
 
     Raises:
         CheckFailed: with the expected and the found behaviour.

@@ -36,7 +36,7 @@ from embench.signals.plausible import PLAUSIBLE_SIZES
 _T = TypeVar("_T")
 _Checks = TypeVar("_Checks", bound=Callable[..., None])
 CLOSE_ENOUGH = 1e-5
-"""Largest difference between two predictions of the same row that counts as none; runs use the same."""
+"""Two predictions of the same row count as equal up to this difference, in checks and in runs."""
 
 
 class Check:
@@ -53,7 +53,7 @@ class Check:
         self.hint: str | None = None
 
     def that(self, fine: bool, what: str, *, expected: str, hint: str | None = None) -> None:
-        """Raise CheckFailed with the fault `what` unless `fine`."""
+        """Raise CheckFailed with the fault `what` if `fine` is False."""
         if not fine:
             raise CheckFailed(what, where=f"{self.where}{self.of}", expected=expected, hint=hint)
 
@@ -72,7 +72,7 @@ class Check:
             self.that(gap <= CLOSE_ENOUGH * scale, f"{what}: the difference is {gap:.2g}", expected=expected, hint=hint)
 
     def finite(self, x: Tensor | None, what: str) -> None:
-        """Raise CheckFailed where `x` holds NaN or infinity; None passes."""
+        """Raise CheckFailed if `x` holds NaN or infinity; None passes."""
         if x is not None:
             self.that(bool(torch.isfinite(x).all()), f"{what} is not finite", expected="finite values")
 
@@ -299,7 +299,7 @@ def recorded_with(modality: str, names: tuple[str, ...], rate_hz: float) -> Iter
 
 
 def channels(modality: str) -> tuple[str, ...]:
-    """Return the channels of a synthetic signal; one channel where the modality has no default ones."""
+    """Return the channels of a synthetic signal; one channel if the modality has no default ones."""
     if modality in _RECORDED:
         return _RECORDED[modality][0]
     return _CHANNELS.get(modality, (modality,))
