@@ -233,7 +233,7 @@ def write_cells(out: Path, person: int, cells: list[Cell]) -> None:
 
 
 def _draw_truth(person: int, seed: int, effect: float, _: float | None, *, person_label: bool) -> np.ndarray:
-    """Return one subject's `TRIALS` (20,)."""
+    """Return the planted values of one subject: `TRIALS`, a row for each of 20 videos."""
     rows = np.zeros(len(VIDEOS), TRIALS)
     rng, long_rng = (np.random.default_rng([seed, person, stream]) for stream in (0, 4))
     rows["person"], rows["cell"], rows["video"] = person, np.arange(len(VIDEOS)), VIDEOS

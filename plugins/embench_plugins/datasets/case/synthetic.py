@@ -157,7 +157,7 @@ def _find_clips(schedule: tuple[tuple[int, float], ...]) -> list[tuple[int, int,
 
 
 def _draw_truth(person: int, seed: int, effect: float, length_s: float) -> Truth:
-    """Return one subject's session."""
+    """Return one subject's session with its planted values."""
     schedule = _draw_schedule(person, seed, length_s)
     rng = np.random.default_rng([seed, person, 0])
     samples = int(sum(ms for _, ms in schedule) / 1000 * TRACK_HZ) + TRACK_HZ

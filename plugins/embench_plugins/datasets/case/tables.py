@@ -287,7 +287,7 @@ def _find_spans(parts: dict[int, list[Any]], path: Path) -> tuple[tuple[int, int
 def _interpolate(
     parts: dict[int, list[tuple[np.ndarray, np.ndarray]]], spans: Sequence[tuple[int, int, int]], path: Path
 ) -> Iterator[Piece]:
-    """Yield each video with a column per millisecond: its rows if they are just these, else interpolated ones."""
+    """Yield each video's signals at every millisecond: the rows at these times, if complete, else interpolated."""
     for code, start, stop in spans:
         pieces = parts.pop(code)
         time, values = np.concatenate([t for t, _ in pieces]), np.concatenate([v for _, v in pieces], axis=1)
@@ -400,7 +400,7 @@ def _read_frames(
 
 
 def _check_steps(path: Path, time: np.ndarray, steps_ms: tuple[float, float], raw: bool) -> None:
-    """Raise DataError if the rows' median step is not within `steps_ms`. `raw`: True for times in s instead of ms."""
+    """Raise DataError if the rows' median step is not within `steps_ms`. `raw`: True if the file states seconds."""
     step = float(np.median(np.diff(np.sort(time)))) if len(time) > 1 else np.nan
     if steps_ms[0] <= step <= steps_ms[1]:
         return

@@ -91,7 +91,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, v
 
 
 def _draw_truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
-    """Return one subject's `ROWS` (40,)."""
+    """Return the planted values of one subject: `ROWS`, one for each of 40 trials."""
     rng = np.random.default_rng([seed, person, 0])
     rows = np.zeros(TRIALS, ROWS)
     rows["person"], rows["video"], rows["trial"] = person, np.arange(1, TRIALS + 1), 1 + rng.permutation(TRIALS)

@@ -60,7 +60,7 @@ def make_signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
 
 
 def _draw_truth(number: int, seed: int, effect: float, length_s: float) -> np.ndarray:
-    """Return one subject's `SECONDS`."""
+    """Return the planted values of one subject: a row of `SECONDS` for each second of both files."""
     rng = np.random.default_rng([seed, number, 0])
     rest_s = int(length_s)
     task_s = round(rest_s * TASK_SHARE)

@@ -97,7 +97,7 @@ def _write(write_signals: Callable[..., None], out: Path, truths: list[np.ndarra
 
 
 def _draw_truth(person: Person, seed: int, effect: float, _: float, *, planted: Planted) -> np.ndarray:
-    """Return one subject's `TRIALS`, in the order of play."""
+    """Return the planted values of one subject: a row of `TRIALS` for each trial, in the order of play."""
     trials = person.sequence(_draw_contexts(person, seed))
     rows = np.zeros(len(trials), TRIALS)
     shape = rows["power"].shape[1:]

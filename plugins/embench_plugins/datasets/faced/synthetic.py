@@ -395,7 +395,7 @@ def _write_arrays(out: Path, truths: list[np.ndarray], seed: int, _: float) -> N
 
 
 def _draw_truth(person: str, seed: int, effect: float, _: float, *, planted: Planted) -> np.ndarray:
-    """Return one subject's `TRIALS` (28,), in the order shown."""
+    """Return the planted values of one subject: a row of `TRIALS` for each of 28 clips, in the order shown."""
     rng = np.random.default_rng([seed, 3, int(person[-3:])])
     rows = np.zeros(len(CLIPS), TRIALS)
     rows["person"], rows["order"] = person, np.arange(len(CLIPS))

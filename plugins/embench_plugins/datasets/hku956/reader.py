@@ -58,7 +58,7 @@ class Song(NamedTuple):
 
 
 class Hku956(Dataset):
-    """Reader of HKU956. A recording is one song of a subject, such as `hku1903_0_262957`; the stimulus is its id."""
+    """Reader of HKU956. A recording is a song of a subject (`hku1903_0_262957`); its stimulus is the song's id."""
 
     card = Card(
         name="hku956",

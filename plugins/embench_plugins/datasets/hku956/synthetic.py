@@ -54,7 +54,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
 
 
 def _draw_truth(number: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
-    """Return one subject's `SONGS`."""
+    """Return the planted values of one subject: a row of `SONGS` for each song."""
     rng = np.random.default_rng([seed, number, 0])
     count = int(rng.integers(20, 37))
     rows = np.zeros(count, SONGS)

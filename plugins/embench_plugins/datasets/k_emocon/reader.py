@@ -297,7 +297,7 @@ class KEmoCon(Dataset):
         return {m: wrist / name for m, name in E4.items()} | {m: others / name for m, name in BELT.items()}
 
     def _annotation_file(self, pid: int, annotator: str) -> Path | None:
-        """Return one annotator's file on a subject, None if it is missing. `vote` is the raters' vote."""
+        """Return the file of an annotator's ratings of a subject, such as `self` or `R1`; None if it is missing."""
         kind, ending = ("external" if annotator in RATERS else annotator), annotator
         if annotator == VOTE:
             kind, ending = "aggregated_external", "external"

@@ -97,7 +97,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, v
 
 
 def _draw_truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
-    """Return one subject's `ROWS`."""
+    """Return the planted values of one subject: `ROWS`, one for each window of 5 s."""
     _, start, end = _draw_clock(pid, length_s)
     rng, windows = np.random.default_rng([seed, pid, 0]), int((end - start) / 1000 // WINDOW_S)
     rows, response = np.zeros(windows, ROWS), {}
@@ -191,7 +191,8 @@ def _make_e4(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[s
 
 
 def _make_headset_and_belt(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """Return tables of a row a second; one second in ten has two, one in twenty none, one in forty only zeros."""
+    """Return the headset's and the belt's tables, mostly with a row per second. One second in ten has two rows, one in
+    twenty none, one in forty only zeros."""
     init, start, end = clock
     seconds = np.arange(int((end - init) / 1000) + 3)
     heart, share = (

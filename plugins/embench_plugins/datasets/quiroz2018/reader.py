@@ -45,7 +45,7 @@ CLASSES = ("sad", "neutral", "happy")
 """Classes of the emotions -1, 0 and 1 in a file."""
 ORDERS = {"SNH": (0, 1, 2), "HNS": (2, 1, 0)}
 COLUMNS = ("PARTICIPANT ID", "CONDITION", "START W", "END W", "START W.1", "END W.1", "START W.2", "END W.2")
-"""Columns of the table that are read. It repeats the last names; pandas numbers them."""
+"""Columns of the table that are read. The table repeats the last names; pandas numbers the copies."""
 
 RATE = 24.975
 """Typical rate in Hz; those of all 132 walks are 24.97 to 24.99."""

@@ -53,7 +53,7 @@ def write_condition(person: str) -> str:
 
 
 def _draw_truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
-    """Return one subject's `SECONDS`."""
+    """Return the planted values of one subject: a row of `SECONDS` for each second of the three walks."""
     rng = np.random.default_rng([seed, PEOPLE.index(person), 0])
     study, order = write_condition(person).split("-")
     level, start, walks = rng.standard_normal(), 0, []
@@ -69,7 +69,7 @@ def _draw_truth(person: str, seed: int, effect: float, length_s: float) -> np.nd
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
-    """Write `walking_data/mo_ew2_accdata_21_10_139-1336.csv` and so on, the table, and the questionnaire's two."""
+    """Write `walking_data/mo_ew2_accdata_21_10_139-1336.csv` and so on, `user_study_encoding.csv`, and `PANAS`."""
     (out / WALKS).mkdir()
     (out / MOODS[0]).parent.mkdir()
     table = ["PARTICIPANT ID,CONDITION,AGE,SEX,START W,END W,START W,END W,START W,END W"]

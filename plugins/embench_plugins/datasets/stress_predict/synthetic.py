@@ -49,7 +49,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
 
 
 def _draw_truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
-    """Return one subject's `SECONDS`."""
+    """Return the planted values of one subject: a row of `SECONDS` for each second."""
     rng = np.random.default_rng([seed, person, 0])
     # Lengths differ between subjects, since metrics compare subjects with different labels at the same time.
     lengths = np.array([typical for _, typical in PHASES]) * rng.uniform(0.7, 1.3, len(PHASES))

@@ -371,7 +371,7 @@ ENDED_EARLY = {"S03": 90, "S07": 95}
 TOGETHER = (("f01", "f03", "f12"), ("f02", "f11", "f13"), ("f04", "f09", "f10"), ("f05", "f06"))
 """Subjects whose sessions overlap: most pressed the button within seconds, so their labels are nearly the same."""
 UNSEEN = ("S01", "S02", "S03", "S06", "S07", "S11", "S16", "f07")
-"""Subjects whose sessions were not available for this."""
+"""Subjects whose sessions were not available when `COOL_DOWN` and `WARM_UP_S` were determined."""
 
 STATES = ("rest", "exercise", "neither")
 TARGETS = ("exercise", "work")

@@ -37,7 +37,8 @@ SHORTEST_S = 60.0
 LONGEST_S = 7071.0
 D_PRIME = float(np.sqrt(2) * norm.ppf(0.9))
 HEART_SD, SKIN_SD, BREATH_SD = 4.5, 0.25, 0.15
-"""SD within a subject: beats, log of responses, log of breaths, per minute. Between subjects: 10, .52, .34."""
+"""Standard deviations within a subject: of beats per minute, and of the logs of responses and of breaths per minute.
+Between subjects they are 10, .52 and .34."""
 
 # Phases of a session with their proportion of its length; names are those in the files, codes those of `label`.
 ORDERS = (("Base", "TSST", "Medi 1", "Fun", "Medi 2"), ("Base", "Fun", "Medi 1", "TSST", "Medi 2"))
@@ -92,7 +93,7 @@ def _draw_spans(person: int, seed: int, longest_s: float) -> tuple[int, dict[str
 
 
 def _draw_truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
-    """Return one subject's `SECONDS`."""
+    """Return the planted values of one subject: a row of `SECONDS` for each second."""
     session, spans = _draw_spans(person, seed, longest_s)
     rows = np.zeros(session, SECONDS)
     rows["person"], rows["second"] = person, np.arange(session)
@@ -179,7 +180,7 @@ def _quantise(values: np.ndarray, step: float, zero: float) -> np.ndarray:
 
 
 def _make_questionnaire(person: int, spans: dict[str, tuple[int, int]], rng: np.random.Generator) -> str:
-    """Return the questionnaires' text, with times from the start of the belt's own file, before the pickle's."""
+    """Return the questionnaires' text, with times from the start of the belt's own file, which began earlier."""
     order = _choose_order(person)
     spans = {name: spans[name] for name in (*order, *(reading for reading, _ in READ_AFTER.values())) if name in spans}
     cut = int(rng.integers(60, 400))
