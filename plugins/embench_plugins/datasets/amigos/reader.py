@@ -237,6 +237,7 @@ class Amigos(Dataset):
                 yield Finding("warning", where, f"{', '.join(odd)} off the scale {low} to {high}")
 
     def _list_clip_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+        """Yield a finding if a trial's clip is unreadable, has no data, or differs from them in length."""
         if (path := self._clips.get((subject, trial.video))) is None:
             return
         try:

@@ -266,6 +266,7 @@ def align_clip(clip_s: float, duration_s: float) -> tuple[float, float]:
 
 
 def _sort_by_trial(paths: list[Path]) -> tuple[Mapping[tuple[str, str], Path], list[Path]]:
+    """Return (subject, video) -> the first such file, and the files whose names do not state both."""
     known: dict[tuple[str, str], Path] = {}
     unknown = []
     for path in paths:

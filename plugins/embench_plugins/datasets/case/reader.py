@@ -221,6 +221,7 @@ def _list_table_findings(where: str, seen: tables.Seen) -> Iterator[Finding]:
 def _list_stick_findings(
     where: str, time: np.ndarray, values: np.ndarray, unordered: int, end_ms: int
 ) -> Iterator[Finding]:
+    """Yield findings on the joystick's order of rows, end, scale, resting value and gaps."""
     if unordered:
         yield Finding("warning", where, f"{unordered} rows are not in order of time: sorted")
     if time[-1] + 100 < end_ms:

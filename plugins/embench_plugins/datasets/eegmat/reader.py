@@ -175,6 +175,7 @@ def _make_signals(path: Path, card: Card) -> dict[str, Signal]:
 
 
 def _make_signal(path: Path, card: ModalityCard, tracks: list[Track]) -> Signal:
+    """Return channels as a signal. Raises DataError if they are empty or differ in rate, unit or length."""
     if not tracks[0].samples:
         raise DataError("there is no sample in it", where=str(path), expected=EXPECTED, hint=AGAIN)
     for track in tracks:

@@ -492,6 +492,7 @@ class Bids(Folder):
                 yield Finding("error", path, what)
 
     def _list_size_findings(self, subject: str, rate: float) -> Iterator[Finding]:
+        """Yield findings if rate and duration in eeg.json contradict channels.tsv or the BDF file's size."""
         bdf, path = self.bdf(subject), self._path(subject, "eeg.json")
         try:
             about = json.loads(path.read_text("utf-8-sig"))

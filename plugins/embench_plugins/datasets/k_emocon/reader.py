@@ -258,6 +258,7 @@ class KEmoCon(Dataset):
 
     @cached_property
     def _subjects_csv(self) -> Path:
+        """Path of the table of subjects. Raises DataError if folders are missing or still packed."""
         path = self._folder("metadata") / "subjects.csv"
         absent = [name for name in FOLDERS if not self._folder(name).is_dir()]
         packed = [name for name in absent for ending in files.ARCHIVES if (self.root / (name + ending)).is_file()]
@@ -272,6 +273,7 @@ class KEmoCon(Dataset):
 
     @cached_property
     def _debates(self) -> Mapping[int, _Debate]:
+        """Subject -> start and length of the subject's debate."""
         path = self._subjects_csv
         expected = "pid, startTime and endTime of each subject once, in unix milliseconds, up to an hour apart"
         table = files.read_table(path, ("pid", "startTime", "endTime"), expected=expected, hint=AGAIN)
