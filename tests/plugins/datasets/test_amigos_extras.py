@@ -253,7 +253,7 @@ class TestAnnotators:
     def test_a_sheet_with_a_shifted_header_is_named(self, root):
         book(root / "External_Annotations.xlsx", {"Sheet1": [["UserID", "VideoID"], [1, "10", 1]]})
         assert any(
-            "External_Annotations.xlsx: it holds no annotation" in line for line in findings(AmigosExternal(root))
+            "External_Annotations.xlsx: the sheet has no annotations" in line for line in findings(AmigosExternal(root))
         )
 
     def test_without_openpyxl_verify_says_what_is_not_read(self, root, sheet, monkeypatch):

@@ -2,8 +2,8 @@
 arousal, valence, dominance, liking, familiarity and seven emotions. For these 37, three observers annotate the face
 every 20 s.
 
-Reads the preprocessed MATLAB files, one for each subject (see `release`), each in its own folder or all in one, in a
-parent folder of any name. Clips of faces, and the tables that OpenFace made of them, may lie beside them (see `faces`).
+Reads the preprocessed MATLAB files, one for each subject (see `release`), from any folder below the root. Clips of
+faces, and the tables that OpenFace made of these clips, may lie in the same folders (see `faces`).
 
 The GSR column is read as a resistance and stored as its inverse, for all subjects. Its unit is not stated. It behaves
 as a resistance, so its inverse has the polarity of skin conductance (responses rise), and an open circuit gives values
@@ -48,7 +48,7 @@ ASSESSED = (*RATINGS, "familiarity", *FELT)
 CUT = 4.5
 VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
 GROUPS = {f"P{person:02d}": f"group{number}" for number, four in enumerate(VIEWING, start=1) for person in four}
-"""Subject -> group in which the subject watched the long videos; others watched alone."""
+"""Subject -> group with which the subject watched the long videos. The other subjects watched them alone."""
 
 
 class Amigos(Dataset):
@@ -93,8 +93,8 @@ class Amigos(Dataset):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        own = (path for (_, video), path in self._tables.items() if video in self.videos)
-        self.card = faces.extend_card(self.card, own)
+        face_tables = (path for (_, video), path in self._tables.items() if video in self.videos)
+        self.card = faces.extend_card(self.card, face_tables)
 
     def subjects(self) -> list[str]:
         """Return the subjects with a preprocessed file. Raises DataError if there is none."""
@@ -104,26 +104,26 @@ class Amigos(Dataset):
         return people
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Return whether the subject watched the long videos alone or in a group, if the variant includes these."""
+        """Return `company`: how the subject watched the long videos, alone or in a group. Empty without them."""
         if not set(LONG) & set(self.videos) or subject in release.NO_LONG:
             return {}
         return {"company": "in a group" if subject in GROUPS else "alone"}
 
     def files(self, subject: str) -> list[Path]:
         """Return the subject's file, clips of the face with their tables, and the sheets of metadata."""
-        own = [path for video in self.videos for path in faces.list_files(*self._face(subject, video))]
+        face_files = [path for video in self.videos for path in faces.list_files(*self._face(subject, video))]
         sheets = (release.read_sheet(self.root, name) for name in self.sheets)
-        return [self._path(subject), *own, *filter(None, sheets)]
+        return [self._path(subject), *face_files, *filter(None, sheets)]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Yield the trials of this variant's videos that have any signal, in the file's order."""
+        """Yield a recording for each trial of `self.videos` that has any signal, in the file's order."""
         for trial in release.read(self._path(subject))[0]:
             if trial.video not in self.videos or trial.data is None:
                 continue
             signals = _make_signals(self.card, trial.data)
             if not signals:
                 continue
-            film, features = faces.read_face(
+            video, face_signals = faces.read_face(
                 *self._face(subject, trial.video),
                 partial(release.align_clip, duration_s=trial.duration_s),
                 self.card.modalities["face_au"],
@@ -137,8 +137,8 @@ class Amigos(Dataset):
                 group=GROUPS.get(subject, subject) if trial.video in LONG else subject,
                 start_s=None,
                 order=self._orders.get((subject, trial.video)),
-                signals=signals | features,
-                video=film,
+                signals=signals | face_signals,
+                video=video,
                 labels=self._labels(subject, trial),
             )
 
@@ -237,6 +237,7 @@ class Amigos(Dataset):
                 yield Finding("warning", where, f"{', '.join(odd)} off the scale {low} to {high}")
 
     def _list_clip_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+        """Yield a finding if a trial's clip is unreadable, has no data, or differs from them in length."""
         if (path := self._clips.get((subject, trial.video))) is None:
             return
         try:
@@ -268,8 +269,8 @@ class AmigosLong(Amigos):
 
 
 class AmigosAll(Amigos):
-    """Reader of short and long videos with the subjects' own ratings. Subjects of one group have the same
-    `Recording.group` in their long videos only."""
+    """Reader of short and long videos with the subjects' own ratings. Subjects who watched together share a
+    `Recording.group` in the long videos only."""
 
     card = replace(
         AmigosLong.card, name="amigos/all", title="AMIGOS, short and long videos", sessions=("short", "long")
@@ -280,10 +281,10 @@ class AmigosAll(Amigos):
 class AmigosExternal(Amigos):
     """Reader of the external annotations, of short and long videos.
 
-    A label has a value for each second of a recording (at its middle): the annotation of the 20 s segment around it, or
-    the mean of two segments where they overlap, as the first two and the last two of a video do. The targets' label is
-    the release's mean of the three observers, clipped to -1 to 1. With External_Annotations.xlsx there are also labels
-    of single observers, such as `arousal_annotator1`.
+    A label has one value for each second of a recording, at the middle of the second: the annotation of the 20 s
+    segment that contains it. The first two and the last two segments of a video overlap; there the value is their mean.
+    The targets' label is the release's mean of the three observers, clipped to -1 to 1. With External_Annotations.xlsx
+    there are also labels of single observers, such as `arousal_annotator1`.
     """
 
     card = replace(
@@ -375,4 +376,4 @@ def _list_findings(where: str, trial: Trial) -> Iterator[Finding]:
     if partly := [name for name, share in zip(names, lost, strict=True) if 0 < share < 1]:
         yield Finding("note", where, f"gaps in {', '.join(partly)}")
     if (trial.data[:, 16] <= 0).any():
-        yield Finding("warning", where, "GSR is not positive throughout, as a resistance would be")
+        yield Finding("warning", where, "`GSR` is 0 or negative at times, as no resistance is: read as missing")

@@ -34,7 +34,7 @@ LONG = ("N1", "P1", "B1", "U1")
 SEGMENTS = dict(
     zip(SHORT + LONG, (6, 4, 7, 5, 8, 5, 7, 5, 9, 5, 5, 6, 7, 4, 6, 5, 72, 58, 72, 44), strict=True)
 )  # fmt: skip
-"""Video -> number of its annotated segments, which gives its length up to 20 s."""
+"""Video -> number of its annotated segments, from which the video's length follows to within 20 s."""
 
 SEGMENT_S = 20.0
 PEOPLE = 40
@@ -42,7 +42,7 @@ NO_LONG = ("P08", "P24", "P28")  # neither long videos nor external annotations
 VARIABLES = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
 HINT = "unpack Data_Preprocessed_P01.zip .. P40.zip of AMIGOS (Data_preprocessed) and pass the folder that holds them"
 MOST_BYTES = 400_000_000
-"""Most bytes of an unpacked file: over three times the size of 20 trials of full length."""
+"""Largest accepted size of an unpacked file in bytes: over three times that of 20 trials of full length."""
 
 _FILE = re.compile(r"data_preprocessed_p(\d{2})\.mat", re.IGNORECASE)
 
@@ -69,13 +69,13 @@ class Trial:
 
 
 def limit_length(video: str) -> float:
-    """Return the greatest possible length of a video with its rest, in s, by its number of annotated segments."""
+    """Return the greatest possible length in s of a video with its rest, from the number of its annotated segments."""
     return SEGMENT_S * (SEGMENTS[video] - 1) + BASELINE_S
 
 
 def list_segments(count: int, duration_s: float) -> np.ndarray:
-    """Return (count, 2) start and stop, in s, of the annotated segments of a trial with its 5 s of rest. These are the
-    first 20 s, then blocks of 20 s from the start of the video, and the final 20 s."""
+    """Return the start and stop in s, (count, 2), of the annotated segments of a trial, which begins with 5 s of rest.
+    The segments are its first 20 s, blocks of 20 s from the start of the video, and its final 20 s."""
     start = BASELINE_S + SEGMENT_S * (np.arange(count) - 1.0)
     start[:1] = 0.0
     if count > 1:
@@ -89,8 +89,8 @@ def count_segments(duration_s: float) -> int:
 
 
 def sample_by_second(annotations: np.ndarray, duration_s: float) -> Label:
-    """Return annotations as a label with a value for each second of a trial, at its middle: the mean of the segments
-    around it, clipped to -1 to 1.
+    """Return annotations as a label with one value for each second of a trial, at the middle of the second. The value
+    is the mean of the segments that contain it, clipped to -1 to 1.
 
     Args:
         annotations: (K, 2) segment and value.
@@ -106,10 +106,10 @@ def sample_by_second(annotations: np.ndarray, duration_s: float) -> Label:
 
 
 def find(root: Path) -> Mapping[str, Path]:
-    """Return subject (`P01`) -> its file, anywhere below `root`.
+    """Return subject (`P01`) -> the subject's file, anywhere below `root`.
 
     Raises:
-        DataError: files are missing, or a subject has two.
+        DataError: there is no such file, or a subject has two.
     """
     if not root.is_dir():
         raise DataError("there is no such folder", where=str(root), expected="a folder of AMIGOS", hint=HINT)
@@ -134,7 +134,7 @@ def find(root: Path) -> Mapping[str, Path]:
 
 
 def _describe_content(root: Path) -> str:
-    """Return a description of a folder that holds no preprocessed file."""
+    """Return a description of a folder without preprocessed files, for the error message."""
     names = [path.name.lower() for path in root.rglob("*")]
     if any(re.fullmatch(r"data_preprocessed_p\d{2}.*\.zip", name) for name in names):
         return "the zip files of AMIGOS are not unpacked: unzip 'Data_Preprocessed_P*.zip' -d Data_preprocessed"
@@ -146,7 +146,7 @@ def _describe_content(root: Path) -> str:
 
 
 def read(path: Path) -> tuple[list[Trial], bool]:
-    """Return the trials in one subject's file, and whether its checksums are right. Raises DataError with the file."""
+    """Return the trials in one subject's file, and True if its checksums are right. Raises DataError if damaged."""
     expected = f"a MATLAB file with the variables {', '.join(VARIABLES)}, 1 x 20 cells each"
     again = "the file is truncated or damaged: unpack it again from its zip"
     try:
@@ -174,17 +174,17 @@ def read(path: Path) -> tuple[list[Trial], bool]:
 
 
 def _name(cell: object) -> str:
-    """Return a video's name; in some copies it is a number, or quoted."""
-    first = np.ravel(np.asarray(cell))[:1]
-    while first.dtype == object and first.size:
-        first = np.ravel(np.asarray(first[0]))[:1]
-    if not first.size:
+    """Return a video's name as text. Some copies store it as a number or with quotes."""
+    content = np.ravel(np.asarray(cell))[:1]
+    while content.dtype == object and content.size:
+        content = np.ravel(np.asarray(content[0]))[:1]
+    if not content.size:
         return ""
-    return f"{first[0]:g}" if first.dtype.kind in "iuf" else str(first[0]).strip(" '\"")
+    return f"{content[0]:g}" if content.dtype.kind in "iuf" else str(content[0]).strip(" '\"")
 
 
 def _read_samples(cell: Any, path: Path) -> np.ndarray | None:
-    """Return a data cell as (samples, 17); None if it is empty. Transposes copies with time along the second axis."""
+    """Return a data cell as (samples, 17); None if it is empty. A cell of (17, samples) is transposed."""
     numbers = _read_numbers(cell)
     if np.size(cell) == 0:
         return None
@@ -192,7 +192,7 @@ def _read_samples(cell: Any, path: Path) -> np.ndarray | None:
         numbers = numbers.T
     if numbers is None or numbers.ndim != 2 or numbers.shape[1] != COLUMNS:
         what = f"a data cell of {_name_kind(cell)}"
-        raise DataError(what, where=str(path), expected="time x 17 numbers: 14 EEG, 2 ECG, GSR")
+        raise DataError(what, where=str(path), expected="time x 17 numbers: 14 EEG, 2 ECG, 1 EDA")
     return numbers
 
 
@@ -216,7 +216,7 @@ def _read_external(cell: Any, path: Path) -> np.ndarray | None:
 
 
 def _read_numbers(cell: object) -> np.ndarray | None:
-    """Return a cell that holds real numbers; None for any other."""
+    """Return a cell if it is an array of real numbers, else None."""
     return cell if isinstance(cell, np.ndarray) and cell.dtype.kind in "fiub" else None
 
 
@@ -256,16 +256,17 @@ def find_tables(root: Path) -> Mapping[tuple[str, str], Path]:
 
 
 def align_clip(clip_s: float, duration_s: float) -> tuple[float, float]:
-    """Return the seconds of a clip of length `clip_s` at which a recording of length `duration_s` begins and ends.
+    """Return the times, in seconds of the clip, at which a recording of length `duration_s` begins and ends.
 
-    A clip starts with the signals, including the 5 s of rest. If it is shorter by just this rest, the recording starts
-    5 s before the clip (-5).
+    A clip starts with the signals, including the 5 s of rest. If the clip is shorter by just this rest, it starts with
+    the video, so the recording begins at -5.
     """
     start = -BASELINE_S if abs(duration_s - BASELINE_S - clip_s) <= CLIP_TOLERANCE_S else 0.0
     return start, start + duration_s
 
 
 def _sort_by_trial(paths: list[Path]) -> tuple[Mapping[tuple[str, str], Path], list[Path]]:
+    """Return (subject, video) -> the first such file, and the files whose names do not state both."""
     known: dict[tuple[str, str], Path] = {}
     unknown = []
     for path in paths:
@@ -313,8 +314,8 @@ def read_orders(path: Path) -> dict[tuple[str, str], int]:
 
 
 def read_annotators(path: Path) -> dict[tuple[str, str], dict[str, np.ndarray]]:
-    """Return (subject, video) (`P01`, `4`) -> annotator (`arousal_annotator1`) -> (K, 2) segment and value, NaN where a
-    cell is empty.
+    """Return (subject, video) (`P01`, `4`) -> annotator (`arousal_annotator1`) -> (K, 2) segment and value. The value
+    is NaN where a cell is empty.
 
     Raises:
         DataError: the file is not a readable sheet of annotations.
@@ -331,21 +332,21 @@ def read_annotators(path: Path) -> dict[tuple[str, str], dict[str, np.ndarray]]:
             person, segment = _parse_number(cells["userid"]), _parse_number(cells["segment_index"])
             if not (np.isfinite(person) and np.isfinite(segment)):
                 continue
-            own = found.setdefault((f"P{int(person):02d}", _parse_text(cells["videoid"]).upper()), {})
+            by_label = found.setdefault((f"P{int(person):02d}", _parse_text(cells["videoid"]).upper()), {})
             for column, label in columns.items():
-                own.setdefault(label, []).append((segment, _parse_number(cells[column])))
+                by_label.setdefault(label, []).append((segment, _parse_number(cells[column])))
     if not found:
-        what = "it holds no annotation"
-        raise DataError(what, where=str(path), expected=f"columns UserID, VideoID, Segment_Index, {list(columns)}")
-    return {key: {label: np.array(rows) for label, rows in own.items()} for key, own in found.items()}
+        what, expected = "the sheet has no annotations", f"columns UserID, VideoID, Segment_Index, {list(columns)}"
+        raise DataError(what, where=str(path), expected=expected, hint="copy the sheet again, or take it away")
+    return {key: {label: np.array(rows) for label, rows in by_label.items()} for key, by_label in found.items()}
 
 
 _Rows = Iterator[list[tuple[str, object]]]
 
 
 def _find_tables(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[str, _Rows]]:
-    """Yield the sheets of a workbook with a row of headers in which each of `wanted` begins some header: the sheet's
-    name, and the rows below as pairs of header (lower case) and cell."""
+    """Yield the name and rows of each sheet whose header row has, for each of `wanted`, a column that begins with it. A
+    row is a list of (column's name in lower case, cell)."""
     import openpyxl
 
     try:
@@ -367,7 +368,7 @@ def _find_tables(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[str, _Ro
 
 
 def _parse_text(cell: object) -> str:
-    """Return a cell as text: `'10'` with its apostrophes, 10 and 10.0 give the same."""
+    """Return a cell as text: the number 10, the number 10.0 and the text `'10'` with apostrophes all give `10`."""
     return f"{cell:g}" if isinstance(cell, (int, float)) else str(cell if cell is not None else "").strip(" '\"")
 
 

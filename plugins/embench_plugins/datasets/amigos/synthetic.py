@@ -1,18 +1,19 @@
 """Synthetic AMIGOS files in the release's byte layout, including its quirks, with an effect in the physiology.
 
 Planted. Every trial has two latent values, arousal and valence, from which the ratings are made. A physiological
-response to each has a correlation of `RHO * effect` with it: - arousal -> heart rate (ECG) and skin conductance
-responses per minute (GSR), both rising with one response. The level of skin conductance rises in a video with more
-responses than the subject's mean, and falls with fewer; - valence -> frontal alpha asymmetry, log right over left
-(EEG); nothing in ECG or GSR; - with clips, from the same responses: valence -> smile, arousal -> raised brows (see
-`films`). `RHO` is chosen so that each of these true quantities ranks one subject's trials by their label with an AUROC
-of .90 at effect 1, and .50 at effect 0. Subjects differ more than the effect, except in their faces, so the order holds
-within a subject only. Ratings do not depend on the video.
+response to each has a correlation of `RHO * effect` with it:
+- arousal -> heart rate (ECG) and skin conductance responses per minute (GSR), both rising with one response. The level
+  of skin conductance rises in a video with more responses than the subject's mean, and falls with fewer;
+- valence -> frontal alpha asymmetry, log right over left (EEG);
+- with clips, from the same responses: valence -> smile, arousal -> raised brows (see `films`).
+`RHO` is chosen so that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
+effect 1, and .50 at effect 0. Subjects differ more than the effect, except in their faces, so the order holds within a
+subject only. Ratings do not depend on the video.
 
 Not planted. Mean and variance of each channel of a trial are independent of the label: a channel is standardised over
 the trial (after the first second, which is dropped later), and then gets a random gain and offset.
 
-External annotations are random here; `synthesize_external` plants them, see below.
+`synthesize` writes random external annotations; `synthesize_external` plants an effect in them instead.
 
 Unlike real files: long videos are shortened (real ones last 14 to 24 minutes), and values have float32 precision.
 """
@@ -71,7 +72,7 @@ UNSEEN = {1: ("58",)}  # no table of OpenFace
 BY_OLD_VERSION = (2,)  # subjects whose tables have spaces
 
 Plays = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""Video -> `smile` and `brow` (T,) in standard deviations, at the times of the frames."""
+"""Video -> (`smile`, `brow`), each (T,) in standard deviations, with a value for each frame of the clip."""
 
 
 def write_faces(out: Path, person: int, seed: int, plays: Plays) -> None:
@@ -82,13 +83,13 @@ def write_faces(out: Path, person: int, seed: int, plays: Plays) -> None:
         if video in UNFILMED.get(person, ()) or (video in LONG and f"P{person:02d}" in NO_LONG):
             continue
         rng = np.random.default_rng([seed, person, 11, *video.encode()])
-        less = SHORTER_S.get(video, 0.0) + OTHER_LENGTH.get((person, video), 0.0)
-        count = len(smile) - round(less * films.FPS)
-        done = Performance.draw(smile[:count], brow[:count], float(films.FPS), rng)
+        shorter_s = SHORTER_S.get(video, 0.0) + OTHER_LENGTH.get((person, video), 0.0)
+        count = len(smile) - round(shorter_s * films.FPS)
+        performance = Performance.draw(smile[:count], brow[:count], float(films.FPS), rng)
         name = f"P{person}_{video}_face"
-        films.write_film(out / f"Exp{1 + (video in LONG)}_P{person:02d}_face" / f"{name}.mov", face, done)
+        films.write_film(out / f"Exp{1 + (video in LONG)}_P{person:02d}_face" / f"{name}.mov", face, performance)
         if video not in UNSEEN.get(person, ()):
-            films.write_table(out / "openface" / f"{name}.csv", done, rng, spaced=person in BY_OLD_VERSION)
+            films.write_table(out / "openface" / f"{name}.csv", performance, rng, spaced=person in BY_OLD_VERSION)
 
 
 # Short and long videos, with planted self-assessments.
@@ -112,7 +113,7 @@ STIMULUS_S = dict(
 """Seconds of each video, within the bounds that follow from the release's numbers of annotated segments."""
 
 SHORT_S, LONG_S = ((LEAST_S, max(STIMULUS_S[video] for video in videos) + BASELINE_S) for videos in (SHORT, LONG))
-"""Least and greatest length of the longest short trial, and of the longest long one, with 5 s of rest."""
+"""(least, greatest) length in s, with rest, of the longest short trial; then of the longest long trial."""
 REFUSED = "trials of {:g} s"
 
 PLANTED = {
@@ -145,13 +146,12 @@ TRIALS = np.dtype(
     + [("video", "U3")]
     + [(name, "f8") for name in ("arousal", "valence", *PLANTED)]
 )
-"""A row of `draw`: ratings 1 to 9, heart rate in beats a minute, log alpha power right over left, smile and brow in
-standard deviations."""
+"""A row of `draw`, for one trial: ratings 1 to 9, heart rate in beats a minute, skin conductance responses a minute,
+log alpha power right over left, smile and brow in standard deviations."""
 
 
 class Cell(NamedTuple):
-    """The content of a subject's file for one video: data (samples, 17), ratings (1, 12), external annotations (K,
-    3)."""
+    """A subject's file for one video: data (samples, 17), ratings (1, 12), external annotations (K, 3)."""
 
     data: np.ndarray
     ratings: np.ndarray
@@ -172,9 +172,9 @@ def synthesize(
     """Write synthetic files as `Generator.synthesize` does.
 
     Args:
-        length_s: length of the longest short trial with its 5 s of rest, others are up to a quarter shorter; None for
+        length_s: length of the longest short trial with its 5 s of rest; others are up to a quarter shorter. None for
             real lengths.
-        long_s: the same for long videos; None for `SAMPLE_S` if the short ones have real lengths, else `LEAST_S`.
+        long_s: the same for long videos. None for `SAMPLE_S` if the short ones have real lengths, else `LEAST_S`.
         person_label: see `draw`.
         videos: True to write clips of faces and OpenFace's tables too, see `write_faces`.
     """
@@ -186,16 +186,16 @@ def synthesize(
 def synthesize_long(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
 ) -> None:
-    """Write synthetic files with shortened short videos; the length is that of the longest long video with its rest."""
+    """Write synthetic files with short trials of `LEAST_S`; `length_s` is the longest long trial, with rest."""
     synthesize(out, subjects, seed, effect, length_s=LEAST_S, long_s=length_s or LONG_SAMPLE_S, videos=videos)
 
 
 def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False) -> np.ndarray:
-    """Return the planted values as `Generator.draw` does: a row of `TRIALS` for each of 20 videos of each subject.
+    """Return the planted values as `Generator.draw` does: `TRIALS`, a row for each of 20 videos of each subject.
 
     Args:
-        person_label: True for ratings that depend on the subject alone: high in all trials of one of each two subjects,
-            low in all trials of the other. The planted quantities are then independent of the ratings.
+        person_label: True for ratings that depend on the subject alone. They are high in all trials of one subject of
+            each pair, and low in all trials of the other. The planted quantities are then independent of the ratings.
     """
     return _make_generator(person_label).draw(subjects, seed, effect)
 
@@ -215,7 +215,7 @@ def _write(
     videos: bool = False,
     **_: Any,
 ) -> None:
-    """Write `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on."""
+    """Write `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on, a file for each subject."""
     for person, trials in enumerate(people, 1):
         write_cells(out, person, _make_cells(trials, seed, length_s, long_s))
         if videos:
@@ -223,7 +223,7 @@ def _write(
 
 
 def write_cells(out: Path, person: int, cells: list[Cell]) -> None:
-    """Write the file of a subject, with the release's quirks."""
+    """Write the MAT file of a subject, with the release's quirks."""
     name = f"Data_Preprocessed_P{person:02d}"
     folder = out / "Data_preprocessed" / name
     folder.mkdir(parents=True)
@@ -233,19 +233,20 @@ def write_cells(out: Path, person: int, cells: list[Cell]) -> None:
 
 
 def _draw_truth(person: int, seed: int, effect: float, _: float | None, *, person_label: bool) -> np.ndarray:
+    """Return the planted values of one subject: `TRIALS`, a row for each of 20 videos."""
     rows = np.zeros(len(VIDEOS), TRIALS)
-    rng, deal = (np.random.default_rng([seed, person, stream]) for stream in (0, 4))
+    rng, long_rng = (np.random.default_rng([seed, person, stream]) for stream in (0, 4))
     rows["person"], rows["cell"], rows["video"] = person, np.arange(len(VIDEOS)), VIDEOS
     high = bool(np.random.default_rng([seed, (person + 1) // 2, 1]).integers(2)) != bool(person % 2)
     response = {}
     for target in ("arousal", "valence"):
-        share = _draw_shares(rng, deal)
-        latent, other = norm.ppf(share), rng.standard_normal(len(VIDEOS))
+        quantile = _draw_quantiles(rng, long_rng)
+        latent, other = norm.ppf(quantile), rng.standard_normal(len(VIDEOS))
         response[target] = plant_response(latent, other, RHO * effect)
         # A subject's mean shifts by up to half a standard deviation: 5 to 12 of 16 ratings are above 4.5.
         shift = rng.uniform(-0.5, 0.5)
         by_trial = 1 + 8 * norm.cdf(latent + shift)
-        rows[target] = (5 + 4 * share if high else 1 + 3 * share) if person_label else by_trial
+        rows[target] = (5 + 4 * quantile if high else 1 + 3 * quantile) if person_label else by_trial
     # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
     rows["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
     rows["scr_per_min"] = np.exp(rng.uniform(math.log(3), math.log(11)) + 0.3 * response["arousal"])
@@ -255,16 +256,16 @@ def _draw_truth(person: int, seed: int, effect: float, _: float | None, *, perso
     return rows
 
 
-def _draw_shares(rng: np.random.Generator, long_rng: np.random.Generator) -> np.ndarray:
-    """Return (20,) uniform values, one in each sixteenth for the short videos and one in each quarter for the long
-    ones, so that both classes occur."""
+def _draw_quantiles(rng: np.random.Generator, long_rng: np.random.Generator) -> np.ndarray:
+    """Return (20,) values from 0 to 1: one in each sixteenth for the short videos, and one in each quarter for the long
+    ones, in random order. Both classes thus occur."""
     short = (rng.permutation(len(SHORT)) + rng.random(len(SHORT))) / len(SHORT)
     long = (long_rng.permutation(len(LONG)) + rng.random(len(LONG))) / len(LONG)
     return np.clip(np.concatenate([short, long]), 1e-4, 1 - 1e-4)
 
 
 def _make_cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float | None) -> list[Cell]:
-    """Return the 20 cells of one subject, from the rows (20,) of that subject; see `synthesize` for the lengths."""
+    """Return the 20 cells of one subject, from that subject's `TRIALS` (20,); see `synthesize` for the lengths."""
     person = int(trials["person"][0])
     body = _Body.draw(np.random.default_rng([seed, person, 2]))
     usual = {name: float(trials[name][: len(SHORT)].mean()) for name in ("heart_rate", "scr_per_min")}
@@ -280,7 +281,7 @@ def _make_cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: f
 
 
 def _make_plays(trials: np.ndarray, length_s: float | None, long_s: float | None) -> Plays:
-    """Return the expressions of one subject's face in each video, from the rows (20,) of that subject."""
+    """Return the expressions of one subject's face in each video, from that subject's `TRIALS` (20,)."""
     plays = {}
     for trial in trials:
         video = str(trial["video"])
@@ -290,7 +291,7 @@ def _make_plays(trials: np.ndarray, length_s: float | None, long_s: float | None
 
 
 def _encode_mat(person: int, cells: list[Cell]) -> bytes:
-    """Return one subject's file, with the release's quirks."""
+    """Return the bytes of one subject's MAT file, with the release's quirks."""
     names = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
     variables = {name: np.empty((1, len(VIDEOS)), object) for name in names}
     for cell, (video, (data, rated, external)) in enumerate(zip(VIDEOS, cells, strict=True)):
@@ -325,18 +326,18 @@ def _compress(variables: dict[str, np.ndarray]) -> bytes:
     plain = buffer.getvalue()
     # MATLAB's header line with a fixed date, so that the same arguments give the same bytes.
     header = b"MATLAB 5.0 MAT-file, Platform: PCWIN64, Created on: Thu Jan 01 00:00:00 2015".ljust(116)
-    parts, at = [header + plain[116:128]], 128
-    while at < len(plain):
-        stop = at + 8 + int.from_bytes(plain[at + 4 : at + 8], sys.byteorder)
-        packed = isal_zlib.compress(plain[at:stop], 1)
-        parts += [np.array([COMPRESSED, len(packed)], np.uint32).tobytes(), packed]
-        at = stop
-    return b"".join(parts)
+    blocks, start = [header + plain[116:128]], 128
+    while start < len(plain):
+        stop = start + 8 + int.from_bytes(plain[start + 4 : start + 8], sys.byteorder)
+        packed = isal_zlib.compress(plain[start:stop], 1)
+        blocks += [np.array([COMPRESSED, len(packed)], np.uint32).tobytes(), packed]
+        start = stop
+    return b"".join(blocks)
 
 
 def choose_trial_length(video: str, longest_s: float | None) -> float:
-    """Return a trial's length with its rest: the real one, or one between three quarters of `longest_s` and
-    `longest_s`."""
+    """Return a trial's length in s with its rest: the real one if `longest_s` is None, else one between three quarters
+    of `longest_s` and `longest_s`."""
     if longest_s is None:
         return STIMULUS_S[video] + BASELINE_S
     all_s = [STIMULUS_S[other] for other in (LONG if video in LONG else SHORT)]
@@ -352,7 +353,7 @@ def make_ratings(arousal: float, valence: float, rng: np.random.Generator) -> np
 
 @dataclass(frozen=True)
 class _Body:
-    """One subject's constants of signals: shapes and levels."""
+    """Shapes and levels of one subject's signals, the same in all trials."""
 
     waves: np.ndarray  # (5, 3): P Q R S T, as delay (s), width (s), height
     leads: np.ndarray  # (2, 5): height factors of the waves in the right and left lead
@@ -396,8 +397,7 @@ class _Body:
         return columns.T.astype(np.float32).astype(np.float64)
 
     def _ecg(self, rate: float, resting: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return (2, samples) ECG: beats at the resting rate before the video, which changes to the trial's rate within
-        seconds."""
+        """Return (2, samples) ECG, whose rate changes from `resting` to `rate` within seconds of the video's start."""
         onset = 1 - np.exp(-np.maximum(time - BASELINE_S, 0) / 2)
         swing = self.breath_share * np.sin(2 * np.pi * (self.breath_hz * time + rng.random()))
         swing += 0.02 * np.sin(2 * np.pi * (0.1 * time + rng.random()))
@@ -411,8 +411,7 @@ class _Body:
         return beats + 0.3 * np.sin(2 * np.pi * (0.15 * time + rng.random((2, 1))))
 
     def _skin(self, per_min: float, usual: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return (samples,) EDA: responses after the video's start, on a level that rises with unusually many of
-        them."""
+        """Return (samples,) EDA: responses during the video, on a level that rises if `per_min` is above `usual`."""
         count = round(per_min * (len(time) / RATE - BASELINE_S) / 60)
         responses = make_skin_responses(count, BASELINE_S, len(time), RATE, rng)
         drift = 0.3 * rng.standard_normal() * time / time[-1] + 0.1 * np.sin(2 * np.pi * (0.02 * time + rng.random()))
@@ -443,7 +442,7 @@ MOMENTS = np.dtype(
     + [("second", "f8")]
     + [(name, "f8") for name in ("arousal", "valence", *PLANTED)]
 )
-"""A row of `draw_external`: what is felt in one second, and the planted quantities as in a row of `draw`."""
+"""A row of `draw_external`, for one second: latent arousal and valence, and the planted quantities as in `TRIALS`."""
 
 
 def _write_external(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
@@ -456,7 +455,7 @@ def _write_external(out: Path, people: list[np.ndarray], seed: int, length_s: fl
 
 
 def _draw_external_truth(person: int, seed: int, effect: float, length_s: float) -> np.ndarray:
-    """Return the rows of all seconds of one subject."""
+    """Return one subject's rows of `MOMENTS`: one for each second of each video."""
     rng = np.random.default_rng([seed, person, 6])
     shift = dict(zip(("arousal", "valence"), rng.uniform(-0.4, 0.4, 2), strict=True))
     # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
@@ -480,12 +479,12 @@ def _draw_external_truth(person: int, seed: int, effect: float, length_s: float)
 
 
 def choose_external_length(video: str, length_s: float) -> float:
-    """Return a trial's length: up to `length_s`, and for short videos at most the longest real one."""
+    """Return a trial's length in s: up to `length_s`; for short videos at most that of the longest real one."""
     return choose_trial_length(video, length_s if video in LONG else min(length_s, SHORT_S[1]))
 
 
 def annotate(moments: np.ndarray, duration_s: float) -> np.ndarray:
-    """Return (K, 3) segment, valence, arousal: the means of what is felt in each segment, between -1 and 1."""
+    """Return (K, 3) of segment, valence and arousal: means of the latent values in each segment, scaled to -1 to 1."""
     spans = list_segments(count_segments(duration_s), duration_s)
     inside = (spans[:, :1] <= moments["second"]) & (moments["second"] < spans[:, 1:])
     weight = inside / inside.sum(axis=1, keepdims=True)
@@ -494,17 +493,17 @@ def annotate(moments: np.ndarray, duration_s: float) -> np.ndarray:
 
 
 def _make_external_plays(moments: np.ndarray, length_s: float) -> Plays:
-    """Return the expressions of one subject's face in each video, from all of that subject's rows."""
+    """Return the expressions of one subject's face in each video, from all of that subject's `MOMENTS`."""
     plays = {}
     for cell, video in enumerate(VIDEOS):
-        own, seconds = moments[moments["cell"] == cell], films.list_times(choose_external_length(video, length_s))
-        smile, brow = (np.interp(seconds, own["second"], own[name]) for name in ("smile", "brow"))
+        rows, seconds = moments[moments["cell"] == cell], films.list_times(choose_external_length(video, length_s))
+        smile, brow = (np.interp(seconds, rows["second"], rows[name]) for name in ("smile", "brow"))
         plays[video] = smile, brow
     return plays
 
 
 def _make_external_cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
-    """Return the 20 cells of one subject, from all of that subject's rows."""
+    """Return the 20 cells of one subject, from all of that subject's `MOMENTS`."""
     person = int(moments["person"][0])
     rng = np.random.default_rng([seed, person, 7])
     body, brain = Body.draw(rng), Brain.draw(rng, EEG)
@@ -513,18 +512,18 @@ def _make_external_cells(moments: np.ndarray, seed: int, length_s: float) -> lis
     cells = []
     for cell, video in enumerate(VIDEOS):
         rng = np.random.default_rng([seed, person, 8, cell])
-        own, duration_s = moments[moments["cell"] == cell], choose_external_length(video, length_s)
+        rows, duration_s = moments[moments["cell"] == cell], choose_external_length(video, length_s)
         samples = round(duration_s * RATE)
         time = np.arange(samples) / RATE
-        at = {quantity: np.interp(time, own["second"], own[quantity]) for quantity in PLANTED}
+        rates = {quantity: np.interp(time, rows["second"], rows[quantity]) for quantity in PLANTED}
         columns = np.empty((COLUMNS, samples))
-        columns[:14] = size * brain.draw_eeg(at["alpha_asymmetry"], samples, RATE, rng, band=BAND, skip=SKIP)
-        beats = body.draw_heart_phase(at["heart_rate"], body.draw_breath_phase(samples, RATE, rng), RATE, rng)
+        columns[:14] = size * brain.draw_eeg(rates["alpha_asymmetry"], samples, RATE, rng, band=BAND, skip=SKIP)
+        beats = body.draw_heart_phase(rates["heart_rate"], body.draw_breath_phase(samples, RATE, rng), RATE, rng)
         columns[14:16] = [lead.draw_ecg(beats, RATE, rng) for lead in leads]
         columns[14:16] += np.exp(-time / 0.15) * (time < 1) * rng.integers(2)  # the connection artefact
-        columns[16] = 1e6 / body.draw_eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
+        columns[16] = 1e6 / body.draw_eda(rates["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
         data = columns.T.astype(np.float32).astype(np.float64)
-        cells.append(Cell(data, make_ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotate(own, duration_s)))
+        cells.append(Cell(data, make_ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotate(rows, duration_s)))
     return cells
 
 

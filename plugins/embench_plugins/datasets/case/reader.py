@@ -1,10 +1,10 @@
 """CASE (Sharma et al. 2019): 30 subjects watch eight film clips and rate their feelings continuously with a joystick.
 
-Reads the release's csv files at 1000 Hz (`data/interpolated`, resampled by the authors to a regular grid). Without them
-it reads `data/non-interpolated` (the logger's times, interpolated here as the authors do). Without these it reads
-`data/raw` (volts and seconds without video codes, converted by the formulas of the release's scripts; codes come from
-its metadata, computed as in those scripts). A recording is one clip: start and end videos, and the blue screens between
-clips, are excluded.
+Reads the first of these folders that exists, at 1000 Hz:
+- `data/interpolated`: resampled by the authors to a regular grid.
+- `data/non-interpolated`: at the logger's times, interpolated here as the authors do.
+- `data/raw`: volts and seconds, converted and given video codes here as the release's scripts do.
+A recording is one clip. Start and end videos, and the blue screens between clips, are excluded.
 
 Signals and joystick share one clock. The codes in the joystick files are not used: they are rounded to 50 ms, so they
 may be a few samples off.
@@ -47,7 +47,7 @@ _COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",),
 
 
 class Case(Dataset):
-    """The reader. A recording is a clip, such as `sub_1_V3`, whose stimulus is the clip's code. A channel without
+    """Reader of CASE. A recording is a clip, such as `sub_1_V3`, whose stimulus is the clip's code. A channel without
     values is NaN in its modality; a modality without values is absent."""
 
     card = Card(
@@ -89,17 +89,16 @@ class Case(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """Return the subjects with a file of signals, in numeric order. Raises DataError if the folder is not this
-        dataset."""
+        """Return the subjects with signals, in numeric order. Raises DataError if the folder is not this dataset."""
         return [f"sub_{number}" for number in self._tree.physiology]
 
     def files(self, subject: str) -> list[Path]:
-        """Return the subject's files, for raw ones the metadata with the times of videos, and the sheet of subjects."""
+        """Return the subject's signals, annotations and sheet of subjects; for raw files also the times of videos."""
         tree, number = self._tree, self._number(subject)
-        own = [paths[number] for paths in (tree.physiology, tree.annotations) if number in paths]
+        recorded = [paths[number] for paths in (tree.physiology, tree.annotations) if number in paths]
         sheet = read_metadata(tree, "participants.xlsx")
         planned = plan(tree, number).sources if tree.kind == "raw" else ()
-        return [*own, *planned, *([sheet] if sheet else [])]
+        return [*recorded, *planned, *([sheet] if sheet else [])]
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Return sex and age band, if the release's sheet of participants can be read."""
@@ -126,7 +125,7 @@ class Case(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Return findings: which tree is read, who is missing, and what is missing or odd in each subject's files."""
+        """Return findings on the tree that is read, and on what is missing or odd in each subject's files."""
         tree, where = self._tree, str(self._tree.folder)
         unread = f"; {', '.join(tree.others)} left alone" if tree.others else ""
         findings = [Finding("note", where, f"the {tree.kind} tree is read{unread}")]
@@ -142,9 +141,9 @@ class Case(Dataset):
         usual = Counter(rows.values()).most_common(1)[0][0] if rows else 0
         if tree.kind == "interpolated":  # in the other trees the logger's jitter makes them differ
             findings += [
-                Finding("warning", subject, f"{own} rows, not {usual} as in the others: a truncated copy?")
-                for subject, own in rows.items()
-                if own != usual
+                Finding("warning", subject, f"{count} rows, not {usual} as in the others: a truncated copy?")
+                for subject, count in rows.items()
+                if count != usual
             ]
         return findings
 
@@ -197,13 +196,14 @@ def _make_signals(card: Card, values: np.ndarray) -> dict[str, Signal]:
 
 
 def _make_labels(piece: tables.Piece, stick: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Label]:
+    """Return the type of the video, and the joystick's axes during it. `stick`: its times in ms, and values (n, 2)."""
     labels = {"video_type": Label("condition", np.array([float(TYPES.index(VIDEOS[piece.video]))]), classes=TYPES)}
     if stick is not None:
         time, values = stick
         first, last = np.searchsorted(time, (piece.start_ms, piece.start_ms + piece.values.shape[1]))
         if last > first:
-            at = (time[first:last] - piece.start_ms) / 1000
-            labels |= {axis: Label("continuous", values[first:last, i].copy(), at) for i, axis in enumerate(AXES)}
+            seconds = (time[first:last] - piece.start_ms) / 1000
+            labels |= {axis: Label("continuous", values[first:last, i].copy(), seconds) for i, axis in enumerate(AXES)}
     return labels
 
 
@@ -221,16 +221,17 @@ def _list_table_findings(where: str, seen: tables.Seen) -> Iterator[Finding]:
 def _list_stick_findings(
     where: str, time: np.ndarray, values: np.ndarray, unordered: int, end_ms: int
 ) -> Iterator[Finding]:
+    """Yield findings on the joystick's order of rows, end, scale, resting value and gaps."""
     if unordered:
         yield Finding("warning", where, f"{unordered} rows are not in order of time: sorted")
     if time[-1] + 100 < end_ms:
         yield Finding("warning", where, f"ends after {time[-1] / 1000:.1f} s, before the last clip: a truncated copy?")
     for axis, column in zip(AXES, values.T, strict=True):
-        there = column[np.isfinite(column)]
-        if off := int(((there < 0.5) | (there > 9.5)).sum()):
+        known = column[np.isfinite(column)]
+        if off := int(((known < 0.5) | (known > 9.5)).sum()):
             yield Finding("warning", where, f"{off} values of {axis} off the scale 0.5 to 9.5")
-        found, counts = np.unique(there, return_counts=True)
-        rest = found[counts.argmax()] if found.size else REST
+        levels, counts = np.unique(known, return_counts=True)
+        rest = levels[counts.argmax()] if levels.size else REST
         if rest != REST and abs(rest - REST) < 0.1:
             yield Finding("warning", where, f"{axis} rests at {rest:g}, not {REST:g}: units at rest count as labelled")
     if (gap := float(np.diff(time).max(initial=0)) / 1000) > 1:
@@ -238,7 +239,7 @@ def _list_stick_findings(
 
 
 def _read_sheet(path: Path) -> dict[int, dict[str, str]]:
-    """Return sex and age band by subject; empty if the sheet cannot be read, as nothing depends on it."""
+    """Return subject's number -> sex and age band. Empty if the sheet cannot be read, as no result depends on it."""
     try:
         from openpyxl import load_workbook
 

@@ -1,11 +1,11 @@
 """Synthetic CASE files in the text formats of all three trees, with an effect in the physiology.
 
 Planted. Arousal and valence are two slow latent values of every moment, from which the joystick's positions are made. A
-physiological response to each has a correlation of `RHO * effect` with it, and the same autocorrelation: - arousal ->
-heart rate (ECG, BVP) and skin conductance responses per minute (GSR), both rising with one response; - valence ->
-breathing rate (RSP). `RHO` is chosen so that the mean of each true rate over a 10 s unit ranks one subject's units by
-their label with an AUROC of .90 at effect 1, and .50 at effect 0. Subjects differ more than the effect. Neither latent
-value depends on the video.
+physiological response to each has a correlation of `RHO * effect` with it, and the same autocorrelation:
+- arousal -> heart rate (ECG, BVP) and skin conductance responses per minute (GSR), both rising with one response;
+- valence -> breathing rate (RSP).
+`RHO` is chosen so that the mean of each true rate over a 10 s unit ranks one subject's units by their label with an
+AUROC of .90 at effect 1, and .50 at effect 0. Subjects differ more than the effect. The videos play no part.
 
 Not planted. Mean and variance of the signals, skin temperature, EMG and the type of video carry no information.
 
@@ -53,8 +53,8 @@ UNITS = np.dtype(
     [(name, "i8") for name in ("person", "video", "order", "start_ms")]
     + [(name, "f8") for name in ("arousal", "valence", "heart_rate", "scr_per_min", "breath_hz")]
 )
-"""A row of `draw`: a unit of 10 s inside a clip, by its start in the session; means over the unit of the joystick (0.5
-to 9.5), of the true rates in beats and responses a minute, and of breaths a second."""
+"""A row of `draw`, for a unit of 10 s inside a clip: its start in the session, and means over the unit. They are of the
+joystick (0.5 to 9.5), heart rate and skin conductance responses per minute, and breaths per second."""
 PLANTED = {"heart_rate": "arousal", "scr_per_min": "arousal", "breath_hz": "valence"}
 
 
@@ -78,7 +78,7 @@ def synthesize(
     length_s: float | None = None,
     trees: tuple[str, ...] = ("interpolated",),
 ) -> None:
-    """Write synthetic files as `Generator.synthesize` does, in some of `TREES`; all of them hold the same session."""
+    """Write synthetic files as `Generator.synthesize` does: the same sessions in the form of each of `trees`."""
     GENERATOR.make(out, subjects, seed, effect, length_s, trees=list(trees))
 
 
@@ -95,8 +95,7 @@ def _write(out: Path, people: list[Truth], seed: int, length_s: float, *, trees:
 
 
 def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-    """Return the planted values as `Generator.draw` does: (n,) of dtype `UNITS`, a row for each unit of each subject's
-    clips."""
+    """Return the planted values as `Generator.draw` does: `UNITS` (n,), a row for each unit of a subject's clips."""
     rows = []
     for person, truth in enumerate(GENERATOR.truths(subjects, seed, effect, length_s), 1):
         stick = _scale_stick(truth.stick)
@@ -110,7 +109,7 @@ def draw(subjects: int, seed: int, effect: float, length_s: float | None = None)
 
 
 def _choose_durations(length_s: float) -> dict[int, float]:
-    """Return milliseconds of each video for a session of this length: the real ones, or shortened ones."""
+    """Return video -> duration in ms for a session of `length_s`: the real durations, or shortened ones."""
     length = 1000 * length_s
     if length >= 1000 * REAL_S - 1:
         return dict(DURATION_MS)
@@ -125,7 +124,7 @@ def _list_orders() -> tuple[tuple[int, ...], ...]:
     """Return all orders of the eight clips in which no two successive clips have the same type."""
     types = [VIDEOS[code] for code in VIDEOS]
     orders = itertools.permutations(VIDEOS)
-    return tuple(o for o in orders if all(types[a - 1] != types[b - 1] for a, b in itertools.pairwise(o)))
+    return tuple(clips for clips in orders if all(types[a - 1] != types[b - 1] for a, b in itertools.pairwise(clips)))
 
 
 def _draw_schedule(person: int, seed: int, length_s: float) -> tuple[tuple[int, float], ...]:
@@ -136,8 +135,8 @@ def _draw_schedule(person: int, seed: int, length_s: float) -> tuple[tuple[int, 
 
 
 def _make_codes(schedule: tuple[tuple[int, float], ...], times_ms: np.ndarray) -> np.ndarray:
-    """Return (n,) the video code of each row, 0 after the end. A video ends at the row closest to its duration after
-    the end of the one before."""
+    """Return the video code at each of `times_ms` (n,), 0 after the end. A video ends at the row closest to its
+    duration after the end of the one before."""
     codes, first, end = np.zeros(len(times_ms), np.int64), 0, 0.0
     for video, duration in schedule:
         after = min(int(np.searchsorted(times_ms, end + duration)), len(times_ms) - 1)
@@ -158,6 +157,7 @@ def _find_clips(schedule: tuple[tuple[int, float], ...]) -> list[tuple[int, int,
 
 
 def _draw_truth(person: int, seed: int, effect: float, length_s: float) -> Truth:
+    """Return one subject's session with its planted values."""
     schedule = _draw_schedule(person, seed, length_s)
     rng = np.random.default_rng([seed, person, 0])
     samples = int(sum(ms for _, ms in schedule) / 1000 * TRACK_HZ) + TRACK_HZ
@@ -184,6 +184,7 @@ def _draw_truth(person: int, seed: int, effect: float, length_s: float) -> Truth
 
 
 def _standardise(track: np.ndarray, watched: np.ndarray) -> np.ndarray:
+    """Return a track with mean 0 and standard deviation 1 over the samples `watched`."""
     return (track - track[watched].mean()) / track[watched].std()
 
 
@@ -216,19 +217,18 @@ def _make_volts(truth: Truth, samples: int, rng: np.random.Generator) -> np.ndar
 
 
 def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: Sequence[str]) -> None:
-    """Write one subject's signals. The logger's rows are made first; the regular ones are interpolated from them, as
-    released."""
+    """Write one subject's signals: the logger's rows, and regular ones that are interpolated from them."""
     session_ms = sum(ms for _, ms in truth.schedule)
     samples = int(session_ms) + LOGGED_LONGER
     volts = _make_volts(truth, samples, rng)
     logged = 1000 * np.arange(samples) + rng.integers(-200, 201, samples)  # microseconds
     logged[0] = 0
     if person in LOGGER_GAP:
-        share, rows = LOGGER_GAP[person]
-        middle = _find_clips(truth.schedule)[int(share * len(VIDEOS))]
+        position, rows = LOGGER_GAP[person]
+        middle = _find_clips(truth.schedule)[int(position * len(VIDEOS))]
         first = (middle[1] + middle[2]) // 2  # inside a clip
-        kept = np.r_[:first, first + rows : samples]
-        logged, volts = logged[kept], volts[:, kept]
+        remaining = np.r_[:first, first + rows : samples]
+        logged, volts = logged[remaining], volts[:, remaining]
     times = {"interpolated": np.arange(int(session_ms) + 1), "non-interpolated": logged / 1000}
     for tree in ("interpolated", "non-interpolated"):
         if tree in trees:
@@ -245,13 +245,13 @@ def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generat
 
 
 def _convert_units(row: int, volts: np.ndarray, logged: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
-    """Return a sensor's values in its unit times 1000, rounded, at these times."""
-    there = np.interp(1000.0 * times_ms, logged, volts)
-    return np.round(1000 * (there * 1e-6 * SCALE[row] + OFFSET[row])).astype(np.int64)
+    """Return one sensor's values at `times_ms`, in thousandths of its unit, rounded. `logged`: times in µs."""
+    interpolated = np.interp(1000.0 * times_ms, logged, volts)
+    return np.round(1000 * (interpolated * 1e-6 * SCALE[row] + OFFSET[row])).astype(np.int64)
 
 
 def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: Sequence[str]) -> None:
-    """Write one subject's joystick, in the same way."""
+    """Write one subject's joystick, in the same way as `_write_signals`."""
     session_ms = sum(ms for _, ms in truth.schedule)
     logged = 50_000 * np.arange(truth.stick.shape[1]) + rng.integers(-3000, 3001, truth.stick.shape[1])
     logged[0] = 0
@@ -272,7 +272,7 @@ def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator
 
 
 def _write_csv(path: Path, names: tuple[str, ...], person: int, columns: list[np.ndarray], time_decimals: int) -> None:
-    """Write a table as MATLAB does: shortest numbers, and codes with a point for some subjects."""
+    """Write a table as MATLAB does: numbers without trailing zeros, but video codes as `10.0` for some subjects."""
     point = int(person in CODES_WITH_POINT)
     decimals = [time_decimals] + [3] * (len(columns) - 2)
     with path.open("wb") as file:

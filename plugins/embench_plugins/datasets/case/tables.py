@@ -23,7 +23,7 @@ VIDEOS = {1: "amusing", 2: "amusing", 3: "boring", 4: "boring", 5: "relaxed", 6:
 """Code of an emotional video -> the emotion that it is meant to evoke."""
 OTHER_VIDEOS = {10: "startVid", 11: "bluVid", 12: "endVid"}
 CODES = {*VIDEOS, *OTHER_VIDEOS}
-EXPECTED = "data/interpolated/physiological/sub_1.csv and data/interpolated/annotations/sub_1.csv, for each person"
+EXPECTED = "data/interpolated/physiological/sub_1.csv and data/interpolated/annotations/sub_1.csv, for each subject"
 OBTAIN = "download CASE_full.zip (doi 10.6084/m9.figshare.8869157, open to anybody), unpack it, pass the folder"
 AGAIN = "the file is cut short or damaged: unpack it again from CASE_full.zip"
 
@@ -45,18 +45,18 @@ class Tree(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The times of one subject's emotional videos: (code, first millisecond, millisecond after the last), and their
-    source."""
+    """The times of one subject's emotional videos, each as (code, first millisecond, millisecond after the last), and
+    the files that state these times."""
 
     videos: tuple[tuple[int, int, int], ...]
     sources: tuple[Path, ...]
 
 
 def find_tree(root: Path) -> Tree:
-    """Return the tree to read: interpolated before non-interpolated before raw.
+    """Return the tree to read: interpolated if it exists, else non-interpolated, else raw.
 
     Raises:
-        DataError: the folder has no tree of files, only pointers of a git checkout, or one of a tree's two folders.
+        DataError: no tree is found, its files are pointers of a git checkout, or one of its two folders has no files.
     """
     if not root.is_dir():
         raise files.missing_dataset_error(root, "CASE", expected=EXPECTED, hint=OBTAIN)
@@ -75,12 +75,13 @@ def find_tree(root: Path) -> Tree:
         what = f"there are no files in {lacking}, only in the folder beside it"
         raise DataError(what, where=str(trees[0].folder / lacking), expected=EXPECTED, hint=OBTAIN)
     if folders:
-        what = "the data folders hold no data, as in a checkout of the git repository, which has raw files only"
+        what = "there are no data in the data folders, as in a checkout of the git repository, which has raw files only"
         raise DataError(what, where=str(folders[0]), expected=EXPECTED, hint=OBTAIN)
     raise files.missing_dataset_error(root, "CASE", expected=EXPECTED, hint=OBTAIN)
 
 
 def _find_files(folder: Path) -> Tree:
+    """Return the tree in a folder. Text files show the raw tree; the folder's name tells the others apart."""
     physiology = _find_numbered(folder / "physiological", _PHYSIOLOGY)
     annotations = _find_numbered(folder / "annotations", _ANNOTATIONS)
     if any(path.suffix.lower() == ".txt" for path in (*physiology.values(), *annotations.values())):
@@ -91,7 +92,7 @@ def _find_files(folder: Path) -> Tree:
 
 
 def _find_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
-    """Return the files of a folder whose name matches, by the subject's number."""
+    """Return subject's number -> file, for the files of a folder whose name matches `pattern`."""
     found: dict[int, Path] = {}
     for path in sorted(folder.glob("*")):
         if (match := pattern.fullmatch(path.name)) and path.is_file():
@@ -107,7 +108,7 @@ def _rank_tree(tree: Tree) -> tuple[int, str]:
 
 
 def is_pointer(path: Path) -> bool:
-    """Return True if a file is a pointer to one that git has not fetched."""
+    """Return True if a file is a pointer of Git LFS in place of a file that was not fetched."""
     with path.open("rb") as file:
         return file.read(40).startswith(b"version https://git-lfs")
 
@@ -153,12 +154,11 @@ def plan(tree: Tree, person: int) -> Plan:
 
 
 def _read_cells(path: Path) -> list[list[str]]:
-    """Return a small table with tabs as rows of cells without their quotes; the release has stray tabs at ends of
-    lines."""
+    """Return the rows of a small tab-separated table, as cells without quotes. A line may end with a stray tab."""
     text = path.read_text("utf-8-sig", errors="replace") if path.stat().st_size < 2**20 else ""
     rows = [[cell.strip().strip('"') for cell in line.split("\t")] for line in text.splitlines() if line.strip()]
     if len(rows) < 2:
-        raise DataError("this is no table of videos", where=str(path), expected="a header and rows", hint=OBTAIN)
+        raise DataError("this is not a table of videos", where=str(path), expected="a header and rows", hint=OBTAIN)
     return rows
 
 
@@ -173,6 +173,7 @@ def _parse_duration(line: Sequence[str], path: Path) -> float:
 
 
 def _find_code(name: str, path: Path) -> int:
+    """Return the code of a video that a metadata file names, such as 2 for `amusing-2`."""
     codes = {f"{kind}-{2 - code % 2}": code for code, kind in VIDEOS.items()}
     codes |= {other.lower(): code for code, other in OTHER_VIDEOS.items()}
     if name.lower() not in codes:
@@ -188,7 +189,7 @@ AXES = ("valence", "arousal")  # the joystick's x and y
 REST = 5.0
 """Value of the joystick at rest."""
 GAP_MS = 100.0
-"""Rows further apart than this have lost samples between them; less is the logger's jitter."""
+"""Between rows that are further apart than this, samples were lost. Smaller differences are the logger's jitter."""
 
 # Conversion from volts to the units of the other trees, from the release's scripts: value * scale + offset.
 _VOLTS = {"ecg": (20.0, -56.0), "bvp": (58.962, -115.09), "gsr": (24.0, -49.2), "rsp": (58.923, -115.01),
@@ -203,8 +204,7 @@ _LARGEST = 2**30  # bytes; a session has 150 to 250 MB
 
 
 class Piece(NamedTuple):
-    """The signals during one video: (8, stop - start) float32, a column for each millisecond, NaN where rows are
-    missing."""
+    """The signals during one video: (8, stop - start) float32, a column per millisecond, NaN for missing rows."""
 
     video: int
     start_ms: int
@@ -237,12 +237,12 @@ def read_signals(tree: Tree, person: int) -> tuple[Iterator[Piece], Seen]:
     for time, values, codes in _read_pieces(path, "daqtime", SENSORS, np.float32, planned is not None, (0.5, 2.0)):
         if planned is not None:
             values = (values * SCALE + OFFSET).astype(np.float32)
-        _check_note(seen, time, values, codes)
+        _update_facts(seen, time, values, codes)
         if seen.rows == len(time):
             seen.skin_temperature = _check_skin(values[:, SENSORS.index("skt")], path)
         for code, rows in _select_rows(time, codes, planned):
             parts[code].append((time[rows], values[rows].T.copy()))
-    missing = [str(code) for code, own in parts.items() if not own]
+    missing = [str(code) for code, pieces in parts.items() if not pieces]
     if missing:
         what = f"no rows of video {', '.join(missing)}; the last row is at {seen.last_ms / 1000:.0f} s"
         raise DataError(what, where=str(path), expected="all of the videos 1 to 8", hint=AGAIN)
@@ -254,7 +254,8 @@ def read_signals(tree: Tree, person: int) -> tuple[Iterator[Piece], Seen]:
 
 
 def _select_rows(time: np.ndarray, codes: np.ndarray | None, planned: Plan | None) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (video, rows) for each video in a piece. For raw files the rows include neighbours, to interpolate from."""
+    """Yield (video, indices of its rows) for each video in a piece of the table. For raw files, which have no codes,
+    the rows lie up to `GAP_MS` around the planned times, to interpolate from."""
     if codes is not None:
         present = np.unique(codes)
         yield from ((code, np.flatnonzero(codes == code)) for code in VIDEOS if code in present)
@@ -267,8 +268,10 @@ def _select_rows(time: np.ndarray, codes: np.ndarray | None, planned: Plan | Non
 
 def _find_spans(parts: dict[int, list[Any]], path: Path) -> tuple[tuple[int, int, int], ...]:
     """Return (code, first millisecond, millisecond after the last) of each video's rows, in order of time."""
-    ends = {c: (min(t.min() for t, _ in own), max(t.max() for t, _ in own)) for c, own in parts.items()}
-    spans = sorted(((c, int(np.ceil(a)), int(np.floor(b)) + 1) for c, (a, b) in ends.items()), key=lambda s: s[1])
+    times = {code: [time for time, _ in pieces] for code, pieces in parts.items()}
+    ends = {code: (min(map(np.min, pieces)), max(map(np.max, pieces))) for code, pieces in times.items()}
+    whole = [(code, int(np.ceil(first)), int(np.floor(last)) + 1) for code, (first, last) in ends.items()]
+    spans = sorted(whole, key=lambda span: span[1])
     for code, start, stop in spans:
         rows = sum(len(time) for time, _ in parts[code])
         if stop - start > LONGEST_MS or rows < 0.5 * (stop - start):
@@ -284,11 +287,10 @@ def _find_spans(parts: dict[int, list[Any]], path: Path) -> tuple[tuple[int, int
 def _interpolate(
     parts: dict[int, list[tuple[np.ndarray, np.ndarray]]], spans: Sequence[tuple[int, int, int]], path: Path
 ) -> Iterator[Piece]:
-    """Yield each video with a row for every millisecond: the rows themselves if they have these times, else
-    interpolated ones."""
+    """Yield each video's signals at every millisecond: the rows at these times, if complete, else interpolated."""
     for code, start, stop in spans:
-        own = parts.pop(code)
-        time, values = np.concatenate([t for t, _ in own]), np.concatenate([v for _, v in own], axis=1)
+        pieces = parts.pop(code)
+        time, values = np.concatenate([t for t, _ in pieces]), np.concatenate([v for _, v in pieces], axis=1)
         grid = np.arange(start, stop, dtype=np.float64)
         if not np.array_equal(time, grid):
             order = np.argsort(time, kind="stable")
@@ -331,14 +333,15 @@ def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray, i
 def _read_pieces(
     path: Path, clock: str, columns: Sequence[str], dtype: type, raw: bool, steps_ms: tuple[float, float]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """Yield pieces of a table: times in ms (n,), values (n, columns), and video codes (n,), None for raw files."""
+    """Yield pieces of a table: times in ms (n,) from the column `clock`, values (n, columns), and video codes (n,), or
+    None for raw files. `steps_ms`: least and greatest step between rows."""
     names = (clock, *columns) if raw else (clock, *columns, "video")
-    at = list(range(len(names))) if raw else _find_columns(path, names)
-    types = {place: dtype if name in columns else np.float64 for name, place in zip(names, at, strict=True)}
-    options = {"sep": "\t" if raw else ",", "header": None, "skiprows": 0 if raw else 1, "usecols": at}
+    places = list(range(len(names))) if raw else _find_columns(path, names)
+    types = {place: dtype if name in columns else np.float64 for name, place in zip(names, places, strict=True)}
+    options = {"sep": "\t" if raw else ",", "header": None, "skiprows": 0 if raw else 1, "usecols": places}
     first = True
-    for frame in _read_frames(path, names, at, options, types):
-        table = {name: frame[place].to_numpy() for name, place in zip(names, at, strict=True)}
+    for frame in _read_frames(path, names, places, options, types):
+        table = {name: frame[place].to_numpy() for name, place in zip(names, places, strict=True)}
         time, codes = table[clock] * (1000.0 if raw else 1.0), table.get("video")
         for name, values in ((clock, time), ("video", codes)):
             if values is not None and not np.isfinite(values).all():
@@ -376,7 +379,7 @@ def _check_size(path: Path) -> None:
 
 
 def _read_frames(
-    path: Path, names: Sequence[str], at: Sequence[int], options: dict[str, Any], types: dict[int, type]
+    path: Path, names: Sequence[str], places: Sequence[int], options: dict[str, Any], types: dict[int, type]
 ) -> Iterator[pd.DataFrame]:
     """Yield the table in pieces, as numbers. Raises DataError, which names a cell that is not a number."""
     _check_size(path)
@@ -385,10 +388,10 @@ def _read_frames(
         with pd.read_csv(path, dtype=types, **options) as pieces:
             yield from pieces
     except (ValueError, OverflowError) as error:  # pandas' errors of parsing are ValueErrors
-        try:
+        try:  # read again as text, to name the cell that is not a number
             with pd.read_csv(path, dtype=str, **options) as pieces:
                 for piece in pieces:
-                    named = piece[list(at)].set_axis(list(names), axis=1)
+                    named = piece[list(places)].set_axis(list(names), axis=1)
                     files.to_numbers(named, path, expected=", ".join(names), hint=AGAIN)
         except (ValueError, OverflowError):
             pass
@@ -397,8 +400,7 @@ def _read_frames(
 
 
 def _check_steps(path: Path, time: np.ndarray, steps_ms: tuple[float, float], raw: bool) -> None:
-    """Raise DataError if the steps between rows are not within `steps_ms`. Times of `raw` files are in s, others in
-    ms."""
+    """Raise DataError if the rows' median step is not within `steps_ms`. `raw`: True if the file states seconds."""
     step = float(np.median(np.diff(np.sort(time)))) if len(time) > 1 else np.nan
     if steps_ms[0] <= step <= steps_ms[1]:
         return
@@ -413,19 +415,19 @@ def _check_steps(path: Path, time: np.ndarray, steps_ms: tuple[float, float], ra
 
 def _check_skin(values: np.ndarray, path: Path) -> float:
     """Return the median skin temperature. Raises DataError if it shows volts, or values that were converted twice."""
-    there = values[np.isfinite(values)]
-    median = float(np.median(there)) if there.size else float("nan")
+    known = values[np.isfinite(values)]
+    median = float(np.median(known)) if known.size else float("nan")
     if abs(median) < 10 or abs(median) > 100:
         raise DataError(
-            f"column skt: its median is {median:.3g}, which is no skin temperature", where=str(path),
+            f"column skt: its median is {median:.3g}, which is not a skin temperature", where=str(path),
             expected="degrees Celsius in csv files, volts in raw txt files",
             hint="volts belong into raw/physiological/sub1_DAQ.txt; or " + OBTAIN,
         )  # fmt: skip
     return median
 
 
-def _check_note(seen: Seen, time: np.ndarray, values: np.ndarray, codes: np.ndarray | None) -> None:
-    """Add a piece to the facts about its table, and set values that are not finite to NaN."""
+def _update_facts(seen: Seen, time: np.ndarray, values: np.ndarray, codes: np.ndarray | None) -> None:
+    """Add a piece of the table to the facts about the table, and replace its infinite values by NaN."""
     seen.unordered += int((np.diff(time) < 0).sum()) + int(time[0] < seen.last_ms)
     seen.rows += len(time)
     values[~np.isfinite(values)] = np.nan

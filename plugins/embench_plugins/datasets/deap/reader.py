@@ -67,13 +67,13 @@ CHANNELS = {
     "ppg": ("thumb",),
     "temp": ("finger",),
 }
-"""The 40 channels of a file, in its order."""
+"""Modality -> its channels: the 40 channels of a file, in the file's order."""
 
 GSR = 36
 HINT = "unpack data_preprocessed_python.zip of DEAP and pass the folder that holds s01.dat .. s32.dat, or one above it"
 MOST_BYTES = 1_000_000_000
-"""Most bytes of a file: three times the arrays in the longest form, a pickle of protocol 0, and ten times the release's
-unpacked MATLAB files."""
+"""Largest accepted size of a file in bytes: three times the arrays in their longest form, a pickle of protocol 0, and
+ten times the release's unpacked MATLAB files."""
 
 _CONTENT = "`data` of 40 trials x 40 channels x 8064 samples and `labels` of 40 x 4 ratings from 1 to 9"
 
@@ -82,7 +82,7 @@ def read_trials(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return a subject's data (40, 40, samples), up to 63 s, and ratings (40, 4), real numbers of the file's dtypes.
 
     Raises:
-        DataError: it is not such a file, or a modified copy: EEG only, without rest, or with classes for ratings.
+        DataError: it is not such a file, or a modified copy: with EEG only, without rest, or with classes as ratings.
     """
     if path.suffix.lower() == ".dat":
         content = load_pickle(path, expected=f"a pickle of {_CONTENT}", hint=HINT, most_bytes=MOST_BYTES)
@@ -101,7 +101,7 @@ def read_trials(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if ratings.shape != (TRIALS, len(RATINGS)):
         raise _reject(path, f"`labels` is {_describe_shape(ratings)}")
     if np.isin(ratings, (0, 1)).all():
-        raise _reject(path, "`labels` holds 0 and 1 only: a copy whose ratings were made classes")
+        raise _reject(path, "`labels` contains 0 and 1 only: a copy whose ratings were made classes")
     return data, ratings
 
 
@@ -114,10 +114,13 @@ def _read_matlab(path: Path) -> dict[str, Any]:
 
 
 def _check_numbers(content: dict[Any, Any], name: str, path: Path) -> np.ndarray:
+    """Return an array of a file's content. Raises DataError if it is missing or not real numbers."""
     array = content.get(name)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         kind = (
-            array.dtype.name if isinstance(array, np.ndarray) and array.dtype.names is None else "no array of numbers"
+            array.dtype.name
+            if isinstance(array, np.ndarray) and array.dtype.names is None
+            else "not an array of numbers"
         )
         raise _reject(path, f"`{name}` is {kind if name in content else 'missing'}")
     return array
@@ -135,7 +138,7 @@ def _describe_shape(array: np.ndarray) -> str:
 
 CUT = 5.0
 LONGEST_CLIP = 1.25
-"""Greatest length of a face video relative to the music video: if its header states more, its rate is wrong."""
+"""Greatest plausible length of a face video, as a multiple of the music video's. A longer one has a wrong rate."""
 
 EXPECTED = "data_preprocessed_python/s01.dat and so on, or data_preprocessed_matlab/s01.mat"
 _FILE = re.compile(r"s(\d{1,2})\.(dat|mat)", re.IGNORECASE)
@@ -156,8 +159,7 @@ class Shown(NamedTuple):
 
 
 class Deap(Dataset):
-    """The reader. A recording is one trial, including the 3 s of rest before the video, which are not part of a
-    unit."""
+    """Reader of DEAP. A recording is a trial with the 3 s of rest before the video, which are not part of a unit."""
 
     card = Card(
         name="deap",
@@ -209,8 +211,8 @@ class Deap(Dataset):
         if self._table is None:
             return [self._path(subject)]
         trials = range(1, TRIALS + 1)
-        own = [path for trial in trials for path in faces.list_files(*self._face(subject, trial))]
-        return [self._path(subject), self._table, *own]
+        face_files = [path for trial in trials for path in faces.list_files(*self._face(subject, trial))]
+        return [self._path(subject), self._table, *face_files]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """Yield the 40 trials, in order of the videos' numbers."""
@@ -222,9 +224,9 @@ class Deap(Dataset):
             rated = dict(zip(RATINGS, ratings[index].tolist(), strict=True))
             rated |= find_quadrant(rated["arousal"], rated["valence"], CUT)
             rated |= {"familiarity": row.familiarity} if row else {}
-            clip, features = self._face(subject, row.trial) if row else (None, None)
-            at = partial(_find_span, duration_s=duration_s)
-            film, seen = faces.read_face(clip, features, at, self.card.modalities["face_au"])
+            clip, table = self._face(subject, row.trial) if row else (None, None)
+            find_span = partial(_find_span, duration_s=duration_s)
+            video, face_signals = faces.read_face(clip, table, find_span, self.card.modalities["face_au"])
             yield Recording(
                 id=f"{subject}_E{index + 1:02d}",
                 subject=subject,
@@ -234,20 +236,19 @@ class Deap(Dataset):
                 group=subject,
                 start_s=row.start_s if row else None,
                 order=row.trial - 1 if row else None,
-                signals=_make_signals(self.card, trial) | seen,
-                video=film,
+                signals=_make_signals(self.card, trial) | face_signals,
+                video=video,
                 labels={
                     name: Label("rating", np.array([value])) for name, value in rated.items() if np.isfinite(value)
                 },
             )
 
     def verify(self) -> list[Finding]:
-        """Return findings: missing subjects, lengths, ratings that differ from the table's, constant channels, face
-        videos."""
+        """Return findings on missing subjects, lengths, ratings, constant channels and face videos."""
         findings = []
         if missing := PEOPLE - len(self.subjects()):
             findings.append(Finding("warning", str(self.root), f"{missing} of {PEOPLE} people have no file"))
-        unread = "not read, since the pickle of the same person is"
+        unread = "not read, since the pickle of the same subject is"
         findings += [Finding("note", str(spare), unread) for spare in self._spare]
         if self._table is None:
             what = "no participant_ratings.csv: order and time of trials are unknown, and face videos are not used"
@@ -301,7 +302,7 @@ class Deap(Dataset):
         return _sort_by_trial(_matches(faces.find_tables(self.root), _FEATURES))
 
     def _face(self, subject: str, trial: int) -> tuple[Path | None, Path | None]:
-        """Return the face video of a trial, numbered as shown, and the table of the face in it."""
+        """Return the face video of a trial, numbered from 1 in the order shown, and OpenFace's table of it."""
         return self._clips.get(subject, {}).get(trial), self._features.get(subject, {}).get(trial)
 
     def _named(self, pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
@@ -314,7 +315,7 @@ class Deap(Dataset):
 
     @cached_property
     def _showings(self) -> Mapping[str, Mapping[int, Shown]]:
-        """Subject -> video number -> when the video was shown."""
+        """Subject -> video number -> the video's row of participant_ratings.csv."""
         shown: dict[str, dict[int, Shown]] = {}
         if self._table is None:
             return shown
@@ -344,17 +345,17 @@ class Deap(Dataset):
             yield Finding("warning", where, f"{subject}: {len(rows)} of {TRIALS} trials have a row")
         if not rows:
             return
-        told = np.array([row.ratings for _, row in rows])
+        stated = np.array([row.ratings for _, row in rows])
         by_video = ratings[[video - 1 for video, _ in rows]]
         by_trial = ratings[[row.trial - 1 for _, row in rows]]
-        if _agree(told, by_video):
+        if _agree(stated, by_video):
             return
-        if _agree(told, by_trial):
+        if _agree(stated, by_trial):
             what = "ratings agree in the order shown only: this copy's trials are not in order of the videos' numbers"
-        elif _agree(told[:, [1, 0, 2, 3]], by_video):
+        elif _agree(stated[:, [1, 0, 2, 3]], by_video):
             what = "ratings agree with valence and arousal exchanged"
         else:
-            what = "ratings differ from those of the person's file"
+            what = "ratings differ from those of the subject's file"
         yield Finding("warning", where, f"{subject}: {what}")
 
     def _list_video_findings(self, subject: str, video_s: float) -> Iterator[Finding]:
@@ -393,8 +394,8 @@ def _sort_by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapp
 
 
 def _find_span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
-    """Return the seconds of a face video at which a trial begins (before the video) and ends; None if its header is
-    wrong."""
+    """Return the times, in seconds of a face video, at which a trial begins (3 s before it: -3) and ends. None if the
+    header states an implausible length."""
     video_s = duration_s - BASELINE_S
     return (-BASELINE_S, video_s) if clip_s <= LONGEST_CLIP * video_s else None
 
@@ -429,17 +430,15 @@ def _list_findings(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterato
     if some := [f"{name} ({count})" for name, count in zip(names, flat, strict=True) if count]:
         yield Finding("warning", where, f"channels without any change, and in how many trials: {', '.join(some[:6])}")
     if lost:
-        yield Finding("warning", where, f"{lost} samples are no numbers")
+        yield Finding("warning", where, f"{lost} samples are not numbers")
     elif (lean := _measure_skew(data[:, GSR])) > 1:
-        what = (
-            f"GSR rises faster than it falls (skewness {lean:.1f}), as a conductance does; it is read as a resistance"
-        )
+        what = f"`GSR` rises faster than it falls (skewness {lean:.1f}), as a conductance does; read as a resistance"
         yield Finding("warning", where, what)
 
 
 def _measure_skew(resistance: np.ndarray) -> float:
-    """Return the skewness of the steps of a signal (trials, samples) at 4 Hz: a resistance falls faster than it
-    rises."""
+    """Return the skewness of the steps of a signal (trials, samples) at 4 Hz. It is negative for a resistance, which
+    falls faster than it rises."""
     block = round(RATE / 4)
     count = resistance.shape[1] // block
     with np.errstate(all="ignore"):  # damaged files hold any number
@@ -448,5 +447,5 @@ def _measure_skew(resistance: np.ndarray) -> float:
 
 
 def _agree(stated: np.ndarray, stored: np.ndarray) -> bool:
-    """Return True if ratings are equal apart from rounding; missing ones are ignored."""
+    """Return True if ratings are equal apart from rounding; NaN agrees with any rating."""
     return bool(np.nanmax(np.abs(stated - stored), initial=0.0) <= 0.01)

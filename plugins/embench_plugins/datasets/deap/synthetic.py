@@ -2,12 +2,13 @@
 physiology.
 
 Planted. Every trial has two latent values, arousal and valence, from which the ratings are made. A physiological
-response to each has a correlation of `RHO * effect` with it: - arousal -> heart rate (PPG) and skin conductance
-responses per minute (GSR), both rising with one response; - valence -> frontal alpha asymmetry, log right over left
-(EEG); - with faces, from the same responses: valence -> smile, arousal -> raised brows (see `films`). `RHO` is chosen
-so that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at effect 1, and
-.50 at effect 0. Subjects differ more than the effect, except in their faces. Ratings do not depend on the video, nor on
-when it was shown; dominance and liking are random.
+response to each has a correlation of `RHO * effect` with it:
+- arousal -> heart rate (PPG) and skin conductance responses per minute (GSR), both rising with one response;
+- valence -> frontal alpha asymmetry, log right over left (EEG);
+- with faces, from the same responses: valence -> smile, arousal -> raised brows (see `films`).
+`RHO` is chosen so that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
+effect 1, and .50 at effect 0. Subjects differ more than the effect, except in their faces. Ratings do not depend on the
+video, nor on when it was shown; dominance and liking are random.
 
 Not planted. Mean and variance of each channel are independent of the label: after the 3 s of rest a channel is
 standardised over its trial, and then gets a random gain and offset.
@@ -70,13 +71,13 @@ ROWS = np.dtype(
     [(name, "i8") for name in ("person", "video", "trial", "familiarity")]
     + [(name, "f8") for name in ("start_s", *RATINGS, *PLANTED)]
 )
-"""A row of `draw`: video 1 to 40 (Experiment_id), trial 1 to 40 (as shown), ratings 1 to 9, beats and responses a
-minute, log alpha power right over left, smile and brow in standard deviations."""
+"""A row of `draw`, for one trial: video 1 to 40 (Experiment_id), trial 1 to 40 (as shown), ratings 1 to 9, beats and
+responses a minute, log alpha power right over left, smile and brow in standard deviations."""
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
-    """Write `data_preprocessed_python/s01.dat` and so on, `metadata_csv`, and `face_video`: grey pictures, or with
-    `videos` faces, and `openface`. A trial's length includes its 3 s of rest."""
+    """Write `data_preprocessed_python/s01.dat` and so on, `metadata_csv` and `face_video`: grey pictures, or with
+    `videos` faces and OpenFace's tables. `length_s` is a trial's length with its 3 s of rest."""
     folder = out / "data_preprocessed_python"
     folder.mkdir()
     for number, person in enumerate(people, 1):
@@ -90,6 +91,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, v
 
 
 def _draw_truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
+    """Return the planted values of one subject: `ROWS`, one for each of 40 trials."""
     rng = np.random.default_rng([seed, person, 0])
     rows = np.zeros(TRIALS, ROWS)
     rows["person"], rows["video"], rows["trial"] = person, np.arange(1, TRIALS + 1), 1 + rng.permutation(TRIALS)
@@ -112,7 +114,7 @@ def _draw_truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
 
 
 def _write_pickle(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
-    """Write one subject's pickle, from the rows (40,) of that subject."""
+    """Write one subject's pickle, from that subject's `ROWS` (40,)."""
     person = int(trials["person"][0])
     body = _Person.draw(person, np.random.default_rng([seed, person, 1]))
     resting = float(trials["heart_rate"].mean())
@@ -142,7 +144,7 @@ def _write_metadata(folder: Path, rows: np.ndarray) -> None:
 
 
 def _write_faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
-    """Write one subject's face videos and OpenFace's tables of them, from the rows (40,) of that subject."""
+    """Write one subject's face videos and OpenFace's tables of them, from that subject's `ROWS` (40,)."""
     person = int(trials["person"][0])
     face, seconds = Face.draw(np.random.default_rng([seed, person, 4])), films.list_times(video_s)
     for row in trials:
@@ -151,16 +153,17 @@ def _write_faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> No
             continue
         rng = np.random.default_rng([seed, person, 5, trial])
         smile, brow = films.draw_courses(row, trials, seconds, 0.0)
-        done = Performance.draw(smile, brow, float(films.FPS), rng)
+        performance = Performance.draw(smile, brow, float(films.FPS), rng)
         name, fps = f"s{person:02d}_trial{trial:02d}", films.FPS / (2 if (person, trial) == WRONG_RATE else 1)
-        films.write_film(out / "face_video" / f"s{person:02d}" / f"{name}.avi", face, done, header_fps=fps)
+        films.write_film(out / "face_video" / f"s{person:02d}" / f"{name}.avi", face, performance, header_fps=fps)
         if (person, trial) != UNSEEN:
             spaced = person in BY_OLD_OPENFACE
-            films.write_table(out / "openface" / f"{name}.csv", done, rng, header_fps=fps, spaced=spaced)
+            films.write_table(out / "openface" / f"{name}.csv", performance, rng, header_fps=fps, spaced=spaced)
 
 
 def _write_videos(folder: Path, subjects: int, video_s: float) -> None:
-    clip, slow = _write_clip(video_s, FPS), _write_clip(video_s, FPS // 2)
+    """Write a grey picture as face video of each trial that was filmed."""
+    clip, slow = _encode_clip(video_s, FPS), _encode_clip(video_s, FPS // 2)
     for person in range(1, min(subjects, reader.FILMED) + 1):
         (folder / f"s{person:02d}").mkdir(parents=True)
         for trial in set(range(1, TRIALS + 1)) - set(reader.UNFILMED.get(person, ())):
@@ -168,8 +171,8 @@ def _write_videos(folder: Path, subjects: int, video_s: float) -> None:
             path.write_bytes(slow if (person, trial) == WRONG_RATE else clip)
 
 
-def _write_clip(video_s: float, fps: int) -> bytes:
-    """Return an .avi file of Xvid video with the pictures of `video_s` seconds at `FPS`, whose header states `fps`."""
+def _encode_clip(video_s: float, fps: int) -> bytes:
+    """Return an .avi file (Xvid) of a grey picture, `video_s` seconds at `FPS`. Its header states the rate `fps`."""
     buffer = io.BytesIO()
     picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 128, np.uint8), format="rgb24").reformat(format="yuv420p")
     with av.open(buffer, "w", format="avi", options={"fflags": "+bitexact"}) as container:
@@ -185,7 +188,7 @@ def _write_clip(video_s: float, fps: int) -> bytes:
 
 @dataclass(frozen=True)
 class _Person:
-    """One subject's constants of signals: shapes, sizes and levels."""
+    """Shapes, sizes and levels of one subject's signals, the same in all trials."""
 
     body: Body
     brain: Brain
@@ -202,7 +205,7 @@ class _Person:
         return _Person(Body.draw(rng), Brain.draw(rng, EEG), size, level, person in TURNED)
 
     def make_trial(self, trial: np.void, resting: float, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return the 40 channels of a trial (40, samples), at float32 precision. `resting`: the resting heart rate."""
+        """Return the 40 channels of a trial (40, samples), at float32 precision. `resting`: heart rate at rest."""
         onset = 1 - np.exp(-np.maximum(np.arange(samples) / RATE - BASELINE_S, 0) / 2)
         breath = self.body.draw_breath_phase(samples, RATE, rng)
         heart = self.body.draw_heart_phase(resting + (float(trial["heart_rate"]) - resting) * onset, breath, RATE, rng)

@@ -24,7 +24,7 @@ from embench_plugins.datasets.formats.files import to_float32
 
 FILES = {"ppg": "BVP.csv", "eda": "EDA.csv", "temp": "TEMP.csv", "acc": "ACC.csv"}
 OPTIONAL = ("acc",)
-"""Some copies lack the large accelerometer files."""
+"""Modalities that a session may lack: some copies leave out the large accelerometer files."""
 CARDS = {
     "ppg": ModalityCard(("bvp",), 64.0, "a.u."),
     "eda": ModalityCard(("eda",), 4.0, "uS"),
@@ -32,7 +32,7 @@ CARDS = {
     "acc": ModalityCard(("x", "y", "z"), 32.0, "g"),
 }
 RATES = {1.0, *(card.rate for card in CARDS.values())}
-"""Rates of all signals' files, including `HR.csv`."""
+"""Sampling rates in Hz that files of signals may have; `HR.csv` has 1."""
 
 COUNT_G = 1 / 64
 """The wristband counts acceleration in 1/64 g."""
@@ -41,7 +41,7 @@ TOLERANCE_S = 30.0
 """Files of one session start and end within a few seconds of each other; a larger gap means a damaged file."""
 
 ODD_FIRST = 1e6
-"""A first sample that is this many times as large as the others is a header."""
+"""A first sample is taken for a header if it is more than this many times the median of the others."""
 
 _EARLIEST = 1e8
 """The earliest possible start of a recording, in unix seconds: smaller numbers in a first row are samples."""
@@ -87,10 +87,10 @@ def read_session(paths: Mapping[str, Path], *, hint: str, most: Mapping[str, int
     for modality, (late, early) in gaps.items():
         if max(late, early) > TOLERANCE_S:
             raise DataError(
-                f"begins {late:.0f} s after and ends {early:.0f} s before the person's other files",
+                f"begins {late:.0f} s after and ends {early:.0f} s before the subject's other files",
                 where=str(paths[modality]),
                 expected=f"files of one session, which begin and end within {TOLERANCE_S:.0f} s of each other",
-                hint="the file is truncated or belongs to another session: copy the person's folder again",
+                hint="the file is truncated or belongs to another session: copy the subject's folder again",
             )
     signals = {}
     for modality, (begin, data) in read.items():
@@ -104,7 +104,7 @@ def read_session(paths: Mapping[str, Path], *, hint: str, most: Mapping[str, int
 
 
 def has_signal_files(folder: Path) -> bool:
-    """Return True if a folder has the file of any signal."""
+    """Return True if a folder contains the file of at least one signal."""
     return any((folder / name).is_file() for name in FILES.values())
 
 
@@ -113,12 +113,12 @@ def read_folder(
 ) -> Session:
     """Return the session in a folder, with all signals except those in `without`; see `read_session`."""
     paths = {modality: folder / name for modality, name in FILES.items() if modality not in without}
-    there = {modality: path for modality, path in paths.items() if modality not in OPTIONAL or path.is_file()}
-    return read_session(there, hint=hint, most=most)
+    existing = {modality: path for modality, path in paths.items() if modality not in OPTIONAL or path.is_file()}
+    return read_session(existing, hint=hint, most=most)
 
 
 def list_findings(where: str, recorded: Session) -> Iterator[Finding]:
-    """Yield what is missing or odd in a session."""
+    """Yield findings on what is missing or odd in a session."""
     if "acc" not in recorded.signals:
         yield Finding("note", where, "there is no ACC.csv, so no acc")
     if max(recorded.cut.values()) > 0:
@@ -158,12 +158,12 @@ def read_signal(path: Path, card: ModalityCard, *, hint: str) -> tuple[float, np
 
 
 def is_signal_file(path: Path) -> bool:
-    """Return True if a file begins as a signal's file does: with a time, then a rate, the same in all columns."""
+    """Return True if a file begins with a time, then a rate of `RATES`, each the same in all columns."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         head = normalise_decimals(f"{file.readline(200).strip()}\n{file.readline(200).strip()}\n").split("\n")[:2]
     times, rates = ([cell.strip() for cell in line.split(",")] for line in head)
-    alike = len(set(times)) == len(set(rates)) == 1 and len(times) == len(rates) in (1, len(CARDS["acc"].channels))
-    if not alike or not _are_numbers(rates[0]) or float(rates[0]) not in RATES:
+    uniform = len(set(times)) == len(set(rates)) == 1 and len(times) == len(rates) in (1, len(CARDS["acc"].channels))
+    if not uniform or not _are_numbers(rates[0]) or float(rates[0]) not in RATES:
         return False
     try:
         return parse_time(times[0], path, 1) > _EARLIEST
@@ -248,8 +248,8 @@ def find_odd_first(samples: np.ndarray) -> float | None:
 
 
 def refuse_header(data: np.ndarray, path: Path, line: int) -> None:
-    """Raise DataError if the first of the samples (n, channels) is a million times as large as the others: it is then a
-    header, and all samples would be read too late by one."""
+    """Raise DataError if the first sample of `data` (n, channels) is a header: a million times as large as the others.
+    It would shift all samples by one."""
     if (others := find_odd_first(data[:, 0])) is not None:
         raise DataError(
             f"line {line}: the first sample is {data[0, 0]:.15g}, the others are {others:g} in the median: "
@@ -295,7 +295,7 @@ def _malformed_error(path: Path, line: int, row: str) -> DataError:
 
 def _not_e4_error(path: Path, card: ModalityCard) -> DataError:
     return DataError(
-        "this is no Empatica E4 file, or one without samples",
+        "this is not an Empatica E4 file, or it has no samples",
         where=str(path),
         expected=f"row 1 the start in unix seconds or as a date, row 2 the rate ({card.rate:g} Hz), then samples",
         hint="copy the file again from the release",

@@ -32,8 +32,7 @@ class Clip:
 
 
 def read_header(path: Path) -> Clip:
-    """Return a video file's header, without decoding a frame. Raises DataError for other files or implausible
-    headers."""
+    """Return a video file's header, without decoding frames. Raises DataError if it is missing or implausible."""
     import av
 
     expected = "a video file with a frame rate and a duration in its header"
@@ -57,7 +56,7 @@ def read_header(path: Path) -> Clip:
 @dataclass(frozen=True, slots=True)
 class Track:
     """Values of a face in each frame of a video: `seconds` (n,) from the file's first frame, and `values` (n,
-    channels), NaN in frames without it; `rate` is frames per second."""
+    channels), NaN in frames without a face. `rate` is in frames per second."""
 
     rate: float
     seconds: np.ndarray
@@ -76,7 +75,7 @@ class Track:
 
 
 def sort_frames(track: Track) -> Track:
-    """Return the frames in order of time, without those without a time. A frame with a missing value becomes NaN."""
+    """Return a track in order of time, without frames that lack a time. A frame with a missing value becomes NaN."""
     values = np.where(np.isfinite(track.values).all(axis=1, keepdims=True), track.values, np.float32(np.nan))
     order = np.argsort(track.seconds, kind="stable")[: int(np.isfinite(track.seconds).sum())]
     return replace(track, seconds=track.seconds[order], values=values[order])
@@ -84,7 +83,7 @@ def sort_frames(track: Track) -> Track:
 
 def find_frame_rate(frame: np.ndarray, seconds: np.ndarray) -> float | None:
     """Return frames per second: the roundest number that agrees with timestamps in milliseconds. None if the timestamps
-    give no plausible rate, as in tables that were made without one.
+    give no plausible rate, as in tables without timestamps.
 
     Args:
         frame, seconds: (n,) number and time of each frame.
@@ -149,7 +148,7 @@ _HINT = "run OpenFace 2 again (FeatureExtraction -f CLIP -aus -gaze), or take th
 
 
 def select_channels(names: Collection[str], path: Path) -> tuple[str, ...]:
-    """Return those of `CHANNELS` that a table with these columns has, in their order.
+    """Return the channels of a table with the columns `names`: all of `CHANNELS` that it has, in their order.
 
     Raises:
         DataError: columns are missing that every table of its version has.
@@ -181,8 +180,8 @@ def read_table(path: Path, fps: float | None = None) -> Track:
     good = (frames["success"] == 1) & (frames["confidence"] >= LEAST_CONFIDENCE) & frames["frame"].notna()
     if "face_id" in table.columns and good.any():
         face = table["face_id"]
-        kept = face == face[good].value_counts().index[0]
-        table, frames, good = table[kept], frames[kept], good[kept]
+        rows = face == face[good].value_counts().index[0]
+        table, frames, good = table[rows], frames[rows], good[rows]
     stored = [name for name in names if name in table.columns]
     seen = files.to_numbers(table.loc[good, stored], path, expected=_EXPECTED, hint=_HINT)
     values = np.full((len(frames), len(names)), np.nan, np.float32)
@@ -190,8 +189,8 @@ def read_table(path: Path, fps: float | None = None) -> Track:
     frame, seconds = frames["frame"].to_numpy(), frames["timestamp"].to_numpy()
     rate = find_frame_rate(frame, seconds)
     if rate is None:
-        there = (x[np.isfinite(x)] for x in (frame, seconds))
-        counted, length_s = (float(np.ptp(x)) if x.size else 0.0 for x in there)
+        known = (x[np.isfinite(x)] for x in (frame, seconds))
+        counted, length_s = (float(np.ptp(x)) if x.size else 0.0 for x in known)
         if fps is None or counted == 0:
             raise DataError(
                 f"{counted:g} frames in {length_s:g} s by the columns frame and timestamp",
@@ -204,8 +203,7 @@ def read_table(path: Path, fps: float | None = None) -> Track:
 
 
 def _add_angles(seen: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """Return the table with angles of gaze. Version 1 did not write them: they are those of the mean of both
-    vectors."""
+    """Return the table with angles of gaze. Version 1 lacks them: they are computed from both eyes' mean vector."""
     if set(names) <= set(seen.columns):
         return seen
     x, y, z = (seen[f"gaze_0_{axis}"] + seen[f"gaze_1_{axis}"] for axis in "xyz")
@@ -231,7 +229,7 @@ _LONGEST_HEADER = 1 << 16
 
 
 def find_tables(root: Path) -> list[Path]:
-    """Return the files below a folder that may be tables of faces, without tables of face boxes and hidden files."""
+    """Return the .csv and .txt files below a folder, without hidden files and tables of face boxes."""
     return sorted(
         path
         for path in root.rglob("*.*")
@@ -242,7 +240,7 @@ def find_tables(root: Path) -> list[Path]:
 
 
 def extend_card(card: Card, found: Iterable[Path]) -> Card:
-    """Return a dataset's card with the channels that all tables in its folder have; unchanged without tables."""
+    """Return a dataset card whose `face_au` has the channels that all tables share; unchanged without tables."""
     channels: tuple[str, ...] | None = None
     for path in found:
         try:
@@ -256,7 +254,7 @@ def extend_card(card: Card, found: Iterable[Path]) -> Card:
 
 
 def note_missing_channels(root: Path, promised: ModalityCard) -> Iterator[Finding]:
-    """Yield a note on channels that no recording has, because some tables lack them."""
+    """Yield a finding on channels that `face_au` lacks, as some tables lack them."""
     if names := [n for n in CHANNELS if n not in promised.channels]:
         what = "gaze" if set(names) <= set(GAZE) else f"{', '.join(names[:3])} and {len(names) - 3} others"
         yield Finding("note", str(root), f"tables without {what}: face_au has {len(promised.channels)} channels")
@@ -294,8 +292,7 @@ def list_files(clip: Path | None, table: Path | None) -> list[Path]:
 
 
 def list_findings(clip: Path | None, table: Path | None) -> Iterator[Finding]:
-    """Yield findings on a table: it cannot be read, it belongs to another file than the clip, or a face is rarely
-    found."""
+    """Yield findings: a table is unreadable, belongs to another file than the clip, or rarely has a face."""
     if table is None:
         return
     header = _read_clip(clip)

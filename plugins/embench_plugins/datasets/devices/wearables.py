@@ -31,8 +31,8 @@ def put_on_grid(points: np.ndarray, values: np.ndarray, count: int) -> np.ndarra
         values: (n, C) values, NaN where one is missing.
 
     Returns:
-        (C, count) float32: the mean of the rows at a point. At most `BRIDGED` empty points between two known ones are
-        filled by a straight line, others are NaN.
+        (C, count) float32: the mean of the rows at a point. At most `BRIDGED` successive empty points are filled by a
+        straight line between their neighbours; others are NaN.
     """
     inside = (points >= 0) & (points < count)
     point, data = points[inside].astype(np.int64), np.full((values.shape[1], count), np.nan)
@@ -58,7 +58,7 @@ def read_rows(
     Args:
         serial: the `device_serial` to read if the table has several devices. If it is None, or not in the table, the
             device with most rows is read.
-        findings: receives assumptions and oddities.
+        findings: list to which findings on assumptions and oddities are appended.
 
     Raises:
         DataError: it is not such a table, or its times are not in milliseconds.
@@ -92,11 +92,11 @@ def _select_device(table: pd.DataFrame, path: Path, serial: str | None, findings
     counts = serials.value_counts()
     if len(counts) < 2:
         return table
-    kept = serial if serial in counts.index else str(counts.index[0])
-    why = "as the authors do" if kept == serial else "the one with most rows"
-    what = f"rows of {len(counts)} devices: those of {kept} are kept, {why}"
-    findings.append(Finding("note" if kept == serial else "warning", str(path), what))
-    return table[serials == kept]
+    chosen = serial if serial in counts.index else str(counts.index[0])
+    why = "as the authors do" if chosen == serial else "the one with most rows"
+    what = f"rows of {len(counts)} devices: those of {chosen} are kept, {why}"
+    findings.append(Finding("note" if chosen == serial else "warning", str(path), what))
+    return table[serials == chosen]
 
 
 def check_milliseconds(times: np.ndarray, path: Path, *, hint: str) -> None:
@@ -124,7 +124,8 @@ _MAGIC = b"Obj\x01"
 
 @contextmanager
 def open_embrace(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
-    """Open a file as a context: the recorded ones of `bvp`, `eda`, `temperature`, and `accelerometer_x` to `_z` in g.
+    """Open a raw file as a context: a function that returns the recorded tracks of `bvp`, `eda`, `temperature`, and
+    `accelerometer_x` to `_z` in g.
 
     Raises:
         DataError: the file is damaged or of another kind or schema, or its sensors began at different times.
@@ -133,18 +134,18 @@ def open_embrace(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     starts: dict[str, float] = {}
     tracks = []
     for sensor, unit in SENSORS.items():
-        found = _get_field(path, raw, sensor, Mapping)
-        values = _read_samples(path, found, f"{sensor}.values", "values")
-        tracks += _make_track(path, sensor, sensor, found, values, unit, starts)
-    moved = _get_field(path, raw, "accelerometer", Mapping)
-    gravity = _find_gravity(path, moved)
+        fields = _get_field(path, raw, sensor, Mapping)
+        values = _read_samples(path, fields, f"{sensor}.values", "values")
+        tracks += _make_track(path, sensor, sensor, fields, values, unit, starts)
+    motion = _get_field(path, raw, "accelerometer", Mapping)
+    gravity = _find_gravity(path, motion)
     for axis in AXES:
-        counts = _read_samples(path, moved, f"accelerometer.{axis}", axis)
-        tracks += _make_track(path, "accelerometer", f"accelerometer_{axis}", moved, counts * gravity, "g", starts)
+        counts = _read_samples(path, motion, f"accelerometer.{axis}", axis)
+        tracks += _make_track(path, "accelerometer", f"accelerometer_{axis}", motion, counts * gravity, "g", starts)
     if starts and max(starts.values()) - min(starts.values()) > APART_S:
-        late = max(starts, key=lambda sensor: starts[sensor])
+        latest = max(starts, key=lambda sensor: starts[sensor])
         raise DataError(
-            f"{late} begins {max(starts.values()) - min(starts.values()):.1f} s after another sensor",
+            f"{latest} begins {max(starts.values()) - min(starts.values()):.1f} s after another sensor",
             where=str(path),
             expected="sensors that begin together",
             hint="leave this file out, or cut it with the maker's own tools",
@@ -153,7 +154,7 @@ def open_embrace(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 
 
 def _read_record(path: Path) -> Any:
-    """Return the one record of a file. Raises DataError."""
+    """Return the only record of a file. Raises DataError if it is unreadable or has another number of records."""
     try:
         import fastavro
     except ImportError as error:
@@ -162,7 +163,7 @@ def _read_record(path: Path) -> Any:
         raise damaged_error(path, f"{path.stat().st_size} bytes, more than {MOST_BYTES}")
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise damaged_error(path, "this is no Avro file")
+            raise damaged_error(path, "this is not an Avro file")
         file.seek(0)
         try:
             records = list(itertools.islice(fastavro.reader(file), 2))
@@ -175,24 +176,24 @@ def _read_record(path: Path) -> Any:
 
 
 def _get_field(path: Path, record: Any, name: str, kind: type[Any]) -> Any:
-    """Return the field `name` of a record, of a given kind. Raises DataError."""
-    found = record.get(name) if isinstance(record, Mapping) else None
-    if not isinstance(found, kind):
+    """Return the field `name` of a record. Raises DataError if it is missing or not of the type `kind`."""
+    field = record.get(name) if isinstance(record, Mapping) else None
+    if not isinstance(field, kind):
         raise DataError(
-            f"there is no `{name}` in it, so this is no raw file of an EmbracePlus, or of another schema",
+            f"there is no `{name}` in it, so this is not a raw file of an EmbracePlus, or has another schema",
             where=str(path),
             expected=f"rawData with {', '.join([*SENSORS, 'accelerometer'])}",
             hint="fetch the file anew from the maker's bucket; other devices' files are not read",
         )
-    return found
+    return field
 
 
 def _read_samples(path: Path, sensor: Mapping[str, Any], shown: str, name: str) -> np.ndarray:
-    given = _get_field(path, sensor, name, Sequence)
+    samples = _get_field(path, sensor, name, Sequence)
     try:
-        return np.asarray(given, np.float64).reshape(len(given))
+        return np.asarray(samples, np.float64).reshape(len(samples))
     except (TypeError, ValueError) as error:
-        raise damaged_error(path, f"{shown} are no numbers") from error
+        raise damaged_error(path, f"{shown} are not numbers") from error
 
 
 def _find_gravity(path: Path, sensor: Mapping[str, Any]) -> float:
@@ -208,13 +209,13 @@ def _make_track(
     path: Path,
     sensor: str,
     name: str,
-    found: Mapping[str, Any],
+    fields: Mapping[str, Any],
     values: np.ndarray,
     unit: str | None,
     starts: dict[str, float],
 ) -> list[Track]:
-    """Return the channel as a list, empty if nothing was recorded. The sensor's start is added to `starts`."""
-    rate, start = found.get("samplingFrequency"), found.get("timestampStart")
+    """Return a list of the channel's track, empty without samples. `starts` receives the sensor's start in s."""
+    rate, start = fields.get("samplingFrequency"), fields.get("timestampStart")
     if not len(values):
         return []
     if not isinstance(rate, int | float) or not 0 < rate <= 1e6 or not isinstance(start, int):

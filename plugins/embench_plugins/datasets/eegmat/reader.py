@@ -38,7 +38,7 @@ ELECTRODES = {
     "T7": "EEG T3", "T8": "EEG T4", "C3": "EEG C3", "C4": "EEG C4", "P7": "EEG T5", "P8": "EEG T6", "P3": "EEG P3",
     "P4": "EEG P4", "O1": "EEG O1", "O2": "EEG O2", "Fz": "EEG Fz", "Cz": "EEG Cz", "Pz": "EEG Pz",
 }  # fmt: skip
-"""Today's name -> the label in the files, in their order."""
+"""Today's name of an electrode -> its label in the files, in the files' order."""
 EARS = "EEG A2-A1"
 HEART = "ECG ECG"
 OBTAIN = "embench data fetch eegmat, or get the release from physionet.org/content/eegmat; pass the folder of its files"
@@ -48,7 +48,7 @@ _FILE = re.compile(r"(Subject\d\d)_([12])\.edf")
 
 
 class Eegmat(Dataset):
-    """The reader. A recording is a file: `Subject00_1` at rest, `Subject00_2` during subtraction."""
+    """Reader of eegmat. A recording is a file: `Subject00_1` at rest, `Subject00_2` during subtraction."""
 
     card = Card(
         name="eegmat",
@@ -90,8 +90,7 @@ class Eegmat(Dataset):
         return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Return sex and age band, if the release's table states them. (The files' headers state another sex for
-        some.)"""
+        """Return sex and age band, if the release's table states them. Some files' headers state another sex."""
         return self._info.get(subject, {})
 
     def files(self, subject: str) -> list[Path]:
@@ -99,7 +98,7 @@ class Eegmat(Dataset):
         return [self._files[key] for key in self._select_keys(subject)]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Yield rest, then subtraction."""
+        """Yield the recording at rest, then the one during subtraction."""
         for key in self._select_keys(subject):
             signals = _make_signals(self._files[key], self.card)
             yield Recording(
@@ -120,12 +119,12 @@ class Eegmat(Dataset):
         return files.collect_findings(self.subjects(), PEOPLE, self._folder, self._list_findings)
 
     def _list_findings(self, subject: str) -> Iterator[Finding]:
-        own = self._select_keys(subject)
-        if len(own) < len(CLASSES):
-            (_, kind) = own[0]
-            what = f"{subject} has the file of {CLASSES[kind]} only: no score within this person"
-            yield Finding("warning", str(self._files[own[0]]), what)
-        for key in own:
+        keys = self._select_keys(subject)
+        if len(keys) < len(CLASSES):
+            (_, kind) = keys[0]
+            what = f"{subject} has the file of {CLASSES[kind]} only: no score within this subject"
+            yield Finding("warning", str(self._files[keys[0]]), what)
+        for key in keys:
             try:
                 signals = _make_signals(self._files[key], self.card)
             except DataError as error:
@@ -136,12 +135,12 @@ class Eegmat(Dataset):
 
     @cached_property
     def _folder(self) -> Path:
-        """Folder of the files: the given one, or one inside it, as an archive unpacks."""
+        """Folder of the files: the root, or a folder inside it, as after unpacking an archive."""
         return files.find_data_folder(self.root, "Subject*_[12].edf")
 
     @cached_property
     def _files(self) -> dict[tuple[str, int], Path]:
-        """(subject, class) -> file."""
+        """(subject, class: 0 at rest, 1 during subtraction) -> file."""
         named = [(_FILE.fullmatch(path.name), path) for path in sorted(self._folder.glob("*.edf"))]
         return {
             (match[1], int(match[2]) - 1): path
@@ -172,10 +171,11 @@ def _make_signals(path: Path, card: Card) -> dict[str, Signal]:
         found = {"eeg": [tracks[label] for label in ELECTRODES.values()]}
         if HEART in tracks:
             found["ecg"] = [tracks[HEART]]
-        return {modality: _make_signal(path, card.modalities[modality], own) for modality, own in found.items()}
+        return {modality: _make_signal(path, card.modalities[modality], chosen) for modality, chosen in found.items()}
 
 
 def _make_signal(path: Path, card: ModalityCard, tracks: list[Track]) -> Signal:
+    """Return channels as a signal. Raises DataError if they are empty or differ in rate, unit or length."""
     if not tracks[0].samples:
         raise DataError("there is no sample in it", where=str(path), expected=EXPECTED, hint=AGAIN)
     for track in tracks:

@@ -32,16 +32,16 @@ SECONDS = np.dtype([("person", "i8"), ("task", "i8"), ("second", "i8"), ("asymme
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
     """Write `Subject00_1.edf`, `Subject00_2.edf` and so on, and the table of subjects."""
     info = ["Subject,Age,Gender,Recording year,Number of subtractions,Count quality"]
-    for number, mine in enumerate(people):
-        for task, data in enumerate(make_signals(mine, seed)):
+    for number, rows in enumerate(people):
+        for task, data in enumerate(make_signals(rows, seed)):
             _write_recording(out / f"{PEOPLE[number]}_{task + 1}.edf", number, data)
         info.append(f"{PEOPLE[number]},{17 + number % 9},{'FM'[number % 4 == 3]},2011,{10 + number % 20},1")
     (out / INFO).write_text("\n".join(info) + "\n", "utf-8")
 
 
 def make_signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Return the data of a subject's two files, from the rows of that subject: (21, samples) each, µV of 19 electrodes
-    and of the channel between the ears, mV of the ECG."""
+    """Return the data of a subject's two files, each (21, samples), from that subject's `SECONDS`. Rows are 19
+    electrodes and the channel between the ears in µV, and the ECG in mV."""
     rng = np.random.default_rng([seed, int(mine["person"][0]), 1])
     files = [mine[mine["task"] == task] for task in range(len(CLASSES))]
     rest_s, task_s = map(len, files)
@@ -55,11 +55,12 @@ def make_signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
     breath = body.draw_breath_phase(samples, RATE, rng)
     heart = body.draw_ecg(body.draw_heart_phase(np.full(samples, rng.uniform(60, 90)), breath, RATE, rng), RATE, rng)
     whole = np.concatenate([eeg, ears[None], heart[None]])
-    begins = (0, rest_s + BREAK_S)
-    return [whole[:, round(a * RATE) : round((a + n) * RATE)] for a, n in zip(begins, (rest_s, task_s), strict=True)]
+    spans = ((0, rest_s), (rest_s + BREAK_S, task_s))
+    return [whole[:, round(start * RATE) : round((start + length) * RATE)] for start, length in spans]
 
 
 def _draw_truth(number: int, seed: int, effect: float, length_s: float) -> np.ndarray:
+    """Return the planted values of one subject: a row of `SECONDS` for each second of both files."""
     rng = np.random.default_rng([seed, number, 0])
     rest_s = int(length_s)
     task_s = round(rest_s * TASK_SHARE)
@@ -67,13 +68,13 @@ def _draw_truth(number: int, seed: int, effect: float, length_s: float) -> np.nd
     rows = np.zeros(rest_s + task_s, SECONDS)
     rows["person"], rows["task"] = number, np.arange(len(rows)) >= rest_s
     rows["second"] = np.where(rows["task"] == 1, np.arange(len(rows)) - rest_s, np.arange(len(rows)))
-    kept = np.concatenate([noise[:rest_s], noise[rest_s + BREAK_S :]])
-    rows["asymmetry"] = rng.standard_normal() + kept + RISE * effect * (rows["task"] - 0.5)
+    outside_break = np.concatenate([noise[:rest_s], noise[rest_s + BREAK_S :]])
+    rows["asymmetry"] = rng.standard_normal() + outside_break + RISE * effect * (rows["task"] - 0.5)
     return rows
 
 
 def _write_recording(path: Path, number: int, data: np.ndarray) -> None:
-    """Write a file whose only annotations are the times of its records."""
+    """Write an EDF+ file whose only annotations are the times of its records."""
     units = {**dict.fromkeys((*ELECTRODES.values(), EARS), "uV"), HEART: "mV"}
     times = [f"+{k}\x14\x14" for k in range(data.shape[1] // int(RATE))]
     writers.write_edf_plus(

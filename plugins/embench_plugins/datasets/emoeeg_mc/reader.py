@@ -1,4 +1,4 @@
-"""EmoEEG-MC (Xu et al. 2025): EEG of 60 people during films and imagery that evoke seven emotions, with ratings.
+"""EmoEEG-MC (Xu et al. 2025): EEG of 60 people during videos and imagery that evoke seven emotions, with ratings.
 
 `EmoEegMc` reads the BIDS release, `EmoEegMcProcessed` the arrays that the authors preprocessed.
 """
@@ -53,8 +53,8 @@ OBTAIN = (
 
 
 def make_labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Label]:
-    """Return the labels of a trial, from its stimulus and its ratings in the order of `RATINGS`, None if they are
-    unknown."""
+    """Return the labels of a trial, from its stimulus and its ratings in the order of `RATINGS`. Without ratings
+    (None), the labels that depend on them are NaN."""
     positive = math.nan if release.EMOTIONS[trial.emotion] == "neutral" else float(trial.emotion in release.POSITIVE)
     rated = scores or (math.nan,) * len(release.RATINGS)
     return {
@@ -67,7 +67,7 @@ def make_labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Lab
 
 CARD = Card(
     name="emoeeg_mc",
-    title="EmoEEG-MC, EEG of 60 people during films and imagery",
+    title="EmoEEG-MC, EEG of 60 people during videos and imagery",
     citation="Xu et al., EmoEEG-MC: A Multi-Context Emotional EEG Dataset for Cross-Context Emotion Decoding, "
     "Scientific Data, 2025",
     doi="10.18112/openneuro.ds005540.v1.0.7",
@@ -114,7 +114,7 @@ EXPECTED = "sub-01/beh/sub-01_task-emotion_beh.tsv to sub-60"
 
 
 class Placed(NamedTuple):
-    """A trial with its position and time in the session, and its part of an EDF file, None if there is none."""
+    """A trial with its position in the session, its part of an EDF file and its start; None without EDF files."""
 
     trial: Trial
     shown: release.Shown | None
@@ -123,12 +123,12 @@ class Placed(NamedTuple):
 
 
 class EmoEegMc(Dataset):
-    """The reader. A recording is the end of a trial, such as `sub-07_film_joy4`, in the order of play."""
+    """Reader of the release. A recording is the end of a trial, such as `sub-07_film_joy4`, in the order of play."""
 
     card = CARD
 
     def subjects(self) -> list[str]:
-        """Return the people with all of their EDF files; if nobody has them, those with ratings."""
+        """Return the subjects with all of their EDF files; if nobody has them, those with ratings."""
         known = {name: release.locate_files(self.root, person) for name, person in list_people().items()}
         recorded = [name for name, paths in known.items() if paths.recorded]
         found = recorded or [name for name, paths in known.items() if paths.ratings.is_file()]
@@ -139,49 +139,49 @@ class EmoEegMc(Dataset):
         return self._info.get(subject, {})
 
     def files(self, subject: str) -> list[Path]:
-        """Return those of the person's ratings, EDF files, PPG and EDA that exist."""
+        """Return the subject's files that exist: ratings, EDF files, PPG and EDA."""
         return self._paths(subject).present()
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Yield the trials that are not missing."""
+        """Yield a recording for each trial that is not missing."""
         paths, heads = self._paths(subject), self._heads(subject)
         placed = self._placed(subject, heads)
         rated = self._rated(subject, placed)
         clocks = self._clocks(subject, heads)
-        there = {kind: path for kind, path in paths.wrist.items() if path.is_file() and clocks}
-        wrist = {kind: release.read_timed_rows(path, WRIST[kind][0]) for kind, path in there.items()}
+        existing = {kind: path for kind, path in paths.wrist.items() if path.is_file() and clocks}
+        wrist = {kind: release.read_timed_rows(path, WRIST[kind][0]) for kind, path in existing.items()}
         for run in range(max(len(heads), 1)):
             parts = [one for one in placed if one.shown is None or one.shown.run == run]
             shown = [one.shown for one in parts if one.shown]
-            signals = release.read_eeg(paths.runs[run], shown) if shown else iter(())
+            eeg_parts = release.read_eeg(paths.runs[run], shown) if shown else iter(())
             for one in parts:
-                found: dict[str, Signal] = {}
+                signals: dict[str, Signal] = {}
                 if one.shown:
-                    found["eeg"] = next(signals)
+                    signals["eeg"] = next(eeg_parts)
                     for kind, (times, values) in wrist.items():
-                        began, length_s = clocks[run] + one.shown.start_s, found["eeg"].duration_s
+                        began, length_s = clocks[run] + one.shown.start_s, signals["eeg"].duration_s
                         piece = release.cut_piece(times, values, kind, began, length_s)
-                        found |= {kind: piece} if piece else {}
+                        signals |= {kind: piece} if piece else {}
                 yield Recording(
                     id=f"{subject}_{one.trial.stimulus}",
                     subject=subject,
                     stimulus=one.trial.stimulus,
                     session="session",
-                    duration_s=found["eeg"].duration_s if found else LENGTH_S,
+                    duration_s=signals["eeg"].duration_s if signals else LENGTH_S,
                     group=subject,
                     start_s=one.start_s,
                     order=one.order,
-                    signals=found,
+                    signals=signals,
                     labels=make_labels(one.trial, rated.get(one.trial)),
                 )
 
     def find_trials(self, subject: str) -> tuple[dict[Trial, Placed], dict[Trial, tuple[float, ...]]]:
-        """Return trial -> its position and time, and trial -> its ratings, as far as they are known."""
+        """Return trial -> its position and time, and trial -> its ratings, without trials whose ratings are unknown."""
         placed = self._placed(subject, self._heads(subject))
         return {one.trial: one for one in placed}, self._rated(subject, placed)
 
     def verify(self) -> list[Finding]:
-        """Return findings on missing people, and on what is missing or odd in each person's files."""
+        """Return findings on missing subjects, and on what is missing or odd in each subject's files."""
         return files.collect_findings(self.subjects(), list(list_people()), self.root, self._list_findings)
 
     def _list_findings(self, subject: str) -> Iterator[Finding]:
@@ -228,16 +228,16 @@ class EmoEegMc(Dataset):
         return release.locate_files(self.root, list_people()[subject])
 
     def _heads(self, subject: str) -> list[notes.Header]:
-        """Return the headers of the person's EDF files; empty if any of them is missing."""
+        """Return the headers of the subject's EDF files; empty if any of the files is missing."""
         paths = self._paths(subject)
         return [notes.read_header(path, release.CHINA) for path in paths.runs] if paths.recorded else []
 
     def _clocks(self, subject: str, heads: list[notes.Header]) -> list[float]:
         """Return the start of each EDF file in Unix s; empty if any header contradicts the README."""
-        found = [
+        starts = [
             release.find_clock(head, end) for head, end in zip(heads, list_people()[subject].ends, strict=bool(heads))
         ]
-        return [began for began in found if began is not None] if None not in found else []
+        return [began for began in starts if began is not None] if None not in starts else []
 
     def _placed(self, subject: str, heads: list[notes.Header]) -> list[Placed]:
         """Return the trials in the order of play. If neither EDF files nor ratings state the order of contexts, it is a
@@ -262,7 +262,7 @@ class EmoEegMc(Dataset):
         return found
 
     def _rated(self, subject: str, placed: list[Placed]) -> dict[Trial, tuple[float, ...]]:
-        """Return trial -> its ratings, if it is known to which trial they belong."""
+        """Return trial -> its ratings. Empty if the ratings are missing, or their trials are unknown."""
         path, person = self._paths(subject).ratings, list_people()[subject]
         if subject in COPIED or not path.is_file():
             return {}
@@ -275,8 +275,8 @@ class EmoEegMc(Dataset):
 
 
 def _name_stimuli(person: Person, context: str, shown: list[release.Shown], path: Path) -> list[str | None]:
-    """Return the stimuli of a context's trials in the EDF files, in the order of play; None for one that the release
-    calls missing."""
+    """Return the stimuli of a context's trials in the EDF files, in the order of play. The stimulus is None if the
+    release calls the trial missing."""
     count = sum(one.context == context for one in shown)
     order = list(person.orders[context])
     present: list[str | None] = [name for name in order if name]
@@ -302,7 +302,7 @@ EXPECTED_ARRAYS = f"derivatives/sub-01/ses-ima/eeg/sub-01_ses-ima_task-{TASK}_re
 
 
 class EmoEegMcProcessed(Dataset):
-    """The reader. A recording is a trial, such as `sub-07_film_joy4`, in the order of the arrays."""
+    """Reader of the preprocessed arrays. A recording is a trial, such as `sub-07_film_joy4`, in the arrays' order."""
 
     card = replace(
         CARD,
@@ -313,7 +313,7 @@ class EmoEegMcProcessed(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """Return the people with both arrays, without sub-55."""
+        """Return the subjects with both arrays, without sub-55."""
         found = [
             name for name in list_people() if all(path.is_file() for path in self._paths(name)) and name != UNCLEAR
         ]
@@ -328,7 +328,7 @@ class EmoEegMcProcessed(Dataset):
         return [*self._paths(subject), *EmoEegMc(self.root).files(subject)]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Yield imagery, then films."""
+        """Yield the trials of imagery, then those of films."""
         placed, rated = EmoEegMc(self.root).find_trials(subject)
         for context, path in zip(CONTEXTS, self._paths(subject), strict=True):
             trials = [Trial(context, name) for name in REORDERED if name in list_people()[subject].orders[context]]
@@ -347,7 +347,7 @@ class EmoEegMcProcessed(Dataset):
                 )
 
     def verify(self) -> list[Finding]:
-        """Return findings on missing people, and on people whose ratings are unknown."""
+        """Return findings on missing subjects, and on subjects whose ratings are unknown."""
         return files.collect_findings(self.subjects(), list(list_people()), self.root, self._list_findings)
 
     def _list_findings(self, subject: str) -> Iterator[Finding]:
@@ -357,7 +357,7 @@ class EmoEegMcProcessed(Dataset):
             yield Finding("note", str(self._paths(subject)[0]), f"the ratings of {lacking} trials are not known")
 
     def _paths(self, subject: str) -> list[Path]:
-        """Return the arrays of imagery and of films, which lie in a folder `eeg` or beside it."""
+        """Return the paths of the arrays of imagery and films: in the session's folder, or in `eeg` inside it."""
         found = []
         for session in ("ses-ima", "ses-vid"):
             folder = self.root / "derivatives" / subject / session
@@ -367,12 +367,12 @@ class EmoEegMcProcessed(Dataset):
 
 
 def _read(path: Path, count: int) -> np.ndarray:
-    """Return (trials, 64, samples) as in the file."""
+    """Return an array file as (trials, 64, samples). Raises DataError if it does not have `count` trials."""
     wanted = f"an array of {count} trials x {len(SITES)} channels x 6000 samples"
     try:
-        read = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
         raise DataError(f"not readable: {error}", where=str(path), expected=wanted, hint=AGAIN) from error
-    if read.dtype.kind != "f" or read.ndim != 3 or read.shape[:2] != (count, len(SITES)) or not read.shape[2]:
-        raise DataError(f"{read.dtype} {read.shape}", where=str(path), expected=wanted, hint=AGAIN)
-    return read
+    if array.dtype.kind != "f" or array.ndim != 3 or array.shape[:2] != (count, len(SITES)) or not array.shape[2]:
+        raise DataError(f"{array.dtype} {array.shape}", where=str(path), expected=wanted, hint=AGAIN)
+    return array

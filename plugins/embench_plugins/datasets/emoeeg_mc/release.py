@@ -33,8 +33,7 @@ CONTEXTS = ("imagery", "film")
 EMOTIONS = ("sadness", "disgust", "fear", "neutral", "joy", "tenderness", "inspiration")
 """The classes of `emotion`, in the order of the preprocessed files."""
 CODES = {"sad": 0, "dis": 1, "fear": 2, "neu": 3, "joy": 4, "ten": 5, "ins": 6}
-"""Beginning of a stimulus' name, for the emotion that it is meant to evoke -> position of that emotion in
-`EMOTIONS`."""
+"""First letters of a stimulus' name -> position in `EMOTIONS` of the emotion that it is meant to evoke."""
 POSITIVE = (4, 5, 6)
 
 REORDERED = tuple(f"{name}{number}" for name in CODES for number in (4, 5, 8))
@@ -42,7 +41,7 @@ REORDERED = tuple(f"{name}{number}" for name in CODES for number in (4, 5, 8))
 NUMBERED = tuple(
     f"{name}{number}" for name in ("joy", "ins", "ten", "sad", "fear", "dis", "neu") for number in (4, 8, 5)
 )
-"""The 21 stimuli in the order of the numbers in ratings' files: 1 to 21 are imagery, 22 to 42 films."""
+"""The 21 stimuli in the order of their numbers in the ratings' files: 1 to 21 for imagery, 22 to 42 for films."""
 
 RATINGS = (
     "joy", "inspiration", "tenderness", "sadness", "fear", "disgust", "arousal", "valence", "familiarity", "liking",
@@ -59,13 +58,13 @@ SITES = (
 LENGTH_S = 30.0
 """Length of the part of a trial that is read, as the authors do: its last 30 s, before the ratings."""
 COPIED = {"sub-57": "sub-21", "sub-58": "sub-22", "sub-59": "sub-23", "sub-60": "sub-24"}
-"""Person -> the other person whose ratings are in the file."""
+"""Subject -> the other subject whose ratings are in the subject's file."""
 WRIST = {"ppg": ("PPG", 20.0), "eda": ("GSR", 40.0)}
-"""Modality -> word in the names of its files, and rate in Hz."""
+"""Modality of the wristband -> word in the names of its files, and rate in Hz."""
 
 
 class Trial(NamedTuple):
-    """A stimulus of a person: its context and its name, such as `joy4`."""
+    """A trial of a subject, by its stimulus: the context (`imagery` or `film`) and the name, such as `joy4`."""
 
     context: str
     name: str
@@ -82,7 +81,7 @@ class Trial(NamedTuple):
 
 
 class Person(NamedTuple):
-    """Facts about a person in the release.
+    """Facts about a subject in the release.
 
     Args:
         runs: number of EDF files.
@@ -90,7 +89,7 @@ class Person(NamedTuple):
         ends: end of each EDF file, to the minute, in China's time.
         wrist: True if there are PPG and EDA.
         codes: trigger -> `film`, `imagery`, `rating` or `fade`.
-        pairs: context of every three trials, I or F; only the first, or empty, if the release does not state it.
+        pairs: context of every three trials, I or F. If the release does not state it, only the first letter, or none.
         orders: context -> its 21 stimuli in order, None for a missing trial.
     """
 
@@ -120,7 +119,7 @@ class Person(NamedTuple):
 
 @cache
 def list_people() -> dict[str, Person]:
-    """Return the people of the release by name, sub-01 to sub-60."""
+    """Return subject (sub-01 to sub-60) -> facts about the subject."""
     with Path(__file__).with_name("orders.tsv").open(encoding="utf-8", newline="") as file:
         return {row["subject"]: _parse_person(row) for row in csv.DictReader(file, delimiter="\t")}
 
@@ -139,7 +138,7 @@ def _parse_person(row: dict[str, str]) -> Person:
 
 
 def find_trial(number: int) -> Trial:
-    """Return the trial of a number in the ratings' files: 1 is `joy4` in imagery, 22 the film `joy4`."""
+    """Return the trial of a number in the ratings' files: 1 is `joy4` of imagery, 22 is `joy4` of films."""
     return Trial(CONTEXTS[number > len(NUMBERED)], NUMBERED[(number - 1) % len(NUMBERED)])
 
 
@@ -148,13 +147,13 @@ def find_trial(number: int) -> Trial:
 AGAIN = "copy the file again from the release"
 CHINA = timezone(timedelta(hours=8))
 OFF_S = 90.0
-"""Greatest difference between the end of a file by its header and by the README, which states the minute."""
+"""Greatest difference in s between a file's end by its header and by the README, which states the minute."""
 _CODE = re.compile(r"(\d{1,4})\s*$")
 _NUMBER = re.compile(r"\[*(\d{1,2})(?:\.0)?\]*")
 
 
 class Paths(NamedTuple):
-    """The paths of a person's files, whether they exist or not."""
+    """The paths of a subject's files, whether they exist or not."""
 
     ratings: Path
     runs: tuple[Path, ...]
@@ -162,7 +161,7 @@ class Paths(NamedTuple):
 
     @property
     def recorded(self) -> bool:
-        """True if the person has EDF files and all of them exist."""
+        """True if the subject has EDF files and all of them exist."""
         return bool(self.runs) and all(path.is_file() for path in self.runs)
 
     def present(self) -> list[Path]:
@@ -171,7 +170,7 @@ class Paths(NamedTuple):
 
 
 def locate_files(root: Path, person: Person) -> Paths:
-    """Return the paths of a person's files in the release."""
+    """Return the paths of a subject's files in the release."""
     eeg, stem = root / person.name / "eeg", f"{person.name}_task-{TASK}"
     names = [f"{stem}_eeg.edf"] if person.runs == 1 else [f"{stem}_run-{k + 1:02d}_eeg.edf" for k in range(person.runs)]
     wrist = {kind: eeg / f"{stem}_recording-{name}_physio.tsv.gz" for kind, (name, _) in WRIST.items() if person.wrist}
@@ -186,26 +185,27 @@ class Rated(NamedTuple):
 
 
 def read_rated(path: Path) -> list[Rated]:
-    """Return the rows of a person's ratings. Raises DataError if the file is not such a table."""
+    """Return the rows of a subject's ratings. Raises DataError if the file is not such a table."""
     scores = [f"score_{k + 1}" for k in range(len(RATINGS))]
     wanted = f"a table with the columns trial_number, video_name (1 to 42) and {scores[0]} to {scores[-1]}"
     columns = ("trial_number", "video_name", *scores)
     read = files.read_text_table(path, columns, expected=wanted, hint=AGAIN, separator="\t")
     values = files.to_numbers(read[scores], path, expected=wanted, hint=AGAIN).to_numpy()
     found = []
-    for row, (cell, own) in enumerate(zip(read["video_name"].astype(str), values.tolist(), strict=True)):
+    for row, (cell, ratings) in enumerate(zip(read["video_name"].astype(str), values.tolist(), strict=True)):
         match = _NUMBER.fullmatch(cell)
         if not match or not 1 <= int(match[1]) <= 42:
             raise DataError(f"video_name, row {row + 1}: `{cell[:20]}`", where=str(path), expected=wanted, hint=AGAIN)
-        found.append(Rated(int(match[1]), tuple(own)))
+        found.append(Rated(int(match[1]), tuple(ratings)))
     return found
 
 
 def sort_ratings(rows: Sequence[Rated], played: Sequence[Trial] | None) -> dict[Trial, tuple[float, ...]]:
-    """Return trial -> its ratings.
+    """Return trial -> its ratings; empty if the trials of the rows are unknown.
 
     Args:
-        rows: the ratings. 30 people have the number of the stimulus in each row, others that of the first in all rows.
+        rows: the ratings. Each row of 30 subjects has its stimulus' number; all rows of the others have the first
+            one's.
         played: the trials in the order of play, if the EDF files or `orders.tsv` state it.
     """
     if len({row.number for row in rows}) > 1:
@@ -216,7 +216,7 @@ def sort_ratings(rows: Sequence[Rated], played: Sequence[Trial] | None) -> dict[
 
 
 class Shown(NamedTuple):
-    """The part of a trial that is read: the position of its file among the runs, and seconds from that file's start."""
+    """The part of a trial that is read: the position of its file among the runs, and its start and stop in the file."""
 
     context: str
     run: int
@@ -225,8 +225,8 @@ class Shown(NamedTuple):
 
 
 def find_trials(notes: Sequence[tuple[float, str]], run: int, codes: dict[int, str]) -> list[Shown]:
-    """Return the trials of an EDF file, each from a context's trigger to that of the ratings, of which the last 30 s
-    are read. A trial that is followed by another one before any rating was aborted and is left out."""
+    """Return the trials of an EDF file: the last 30 s between a context's trigger and the ratings' trigger. A trial
+    that is followed by another one before any rating was aborted and is left out."""
     found, begun = [], None
     for seconds, text in notes:
         match = _CODE.search(text)
@@ -260,7 +260,7 @@ def read_eeg(path: Path, parts: Sequence[Shown]) -> Iterator[Signal]:
 
 
 def _find_site(label: str) -> str:
-    """Return the site in a channel's label: `EEG Fp1-REF` is `fp1`."""
+    """Return the electrode in a channel's label, in lower case: `EEG Fp1-REF` gives `fp1`."""
     return label.lower().removeprefix("eeg ").partition("-")[0].strip()
 
 
@@ -277,7 +277,7 @@ def read_timed_rows(path: Path, column: str) -> tuple[np.ndarray, np.ndarray]:
     values, times = (pd.to_numeric(read[k], "coerce").to_numpy(np.float64) for k in (0, 1))
     known = np.isfinite(times)
     if not known.any() or not 1e9 < np.median(times[known]) < 3e9:
-        raise DataError("its second column holds no Unix times", where=str(path), expected=wanted, hint=AGAIN)
+        raise DataError("there are no Unix times in its second column", where=str(path), expected=wanted, hint=AGAIN)
     values, times = values[known], times[known]
     if (np.diff(times) == 0).mean() > 0.5:
         raise DataError("most rows share their time with another", where=str(path), expected=wanted, hint=AGAIN)
@@ -285,7 +285,7 @@ def read_timed_rows(path: Path, column: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_clock(head: Header, end: datetime) -> float | None:
-    """Return the start of an EDF file in Unix s; None if its header contradicts the README's end."""
+    """Return the start of an EDF file in Unix s; None if it is missing or contradicts `end`, the README's."""
     if head.start is None:
         return None
     began = head.start.timestamp()
@@ -293,7 +293,7 @@ def find_clock(head: Header, end: datetime) -> float | None:
 
 
 def cut_piece(times: np.ndarray, values: np.ndarray, kind: str, start: float, length_s: float) -> Signal | None:
-    """Return a wristband's signal from a Unix time on; None if it has no sample there."""
+    """Return a wristband's signal for `length_s` from the Unix time `start`; None without a sample there."""
     rate = WRIST[kind][1]
     near = np.abs(times - start) < length_s + 1
     data = put_on_grid(np.rint((times[near] - start) * rate), values[near, None], max(int(length_s * rate), 1))

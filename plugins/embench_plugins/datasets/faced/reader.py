@@ -1,4 +1,4 @@
-"""FACED (Chen et al. 2023): EEG of 123 people during 28 film clips, each meant to evoke one of nine emotions, with
+"""FACED (Chen et al. 2023): EEG of 123 people during 28 video clips, each meant to evoke one of nine emotions, with
 ratings.
 
 `Faced` reads the recordings as released, `FacedProcessed` those that the authors preprocessed.
@@ -49,23 +49,22 @@ from embench_plugins.datasets.formats.pickles import load_pickle
 
 
 class Faced(Dataset):
-    """The reader. A recording is a clip, such as `sub-007_clip22`, in the order of play."""
+    """Reader of the recordings as released. A recording is a clip, such as `sub-007_clip22`, in the order of play."""
 
     card = replace(CARD, downloads=release.list_downloads())
 
     def subjects(self) -> list[str]:
-        """Return the people with events, `sub-000` and so on, or with ratings in the original release."""
+        """Return the subjects with events, `sub-000` and so on, or with ratings in the original release."""
         return self._release.people
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Return sex and age band, if the release's table states them, and the amplifier's layout of channels and
-        rate."""
+        """Return sex and age band, if they are known, and `device`: the amplifier's layout and rate."""
         channels = self._find_release(subject).channels(subject)
         layout = 1 if "T3" in channels.layout else 2
         return {**self._release.info(subject), "device": f"layout {layout}, {channels.rate:g} Hz"}
 
     def files(self, subject: str) -> list[Path]:
-        """Return the person's events or ratings, and the EEG if it exists."""
+        """Return the subject's events or ratings, and the EEG if it exists."""
         return self._find_release(subject).files(subject)
 
     def recordings(self, subject: str) -> Iterator[Recording]:
@@ -87,7 +86,7 @@ class Faced(Dataset):
                 )
 
     def verify(self) -> list[Finding]:
-        """Return findings on missing people, missing EEG, and on what is odd in each person's files."""
+        """Return findings on missing subjects, missing EEG, and on what is odd in each subject's files."""
         found = files.collect_findings(self.subjects(), PEOPLE, self.root, self._list_findings)
         if lacking := [person for person in self.subjects() if not self._release.bdf(person).is_file()]:
             who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
@@ -108,6 +107,7 @@ class Faced(Dataset):
                 yield Finding("warning", str(eeg.path), f"{eeg.rate:g} Hz, the release states {stated:g} Hz")
 
     def _eeg(self, subject: str, clips: list[Shown]) -> AbstractContextManager[Eeg | None]:
+        """Open the subject's EEG as a context; None if its file is missing."""
         bdf = self._release.bdf(subject)
         if not bdf.is_file():
             return nullcontext()
@@ -124,6 +124,7 @@ class Faced(Dataset):
         return found
 
     def _find_release(self, subject: str) -> Bids | Original:
+        """Return the release. Raises DataError if it lacks the subject."""
         files.check_subject(subject, self._release.people, self.root, hint=OBTAIN)
         return self._release
 
@@ -146,7 +147,7 @@ _MOST_BYTES = 500_000_000  # of a pickle in its longest form; the array takes 54
 
 
 class FacedProcessed(Dataset):
-    """The reader. A recording is the last 30 s of a clip, such as `sub-007_clip22`, in the order of numbers."""
+    """Reader of the processed EEG. A recording is the last 30 s of a clip, such as `sub-007_clip22`, by number."""
 
     card = replace(
         CARD,
@@ -158,12 +159,12 @@ class FacedProcessed(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """Return the people with a pickle, `sub-000` and so on."""
+        """Return the subjects with a pickle, `sub-000` and so on."""
         found = [person for person in PEOPLE if self._path(person).is_file()]
         return files.require_subjects(found, self.root, self.card.title, expected=EXPECTED, hint=f"{HINT}; {OBTAIN}")
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """Return sex and age band, if a table of them is beside the pickles."""
+        """Return sex and age band, if a table that states them is beside the pickles."""
         return self._rated_release.info(subject) if self._rated_release else {}
 
     def files(self, subject: str) -> list[Path]:
@@ -172,7 +173,7 @@ class FacedProcessed(Dataset):
         return [self._path(subject), *([ratings] if ratings else [])]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Yield the 28 clips."""
+        """Yield the 28 clips, by number."""
         data, rated = self._read(subject), self._rated(subject)
         order = list(rated)
         for clip, channels in zip(CLIPS, data, strict=True):
@@ -192,7 +193,7 @@ class FacedProcessed(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Return findings on missing people, missing ratings, and on what is odd in each person's files."""
+        """Return findings on missing subjects, missing ratings, and on what is odd in each subject's files."""
         found = files.collect_findings(self.subjects(), PEOPLE, self.root, self._list_findings)
         if lacking := [person for person in self.subjects() if self._ratings(person) is None]:
             who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
@@ -210,33 +211,33 @@ class FacedProcessed(Dataset):
         yield from release.list_eeg_findings(path, subject, sd)
 
     def _read(self, subject: str) -> np.ndarray:
-        """Return (28, 32, 7500) as in the file."""
+        """Return the array in the subject's pickle, (28, 32, 7500)."""
         path = self._path(subject)
-        read = load_pickle(path, expected=_ARRAY, hint=HINT, most_bytes=_MOST_BYTES)
-        if not isinstance(read, np.ndarray) or read.dtype.kind != "f" or read.shape != SHAPE:
-            what = f"{read.dtype} {read.shape}" if isinstance(read, np.ndarray) else f"a {type(read).__name__}"
+        array = load_pickle(path, expected=_ARRAY, hint=HINT, most_bytes=_MOST_BYTES)
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.shape != SHAPE:
+            what = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
             raise DataError(what, where=str(path), expected=_ARRAY, hint=HINT)
-        return read
+        return array
 
     def _rated(self, subject: str) -> dict[int, tuple[float, ...]]:
         """Return clip -> its ratings, in the order of play; empty if they are unknown."""
-        found = self._rated_release
-        return dict(found.rated(subject)) if found and subject in found.people else {}
+        known = self._rated_release
+        return dict(known.rated(subject)) if known and subject in known.people else {}
 
     def _ratings(self, subject: str) -> Path | None:
-        found = self._rated_release
-        return found.files(subject)[0] if found and subject in found.people else None
+        known = self._rated_release
+        return known.files(subject)[0] if known and subject in known.people else None
 
     def _path(self, subject: str) -> Path:
         return self._folder / f"{subject.replace('-', '')}.pkl"
 
     @cached_property
     def _folder(self) -> Path:
-        """Folder of the pickles: inside the given one, or that one itself."""
+        """Folder of the pickles: `Processed_data` in the root, or the root itself."""
         inside = self.root / "Processed_data"
         return inside if inside.is_dir() else self.root
 
     @cached_property
     def _rated_release(self) -> Bids | Original | None:
-        """The release with ratings: in the folder of the pickles, or in the one above it."""
+        """The release with ratings: in the folder of the pickles, or in the folder above it; None if there is none."""
         return release.find_release(self._folder) or release.find_release(self._folder.parent)

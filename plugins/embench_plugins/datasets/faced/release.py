@@ -59,9 +59,9 @@ SECOND_LAYOUT = (*ELECTRODES, "HEOR", "HEOL")
 """The channels of sub-061 to sub-122."""
 
 EMOTIONS = ("anger", "disgust", "fear", "sadness", "neutral", "amusement", "inspiration", "joy", "tenderness")
-"""The classes of `emotion`, in their order."""
+"""The classes of the label `emotion`, in their order."""
 FELT = tuple(name for name in EMOTIONS if name != "neutral")
-"""The classes of `own_emotion`; neutral was not rated."""
+"""The classes of the label `own_emotion`; neutral was not rated."""
 RATINGS = (
     "Joy", "Tenderness", "Inspiration", "Amusement", "Anger", "Disgust", "Fear", "Sadness", "Arousal", "Valence",
     "Familiarity", "Liking",
@@ -70,8 +70,7 @@ RATINGS = (
 
 
 class Clip(NamedTuple):
-    """A film clip: the emotion that it is meant to evoke, its median length in s, and the film's title as in the
-    events."""
+    """A video clip: the emotion that it is meant to evoke, median length in s, and film's title as in the events."""
 
     emotion: str
     length_s: float
@@ -119,7 +118,7 @@ BLOCKS = (
     (17, 20, 23, 26), (18, 21, 24, 27), (19, 22, 25, 28), (1, 4, 7, 10), (2, 5, 8, 11), (3, 6, 9, 12),
     (13, 14, 15, 16),
 )  # fmt: skip
-"""Blocks of successive clips, the same for everyone; the order of blocks, and of clips in a block, varies."""
+"""Clips that are shown in succession to all subjects. The order of the blocks, and of clips in a block, varies."""
 
 
 def name_stimulus(clip: int) -> str:
@@ -138,8 +137,7 @@ CONFOUND_ONLY = ("familiarity", "liking")
 """Ratings of the clip, not of what was felt."""
 
 TOO_LONG_S = 2.0
-"""A clip that lasts longer than its median by more than this has extra seconds at its start; others differ by under
-1 s."""
+"""If a clip exceeds its median length by more than this, extra seconds are at its start; others differ by < 1 s."""
 
 OBTAIN = (
     "embench data fetch faced gets the BIDS release, nm000112 of NEMAR; the original is syn50614194 of Synapse (after "
@@ -152,14 +150,12 @@ _THIRD = {clip: k for k in range(3) for clip in (*range(k + 1, 13, 3), *range(k 
 SHUFFLED = {clip: _CLASSES[(FELT.index(CLIPS[clip].emotion) + _SHIFTS[k]) % 8] for clip, k in sorted(_THIRD.items())}
 SHUFFLED |= dict.fromkeys(range(13, 17), "joy")
 SHUFFLED[2], SHUFFLED[8] = SHUFFLED[8], SHUFFLED[7]
-"""Clip -> the emotion of another clip. The first clips of the emotions exchange their emotions, and so do the second
-and third ones, each in another way, so that no class holds two films of one emotion. Clips of the same film (13 to 16,
-and 7 and 8) stay together, so that knowing the film helps as much as for the true emotions."""
+"""Clip -> the emotion of another clip, such that no class has two films of one true emotion. Clips of the same film
+(13 to 16, and 7 and 8) have the same emotion. To know the film thus helps as much as for the true emotions."""
 
 
 class Shown(NamedTuple):
-    """A clip as a person saw it: seconds from the start of the person's file, and the twelve ratings, NaN if
-    missing."""
+    """A clip as a subject saw it: start in s of the subject's file, and the twelve ratings, NaN if missing."""
 
     clip: int
     start_s: float
@@ -185,8 +181,8 @@ def name_recording(subject: str, clip: int) -> str:
 
 
 def make_labels(clip: int, ratings: tuple[float, ...] | None) -> dict[str, Label]:
-    """Return the labels of a clip's recording. They come from its number and from the ratings in the order of
-    `RATINGS`; without ratings (None), only the clip's own labels."""
+    """Return the labels of a clip's recording, from the clip's number and its ratings in the order of `RATINGS`.
+    Without ratings (None), only the labels that the number determines."""
     emotion, positive = CLIPS[clip].emotion, CLIPS[clip].positive
     made = {
         "emotion": make_class_label(EMOTIONS, EMOTIONS.index(emotion)),
@@ -208,8 +204,7 @@ def make_labels(clip: int, ratings: tuple[float, ...] | None) -> dict[str, Label
 
 
 def find_strongest_emotion(ratings: tuple[float, ...]) -> float:
-    """Return the index in `FELT` of the emotion with the highest of the eight ratings; NaN if two are the highest, or
-    one is missing."""
+    """Return the index in `FELT` of the emotion rated highest; NaN if two are equal, or one of eight is missing."""
     return find_highest([ratings[RATINGS.index(name.capitalize())] for name in FELT])
 
 
@@ -223,7 +218,7 @@ def _make_binary(name: str) -> Target:
 
 CARD = Card(
     name="faced",
-    title="FACED, EEG of 123 people during 28 film clips",
+    title="FACED, EEG of 123 people during 28 video clips",
     citation="Chen et al., A Large Finer-grained Affective Computing EEG Dataset, Scientific Data 10:740, 2023",
     doi="10.1038/s41597-023-02650-w",
     licence="CC-BY-4.0 (as labelled by NEMAR)",
@@ -258,7 +253,7 @@ CARD = Card(
 # FACED's EEG: the 30 sites of the scalp in uV, clip by clip, from the BDF file of either release.
 
 MICROVOLT = ("uV", "\u00b5V", "\u03bcV")
-"""The unit with a u, with the micro sign, and with the Greek letter."""
+"""Spellings of microvolt: with a u, with the micro sign, and with the Greek letter."""
 PLAUSIBLE_UV = (1.0, 500.0)
 """Plausible range of the typical standard deviation of EEG from .5 to 45 Hz."""
 
@@ -271,7 +266,7 @@ _BAND_HZ = (0.5, 45.0)
 
 
 def name_site(name: str) -> str:
-    """Return today's name of the site that a channel's name means.
+    """Return today's name of a channel's site; a name of no site is unchanged.
 
     >>> name_site("T3"), name_site("HEOL")
     ('T7', 'A1')
@@ -281,7 +276,7 @@ def name_site(name: str) -> str:
 
 @dataclass(frozen=True)
 class Eeg:
-    """An open file: the channels of the 30 sites in the card's order."""
+    """An open BDF file: its channels at the 30 sites, in the card's order."""
 
     path: Path
     tracks: tuple[Track, ...]
@@ -292,13 +287,13 @@ class Eeg:
         return self.tracks[0].rate
 
     def read(self, start_s: float, length_s: float) -> Signal:
-        """Return a segment of whole samples, in uV. Raises DataError if the file does not hold it."""
+        """Return a segment of whole samples, in uV. Raises DataError if it exceeds the file."""
         first = round(start_s * self.rate)
         last = first + int(length_s * self.rate + 1e-3)  # times are not exact to their last digit
         if not 0 <= first < last <= self.tracks[0].samples:
             raise DataError(
                 f"a clip lies at {start_s:.3f} to {start_s + length_s:.3f} s of {self.tracks[0].duration_s:g} s",
-                where=str(self.path), expected="a recording that holds all clips of its events", hint=AGAIN,
+                where=str(self.path), expected="a recording with all clips of its events", hint=AGAIN,
             )  # fmt: skip
         data = np.stack([track.read(first, last) for track in self.tracks])
         with np.errstate(over="ignore"):
@@ -326,42 +321,41 @@ def is_plausible(sd: float) -> bool:
 
 @contextmanager
 def open_eeg(path: Path, names: Sequence[str], unit: str | None, clips: Sequence[Shown]) -> Iterator[Eeg]:
-    """Open a person's BDF file as a context, to be read piece by piece.
+    """Open a subject's BDF file as a context, to be read piece by piece.
 
     Args:
         names: the release's names of channels in the file's order, used if the file's own names are not sites.
-        unit: the unit that the release states; None to use the file's own statement.
-        clips: if the unit is unknown, it is assumed to be uV if the EEG in these clips is plausible.
+        unit: the unit that the release states; None to use the unit that the file states.
+        clips: parts to check if the unit is unknown: it is assumed to be uV if their EEG is then plausible.
 
     Raises:
         DataError: the file is damaged, lacks a site, or its EEG is not in uV.
     """
     with open_recording(path) as channels:
         eeg = _find_sites(path, channels(Channels(channels={name: name for name in ELECTRODES})), names)
-        said = {track.unit for track in eeg.tracks}
-        if known := sorted({"V", "mV", "nV"} & {text or "" for text in said}):
+        file_units = {track.unit for track in eeg.tracks}
+        if known := sorted({"V", "mV", "nV"} & {text or "" for text in file_units}):
             raise DataError(f"channels are in {known[0]}", where=str(path), expected="numbers in uV", hint=AGAIN)
-        stated = said if unit is None else {unit}
+        stated = file_units if unit is None else {unit}
         if not stated <= set(MICROVOLT) and clips and not is_plausible(sd := eeg.measure_typical_sd(clips)):
             raise DataError(
                 f"its unit is not stated, and the EEG's standard deviation (.5 to 45 Hz) is {sd:.3g} uV if its numbers "
                 f"are uV, and {1e6 * sd:.3g} uV if they are V",
                 where=str(path),
                 expected=f"{PLAUSIBLE_UV[0]:g} to {PLAUSIBLE_UV[1]:g} uV if its numbers are uV",
-                hint="see what the file holds; where it is missing the subject's labels are read alone",
+                hint="find out the file's unit; if you remove the file, only the subject's labels are read",
             )
         yield eeg
 
 
 def _find_sites(path: Path, tracks: Sequence[Track], names: Sequence[str]) -> Eeg:
-    """Return the channels at the electrode sites, which are named in the file or, if its names are no sites, in the
-    release's list `names`."""
-    own = [name_site(track.name) for track in tracks]
-    if not set(ELECTRODES) <= set(own) and len(names) == len(tracks) and not set(own) & set(_SITES.values()):
-        own = [name_site(name) for name in names]
-    named = dict(zip(own, tracks, strict=True))
+    """Return the channels at the 30 sites. If the file's own names are not sites, the release's `names` are used."""
+    sites = [name_site(track.name) for track in tracks]
+    if not set(ELECTRODES) <= set(sites) and len(names) == len(tracks) and not set(sites) & set(_SITES.values()):
+        sites = [name_site(name) for name in names]
+    named = dict(zip(sites, tracks, strict=True))
     if missing := [name for name in ELECTRODES if name not in named]:
-        what = f"no channel {', '.join(missing[:5])}, but {', '.join(own[:12])}"
+        what = f"no channel {', '.join(missing[:5])}, but {', '.join(sites[:12])}"
         raise DataError(what, where=str(path), expected=f"the sites {', '.join(ELECTRODES)}", hint=AGAIN)
     chosen = tuple(named[name] for name in ELECTRODES)
     for track in chosen:
@@ -369,7 +363,7 @@ def _find_sites(path: Path, tracks: Sequence[Track], names: Sequence[str]) -> Ee
             what = f"channel {track.name} has {track.samples} samples of {track.rate:g} Hz"
             raise DataError(what, where=str(path), expected=f"{chosen[0].samples} of {chosen[0].rate:g} Hz", hint=AGAIN)
     if chosen[0].rate <= 2 * _BAND_HZ[1]:
-        what = f"{chosen[0].rate:.4g} Hz, which holds no EEG up to {_BAND_HZ[1]:g} Hz"
+        what = f"{chosen[0].rate:.4g} Hz, too low for EEG up to {_BAND_HZ[1]:g} Hz"
         raise DataError(what, where=str(path), expected="the 250 or 1000 Hz of the release", hint=AGAIN)
     return Eeg(path, chosen)
 
@@ -387,7 +381,7 @@ _EVENTS = ("onset", "duration", "emotion_label", "binary_label", "video_index", 
 
 
 class Cohort(NamedTuple):
-    """A person's channels: names in the file's order, rate in Hz, and the unit that the release states, if any."""
+    """A subject's channels: names in the file's order, rate in Hz, and the unit that the release states, if any."""
 
     layout: tuple[str, ...]
     rate: float
@@ -408,7 +402,7 @@ def find_cohort(subject: str) -> Cohort:
 
 
 class Folder(ABC):
-    """The files of either release. A person is present if the first of `kinds` exists; the last is the EEG."""
+    """The files of either release. A subject is present if the first of `kinds` exists; the last is the EEG."""
 
     expected: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
@@ -418,11 +412,11 @@ class Folder(ABC):
 
     @cached_property
     def people(self) -> list[str]:
-        """The people who are present."""
+        """The subjects who are present."""
         return [person for person in PEOPLE if self._path(person, self.kinds[0]).is_file()]
 
     def files(self, subject: str) -> list[Path]:
-        """Return the person's files that determine what is read."""
+        """Return the subject's files that exist."""
         return [path for kind in self.kinds if (path := self._path(subject, kind)).is_file()]
 
     def bdf(self, subject: str) -> Path:
@@ -430,7 +424,7 @@ class Folder(ABC):
         return self._path(subject, self.kinds[-1])
 
     def info(self, subject: str) -> dict[str, str]:
-        """Return sex and age band."""
+        """Return sex and age band; empty if they are unknown."""
         return self._info.get(subject, {})
 
     @abstractmethod
@@ -448,18 +442,18 @@ class Bids(Folder):
     kinds = ("events.tsv", "channels.tsv", "eeg.bdf")
 
     def clips(self, subject: str) -> list[Shown]:
-        """Return the clips that the person saw, in the order of play."""
+        """Return the clips that the subject saw, in the order of play."""
         table = self._clip_rows(subject)
         ratings = table[list(RATINGS)].to_numpy()
         rows = zip(table["video_index"], table["onset"], table["duration"], ratings.tolist(), strict=True)
         return [cut_clip(int(clip), onset, length, tuple(rated)) for clip, onset, length, rated in rows]
 
     def rated(self, subject: str) -> list[tuple[int, tuple[float, ...]]]:
-        """Return clips and their ratings, in the order of play."""
+        """Return (clip, ratings) of each clip, in the order of play."""
         return [(one.clip, one.ratings) for one in self.clips(subject)]
 
     def channels(self, subject: str) -> Cohort:
-        """Return the channels that the sidecar states."""
+        """Return the channels that the subject's sidecar states."""
         path = self._path(subject, "channels.tsv")
         wanted = "a table of 32 channels of one rate and unit"
         # pandas reads an unstated unit, `n/a`, as a missing cell.
@@ -473,7 +467,7 @@ class Bids(Folder):
         return Cohort(tuple(read["name"].astype(str)), float(rates[0]), units[0])
 
     def list_findings(self, subject: str) -> Iterator[Finding]:
-        """Yield what is odd in the person's sidecars, or contradicts the release's tables."""
+        """Yield what is odd in the subject's sidecars, or contradicts the release's tables."""
         yield from self._list_event_findings(subject)
         path, known = self._path(subject, "channels.tsv"), find_cohort(subject)
         found = self.channels(subject)
@@ -498,37 +492,38 @@ class Bids(Folder):
                 yield Finding("error", path, what)
 
     def _list_size_findings(self, subject: str, rate: float) -> Iterator[Finding]:
+        """Yield findings if rate and duration in eeg.json contradict channels.tsv or the BDF file's size."""
         bdf, path = self.bdf(subject), self._path(subject, "eeg.json")
         try:
-            said = json.loads(path.read_text("utf-8-sig"))
-            stated, lasts = said["SamplingFrequency"], said["RecordingDuration"]
+            about = json.loads(path.read_text("utf-8-sig"))
+            stated, last_s = about["SamplingFrequency"], about["RecordingDuration"]
         except (OSError, ValueError, TypeError, LookupError) as error:
             yield Finding("warning", str(path), f"it does not say rate and duration: {error}")
             return
         if stated != rate:
             yield Finding("warning", str(path), f"SamplingFrequency is {stated}, channels.tsv has {rate:g}")
-        if bdf.is_file() and isinstance(lasts, int | float) and math.isfinite(lasts):
-            size = HEADER_BYTES + SAMPLE_BYTES * (round(lasts * rate) + 1)
+        if bdf.is_file() and isinstance(last_s, int | float) and math.isfinite(last_s):
+            size = HEADER_BYTES + SAMPLE_BYTES * (round(last_s * rate) + 1)
             if bdf.stat().st_size != size:
                 what = (
-                    f"{bdf.stat().st_size:,} bytes, not {size:,} for the {lasts + 1 / rate:g} s that its sidecar says"
+                    f"{bdf.stat().st_size:,} bytes, not {size:,} for the {last_s + 1 / rate:g} s that its sidecar says"
                 )
                 yield Finding("warning", str(bdf), what)
 
     def _clip_rows(self, subject: str) -> pd.DataFrame:
-        """Return the rows of clips, in the order of play: numbers, apart from the two labels."""
+        """Return the events' rows of clips, in the order of play, as numbers apart from two columns of labels."""
         path = self._path(subject, "events.tsv")
         wanted = f"a table of events with the columns {', '.join(_EVENTS)}, in which each clip comes once"
         read = files.read_text_table(path, _EVENTS, expected=wanted, hint=COPY_AGAIN, separator="\t")
         read = read[read["video_index"].notna()].reset_index(drop=True)
         texts = read[["emotion_label", "binary_label"]]
         rows = files.to_numbers(read.drop(columns=list(texts)), path, expected=wanted, hint=COPY_AGAIN)
-        found = rows["video_index"].tolist()
-        if wrong := [clip for clip in found if clip not in CLIPS or found.count(clip) > 1]:
+        numbers = rows["video_index"].tolist()
+        if wrong := [clip for clip in numbers if clip not in CLIPS or numbers.count(clip) > 1]:
             what = f"a clip of number {wrong[0]:g}, which is none, or comes twice"
             raise DataError(what, where=str(path), expected=wanted, hint=COPY_AGAIN)
         times = rows[["onset", "duration"]]
-        if not found or not ((times >= 0) & (times < 1e6)).all(axis=None) or (rows["duration"] <= 0).any():
+        if not numbers or not ((times >= 0) & (times < 1e6)).all(axis=None) or (rows["duration"] <= 0).any():
             raise DataError("no clip, or one without a time", where=str(path), expected=wanted, hint=COPY_AGAIN)
         return rows.join(texts).sort_values("onset", kind="stable", ignore_index=True)
 
@@ -541,7 +536,7 @@ class Bids(Folder):
 
 
 def read_people(path: Path, columns: tuple[str, str, str], separator: str) -> dict[str, dict[str, str]]:
-    """Return sex and age band by subject, from a table of either release."""
+    """Return subject -> sex and age band, from either release's table of subjects."""
     return {f"sub-{name[-3:]}": known for name, known in files.read_subject_info(path, columns, separator).items()}
 
 
@@ -553,7 +548,7 @@ def read_people(path: Path, columns: tuple[str, str, str], separator: str) -> di
 # `After_remark` are in the order of play.
 
 MOST_BYTES = 10_000_000
-"""Most bytes of an unpacked file of ratings, which has some kilobytes."""
+"""Largest accepted size of an unpacked file of ratings in bytes; real ones have some kilobytes."""
 UNRATED = (math.nan,) * len(RATINGS)
 _REMARKS = f"`After_remark`, 28 structs with score ({len(RATINGS)} ratings) and vid (1 to 28, each once)"
 
@@ -565,7 +560,7 @@ class Original(Folder):
     kinds = ("After_remarks.mat", "evt.bdf", "data.bdf")
 
     def clips(self, subject: str) -> list[Shown]:
-        """Return the clips that the person saw, in the order of play."""
+        """Return the clips that the subject saw, in the order of play."""
         path, ratings, found = self._path(subject, "evt.bdf"), dict(self.rated(subject)), list[Shown]()
         number: int | None = None
         start_s: float | None = None
@@ -586,11 +581,11 @@ class Original(Folder):
         return found
 
     def rated(self, subject: str) -> list[tuple[int, tuple[float, ...]]]:
-        """Return clips and their ratings, in the order of play."""
+        """Return (clip, ratings) of each clip, in the order of play."""
         return read_remarks(self._path(subject, "After_remarks.mat"))
 
     def channels(self, subject: str) -> Cohort:
-        """Return the known channels, without a unit, which the file states."""
+        """Return the channels that are known from the BIDS release. The unit is None: the EEG's file states it."""
         return find_cohort(subject)._replace(unit=None)
 
     def list_findings(self, subject: str) -> Iterator[Finding]:
@@ -612,7 +607,7 @@ class Original(Folder):
 
 
 def read_remarks(path: Path) -> list[tuple[int, tuple[float, ...]]]:
-    """Return clips and their twelve ratings in the order of `RATINGS`, from `After_remarks.mat`. Raises DataError."""
+    """Return (clip, its ratings in the order of `RATINGS`) for each row of `After_remarks.mat`. Raises DataError."""
     try:
         structs = read_variables(path.read_bytes(), ("After_remark",), MOST_BYTES)[0]["After_remark"].ravel()
         rows = [(_parse_numbers(one["vid"], 1), _parse_numbers(one["score"], len(RATINGS))) for one in structs]
@@ -644,7 +639,7 @@ ADDRESS = "https://data.nemar.org/nm000112/v1.0.1/"
 signed one, which is valid for an hour."""
 EXPECTED = f"{Bids.expected}; or {Original.expected}"
 BAD = "sub-023"
-"""The person whose EEG in the processed release has a standard deviation of about 26,010 uV; others have 8 uV."""
+"""The subject whose EEG in the processed release has a standard deviation of about 26,010 uV; others have 8 uV."""
 
 
 def list_downloads() -> tuple[Download, ...]:
@@ -680,7 +675,7 @@ def list_rating_findings(where: Path, rated: Sequence[tuple[int, tuple[float, ..
 
 
 def list_eeg_findings(where: Path, subject: str, sd: float | None) -> Iterator[Finding]:
-    """Yield findings on a person's EEG, given its typical standard deviation in uV, None if the EEG is missing."""
+    """Yield findings on a subject's EEG, from its typical standard deviation `sd` in uV; None if it is missing."""
     if subject == BAD:
         what = "its EEG is bad in the processed release (standard deviation about 26,010 uV, 8 uV next to it)"
         here = "the EEG is not here" if sd is None else f"{sd:.3g} uV here"

@@ -1,20 +1,20 @@
 """Synthetic FACED files: the BIDS release's formats and quirks, with planted effects that can be switched separately.
 
 Planted. The log powers of five bands at 30 electrodes, during each clip, are a sum of patterns over electrodes and
-bands, each drawn once for a set of files: - of the film, the same for all subjects. Clips 13 to 16 are of one film, and
-so are 7 and 8; - of the emotion: by default the one that the subject felt (the strongest of eight ratings), scaled by
-its rating, with a pattern that grows with the rated valence and one that grows with arousal; or the one that the clip
-is meant to evoke; - of the subject, and of the subject's block of four clips; - noise of each trial. `Planted` sets the
-strength of each. Films and emotions are equally strong if both are 1. The true powers then rank one subject's clips by
-the emotion felt, each against all others, with an AUROC of .96. If only films are planted, a model that knows a film
-knows the emotion that it was chosen for, but not that of another film.
+bands, each drawn once for a set of files:
+- of the film, the same for all subjects. Clips 13 to 16 are of one film, and so are 7 and 8;
+- of the emotion: by default the one that the subject felt (the strongest of eight ratings), scaled by its rating, plus
+  a pattern scaled by the rated valence and one by arousal. Instead of it: the one that the clip is meant to evoke;
+- of the subject, and of the subject's block of four clips;
+- noise of each trial.
+`Planted` sets the strength of each. Films and emotions are equally strong if both are 1. The true powers then rank one
+subject's clips by the emotion felt, each against all others, with an AUROC of .96.
 
 Ratings have the means by emotion, the variance between clips and subjects, and the agreement with the assigned emotion
 (about 63 %) of the real ones. They do not depend on the signals, nor does the order of the clips.
 
 Unlike real files: clips, and the time between them, are shortened by default; there are drifts, but no other artefacts
-and no mains hum. `sub-023` is bad at a third of its electrodes; of the real one only the processed file is known to be
-bad.
+and no mains hum. `sub-023` is bad at a third of its electrodes; in the release, only its processed file is known to be.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ WITHOUT_RESTS = (*PEOPLE[:4], *PEOPLE[6:8], *PEOPLE[36:50])
 """Subjects without the marks 201 and 202 before the first clip and after the last."""
 
 LAST_S = 30.0
-"""The published methods read this last part of a clip."""
+"""Length of the last part of a clip, which the published methods read."""
 PAUSE = 0.02
 """Factor of the time between clips on a shortened time axis: the median of 69 s becomes 1.4 s."""
 LONGEST_S = max(clip.length_s for clip in CLIPS.values())
 
 Row = dict[str, str]
-"""A row of a table, as texts."""
+"""A row of a table: column -> text."""
 
 
 class Files(NamedTuple):
@@ -121,26 +121,26 @@ def _make_session(
         clips: (28,) in the order shown.
         ratings: (28, 12) of these clips.
     """
-    at = float(rng.uniform(20, 60))
-    events = [_mark_row(at + 0.5 * k, "Experiment start") for k in range(7 if person in RESTARTED else 5)]
-    at += 5
+    now = float(rng.uniform(20, 60))
+    events = [_mark_row(now + 0.5 * k, "Experiment start") for k in range(7 if person in RESTARTED else 5)]
+    now += 5
     if person in FOREIGN:
-        events += [_mark_row(at + 0.4 * k, str(code)) for k, code in enumerate(rng.choice(FOREIGN_CODES, 60).tolist())]
-        at += 30
+        events += [_mark_row(now + 0.4 * k, str(code)) for k, code in enumerate(rng.choice(FOREIGN_CODES, 60).tolist())]
+        now += 30
     rests = person not in WITHOUT_RESTS
     if rests:
-        events += [_mark_row(at, "201"), _mark_row(at + 35.1, "202")]
-        at += 45
+        events += [_mark_row(now, "201"), _mark_row(now + 35.1, "202")]
+        now += 45
     for order, (clip, rated) in enumerate(zip(clips.tolist(), ratings, strict=True)):
         longer_s = LONGER_S if clip == 22 and person in LONGER else 0.0
         length_s = CLIPS[clip].length_s + longer_s + rng.uniform(-0.02, 0.3)
-        events.append(_clip_row(at, length_s, clip, rated))
-        at += length_s + rng.uniform(44, 90) + (60 if order % 4 == 3 else 0)
+        events.append(_clip_row(now, length_s, clip, rated))
+        now += length_s + rng.uniform(44, 90) + (60 if order % 4 == 3 else 0)
         if person in FOREIGN and order == 0:
-            events.append(_mark_row(at - 10, str(FOREIGN_CODES[0])))
+            events.append(_mark_row(now - 10, str(FOREIGN_CODES[0])))
     if rests:
-        events += [_mark_row(at, "201"), _mark_row(at + 35.1, "202")]
-    return events, at + 50
+        events += [_mark_row(now, "201"), _mark_row(now + 35.1, "202")]
+    return events, now + 50
 
 
 def read_events(path: Path) -> list[Row]:
@@ -150,14 +150,14 @@ def read_events(path: Path) -> list[Row]:
 
 
 def select_clips(events: Sequence[Row]) -> list[Row]:
-    """Return the rows of film clips, in order of time."""
+    """Return the rows of clips among events, in order of time."""
     return sorted((row for row in events if row["video_index"] != NONE), key=lambda row: float(row["onset"]))
 
 
 def shorten(events: Sequence[Row], end_s: float, length_s: float) -> tuple[list[Row], float]:
-    """Return events and the end of their session on a shortened time axis. The longest clip lasts `length_s`, others
-    less by the same factor, but at least `LAST_S` or half of `length_s`. The time between clips is multiplied by
-    `PAUSE`."""
+    """Return events and the end of their session on a shortened time axis. All clips are shortened by one factor, the
+    longest to `length_s`; but they last at least `LAST_S`, or half of `length_s` if that is less. The time between
+    clips is multiplied by `PAUSE`."""
     old, new = [0.0], [0.0]
     for row in select_clips(events):
         onset, duration = float(row["onset"]), float(row["duration"])
@@ -189,18 +189,18 @@ def write_events(path: Path, events: Sequence[Row], rate: int) -> None:
 
 
 def find_stretches(events: Sequence[Row], rate: int, samples: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the clips and the stretches before, between and after them, none empty: first sample, sample after the
-    last, and the clip's number, 0 between clips."""
-    at = 0
+    """Yield (first sample, sample after the last, clip's number) of each clip, and of each stretch outside clips with
+    the number 0. Empty stretches are left out."""
+    end = 0
     for row in select_clips(events):
         onset_s = float(row["onset"])
         start, stop = round(onset_s * rate), round((onset_s + float(row["duration"])) * rate)
-        if at < start:
-            yield at, start, 0
+        if end < start:
+            yield end, start, 0
         yield start, stop, int(row["video_index"])
-        at = stop
-    if at < samples:
-        yield at, samples, 0
+        end = stop
+    if end < samples:
+        yield end, samples, 0
 
 
 def _write_sidecars(files: Files, person: str) -> None:
@@ -235,7 +235,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_bdf(path: Path, channels: Sequence[str], unit: str, rate: int, data: np.ndarray) -> None:
-    """Write a BDF file of one-second records of `data` (C, samples) in uV, whole seconds, with a range of +-
+    """Write `data` (C, samples), whole seconds in uV, as a BDF file of one-second records with a range of +-
     `RANGE_UV`. `unit` is the unit in its header."""
     count, records = len(channels), data.shape[1] // rate
     low, high = ([f"{edge:.0f}"] * count for edge in (-RANGE_UV, RANGE_UV))
@@ -257,6 +257,7 @@ def _digitise(part: np.ndarray) -> bytes:
 
 
 def _mark_row(onset_s: float, kind: str) -> Row:
+    """Return an event without a duration: a mark, or a code."""
     return {**dict.fromkeys(COLUMNS, NONE), "onset": repr(onset_s), "duration": "0.0", "trial_type": kind}
 
 
@@ -284,15 +285,15 @@ FILM, EMOTION, DIMENSION, PERSON, BLOCK, TRIAL = 0.12, 0.12, 0.06, 0.6, 0.2, 0.5
 """Standard deviations of log power over electrodes and bands, for patterns where `Planted` has 1, and for the noise of
 each trial. `DIMENSION` (valence, arousal) is for one standard deviation of the rating."""
 TYPICAL = 5.0
-"""Mean of the strongest of a trial's ratings of emotions."""
+"""Mean over trials of the highest rating of an emotion."""
 USUAL = {"Valence": (3.1, 2.0), "Arousal": (3.5, 2.0)}
-"""Mean and standard deviation of the ratings."""
+"""Rating -> its mean and standard deviation over trials."""
 SD_UV, DRIFT_UV = 10.0, 20.0
 UNKNOWN = "microV"
 """A unit that MNE does not know, in the header of subjects whose unit the release does not state."""
 FIRST = (4, 36, 61, 0, 45, 8, 50, 62, 58, 23, 59, 1)
-"""Numbers of the subjects of small sets: the first four have all cohorts, the twelve have all quirks. Subjects with
-small files, of 250 Hz, follow, then the others."""
+"""Numbers of the subjects of small sets: the first four have all cohorts, the twelve have all quirks. The other
+subjects follow: first those with small files, of 250 Hz."""
 ORDER = [PEOPLE[number] for number in FIRST]
 ORDER += sorted((name for name in PEOPLE if name not in ORDER), key=lambda name: find_cohort(name).rate)
 BAD, BAD_UV = "sub-023", 26_000.0
@@ -356,7 +357,7 @@ def synthesize_processed(
     """Write synthetic files in the preprocessed form, with other random signals: `Processed_data/sub004.pkl` and so on,
     54 MB each, and the BIDS release's files without recordings. The length can only be the release's 30 s.
 
-    The reference is the average of all 32 sites, as released. It has no artefacts to remove.
+    The EEG's reference is the average of all 32 sites, as released. The EEG has no artefacts.
     """
     planted, own = replace(planted, emotion=effect), reader.LENGTH_S
     _make_generator(_write_arrays, planted, own, (own, own)).make(out, subjects, seed, effect, length_s)
@@ -377,23 +378,24 @@ def _make_generator(
 
 
 def _write_recordings(out: Path, truths: list[np.ndarray], seed: int, length_s: float, *, planted: Planted) -> None:
-    for at, rows, events, end_s in write_release(out, truths, seed):
+    for files, rows, events, end_s in write_release(out, truths, seed):
         person = str(rows["person"][0])
-        _shorten(at, person, events, end_s, length_s)
-        _record(at, person, seed, planted)
+        _shorten(files, person, events, end_s, length_s)
+        _record(files, person, seed, planted)
 
 
 def _write_arrays(out: Path, truths: list[np.ndarray], seed: int, _: float) -> None:
     (out / "Processed_data").mkdir()
-    for at, rows, events, end_s in write_release(out, truths, seed):
+    for files, rows, events, end_s in write_release(out, truths, seed):
         person = str(rows["person"][0])
-        state_seconds(at.about, int(end_s) + 1)
-        write_events(at.events, events, int(find_cohort(person).rate))
+        state_seconds(files.about, int(end_s) + 1)
+        write_events(files.events, events, int(find_cohort(person).rate))
         path = out / "Processed_data" / f"{person.replace('-', '')}.pkl"
         path.write_bytes(pickle.dumps(_make_clips(person, np.sort(rows, order="clip")["power"], seed), protocol=4))
 
 
 def _draw_truth(person: str, seed: int, effect: float, _: float, *, planted: Planted) -> np.ndarray:
+    """Return the planted values of one subject: a row of `TRIALS` for each of 28 clips, in the order shown."""
     rng = np.random.default_rng([seed, 3, int(person[-3:])])
     rows = np.zeros(len(CLIPS), TRIALS)
     rows["person"], rows["order"] = person, np.arange(len(CLIPS))
@@ -408,8 +410,7 @@ def _draw_truth(person: str, seed: int, effect: float, _: float, *, planted: Pla
 def _draw_powers(
     person: str, clips: np.ndarray, ratings: np.ndarray, seed: int, planted: Planted
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the emotion felt (n,) and the log powers (n, 30, 5) of a subject's clips (n,) with these ratings (n,
-    12)."""
+    """Return the emotion felt (n,) and log powers (n, 30, 5) of a subject's clips (n,) with ratings (n, 12)."""
     felt, strength = _find_felt(clips, ratings[:, [RATINGS.index(name.capitalize()) for name in FELT]])
     titles, assigned = zip(*((CLIPS[clip].film, CLIPS[clip].emotion) for clip in clips.tolist()), strict=True)
     if planted.follows == "own":
@@ -419,20 +420,20 @@ def _draw_powers(
             emotions += DIMENSION * ((ratings[:, RATINGS.index(name)] - mean) / sd)[:, None, None] * pattern
     else:
         emotions = EMOTION * draw_patterns(seed, "emotion", EMOTIONS)[[EMOTIONS.index(name) for name in assigned]]
-    every = list(dict.fromkeys(clip.film for clip in CLIPS.values()))
-    films = FILM * draw_patterns(seed, "film", every)[[every.index(title) for title in titles]]
+    all_titles = list(dict.fromkeys(clip.film for clip in CLIPS.values()))
+    films = FILM * draw_patterns(seed, "film", all_titles)[[all_titles.index(title) for title in titles]]
     rng = np.random.default_rng([seed, 4, int(person[-3:])])
-    own, *of_blocks = rng.standard_normal((1 + len(release.BLOCKS), len(ELECTRODES), len(BANDS)))
+    subject_pattern, *block_patterns = rng.standard_normal((1 + len(release.BLOCKS), len(ELECTRODES), len(BANDS)))
     noise = rng.standard_normal((len(CLIPS), len(ELECTRODES), len(BANDS)))[clips - 1]
     blocks = np.stack(
-        [of_blocks[next(k for k, b in enumerate(release.BLOCKS) if clip in b)] for clip in clips.tolist()]
+        [block_patterns[next(k for k, b in enumerate(release.BLOCKS) if clip in b)] for clip in clips.tolist()]
     )
     shared = planted.film * films + planted.emotion * emotions
-    return felt, shared + PERSON * planted.person * own + BLOCK * planted.block * blocks + TRIAL * noise
+    return felt, shared + PERSON * planted.person * subject_pattern + BLOCK * planted.block * blocks + TRIAL * noise
 
 
 def draw_patterns(seed: int, what: Literal["film", "emotion", "dimension"], names: Collection[str]) -> np.ndarray:
-    """Return (names, 30, 5) patterns, each with a mean square of 1."""
+    """Return a pattern (30, 5) with a mean square of 1 for each of `names`: (len(names), 30, 5)."""
     rng = np.random.default_rng([seed, ("film", "emotion", "dimension").index(what)])
     drawn = rng.standard_normal((len(names), len(ELECTRODES), len(BANDS)))
     return np.asarray(drawn / np.sqrt((drawn**2).mean((1, 2), keepdims=True)))
@@ -440,19 +441,19 @@ def draw_patterns(seed: int, what: Literal["film", "emotion", "dimension"], name
 
 def _draw_ratings(rng: np.random.Generator, seed: int) -> np.ndarray:
     """Return (28, 12) ratings of all clips by a subject, 0 to 7, in the order of `CLIPS` and `RATINGS`."""
-    of_clips = np.random.default_rng([seed, 5])
+    clip_rng = np.random.default_rng([seed, 5])
     assigned = np.array([EMOTIONS.index(clip.emotion) for clip in CLIPS.values()])
-    latent = 1.4 * PROFILE[assigned] - 1.35 + 0.35 * of_clips.standard_normal((len(CLIPS), len(FELT)))
+    latent = 1.4 * PROFILE[assigned] - 1.35 + 0.35 * clip_rng.standard_normal((len(CLIPS), len(FELT)))
     latent += 0.7 * rng.standard_normal() + 0.9 * rng.standard_normal((len(CLIPS), 1))
     emotions = np.clip(latent + 2.0 * rng.standard_normal(latent.shape), 0, 7)
     felt, strength = _find_felt(np.array([*CLIPS]), emotions)
-    meant, own = (np.sign(index - EMOTIONS.index("neutral")) for index in (assigned, felt))  # -1, 0 or 1
-    clip, subject, trial = (g.standard_normal((n, k)) for g, n, k in ((of_clips, 3, 28), (rng, 3, 1), (rng, 4, 28)))
-    stronger = np.where(own > 0, 0.4, -0.04 * np.abs(own)) * (strength - TYPICAL)
-    valence = 3.05 + 0.7 * meant + 0.65 * own + stronger + 0.3 * clip[0] + 0.6 * subject[0] + 1.25 * trial[0]
-    arousal = np.where(own == 0, 1.0, 1.5 - 0.3 * own + 0.45 * strength)
+    clip_sign, felt_sign = (np.sign(index - EMOTIONS.index("neutral")) for index in (assigned, felt))  # -1, 0 or 1
+    clip, subject, trial = (g.standard_normal((n, k)) for g, n, k in ((clip_rng, 3, 28), (rng, 3, 1), (rng, 4, 28)))
+    stronger = np.where(felt_sign > 0, 0.4, -0.04 * np.abs(felt_sign)) * (strength - TYPICAL)
+    valence = 3.05 + 0.7 * clip_sign + 0.65 * felt_sign + stronger + 0.3 * clip[0] + 0.6 * subject[0] + 1.25 * trial[0]
+    arousal = np.where(felt_sign == 0, 1.0, 1.5 - 0.3 * felt_sign + 0.45 * strength)
     arousal += 0.3 * clip[1] + 0.95 * subject[1] + 1.35 * trial[1]
-    familiarity = 0.8 + 2.2 * (meant > 0) + clip[2] + 1.3 * subject[2] + 2.0 * trial[2]
+    familiarity = 0.8 + 2.2 * (clip_sign > 0) + clip[2] + 1.3 * subject[2] + 2.0 * trial[2]
     rated = {name.capitalize(): column for name, column in zip(FELT, emotions.T, strict=True)}
     rated |= {"Arousal": arousal, "Valence": valence, "Familiarity": familiarity}
     rated["Liking"] = valence - 0.1 + 1.3 * trial[3]
@@ -460,8 +461,7 @@ def _draw_ratings(rng: np.random.Generator, seed: int) -> np.ndarray:
 
 
 def _find_felt(clips: np.ndarray, emotions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index in `EMOTIONS` of the emotion felt at each clip (n,), and its strength (n,), from the ratings (n,
-    8) of `FELT`."""
+    """Return (n,) index in `EMOTIONS` of the emotion felt, and (n,) strength, from the ratings (n, 8) of `FELT`."""
     strongest = np.array([EMOTIONS.index(FELT[k]) for k in emotions.argmax(1)])
     neutral = np.array([CLIPS[clip].positive is None for clip in clips.tolist()])
     return np.where(neutral, EMOTIONS.index("neutral"), strongest), emotions.max(1)
@@ -475,7 +475,7 @@ def _shorten(files: Files, person: str, events: Sequence[Row], end_s: float, len
 
 
 def _record(files: Files, person: str, seed: int, planted: Planted) -> None:
-    """Write the recording of a subject's sidecars."""
+    """Write the BDF file that a subject's sidecars describe."""
     names, exact_rate, unit = find_cohort(person)
     rate, seconds = int(exact_rate), read_seconds(files.about)
     events = read_events(files.events)
@@ -499,7 +499,7 @@ def _record(files: Files, person: str, seed: int, planted: Planted) -> None:
 
 
 def _make_clips(person: str, powers: np.ndarray, seed: int) -> np.ndarray:
-    """Return (28, 32, 7500) in uV, in the order of clips."""
+    """Return the processed EEG of a subject's clips by number, (28, 32, 7500) in uV."""
     rng = np.random.default_rng([seed, 8, int(person[-3:])])
     if person == BAD:
         return BAD_UV * rng.standard_normal(reader.SHAPE)
@@ -511,8 +511,7 @@ def _make_clips(person: str, powers: np.ndarray, seed: int) -> np.ndarray:
 def _make_eeg(
     brain: Brain, samples: int, rate: float, rng: np.random.Generator, power: np.ndarray | float
 ) -> np.ndarray:
-    """Return (32, samples) EEG in uV at `SITES`, with log powers (30, 5), or 0, added to those of the bands at each
-    electrode."""
+    """Return (32, samples) EEG in uV at `SITES`. `power` (30, 5), or 0, is added to each electrode's log powers."""
     spectrum = fft.rfft(SD_UV * brain.draw_eeg(0.0, samples, rate, rng, band=(0.3, 0.45 * rate)))
     edges = [*(low for low, _ in BANDS.values()), BANDS["gamma"][1]]
     band = np.digitize(fft.rfftfreq(samples, 1 / rate), edges)  # 0 below all, 6 above

@@ -49,7 +49,8 @@ _SONG = re.compile(r"(\d{1,4})_(\d{1,9})\.csv")
 
 
 class Song(NamedTuple):
-    """A row of the table of ratings: seconds that the song was played, and ratings by axis, without missing ones."""
+    """A row of the table of ratings: seconds that the song was played; axis -> its rating, without missing ones; axis
+    -> the release's word for its sign."""
 
     played_s: float
     ratings: dict[str, float]
@@ -57,7 +58,7 @@ class Song(NamedTuple):
 
 
 class Hku956(Dataset):
-    """The reader. A recording is a subject and song, such as `hku1903_0_262957`; its stimulus is the song's id."""
+    """Reader of HKU956. A recording is a song of a subject (`hku1903_0_262957`); its stimulus is the song's id."""
 
     card = Card(
         name="hku956",
@@ -98,8 +99,8 @@ class Hku956(Dataset):
 
     def files(self, subject: str) -> list[Path]:
         """Return one subject's signals and the table of ratings of all subjects."""
-        own = [path for song in self._songs(subject).values() for path in self._paths(subject, song).values()]
-        return [path for path in (*own, self._table_path) if path.is_file()]
+        signals = [path for song in self._songs(subject).values() for path in self._paths(subject, song).values()]
+        return [path for path in (*signals, self._table_path) if path.is_file()]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """Yield the subject's songs, in the order in which they were played."""
@@ -126,7 +127,7 @@ class Hku956(Dataset):
 
     @cached_property
     def _signals_folder(self) -> Path:
-        """Folder of all signals: in the given one, or in one inside it, as an archive unpacks."""
+        """Folder of all signals: in the root, or in a folder inside it, as after unpacking an archive."""
         found = sorted(files.find_data_folder(self.root, SIGNALS).glob(SIGNALS))
         if not found:
             raise files.missing_dataset_error(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
@@ -142,12 +143,12 @@ class Hku956(Dataset):
         folder = where / files.check_subject(subject, self.subjects(), where, hint=OBTAIN) / FOLDERS["ppg"]
         songs: dict[int, str] = {}
         for path in sorted(folder.glob("*.csv")):
-            named = _SONG.fullmatch(path.name)
-            if named and int(named[1]) in songs:
-                what = f"two songs at position {int(named[1])}: {songs[int(named[1])]} and {path.name}"
+            match = _SONG.fullmatch(path.name)
+            if match and int(match[1]) in songs:
+                what = f"two songs at position {int(match[1])}: {songs[int(match[1])]} and {path.name}"
                 raise DataError(what, where=str(folder), expected="one song at each", hint=OBTAIN)
-            if named:
-                songs[int(named[1])] = path.name
+            if match:
+                songs[int(match[1])] = path.name
         if not songs:
             raise DataError("there is no song", where=str(folder), expected="files such as 0_262957.csv", hint=OBTAIN)
         return songs
@@ -178,7 +179,7 @@ class Hku956(Dataset):
 
     @cached_property
     def _table(self) -> dict[tuple[str, int], Song]:
-        """(subject, position) -> row of the table of ratings."""
+        """(subject, position in the session) -> row of the table of ratings."""
         path, expected = self._table_path, f"a row a song with the columns {', '.join(COLUMNS)}"
         hint = "copy it again from the release"
         read = files.read_text_table(path, COLUMNS, expected=expected, hint=hint)
@@ -190,7 +191,7 @@ class Hku956(Dataset):
         for k, row in enumerate(numbers.to_dict("records")):
             person, position = str(read["participant_id"].iloc[k]).strip(), row["song_no"]
             if position != position or position % 1 or (person, int(position)) in table:
-                what = f"row {k + 1}: song {position:g} of {person} comes twice, or is no position"
+                what = f"row {k + 1}: song {position:g} of {person} comes twice, or is not a position"
                 raise DataError(what, where=str(path), expected=expected, hint=hint)
             table[person, int(position)] = Song(
                 row["play_duration"],

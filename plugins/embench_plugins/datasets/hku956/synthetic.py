@@ -25,7 +25,7 @@ LONGEST_S = 60.0
 SHORTEST_S = 12.0
 RHO = 0.827  # as in the DEAP generator
 SHARED = 30
-"""Number of songs that several subjects hear. About a quarter of a subject's songs are of these."""
+"""Number of songs that several subjects hear. Almost half of a subject's songs are among them."""
 
 NEUTRAL = 0.025  # proportion of ratings that are 0
 FLAT = 10  # one in this many subjects has almost no skin conductance
@@ -33,8 +33,8 @@ SONGS = np.dtype([
     ("person", "U7"), ("position", "i8"), ("song", "i8"), ("valence", "f8"), ("arousal", "f8"), ("played_s", "i8"),
     ("heart_rate", "f8"), ("scr_per_min", "f8"),
 ])  # fmt: skip
-"""A row of `draw`: a song that a subject heard, its ratings, seconds, and the true rates in beats and responses a
-minute."""
+"""A row of `draw`, for a song that a subject heard: its ratings, the seconds that it was played, and the true rates in
+beats and skin conductance responses a minute."""
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
@@ -45,8 +45,8 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
     mixed = rows[np.random.default_rng([seed, 1]).permutation(len(rows))]  # as released, in no order
     lines = [",".join(COLUMNS)]
     for row in mixed:
-        said = [f"{row[axis]:g},{SIGNS[int(np.sign(row[axis]))]}" for axis in ("valence", "arousal")]
-        lines.append(f"{row['person']},{row['position']},{row['song']},{said[0]},{said[1]},{row['played_s']}")
+        cells = [f"{row[axis]:g},{SIGNS[int(np.sign(row[axis]))]}" for axis in ("valence", "arousal")]
+        lines.append(f"{row['person']},{row['position']},{row['song']},{cells[0]},{cells[1]},{row['played_s']}")
     _write_text(out / RATINGS, lines)
     links = [f"{song},http://songs.invalid/{song}.mp3" for song in sorted(set(rows["song"].tolist()))]
     _write_text(out / "2. original_song_audio.csv", ["song_id,link", *links])
@@ -54,12 +54,13 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
 
 
 def _draw_truth(number: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
+    """Return the planted values of one subject: a row of `SONGS` for each song."""
     rng = np.random.default_rng([seed, number, 0])
     count = int(rng.integers(20, 37))
     rows = np.zeros(count, SONGS)
     rows["person"], rows["position"] = PEOPLE[number], np.arange(count)
-    own = 100_000 + 1000 * number + rng.permutation(1000)[:count]
-    rows["song"] = np.where(rng.random(count) < 0.45, 50_000 + rng.integers(SHARED, size=count), own)
+    own_songs = 100_000 + 1000 * number + rng.permutation(1000)[:count]
+    rows["song"] = np.where(rng.random(count) < 0.45, 50_000 + rng.integers(SHARED, size=count), own_songs)
     rows["played_s"] = np.round(rng.uniform(max(10.0, 0.45 * longest_s), longest_s, count))
     response = {}
     for axis in ("valence", "arousal"):
@@ -74,19 +75,19 @@ def _draw_truth(number: int, seed: int, effect: float, longest_s: float) -> np.n
 
 
 def _write_person(folder: Path, songs: np.ndarray, seed: int) -> None:
-    """Write one subject's folder: a session, cut into songs."""
+    """Write one subject's folder: a session of all songs, cut into a file for each song."""
     number = PEOPLE.index(str(songs["person"][0]))
     rng = np.random.default_rng([seed, number, 2])
     lengths = songs["played_s"]
     pauses = rng.integers(8, 25, len(songs)) + body.FIRST_RATE_S * (np.arange(len(songs)) == 0)
     begins = np.cumsum(pauses + lengths) - lengths
-    at = np.searchsorted(begins, np.arange(begins[-1] + lengths[-1] + 5), side="right") - 1
-    device = body.record_wristband(songs["heart_rate"][at], songs["scr_per_min"][at], rng)
-    dry = 0.005 if number % FLAT == FLAT // 2 else 1.0
+    song_in_second = np.searchsorted(begins, np.arange(begins[-1] + lengths[-1] + 5), side="right") - 1
+    device = body.record_wristband(songs["heart_rate"][song_in_second], songs["scr_per_min"][song_in_second], rng)
+    scale = 0.005 if number % FLAT == FLAT // 2 else 1.0
     for row, begin, length in zip(songs, begins.tolist(), lengths.tolist(), strict=True):
         song = device.cut(begin, begin + length)
         rates = device.rates[begin - body.FIRST_RATE_S : begin - body.FIRST_RATE_S + length]
-        signals = {"ppg": song.ppg.round(2), "eda": (dry * song.eda).round(6), "temp": song.temperature.round(2),
+        signals = {"ppg": song.ppg.round(2), "eda": (scale * song.eda).round(6), "temp": song.temperature.round(2),
                    "hr": rates}  # fmt: skip
         name = f"{row['position']}_{row['song']}.csv"
         for modality, values in signals.items():

@@ -64,7 +64,7 @@ def read_annotation(
     for an x and 0 for an empty cell.
 
     Args:
-        findings: receives what is odd in the file.
+        findings: list to which findings on oddities of the file are appended.
 
     Raises:
         DataError: the file is not such a table.
@@ -75,8 +75,8 @@ def read_annotation(
         raise DataError(f"no column {', '.join(missing)}", where=str(path), expected=expected, hint=AGAIN)
     named = [name for name in ("seconds", *SCALE) if name in table.columns]
     read = files.to_numbers(table[named], path, expected=expected, hint=AGAIN).sort_values("seconds", kind="stable")
-    if again := int(read["seconds"].duplicated().sum()):
-        findings.append(Finding("warning", str(path), f"{again} windows have several rows: the first is read"))
+    if repeated := int(read["seconds"].duplicated().sum()):
+        findings.append(Finding("warning", str(path), f"{repeated} windows have several rows: the first is read"))
         read = read.drop_duplicates("seconds")
     ends = read["seconds"].to_numpy()
     if len(ends) > 1 and np.median(np.diff(ends)) != WINDOW_S:
@@ -92,8 +92,8 @@ def read_annotation(
     ratings = {}
     for name in named[1:]:
         values, (low, high) = read[name].to_numpy(copy=True)[inside], SCALE[name]
-        if odd := int(((values < low) | (values > high)).sum()):
-            findings.append(Finding("warning", str(path), f"{odd} values of {name} off {low} to {high} are left out"))
+        if off := int(((values < low) | (values > high)).sum()):
+            findings.append(Finding("warning", str(path), f"{off} values of {name} off {low} to {high} are left out"))
         ratings[name] = np.where((values >= low) & (values <= high), values, np.nan)
     for name in set(MARKS).intersection(table.columns):
         cells = table.loc[read.index, name].astype(str).str.strip().str.lower()
@@ -106,7 +106,7 @@ def read_annotation(
 PEOPLE = 32
 BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowGamma", "middleGamma")
 SERIALS = {31: "A013E1", 32: "A01A3A"}
-"""Two subjects wore two wristbands, which wrote into one file; the authors use these."""
+"""Subject -> serial number of the wristband that is read: these two wore two, which wrote into one file."""
 RATERS = ("R1", "R2", "R3", "R4", "R5")
 VOTE = "vote"
 """The most frequent rating of the five raters, from the release; a random one if several are equally frequent."""
@@ -115,11 +115,11 @@ E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E
 BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}
 COLUMNS: Mapping[str, tuple[str, ...]] = {"acc": ("x", "y", "z"), "eeg_bands": BANDS}  # other files have `value`
 MOST_G = 8.0
-"""A larger median of acceleration is in counts: gravity is 64 counts, or 1 g in converted copies."""
+"""If the median acceleration is larger, its unit is counts: gravity is 64 counts, or 1 g in converted copies."""
 LONGEST_S = 3600.0
 """Greatest plausible length of a debate; they last about ten minutes."""
 NAMED_S = 2.0
-"""Greatest difference between a video's length in its header and the whole seconds in its name."""
+"""Greatest difference between a video's length in its header and the whole seconds in its name, in s."""
 
 EXPECTED = "metadata/subjects.csv beside e4_data, neurosky_polar_data and emotion_annotations"
 HINT = "unpack metadata, e4_data, neurosky_polar_data and emotion_annotations side by side and pass their folder"
@@ -135,14 +135,14 @@ class _Debate(NamedTuple):
 
 def _make_target(name: str, annotator: str) -> tuple[Target, ...]:
     """Return the binary target (high is 3 to 5), the continuous one, and the continuous one minus the subject's mean. A
-    unit of 10 s holds two windows: a mean of 2.5, as of 2 and 3, has no binary label."""
+    unit of 10 s has two windows: if they are rated 2 and 3, their mean of 2.5 has no binary label."""
     cut, value = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator), LabelRule("mean", annotator=annotator)
     return *make_binary_targets([name], cut, (1.0, 5.0)), *make_scale_targets([name], value, (1.0, 5.0))
 
 
 class KEmoCon(Dataset):
-    """The reader. A recording is a subject's debate; the two subjects of a debate form a group. A modality is absent if
-    the subject has no file of it, or no value during the debate."""
+    """Reader of K-EmoCon. A recording is a subject's debate; the two subjects of a debate form a group. A modality is
+    absent if the subject has no file of it, or no value during the debate."""
 
     card = Card(
         name="k_emocon",
@@ -188,13 +188,12 @@ class KEmoCon(Dataset):
         return files.require_subjects(people, self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
 
     def files(self, subject: str) -> list[Path]:
-        """Return the subject's signals, annotations, and video with its tables, and the table of debates of all
-        subjects."""
+        """Return the subject's signals, annotations, video and its tables, and the table of all subjects' debates."""
         pid = self._pid(subject)
         annotations = [self._annotation_file(pid, annotator) for annotator in ("self", "partner", *RATERS, VOTE)]
-        films = [path for clip in self._videos(pid) for path in faces.list_files(clip, None)]
-        beside = filter(None, (*annotations, *films, self._tables.get(pid)))
-        return [*self._signal_files(pid).values(), *beside, self._subjects_csv]
+        video_files = [path for clip in self._videos(pid) for path in faces.list_files(clip, None)]
+        others = filter(None, (*annotations, *video_files, self._tables.get(pid)))
+        return [*self._signal_files(pid).values(), *others, self._subjects_csv]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """Yield the subject's one debate."""
@@ -233,7 +232,7 @@ class KEmoCon(Dataset):
                 expected="a debate that the devices recorded",
                 hint="check that metadata and signals are of one release",
             )
-        video, features = self._face(pid, debate.duration_s, findings)
+        video, face_signals = self._face(pid, debate.duration_s, findings)
         return Recording(
             id=f"P{pid:02d}",
             subject=f"P{pid:02d}",
@@ -243,7 +242,7 @@ class KEmoCon(Dataset):
             group=f"p{first}.p{first + 1}",  # neighbours debate, as the names of the recordings of sound say
             start_s=0.0,
             order=0,
-            signals=signals | features,
+            signals=signals | face_signals,
             video=video,
             labels=self._labels(pid, debate.duration_s, findings),
         )
@@ -259,6 +258,7 @@ class KEmoCon(Dataset):
 
     @cached_property
     def _subjects_csv(self) -> Path:
+        """Path of the table of subjects. Raises DataError if folders are missing or still packed."""
         path = self._folder("metadata") / "subjects.csv"
         absent = [name for name in FOLDERS if not self._folder(name).is_dir()]
         packed = [name for name in absent for ending in files.ARCHIVES if (self.root / (name + ending)).is_file()]
@@ -273,8 +273,9 @@ class KEmoCon(Dataset):
 
     @cached_property
     def _debates(self) -> Mapping[int, _Debate]:
+        """Subject -> start and length of the subject's debate."""
         path = self._subjects_csv
-        expected = "pid, startTime and endTime of each person once, in unix milliseconds, up to an hour apart"
+        expected = "pid, startTime and endTime of each subject once, in unix milliseconds, up to an hour apart"
         table = files.read_table(path, ("pid", "startTime", "endTime"), expected=expected, hint=AGAIN)
         debates: dict[int, _Debate] = {}
         for pid, start, end in table.to_numpy():
@@ -298,6 +299,7 @@ class KEmoCon(Dataset):
         return {m: wrist / name for m, name in E4.items()} | {m: others / name for m, name in BELT.items()}
 
     def _annotation_file(self, pid: int, annotator: str) -> Path | None:
+        """Return the file of an annotator's ratings of a subject, such as `self` or `R1`; None if it is missing."""
         kind, ending = ("external" if annotator in RATERS else annotator), annotator
         if annotator == VOTE:
             kind, ending = "aggregated_external", "external"
@@ -345,7 +347,7 @@ class KEmoCon(Dataset):
     # Annotations
 
     def _labels(self, pid: int, duration_s: float, findings: list[Finding]) -> dict[str, Label]:
-        """Return the labels, each with the starts of its windows; those without any value are excluded."""
+        """Return name -> label, with the starts of its windows as times. Labels without any value are excluded."""
         read: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         late = []
         for annotator in ("self", "partner", *RATERS, VOTE):
@@ -416,7 +418,7 @@ class KEmoCon(Dataset):
 
 
 def _average_raters(raters: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return times and mean ratings of all windows that any of the raters rated. `raters`: times and values of each."""
+    """Return (times, mean ratings) of all windows that any rater rated. `raters`: (times, values) of each."""
     series = [pd.Series(values, index=np.round(times, 3)) for times, values in raters]
     mean = pd.concat(series, axis=1).sort_index().mean(axis=1)
     return mean.index.to_numpy(np.float64), mean.to_numpy(np.float64)

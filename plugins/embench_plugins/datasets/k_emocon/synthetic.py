@@ -2,13 +2,14 @@
 
 Planted. Each subject has two latent values, arousal and valence, which change within about 20 s. The subject's
 annotation is the latent value of each 5 s in five steps, high (3 to 5) about half of the time. A physiological response
-has a correlation of `RHO * effect` with it: - arousal -> heart rate (wristband's PPG and belt) and skin conductance
-responses per minute; - valence -> modulation of heart rate by breathing (PPG; vagal tone), and alpha's proportion of
-the band powers; - with videos, from the same responses: valence -> smile, arousal -> raised brows (see `films`). `RHO`
-is chosen so that each of these true quantities ranks one subject's units of 10 s by their label with an AUROC of .90 at
-effect 1, and .50 at effect 0. Subjects differ more than the effect, except in their faces and their alpha, so the order
-holds within a subject only. The partner and the five observers rate the latent value with independent noise. The two
-subjects of a debate share nothing but the time.
+has a correlation of `RHO * effect` with it:
+- arousal -> heart rate (wristband's PPG and belt) and skin conductance responses per minute;
+- valence -> modulation of heart rate by breathing (PPG; vagal tone), and alpha's proportion of the band powers;
+- with videos, from the same responses: valence -> smile, arousal -> raised brows (see `films`).
+`RHO` is chosen so that each of these true quantities ranks one subject's units of 10 s by their label with an AUROC of
+.90 at effect 1, and .50 at effect 0. Subjects differ more than the effect, except in their faces and their alpha. The
+partner and the five observers rate the latent value with independent noise. The two subjects of a debate share nothing
+but the time.
 
 Not planted. Mean and variance of a unit's PPG, EDA, temperature and acceleration are independent of the label. A band's
 power has a correlation of only .05 with it, because the level common to all bands varies fifteen times as much. The
@@ -76,8 +77,8 @@ ROWS = np.dtype(
     + [(f"{name}_{kind}", "f8") for name in DIMENSIONS for kind in ("latent", "rating")]
     + [(name, "f8") for name in QUANTITIES]
 )
-"""A row of `draw`, 5 s of a subject: ratings 1 to 5, beats per minute, responses per minute, relative modulation of
-heart rate by breathing, log of alpha's proportion of power relative to the subject's mean, smile and brow in standard
+"""A row of `draw`, for 5 s of a subject: ratings 1 to 5, beats and responses per minute, relative modulation of heart
+rate by breathing, log of alpha's proportion of power relative to the subject's mean, smile and brow in standard
 deviations."""
 
 Clock = tuple[int, int, int]
@@ -92,10 +93,11 @@ def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, v
     _write_metadata(out / "metadata", clocks, written)
     _write_quality(out / "data_quality_tables", written)
     for pid in sorted(set(clocks) - set(UNFILMED)) if videos else ():
-        _write_film(out, people[pid - 1], seed, clocks[pid])
+        _write_video(out, people[pid - 1], seed, clocks[pid])
 
 
 def _draw_truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
+    """Return the planted values of one subject: `ROWS`, one for each window of 5 s."""
     _, start, end = _draw_clock(pid, length_s)
     rng, windows = np.random.default_rng([seed, pid, 0]), int((end - start) / 1000 // WINDOW_S)
     rows, response = np.zeros(windows, ROWS), {}
@@ -115,7 +117,7 @@ def _draw_truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarr
 
 
 def write_person(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> dict[str, pd.DataFrame]:
-    """Write one subject's files, from that subject's rows of `draw`; returns the devices' tables by name."""
+    """Write one subject's files, from that subject's `ROWS`; returns the devices' tables by name."""
     pid, rng = int(rows["person"][0]), np.random.default_rng([seed, int(rows["person"][0]), 1])
     e4, belt = _make_e4(rows, clock, rng), _make_headset_and_belt(rows, clock, rng)
     if pid in NO_E4:
@@ -145,12 +147,12 @@ def _draw_clock(pid: int, length_s: float) -> Clock:
 
 
 def _draw_ratings(latent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return (n,) ratings 1 to 5; borders differ slightly between annotators."""
+    """Return (n,) ratings 1 to 5 of latent values (n,); `STEPS` are shifted slightly for each annotator."""
     return 1.0 + np.digitize(latent, np.array(STEPS) + rng.uniform(-0.3, 0.3))
 
 
 def _make_e4(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """Return the wristband's tables, from initTime to 3 s after the debate. The phase of its clock is random."""
+    """Return the wristband's tables, from initTime to 3 s after the debate. Sampling times have a random offset."""
     init, start, end = clock
     seconds = (end - init) / 1000 + 3
     body, pid = Body.draw(rng), int(rows["person"][0])
@@ -189,7 +191,8 @@ def _make_e4(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[s
 
 
 def _make_headset_and_belt(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """About a row a second: one in ten seconds has two, one in twenty none, one in forty no contact, which is 0."""
+    """Return the headset's and the belt's tables, mostly with a row per second. One second in ten has two rows, one in
+    twenty none, one in forty only zeros."""
     init, start, end = clock
     seconds = np.arange(int((end - init) / 1000) + 3)
     heart, share = (
@@ -197,9 +200,9 @@ def _make_headset_and_belt(rows: np.ndarray, clock: Clock, rng: np.random.Genera
         for name in ("heart_rate", "alpha_share")
     )
     level = draw_smooth_noise(rng, len(seconds), 1, TAU_S) + 0.5 * rng.standard_normal(len(seconds))
-    own = np.linspace(13, 9, 8) + 0.4 * rng.standard_normal(8)
+    typical = np.linspace(13, 9, 8) + 0.4 * rng.standard_normal(8)
     alpha = np.array([-0.25, -0.25, 0.75, 0.75, -0.25, -0.25, -0.25, -0.25])
-    power = own + level[:, None] + share[:, None] * alpha + 0.06 * rng.standard_normal((len(seconds), 8))
+    power = typical + level[:, None] + share[:, None] * alpha + 0.06 * rng.standard_normal((len(seconds), 8))
     columns = {
         "BrainWave": dict(zip(BANDS, np.exp(power).T, strict=True)),
         "Polar_HR": {"value": heart + 0.5 * rng.standard_normal(len(seconds))},
@@ -232,15 +235,15 @@ def _add_quirks(name: str, table: pd.DataFrame, pid: int, clock: Clock) -> pd.Da
     return table
 
 
-def _write_film(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
+def _write_video(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
     """Write one subject's video of the debate, with its length in its name, and OpenFace's table of it."""
     pid, length_s = int(rows["person"][0]), (clock[2] - clock[1]) / 1000
     seconds, rng = films.list_times(length_s), np.random.default_rng([seed, pid, 4])
     smile, brow = (np.interp(seconds, WINDOW_S * (rows["window"] + 0.5), rows[name]) for name in ("smile", "brow"))
-    face, done = Face.draw(rng), Performance.draw(smile, brow, float(films.FPS), rng)
+    face, performance = Face.draw(rng), Performance.draw(smile, brow, float(films.FPS), rng)
     name = f"p{pid}_{length_s:.0f}"
-    films.write_film(out / "debate_recordings" / f"{name}.mp4", face, done)
-    films.write_table(out / "openface" / f"{name}.csv", done, rng, spaced=pid in BY_OLD_OPENFACE)
+    films.write_film(out / "debate_recordings" / f"{name}.mp4", face, performance)
+    films.write_table(out / "openface" / f"{name}.csv", performance, rng, spaced=pid in BY_OLD_OPENFACE)
 
 
 def _write_annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator) -> None:
@@ -274,8 +277,8 @@ def _write_annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator)
 
 
 def _make_annotation(rated: dict[str, np.ndarray], first: int, stop: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Return rows `first` to `stop` of an annotation, with random windows beyond the debate; `seconds` is a window's
-    end."""
+    """Return the windows `first` to `stop` of an annotation, with random ratings after the debate's end. Column
+    `seconds` is a window's end."""
     table = pd.DataFrame({"seconds": (WINDOW_S * np.arange(1, stop + 1)).astype(int)})
     for name, (low, high) in SCALE.items():
         table[name] = rng.integers(low, high + 1, stop)
@@ -298,7 +301,7 @@ def _write_metadata(folder: Path, clocks: dict[int, Clock], written: dict[int, d
 
 
 def _write_quality(folder: Path, written: dict[int, dict[str, pd.DataFrame]]) -> None:
-    """Write tables without a pid: row k is subject k. Cells are a number, a count with its proportion, or n/a."""
+    """Write the quality tables, whose row k is subject k. Cells are a number, a count with a proportion, or n/a."""
     rows = {
         "durations": lambda table: f"{(table['timestamp'].max() - table['timestamp'].min()) / 1000:.1f}",
         "completeness": lambda table: f"{len(table)} (1.0)",

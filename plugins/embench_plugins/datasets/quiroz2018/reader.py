@@ -40,12 +40,12 @@ PEOPLE = tuple(f"EW{number}" for number in range(2, 51) if number not in (11, 18
 """Subjects with walks; six more (EW1, EW11, EW18, EW21, EW32, EW46) answered only the questionnaire."""
 
 STUDIES = {"mo": "movie", "mu": "music", "mw": "music_walking"}
-"""Abbreviation of a study in names of files and in tables -> its name; the code in a file is its position here."""
+"""Abbreviation of a study in file names and tables -> its name. In a file, its code is its position here."""
 CLASSES = ("sad", "neutral", "happy")
 """Classes of the emotions -1, 0 and 1 in a file."""
 ORDERS = {"SNH": (0, 1, 2), "HNS": (2, 1, 0)}
 COLUMNS = ("PARTICIPANT ID", "CONDITION", "START W", "END W", "START W.1", "END W.1", "START W.2", "END W.2")
-"""The table repeats the names of its last columns; pandas numbers them."""
+"""Columns of the table that are read. The table repeats the last names; pandas numbers the copies."""
 
 RATE = 24.975
 """Typical rate in Hz; those of all 132 walks are 24.97 to 24.99."""
@@ -61,8 +61,8 @@ _TIME = re.compile(r"([01]?\d|2[0-3])\.([0-5]\d)\.([0-5]\d)")
 
 
 class Person(NamedTuple):
-    """A row of the table: the study, the classes of the three walks in order, and (3, 2) start and end of the walks, in
-    seconds of the day."""
+    """A row of the table: a subject's study, the classes of the three walks in order, and (3, 2) start and end of the
+    walks, in seconds of the day."""
 
     study: str
     order: tuple[int, ...]
@@ -80,7 +80,7 @@ class Walks(NamedTuple):
 
 
 class Quiroz2018(Dataset):
-    """The reader. A recording is a subject's walk, `EW2_1` to `EW2_3`."""
+    """Reader of the walks. A recording is a subject's walk, `EW2_1` to `EW2_3`."""
 
     card = Card(
         name="quiroz2018",
@@ -185,7 +185,7 @@ class Quiroz2018(Dataset):
 
     @cached_property
     def _base(self) -> Path:
-        """Folder that holds the table: the given one, or one inside it, as an archive unpacks."""
+        """Folder with the table: the root, or a folder inside it, as after unpacking an archive."""
         return files.find_data_folder(self.root, WALKS)
 
     @cached_property
@@ -209,10 +209,10 @@ class Quiroz2018(Dataset):
         """Return the subject's row of the table. Raises DataError if it is missing or unreadable."""
         path = self._base / TABLE
         expected = "a row a subject: Mo-SNH or the like, then start and end of three walks, such as 13.16.29"
-        mine = self._table[self._table[COLUMNS[0]].astype(str).str.strip().str.upper() == subject]
-        if len(mine) != 1:
-            raise DataError(f"{subject} has {len(mine)} rows", where=str(path), expected=expected, hint=AGAIN)
-        _, condition, *cells = (str(cell).strip() for cell in mine.iloc[0])
+        row = self._table[self._table[COLUMNS[0]].astype(str).str.strip().str.upper() == subject]
+        if len(row) != 1:
+            raise DataError(f"{subject} has {len(row)} rows", where=str(path), expected=expected, hint=AGAIN)
+        _, condition, *cells = (str(cell).strip() for cell in row.iloc[0])
         match, times = _CONDITION.fullmatch(condition), [_TIME.fullmatch(cell) for cell in cells]
         seconds = np.array([np.nan if t is None else int(t[1]) * 3600 + int(t[2]) * 60 + int(t[3]) for t in times])
         if match is None or not (np.diff(seconds) > 0).all():
@@ -232,16 +232,15 @@ class Quiroz2018(Dataset):
 
     @cached_property
     def _moods(self) -> dict[str, tuple[str, str]]:
-        """Subject -> the condition in the questionnaire, and the time at which the answers were sent; empty without the
-        tables."""
-        found = {}
+        """Subject -> (condition in the questionnaire, time of sending it); empty without the questionnaire."""
+        moods = {}
         for path in (self._base / name for name in MOODS):
             if path.is_file():
                 columns = ("Timestamp", "ID", "Condition")
                 read = files.read_text_table(path, columns, expected="the answers to the questionnaire", hint=AGAIN)
                 for sent, name, condition in read.dropna().astype(str).itertuples(index=False):
-                    found[name.strip().upper()] = condition.strip(), sent.strip()
-        return found
+                    moods[name.strip().upper()] = condition.strip(), sent.strip()
+        return moods
 
 
 def _parse_number(subject: str) -> int:
@@ -253,8 +252,8 @@ def _name_order(order: tuple[int, ...]) -> str:
 
 
 def _compare_clocks(file: Walks, person: Person, sent: str) -> float | None:
-    """Return the seconds by which the watch's clock is ahead of the questionnaire's: from the time at which the answers
-    were sent to the end of the last walk, which they follow within two minutes. None if the questionnaire has no time.
+    """Return the seconds by which the watch's clock is ahead of the questionnaire's: the end of the last walk minus the
+    time at which the answers were sent, within two minutes after it. None if the questionnaire has no time.
 
     A file's name has the day before the month and no year; the questionnaire has the month first.
     """
@@ -296,8 +295,8 @@ def _read_walks(file: Walks, person: Person) -> list[np.ndarray]:
 
 def _make_signals(rows: np.ndarray, rate: float, card: Card) -> dict[str, Signal]:
     """Return the signals of a walk's rows (n, 9), without heart rate if the strap did not record."""
-    found = {"acc": files.to_float32(MS2_G * rows[:, 2:5].T)}
+    values = {"acc": files.to_float32(MS2_G * rows[:, 2:5].T)}
     pulse = np.where(rows[:, 8] > 0, rows[:, 8], np.nan)
     if np.isfinite(pulse).any():
-        found["hr"] = files.to_float32(pulse[None])
-    return {m: Signal(data, rate, card.modalities[m].channels, card.modalities[m].unit) for m, data in found.items()}
+        values["hr"] = files.to_float32(pulse[None])
+    return {m: Signal(data, rate, card.modalities[m].channels, card.modalities[m].unit) for m, data in values.items()}

@@ -48,11 +48,12 @@ which the walk began, and the true log of the swing's width in noise units."""
 
 
 def write_condition(person: str) -> str:
-    """Return the study and the order of a subject, as the table writes them."""
+    """Return the study and the order of a subject's inductions, as the table writes them, such as `Mo-SNH`."""
     return CONDITIONS[PEOPLE.index(person) % len(CONDITIONS)]
 
 
 def _draw_truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
+    """Return the planted values of one subject: a row of `SECONDS` for each second of the three walks."""
     rng = np.random.default_rng([seed, PEOPLE.index(person), 0])
     study, order = write_condition(person).split("-")
     level, start, walks = rng.standard_normal(), 0, []
@@ -68,7 +69,7 @@ def _draw_truth(person: str, seed: int, effect: float, length_s: float) -> np.nd
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
-    """Write `walking_data/mo_ew2_accdata_21_10_139-1336.csv` and so on, the table, and the two of the questionnaire."""
+    """Write `walking_data/mo_ew2_accdata_21_10_139-1336.csv` and so on, `user_study_encoding.csv`, and `PANAS`."""
     (out / WALKS).mkdir()
     (out / MOODS[0]).parent.mkdir()
     table = ["PARTICIPANT ID,CONDITION,AGE,SEX,START W,END W,START W,END W,START W,END W"]
@@ -76,15 +77,15 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
     moods: dict[Path, list[str]] = {path: [f"\ufeff{columns}"] for path in MOODS}
     for name, stated in WALKLESS.items():
         moods[MOODS[1]].append(f"21/10/16,{name.capitalize()},{stated}" + ",3" * 20)
-    for mine in people:
-        person = str(mine["person"][0])
+    for rows in people:
+        person = str(rows["person"][0])
         rng = np.random.default_rng([seed, PEOPLE.index(person), 1])
         day = datetime(2017, 1, 25, 9, tzinfo=UTC) + timedelta(
             days=PEOPLE.index(person), seconds=int(rng.integers(20_000))
         )
         begin = day + timedelta(hours=8 * (person in AHEAD))
-        spans = [_draw_span(begin, mine[mine["walk"] == walk]) for walk in range(3)]
-        _write_walks(out / WALKS, person, mine, spans, rng)
+        spans = [_draw_span(begin, rows[rows["walk"] == walk]) for walk in range(3)]
+        _write_walks(out / WALKS, person, rows, spans, rng)
         times = ",".join(f"{moment:%H.%M.%S}" for span in spans for moment in span)
         table.append(
             f"{person},{write_condition(person)},{18 + PEOPLE.index(person) % 20},{'FM'[person in SILENT]},{times}"
@@ -103,7 +104,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
 
 
 def _draw_span(begin: datetime, rows: np.ndarray) -> tuple[datetime, datetime]:
-    """Return start and end of a walk."""
+    """Return start and end of a walk, from its `SECONDS`."""
     start = begin + timedelta(seconds=int(rows["start"][0]))
     return start, start + timedelta(seconds=len(rows))
 
@@ -125,9 +126,9 @@ def _write_walks(
         data[:3] *= np.exp(STEP * np.interp(time, rows["second"] + 0.5, rows["swing"]))
         pulse = 95 + 8 * draw_smooth_noise(rng, len(rows), 1.0, 30)
         pulse = np.zeros(len(rows)) if person in SILENT else pulse.round().clip(50, 170)
-        held = pulse[np.minimum(time.astype(int), len(rows) - 1)]
+        heart_rate = pulse[np.minimum(time.astype(int), len(rows) - 1)]
         codes = np.full((2, len(time)), [[list(STUDIES).index(study)], [int(rows["emotion"][0])]])
-        blocks.append(np.vstack([codes, data, held[None]]).T)
+        blocks.append(np.vstack([codes, data, heart_rate[None]]).T)
     first, last = spans[0][0] - timedelta(minutes=3), spans[-1][1] + timedelta(minutes=1)
     times = "-".join(f"{moment.hour}{moment.minute}" for moment in (first, last))  # without leading zeros
     name = f"{study}_{person.lower()}_accdata_{first.day}_{first.month}_{times}.csv"

@@ -33,9 +33,8 @@ EXPECTED = "Raw_data/S01/BVP.csv and so on, beside Processed_data"
 
 
 class StressPredict(Dataset):
-    """The reader. A recording is a subject's session. Its time 0 is where all signals have begun. Signals are cut to
-    the segment that all of them cover (they differ by a few seconds at the end), so that every second of a recording
-    has every modality."""
+    """Reader of Stress-Predict. A recording is a subject's session. Its time 0 is where all signals have begun. Signals
+    are cut to the segment that all of them cover, so that every second of a recording has every modality."""
 
     card = Card(
         name="stress_predict",
@@ -94,14 +93,13 @@ class StressPredict(Dataset):
         yield files.make_session_recording(subject, session.duration_s, session.signals, labels)
 
     def verify(self) -> list[Finding]:
-        """Return findings on what is missing or odd in each subject's files, and on label changes without a button
-        press."""
+        """Return findings on each subject's files, and on label changes without a button press."""
         people = self.subjects()
         return files.collect_findings(people, people, self._base, self._list_findings)
 
     @cached_property
     def _base(self) -> Path:
-        """Folder that holds Raw_data: the given one, or one inside it, as an archive unpacks."""
+        """Folder with Raw_data: the root, or a folder inside it, as after unpacking an archive."""
         return files.find_data_folder(self.root, "Raw_data")
 
     @property
@@ -114,7 +112,7 @@ class StressPredict(Dataset):
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        """The label csv in order of time."""
+        """The rows of the label csv, in order of time."""
         table = self._read_columns("Participant", "Time(sec)", "Label")
         if table.isna().any(axis=None):
             raise DataError("a cell is empty", where=str(self._labels), expected="a label each second", hint=OBTAIN)
@@ -128,13 +126,12 @@ class StressPredict(Dataset):
         )
 
     def _label(self, subject: str, session: e4.Session) -> Label | None:
-        """Return the labelled seconds of a recording: the value at time t applies to [t, t + 1). None for a subject
-        without labels."""
+        """Return the label of each labelled second: its value at time t applies to [t, t + 1). None without labels."""
         where, start, duration_s = str(self._labels), session.start, session.duration_s
-        mine = self._table[self._table["Participant"] == int(subject[1:])]
-        if mine.empty:
+        rows = self._table[self._table["Participant"] == int(subject[1:])]
+        if rows.empty:
             return None
-        times, values = mine["Time(sec)"].to_numpy() - start, mine["Label"].to_numpy()
+        times, values = rows["Time(sec)"].to_numpy() - start, rows["Label"].to_numpy()
         if (np.diff(times) <= 0).any():
             raise DataError(f"{subject} has two labels for one second", where=where, expected="one row a second")
         if not np.isin(values, (0.0, 1.0)).all():
@@ -145,7 +142,7 @@ class StressPredict(Dataset):
                 f"the labels of {subject} and its signals are of different times",
                 where=where,
                 expected=f"unix seconds from {start:.0f} to {start + duration_s:.0f}",
-                hint="the person's folder and the label csv must be of one release",
+                hint="the subject's folder and the label csv must be of one release",
             )
         return Label("condition", values[inside], times[inside], CLASSES)
 

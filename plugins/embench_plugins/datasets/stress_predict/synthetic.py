@@ -36,7 +36,7 @@ PRESSES_OF_ANOTHER_DAY = (17,)
 CARRIAGE_RETURN = (2, 5)  # tags with carriage returns, in whole seconds
 
 SECONDS = np.dtype([("person", "i8"), ("second", "i8"), ("stress", "i8"), ("heart_rate", "f8"), ("scr_per_min", "f8")])
-"""A row of `draw`: a second of a person's session, from 0, with the true rates in beats and responses a minute."""
+"""A row of `draw`: a second of a subject's session, from 0, with the true rates in beats and responses a minute."""
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
@@ -44,11 +44,12 @@ def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
     (out / LABELS).parent.mkdir()
     with (out / LABELS).open("w", encoding="utf-8", newline="") as table:
         table.write("Participant,HR,respr,Time(sec),Label\r\n")
-        for person, mine in enumerate(people, 1):
-            table.writelines(_write_person(out / "Raw_data" / f"S{person:02d}", mine, seed))
+        for person, rows in enumerate(people, 1):
+            table.writelines(_write_person(out / "Raw_data" / f"S{person:02d}", rows, seed))
 
 
 def _draw_truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
+    """Return the planted values of one subject: a row of `SECONDS` for each second."""
     rng = np.random.default_rng([seed, person, 0])
     # Lengths differ between subjects, since metrics compare subjects with different labels at the same time.
     lengths = np.array([typical for _, typical in PHASES]) * rng.uniform(0.7, 1.3, len(PHASES))

@@ -27,7 +27,7 @@ _CYCLE = np.linspace(0, 1, 2048, endpoint=False)
 
 
 def draw_smooth_noise(rng: np.random.Generator, samples: int, rate: float, tau_s: float) -> np.ndarray:
-    """Return (samples,) of a stationary Gaussian process: mean 0, variance 1, correlation exp(-t / tau_s)."""
+    """Return (samples,) noise of a stationary Gaussian process: mean 0, variance 1, correlation exp(-t / tau_s)."""
     decay = float(np.exp(-1 / (rate * tau_s)))
     steps = rng.standard_normal(samples) * np.sqrt(1 - decay**2)
     steps[:1] /= np.sqrt(1 - decay**2)
@@ -35,26 +35,24 @@ def draw_smooth_noise(rng: np.random.Generator, samples: int, rate: float, tau_s
 
 
 def plant_response(latent: np.ndarray, other: np.ndarray, strength: float) -> np.ndarray:
-    """Return (T,) a response of variance 1 whose correlation with `latent` (T,) is `strength`, -1 to 1. `other` (T,) is
+    """Return a response (T,) of variance 1 whose correlation with `latent` (T,) is `strength`, -1 to 1. `other` (T,) is
     independent of `latent`; both have variance 1."""
     return strength * latent + np.sqrt(1 - strength**2) * other
 
 
 def spread_values(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Return (count,) random values in random order, one in each of `count` equal parts of 0 to 1: both classes
-    occur."""
+    """Return (count,) values in random order, one in each of `count` equal parts of 0 to 1: both classes occur."""
     return np.clip((rng.permutation(count) + rng.random(count)) / count, 1e-4, 1 - 1e-4)
 
 
 def make_phase(hz: np.ndarray, rate: float, start: float) -> np.ndarray:
-    """Return (T,) phase in cycles for the frequency `hz` (T,) in Hz. `start`, 0 to 1, is the phase of the first
-    sample."""
+    """Return the phase (T,) in cycles for a frequency `hz` (T,), from `start`, 0 to 1, at the first sample."""
     return np.cumsum(hz) / rate + start
 
 
 @dataclass(frozen=True)
 class Body:
-    """One subject's constants: shapes and levels of signals."""
+    """Shapes and levels of one subject's signals."""
 
     ecg_waves: np.ndarray  # (5, 3): P Q R S T, as phase, width (proportion of a cycle), height
     ppg_waves: np.ndarray  # (2, 3): the pulse and its reflection
@@ -78,34 +76,34 @@ class Body:
     def draw_breath_phase(
         self, samples: int, rate: float, rng: np.random.Generator, hz: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return (samples,) the phase of breathing, at the subject's own rate or at `hz` (samples,)."""
-        own = np.full(samples, self.breath_hz) if hz is None else hz
-        return make_phase(own * np.exp(0.05 * draw_smooth_noise(rng, samples, rate, 20)), rate, rng.random())
+        """Return the phase of breathing (samples,) in cycles, at the subject's own rate or at `hz` (samples,)."""
+        typical_hz = np.full(samples, self.breath_hz) if hz is None else hz
+        return make_phase(typical_hz * np.exp(0.05 * draw_smooth_noise(rng, samples, rate, 20)), rate, rng.random())
 
     def draw_heart_phase(
         self, beats_per_min: np.ndarray, breath: np.ndarray, rate: float, rng: np.random.Generator
     ) -> np.ndarray:
-        """Return (T,) the phase of the heart, for a rate (T,) that breathing modulates by its phase (T,)."""
+        """Return the phase of the heart (T,) in cycles, for a rate (T,) that breathing modulates by its phase (T,)."""
         swing = self.breath_share * np.sin(2 * np.pi * breath) + 0.01 * draw_smooth_noise(rng, len(breath), rate, 5)
         return make_phase(beats_per_min / 60 * (1 + swing), rate, rng.random())
 
     def draw_ecg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (T,) ECG in mV for the heart's phase (T,)."""
+        """Return ECG (T,) in mV for the heart's phase (T,)."""
         return 0.3 * (
             _settle(_make_wave(phase, self.ecg_waves), rate, rng)
             + 0.3 * np.sin(2 * np.pi * 0.15 / rate * np.arange(len(phase)))
         )
 
     def draw_ppg(self, phase: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (T,) PPG in units of its standard deviation, for the heart's phase (T,)."""
+        """Return PPG (T,) in units of its standard deviation, for the heart's phase (T,)."""
         return _settle(_make_wave(phase, self.ppg_waves), rate, rng)
 
     def draw_respiration(self, breath: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (T,) respiration in units of its standard deviation, for the phase of breathing (T,)."""
+        """Return respiration (T,) in units of its standard deviation, for the phase of breathing (T,)."""
         return _settle(np.sqrt(2) * np.sin(2 * np.pi * breath), rate, rng)
 
     def draw_eda(self, per_min: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return (T,) conductance in µS with `per_min` (T,) responses per minute, at a `rate` of 4 Hz or more."""
+        """Return conductance (T,) in µS with `per_min` (T,) responses per minute, at a `rate` of 4 Hz or more."""
         expected = per_min / 60 / rate
         size = np.sqrt(per_min.mean() / np.maximum(per_min, 1e-3))
         count = rng.poisson(expected)
@@ -136,7 +134,7 @@ class Body:
 
 
 def make_skin_responses(count: int, onset_s: float, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Return (samples,) of `count` skin conductance responses after `onset_s`, evenly spaced with jitter."""
+    """Return a signal (samples,) of `count` skin conductance responses after `onset_s`, evenly spaced with jitter."""
     span_s = samples / rate - onset_s
     times_s = onset_s + (np.arange(count) + rng.uniform(0.1, 0.9, count)) * span_s / max(count, 1)
     train = np.zeros(samples)
@@ -151,7 +149,7 @@ def _make_response(seconds: float, rate: float) -> np.ndarray:
 
 
 def _make_wave(phase: np.ndarray, waves: np.ndarray) -> np.ndarray:
-    """Return (T,) a sum of bells at phases of a cycle, with mean 0 and variance 1 over a cycle."""
+    """Return a wave (T,) for a phase in cycles: per cycle, a sum of bells with mean 0 and variance 1."""
     position, width, height = waves.T[:, :, None]
     cycle = (height * np.exp(-0.5 * (((_CYCLE - position + 0.5) % 1 - 0.5) / width) ** 2)).sum(0)
     cycle = (cycle - cycle.mean()) / cycle.std()
@@ -174,7 +172,7 @@ FRONTAL = ("Fp", "AF", "F", "FC")
 
 @dataclass(frozen=True)
 class Brain:
-    """One subject's constants of the EEG, the same in all trials."""
+    """Shapes and levels of one subject's EEG, the same in all trials."""
 
     side: np.ndarray  # (channels,): -1 frontal left, 1 frontal right, 0 elsewhere
     left: np.ndarray  # (channels,): weight of the left of two sources of alpha; the right one has the rest
@@ -185,8 +183,8 @@ class Brain:
 
     @staticmethod
     def draw(rng: np.random.Generator, channels: Sequence[str]) -> Brain:
-        """Draw a subject's EEG at electrodes named as in the 10-20 system: odd numbers are left, even ones right, `z`
-        in between."""
+        """Draw a subject's EEG at electrodes of the 10-20 system: odd numbers are left, even ones right, `z`
+        between."""
         hemisphere = np.array([0 if name[-1] == "z" else 1 if int(name[-1]) % 2 == 0 else -1 for name in channels])
         frontal = np.array([name.rstrip("z0123456789") in FRONTAL for name in channels])
         side = np.where(frontal, hemisphere, 0).astype(float)
@@ -219,9 +217,9 @@ class Brain:
         """
         length = fft.next_fast_len(samples, real=True)
         hz = np.fft.rfftfreq(length, 1 / rate)
-        kept = (hz >= band[0]) & (hz <= band[1])
-        background = np.where(kept, np.maximum(hz, 1) ** (-self.slope / 2), 0)
-        peak = kept * np.exp(-0.5 * (hz - self.alpha_hz) ** 2)
+        in_band = (hz >= band[0]) & (hz <= band[1])
+        background = np.where(in_band, np.maximum(hz, 1) ** (-self.slope / 2), 0)
+        peak = in_band * np.exp(-0.5 * (hz - self.alpha_hz) ** 2)
         count = len(self.side)
         spectra = fft.rfft(rng.standard_normal((2 * count + 2, length)))
         noise = standardise(self.mixing @ fft.irfft(spectra[:count] * background, length)[:, :samples], skip)
@@ -236,8 +234,8 @@ class Brain:
 
 def standardise(x: np.ndarray, skip: int = 0) -> np.ndarray:
     """Return `x` (..., T) with mean 0 and variance 1 along the last axis, after the first `skip` samples."""
-    kept = x[..., skip:]
-    return np.asarray((x - kept.mean(axis=-1, keepdims=True)) / kept.std(axis=-1, keepdims=True))
+    after = x[..., skip:]
+    return np.asarray((x - after.mean(axis=-1, keepdims=True)) / after.std(axis=-1, keepdims=True))
 
 
 def draw_gain(rng: np.random.Generator, rows: int) -> np.ndarray:
@@ -258,17 +256,17 @@ def draw_gain(rng: np.random.Generator, rows: int) -> np.ndarray:
 UNIT_S = 10
 D_PRIME = 1.87
 """Rise under stress in standard deviations of a unit's mean response. 1.81 would give an AUROC of .90; this is a little
-more, since units in which a task begins or ends hold both states."""
+more, since units in which a task begins or ends have both states."""
 TAU_S = 5.0  # the noise of neighbouring units is nearly independent
 MEAN_SD = float(np.sqrt(2 * TAU_S / UNIT_S * (1 - TAU_S / UNIT_S * (1 - np.exp(-UNIT_S / TAU_S)))))
-"""Standard deviation of the mean over a unit of `draw_smooth_noise` with TAU_S."""
+"""Standard deviation of the mean of `draw_smooth_noise` with TAU_S over a unit."""
 FIRST_RATE_S = 10  # HR.csv begins this much later than the signals
 
 
 @dataclass(frozen=True)
 class Wristband:
-    """A session's content of a wristband's files: PPG (n,), EDA (m,) in µS, temperature (k,) in °C, acceleration (3, l)
-    in 1/64 g, heart rates (s - 10,) of each second, and beats (b, 2) as seconds since the start and the interval
+    """A wristband's recording of a session: PPG (n,), EDA (m,) in µS, temperature (k,) in °C, acceleration (3, l) in
+    1/64 g, heart rates (s - 10,) of each second, and beats (b, 2) as seconds since the start and the interval
     before."""
 
     ppg: np.ndarray
@@ -279,7 +277,7 @@ class Wristband:
     beats: np.ndarray
 
     def cut(self, first: int, last: int) -> Wristband:
-        """Return the part of the session between two whole seconds, as separate files."""
+        """Return the recording from second `first` to second `last`, as if it were a session."""
         return Wristband(
             self.ppg[first * 64 : last * 64],
             self.eda[first * 4 : last * 4],
@@ -291,8 +289,8 @@ class Wristband:
 
 
 def draw_responses(rng: np.random.Generator, stress: np.ndarray, effect: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the true heart rate (n,) in beats per minute, and the true number of skin responses (n,) per minute, of
-    each second under stress (1) or not (0)."""
+    """Return the true heart rate (n,) in beats per minute and skin responses (n,) per minute in each second, from
+    `stress` (n,): 1 in seconds under stress, 0 in others."""
     noise = draw_smooth_noise(rng, len(stress), 1.0, TAU_S) / MEAN_SD
     response = noise + D_PRIME * effect * (stress - stress.mean())
     # Standard deviations: heart rate 10 between subjects, 5 within; log rate of skin responses .38, .3.
@@ -325,8 +323,8 @@ def record_wristband(heart_rate: np.ndarray, scr_per_min: np.ndarray, rng: np.ra
 
 
 def repeat_samples(device: Wristband, rows: Mapping[str, int]) -> Wristband:
-    """Return the wristband's signals with an export fault: from a certain row of the file on, its first samples are
-    repeated in place of the samples that follow.
+    """Return the wristband's signals with an export fault: from a certain row of the file on, the samples at its start
+    are repeated in place of the samples that follow.
 
     Args:
         rows: signal (`ppg`, `eda`, `temp`, `acc`) -> row of its file where the repetition starts, from 1. Shorter

@@ -20,8 +20,8 @@ from embench_plugins.datasets.synthetic.body import draw_smooth_noise
 
 WIDTH, HEIGHT = 96, 72
 OWN = 0.4
-"""Standard deviation between subjects of the expression at rest, in units of that between trials. Subjects differ more
-in appearance than in expression."""
+"""Standard deviation of the expression at rest between subjects; between trials it is 1. Subjects differ more in
+appearance than in expression."""
 
 _SHIFT = 4  # bits of a coordinate's fraction in OpenCV's drawing functions
 _ONE = 1 << _SHIFT
@@ -29,9 +29,9 @@ _ONE = 1 << _SHIFT
 
 @dataclass(frozen=True)
 class Performance:
-    """The movements of a face at the times of frames (T,): `smile` and `brow` in SD, `jaw` 0 (closed) to 1,
-    `lid` 0 (closed) to 1 (open), `gaze` (T, 2) and `head` (T, 2) relative to the face's size, `turn` in radians,
-    `light` (T, 2): mean and contrast of the picture."""
+    """The movements of a face in each frame (T,): `smile` and `brow` in SD, `jaw` 0 (closed) to 1, `lid` 0 (closed) to
+    1 (open), `gaze` (T, 2) and `head` (T, 2) relative to the face's size, `turn` in radians, `light` (T, 2): mean and
+    contrast of the picture."""
 
     smile: np.ndarray
     brow: np.ndarray
@@ -44,7 +44,7 @@ class Performance:
 
     @staticmethod
     def draw(smile: np.ndarray, brow: np.ndarray, rate: float, rng: np.random.Generator) -> Performance:
-        """Draw a performance with the expressions `smile` (T,) and `brow` (T,), plus quick random changes."""
+        """Return a performance with the expressions `smile` (T,) and `brow` (T,), plus quick random changes."""
         count = len(smile)
 
         def noise(tau_s: float) -> np.ndarray:
@@ -143,7 +143,7 @@ class Face:
 
 
 def _light(image: np.ndarray, mean: float, contrast: float) -> np.ndarray:
-    """Return a picture with this mean and standard deviation in every colour."""
+    """Return a picture with the mean `mean` and the standard deviation `contrast` in every colour."""
     import cv2
 
     means, stds = (moment[:, 0] for moment in cv2.meanStdDev(image))
@@ -152,7 +152,7 @@ def _light(image: np.ndarray, mean: float, contrast: float) -> np.ndarray:
 
 
 def _draw_blinks(count: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Return (count,) 0 or 1: closed for a sixth of a second, about every three seconds."""
+    """Return (count,) 1 where the eyes are closed, else 0: for a sixth of a second, about every three seconds."""
     train = (rng.random(count) < 1 / (3 * rate)).astype(float)
     closed = np.convolve(train, np.ones(max(round(rate / 6), 1)))[:count]
     return np.minimum(closed, 1.0)
@@ -179,7 +179,7 @@ _FORMATS = ["%d", "%d", "%.3f", "%.2f", "%d", *["%.6f"] * 6, *["%.3f"] * 2, *["%
 
 
 def list_times(seconds: float) -> np.ndarray:
-    """Return (T,) the times in s of the frames of a video of this length."""
+    """Return the times (T,) in s of the frames of a video of this length."""
     return np.arange(round(seconds * FPS)) / float(FPS)
 
 
@@ -193,9 +193,9 @@ def write_film(path: Path, face: Face, performance: Performance, *, header_fps: 
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         if path.suffix == ".avi":
             stream.codec_context.codec_tag = "XVID"
-        for at in range(len(performance.smile)):
-            picture = av.VideoFrame.from_ndarray(face.draw_picture(performance, at), format="rgb24")
-            picture.pts, picture.time_base = at, 1 / header_fps
+        for frame in range(len(performance.smile)):
+            picture = av.VideoFrame.from_ndarray(face.draw_picture(performance, frame), format="rgb24")
+            picture.pts, picture.time_base = frame, 1 / header_fps
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     unfinished.rename(path)
@@ -204,7 +204,7 @@ def write_film(path: Path, face: Face, performance: Performance, *, header_fps: 
 def write_table(
     path: Path, performance: Performance, rng: np.random.Generator, *, header_fps: Fraction = FPS, spaced: bool = False
 ) -> None:
-    """Write OpenFace's table of a video. In one of three, the face is lost for half a second.
+    """Write OpenFace's table of a video. In one table of three, the face is lost for half a second.
 
     Args:
         header_fps: frame rate in the video's header, which OpenFace uses.
@@ -217,7 +217,7 @@ def write_table(
         6: _make_intensity(performance.smile - 0.5),
         15: _make_intensity(-performance.smile - 0.5),
     }
-    units |= {n: _make_intensity(performance.brow - less) for n, less in ((1, 0.0), (2, 0.3), (5, 1.0))}
+    units |= {n: _make_intensity(performance.brow - threshold) for n, threshold in ((1, 0.0), (2, 0.3), (5, 1.0))}
     units |= {
         4: _make_intensity(-performance.brow - 0.3),
         25: 4 * performance.jaw,
@@ -247,8 +247,8 @@ def write_table(
 def draw_courses(
     trial: np.void, trials: np.ndarray, seconds: np.ndarray, onset_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `smile` and `brow` (T,) of a face in one trial: it changes from the mean expression of all trials to that
-    of the trial within seconds after `onset_s`."""
+    """Return `smile` and `brow` (T,) of a face in one trial, at `seconds` (T,). Within seconds after `onset_s`, the
+    expression changes from the mean of all trials to that of the trial."""
     begun = 1 - np.exp(-np.maximum(seconds - onset_s, 0) / 2)
     rest = {name: float(trials[name].mean()) for name in ("smile", "brow")}
     smile, brow = (mean + (float(trial[name]) - mean) * begun for name, mean in rest.items())

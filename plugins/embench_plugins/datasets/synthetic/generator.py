@@ -1,7 +1,7 @@
-"""Base of the generators of synthetic files: checks of arguments, each subject's truth, and the mark of a generated
-folder.
+"""Base of the generators of synthetic files: it checks arguments, draws each subject's truth and marks the folder.
 
-The mark is written before anything else, so that an incomplete folder is never mistaken for a real dataset.
+The mark, `EMBENCH_SYNTHETIC.json`, is written before anything else. An incomplete folder is thus never mistaken for a
+real dataset.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class Generator:
     def synthesize_with_videos(
         self, out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
     ) -> None:
-        """Write the files as `synthesize`; with `videos` also videos of faces and OpenFace's tables of them."""
+        """Write the files as `synthesize`. With `videos`, also write videos of faces and OpenFace's tables of them."""
         self.make(out, subjects, seed, effect, length_s, **({"videos": True} if videos else {}))
 
     def make(self, out: Path, subjects: int, seed: int, effect: float, length_s: float | None, **options: Any) -> None:
-        """Write the files as `synthesize`, with a generator's own options, which become part of the mark."""
+        """Write the files as `synthesize`. The generator's own `options` go to `write` and become part of the mark."""
         people, length_s = self.truths(subjects, seed, effect, length_s), self._length(length_s)
         made = {"seed": seed, "subjects": subjects, "effect": effect, "length_s": length_s, **options}
         self.write(claim(out, self.module, self.dataset, **self.about, **made), people, seed, length_s, **options)
@@ -85,14 +85,13 @@ class Generator:
 
 
 def claim(out: Path, generator: str, dataset: str, *, version: int = 1, **made: Any) -> Path:
-    """Mark the folder `out` as generated and remove what an earlier call for the same dataset wrote there. Returns
-    `out`.
+    """Mark the folder `out` as generated, remove what an earlier call for the dataset wrote there, and return `out`.
 
     Args:
         made: arguments of the generator (seed, effect and so on), which the mark states.
 
     Raises:
-        UsageError: `out` is a file, or holds anything but synthetic files of this dataset; nothing is changed then.
+        UsageError: `out` is a file, or has anything but synthetic files of this dataset; nothing is changed then.
     """
     out = Path(out)
     mark = out / MARK
@@ -100,12 +99,12 @@ def claim(out: Path, generator: str, dataset: str, *, version: int = 1, **made: 
         raise UsageError("this is a file", where=str(out), expected="a folder to write into")
     if out.exists() and any(out.iterdir()):
         try:
-            mine = json.loads(mark.read_text("utf-8")).get("dataset") == dataset
+            is_same_dataset = json.loads(mark.read_text("utf-8")).get("dataset") == dataset
         except (OSError, ValueError, AttributeError):
-            mine = False
-        if not mine:
+            is_same_dataset = False
+        if not is_same_dataset:
             raise UsageError(
-                f"the folder holds files that are not generated {dataset} files; nothing was written",
+                f"there are files in the folder that are not generated {dataset} files; nothing was written",
                 where=str(out),
                 expected="a new or empty folder, or one that was written by this command before",
             )
@@ -119,7 +118,7 @@ def claim(out: Path, generator: str, dataset: str, *, version: int = 1, **made: 
 
 
 def check_arguments(subjects: int, most: int, seed: int, effect: float) -> None:
-    """Raise UsageError for a number of subjects, a seed or an effect out of range."""
+    """Raise UsageError if the number of subjects, the seed or the effect is out of range."""
     if not 1 <= subjects <= most:
         raise UsageError(f"{subjects} people", expected=f"1 to {most}, as many as the release has")
     if not 0 <= effect <= 1 or seed < 0:
@@ -127,7 +126,7 @@ def check_arguments(subjects: int, most: int, seed: int, effect: float) -> None:
 
 
 def check_length(length_s: float, least_s: float, most_s: float, refused: str) -> float:
-    """Return a length that is within its limits. Raises UsageError for another; `refused` begins its message."""
+    """Return `length_s` if it is within the limits. Raises UsageError otherwise; `refused` begins its message."""
     if not least_s <= length_s <= most_s:
         wanted = f"{least_s:g} to {most_s:g} s" if least_s < most_s else f"{most_s:g} s, as the release has"
         raise UsageError(refused.format(length_s), expected=wanted)

@@ -31,7 +31,7 @@ def make_edf_header(
     channels: Channels, records: int, *, start: str, mark: bytes = b"0       ", person: str = "", recording: str = "",
     kind: str = "",
 ) -> bytes:  # fmt: skip
-    """Return the header of a file of so many records of one second.
+    """Return the header of an EDF or BDF file with `records` records of one second.
 
     Args:
         start: date and time, `dd.mm.yyhh.mm.ss`.
@@ -57,8 +57,8 @@ def write_edf_plus(
     path: Path, channels: Mapping[str, str], data: np.ndarray, rate: int, notes: Sequence[str], width: int, *,
     start: str, person: str, recording: str, filters: str = "", digits: int = 4,
 ) -> None:  # fmt: skip
-    """Write an EDF+ file of one-second records: channels, each scaled to the range of its values, and one of
-    annotations.
+    """Write an EDF+ file of one-second records. Each channel is scaled to the range of its values; a last channel has
+    the annotations.
 
     Args:
         channels: names and units of the rows of `data` (C, samples).
@@ -101,7 +101,7 @@ def write_rows(
     Args:
         columns: (n,) integers each: the numbers times 10 to the power of their `decimals`, below 2^32.
         decimals: for each column, digits after the point.
-        short: True to omit trailing zeros of a fraction, and a point without a fraction. For all columns, or for each.
+        short: True to omit trailing zeros of a fraction, and a point without a fraction; for all columns, or for each.
     """
     shorts = [short] * len(columns) if isinstance(short, bool) else short
     for first in range(0, len(columns[0]), ROWS):
@@ -121,19 +121,19 @@ def _format_cells(numbers: np.ndarray, decimals: int, short: bool) -> np.ndarray
     out = np.zeros((len(numbers), digits + 2), np.uint8)
     out[negative, 0] = _MINUS
     trailing = np.full(len(numbers), short)
-    at = digits + 1
+    position = digits + 1
     for place in range(digits):
         rest = left // 10
         digit = (left - rest * 10).astype(np.uint8)
         if place < decimals:
             trailing &= digit == 0
-            out[:, at] = np.where(trailing, 0, digit + _ZERO)
+            out[:, position] = np.where(trailing, 0, digit + _ZERO)
         else:
-            out[:, at] = digit + _ZERO if place == decimals else np.where(left > 0, digit + _ZERO, 0)
-        at -= 1
+            out[:, position] = digit + _ZERO if place == decimals else np.where(left > 0, digit + _ZERO, 0)
+        position -= 1
         if place == decimals - 1:
-            out[:, at] = np.where(trailing, 0, _POINT)
-            at -= 1
+            out[:, position] = np.where(trailing, 0, _POINT)
+            position -= 1
         left = rest
     return out
 
@@ -158,7 +158,7 @@ def dump_python2(file: BinaryIO, value: Any, protocol: Literal[0, 1, 2]) -> None
 
 
 class _Python2(_Pickler):
-    """Python's pickler that is written in Python, with the strings, names and numbers of Python 2."""
+    """Python's pickler that is written in Python, adapted to write strings, names and numbers as Python 2 did."""
 
     dispatch: ClassVar[dict[type, Any]] = dict(_Pickler.dispatch)
     write: Callable[[bytes | memoryview], object]
@@ -167,14 +167,14 @@ class _Python2(_Pickler):
     stored = 0
 
     def memoize(self, obj: Any) -> None:
-        """Number what was written, from 1 as the C pickler did; only names and dtypes are referred to again."""
+        """Number the written object, from 1 as the C pickler did. Only names and dtypes can be referred to later."""
         self.stored += 1
         self.write(self.put(self.stored))
         if callable(obj) or isinstance(obj, np.dtype):
             self.memo[id(obj)] = self.stored, obj
 
     def reducer_override(self, obj: Any) -> Any:
-        """Return the calls that create arrays and dtypes."""
+        """Return the calls that create an array or a dtype when it is unpickled."""
         if isinstance(obj, np.ndarray):
             content = np.ascontiguousarray(obj).reshape(-1).view(np.uint8).data
             return _RECONSTRUCT, (np.ndarray, (0,), "b"), (1, obj.shape, obj.dtype, False, content)
@@ -183,6 +183,7 @@ class _Python2(_Pickler):
         return NotImplemented
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Write the name of a function or class, with the module names of numpy at that time."""
         module = obj.__module__.replace("numpy._core", "numpy.core")
         self.write(f"c{module}\n{name or obj.__name__}\n".encode())
         self.memoize(obj)

@@ -34,8 +34,8 @@ PEOPLE = tuple(f"{group}{number:02d}" for group in ("S", "f") for number in rang
 
 
 class Stage(NamedTuple):
-    """A stage of the protocol between two presses of the button, counted from 0; `opens` None: the `BEFORE_S` before
-    the press `closes`. `name` is the column of its rating."""
+    """A stage of the protocol, between the presses `opens` and `closes` of the button, counted from 0. If `opens` is
+    None, it is the last `BEFORE_S` before `closes`. `name` is the column of its rating."""
 
     name: str
     stress: bool
@@ -87,11 +87,11 @@ PROTOCOLS = {
 
 SHORT = ("Real Opinion", "Opposite Opinion", "Subtract")
 SHORT_S = (10.0, 90.0)
-"""Least and greatest length of the short tasks, of 30 s by the protocol; otherwise a press is missing or
-superfluous."""
+"""Least and greatest plausible length of the short tasks, which last 30 s by the protocol. A length outside shows a
+missing or superfluous press."""
 
 REPEATED = {"S02": {"ppg": 99_091, "eda": 6_195, "temp": 6_195, "acc": 49_545}}
-"""Subject -> row of each file, from 1, at which samples begin to repeat earlier ones, by the release's note."""
+"""Subject -> signal -> row of its file, from 1, at which samples begin to repeat earlier ones, by the release."""
 
 COVERED = {"f07": ("ppg", "temp")}
 """Subject -> sensors that the charging dock covered throughout."""
@@ -118,7 +118,7 @@ _FOLDER = re.compile(r"([Sf]\d\d)(_[a-z])?")
 
 
 class WearableStress(Dataset):
-    """The reader. A recording is a subject's session; f14 has two of one session, as the connection broke."""
+    """Reader of the stress sessions. A recording is a session; that of f14 is in two, as the connection broke."""
 
     card = Card(
         name="wearable_stress",
@@ -179,11 +179,11 @@ class WearableStress(Dataset):
 
     def files(self, subject: str) -> list[Path]:
         """Return one subject's signals and button presses, and the table of ratings of the subject's protocol."""
-        own, ratings = self._list_files(subject), self._base / PROTOCOLS[subject[0]].ratings
-        return [*own, *([ratings] if ratings.is_file() else [])]
+        recorded, ratings = self._list_files(subject), self._base / PROTOCOLS[subject[0]].ratings
+        return [*recorded, *([ratings] if ratings.is_file() else [])]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Yield the subject's session, or the parts of it, with the labels that lie in it."""
+        """Yield the subject's session with its labels; if the connection broke, a recording for each part."""
         sessions = self._sessions(subject)
         begins = min(session.start for session in sessions.values())
         labels = self._labels(subject, sessions)
@@ -207,17 +207,17 @@ class WearableStress(Dataset):
 
     @cached_property
     def _base(self) -> Path:
-        """Folder with Wearable_Dataset: the given folder, or one inside it, as in the unpacked archive."""
+        """Folder with Wearable_Dataset: the root, or a folder inside it, as after unpacking an archive."""
         return files.find_data_folder(self.root, self.sessions.parts[0])
 
     @cached_property
     def _folders(self) -> dict[str, list[Path]]:
-        """Each subject's folders with files of a wristband, in order of name."""
+        """Subject -> folders with files of the subject's wristband, in order of name."""
         found: dict[str, list[Path]] = {}
         for path in sorted((self._base / self.sessions).glob("*")):
-            named = _FOLDER.fullmatch(path.name)
-            if named and named[1] in self.people and e4.has_signal_files(path):
-                found.setdefault(named[1], []).append(path)
+            match = _FOLDER.fullmatch(path.name)
+            if match and match[1] in self.people and e4.has_signal_files(path):
+                found.setdefault(match[1], []).append(path)
         return found
 
     def _find_folders(self, subject: str) -> list[Path]:
@@ -231,21 +231,21 @@ class WearableStress(Dataset):
         """Return folder name -> the wristband's recording, in order of time."""
         whole = {m: row - 3 for m, row in self.repeated.get(subject, {}).items()}
         covered = self.covered.get(subject, ())
-        own = self._find_folders(subject)
-        sessions = {folder.name: e4.read_folder(folder, hint=OBTAIN, without=covered, most=whole) for folder in own}
+        folders = self._find_folders(subject)
+        sessions = {folder.name: e4.read_folder(folder, hint=OBTAIN, without=covered, most=whole) for folder in folders}
         return dict(sorted(sessions.items(), key=lambda named: named[1].start))
 
     def _presses(self, subject: str) -> np.ndarray:
         return np.sort(np.concatenate([e4.read_presses(folder / "tags.csv") for folder in self._find_folders(subject)]))
 
     def _labels(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[str, dict[str, Label]]:
-        """Return the labels of each session, by its name; none where a press is missing or one too many."""
+        """Return session's name -> its labels; no labels if a press is missing or superfluous."""
         stages = self._stages(subject, sessions)
         ratings = self._ratings(subject) if stages else {}
         return {name: _make_labels(session, stages, ratings) if stages else {} for name, session in sessions.items()}
 
     def _stages(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[Stage, tuple[float, float]]:
-        """Return the start and end of each stage in unix seconds; empty if a press is missing or superfluous.
+        """Return stage -> its start and end in unix seconds; empty if a press is missing or superfluous.
 
         Raises:
             DataError: the presses are of another time than the signals.
@@ -270,7 +270,7 @@ class WearableStress(Dataset):
                 f"the button presses of {subject} and its signals are of different times",
                 where=str(self._find_folders(subject)[0] / "tags.csv"),
                 expected="times inside the session",
-                hint="all files of a person must be of one session: copy the person's folder again",
+                hint="all files of a subject must be of one session: copy the subject's folder again",
             )
 
     def _ratings(self, subject: str) -> dict[str, float]:
@@ -284,11 +284,11 @@ class WearableStress(Dataset):
         read = files.read_text_table(path, expected=expected, hint=hint)
         if lacking := [name for name in names if name not in read.columns]:
             raise DataError(f"no column {', '.join(lacking)}", where=str(path), expected=expected, hint=hint)
-        mine = read[read.iloc[:, 0].astype(str).str.strip() == subject]
-        if len(mine) > 1:
-            raise DataError(f"{subject} has {len(mine)} rows", where=str(path), expected=expected, hint=hint)
-        values = files.to_numbers(mine[names], path, expected=expected, hint=hint)
-        return {name: float(values[name].iloc[0]) for name in names if len(mine) and np.isfinite(values[name].iloc[0])}
+        row = read[read.iloc[:, 0].astype(str).str.strip() == subject]
+        if len(row) > 1:
+            raise DataError(f"{subject} has {len(row)} rows", where=str(path), expected=expected, hint=hint)
+        values = files.to_numbers(row[names], path, expected=expected, hint=hint)
+        return {name: float(values[name].iloc[0]) for name in names if len(row) and np.isfinite(values[name].iloc[0])}
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
@@ -316,7 +316,7 @@ class WearableStress(Dataset):
             yield Finding("warning", str(self._base / protocol.ratings), what)
 
     def _list_session_findings(self, subject: str, sessions: Mapping[str, e4.Session]) -> Iterator[Finding]:
-        """Return findings on the wristband's files, apart from the presses."""
+        """Yield findings on the wristband's files, apart from the presses."""
         folders = {folder.name: str(folder) for folder in self._find_folders(subject)}
         for name, session in sessions.items():
             where = folders[name]
@@ -336,7 +336,7 @@ class WearableStress(Dataset):
 def _make_labels(
     session: e4.Session, stages: Mapping[Stage, tuple[float, float]], ratings: Mapping[str, float]
 ) -> dict[str, Label]:
-    """Return the labels of a recording's whole seconds: the value at time t applies to [t, t + 1)."""
+    """Return the labels of each whole second of a session: the value at time t applies to [t, t + 1)."""
     times = np.arange(int(session.duration_s), dtype=np.float64)
     kind, rating = np.full(len(times), 2.0), np.full(len(times), np.nan)
     for stage, (begin, end) in stages.items():
@@ -369,20 +369,19 @@ PRESSES = {"S": 12, "f": 8}
 ENDED_EARLY = {"S03": 90, "S07": 95}
 """Subject -> cadence, in revolutions per minute, at which the subject stopped, by the release's note."""
 TOGETHER = (("f01", "f03", "f12"), ("f02", "f11", "f13"), ("f04", "f09", "f10"), ("f05", "f06"))
-"""Subjects whose sessions overlap: most pressed the button within seconds of each other, so that their labels are
-nearly the same."""
+"""Subjects whose sessions overlap: most pressed the button within seconds, so their labels are nearly the same."""
 UNSEEN = ("S01", "S02", "S03", "S06", "S07", "S11", "S16", "f07")
-"""Subjects whose sessions were not available when this was written."""
+"""Subjects whose sessions were not available when `COOL_DOWN` and `WARM_UP_S` were determined."""
 
 STATES = ("rest", "exercise", "neither")
 TARGETS = ("exercise", "work")
 UNIT_S = 10.0
-"""The length of a unit under the protocols: no unit holds two labels."""
+"""Length in s of a unit under the protocols. States change between units only, so no unit has two labels."""
 COOL_DOWN = {"S": 10, "f": 5}
-"""First letter of a subject's id -> press, from 0, at which the cool-down begins. The cadence in the acceleration rises
-at each press up to this one."""
+"""First letter of a subject's id -> press, from 0, at which the cool-down begins: the last one at which the cadence in
+the acceleration rises."""
 WARM_UP_S = {"S": 0.0, "f": 180.0}
-"""First letter of a subject's id -> time before the first press at which some already pedal, by the acceleration."""
+"""First letter of a subject's id -> seconds before the first press in which some already pedal, by the acceleration."""
 
 
 class WearableStressExercise(WearableStress):
@@ -450,16 +449,15 @@ class WearableStressExercise(WearableStress):
 
 
 def _make_exercise_labels(session: e4.Session, presses: np.ndarray, stage: str) -> dict[str, Label]:
-    """Return the labels of a recording's whole seconds."""
+    """Return the labels of each whole second of a session, by target."""
     times = np.arange(int(session.duration_s), dtype=np.float64)
-    found = find_states(presses - session.start, times, stage)
+    states = find_states(presses - session.start, times, stage)
     rest, _, neither = STATES
-    return {target: Label("condition", values, times, (rest, target, neither)) for target, values in found.items()}
+    return {target: Label("condition", values, times, (rest, target, neither)) for target, values in states.items()}
 
 
 def find_states(presses: np.ndarray, times: np.ndarray, stage: str) -> dict[str, np.ndarray]:
-    """Return for each of `TARGETS` the state (n,) of each whole second of a session: 0 rest, 1 exercise or work, 2
-    neither.
+    """Return target -> state (n,) in each whole second of a session: 0 rest, 1 exercise or work, 2 neither.
 
     Args:
         presses: (k,) in s on the clock of `times` (n,), all presses of a whole session.
@@ -470,10 +468,10 @@ def find_states(presses: np.ndarray, times: np.ndarray, stage: str) -> dict[str,
     borders = {"exercise": (first, first, last, last), "work": (first - WARM_UP_S[stage], first, cool_down, last)}
     starts = times // UNIT_S * UNIT_S
     stops = starts + UNIT_S
-    found = {}
+    states = {}
     for name, (rest_ends, begins, ends, rest_begins) in borders.items():
         values = np.full(len(times), 2.0)
         values[(stops <= rest_ends) | (starts >= rest_begins)] = 0.0
         values[(starts >= begins) & (stops <= ends)] = 1.0
-        found[name] = values
-    return found
+        states[name] = values
+    return states

@@ -40,21 +40,21 @@ TYPICAL = {
     "S": (170, 185, 115, 105, 330, 145, 310, 32, 37, 31, 34, 32, 36, 40),
     "f": (600, 105, 310, 890, 38, 30, 36, 840, 36, 400),
 }
-"""Seconds before the first press of the button, between presses, and after the last, for each protocol; they are scaled
-to the requested length."""
+"""First letter of a subject's id -> seconds before the first press of the button, between presses, and after the last.
+They are scaled to the requested length."""
 
 WHOLE_S = (REPEATED["S02"]["eda"] - 3) // 4
 """Seconds after which S02's files repeat their samples."""
 
 BROKEN = "f14"
 BREAK_S = 20
-"""The connection of this subject broke 5 s after the first press, for this long."""
+"""Seconds without a connection in the session of `BROKEN`, from 5 s after the first press."""
 
 RISE = 2.5
 NO_STAGE = -1
 SECONDS = np.dtype([("person", "U3"), ("second", "i8"), ("stage", "i8"), ("heart_rate", "f8"), ("scr_per_min", "f8")])
-"""A row of `draw`: a second of a person's session, from 0, its stage by position in the protocol, and the true rates in
-beats and responses a minute."""
+"""A row of `draw`: a second of a subject's session, from 0, its stage by position in the protocol, and the true rates
+in beats and responses a minute."""
 
 
 def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
@@ -66,8 +66,8 @@ def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> No
         table = [["", *names]]
         for person in PEOPLE:
             if person[0] == group:
-                own = draw_ratings(person, seed)
-                table.append([person, *(f"{own[name]:.2f}" for name in names)])
+                ratings = draw_ratings(person, seed)
+                table.append([person, *(f"{ratings[name]:.2f}" for name in names)])
         (out / protocol.ratings).write_text("".join(",".join(row) + "\n" for row in table), "utf-8")
     infos = [f"{person},{'m' if person[0] == 'S' else 'f'},{20 + number % 5},Yes\n"
               for number, person in enumerate(PEOPLE)]  # fmt: skip
@@ -76,7 +76,7 @@ def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> No
 
 
 def draw_presses(person: str, seed: int, length_s: float = SESSION_S) -> np.ndarray:
-    """Return (n,) whole seconds of the session at which the button was pressed, and the session's end."""
+    """Return (n,) whole seconds of the session: those at which the button was pressed, then the session's end."""
     rng = np.random.default_rng([seed, PEOPLE.index(person), 0])
     typical = np.array(TYPICAL[person[0]])
     # Lengths differ between subjects, since metrics compare subjects with different labels at the same time.
@@ -99,26 +99,26 @@ def draw_ratings(person: str, seed: int) -> dict[str, float]:
 
 
 def find_stress(mine: np.ndarray) -> np.ndarray:
-    """Return (n,) the state of each of a subject's seconds: 1 in a stress task, 0 at rest, -1 in no stage."""
+    """Return the state (n,) in each of a subject's seconds: 1 in a stress task, 0 at rest, -1 in no stage."""
     kinds = np.array([*(stage.stress for stage in PROTOCOLS[str(mine["person"][0])[0]].stages), NO_STAGE], int)
     return kinds[mine["stage"]]
 
 
 def draw_truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
-    """Return the planted values of one subject's session."""
-    at = draw_presses(person, seed, length_s)
+    """Return the planted values of one subject's session: a row of `SECONDS` for each second."""
+    presses = draw_presses(person, seed, length_s)
     rng = np.random.default_rng([seed, PEOPLE.index(person), 3])
-    rows = np.zeros(at[-1], SECONDS)
-    rows["person"], rows["second"], rows["stage"] = person, np.arange(at[-1]), NO_STAGE
+    rows = np.zeros(presses[-1], SECONDS)
+    rows["person"], rows["second"], rows["stage"] = person, np.arange(presses[-1]), NO_STAGE
     for number, stage in enumerate(PROTOCOLS[person[0]].stages):
-        begin = at[stage.closes] - reader.BEFORE_S if stage.opens is None else at[stage.opens]
-        rows["stage"][(rows["second"] >= begin) & (rows["second"] < at[stage.closes])] = number
+        begin = presses[stage.closes] - reader.BEFORE_S if stage.opens is None else presses[stage.opens]
+        rows["stage"][(rows["second"] >= begin) & (rows["second"] < presses[stage.closes])] = number
     rows["heart_rate"], rows["scr_per_min"] = body.draw_responses(rng, find_stress(rows) == 1, effect)
     return rows
 
 
 def _write_person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> None:
-    """Write one subject's folder, or two."""
+    """Write one subject's folder; two if the connection broke."""
     person, pressed = str(truth["person"][0]), pressed[:-1]
     rng = np.random.default_rng([seed, PEOPLE.index(person), 1])
     start = datetime(2013, 2, 23, 9, tzinfo=UTC) + timedelta(days=PEOPLE.index(person), seconds=int(rng.integers(3600)))
@@ -137,8 +137,7 @@ def _write_person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int
 def write_broken(
     folder: Path, device: body.Wristband, start: datetime, pressed: np.ndarray, first: int, again: int, end: int
 ) -> None:
-    """Write the two folders of a session of `end` seconds whose connection broke at second `first` until second
-    `again`."""
+    """Write the two folders of a session of `end` seconds that broke from second `first` to second `again`."""
     write_session(folder.with_name(f"{folder.name}_a"), device.cut(0, first), start, pressed[pressed < first])
     after, later = np.maximum(pressed[pressed >= first], again) - again, start + timedelta(seconds=again)
     write_session(folder.with_name(f"{folder.name}_b"), device.cut(again, end), later, after)
@@ -176,30 +175,30 @@ synthesize, draw = GENERATOR.synthesize, GENERATOR.draw
 EXERCISE_ORDER = tuple(person for person in ORDER if person in EXERCISE_PEOPLE)
 """Order of subjects in small sets: two subjects have both stages of the study."""
 EXERCISE_BROKEN, EXERCISE_BREAK_S = "S11", 8
-"""The connection of this subject broke 5 s before the second to last press, for this long."""
+"""Subject whose connection broke 5 s before the second to last press, and for how many seconds."""
 EXERCISE_SECONDS = np.dtype(
     [("person", "U3"), ("second", "i8"), ("exercise", "i8"), ("heart_rate", "f8"), ("scr_per_min", "f8")]
 )
-"""A row of `draw`: a second of a person's session, from 0, 1 between the first press and the last, and the true rates
-in beats and responses a minute."""
+"""A row of `draw_exercise`: a second of a subject's session, from 0; 1 between the first press and the last, else 0;
+and the true rates in beats and responses a minute."""
 
 
 def draw_exercise_presses(person: str, seed: int, length_s: float) -> np.ndarray:
-    """Return (n,) whole seconds of the session at which the button was pressed, and the session's end."""
+    """Return (n,) whole seconds of the session: those at which the button was pressed, then the session's end."""
     rng = np.random.default_rng([seed, EXERCISE_PEOPLE.index(person), 4])
     count = PRESSES[person[0]]
     # Rest before and after takes three tenths each, exercise four tenths.
     lengths = np.array([0.3, *[0.4 / (count - 1)] * (count - 1), 0.3]) * rng.uniform(0.7, 1.3, count + 1)
-    at = np.round(np.cumsum(lengths) / lengths.sum() * round(length_s * rng.uniform(0.93, 1))).astype(int)
-    return np.delete(at, [count - 3, count - 2]) if person in ENDED_EARLY else at
+    presses = np.round(np.cumsum(lengths) / lengths.sum() * round(length_s * rng.uniform(0.93, 1))).astype(int)
+    return np.delete(presses, [count - 3, count - 2]) if person in ENDED_EARLY else presses
 
 
 def _draw_exercise_truth(person: str, seed: int, effect: float, length_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the planted values of the aerobic session, and of the stress session."""
-    at = draw_exercise_presses(person, seed, length_s)
-    rows = np.zeros(at[-1], EXERCISE_SECONDS)
-    rows["person"], rows["second"] = person, np.arange(at[-1])
-    rows["exercise"] = (rows["second"] >= at[0]) & (rows["second"] < at[-2])
+    """Return the planted values of a subject's aerobic session, and of the stress session."""
+    presses = draw_exercise_presses(person, seed, length_s)
+    rows = np.zeros(presses[-1], EXERCISE_SECONDS)
+    rows["person"], rows["second"] = person, np.arange(presses[-1])
+    rows["exercise"] = (rows["second"] >= presses[0]) & (rows["second"] < presses[-2])
     rng = np.random.default_rng([seed, EXERCISE_PEOPLE.index(person), 5])
     rows["heart_rate"], rows["scr_per_min"] = body.draw_responses(rng, rows["exercise"], effect)
     return rows, draw_truth(person, seed, effect, length_s)
@@ -215,7 +214,7 @@ def _write_exercise(out: Path, people: list[tuple[np.ndarray, np.ndarray]], seed
 
 
 def _write_exercise_person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> None:
-    """Write one subject's folder, or two."""
+    """Write one subject's folder; two if the connection broke."""
     person = str(truth["person"][0])
     rng = np.random.default_rng([seed, EXERCISE_PEOPLE.index(person), 6])
     start = datetime(2013, 6, 23, 9, tzinfo=UTC) + timedelta(
@@ -230,15 +229,9 @@ def _write_exercise_person(place: Path, truth: np.ndarray, pressed: np.ndarray, 
 
 
 EXERCISE = Generator(
-    __name__,
-    "wearable_stress",
-    EXERCISE_ORDER,
-    SESSION_S,
-    LIMITS_S,
-    "sessions of {} s",
-    _draw_exercise_truth,
+    __name__, "wearable_stress", EXERCISE_ORDER, SESSION_S, LIMITS_S, "sessions of {} s", _draw_exercise_truth,
     _write_exercise,
-)
+)  # fmt: skip
 synthesize_exercise = EXERCISE.synthesize
 
 

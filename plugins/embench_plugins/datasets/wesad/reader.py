@@ -39,7 +39,7 @@ SAM = (1.0, 9.0)
 EXPECTED_REPORT = (
     "rows of cells parted by `;`: # Subj, # ORDER, # START, # END, five # PANAS, # STAI and # DIM, one # SSSQ"
 )
-HINT = "copy the person's folder again from the release, or take the file away: then there is no valence and arousal"
+HINT = "copy the subject's folder again from the release, or take the file away: then there is no valence and arousal"
 
 
 class Report(NamedTuple):
@@ -56,11 +56,11 @@ class Report(NamedTuple):
     sssq: tuple[float, ...] = ()
 
     def list_faults(self) -> Iterator[str]:
-        """Yield sentences on answers that are too few, too many or off their scale."""
+        """Yield a sentence for each questionnaire with too few or too many answers, or answers off its scale."""
         counts = {"PANAS": (24, 26), "STAI": (6,), "SSSQ": (6,) if self.condition == 1 else (0,)}
         tops = {"PANAS": 5, "STAI": 4, "SSSQ": 5}
         if not self.start_s < self.stop_s:
-            yield f"{CONDITIONS[self.condition]}: START and END are no minutes and seconds, or not in order"
+            yield f"{CONDITIONS[self.condition]}: START and END are not minutes and seconds, or not in order"
         for name, answers in (("PANAS", self.panas), ("STAI", self.stai), ("SSSQ", self.sssq)):
             where = f"{name} after {CONDITIONS[self.condition]}"
             if len(answers) not in counts[name]:
@@ -85,14 +85,14 @@ def read_reports(path: Path, subject: str) -> list[Report]:
     if unknown := [name for _, name in columns if name not in NAMES and name not in READING]:
         raise _report_error(path, f"row # ORDER names `{unknown[0][:20]}`")
     real = [(column, NAMES[name]) for column, name in columns if name in NAMES]
-    given = rows.get("dim", [])
-    if len(given) != len(real):
-        raise _report_error(path, f"{len(given)} rows # DIM for {len(real)} conditions")
+    ratings = rows.get("dim", [])
+    if len(ratings) != len(real):
+        raise _report_error(path, f"{len(ratings)} rows # DIM for {len(real)} conditions")
     reports = []
     for number, (column, condition) in enumerate(real):
-        valence, arousal = _parse_numbers([*given[number], "", ""][:2], path, "# DIM")
+        valence, arousal = _parse_numbers([*ratings[number], "", ""][:2], path, "# DIM")
         if any(value < SAM[0] or value > SAM[1] for value in (valence, arousal)):
-            raise _report_error(path, f"row # DIM {number + 1} holds {valence:g} and {arousal:g}, not 1 to 9")
+            raise _report_error(path, f"row # DIM {number + 1} has {valence:g} and {arousal:g}, not 1 to 9")
         reports.append(
             Report(
                 condition,
@@ -109,8 +109,8 @@ def read_reports(path: Path, subject: str) -> list[Report]:
 
 
 def parse_seconds(text: str) -> float:
-    """Return a time of the file in s. `50.3` is 50 min 30 s: minutes, a point, and two-digit seconds without a trailing
-    zero.
+    """Return a time of the file in s. It has minutes, a point, and two-digit seconds without a trailing zero: `50.3` is
+    50 min 30 s.
 
     Raises:
         ValueError: it is not such a time.
@@ -118,7 +118,7 @@ def parse_seconds(text: str) -> float:
     minutes, _, rest = text.partition(".")
     part = int((rest or "0").ljust(2, "0"))
     if len(rest) > 2 or not 0 <= part < 60:
-        raise ValueError(f"`{text}` is no time in minutes and seconds")
+        raise ValueError(f"`{text}` is not a time in minutes and seconds")
     return 60.0 * int(minutes) + part
 
 
@@ -127,7 +127,7 @@ def _report_error(path: Path, what: str) -> DataError:
 
 
 def _read_rows(path: Path) -> dict[str, list[list[str]]]:
-    """Return first cell in lowercase -> the other cells of the row."""
+    """Return first cell of a row, in lower case without `#` -> the other cells of each such row."""
     rows: dict[str, list[list[str]]] = {}
     try:
         text = path.read_text("utf-8-sig", errors="replace")
@@ -144,22 +144,22 @@ def _parse_numbers(cells: list[str], path: Path, what: str) -> list[float]:
     try:
         return [float(cell) if cell else math.nan for cell in cells]
     except ValueError as error:
-        raise _report_error(path, f"row {what} holds something that is no number: {error}"[:120]) from error
+        raise _report_error(path, f"row {what} has a cell that is not a number: {error}"[:120]) from error
 
 
 def _read_answers(rows: dict[str, list[list[str]]], name: str, number: int, path: Path) -> tuple[float, ...]:
     """Return the answers in a questionnaire's row, without the empty cells at its end."""
-    given = rows.get(name, [])
-    cells = list(given[number]) if number < len(given) else []
+    named_rows = rows.get(name, [])
+    cells = list(named_rows[number]) if number < len(named_rows) else []
     while cells and not cells[-1]:
         cells.pop()
     return tuple(_parse_numbers(cells, path, f"# {name.upper()}"))
 
 
-def _read_time(rows: dict[str, list[list[str]]], name: str, at: int) -> float:
+def _read_time(rows: dict[str, list[list[str]]], name: str, column: int) -> float:
     cells = rows.get(name, [[]])[0]
     try:
-        return parse_seconds(cells[at])
+        return parse_seconds(cells[column])
     except (IndexError, ValueError):
         return math.nan  # these times are only checked, so an unreadable one is reported by `verify`
 
@@ -180,15 +180,15 @@ KEYS: Mapping[str, Mapping[str, str]] = {
 URL = "https://uni-siegen.sciebo.de/s/HGdUkoNlW1Ub0Gx/download"
 OBTAIN = (
     f"embench data fetch wesad, or get the archive (about 2.5 GB) from {URL} and unpack it; "
-    "the one that UCI serves (id 465) holds a link only"
+    "the one that UCI serves (id 465) has a link only"
 )
 EXPECTED = "S2/S2.pkl to S17/S17.pkl, here or in a folder WESAD"
 CONTENT = "a dict of `subject`, `label` (a code for each chest sample) and `signal`, with `chest` and `wrist`"
-AGAIN = "the file is damaged or not the release's: copy the person's folder again"
+AGAIN = "the file is damaged or not the release's: copy the subject's folder again"
 
 
 class _Session(NamedTuple):
-    """One device in a pickle. `codes`: (N,) at 700 Hz; `remarks`: findings for `verify`."""
+    """One device's part of a pickle: its signals, the condition's `codes` (N,) at 700 Hz, and findings for `verify`."""
 
     signals: dict[str, Signal]
     codes: np.ndarray
@@ -233,7 +233,7 @@ class Wesad(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """Return the release's subjects whose pickle is here."""
+        """Return the release's subjects whose pickle exists."""
         folders = self._folders()
         found = [person for person in PEOPLE if _find_pickle(folders.get(person)) is not None]
         if not found:
@@ -244,11 +244,11 @@ class Wesad(Dataset):
         """Return sex, age band and handedness from `SX_readme.txt`; empty if the file is missing."""
         path = self._file(subject, "_readme.txt")
         text = path.read_text("utf-8-sig", errors="replace") if path.is_file() else ""
-        said = {
+        lines = {
             name.strip().lower(): value.strip().lower() for name, value in re.findall(r"(?m)^([^:\n]+):(.*)$", text)
         }
-        info = {"sex": said.get("gender", ""), "handedness": said.get("dominant hand", "")}
-        if re.fullmatch(r"\d{2}", age := said.get("age", "")):
+        info = {"sex": lines.get("gender", ""), "handedness": lines.get("dominant hand", "")}
+        if re.fullmatch(r"\d{2}", age := lines.get("age", "")):
             info["age_band"] = f"{age[0]}0-{age[0]}9"
         return {name: value for name, value in info.items() if value}
 
@@ -276,26 +276,26 @@ class Wesad(Dataset):
         return findings + files.collect_findings(found, found, self.root, self._list_findings)
 
     def _folders(self) -> dict[str, Path]:
-        """Return subject -> its folder, such as `S2`. They are searched in the root; if none is there, in a folder
-        `WESAD` inside the root, and so on downwards."""
-        here = [self.root] if self.root.is_dir() else []
-        while here:
-            inside = [path for folder in here for path in sorted(folder.iterdir()) if path.is_dir()]
+        """Return subject -> its folder, such as `S2`, in the root. If the root has none, they are searched in a folder
+        `WESAD` inside it, and so on downwards."""
+        parents = [self.root] if self.root.is_dir() else []
+        while parents:
+            inside = [path for folder in parents for path in sorted(folder.iterdir()) if path.is_dir()]
             if found := {path.name: path for path in inside if re.fullmatch(r"S[1-9]\d?", path.name)}:
                 return found
-            here = [path for path in inside if path.name.lower() == "wesad"]
+            parents = [path for path in inside if path.name.lower() == "wesad"]
         return {}
 
     def _no_subjects_error(self, folders: Mapping[str, Path]) -> DataError:
         """Return the error for a folder without subjects, with the likely reason."""
         hint = OBTAIN
         if folders:
-            what = f"the folders {', '.join(list(folders)[:3])} hold no pickle of their person (S2/S2.pkl)"
-            hint = "the devices' own files don't hold the conditions: copy the pickles of the release too"
+            what = f"the folders {', '.join(list(folders)[:3])} have no pickle of their subject (S2/S2.pkl)"
+            hint = "the devices' own files don't contain the conditions: copy the pickles of the release too"
         elif table := _find_merged_table(self.root):
             what = f"{table} is a re-upload in one table, with other codes and without rates, not the release"
         elif (self.root / "WESAD.txt").is_file():
-            what = "this is UCI's archive, which holds a link to the dataset and no data"
+            what = "this is UCI's archive, which has a link to the dataset and no data"
         else:
             return files.missing_dataset_error(self.root, "WESAD", expected=EXPECTED, hint=OBTAIN)
         return DataError(what, where=str(self.root), expected=EXPECTED, hint=hint)
@@ -309,6 +309,7 @@ class Wesad(Dataset):
         return read_reports(path, subject) if path.is_file() else []
 
     def _session(self, subject: str) -> _Session:
+        """Return one device's part of a subject's pickle. Raises DataError if the pickle is not as released."""
         path = self._file(subject, ".pkl")
         content = _lower_keys(load_pickle(path, expected=CONTENT, hint=AGAIN), path, "the pickle")
         if "subject" in content and _describe_text(content["subject"]).removeprefix("S") != subject[1:]:
@@ -321,12 +322,12 @@ class Wesad(Dataset):
             )
         devices = _lower_keys(content.pop("signal"), path, "`signal`")
         if self.device not in devices:
-            what = f"it holds no {self.device}, but {', '.join(devices)}: somebody wrote it again in parts"
+            what = f"there is no {self.device} in it, but {', '.join(devices)}: somebody wrote it again in parts"
             raise _session_error(path, what, CONTENT)
         codes, remarks = _check_codes(content["label"], path), list[Finding]()
         chest = _lower_keys(devices["chest"], path, "`chest`") if "chest" in devices else {}
         if not chest:
-            what = "it holds no chest, so the codes' rate is checked against the wristband only"
+            what = "there is no chest in it, so the codes' rate is checked against the wristband only"
             remarks.append(Finding("note", str(path), what))
         lengths = {key: len(value) for key, value in chest.items() if isinstance(value, np.ndarray) and value.ndim}
         if other := {key: count for key, count in lengths.items() if count != len(codes)}:
@@ -362,7 +363,9 @@ class Wesad(Dataset):
             return None
         card = self.card.modalities[modality]
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
-            raise _session_error(path, f"{where} is no array of numbers", f"an array (samples, {len(card.channels)})")
+            raise _session_error(
+                path, f"{where} is not an array of numbers", f"an array (samples, {len(card.channels)})"
+            )
         if values.ndim == 1:
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != len(card.channels):
@@ -382,7 +385,7 @@ class Wesad(Dataset):
         if missing := [name for index, name in enumerate(CONDITIONS) if not (condition == index).any()]:
             yield Finding("warning", where, f"no second of it is {' or '.join(missing)}")
         if not self._file(subject, "_readme.txt").is_file():
-            yield Finding("note", where, "there is no readme beside it, so nothing is known of the person")
+            yield Finding("note", where, "there is no readme beside it, so nothing is known of the subject")
         quest = str(self._file(subject, "_quest.csv"))
         if not Path(quest).is_file():
             yield Finding("note", quest, "the file is missing, so no valence and no arousal")
@@ -391,10 +394,10 @@ class Wesad(Dataset):
         for report in reports:
             yield from (Finding("warning", quest, what) for what in report.list_faults())
         if [index for index, _ in stretches] != [report.condition for report in reports]:
-            there = ", ".join(CONDITIONS[index] for index, _ in stretches)
-            yield Finding("warning", quest, f"its order is not that of the conditions in the pickle: {there}")
+            played = ", ".join(CONDITIONS[index] for index, _ in stretches)
+            yield Finding("warning", quest, f"its order is not that of the conditions in the pickle: {played}")
             return
-        ahead = np.array([report.start_s - at[0] for report, (_, at) in zip(reports, stretches, strict=True)])
+        ahead = np.array([report.start_s - seconds[0] for report, (_, seconds) in zip(reports, stretches, strict=True)])
         if len(ahead) and np.isfinite(ahead).all():
             yield Finding("note", quest, f"its times run {np.median(ahead):.0f} s ahead of the pickle's")
             if np.ptp(ahead) > TOLERANCE_QUEST_S:
@@ -432,8 +435,8 @@ def _find_pickle(folder: Path | None) -> Path | None:
 
 
 def _find_merged_table(root: Path) -> str | None:
-    """Return the name of a CSV file with all subjects' wristband signals and labels in one table, as unofficial copies
-    of the dataset have it."""
+    """Return the name of a CSV file with all subjects' wristband signals and labels in one table, as in unofficial
+    copies of the dataset; None if there is none."""
     for path in sorted(root.glob("*.csv")) if root.is_dir() else []:
         with path.open(encoding="utf-8-sig", errors="replace") as lines:
             if {"label", "EDA", "TEMP"} <= {name.strip() for name in lines.readline(1000).split(",")}:
@@ -448,7 +451,7 @@ def _describe_text(value: Any) -> str:
 def _lower_keys(value: Any, path: Path, what: str) -> dict[str, Any]:
     """Return a dict with lowercase keys: the release spells the belt's `Temp` and the wristband's `TEMP`."""
     if not isinstance(value, dict):
-        raise _session_error(path, f"{what} is no dict, but {type(value).__name__}", CONTENT)
+        raise _session_error(path, f"{what} is not a dict, but {type(value).__name__}", CONTENT)
     return {_describe_text(key).lower(): item for key, item in value.items()}
 
 
@@ -460,23 +463,23 @@ def _check_codes(values: Any, path: Path) -> np.ndarray:
         or values.dtype.kind not in "iuf"
         or values.size != max(values.shape, default=0)
     ):
-        raise _session_error(path, "`label` is no row of numbers", expected)
+        raise _session_error(path, "`label` is not a row of numbers", expected)
     values = values.reshape(-1)
     odd = values[~np.isin(values, np.arange(len(CLASS_OF_CODE)))][:1]
     if odd.size:
-        raise _session_error(path, f"`label` holds {odd[0]}", expected)
+        raise _session_error(path, f"`label` contains {odd[0]}", expected)
     return values.astype(np.int8)
 
 
 def _find_conditions(codes: np.ndarray, duration_s: float) -> np.ndarray:
-    """Return (seconds,) the class of each whole second that has one code throughout, else NaN."""
+    """Return the class (seconds,) of each whole second. It is NaN if the code is of no condition or changes."""
     seconds = min(int(duration_s), len(codes) // LABEL_RATE)
     rows = codes[: seconds * LABEL_RATE].reshape(seconds, LABEL_RATE)
     return np.where((rows == rows[:, :1]).all(axis=1), CLASS_OF_CODE[rows[:, 0]], np.nan)
 
 
 def _find_stretches(condition: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Return the conditions in order of time with their seconds; a gap without another condition does not end one."""
+    """Return (condition, its seconds) of each stretch, in order of time. A gap does not end a stretch."""
     seconds = np.flatnonzero(np.isfinite(condition))
     parts = np.split(seconds, np.flatnonzero(np.diff(condition[seconds])) + 1) if len(seconds) else []
     return [(int(condition[part[0]]), part) for part in parts]
@@ -485,7 +488,7 @@ def _find_stretches(condition: np.ndarray) -> list[tuple[int, np.ndarray]]:
 def _spread_ratings(condition: np.ndarray, reports: list[Report]) -> dict[str, Label]:
     """Return valence and arousal for every second of the conditions that the subject rated.
 
-    A condition without as many reports as occurrences has no ratings, as they cannot be assigned.
+    A condition with another number of reports than of stretches has no ratings, as they cannot be assigned.
     """
     if not reports:
         return {}

@@ -1,13 +1,13 @@
 """Synthetic WESAD files: the release's pickles and their quirks, with effects of the conditions on the physiology.
 
 Planted. All subjects have the baseline first, then stress, meditation, amusement, meditation, or with stress and
-amusement exchanged, as in the release, at times that differ between subjects. In every second - an arousal is `D_PRIME
-* effect` higher in the stress condition; heart rate (ECG, PPG) and skin conductance responses per minute (both EDA)
-rise with it; - a breathing value is `D_PRIME * effect` higher in amusement and lower in meditation; breaths per minute
-(Resp) rise with it. Each has additional noise that is independent of the conditions. `D_PRIME` is chosen so that the
-true mean heart rate of a 10 s unit, and the rate of responses, rank one subject's units of stress against those of
-baseline and amusement with an AUROC of .90 at effect 1, and .50 at effect 0; breaths per minute so rank amusement
-against baseline. Subjects differ more.
+amusement exchanged, as in the release, at times that differ between subjects. In every second:
+- arousal is `D_PRIME * effect` higher in the stress condition; heart rate (ECG, PPG) and skin conductance responses per
+  minute (both EDA) rise with it;
+- breathing is `D_PRIME * effect` higher in amusement and lower in meditation; breaths per minute (Resp) rise with it.
+Both have additional noise that is independent of the conditions. `D_PRIME` is chosen so that the mean of a true rate
+over a 10 s unit ranks one subject's units with an AUROC of .90 at effect 1, and .50 at effect 0. Heart rate and
+responses rank stress against baseline and amusement, breaths amusement against baseline. Subjects differ more.
 
 Not planted. Mean and variance of the signals, temperature, EMG and movement are independent of the conditions. Answers
 to the questionnaires depend on the subject and the condition, at every effect, and on no signal.
@@ -37,7 +37,8 @@ SHORTEST_S = 60.0
 LONGEST_S = 7071.0
 D_PRIME = float(np.sqrt(2) * norm.ppf(0.9))
 HEART_SD, SKIN_SD, BREATH_SD = 4.5, 0.25, 0.15
-"""Within a person: beats a minute, and logs of responses and of breaths a minute. Between people 10, .52 and .34."""
+"""Standard deviations within a subject: of beats per minute, and of the logs of responses and of breaths per minute.
+Between subjects they are 10, .52 and .34."""
 
 # Phases of a session with their proportion of its length; names are those in the files, codes those of `label`.
 ORDERS = (("Base", "TSST", "Medi 1", "Fun", "Medi 2"), ("Base", "Fun", "Medi 1", "TSST", "Medi 2"))
@@ -58,12 +59,12 @@ SECONDS = np.dtype(
     [(name, "i8") for name in ("person", "second", "code", "condition")]
     + [(name, "f8") for name in ("heart_rate", "scr_per_min", "breaths_per_min")]
 )
-"""A row of `draw`: a second of a person's session, from 0, with its code (0 to 7), the true condition (1 to 4, 0 for
+"""A row of `draw`: a second of a subject's session, from 0, with its code (0 to 7), the true condition (1 to 4, 0 for
 breaks; longer than the code by `MARGIN_S` at both ends), and the true rates per minute."""
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
-    """Write `WESAD/S2/S2.pkl` and its accompanying files, and so on."""
+    """Write `WESAD/S2/S2.pkl` and so on, and each subject's other files."""
     for name, truth in zip(PEOPLE, people, strict=False):
         folder = out / "WESAD" / name
         folder.mkdir(parents=True)
@@ -75,7 +76,7 @@ def _choose_order(person: int) -> tuple[str, ...]:
 
 
 def _draw_spans(person: int, seed: int, longest_s: float) -> tuple[int, dict[str, tuple[int, int]]]:
-    """Return the length of a session, and phase, named as in the files -> first and last second."""
+    """Return a session's length, and phase (named as in the files) -> first second, second after the last."""
     rng = np.random.default_rng([seed, person, 0])
     session = round(longest_s * (1 if person == 2 else rng.uniform(0.88, 1)))
     order = _choose_order(person)
@@ -92,6 +93,7 @@ def _draw_spans(person: int, seed: int, longest_s: float) -> tuple[int, dict[str
 
 
 def _draw_truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
+    """Return the planted values of one subject: a row of `SECONDS` for each second."""
     session, spans = _draw_spans(person, seed, longest_s)
     rows = np.zeros(session, SECONDS)
     rows["person"], rows["second"] = person, np.arange(session)
@@ -128,10 +130,10 @@ def _write_person(folder: Path, truth: np.ndarray, seed: int, length_s: float) -
                 file, {"signal": signal, "label": codes, "subject": folder.name}, 0 if person in PROTOCOL_0 else 2
             )
     rng = np.random.default_rng([seed, person, 3])
-    _write_text(folder, "_quest.csv", _write_questionnaire(person, _draw_spans(person, seed, length_s)[1], rng))
+    _write_text(folder, "_quest.csv", _make_questionnaire(person, _draw_spans(person, seed, length_s)[1], rng))
     _write_text(folder, "_readme.txt", _make_readme(person, rng))
-    _write_text(folder, "_respiban.txt", _write_respiban(rng))
-    (folder / f"{folder.name}_E4_Data.zip").write_bytes(_write_e4(1_495_438_000 + 86_400 * person + session, rng))
+    _write_text(folder, "_respiban.txt", _make_respiban(rng))
+    (folder / f"{folder.name}_E4_Data.zip").write_bytes(_make_e4(1_495_438_000 + 86_400 * person + session, rng))
     unfinished.rename(folder / f"{folder.name}.pkl")
 
 
@@ -172,15 +174,13 @@ def _make_signals(truth: np.ndarray, rng: np.random.Generator) -> dict[str, dict
 
 
 def _quantise(values: np.ndarray, step: float, zero: float) -> np.ndarray:
-    """Return values as the belt's 16-bit counts represent them, in steps of `step` from `-zero`; (samples,
-    channels)."""
+    """Return values as (samples, channels) of the belt's 16-bit counts, in steps of `step` from `-zero`."""
     counts = np.round((values + zero) / step).clip(0, 65_535)
     return (counts * step - zero).reshape(len(values), -1)
 
 
-def _write_questionnaire(person: int, spans: dict[str, tuple[int, int]], rng: np.random.Generator) -> str:
-    """Return the questionnaires, with times from the start of the belt's own file, which began before the pickle
-    does."""
+def _make_questionnaire(person: int, spans: dict[str, tuple[int, int]], rng: np.random.Generator) -> str:
+    """Return the questionnaires' text, with times from the start of the belt's own file, which began earlier."""
     order = _choose_order(person)
     spans = {name: spans[name] for name in (*order, *(reading for reading, _ in READ_AFTER.values())) if name in spans}
     cut = int(rng.integers(60, 400))
@@ -194,9 +194,9 @@ def _write_questionnaire(person: int, spans: dict[str, tuple[int, int]], rng: np
     ]
     rows += [["# PANAS", *_draw_answers(rng, 26 if name == "TSST" else 24, 5)] for name in order] + [[]]
     rows += [["# STAI", *_draw_answers(rng, 6, 4)] for name in order] + [[]]
-    own = rng.normal(0, 0.5, 2)
+    shift = rng.normal(0, 0.5, 2)
     for name in order:
-        answers = np.round(SAM[name] + own + rng.normal(0, 0.8, 2)).clip(1, 9).astype(int)
+        answers = np.round(SAM[name] + shift + rng.normal(0, 0.8, 2)).clip(1, 9).astype(int)
         rows.append(["# DIM", *map(str, answers)])
     rows += [[], ["# SSSQ", *_draw_answers(rng, 6, 5)]]
     width = max(map(len, rows))
@@ -215,18 +215,18 @@ def _draw_answers(rng: np.random.Generator, count: int, top: int) -> list[str]:
 def _make_readme(person: int, rng: np.random.Generator) -> str:
     asked = ("Did you drink coffee today", "Did you drink coffee within the last hour", "Did you do any sports today",
              "Are you a smoker", "Did you smoke within the last hour", "Do you feel ill today")  # fmt: skip
-    own = {
+    facts = {
         "Age": rng.integers(24, 36), "Height (cm)": rng.integers(163, 192), "Weight (kg)": rng.integers(54, 91),
         "Gender": "female" if person in (8, 11, 17) else "male", "Dominant hand": "left" if person == 11 else "right",
     }  # fmt: skip
     answers = [f"{question}? {'NO' if rng.random() < 0.8 else 'YES'}" for question in asked]
-    parts = {"Personal information": [f"{name}: {value}" for name, value in own.items()],
+    parts = {"Personal information": [f"{name}: {value}" for name, value in facts.items()],
              "Study pre-requisites": answers, "Additional notes": ["-"]}  # fmt: skip
     return "\n".join("".join(f"{line}\n" for line in (f"### {name} ###", *lines)) for name, lines in parts.items())
 
 
-def _write_respiban(rng: np.random.Generator) -> str:
-    """Return the belt's own file: its header, and the first rows of counter, an unused column, and eight counts."""
+def _make_respiban(rng: np.random.Generator) -> str:
+    """Return the belt's own file as text: its header, and rows of a counter, an unused column, and eight counts."""
     device = {
         "sensor": ["ECG", "EDA", "EMG", "TEMP", "XYZ", "XYZ", "XYZ", "RESPIRATION"],
         "device name": "RespiBan",
@@ -244,8 +244,8 @@ def _write_respiban(rng: np.random.Generator) -> str:
     return f"# OpenSignals Text File Format\n# {head}\n# EndOfHeader\n" + "".join(rows)
 
 
-def _write_e4(start: int, rng: np.random.Generator) -> bytes:
-    """Return the wristband's own files, packed, with one second each."""
+def _make_e4(start: int, rng: np.random.Generator) -> bytes:
+    """Return a zip of the wristband's own files, with one second each."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, rate, columns in (("ACC", 32, 3), ("BVP", 64, 1), ("EDA", 4, 1), ("TEMP", 4, 1)):

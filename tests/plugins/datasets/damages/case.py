@@ -146,7 +146,7 @@ DAMAGES: Table = {
         nothing(
             "data/interpolated/physiological/README.txt",
             edit.both(edit.write("made by the scripts"), edit.twin("../annotations/README.txt")),
-            "hold no data", hint="CASE_full.zip",
+            "there are no data", hint="CASE_full.zip",
         ),
     ],
 }  # fmt: skip

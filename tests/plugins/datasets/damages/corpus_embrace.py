@@ -88,15 +88,15 @@ def late(raw: dict) -> None:
     raw["eda"]["timestampStart"] += 90_000_000
 
 
-NO_RAW_FILE = "no `temperature` in it, so this is no raw file of an EmbracePlus"
+NO_RAW_FILE = "no `temperature` in it, so this is not a raw file of an EmbracePlus"
 
 DAMAGES: Table = {
     Copy("corpus of EmbracePlus", Corpus, "S07", whole): [
         refused(FILE, changed(recorded_nothing), "has no channel `eda`", at="dataset.yaml"),
         refused(FILE, changed(lambda raw: raw.pop("temperature"), temperature=None), NO_RAW_FILE),
         refused(FILE, changed(late), "eda begins 90.0 s after another sensor"),
-        refused(FILE, edit.content(lambda before: before[1:]), "no Avro file"),
-        refused(FILE, edit.cut(0), "no Avro file"),
+        refused(FILE, edit.content(lambda before: before[1:]), "not an Avro file"),
+        refused(FILE, edit.cut(0), "not an Avro file"),
         *(refused(FILE, edit.cut(upto), "not readable as an Avro file") for upto in (200, -9)),
     ],
 }

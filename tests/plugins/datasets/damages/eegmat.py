@@ -18,7 +18,7 @@ DAMAGES: Table = {
         refused(REST, edit.replace("uV ", "mV "), "in mV"),
         refused(REST, edit.put(244, b"2       "), "250 Hz"),
         refused(REST, edit.replace("500     ", "250     "), "its header says 30 records"),
-        warned("Subject01_2.edf", edit.remove, "Subject01 has the file of rest only: no score within this person"),
+        warned("Subject01_2.edf", edit.remove, "Subject01 has the file of rest only: no score within this subject"),
         same("*", edit.into("eeg-during-mental-arithmetic-tasks-1.0.0")),
     ],
     Copy("no eegmat", Eegmat, "Subject00", edit.nothing): [

@@ -52,7 +52,7 @@ DAMAGES: Table = {
         refused(EDA, edit.write(f"{START}\n8\n" + "1\n" * 960), "8 samples a second"),
         refused(EDA, edit.write(f"{START},{START}\n4,4\n" + "1,1\n" * 480), "2 columns"),
         refused(EDA, edit.write(f"{START}\n4\n" + "1\n" * 200), "ends 70 s before"),
-        refused(EDA, edit.write(f"{START - 9000}\n4\n" + "1\n" * 480), "before the person's other files",
+        refused(EDA, edit.write(f"{START - 9000}\n4\n" + "1\n" * 480), "before the subject's other files",
                 at=f"{FOLDER}/BVP.csv"),
         refused(CSV, labelled([(2, 1, 1, START, 0)], HEADER.replace("Label", "Stress")), "no column Label"),
         refused(CSV, labelled([(2, 1, 1, START + 9, 2)]), "other than 0 and 1", hint=None),

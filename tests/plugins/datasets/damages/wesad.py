@@ -127,13 +127,13 @@ DAMAGES: Table = {
         # What the pickle holds.
         refused(PKL, label(lambda codes: codes[::175]), "`label` has 240 values"),
         refused(PKL, label(lambda codes: codes[:0]), "`label` has 0 values"),
-        refused(PKL, label(lambda codes: codes * 3), "`label` holds 18"),
-        refused(PKL, label(lambda codes: codes + 0.5), "`label` holds 0.5"),
+        refused(PKL, label(lambda codes: codes * 3), "`label` contains 18"),
+        refused(PKL, label(lambda codes: codes + 0.5), "`label` contains 0.5"),
         refused(PKL, label(lambda _: np.array(["stress"])), "no row of numbers"),
         refused(PKL, holding(lambda _: content_of("S3")), "its `subject` is S3"),
         refused(PKL, holding(lambda _: {"subject": "S2", "signal": {}}), "no label"),
         refused(PKL, holding(lambda _: [1, 2]), "no dict, but list"),
-        refused(PKL, holding(lambda content: {**content, "signal": np.zeros(3)}), "`signal` is no dict"),
+        refused(PKL, holding(lambda content: {**content, "signal": np.zeros(3)}), "`signal` is not a dict"),
         refused(PKL, holding(lambda content: {**content, "signal": {}}), "no wrist"),
         refused(PKL, holding(lambda c: {**c, "signal": {"wrist": {}, "chest": {}}}), "nothing of the wrist"),
         refused(PKL, signal("wrist", "BVP", lambda x: x[:-640]), "wrist BVP lasts 50 s"),
@@ -175,7 +175,7 @@ DAMAGES: Table = {
     ],
     Copy("wesad chest", WesadChest, "S2", write_subject): [
         *(same(PKL, renamed(change), called=change.__name__) for change in (str.upper, str.lower)),
-        refused(PKL, lacking("chest"), "it holds no chest, but wrist"),
+        refused(PKL, lacking("chest"), "there is no chest in it, but wrist"),
     ],
     Copy("no wesad", Wesad, "S2", edit.nothing): [
         nothing(".", edit.remove, "no such folder"),
@@ -185,12 +185,12 @@ DAMAGES: Table = {
         nothing("S2.zip", edit.write(b"PK\x05\x06" + bytes(18)), "not unpacked"),
         nothing(
             "WESAD/S2/S2_E4_Data.zip", edit.both(edit.write(b"PK\x03\x04"), edit.twin("../S3/S3_E4_Data.zip")),
-            "S2, S3 hold no pickle", hint="don't hold the conditions",
+            "S2, S3 have no pickle", hint="don't contain the conditions",
         ),
         nothing(
             "merged_data.csv", edit.write("X,Y,Z,EDA,HR,TEMP,id,datetime,label\n1,2,3,4,5,6,15,now,2.0\n"),
             "merged_data.csv is a re-upload",
         ),
-        nothing("WESAD.txt", edit.write("Link to the dataset: https://example.org"), "holds a link"),
+        nothing("WESAD.txt", edit.write("Link to the dataset: https://example.org"), "has a link"),
     ],
 }  # fmt: skip
