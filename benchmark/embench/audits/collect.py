@@ -147,7 +147,7 @@ def _redefined_modalities(manifest: Manifest) -> list[Reason]:
 def _compare_withheld(
     folder: Path, labels: Labels, source: Source
 ) -> Literal["same", "other labels", "other files", "missing"]:
-    """Compare labels and raw files with the hash that an entry with withheld labels publishes; see `Evidence.withheld_digest`."""
+    """Compare labels and raw files with the hash that an entry publishes; see `Evidence.withheld_digest`."""
     path = folder / LABEL_HMAC_FILE
     if not path.is_file():
         return "missing"
