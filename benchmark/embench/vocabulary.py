@@ -1,4 +1,4 @@
-"""The vocabulary of embench, templates of its sentences, and near names for messages."""
+"""Vocabulary of embench, escaping of texts from other people, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _make_term(name: str, section: str, label: str, definition: str, short: str 
 
 @cache
 def terms(section: str = "") -> Mapping[str, Term]:
-    """Return id or alias -> term, of one section or of all; the earlier section wins where two have the same id."""
+    """Return id or alias -> term, of one section, or of all if `section` is empty. Of equal ids, the first one wins."""
     chosen = [known for name, known in sections().items() if section in ("", name)]
     found: dict[str, Term] = {}
     for term in (term for known in chosen for term in known.values()):
@@ -237,15 +237,15 @@ SYNONYMS: dict[str, str | tuple[str, ...]] = {
     **dict.fromkeys(("xgboost", "lightgbm", "gradient_boosting", "histgradientboostingclassifier"), "boosting"),
     "histgradientboostingregressor": "boosting",
 }
-"""Name in other projects -> the beginning of embench's name for the same thing, or several, the likeliest first."""
+"""Name in other projects -> beginning of embench's name for the same thing; a tuple has several, likeliest first."""
 
 
 def find_nearest(name: str, known: Iterable[str]) -> list[str]:
     """Return at most three of the `known` names that are synonyms of `name` or resemble it, the nearest first."""
     by_shape = {_shape(k): k for k in known}
     for begins in find_synonyms(name):
-        if meant := [k for shape, k in by_shape.items() if shape == begins or shape.startswith(f"{begins}_")]:
-            return meant[:3]
+        if matches := [k for shape, k in by_shape.items() if shape == begins or shape.startswith(f"{begins}_")]:
+            return matches[:3]
     return [by_shape[shape] for shape in get_close_matches(_shape(name), by_shape, n=3, cutoff=0.55)]
 
 
