@@ -80,14 +80,13 @@ def replace_folder(folder: Path, whole: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Flush a file to the disk, so that after a power cut no final name belongs to an incomplete file."""
+    """Flush a file to the disk: if it is renamed afterwards, it is complete even after a power cut."""
     with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
 
 
 def write_whole(path: Path, put: Callable[[Path], object]) -> None:
-    """Write a temporary file with `put`, then rename it to `path`: the file is never incomplete, even after a power
-    cut."""
+    """Write a temporary file with `put`, then rename it to `path`, which is complete even after a power cut."""
     with temporary(aside(path)) as whole:
         put(whole)
         flush(whole)
@@ -145,7 +144,7 @@ def make_folder(path: Path, mode: int = PRIVATE) -> None:
 
 
 def folder_mode(*labels_public: str) -> int:
-    """Return `SHARED` if `labels_public` is `yes` on the card of each dataset in a folder, else `PRIVATE`."""
+    """Return the permissions of a folder: `SHARED` if `labels_public` of each card in it is `yes`, else `PRIVATE`."""
     return SHARED if all(says == "yes" for says in labels_public) else PRIVATE
 
 
@@ -156,7 +155,7 @@ _CACHED_CHARACTERS = 1 << 16  # characters of a YAML text whose values are kept
 _MOST_DEPTH = 60
 _MOST_VALUES = 1_000_000
 _VALUE_CHARACTERS = 64
-"""Number of characters of a text that count as one value."""
+"""Characters of a string that count as one value towards `_MOST_VALUES`."""
 
 
 def check_regular(path: Path) -> int:
@@ -387,7 +386,7 @@ def checksum_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, An
 
 
 def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
-    """Compare files with their checksums; large ones by sampled blocks unless `whole`.
+    """Compare files with their checksums. Large files are compared by sampled blocks, unless `whole` is True.
 
     Raises:
         DamagedError: a file is missing, cut short or altered; `where` is its path."""
@@ -418,8 +417,8 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
 
 @contextmanager
 def remembering(path: Path) -> Iterator[None]:
-    """Load the list `path` of files in its folder that had the right checksum within the last day; after the context,
-    update it. Later processes need not read these files again."""
+    """Load the file `path`, a list of files in its folder whose checksum was right within the last day, and update it
+    after the context. Later processes need not read these files again."""
     before = _read_compared(path)
     _sound.update(before)
     yield
@@ -479,7 +478,7 @@ def unsealed_yaml(text: str) -> tuple[str, bool | None]:
 
 
 def write_checked(path: Path, content: bytes) -> None:
-    """Write a line with the checksum, then the content, which can be recreated: a failed write is ignored."""
+    """Write a checksum line and `content` to a file. A failed write is ignored, since the content can be recreated."""
     with suppress(OSError):
         make_folder(path.parent, PRIVATE)
         with temporary(aside(path)) as whole:

@@ -328,8 +328,7 @@ def read_reason(content: Any) -> Any:
 
 
 def read_values(value: Any) -> Any:
-    """Return the inverse of `plain_values`: each mapping with an `id` becomes a reason. Raises ValueError on
-    failure."""
+    """Invert `plain_values`: mappings with an `id` become reasons. Raises ValueError if one of them is not a reason."""
     if isinstance(value, list):
         return [read_values(each) for each in value]
     if isinstance(value, Mapping):

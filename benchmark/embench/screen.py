@@ -234,9 +234,7 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
     yield PlanPart("table", f"{document['set']}{draft}, {document['level']}, on {document['dataset']}", rows)
     if document["does_not_fit"]:
         reasons = grouped((row["reason"], row["row"].partition(" on ")[0]) for row in document["does_not_fit"])
-        unfit = [
-            {"does not fit": ", ".join(dict.fromkeys(names)), "reason": reason} for reason, names in reasons.items()
-        ]
+        unfit = [{"does not fit": ", ".join(dict.fromkeys(names)), "reason": why} for why, names in reasons.items()]
         yield PlanPart("table", "", unfit)
     ended = sum(row["done"] for row in document["rows"])
     existing = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.exists())
@@ -369,7 +367,7 @@ class _Display:
             sys.stderr.flush()
 
     def _draw_bar(self, bars: Bars, name: str, text: str, done: float, total: float | None, more: str = "") -> None:
-        """Draw or update the bar called `name`, between `text` and `more`."""
+        """Draw or update the bar called `name`, with `text` on its left and `more` on its right."""
         if name not in self._tasks:
             self._tasks[name] = bars.add_task("", more="")
         text, more = escape_control(text), escape_control(more)
@@ -499,13 +497,14 @@ def suggest_smaller(request: Request) -> list[str]:
 class Progress(_Display):
     """Display of the progress of a run from its events, with a counter for each kind of stage.
 
-    The key `event` of a mapping names the event; further keys depend on it:
-    `forecast`: expected `seconds` of training, `core_hours`, `gpu_hours`. `plan`: the `stages`, their number `total`,
-    and the number `done` of finished ones. `epoch_ended`: `epoch` from 1, `epochs`, `loss`. `stage_ended`: `done` and
-    `total` numbers of stages; `stage_failed`: also `error`. `scoring`: `run`. `scored`: `lines` to print. `confounds`:
-    `done` and `total` (or None) models of the confound analysis, `text`, remaining `seconds` (or None). `note`: `text`.
-    Events of a stage, also `stage_started`, have `stage`: `id`, `kind`, and perhaps `fold`, `seed`, `modality`,
-    `target`.
+    An event is a mapping. Its key `event` holds its name; its other keys depend on the name:
+
+    - `forecast`: expected `seconds` of training, `core_hours`, `gpu_hours`.
+    - `plan`: `stages`; `total`, the number of stages to run; `done`, the number of finished ones.
+    - `stage_started`, `epoch_ended`, `stage_ended`, `stage_failed`: `stage`, a mapping with `id`, `kind`, and perhaps
+      `fold`, `seed`, `modality`, `target`. An ended epoch also has `epoch` from 1, `epochs`, `loss`; a failure `error`.
+    - `confounds`: `done` and `total` models of the confound analysis, `text`, remaining `seconds`; None: unknown.
+    - `scoring`: `run`. `scored`: `lines` to print. `note`: `text`.
 
     Args:
         smaller: options that make the job smaller, named in the warning of a long one.

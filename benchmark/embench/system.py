@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 _OWN = Path("/proc/self")
 """Folder in which Linux reports on this process."""
 LEASE = ".lease"
-"""Suffix of a file that replaces a lock if the file system has none."""
+"""Suffix of a file that replaces a lock if the file system has no locks."""
 LEASE_S = 60.0
 """Seconds without a touch after which another machine takes over a lease."""
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|(?i:can(?:no|')t allocate memory)|_ALLOC_FAILED")
@@ -420,7 +420,7 @@ _STEP_S = 5.0
 
 
 def throttle_progress(what: str, on_event: EventCallback | None) -> ProgressCallback:
-    """Return a callback that reports a step every few seconds, and the last one."""
+    """Return a callback that sends a note on the progress to `on_event` every few seconds, and at the end."""
     last = time.monotonic()
 
     def note(done: int, total: int, which: str) -> None:

@@ -184,7 +184,7 @@ def terms(section: str = "") -> Mapping[str, Term]:
 
 
 def label(id: str, section: str = "") -> str:  # noqa: A002 - what the vocabulary calls it
-    """Return the label of an id; the id with spaces for underscores where the vocabulary lacks it.
+    """Return the label of an id; if the vocabulary lacks it, the id with spaces for underscores.
 
     >>> label("protocol_phase"), label("rating_high"), label("mae", "pretrainers")
     ('phase of the protocol, inferred from movement', 'rating high', 'masked autoencoder')
@@ -194,7 +194,7 @@ def label(id: str, section: str = "") -> str:  # noqa: A002 - what the vocabular
 
 
 def definition(id: str, section: str = "") -> str:  # noqa: A002 - as above
-    """Return the definition of an id in one line; empty where the vocabulary lacks it."""
+    """Return the definition of an id in one line; empty if the vocabulary lacks it."""
     term = _find(id, section)
     return "" if term is None else term.definition
 
@@ -260,7 +260,7 @@ def find_synonyms(name: str) -> tuple[str, ...]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return a question that offers the nearest of the `known` names; None where none resembles `name`."""
+    """Return a question that offers the nearest of the `known` names; None if none resembles `name`."""
     near = find_nearest(name, known)
     return f"did you mean {' or '.join(near)}?" if near else None
 

@@ -303,7 +303,7 @@ def run_grid(
         encoder: one or several; `{"eeg": a, "ecg": b}` is one value.
         modalities: `["eda", "ecg"]` are two runs, `"eda,ecg"` is one run on both.
         set: settings with their values, as in `{"encoder.lr": [1e-4, 1e-3]}`.
-        drop: also `each` and `all`.
+        drop: modalities to remove at test time; `each`: one in each run; `all`: every set of them.
         pretraining_comparison: also train the networks of pretrained runs from scratch and at random, and run
             handcrafted features.
         executor: executor of the stages: `local`, `slurm` or `ray`; `cluster`: its options.
@@ -311,7 +311,7 @@ def run_grid(
 
     Returns:
         A ResultTable, which prints as a table; differences are from the first run, the first value of each list. With
-            `dry_run`, a DryRun for each run.
+        `dry_run`, a DryRun for each run.
 
     Raises:
         UsageError, DataError: a run cannot be planned; nothing was trained.

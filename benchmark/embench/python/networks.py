@@ -37,8 +37,8 @@ class GivenEstimator(Estimator):
     """Fits a clone of `given`, the user's estimator, in each fold. A `random_state` of None becomes the stage's seed.
 
     Missing values (NaN) are passed on if the estimator accepts them; else each becomes the median of its column in the
-    training rows, or 0 where a column has no value there. Weights are passed on if the last step accepts them and rows
-    differ in weight. If all training rows have the same class or value, it is predicted for every row.
+    training rows, or 0 if the column has no value in these. Weights are passed on if the last step accepts them and
+    rows differ in weight. If all training rows have the same class or value, it is predicted for every row.
     """
 
     given: ClassVar[Any]

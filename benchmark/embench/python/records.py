@@ -134,7 +134,7 @@ def store_plugin(kind: str, cls: type[Any], *, text: str, source: str | None = N
 
 
 def _locate(cls: type[Any]) -> str | None:
-    """Return file and line of a class, or of the function that makes its networks; None where they are unknown."""
+    """Return file and line of a class, or of the function that makes its networks; None if they are unknown."""
     source = getattr(cls, "make", cls)
     try:
         return f"{inspect.getsourcefile(source)}:{inspect.getsourcelines(source)[1]}"
@@ -143,7 +143,7 @@ def _locate(cls: type[Any]) -> str | None:
 
 
 def checked_name(name: str) -> str:
-    """Return the user's name for an object. Raises UsageError where it is not valid in ids and tables."""
+    """Return the user's name for an object. Raises UsageError if it is not valid in ids and tables."""
     if not _TITLE.fullmatch(name) or len(name) > LONGEST_NAME:
         expected = f"at most {LONGEST_NAME} letters, digits, `_` and `-`, with a letter first"
         raise UsageError(f"`{name}` is not a valid name", where="name=", expected=expected)

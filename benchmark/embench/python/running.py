@@ -63,7 +63,8 @@ class DryRun:
 
 
 def make_watcher(bar: Progress | None) -> EventCallback:
-    """Return a callback that prints the events of a run on `bar`; without `bar`, only notes on leaderboards."""
+    """Return a callback that prints the events of a run on `bar`; without it, only notes on objects and
+    leaderboards."""
 
     def watch(event: Mapping[str, Any]) -> None:
         if bar:
