@@ -195,8 +195,7 @@ class Model(nn.Module):
         return tokens, Present(present, whole)
 
     def forward(self, batch: Batch) -> Output:
-        """Return `logits` (B, n_out) and `hidden` (B, H) of a batch. Logits of continuous targets are in the labels'
-        measurement unit.
+        """Return `logits` (B, n_out), for continuous targets in the labels' measurement unit, and `hidden` (B, H).
 
         Raises:
             ValueError: the model has neither a fusion nor a head.

@@ -192,8 +192,7 @@ def missing_library(library: str, needed_by: str, hint: str | None = None) -> Ma
 
 
 def explain_missing_library(error: BaseException, needed_by: str = "this command") -> MachineError | None:
-    """Return a MachineError with advice if `error` is a failed import of a library that the light installation lacks;
-    None for other errors."""
+    """Return advice as a MachineError if `error` is a failed import of an optional library; None for other errors."""
     library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if library not in _TO_TRAIN | _ALONE:
         return None

@@ -277,6 +277,7 @@ def _replace_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]]
     words = iter(arguments)
     for word in words:
         name, equals, value = word.partition("=")
+        # An option and its value are one word, `--name=value`, or two.
         pair = [word] if equals or name not in names else [word, *islice(words, 1)]
         key = _option_key(name, value if equals else pair[-1])
         if key not in keys:

@@ -303,7 +303,7 @@ def run_grid(
         encoder: one or several; `{"eeg": a, "ecg": b}` is one value.
         modalities: `["eda", "ecg"]` are two runs, `"eda,ecg"` is one run on both.
         set: settings with their values, as in `{"encoder.lr": [1e-4, 1e-3]}`.
-        drop: modalities to remove at test time; `each`: one in each run; `all`: every set of them.
+        drop: also `each`, every single modality, and `all`, every subset of the modalities except the full one.
         pretraining_comparison: also train the networks of pretrained runs from scratch and at random, and run
             handcrafted features.
         executor: executor of the stages: `local`, `slurm` or `ray`; `cluster`: its options.

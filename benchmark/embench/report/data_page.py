@@ -548,7 +548,7 @@ def _render_models(content: LookContent, progress: ProgressCallback) -> Markup:
         scored = Scores.make_empty(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
         confound_only = {model.name: model for model in scored.get_confound_only_models(target.name)}
         wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within_metric])
-        reasons_by_metric = {
+        reasons_by_metric = {  # an empty reason means that the metric is defined
             m: {control.explain_undefined(m) for control in confound_only.values() if m in control.scores}
             for m in wanted
         }
@@ -557,7 +557,7 @@ def _render_models(content: LookContent, progress: ProgressCallback) -> Markup:
         rows = []
         for name in sorted(confound_only, key=[*CONFOUND_ONLY, *confound_only].index):
             control, title = confound_only[name], in_words(name)
-            cells = [
+            cells = [  # text, and whether it is marked as the best
                 (text := _format_cell(control, m, content.store), name == best[m] and "[" in text) for m in metrics
             ]
             why = control.reason and _hide_names(plain_reason(control.reason, content.store.name), content.store)
