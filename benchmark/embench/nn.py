@@ -264,8 +264,8 @@ def _absent_tokens(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
 
 
 class Objective(NamedTuple):
-    """Functions for a kind of target. `loss` maps logits (B, outputs) and labels (B,) to losses (B,). `activation` maps
-    logits (B, outputs) to scores (B, columns)."""
+    """The loss and the activation for a kind of target. `loss` maps logits (B, outputs) and labels (B,) to losses (B,).
+    `activation` maps logits (B, outputs) to scores (B, columns)."""
 
     loss: Callable[[Tensor, Tensor], Tensor]
     activation: Callable[[Tensor], Tensor]
